@@ -1,0 +1,83 @@
+# Needs git, make and Python 3.11 or newer with venv and pip; all else goes into $(VENV), in the locked versions.
+#
+#   make demo    a fortnight of an agent's calls, played through all five services: savings, proofs, drift
+#   make test    every check and every test
+#   make check   the checks alone: ruff, mypy, pyright, import-linter
+#   make unit    the tests alone; PYTEST="tests/unit/stats -x" chooses some
+#   make bench   speed of gate and sink; with BANKING77=calls.jsonl.gz, agreement and speed of the classifier too
+#   make lock    resolve anew within the bounds of pyproject.toml
+#   make clean   remove what the others made
+
+VENV ?= .venv
+LOCK := requirements/lock.txt
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+NEEDED := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
+	$$python -c '$(NEEDED)' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: demo test check lint types imports unit bench lock clean
+.DEFAULT_GOAL := test
+.NOTPARALLEL:
+
+demo: $(VENV)/.embedded
+	@$(BIN)/understudies demo
+
+# With --keep-going, one call reports the failures of all parts; pytest is last.
+test: $(VENV)/.dev
+	@$(MAKE) --no-print-directory --keep-going check unit
+
+check: lint types imports
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@echo "ruff: clean"
+
+types: $(VENV)/.dev
+	@$(BIN)/mypy
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright
+
+imports: $(VENV)/.dev
+	@$(BIN)/lint-imports --no-logo
+
+unit: $(VENV)/.dev
+	@$(BIN)/pytest $(PYTEST)
+
+bench: $(VENV)/.embedded
+	@$(BIN)/python bench/gate.py
+	@$(BIN)/python bench/sink.py
+	@$(if $(BANKING77),$(BIN)/python bench/banking77.py $(BANKING77),echo "banking77: left out, BANKING77 names no file")
+
+$(VENV)/.python:
+	@'$(PYTHON)' -c '$(NEEDED)' 2>/dev/null || { \
+		echo "understudies needs Python 3.11 or newer with its venv module, and found $(or $(PYTHON),none);" \
+			"name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.embedded: $(VENV)/.python pyproject.toml $(LOCK)
+	@echo "installing the locked dependencies, about 1.4 GB on disk"
+	@$(PIP) install -qq -c $(LOCK) -e '.[embedded]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.embedded
+	@echo "installing the tools of checks and tests"
+	@$(PIP) install -qq -c $(LOCK) -e '.[embedded,dev]'
+	@touch $@
+
+# Constraints, not requirements: another version or platform of Python takes from them what it needs.
+lock:
+	@rm -rf build/lock && $(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip --disable-pip-version-check install -qq -e '.[embedded,dev]'
+	@{ echo "# Made by make lock with $$($(PYTHON) --version): pip install -c $(LOCK) -e '.[embedded,dev]'"; \
+		build/lock/bin/python -m pip freeze --exclude-editable \
+			--exclude pip --exclude setuptools --exclude wheel; } > build/lock.txt
+	@! grep -n ' @ \|://' build/lock.txt
+	@mv build/lock.txt $(LOCK) && rm -rf build/lock
+	@echo "wrote $(LOCK): $$(grep -c == $(LOCK)) versions"
+
+clean:
+	rm -rf $(VENV) build dist demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find schemas services tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,83 @@
+"""How soon the loop answers a teacher that changes its mind: audited verdicts from the change to the demotion.
+
+    python bench/drift.py --seeds 5
+
+Plays the demo's drifting task through the whole loop, once a seed. Beside it, in the same run, the detector alone on
+verdicts of the same two agreements. The last line is one JSON object.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from understudies.backtest.generator import generate
+from understudies.backtest.progress import Progress
+from understudies.backtest.run import Options, backtest
+from understudies.stats import Detector
+
+TASK = "language-routing"
+CHANGES_AT = 0.75
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    options = parser.parse_args()
+    found = [looped(seed) for seed in range(1, options.seeds + 1)]
+    known = [one["audited"] for one in found if one["audited"] is not None]
+    after = statistics.mean(one["agreement_after_change"] for one in found)
+    figures = {
+        "seeds": options.seeds,
+        "demoted": len(known),
+        "audited_verdicts_mean": statistics.mean(known) if known else None,
+        "audited_verdicts_max": max(known, default=None),
+        "false_alarms_before_the_change": sum(one["early"] for one in found),
+        "agreement_after_change": round(after, 3),
+        "detector_alone_mean": round(alone(after), 1),
+    }
+    print(json.dumps(figures))
+
+
+def looped(seed: int) -> dict[str, Any]:
+    """Audited verdicts between the change and the contract alarm, counted from the change's midnight: at most."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "calls.jsonl"
+        generate(path, seed=seed)
+        lines = [line for line in path.read_text("utf-8").splitlines() if json.loads(line)["task"] == TASK]
+        path.write_text("\n".join(lines), "utf-8")
+        with Progress() as progress:
+            report = asyncio.run(backtest(path, Options(seed=seed), progress)).to_dict()
+    changed = datetime.fromtimestamp(json.loads(lines[int(len(lines) * CHANGES_AT)])["created"], UTC)
+    day = changed.date().isoformat()
+    series = report["tasks"][TASK]["series"]
+    alarms = [one for one in report["decisions"] if one["event"] == "drift_contract"]
+    early = [one for one in alarms if one["at"][:10] < day]
+    late = [one for one in alarms if one["at"][:10] >= day]
+    before = sum(one["audited"] for one in series if one["at"][:10] < day)
+    since = [one for one in series if one["at"][:10] > day and one["served"]]
+    served, agreed = sum(one["served"] for one in since), sum(one["agreed_served"] for one in since)
+    audited = late[0]["evidence"]["audited"] - before if late and not early else None
+    print(f"seed {seed}: changed {changed:%d %H:%M}, {len(early)} early, {audited} audited verdicts to the alarm")
+    return {"audited": audited, "early": len(early), "agreement_after_change": agreed / served if served else 0.65}
+
+
+def alone(agreement: float, runs: int = 400) -> float:
+    """Mean verdicts to the alarm of the detector alone, from a fresh start at the given agreement."""
+    rng = random.Random(7)
+    delays = []
+    for _ in range(runs):
+        detector, n = Detector(0.95, 1000), 0
+        while not detector.alarmed:
+            detector, n = detector.update(float(rng.random() < agreement)), n + 1
+        delays.append(n)
+    return statistics.mean(delays)
+
+
+if __name__ == "__main__":
+    main()

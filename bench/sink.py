@@ -1,0 +1,159 @@
+"""How many events a second the observer's sink takes from the embedded broker into the embedded store.
+
+Beside it, in the same run, the rate at which a bare Kafka client fetches the same events. The last line is one
+JSON object. `--profile` writes where the time went to standard error.
+"""
+
+import argparse
+import asyncio
+import cProfile
+import json
+import pstats
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from understudies.events import (
+    INVOCATIONS,
+    Invocation,
+    Message,
+    Request,
+    Response,
+    SeededIds,
+    encode,
+    fingerprint,
+)
+from understudies.observer import ObserverSettings, create_app
+from understudies.runtime import Bus, EmbeddedBroker, Flow, Store, SystemClock
+from understudies.students import Files
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Options:
+    events: int
+    rounds: int
+    max_records: int
+    profile: bool
+
+
+def values(n: int) -> list[bytes]:
+    """Events of about 0.5 kB."""
+    ids = SeededIds("sink")
+    made = []
+    for i in range(n):
+        at = START + timedelta(seconds=i)
+        request = Request(messages=(Message(role="user", content=f"card {i} has not arrived, where is it?"),))
+        call = Invocation(
+            id=ids(at),
+            at=at,
+            task=f"task-{i % 7}",
+            model="teacher-1",
+            request=request,
+            response=Response(message=Message(role="assistant", content="card_arrival"), finish_reason="stop"),
+            fingerprint=fingerprint(request),
+            tags={"team": "support"},
+        )
+        made.append(encode(call))
+    return made
+
+
+async def fill(bootstrap: str, lines: list[bytes]) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=5, max_batch_size=1 << 18)
+    await producer.start()
+    sent = [await producer.send(INVOCATIONS.name, line, partition=i % 6) for i, line in enumerate(lines)]
+    await asyncio.gather(*sent)
+    await producer.stop()
+
+
+async def fetch(bootstrap: str, n: int) -> float:
+    """Seconds that a bare client takes to fetch everything."""
+    consumer = AIOKafkaConsumer(INVOCATIONS.name, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    began = time.perf_counter()
+    await consumer.start()
+    got = 0
+    while got < n:
+        got += sum(map(len, (await consumer.getmany(timeout_ms=100, max_records=20_000)).values()))
+    seconds = time.perf_counter() - began
+    await consumer.stop()
+    return seconds
+
+
+async def sink(broker: EmbeddedBroker, folder: Path, n: int, max_records: int) -> tuple[float, int]:
+    """Seconds until all events are in the store, and the rows that are there."""
+    flow = Flow()
+    flow.published(INVOCATIONS.name, n)
+    store = await Store.open(f"chdb://{folder / 'store'}")
+    bus = Bus(broker.settings, "observer", flow)
+    app = create_app(
+        ObserverSettings(),
+        bus=bus,
+        clock=SystemClock(),
+        store=store,
+        files=Files(f"file://{folder}"),
+        new_id=SeededIds(0),
+    )
+    await app.start()
+    bus.consume(app.topics, app.handle, max_records=max_records)
+    began = time.perf_counter()
+    await bus.start()
+    await flow.drained()
+    seconds = time.perf_counter() - began
+    await bus.stop()
+    (row,) = await store.query("SELECT count() AS n FROM invocations FINAL")
+    await store.close()
+    return seconds, row["n"]
+
+
+async def measure(options: Options) -> dict[str, object]:
+    lines = values(options.events)
+    fetched, sunk = [], []
+    async with EmbeddedBroker() as broker:
+        bus = Bus(broker.settings, "setup")
+        await bus.start()
+        await bus.stop()
+        await fill(broker.bootstrap, lines)
+        for _ in range(options.rounds):
+            fetched.append(options.events / await fetch(broker.bootstrap, options.events))
+            with tempfile.TemporaryDirectory() as folder:
+                seconds, rows = await sink(broker, Path(folder), options.events, options.max_records)
+            if rows != options.events:
+                raise SystemExit(f"{rows} rows of {options.events} events")
+            sunk.append(options.events / seconds)
+            print(f"fetch {fetched[-1]:9,.0f}/s   sink {sunk[-1]:9,.0f}/s")
+    return {
+        "events": options.events,
+        "bytes_per_event": round(statistics.mean(map(len, lines))),
+        "max_records": options.max_records,
+        "raw_fetch_per_second": round(statistics.median(fetched)),
+        "sink_events_per_second": round(statistics.median(sunk)),
+        "rounds": [round(rate) for rate in sunk],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--max-records", type=int, default=20_000)
+    parser.add_argument("--profile", action="store_true")
+    options = Options(**vars(parser.parse_args()))
+    profiler = cProfile.Profile()
+    if options.profile:
+        profiler.enable()
+    result = asyncio.run(measure(options))
+    if options.profile:
+        profiler.disable()
+        pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(25)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

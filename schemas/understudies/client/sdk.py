@@ -1,0 +1,124 @@
+"""What an agent uses: wrap the teacher once, and every call of it is recorded."""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self, TypeVar, cast
+
+from pydantic import TypeAdapter
+
+from understudies.client.calls import Shadow
+from understudies.client.errors import PublishError
+from understudies.client.preparation import Preparation
+from understudies.client.pricing import Price
+from understudies.client.recorder import Recorder
+from understudies.client.redaction import Redactor, default_redactor
+from understudies.client.sinks import CorpusSink, KafkaSink, Sink
+from understudies.client.witness import Episode, Witness
+from understudies.events import Event, NewId, TaskName, new_id
+
+Teacher = TypeVar("Teacher")
+_TASK: TypeAdapter[str] = TypeAdapter(TaskName)
+
+
+def utc_now() -> datetime:
+    """The time of the machine."""
+    return datetime.now(UTC)
+
+
+class Understudies:
+    """Records the calls of teachers to Kafka, to a local corpus, or to both.
+
+    `price` tells what a call costs, `redact` what must not leave the process (None: nothing is redacted).
+    At most `max_buffer` calls wait to be delivered; when they are full the newest is dropped and counted, and so
+    is a call of more than `max_bytes`. `kafka` are further options of the producer, such as security settings.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str | None = None,
+        *,
+        tenant: str = "default",
+        corpus: str | os.PathLike[str] | None = None,
+        redact: Redactor | None = default_redactor,
+        price: Price | None = None,
+        max_buffer: int = 10_000,
+        max_bytes: int = 1_000_000,
+        exit_timeout: float = 5.0,
+        kafka: Mapping[str, Any] | None = None,
+        now: Callable[[], datetime] = utc_now,
+        ids: NewId = new_id,
+    ) -> None:
+        if bootstrap is None and corpus is None:
+            raise ValueError("nowhere to record to: give a bootstrap server, a corpus file, or both")
+        self._now = now
+
+        def sinks() -> Sequence[Sink]:
+            local = [] if corpus is None else [CorpusSink(Path(corpus))]
+            return [*local, *([] if bootstrap is None else [KafkaSink(bootstrap, max_bytes, kafka or {})])]
+
+        self._recorder = Recorder(
+            Preparation(tenant, redact, price, ids, max_bytes), sinks, max_buffer, max_bytes, exit_timeout
+        )
+
+    def shadow(
+        self,
+        teacher: Teacher,
+        task: str | None = None,
+        *,
+        episode: Episode = None,
+        model: str = "",
+        tags: Mapping[str, str] | None = None,
+    ) -> Teacher:
+        """The teacher, recorded: it answers, streams and fails exactly as before.
+
+        A teacher is a function, sync or async, that takes messages or a prompt, such as the `create` of an OpenAI or
+        Anthropic client, or an object with `invoke`. Without a task's name, calls with the same system prompt are
+        one task. `episode` names the trajectory, or is called with nothing at each call and tells it.
+        """
+        shadow = Shadow(None if task is None else _TASK.validate_python(task), model, dict(tags or {}))
+        return cast(Teacher, Witness(self._recorder, shadow, episode, self._now).wrapped(teacher))
+
+    async def publish(self, event: Event) -> None:
+        """Publish an event and wait until it is delivered, while the bus is away too; raises PublishError."""
+        delivered: Future[None] = Future()
+        if not self._recorder.put(event, delivered=delivered):
+            raise PublishError("the buffer is full or the client was closed; publish the event again later")
+        await asyncio.wrap_future(delivered)
+
+    def publish_nowait(self, event: Event) -> bool:
+        """Leave an event to the background; returns False where it was dropped."""
+        return self._recorder.put(event)
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until all that was recorded before is delivered or given up; returns whether it is."""
+        return self._recorder.flush(timeout)
+
+    def close(self, timeout: float | None = None) -> None:
+        """Flush for up to `timeout` seconds, then stop; what is recorded later is dropped."""
+        self._recorder.close(timeout)
+
+    @property
+    def dropped(self) -> int:
+        """Calls and events that were lost, for whatever reason."""
+        return sum(self._recorder.losses.values())
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """The same by reason: full, too_large, unreadable, refused, unsent, closed."""
+        return self._recorder.losses
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await asyncio.to_thread(self.close)

@@ -1,0 +1,188 @@
+"""Where recorded calls go: Kafka, or a file on this machine."""
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    CorruptRecordException,
+    IllegalArgumentError,
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+)
+
+from understudies.client.corpus import corpus_line
+from understudies.events import Event, Invocation, Topic
+
+log = logging.getLogger("understudies.client")
+
+Refused = Mapping[int, str]
+"""What a sink will never take: the place in the batch, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An event on its way, encoded."""
+
+    event: Event
+    topic: Topic
+    value: bytes
+    headers: Sequence[tuple[str, bytes]]
+
+
+class Sink(Protocol):
+    """Takes events in order."""
+
+    async def write(self, batch: Sequence[Outgoing]) -> Refused:
+        """Deliver the batch, for as long as it takes."""
+        ...
+
+    async def stop(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class CorpusSink:
+    """Appends answered calls to a file of JSON lines; several processes may share it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def write(self, batch: Sequence[Outgoing]) -> Refused:
+        """Append the batch's answered calls in one write."""
+        calls = [out.event for out in batch if isinstance(out.event, Invocation)]
+        lines = b"".join(json.dumps(line).encode() + b"\n" for line in map(corpus_line, calls) if line is not None)
+        try:
+            self._append(lines)
+        except OSError as error:
+            return {place: repr(error) for place in range(len(batch))}
+        return {}
+
+    def _append(self, lines: bytes) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            while lines:
+                lines = lines[os.write(file, lines) :]
+        finally:
+            os.close(file)
+
+    async def stop(self) -> None:
+        """Nothing stays open between writes."""
+
+
+class KafkaSink:
+    """Publishes to Kafka and tries again until it succeeds; what is not retriable is refused."""
+
+    def __init__(self, bootstrap: str, max_bytes: int, options: Mapping[str, Any]) -> None:
+        self._options = {
+            "bootstrap_servers": bootstrap,
+            "client_id": "understudies-sdk",
+            "acks": "all",
+            "linger_ms": 5,
+            "request_timeout_ms": 10_000,
+            "max_request_size": max_bytes + 65_536,
+            **options,
+        }
+        self._producer: AIOKafkaProducer | None = None
+        self._pause = _FIRST_PAUSE
+        self._complain_after = 0.0
+
+    async def write(self, batch: Sequence[Outgoing]) -> Refused:
+        """Publish the batch; while the broker is away, wait for it."""
+        refused: dict[int, str] = {}
+        missing = list(range(len(batch)))
+        while missing:
+            try:
+                missing = await self._send(batch, missing, refused)
+            except (KafkaError, OSError) as error:
+                self._complain(error)
+                await self._abandon()
+            if missing:
+                await asyncio.sleep(self._pause)
+                self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        return refused
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def _send(self, batch: Sequence[Outgoing], places: Sequence[int], refused: dict[int, str]) -> list[int]:
+        producer = await self._started()
+        sent: dict[int, Any] = {}
+        for place in places:
+            out = batch[place]
+            try:
+                key = out.topic.key(out.event).encode("utf-8", "replace")
+                sent[place] = await producer.send(out.topic.name, out.value, key=key, headers=list(out.headers))
+            except KafkaError as error:
+                sent[place] = error
+        outcomes = await asyncio.gather(*map(_outcome, sent.values()))
+        again: list[int] = []
+        for place, problem in zip(sent, outcomes, strict=True):
+            if problem is None:
+                self._pause = _FIRST_PAUSE
+            elif isinstance(problem, _ABOUT_THE_MESSAGE):
+                refused[place] = repr(problem)
+            else:
+                self._complain(problem)
+                again.append(place)
+        return again
+
+    async def _started(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            producer = AIOKafkaProducer(**self._options)
+            try:
+                await producer.start()
+            except BaseException:
+                await producer.stop()
+                raise
+            self._producer = producer
+        return self._producer
+
+    def _complain(self, error: BaseException) -> None:
+        now = time.monotonic()
+        if now >= self._complain_after:
+            self._complain_after = now + 60
+            log.warning("the bus at %r is away, calls wait: %r", self._options["bootstrap_servers"], error)
+
+    async def _abandon(self) -> None:
+        try:
+            await self.stop()
+        except (KafkaError, OSError) as error:
+            log.debug("producer did not stop cleanly: %r", error)
+
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+_ABOUT_THE_MESSAGE = (
+    CorruptRecordException,
+    IllegalArgumentError,
+    InvalidTimestampError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+)
+"""What another attempt cannot mend; anything else is waited out."""
+
+
+async def _outcome(sent: Any) -> KafkaError | None:
+    if isinstance(sent, KafkaError):
+        return sent
+    try:
+        await sent
+    except KafkaError as error:
+        return error
+    return None

@@ -1,0 +1,108 @@
+"""Streams pass through untouched, chunk by chunk, and are noted on the way."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+Done = Callable[[list[Any], BaseException | str | None], None]
+"""Told once how a stream ended: its chunks, and the error or None; never raises."""
+
+ABANDONED = "abandoned: the caller stopped reading the stream"
+
+
+class _Tapped:
+    """Stands for a stream: what is not about reading it goes to the stream itself."""
+
+    def __init__(self, stream: Any, done: Done) -> None:
+        self._understudies_stream = stream
+        self._understudies_chunks: list[Any] = []
+        self._understudies_done: Done | None = done
+
+    @property  # type: ignore[misc]  # only read
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # only read
+        # an agent that asks isinstance() gets the stream's own answer
+        return type(self._understudies_stream)
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._understudies_stream, name)
+        if name not in ("close", "aclose"):
+            return value
+
+        def closing(*args: Any, **kwargs: Any) -> Any:
+            self._understudies_end(ABANDONED)
+            return value(*args, **kwargs)
+
+        return closing
+
+    def __del__(self) -> None:
+        self._understudies_end(ABANDONED)
+
+    def _understudies_end(self, error: BaseException | str | None) -> None:
+        done, self._understudies_done = self._understudies_done, None
+        if done is not None:
+            done(self._understudies_chunks, error)
+
+
+class TappedStream(_Tapped):
+    """A stream that is read with `for`."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            chunk = next(self._understudies_stream)
+        except StopIteration:
+            self._understudies_end(None)
+            raise
+        except BaseException as error:
+            self._understudies_end(error)
+            raise
+        self._understudies_chunks.append(chunk)
+        return chunk
+
+    def __enter__(self) -> "TappedStream":
+        self._understudies_stream.__enter__()
+        return self
+
+    def __exit__(self, *exc_info: Any) -> Any:
+        self._understudies_end(ABANDONED)
+        return self._understudies_stream.__exit__(*exc_info)
+
+
+class TappedAsyncStream(_Tapped):
+    """A stream that is read with `async for`."""
+
+    def __init__(self, stream: Any, done: Done) -> None:
+        super().__init__(stream, done)
+        self._understudies_source = stream if hasattr(type(stream), "__anext__") else aiter(stream)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            chunk = await anext(self._understudies_source)
+        except StopAsyncIteration:
+            self._understudies_end(None)
+            raise
+        except BaseException as error:
+            self._understudies_end(error)
+            raise
+        self._understudies_chunks.append(chunk)
+        return chunk
+
+    async def __aenter__(self) -> "TappedAsyncStream":
+        await self._understudies_stream.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: Any) -> Any:
+        self._understudies_end(ABANDONED)
+        return await self._understudies_stream.__aexit__(*exc_info)
+
+
+def tapped(answer: Any, done: Done) -> Any:
+    """The stream that stands for the answer, or None where the answer is no stream."""
+    kind = type(answer)
+    if hasattr(kind, "__next__"):
+        return TappedStream(answer, done)
+    return TappedAsyncStream(answer, done) if hasattr(kind, "__aiter__") else None

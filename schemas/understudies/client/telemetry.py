@@ -1,0 +1,24 @@
+"""The W3C trace context of the caller, where the agent uses OpenTelemetry."""
+
+import importlib
+from typing import Any
+
+
+def _tracing() -> Any:
+    try:
+        return importlib.import_module("opentelemetry.trace")
+    except ImportError:
+        return None
+
+
+_TRACE = _tracing()
+
+
+def traceparent() -> str | None:
+    """The `traceparent` of the current span, or None outside of a trace."""
+    if _TRACE is None:
+        return None
+    context = _TRACE.get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"

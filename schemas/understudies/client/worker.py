@@ -1,0 +1,142 @@
+"""The thread that empties the buffer, with an event loop of its own."""
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from understudies.client.errors import PublishError
+from understudies.client.sinks import Outgoing, Sink
+
+log = logging.getLogger("understudies.client")
+
+_LINGER_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An item that waits for its delivery, and who waits for it."""
+
+    item: Any
+    characters: int
+    delivered: "Future[None] | None"
+
+    def succeed(self) -> None:
+        """Tell that it was delivered, unless told that it was not."""
+        if self.delivered is not None and not self.delivered.done():
+            self.delivered.set_result(None)
+
+    def fail(self, reason: str) -> None:
+        """Tell that it will not be delivered."""
+        if self.delivered is not None and not self.delivered.done():
+            self.delivered.set_exception(PublishError(reason))
+
+
+class Source(Protocol):
+    """What a worker empties."""
+
+    @property
+    def waiting(self) -> bool: ...
+    def open_sinks(self) -> Sequence[Sink]: ...
+    def take(self) -> list[Entry]: ...
+    def prepared(self, entry: Entry) -> Outgoing | None: ...
+    def settle(self, entries: Sequence[Entry]) -> None: ...
+    def lost(self, reason: str, count: int = 1, detail: object = "") -> bool: ...
+
+
+class Worker:
+    """Takes entries, has them prepared and written, until it is stopped."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._loop = _Loop()
+        self._something = asyncio.Event()
+        self._idle = False
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="understudies-recorder", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Have the worker look at the buffer; costs a system call only when it is idle."""
+        if self._idle:
+            self._idle = False
+            self._loop.call_soon_threadsafe(self._something.set)
+
+    def stop(self, timeout: float = 1.0) -> None:
+        """End the thread, in the middle of a delivery that does not succeed if need be."""
+        self._stopping = True
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._loop.call_soon_threadsafe(self._task_cancel)
+            self._thread.join(timeout)
+
+    def _task_cancel(self) -> None:
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._work())
+        except asyncio.CancelledError:
+            log.debug("recorder stopped")
+        except Exception:
+            log.exception("recorder ended; calls are no longer recorded")
+        finally:
+            self._loop.close()
+
+    async def _work(self) -> None:
+        sinks = self._source.open_sinks()
+        try:
+            while not self._stopping:
+                entries = self._source.take()
+                if entries:
+                    await self._deliver(sinks, entries)
+                else:
+                    await self._rest()
+        finally:
+            for sink in sinks:
+                await sink.stop()
+
+    async def _rest(self) -> None:
+        self._something.clear()
+        self._idle = True
+        if not self._source.waiting:
+            await self._something.wait()
+            # A few calls at once cost the agent's own thread fewer switches.
+            await asyncio.sleep(_LINGER_SECONDS)
+        self._idle = False
+
+    async def _deliver(self, sinks: Sequence[Sink], entries: Sequence[Entry]) -> None:
+        try:
+            await self._write(sinks, entries)
+        except BaseException:
+            for entry in entries:
+                entry.fail("the client was closed before the event was delivered")
+            raise
+        self._source.settle(entries)
+
+    async def _write(self, sinks: Sequence[Sink], entries: Sequence[Entry]) -> None:
+        batch: list[tuple[Entry, Outgoing]] = []
+        for entry in entries:
+            outgoing = self._source.prepared(entry)
+            if outgoing is not None:
+                batch.append((entry, outgoing))
+            await asyncio.sleep(0)  # lets go of the interpreter after each call
+        for sink in sinks:
+            refused = await sink.write([outgoing for _, outgoing in batch])
+            for place, reason in refused.items():
+                self._source.lost("refused", detail=reason)
+                batch[place][0].fail(reason)
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Resolves names in its own thread: executors are gone when the interpreter ends, and the last flush is then."""
+
+    async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
+        return socket.getaddrinfo(host, port, **options)

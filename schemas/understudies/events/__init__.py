@@ -1,0 +1,78 @@
+"""The contracts between agents and services: events, topics and fingerprints. Pure: no I/O."""
+
+from understudies.events.base import Event, TaskName, Utc
+from understudies.events.drift import Drift
+from understudies.events.fingerprint import (
+    Split,
+    discovered_task,
+    fingerprint,
+    masked,
+    position,
+    split_of,
+    template_of,
+)
+from understudies.events.headers import cloud_headers
+from understudies.events.identity import NewId, SeededIds, new_id
+from understudies.events.invocation import Invocation, Origin, Reason, Route, ServedBy
+from understudies.events.money import Usd, usd
+from understudies.events.promotion import Promotion, Stage
+from understudies.events.request import FunctionCall, Message, Request, Response, ToolCall, Usage, request_of
+from understudies.events.topics import (
+    BY_NAME,
+    DRIFT,
+    INVOCATIONS,
+    PROMOTIONS,
+    TOPICS,
+    VERDICTS,
+    Topic,
+    encode,
+    topic_of,
+)
+from understudies.events.verdict import GateDecision, Phase, Verdict, VerdictEvent
+
+__all__ = [
+    "BY_NAME",
+    "DRIFT",
+    "INVOCATIONS",
+    "PROMOTIONS",
+    "TOPICS",
+    "VERDICTS",
+    "Drift",
+    "Event",
+    "FunctionCall",
+    "GateDecision",
+    "Invocation",
+    "Message",
+    "NewId",
+    "Origin",
+    "Phase",
+    "Promotion",
+    "Reason",
+    "Request",
+    "Response",
+    "Route",
+    "SeededIds",
+    "ServedBy",
+    "Split",
+    "Stage",
+    "TaskName",
+    "ToolCall",
+    "Topic",
+    "Usage",
+    "Usd",
+    "Utc",
+    "Verdict",
+    "VerdictEvent",
+    "cloud_headers",
+    "discovered_task",
+    "encode",
+    "fingerprint",
+    "masked",
+    "new_id",
+    "position",
+    "request_of",
+    "split_of",
+    "template_of",
+    "topic_of",
+    "usd",
+]

@@ -1,0 +1,114 @@
+"""Names for inputs: the same input always lands in the same split, whoever asks."""
+
+import hashlib
+import json
+import re
+from functools import lru_cache
+from typing import Final, Literal
+
+from understudies.events.json_values import well_formed
+from understudies.events.request import Message, Request
+
+Split = Literal["train", "validation", "evidence"]
+_SPLITS: tuple[tuple[float, Split], ...] = ((0.70, "train"), (0.80, "validation"), (1.0, "evidence"))
+
+
+def fingerprint(request: Request) -> str:
+    """SHA-256 (hex) of the canonical request: messages, tools and response format.
+
+    Runs of white space and the case of roles do not count, nor whether text comes in one piece or in parts;
+    the model and sampling parameters are not part of the input. The fingerprint decides the split for ever
+    (`split_of`), so this function never changes.
+    """
+    canonical = {
+        "messages": [_canonical(message) for message in request.messages],
+        "tools": request.tools,
+        "response_format": request.response_format,
+    }
+    text = json.dumps(canonical, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(well_formed(text).encode()).hexdigest()
+
+
+def _canonical(message: Message) -> dict[str, object]:
+    content: object = message.content
+    if not isinstance(content, list) or all(part.get("type") == "text" for part in content):
+        content = " ".join(message.text.split())
+    calls = [[call.function.name, call.function.arguments] for call in message.tool_calls or ()]
+    return {"role": message.role.lower(), "content": content, "tool_calls": calls}
+
+
+def position(key: str, salt: str) -> float:
+    """A number in [0, 1) that depends on the key and the salt alone, uniform over keys."""
+    digest = hashlib.sha256(well_formed(f"{salt}:{key}").encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def split_of(fingerprint_: str) -> Split:
+    """The split of an input for ever: train 70 %, validation 10 %, evidence 20 %."""
+    where = position(fingerprint_, "split")
+    return next(name for edge, name in _SPLITS if where < edge)
+
+
+# Time is linear in the length of the text whatever the text: an id is looked for once in a run of its characters, from
+# the run's first word boundary on, as all that a later one could find is shorter.
+_RUN: Final = "[0-9a-zA-Z_-]"
+_MASKS: Final = (
+    (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<id>"),
+    (
+        re.compile(
+            rf"(?<!{_RUN})(\b|-++|[0-9a-zA-Z_]++)"
+            rf"(?={_RUN}*\d)(?={_RUN}*[a-zA-Z]){_RUN}{{12,}}\b"
+        ),
+        r"\1<id>",
+    ),
+    (
+        re.compile(
+            r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|"
+            r"\b(?:jan|febr)uary\b|\b(?:march|april|may|june|july|august)\b|"
+            r"\b(?:septem|octo|novem|decem)ber\b|\b(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\b",
+            re.IGNORECASE,
+        ),
+        "<date>",
+    ),
+    (re.compile(r"\d+(?:[.,:/-]\d+)*"), "<n>"),
+)
+_LONG: Final = 32_768
+_END: Final = 4096
+_REMEMBERED: Final = 8192
+
+
+def masked(text: str) -> str:
+    """The text with dates, numbers and ids replaced, runs of white space collapsed, case ignored.
+
+    Of a text of more than 32768 characters only the first and the last 4096 of that count.
+    """
+    return _remembered(text) if len(text) <= _REMEMBERED else _capped(text)
+
+
+def _capped(text: str) -> str:
+    if len(text) <= _LONG:
+        return _masked(text)
+    # Cut after masking, so that a number's length does not move what is cut.
+    head, tail = _masked(text[: _LONG // 2]), _masked(text[-_LONG // 2 :])
+    return f"{head[:_END]} … {tail[-_END:]}"
+
+
+def _masked(text: str) -> str:
+    text = well_formed(text)
+    for pattern, name in _MASKS:
+        text = pattern.sub(name, text)
+    return " ".join(text.split()).lower()
+
+
+_remembered = lru_cache(maxsize=4096)(_masked)
+"""Tasks repeat their system prompts, and the mask is asked for with every call."""
+
+
+def template_of(request: Request) -> str:
+    """The masked system prompt: calls that share it are one task where none is named."""
+    return masked(request.system)
+
+
+def discovered_task(request: Request) -> str:
+    """The name of the task that a request without one belongs to, such as `task-3f2a9c01d4`."""
+    return "task-" + hashlib.sha256(template_of(request).encode()).hexdigest()[:10]

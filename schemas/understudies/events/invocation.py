@@ -1,0 +1,79 @@
+"""Topic `invocations`: one call of a teacher or a student."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from understudies.events.base import Event
+from understudies.events.money import Usd, usd
+from understudies.events.request import Request, Response, Usage
+
+Origin = Literal["live", "audit", "synthetic", "imported"]
+ServedBy = Literal["teacher", "student", "cache", "none"]
+Reason = Literal[
+    "no_student",  # nothing is promoted for the task
+    "critical",  # the task is declared critical
+    "drift",  # the student drifted and waits for its demotion
+    "control",  # outside the canary share: teacher by draw, so its answer is unbiased evidence
+    "low_confidence",  # the student was asked and was not sure enough
+    "student_error",  # the student was asked and failed
+    "over_budget",  # the teacher by the rules of the budget
+    "unsuitable",  # asks for what no student can give, such as several choices
+    "promoted",  # the student answered
+    "audit",  # the teacher was asked again about a call that was served already
+]
+
+_BIASED: tuple[Reason, ...] = ("low_confidence", "student_error", "audit", "critical", "over_budget", "unsuitable")
+"""Reasons that depend on a student's confidence, or of calls that no student may ever serve."""
+
+
+class Route(BaseModel):
+    """Why a call went where it went."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    reason: Reason
+    threshold: float | None = None
+    share: float = Field(default=0.0, ge=0, le=1, description="canary share in force for the task")
+    audit_probability: float = Field(
+        default=0.0, ge=0, le=1, description="probability with which this call was drawn to be audited"
+    )
+    student_cost_usd: Usd = Field(default=usd(0), description="part of cost_usd paid to a student that was asked")
+
+
+class Invocation(Event):
+    """One call was made and answered, or failed."""
+
+    type: Literal["invocation"] = "invocation"
+    episode: str | None = None
+    tenant: str = "default"
+    origin: Origin = "live"
+    audits: str | None = Field(default=None, description="id of the invocation that this one audits")
+    served_by: ServedBy = "teacher"
+    model: str = Field(default="", description="model that answered, as it names itself")
+    student: str | None = Field(default=None, description="student that was asked, such as `triage@3`")
+    request: Request
+    response: Response | None = None
+    error: str | None = None
+    usage: Usage = Usage()
+    cost_usd: Usd = Field(default=usd(0), ge=0, description="all that this call cost, a student asked in vain included")
+    latency_ms: float = Field(default=0.0, ge=0)
+    confidence: float | None = Field(default=None, description="of the student that was asked")
+    route: Route | None = None
+    fingerprint: str = Field(description="SHA-256 of the canonical request")
+    tags: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _answered_or_failed(self) -> "Invocation":
+        if self.response is None and self.error is None:
+            raise ValueError("an invocation carries a response or an error")
+        return self
+
+    @property
+    def answered_by_teacher(self) -> bool:
+        return self.served_by == "teacher" and self.response is not None and self.origin != "synthetic"
+
+    @property
+    def unbiased(self) -> bool:
+        """Whether a student might serve such a call, and the teacher was chosen without regard to its confidence."""
+        return self.route is None or self.route.reason not in _BIASED

@@ -1,0 +1,40 @@
+"""JSON inside a request, limited to what can be written to a topic and read back."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, JsonValue
+
+MAX_DEPTH = 100
+"""Levels of nesting; parsers of JSON stop at 128 to 200, and an event adds some of its own."""
+
+
+def _portable(value: Any) -> Any:
+    layer, depth = [value], 0
+    while layer:
+        if depth > MAX_DEPTH:
+            raise ValueError(f"JSON nested deeper than {MAX_DEPTH} levels")
+        if any(isinstance(item, float) and item - item != 0 for item in layer):
+            raise ValueError("JSON has no NaN and no infinity")
+        layer = [child for item in layer for child in _children(item)]
+        depth += 1
+    return value
+
+
+def _children(item: Any) -> Any:
+    if isinstance(item, dict):
+        return item.values()
+    return item if isinstance(item, list) else ()
+
+
+Json = Annotated[JsonValue, AfterValidator(_portable)]
+"""Any JSON value of limited depth."""
+
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_portable)]
+"""A JSON object of limited depth."""
+
+
+def well_formed(text: str) -> str:
+    """The text as UTF-8 can carry it: a surrogate pair becomes its character, a lone surrogate U+FFFD."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,0 +1,108 @@
+"""The recorded part of an OpenAI chat completion: what was asked and what was answered."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from understudies.events.json_values import Json, JsonObject
+
+
+def _lower(role: object) -> object:
+    return role.lower() if isinstance(role, str) else role
+
+
+Role = Annotated[
+    Literal["system", "developer", "user", "assistant", "tool", "function"],
+    BeforeValidator(_lower),
+]
+"""Who speaks; read in any case, kept in lower case."""
+
+
+class FunctionCall(BaseModel):
+    """The name of a called function and its arguments as JSON text."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    arguments: str = "{}"
+
+
+class ToolCall(BaseModel):
+    """One call of a tool in an assistant's answer."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class Message(BaseModel):
+    """One message of a chat; content is text, a list of content parts, or nothing beside tool calls."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    role: Role
+    content: str | list[JsonObject] | None = None
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] | None = None
+    tool_call_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of the message; parts that are not text are left out."""
+        if self.content is None:
+            return ""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(str(part["text"]) for part in self.content if isinstance(part.get("text"), str))
+
+
+class Request(BaseModel):
+    """What the agent asked: the messages, and whatever else decides the answer."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    messages: tuple[Message, ...] = Field(min_length=1)
+    tools: tuple[JsonObject, ...] | None = None
+    tool_choice: Json = None
+    response_format: JsonObject | None = None
+    temperature: float | None = Field(default=None, allow_inf_nan=False)
+    parameters: JsonObject = Field(
+        default_factory=dict, description="other parameters of the call, such as max_tokens or seed"
+    )
+
+    @property
+    def system(self) -> str:
+        """The text of the system and developer messages."""
+        return "\n".join(m.text for m in self.messages if m.role in ("system", "developer"))
+
+
+class Usage(BaseModel):
+    """Token counts of one call."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0)
+    cached_tokens: int = Field(default=0, ge=0)
+
+
+class Response(BaseModel):
+    """What was answered: the assistant's message and why it ended."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    message: Message
+    finish_reason: str | None = None
+
+
+def request_of(body: dict[str, Any]) -> Request:
+    """The request in the body of a chat completion call; raises pydantic's ValidationError."""
+    named = ("messages", "tools", "tool_choice", "response_format", "temperature")
+    known = {key: body[key] for key in named if body.get(key) is not None}
+    rest = {key: value for key, value in body.items() if key not in named and key not in _NOT_THE_INPUT}
+    return Request.model_validate({**known, "parameters": rest})
+
+
+_NOT_THE_INPUT = frozenset({"model", "stream", "stream_options", "user", "metadata", "store", "extra_headers"})

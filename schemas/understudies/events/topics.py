@@ -1,0 +1,121 @@
+"""The four topics: name, key, retention and model in one place."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
+
+from understudies.events.base import Event
+from understudies.events.drift import Drift
+from understudies.events.invocation import Invocation
+from understudies.events.json_values import well_formed
+from understudies.events.promotion import Promotion
+from understudies.events.verdict import GateDecision, Verdict, VerdictEvent
+
+_DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A Kafka topic and the events that it carries."""
+
+    name: str
+    adapter: TypeAdapter[Any]
+    key: Callable[[Any], str]
+    key_description: str
+    partitions: int
+    cleanup: str
+    retention_ms: int | None
+    description: str
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Topic settings as Kafka names them."""
+        settings = {"cleanup.policy": self.cleanup}
+        if self.retention_ms is not None:
+            settings["retention.ms"] = str(self.retention_ms)
+        return settings
+
+    def decode(self, value: bytes) -> Event:
+        """The event in a message's value; raises pydantic's ValidationError."""
+        event: Event = self.adapter.validate_json(value)
+        return event
+
+
+def encode(event: Event) -> bytes:
+    """The value of the message that carries an event; a lone surrogate in a text becomes U+FFFD."""
+    try:
+        return event.model_dump_json(exclude_none=True).encode()
+    except PydanticSerializationError:
+        return event.model_validate(_legible(event.model_dump())).model_dump_json(exclude_none=True).encode()
+
+
+def _legible(value: Any) -> Any:
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, dict):
+        return {well_formed(key): _legible(item) for key, item in value.items()}
+    return [_legible(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _task(event: Event) -> str:
+    return event.task
+
+
+INVOCATIONS = Topic(
+    "invocations",
+    TypeAdapter(Invocation),
+    _task,
+    "task",
+    6,
+    "delete",
+    7 * _DAY_MS,
+    "One call of a teacher or a student.",
+)
+VERDICTS = Topic(
+    "verdicts",
+    TypeAdapter(VerdictEvent),
+    _task,
+    "task",
+    6,
+    "delete",
+    30 * _DAY_MS,
+    "Agreement of a student with the teacher, one call at a time and in sum.",
+)
+PROMOTIONS = Topic(
+    "promotions",
+    TypeAdapter(Promotion),
+    lambda event: f"{event.task}/{event.student}",
+    "task/student",
+    1,
+    "compact",
+    None,
+    "The ordered story of every student.",
+)
+DRIFT = Topic(
+    "drift",
+    TypeAdapter(Drift),
+    _task,
+    "task",
+    2,
+    "delete",
+    30 * _DAY_MS,
+    "A promoted student no longer agrees.",
+)
+TOPICS: tuple[Topic, ...] = (INVOCATIONS, VERDICTS, PROMOTIONS, DRIFT)
+BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}
+
+_OF_EVENT: dict[type[Event], Topic] = {
+    Invocation: INVOCATIONS,
+    Verdict: VERDICTS,
+    GateDecision: VERDICTS,
+    Promotion: PROMOTIONS,
+    Drift: DRIFT,
+}
+
+
+def topic_of(event: Event) -> Topic:
+    """The topic that carries an event."""
+    return _OF_EVENT[type(event)]

@@ -1,0 +1,44 @@
+"""Topic `verdicts`: what the evaluator found, one call at a time and in sum."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from understudies.events.base import Event
+
+Phase = Literal["validation", "shadow", "audit", "self_agreement"]
+
+
+class Verdict(Event):
+    """A student's answer was compared with the teacher's."""
+
+    type: Literal["verdict"] = "verdict"
+    invocation: str = Field(description="id of the invocation whose answer was judged")
+    student: str = Field(description="student, or `teacher` for self-agreement")
+    phase: Phase
+    agreed: bool
+    score: float = Field(ge=0, le=1)
+    judge: str
+    why: str | None = None
+    confidence: float | None = None
+    weight: float = Field(default=1.0, gt=0)
+    fingerprint: str
+    answer_class: str | None = Field(default=None, description="teacher's answer where the set of answers is closed")
+    counts: bool = Field(
+        default=True, description="whether it is evidence: unbiased, unseen in training, first of its input"
+    )
+
+
+class GateDecision(Event):
+    """The gates of a student reached a decision."""
+
+    type: Literal["gate_decision"] = "gate_decision"
+    student: str
+    decision: Literal["promote", "reject", "inconclusive"]
+    threshold: float | None = Field(default=None, description="confidence from which the student may serve")
+    coverage: float | None = Field(default=None, description="share of calls expected to reach the threshold")
+    reason: str = ""
+    evidence: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+VerdictEvent = Annotated[Verdict | GateDecision, Field(discriminator="type")]

@@ -1,0 +1,151 @@
+"""Turns what was played and seen into the figures of the report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+
+from understudies.backtest.figures import Figures
+from understudies.backtest.play import Scheduled
+from understudies.backtest.report import Day
+from understudies.backtest.witness import Seen, Witness
+from understudies.events import Invocation, Promotion, Response, usd
+from understudies.judges import Judge, choose_judge, judge_named
+from understudies.runtime.rules import Rules
+from understudies.stats import anytime_lower_bound, clopper_pearson_upper
+
+
+def judges_of(calls: Sequence[Scheduled], rules: Rules) -> dict[str, Judge]:
+    """For each task the judge that the evaluator would use, from all recorded answers."""
+    answers: dict[str, list[Response]] = {}
+    for call in calls:
+        answers.setdefault(call.task, []).append(call.call.response)
+    return {task: _judge(rules.of(task).judge, found) for task, found in answers.items()}
+
+
+def _judge(named: str | None, answers: Sequence[Response]) -> Judge:
+    return judge_named(named) if named else choose_judge([answer.message for answer in answers])
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What became of each call, in the order in which they were played."""
+
+    calls: Sequence[Scheduled]
+    witness: Witness
+    judges: dict[str, Judge]
+    student_price: Decimal = Decimal(0)
+
+    def agreed(self, call: Scheduled, event: Invocation) -> bool | None:
+        """Whether the student that served the call answered as the teacher is recorded to have done."""
+        if event.served_by != "student" or event.response is None:
+            return None
+        return self.judges[call.task].judge(call.call.response.message, event.response.message).agreed
+
+    def cost(self, event: Invocation) -> Decimal:
+        """All that the call cost, its audit and what students answered to it in shadow included."""
+        shadow = self.witness.compared[event.id] * self.student_price
+        return usd(event.cost_usd + self.witness.audits.get(event.id, Decimal(0)) + shadow)
+
+    def figures(self, task: str | None = None) -> Figures:
+        """The figures of all calls, or of one task's."""
+        figures = Figures()
+        trainings = self._trainings(task)
+        for call in self.calls:
+            if task is not None and call.task != task:
+                continue
+            while trainings and trainings[0][0] <= call.at:
+                figures.charge(trainings.pop(0)[1])
+            event = self.witness.served.get(call.id)
+            if event is not None:
+                agreed = self.agreed(call, event)
+                figures.add(call.price, self.cost(event), event.served_by == "student", agreed)
+        for _, cost in trainings:
+            figures.charge(cost)
+        return figures
+
+    def _trainings(self, task: str | None) -> list[tuple[datetime, Decimal]]:
+        return [
+            (event.at, usd(str(event.evidence.get("cost_usd", "0"))))
+            for event in self.witness.story
+            if isinstance(event, Promotion)
+            and event.stage in ("trained", "rejected")
+            and "cost_usd" in event.evidence
+            and task in (None, event.task)
+        ]
+
+    def break_even_calls(self, task: str) -> int | None:
+        """The task's calls from its first student's authorisation until all costs were earned back, if they were."""
+        stories = [event for event in self.witness.story if isinstance(event, Promotion) and event.task == task]
+        authorised = next((event.at for event in stories if event.stage == "authorised"), None)
+        if authorised is None:
+            return None
+        trainings = self._trainings(task)
+        mine = [call for call in self.calls if call.task == task]
+        # A student is first tried on held-out calls from before it was authorised.
+        held_out = sum(self.witness.compared[call.id] for call in mine if call.at < authorised)
+        balance = -held_out * self.student_price
+        lost = balance < 0
+        earned: int | None = None
+        for calls, call in enumerate((call for call in mine if call.at >= authorised), start=1):
+            while trainings and trainings[0][0] <= call.at:
+                balance -= trainings.pop(0)[1]
+            event = self.witness.served.get(call.id)
+            balance += call.price - self.cost(event) if event is not None else 0
+            lost = lost or balance < 0
+            earned = (earned or calls) if balance >= 0 and lost else None
+        return earned
+
+    def series(self, task: str) -> list[Day]:
+        """The task's days, with the agreement that the services knew at the end of each."""
+        mine = [call for call in self.calls if call.task == task]
+        if not mine:
+            return []
+        day = datetime.combine(mine[0].at.date(), time(), mine[0].at.tzinfo)
+        days: list[Day] = []
+        while day <= mine[-1].at:
+            until = day + timedelta(days=1)
+            days.append(self._day(task, day, until, [call for call in mine if day <= call.at < until]))
+            day = until
+        return days
+
+    def _day(self, task: str, day: datetime, until: datetime, calls: Sequence[Scheduled]) -> Day:
+        played = [(call, self.witness.served[call.id]) for call in calls if call.id in self.witness.served]
+        agree, n = _counts(self._known(task, until))
+        return Day(
+            at=day,
+            calls=len(played),
+            served=sum(event.served_by == "student" for _, event in played),
+            agreed_served=sum(self.agreed(call, event) is True for call, event in played),
+            audited=sum(event.id in self.witness.audits for _, event in played),
+            agreement=agree / n if n else None,
+            lower=anytime_lower_bound(agree, n) if n else None,
+            upper=clopper_pearson_upper(agree, n) if n else None,
+            cost_before=usd(sum((call.price for call, _ in played), Decimal(0))),
+            cost_after=usd(sum((self.cost(event) for _, event in played), Decimal(0))),
+        )
+
+    def _known(self, task: str, until: datetime) -> list[Seen]:
+        """Verdicts known then on the student in force, or else on trial, from its threshold up."""
+        leading: Promotion | None = None
+        for event in self.witness.story:
+            if isinstance(event, Promotion) and event.task == task and event.at <= until:
+                if event.stage == "promoted" or (
+                    event.stage == "trained" and (leading is None or leading.stage != "promoted")
+                ):
+                    leading = event
+                elif leading is not None and event.student == leading.student and event.stage not in ("qualified",):
+                    leading = None
+        if leading is None:
+            return []
+        threshold = leading.threshold if leading.threshold is not None else self._eventual_threshold(leading.student)
+        seen = self.witness.verdicts[leading.student]
+        return [one for one in seen if one.at < until and one.confidence >= threshold]
+
+    def _eventual_threshold(self, student: str) -> float:
+        stories = [e for e in self.witness.story if isinstance(e, Promotion) and e.student == student]
+        return next((e.threshold for e in stories if e.threshold is not None), 0.0)
+
+
+def _counts(seen: Sequence[Seen]) -> tuple[int, int]:
+    return sum(one.agreed for one in seen), len(seen)

@@ -1,0 +1,173 @@
+"""Puts the report together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from understudies.backtest.accounts import Outcomes
+from understudies.backtest.report import (
+    Chosen,
+    CoveragePoint,
+    Decision,
+    DecisionEvent,
+    Input,
+    Outcome,
+    Report,
+    TaskReport,
+)
+from understudies.budget.book import TaskBook
+from understudies.budget.student_book import StudentBook
+from understudies.events import Drift, GateDecision, Promotion
+from understudies.stats import anytime_lower_bound
+
+_GATE: dict[str, DecisionEvent] = {
+    "promote": "gate_promote",
+    "reject": "gate_reject",
+    "inconclusive": "inconclusive",
+}
+_DRIFT: dict[str, DecisionEvent] = {"warn": "drift_warn", "contract": "drift_contract"}
+
+
+def assemble(
+    outcomes: Outcomes,
+    details: Mapping[str, Any],
+    *,
+    source: Input,
+    seed: int,
+    seconds: float,
+    version: str,
+) -> Report:
+    """The report of what was played, in the order of the tasks' costs."""
+    tasks = {task: _task(outcomes, task, facts) for task, facts in details.items()}
+    dearest = sorted(tasks, key=lambda task: -tasks[task].summary.totals.cost_before)
+    story = [_decision(event) for event in outcomes.witness.story]
+    last = outcomes.calls[-1].at
+    refused = [
+        Decision(last, name, "not_worth_it", None, task.outcome.message, details[name]["appraisal"].numbers)
+        for name, task in tasks.items()
+        if task.outcome.outcome == "not_worth_it"
+    ]
+    return Report(
+        overall=outcomes.figures().summary(),
+        tasks={task: tasks[task] for task in dearest},
+        # Tasks lie in different partitions, which are read in any order; each task's own story is ordered.
+        decisions=sorted([*story, *refused], key=lambda decision: (decision.at, decision.task)),
+        input=source,
+        seed=seed,
+        seconds=seconds,
+        version=version,
+    )
+
+
+def _decision(event: Promotion | GateDecision | Drift) -> Decision:
+    if isinstance(event, GateDecision):
+        evidence: dict[str, object] = {**event.evidence, "threshold": event.threshold, "coverage": event.coverage}
+        return Decision(event.at, event.task, _GATE[event.decision], event.student, event.reason, evidence)
+    if isinstance(event, Drift):
+        facts = event.model_dump(mode="json", include=_DRIFT_FACTS)
+        reason = f"{event.tier} alarm after {event.audited} audited verdicts"
+        if not event.drifted:
+            reason = f"traffic shifted: the student is sure of {event.statistic:.0%} of today's calls; more audits"
+        return Decision(event.at, event.task, _DRIFT[event.tier], event.student, reason, facts)
+    # Measured seconds differ from run to run; a report of the same file and seed does not.
+    told: dict[str, object] = {key: value for key, value in event.evidence.items() if key != "seconds"}
+    if event.stage == "promoted":
+        told |= {"share": event.share, "threshold": event.threshold, "audit_rate": event.audit_rate}
+    return Decision(event.at, event.task, event.stage, event.student, event.reason, told)
+
+
+_DRIFT_FACTS = {"statistic", "confidence", "audited", "agreement_before", "agreement_after"}
+
+
+def _task(outcomes: Outcomes, task: str, facts: Mapping[str, Any]) -> TaskReport:
+    book = facts["book"]
+    summary = outcomes.figures(task).summary()
+    student: StudentBook | None = book.in_force or book.latest
+    return TaskReport(
+        summary=summary,
+        outcome=_outcome(facts, student),
+        profile={
+            "kind": book.profile.kind,
+            "verdict": book.profile.verdict,
+            "reason": book.profile.reason,
+            "critical": facts["critical"],
+        },
+        series=outcomes.series(task),
+        risk_coverage=_curve(facts["evidence"] or (student.decision.evidence if student and student.decision else {})),
+        chosen=_chosen(student),
+        roi_authorised={key: student.investment.get(key) for key in _INVESTMENT} if student else None,
+        roi_realised=_realised(book, outcomes.break_even_calls(task)) if student else None,
+    )
+
+
+def _outcome(facts: Mapping[str, Any], student: StudentBook | None) -> Outcome:
+    """The outcome with its reason: why a task never got a student, or what ended the one it had."""
+    appraisal, outcome = facts["appraisal"], facts["outcome"]
+    numbers = {**outcome.numbers, **appraisal.numbers}
+    if student is None and appraisal.verdict == "refuse":
+        return Outcome("not_worth_it", f"not worth it: {appraisal.reason}", numbers)
+    if student is not None and outcome.outcome == "fallback_teacher":
+        return Outcome("fallback_teacher", f"the teacher serves: {student.story.reason}", numbers)
+    if student is not None and student.on_trial and facts["evidence"].get("verdicts"):
+        return Outcome(outcome.outcome, _unproven(student.name, facts["evidence"]), numbers)
+    return Outcome(outcome.outcome, outcome.message, numbers)
+
+
+def _unproven(student: str, evidence: Mapping[str, Any]) -> str:
+    """Why a student serves nothing after all its verdicts."""
+    widest = evidence["curve"][-1]
+    failing = sorted({name for point in evidence["curve"] for name in point["failing_classes"]})
+    told = f"{student} is on trial, not proven after {evidence['verdicts']} verdicts"
+    if widest["agreement"] is not None:
+        told += f": {widest['agreement']:.1%} of {widest['n']} agree, {evidence['p0']:.0%} must be proven"
+    return f"{told}; too often wrong where the teacher says {', '.join(map(repr, failing))}" if failing else told
+
+
+def _curve(evidence: Mapping[str, Any]) -> list[CoveragePoint]:
+    return [
+        CoveragePoint(
+            coverage=point["coverage"],
+            threshold=point["threshold"],
+            agreement=point["agreement"],
+            n=point["n"],
+            lower=anytime_lower_bound(round(point["agreement"] * point["n"]), point["n"]),
+        )
+        for point in evidence.get("curve", [])
+        if point["agreement"] is not None and point["n"]
+    ]
+
+
+def _chosen(student: StudentBook | None) -> Chosen | None:
+    decision = student.decision if student else None
+    if decision is None or decision.threshold is None or decision.coverage is None:
+        return None
+    return Chosen(decision.threshold, decision.coverage)
+
+
+_INVESTMENT = (
+    "roi",
+    "break_even_calls",
+    "weekly_calls",
+    "weekly_calls_lower",
+    "expected_share",
+    "audit_rate",
+    "teacher_cost_usd",
+    "student_cost_usd",
+    "training_cost_usd",
+    "evidence_cost_usd",
+    "net_weekly_saving_usd",
+)
+
+
+def _realised(book: TaskBook, break_even_calls: int | None) -> dict[str, object]:
+    ledger = book.ledger
+    return {
+        "break_even_calls": break_even_calls,
+        "saved_usd": str(ledger.saved),
+        "spent_usd": str(ledger.spent),
+        "without_usd": str(ledger.without),
+        "invested_usd": str(ledger.invested),
+        "roi": round(float(ledger.saved / ledger.invested), 4) if ledger.invested else None,
+        "served": ledger.served,
+        "escalated": ledger.escalated,
+        "audits": ledger.audits,
+    }

@@ -1,0 +1,61 @@
+"""One made-up call, and how its text is varied."""
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+_SLOT = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What was asked and what the teacher answered."""
+
+    system: str
+    user: str
+    answer: str
+
+
+class Slots(Protocol):
+    """Fills the slot of a template by its name."""
+
+    def __call__(self, name: str) -> str: ...
+
+
+def filled(template: str, slot: Slots) -> str:
+    """The template with each `{name}` filled in."""
+    return _SLOT.sub(lambda match: slot(match[1]), template)
+
+
+def slots_of(rng: random.Random, words: Mapping[str, Sequence[str]]) -> Slots:
+    """Slots filled with random words of a lexicon; `order` and `amount` with random numbers."""
+
+    def slot(name: str) -> str:
+        if name == "order":
+            return f"{rng.choice('ABDKLRTX')}{rng.randint(10_000, 99_999)}"
+        if name == "amount":
+            return f"{rng.randint(3, 480)}.{rng.choice(('00', '50', '90', '95', '99'))}"
+        if name == "n":
+            return str(rng.randint(2, 14))
+        return rng.choice(words[name])
+
+    return slot
+
+
+def misspelt(text: str, rng: random.Random, rate: float) -> str:
+    """The text as typed in a hurry: in some words two inner letters swapped, one lost or one doubled."""
+    return " ".join(_slip(word, rng) if len(word) > 4 and rng.random() < rate else word for word in text.split(" "))
+
+
+def _slip(word: str, rng: random.Random) -> str:
+    inner = [k for k, (a, b) in enumerate(pairwise(word)) if k > 0 and a.isalpha() and b.isalpha()]
+    if not inner:
+        return word
+    k = rng.choice(inner)
+    kind = rng.randrange(3)
+    if kind == 0:
+        return word[:k] + word[k + 1] + word[k] + word[k + 2 :]
+    return word[:k] + word[k + 1 :] if kind == 1 else word[:k] + word[k] + word[k:]

@@ -1,0 +1,39 @@
+"""`language-routing`: a message goes to a desk by its language; late on, the teacher renames its largest desk."""
+
+import random
+from collections.abc import Iterator
+
+from understudies.backtest.generator.call import Call, filled, misspelt, slots_of
+from understudies.backtest.generator.languages import CLOSINGS, MIDDLES, OPENINGS, WEIGHTS, WORDS
+
+CHANGES_AT = 0.75
+LARGEST = "desk-english"
+RENAMED = "desk-global"
+_NOISE = 0.01
+_TYPOS = 0.02
+
+SYSTEM = """You route messages to the desk that answers in the writer's language. Decide by the message's \
+language, not by names, places or quoted product titles in it.
+
+Desks: desk-english, desk-german, desk-french, desk-spanish, desk-italian, desk-global.
+
+Very short messages are routed by their most telling word. Mixed messages go to the desk of the longer part. \
+Reply with the name of the desk only."""
+
+
+def routing(rng: random.Random, count: int) -> Iterator[Call]:
+    """Messages with the desk that answers them."""
+    languages, weights = list(WEIGHTS), list(WEIGHTS.values())
+    slot = slots_of(rng, WORDS)
+    for place in range(count):
+        language = rng.choices(languages, weights)[0]
+        said = language if rng.random() >= _NOISE else rng.choice(languages)
+        answer = f"desk-{said}"
+        if answer == LARGEST and place >= CHANGES_AT * count:
+            answer = RENAMED
+        yield Call(SYSTEM, misspelt(filled(_message(rng, language), slot), rng, _TYPOS), answer)
+
+
+def _message(rng: random.Random, language: str) -> str:
+    middles = rng.sample(MIDDLES[language], rng.choice((1, 1, 2)))
+    return " ".join((rng.choice(OPENINGS[language]), *middles, rng.choice(CLOSINGS[language])))

@@ -1,0 +1,154 @@
+"""Optional fields of records: read where they can be, and otherwise taken as absent."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from understudies.backtest.importers.parsing import loaded
+from understudies.events import Usage, usd
+
+_MS_FROM = 1e11
+_US_FROM = 1e14
+_NS_FROM = 1e17
+_LARGEST_COST = 1e9
+
+_PROMPT = ("prompt_tokens", "promptTokens", "input")
+_UNCACHED_PROMPT = ("input_tokens", "inputTokens")
+_COMPLETION = ("completion_tokens", "output_tokens", "completionTokens", "outputTokens", "output")
+_CACHED = ("cached_tokens", "input_cached_tokens", "cache_read_input_tokens", "cacheReadInputTokens")
+_COST = ("cost", "cost_usd", "costUSD", "total_cost", "totalCost")
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """The value where it is an object, or JSON text of one; otherwise nothing."""
+    inner = loaded(value)
+    return inner if isinstance(inner, dict) else {}
+
+
+def number(value: object) -> float | None:
+    """A finite number, or text of one."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        parsed = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return parsed if math.isfinite(parsed) else None
+
+
+def text(value: object) -> str | None:
+    """Text that is not blank."""
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def flag(value: object) -> bool:
+    """Whether the value says yes."""
+    return value is True or (isinstance(value, str) and value.strip().lower() in ("true", "yes", "1"))
+
+
+def first(*values: object) -> Any:
+    """The first value that is not None."""
+    return next((value for value in values if value is not None), None)
+
+
+def moment_of(value: object) -> datetime | None:
+    """A moment from epoch seconds, milli-, micro- or nanoseconds, or from ISO 8601 (UTC where no zone is named)."""
+    seconds = number(value)
+    try:
+        if seconds is not None:
+            return _from_epoch(seconds)
+        if isinstance(value, str):
+            return _from_iso(value.strip())
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None
+
+
+def _from_epoch(seconds: float) -> datetime | None:
+    for edge, unit in ((_NS_FROM, 1e9), (_US_FROM, 1e6), (_MS_FROM, 1e3)):
+        if seconds >= edge:
+            return datetime.fromtimestamp(seconds / unit, UTC)
+    return datetime.fromtimestamp(seconds, UTC) if seconds > 0 else None
+
+
+def _from_iso(written: str) -> datetime:
+    moment = datetime.fromisoformat(written.removesuffix("UTC").strip())
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def milliseconds_between(start: object, end: object) -> float | None:
+    """The time from one moment to another, in ms."""
+    began, ended = moment_of(start), moment_of(end)
+    if began is None or ended is None or ended < began:
+        return None
+    return (ended - began).total_seconds() * 1000
+
+
+def usage_of(*sources: Mapping[str, Any]) -> Usage:
+    """Token counts under the names that providers and logs use; of several sources the first that has any."""
+    for source in sources:
+        if usage := _usage(source):
+            return usage
+    return Usage()
+
+
+def _usage(source: Mapping[str, Any]) -> Usage | None:
+    details = mapping(first(source.get("prompt_tokens_details"), source.get("input_tokens_details")))
+    cached = _count(details, ("cached_tokens",)) or _count(source, _CACHED)
+    prompt = _count(source, _PROMPT)
+    if not prompt and (prompt := _count(source, _UNCACHED_PROMPT)) and "cache_read_input_tokens" in source:
+        # Anthropic counts what it read from and wrote to its cache beside the input tokens.
+        prompt += cached + _count(source, ("cache_creation_input_tokens",))
+    completion = _count(source, _COMPLETION)
+    if not prompt and not completion:
+        return None
+    return Usage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=min(cached, prompt))
+
+
+def _count(source: Mapping[str, Any], names: tuple[str, ...]) -> int:
+    for name in names:
+        count = number(source.get(name))
+        if count is not None and count >= 0:
+            return int(count)
+    return 0
+
+
+def cost_of(*values: object) -> Decimal | None:
+    """The first value that is an amount of US dollars."""
+    for value in values:
+        amount = number(value)
+        if amount is not None and 0 <= amount <= _LARGEST_COST:
+            return usd(amount)
+    return None
+
+
+def cost_in(*sources: Mapping[str, Any]) -> Decimal | None:
+    """The cost of the call in the first source that names it."""
+    return cost_of(*(source.get(name) for source in sources for name in _COST))
+
+
+def task_in(*sources: Mapping[str, Any]) -> str | None:
+    """The task in the first source that names it."""
+    for source in sources:
+        for name in ("task", "Task", "task_name", "taskName"):
+            if named := text(source.get(name)):
+                return named
+    return None
+
+
+def tags_of(value: object) -> dict[str, str]:
+    """Tags as text; those that are objects or arrays are left out, and a list of labels names them all `true`."""
+    inner = loaded(value)
+    if isinstance(inner, list):
+        return {tag: "true" for tag in inner if isinstance(tag, str)}
+    if not isinstance(inner, dict):
+        return {}
+    return {key: _tag(tag) for key, tag in inner.items() if isinstance(tag, str | int | float)}
+
+
+def _tag(value: str | float) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -1,0 +1,156 @@
+"""Messages in the forms that providers and logs give them, as the contracts have them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from understudies.backtest.importers.parsing import NotACall, loaded
+from understudies.events import FunctionCall, Message, ToolCall
+from understudies.events.request import Role
+
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "developer",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "function",
+    "human": "user",
+    "ai": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
+}
+_TEXT_BLOCKS = frozenset({"text", "input_text", "output_text", "refusal"})
+_UNSPOKEN_BLOCKS = frozenset({"thinking", "redacted_thinking", "reasoning"})
+
+
+def messages_of(value: object) -> list[Message]:
+    """The messages in a list of them, in one, or in the text of one user; raises NotACall."""
+    value = loaded(value)
+    if isinstance(value, str):
+        return [Message(role="user", content=value)]
+    if isinstance(value, dict):
+        value = [value]
+    if not isinstance(value, list):
+        raise NotACall("messages is not a list")
+    return [message for place, item in enumerate(value, 1) for message in _of_item(item, place)]
+
+
+def message_of(value: Mapping[str, Any]) -> Message:
+    """The one message in an object, whatever its role says; the assistant's where it has none."""
+    found = list(_messages(value, "assistant"))
+    if len(found) != 1:
+        raise NotACall("the answer is not one message")
+    return found[0]
+
+
+def _of_item(item: object, place: int) -> Iterator[Message]:
+    if not isinstance(item, dict):
+        raise NotACall(f"message {place} is not an object")
+    kind = item.get("type")
+    if kind == "function_call" and "role" not in item:
+        call = ToolCall(id=_id(item.get("call_id")), function=_function(item))
+        yield Message(role="assistant", tool_calls=(call,))
+    elif kind == "function_call_output" and "role" not in item:
+        yield Message(role="tool", content=_as_text(item.get("output")), tool_call_id=_id(item.get("call_id")))
+    elif kind != "reasoning":
+        yield from _messages(item, _role(item, place))
+
+
+def _role(item: Mapping[str, Any], place: int) -> Role:
+    written = item.get("role", item.get("type"))
+    role = _ROLES.get(written.strip().lower()) if isinstance(written, str) else None
+    if role is None:
+        raise NotACall(f"message {place} has no known role: {str(written)[:40]!r}")
+    return role
+
+
+def _messages(item: Mapping[str, Any], role: Role) -> Iterator[Message]:
+    content = item.get("content")
+    calls = tool_calls_of(item.get("tool_calls"), item.get("function_call"))
+    name = item.get("name")
+    if isinstance(content, list):
+        results, content, blocks = _blocks(content)
+        calls += blocks
+        yield from results
+        if results and content is None and not calls:
+            return
+    elif content is not None and not isinstance(content, str):
+        content = _as_text(content)
+    if content is None and not calls and isinstance(item.get("refusal"), str):
+        content = item["refusal"]
+    yield Message(
+        role=role,
+        content=content,
+        name=name if isinstance(name, str) and role != "assistant" else None,
+        tool_calls=calls or None,
+        tool_call_id=_id(item.get("tool_call_id")) or None,
+    )
+
+
+def _blocks(blocks: list[Any]) -> tuple[list[Message], str | list[dict[str, Any]] | None, tuple[ToolCall, ...]]:
+    """The results of tools, the content, and the calls of tools in a list of content blocks."""
+    results: list[Message] = []
+    parts: list[dict[str, Any]] = []
+    calls: list[ToolCall] = []
+    for block in blocks:
+        match block:
+            case str():
+                parts.append({"type": "text", "text": block})
+            case {"type": "tool_use"}:
+                function = _function({"name": block.get("name"), "arguments": block.get("input")})
+                calls.append(ToolCall(id=_id(block.get("id")), function=function))
+            case {"type": "tool_result"}:
+                content = _as_text(block.get("content"))
+                results.append(Message(role="tool", content=content, tool_call_id=_id(block.get("tool_use_id"))))
+            case {"type": kind} if kind in _UNSPOKEN_BLOCKS:
+                continue
+            case {"type": kind} if kind in _TEXT_BLOCKS:
+                parts.append({"type": "text", "text": _as_text(block.get("text", block.get("refusal")))})
+            case dict():
+                parts.append(block)
+    return results, _joined(parts), tuple(calls)
+
+
+def _joined(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]] | None:
+    if not parts:
+        return None
+    if all(part.get("type") == "text" for part in parts):
+        return "\n".join(part["text"] for part in parts)
+    return parts
+
+
+def tool_calls_of(value: object, function_call: object = None) -> tuple[ToolCall, ...]:
+    """The calls of tools in a list, or in the older single `function_call`; what cannot be read is left out."""
+    calls = [call for call in value if isinstance(call, dict)] if isinstance(value, list) else []
+    if isinstance(function_call, dict):
+        calls.append({"function": function_call})
+    found = []
+    for call in calls:
+        function = call.get("function", call)
+        if isinstance(function, dict) and isinstance(function.get("name"), str):
+            found.append(ToolCall(id=_id(call.get("id")), function=_function(function)))
+    return tuple(found)
+
+
+def _function(value: Mapping[str, Any]) -> FunctionCall:
+    arguments = value.get("arguments", value.get("args"))
+    written = "{}" if arguments is None else _as_text(arguments)
+    return FunctionCall(name=str(value.get("name", "")), arguments=written)
+
+
+def _id(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, list) and all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in value):
+        return "\n".join(part["text"] for part in value)
+    if isinstance(value, dict) and value.get("type") == "text" and isinstance(value.get("text"), str):
+        return str(value["text"])
+    return orjson.dumps(value).decode()

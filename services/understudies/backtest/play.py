@@ -1,0 +1,92 @@
+"""Plays recorded calls through the platform, step by step of virtual time."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from understudies.backtest.recorded import RecordedCall
+from understudies.embedded import Platform
+from understudies.events import SeededIds, position
+from understudies.router import Call
+from understudies.runtime import VirtualClock
+
+STEP = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A recorded call with its place in the play."""
+
+    id: str
+    at: datetime
+    task: str
+    call: RecordedCall
+    price: Decimal
+    draw: float
+
+
+def schedule(
+    timeline: Sequence[tuple[datetime, RecordedCall]], price: Callable[[RecordedCall], Decimal], seed: int
+) -> list[Scheduled]:
+    """Give every call an id, its price and its audit draw, all decided by its place and the seed."""
+    new_id = SeededIds(f"{seed}:calls")
+    return [
+        Scheduled(new_id(at), at, call.task or "", call, price(call), position(f"{seed}:{index}", "draw"))
+        for index, (at, call) in enumerate(timeline)
+    ]
+
+
+def steps(calls: Sequence[Scheduled]) -> Iterator[tuple[datetime, list[Scheduled]]]:
+    """The end of each step and its calls, over whole hours from the first call's; steps without calls included."""
+    if not calls:
+        return
+    end = calls[0].at.replace(minute=0, second=0, microsecond=0) + STEP
+    step: list[Scheduled] = []
+    for call in calls:
+        while call.at >= end:
+            yield end, step
+            end, step = end + STEP, []
+        step.append(call)
+    yield end, step
+
+
+async def play(
+    platform: Platform,
+    clock: VirtualClock,
+    calls: Sequence[Scheduled],
+    watch: Callable[[datetime, int], Awaitable[None]],
+) -> datetime:
+    """Play all calls; the next step begins when every service has handled the one before. Returns the end.
+
+    All calls of a step are routed by one routing table, as events are held back until the step is played:
+    what a live router learns within the second, this one learns within the step.
+    """
+    desk, recorder = platform.router.desk, platform.router.recorder
+    played, end = 0, clock.now()
+    for end, step in steps(calls):
+        for scheduled in step:
+            clock.set(scheduled.at)
+            await desk.serve(_call(scheduled))
+            await desk.idle()
+        await recorder.flush()
+        await platform.drained()
+        clock.set(end)
+        await platform.tick(end)
+        played += len(step)
+        await watch(end, played)
+    return end
+
+
+def _call(scheduled: Scheduled) -> Call:
+    recorded = scheduled.call
+    return Call(
+        id=scheduled.id,
+        at=scheduled.at,
+        task=scheduled.task,
+        request=recorded.request,
+        draw=scheduled.draw,
+        model=recorded.model,
+        tags=recorded.tags,
+        critical=recorded.critical,
+    )

@@ -1,0 +1,133 @@
+"""Progress of a backtest: live in a terminal, a plain line every few seconds elsewhere."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from types import TracebackType
+from typing import Literal, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from understudies.backtest.wording import money, percent
+
+Stage = Literal["hitchhiker", "imposter", "switch", "kept with teacher"]
+
+_STYLES: dict[Stage, str] = {"hitchhiker": "dim", "imposter": "yellow", "switch": "green", "kept with teacher": "red"}
+_BAR_WIDTH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    phase: Stage
+    agreement: float | None
+    lower: float | None
+    served_share: float
+    saved: Decimal
+
+    @property
+    def agreed(self) -> str:
+        bound = f" ≥ {percent(self.lower)}" if self.lower is not None else ""
+        return f"{percent(self.agreement)}{bound}"
+
+
+class Progress:
+    """Shows how each task fares; use it as a context manager and feed it by `update`."""
+
+    def __init__(
+        self,
+        console: Console | None = None,
+        *,
+        seconds_between_lines: float = 5.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._console = console or Console()
+        self._monotonic = monotonic
+        self._interval = seconds_between_lines
+        self._began = self._last_line = monotonic()
+        self._told = -1.0
+        self._tasks: dict[str, _State] = {}
+        self._done = 0.0
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        self._began = self._last_line = self._monotonic()
+        if self._console.is_terminal:
+            self._live = Live(get_renderable=self.picture, console=self._console, refresh_per_second=5)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        elif kind is None and self._told != self._done:
+            self._tell()
+
+    def update(
+        self,
+        task: str,
+        phase: Stage,
+        agreement: float | None,
+        lower: float | None,
+        served_share: float,
+        saved: Decimal,
+        fraction_done: float,
+    ) -> None:
+        """Take note of a task's state, and of how much of the whole has been played, in [0, 1]."""
+        self._tasks[task] = _State(phase, agreement, lower, served_share, saved)
+        self._done = min(max(fraction_done, 0.0), 1.0)
+        if self._live is None and self._monotonic() - self._last_line >= self._interval:
+            self._tell()
+
+    def picture(self) -> Group:
+        """The state as it is drawn in a terminal."""
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("Task", overflow="ellipsis", no_wrap=True, max_width=32)
+        table.add_column("Phase")
+        table.add_column("Agreement", justify="right")
+        table.add_column("Served")
+        table.add_column("Saved", justify="right")
+        for name, state in self._tasks.items():
+            served = Table.grid(padding=(0, 1))
+            served.add_row(
+                ProgressBar(total=1.0, completed=state.served_share, width=_BAR_WIDTH),
+                Text(percent(state.served_share, 0)),
+            )
+            table.add_row(
+                Text(name),
+                Text(state.phase, style=_STYLES[state.phase]),
+                Text(state.agreed),
+                served,
+                Text(money(state.saved)),
+            )
+        return Group(table, self._overall())
+
+    def _overall(self) -> Table:
+        grid = Table.grid(padding=(0, 1))
+        seconds = self._monotonic() - self._began
+        grid.add_row(
+            ProgressBar(total=1.0, completed=self._done, width=40),
+            Text(f"{percent(self._done, 0)} played, {money(self._saved())} saved, {seconds:,.0f} s", style="bold"),
+        )
+        return grid
+
+    def _saved(self) -> Decimal:
+        return sum((state.saved for state in self._tasks.values()), Decimal(0))
+
+    def _tell(self) -> None:
+        self._last_line, self._told = self._monotonic(), self._done
+        tasks = "; ".join(
+            f"{name}: {state.phase}, {state.agreed} agreement, {percent(state.served_share, 0)} served"
+            for name, state in self._tasks.items()
+        )
+        line = f"{percent(self._done, 0)} played, {money(self._saved())} saved"
+        self._console.print(
+            f"{line}; {tasks}" if tasks else line, markup=False, highlight=False, soft_wrap=True, emoji=False
+        )

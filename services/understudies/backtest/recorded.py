@@ -1,0 +1,42 @@
+"""A recorded call: what an agent once asked a teacher, and what it was told."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from understudies.events import Request, Response, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """One call read from a log; `line` counts lines (or the elements of an array) from 1."""
+
+    line: int
+    at: datetime | None
+    task: str | None
+    request: Request
+    response: Response
+    model: str
+    usage: Usage
+    recorded_cost: Decimal | None
+    latency_ms: float
+    tags: dict[str, str]
+    critical: bool
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A line that is no recorded call, and why."""
+
+    line: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was found in a file: its calls in recorded order, and the lines that were skipped."""
+
+    format: str = "empty"
+    calls: list[RecordedCall] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)

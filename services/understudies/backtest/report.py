@@ -1,0 +1,210 @@
+"""The report of a backtest: what would have happened, and what it would have saved."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import orjson
+
+from understudies.backtest.figures import Summary
+from understudies.backtest.plain import dollars, moment, plain
+from understudies.backtest.recorded import Broken, Reading
+
+DecisionEvent = Literal[
+    "authorised",
+    "collected",
+    "trained",
+    "rejected",
+    "qualified",
+    "promoted",
+    "demoted",
+    "retired",
+    "drift_warn",
+    "drift_contract",
+    "inconclusive",
+    "gate_promote",
+    "gate_reject",
+    "not_worth_it",
+    "no_change",
+    "collecting",
+    "training",
+    "fallback_teacher",
+    "distilled",
+]
+_BROKEN_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Something that was decided, with the evidence for it."""
+
+    at: datetime
+    task: str
+    event: DecisionEvent
+    student: str | None = None
+    reason: str = ""
+    evidence: Mapping[str, object] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "at": moment(self.at),
+            "task": self.task,
+            "student": self.student,
+            "event": self.event,
+            "reason": self.reason,
+            "evidence": plain(self.evidence),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A task's day; agreement and its bounds are what the services knew at its end (None before any evidence)."""
+
+    at: datetime
+    calls: int
+    served: int
+    agreed_served: int
+    audited: int
+    agreement: float | None
+    lower: float | None
+    upper: float | None
+    cost_before: Decimal
+    cost_after: Decimal
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "at": moment(self.at),
+            "calls": self.calls,
+            "served": self.served,
+            "agreed_served": self.agreed_served,
+            "audited": self.audited,
+            "agreement": plain(self.agreement),
+            "lower": plain(self.lower),
+            "upper": plain(self.upper),
+            "cost_before": dollars(self.cost_before),
+            "cost_after": dollars(self.cost_after),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CoveragePoint:
+    """What a student would serve, and how well, from one threshold of confidence up."""
+
+    coverage: float
+    threshold: float
+    agreement: float
+    n: int
+    lower: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "coverage": plain(self.coverage),
+            "threshold": plain(self.threshold),
+            "agreement": plain(self.agreement),
+            "n": self.n,
+            "lower": plain(self.lower),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The threshold that the gate chose, and the share of calls expected to reach it."""
+
+    threshold: float
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a task ended: `distilled`, `not_worth_it`, `fallback_teacher`, and so on."""
+
+    outcome: str
+    message: str = ""
+    numbers: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """One task of a backtest."""
+
+    summary: Summary
+    outcome: Outcome
+    profile: Mapping[str, object] = field(default_factory=dict)
+    series: Sequence[Day] = ()
+    risk_coverage: Sequence[CoveragePoint] = ()
+    chosen: Chosen | None = None
+    roi_authorised: Mapping[str, object] | None = None
+    roi_realised: Mapping[str, object] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        chosen = self.chosen and {"threshold": plain(self.chosen.threshold), "coverage": plain(self.chosen.coverage)}
+        return {
+            **self.summary.to_dict(),
+            "outcome": {
+                "outcome": self.outcome.outcome,
+                "message": self.outcome.message,
+                "numbers": plain(self.outcome.numbers),
+            },
+            "profile": plain(self.profile),
+            "series": [day.to_dict() for day in self.series],
+            "risk_coverage": [point.to_dict() for point in self.risk_coverage],
+            "chosen": chosen,
+            "roi": {"authorised": plain(self.roi_authorised), "realised": plain(self.roi_realised)},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What was read."""
+
+    path: str
+    format: str
+    calls: int
+    broken: Sequence[Broken]
+    days: float
+
+    @classmethod
+    def of(cls, path: str, reading: Reading, days: float) -> "Input":
+        """What a reading found in a file that was played over a number of days."""
+        return cls(path, reading.format, len(reading.calls), tuple(reading.broken), days)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "format": self.format,
+            "calls": self.calls,
+            "broken": [{"line": b.line, "reason": b.reason} for b in self.broken[:_BROKEN_SHOWN]],
+            "broken_total": len(self.broken),
+            "days": plain(self.days),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The whole report."""
+
+    overall: Summary
+    tasks: Mapping[str, TaskReport]
+    decisions: Sequence[Decision]
+    input: Input
+    seed: int
+    seconds: float
+    version: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report in the types of JSON; costs are numbers of US dollars rounded to 1e-6."""
+        return {
+            **self.overall.to_dict(),
+            "tasks": {name: task.to_dict() for name, task in self.tasks.items()},
+            "decisions": [decision.to_dict() for decision in self.decisions],
+            "input": self.input.to_dict(),
+            "seed": self.seed,
+            "seconds": round(self.seconds, 3),
+            "version": self.version,
+        }
+
+    def to_json(self) -> bytes:
+        """The report as indented JSON."""
+        return orjson.dumps(self.to_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,103 @@
+"""When each recorded call is played: at its recorded time, or spread over days and nights."""
+
+import random
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+from math import ceil
+
+from understudies.backtest.recorded import RecordedCall
+
+DEFAULT_DAYS = 14.0
+FIXED_START = datetime(2026, 1, 5, tzinfo=UTC)
+_BURST = timedelta(hours=1)
+_HOURLY_RATE = (
+    1.2,
+    1.0,
+    1.0,
+    1.0,
+    1.0,
+    1.3,
+    1.9,
+    2.8,
+    3.8,
+    4.6,
+    5.0,
+    5.0,
+    4.6,
+    4.7,
+    5.0,
+    4.9,
+    4.5,
+    3.9,
+    3.2,
+    2.7,
+    2.3,
+    2.0,
+    1.7,
+    1.4,
+)
+"""Calls in each hour of a day, UTC, relative to the quietest."""
+
+Timed = tuple[datetime, RecordedCall]
+
+
+def spread(
+    calls: Sequence[RecordedCall], days: float | None = None, start: datetime | None = None, seed: int = 7
+) -> list[Timed]:
+    """The calls with the moments at which they are played, in order.
+
+    Recorded times are kept. Where there are none, where all lie within an hour, or where `days` is given, the calls
+    are spread in their recorded order over that many days (14), busy by day and quiet by night, from midnight of
+    `start`, of the first recorded time, or of a fixed date. A call without a time among others that have one
+    takes that of the call before it. Raises ValueError for a number of days that is not positive.
+    """
+    if not calls:
+        return []
+    recorded = _filled(calls)
+    recorded.sort(key=lambda timed: timed[0])
+    has_times = any(call.at for call in calls)
+    first, last = recorded[0][0], recorded[-1][0]
+    if days is None and has_times and last - first >= _BURST:
+        shift = timedelta(0) if start is None else start.astimezone(UTC) - first
+        return [(at + shift, call) for at, call in recorded]
+    began = start or (first if has_times else FIXED_START)
+    moments = rhythm(len(recorded), DEFAULT_DAYS if days is None else days, midnight(began), random.Random(seed))
+    return [(at, call) for at, (_, call) in zip(moments, recorded, strict=True)]
+
+
+def midnight(moment: datetime) -> datetime:
+    """The beginning of a moment's day in UTC."""
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def rhythm(count: int, days: float, start: datetime, rng: random.Random) -> list[datetime]:
+    """Ascending moments over some days, about five times as dense in working hours as at night.
+
+    One moment falls into each of `count` equal shares of the total rate, so the density is the profile's and
+    the generator decides only the place within a share.
+    """
+    if not 0 < days < 10_000:
+        raise ValueError(f"cannot spread calls over {days!r} days: give a positive number of days")
+    hours = ceil(days * 24)
+    rates = [_HOURLY_RATE[hour % 24] * min(1.0, days * 24 - hour) for hour in range(hours)]
+    edges = [0.0, *accumulate(rates)]
+    return [start + timedelta(hours=_quantile((k + rng.random()) / count, rates, edges)) for k in range(count)]
+
+
+def _quantile(share: float, rates: list[float], edges: list[float]) -> float:
+    """The hours after which that share of the total rate has passed."""
+    mass = share * edges[-1]
+    hour = min(bisect_right(edges, mass) - 1, len(rates) - 1)
+    within = (mass - edges[hour]) / rates[hour] if rates[hour] > 0 else 0.0
+    return hour + within * min(1.0, rates[hour] / _HOURLY_RATE[hour % 24])
+
+
+def _filled(calls: Sequence[RecordedCall]) -> list[Timed]:
+    known = next((call.at for call in calls if call.at), FIXED_START)
+    timed = []
+    for call in calls:
+        known = call.at or known
+        timed.append((known, call))
+    return timed

@@ -1,0 +1,57 @@
+"""Shows a backtest's progress while it plays."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from understudies.backtest.accounts import Outcomes
+from understudies.backtest.progress import Progress, Stage
+from understudies.budget import BudgetApp
+from understudies.embedded import Platform
+from understudies.stats import anytime_lower_bound
+
+
+class Watch:
+    """Called after each step with the virtual time and the number of calls played."""
+
+    def __init__(self, platform: Platform, outcomes: Outcomes, progress: Progress) -> None:
+        self._platform = platform
+        self._outcomes = outcomes
+        self._progress = progress
+
+    async def __call__(self, now: datetime, played: int) -> None:
+        """Update every task that was seen so far."""
+        fraction = played / len(self._outcomes.calls)
+        for task, book in sorted(self._platform.budget.books.items()):
+            agreement, lower = self._agreement(task)
+            ledger = book.ledger
+            self._progress.update(
+                task,
+                phase=phase_of(self._platform.budget, task, now),
+                agreement=agreement,
+                lower=lower,
+                served_share=ledger.served / ledger.calls if ledger.calls else 0.0,
+                saved=ledger.saved if book.students else Decimal(0),
+                fraction_done=fraction,
+            )
+
+    def _agreement(self, task: str) -> tuple[float | None, float | None]:
+        book = self._platform.budget.book(task)
+        student = book.in_force or book.on_trial
+        trial = self._platform.evaluator.evaluation.trials.get(student.name) if student else None
+        if trial is None:
+            return None, None
+        confidences = [one.confidence for one in trial.gate.thresholds]
+        threshold = trial.story.threshold
+        index = confidences.index(threshold) if threshold in confidences else len(confidences) // 2
+        agree, n = trial.gate.counts(index)
+        return (agree / n, anytime_lower_bound(agree, n)) if n else (None, None)
+
+
+def phase_of(budget: BudgetApp, task: str, now: datetime) -> Stage:
+    """Where a task stands, in the four phases of a task's life."""
+    book = budget.book(task)
+    if book.in_force is not None:
+        return "switch"
+    if book.on_trial is not None:
+        return "imposter"
+    return "kept with teacher" if budget.appraisal(task, now).verdict == "refuse" else "hitchhiker"

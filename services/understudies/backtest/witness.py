@@ -1,0 +1,63 @@
+"""Listens to all four topics, as a user's own subscriber would, and keeps what the report needs."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from understudies.events import TOPICS, Drift, Event, GateDecision, Invocation, Promotion, Verdict, usd
+from understudies.runtime import Record, decode
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One verdict, as far as agreement over time needs it."""
+
+    at: datetime
+    confidence: float
+    agreed: bool
+    audit: bool
+
+
+class Witness:
+    """What was seen: calls by id, audits and answers in shadow by call, verdicts by student, the story in order."""
+
+    name = "witness"
+    topics = TOPICS
+    max_records = 2000
+
+    def __init__(self) -> None:
+        self.served: dict[str, Invocation] = {}
+        self.audits: dict[str, Decimal] = {}
+        self.compared: Counter[str] = Counter()
+        self.verdicts: defaultdict[str, list[Seen]] = defaultdict(list)
+        self.story: list[Promotion | GateDecision | Drift] = []
+
+    async def start(self) -> None:
+        """Nothing to open."""
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Take note of every event."""
+        for _, event in decode(records)[0]:
+            self._note(event)
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, Invocation):
+            if event.audits is not None:
+                self.audits[event.audits] = usd(self.audits.get(event.audits, Decimal(0)) + event.cost_usd)
+            else:
+                self.served[event.id] = event
+        elif isinstance(event, Verdict):
+            self.compared[event.invocation] += event.phase in ("validation", "shadow")
+            if event.confidence is not None and (event.counts or event.phase == "audit"):
+                seen = Seen(event.at, event.confidence, event.agreed, event.phase == "audit")
+                self.verdicts[event.student].append(seen)
+        elif isinstance(event, Promotion | GateDecision | Drift):
+            self.story.append(event)
+
+    async def tick(self, now: datetime) -> None:
+        """Nothing to decide."""
+
+    async def stop(self) -> None:
+        """Nothing to close."""

@@ -1,0 +1,160 @@
+"""What the budget knows of one task: a fold over the four topics."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from understudies.budget.ledger import Ledger
+from understudies.budget.student_book import StudentBook
+from understudies.budget.volume import Volume
+from understudies.economics import TaskProfile
+from understudies.events import Drift, Event, GateDecision, Invocation, Promotion, Verdict, template_of, usd
+
+
+class TaskBook:
+    """Volume, ledger, profile, examples and students of one task."""
+
+    def __init__(self, task: str, student_cost: Decimal = Decimal(0)) -> None:
+        self.task = task
+        self._student_cost = student_cost
+        self.ledger = Ledger()
+        self.volume = Volume()
+        self.profile = TaskProfile()
+        self.students: dict[str, StudentBook] = {}
+        self.self_agreed = 0
+        self.self_asked = 0
+        self.fresh_since: datetime | None = None
+        self.reduced_since: datetime | None = None
+        self._inputs: set[int] = set()
+        self._inputs_asked_again: set[int] = set()
+
+    def fold(self, event: Event) -> None:
+        """Take in one event of this task; the same story twice changes nothing."""
+        if isinstance(event, Invocation):
+            self._call(event)
+        elif isinstance(event, Verdict):
+            self._verdict(event)
+        elif isinstance(event, GateDecision):
+            self._known(event.student, lambda book: setattr(book, "decision", event))
+        elif isinstance(event, Promotion):
+            self._story(event)
+        elif isinstance(event, Drift) and event.tier == "contract" and event.drifted:
+            self._known(event.student, lambda book: setattr(book, "drift", event))
+
+    def _known(self, student: str, act: Any) -> None:
+        book = self.students.get(student)
+        if book is not None:
+            act(book)
+
+    def _call(self, call: Invocation) -> None:
+        self.ledger.record(call)
+        if call.origin not in ("audit", "synthetic"):
+            self.volume.record(call.at)
+        if call.answered_by_teacher and call.response is not None:
+            self._inputs.add(_key(call.fingerprint))
+            answer = call.response.message.text
+            self.profile.update(
+                template_of(call.request), answer, call.fingerprint, valid_json=_is_json(answer), at=call.at
+            )
+
+    def _verdict(self, verdict: Verdict) -> None:
+        if verdict.phase == "self_agreement":
+            self._asked_again(verdict)
+        else:
+            self._known(verdict.student, lambda book: book.judge(verdict))
+        if verdict.phase in ("validation", "shadow"):
+            self.ledger.compare(self._student_cost)
+
+    def _asked_again(self, verdict: Verdict) -> None:
+        """Count one answer to an input that the teacher had answered before, once for each input."""
+        key = _key(verdict.fingerprint)
+        if key not in self._inputs_asked_again:
+            self._inputs_asked_again.add(key)
+            self.self_asked += 1
+            self.self_agreed += verdict.agreed
+
+    def _story(self, story: Promotion) -> None:
+        book = self.students.get(story.student)
+        if book is None:
+            book = self.students[story.student] = StudentBook(story)
+        if story.id in book.seen:
+            return
+        book.seen.append(story.id)
+        book.follow(story)
+        if story.stage in ("trained", "rejected"):
+            self.ledger.training += usd(Decimal(str(story.evidence.get("cost_usd", "0"))))
+        if story.stage == "promoted":
+            self.reduced_since = None if story.share >= 1 else self.reduced_since or story.at
+        if story.stage == "demoted":
+            self.reduced_since = None
+            self.fresh_since = story.at
+            self._inputs.clear()
+
+    @property
+    def examples(self) -> int:
+        """Distinct inputs with a teacher's answer, since the last drift."""
+        return len(self._inputs)
+
+    @property
+    def in_force(self) -> StudentBook | None:
+        return next((book for book in self.students.values() if book.in_force), None)
+
+    @property
+    def on_trial(self) -> StudentBook | None:
+        return next((book for book in reversed(self.students.values()) if book.on_trial), None)
+
+    @property
+    def latest(self) -> StudentBook | None:
+        return next(reversed(self.students.values()), None)
+
+    @property
+    def next_student(self) -> str:
+        """A name that no student of the task ever had."""
+        return f"{self.task}@{max((book.version for book in self.students.values()), default=0) + 1}"
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "task": self.task,
+            "ledger": self.ledger.state(),
+            "volume": self.volume.state(),
+            "profile": self.profile.state(),
+            "students": [book.state() for book in self.students.values()],
+            "self_agreed": self.self_agreed,
+            "self_asked": self.self_asked,
+            "fresh_since": self.fresh_since and self.fresh_since.isoformat(),
+            "reduced_since": self.reduced_since and self.reduced_since.isoformat(),
+            "inputs": sorted(self._inputs),
+            "inputs_asked_again": sorted(self._inputs_asked_again),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], student_cost: Decimal = Decimal(0)) -> "TaskBook":
+        book = cls(state["task"], student_cost)
+        book.ledger = Ledger.from_state(state["ledger"])
+        book.volume = Volume.from_state(state["volume"])
+        book.profile = TaskProfile.from_state(state["profile"])
+        students = [StudentBook.from_state(saved) for saved in state["students"]]
+        book.students = {student.name: student for student in students}
+        book.self_agreed, book.self_asked = state["self_agreed"], state["self_asked"]
+        book.fresh_since = state["fresh_since"] and datetime.fromisoformat(state["fresh_since"])
+        book.reduced_since = state["reduced_since"] and datetime.fromisoformat(state["reduced_since"])
+        book._inputs = set(state["inputs"])
+        book._inputs_asked_again = set(state["inputs_asked_again"])
+        return book
+
+
+def _key(fingerprint: str) -> int:
+    """Enough of a fingerprint to tell a task's inputs apart, in little memory."""
+    return int(fingerprint[:15], 16)
+
+
+def _is_json(answer: str) -> bool:
+    if not answer.lstrip().startswith(("{", "[")):
+        return False
+    try:
+        orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return False
+    return True

@@ -1,0 +1,90 @@
+"""What a task cost, and what it would have cost."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from understudies.events import Invocation, usd
+
+ZERO = Decimal(0)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Sums in US dollars, exact to 1e-9, and counts of calls.
+
+    `avoided` is what the calls that students served would have cost at the teacher's mean price so far.
+    """
+
+    calls: int = 0
+    served: int = 0
+    escalated: int = 0
+    audits: int = 0
+    teacher_calls: int = 0
+    teacher: Decimal = ZERO
+    students: Decimal = ZERO
+    audit: Decimal = ZERO
+    training: Decimal = ZERO
+    compared: Decimal = ZERO
+    avoided: Decimal = ZERO
+
+    def record(self, call: Invocation) -> None:
+        """Book one invocation."""
+        if call.origin == "synthetic":
+            self.training += call.cost_usd
+            return
+        student_cost = call.route.student_cost_usd if call.route else ZERO
+        if call.origin == "audit":
+            self.audits += 1
+            self.audit += call.cost_usd
+            return
+        self.calls += 1
+        if call.served_by == "student":
+            self.served += 1
+            self.students += call.cost_usd
+            self.avoided += self.teacher_price or ZERO
+            return
+        self.teacher_calls += call.response is not None
+        self.students += student_cost
+        self.teacher += call.cost_usd - student_cost
+        self.escalated += bool(call.route and call.route.reason in ("low_confidence", "student_error"))
+
+    def compare(self, cost: Decimal) -> None:
+        """Book one answer of a student that was not served, only compared."""
+        self.compared += cost
+
+    @property
+    def teacher_price(self) -> Decimal | None:
+        """Mean price of a teacher's answer; None before the first."""
+        return usd(self.teacher / self.teacher_calls) if self.teacher_calls else None
+
+    @property
+    def spent(self) -> Decimal:
+        """All that was paid: teacher, students, and what was invested."""
+        return usd(self.teacher + self.students + self.invested)
+
+    @property
+    def invested(self) -> Decimal:
+        """What it took to prove and watch students: training, answers in shadow, audits."""
+        return usd(self.training + self.compared + self.audit)
+
+    @property
+    def without(self) -> Decimal:
+        """What the teacher alone would have cost."""
+        return usd(self.teacher + self.avoided)
+
+    @property
+    def saved(self) -> Decimal:
+        """What was saved so far; negative while the investment is not earned back."""
+        return usd(self.without - self.spent)
+
+    def state(self) -> dict[str, Any]:
+        return {name: str(value) if isinstance(value := getattr(self, name), Decimal) else value for name in _FIELDS}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "Ledger":
+        values: dict[str, Any] = {n: Decimal(value) if isinstance(value, str) else value for n, value in state.items()}
+        return cls(**values)
+
+
+_FIELDS = tuple(Ledger.__dataclass_fields__)

@@ -1,0 +1,60 @@
+"""The canary ramp: how much of what a student may serve it is given."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from understudies.budget.settings import BudgetSettings
+from understudies.budget.student_book import StudentBook
+from understudies.stats import Gate
+
+WEEK_DAYS = 7
+
+
+def next_share(
+    student: StudentBook,
+    settings: BudgetSettings,
+    p0: float,
+    now: datetime,
+    *,
+    most: float = 1.0,
+    reduced_since: datetime | None = None,
+) -> float | None:
+    """The next share of the ramp, if this step has been held long enough and by enough good verdicts.
+
+    `most` keeps part of the calls for the teacher while a successor is on trial; `reduced_since` is the moment
+    since which the task's students were given less than all.
+    """
+    later = [min(share, most) for share in settings.canary if min(share, most) > student.story.share]
+    if not later or student.step_since is None:
+        return None
+    if now - student.step_since < timedelta(hours=settings.step_hours):
+        return None
+    if student.step_audited < settings.step_verdicts or not _holds(student, p0):
+        return None
+    patient = reduced_since is not None and now - reduced_since < timedelta(hours=settings.patience_hours)
+    if later[0] == settings.canary[-1] and patient and _worth_waiting(student):
+        return None
+    return later[0]
+
+
+def _holds(student: StudentBook, p0: float) -> bool:
+    return Gate.from_counts(student.step_agreed, student.step_audited, p0=p0).decision != "reject"
+
+
+def _worth_waiting(student: StudentBook) -> bool:
+    """Whether the control group may soon prove a looser threshold that pays for the wait.
+
+    Serving everything ends the control group, and with it the unbiased evidence. A day more of it costs the
+    share that is held back; what it may bring is the gap to the share at which the student agrees well enough
+    so far, for a week. The caller's patience bounds all waits together.
+    """
+    gap = promising_share(student) - student.proven_share
+    return gap * WEEK_DAYS > (1 - student.story.share) * student.proven_share
+
+
+def promising_share(student: StudentBook) -> float:
+    """The largest share of calls on which the student agrees well enough so far, proven or not."""
+    evidence: dict[str, Any] = dict(student.decision.evidence) if student.decision else {}
+    p0 = evidence.get("p0", 1.0)
+    agreeing = [point for point in evidence.get("curve", []) if (point["agreement"] or 0.0) >= p0]
+    return max(student.proven_share, *(float(point["coverage"]) for point in agreeing), 0.0)

@@ -1,0 +1,112 @@
+"""What the budget knows of one student."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from understudies.events import Drift, GateDecision, Promotion, Verdict
+
+IN_TRIAL = frozenset({"authorised", "collected", "trained", "qualified"})
+
+
+@dataclass(slots=True)
+class StudentBook:
+    """A student's story so far, its gate's last word and its audits."""
+
+    story: Promotion
+    seen: list[str] = field(default_factory=list)
+    examples: int = 0
+    authorised_at: datetime | None = None
+    expected_share: float | None = None
+    decision: GateDecision | None = None
+    drift: Drift | None = None
+    proven_share: float = 0.0
+    step_since: datetime | None = None
+    step_audited: int = 0
+    step_agreed: int = 0
+    judged: int = 0
+    audited: int = 0
+    agreed: int = 0
+    investment: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.story.student
+
+    @property
+    def version(self) -> int:
+        return int(self.name.rpartition("@")[2])
+
+    @property
+    def on_trial(self) -> bool:
+        return self.story.stage in IN_TRIAL
+
+    @property
+    def in_force(self) -> bool:
+        return self.story.stage == "promoted"
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of its audits that agreed; before the first, of all the evidence that its gates saw."""
+        if self.audited:
+            return self.agreed / self.audited
+        evidence: dict[str, Any] = dict(self.decision.evidence) if self.decision else {}
+        curve = evidence.get("curve")
+        return curve[-1]["agreement"] if curve else None
+
+    def follow(self, story: Promotion) -> None:
+        """Take in the next stage of the story; a step of the ramp starts its own count of audits."""
+        # Without a step, this book begins with the promotion: the topic is compacted, and a snapshot may be lost.
+        if story.stage == "promoted" and (self.step_since is None or story.share != self.story.share):
+            self.step_since, self.step_audited, self.step_agreed = story.at, 0, 0
+        if story.stage == "promoted":
+            self.proven_share = float(str(story.evidence.get("coverage") or 0.0))
+        if story.stage == "authorised":
+            self.authorised_at = story.at
+            self.investment = dict(story.evidence)
+            self.examples = int(str(story.evidence.get("examples", 0)))
+        if story.stage == "trained":
+            validation = story.evidence.get("validation")
+            if isinstance(validation, dict):
+                self.expected_share = float(str(validation.get("expected_coverage", 0.0)))
+        self.story = story
+
+    def judge(self, verdict: Verdict) -> None:
+        """Count one verdict: an audit, or in shadow one that is evidence and cost a teacher's call."""
+        if verdict.phase != "audit":
+            self.judged += verdict.phase == "shadow" and verdict.counts
+            return
+        self.audited += 1
+        self.step_audited += 1
+        self.agreed += verdict.agreed
+        self.step_agreed += verdict.agreed
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "story": self.story.model_dump(mode="json"),
+            "seen": list(self.seen),
+            "examples": self.examples,
+            "authorised_at": self.authorised_at and self.authorised_at.isoformat(),
+            "expected_share": self.expected_share,
+            "decision": self.decision and self.decision.model_dump(mode="json"),
+            "drift": self.drift and self.drift.model_dump(mode="json"),
+            "proven_share": self.proven_share,
+            "step_since": self.step_since and self.step_since.isoformat(),
+            "step_audited": self.step_audited,
+            "step_agreed": self.step_agreed,
+            "judged": self.judged,
+            "audited": self.audited,
+            "agreed": self.agreed,
+            "investment": self.investment,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "StudentBook":
+        parsed = {
+            "story": Promotion.model_validate(state["story"]),
+            "decision": state["decision"] and GateDecision.model_validate(state["decision"]),
+            "drift": state["drift"] and Drift.model_validate(state["drift"]),
+            "authorised_at": state["authorised_at"] and datetime.fromisoformat(state["authorised_at"]),
+            "step_since": state["step_since"] and datetime.fromisoformat(state["step_since"]),
+        }
+        return cls(**{**state, **parsed})

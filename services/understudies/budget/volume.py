@@ -1,0 +1,59 @@
+"""Calls an hour, for the forecast."""
+
+from collections import deque
+from datetime import UTC, datetime
+from typing import Any
+
+KEEP = 24 * 7 * 8
+
+
+class Volume:
+    """Hourly counts of the last eight weeks, oldest first, hours without calls included."""
+
+    def __init__(self) -> None:
+        self._start: int | None = None
+        self._counts: deque[int] = deque()
+
+    def record(self, at: datetime) -> None:
+        """Count one call; one from before the oldest kept hour is ignored."""
+        hour = int(at.timestamp() // 3600)
+        if self._start is None:
+            self._start = hour
+        if hour < self._start:
+            return
+        self._reach(hour)
+        self._counts[hour - self._start] += 1
+
+    def _reach(self, hour: int) -> None:
+        assert self._start is not None
+        missing = hour - self._start - len(self._counts) + 1
+        if missing > KEEP:
+            self._counts.clear()
+            self._start, missing = hour, 1
+        self._counts.extend([0] * max(0, missing))
+        while len(self._counts) > KEEP:
+            self._counts.popleft()
+            self._start += 1
+
+    def hourly(self, now: datetime) -> list[int]:
+        """Counts of the complete hours before `now`."""
+        if self._start is None:
+            return []
+        complete = int(now.timestamp() // 3600) - self._start
+        counts = list(self._counts)
+        return (counts + [0] * max(0, complete - len(counts)))[: max(0, complete)][-KEEP:]
+
+    @property
+    def first(self) -> datetime | None:
+        """The oldest hour that is kept."""
+        return None if self._start is None else datetime.fromtimestamp(self._start * 3600, UTC)
+
+    def state(self) -> dict[str, Any]:
+        return {"start": self._start, "counts": list(self._counts)}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "Volume":
+        volume = cls()
+        volume._start = state["start"]
+        volume._counts = deque(state["counts"])
+        return volume

@@ -1,0 +1,5 @@
+"""`python -m understudies.cli`."""
+
+from understudies.cli.main import app
+
+app()

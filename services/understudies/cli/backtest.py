@@ -1,0 +1,127 @@
+"""`understudies backtest`: what would have been saved on recorded calls."""
+
+import asyncio
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from understudies.cli.failure import told
+from understudies.runtime import ConfigurationError
+from understudies.runtime.rules import Rules, read_rules
+
+EPILOG = """
+Examples:
+
+  understudies backtest calls.jsonl
+
+  understudies backtest calls.jsonl.gz --teacher-price 0.03 --days 14 --json r.json --html r.html
+
+  understudies backtest litellm-logs.jsonl --critical refund-approval --rules understudies.toml
+"""
+_DEAREST = 1_000_000
+
+
+def backtest(
+    calls: Annotated[Path, typer.Argument(help="Recorded calls, JSON lines, plain or gzipped.", show_default=False)],
+    days: Annotated[
+        float | None,
+        typer.Option(
+            help="Spread the calls over so many days.", min=0.1, max=3660, show_default="recorded times, else 14"
+        ),
+    ] = None,
+    teacher_price: Annotated[
+        str | None,
+        typer.Option(help="US dollars a teacher's call costs.", show_default="as recorded, else by model, else 0.03"),
+    ] = None,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")] = None,
+    html_path: Annotated[Path | None, typer.Option("--html", help="Write the report as one HTML file.")] = None,
+    rules: Annotated[Path | None, typer.Option(help="Rules per task, such as understudies.toml.")] = None,
+    critical: Annotated[
+        list[str] | None, typer.Option(help="Task that must stay with the teacher; may be given again.")
+    ] = None,
+    min_examples: Annotated[
+        int | None, typer.Option(help="Distinct answered inputs before a first student.", min=20)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same file and seed give the same report.")] = 7,
+) -> None:
+    """Play recorded calls through all five services, live, and report what would have been saved."""
+    with told():
+        chosen = (read_rules(rules) if rules else Rules()).with_critical(frozenset(critical or ()))
+        _check_writable(calls, json_path, html_path)
+        run(
+            calls,
+            days=days,
+            teacher_price=_price(teacher_price),
+            json_path=json_path,
+            html_path=html_path,
+            rules=chosen,
+            min_examples=min_examples,
+            seed=seed,
+        )
+
+
+def run(
+    calls: Path,
+    *,
+    days: float | None = None,
+    teacher_price: Decimal | None = None,
+    json_path: Path | None = None,
+    html_path: Path | None = None,
+    rules: Rules | None = None,
+    min_examples: int | None = None,
+    seed: int = 7,
+) -> None:
+    """Run a backtest with progress, print its table and write its files."""
+    # Imported here, so that `--help` answers at once: the loop brings numpy, scikit-learn and the engine.
+    from understudies.backtest.progress import Progress
+    from understudies.backtest.report_html import render_html
+    from understudies.backtest.run import Options, backtest
+    from understudies.backtest.table import summary_table
+    from understudies.budget import BudgetSettings
+
+    budget = BudgetSettings() if min_examples is None else BudgetSettings(min_examples=min_examples)
+    options = Options(days=days, teacher_price=teacher_price, seed=seed, rules=rules or Rules(), budget=budget)
+    with Progress() as progress:
+        report = asyncio.run(backtest(calls, options, progress))
+    console = Console()
+    console.print(summary_table(report))
+    if report.input.broken:
+        first = report.input.broken[0]
+        console.print(f"{len(report.input.broken)} lines were skipped; line {first.line}: {first.reason}", markup=False)
+    for name in sorted(
+        name for name, rule in options.rules.tasks.items() if rule.critical and name not in report.tasks
+    ):
+        console.print(f"no call has the critical task {name!r}", markup=False, highlight=False)
+    for path, content in ((json_path, report.to_json), (html_path, lambda: render_html(report).encode())):
+        if path is not None:
+            path.write_bytes(content())
+            console.print(f"wrote {path}", markup=False, highlight=False)
+
+
+def _price(text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        price = Decimal(text)
+    except InvalidOperation:
+        price = Decimal(-1)
+    if not (price.is_finite() and 0 <= price <= _DEAREST):
+        raise ConfigurationError(f"--teacher-price must be US dollars a call such as 0.03, got {text!r}")
+    return price
+
+
+def _check_writable(calls: Path, *paths: Path | None) -> None:
+    """Before a long play rather than after it."""
+    for path in paths:
+        if path is None:
+            continue
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            raise ConfigurationError(f"cannot write {str(path)!r}: the folder {str(folder)!r} is not there")
+        if path.is_dir():
+            raise ConfigurationError(f"cannot write {str(path)!r}: it is a folder")
+        if path.resolve() == calls.resolve():
+            raise ConfigurationError(f"cannot write {str(path)!r}: it holds the recorded calls")

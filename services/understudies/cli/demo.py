@@ -1,0 +1,33 @@
+"""`understudies demo`: the backtest on an agent's fortnight, made up on the spot."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from understudies.cli.backtest import run
+from understudies.cli.failure import told
+from understudies.runtime import ConfigurationError
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the calls and the reports go.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Another seed, another fortnight.")] = 7,
+) -> None:
+    """Make up two weeks of an agent's calls and backtest them: no keys, no network, about a minute."""
+    from understudies.backtest.generator import generate
+
+    with told():
+        _make(folder)
+        calls = folder / "calls.jsonl"
+        generate(calls, seed=seed)
+        Console().print(f"wrote {calls}: an agent's fortnight, five tasks", markup=False, highlight=False)
+        run(calls, json_path=folder / "report.json", html_path=folder / "report.html", seed=seed)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"cannot make the folder {str(folder)!r}: {error.strerror or error}") from error

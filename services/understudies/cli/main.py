@@ -1,0 +1,32 @@
+"""The command line: `understudies`."""
+
+import typer
+
+from understudies.cli.backtest import EPILOG as BACKTEST_EXAMPLES
+from understudies.cli.backtest import backtest
+from understudies.cli.demo import demo
+from understudies.cli.service import SERVICES, service_command
+from understudies.cli.up import EPILOG as UP_EXAMPLES
+from understudies.cli.up import up
+
+app = typer.Typer(
+    name="understudies",
+    help="Distil routine LLM work into cheap students, prove that they agree with the teacher, move the traffic over.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(epilog=BACKTEST_EXAMPLES)(backtest)
+app.command()(demo)
+app.command(epilog=UP_EXAMPLES)(up)
+for name, purpose in SERVICES.items():
+    app.command(name, help=purpose)(service_command(name))
+
+
+@app.callback(invoke_without_command=True)
+def _main(show_version: bool = typer.Option(False, "--version", help="Print the version and end.")) -> None:
+    if show_version:
+        from importlib.metadata import version
+
+        typer.echo(version("understudies"))
+        raise typer.Exit

@@ -1,0 +1,125 @@
+"""What a call costs, from token counts and prices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from understudies.events import Usage, usd
+
+DEFAULT_TEACHER_CALL_USD = usd("0.03")
+"""What a teacher's call is taken to cost when neither a price nor the model is known."""
+
+_PER_MTOK = Decimal(1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A model's price in US dollars per million tokens.
+
+    Parameters
+    ----------
+    input_per_mtok, output_per_mtok
+        Prices of prompt and completion tokens, at least 0.
+    cached_input_per_mtok
+        Price of prompt tokens read from the provider's cache; the full input price when None.
+
+    Raises
+    ------
+    ValueError
+        When a price is negative or not finite.
+
+    Examples
+    --------
+    >>> price = Price(Decimal("3"), Decimal("15"), cached_input_per_mtok=Decimal("0.3"))
+    >>> price.cost(Usage(prompt_tokens=1000, completion_tokens=100, cached_tokens=500))
+    Decimal('0.003150000')
+    """
+
+    input_per_mtok: Decimal
+    output_per_mtok: Decimal
+    cached_input_per_mtok: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value: Decimal | None = getattr(self, name)
+            if value is not None and not (value.is_finite() and value >= 0):
+                raise ValueError(f"{name} must be a price of at least 0, got {value!r}")
+
+    def cost(self, usage: Usage) -> Decimal:
+        """The cost of one call in US dollars; cached tokens are counted among the prompt tokens."""
+        cached = min(usage.cached_tokens, usage.prompt_tokens)
+        cached_price = self.input_per_mtok if self.cached_input_per_mtok is None else self.cached_input_per_mtok
+        fresh = (usage.prompt_tokens - cached) * self.input_per_mtok
+        return usd((fresh + cached * cached_price + usage.completion_tokens * self.output_per_mtok) / _PER_MTOK)
+
+
+def call_cost(model: str, usage: Usage, *, at: datetime | None = None) -> Decimal | None:
+    """The cost of one call in US dollars by the public price list, or None for a model that it does not know.
+
+    Parameters
+    ----------
+    model
+        The model as it names itself; a leading provider, as in `anthropic/...`, chooses the provider.
+    usage
+        Token counts; cached tokens are counted among the prompt tokens.
+    at
+        When the call was made, because prices change; without it, prices of today.
+
+    Examples
+    --------
+    >>> call_cost("gpt-4o-mini", Usage(prompt_tokens=1000, completion_tokens=100, cached_tokens=500))
+    Decimal('0.000172500')
+    >>> call_cost("a-model-of-our-own", Usage(prompt_tokens=1000)) is None
+    True
+    """
+    # Imported here: the price list is a large module, and only the services install it.
+    import genai_prices
+
+    counted = genai_prices.Usage(
+        input_tokens=usage.prompt_tokens,
+        output_tokens=usage.completion_tokens,
+        cache_read_tokens=min(usage.cached_tokens, usage.prompt_tokens),
+    )
+    for reference in _references(model):
+        try:
+            price = genai_prices.calc_price(counted, **reference, genai_request_timestamp=at)
+        except LookupError:
+            continue
+        return usd(price.total_price)
+    return None
+
+
+def teacher_call_cost(
+    model: str, usage: Usage, price: Price | Decimal | None = None, *, at: datetime | None = None
+) -> Decimal:
+    """The cost of one call of the teacher: by an explicit price, else by the price list, else $0.03.
+
+    Parameters
+    ----------
+    model, usage, at
+        As for `call_cost`.
+    price
+        A `Price` per million tokens, or a flat amount per call; it overrides the price list.
+
+    Examples
+    --------
+    >>> teacher_call_cost("gpt-4o-mini", Usage(prompt_tokens=1000), Decimal("0.002"))
+    Decimal('0.002000000')
+    >>> teacher_call_cost("a-model-of-our-own", Usage(prompt_tokens=1000))
+    Decimal('0.030000000')
+    """
+    if isinstance(price, Price):
+        return price.cost(usage)
+    if price is not None:
+        return usd(price)
+    listed = call_cost(model, usage, at=at)
+    return DEFAULT_TEACHER_CALL_USD if listed is None else listed
+
+
+def _references(model: str) -> list[dict[str, Any]]:
+    provider, slash, name = model.partition("/")
+    named = [{"provider_id": provider, "model_ref": name}] if slash and name else []
+    return [{"model_ref": model}, *named] if model else []

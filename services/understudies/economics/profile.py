@@ -1,0 +1,238 @@
+"""Is a task worth trying to distil? Measured from its calls, before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from understudies.economics.sketch import DistinctCounter, FrequentKeys
+
+Kind = Literal["closed_set", "structured", "repetitive", "open", "unknown"]
+Worth = Literal["yes", "maybe", "no", "unknown"]
+
+# Caps bound a profile to about 1 MB in memory and 0.2 MB as state, however long the task runs.
+FINGERPRINT_CAP = 4096
+ANSWER_CAP = 1024
+TEMPLATE_CAP = 256
+
+CLOSED_SET_SIZE = 100
+MIN_CALLS = 50
+# Until then a closed set with many labels still meets new ones, so a task is not called open for it.
+SETTLED_CALLS = 500
+
+_WORTH: dict[Kind, Worth] = {"closed_set": "yes", "structured": "yes", "repetitive": "yes", "unknown": "unknown"}
+
+
+class TaskProfile:
+    """A fold over a task's calls that measures what kind of task it is.
+
+    - closed set: most answers are among the 100 most frequent, each given more than once, and answers are far
+      fewer than inputs, so they are a choice and not an echo;
+    - structured: nearly all answers are JSON objects or arrays;
+    - repetitive: most requests were seen before, so a cache may serve them;
+    - open: none of these; worth no attempt when answers are long and rarely repeat.
+
+    Whether answers can be predicted is for the gate to find: random draws from a closed set look closed. Answers
+    are compared without regard to case and whitespace, and only their hashes are kept. Mutable in place, because
+    its counters hold thousands of keys; distinct requests and answers are exact up to 4,096 of each, frequent
+    answers up to 1,024 distinct ones and templates up to 256, then estimated.
+
+    Examples
+    --------
+    >>> from datetime import datetime, timezone
+    >>> profile = TaskProfile()
+    >>> for i in range(200):
+    ...     at = datetime(2025, 1, 1, tzinfo=timezone.utc)
+    ...     profile.update("classify", ["refund", "cancel"][i % 2], f"request {i}", valid_json=False, at=at)
+    >>> profile.kind, profile.verdict, profile.reason
+    ('closed_set', 'yes', '100% of 200 calls got one of 2 repeated answers.')
+    """
+
+    __slots__ = (
+        "_answers",
+        "_fingerprints",
+        "_frequent",
+        "_templates",
+        "answer_chars",
+        "calls",
+        "first_at",
+        "json_calls",
+        "last_at",
+    )
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.json_calls = 0
+        self.answer_chars = 0
+        self.first_at: datetime | None = None
+        self.last_at: datetime | None = None
+        self._fingerprints = DistinctCounter(FINGERPRINT_CAP)
+        self._answers = DistinctCounter(FINGERPRINT_CAP)
+        self._frequent = FrequentKeys(ANSWER_CAP)
+        self._templates = FrequentKeys(TEMPLATE_CAP)
+
+    def update(self, template: str, answer: str, fingerprint: str, *, valid_json: bool, at: datetime) -> None:
+        """Count one answered call.
+
+        Parameters
+        ----------
+        template
+            Key of the request's template: what is left when its variable parts are masked.
+        answer
+            The teacher's answer as text.
+        fingerprint
+            Fingerprint of the request; equal for equal inputs.
+        valid_json
+            Whether the answer is a JSON object or array.
+        at
+            When the call was made, in UTC.
+
+        Raises
+        ------
+        ValueError
+            When `at` has no time zone.
+        """
+        if at.tzinfo is None:
+            raise ValueError(f"at must carry a time zone, got {at!r}")
+        same = " ".join(answer.casefold().split())
+        self.calls += 1
+        self.json_calls += valid_json
+        self.answer_chars += len(answer)
+        self.first_at = at if self.first_at is None else min(self.first_at, at)
+        self.last_at = at if self.last_at is None else max(self.last_at, at)
+        self._fingerprints.add(fingerprint)
+        self._answers.add(same)
+        self._frequent.add(same)
+        self._templates.add(template)
+
+    @property
+    def distinct_requests(self) -> int:
+        """Distinct request fingerprints."""
+        return self._fingerprints.estimate
+
+    @property
+    def distinct_answers(self) -> int:
+        """Distinct answers, case and whitespace apart."""
+        return self._answers.estimate
+
+    @property
+    def answer_variety(self) -> float:
+        """Distinct answers over calls, in [0, 1]."""
+        return min(1.0, self._share(self.distinct_answers))
+
+    @property
+    def closed_set_share(self) -> float:
+        """Share of calls whose answer is among the 100 most frequent and was given at least twice."""
+        return self._share(sum(self._repeated_answers))
+
+    @property
+    def json_share(self) -> float:
+        """Share of answers that are JSON objects or arrays."""
+        return self._share(self.json_calls)
+
+    @property
+    def mean_answer_chars(self) -> float:
+        """Mean length of an answer in characters."""
+        return self._share(self.answer_chars)
+
+    @property
+    def repeated_share(self) -> float:
+        """Share of calls whose request had been seen before."""
+        return max(0.0, 1.0 - self._share(self.distinct_requests)) if self.calls else 0.0
+
+    @property
+    def template_share(self) -> float:
+        """Share of calls made from a template that was used at least twice."""
+        return self._share(sum(self._templates.top(TEMPLATE_CAP, at_least=2)))
+
+    @property
+    def calls_per_hour(self) -> float | None:
+        """Mean rate over the time observed; None while that is shorter than an hour."""
+        if self.first_at is None or self.last_at is None:
+            return None
+        hours = (self.last_at - self.first_at).total_seconds() / 3600
+        return self.calls / hours if hours >= 1 else None
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of task this is, by the calls so far."""
+        if self.calls < MIN_CALLS:
+            return "unknown"
+        # Twice as many inputs as answers, or else each answer only echoes its own repeated request.
+        chosen = 2 * len(self._repeated_answers) <= self.distinct_requests
+        if self.closed_set_share >= 0.8 and chosen:
+            return "closed_set"
+        if self.json_share >= 0.9:
+            return "structured"
+        if self.repeated_share >= 0.5:
+            return "repetitive"
+        unsettled = self.calls < SETTLED_CALLS and self.closed_set_share >= 0.2
+        return "unknown" if unsettled else "open"
+
+    @property
+    def verdict(self) -> Worth:
+        """Whether to try: `maybe` for open tasks whose answers are short or often repeat."""
+        kind = self.kind
+        if kind != "open":
+            return _WORTH[kind]
+        return "no" if self.mean_answer_chars >= 200 and self.closed_set_share < 0.3 else "maybe"
+
+    @property
+    def reason(self) -> str:
+        """The verdict in one sentence, with its numbers."""
+        calls = f"{self.calls:,} calls"
+        match self.kind:
+            case "closed_set":
+                answers = len(self._repeated_answers)
+                return f"{self.closed_set_share:.0%} of {calls} got one of {answers} repeated answers."
+            case "structured":
+                return f"{self.json_share:.0%} of {calls} were answered in JSON."
+            case "repetitive":
+                return f"{self.repeated_share:.0%} of {calls} repeat an earlier request."
+            case "open":
+                return (
+                    f"Answers to {calls} are free text of {self.mean_answer_chars:,.0f} characters on average, "
+                    f"{self.answer_variety:.0%} of them distinct."
+                )
+            case "unknown":
+                needed = MIN_CALLS if self.calls < MIN_CALLS else SETTLED_CALLS
+                return f"{calls} are too few to tell; {needed} are needed."
+
+    def state(self) -> dict[str, Any]:
+        """A JSON-serialisable snapshot."""
+        return {
+            "calls": self.calls,
+            "json_calls": self.json_calls,
+            "answer_chars": self.answer_chars,
+            "first_at": None if self.first_at is None else self.first_at.isoformat(),
+            "last_at": None if self.last_at is None else self.last_at.isoformat(),
+            "fingerprints": self._fingerprints.state(),
+            "answers": self._answers.state(),
+            "frequent": self._frequent.state(),
+            "templates": self._templates.state(),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """The profile that `state` was taken from."""
+        profile = cls()
+        profile.calls, profile.json_calls = state["calls"], state["json_calls"]
+        profile.answer_chars = state["answer_chars"]
+        profile.first_at, profile.last_at = _time(state["first_at"]), _time(state["last_at"])
+        profile._fingerprints = DistinctCounter.from_state(state["fingerprints"])
+        profile._answers = DistinctCounter.from_state(state["answers"])
+        profile._frequent = FrequentKeys.from_state(state["frequent"])
+        profile._templates = FrequentKeys.from_state(state["templates"])
+        return profile
+
+    @property
+    def _repeated_answers(self) -> list[int]:
+        return self._frequent.top(CLOSED_SET_SIZE, at_least=2)
+
+    def _share(self, amount: int) -> float:
+        return amount / self.calls if self.calls else 0.0
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

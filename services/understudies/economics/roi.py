@@ -1,0 +1,248 @@
+"""Whether a student is worth its price: return on investment and break-even."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+
+from understudies.events import usd
+
+
+def saving_per_call(
+    teacher_cost: Decimal, student_cost: Decimal, share: float = 1.0, audit_rate: float = 0.0
+) -> Decimal:
+    """What one eligible call saves on average, in US dollars, unrounded; negative when the student loses money.
+
+    The student is paid on every call, also where it is not sure enough and the teacher is paid as well; only
+    the served share saves a teacher's call, and of that share the audited part pays the teacher after all.
+
+    Parameters
+    ----------
+    teacher_cost, student_cost
+        Cost per call, at least 0.
+    share
+        Share of calls that the student serves, in [0, 1].
+    audit_rate
+        Share of served calls that are audited, in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        When a cost is negative or not finite, or a share outside [0, 1].
+
+    Examples
+    --------
+    >>> saving_per_call(Decimal("0.03"), Decimal("0.001"), share=0.5, audit_rate=0.1)
+    Decimal('0.0125')
+    """
+    _check_costs(teacher_cost=teacher_cost, student_cost=student_cost)
+    for name, value in (("share", share), ("audit_rate", audit_rate)):
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
+    return _exact(share) * (1 - _exact(audit_rate)) * teacher_cost - student_cost
+
+
+def roi(
+    teacher_cost: Decimal,
+    student_cost: Decimal,
+    calls: int,
+    investment: Decimal,
+    *,
+    share: float = 1.0,
+    audit_rate: float = 0.0,
+) -> Decimal | None:
+    """Return on investment over `calls` calls, as a ratio: 0 is break-even, 1 doubles the money.
+
+    With every call served and none audited this is ((Cost_T - Cost_S) * N - Cost_Training) / Cost_Training.
+
+    Parameters
+    ----------
+    teacher_cost, student_cost, share, audit_rate
+        As for `saving_per_call`.
+    calls
+        Eligible calls over the horizon, at least 0.
+    investment
+        Everything paid once, in US dollars: training data, compute and evidence.
+
+    Returns
+    -------
+    Decimal or None
+        Rounded to 1e-9; None when nothing is invested, since a ratio to nothing says nothing.
+
+    Raises
+    ------
+    ValueError
+        When a parameter is out of range.
+
+    Examples
+    --------
+    >>> roi(Decimal("0.03"), Decimal("0.001"), 10_000, Decimal("145"))
+    Decimal('1.000000000')
+    """
+    _check_costs(investment=investment)
+    if calls < 0:
+        raise ValueError(f"calls must be at least 0, got {calls!r}")
+    saved = saving_per_call(teacher_cost, student_cost, share, audit_rate) * calls
+    return usd((saved - investment) / investment) if investment else None
+
+
+def break_even_calls(
+    teacher_cost: Decimal,
+    student_cost: Decimal,
+    investment: Decimal,
+    *,
+    share: float = 1.0,
+    audit_rate: float = 0.0,
+) -> int | None:
+    """Eligible calls until the investment is earned back, rounded up; None when it never is.
+
+    With every call served and none audited this is Cost_Training / (Cost_T - Cost_S). Parameters and errors as
+    for `roi`.
+
+    >>> break_even_calls(Decimal("0.03"), Decimal("0.001"), Decimal("145"))
+    5000
+    >>> break_even_calls(Decimal("0.03"), Decimal("0.03"), Decimal("145")) is None
+    True
+    """
+    _check_costs(investment=investment)
+    saving = saving_per_call(teacher_cost, student_cost, share, audit_rate)
+    return math.ceil(investment / saving) if saving > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Investment:
+    """One student as an investment: all inputs of the decision, and what follows from them.
+
+    Parameters
+    ----------
+    teacher_cost, student_cost
+        US dollars per call.
+    weekly_calls
+        Projected eligible calls of next week.
+    weekly_calls_lower
+        Its lower bound, on which the decision rests.
+    expected_share
+        Share of calls that the student is expected to serve, in [0, 1].
+    audit_rate
+        Share of served calls that are audited, in [0, 1].
+    training_cost
+        US dollars for data, compute and the teacher's calls that training needs.
+    evidence_cost
+        US dollars for validation, shadow answers and the teacher's self-agreement.
+
+    Raises
+    ------
+    ValueError
+        When an amount is negative or not finite, or a share outside [0, 1].
+
+    Examples
+    --------
+    >>> student = Investment(
+    ...     teacher_cost=Decimal("0.03"), student_cost=Decimal("0.001"), weekly_calls=20_000,
+    ...     weekly_calls_lower=10_000, expected_share=0.7, audit_rate=0.05,
+    ...     training_cost=Decimal("20"), evidence_cost=Decimal("5"))
+    >>> student.break_even_calls, student.roi, student.worth_it
+    (1320, Decimal('6.580000000'), True)
+    """
+
+    teacher_cost: Decimal
+    student_cost: Decimal
+    weekly_calls: int
+    weekly_calls_lower: int
+    expected_share: float
+    audit_rate: float
+    training_cost: Decimal
+    evidence_cost: Decimal
+
+    def __post_init__(self) -> None:
+        _check_costs(training_cost=self.training_cost, evidence_cost=self.evidence_cost)
+        if not 0 <= self.weekly_calls_lower <= self.weekly_calls:
+            raise ValueError(
+                f"weekly_calls_lower must lie in [0, {self.weekly_calls!r}], got {self.weekly_calls_lower!r}"
+            )
+        saving_per_call(self.teacher_cost, self.student_cost, self.expected_share, self.audit_rate)
+
+    @property
+    def cost(self) -> Decimal:
+        """All that is paid once."""
+        return usd(self.training_cost + self.evidence_cost)
+
+    @property
+    def saving(self) -> Decimal:
+        """US dollars saved by an average eligible call; negative when the student loses money."""
+        return usd(self._saving)
+
+    @property
+    def net_weekly_saving(self) -> Decimal:
+        """US dollars saved in an average week of running costs, at the projected volume, before the investment."""
+        return usd(self._saving * self.weekly_calls)
+
+    @property
+    def roi(self) -> Decimal | None:
+        """Return over one week at the lower bound of the volume; None when nothing is invested."""
+        return roi(
+            self.teacher_cost,
+            self.student_cost,
+            self.weekly_calls_lower,
+            self.cost,
+            share=self.expected_share,
+            audit_rate=self.audit_rate,
+        )
+
+    @property
+    def break_even_calls(self) -> int | None:
+        """Eligible calls until the investment is earned back; None when it never is."""
+        return break_even_calls(
+            self.teacher_cost,
+            self.student_cost,
+            self.cost,
+            share=self.expected_share,
+            audit_rate=self.audit_rate,
+        )
+
+    @property
+    def worth_it(self) -> bool:
+        """Whether break-even comes in less than one week of volume at its lower bound."""
+        needed = self.break_even_calls
+        return needed is not None and needed < self.weekly_calls_lower
+
+    @property
+    def reason(self) -> str:
+        """The decision in one sentence, with its numbers."""
+        if self.student_cost >= self.teacher_cost:
+            return (
+                f"The student costs ${_money(self.student_cost)} a call, "
+                f"no less than the teacher's ${_money(self.teacher_cost)}."
+            )
+        needed = self.break_even_calls
+        if needed is None:
+            return (
+                f"Serving {self.expected_share:.0%} of calls with {self.audit_rate:.1%} of them audited loses "
+                f"${_money(-self._saving)} a call: the student is paid on every call, "
+                "the teacher on every escalation."
+            )
+        verb = "pays back" if self.worth_it else "does not pay back"
+        return (
+            f"${_money(self.cost)} {verb} within a week: break-even takes {needed:,} calls at "
+            f"${_money(self._saving)} saved a call, and at least {self.weekly_calls_lower:,} are expected."
+        )
+
+    @property
+    def _saving(self) -> Decimal:
+        return saving_per_call(self.teacher_cost, self.student_cost, self.expected_share, self.audit_rate)
+
+
+def _exact(value: float) -> Decimal:
+    return Decimal(str(value))
+
+
+def _check_costs(**amounts: Decimal) -> None:
+    for name, amount in amounts.items():
+        if not (amount.is_finite() and amount >= 0):
+            raise ValueError(f"{name} must be an amount of at least 0, got {amount!r}")
+
+
+def _money(amount: Decimal) -> str:
+    # Cents for amounts worth a cent, two significant digits below.
+    return f"{amount:,.2f}" if amount >= Decimal("0.1") or not amount else f"{float(amount):.2g}"

@@ -1,0 +1,223 @@
+"""All five services in one process, on an embedded broker and store, or on given ones."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from opentelemetry.trace import Tracer
+
+from understudies import budget, evaluator, observer, router, trainer
+from understudies.budget import BudgetApp, BudgetSettings
+from understudies.client.redaction import default_redactor
+from understudies.evaluator import EvaluatorApp, EvaluatorSettings
+from understudies.events import Event, NewId, Topic, new_id
+from understudies.observer import ObserverApp, ObserverSettings, stored_since
+from understudies.router import RouterApp, RouterSettings, Teacher
+from understudies.runtime import (
+    Bus,
+    BusSettings,
+    Clock,
+    EmbeddedBroker,
+    Flow,
+    Snapshots,
+    Store,
+    SystemClock,
+    Telemetry,
+    TelemetrySettings,
+    ensure_topics,
+)
+from understudies.runtime.rules import Rules
+from understudies.runtime.runner import App, Cut, Missed, Runner, keep_ticking
+from understudies.students import Files, Shelf
+from understudies.trainer import TrainerApp, TrainerSettings
+
+SERVICES = ("observer", "evaluator", "trainer", "budget", "router")
+
+_FIRST_MOMENT = datetime(1971, 1, 1, tzinfo=UTC)
+# Should the machine's clock go back a little meanwhile; what comes twice counts once.
+_CLOCK_ERROR = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the platform is made of; the parts that a backtest replaces are fields."""
+
+    folder: Path
+    rules: Rules = field(default_factory=Rules)
+    clock: Clock = field(default_factory=SystemClock)
+    ids: Callable[[str], NewId] = lambda service: new_id
+    teacher: Teacher | None = None
+    draw: Callable[[], float] | None = None
+    redact: bool = True
+    keeps_state: bool = True
+    bus: BusSettings | None = None
+    flow: Flow | None = None
+    store_url: str | None = None
+    router: RouterSettings = field(default_factory=RouterSettings)
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
+    evaluator: EvaluatorSettings = field(default_factory=EvaluatorSettings)
+    trainer: TrainerSettings = field(default_factory=TrainerSettings)
+    observer: ObserverSettings = field(default_factory=ObserverSettings)
+    witnesses: Sequence[App] = ()
+
+
+class Platform:
+    """The running services; an async context manager."""
+
+    observer: ObserverApp
+    evaluator: EvaluatorApp
+    trainer: TrainerApp
+    router: RouterApp
+    budget: BudgetApp
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.settings = BusSettings()
+        self.abandoned = False
+        """Whether a service was ended in the middle of its work, so that a thread of this process may still be busy."""
+        self._runners: list[Runner] = []
+        self._broker: EmbeddedBroker | None = None
+        self._open = AsyncExitStack()
+        self._stored: Cut | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._open.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._open.aclose()
+
+    async def _start(self) -> None:
+        plan = self.plan
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        self.settings = plan.bus or await self._own_broker()
+        await ensure_topics(self.settings)
+        store = await Store.open(plan.store_url or f"chdb://{(plan.folder / 'store').resolve()}")
+        self._open.push_async_callback(store.close)
+        await store.migrate()
+        self._compose(store)
+        if plan.bus is None:
+            await self._remind()
+        for runner in self._runners:
+            missed = self._missed(store, runner.app) if plan.bus is None and plan.keeps_state else None
+            await runner.start(missed)
+            self._open.push_async_callback(self._end, runner)
+
+    async def _own_broker(self) -> BusSettings:
+        self._broker = await self._open.enter_async_context(EmbeddedBroker())
+        return self._broker.settings
+
+    def _missed(self, store: Store, app: App) -> Missed:
+        """What the store has that the service's snapshot has not; without one, the ledger is folded from all of it."""
+
+        async def missed(since: datetime | None, topics: Sequence[Topic]) -> AsyncIterator[Sequence[Event]]:
+            moment = since - _CLOCK_ERROR if since else _FIRST_MOMENT if app is self.budget else None
+            if moment is not None:
+                async for events in stored_since(store, moment, topics):
+                    yield events
+
+        return missed
+
+    async def _end(self, runner: Runner) -> None:
+        """The observer is the last to end: what the others said at their end is stored."""
+        if runner.app is self.observer and self._broker is not None and self.plan.flow is None:
+            await runner.catch_up()
+        if not await runner.stop():
+            self.abandoned = True
+
+    def _tracer(self, service: str) -> Tracer:
+        telemetry = Telemetry(TelemetrySettings(), service)
+        self._open.callback(telemetry.shutdown)
+        return telemetry.tracer
+
+    def _compose(self, store: Store) -> None:
+        plan, clock, ids = self.plan, self.plan.clock, self.plan.ids
+        files = Files(f"file://{(plan.folder / 'artifacts').resolve()}")
+        shelf = Shelf(files)
+        bus = {name: Bus(self.settings, name, self.plan.flow, tracer=self._tracer(name)) for name in SERVICES}
+        self.observer = observer.create_app(
+            plan.observer, bus=bus["observer"], clock=clock, store=store, files=files, new_id=ids("observer")
+        )
+        self.evaluator = evaluator.create_app(
+            plan.evaluator, bus=bus["evaluator"], files=files, shelf=shelf, rules=plan.rules, new_id=ids("evaluator")
+        )
+        self.trainer = trainer.create_app(
+            plan.trainer, bus=bus["trainer"], clock=clock, files=files, new_id=ids("trainer"), rules=plan.rules
+        )
+        self.budget = budget.create_app(plan.budget, bus=bus["budget"], rules=plan.rules, new_id=ids("budget"))
+        self.router = router.create_app(
+            plan.router,
+            bus=bus["router"],
+            clock=clock,
+            files=files,
+            new_id=ids("router"),
+            teacher=plan.teacher,
+            load=shelf.get,
+            draw=plan.draw,
+            redact=default_redactor if plan.redact else None,
+        )
+        # The router comes last: it takes no call before everybody listens, and is the first to stop.
+        apps: list[App] = [*plan.witnesses, self.observer, self.evaluator, self.trainer, self.budget, self.router]
+        snapshots = Snapshots(plan.folder / "snapshots") if plan.keeps_state else None
+        for app in apps:
+            own = bus.get(app.name) or Bus(self.settings, app.name, self.plan.flow)
+            self._runners.append(Runner(app, own, snapshots=snapshots, generation=self.settings.generation))
+
+    async def _remind(self) -> None:
+        """Tell an embedded broker, which starts empty, what the store knows to be in force."""
+        bus = Bus(self.settings, "restore", self.plan.flow)
+        await bus.start()
+        try:
+            await bus.publish(*await self.observer.in_force())
+        finally:
+            await bus.stop()
+
+    async def tick(self, now: datetime) -> None:
+        """Tick every service in turn; where flow is counted, each after all that the one before it said is handled."""
+        for runner in self._runners:
+            await runner.tick(now)
+            await self.drained()
+
+    async def drained(self) -> None:
+        """Wait until every service has handled everything, where flow is counted; raises what a service failed with."""
+        if self.plan.flow is not None:
+            await self.plan.flow.drained()
+
+    async def live(self, stopping: asyncio.Event, seconds: float) -> None:
+        """Tick every service every so often until told to stop; raises what the first fails with that fails for good.
+
+        Each has its own loop: a student that is being trained holds up nobody else's decisions and snapshots.
+        """
+        loops = [
+            asyncio.ensure_future(
+                keep_ticking(partial(self._live_tick, runner), runner.ended, self.plan.clock, stopping, seconds)
+            )
+            for runner in self._runners
+        ]
+        watch = [asyncio.ensure_future(self._broker.watch())] if self._broker else []
+        try:
+            await asyncio.wait([*loops, *watch], return_when=asyncio.FIRST_COMPLETED)
+            for task in [task for task in (*watch, *loops) if task.done()]:
+                task.result()
+            await asyncio.gather(*loops)
+        finally:
+            for task in (*loops, *watch):
+                task.cancel()
+            await asyncio.gather(*loops, *watch, return_exceptions=True)
+
+    async def _live_tick(self, runner: Runner, now: datetime) -> None:
+        if runner.app is self.observer:
+            self._stored = await runner.cut(self.plan.clock)
+        await runner.tick(now, self._stored)

@@ -1,0 +1,145 @@
+"""The evaluator: does the student agree with the teacher?"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from understudies.evaluator.evaluation import Evaluation
+from understudies.evaluator.opening import open_trial
+from understudies.evaluator.settings import EvaluatorSettings
+from understudies.evaluator.trial import Trial
+from understudies.events import INVOCATIONS, PROMOTIONS, Event, GateDecision, Invocation, NewId, Promotion
+from understudies.runtime import Bus, Record
+from understudies.runtime.outbox import Outbox
+from understudies.runtime.rules import Rules
+from understudies.runtime.seen import Seen
+from understudies.students import ArtifactError, Files, Shelf
+
+_log = logging.getLogger(__name__)
+_OVER = frozenset({"rejected", "demoted", "retired"})
+
+
+class EvaluatorApp:
+    """Consumes invocations and promotions; publishes verdicts, gate decisions and drift."""
+
+    name = "evaluator"
+    topics = (INVOCATIONS, PROMOTIONS)
+    max_records = 2000
+
+    def __init__(
+        self, settings: EvaluatorSettings, *, bus: Bus, files: Files, shelf: Shelf, rules: Rules, new_id: NewId
+    ) -> None:
+        self._settings = settings
+        self._bus = bus
+        self._seen = Seen()
+        self._outbox = Outbox(bus)
+        self._files = files
+        self._shelf = shelf
+        self._rules = rules
+        self._new_id = new_id
+        self.evaluation = Evaluation(settings, shelf, rules, new_id)
+
+    async def start(self) -> None:
+        """Nothing to open: students are loaded when they are tried."""
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Fold new events in, then publish what they show; an unpublished verdict stays in the outbox."""
+        events = self._seen.fresh(await self._bus.events(records))
+        for event in events:
+            if isinstance(event, Promotion):
+                self._outbox.add(await self._follow(event))
+                self._seen.add([event])
+        calls = sorted((event for event in events if isinstance(event, Invocation)), key=lambda call: call.task)
+        for _, group in groupby(calls, key=lambda call: call.task):
+            batch = list(group)
+            self._outbox.add(await self.evaluation.judge(batch))
+            self._seen.add(batch)
+        await self._outbox.flush()
+
+    async def _follow(self, story: Promotion) -> list[Event]:
+        trials = self.evaluation.trials
+        if story.stage in _OVER:
+            trials.pop(story.student, None)
+        elif story.stage == "trained" and story.student not in trials:
+            return await self._open(story)
+        elif story.stage in ("qualified", "promoted"):
+            return await self._serve(story)
+        return []
+
+    async def _open(self, story: Promotion) -> list[Event]:
+        rules = self._rules.of(story.task)
+        try:
+            trial, verdicts = await open_trial(story, rules, self._settings, self._files, self._shelf)
+        except ArtifactError as error:
+            return [self._decision(story, story.at, "reject", reason=str(error))]
+        self.evaluation.trials[story.student] = trial
+        return list(verdicts)
+
+    async def _serve(self, story: Promotion) -> list[Event]:
+        found: list[Event] = []
+        if story.student not in self.evaluation.trials:
+            # A student in force whose trial was lost with a snapshot: try it anew, on what is held out.
+            found = await self._open(story)
+        trial = self.evaluation.trials.get(story.student)
+        if trial is not None and story.stage == "promoted":
+            trial.promoted(story)
+        return found
+
+    async def tick(self, now: datetime) -> None:
+        """At the first tick of a day, look at the gates."""
+        for trial in self.evaluation.trials.values():
+            news = trial.look(now)
+            if news is not None:
+                outcome, threshold, coverage = news
+                decision = self._decision(
+                    trial.story,
+                    now,
+                    outcome,
+                    threshold=threshold,
+                    coverage=coverage,
+                    reason=_reason(trial, outcome, coverage),
+                    evidence=trial.evidence_at(threshold),
+                )
+                self._outbox.add([decision])
+        await self._outbox.flush()
+
+    def _decision(self, story: Promotion, at: datetime, decision: Any, **rest: Any) -> GateDecision:
+        return GateDecision(
+            id=self._new_id(at), at=at, task=story.task, student=story.student, decision=decision, **rest
+        )
+
+    async def stop(self) -> None:
+        """Nothing to close."""
+
+    def state(self) -> dict[str, Any]:
+        """A JSON-serialisable snapshot."""
+        return {**self.evaluation.state(), "seen": self._seen.state(), "outbox": self._outbox.state()}
+
+    async def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a snapshot."""
+        self.evaluation.restore(state)
+        self._seen = Seen(ids=state["seen"])
+        self._outbox.restore(state["outbox"])
+
+
+def create_app(
+    settings: EvaluatorSettings, *, bus: Bus, files: Files, shelf: Shelf, rules: Rules, new_id: NewId
+) -> EvaluatorApp:
+    """The evaluator, composed."""
+    return EvaluatorApp(settings, bus=bus, files=files, shelf=shelf, rules=rules, new_id=new_id)
+
+
+def _reason(trial: Trial, outcome: str, coverage: float | None) -> str:
+    gate = trial.gate
+    if outcome == "promote":
+        return f"agrees at least {trial.p0:.0%} on the surest {coverage:.0%} of calls, after {gate.n} verdicts"
+    if trial.in_service and trial.failing_classes:
+        return f"classes of answers are shown to agree less than the floor: {', '.join(trial.failing_classes[:5])}"
+    strictest = gate.evidence()[0]
+    agreement = "unknown" if strictest.agreement is None else f"{strictest.agreement:.1%}"
+    surest = f"agreement on the surest {strictest.coverage:.0%} is {agreement} of {strictest.n} verdicts"
+    if outcome == "reject":
+        return f"shown to agree less than {trial.p0:.0%} even where it is surest: {surest}"
+    return f"nothing proven after {gate.n} verdicts, a better student is needed: {surest}"

@@ -1,0 +1,192 @@
+"""Judges invocations: shadow, audit and self-agreement verdicts, and the drift they show."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from understudies.evaluator.audits import Awaited
+from understudies.evaluator.inputs import input_of
+from understudies.evaluator.settings import EvaluatorSettings
+from understudies.evaluator.shadow import ask
+from understudies.evaluator.teachers import Teachers
+from understudies.evaluator.trial import Trial
+from understudies.evaluator.verdict_id import verdict_id
+from understudies.events import Drift, Event, GateDecision, Invocation, NewId, Phase, Verdict
+from understudies.judges import Judge, answer_class
+from understudies.runtime.rules import Rules
+from understudies.students import ArtifactError, Shelf
+
+_log = logging.getLogger(__name__)
+
+
+class Evaluation:
+    """Everything on trial, and the verdicts on it.
+
+    Calls that wait for their audit are not part of the state: a restart loses a few audits, drawn uniformly.
+    """
+
+    def __init__(self, settings: EvaluatorSettings, shelf: Shelf, rules: Rules, new_id: NewId) -> None:
+        self.trials: OrderedDict[str, Trial] = OrderedDict()
+        self._shelf = shelf
+        self._new_id = new_id
+        self._awaited = Awaited(settings.served_memory)
+        self._teachers = Teachers(rules)
+
+    async def judge(self, calls: Sequence[Invocation]) -> list[Event]:
+        """The verdicts and alarms that the calls of one task give, in order."""
+        found: list[Event] = []
+        fresh: list[Invocation] = []
+        for call in calls:
+            if call.origin == "audit":
+                found += self._audit(call)
+            elif call.response is not None and call.origin != "synthetic":
+                self._awaited.remember(call)
+                found += self._shift(call)
+                if call.answered_by_teacher:
+                    self._teachers.remember(call.task, call.response.message)
+                    fresh.append(call)
+        for trial in [trial for trial in self.trials.values() if fresh and trial.story.task == fresh[0].task]:
+            try:
+                found += await self._shadow(trial, fresh)
+            except ArtifactError as error:
+                found += self._lost(trial, fresh[-1], error)
+        return found
+
+    def _lost(self, trial: Trial, call: Invocation, error: ArtifactError) -> list[Event]:
+        """End the trial of a student that can no longer be loaded; one in service keeps its audits."""
+        if trial.in_service:
+            _log.warning("student %s cannot be asked in shadow: %s", trial.student, error)
+            return []
+        del self.trials[trial.student]
+        return [
+            GateDecision(
+                id=self._new_id(call.at),
+                at=call.at,
+                task=call.task,
+                student=trial.student,
+                decision="reject",
+                reason=f"can no longer be tried: {error}",
+            )
+        ]
+
+    async def _shadow(self, trial: Trial, calls: Sequence[Invocation]) -> list[Event]:
+        # A student is asked only where its answer can count: what cannot be evidence is not worth paying for.
+        known = [(call, input_of(call.request, call.fingerprint, call.episode)) for call in calls if call.unbiased]
+        useful = [(call, one) for call, one in known if trial.counts(one)] if trial.takes_evidence else []
+        if not useful:
+            return []
+        student = await self._shelf.get(trial.artifact)
+        answers = await ask(student, [call.request for call, _ in useful])
+        found: list[Event] = []
+        for (call, one), answer in zip(useful, answers, strict=True):
+            if answer is None or call.response is None or not trial.counts(one):
+                continue
+            judged = trial.judge.judge(call.response.message, answer.message)
+            verdict = Verdict(
+                id=verdict_id("shadow", call.id, trial.student, call.at),
+                at=call.at,
+                task=call.task,
+                invocation=call.id,
+                student=trial.student,
+                phase="shadow",
+                agreed=judged.agreed,
+                score=judged.score,
+                judge=trial.judge.name,
+                why=judged.why,
+                confidence=answer.confidence,
+                fingerprint=call.fingerprint,
+                answer_class=answer_class(call.response.message, trial.judge),
+            )
+            trial.add(float(judged.agreed), answer.confidence, one, verdict.answer_class, call.at)
+            found.append(verdict)
+        return found
+
+    def _audit(self, audit: Invocation) -> list[Event]:
+        call = self._awaited.pair(audit)
+        if call is None or call.response is None or audit.response is None:
+            return []
+        if call.served_by == "teacher":
+            judge = self._judge(call.task)
+            return [self._verdict(audit, call, judge, "teacher", "self_agreement")] if judge else []
+        trial = self.trials.get(call.student or "")
+        if trial is None:
+            return []
+        verdict = self._verdict(audit, call, trial.judge, trial.student, "audit")
+        fed = trial.audit(float(verdict.agreed), call.fingerprint, audit.at)
+        return [verdict, *(self._alarm(trial, audit) if fed else [])]
+
+    def _shift(self, call: Invocation) -> list[Event]:
+        """A warning where the student in service is sure of fewer or more calls than it was proven on."""
+        trial = self.trials.get(call.student or "")
+        if trial is None or not trial.in_service or call.confidence is None:
+            return []
+        if not trial.asked(call.confidence, call.at):
+            return []
+        return [
+            Drift(
+                id=verdict_id("shift", call.id, trial.student, call.at),
+                at=call.at,
+                task=call.task,
+                student=trial.student,
+                tier="warn",
+                drifted=False,
+                confidence=0.999,
+                statistic=trial.traffic.share,
+                audited=trial.audited,
+            )
+        ]
+
+    def _judge(self, task: str) -> Judge | None:
+        """The judge of the task's latest trial; without one, that of the teacher's answers."""
+        on_trial = [trial.judge for trial in self.trials.values() if trial.story.task == task]
+        return on_trial[-1] if on_trial else self._teachers.judge(task)
+
+    def _verdict(self, audit: Invocation, call: Invocation, judge: Judge, student: str, phase: Phase) -> Verdict:
+        assert audit.response is not None
+        assert call.response is not None
+        judged = judge.judge(audit.response.message, call.response.message)
+        return Verdict(
+            id=verdict_id(phase, audit.id, student, audit.at),
+            at=audit.at,
+            task=audit.task,
+            invocation=call.id,
+            student=student,
+            phase=phase,
+            agreed=judged.agreed,
+            score=judged.score,
+            judge=judge.name,
+            why=judged.why,
+            confidence=call.confidence,
+            fingerprint=call.fingerprint,
+            answer_class=answer_class(audit.response.message, judge),
+            counts=False,
+        )
+
+    def _alarm(self, trial: Trial, audit: Invocation) -> list[Event]:
+        drift = trial.drift
+        if drift is None or drift.tier is None:
+            return []
+        detector = drift.contract if drift.tier == "contract" else drift.warn
+        return [
+            Drift(
+                id=verdict_id(drift.tier, audit.id, trial.student, audit.at),
+                at=audit.at,
+                task=audit.task,
+                student=trial.student,
+                tier=drift.tier,
+                confidence=1 - 1 / detector.threshold,
+                statistic=min(detector.statistic, 1e12),
+                audited=trial.audited,
+                agreement_before=drift.baseline,
+                agreement_after=detector.recent_agreement,
+            )
+        ]
+
+    def state(self) -> dict[str, Any]:
+        return {"trials": [trial.state() for trial in self.trials.values()]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for saved in state["trials"]:
+            trial = Trial.from_state(saved)
+            self.trials[trial.student] = trial

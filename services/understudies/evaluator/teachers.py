@@ -1,0 +1,33 @@
+"""What the teacher of each task answered lately, to judge it by where no trial does."""
+
+from collections import OrderedDict, deque
+
+from understudies.events import Message
+from understudies.judges import Judge, choose_judge, judge_named
+from understudies.runtime.rules import Rules
+
+_TASKS = 200
+_ANSWERS = 300
+_LEAST = 20
+
+
+class Teachers:
+    """The last answers of the teachers, by task; the tasks that were quiet longest are forgotten first."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._answers: OrderedDict[str, deque[Message]] = OrderedDict()
+
+    def remember(self, task: str, answer: Message) -> None:
+        """Keep an answer."""
+        self._answers.setdefault(task, deque(maxlen=_ANSWERS)).append(answer)
+        self._answers.move_to_end(task)
+        if len(self._answers) > _TASKS:
+            self._answers.popitem(last=False)
+
+    def judge(self, task: str) -> Judge | None:
+        """The judge that the task's rules name, else the one for the shape of its answers; None while they are few."""
+        if name := self._rules.of(task).judge:
+            return judge_named(name)
+        known = self._answers.get(task, ())
+        return choose_judge(list(known)) if len(known) >= _LEAST else None

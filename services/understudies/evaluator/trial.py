@@ -1,0 +1,223 @@
+"""A student on trial: its gates, and after the switch its drift detectors."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+
+from understudies.evaluator.inputs import Input, Inputs
+from understudies.evaluator.settings import EvaluatorSettings
+from understudies.evaluator.traffic import Traffic
+from understudies.events import Promotion
+from understudies.judges import Judge, judge_named
+from understudies.stats import SelectiveGate, Threshold, TwoTierDrift, thresholds
+
+Outcome = Literal["promote", "reject", "inconclusive"]
+
+
+class Trial:
+    """All that is known about one student's agreement with the teacher.
+
+    Only unbiased verdicts on inputs that it was not trained on count for its gates, one for each input.
+    """
+
+    def __init__(
+        self,
+        story: Promotion,
+        *,
+        judge: Judge,
+        candidates: Sequence[Threshold],
+        off_limits: Inputs,
+        p0: float,
+        settings: EvaluatorSettings,
+    ) -> None:
+        self.story = story
+        self.judge = judge
+        self.p0 = p0
+        self.gate = SelectiveGate(
+            candidates,
+            p0=p0,
+            alpha=settings.alpha,
+            beta=settings.beta,
+            n_max=settings.n_max,
+            floor=settings.class_floor,
+            floor_verdicts=settings.class_verdicts,
+            at_marks=True,
+        )
+        self._spent = off_limits
+        self._n_max = settings.n_max
+        self._min_span = timedelta(hours=settings.min_span_hours)
+        self._first: datetime | None = None
+        self._last: datetime | None = None
+        self._marked: date | None = story.at.date()
+        self.announced: tuple[Outcome, float | None] | None = None
+        self.drift: TwoTierDrift | None = None
+        self.audited = 0
+        self.traffic = Traffic()
+        self._audited_today: tuple[date, set[str]] = (story.at.date(), set())
+
+    @property
+    def student(self) -> str:
+        return self.story.student
+
+    @property
+    def artifact(self) -> str:
+        return self.story.artifact or ""
+
+    @property
+    def in_service(self) -> bool:
+        return self.story.stage == "promoted"
+
+    @property
+    def takes_evidence(self) -> bool:
+        """Whether more verdicts can still change what is decided."""
+        return self.gate.n < self._n_max
+
+    def counts(self, one: Input) -> bool:
+        """Whether a verdict on this input would be the first, on an input that the student never saw."""
+        return self._spent.fresh(one)
+
+    def add(self, score: float, confidence: float, one: Input, answer_class: str | None, at: datetime) -> None:
+        """Feed one piece of evidence to the gates."""
+        self._spent.take(one)
+        self._first = min(self._first or at, at)
+        self._last = max(self._last or at, at)
+        self.gate.update(score, confidence, answer_class)
+
+    def look(self, now: datetime) -> tuple[Outcome, float | None, float | None] | None:
+        """At the first look of a day, the decision (outcome, threshold, coverage) if it is news."""
+        if now.date() == self._marked:
+            return None
+        self._marked = now.date()
+        if not self._spans_enough():
+            return None
+        self.gate.mark()
+        return self._news()
+
+    def _spans_enough(self) -> bool:
+        return self._first is not None and self._last is not None and self._last - self._first >= self._min_span
+
+    def _news(self) -> tuple[Outcome, float | None, float | None] | None:
+        decision, passed = self.gate.decision, self.gate.passed
+        broken = self.in_service and bool(self.failing_classes)
+        if broken and passed is None:
+            decision = "reject"
+        elif decision == "continue" or (self.in_service and decision != "promote"):
+            return None
+        if decision != "promote":
+            passed = None
+        threshold = passed.confidence if passed else None
+        if (decision, threshold) == self.announced or (self._stricter_than_announced(threshold) and not broken):
+            return None
+        self.announced = (decision, threshold)
+        return decision, threshold, passed.coverage if passed else None
+
+    @property
+    def failing_classes(self) -> list[str]:
+        """Classes of answers shown to agree less than the floor at the threshold in force."""
+        threshold = self.story.threshold
+        return self.gate.failing_classes(threshold) if threshold is not None else []
+
+    def _stricter_than_announced(self, threshold: float | None) -> bool:
+        before = self.announced[1] if self.announced else None
+        return before is not None and threshold is not None and threshold > before
+
+    def evidence_at(self, threshold: float | None) -> dict[str, Any]:
+        """What the gates know, for the decision's evidence: at the threshold, and at all of them."""
+        curve = [
+            {
+                "threshold": point.confidence,
+                "coverage": round(point.coverage, 4),
+                "n": point.n,
+                "agreement": None if point.agreement is None else round(point.agreement, 4),
+                "e_value": float(f"{min(point.max_e, 1e12):.4g}"),
+                "passed": point.passed,
+                "failing_classes": point.failing_classes[:5],
+            }
+            for point in self.gate.evidence()
+        ]
+        chosen = next((point for point in curve if point["threshold"] == threshold), None)
+        return {"verdicts": self.gate.n, "p0": self.p0, "chosen": chosen, "curve": curve}
+
+    def promoted(self, story: Promotion) -> None:
+        """Watch for drift from now on; a change of share or threshold alone keeps the detectors."""
+        self.story = story
+        if self.announced is None:
+            # A trial that was opened again knows less than was proven, and must not take it back.
+            self.announced = "promote", story.threshold
+        if self.drift is None:
+            chosen = self.evidence_at(story.threshold)["chosen"] or {"n": 0, "agreement": None}
+            agree = round(chosen["n"] * (chosen["agreement"] or 0))
+            self.drift = TwoTierDrift.after_gate(self.p0, agree, chosen["n"])
+
+    def audit(self, score: float, fingerprint: str, at: datetime) -> bool:
+        """Feed one audited verdict to the drift detectors; False where the input was audited that day already.
+
+        Repeats of one input are one piece of evidence, but not for ever: a teacher may change its mind about it.
+        """
+        day, inputs = self._audited_today
+        if at.date() != day:
+            inputs = set()
+            self._audited_today = at.date(), inputs
+        if fingerprint in inputs:
+            return False
+        inputs.add(fingerprint)
+        self.audited += 1
+        if self.drift is not None:
+            self.drift = self.drift.update(score)
+        return True
+
+    def asked(self, confidence: float, at: datetime) -> bool:
+        """Count a call that the student in service was asked; true where today's traffic has shifted."""
+        threshold = self.story.threshold
+        expected = self.story.evidence.get("coverage")
+        if threshold is None or not isinstance(expected, float):
+            return False
+        self.traffic.add(confidence >= threshold, at)
+        return self.traffic.shifted(expected)
+
+    def state(self) -> dict[str, Any]:
+        """A JSON-serialisable snapshot."""
+        return {
+            "story": self.story.model_dump(mode="json"),
+            "judge": self.judge.name,
+            "p0": self.p0,
+            "gate": self.gate.state(),
+            "spent": self._spent.state(),
+            "n_max": self._n_max,
+            "min_span_s": self._min_span.total_seconds(),
+            "first": self._first and self._first.isoformat(),
+            "last": self._last and self._last.isoformat(),
+            "marked": self._marked and self._marked.isoformat(),
+            "announced": self.announced,
+            "drift": self.drift and self.drift.state(),
+            "audited": self.audited,
+            "traffic": self.traffic.state(),
+            "audited_today": [self._audited_today[0].isoformat(), sorted(self._audited_today[1])],
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "Trial":
+        """The trial that `state` was taken from."""
+        trial = cls.__new__(cls)
+        trial.story = Promotion.model_validate(state["story"])
+        trial.judge = judge_named(state["judge"])
+        trial.p0 = state["p0"]
+        trial.gate = SelectiveGate.from_state(state["gate"])
+        trial._spent = Inputs(**state["spent"])
+        trial._n_max = state["n_max"]
+        trial._min_span = timedelta(seconds=state["min_span_s"])
+        trial._first = datetime.fromisoformat(state["first"]) if state["first"] else None
+        trial._last = datetime.fromisoformat(state["last"]) if state["last"] else None
+        trial._marked = date.fromisoformat(state["marked"]) if state["marked"] else None
+        trial.announced = tuple(state["announced"]) if state["announced"] else None
+        trial.drift = TwoTierDrift.from_state(state["drift"]) if state["drift"] else None
+        trial.audited = state["audited"]
+        trial.traffic = Traffic.from_state(state["traffic"])
+        day, inputs = state["audited_today"]
+        trial._audited_today = date.fromisoformat(day), set(inputs)
+        return trial
+
+
+def candidates_of(confidences: Sequence[float]) -> list[Threshold]:
+    """Candidate thresholds from confidences on unlabelled requests; a confidence of 0 is never served."""
+    return [threshold for threshold in thresholds(confidences) if threshold.confidence > 0]

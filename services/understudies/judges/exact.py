@@ -1,0 +1,33 @@
+"""The judge of free text: equal but for white space."""
+
+from dataclasses import dataclass
+
+from understudies.events import Message
+from understudies.judges.base import AGREED, Judgement, differs, disagreed
+
+
+@dataclass(frozen=True, slots=True)
+class ExactJudge:
+    """Agrees where the texts are equal once runs of white space are one space, and no tools are called."""
+
+    @property
+    def name(self) -> str:
+        return "exact"
+
+    def judge(self, teacher: Message, student: Message) -> Judgement:
+        if bool(teacher.tool_calls) != bool(student.tool_calls):
+            return disagreed(one_calls_tools(teacher))
+        return same_text(teacher.text, student.text)
+
+
+def same_text(teacher: str, student: str) -> Judgement:
+    """Agreement where two texts are equal but for white space."""
+    if teacher == student or teacher.split() == student.split():
+        return AGREED
+    return disagreed(differs(teacher, student))
+
+
+def one_calls_tools(teacher: Message) -> str:
+    """The reason for disagreement where one answer calls tools and the other does not."""
+    caller, other = ("teacher", "student") if teacher.tool_calls else ("student", "teacher")
+    return f"the {caller} calls tools, the {other} does not"

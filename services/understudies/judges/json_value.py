@@ -1,0 +1,145 @@
+"""The judge of JSON answers: key by key, numbers with a tolerance, order-free arrays where declared."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from understudies.events import Message
+from understudies.judges.base import AGREED, Judgement, disagreed, shown
+from understudies.judges.exact import one_calls_tools, same_text
+from understudies.judges.json_text import canonical_json, parse_json
+
+RELATIVE = 1e-6
+_PAIRED_BY_TRIAL = 200
+
+
+@dataclass(frozen=True, slots=True)
+class JsonJudge:
+    """Agrees where every key is equal; the score is the mean over keys, of nested values likewise.
+
+    `unordered` names the arrays whose order does not count by their path, such as `tags` or `lines.codes`
+    (indices are left out).
+    """
+
+    unordered: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        return f"json[{','.join(sorted(self.unordered))}]" if self.unordered else "json"
+
+    def judge(self, teacher: Message, student: Message) -> Judgement:
+        if bool(teacher.tool_calls) != bool(student.tool_calls):
+            return disagreed(one_calls_tools(teacher))
+        return self.judge_texts(teacher.text, student.text)
+
+    def judge_texts(self, teacher: str, student: str) -> Judgement:
+        """Compare two JSON texts; where the teacher's is none, as texts."""
+        if teacher == student:
+            return AGREED
+        try:
+            expected = parse_json(teacher)
+        except ValueError:
+            return same_text(teacher, student)
+        try:
+            return self.judge_values(expected, parse_json(student))
+        except ValueError as error:
+            return disagreed(f"the student's answer is not JSON: {shown(str(error))}")
+
+    def judge_values(self, teacher: JsonValue, student: JsonValue) -> Judgement:
+        """Compare two JSON values."""
+        try:
+            return self._compare(teacher, student, "")
+        except RecursionError:
+            return disagreed("nests too deeply to compare")
+
+    def _compare(self, teacher: JsonValue, student: JsonValue, path: str) -> Judgement:
+        if isinstance(teacher, dict) and isinstance(student, dict):
+            return _mean(self._keys(teacher, student, path))
+        if isinstance(teacher, list) and isinstance(student, list):
+            if path in self.unordered:
+                return self._any_order(teacher, student, path)
+            return _mean(self._items(teacher, student, path))
+        return AGREED if _equal(teacher, student) else disagreed(_where(path, shown(teacher), shown(student)))
+
+    def _keys(self, teacher: dict[str, JsonValue], student: dict[str, JsonValue], path: str) -> Iterator[Judgement]:
+        for key in [*teacher, *(key for key in student if key not in teacher)]:
+            inner = f"{path}.{key}" if path else key
+            if key in teacher and key in student:
+                yield self._compare(teacher[key], student[key], inner)
+            else:
+                yield disagreed(_absent(inner, key in teacher))
+
+    def _items(self, teacher: list[JsonValue], student: list[JsonValue], path: str) -> Iterator[Judgement]:
+        for one, other in zip(teacher, student, strict=False):
+            yield self._compare(one, other, path)
+        for _ in range(abs(len(teacher) - len(student))):
+            yield disagreed(_where(path, f"{len(teacher)} items", f"{len(student)} items"))
+
+    def _any_order(self, teacher: list[JsonValue], student: list[JsonValue], path: str) -> Judgement:
+        total = max(len(teacher), len(student))
+        unpaired = total - self._paired(teacher, student, path)
+        if not unpaired:
+            return AGREED
+        return disagreed(f"{path}: {unpaired} of {total} items have no equal", 1 - unpaired / total)
+
+    def _paired(self, teacher: list[JsonValue], student: list[JsonValue], path: str) -> int:
+        wanted, given = ([canonical_json(item) for item in side] for side in (teacher, student))
+        common = Counter(wanted) & Counter(given)
+        left, right = _without(teacher, wanted, common), _without(student, given, common)
+        paired = common.total()
+        # What differs by its text may still be equal within the tolerance; trying all pairs is quadratic.
+        for item in left[:_PAIRED_BY_TRIAL]:
+            match = next((i for i, other in enumerate(right[:_PAIRED_BY_TRIAL]) if self._same(item, other, path)), None)
+            if match is not None:
+                del right[match]
+                paired += 1
+        return paired
+
+    def _same(self, teacher: JsonValue, student: JsonValue, path: str) -> bool:
+        return self._compare(teacher, student, path).agreed
+
+
+def _without(items: Sequence[JsonValue], texts: Sequence[str], common: Counter[str]) -> list[JsonValue]:
+    spare = common.copy()
+    kept = []
+    for item, text in zip(items, texts, strict=True):
+        if spare[text]:
+            spare[text] -= 1
+        else:
+            kept.append(item)
+    return kept
+
+
+def _equal(teacher: JsonValue, student: JsonValue) -> bool:
+    if isinstance(teacher, bool) or isinstance(student, bool):
+        return teacher is student
+    if isinstance(teacher, int | float) and isinstance(student, int | float):
+        return teacher == student or _close(teacher, student)
+    return type(teacher) is type(student) and teacher == student
+
+
+def _close(one: float, other: float) -> bool:
+    try:
+        return math.isclose(one, other, rel_tol=RELATIVE)
+    except OverflowError:  # an integer beyond any float
+        return False
+
+
+def _mean(parts: Iterator[Judgement]) -> Judgement:
+    total, count, why = 0.0, 0, None
+    for part in parts:
+        total += part.score
+        count += 1
+        why = why or part.why
+    return AGREED if why is None else disagreed(why, total / count)
+
+
+def _absent(path: str, expected: bool) -> str:
+    return f"{shown(path)}: missing" if expected else f"{shown(path)}: not in the teacher's answer"
+
+
+def _where(path: str, teacher: str, student: str) -> str:
+    return f"{shown(path) + ': ' if path else ''}teacher {teacher}, student {student}"

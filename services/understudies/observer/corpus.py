@@ -1,0 +1,117 @@
+"""The corpus of a task: what its teacher answered, one example an input."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from pydantic import JsonValue, ValidationError
+
+from understudies.economics import TaskProfile
+from understudies.events import Request, Response, split_of, template_of
+from understudies.runtime import Store
+from understudies.students import Example
+
+# A later answer replaces an earlier one, and any of the traffic's replaces a synthetic one. One call drawn without
+# regard to a student's confidence is enough for its input to be unbiased evidence: see `Invocation.unbiased`.
+_ANSWERED: Final = """
+SELECT * FROM (
+    SELECT
+        fingerprint,
+        argMax(id, (origin != 'synthetic', at, id)) AS last_id,
+        argMax(at, (origin != 'synthetic', at, id)) AS last_at,
+        argMax(model, (origin != 'synthetic', at, id)) AS teacher,
+        argMax(request, (origin != 'synthetic', at, id)) AS question,
+        argMax(assumeNotNull(response), (origin != 'synthetic', at, id)) AS answer,
+        argMax(tuple(episode), (origin != 'synthetic', at, id)).1 AS last_episode,
+        count() AS calls,
+        max(origin != 'synthetic' AND route.reason NOT IN (
+            'low_confidence', 'student_error', 'audit', 'critical', 'over_budget', 'unsuitable'
+        )) AS drawn,
+        min(origin = 'synthetic') AS synthetic
+    FROM invocations FINAL
+    WHERE task = {task:String} AND served_by = 'teacher' AND response IS NOT NULL
+        AND origin IN ('live', 'audit', 'imported', 'synthetic')
+        AND at <= {until:DateTime64(6, 'UTC')} AND at >= {since:DateTime64(6, 'UTC')}
+    GROUP BY fingerprint
+    ORDER BY last_at DESC, last_id DESC
+    LIMIT {most:UInt64}
+)
+ORDER BY last_at, last_id
+"""
+_FOREVER: Final = "1971-01-01 00:00:00"
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The examples of a task, oldest first, and how they came about."""
+
+    task: str
+    examples: tuple[Example, ...]
+    calls: int
+    unreadable: int
+    profile: TaskProfile
+
+
+async def read_corpus(store: Store, task: str, *, until: datetime, since: datetime | None, most: int) -> Corpus:
+    """The newest `most` inputs of a task that its teacher answered from `since` to `until`, both included."""
+    parameters = {"task": task, "until": _moment(until), "since": _moment(since) if since else _FOREVER, "most": most}
+    return await asyncio.to_thread(corpus_of, task, await store.query(_ANSWERED, parameters))
+
+
+def corpus_of(task: str, rows: Sequence[Mapping[str, Any]]) -> Corpus:
+    """The corpus that the rows make; synthetic inputs of another split than train are left out."""
+    examples: list[Example] = []
+    profile = TaskProfile()
+    unreadable = 0
+    for row in rows:
+        try:
+            example = _example(row)
+        except ValidationError:
+            unreadable += 1
+            continue
+        if row["synthetic"] and example.split != "train":
+            continue
+        examples.append(example)
+        if not row["synthetic"]:
+            _count(profile, example, row["calls"])
+    return Corpus(task, tuple(examples), sum(row["calls"] for row in rows), unreadable, profile)
+
+
+def _example(row: Mapping[str, Any]) -> Example:
+    return Example(
+        id=row["last_id"],
+        at=row["last_at"],
+        fingerprint=row["fingerprint"],
+        split=split_of(row["fingerprint"]),
+        teacher=row["teacher"],
+        request=Request.model_validate_json(row["question"]),
+        answer=Response.model_validate_json(row["answer"]).message,
+        unbiased=bool(row["drawn"]),
+        episode=row["last_episode"],
+    )
+
+
+def _count(profile: TaskProfile, example: Example, calls: int) -> None:
+    template, answer = template_of(example.request), example.answer.text
+    valid = _is_json(answer)
+    for _ in range(calls):
+        profile.update(template, answer, example.fingerprint, valid_json=valid, at=example.at)
+
+
+def profile_summary(profile: TaskProfile) -> dict[str, JsonValue]:
+    """What a task is like, for the record."""
+    return {"kind": profile.kind, "verdict": profile.verdict, "reason": profile.reason}
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(orjson.loads(text), dict | list)
+    except ValueError:
+        return False
+
+
+def _moment(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")

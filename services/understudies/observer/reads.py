@@ -1,0 +1,61 @@
+"""What the store is asked for by others than the sink."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from understudies.events import Promotion
+from understudies.runtime import Store
+
+# Stages of one moment are told apart by their order in a student's life.
+_ORDER: Final = """
+at, indexOf(['authorised', 'collected', 'trained', 'qualified', 'promoted', 'demoted', 'rejected', 'retired'], stage),
+id
+"""
+_IN_FORCE: Final = f"""
+SELECT *, row_number() OVER (PARTITION BY task, student ORDER BY {_ORDER}) AS nth,
+    count() OVER (PARTITION BY task, student) AS stages
+FROM promotions FINAL
+QUALIFY nth = stages
+ORDER BY {_ORDER}
+"""
+_SPENDING: Final = """
+SELECT task, served_by, count() AS calls, sum(cost_usd) AS cost_usd, min(at) AS first_at, max(at) AS last_at
+FROM invocations FINAL
+GROUP BY task, served_by
+ORDER BY task, served_by
+"""
+
+
+class Spending(NamedTuple):
+    """Calls of a task that one side served, and what they cost."""
+
+    task: str
+    served_by: str
+    calls: int
+    cost_usd: Decimal
+    first_at: datetime
+    last_at: datetime
+
+
+async def in_force(store: Store) -> list[Promotion]:
+    """The latest stage of every student, in the order in which they came."""
+    return [_promotion(row) for row in await store.query(_IN_FORCE)]
+
+
+async def stages_of(store: Store, task: str, student: str) -> set[str]:
+    """The stages that a student has reached."""
+    sql = "SELECT DISTINCT stage FROM promotions WHERE task = {task:String} AND student = {student:String}"
+    return {row["stage"] for row in await store.query(sql, {"task": task, "student": student})}
+
+
+async def spending(store: Store) -> list[Spending]:
+    """Calls and costs by task and by who served."""
+    return [Spending(**row) for row in await store.query(_SPENDING)]
+
+
+def _promotion(row: Mapping[str, Any]) -> Promotion:
+    return Promotion.model_validate({**row, "evidence": orjson.loads(row["evidence"])})

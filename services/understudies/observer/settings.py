@@ -1,0 +1,12 @@
+"""Settings of the observer."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ObserverSettings(BaseSettings):
+    """Read from the environment, prefix `UNDERSTUDIES_OBSERVER_`."""
+
+    model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_OBSERVER_", frozen=True)
+
+    max_examples: int = Field(default=100_000, ge=1, description="newest distinct inputs that a dataset takes")

@@ -1,0 +1,112 @@
+"""Events back out of the store, in the order in which they came."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, get_args
+
+import orjson
+
+from understudies.events import (
+    DRIFT,
+    INVOCATIONS,
+    PROMOTIONS,
+    VERDICTS,
+    Drift,
+    Event,
+    GateDecision,
+    Invocation,
+    Promotion,
+    Request,
+    Response,
+    Stage,
+    Topic,
+    Verdict,
+)
+from understudies.runtime import Store
+
+_TABLES: Final[Mapping[str, Sequence[str]]] = {
+    PROMOTIONS.name: ("promotions",),
+    INVOCATIONS.name: ("invocations",),
+    VERDICTS.name: ("verdicts", "gate_decisions"),
+    DRIFT.name: ("drift",),
+}
+# What is told apart neither by when it was stored nor by when it happened: a call comes before its audit.
+_RANKS: Final[Mapping[str, str]] = {
+    "invocations": "origin = 'audit'",
+    "promotions": f"indexOf({list(get_args(Stage))}, stage)",
+}
+_PAGE: Final = """
+SELECT *, stored_at, toUInt8({rank}) AS rank FROM {table} FINAL
+WHERE (stored_at, at, rank, id)
+    > ({{stored:DateTime64(6, 'UTC')}}, {{at:DateTime64(6, 'UTC')}}, {{rank:UInt8}}, {{id:String}})
+ORDER BY stored_at, at, rank, id
+LIMIT {{most:UInt32}}
+"""
+_START: Final = "1971-01-01 00:00:00"
+
+
+async def stored_since(
+    store: Store, moment: datetime, topics: Sequence[Topic], *, most: int = 2000
+) -> AsyncIterator[list[Event]]:
+    """The events of the topics that were stored from a moment on, oldest first, at most so many at a time."""
+    tables = [table for name, tables in _TABLES.items() if name in {topic.name for topic in topics} for table in tables]
+    ahead = {table: _rows(store, table, moment, most) for table in tables}
+    heads = {table: row for table in tables if (row := await anext(ahead[table], None)) is not None}
+    events: list[Event] = []
+    while heads:
+        table = min(heads, key=lambda name: heads[name]["stored_at"])
+        events.append(_event(table, heads[table]))
+        following = await anext(ahead[table], None)
+        if following is None:
+            del heads[table]
+        else:
+            heads[table] = following
+        if len(events) == most or not heads:
+            yield events
+            events = []
+
+
+async def _rows(store: Store, table: str, moment: datetime, most: int) -> AsyncIterator[Mapping[str, Any]]:
+    sql = _PAGE.format(table=table, rank=_RANKS.get(table, "0"))
+    after = {"stored": _text(moment), "at": _START, "rank": 0, "id": ""}
+    while True:
+        rows = await store.query(sql, {"most": most, **after})
+        for row in rows:
+            yield row
+        if len(rows) < most:
+            return
+        last = rows[-1]
+        after = {
+            "stored": _text(last["stored_at"]),
+            "at": _text(last["at"]),
+            "rank": last["rank"],
+            "id": last["id"],
+        }
+
+
+def _event(table: str, row: Mapping[str, Any]) -> Event:
+    match table:
+        case "invocations":
+            return _invocation(row)
+        case "verdicts":
+            return Verdict.model_validate(row)
+        case "gate_decisions":
+            return GateDecision.model_validate({**row, "evidence": orjson.loads(row["evidence"])})
+        case "promotions":
+            return Promotion.model_validate({**row, "evidence": orjson.loads(row["evidence"])})
+        case _:
+            return Drift.model_validate(row)
+
+
+def _invocation(row: Mapping[str, Any]) -> Invocation:
+    answer, route = row["response"], row["route"]
+    read = {
+        "request": Request.model_validate_json(row["request"]),
+        "response": None if answer is None else Response.model_validate_json(answer),
+        "route": route if route["reason"] else None,
+    }
+    return Invocation.model_validate({**row, **read})
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -1,0 +1,89 @@
+"""Who serves a call: the routing decision, pure."""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from understudies.events import Reason, Route, position, usd
+
+NOTHING = usd(0)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRoute:
+    """What is in force for a task: its promoted student, and how far it is trusted."""
+
+    student: str
+    artifact: str
+    threshold: float
+    share: float
+    drifted: bool = False
+    audit_probability: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Where a call goes and why; `promoted` means that the student is asked, or has answered."""
+
+    reason: Reason
+    route: TaskRoute | None = None
+
+    @property
+    def by_student(self) -> bool:
+        return self.reason == "promoted"
+
+    def recorded(self, *, audit_probability: float = 0.0, student_cost: Decimal = NOTHING) -> Route:
+        """The decision as it is written on the event."""
+        return Route(
+            reason=self.reason,
+            threshold=self.route.threshold if self.route else None,
+            share=self.route.share if self.route else 0.0,
+            audit_probability=audit_probability,
+            student_cost_usd=student_cost,
+        )
+
+
+def decide(
+    route: TaskRoute | None,
+    *,
+    task: str,
+    sticky_key: str,
+    critical: bool = False,
+    over_budget: bool = False,
+    student_able: bool = True,
+) -> Decision:
+    """Whether the student is asked, before it is.
+
+    The canary draw depends on the task and the sticky key (episode, else fingerprint) alone: a call that a share
+    lets in stays in as the share grows. Calls left out are the control group: the teacher answers them without
+    regard to the student's confidence. `student_able` is False for what no student can give, such as two choices,
+    whether or not there is a student.
+    """
+    if critical:
+        return Decision("critical", route)
+    if over_budget:
+        return Decision("over_budget", route)
+    if not student_able:
+        return Decision("unsuitable", route)
+    if route is None:
+        return Decision("no_student", route)
+    if route.drifted:
+        return Decision("drift", route)
+    if not position(sticky_key, salt=f"canary:{task}") < route.share:
+        return Decision("control", route)
+    return Decision("promoted", route)
+
+
+def settle(decision: Decision, confidence: float | None) -> Decision:
+    """The decision once the student was asked; confidence is None where it failed."""
+    if decision.route is None or not decision.by_student:
+        raise ValueError(f"no student was to be asked: {decision.reason!r}")
+    if confidence is None or not 0.0 <= confidence <= 1.0:
+        return replace(decision, reason="student_error")
+    if confidence < decision.route.threshold:
+        return replace(decision, reason="low_confidence")
+    return decision
+
+
+def drawn(draw: float, probability: float) -> bool:
+    """Whether a call with this uniform number in [0, 1) is among those drawn with the probability."""
+    return draw < probability

@@ -1,0 +1,70 @@
+"""Students at hand: loaded once by artifact, shared by all calls."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from datetime import datetime, timedelta
+
+from understudies.students.base import Student, StudentError
+
+Loader = Callable[[str], Awaitable[Student]]
+"""Loads the student whose artifact lies at a URI."""
+
+RETRY_AFTER = timedelta(seconds=30)
+
+_log = logging.getLogger(__name__)
+
+
+class Roster:
+    """Loads students in the background; a student that cannot be loaded is tried again after half a minute."""
+
+    def __init__(self, load: Loader) -> None:
+        self._load = load
+        self._loads: dict[str, tuple[datetime, asyncio.Task[Student | None]]] = {}
+        self._dropped: set[asyncio.Task[Student | None]] = set()
+
+    def warm(self, uri: str, now: datetime) -> asyncio.Task[Student | None]:
+        """Begin to load a student, unless that has begun or has just failed; the result is None where it failed."""
+        begun = self._loads.get(uri)
+        if begun is not None:
+            at, task = begun
+            failed = task.done() and (task.cancelled() or task.result() is None)
+            if not failed or now - at < RETRY_AFTER:
+                return task
+        task = asyncio.get_running_loop().create_task(self._loaded(uri))
+        self._loads[uri] = now, task
+        return task
+
+    async def student(self, uri: str, now: datetime) -> Student:
+        """The student of an artifact; raises StudentError where it cannot be loaded.
+
+        Giving up waiting does not end the load, so the next call finds the student.
+        """
+        student = await asyncio.shield(self.warm(uri, now))
+        if student is None:
+            raise StudentError(f"the student at {uri!r} cannot be loaded")
+        return student
+
+    def keep(self, uris: Collection[str]) -> None:
+        """Let go of all students but these; a load that a call may be waiting for goes on to its end."""
+        for uri in self._loads.keys() - set(uris):
+            _, task = self._loads.pop(uri)
+            self._dropped.add(task)
+            task.add_done_callback(self._dropped.discard)
+
+    def close(self) -> None:
+        """Let go of all students and end all loads."""
+        self.keep(())
+        for task in self._dropped:
+            task.cancel()
+
+    async def idle(self) -> None:
+        """Return when nothing is being loaded."""
+        await asyncio.gather(*(task for _, task in self._loads.values()), return_exceptions=True)
+
+    async def _loaded(self, uri: str) -> Student | None:
+        try:
+            return await self._load(uri)
+        except Exception as error:  # noqa: BLE001 - an artifact may fail in any way; the teacher serves meanwhile
+            _log.error("cannot load the student at %r: %r", uri, error)
+            return None

@@ -1,0 +1,40 @@
+"""What the router is told."""
+
+from decimal import Decimal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class RouterSettings(BaseSettings):
+    """Settings of the router, from the environment or as arguments."""
+
+    model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_ROUTER_", frozen=True)
+
+    teacher_url: str | None = Field(
+        default=None, description="base URL of an OpenAI-compatible API, such as https://api.openai.com/v1"
+    )
+    teacher_api_key: SecretStr | None = Field(
+        default=None, description="key for the teacher; unset: the caller's Authorization header is passed on"
+    )
+    teacher_model: str | None = Field(
+        default=None, description="teacher's model for calls that name `understudies/TASK` as theirs"
+    )
+    teacher_price_usd: Decimal | None = Field(
+        default=None, ge=0, description="flat price of a teacher's call; unset: by model and usage"
+    )
+    teacher_timeout_s: float = Field(default=600.0, gt=0)
+    critical_tasks: frozenset[str] = Field(default=frozenset(), description="tasks that no student may serve")
+    student_timeout_s: float = Field(default=2.0, gt=0, description="after it, the teacher is asked")
+    student_price_usd: Decimal = Field(default=Decimal("0.0002"), ge=0, description="of one student's answer")
+    self_agreement_rate: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="share of the teacher's calls that it is asked again, to know its own consistency",
+    )
+    host: str = "127.0.0.1"
+    port: int | None = Field(default=None, ge=0, le=65535, description="unset: no HTTP; 0: any free port")
+    max_body_bytes: int = Field(default=20_000_000, gt=0)
+    buffer_events: int = Field(default=10_000, gt=0, description="events kept while the bus is away")
+    auto_deliver: bool = Field(default=True, description="deliver events in the background; else by flush alone")

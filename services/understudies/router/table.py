@@ -1,0 +1,155 @@
+"""The routing table: who is promoted for each task, folded from promotions and drift."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from understudies.events import Drift, Event, Promotion, Stage, Utc
+from understudies.router.decision import TaskRoute
+
+WARNED_FOR = timedelta(days=1)
+WARNED_FACTOR = 10.0
+
+_ORDER: tuple[Stage, ...] = (
+    "authorised",
+    "collected",
+    "trained",
+    "qualified",
+    "rejected",
+    "promoted",
+    "demoted",
+    "retired",
+)
+
+
+class Standing(BaseModel):
+    """What is known of one student: its latest stage and its latest alarms."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: Stage | None = None
+    at: Utc | None = None
+    event: str = Field(default="", description="id of the promotion that set the stage")
+    artifact: str | None = None
+    threshold: float | None = None
+    share: float = 0.0
+    audit_rate: float = 0.0
+    drifted_at: Utc | None = None
+    warned_at: Utc | None = None
+
+    @property
+    def order(self) -> tuple[datetime, int, str]:
+        """Where the stage lies in the student's story; at one moment the later stage counts."""
+        if self.stage is None or self.at is None:
+            raise ValueError("the student has no stage yet")
+        return self.at, _ORDER.index(self.stage), self.event
+
+    @property
+    def serving(self) -> bool:
+        return self.stage == "promoted" and self.artifact is not None and self.threshold is not None
+
+    @property
+    def drifted(self) -> bool:
+        """Whether an alarm came since the promotion; at the same moment the alarm counts."""
+        return self.drifted_at is not None and (self.at is None or self.drifted_at >= self.at)
+
+    def promoted_by(self, event: Promotion) -> "Standing":
+        """The standing after a promotion, unless that is older than what is known."""
+        new = self.model_copy(
+            update={
+                "stage": event.stage,
+                "at": event.at,
+                "event": event.id,
+                "artifact": event.artifact,
+                "threshold": event.threshold,
+                "share": event.share,
+                "audit_rate": event.audit_rate,
+            }
+        )
+        return new if self.stage is None or self.order < new.order else self
+
+    def alarmed_by(self, event: Drift) -> "Standing":
+        """The standing after an alarm; a warning counts even where it only reports a shift of traffic."""
+        if event.tier == "warn":
+            return self.model_copy(update={"warned_at": _later(self.warned_at, event.at)})
+        if event.drifted:
+            return self.model_copy(update={"drifted_at": _later(self.drifted_at, event.at)})
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingTable:
+    """Every student's standing by task and name; applying events in any order, any number of times, gives the same."""
+
+    standings: Mapping[str, Mapping[str, Standing]] = field(default_factory=dict)
+
+    def apply(self, event: Event) -> "RoutingTable":
+        """The table after an event; events that are neither promotion nor drift change nothing."""
+        if not isinstance(event, Promotion | Drift):
+            return self
+        old = self._standing(event.task, event.student)
+        new = old.promoted_by(event) if isinstance(event, Promotion) else old.alarmed_by(event)
+        if new == old:
+            return self
+        of_task = {**self.standings.get(event.task, {}), event.student: new}
+        return RoutingTable({**self.standings, event.task: of_task})
+
+    def route(self, task: str, now: datetime) -> TaskRoute | None:
+        """What is in force for a task at a moment; None where no student is promoted."""
+        serving = [(s.order, name, s) for name, s in self.standings.get(task, {}).items() if s.serving]
+        if not serving:
+            return None
+        _, student, standing = max(serving, key=lambda entry: entry[:2])
+        assert standing.artifact is not None
+        assert standing.threshold is not None
+        return TaskRoute(
+            student,
+            standing.artifact,
+            standing.threshold,
+            standing.share,
+            standing.drifted,
+            _audit_probability(standing, now),
+        )
+
+    @property
+    def artifacts(self) -> frozenset[str]:
+        """URIs of the artifacts of the promoted students."""
+        of_all = (standing for of_task in self.standings.values() for standing in of_task.values())
+        return frozenset(s.artifact for s in of_all if s.serving and s.artifact is not None)
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks with a promoted student."""
+        return sorted(task for task, students in self.standings.items() if any(s.serving for s in students.values()))
+
+    def state(self) -> dict[str, Any]:
+        """The table in the types of JSON."""
+        return {
+            task: {name: s.model_dump(mode="json", exclude_none=True) for name, s in students.items()}
+            for task, students in self.standings.items()
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Mapping[str, Any]]) -> Self:
+        """The table that `state` described."""
+        return cls(
+            {
+                task: {name: Standing.model_validate(s) for name, s in students.items()}
+                for task, students in state.items()
+            }
+        )
+
+    def _standing(self, task: str, student: str) -> Standing:
+        return self.standings.get(task, {}).get(student) or Standing()
+
+
+def _audit_probability(standing: Standing, now: datetime) -> float:
+    warned = standing.warned_at is not None and now < standing.warned_at + WARNED_FOR
+    return min(1.0, standing.audit_rate * (WARNED_FACTOR if warned else 1.0))
+
+
+def _later(known: datetime | None, new: datetime) -> datetime:
+    return new if known is None else max(known, new)

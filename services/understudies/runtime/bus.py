@@ -1,0 +1,307 @@
+"""The bus: publish events, consume topics in batches, at least once."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, cast
+
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord
+from aiokafka import TopicPartition as Position
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from faststream import AckPolicy
+from faststream.exceptions import IncorrectState
+from faststream.kafka import KafkaBroker, TopicPartition
+from faststream.kafka.message import KafkaAckableMessage
+from opentelemetry.trace import NoOpTracer, Tracer
+
+from understudies.events import Event, Topic, encode, topic_of
+from understudies.runtime.errors import Reject, RetryLater, StopService
+from understudies.runtime.flow import Flow
+from understudies.runtime.kafka import end_offsets, ensure_topics, security, servers
+from understudies.runtime.poison import DEAD_LETTERS, Poison, PoisonLimit, decode
+from understudies.runtime.records import Record
+from understudies.runtime.settings import MAX_MESSAGE_BYTES, BusSettings
+from understudies.runtime.telemetry import batch_span, carried
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Sequence[Record]], Awaitable[None]]
+"""Handles a batch; when it returns, the batch is done, and when it raises, the batch comes again."""
+
+Offsets = Mapping[tuple[str, int], int]
+"""The next offset to handle, by topic and partition."""
+
+# After an empty wait FastStream sleeps for as long again and would miss what arrives: wait a year, not a moment.
+_WAIT_MS: Final = 365 * 86_400_000
+_BATCH_BYTES: Final = 256 * 1024
+_DECODED_AT_ONCE: Final = 100
+"""Some milliseconds of work, after which others of the process have their turn."""
+_FIRST_DELAY: Final = 0.05
+_LONGEST_DELAY: Final = 30.0
+
+
+class Bus:
+    """One service's connection to the topics."""
+
+    def __init__(
+        self, settings: BusSettings, service: str, flow: Flow | None = None, *, tracer: Tracer | None = None
+    ) -> None:
+        self.service = service
+        self.settings = settings
+        self._flow = flow
+        self._tracer = tracer or NoOpTracer()
+        self._limit = PoisonLimit()
+        self._attempts = 0
+        self._stopping = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._ended = asyncio.Event()
+        self._seek: dict[Position, int] = {}
+        self._subscriber: Any = None
+        self._broker = KafkaBroker(
+            servers(settings),
+            client_id=f"understudies-{service}",
+            acks="all",
+            max_batch_size=_BATCH_BYTES,
+            max_request_size=MAX_MESSAGE_BYTES,
+            allow_auto_create_topics=False,
+            security=security(settings),
+            apply_types=False,
+            logger=None,
+        )
+
+    def consume(
+        self, topics: Sequence[Topic], handler: Handler, *, max_records: int = 2000, start: Offsets | None = None
+    ) -> None:
+        """Have a handler called with batches of the topics' records, from `start()` on.
+
+        It is called for one batch at a time, in order within a partition. `start` overrides the committed offsets.
+        """
+        if self._subscriber is not None:
+            raise RuntimeError(f"service {self.service!r} consumes already; give all topics at once")
+        self._seek = {Position(*where): offset for where, offset in (start or {}).items()}
+        names, membership = self._membership(topics)
+        self._subscriber = self._broker.subscriber(
+            *names,
+            batch=True,
+            auto_offset_reset="earliest",
+            parser=self._parse,
+            decoder=_undecoded,
+            max_records=max_records,
+            batch_timeout_ms=_WAIT_MS,
+            fetch_max_wait_ms=self.settings.fetch_max_wait_ms,
+            fetch_max_bytes=2 * MAX_MESSAGE_BYTES,
+            max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
+            no_reply=True,
+            **membership,
+        )
+        self._subscriber(self._delivery(handler))
+        if self._flow is not None:
+            self._flow.register(self.service, [topic.name for topic in topics])
+
+    async def start(self) -> None:
+        """Connect, and begin to consume; raises RetryLater while the broker is away."""
+        await ensure_topics(self.settings)
+        try:
+            await self._broker.start()
+        except KafkaError as error:
+            raise RetryLater(f"no broker at {self.settings.bootstrap!r}: {error!r}") from error
+        if self._subscriber is not None and self.settings.group_prefix is None:
+            # From the beginning is where it reads from already, and what it has read must not come twice.
+            self._sought({where: offset for where, offset in self._seek.items() if offset > 0})
+
+    async def stop(self) -> None:
+        """Let the running handler finish, then disconnect."""
+        self._stopping.set()
+        await self._broker.stop()
+        if self._flow is not None:
+            self._flow.forget(self.service)
+        self._ended.set()
+
+    async def ended(self) -> None:
+        """Wait until the bus was stopped; raises what consumption failed with."""
+        await self._ended.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def ends(self) -> Offsets:
+        """Where the partitions that this service reads end now; raises RetryLater while the broker is away."""
+        consumer = self._subscriber.consumer
+        try:
+            found = await end_offsets(self.settings, consumer.assignment())
+        except (KafkaError, OSError) as error:
+            raise RetryLater(f"no broker at {self.settings.bootstrap!r}: {error!r}") from error
+        return {(position.topic, position.partition): offset for position, offset in found.items()}
+
+    async def publish(self, *events: Event) -> None:
+        """Send events and wait until the broker has them all.
+
+        Raises RetryLater where it has not: some may have arrived, so publish the same events again, ids unchanged.
+        Raises Reject for an event above 32 MB.
+        """
+        trace = carried()
+        await self._send([self._outgoing(event, trace) for event in events])
+
+    async def events(self, records: Sequence[Record]) -> list[Event]:
+        """The events of the records; those that cannot be read go to the dead letters."""
+        events: list[Event] = []
+        for first in range(0, len(records), _DECODED_AT_ONCE):
+            part = records[first : first + _DECODED_AT_ONCE]
+            decoded, poison = decode(part)
+            await self.set_aside(part, poison)
+            events += [event for _, event in decoded]
+            await asyncio.sleep(0)
+        return events
+
+    async def set_aside(self, records: Sequence[Record], poison: Sequence[Poison]) -> None:
+        """Send the poison among the records to the dead letters; raises StopService when there is too much of it."""
+        self._limit.check(records, poison)
+        for one in poison:
+            log.warning("%s: set aside %s: %s", self.service, one.headers, one.reason[:200])
+        await self._send([(DEAD_LETTERS, p.record.value, p.record.key, p.headers) for p in poison])
+
+    # Publishing
+
+    def _outgoing(self, event: Event, trace: Mapping[str, str]) -> tuple[str, bytes, bytes, dict[str, str]]:
+        topic = topic_of(event)
+        headers = {
+            "ce_id": event.id,
+            "ce_type": f"understudies.{getattr(event, 'type', topic.name)}",
+            "ce_source": f"/understudies/{self.service}",
+            "ce_time": _timestamp(event.at),
+            "ce_specversion": "1.0",
+            "content-type": "application/json",
+            **trace,
+        }
+        return topic.name, encode(event), topic.key(event).encode("utf-8", "surrogatepass"), headers
+
+    async def _send(self, messages: Sequence[tuple[str, bytes, bytes | None, dict[str, str]]]) -> None:
+        """Count, send, and wait for all; what was not sent is counted back."""
+        self._count(Counter(topic for topic, *_ in messages))
+        pending: list[Awaitable[Any]] = []
+        try:
+            for message in messages:
+                pending.append(await self._begun(*message))
+        except BaseException:
+            self._count(Counter(topic for topic, *_ in messages[len(pending) :]), -1)
+            raise
+        outcomes = await asyncio.gather(*pending, return_exceptions=True)
+        problems = [(m[0], o) for m, o in zip(messages, outcomes, strict=True) if isinstance(o, BaseException)]
+        if problems:
+            self._count(Counter(topic for topic, _ in problems), -1)
+            raise _publishing_failed(problems, len(messages))
+
+    async def _begun(self, topic: str, value: bytes, key: bytes | None, headers: dict[str, str]) -> Awaitable[Any]:
+        """The outcome to come of a message on its way."""
+        try:
+            return await self._broker.publish(value, topic=topic, key=key, headers=headers, no_confirm=True)
+        except (KafkaError, OSError, IncorrectState) as error:
+            return _failed(error)
+
+    def _count(self, topics: Counter[str], sign: int = 1) -> None:
+        if self._flow is not None:
+            for topic, n in topics.items():
+                self._flow.published(topic, sign * n)
+
+    # Consuming
+
+    def _membership(self, topics: Sequence[Topic]) -> tuple[list[str], dict[str, Any]]:
+        """Offsets are committed by group, after the handler; without a group this process reads every partition."""
+        prefix = self.settings.group_prefix
+        if prefix is None:
+            partitions = [TopicPartition(topic.name, n) for topic in topics for n in range(topic.partitions)]
+            return [], {"partitions": partitions, "group_id": None, "ack_policy": AckPolicy.MANUAL}
+        return [topic.name for topic in topics], {
+            "group_id": f"{prefix}-{self.service}",
+            "ack_policy": AckPolicy.NACK_ON_ERROR,
+            "listener": _SeekOnce(self),
+        }
+
+    async def _parse(self, raw: tuple[Any, ...]) -> KafkaAckableMessage:
+        """A message without decoded headers: a header that is not UTF-8 must not fail the batch."""
+        return KafkaAckableMessage(raw_message=raw, body=b"", consumer=self._subscriber.consumer)
+
+    def _sought(self, offsets: Mapping[Position, int]) -> None:
+        for position, offset in offsets.items():
+            self._subscriber.consumer.seek(position, offset)
+
+    def _delivery(self, handler: Handler) -> Callable[[KafkaAckableMessage], Awaitable[None]]:
+        async def deliver(message: KafkaAckableMessage) -> None:
+            records = [_record(raw) for raw in cast("tuple[ConsumerRecord[Any, Any], ...]", message.raw_message)]
+            try:
+                with batch_span(self._tracer, self.service, records):
+                    await handler(records)
+            except Exception as error:
+                await self._delay(error)
+                await message.nack()
+                raise
+            self._attempts = 0
+            self._settle(records)
+
+        return deliver
+
+    def _settle(self, records: Sequence[Record]) -> None:
+        if self._flow is not None:
+            for topic, n in Counter(record.topic for record in records).items():
+                self._flow.consumed(self.service, topic, n)
+
+    async def _delay(self, error: Exception) -> None:
+        """Wait before the batch comes again; for ever when it must not."""
+        self._attempts += 1
+        patient = isinstance(error, RetryLater) and self._flow is None
+        final = isinstance(error, StopService) or (self._attempts >= self.settings.max_attempts and not patient)
+        log.log(
+            logging.CRITICAL if final else logging.ERROR,
+            "%s: attempt %d of a batch failed", self.service, self._attempts, exc_info=error,
+        )  # fmt: skip
+        if final:
+            self._fail(error)
+        delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(self._attempts - 1, 16))
+        try:
+            await asyncio.wait_for(self._stopping.wait(), None if final else delay)
+        except TimeoutError:
+            return
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        self._ended.set()
+        if self._flow is not None:
+            self._flow.fail(self.service, error)
+
+
+class _SeekOnce(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
+    """Moves a partition to its starting offset the first time that it is assigned."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def on_partitions_revoked(self, revoked: set[Position]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] # awaited
+        """Nothing to hand over: the group has the committed offsets."""
+
+    async def on_partitions_assigned(self, assigned: set[Position]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] # awaited
+        seek = self._bus._seek
+        self._bus._sought({position: seek.pop(position) for position in assigned if position in seek})
+
+
+def _record(raw: "ConsumerRecord[Any, Any]") -> Record:
+    return Record(raw.topic, raw.partition, raw.offset, raw.key, raw.value or b"", raw.headers)
+
+
+async def _undecoded(message: KafkaAckableMessage) -> KafkaAckableMessage:
+    return message
+
+
+async def _failed(error: Exception) -> None:
+    raise error
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _publishing_failed(problems: Sequence[tuple[str, BaseException]], sent: int) -> Reject | RetryLater:
+    topic, first = problems[0]
+    if isinstance(first, MessageSizeTooLargeError):
+        return Reject(f"an event for {topic!r} is above the limit of {MAX_MESSAGE_BYTES} bytes; make it smaller")
+    return RetryLater(f"{len(problems)} of {sent} events did not reach the broker, the first for {topic!r}: {first!r}")

@@ -1,0 +1,42 @@
+"""The data folder: made, and used by one process at a time."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from understudies.runtime.errors import ConfigurationError
+
+
+@contextmanager
+def data_folder(folder: Path, user: str) -> Iterator[None]:
+    """Hold a folder for `user` of this machine; the lock ends with the process, however that ends.
+
+    Raises ConfigurationError where the folder cannot be written, or where another process holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / f"{user}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write in the data folder {str(folder)!r}: {error.strerror}; give another with --data"
+        ) from error
+    try:
+        _lock(descriptor, folder, user)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path, user: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        raise ConfigurationError(
+            f"the data folder {str(folder)!r} is in use by another `understudies {user}`, process {holder}; "
+            "stop that one, or give this one a folder of its own with --data"
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -1,0 +1,101 @@
+"""How to reach Kafka: security, and the topics that must be there."""
+
+import ssl
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from faststream.kafka.security import parse_security
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+
+from understudies.events import TOPICS
+from understudies.runtime.errors import ConfigurationError, RetryLater
+from understudies.runtime.poison import DEAD_LETTERS
+from understudies.runtime.settings import MAX_MESSAGE_BYTES, BusSettings
+
+_SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
+
+
+def servers(settings: BusSettings) -> list[str]:
+    """Bootstrap addresses; raises ConfigurationError where there are none."""
+    if not settings.bootstrap:
+        raise ConfigurationError("no broker: set UNDERSTUDIES_BUS_BOOTSTRAP to HOST:PORT, or start an embedded one")
+    return [server.strip() for server in settings.bootstrap.split(",")]
+
+
+def security(settings: BusSettings) -> BaseSecurity | None:
+    """The settings' security in FastStream's terms; none for a plain connection."""
+    protocol = settings.security_protocol
+    if protocol == "PLAINTEXT":
+        return None
+    context = None
+    if protocol.endswith("SSL"):
+        context = ssl.create_default_context(cafile=settings.ca_file)
+    if protocol == "SSL":
+        return BaseSecurity(ssl_context=context, use_ssl=True)
+    if settings.sasl_user is None or settings.sasl_password is None:
+        raise ConfigurationError(
+            f"{protocol} needs UNDERSTUDIES_BUS_SASL_USER and UNDERSTUDIES_BUS_SASL_PASSWORD; one of them is not set"
+        )
+    kind = _SASL[settings.sasl_mechanism]
+    password = settings.sasl_password.get_secret_value()
+    return kind(settings.sasl_user, password, ssl_context=context, use_ssl=context is not None)
+
+
+def _wanted(settings: BusSettings) -> list[NewTopic]:
+    largest = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+    topics = [NewTopic(t.name, t.partitions, 1, topic_configs={**t.config, **largest}) for t in TOPICS]
+    topics.append(NewTopic(DEAD_LETTERS, 1, 1, topic_configs=largest))
+    for topic in topics:
+        # Its constructor refuses -1, the broker's default, which brokers take.
+        topic.replication_factor = settings.replication_factor
+    return topics
+
+
+async def ensure_topics(settings: BusSettings) -> None:
+    """Create the topics that are missing, or name them; raises RetryLater when the broker is away."""
+    options: Mapping[str, Any] = parse_security(security(settings))
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers(settings), **options)
+    try:
+        await admin.start()
+        missing = {*(topic.name for topic in TOPICS), DEAD_LETTERS} - set(await admin.list_topics())
+        if missing and not settings.create_topics:
+            raise ConfigurationError(
+                f"no topics {sorted(missing)}: create them, or let UNDERSTUDIES_BUS_CREATE_TOPICS be true"
+            )
+        if missing:
+            answer: Any = await admin.create_topics([topic for topic in _wanted(settings) if topic.name in missing])
+            _raise_for(answer.topic_errors)
+    except KafkaError as error:
+        raise RetryLater(f"cannot create topics at {settings.bootstrap!r}: {error!r}") from error
+    finally:
+        await admin.close()
+
+
+async def end_offsets(settings: BusSettings, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    """Offsets of the next records of partitions; raises KafkaError when the broker is away.
+
+    They are the high watermarks of a fetch: asked for the latest offset, the embedded broker counts only the first
+    record of the last batch.
+    """
+    options: Mapping[str, Any] = parse_security(security(settings))
+    consumer: Any = AIOKafkaConsumer(bootstrap_servers=",".join(servers(settings)), fetch_max_wait_ms=10, **options)
+    try:
+        await consumer.start()
+        consumer.assign(list(partitions))
+        for partition, offset in (await consumer.end_offsets(partitions)).items():
+            consumer.seek(partition, offset)
+        while any(consumer.highwater(partition) is None for partition in partitions):
+            await consumer.getmany(timeout_ms=10)
+        return {partition: consumer.highwater(partition) for partition in partitions}
+    finally:
+        await consumer.stop()
+
+
+def _raise_for(errors: list[Any]) -> None:
+    for topic, code, *detail in errors:
+        kind = for_code(code)
+        if code and kind is not TopicAlreadyExistsError:
+            raise ConfigurationError(f"the broker did not create topic {topic!r}: {kind.__name__} {detail!r}")

@@ -1,0 +1,34 @@
+"""Every span and attribute name, in one place.
+
+Messaging attributes follow the OpenTelemetry semantic conventions for messaging systems, calls of models those
+for generative AI; what they do not cover is under `understudies.`.
+"""
+
+from typing import Final
+
+# Spans
+PUBLISH: Final = "publish"
+PROCESS: Final = "process"
+CHAT: Final = "chat"
+
+# Messaging
+MESSAGING_SYSTEM: Final = "messaging.system"
+MESSAGING_OPERATION: Final = "messaging.operation.type"
+MESSAGING_DESTINATION: Final = "messaging.destination.name"
+MESSAGING_BATCH_SIZE: Final = "messaging.batch.message_count"
+MESSAGING_GROUP: Final = "messaging.consumer.group.name"
+
+# Generative AI
+GEN_AI_OPERATION: Final = "gen_ai.operation.name"
+GEN_AI_PROVIDER: Final = "gen_ai.provider.name"
+GEN_AI_REQUEST_MODEL: Final = "gen_ai.request.model"
+GEN_AI_RESPONSE_MODEL: Final = "gen_ai.response.model"
+GEN_AI_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+GEN_AI_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+
+# Understudies
+TASK: Final = "understudies.task"
+STUDENT: Final = "understudies.student"
+SERVED_BY: Final = "understudies.served_by"
+REASON: Final = "understudies.route.reason"
+COST_USD: Final = "understudies.cost_usd"

@@ -1,0 +1,233 @@
+"""Runs one service: feeds it events, ticks it, keeps snapshots of its state."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol, runtime_checkable
+
+from understudies.events import Event, Topic, encode, topic_of
+from understudies.runtime.bus import Bus, Offsets
+from understudies.runtime.clock import Clock
+from understudies.runtime.errors import RetryLater
+from understudies.runtime.records import Record
+from understudies.runtime.seldom import Seldom
+from understudies.runtime.snapshots import Snapshots
+
+_log = logging.getLogger(__name__)
+
+_PATIENCE_S: Final = 3.0
+"""How long the end waits for a service in the middle of its work, such as a training; the next start repeats it."""
+
+
+class App(Protocol):
+    """What every service is made of."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def topics(self) -> Sequence[Topic]: ...
+    @property
+    def max_records(self) -> int: ...
+
+    async def start(self) -> None: ...
+    async def handle(self, records: Sequence[Record]) -> None: ...
+    async def tick(self, now: datetime) -> None: ...
+    async def stop(self) -> None: ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A service whose state is a fold over events and survives in snapshots."""
+
+    def state(self) -> dict[str, Any]: ...
+    async def restore(self, state: dict[str, Any]) -> None: ...
+
+
+@runtime_checkable
+class Replaying(Protocol):
+    """A service that names the topics to read from their beginning where it has no snapshot."""
+
+    @property
+    def replays(self) -> Sequence[Topic]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A moment, and the offsets below which a service had handled everything then."""
+
+    at: datetime
+    offsets: Offsets
+
+
+Missed = Callable[[datetime | None, Sequence[Topic]], AsyncIterator[Sequence[Event]]]
+"""The events of the topics that were stored since the moment that a snapshot names; None where there is none."""
+
+
+class Runner:
+    """One service on its bus. Events and ticks never overlap, so a service is a single thread of thought."""
+
+    def __init__(self, app: App, bus: Bus, *, snapshots: Snapshots | None = None, generation: str = "") -> None:
+        self.app = app
+        self._bus = bus
+        self._snapshots = snapshots if isinstance(app, Stateful) else None
+        self._generation = generation
+        self._offsets: dict[tuple[str, int], int] = {}
+        self._since: datetime | None = None
+        self._dirty = False
+        self._complain = Seldom()
+        self._turn = asyncio.Lock()
+        self._handled = asyncio.Event()
+
+    async def start(self, missed: Missed | None = None) -> None:
+        """Restore the last snapshot, then start the service and its consumer from where the snapshot ends.
+
+        On a broker that has forgotten what came after the snapshot, `missed` tells it, before anything new. Without
+        a snapshot the offsets that a group has committed are no good for what is kept for ever: those topics are read
+        from their beginning. What a service folds from the others, such as the ledger of the budget, starts anew.
+        """
+        snapshot = self._snapshots.load(self.app.name) if self._snapshots else None
+        if snapshot is not None and isinstance(self.app, Stateful):
+            await self.app.restore(snapshot.state)
+            self._since = snapshot.since
+            if snapshot.generation == self._generation:
+                self._offsets = dict(snapshot.offsets)
+        begin = self._beginnings() if snapshot is None else self._offsets
+        self._bus.consume(self.app.topics, self._handle, max_records=self.app.max_records, start=begin or None)
+        async with self._turn:
+            await self.app.start()
+            await self._bus.start()
+            if missed is not None and isinstance(self.app, Stateful):
+                await self._replay(missed(self._since, self.app.topics))
+
+    def _beginnings(self) -> Offsets:
+        if not isinstance(self.app, Stateful):
+            return {}
+        kept = [topic for topic in self.app.topics if topic.cleanup == "compact"]
+        topics = self.app.replays if isinstance(self.app, Replaying) else kept
+        return {(topic.name, partition): 0 for topic in topics for partition in range(topic.partitions)}
+
+    async def _replay(self, missed: AsyncIterator[Sequence[Event]]) -> None:
+        count = 0
+        async for events in missed:
+            await self.app.handle([Record(topic_of(event).name, 0, -1, None, encode(event)) for event in events])
+            count += len(events)
+            self._dirty = True
+        if count:
+            _log.info("%s looked again at the last %d events that were stored before this start", self.app.name, count)
+
+    async def _handle(self, records: Sequence[Record]) -> None:
+        async with self._turn:
+            self._dirty = True
+            await self.app.handle(records)
+            for record in records:
+                self._offsets[record.topic, record.partition] = record.offset + 1
+        self._handled.set()
+
+    async def tick(self, now: datetime, stored: Cut | None = None) -> None:
+        """Let the service decide what needs a span of time, and keep its state.
+
+        `stored` is what was in the store at a moment: where the state has all of it, the snapshot says so.
+        """
+        async with self._turn:
+            await self.app.tick(now)
+            if stored is not None and self._has(stored.offsets):
+                self._since = stored.at
+            self._save()
+
+    def _has(self, offsets: Offsets) -> bool:
+        mine = {topic.name for topic in self.app.topics}
+        return all(self._offsets.get(where, 0) >= end for where, end in offsets.items() if where[0] in mine)
+
+    async def cut(self, clock: Clock) -> Cut:
+        """What is handled, at a moment between two batches."""
+        async with self._turn:
+            return Cut(clock.now(), dict(self._offsets))
+
+    async def ended(self) -> None:
+        """Wait until the service was stopped; raises what it failed with."""
+        await self._bus.ended()
+
+    async def catch_up(self, seconds: float = 5.0) -> None:
+        """Wait until all that the topics hold now is handled; gives up where that takes longer."""
+        try:
+            async with asyncio.timeout(seconds):
+                ends = await self._bus.ends()
+                while not self._has(ends):
+                    self._handled.clear()
+                    await self._handled.wait()
+        except (TimeoutError, RetryLater) as error:
+            _log.warning("%s ends before it has handled everything: %r", self.app.name, error)
+
+    async def stop(self) -> bool:
+        """Let the service finish what it has begun while its bus is still there, then end both.
+
+        False where it was in the middle of something long: that is abandoned, and the last tick's snapshot holds.
+        """
+        try:
+            await asyncio.wait_for(self._turn.acquire(), _PATIENCE_S)
+        except TimeoutError:
+            _log.info("%s ends in the middle of its work, which it begins again at the next start", self.app.name)
+            await asyncio.wait({asyncio.ensure_future(self._bus.stop())}, timeout=_PATIENCE_S)
+            return False
+        try:
+            await self.app.stop()
+        finally:
+            self._turn.release()
+        await self._bus.stop()
+        self._dirty = True
+        self._save()
+        return True
+
+    def _save(self) -> None:
+        """Keep the state; a full disk must not end the service, which goes on and tries again."""
+        if not (self._snapshots and self._dirty and isinstance(self.app, Stateful)):
+            return
+        try:
+            self._snapshots.save(self.app.name, self.app.state(), self._offsets, self._generation, self._since)
+            self._dirty = False
+        except OSError as error:
+            if self._complain():
+                _log.error("%s cannot keep its state, and tries again: %s", self.app.name, error)
+
+
+async def keep_ticking(
+    tick: Callable[[datetime], Awaitable[None]],
+    failed: Callable[[], Awaitable[None]],
+    clock: Clock,
+    stopping: asyncio.Event,
+    seconds: float,
+) -> None:
+    """Tick every `seconds` until told to stop; raises what a service failed with, so that the process ends.
+
+    A tick that has to be tried later, such as while the broker is away, is left to the next.
+    """
+    complain = Seldom()
+    ends = asyncio.ensure_future(failed())
+    stopped = asyncio.ensure_future(stopping.wait())
+    try:
+        while not stopped.done():
+            try:
+                await _ticked(asyncio.ensure_future(tick(clock.now())), {ends, stopped})
+            except RetryLater as error:
+                if complain():
+                    _log.warning("a tick is tried again: %s", error)
+            await asyncio.wait({ends, stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if ends.done():
+                ends.result()
+                return
+    finally:
+        ends.cancel()
+        stopped.cancel()
+
+
+async def _ticked(tick: "asyncio.Future[None]", over: "set[asyncio.Future[Any]]") -> None:
+    """Wait for a tick; at the end only for a moment, as it may wait for a service that works for hours."""
+    try:
+        await asyncio.wait({tick, *over}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({tick}, timeout=_PATIENCE_S)
+        if tick.done():
+            tick.result()
+    finally:
+        tick.cancel()

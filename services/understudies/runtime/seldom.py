@@ -1,0 +1,20 @@
+"""Not to say the same thing over and over."""
+
+import time
+from collections.abc import Callable
+
+
+class Seldom:
+    """True once in so many seconds, the first time at once."""
+
+    def __init__(self, seconds: float = 60.0, timer: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._timer = timer
+        self._next = float("-inf")
+
+    def __call__(self) -> bool:
+        now = self._timer()
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True

@@ -1,0 +1,68 @@
+"""What every service is told about the bus, the store and telemetry."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+"""Largest event that the bus carries."""
+
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+
+
+class BusSettings(BaseSettings):
+    """Where the Kafka broker is; without a bootstrap address an embedded one is started."""
+
+    model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_BUS_", frozen=True)
+
+    bootstrap: str | None = Field(default=None, description="HOST:PORT[,HOST:PORT...]; unset: an embedded broker")
+    group_prefix: str | None = Field(
+        default="understudies",
+        description="consumer groups are PREFIX-SERVICE; empty: every process reads all partitions and commits nothing",
+    )
+    generation: str = Field(
+        default="", description="name of the broker's life; offsets in snapshots of another life are ignored"
+    )
+    create_topics: bool = Field(default=True, description="create missing topics at start")
+    replication_factor: int = Field(default=-1, ge=-1, description="of created topics; -1: the broker's default")
+    fetch_max_wait_ms: int = Field(default=500, ge=1, description="longest wait of a fetch that finds nothing")
+    max_attempts: int = Field(default=8, ge=1, description="deliveries of a batch that fails before the service stops")
+    security_protocol: SecurityProtocol = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_user: str | None = Field(default=None, description="user name; required by the SASL protocols")
+    sasl_password: SecretStr | None = Field(default=None, description="password; required by the SASL protocols")
+    ca_file: Path | None = Field(default=None, description="PEM file of the broker's authority; unset: the system's")
+
+    @field_validator("group_prefix")
+    @classmethod
+    def _none_where_empty(cls, prefix: str | None) -> str | None:
+        return prefix or None
+
+
+class StoreSettings(BaseSettings):
+    """Where ClickHouse is."""
+
+    model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_STORE_", frozen=True)
+
+    url: SecretStr = Field(
+        default=SecretStr("chdb://"),
+        description="chdb:///PATH, chdb:// for a throw-away store, or clickhouse[s]://USER:PASSWORD@HOST:PORT/DATABASE",
+    )
+
+
+class OnlineSettings(BaseSettings):
+    """Where the online state is."""
+
+    model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_ONLINE_", frozen=True)
+
+    url: SecretStr = Field(default=SecretStr("fake://"), description="redis://... or fake:// for this process alone")
+
+
+class TelemetrySettings(BaseSettings):
+    """Where traces go."""
+
+    model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_TELEMETRY_", frozen=True)
+
+    otlp_endpoint: str | None = Field(default=None, description="OTLP/HTTP base URL of a collector; unset: no traces")

@@ -1,0 +1,176 @@
+"""The store: ClickHouse, as a server or inside this process, with the same SQL."""
+
+import asyncio
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+
+from understudies.runtime.errors import ConfigurationError, Reject, RetryLater
+from understudies.runtime.sqlfiles import migrations
+
+T = TypeVar("T")
+
+_READ_EVENTS: Final = {
+    "input_format_json_read_objects_as_strings": 1,
+    "input_format_skip_unknown_fields": 1,
+    "date_time_input_format": "best_effort",
+}
+_JOURNAL: Final = """
+CREATE TABLE IF NOT EXISTS migrations (name String, at DateTime64(3, 'UTC') DEFAULT now64(3))
+ENGINE = ReplacingMergeTree ORDER BY name
+"""
+# ClickHouse's codes for a value that it cannot take, as opposed to trouble of its own.
+_BAD_VALUE: Final = frozenset({6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 306, 321, 349, 376, 407, 467, 469})
+_CODE: Final = re.compile(r"Code: (\d+)")
+
+
+class _Engine:
+    """A client and the one thread that uses it; the engine in this process allows one path, so it is shared."""
+
+    _open: dict[str, "_Engine"] = {}  # noqa: RUF012 - one for the process, by intention
+    _lock = threading.Lock()
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._users = 1
+        self._folder = TemporaryDirectory(prefix="understudies-") if _is_throw_away(url) else None
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="store")
+        try:
+            self.client = self._worker.submit(_connect, self._folder.name if self._folder else url).result()
+        except BaseException:
+            self._release()
+            raise
+
+    @classmethod
+    def of(cls, url: str) -> "_Engine":
+        """The engine of a URL, opened by its first user; blocks."""
+        with cls._lock:
+            shared = cls._open.get(url)
+            if shared is None:
+                engine = cls(url)
+                if url.startswith("chdb") and not _is_throw_away(url):
+                    cls._open[url] = engine
+                return engine
+            shared._users += 1
+            return shared
+
+    def close(self) -> None:
+        """Close with the last user; blocks."""
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._open.pop(self.url, None)
+                self._worker.submit(self.client.close).result()
+                self._release()
+
+    def _release(self) -> None:
+        self._worker.shutdown()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    async def run(self, call: Callable[[Any], T]) -> T:
+        """Run a call of the client on the engine's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._worker, call, self.client)
+
+
+class Store:
+    """Tables of events: raw JSON lines in, rows out."""
+
+    def __init__(self, engine: _Engine) -> None:
+        self._engine: _Engine | None = engine
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        """Connect; raises ConfigurationError for a URL that cannot work and RetryLater while a server is away."""
+        return cls(await asyncio.to_thread(_Engine.of, url))
+
+    async def migrate(self) -> list[str]:
+        """Apply the numbered SQL files that were not applied yet; returns their names."""
+        await self._run(lambda client: client.command(_JOURNAL))
+        done = {row["name"] for row in await self.query("SELECT DISTINCT name FROM migrations")}
+        new = [(name, sql) for name, sql in migrations() if name not in done]
+        for name, sql in new:
+            for statement in filter(str.strip, re.split(r";\s*$", sql, flags=re.MULTILINE)):
+                await self.command(statement)
+            await self.command("INSERT INTO migrations (name) VALUES ({name:String})", {"name": name})
+        return [name for name, _ in new]
+
+    async def insert(self, table: str, lines: Sequence[bytes]) -> None:
+        """Insert JSON objects, one a line, all or none; raises Reject where one of them does not fit the table."""
+        if lines:
+            block = b"\n".join(lines)
+            await self._run(
+                lambda client: client.raw_insert(table, insert_block=block, fmt="JSONEachRow", settings=_READ_EVENTS)
+            )
+
+    async def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """The rows of a query; parameters are named in it as `{name:Type}`."""
+        return await self._run(
+            lambda client: list(client.query(sql, parameters=dict(parameters or {})).named_results())
+        )
+
+    async def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Run a statement that returns nothing."""
+        await self._run(lambda client: client.command(sql, parameters=dict(parameters or {})))
+
+    async def close(self) -> None:
+        """Disconnect; a second call does nothing."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await asyncio.to_thread(engine.close)
+
+    async def _run(self, call: Callable[[Any], T]) -> T:
+        if self._engine is None:
+            raise RuntimeError("the store is closed")
+        try:
+            return await self._engine.run(call)
+        except ClickHouseError as error:
+            raise _named(error) from error
+
+
+def _named(error: ClickHouseError) -> Reject | RetryLater:
+    text = str(error)[:500]
+    code = _CODE.search(text)
+    if isinstance(error, DatabaseError) and code is not None and int(code[1]) in _BAD_VALUE:
+        return Reject(f"the store cannot take this value: {text}")
+    return RetryLater(f"the store failed: {text}")
+
+
+def _is_throw_away(url: str) -> bool:
+    return url in ("chdb://", "chdb://memory")
+
+
+def _connect(url: str) -> Any:
+    parts = urlsplit(url)
+    try:
+        if parts.scheme in ("chdb", ""):
+            return clickhouse_connect.get_client(interface="chdb", path=parts.path, tz_mode="aware")
+        if parts.scheme in ("clickhouse", "clickhouses"):
+            return clickhouse_connect.get_client(
+                host=parts.hostname or "localhost",
+                port=parts.port or 0,
+                username=unquote(parts.username or "default"),
+                password=unquote(parts.password or ""),
+                database=parts.path.strip("/") or "default",
+                secure=parts.scheme == "clickhouses",
+                autogenerate_session_id=False,
+                tz_mode="aware",
+            )
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{parts.scheme}:// is not installed: install `understudies[embedded]` or set UNDERSTUDIES_STORE_URL"
+        ) from error
+    except ClickHouseError as error:
+        if parts.scheme.startswith("clickhouse"):
+            raise RetryLater(f"no store at {parts.hostname!r}: {str(error)[:500]}") from error
+        raise ConfigurationError(f"the embedded store cannot open {parts.path!r}: {str(error)[:500]}") from error
+    raise ConfigurationError(
+        f"a store cannot be at {parts.scheme!r}: set UNDERSTUDIES_STORE_URL to chdb:///PATH or clickhouse://HOST:PORT/DB"
+    )

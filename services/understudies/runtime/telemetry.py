@@ -1,0 +1,79 @@
+"""Traces that cross the topics, as W3C trace context in the messages' headers."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from opentelemetry import propagate, trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Link, NoOpTracer, Span, SpanKind, Tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import AttributeValue
+
+from understudies.runtime import names
+from understudies.runtime.records import Record
+from understudies.runtime.settings import TelemetrySettings
+
+_MOST_LINKS = 32
+_CONTEXT = TraceContextTextMapPropagator()
+
+
+class Telemetry:
+    """The tracer of one service; several services of a process each have their own."""
+
+    def __init__(self, settings: TelemetrySettings, service: str) -> None:
+        self._provider: TracerProvider | None = None
+        self.tracer: Tracer = NoOpTracer()
+        if settings.otlp_endpoint is not None:
+            exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces")
+            self._provider = TracerProvider(resource=Resource.create({SERVICE_NAME: f"understudies-{service}"}))
+            self._provider.add_span_processor(BatchSpanProcessor(exporter))
+            self.tracer = self._provider.get_tracer("understudies")
+
+    def shutdown(self) -> None:
+        """Send what is left; blocks."""
+        if self._provider is not None:
+            self._provider.shutdown()
+
+
+def carried() -> dict[str, str]:
+    """Headers that carry the current trace; none outside a trace."""
+    headers: dict[str, str] = {}
+    propagate.inject(headers)
+    return headers
+
+
+@contextmanager
+def batch_span(tracer: Tracer, service: str, records: Sequence[Record]) -> Iterator[Span]:
+    """A span for a handled batch: it continues the trace of its messages if they have one alone, else links them."""
+    if isinstance(tracer, NoOpTracer):
+        yield trace.INVALID_SPAN
+        return
+    contexts = _contexts(records)
+    parent = trace.set_span_in_context(trace.NonRecordingSpan(contexts[0])) if len(contexts) == 1 else None
+    links = [Link(context) for context in contexts]
+    attributes: dict[str, AttributeValue] = {
+        names.MESSAGING_SYSTEM: "kafka",
+        names.MESSAGING_OPERATION: "process",
+        names.MESSAGING_BATCH_SIZE: len(records),
+        names.MESSAGING_DESTINATION: ",".join(sorted({record.topic for record in records})),
+        names.MESSAGING_GROUP: service,
+    }
+    name = f"{names.PROCESS} {service}"
+    with tracer.start_as_current_span(name, parent, SpanKind.CONSUMER, attributes, links) as span:
+        yield span
+
+
+def _contexts(records: Sequence[Record]) -> list[trace.SpanContext]:
+    """One span context for each distinct trace among the records, at most 32."""
+    found: dict[int, trace.SpanContext] = {}
+    for parent in dict.fromkeys(value for record in records for key, value in record.headers if key == "traceparent"):
+        carrier = {"traceparent": parent.decode("ascii", "replace")}
+        context = trace.get_current_span(_CONTEXT.extract(carrier)).get_span_context()
+        if context.is_valid:
+            found.setdefault(context.trace_id, context)
+        if len(found) == _MOST_LINKS:
+            break
+    return list(found.values())

@@ -1,0 +1,129 @@
+"""The teacher's consistency with itself: what any student can reach, and a gate relative to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self
+
+from understudies.stats.bounds import clopper_pearson_upper
+from understudies.stats.gate import check_levels, check_verdict, log_mean_exp, saturating_exp
+
+RELATIVE_BETS: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.8)
+
+
+def ceiling(agree: int, n: int, alpha: float = 0.01) -> float:
+    """Upper bound on the agreement of any student that sees only the input.
+
+    If the teacher answers an input with distribution q, two of its answers agree with probability sum q^2, and
+    the best fixed answer agrees with probability max q <= sqrt(sum q^2); by Jensen the bound holds for the mean.
+    The probability is therefore at most `sqrt(c)`, here at the one-sided `1 - alpha` Clopper-Pearson upper bound
+    of c.
+
+    Parameters
+    ----------
+    agree, n
+        How often the teacher, asked again independently, gave the same answer, over deduplicated requests.
+    alpha
+        Probability, at most, that the bound is too low.
+
+    Raises
+    ------
+    ValueError
+        When the counts or alpha are out of range.
+
+    Examples
+    --------
+    >>> ceiling(0, 0)
+    1.0
+    >>> ceiling(164, 200) < 0.95
+    True
+    >>> round(ceiling(820_000, 1_000_000), 3)
+    0.906
+    """
+    return math.sqrt(clopper_pearson_upper(agree, n, alpha))
+
+
+@dataclass(frozen=True, slots=True)
+class RelativeGate:
+    """Does the student agree with the teacher at least `rho` times as often as the teacher with itself?
+
+    Each verdict pairs X = [student = first answer] with Y = [second answer = first answer] on one request. The
+    bets grow with X / rho - Y, whose mean is at most 0 under "P(X) <= rho * P(Y)", so the mixture reaches
+    `1 / alpha` with probability at most `alpha`, whatever the teacher's consistency is. Estimating the
+    consistency and putting it into the absolute gate has no such bound.
+
+    Parameters
+    ----------
+    rho
+        The share of the teacher's own consistency to prove, in (0, 1].
+    alpha
+        Bound on the probability of ever promoting when the share is at most `rho`.
+    n_max
+        Pairs after which an undecided gate is inconclusive.
+
+    Raises
+    ------
+    ValueError
+        When a parameter is outside its range.
+
+    References
+    ----------
+    Waudby-Smith and Ramdas (2024), "Estimating means of bounded random variables by betting", JRSS B 86(1).
+
+    Examples
+    --------
+    >>> gate = RelativeGate()
+    >>> for _ in range(108):
+    ...     gate = gate.update(1.0, 1.0)
+    >>> gate.decision
+    'promote'
+    """
+
+    rho: float = 0.95
+    alpha: float = 0.05
+    n_max: int = 2000
+    n: int = 0
+    student_total: float = 0.0
+    teacher_total: float = 0.0
+    logs: tuple[float, ...] = (0.0,) * len(RELATIVE_BETS)
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.rho <= 1.0:
+            raise ValueError(f"rho must lie in (0, 1], got {self.rho!r}")
+        check_levels(0.5, self.alpha, 0.5, self.n_max)
+
+    def update(self, student: float, teacher: float) -> Self:
+        """The gate after one pair of scores in [0, 1] (ValueError otherwise)."""
+        check_verdict(student)
+        check_verdict(teacher)
+        edge = student / self.rho - teacher
+        return replace(
+            self,
+            n=self.n + 1,
+            student_total=self.student_total + student,
+            teacher_total=self.teacher_total + teacher,
+            logs=tuple(log + math.log1p(bet * edge) for log, bet in zip(self.logs, RELATIVE_BETS, strict=True)),
+        )
+
+    @property
+    def promote_e(self) -> float:
+        """Evidence that the student reaches the share `rho`; saturates at exp(700)."""
+        return saturating_exp(log_mean_exp(self.logs))
+
+    @property
+    def decision(self) -> Literal["continue", "promote", "inconclusive"]:
+        """What the evidence says now; this gate has no reject side."""
+        if log_mean_exp(self.logs) >= -math.log(self.alpha):
+            return "promote"
+        return "inconclusive" if self.n >= self.n_max else "continue"
+
+    def state(self) -> dict[str, Any]:
+        """A JSON-serialisable snapshot."""
+        return {**asdict(self), "logs": list(self.logs)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """The gate that `state` was taken from."""
+        return cls(**{**state, "logs": tuple(state["logs"])})

@@ -1,0 +1,130 @@
+"""Confidence thresholds and what they trade: how many calls are served against how often they agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+COVERAGES: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(2, 21))
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A confidence from which a student would serve, and the share of calls that reach it."""
+
+    confidence: float
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class RiskPoint:
+    """One point of a risk-coverage curve: served from `confidence` up, `agreement` is the mean score there."""
+
+    confidence: float
+    coverage: float
+    agreement: float
+
+
+def thresholds(confidences: Sequence[float], coverages: Sequence[float] = COVERAGES) -> list[Threshold]:
+    """Candidate thresholds at the given coverages, fixed before any label is seen.
+
+    Each is the highest confidence that at least the wanted share of requests reaches. Requests with the same
+    confidence are served together, so thresholds that coincide are merged and the coverage is the real one.
+
+    Parameters
+    ----------
+    confidences
+        The student's confidence on unlabelled recorded requests, outside its training split.
+    coverages
+        Wanted shares of served calls, each in (0, 1].
+
+    Returns
+    -------
+    list of Threshold
+        From strictest to loosest; empty without confidences.
+
+    Raises
+    ------
+    ValueError
+        When a confidence is NaN or a coverage outside (0, 1].
+
+    References
+    ----------
+    El-Yaniv and Wiener (2010), "On the foundations of noise-free selective classification", JMLR 11.
+
+    Examples
+    --------
+    >>> thresholds([0.9, 0.8, 0.8, 0.1], coverages=[0.25, 0.5, 1.0])  # doctest: +NORMALIZE_WHITESPACE
+    [Threshold(confidence=0.9, coverage=0.25), Threshold(confidence=0.8, coverage=0.75),
+     Threshold(confidence=0.1, coverage=1.0)]
+    """
+    surest = np.sort(_confidences(confidences))[::-1]
+    n = len(surest)
+    for coverage in coverages:
+        if not 0.0 < coverage <= 1.0:
+            raise ValueError(f"a coverage must lie in (0, 1], got {coverage!r}")
+    if n == 0:
+        return []
+    # 0.15 * 20 is a hair above 3 in floats; the tolerance keeps it from asking for a fourth request.
+    ranks = [max(1, math.ceil(coverage * n - 1e-9)) for coverage in coverages]
+    distinct = sorted({float(surest[rank - 1]) for rank in ranks}, reverse=True)
+    return [Threshold(value, int(np.count_nonzero(surest >= value)) / n) for value in distinct]
+
+
+def risk_coverage(confidences: Sequence[float], scores: Sequence[float]) -> list[RiskPoint]:
+    """The empirical risk-coverage curve: one point for each distinct confidence, strictest first.
+
+    Parameters
+    ----------
+    confidences
+        The student's confidence on each judged request.
+    scores
+        The verdicts' scores in [0, 1], in the same order.
+
+    Raises
+    ------
+    ValueError
+        When the lengths differ, a confidence is NaN or a score is outside [0, 1].
+
+    References
+    ----------
+    El-Yaniv and Wiener (2010), "On the foundations of noise-free selective classification", JMLR 11.
+
+    Examples
+    --------
+    >>> [(p.coverage, p.agreement) for p in risk_coverage([0.9, 0.8, 0.8, 0.1], [1, 1, 0, 0])]
+    [(0.25, 1.0), (0.75, 0.6666666666666666), (1.0, 0.5)]
+    """
+    confidence, score = _confidences(confidences), np.asarray(scores, dtype=np.float64)
+    if confidence.shape != score.shape:
+        raise ValueError(f"{confidence.size} confidences do not match {score.size} scores")
+    if score.size and not (score.min() >= 0.0 and score.max() <= 1.0):
+        raise ValueError(f"scores must lie in [0, 1], got {score.min()!r} to {score.max()!r}")
+    order = np.argsort(-confidence, kind="stable")
+    confidence, agreed = confidence[order], np.cumsum(score[order])
+    n = score.size
+    ends = [i for i in range(n) if i + 1 == n or confidence[i] != confidence[i + 1]]
+    return [RiskPoint(float(confidence[i]), (i + 1) / n, float(agreed[i] / (i + 1))) for i in ends]
+
+
+def ideal_coverage(confidences: Sequence[float], scores: Sequence[float], p0: float = 0.95) -> float:
+    """The largest empirical coverage whose agreement is at least `p0`; 0 when there is none.
+
+    It picks the threshold with the labels in hand, so it is a yardstick for what a gate could reach, never a
+    promise. Parameters and errors as for `risk_coverage`.
+
+    >>> ideal_coverage([0.9, 0.8, 0.8, 0.1], [1, 1, 0, 0], p0=0.6)
+    0.75
+    """
+    return max((p.coverage for p in risk_coverage(confidences, scores) if p.agreement >= p0), default=0.0)
+
+
+def _confidences(values: Sequence[float]) -> npt.NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    if np.isnan(array).any():
+        raise ValueError(f"confidences must be numbers, got NaN at {int(np.argmax(np.isnan(array)))!r}")
+    return array

@@ -1,0 +1,189 @@
+"""Drift after the switch: has a student's agreement fallen below what was proven?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self
+
+from understudies.stats.bounds import clopper_pearson_lower
+from understudies.stats.gate import REJECT_BETS, check_verdict
+
+Tier = Literal["warn", "contract"]
+
+CONTRACT_RUN_LENGTH = 1_000.0
+WARN_RUN_LENGTH = 10_000.0
+
+# The bet whose CUSUM dates the change; it only reports, the alarm is the mixture's.
+_DATING_BET = 0.12
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """Mixture e-Shiryaev-Roberts detector of a mean that falls below `p_null`.
+
+    While every conditional mean is at least `p_null`, the statistic minus the number of verdicts is a
+    supermartingale, so the expected number of verdicts to a false alarm is at least `threshold`. The verdict
+    after an alarm starts afresh.
+
+    Parameters
+    ----------
+    p_null
+        The agreement that still counts as healthy, in [0, 1).
+    threshold
+        Alarm level, and lower bound on the average run length to a false alarm, in verdicts.
+    statistics
+        One e-SR statistic for each bet of `REJECT_BETS`.
+    n, total
+        Verdicts and sum of scores since the last reset.
+    recent_n, recent_total
+        The same since the likeliest change point: the last time that a CUSUM of the same increments was zero.
+    cusum
+        That CUSUM, in nats.
+
+    Raises
+    ------
+    ValueError
+        When p_null or threshold is out of range.
+
+    References
+    ----------
+    Shin, Ramdas and Rinaldo (2024), "E-detectors: a nonparametric framework for sequential change detection",
+    New England Journal of Statistics in Data Science 2(2). Page (1954), "Continuous inspection schemes".
+
+    Examples
+    --------
+    >>> detector = Detector(p_null=0.95, threshold=1000)
+    >>> for _ in range(4):
+    ...     detector = detector.update(0.0)
+    >>> detector.alarmed, round(detector.statistic, 2)
+    (True, 2496.64)
+    """
+
+    p_null: float = 0.95
+    threshold: float = CONTRACT_RUN_LENGTH
+    statistics: tuple[float, ...] = (0.0,) * len(REJECT_BETS)
+    n: int = 0
+    total: float = 0.0
+    recent_n: int = 0
+    recent_total: float = 0.0
+    cusum: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.p_null < 1.0:
+            raise ValueError(f"p_null must lie in [0, 1), got {self.p_null!r}")
+        if not 1.0 < self.threshold < math.inf:
+            raise ValueError(f"threshold must be finite and above 1, got {self.threshold!r}")
+
+    def update(self, score: float) -> Self:
+        """The detector after one more audited verdict with `score` in [0, 1] (ValueError otherwise)."""
+        check_verdict(score)
+        start = self.reset() if self.alarmed else self
+        loss = (1.0 - score) / (1.0 - self.p_null) - 1.0
+        # At zero every verdict so far favours health over a fall, so the change, if any, comes later.
+        recent_n, recent_total = (start.recent_n, start.recent_total) if start.cusum > 0.0 else (0, 0.0)
+        return replace(
+            start,
+            statistics=tuple(
+                (1.0 + bet * loss) * (m + 1.0) for bet, m in zip(REJECT_BETS, start.statistics, strict=True)
+            ),
+            n=start.n + 1,
+            total=start.total + score,
+            recent_n=recent_n + 1,
+            recent_total=recent_total + score,
+            cusum=max(0.0, start.cusum + math.log1p(_DATING_BET * loss)),
+        )
+
+    def reset(self) -> Self:
+        """The same detector with no memory."""
+        return type(self)(self.p_null, self.threshold)
+
+    @property
+    def statistic(self) -> float:
+        """The mixture statistic, compared with `threshold`."""
+        return math.fsum(self.statistics) / len(self.statistics)
+
+    @property
+    def alarmed(self) -> bool:
+        """Whether the last verdict raised the alarm."""
+        return self.statistic >= self.threshold
+
+    @property
+    def agreement(self) -> float | None:
+        """Mean score since the last reset; None before the first verdict."""
+        return self.total / self.n if self.n else None
+
+    @property
+    def recent_agreement(self) -> float | None:
+        """Mean score since the likeliest change point; descriptive, it carries no guarantee."""
+        return self.recent_total / self.recent_n if self.recent_n else None
+
+    def state(self) -> dict[str, Any]:
+        """A JSON-serialisable snapshot."""
+        return {**asdict(self), "statistics": list(self.statistics)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """The detector that `state` was taken from."""
+        return cls(**{**state, "statistics": tuple(state["statistics"])})
+
+
+@dataclass(frozen=True, slots=True)
+class TwoTierDrift:
+    """Two detectors over the same audited verdicts: `contract` demotes, `warn` asks for attention.
+
+    The contract tier watches the promised agreement, p0. The warn tier watches the agreement that the gate
+    measured, so it sees a fall that has not yet broken the promise, and is allowed fewer false alarms.
+
+    Examples
+    --------
+    >>> drift = TwoTierDrift.after_gate(p0=0.95, agree=970, n=1000)
+    >>> round(drift.warn.p_null, 4)
+    0.9595
+    >>> for _ in range(4):
+    ...     drift = drift.update(0.0)
+    >>> drift.tier
+    'contract'
+    """
+
+    contract: Detector
+    warn: Detector
+    baseline: float | None = None
+
+    @classmethod
+    def after_gate(cls, p0: float, agree: int, n: int) -> Self:
+        """The detectors of a student that passed its gate at `p0` with `agree` agreements of `n` verdicts.
+
+        The warn tier's null is the lower 95% Clopper-Pearson bound of that agreement, never below `p0`.
+        """
+        healthy = max(p0, clopper_pearson_lower(agree, n))
+        return cls(
+            Detector(p0, CONTRACT_RUN_LENGTH),
+            Detector(healthy, WARN_RUN_LENGTH),
+            agree / n if n else None,
+        )
+
+    def update(self, score: float) -> Self:
+        """Both tiers after one more audited verdict with `score` in [0, 1] (ValueError otherwise)."""
+        return replace(self, contract=self.contract.update(score), warn=self.warn.update(score))
+
+    @property
+    def tier(self) -> Tier | None:
+        """The gravest alarm that the last verdict raised, or None."""
+        if self.contract.alarmed:
+            return "contract"
+        return "warn" if self.warn.alarmed else None
+
+    def state(self) -> dict[str, Any]:
+        """A JSON-serialisable snapshot."""
+        return {
+            "contract": self.contract.state(),
+            "warn": self.warn.state(),
+            "baseline": self.baseline,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """The detectors that `state` was taken from."""
+        return cls(Detector.from_state(state["contract"]), Detector.from_state(state["warn"]), state["baseline"])

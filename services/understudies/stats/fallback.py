@@ -1,0 +1,50 @@
+"""The fallback procedure: one error budget over an ordered family of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+
+def fallback_weights(count: int) -> list[float]:
+    """Shares of the error budget: one half for the first test, the rest evenly; all of it for a lone test.
+
+    >>> fallback_weights(3), fallback_weights(1)
+    ([0.5, 0.25, 0.25], [1.0])
+    """
+    if count < 2:
+        return [1.0] * count
+    return [0.5] + [0.5 / (count - 1)] * (count - 1)
+
+
+def fallback_levels(p_values: Iterable[float], alpha: float) -> Iterator[tuple[float, bool]]:
+    """The level at which each test is done, and whether it passes, in the fixed order of the tests.
+
+    Test j has the level `alpha * w_j`, plus the level of test j - 1 when that one passed. This bounds by `alpha`
+    the probability that any true null hypothesis is ever rejected, under every dependence of the p-values.
+
+    Parameters
+    ----------
+    p_values
+        One for each test, in order; anytime-valid ones make the procedure valid at every look.
+    alpha
+        The familywise error to allow.
+
+    References
+    ----------
+    Wiens and Dmitrienko (2005), "The fallback procedure for evaluating a single family of hypotheses", Journal of
+    Biopharmaceutical Statistics 15(6).
+
+    Examples
+    --------
+    >>> [(round(level, 4), passed) for level, passed in fallback_levels([0.01, 0.03, 0.06], alpha=0.05)]
+    [(0.025, True), (0.0375, True), (0.05, False)]
+    >>> [passed for _, passed in fallback_levels([0.03, 0.01, 0.02], alpha=0.05)]
+    [False, True, True]
+    """
+    ordered = list(p_values)
+    carried = 0.0
+    for weight, p_value in zip(fallback_weights(len(ordered)), ordered, strict=True):
+        level = alpha * weight + carried
+        passed = p_value <= level
+        carried = level if passed else 0.0
+        yield level, passed

@@ -1,0 +1,32 @@
+"""Students: one interface, one file for each kind, and the artifacts and datasets they come from."""
+
+from understudies.students.artifact import Consent, Manifest, read_artifact, read_manifest, write_artifact
+from understudies.students.base import Answer, ArtifactError, Student, StudentError, request_text, text_answer
+from understudies.students.dataset import Dataset, Example, read_dataset, write_dataset
+from understudies.students.endpoint import Endpoint, Endpoints
+from understudies.students.files import Files
+from understudies.students.load import load_student
+from understudies.students.shelf import Shelf
+
+__all__ = [
+    "Answer",
+    "ArtifactError",
+    "Consent",
+    "Dataset",
+    "Endpoint",
+    "Endpoints",
+    "Example",
+    "Files",
+    "Manifest",
+    "Shelf",
+    "Student",
+    "StudentError",
+    "load_student",
+    "read_artifact",
+    "read_dataset",
+    "read_manifest",
+    "request_text",
+    "text_answer",
+    "write_artifact",
+    "write_dataset",
+]

@@ -1,0 +1,100 @@
+"""Artifacts: a student's files and its manifest, in a folder named by their content."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import PurePosixPath
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from understudies.events import Usd, Utc, usd
+from understudies.students.base import ArtifactError
+from understudies.students.files import Files
+
+MANIFEST = "manifest.json"
+# What differs between two trainings of the same student; kept out of the name, so that a repeat finds the first.
+_INCIDENTAL = frozenset({"created", "seconds"})
+
+
+class Consent(BaseModel):
+    """What the teacher's terms and the data's owners allow, as declared by the operator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    distillation: bool | None = Field(default=None, description="the teacher's terms allow training on its answers")
+    personal_data: bool | None = Field(default=None, description="the examples may hold personal data")
+
+
+class Manifest(BaseModel):
+    """What an artifact is, where it comes from, and the SHA-256 of each of its files."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: str
+    task: str
+    student: str
+    created: Utc
+    dataset_digest: str
+    splits: dict[str, int] = Field(default_factory=dict, description="examples of the dataset by split")
+    teachers: tuple[str, ...] = ()
+    base_model: str | None = None
+    hyper_parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    metrics: dict[str, JsonValue] = Field(default_factory=dict)
+    cost_usd: Usd = usd(Decimal(0))
+    seconds: float = Field(default=0.0, ge=0, description="measured; no decision depends on it")
+    licence: str = Field(default="", description="of the base model, where there is one")
+    consent: Consent = Consent()
+    files: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """SHA-256 over all that the student is: the manifest, and through it the files."""
+        known = self.model_dump(mode="json", exclude=set(_INCIDENTAL))
+        text = json.dumps(known, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def write_artifact(files: Files, content: Mapping[str, bytes], manifest: Manifest) -> str:
+    """Write the files, then the manifest that names them; returns the folder's URI.
+
+    Raises ArtifactError for a file name that leaves the folder or is the manifest's.
+    """
+    digests = {_inside(name): hashlib.sha256(data).hexdigest() for name, data in sorted(content.items())}
+    manifest = manifest.model_copy(update={"files": digests})
+    folder = f"artifacts/{manifest.address}"
+    for name, data in content.items():
+        files.write(f"{folder}/{name}", data)
+    files.write(f"{folder}/{MANIFEST}", manifest.model_dump_json(indent=1).encode())
+    return files.uri(folder)
+
+
+def read_manifest(files: Files, uri: str) -> Manifest:
+    """The manifest of an artifact; raises ArtifactError where it is missing or not what its folder is named for."""
+    text = files.read(f"{uri.rstrip('/')}/{MANIFEST}")
+    try:
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        raise ArtifactError(f"the manifest of {uri!r} cannot be read: {error}") from error
+    if manifest.address != uri.rstrip("/").rsplit("/", 1)[-1]:
+        raise ArtifactError(f"the manifest of {uri!r} was changed after it was written; train the student again")
+    return manifest
+
+
+def read_artifact(files: Files, uri: str) -> tuple[Manifest, dict[str, bytes]]:
+    """An artifact's manifest and files; raises ArtifactError where a digest does not match."""
+    manifest = read_manifest(files, uri)
+    content: dict[str, bytes] = {}
+    for name, digest in manifest.files.items():
+        data = files.read(f"{uri.rstrip('/')}/{_inside(name)}")
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise ArtifactError(f"{name!r} of {uri!r} was changed after it was written; train the student again")
+        content[name] = data
+    return manifest, content
+
+
+def _inside(name: str) -> str:
+    path = PurePosixPath(name)
+    if name == MANIFEST or path.is_absolute() or ".." in path.parts or str(path) != name or "\\" in name:
+        raise ArtifactError(f"{name!r} cannot be the name of a file in an artifact")
+    return name

@@ -1,0 +1,42 @@
+"""A classifier's files: JSON for words, NumPy arrays without pickle for numbers."""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudies.students.base import ArtifactError
+
+WORDS = "classifier.json"
+NUMBERS = "classifier.npz"
+NAMES = (WORDS, NUMBERS)
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def pack(words: Mapping[str, Any], numbers: Arrays) -> dict[str, bytes]:
+    """The two files; equal content gives equal bytes."""
+    # Every entry bears the archive format's first date, so the bytes depend on the numbers alone.
+    stream = io.BytesIO()
+    np.savez(stream, allow_pickle=False, **numbers)
+    text = json.dumps(words, ensure_ascii=False, sort_keys=True)
+    return {WORDS: text.encode("utf-8", "surrogatepass"), NUMBERS: stream.getvalue()}
+
+
+def unpack(content: Mapping[str, bytes]) -> tuple[dict[str, Any], Arrays]:
+    """Words and numbers of the two files; raises ArtifactError where they cannot be read."""
+    try:
+        words = json.loads(content[WORDS].decode("utf-8", "surrogatepass"))
+        with np.load(io.BytesIO(content[NUMBERS]), allow_pickle=False) as archive:
+            numbers = {name: archive[name] for name in archive.files}
+    except KeyError as error:
+        raise ArtifactError(f"the classifier's file {error.args[0]!r} is missing; train it again") from error
+    except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise ArtifactError(f"the classifier's files are damaged: {error}; train it again") from error
+    if not isinstance(words, dict):
+        raise ArtifactError(f"{WORDS} does not hold a classifier; train it again")
+    return words, numbers

@@ -1,0 +1,150 @@
+"""How sure to be: one probability that the teacher agrees, from what both heads and the neighbours say."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from understudies.students.classifier.heads import Labels
+from understudies.students.classifier.sentences import Floats
+
+_NEIGHBOURS = 10
+_NARROW = 8.0
+_PRIOR = 0.1
+_LEAST_SPREAD = 0.02
+_FARTHEST = 5.0
+_MOST_ODDS = 30.0
+_CHUNK = 1_000
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """Labels, and the evidence for each: one row a text."""
+
+    labels: Labels
+    evidence: Doubles
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Combines the heads: the geometric mean of their probabilities, each sharpened by its factor."""
+
+    kernel: float
+    linear: float
+
+    def __call__(self, kernel: Floats, linear: Floats) -> Doubles:
+        """Logarithms of the pooled probabilities, in double precision, so that ties are rare."""
+        scores = (kernel.astype(np.float64) * self.kernel + linear.astype(np.float64) * self.linear) / 2
+        shifted = scores - scores.max(axis=1, keepdims=True)
+        logs: Doubles = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        return logs
+
+
+def guess(logs: Doubles, kernel: Floats, cosines: Floats, known: Labels) -> Guess:
+    """The likeliest labels and the evidence for them.
+
+    Evidence: log-odds of the label, its lead over the second and the third, the entropy, the kernel head's score,
+    lead and total, and the ten nearest training texts: how many have the label, how near they and the nearest
+    with this and another label are.
+    """
+    labels = logs.argmax(axis=1)
+    first, second, third = _largest(logs)
+    best, runner_up, _ = _largest(kernel)
+    near = _nearest(cosines)
+    cosine = np.take_along_axis(cosines, near, axis=1)
+    same = known[near] == labels[:, None]
+    closeness = np.exp(_NARROW * (cosine - 1))
+    evidence = np.stack(
+        [
+            _log_odds(logs, labels, best),
+            first - second,
+            first - third,
+            -(np.exp(logs) * logs).sum(axis=1),
+            best,
+            best - runner_up,
+            kernel.sum(axis=1),
+            (closeness * same).sum(axis=1) / closeness.sum(axis=1),
+            cosine.max(axis=1),
+            np.where(same, cosine, -1).max(axis=1),
+            np.where(same, -1, cosine).max(axis=1),
+        ],
+        axis=1,
+    )
+    return Guess(labels, evidence)
+
+
+def guess_in_chunks(logs: Doubles, kernel: Floats, support: Floats, known: Labels) -> Guess:
+    """As `guess`, for the training texts themselves: none is its own neighbour."""
+    guesses = []
+    for start in range(0, len(logs), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        cosines = support[part] @ support.T
+        cosines[np.arange(len(cosines)), np.arange(start, start + len(cosines))] = -1
+        guesses.append(guess(logs[part], kernel[part], cosines, known))
+    labels = np.concatenate([one.labels for one in guesses])
+    return Guess(labels, np.concatenate([one.evidence for one in guesses]))
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """Logistic regression from standardised evidence to agreement."""
+
+    centre: Doubles
+    scale: Doubles
+    coefficients: Doubles
+    bias: float
+
+    @classmethod
+    def fit(cls, evidence: Doubles, agreed: NDArray[np.bool_], weights: Floats) -> "Confidence":
+        """Learn from guesses at texts that the heads had not seen."""
+        if agreed.all() or not agreed.any():
+            return cls.of_probability(evidence.shape[1])
+        # Without a floor, evidence that hardly varies would be read through a magnifying glass.
+        spread = np.maximum(evidence.std(axis=0), _LEAST_SPREAD)
+        known = cls(evidence.mean(axis=0), 1 / spread, np.zeros(evidence.shape[1]), 0.0)
+        model = LogisticRegression(C=_PRIOR, max_iter=500)
+        model.fit(known._standardised(evidence), agreed, sample_weight=weights)
+        return cls(known.centre, known.scale, model.coef_.ravel(), float(np.ravel(model.intercept_)[0]))
+
+    @classmethod
+    def of_probability(cls, width: int) -> "Confidence":
+        """The label's own pooled probability, where there is nothing to learn from."""
+        coefficients = np.zeros(width)
+        coefficients[0] = _MOST_ODDS / _FARTHEST
+        return cls(np.zeros(width), np.full(width, _FARTHEST / _MOST_ODDS), coefficients, 0.0)
+
+    def _standardised(self, evidence: Doubles) -> Doubles:
+        # What lies far outside all that was learned from must not decide by itself.
+        return np.clip((evidence - self.centre) * self.scale, -_FARTHEST, _FARTHEST)
+
+    def __call__(self, evidence: Doubles) -> NDArray[np.float64]:
+        odds = self._standardised(evidence) @ self.coefficients + self.bias
+        probability: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(odds, -500, 500)))
+        return probability
+
+
+def _log_odds(logs: Doubles, labels: Labels, scores: Doubles) -> Doubles:
+    if logs.shape[1] == 1:
+        # A lone label is always the likeliest; how familiar the text is must tell.
+        return 10 * scores - 5
+    others = logs.copy()
+    others[np.arange(len(logs)), labels] = -np.inf
+    highest = others.max(axis=1, keepdims=True)
+    rest = highest[:, 0] + np.log(np.exp(others - highest).sum(axis=1))
+    odds: Doubles = logs[np.arange(len(logs)), labels] - rest
+    return odds
+
+
+def _largest(scores: Floats | Doubles) -> tuple[Doubles, Doubles, Doubles]:
+    """The three largest of each row; where there are fewer, the last stands for the missing."""
+    count = min(3, scores.shape[1])
+    top: Doubles = np.sort(np.partition(scores.astype(np.float64), -count, axis=1)[:, -count:], axis=1)
+    return top[:, -1], top[:, -min(2, count)], top[:, 0]
+
+
+def _nearest(cosines: Floats) -> NDArray[np.intp]:
+    count = min(_NEIGHBOURS, cosines.shape[1])
+    return np.argpartition(-cosines, count - 1, axis=1)[:, :count]

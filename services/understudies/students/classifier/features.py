@@ -1,0 +1,119 @@
+"""Features of texts: which n-grams occur, and what the whole text means."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sparse
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from understudies.students.classifier.sentences import (
+    Floats,
+    encoder_vectors,
+    normalised,
+    static_vectors,
+    unit,
+)
+
+_ENOUGH = 200
+_STATIC_SHARE = 0.5
+
+Terms = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Texts as the heads see them: one row a text."""
+
+    grams: sparse.csr_matrix
+    sentences: Floats
+
+    def __len__(self) -> int:
+        return int(self.sentences.shape[0])
+
+
+class Grams:
+    """Weighted n-grams of one kind: characters inside words, or words (tf-idf with damped counts, length one)."""
+
+    def __init__(self, analyzer: str, longest: int, terms: Terms, rarity: Floats) -> None:
+        self.analyzer = analyzer
+        self.longest = longest
+        self.terms = terms
+        self.rarity = rarity
+        self._split = _vectorizer(analyzer, longest).build_analyzer()
+        self._index = {term: index for index, term in enumerate(terms)}
+
+    @classmethod
+    def fit(cls, texts: Sequence[str], analyzer: str, longest: int) -> "Grams":
+        vectorizer = _vectorizer(analyzer, longest)
+        # A term seen once says something only while there is little else.
+        vectorizer.min_df = 2 if len(texts) >= _ENOUGH else 1
+        if not any(character.isalnum() for text in texts for character in text):
+            return cls(analyzer, longest, (), np.zeros(0, np.float32))
+        vectorizer.fit(texts)
+        terms = tuple(str(term) for term in vectorizer.get_feature_names_out())
+        return cls(analyzer, longest, terms, vectorizer.idf_.astype(np.float32))
+
+    def __call__(self, texts: Sequence[str]) -> sparse.csr_matrix:
+        # The vectorizer's own transform gives the same, but validates for a millisecond a call.
+        found = [self._row(text) for text in texts]
+        ends = np.cumsum([0, *(len(columns) for columns, _ in found)])
+        columns = np.concatenate([columns for columns, _ in found] or [np.zeros(0, np.intp)])
+        values = np.concatenate([values for _, values in found] or [np.zeros(0, np.float32)])
+        return sparse.csr_matrix((values, columns, ends), shape=(len(found), len(self.terms)))
+
+    def _row(self, text: str) -> tuple[NDArray[np.intp], Floats]:
+        known = [index for gram in self._split(text) if (index := self._index.get(gram)) is not None]
+        columns, counts = np.unique(np.array(known, np.intp), return_counts=True)
+        values = ((1 + np.log(counts)) * self.rarity[columns]).astype(np.float32)
+        scaled: Floats = values / max(float(np.linalg.norm(values)), 1e-9)
+        return columns, scaled.astype(np.float32)
+
+
+class Featurizer:
+    """Turns texts into features; fitted on the training texts alone."""
+
+    def __init__(self, grams: Sequence[Grams], centre: Floats, *, encoder: bool) -> None:
+        self.grams = tuple(grams)
+        self.centre = centre
+        self.encoder = encoder
+
+    @classmethod
+    def fit(cls, texts: Sequence[str], *, encoder: bool) -> tuple["Featurizer", Features]:
+        """The featurizer of these texts, and their features."""
+        texts = [normalised(text) for text in texts]
+        grams = [Grams.fit(texts, "char_wb", 4), Grams.fit(texts, "word", 2)]
+        sentences = _sentences(texts, encoder)
+        centre = sentences.mean(axis=0)
+        # Texts all alike would leave nothing but rounding once centred.
+        if float(np.abs(sentences - centre).max()) < 1e-4:
+            centre = np.zeros_like(centre)
+        featurizer = cls(grams, centre, encoder=encoder)
+        return featurizer, Features(featurizer._grams(texts), unit(sentences - centre))
+
+    def __call__(self, texts: Sequence[str]) -> Features:
+        texts = [normalised(text) for text in texts]
+        return Features(self._grams(texts), unit(_sentences(texts, self.encoder) - self.centre))
+
+    def _grams(self, texts: Sequence[str]) -> sparse.csr_matrix:
+        return sparse.csr_matrix(sparse.hstack([grams(texts) for grams in self.grams], format="csr"))
+
+
+def _sentences(texts: Sequence[str], encoder: bool) -> Floats:
+    static = static_vectors(texts)
+    if not encoder:
+        return static
+    return unit(np.hstack([_STATIC_SHARE * static, encoder_vectors(texts)]).astype(np.float32))
+
+
+def _vectorizer(analyzer: str, longest: int) -> TfidfVectorizer:
+    settings: dict[str, Any] = {"token_pattern": r"(?u)\b\w+\b"} if analyzer == "word" else {}
+    return TfidfVectorizer(
+        analyzer=analyzer,
+        ngram_range=(2 if analyzer == "char_wb" else 1, longest),
+        sublinear_tf=True,
+        lowercase=False,
+        **settings,
+    )

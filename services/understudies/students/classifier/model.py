@@ -1,0 +1,189 @@
+"""A fitted classifier: two heads, their pool and the confidence in it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudies.students.base import ArtifactError
+from understudies.students.classifier import archive
+from understudies.students.classifier.confidence import Confidence, Guess, Pool, guess, guess_in_chunks
+from understudies.students.classifier.features import Features, Featurizer, Grams
+from understudies.students.classifier.heads import KernelHead, Labels, LinearHead, fit_kernel, fit_linear, sharpness
+from understudies.students.classifier.sentences import Floats
+
+LARGEST = 12_000
+"""Examples that a fit uses: of more, the last ones (time grows with the cube, memory with the square)."""
+
+_CHUNK = 1_000
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierModel:
+    """Predicts one of the labels it was fitted on, and the probability that the teacher agrees."""
+
+    labels: tuple[str, ...]
+    featurizer: Featurizer
+    kernel: KernelHead
+    linear: LinearHead
+    known: Labels
+    pool: Pool
+    confidence: Confidence
+
+    def predict(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.float64]]:
+        """Labels and confidences in [0, 1], one for each text."""
+        labels: list[str] = []
+        confidences = np.zeros(len(texts))
+        for start in range(0, len(texts), _CHUNK):
+            guessed = self._guess(self.featurizer(texts[start : start + _CHUNK]))
+            confidences[start : start + _CHUNK] = self.confidence(guessed.evidence)
+            labels += [self.labels[label] for label in guessed.labels]
+        return labels, confidences
+
+    def _guess(self, features: Features) -> Guess:
+        cosines = self.kernel.cosines(features)
+        kernel = self.kernel.scores(cosines)
+        return guess(self.pool(kernel, self.linear.scores(features)), kernel, cosines, self.known)
+
+    def to_files(self) -> dict[str, bytes]:
+        """The model as files that hold no code; equal models give equal bytes."""
+        return archive.pack(_words(self), _numbers(self))
+
+    @classmethod
+    def from_files(cls, content: Mapping[str, bytes]) -> "ClassifierModel":
+        """The model of `to_files`; raises ArtifactError where a file is missing, damaged or foreign."""
+        words, numbers = archive.unpack(content)
+        try:
+            model = _restored(words, numbers)
+            model.predict([""])
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise ArtifactError(f"the files do not hold a classifier of this version: {error!r}") from error
+        return model
+
+    def save(self, folder: Path) -> None:
+        """Write the files into a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in self.to_files().items():
+            (folder / name).write_bytes(content)
+
+    @classmethod
+    def load(cls, folder: Path) -> "ClassifierModel":
+        """Read what `save` wrote; raises ArtifactError where it cannot."""
+        try:
+            return cls.from_files({name: (folder / name).read_bytes() for name in archive.NAMES})
+        except OSError as error:
+            raise ArtifactError(f"no classifier can be read in {str(folder)!r}: {error}") from error
+
+
+def fit(
+    texts: Sequence[str],
+    labels: Sequence[str],
+    *,
+    seed: int,
+    weights: Sequence[float] | None = None,
+    validation: tuple[Sequence[str], Sequence[str]] = ((), ()),
+    encoder: bool = False,
+) -> ClassifierModel:
+    """Fit on the teacher's answers, oldest first; surrounding white space of a label does not count.
+
+    `weights` are relative (inverse probabilities of having been recorded); `validation` calibrates the confidence
+    beside the training texts left out in turn. Raises ValueError without texts or for lengths that differ.
+    """
+    if not texts or len(texts) != len(labels):
+        raise ValueError(f"a classifier needs texts and as many labels, not {len(texts)} and {len(labels)}")
+    given = np.ones(len(texts)) if weights is None else np.asarray(weights, float)
+    if len(given) != len(texts) or not np.all(np.isfinite(given) & (given > 0)):
+        raise ValueError("weights must be finite and above 0, one for each text")
+    recent = slice(-LARGEST, None)
+    names, codes = np.unique([label.strip() for label in labels[recent]], return_inverse=True)
+    share = (given[recent] / given[recent].mean()).astype(np.float32)
+    featurizer, features = Featurizer.fit(texts[recent], encoder=encoder)
+    kernel, kernel_out = fit_kernel(features, codes, len(names), share)
+    linear, linear_out = fit_linear(features, codes, len(names), share, seed)
+    pool = Pool(sharpness(kernel_out, codes, share), sharpness(linear_out, codes, share))
+    left_out = guess_in_chunks(pool(kernel_out, linear_out), kernel_out, kernel.support, codes)
+    model = ClassifierModel(
+        labels=tuple(str(name) for name in names),
+        featurizer=featurizer,
+        kernel=kernel,
+        linear=linear,
+        known=codes,
+        pool=pool,
+        confidence=Confidence.of_probability(left_out.evidence.shape[1]),
+    )
+    return _calibrated(model, left_out, share, validation)
+
+
+def _calibrated(
+    model: ClassifierModel, left_out: Guess, share: Floats, validation: tuple[Sequence[str], Sequence[str]]
+) -> ClassifierModel:
+    texts, answers = validation
+    if len(texts) != len(answers):
+        raise ValueError(f"validation has {len(texts)} texts and {len(answers)} labels")
+    agreed, evidence = left_out.labels == model.known, left_out.evidence
+    if texts:
+        guessed = model._guess(model.featurizer(texts))
+        right = [model.labels[label] == answer.strip() for label, answer in zip(guessed.labels, answers, strict=True)]
+        agreed, evidence = np.concatenate([agreed, right]), np.concatenate([evidence, guessed.evidence])
+        share = np.concatenate([share, np.ones(len(texts), np.float32)])
+    confidence = Confidence.fit(evidence, agreed, share)
+    return ClassifierModel(
+        model.labels, model.featurizer, model.kernel, model.linear, model.known, model.pool, confidence
+    )
+
+
+def _words(model: ClassifierModel) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "labels": model.labels,
+        "encoder": model.featurizer.encoder,
+        "grams": [
+            {"analyzer": one.analyzer, "longest": one.longest, "terms": one.terms} for one in model.featurizer.grams
+        ],
+        "pool": [model.pool.kernel, model.pool.linear],
+        "bias": model.confidence.bias,
+    }
+
+
+def _numbers(model: ClassifierModel) -> archive.Arrays:
+    rarities = {f"rarity_{index}": one.rarity for index, one in enumerate(model.featurizer.grams)}
+    return {
+        "centre": model.featurizer.centre,
+        "support": model.kernel.support,
+        "coefficients": model.kernel.coefficients,
+        "linear_grams": model.linear.grams,
+        "linear_sentences": model.linear.sentences,
+        "linear_bias": model.linear.bias,
+        "known": model.known.astype(np.int32),
+        "evidence_centre": model.confidence.centre,
+        "evidence_scale": model.confidence.scale,
+        "evidence_coefficients": model.confidence.coefficients,
+        **rarities,
+    }
+
+
+def _restored(words: dict[str, Any], numbers: archive.Arrays) -> ClassifierModel:
+    if words["format"] != _FORMAT:
+        raise ValueError(f"format {words['format']!r}, not {_FORMAT}")
+    grams = [
+        Grams(one["analyzer"], one["longest"], tuple(one["terms"]), numbers[f"rarity_{index}"])
+        for index, one in enumerate(words["grams"])
+    ]
+    return ClassifierModel(
+        labels=tuple(words["labels"]),
+        featurizer=Featurizer(grams, numbers["centre"], encoder=bool(words["encoder"])),
+        kernel=KernelHead(numbers["support"], numbers["coefficients"]),
+        linear=LinearHead(numbers["linear_grams"], numbers["linear_sentences"], numbers["linear_bias"]),
+        known=numbers["known"].astype(np.intp),
+        pool=Pool(*words["pool"]),
+        confidence=Confidence(
+            numbers["evidence_centre"],
+            numbers["evidence_scale"],
+            numbers["evidence_coefficients"],
+            float(words["bias"]),
+        ),
+    )

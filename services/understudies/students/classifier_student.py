@@ -1,0 +1,139 @@
+"""The classifier student: a small closed set of answers, told apart by the text of the request."""
+
+import asyncio
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from understudies.events import Message, Request
+from understudies.judges import label_of
+from understudies.judges.json_text import canonical_json, parse_json
+from understudies.students.base import Answer, ArtifactError, request_text
+from understudies.students.classifier import ClassifierModel, fit
+from understudies.students.dataset import Example
+
+MOST_CLASSES = 500
+LEAST_COVERED = 0.80
+_ANSWERS = "answers.json"
+_MODEL = "model/"
+_AT_ONCE = 4
+_AS_MESSAGES = TypeAdapter(dict[str, Message])
+
+
+class NotClosedError(ValueError):
+    """The answers of a task are no small closed set, so no classifier can give them."""
+
+
+class ClassifierStudent:
+    """Answers with one of the messages that the teacher answered repeatedly."""
+
+    kind = "classifier"
+
+    def __init__(self, model: ClassifierModel, answers: Mapping[str, Message]) -> None:
+        self._model = model
+        self._answers = dict(answers)
+
+    async def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        # A few are answered before a thread would start; more must not hold up the event loop.
+        if len(requests) <= _AT_ONCE and not self._model.featurizer.encoder:
+            return self._answer(requests)
+        return await asyncio.to_thread(self._answer, requests)
+
+    def _answer(self, requests: Sequence[Request]) -> list[Answer]:
+        if not requests:
+            return []
+        labels, confidences = self._model.predict([classified_text(request) for request in requests])
+        return [Answer(self._answers[label], float(sure)) for label, sure in zip(labels, confidences, strict=True)]
+
+    @classmethod
+    def fit(
+        cls, train: Sequence[Example], validation: Sequence[Example], *, seed: int, encoder: bool = False
+    ) -> "ClassifierStudent":
+        """Learn from the calls whose answer is one of the closed set; the rare others stay in validation.
+
+        Raises NotClosedError, with the counts, where the answers are no closed set.
+        """
+        answers = closed_answers([example.answer for example in train])
+        learnt = [(example, key) for example in train if (key := class_key(example.answer)) in answers]
+        model = fit(
+            [classified_text(example.request) for example, _ in learnt],
+            [key for _, key in learnt],
+            seed=seed,
+            validation=(
+                [classified_text(example.request) for example in validation],
+                [class_key(example.answer) for example in validation],
+            ),
+            encoder=encoder,
+        )
+        return cls(model, answers)
+
+    @property
+    def classes(self) -> int:
+        """How many answers it can give."""
+        return len(self._answers)
+
+    def to_files(self) -> dict[str, bytes]:
+        known = {key: message.model_dump(mode="json", exclude_none=True) for key, message in self._answers.items()}
+        files = {_ANSWERS: json.dumps(known, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")}
+        return files | {_MODEL + name: data for name, data in self._model.to_files().items()}
+
+    @classmethod
+    def from_files(cls, content: Mapping[str, bytes]) -> "ClassifierStudent":
+        try:
+            answers = _AS_MESSAGES.validate_python(json.loads(content[_ANSWERS].decode("utf-8", "surrogatepass")))
+        except (KeyError, ValueError, ValidationError) as error:
+            raise ArtifactError(f"the classifier's answers cannot be read: {error!r}") from error
+        model = {name.removeprefix(_MODEL): data for name, data in content.items() if name.startswith(_MODEL)}
+        return cls(ClassifierModel.from_files(model), answers)
+
+
+def classified_text(request: Request) -> str:
+    """What a request is told apart by: the text of its messages, of the system's where there is no other."""
+    return request_text(request) or request.system
+
+
+def class_key(answer: Message) -> str:
+    """One text for answers that say the same: equal calls of tools, equal JSON, or the same label."""
+    if answer.tool_calls:
+        calls = [[call.function.name, _canonical(call.function.arguments or "{}")] for call in answer.tool_calls]
+        return "tools:" + json.dumps(calls, ensure_ascii=False, separators=(",", ":"))
+    return _canonical(answer.text)
+
+
+def _canonical(text: str) -> str:
+    try:
+        value: JsonValue = parse_json(text)
+        return f"json:{canonical_json(value)}" if isinstance(value, dict | list) else f"label:{label_of(text)}"
+    except ValueError:
+        return f"label:{label_of(text)}"
+
+
+def closed_answers(answers: Sequence[Message]) -> dict[str, Message]:
+    """The answers given at least twice, each by its class and in its most frequent form.
+
+    Raises NotClosedError unless they cover 80 % of the calls and number at most 500.
+    """
+    forms: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for answer in answers:
+        forms[class_key(answer)][_without_ids(answer).model_dump_json(exclude_none=True)] += 1
+    repeated = {key: of for key, of in forms.items() if of.total() > 1}
+    covered = sum(of.total() for of in repeated.values())
+    if covered < LEAST_COVERED * len(answers) or not repeated:
+        raise NotClosedError(f"answers given at least twice cover {covered} of {len(answers)} calls, 80% are needed")
+    if len(repeated) > MOST_CLASSES:
+        raise NotClosedError(f"{len(repeated)} different answers are more than the {MOST_CLASSES} of a closed set")
+    return {key: Message.model_validate_json(_commonest(of)) for key, of in sorted(repeated.items())}
+
+
+def _without_ids(answer: Message) -> Message:
+    # The id of a tool call is drawn anew for each answer and is no part of what it says.
+    if not answer.tool_calls:
+        return answer
+    calls = tuple(call.model_copy(update={"id": f"call_{i}"}) for i, call in enumerate(answer.tool_calls))
+    return answer.model_copy(update={"tool_calls": calls})
+
+
+def _commonest(forms: Counter[str]) -> str:
+    return min(forms, key=lambda form: (-forms[form], form))

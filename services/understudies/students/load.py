@@ -1,0 +1,39 @@
+"""Loading a student from its artifact."""
+
+from understudies.students.artifact import Manifest, read_artifact
+from understudies.students.base import ArtifactError, Student
+from understudies.students.endpoint import Endpoints
+from understudies.students.files import Files
+
+
+def load_student(files: Files, uri: str, endpoints: Endpoints | None = None) -> Student:
+    """The student of an artifact, ready to answer.
+
+    `endpoints` are those that students name; by default those of the environment.
+    Raises ArtifactError where the artifact is missing or damaged, its kind unknown, or what it needs not installed.
+    """
+    manifest, content = read_artifact(files, uri)
+    try:
+        return _load(manifest, content, endpoints)
+    except ImportError as error:
+        extra = "encoder" if error.name in ("torch", "transformers") else "services"
+        raise ArtifactError(
+            f"a {manifest.kind} student needs the module {error.name!r}; install understudies[{extra}]"
+        ) from error
+
+
+def _load(manifest: Manifest, content: dict[str, bytes], endpoints: Endpoints | None) -> Student:
+    # Imported here, so that a process needs only what its students need.
+    if manifest.kind == "cache":
+        from understudies.students.cache import CacheStudent
+
+        return CacheStudent.from_files(content)
+    if manifest.kind == "classifier":
+        from understudies.students.classifier_student import ClassifierStudent
+
+        return ClassifierStudent.from_files(content)
+    if manifest.kind == "few_shot":
+        from understudies.students.few_shot import FewShotStudent
+
+        return FewShotStudent.from_files(content, endpoints or Endpoints())
+    raise ArtifactError(f"no student of kind {manifest.kind!r} is known; was it trained by a newer version?")

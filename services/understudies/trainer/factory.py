@@ -1,0 +1,51 @@
+"""What makes a student of one kind."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+from understudies.judges import Judge
+from understudies.students import Dataset, Student
+from understudies.trainer.settings import TrainerSettings
+from understudies.trainer.validation import Judged
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A student, the files that it is kept in, and how it did on validation."""
+
+    student: Student
+    content: Mapping[str, bytes]
+    judged: tuple[Judged, ...]
+    hyper_parameters: Mapping[str, JsonValue] = field(default_factory=dict)
+    base_model: str | None = None
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """A kind of student that does not suit the task, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a factory is given: the calls, the judge of the task, and the seed of all randomness."""
+
+    dataset: Dataset
+    judge: Judge
+    seed: int
+
+
+Train = Callable[[Lesson, TrainerSettings], Trained | Declined]
+"""Trains in a worker thread; a ValueError or StudentError declines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factory:
+    """A rung of the ladder."""
+
+    kind: str
+    train: Train

@@ -1,0 +1,94 @@
+"""Climbing the ladder: the cheapest student that is good enough, else the best there is."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pydantic import JsonValue
+
+from understudies.events import usd
+from understudies.students import ArtifactError, StudentError
+from understudies.trainer.factory import Declined, Factory, Lesson, Trained
+from understudies.trainer.settings import TrainerSettings
+from understudies.trainer.validation import Validation
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """What became of one kind of student."""
+
+    kind: str
+    outcome: Trained | Declined
+    validation: Validation
+
+    @property
+    def tried(self) -> JsonValue:
+        """As the evidence shows it."""
+        if isinstance(self.outcome, Declined):
+            return {"kind": self.kind, "declined": self.outcome.reason}
+        return {
+            "kind": self.kind,
+            "expected_coverage": round(self.validation.expected_coverage, 6),
+            "agreement": round(self.validation.agreement, 6),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """All rungs that were tried, in order, and what they cost."""
+
+    rungs: tuple[Rung, ...]
+    p0: float
+    cost_usd: Decimal
+
+    @property
+    def trained(self) -> list[Rung]:
+        return [rung for rung in self.rungs if isinstance(rung.outcome, Trained)]
+
+    def best(self, settings: TrainerSettings) -> Rung | None:
+        """The student expected to serve most, the cheaper of equals; none where none can reach p0."""
+        hopeful = [r for r in self.trained if not r.validation.hopeless(settings.alpha, settings.surest_calls)]
+        ranked = sorted(hopeful, key=lambda r: (-r.validation.expected_coverage, -r.validation.agreement))
+        return ranked[0] if ranked else None
+
+    def why_none(self, settings: TrainerSettings) -> str:
+        """Why no student is offered, with the numbers."""
+        causes = "; ".join(self._cause(rung, settings) for rung in self.rungs) or "no kind of student is allowed"
+        if not self.trained:
+            return f"no kind of student suits the task: {causes}"
+        n = max(len(rung.validation.judged) for rung in self.trained)
+        return f"no student reaches {self.p0:.0%} agreement on any tenth of the {n} validation calls: {causes}"
+
+    def _cause(self, rung: Rung, settings: TrainerSettings) -> str:
+        if isinstance(rung.outcome, Declined):
+            return f"{rung.kind}: {rung.outcome.reason}"
+        agreed, n = rung.validation.surest(0.1, settings.surest_calls)
+        return f"{rung.kind} agrees on {rung.validation.agreement:.1%}, on {agreed} of the {n} it is surest of"
+
+
+def climb(factories: Sequence[Factory], lesson: Lesson, settings: TrainerSettings, p0: float) -> Climb:
+    """Train rung after rung until one is expected to serve enough."""
+    rungs: list[Rung] = []
+    cost = usd(0)
+    thousands = Decimal(len(lesson.dataset.of("train"))) / 1000
+    for factory in (factory for factory in factories if factory.kind in settings.kinds):
+        outcome = _trained(factory, lesson, settings)
+        validation = Validation(outcome.judged if isinstance(outcome, Trained) else (), p0)
+        rungs.append(Rung(factory.kind, outcome, validation))
+        if isinstance(outcome, Trained):
+            cost += usd(settings.usd_per_1000_examples.get(factory.kind, Decimal(0)) * thousands)
+            if validation.expected_coverage >= settings.enough_coverage:
+                break
+    return Climb(tuple(rungs), p0, usd(cost))
+
+
+def _trained(factory: Factory, lesson: Lesson, settings: TrainerSettings) -> Trained | Declined:
+    """The rung's outcome; what one task's data break must not stop the trainer for all others."""
+    try:
+        return factory.train(lesson, settings)
+    except (ArithmeticError, ArtifactError, ImportError, MemoryError, StudentError, ValueError) as error:
+        _log.warning("%s could not be trained for %s", factory.kind, lesson.dataset.task, exc_info=True)
+        return Declined(f"training failed: {error}")

@@ -1,0 +1,126 @@
+"""How a student does on the validation split, and whether it can be what is asked for."""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from understudies.events import Request
+from understudies.judges import Judge
+from understudies.stats import clopper_pearson_upper, ideal_coverage, thresholds
+from understudies.students import Answer, Example, Student, StudentError
+
+_TENTHS = tuple(tenth / 10 for tenth in range(1, 11))
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One validation call: how sure the student was, and whether the teacher agreed."""
+
+    confidence: float
+    agreed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """The validation calls of one student. It chooses among students; it proves nothing about the one chosen.
+
+    A confidence of 0 is no answer: such a call is never served.
+    """
+
+    judged: tuple[Judged, ...]
+    p0: float
+
+    @property
+    def answered(self) -> list[Judged]:
+        return [one for one in self.judged if one.confidence > 0]
+
+    @property
+    def agreement(self) -> float:
+        return sum(one.agreed for one in self.judged) / len(self.judged) if self.judged else 0.0
+
+    @property
+    def expected_coverage(self) -> float:
+        """Share of calls that it would serve at p0, were validation all there is."""
+        if not (answered := self.answered):
+            return 0.0
+        ideal = ideal_coverage([one.confidence for one in answered], [float(one.agreed) for one in answered], self.p0)
+        return ideal * len(answered) / len(self.judged)
+
+    def surest(self, share: float, fewest: int) -> tuple[int, int]:
+        """(agreed, n) on the share of calls that it is surest of, with ties, at least `fewest` of them."""
+        answered = sorted(self.answered, key=lambda one: -one.confidence)
+        if not answered:
+            return 0, 0
+        count = min(len(answered), max(fewest, math.ceil(share * len(self.judged))))
+        reached = [one.agreed for one in answered if one.confidence >= answered[count - 1].confidence]
+        return sum(reached), len(reached)
+
+    def hopeless(self, alpha: float, fewest: int) -> bool:
+        """Whether at every tenth of coverage the upper bound of agreement is below p0, or it answers nothing.
+
+        A sample of fewer than `fewest` calls shows nothing.
+        """
+        if len(self.judged) < fewest or 0 < len(self.answered) < fewest:
+            return False
+        samples = (self.surest(tenth, fewest) for tenth in _TENTHS)
+        return all(n == 0 or clopper_pearson_upper(agreed, n, alpha) < self.p0 for agreed, n in samples)
+
+    def summary(self) -> dict[str, JsonValue]:
+        """As the `trained` event and the manifest show it."""
+        edges = thresholds([one.confidence for one in self.answered])
+        return {
+            "n": len(self.judged),
+            "agreement": round(self.agreement, 6),
+            "expected_coverage": round(self.expected_coverage, 6),
+            "risk_coverage": [self._point(edge.confidence) for edge in edges],
+        }
+
+    def _point(self, confidence: float) -> JsonValue:
+        reached = [one.agreed for one in self.judged if one.confidence >= confidence]
+        return {
+            "confidence": round(confidence, 6),
+            "coverage": round(len(reached) / len(self.judged), 6),
+            "agreement": round(sum(reached) / len(reached), 6),
+        }
+
+
+def judge_student(student: Student, examples: Sequence[Example], judge: Judge) -> tuple[Judged, ...]:
+    """Ask the student about each example; no answer is a disagreement of confidence 0.
+
+    It needs a thread of its own. Raises StudentError where the student answers none of the first.
+    """
+    answers = asyncio.run(_ask(student, [example.request for example in examples]))
+    return tuple(
+        Judged(answer.confidence, judge.judge(example.answer, answer.message).agreed) if answer else Judged(0.0, False)
+        for example, answer in zip(examples, answers, strict=True)
+    )
+
+
+async def _ask(student: Student, requests: Sequence[Request]) -> list[Answer | None]:
+    answers: list[Answer | None] = []
+    for start in range(0, len(requests), _AT_ONCE):
+        batch = requests[start : start + _AT_ONCE]
+        try:
+            answers += await student.answer(batch)
+        except StudentError:
+            answers += [await _ask_one(student, request) for request in batch]
+            if not any(answers):
+                raise
+    return answers
+
+
+async def _ask_one(student: Student, request: Request) -> Answer | None:
+    try:
+        [answer] = await student.answer([request])
+    except StudentError:
+        return None
+    return answer
+
+
+def held_out(examples: Sequence[Example]) -> list[Example]:
+    """The examples that may judge a student: unbiased, the last of each input."""
+    return list({example.fingerprint: example for example in examples if example.unbiased}.values())

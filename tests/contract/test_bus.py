@@ -1,0 +1,299 @@
+"""What every bus promises, whichever broker is behind it."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tests.support.broker import BROKERS
+from tests.support.events import invocation, promotion
+
+from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, Event, Promotion, Topic
+from understudies.runtime import DEAD_LETTERS, Bus, BusSettings, Offsets, Record, Reject, RetryLater, StopService
+
+SECONDS = 30
+
+
+@pytest.fixture(params=sorted(BROKERS))
+async def settings(request: pytest.FixtureRequest) -> AsyncIterator[BusSettings]:
+    async with BROKERS[request.param]() as settings:
+        yield settings
+
+
+@pytest.fixture(params=sorted(BROKERS.keys() - {"embedded_with_groups"}))
+async def quick(request: pytest.FixtureRequest) -> AsyncIterator[BusSettings]:
+    """For what does not depend on groups."""
+    async with BROKERS[request.param]() as settings:
+        yield settings
+
+
+@pytest.fixture
+def task() -> str:
+    return f"task-{uuid.uuid4().hex}"
+
+
+class Reader:
+    """A service that keeps what it reads of one task."""
+
+    def __init__(self, settings: BusSettings, task: str, topics: Sequence[Topic], start: Offsets | None = None) -> None:
+        self.bus = Bus(settings, "reader")
+        self.task = task
+        self.events: list[Event] = []
+        self.records: list[Record] = []
+        self.errors: list[Exception] = []
+        self._grew = asyncio.Condition()
+        self.bus.consume(topics, self.handle, start=start)
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        events = [event for event in await self.bus.events(records) if event.task == self.task]
+        async with self._grew:
+            self.records += records
+            self.events += events
+            self._grew.notify_all()
+
+    async def got(self, n: int) -> list[Event]:
+        async with asyncio.timeout(SECONDS), self._grew:
+            await self._grew.wait_for(lambda: len(self.events) >= n)
+        return self.events
+
+
+async def dead_letters(settings: BusSettings, n: int) -> list[tuple[bytes, dict[str, bytes]]]:
+    """The last `n` dead letters: value and headers."""
+    consumer = AIOKafkaConsumer(DEAD_LETTERS, bootstrap_servers=settings.bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    letters: list[tuple[bytes, dict[str, bytes]]] = []
+    try:
+        async with asyncio.timeout(SECONDS):
+            while len(letters) < n:
+                letter = await consumer.getone()
+                letters.append((letter.value, dict(letter.headers)))
+    finally:
+        await consumer.stop()
+    return letters[-n:]
+
+
+async def send_raw(
+    settings: BusSettings, topic: str, *values: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
+) -> None:
+    """Put bytes on a topic, as a stranger would."""
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
+    await producer.start()
+    for value in values:
+        await producer.send_and_wait(topic, value, key=b"raw", headers=list(headers))
+    await producer.stop()
+
+
+async def test_events_arrive_complete_and_in_order(settings: BusSettings, task: str) -> None:
+    reader = Reader(settings, task, [INVOCATIONS, PROMOTIONS])
+    await reader.bus.start()
+    calls = [invocation(f"question {n}", task=task) for n in range(300)]
+    await reader.bus.publish(*calls)
+    assert await reader.got(300) == calls
+    record = reader.records[0]
+    headers = {key: value.decode() for key, value in record.headers}
+    assert record.key == task.encode()
+    assert headers["ce_id"] == calls[0].id
+    assert headers["ce_type"] == "understudies.invocation"
+    assert headers["ce_source"] == "/understudies/reader"
+    assert headers["ce_time"] == "2025-03-03T09:00:00Z"
+    assert headers["ce_specversion"] == "1.0"
+    assert headers["content-type"] == "application/json"
+    await reader.bus.stop()
+
+
+async def test_a_batch_comes_again_after_an_error(settings: BusSettings, task: str) -> None:
+    reader = Reader(settings, task, [INVOCATIONS])
+    reader.errors = [ValueError("a bug"), RetryLater("the store is away")]
+    await reader.bus.start()
+    calls = [invocation(f"question {n}", task=task) for n in range(20)]
+    await reader.bus.publish(*calls)
+    assert await reader.got(20) == calls
+    assert not reader.errors
+    await reader.bus.stop()
+
+
+async def test_a_service_that_keeps_failing_stops_with_its_error(quick: BusSettings, task: str) -> None:
+    reader = Reader(quick.model_copy(update={"max_attempts": 2}), task, [INVOCATIONS])
+    reader.errors = [ValueError("a bug"), ValueError("the same bug"), ValueError("not reached")]
+    await reader.bus.start()
+    await reader.bus.publish(invocation(task=task))
+    with pytest.raises(ValueError, match="the same bug"):
+        await asyncio.wait_for(reader.bus.ended(), SECONDS)
+    await reader.bus.stop()
+    assert not reader.events
+    assert len(reader.errors) == 1
+
+
+async def committed(settings: BusSettings) -> int:
+    """Records that the reader's group has done with."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, group_id=f"{settings.group_prefix}-reader")
+    await consumer.start()
+    partitions = [TopicPartition(INVOCATIONS.name, n) for n in range(INVOCATIONS.partitions)]
+    consumer.assign(partitions)
+    offsets = [await consumer.committed(partition) for partition in partitions]
+    await consumer.stop()
+    return sum(offset or 0 for offset in offsets)
+
+
+async def offset_of(settings: BusSettings, story: Promotion) -> int:
+    """Where a promotion lies in its topic."""
+    consumer = AIOKafkaConsumer(PROMOTIONS.name, bootstrap_servers=settings.bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        async with asyncio.timeout(SECONDS):
+            async for record in consumer:
+                if story.id.encode() in record.value:
+                    return int(record.offset)
+    finally:
+        await consumer.stop()
+    raise AssertionError("the topic ended")
+
+
+@pytest.mark.parametrize("broker", sorted(BROKERS.keys() - {"embedded"}))
+async def test_a_group_is_done_with_a_batch_only_when_its_handler_returned(broker: str, task: str) -> None:
+    async with BROKERS[broker]() as settings:
+        reader = Reader(settings, task, [INVOCATIONS])
+        reader.errors = [ValueError("a bug")]
+        before: list[int] = []
+        handle = reader.handle
+
+        async def handle_and_look(records: Sequence[Record]) -> None:
+            before.append(await committed(settings))
+            await handle(records)
+
+        reader.bus = Bus(settings, "reader")
+        reader.bus.consume([INVOCATIONS], handle_and_look)
+        await reader.bus.start()
+        await reader.bus.publish(invocation(task=task), invocation(task=task))
+        await reader.got(2)
+        await reader.bus.stop()
+        assert before == [0, 0]
+        assert await committed(settings) == 2
+
+
+async def test_start_offsets_decide_where_reading_begins(settings: BusSettings, task: str) -> None:
+    writer = Bus(settings, "writer")
+    await writer.start()
+    stories = [promotion(task=task, minutes=n) for n in range(10)]
+    await writer.publish(*stories)
+    await writer.stop()
+    reader = Reader(settings, task, [PROMOTIONS], {("promotions", 0): await offset_of(settings, stories[4])})
+    await reader.bus.start()
+    assert await reader.got(6) == stories[4:]
+    await reader.bus.stop()
+
+
+async def test_a_bus_knows_where_its_topics_end(quick: BusSettings, task: str) -> None:
+    reader = Reader(quick, task, [PROMOTIONS, DRIFT])
+    await reader.bus.start()
+    where = ("promotions", 0)
+    before = (await reader.bus.ends())[where]
+    for count, expected in ((0, 0), (4, 4), (1, 5), (10, 15)):
+        await reader.bus.publish(*[promotion(task=task) for _ in range(count)])
+        ends = await asyncio.wait_for(reader.bus.ends(), SECONDS)
+        assert ends[where] - before == expected
+        assert ends.keys() == {where, *(("drift", n) for n in range(DRIFT.partitions))}
+    await reader.bus.stop()
+
+
+POISON = {
+    "not UTF-8": b'{"id":"\xff\xfe"}',
+    "nested 10,000 deep": b'{"evidence":' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+    "wrong types": b'{"id":7,"at":"yesterday","task":"t","student":[],"stage":"unheard of"}',
+    "another JSON value": b"[1,2]",
+    "empty": b"",
+    "tombstone": None,
+    "cut off": b'{"id":"1","at":',
+}
+
+
+@pytest.mark.parametrize("value", POISON.values(), ids=POISON.keys())
+async def test_poison_goes_to_the_dead_letters_and_the_rest_goes_on(task: str, value: bytes | None) -> None:
+    async with BROKERS["embedded"]() as settings:
+        reader = Reader(settings, task, [PROMOTIONS])
+        await reader.bus.start()
+        await send_raw(settings, "promotions", value)
+        good = promotion(task=task)
+        await reader.bus.publish(good)
+        assert await reader.got(1) == [good]
+        ((letter, headers),) = await dead_letters(settings, 1)
+        assert letter == (value or b"")
+        assert headers["original-topic"] == b"promotions"
+        assert headers["original-partition"] == b"0"
+        assert headers["original-offset"] == b"0"
+        assert headers["reason"]
+        await reader.bus.stop()
+
+
+async def test_a_header_that_is_not_text_does_no_harm(quick: BusSettings, task: str) -> None:
+    reader = Reader(quick, task, [PROMOTIONS])
+    await reader.bus.start()
+    value = promotion(task=task).model_dump_json().encode()
+    await send_raw(quick, "promotions", value, headers=[("x", b"\xff"), ("traceparent", b"\xff\x00")])
+    assert len(await reader.got(1)) == 1
+    await reader.bus.stop()
+
+
+async def test_more_than_a_hundred_unreadable_messages_in_a_row_stop_the_service(quick: BusSettings, task: str) -> None:
+    reader = Reader(quick, task, [PROMOTIONS])
+    await reader.bus.start()
+    await send_raw(quick, "promotions", *[b"nonsense"] * 101)
+    with pytest.raises(StopService, match="more than 100 messages in a row"):
+        await asyncio.wait_for(reader.bus.ended(), SECONDS)
+    await reader.bus.stop()
+
+
+async def test_an_event_of_ten_megabytes_passes(quick: BusSettings, task: str) -> None:
+    reader = Reader(quick, task, [INVOCATIONS])
+    await reader.bus.start()
+    large = invocation("x" * 10_000_000, task=task)
+    await reader.bus.publish(invocation(task=task), large, invocation(task=task))
+    assert large in await reader.got(3)
+    await reader.bus.stop()
+
+
+async def test_an_event_above_the_limit_is_refused_by_name(quick: BusSettings, task: str) -> None:
+    bus = Bus(quick, "writer")
+    await bus.start()
+    with pytest.raises(Reject, match="'invocations' is above the limit of 33554432 bytes"):
+        await bus.publish(invocation("x" * 34_000_000, task=task))
+    await bus.publish(invocation(task=task))
+    await bus.stop()
+
+
+async def test_a_trace_continues_at_the_consumer_and_in_what_it_publishes(quick: BusSettings, task: str) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("test")
+    bus = Bus(quick, "traced", tracer=tracer)
+    seen = asyncio.Event()
+
+    async def answer(records: Sequence[Record]) -> None:
+        for event in await bus.events(records):
+            if event.task == task and event.id == asked.id:
+                await bus.publish(promotion("collected", task=task))
+            elif event.task == task:
+                seen.set()
+
+    bus.consume([PROMOTIONS], answer)
+    await bus.start()
+    asked = promotion(task=task)
+    with tracer.start_as_current_span("agent") as agent:
+        await bus.publish(asked)
+    await asyncio.wait_for(seen.wait(), SECONDS)
+    await bus.stop()
+    spans = [span for span in exporter.get_finished_spans() if span.name == "process traced"]
+    traces = [span.context.trace_id for span in spans if span.context is not None]
+    assert traces == [agent.get_span_context().trace_id] * 2
+    assert spans[0].parent is not None
+    assert spans[0].parent.span_id == agent.get_span_context().span_id
+    assert spans[0].attributes is not None
+    assert spans[0].attributes["messaging.batch.message_count"] == 1
+    provider.shutdown()

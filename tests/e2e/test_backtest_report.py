@@ -1,0 +1,182 @@
+"""The report of a backtest: complete, consistent with what was said on the bus, and the same again."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from tests.support.played import SETTINGS, Played, Twins
+
+from understudies.backtest.report import Decision
+from understudies.events import Invocation, Promotion, Verdict
+
+FIGURES = {
+    "calls",
+    "served_share",
+    "agreement_served",
+    "agreement_lower_bound",
+    "cost_before_usd",
+    "cost_after_usd",
+    "cost_reduction",
+}
+PRICE = Decimal("0.03")
+DISTILLED = ("easy", "fuzzy", "turning")
+
+
+def parts(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The report as a whole and each of its tasks."""
+    yield report
+    yield from report["tasks"].values()
+
+
+def test_every_figure_is_there_in_sum_by_task_and_for_the_last_fifth(everything: Played) -> None:
+    report = everything.report.to_dict()
+    assert {"decisions", "seconds", "tasks", "input", "seed"} <= set(report)
+    assert len(report["tasks"]) == 11
+    for part in parts(report):
+        assert set(part) >= FIGURES
+        assert set(part["last_fifth"]) >= FIGURES
+        assert part["last_fifth"]["calls"] == part["calls"] // 5
+    for task in report["tasks"].values():
+        assert task["outcome"]["message"]
+
+
+def test_a_decision_says_when_about_what_and_why(everything: Played) -> None:
+    decisions = everything.report.to_dict()["decisions"]
+    assert [decision["at"] for decision in decisions] == sorted(decision["at"] for decision in decisions)
+    for decision in decisions:
+        assert set(decision) == {"at", "task", "student", "event", "reason", "evidence"}
+        assert decision["reason"] or decision["event"] == "collected"
+        assert decision["student"] or decision["event"] == "not_worth_it"
+
+
+def test_costs_are_those_of_all_that_was_said(everything: Played) -> None:
+    report = everything.report
+    spent = {name: Decimal(0) for name in report.tasks}
+    for event in everything.events:
+        if isinstance(event, Invocation):
+            spent[event.task] += event.cost_usd
+        elif isinstance(event, Verdict) and event.phase in ("shadow", "validation"):
+            spent[event.task] += SETTINGS.student_cost_usd
+        elif isinstance(event, Promotion) and event.stage in ("trained", "rejected"):
+            spent[event.task] += Decimal(str(event.evidence.get("cost_usd", 0)))
+    assert {name: task.summary.totals.cost_after for name, task in report.tasks.items()} == spent
+    assert report.overall.totals.cost_after == sum(spent.values())
+    assert report.overall.totals.cost_before == sum(task.summary.totals.cost_before for task in report.tasks.values())
+    assert report.tasks["easy"].summary.totals.cost_before == 1200 * PRICE
+    assert report.tasks["cheap"].summary.totals.cost_before == Decimal("0.025")
+
+
+def test_what_was_saved_is_before_less_after_everywhere(everything: Played) -> None:
+    for part in parts(everything.report.to_dict()):
+        for figures in (part, part["last_fifth"]):
+            saved = figures["cost_before_usd"] - figures["cost_after_usd"]
+            assert figures["saved_usd"] == pytest.approx(saved, abs=2e-6)
+            if figures["cost_after_usd"]:
+                ratio = figures["cost_before_usd"] / figures["cost_after_usd"]
+                assert figures["cost_reduction"] == pytest.approx(ratio, rel=1e-4)
+
+
+@pytest.mark.parametrize("task", [*DISTILLED, "drawn", "skewed"])
+def test_the_ledger_of_the_budget_tells_the_same_story(everything: Played, task: str) -> None:
+    reported = everything.report.tasks[task]
+    assert reported.roi_realised is not None
+    assert Decimal(str(reported.roi_realised["spent_usd"])) == reported.summary.totals.cost_after
+    assert Decimal(str(reported.roi_realised["saved_usd"])) == reported.summary.totals.saved
+
+
+def test_an_escalated_call_is_paid_twice_and_each_other_once(everything: Played) -> None:
+    prices: dict[str, set[Decimal]] = {}
+    for call in everything.calls("fuzzy"):
+        assert call.route is not None
+        prices.setdefault(call.route.reason, set()).add(call.cost_usd)
+    student = SETTINGS.student_cost_usd
+    assert prices == {
+        "no_student": {PRICE},
+        "control": {PRICE},
+        "low_confidence": {PRICE + student},
+        "promoted": {student},
+    }
+
+
+def test_days_add_up_to_the_whole(everything: Played) -> None:
+    for name, task in everything.report.tasks.items():
+        totals, training = task.summary.totals, Decimal(0)
+        for decision in everything.decisions(name, "trained", "rejected"):
+            training += Decimal(str(decision.evidence.get("cost_usd", 0)))
+        assert sum(day.calls for day in task.series) == totals.calls
+        assert sum(day.served for day in task.series) == totals.served
+        assert sum(day.agreed_served for day in task.series) == totals.agreed
+        assert sum(day.cost_before for day in task.series) == totals.cost_before
+        assert sum(day.cost_after for day in task.series) + training == totals.cost_after
+
+
+@pytest.mark.parametrize("task", DISTILLED)
+def test_a_student_is_promoted_along_its_whole_story(everything: Played, task: str) -> None:
+    promoted = [decision.student for decision in everything.decisions(task, "promoted")]
+    student = promoted[0]
+    story = [decision for decision in everything.decisions(task) if decision.student == student]
+    kinds = [decision.event for decision in story]
+    assert kinds[:6] == ["authorised", "collected", "trained", "gate_promote", "qualified", "promoted"]
+    shares = [decision.evidence["share"] for decision in story if decision.event == "promoted"]
+    assert sorted(set(shares), key=shares.index) == [0.05, 0.25, 1.0]
+    assert [float(str(share)) for share in shares] == sorted(float(str(share)) for share in shares)
+
+
+def test_every_promotion_was_proven_by_a_gate_on_whole_days(everything: Played) -> None:
+    first: dict[str | None, Decision] = {}
+    for decision in everything.report.decisions:
+        if decision.event == "promoted":
+            first.setdefault(decision.student, decision)
+    assert len(first) >= len(DISTILLED)
+    for student, promotion in first.items():
+        story = everything.decisions(promotion.task)
+        proof = next(d for d in story if d.event == "gate_promote" and d.student == student)
+        authorised = next(d for d in story if d.event == "authorised" and d.student == student)
+        chosen: Any = proof.evidence["chosen"]
+        assert chosen["n"] >= 79
+        assert chosen["agreement"] >= 0.95
+        assert proof.at <= promotion.at
+        assert (proof.at.hour, proof.at.minute) == (0, 0)
+        assert authorised.at < proof.at
+
+
+def test_what_is_served_agrees_and_is_bounded_from_below(everything: Played) -> None:
+    for task in ("easy", "fuzzy"):
+        totals = everything.report.tasks[task].summary.totals
+        assert totals.served > 100
+        assert totals.agreement_served is not None
+        assert totals.agreement_lower_bound is not None
+        assert totals.agreement_served >= 0.95
+        assert 0.8 < totals.agreement_lower_bound < totals.agreement_served
+        assert totals.saved > 0
+    last = everything.report.tasks["easy"].summary.last_fifth
+    assert last.served_share > 0.9
+    assert last.cost_reduction is not None
+    assert last.cost_reduction > 3
+
+
+def test_audits_go_on_for_ever(everything: Played) -> None:
+    full = [d.at for d in everything.decisions("easy", "promoted") if d.evidence["share"] == 1]
+    audits = [e for e in everything.events if isinstance(e, Invocation) and e.task == "easy" and e.audits]
+    days = {audit.at.date() for audit in audits if audit.at > full[0]}
+    assert len(days) >= 3
+    assert all(audit.served_by == "teacher" and audit.cost_usd == PRICE for audit in audits)
+
+
+def test_the_same_file_and_seed_give_the_same_report_in_another_process(twins: Twins) -> None:
+    here = twins.played.report.to_dict()
+    there = dict(twins.json)
+    assert here.pop("seconds") > 0
+    assert there.pop("seconds") > 0
+    assert there == here
+    assert list(there["tasks"]) == list(here["tasks"])
+
+
+def test_the_command_shows_a_table_and_writes_both_reports(twins: Twins) -> None:
+    for task in (*DISTILLED, "drawn", "essays"):
+        assert task in twins.output
+        assert task in twins.html
+    assert "wrote" in twins.output
+    assert "distilled" in twins.output
+    assert "Traceback" not in twins.output

@@ -1,0 +1,94 @@
+"""`understudies up` as its user meets it: it answers, records, ends cleanly, and says plainly what is wrong."""
+
+import json
+import urllib.request
+from pathlib import Path
+
+import openai
+import pytest
+from tests.support.process import Command, client, stored, up
+from tests.support.teacher import FakeTeacher
+
+KEY = "sk-proj-of-the-agent-1234567890"
+PROMPT = "where is my card, quoth the raven"
+
+
+def body_of(url: str) -> dict[str, str]:
+    with urllib.request.urlopen(url, timeout=20) as response:
+        found: dict[str, str] = json.loads(response.read())
+    return found
+
+
+async def test_an_agent_is_answered_and_recorded_and_the_end_is_clean(tmp_path: Path) -> None:
+    async with FakeTeacher() as teacher, up(tmp_path, teacher.url) as running:
+        url = await running.url()
+        assert body_of(url.replace("/v1", "/healthz")) == {"status": "ok"}
+        assert body_of(url.replace("/v1", "/readyz")) == {"status": "ready"}
+        async with client(url, KEY) as agent:
+            for number in range(3):
+                answer = await agent.chat.completions.create(
+                    model="gpt-4o-mini",
+                    messages=[{"role": "user", "content": f"{PROMPT} {number}"}],
+                    extra_headers={"x-understudies-task": "triage"},
+                )
+                assert answer.choices[0].message.content == "teacher's answer"
+        assert await running.stopped() == 0
+    assert {headers["authorization"] for headers in teacher.headers} == {f"Bearer {KEY}"}
+    rows = await stored(tmp_path, "SELECT task, served_by, request FROM invocations FINAL ORDER BY at")
+    assert [(row["task"], row["served_by"]) for row in rows] == [("triage", "teacher")] * 3
+    assert [PROMPT in row["request"] for row in rows] == [True] * 3
+    assert len(running.lines) == 3, running.output
+    assert "stopped" in running.lines[-1]
+    for secret in (KEY, PROMPT, "teacher's answer"):
+        assert secret not in running.output
+
+
+async def test_a_teacher_that_is_away_fails_the_call_and_not_the_router(tmp_path: Path) -> None:
+    async with up(tmp_path, "http://127.0.0.1:1/v1") as running:
+        async with client(await running.url()) as agent:
+            with pytest.raises(openai.InternalServerError, match="the teacher cannot be reached"):
+                await agent.chat.completions.create(model="m", messages=[{"role": "user", "content": PROMPT}])
+        assert await running.stopped() == 0
+    (row,) = await stored(tmp_path, "SELECT served_by, error FROM invocations FINAL")
+    assert row["served_by"] == "none"
+    assert PROMPT not in running.output
+
+
+async def test_a_second_one_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    async with up(tmp_path, "http://127.0.0.1:1/v1") as first:
+        await first.url()
+        async with up(tmp_path, "http://127.0.0.1:1/v1") as second:
+            assert await second.ended() == 2
+        assert f"in use by another `understudies up`, process {first.process.pid}" in second.output
+        assert "--data" in second.output
+        assert len(second.lines) == 1
+
+
+async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    async with up(tmp_path / "a", "http://127.0.0.1:1/v1") as first:
+        port = (await first.url()).removesuffix("/v1").rpartition(":")[2]
+        async with up(tmp_path / "b", "http://127.0.0.1:1/v1", "--port", port) as second:
+            assert await second.ended() == 2
+        assert f"cannot listen on 127.0.0.1:{port}" in second.output
+        assert len(second.lines) == 1, second.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--teacher-url", "api.openai.com"], "--teacher-url 'api.openai.com' is no HTTP address"),
+        (["--teacher-url", "http://t/v1", "--data", "{file}"], "cannot write in the data folder"),
+        (["--teacher-url", "http://t/v1", "--data", "/proc/here"], "cannot write in the data folder '/proc/here'"),
+        (["--teacher-url", "http://t/v1", "--rules", "{file}"], "cannot read the rules in"),
+        (["--teacher-url", "http://t/v1", "--rules", "{rules}"], "tasks.triage.min_agreement"),
+    ],
+)
+async def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:
+    (tmp_path / "file").write_text("no rules here")
+    (tmp_path / "rules").write_text("[tasks.triage]\nmin_agreement = 2\n")
+    places = {"file": str(tmp_path / "file"), "rules": str(tmp_path / "rules")}
+    filled = [argument.format(**places) for argument in arguments]
+    async with Command("up", "--port", "0", "--data", str(tmp_path / "data"), *filled) as running:
+        assert await running.ended() == 2
+    assert said in running.output
+    assert len(running.lines) == 1

@@ -1,0 +1,74 @@
+"""A service of a group that has lost its snapshot."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tests.support.broker import embedded_with_groups
+from tests.support.events import invocation
+from tests.support.routing import promotion
+
+from understudies.events import INVOCATIONS, PROMOTIONS, Event, Topic
+from understudies.runtime import Bus, BusSettings, Record, Snapshots
+from understudies.runtime.runner import Runner
+
+
+class Reader:
+    """Keeps what it reads."""
+
+    name = "reader"
+    topics: Sequence[Topic] = (PROMOTIONS, INVOCATIONS)
+    max_records = 100
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self.read: list[str] = []
+        self.more = asyncio.Condition()
+
+    async def start(self) -> None: ...
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        events = await self._bus.events(records)
+        async with self.more:
+            self.read += [event.id for event in events]
+            self.more.notify_all()
+
+    async def has(self, event: Event) -> None:
+        async with asyncio.timeout(60), self.more:
+            await self.more.wait_for(lambda: event.id in self.read)
+
+    async def tick(self, now: datetime) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def state(self) -> dict[str, Any]:
+        return {"read": self.read}
+
+    async def restore(self, state: dict[str, Any]) -> None:
+        self.read = state["read"]
+
+
+async def started(settings: BusSettings, folder: Path) -> tuple[Reader, Runner, Bus]:
+    bus = Bus(settings, "reader")
+    app = Reader(bus)
+    runner = Runner(app, bus, snapshots=Snapshots(folder))
+    await runner.start()
+    return app, runner, bus
+
+
+async def test_promotions_are_read_anew_and_calls_are_not(tmp_path: Path) -> None:
+    told, first, second = promotion(), invocation("first"), invocation("second")
+    async with embedded_with_groups() as settings:
+        app, runner, bus = await started(settings, tmp_path / "kept")
+        await bus.publish(told, first)
+        await app.has(told)
+        await app.has(first)
+        await runner.stop()
+        app, runner, bus = await started(settings, tmp_path / "lost")
+        await bus.publish(second)
+        await app.has(told)
+        await app.has(second)
+        await runner.stop()
+        assert sorted(app.read) == sorted([told.id, second.id])

@@ -1,0 +1,39 @@
+"""Events to test with."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from understudies.events import Invocation, Message, Promotion, Request, Response, SeededIds, fingerprint
+
+START = datetime(2025, 3, 3, 9, 0, tzinfo=UTC)
+ids = SeededIds("tests.support.events")
+
+
+def request(text: str) -> Request:
+    """A request of one user message."""
+    return Request(messages=(Message(role="user", content=text),))
+
+
+def invocation(
+    text: str = "hello", answer: str = "world", *, task: str = "triage", at: datetime = START, **rest: Any
+) -> Invocation:
+    """A call that the teacher answered."""
+    asked = request(text)
+    fields: dict[str, Any] = {
+        "id": ids(at),
+        "at": at,
+        "task": task,
+        "model": "teacher-1",
+        "request": asked,
+        "response": Response(message=Message(role="assistant", content=answer)),
+        "fingerprint": fingerprint(asked),
+    }
+    return Invocation(**{**fields, **rest})
+
+
+def promotion(
+    stage: Any = "authorised", *, task: str = "triage", version: int = 1, minutes: float = 0, **rest: Any
+) -> Promotion:
+    """A stage of the task's student of a version."""
+    at = START + timedelta(minutes=minutes)
+    return Promotion(id=ids(at), at=at, task=task, student=f"{task}@{version}", stage=stage, **rest)

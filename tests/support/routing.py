@@ -1,0 +1,124 @@
+"""Students, promotions and calls for tests of the router."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.support.messages import asked
+
+from understudies.events import Drift, Invocation, Promotion, Request, Response, Usage, usd
+from understudies.router import Call, TeacherAnswer, TeacherError
+from understudies.students import Answer, Student, StudentError, text_answer
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+ARTIFACT = "memory://students/triage"
+
+
+def promotion(stage: str = "promoted", *, minute: float = 0, student: str = "triage@1", **fields: Any) -> Promotion:
+    """A stage of a student of the task `triage`, so many minutes past noon."""
+    known = {"artifact": ARTIFACT, "threshold": 0.8, "share": 1.0, "audit_rate": 0.0}
+    return Promotion.model_validate(
+        {
+            "id": f"{stage}-{student}-{minute}-{fields.get('share', '')}",
+            "at": NOON + timedelta(minutes=minute),
+            "task": "triage",
+            "student": student,
+            "stage": stage,
+            **known,
+            **fields,
+        }
+    )
+
+
+def drift(tier: str = "contract", *, minute: float = 1, student: str = "triage@1", drifted: bool = True) -> Drift:
+    """An alarm about a student of the task `triage`, so many minutes past noon."""
+    return Drift.model_validate(
+        {
+            "id": f"drift-{tier}-{student}-{minute}",
+            "at": NOON + timedelta(minutes=minute),
+            "task": "triage",
+            "student": student,
+            "tier": tier,
+            "drifted": drifted,
+            "confidence": 0.999,
+            "statistic": 1000.0,
+            "audited": 40,
+        }
+    )
+
+
+def call(number: int = 0, text: str = "hello", *, minute: float = 10, draw: float = 0.5, **fields: Any) -> Call:
+    """A call of the task `triage`, so many minutes past noon."""
+    request: Request = fields.pop("request", asked(text))
+    return Call(
+        id=f"call-{number}",
+        at=NOON + timedelta(minutes=minute),
+        task=fields.pop("task", "triage"),
+        request=request,
+        draw=draw,
+        model="gpt-4o-mini",
+        **fields,
+    )
+
+
+class FixedStudent:
+    """Always the same answer, however sure; fails or waits for ever when told."""
+
+    kind = "fixed"
+
+    def __init__(self, text: str = "student's answer", confidence: float = 0.9) -> None:
+        self.reply: Answer | Exception = text_answer(text, confidence)
+        self.asleep = False
+        self.requests: list[Request] = []
+
+    @property
+    def asked(self) -> int:
+        return len(self.requests)
+
+    async def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        self.requests += requests
+        if self.asleep:
+            await asyncio.Event().wait()
+        if isinstance(self.reply, Exception):
+            raise self.reply
+        return [self.reply] * len(requests)
+
+
+class Loading:
+    """Loads one student, whatever the artifact; fails when there is none."""
+
+    def __init__(self, student: Student | None) -> None:
+        self.student = student
+        self.loads: list[str] = []
+
+    async def __call__(self, uri: str) -> Student:
+        self.loads.append(uri)
+        if self.student is None:
+            raise StudentError("no such artifact")
+        return self.student
+
+
+class FixedTeacher:
+    """Always the same answer at one cent, or an error."""
+
+    def __init__(self) -> None:
+        self.error: TeacherError | None = None
+        self.calls: list[tuple[Call, bool]] = []
+
+    async def ask(self, call: Call, *, fresh: bool = False) -> TeacherAnswer:
+        self.calls.append((call, fresh))
+        if self.error is not None:
+            raise self.error
+        message = text_answer("teacher's answer", 1.0).message
+        return TeacherAnswer(Response(message=message), "gpt-4o-mini", Usage(prompt_tokens=5), usd("0.01"), 3.0)
+
+
+class Book:
+    """Keeps what is recorded."""
+
+    def __init__(self) -> None:
+        self.events: list[Invocation] = []
+
+    def __call__(self, invocation: Invocation) -> None:
+        self.events.append(invocation)

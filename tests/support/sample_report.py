@@ -1,0 +1,141 @@
+"""A report of a made-up backtest, with every part filled."""
+
+import math
+import random
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from understudies.backtest.figures import Figures
+from understudies.backtest.recorded import Broken
+from understudies.backtest.report import (
+    Chosen,
+    CoveragePoint,
+    Day,
+    Decision,
+    Input,
+    Outcome,
+    Report,
+    TaskReport,
+)
+from understudies.stats import anytime_lower_bound, clopper_pearson_upper
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+TEACHER, STUDENT = Decimal("0.0167"), Decimal("0.0004")
+
+
+def sample_report(days: int = 14, names: tuple[str, ...] = ("ticket-triage", "language-routing")) -> Report:
+    """Two tasks that are distilled, the second with drift, and two that stay with the teacher."""
+    every, tasks, decisions = Figures(), {}, []
+    for place, name in enumerate(names):
+        tasks[name] = distilled(name, every, days, drift=place == 1)
+        decisions += story(name, drift=place == 1)
+    tasks["marketing-copy"] = kept("marketing-copy", every, days, "not_worth_it", "open answers that never repeat")
+    tasks["order-extraction"] = kept("order-extraction", every, days, "collecting", "collecting: 240 of 500 examples")
+    broken = [Broken(17, "not JSON: unexpected end of data at column 80"), Broken(912, "no teacher answer")]
+    source = Input("calls/agent.jsonl.gz", "native", len(every), broken, float(days))
+    return Report(every.summary(), tasks, decisions, source, seed=7, seconds=48.2, version="0.1.0")
+
+
+def distilled(name: str, every: Figures, days: int, *, drift: bool) -> TaskReport:
+    rng, figures, series = random.Random(name), Figures(), []
+    agree = judged = 0
+    for k in range(days):
+        share = 0.0 if k < 4 or (drift and k == 10) else min(0.05 + 0.27 * (k - 4), 0.86)
+        calls, served, agreed, audited = rng.randint(240, 320), 0, 0, 0
+        before = after = Decimal(0)
+        for _ in range(calls):
+            by_student = rng.random() < share
+            same = rng.random() < (0.7 if drift and k == 10 else 0.985)
+            audit = by_student and rng.random() < 0.06
+            cost = STUDENT + (TEACHER if audit or not by_student else 0)
+            figures.add(TEACHER, cost, by_student, same)
+            every.add(TEACHER, cost, by_student, same)
+            served, agreed, audited = served + by_student, agreed + (by_student and same), audited + audit
+            before, after = before + TEACHER, after + cost
+        seen = audited + (120 if k in (3, 4) else 0)
+        judged, agree = judged + seen, agree + round(seen * (0.8 if drift and k == 10 else 0.985))
+        known = judged > 0
+        day = Day(
+            at=START + timedelta(days=k),
+            calls=calls,
+            served=served,
+            agreed_served=agreed,
+            audited=audited,
+            agreement=agree / judged if known else None,
+            lower=anytime_lower_bound(agree, judged) if known else None,
+            upper=clopper_pearson_upper(agree, judged) if known else None,
+            cost_before=before,
+            cost_after=after,
+        )
+        series.append(day)
+    return TaskReport(
+        summary=figures.summary(),
+        outcome=Outcome("distilled", "distilled: 6.4x", {"cost_reduction": 6.4, "agreement": 0.985}),
+        profile={"kind": "closed_set", "repeated_share": 0.08, "answers": {"shipping": 0.24, "billing": 0.17}},
+        series=series,
+        risk_coverage=curve(),
+        chosen=Chosen(0.71, 0.86),
+        roi_authorised=investment("6.58", 1320),
+        roi_realised=investment("5.91", 1502),
+    )
+
+
+def curve() -> list[CoveragePoint]:
+    shares = [k / 20 for k in range(2, 21)]
+    agreements = [1 - 0.002 - 0.03 * math.exp(-(1 - share) * 9) for share in shares]
+    return [
+        CoveragePoint(share, 1 - share * 0.34, agreement, round(800 * share), agreement - 0.012 / share**0.5)
+        for share, agreement in zip(shares, agreements, strict=True)
+    ]
+
+
+def investment(roi: str, calls: int) -> Mapping[str, object]:
+    return {
+        "teacher_cost_usd": Decimal("0.0167"),
+        "student_cost_usd": Decimal("0.0004"),
+        "training_cost_usd": "1.25",
+        "weekly_calls": 2000,
+        "expected_share": 0.8,
+        "break_even_calls": calls,
+        "roi": roi,
+    }
+
+
+def story(task: str, *, drift: bool) -> list[Decision]:
+    def at(day: int, hour: int = 6) -> datetime:
+        return START + timedelta(days=day, hours=hour)
+
+    told = [
+        Decision(at(2), task, "authorised", f"{task}@1", "$1.25 pays back within a week", investment("6.58", 1320)),
+        Decision(at(2, 7), task, "collected", f"{task}@1", "", {"dataset": "sha256-3f9a", "train": 512}),
+        Decision(at(2, 8), task, "trained", f"{task}@1", "classifier of 8 labels", {"cost_usd": "0.31"}),
+        Decision(
+            at(4),
+            task,
+            "gate_promote",
+            f"{task}@1",
+            "agreement proven above 95%",
+            {"n": 412, "agreed": 406, "agreement": 0.985, "lower": 0.958, "by_class": {"billing": 0.97}},
+        ),
+        Decision(at(4, 7), task, "promoted", f"{task}@1", "5% of the calls from confidence 0.71", {"share": 0.05}),
+    ]
+    if drift:
+        told += [
+            Decision(at(10, 9), task, "drift_warn", f"{task}@1", "agreement is falling", {"statistic": 22.1}),
+            Decision(at(10, 11), task, "drift_contract", f"{task}@1", "98.5% before, 64% since", {"confidence": 0.999}),
+            Decision(at(10, 11), task, "demoted", f"{task}@1", "drift"),
+            Decision(at(11), task, "promoted", f"{task}@2", "relearned from 380 newer answers", {"share": 0.05}),
+        ]
+    return told
+
+
+def kept(name: str, every: Figures, days: int, outcome: str, message: str) -> TaskReport:
+    figures, series = Figures(), []
+    for k in range(days):
+        for _ in range(40):
+            figures.add(TEACHER, TEACHER, False)
+            every.add(TEACHER, TEACHER, False)
+        at = START + timedelta(days=k)
+        series.append(Day(at, 40, 0, 0, 0, None, None, None, 40 * TEACHER, 40 * TEACHER))
+    return TaskReport(figures.summary(), Outcome(outcome, message), {"kind": "open"}, series)

@@ -1,0 +1,131 @@
+"""One event of every kind, every field filled: what the golden samples hold."""
+
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
+from understudies.events import (
+    Drift,
+    Event,
+    FunctionCall,
+    GateDecision,
+    Invocation,
+    Message,
+    Promotion,
+    Request,
+    Response,
+    Route,
+    ToolCall,
+    Usage,
+    Verdict,
+    usd,
+)
+
+_AT = datetime(2026, 3, 1, 12, 30, 0, 250_000, tzinfo=UTC)
+_ID = "019ca9a3-57fa-7032-afbb-6497f8bfc6a{}"
+_CALL = ToolCall(id="call_1", function=FunctionCall(name="weather", arguments='{"city": "Delft"}'))
+_TOOL: dict[str, JsonValue] = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+
+ANSWERED = Invocation(
+    id=_ID.format(0),
+    at=_AT,
+    task="weather",
+    episode="trip-17",
+    tenant="acme",
+    origin="audit",
+    audits=_ID.format(9),
+    served_by="teacher",
+    model="teacher-2026-01",
+    student="weather@3",
+    request=Request(
+        messages=(
+            Message(role="system", content="Call the tool."),
+            Message(role="user", name="ada", content=[{"type": "text", "text": "Weather in Delft, 21 °C?"}]),
+            Message(role="assistant", tool_calls=(_CALL,)),
+            Message(role="tool", tool_call_id="call_1", content="rain"),
+        ),
+        tools=(_TOOL,),
+        tool_choice="auto",
+        response_format={"type": "json_object"},
+        temperature=0.5,
+        parameters={"max_tokens": 100, "stop": ["\n"]},
+    ),
+    response=Response(message=Message(role="assistant", tool_calls=(_CALL,)), finish_reason="tool_calls"),
+    usage=Usage(prompt_tokens=120, completion_tokens=8, cached_tokens=64),
+    cost_usd=usd("0.001234567"),
+    latency_ms=412.5,
+    confidence=0.875,
+    route=Route(
+        reason="audit", threshold=0.75, share=0.25, audit_probability=0.05, student_cost_usd=usd("0.000000001")
+    ),
+    fingerprint="8d31869a55c9e167140c92ba8f6fe5f4f3e7b694c9d429a3c49eea5ac2fe46c5",
+    tags={"team": "field"},
+)
+
+SAMPLES: dict[str, Event] = {
+    "invocation": ANSWERED,
+    "invocation_failed": Invocation(
+        id=_ID.format(1),
+        at=_AT,
+        task="weather",
+        request=Request(messages=(Message(role="user", content="Weather?"),)),
+        error="TimeoutError: no answer in 30 s",
+        fingerprint="3dff2da0dd3be0ff1bd9a2b0a2ed2d3a04dd2d8ee6f9ff4b9d2d3d79b2e5fd6a",
+    ),
+    "verdict": Verdict(
+        id=_ID.format(2),
+        at=_AT,
+        task="weather",
+        invocation=_ID.format(0),
+        student="weather@3",
+        phase="shadow",
+        agreed=False,
+        score=0.5,
+        judge="tool_calls",
+        why="argument `city` differs",
+        confidence=0.875,
+        weight=20.0,
+        fingerprint=ANSWERED.fingerprint,
+        answer_class="weather",
+        counts=False,
+    ),
+    "gate_decision": GateDecision(
+        id=_ID.format(3),
+        at=_AT,
+        task="weather",
+        student="weather@3",
+        decision="promote",
+        threshold=0.75,
+        coverage=0.8125,
+        reason="lower bound 0.962 is above 0.95",
+        evidence={"n": 400, "agreed": 391, "lower": 0.962},
+    ),
+    "promotion": Promotion(
+        id=_ID.format(4),
+        at=_AT,
+        task="weather",
+        student="weather@3",
+        stage="promoted",
+        reason="gate passed",
+        dataset="file:///data/datasets/0a1b.jsonl",
+        artifact="file:///data/artifacts/2c3d",
+        share=0.25,
+        threshold=0.75,
+        audit_rate=0.125,
+        evidence={"roi": 9.1, "teachers": ["teacher-2026-01"]},
+    ),
+    "drift": Drift(
+        id=_ID.format(5),
+        at=_AT,
+        task="weather",
+        student="weather@3",
+        tier="contract",
+        drifted=True,
+        confidence=0.999,
+        statistic=1000.5,
+        audited=212,
+        agreement_before=0.97,
+        agreement_after=0.81,
+    ),
+}
+"""By the name of the file below `schemas/samples/v1/`."""

@@ -1,0 +1,94 @@
+"""What a backtest shows of itself while it plays."""
+
+from decimal import Decimal
+from io import StringIO
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+from tests.support.books import SETTINGS, Office, calls, decision, hours, name, story
+from tests.support.outcomes import every_hour, outcomes
+
+from understudies.backtest.progress import Progress
+from understudies.backtest.watch import Watch, phase_of
+from understudies.embedded import Platform
+from understudies.runtime.rules import Rules, TaskRules
+from understudies.stats import SelectiveGate, Threshold, anytime_lower_bound
+
+TASK = "triage"
+
+
+class Heard(Progress):
+    """Progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(Console(file=StringIO()))
+        self.told: list[dict[str, Any]] = []
+
+    def update(self, task: str, *args: Any, **state: Any) -> None:
+        self.told.append({"task": task, **state})
+
+
+async def told(office: Office, hour: float, played: int, trials: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """What is shown after some of ten calls."""
+    evaluator = SimpleNamespace(evaluation=SimpleNamespace(trials=trials or {}))
+    platform = cast(Platform, SimpleNamespace(budget=office.app, evaluator=evaluator))
+    heard = Heard()
+    await Watch(platform, await outcomes(every_hour(10)), heard)(hours(hour), played)
+    return heard.told
+
+
+async def test_before_any_student_a_task_is_a_hitchhiker_that_saved_nothing() -> None:
+    office = Office(settings=SETTINGS.model_copy(update={"min_examples": 1000}))
+    await office.hear(*calls(100))
+    assert await told(office, 1, 5) == [
+        {
+            "task": TASK,
+            "phase": "hitchhiker",
+            "agreement": None,
+            "lower": None,
+            "served_share": 0.0,
+            "saved": Decimal(0),
+            "fraction_done": 0.5,
+        }
+    ]
+
+
+async def test_a_task_goes_through_its_phases() -> None:
+    office = Office()
+    await office.on_trial()
+    assert phase_of(office.app, TASK, hours(2)) == "imposter"
+    await office.hear(decision(hour=26))
+    await office.tick(26)
+    assert phase_of(office.app, TASK, hours(26)) == "switch"
+    await office.hear(story("demoted", hour=30))
+    assert phase_of(office.app, TASK, hours(30)) in ("hitchhiker", "kept with teacher")
+
+
+async def test_a_critical_task_is_kept_with_the_teacher() -> None:
+    office = Office(Rules(tasks={TASK: TaskRules(critical=True)}))
+    await office.hear(*calls(100))
+    (state,) = await told(office, 1, 10)
+    assert state["phase"] == "kept with teacher"
+    assert state["fraction_done"] == 1
+
+
+@pytest.mark.parametrize("agreed", [30, 27])
+async def test_agreement_is_that_of_the_gate_with_its_bound(agreed: int) -> None:
+    office = Office()
+    await office.on_trial()
+    gate = SelectiveGate([Threshold(0.5, 1.0)])
+    for number in range(30):
+        gate.update(float(number < agreed), 0.9)
+    trial = SimpleNamespace(story=SimpleNamespace(threshold=None), gate=gate)
+    (state,) = await told(office, 2, 10, {name(): trial})
+    assert (state["agreement"], state["lower"]) == (agreed / 30, anytime_lower_bound(agreed, 30))
+
+
+async def test_a_trial_without_verdicts_has_no_agreement() -> None:
+    office = Office()
+    await office.on_trial()
+    trial = SimpleNamespace(story=SimpleNamespace(threshold=0.5), gate=SelectiveGate([Threshold(0.5, 1.0)]))
+    (state,) = await told(office, 2, 10, {name(): trial})
+    assert (state["agreement"], state["lower"]) == (None, None)

@@ -1,0 +1,95 @@
+import json
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.books import call
+
+from understudies.budget.ledger import Ledger
+from understudies.events import Invocation, usd
+
+amounts = st.decimals(0, 1000, places=9).map(usd)
+some_calls = st.one_of(
+    st.builds(lambda cost: call(cost=str(cost)), amounts),
+    st.builds(lambda cost: call(cost=str(cost), served_by="student", student="triage@1", reason="promoted"), amounts),
+    st.builds(lambda cost: call(cost=str(cost), origin="audit", reason="audit"), amounts),
+    st.builds(lambda cost: call(cost=str(cost), origin="synthetic"), amounts),
+    st.builds(
+        lambda cost, part: call(cost=str(cost + part), student_cost=str(part), reason="low_confidence"),
+        amounts,
+        amounts,
+    ),
+)
+
+
+def booked(*invocations: Invocation) -> Ledger:
+    ledger = Ledger()
+    for invocation in invocations:
+        ledger.record(invocation)
+    return ledger
+
+
+def test_a_call_of_the_teacher() -> None:
+    ledger = booked(call(cost="0.01"), call(cost="0.02"))
+    assert (ledger.calls, ledger.teacher_calls, ledger.served) == (2, 2, 0)
+    assert [ledger.spent, ledger.without, ledger.saved] == [Decimal("0.03"), Decimal("0.03"), Decimal(0)]
+    assert ledger.teacher_price == Decimal("0.015")
+
+
+def test_a_served_call_avoids_the_price_of_the_teacher_so_far() -> None:
+    student = call(cost="0.0002", served_by="student", student="triage@1", reason="promoted")
+    ledger = booked(call(cost="0.01"), student, call(cost="0.03"), student)
+    assert ledger.avoided == Decimal("0.01") + Decimal("0.02")
+    assert ledger.students == Decimal("0.0004")
+    assert ledger.saved == Decimal("0.0296")
+
+
+def test_an_escalated_call_is_paid_twice() -> None:
+    ledger = booked(call(cost="0.0102", student_cost="0.0002", reason="low_confidence"))
+    assert (ledger.teacher, ledger.students, ledger.escalated) == (Decimal("0.01"), Decimal("0.0002"), 1)
+    assert ledger.teacher_price == Decimal("0.01")
+    assert ledger.saved == Decimal("-0.0002")
+
+
+def test_an_audit_is_a_cost_and_no_call() -> None:
+    ledger = booked(call(cost="0.01", origin="audit", audits="x", reason="audit"))
+    assert (ledger.calls, ledger.audits, ledger.audit) == (0, 1, Decimal("0.01"))
+    assert ledger.teacher_price is None
+    assert ledger.saved == Decimal("-0.01")
+
+
+def test_synthetic_examples_are_a_cost_of_training() -> None:
+    ledger = booked(call(cost="0.01", origin="synthetic"))
+    assert (ledger.calls, ledger.training, ledger.without) == (0, Decimal("0.01"), Decimal(0))
+
+
+def test_a_failed_call_has_no_price() -> None:
+    ledger = booked(call(cost="0.0002", student_cost="0.0002", reason="student_error", response=None, error="down"))
+    assert (ledger.calls, ledger.teacher_calls, ledger.teacher, ledger.students) == (
+        1,
+        0,
+        Decimal(0),
+        Decimal("0.0002"),
+    )
+
+
+def test_sums_stay_exact_where_floats_do_not() -> None:
+    ledger = booked(*[call(cost="0.000000001")] * 3, call(cost="1000000"))
+    assert ledger.spent == Decimal("1000000.000000003")
+
+
+@given(st.lists(some_calls, max_size=20))
+def test_every_cent_is_booked_once(invocations: list[Invocation]) -> None:
+    ledger = booked(*invocations)
+    assert ledger.spent == sum((invocation.cost_usd for invocation in invocations), Decimal(0))
+    assert ledger.saved == ledger.without - ledger.spent
+
+
+@given(st.lists(some_calls, max_size=10), st.lists(some_calls, max_size=5))
+def test_a_restored_ledger_goes_on_to_the_same_cent(before: list[Invocation], later: list[Invocation]) -> None:
+    ledger = booked(*before)
+    restored = Ledger.from_state(json.loads(json.dumps(ledger.state())))
+    for invocation in later:
+        ledger.record(invocation)
+        restored.record(invocation)
+    assert restored == ledger

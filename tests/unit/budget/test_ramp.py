@@ -1,0 +1,65 @@
+from typing import Any
+
+import pytest
+from tests.support.books import SETTINGS, audit, decision, hours, story
+
+from understudies.budget.ramp import next_share, promising_share
+from understudies.budget.student_book import StudentBook
+
+
+def student(share: float = 0.05, agreed: int = 10, disagreed: int = 0, **decided: Any) -> StudentBook:
+    """A student that got its share in hour 0, and its audits since."""
+    book = StudentBook(story("qualified"))
+    book.decision = decision(**decided)
+    coverage = book.decision.coverage
+    book.follow(story("promoted", share=share, threshold=0.8, evidence={"coverage": coverage}))
+    for verdict in [True] * agreed + [False] * disagreed:
+        book.judge(audit(verdict))
+    return book
+
+
+def due(book: StudentBook, hour: float = 24, most: float = 1.0) -> float | None:
+    return next_share(book, SETTINGS, 0.95, hours(hour), most=most, reduced_since=hours(0))
+
+
+@pytest.mark.parametrize(("share", "later"), [(0.05, 0.25), (0.25, 1.0), (0.5, 1.0), (1.0, None)])
+def test_each_step_leads_to_the_next(share: float, later: float | None) -> None:
+    assert due(student(share)) == later
+
+
+def test_a_step_takes_a_day() -> None:
+    assert due(student(), 23.9) is None
+    assert due(student(), 24) == 0.25
+
+
+def test_a_step_takes_its_audits() -> None:
+    assert due(student(agreed=9), 1000) is None
+    assert due(student(agreed=10)) == 0.25
+
+
+@pytest.mark.parametrize(("agreed", "disagreed", "holds"), [(7, 3, True), (6, 4, False), (15, 4, True), (15, 5, False)])
+def test_a_step_holds_unless_its_audits_disprove_it(agreed: int, disagreed: int, holds: bool) -> None:
+    assert (due(student(agreed=agreed, disagreed=disagreed)) is not None) == holds
+
+
+def test_part_of_the_calls_can_be_kept() -> None:
+    assert due(student(0.25), most=0.5) == 0.5
+    assert due(student(0.5), most=0.5) is None
+    assert due(student(0.05), most=0.1) == 0.1
+
+
+def test_the_last_step_waits_while_a_looser_threshold_is_in_sight() -> None:
+    book = student(0.25, promising=0.9)
+    assert promising_share(book) == 0.9
+    assert due(book, 71) is None
+    assert due(book, 72) == 1.0
+
+
+def test_it_does_not_wait_for_little() -> None:
+    assert due(student(0.25, promising=0.65)) == 1.0
+    assert due(student(0.05, promising=0.9)) == 0.25
+
+
+def test_a_student_that_was_never_promoted_has_no_share_to_come() -> None:
+    assert due(StudentBook(story("trained"))) is None
+    assert promising_share(StudentBook(story("trained"))) == 0

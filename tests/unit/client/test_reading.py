@@ -1,0 +1,135 @@
+"""Arguments and answers of several libraries are read as one form of request and answer."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.sightings import corpus_lines
+
+from understudies.backtest.importers import read_calls
+from understudies.client import Understudies, per_million
+from understudies.client.answers import answered
+from understudies.client.calls import snapshot
+from understudies.client.errors import NotRecorded
+from understudies.client.requests import request_and_model
+from understudies.events import Request, Usage, usd
+
+
+class Bag:
+    """An object with attributes, as client libraries return them."""
+
+    def __init__(self, **attributes: Any) -> None:
+        self.__dict__.update(attributes)
+
+
+def asked(*args: Any, **kwargs: Any) -> Request:
+    return request_and_model(snapshot(args, kwargs))[0]
+
+
+def test_a_call_of_anthropic() -> None:
+    schema = {"type": "object"}
+    request = asked(
+        model="c-1",
+        system=[{"type": "text", "text": "Call the tool."}],
+        max_tokens=100,
+        tools=[{"name": "weather", "description": "rain?", "input_schema": schema}],
+        messages=[
+            {"role": "user", "content": "Delft?"},
+            {"role": "assistant", "content": [Bag(type="tool_use", id="t1", name="weather", input={"city": "Delft"})]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "rain"}]},
+        ],
+    )
+    assert [message.role for message in request.messages] == ["system", "user", "assistant", "tool"]
+    assert request.messages[0].content == "Call the tool."
+    calls = request.messages[2].tool_calls
+    assert calls is not None
+    assert calls[0].function.arguments == '{"city": "Delft"}'
+    assert (request.messages[3].tool_call_id, request.messages[3].content) == ("t1", "rain")
+    function = {"name": "weather", "description": "rain?", "parameters": schema}
+    assert request.tools == ({"type": "function", "function": function},)
+    assert request.parameters == {"max_tokens": 100}
+
+
+def test_an_answer_of_anthropic() -> None:
+    answer = answered(
+        Bag(
+            model="c-1",
+            stop_reason="tool_use",
+            content=[
+                Bag(type="thinking", thinking="hm"),
+                Bag(type="text", text="Let me see."),
+                Bag(type="tool_use", id="t1", name="w", input={"a": 1}),
+            ],
+            usage=Bag(input_tokens=10, output_tokens=4, cache_read_input_tokens=30, cache_creation_input_tokens=None),
+        )
+    )
+    assert (answer.model, answer.response.finish_reason) == ("c-1", "tool_use")
+    assert answer.response.message.content == "Let me see."
+    assert answer.usage == Usage(prompt_tokens=40, completion_tokens=4, cached_tokens=30)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [("system", "Sort."), ("human", "parcel")],
+        [Bag(type="system", content="Sort."), Bag(type="human", content="parcel")],
+        Bag(to_messages=lambda: [Bag(type="system", content="Sort."), Bag(type="human", content="parcel")]),
+        [{"role": "system", "content": "Sort."}, "parcel"],
+        {"messages": [{"role": "SYSTEM", "content": "Sort."}, {"role": "user", "content": "parcel"}]},
+    ],
+    ids=["tuples", "objects", "prompt value", "mixed", "body"],
+)
+def test_messages_in_any_form(messages: Any) -> None:
+    assert [(m.role, m.content) for m in asked(messages).messages] == [("system", "Sort."), ("user", "parcel")]
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "content"),
+    [
+        (("hello",), {"temperature": 0}, "hello"),
+        ((), {"prompt": "hello", "model": "m"}, "hello"),
+        (("hello", "de"), {}, '{"args": ["hello", "de"]}'),
+        ((), {"text": "hello", "language": "de"}, '{"language": "de", "text": "hello"}'),
+        (({"ticket": 7},), {}, '{"ticket": 7}'),
+        (([1, 2],), {}, "[1, 2]"),
+    ],
+)
+def test_what_a_plain_function_was_asked(args: tuple[Any, ...], kwargs: dict[str, Any], content: str) -> None:
+    assert asked(*args, **kwargs).messages[0].content == content
+
+
+@pytest.mark.parametrize("answer", [None, object(), {"choices": [{"index": 0}]}, {1, 2}])
+def test_what_is_no_answer_is_not_recorded(answer: Any) -> None:
+    with pytest.raises(NotRecorded):
+        answered(answer)
+
+
+def test_a_price_per_million_counts_cached_tokens_apart() -> None:
+    price = per_million("2", "10", cached="0.5")
+    used = Usage(prompt_tokens=1_000_000, cached_tokens=400_000, completion_tokens=100_000)
+    assert price("any", used) == usd("2.4")
+    assert per_million(2, 10)("any", used) == usd(3)
+
+
+def test_a_corpus_is_what_a_backtest_reads(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.jsonl"
+
+    def teacher(**body: Any) -> dict[str, Any]:
+        message = {"role": "assistant", "content": "shipping"}
+        usage = {"prompt_tokens": 100, "completion_tokens": 2}
+        return {"model": "m-1", "choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}
+
+    with Understudies(corpus=path, price=per_million(1, 1)) as client:
+        shadowed = client.shadow(teacher, "triage", tags={"team": "a"})
+        for n in range(3):
+            shadowed(messages=[{"role": "user", "content": f"parcel {n}"}], temperature=0, seed=n)
+    reading = read_calls(path)
+    assert reading.broken == []
+    assert [call.request.messages[-1].content for call in reading.calls] == [f"parcel {n}" for n in range(3)]
+    call, line = reading.calls[0], corpus_lines(path)[0]
+    assert (call.task, call.model, call.response.message.content) == ("triage", "m-1", "shipping")
+    assert call.usage == Usage(prompt_tokens=100, completion_tokens=2)
+    assert call.recorded_cost == usd("0.000102")
+    assert call.tags["team"] == "a"
+    assert call.at is not None
+    assert call.at.timestamp() == pytest.approx(line["created"])

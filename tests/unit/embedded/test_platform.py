@@ -1,0 +1,130 @@
+"""All five services in one process, with the embedded broker and store."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.datasets import TASK, intents
+from tests.support.routing import NOON, FixedTeacher, call, promotion
+
+from understudies.budget import BudgetSettings
+from understudies.embedded import Plan, Platform
+from understudies.events import Event, Response, SeededIds, Usage, usd
+from understudies.router import Call, RouterSettings, TeacherAnswer
+from understudies.runtime import Bus, BusSettings, Flow, RetryLater, Store, VirtualClock
+from understudies.trainer import TrainerSettings
+
+
+def plan(folder: Path, **changes: Any) -> Plan:
+    known: dict[str, Any] = {
+        "clock": VirtualClock(NOON),
+        "teacher": FixedTeacher(),
+        "flow": Flow(),
+        "ids": SeededIds,
+        "router": RouterSettings(port=None, auto_deliver=False, student_timeout_s=60, self_agreement_rate=0),
+        "trainer": TrainerSettings(encoder=False),
+    }
+    return Plan(folder, **{**known, **changes})
+
+
+async def stored(folder: Path, sql: str) -> list[dict[str, Any]]:
+    store = await Store.open(f"chdb://{(folder / 'store').resolve()}")
+    try:
+        return await store.query(sql)
+    finally:
+        await store.close()
+
+
+async def tell(platform: Platform, *events: Event) -> None:
+    bus = Bus(platform.settings, "outside", platform.plan.flow)
+    await bus.start()
+    await bus.publish(*events)
+    await bus.stop()
+    await platform.drained()
+
+
+async def test_a_call_at_the_desk_reaches_the_store(tmp_path: Path) -> None:
+    async with Platform(plan(tmp_path)) as platform:
+        served = await platform.router.desk.serve(call(1))
+        await platform.router.recorder.flush()
+        await platform.drained()
+        rows = await stored(tmp_path, "SELECT id, task, served_by, cost_usd FROM invocations")
+        assert platform.budget.book("triage").ledger.calls == 1
+    assert served.response.message.text == "teacher's answer"
+    assert [(row["id"], row["task"], row["served_by"]) for row in rows] == [("call-1", "triage", "teacher")]
+    assert rows[0]["cost_usd"] == usd("0.01")
+
+
+async def test_after_a_restart_everyone_is_told_what_is_in_force(tmp_path: Path) -> None:
+    in_force = promotion(share=0.25, artifact="file:///nowhere")
+    over = [promotion("promoted", minute=1, student="triage@0"), promotion("retired", minute=2, student="triage@0")]
+    async with Platform(plan(tmp_path, keeps_state=False)) as platform:
+        await tell(platform, in_force, *over)
+        before = platform.router.desk.table.route("triage", NOON)
+    # Nothing but the store is left: the broker starts empty and there are no snapshots.
+    async with Platform(plan(tmp_path, keeps_state=False)) as platform:
+        await platform.drained()
+        assert before is not None
+        assert platform.router.desk.table.route("triage", NOON) == before
+        book = platform.budget.book("triage")
+        assert {name: student.story.stage for name, student in book.students.items()} == {
+            "triage@0": "retired",
+            "triage@1": "promoted",
+        }
+        assert book.in_force is not None
+        assert book.in_force.story == in_force
+
+
+async def test_snapshots_carry_what_the_services_know(tmp_path: Path) -> None:
+    async with Platform(plan(tmp_path)) as platform:
+        await platform.router.desk.serve(call(1))
+        await platform.router.recorder.flush()
+        await platform.drained()
+    async with Platform(plan(tmp_path)) as platform:
+        assert platform.budget.book("triage").ledger.calls == 1
+
+
+class Labels:
+    """A teacher of closed answers that costs a cent a call."""
+
+    def __init__(self) -> None:
+        self.answers = {example.request.messages: Response(message=example.answer) for example in intents(300).examples}
+
+    async def ask(self, call: Call, *, fresh: bool = False) -> TeacherAnswer:
+        return TeacherAnswer(self.answers[call.request.messages], "teacher-1", Usage(), usd("0.01"), 1.0)
+
+
+async def test_a_tick_takes_a_task_to_its_trial(tmp_path: Path) -> None:
+    settings = BudgetSettings(min_examples=200, examples_per_class=0, shadow_verdicts=200)
+    clock = VirtualClock(NOON)
+    async with Platform(plan(tmp_path, clock=clock, teacher=Labels(), budget=settings)) as platform:
+        for number, example in enumerate(intents(300).examples):
+            await platform.router.desk.serve(call(number, task=TASK, request=example.request, minute=0))
+        await platform.router.recorder.flush()
+        await platform.drained()
+        clock.set(NOON.replace(hour=13))
+        await platform.tick(clock.now())
+        [trial] = platform.evaluator.evaluation.trials.values()
+        assert trial.student == f"{TASK}@1"
+        assert trial.gate.n > 30
+        [student] = platform.budget.book(TASK).students.values()
+        assert student.story.stage == "trained"
+
+
+async def test_without_a_broker_it_does_not_start_and_leaves_nothing_open(tmp_path: Path) -> None:
+    nowhere = BusSettings(bootstrap="127.0.0.1:1")
+    with pytest.raises(RetryLater, match=r"127\.0\.0\.1:1"):
+        await Platform(plan(tmp_path, bus=nowhere)).__aenter__()
+    async with Platform(plan(tmp_path)) as platform:
+        await platform.tick(NOON)
+
+
+async def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    stopping = asyncio.Event()
+    async with Platform(replace(plan(tmp_path), flow=None)) as platform:
+        living = asyncio.create_task(platform.live(stopping, 0.05))
+        stopping.set()
+        await asyncio.wait_for(living, 30)
+    assert not platform.abandoned

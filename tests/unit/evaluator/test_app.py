@@ -1,0 +1,430 @@
+"""The evaluator on a bus that stands still."""
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support.datasets import TASK
+from tests.support.trials import (
+    ARTIFACT,
+    TRAINED,
+    Bench,
+    Scripted,
+    audit_of,
+    call_of,
+    dataset,
+    failing_on,
+    of,
+    pool,
+    right,
+    traffic,
+    wrong,
+)
+
+from understudies.events import Drift, Event, GateDecision, Invocation, Verdict
+from understudies.runtime import RetryLater
+from understudies.runtime.rules import Rules, TaskRules
+from understudies.students import Files, request_text
+
+STUDENT = f"{TASK}@1"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(f"file://{tmp_path}")
+
+
+async def on_trial(files: Files, student: Scripted | None = None, **settings: Any) -> Bench:
+    """A student whose trial has been opened; it is always right unless another is given."""
+    bench = Bench(files, student or Scripted(), **settings)
+    await bench.hear(bench.story("trained"))
+    return bench
+
+
+async def in_service(files: Files, student: Scripted | None = None) -> Bench:
+    """A student that serves at the loosest of its thresholds."""
+    bench = await on_trial(files, student)
+    loosest = bench.app.evaluation.trials[STUDENT].gate.thresholds[-1]
+    await bench.hear(bench.story("promoted", share=1.0, threshold=loosest.confidence))
+    return bench
+
+
+def served(n: int, first: int = 0, *, hours: float = 1) -> list[Invocation]:
+    """Calls that the student served and that were drawn to be audited."""
+    calls = traffic(first, n, hours=hours, reason="promoted", drawn=1, served_by="student", student=STUDENT)
+    return [call.model_copy(update={"id": f"served-{call.id}", "confidence": 0.9}) for call in calls]
+
+
+def gate_n(bench: Bench, student: str = STUDENT) -> int:
+    return bench.app.evaluation.trials[student].gate.n
+
+
+def decision(events: list[Event]) -> GateDecision:
+    [found] = of(GateDecision, events)
+    return found
+
+
+# Shadow
+
+
+async def test_a_call_of_the_teacher_is_evidence(files: Files) -> None:
+    bench = await on_trial(files)
+    before = gate_n(bench)
+    [call] = traffic(0, 1)
+    [verdict] = of(Verdict, await bench.hear(call))
+    assert (verdict.phase, verdict.student, verdict.invocation) == ("shadow", STUDENT, call.id)
+    assert (verdict.agreed, verdict.counts, verdict.answer_class) == (True, True, right(request_text(call.request))[0])
+    assert verdict.confidence == right(request_text(call.request))[1]
+    assert gate_n(bench) == before + 1
+
+
+async def test_one_input_counts_once_for_each_student(files: Files) -> None:
+    bench = await on_trial(files)
+    await bench.hear(bench.story("trained", version=2))
+    example = pool()[300]
+    calls = [call_of(example, hour, id=f"repeat-{hour}") for hour in range(3)]
+    verdicts = of(Verdict, [*await bench.hear(calls[0]), *await bench.hear(*calls[1:])])
+    assert all(verdict.counts for verdict in verdicts)
+    assert [(v.student, v.invocation) for v in verdicts] == [(STUDENT, calls[0].id), (f"{TASK}@2", calls[0].id)]
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "evidence"])
+async def test_inputs_of_the_dataset_do_not_count_again(files: Files, split: Any) -> None:
+    bench = await on_trial(files)
+    before = gate_n(bench)
+    assert of(Verdict, await bench.hear(*(call_of(example) for example in dataset().of(split)[:3]))) == []
+    assert gate_n(bench) == before
+
+
+@pytest.mark.parametrize(
+    ("reason", "counts"),
+    [("no_student", True), ("control", True), ("drift", True), ("low_confidence", False), ("student_error", False)],
+)
+async def test_calls_that_the_student_passed_on_do_not_count(files: Files, reason: str, counts: bool) -> None:
+    bench = await on_trial(files)
+    before = gate_n(bench)
+    verdicts = of(Verdict, await bench.hear(*traffic(0, 1, reason=reason)))
+    assert [verdict.counts for verdict in verdicts] == [True] * counts
+    assert gate_n(bench) == before + counts
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"origin": "synthetic"},
+        {"response": None, "error": "time-out"},
+        {"served_by": "student", "student": STUDENT},
+        {"task": "another"},
+    ],
+)
+async def test_what_no_teacher_answered_for_the_task_is_not_judged(files: Files, changes: dict[str, Any]) -> None:
+    bench = await on_trial(files)
+    assert await bench.hear(*traffic(0, 1, **changes)) == []
+
+
+async def test_where_the_student_fails_the_other_calls_are_judged(files: Files) -> None:
+    calls = traffic(0, 4)
+    bench = await on_trial(files, Scripted(failing_on(request_text(calls[2].request))))
+    verdicts = of(Verdict, await bench.hear(*calls))
+    assert [verdict.invocation for verdict in verdicts] == [calls[index].id for index in (0, 1, 3)]
+
+
+# Decisions
+
+
+async def test_a_student_that_agrees_is_promoted_at_the_next_day(files: Files) -> None:
+    bench = await on_trial(files)
+    await bench.hear(*traffic(0, 300))
+    found = decision(await bench.look(3))
+    assert (found.decision, found.student, found.at) == ("promote", STUDENT, TRAINED + timedelta(days=3))
+    assert found.coverage == 1.0
+    assert found.threshold == bench.app.evaluation.trials[STUDENT].gate.thresholds[-1].confidence
+    assert found.reason == f"agrees at least 95% on the surest 100% of calls, after {gate_n(bench)} verdicts"
+    chosen: Any = found.evidence["chosen"]
+    assert (chosen["threshold"], chosen["agreement"], chosen["passed"]) == (found.threshold, 1.0, True)
+    assert await bench.look(3.5) == await bench.look(4) == []
+
+
+async def test_a_student_that_disagrees_is_rejected_with_the_numbers(files: Files) -> None:
+    bench = await on_trial(files, Scripted(wrong))
+    await bench.hear(*traffic(0, 100))
+    found = decision(await bench.look(3))
+    assert found.decision == "reject"
+    assert re.fullmatch(
+        r"shown to agree less than 95% even where it is surest: agreement on the surest 11% is 0\.0% of \d+ verdicts",
+        found.reason,
+    )
+
+
+async def test_a_student_that_proves_nothing_is_inconclusive(files: Files) -> None:
+    bench = await on_trial(files, n_max=60)
+    calls = traffic(0, 60)
+    await bench.hear(*calls)
+    found = decision(await bench.look(3))
+    assert (found.decision, found.threshold, found.coverage) == ("inconclusive", None, None)
+    assert found.reason.startswith(f"nothing proven after {gate_n(bench)} verdicts, a better student is needed")
+
+
+async def test_a_looser_threshold_is_announced_as_evidence_comes(files: Files) -> None:
+    def sometimes(text: str) -> tuple[str, float]:
+        label, confidence = right(text)
+        return (label if confidence >= 0.6 or hash_of(text) % 2 else "wrong"), confidence
+
+    bench = await on_trial(files, Scripted(sometimes))
+    coverages: list[float] = []
+    for day in range(8):
+        await bench.hear(*traffic(200 * day, 200, hours=24))
+        coverages += [found.coverage or 0 for found in of(GateDecision, await bench.look(day + 1))]
+    assert len(coverages) > 1
+    assert coverages == sorted(set(coverages))
+    assert 0.6 < coverages[-1] < 1
+
+
+def hash_of(text: str) -> int:
+    return sum(map(ord, text))
+
+
+# What cannot be tried
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"artifact": "nowhere"}, "cannot read 'nowhere'"),
+        ({"artifact": None}, "announced as trained without dataset or artifact"),
+        ({"dataset": None}, "announced as trained without dataset or artifact"),
+        ({"dataset": "file:///elsewhere/0.jsonl"}, "does not lie under the artifact root"),
+    ],
+)
+async def test_what_cannot_be_read_is_rejected(files: Files, changes: dict[str, Any], reason: str) -> None:
+    bench = Bench(files, Scripted())
+    [found] = await bench.hear(bench.story("trained", **changes))
+    assert isinstance(found, GateDecision)
+    assert (found.decision, found.student) == ("reject", STUDENT)
+    assert reason in found.reason
+    assert bench.app.evaluation.trials == {}
+
+
+async def test_a_tampered_dataset_is_rejected(files: Files) -> None:
+    bench = Bench(files, Scripted())
+    story = bench.story("trained")
+    assert story.dataset is not None
+    tamper(Path(story.dataset.removeprefix("file://")))
+    assert "was changed after it was written" in decision(await bench.hear(story)).reason
+
+
+def tamper(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"refund", b"revenge"))
+
+
+async def test_an_artifact_that_vanishes_ends_the_trial_and_nothing_else(files: Files) -> None:
+    bench = await on_trial(files)
+    bench.shelved.students["other"] = Scripted()
+    await bench.hear(bench.story("trained", version=2, artifact="other"))
+    del bench.shelved.students[ARTIFACT]
+    first, second = traffic(0, 2)
+    found = await bench.hear(first)
+    assert decision(found).student == STUDENT
+    assert decision(found).decision == "reject"
+    assert decision(found).reason == "can no longer be tried: cannot read 'artifact': no such file"
+    assert [verdict.student for verdict in of(Verdict, found)] == [f"{TASK}@2"]
+    assert of(GateDecision, await bench.hear(second)) == []
+
+
+async def test_a_student_in_service_that_cannot_be_asked_is_still_audited(files: Files) -> None:
+    bench = await in_service(files)
+    del bench.shelved.students[ARTIFACT]
+    [call] = served(1)
+    found = await bench.hear(*traffic(0, 1), call, audit_of(call, "refund"))
+    assert [verdict.phase for verdict in of(Verdict, found)] == ["audit"]
+    assert of(GateDecision, found) == []
+
+
+# Audits and drift
+
+
+async def test_an_audit_is_judged_once(files: Files) -> None:
+    bench = await in_service(files)
+    [call] = served(1)
+    assert call.response is not None
+    assert await bench.hear(call) == []
+    [verdict] = of(Verdict, await bench.hear(audit_of(call, call.response.message.text)))
+    assert (verdict.phase, verdict.student, verdict.invocation) == ("audit", STUDENT, call.id)
+    assert (verdict.agreed, verdict.counts, verdict.confidence) == (True, False, 0.9)
+    again = audit_of(call, "refund").model_copy(update={"id": "another audit of the same call"})
+    assert await bench.hear(again) == []
+
+
+async def test_repeats_of_one_input_feed_the_detectors_once_a_day(files: Files) -> None:
+    bench = await in_service(files)
+    [call] = served(1)
+    for hour in range(8):
+        repeat = call.model_copy(update={"id": f"repeat-{hour}", "at": call.at + timedelta(hours=hour)})
+        assert of(Drift, await bench.hear(repeat, audit_of(repeat, "no"))) == []
+    assert bench.app.evaluation.trials[STUDENT].audited == 1
+
+
+async def test_a_broken_contract_is_published_with_the_agreement_after_it(files: Files) -> None:
+    bench = await in_service(files)
+    alarms: list[Drift] = []
+    for number, call in enumerate(served(30)):
+        assert call.response is not None
+        answer = call.response.message.text if number < 20 else "something else now"
+        alarms += of(Drift, await bench.hear(call, audit_of(call, answer)))
+    found = alarms[0]
+    assert (found.tier, found.student, found.drifted, found.confidence) == ("contract", STUDENT, True, 0.999)
+    assert found.statistic >= 1000
+    assert (found.agreement_before, found.agreement_after) == (1.0, 0.0)
+    assert 22 <= found.audited <= 27
+
+
+async def test_an_audit_of_a_student_that_is_not_on_trial_says_nothing(files: Files) -> None:
+    bench = await on_trial(files)
+    await bench.hear(bench.story("retired"))
+    [call] = served(1)
+    assert await bench.hear(call, audit_of(call, "no")) == []
+
+
+async def test_a_student_that_is_over_is_forgotten(files: Files) -> None:
+    for stage in ("rejected", "demoted", "retired"):
+        bench = await on_trial(files)
+        await bench.hear(bench.story(stage))
+        assert bench.app.evaluation.trials == {}
+        assert await bench.hear(*traffic(0, 1)) == []
+
+
+# Self-agreement
+
+
+def asked_again(call: Invocation, answer: str) -> Invocation:
+    return audit_of(call, answer).model_copy(update={"student": None})
+
+
+async def test_the_teacher_is_compared_with_itself_by_the_judge_of_the_trial(files: Files) -> None:
+    bench = await on_trial(files)
+    [call] = traffic(0, 1, reason="no_student", drawn=0.1)
+    assert call.response is not None
+    again = asked_again(call, f'"{call.response.message.text.upper()}."')
+    [verdict] = [v for v in of(Verdict, await bench.hear(call, again)) if v.phase == "self_agreement"]
+    assert (verdict.student, verdict.judge, verdict.agreed, verdict.counts) == ("teacher", "label", True, False)
+
+
+async def test_without_a_trial_the_judge_comes_from_the_answers_so_far(files: Files) -> None:
+    bench = Bench(files)
+    calls = traffic(0, 40, reason="no_student", drawn=0.1)
+    assert await bench.hear(*calls[:10], asked_again(calls[0], "REFUND")) == []
+    verdicts = of(Verdict, await bench.hear(*calls[10:], asked_again(calls[30], right_of(calls[30]).upper())))
+    assert [(verdict.judge, verdict.agreed) for verdict in verdicts] == [("label", True)]
+
+
+async def test_without_a_trial_the_rules_name_the_judge(files: Files) -> None:
+    bench = Bench(files, rules=Rules(tasks={TASK: TaskRules(judge="exact")}))
+    [call] = traffic(0, 1, reason="no_student", drawn=0.1)
+    [verdict] = of(Verdict, await bench.hear(call, asked_again(call, right_of(call).upper())))
+    assert (verdict.judge, verdict.agreed) == ("exact", False)
+
+
+def right_of(call: Invocation) -> str:
+    return right(request_text(call.request))[0]
+
+
+# At least once
+
+
+async def test_a_batch_that_comes_again_changes_nothing(files: Files) -> None:
+    bench = await in_service(files)
+    calls, asked = traffic(0, 20, reason="control", drawn=1), served(5, first=50)
+    batch = [*calls, *asked, audit_of(asked[0], "no"), asked_again(calls[0], "no")]
+    published = len(await bench.hear(*batch, *batch))
+    assert published == 20 + 1 + 1
+    state = bench.app.state()
+    assert await bench.hear(*batch) == []
+    assert bench.app.state() == state
+
+
+async def test_what_was_not_published_is_published_with_the_redelivery(files: Files) -> None:
+    bench = await on_trial(files)
+    calls = traffic(0, 5)
+    bench.recorder.failing = RetryLater("no broker")
+    with pytest.raises(RetryLater):
+        await bench.hear(*calls)
+    verdicts = of(Verdict, await bench.hear(*calls))
+    assert [(verdict.invocation, verdict.counts) for verdict in verdicts] == [(call.id, True) for call in calls]
+    assert await bench.hear(*calls) == []
+
+
+async def test_a_decision_that_was_not_published_survives_a_restart(files: Files) -> None:
+    bench = await on_trial(files)
+    await bench.hear(*traffic(0, 300))
+    bench.recorder.failing = RetryLater("no broker")
+    with pytest.raises(RetryLater):
+        await bench.look(3)
+    await bench.restart(json.loads(json.dumps(bench.app.state())))
+    assert decision(await bench.look(3.1)).decision == "promote"
+    assert await bench.look(4) == []
+
+
+async def test_the_same_story_opens_one_trial(files: Files) -> None:
+    bench = await on_trial(files)
+    trial = bench.app.evaluation.trials[STUDENT]
+    assert await bench.hear(bench.story("trained").model_copy(update={"id": "told again"})) == []
+    assert bench.app.evaluation.trials[STUDENT] is trial
+
+
+# Restarts
+
+
+@pytest.mark.parametrize("stage", ["qualified", "promoted"])
+async def test_a_trial_lost_with_its_snapshot_is_opened_anew(files: Files, stage: str) -> None:
+    bench = Bench(files, Scripted())
+    verdicts = of(Verdict, await bench.hear(bench.story(stage, share=0.25, threshold=0.6)))
+    trial = bench.app.evaluation.trials[STUDENT]
+    assert trial.gate.n == len(verdicts) == len(dataset().of("evidence"))
+    assert trial.in_service == (trial.drift is not None) == (stage == "promoted")
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.integers(0, 11), agrees=st.integers(0, 99))
+async def test_a_snapshot_anywhere_gives_the_same_decisions(files: Files, cut: int, agrees: int) -> None:
+    def rule(text: str) -> tuple[str, float]:
+        return (right if hash_of(text) % 100 <= agrees else wrong)(text)
+
+    bench = await on_trial(files, Scripted(rule))
+    other = await on_trial(files, Scripted(rule))
+    for half_day in range(12):
+        calls = traffic(60 * half_day, 60, hours=12)
+        told = [bench.story("promoted", threshold=0.6, share=1.0)] if half_day == 8 else []
+        asked = served(3, first=1000 + 3 * half_day)
+        batch = [*told, *calls, *asked, *(audit_of(call, right_of(call)) for call in asked)]
+        assert await bench.hear(*batch) == await other.hear(*batch)
+        assert await bench.look(half_day / 2) == await other.look(half_day / 2)
+        if half_day == cut:
+            ids = other.app._new_id
+            await other.restart(json.loads(json.dumps(other.app.state())))
+            other.app._new_id = other.app.evaluation._new_id = ids
+    assert bench.app.state() == other.app.state()
+
+
+async def test_it_starts_and_stops(files: Files) -> None:
+    bench = Bench(files)
+    await bench.app.start()
+    assert await bench.look() == []
+    await bench.app.stop()
+
+
+async def test_a_shift_of_traffic_asks_for_more_audits_once_a_day(files: Files) -> None:
+    bench = await in_service(files)
+    later = TRAINED + timedelta(hours=1)
+    await bench.hear(bench.story("promoted", at=later, threshold=0.9, share=1.0, evidence={"coverage": 0.8}))
+    unsure = [
+        call.model_copy(update={"student": STUDENT, "confidence": 0.3})
+        for call in traffic(0, 120, hours=12, reason="low_confidence")
+    ]
+    [warning] = of(Drift, await bench.hear(*unsure))
+    assert (warning.tier, warning.drifted, warning.statistic) == ("warn", False, 0.0)
+    assert of(Drift, await bench.hear(*unsure)) == []

@@ -1,0 +1,65 @@
+"""What counts as the same input: what a student reads, an episode, a conversation."""
+
+import json
+
+from understudies.evaluator.inputs import Input, Inputs, input_of
+from understudies.events import Request, fingerprint, request_of
+
+
+def asked(*texts: str, system: str = "Sort the message.") -> Request:
+    """A conversation: the user and the assistant by turns, the user last."""
+    roles = ("user", "assistant")
+    messages = [{"role": roles[n % 2], "content": text} for n, text in enumerate(texts)]
+    return request_of({"messages": [{"role": "system", "content": system}, *messages]})
+
+
+def named(request: Request, episode: str | None = None) -> Input:
+    return input_of(request, fingerprint(request), episode)
+
+
+def fresh_after(first: Input, second: Input) -> bool:
+    inputs = Inputs()
+    inputs.take(first)
+    return inputs.fresh(second)
+
+
+def test_another_date_in_the_system_prompt_is_the_same_input() -> None:
+    monday, tuesday = (asked("Where is my card?", system=f"Today is {day}.") for day in ("Monday", "Tuesday"))
+    assert fingerprint(monday) != fingerprint(tuesday)
+    assert not fresh_after(named(monday), named(tuesday))
+    assert not fresh_after(named(monday), named(asked("where is  my CARD?")))
+    assert fresh_after(named(monday), named(asked("Where is my money?")))
+
+
+def test_a_conversation_counts_once_whichever_turn_comes_first() -> None:
+    first, second = asked("Where is my card?"), asked("Where is my card?", "On its way.", "Since when?")
+    third = asked("Where is my card?", "On its way.", "Since when?", "Monday.", "Thanks!")
+    for earlier, later in ((first, second), (second, third), (first, third)):
+        assert not fresh_after(named(earlier), named(later))
+        assert not fresh_after(named(later), named(earlier))
+
+
+def test_examples_shown_in_every_request_do_not_make_them_one() -> None:
+    shown = ("A parcel is late", "shipping")
+    assert fresh_after(named(asked(*shown, "My card is lost")), named(asked(*shown, "Refund me")))
+
+
+def test_calls_of_one_episode_count_once() -> None:
+    one, other = asked("Where is my card?"), asked("Change my pin")
+    assert fresh_after(named(one), named(other))
+    assert not fresh_after(named(one, "trip-1"), named(other, "trip-1"))
+    assert fresh_after(named(one, "trip-1"), named(other, "trip-2"))
+
+
+def test_requests_without_a_user_are_told_apart_by_their_fingerprint() -> None:
+    one, other = (request_of({"messages": [{"role": "system", "content": text}]}) for text in ("a", "b"))
+    assert fresh_after(named(one), named(other))
+    assert not fresh_after(named(one), named(one))
+
+
+def test_state_round_trips_through_json() -> None:
+    inputs = Inputs(["learned"])
+    inputs.take(named(asked("a", "b", "c"), "trip"))
+    restored = Inputs(**json.loads(json.dumps(inputs.state())))
+    assert restored.state() == inputs.state()
+    assert not restored.fresh(named(asked("a")))

@@ -1,0 +1,166 @@
+"""An authorised student gets the dataset of its task: one example an input, in the split of its fingerprint."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.support.events import START, invocation, promotion
+from tests.support.observer import Scene, observing
+
+from understudies.events import Route, encode, fingerprint, split_of
+from understudies.events.invocation import Reason
+from understudies.students import Example
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with observing(tmp_path) as scene:
+        yield scene
+
+
+def routed(reason: Reason) -> Route:
+    return Route(reason=reason)
+
+
+def texts(examples: tuple[Example, ...]) -> list[str]:
+    return [example.request.messages[0].text for example in examples]
+
+
+async def test_the_dataset_holds_what_the_teacher_answered_oldest_first(scene: Scene) -> None:
+    calls = [invocation(f"question {n}", f"answer {n}", at=START - n * MINUTE) for n in range(100)]
+    await scene.play(*calls)
+    authorised = promotion()
+    await scene.play(authorised)
+    story, dataset = scene.collected(), scene.dataset()
+    assert texts(dataset.examples) == [f"question {n}" for n in reversed(range(100))]
+    assert [example.answer.text for example in dataset.examples] == [f"answer {n}" for n in reversed(range(100))]
+    assert all(example.split == split_of(example.fingerprint) for example in dataset.examples)
+    assert {example.id for example in dataset.examples} == {call.id for call in calls}
+    assert (story.student, story.at, story.task) == (authorised.student, authorised.at, authorised.task)
+    assert story.dataset is not None
+    assert story.dataset.endswith(f"{story.evidence['digest']}.jsonl")
+    assert story.evidence["examples"] == 100
+    assert story.evidence["counts"] == dataset.counts
+    assert story.evidence["teachers"] == ["teacher-1"]
+    assert story.evidence["profile"] is not None
+
+
+async def test_only_the_tasks_own_answers_of_the_teacher_count(scene: Scene) -> None:
+    await scene.play(
+        invocation("mine"),
+        invocation("by the student", served_by="student", student="triage@0"),
+        invocation("failed", response=None, error="timeout"),
+        invocation("another task's", task="other"),
+        invocation("too late", at=START + MINUTE),
+        invocation("audited", origin="audit", audits="x", route=routed("audit")),
+        invocation("from a file", origin="imported"),
+    )
+    await scene.play(promotion())
+    assert sorted(texts(scene.dataset().examples)) == ["audited", "from a file", "mine"]
+
+
+async def test_the_latest_answer_to_an_input_wins(scene: Scene) -> None:
+    await scene.play(
+        invocation("same", "old", at=START - 2 * MINUTE),
+        invocation("other", "x", at=START - 1.5 * MINUTE),
+        invocation("same", "new", at=START - MINUTE),
+    )
+    await scene.play(promotion())
+    assert [example.answer.text for example in scene.dataset().examples] == ["x", "new"]
+    assert scene.collected().evidence["calls"] == 3
+
+
+async def test_synthetic_examples_only_ever_train(scene: Scene) -> None:
+    made = [invocation(f"made up {n}", origin="synthetic") for n in range(60)]
+    real = invocation("made up 0", "real answer", at=START - 10 * MINUTE)
+    await scene.play(real, *made)
+    await scene.play(promotion())
+    dataset = scene.dataset()
+    kept = {text for text in texts(dataset.examples) if text != "made up 0"}
+    expected = {call.request.messages[0].text for call in made if split_of(fingerprint(call.request)) == "train"}
+    assert kept == expected - {"made up 0"}
+    (answer,) = [e.answer.text for e in dataset.examples if e.request.messages[0].text == "made up 0"]
+    assert answer == "real answer"
+
+
+async def test_an_input_is_unbiased_if_the_teacher_was_ever_chosen_without_regard_to_confidence(scene: Scene) -> None:
+    await scene.play(
+        invocation("no route"),
+        invocation("control", route=routed("control")),
+        invocation("escalated", route=routed("low_confidence")),
+        invocation("after an error", route=routed("student_error")),
+        invocation("critical", route=routed("critical")),
+        invocation("over budget", route=routed("over_budget")),
+        invocation("unsuitable", route=routed("unsuitable")),
+        invocation("both", at=START - MINUTE, route=routed("no_student")),
+        invocation("both", route=routed("low_confidence")),
+    )
+    await scene.play(promotion())
+    unbiased = {e.request.messages[0].text: e.unbiased for e in scene.dataset().examples}
+    assert unbiased == {
+        "no route": True,
+        "control": True,
+        "escalated": False,
+        "after an error": False,
+        "critical": False,
+        "over budget": False,
+        "unsuitable": False,
+        "both": True,
+    }
+
+
+async def test_answers_from_before_a_drift_are_left_out(scene: Scene) -> None:
+    await scene.play(invocation("old", at=START - 2 * MINUTE), invocation("new", at=START - MINUTE))
+    since = (START - MINUTE).isoformat()
+    await scene.play(promotion(version=2, evidence={"since": since}))
+    assert texts(scene.dataset().examples) == ["new"]
+
+
+async def test_calls_of_the_same_batch_are_collected(scene: Scene) -> None:
+    await scene.play(promotion(), *[invocation(f"question {n}") for n in range(10)])
+    assert len(scene.stories) == 2
+
+
+async def test_an_authorisation_handled_again_gives_the_same_dataset(scene: Scene, tmp_path: Path) -> None:
+    await scene.play(*[invocation(f"question {n}") for n in range(30)])
+    authorised = promotion()
+    await scene.play(authorised)
+    first = scene.collected()
+    await scene.play(invocation("later", at=START + MINUTE))
+    await scene.store.command("TRUNCATE TABLE promotions")
+    await scene.play(authorised)
+    assert [story.stage for story in scene.stories] == ["authorised", "collected", "authorised", "collected"]
+    assert scene.collected().dataset == first.dataset
+    assert len(list((tmp_path / "datasets").iterdir())) == 1
+
+
+async def test_a_student_that_went_on_is_not_collected_again(scene: Scene) -> None:
+    authorised = promotion()
+    await scene.play(authorised)
+    await scene.play(authorised)
+    assert [story.stage for story in scene.stories] == ["authorised", "collected", "authorised"]
+
+
+async def test_a_task_without_answers_gives_an_empty_dataset(scene: Scene) -> None:
+    await scene.play(promotion(task="silent"))
+    assert scene.dataset().examples == ()
+    assert scene.collected().evidence["counts"] == {}
+
+
+async def test_stored_calls_that_no_longer_parse_are_counted_and_left_out(scene: Scene) -> None:
+    line = encode(invocation("good"))
+    broken = encode(invocation("broken")).replace(b'"messages":[', b'"messages":"gone","was":[')
+    await scene.store.insert("invocations", [line, broken])
+    await scene.play(promotion())
+    assert texts(scene.dataset().examples) == ["good"]
+    assert scene.collected().evidence["unreadable"] == 1
+
+
+async def test_a_dataset_takes_the_newest_inputs_up_to_its_limit(tmp_path: Path) -> None:
+    async with observing(tmp_path, max_examples=3) as scene:
+        await scene.play(*[invocation(f"question {n}", at=START - n * MINUTE) for n in range(10)])
+        await scene.play(promotion())
+        assert texts(scene.dataset().examples) == ["question 2", "question 1", "question 0"]

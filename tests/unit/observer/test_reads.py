@@ -1,0 +1,41 @@
+"""What the store tells after a restart."""
+
+from decimal import Decimal
+
+from tests.support.events import invocation, promotion
+from tests.support.store import migrated
+
+from understudies.events import encode
+from understudies.observer import in_force, spending
+
+
+async def test_the_latest_stage_of_every_student_is_in_force_in_order() -> None:
+    stories = [
+        promotion("authorised", minutes=0),
+        promotion("collected", minutes=0, dataset="file:///d", evidence={"counts": {"train": 7}}),
+        promotion("trained", minutes=0, artifact="file:///a"),
+        promotion("authorised", task="other", minutes=1),
+        promotion("promoted", minutes=2, share=0.25, threshold=0.9, audit_rate=0.1, artifact="file:///a"),
+        promotion("authorised", version=2, minutes=3),
+        promotion("collected", version=2, minutes=3, dataset="file:///d2", evidence={"teachers": ["a"], "n": 1.5}),
+    ]
+    async with migrated() as store:
+        await store.insert("promotions", [encode(story) for story in reversed(stories)])
+        await store.insert("promotions", [encode(stories[4])])
+        assert await in_force(store) == [stories[3], stories[4], stories[6]]
+
+
+async def test_nothing_is_in_force_at_the_start() -> None:
+    async with migrated() as store:
+        assert await in_force(store) == []
+
+
+async def test_spending_adds_up_exactly() -> None:
+    calls = [invocation(f"question {n}", cost_usd="0.000000001") for n in range(1000)]
+    served = invocation("cheap", served_by="student", student="triage@1", cost_usd="0.1")
+    async with migrated() as store:
+        await store.insert("invocations", [encode(call) for call in [*calls, *calls[:100], served]])
+        student, teacher = await spending(store)
+        assert (student.served_by, student.calls, student.cost_usd) == ("student", 1, Decimal("0.1"))
+        assert (teacher.served_by, teacher.calls, teacher.cost_usd) == ("teacher", 1000, Decimal("0.000001"))
+        assert teacher.first_at == calls[0].at

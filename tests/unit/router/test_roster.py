@@ -1,0 +1,98 @@
+"""Loading students once."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from tests.support.routing import ARTIFACT, NOON, FixedStudent, Loading
+
+from understudies.router import Roster
+from understudies.router.roster import RETRY_AFTER
+from understudies.students import Student, StudentError
+
+
+async def test_a_student_is_loaded_once() -> None:
+    student = FixedStudent()
+    load = Loading(student)
+    roster = Roster(load)
+    found = await asyncio.gather(*(roster.student(ARTIFACT, NOON) for _ in range(5)))
+    assert all(one is student for one in found)
+    assert load.loads == [ARTIFACT]
+
+
+async def test_a_failed_load_is_tried_again_after_a_while() -> None:
+    load = Loading(None)
+    roster = Roster(load)
+    for moment in (NOON, NOON + timedelta(seconds=1)):
+        with pytest.raises(StudentError, match="cannot be loaded"):
+            await roster.student(ARTIFACT, moment)
+    assert len(load.loads) == 1
+    load.student = FixedStudent()
+    assert await roster.student(ARTIFACT, NOON + RETRY_AFTER) is load.student
+
+
+async def test_whoever_stops_waiting_does_not_stop_the_load() -> None:
+    loaded = asyncio.Event()
+    student = FixedStudent()
+
+    async def slow(_: str) -> Student:
+        await loaded.wait()
+        return student
+
+    roster = Roster(slow)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(roster.student(ARTIFACT, NOON), 0.001)
+    loaded.set()
+    await roster.idle()
+    assert await asyncio.wait_for(roster.student(ARTIFACT, NOON), 5) is student
+
+
+async def test_a_student_let_go_is_loaded_anew() -> None:
+    load = Loading(FixedStudent())
+    roster = Roster(load)
+    await roster.student(ARTIFACT, NOON)
+    roster.keep({ARTIFACT})
+    await roster.student(ARTIFACT, NOON)
+    assert len(load.loads) == 1
+    roster.keep(())
+    await roster.student(ARTIFACT, NOON)
+    assert len(load.loads) == 2
+
+
+class Slow:
+    """Loads a student when told to."""
+
+    def __init__(self) -> None:
+        self.student = FixedStudent()
+        self.begun = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.ended_by: BaseException | None = None
+
+    async def __call__(self, uri: str) -> Student:
+        self.begun.set()
+        try:
+            await self.go_on.wait()
+        except asyncio.CancelledError as error:
+            self.ended_by = error
+            raise
+        return self.student
+
+
+async def test_a_student_let_go_while_a_call_waits_for_it_still_answers_that_call() -> None:
+    load = Slow()
+    roster = Roster(load)
+    waiting = asyncio.ensure_future(roster.student(ARTIFACT, NOON))
+    await load.begun.wait()
+    roster.keep(())
+    load.go_on.set()
+    assert await asyncio.wait_for(waiting, 5) is load.student
+
+
+async def test_closing_ends_all_loads() -> None:
+    load = Slow()
+    roster = Roster(load)
+    task = roster.warm(ARTIFACT, NOON)
+    await load.begun.wait()
+    roster.close()
+    await asyncio.wait([task], timeout=5)
+    assert isinstance(load.ended_by, asyncio.CancelledError)

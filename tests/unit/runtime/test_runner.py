@@ -1,0 +1,241 @@
+"""The runner: what a snapshot claims to have, and how a service ends."""
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from tests.support.events import invocation
+
+from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, Event, Topic
+from understudies.runtime import Bus, Offsets, Record, RetryLater, Snapshots, VirtualClock
+from understudies.runtime import runner as runner_module
+from understudies.runtime.runner import Cut, Runner, keep_ticking
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+class StillBus:
+    """Hands over what it is told to."""
+
+    def __init__(self) -> None:
+        self.handler: Any = None
+        self.ended_with: Exception | None = None
+        self.begins: Offsets | None = None
+
+    def consume(self, topics: Sequence[Topic], handler: Any, *, start: Offsets | None, **rest: Any) -> None:
+        self.handler = handler
+        self.begins = start
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def ended(self) -> None:
+        await asyncio.Event().wait()
+
+
+class Counter:
+    """Counts records; waits where told to."""
+
+    name = "counter"
+    topics: Sequence[Topic] = (INVOCATIONS,)
+    max_records = 100
+
+    def __init__(self) -> None:
+        self.handled = 0
+        self.busy = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    async def start(self) -> None: ...
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        self.busy.set()
+        await self.go_on.wait()
+        self.handled += len(records)
+
+    async def tick(self, now: datetime) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def state(self) -> dict[str, Any]:
+        return {"handled": self.handled}
+
+    async def restore(self, state: dict[str, Any]) -> None:
+        self.handled = state["handled"]
+
+
+def made(tmp_path: Path) -> tuple[Runner, Counter, StillBus]:
+    app, bus = Counter(), StillBus()
+    return Runner(app, cast(Bus, bus), snapshots=Snapshots(tmp_path), generation="life-1"), app, bus
+
+
+def record(offset: int) -> Record:
+    return Record(INVOCATIONS.name, 0, offset, None, b"{}")
+
+
+def since(tmp_path: Path) -> datetime | None:
+    snapshot = Snapshots(tmp_path).load("counter")
+    assert snapshot is not None
+    return snapshot.since
+
+
+async def test_a_snapshot_claims_what_was_stored_only_where_it_has_all_of_it(tmp_path: Path) -> None:
+    runner, _, bus = made(tmp_path)
+    await runner.start()
+    await bus.handler([record(0)])
+    await runner.tick(NOON, Cut(NOON, {("invocations", 0): 1, ("verdicts", 0): 9}))
+    assert since(tmp_path) == NOON
+    await bus.handler([record(1)])
+    await runner.tick(NOON, Cut(NOON + timedelta(seconds=1), {("invocations", 0): 3}))
+    assert since(tmp_path) == NOON
+    await bus.handler([record(2)])
+    await runner.tick(NOON, Cut(NOON + timedelta(seconds=2), {("invocations", 0): 3}))
+    assert since(tmp_path) == NOON + timedelta(seconds=2)
+
+
+async def test_what_was_missed_is_asked_for_from_the_snapshot_on_and_handled_first(tmp_path: Path) -> None:
+    runner, _, bus = made(tmp_path)
+    await runner.start()
+    await bus.handler([record(0)])
+    await runner.tick(NOON, Cut(NOON, {("invocations", 0): 1}))
+    asked: list[datetime | None] = []
+
+    async def missed(moment: datetime | None, topics: Sequence[Topic]) -> AsyncIterator[Sequence[Event]]:
+        asked.append(moment)
+        assert list(topics) == [INVOCATIONS]
+        yield [invocation("one"), invocation("two")]
+
+    again, app, _ = made(tmp_path)
+    await again.start(missed)
+    assert asked == [NOON]
+    assert app.handled == 3
+    await again.stop()
+    assert since(tmp_path) == NOON
+
+
+async def test_a_service_in_the_middle_of_its_work_is_left_with_its_last_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "_PATIENCE_S", 0.01)
+    runner, app, bus = made(tmp_path)
+    await runner.start()
+    await bus.handler([record(0)])
+    await runner.tick(NOON)
+    app.busy.clear()
+    app.go_on.clear()
+    working = asyncio.ensure_future(bus.handler([record(1)]))
+    await app.busy.wait()
+    assert await runner.stop() is False
+    app.go_on.set()
+    await working
+    snapshot = Snapshots(tmp_path).load("counter")
+    assert snapshot is not None
+    assert snapshot.state == {"handled": 1}
+
+
+async def test_ticking_ends_though_a_tick_waits_for_long_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "_PATIENCE_S", 0.01)
+    stopping, ticking = asyncio.Event(), asyncio.Event()
+
+    async def tick(now: datetime) -> None:
+        ticking.set()
+        await asyncio.Event().wait()
+
+    async def failed() -> None:
+        await asyncio.Event().wait()
+
+    loop = asyncio.ensure_future(keep_ticking(tick, failed, VirtualClock(NOON), stopping, 1))
+    await ticking.wait()
+    stopping.set()
+    await asyncio.wait_for(loop, 5)
+
+
+async def test_ticking_raises_what_the_service_failed_with() -> None:
+    async def tick(now: datetime) -> None: ...
+
+    async def failed() -> None:
+        raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        await keep_ticking(tick, failed, VirtualClock(NOON), asyncio.Event(), 60)
+
+
+class Follower(Counter):
+    """Follows promotions too."""
+
+    topics = (INVOCATIONS, PROMOTIONS, DRIFT)
+
+
+class Replayer(Follower):
+    """Names what it reads again."""
+
+    replays = (PROMOTIONS, DRIFT)
+
+
+@pytest.mark.parametrize(
+    ("app", "begins"),
+    [
+        (Counter(), None),
+        (Follower(), {("promotions", 0): 0}),
+        (Replayer(), {("promotions", 0): 0, ("drift", 0): 0, ("drift", 1): 0}),
+    ],
+)
+async def test_without_a_snapshot_what_is_kept_for_ever_is_read_from_its_beginning(
+    tmp_path: Path, app: Counter, begins: Offsets | None
+) -> None:
+    bus = StillBus()
+    await Runner(app, cast(Bus, bus), snapshots=Snapshots(tmp_path)).start()
+    assert bus.begins == begins
+
+
+async def test_with_a_snapshot_it_goes_on_from_there(tmp_path: Path) -> None:
+    bus = StillBus()
+    Snapshots(tmp_path).save("counter", {"handled": 3}, {("promotions", 0): 3}, "")
+    await Runner(Follower(), cast(Bus, bus), snapshots=Snapshots(tmp_path)).start()
+    assert bus.begins == {("promotions", 0): 3}
+
+
+async def test_a_full_disk_ends_nothing_and_the_state_is_kept_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner, _, bus = made(tmp_path)
+    await runner.start()
+    await bus.handler([record(0)])
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Snapshots, "save", full)
+        await runner.tick(NOON)
+        await runner.tick(NOON)
+    assert [r.levelname for r in caplog.records if "No space left" in r.getMessage()] == ["ERROR"]
+    await runner.tick(NOON)
+    snapshot = Snapshots(tmp_path).load("counter")
+    assert snapshot is not None
+    assert snapshot.state == {"handled": 1}
+
+
+async def test_a_tick_while_the_broker_is_away_is_left_to_the_next(caplog: pytest.LogCaptureFixture) -> None:
+    stopping = asyncio.Event()
+    ticks = 0
+
+    async def tick(now: datetime) -> None:
+        nonlocal ticks
+        ticks += 1
+        if ticks == 3:
+            stopping.set()
+            return
+        raise RetryLater("no broker")
+
+    async def failed() -> None:
+        await asyncio.Event().wait()
+
+    await asyncio.wait_for(keep_ticking(tick, failed, VirtualClock(NOON), stopping, 0), 5)
+    assert ticks == 3
+    assert [r.levelname for r in caplog.records if "no broker" in r.getMessage()] == ["WARNING"]

@@ -1,0 +1,147 @@
+"""The drift detectors: exact constants, run length under health, delay after a fall."""
+
+import json
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from understudies.stats import Detector, TwoTierDrift, clopper_pearson_lower
+from understudies.stats.gate import REJECT_BETS
+
+scores = st.lists(st.sampled_from([0.0, 0.5, 1.0]), max_size=200)
+
+
+@pytest.mark.parametrize(
+    ("p_null", "threshold", "failures"),
+    [(0.95, 1e3, 4), (0.95, 1e4, 5), (0.95, 1e5, 6), (0.97, 1e3, 3), (0.97, 1e4, 4), (0.97, 1e5, 5)],
+)
+def test_alarms_after_the_pinned_run_of_disagreements(p_null: float, threshold: float, failures: int) -> None:
+    detector = Detector(p_null, threshold)
+    for count in range(1, failures + 1):
+        detector = detector.update(0.0)
+        assert detector.alarmed == (count == failures)
+
+
+def test_statistics_are_as_pinned() -> None:
+    failing, agreeing = Detector(), Detector()
+    for _ in range(4):
+        failing = failing.update(0.0)
+    for _ in range(3):
+        agreeing = agreeing.update(1.0)
+
+    assert failing.statistic == pytest.approx(2496.64, abs=5e-3)
+    assert agreeing.statistic == pytest.approx(2.22232, abs=5e-6)
+
+
+def test_starts_afresh_after_an_alarm() -> None:
+    detector = Detector()
+    for _ in range(4):
+        detector = detector.update(0.0)
+    again = detector.update(1.0)
+
+    assert not again.alarmed
+    assert again == Detector().update(1.0)
+
+
+def test_dates_the_change_for_the_report() -> None:
+    detector = Detector(p_null=0.95, threshold=1e9)
+    for _ in range(500):
+        detector = detector.update(1.0)
+    for _ in range(6):
+        detector = detector.update(0.0)
+
+    assert detector.agreement == pytest.approx(500 / 506)
+    assert (detector.recent_n, detector.recent_agreement) == (6, 0.0)
+
+
+@settings(deadline=None)
+@given(scores)
+def test_state_round_trips_through_json(stream: list[float]) -> None:
+    drift = TwoTierDrift.after_gate(0.95, 970, 1000)
+    for score in stream:
+        drift = drift.update(score)
+
+    assert TwoTierDrift.from_state(json.loads(json.dumps(drift.state(), allow_nan=False))) == drift
+
+
+@settings(deadline=None)
+@given(scores)
+def test_a_stream_and_its_continuation_from_state_agree(stream: list[float]) -> None:
+    half = len(stream) // 2
+    whole = first = Detector()
+    for score in stream:
+        whole = whole.update(score)
+    for score in stream[:half]:
+        first = first.update(score)
+    rest = Detector.from_state(first.state())
+    for score in stream[half:]:
+        rest = rest.update(score)
+
+    assert rest == whole
+
+
+@pytest.mark.parametrize(("p_null", "threshold"), [(1.0, 1e3), (-0.1, 1e3), (0.95, 1.0), (0.95, math.nan)])
+def test_refuses_impossible_settings(p_null: float, threshold: float) -> None:
+    with pytest.raises(ValueError, match="got"):
+        Detector(p_null, threshold)
+
+
+def test_refuses_a_score_outside_the_unit_interval() -> None:
+    with pytest.raises(ValueError, match="nan"):
+        Detector().update(math.nan)
+
+
+def test_the_warn_tier_watches_what_the_gate_measured() -> None:
+    drift = TwoTierDrift.after_gate(0.95, 990, 1000)
+
+    assert drift.contract == Detector(0.95, 1_000)
+    assert drift.warn == Detector(clopper_pearson_lower(990, 1000), 10_000)
+    assert TwoTierDrift.after_gate(0.95, 90, 100).warn.p_null == 0.95
+    assert TwoTierDrift.after_gate(0.95, 0, 0).baseline is None
+
+
+def test_a_fall_that_keeps_the_promise_warns_without_breaking_it() -> None:
+    drift = TwoTierDrift.after_gate(0.9, 995, 1000)
+    tiers = set()
+    for call in range(400):
+        drift = drift.update(float(call % 25 != 0))
+        tiers.add(drift.tier)
+
+    assert tiers == {None, "warn"}
+
+
+def run_lengths(agreement: float, after: float, change: int, runs: int, cap: int, seed: int) -> npt.NDArray[np.int64]:
+    """Verdicts to the first alarm of the contract tier, at most `cap`."""
+    rng = np.random.default_rng(seed)
+    bets = np.array(REJECT_BETS)[:, None]
+    won, lost = 1 - bets, 1 - bets + bets / 0.05
+    statistic = np.zeros((len(REJECT_BETS), runs))
+    length = np.full(runs, cap)
+    for step in range(1, cap + 1):
+        agreed = rng.random(runs) < (agreement if step <= change else after)
+        statistic = np.where(agreed, won, lost) * (statistic + 1)
+        alarmed = (statistic.mean(axis=0) >= 1000) & (length == cap)
+        length[alarmed] = step
+        statistic[:, alarmed] = 0.0
+    return length
+
+
+def test_a_healthy_student_runs_at_least_a_thousand_audits_on_average() -> None:
+    # Capping only shortens the average; .95 is the worst healthy agreement.
+    lengths = run_lengths(0.95, 0.95, change=0, runs=800, cap=8_000, seed=21)
+
+    assert lengths.mean() >= 1_000
+
+
+@pytest.mark.parametrize(("after", "delay"), [(0.90, 126), (0.80, 32)])
+def test_a_fall_is_found_about_as_fast_as_designed(after: float, delay: float) -> None:
+    change = 300
+    lengths = run_lengths(0.97, after, change, runs=1500, cap=2_500, seed=22)
+    delays = lengths[lengths > change] - change
+
+    assert delays.mean() == pytest.approx(delay, rel=0.15)
+    assert np.mean(lengths <= change) <= 0.1

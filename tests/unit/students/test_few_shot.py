@@ -1,0 +1,182 @@
+import asyncio
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from aiohttp import web
+from pydantic import SecretStr
+from tests.support.chat_server import ChatServer, Reply, chat_server, completion
+from tests.support.datasets import dataset, intents
+from tests.support.messages import asked, called
+
+from understudies.events import Usage
+from understudies.judges import judge_named
+from understudies.students import ArtifactError, Dataset, Endpoint, Endpoints, StudentError
+from understudies.students.few_shot import FewShotStudent, k_centre
+
+KEY = SecretStr("secret-key-1")
+
+
+def fitted(server: ChatServer, data: Dataset, **options: Any) -> FewShotStudent:
+    endpoint = Endpoint(base_url=server.base_url, model="cheap-1", api_key=KEY, timeout_seconds=options.pop("wait", 5))
+    judge = judge_named(options.pop("judge", "label"))
+    return FewShotStudent.fit(data.of("train"), judge, endpoint_name="cheap", endpoint=endpoint, **options)
+
+
+def always(message: dict[str, Any], logprobs: list[float] | None = None) -> Reply:
+    return lambda body: completion(message, logprobs)
+
+
+async def test_the_prompt_is_system_then_examples_then_request() -> None:
+    async with chat_server(always({"content": "refund"}, [-0.1])) as server:
+        student = fitted(server, intents(60), shots=2)
+        request = asked("pay me back", system="Name the intent.").model_copy(
+            update={"parameters": {"max_tokens": 5, "n": 3, "stream": True}, "temperature": 0.9}
+        )
+        [answer] = await student.answer([request])
+    [body] = server.bodies
+    roles = [message["role"] for message in body["messages"]]
+    assert roles == ["system", "user", "assistant", "user", "assistant", "user"]
+    assert body["messages"][0]["content"] == "Name the intent."
+    assert body["messages"][-1]["content"] == "pay me back"
+    assert (body["model"], body["temperature"], body["max_tokens"], body["logprobs"]) == ("cheap-1", 0, 5, True)
+    assert "n" not in body
+    assert "stream" not in body
+    assert server.keys == ["Bearer secret-key-1"]
+    assert answer.usage == Usage(prompt_tokens=7, completion_tokens=2)
+
+
+async def test_confidence_is_the_probability_of_the_whole_answer() -> None:
+    async with chat_server(always({"content": "refund"}, [-0.1, -0.2])) as server:
+        [answer] = await fitted(server, intents(60)).answer([asked("x")])
+    assert answer.confidence == pytest.approx(math.exp(-0.3))
+
+
+async def test_without_log_probabilities_the_most_similar_examples_vote() -> None:
+    async with chat_server(always({"content": "Refund."})) as server:
+        student = fitted(server, intents(120))
+        sure, unsure = await student.answer(
+            [asked("refund of my purchase number 5"), asked("set another pin number 5")]
+        )
+    assert sure.confidence > 0.9
+    assert unsure.confidence < 0.1
+
+
+async def test_the_nearest_examples_are_shown_most_similar_last() -> None:
+    async with chat_server(always({"content": "refund"})) as server:
+        student = fitted(server, intents(120), shots=3, nearest=True)
+        await student.answer([asked("choose a new secret number, pin number 11")])
+    answers = [m["content"] for m in server.bodies[0]["messages"] if m["role"] == "assistant"]
+    assert answers == ["change pin"] * 3
+
+
+async def test_tool_calls_are_shown_with_results_and_read() -> None:
+    reply = {
+        "content": None,
+        "tool_calls": [{"id": "c", "type": "function", "function": {"name": "refund", "arguments": "{}"}}],
+    }
+    async with chat_server(always(reply)) as server:
+        data = intents(60, lambda intent, _: called((intent.replace(" ", "_"), "{}")))
+        tools = ({"type": "function", "function": {"name": "refund"}},)
+        student = fitted(server, data, shots=1, judge="tool_calls")
+        [answer] = await student.answer([asked("refund of my purchase number 3").model_copy(update={"tools": tools})])
+    assert answer.message.tool_calls is not None
+    assert answer.confidence > 0.9
+    assert [m["role"] for m in server.bodies[0]["messages"]] == ["user", "assistant", "tool", "user"]
+    shown, result = server.bodies[0]["messages"][1:3]
+    assert shown["tool_calls"][0]["id"] == result["tool_call_id"]
+    assert server.bodies[0]["tools"] == list(tools)
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (lambda body: web.Response(status=500, text="broken"), "HTTP 500: 'broken'"),
+        (lambda body: web.Response(status=429, text="slow down"), "HTTP 429"),
+        (lambda body: web.Response(text="<html>"), "did not answer with a chat completion"),
+        (lambda body: web.Response(body=b"\xff\xfe"), "cannot be reached|did not answer"),
+        (lambda body: {"choices": []}, "without any choice"),
+        (lambda body: completion({"content": ""}), "empty answer"),
+        (lambda body: completion({"content": 3}), "did not answer with a chat completion"),
+    ],
+)
+async def test_what_is_no_answer_is_a_student_error(reply: Callable[[dict[str, Any]], Any], why: str) -> None:
+    async with chat_server(reply) as server:
+        student = fitted(server, intents(30))
+        with pytest.raises(StudentError, match=why):
+            await student.answer([asked("x")])
+
+
+async def test_a_server_that_is_away_is_a_student_error() -> None:
+    async with chat_server(always({"content": "x"})) as server:
+        student = fitted(server, intents(30))
+    with pytest.raises(StudentError, match="cannot be reached"):
+        await student.answer([asked("x")])
+
+
+async def test_a_slow_server_is_a_student_error() -> None:
+    never = asyncio.Event()
+
+    class Slow(web.StreamResponse):
+        async def prepare(self, request: web.BaseRequest) -> Any:
+            await never.wait()
+
+    async with chat_server(lambda body: Slow()) as server:
+        student = fitted(server, intents(30), wait=0.05)
+        with pytest.raises(StudentError, match=r"no answer within 0\.05 s"):
+            await student.answer([asked("x")])
+        never.set()
+
+
+async def test_the_artifact_names_the_endpoint_and_keeps_no_secret() -> None:
+    async with chat_server(always({"content": "refund"}, [-0.1])) as server:
+        student = fitted(server, intents(60))
+        files = student.to_files()
+        assert b"secret-key-1" not in b"".join(files.values())
+        assert server.base_url.encode() not in b"".join(files.values())
+        endpoints = Endpoints(endpoints={"cheap": Endpoint(base_url=server.base_url, model="cheap-1")})
+        again = FewShotStudent.from_files(files, endpoints)
+        assert [a.text for a in await again.answer([asked("a"), asked("b")])] == ["refund", "refund"]
+    assert server.keys == [None, None]
+    assert again.to_files() == files
+    with pytest.raises(ArtifactError, match="'cheap'; set UNDERSTUDIES_ENDPOINTS__CHEAP__BASE_URL"):
+        FewShotStudent.from_files(files, Endpoints(endpoints={}))
+
+
+def test_damaged_recipes_are_refused() -> None:
+    for damaged in ({}, {"few_shot.json": b"{"}, {"few_shot.json": json.dumps({"endpoint": "x"}).encode()}):
+        with pytest.raises(ArtifactError, match="cannot be read"):
+            FewShotStudent.from_files(damaged, Endpoints(endpoints={}))
+
+
+async def test_examples_are_distinct_and_of_every_sort() -> None:
+    texts = [(example.request.messages[-1].text, example.answer) for example in intents(60).examples]
+    async with chat_server(always({"content": "refund"})) as server:
+        student = fitted(server, dataset(texts * 2), shots=9)
+        await student.answer([asked("x")])
+    shown = server.bodies[0]["messages"]
+    assert {m["content"] for m in shown if m["role"] == "assistant"} == {"card arrival", "change pin", "refund"}
+    prompts = [m["content"] for m in shown if m["role"] == "user"]
+    assert len(set(prompts)) == len(prompts) == 10
+
+
+def test_k_centre_takes_the_central_then_the_farthest() -> None:
+    angles = np.array([0.0, 0.1, 0.2, 1.5, 3.0])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    chosen = k_centre(vectors, 3)
+    assert chosen[1] == 4
+    assert len(set(chosen)) == 3
+    assert sorted(k_centre(vectors, 99)) == [0, 1, 2, 3, 4]
+    assert k_centre(vectors[:0], 3) == []
+
+
+async def test_an_endpoint_is_declared_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__BASE_URL", "http://host/v1")
+    monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__MODEL", "cheap-1")
+    monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__API_KEY", "secret")
+    endpoint = Endpoints().named("Cheap")
+    assert (endpoint.base_url, endpoint.model) == ("http://host/v1", "cheap-1")
+    assert "secret" not in repr(endpoint)

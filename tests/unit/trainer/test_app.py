@@ -1,0 +1,201 @@
+import asyncio
+import errno
+import random
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.datasets import START, TASK, intents
+from tests.support.messages import said
+from tests.support.recorder import Recorder, records
+
+from understudies.events import Promotion, SeededIds
+from understudies.runtime import RetryLater, VirtualClock
+from understudies.runtime.rules import Rules, TaskRules
+from understudies.students import Dataset, Files, load_student, read_artifact, write_dataset
+from understudies.trainer import TrainerApp, TrainerSettings, create_app
+
+LATER = START + timedelta(days=7)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(f"file://{tmp_path}")
+
+
+def make(files: Files, recorder: Recorder, rules: Rules | None = None, **settings: Any) -> TrainerApp:
+    return create_app(
+        TrainerSettings(encoder=False, **settings),
+        bus=recorder.bus,
+        clock=VirtualClock(LATER),
+        files=files,
+        new_id=SeededIds(1),
+        rules=rules,
+    )
+
+
+def collected(files: Files, data: Dataset | None, version: int = 1) -> Promotion:
+    uri = write_dataset(files, TASK, data.examples)[0] if data else None
+    return told("collected", version, dataset=uri)
+
+
+def told(stage: Any, version: int = 1, **rest: Any) -> Promotion:
+    return Promotion(id=f"{stage}-{version}", at=LATER, task=TASK, student=f"{TASK}@{version}", stage=stage, **rest)
+
+
+def only(recorder: Recorder) -> Promotion:
+    [story] = recorder.published
+    assert isinstance(story, Promotion)
+    return story
+
+
+def random_labels() -> Dataset:
+    rng = random.Random(7)
+    return intents(600, lambda intent, number: said(f"label {rng.randrange(10)}"))
+
+
+async def test_what_was_collected_is_trained(files: Files) -> None:
+    recorder = Recorder()
+    data = intents(300)
+    await make(files, recorder).handle(records(collected(files, data)))
+    story = only(recorder)
+    assert (story.stage, story.student, story.at) == ("trained", "triage@1", LATER)
+    assert story.reason.startswith("classifier is expected to serve ")
+    evidence: dict[str, Any] = dict(story.evidence)
+    assert evidence["kind"] == "classifier"
+    assert evidence["judge"] == "label"
+    assert evidence["min_agreement"] == 0.95
+    assert evidence["examples"] == data.counts["train"]
+    assert evidence["cost_usd"] == f"{data.counts['train'] / 1_000_000:.6f}".rstrip("0")
+    assert evidence["validation"]["n"] == data.counts["validation"]
+    assert evidence["validation"]["expected_coverage"] > 0.9
+    assert evidence["validation"]["risk_coverage"]
+    assert [tried["kind"] for tried in evidence["tried"]] == ["classifier"]
+    assert evidence["seconds"] >= 0
+
+
+async def test_the_artifact_says_where_it_comes_from_and_can_be_loaded(files: Files) -> None:
+    recorder = Recorder()
+    data = intents(300)
+    story = collected(files, data)
+    await make(files, recorder).handle(records(story))
+    trained = only(recorder)
+    assert trained.dataset == story.dataset
+    assert trained.artifact is not None
+    manifest, _ = read_artifact(files, trained.artifact)
+    assert manifest.dataset_digest in (story.dataset or "")
+    assert (manifest.student, manifest.splits, manifest.teachers) == ("triage@1", data.counts, ("teacher-1",))
+    assert manifest.created == LATER
+    student = load_student(files, trained.artifact)
+    [answer] = await student.answer([data.of("evidence")[0].request])
+    assert answer.text == data.of("evidence")[0].answer.text
+
+
+async def test_two_runs_make_the_same_artifact(files: Files) -> None:
+    one, other = Recorder(), Recorder()
+    for recorder in (one, other):
+        await make(files, recorder).handle(records(collected(files, intents(120))))
+    assert only(one).artifact == only(other).artifact
+    assert only(one).evidence | {"seconds": 0} == only(other).evidence | {"seconds": 0}
+
+
+async def test_random_answers_are_rejected_with_the_numbers(files: Files) -> None:
+    recorder = Recorder()
+    await make(files, recorder).handle(records(collected(files, random_labels())))
+    story = only(recorder)
+    assert (story.stage, story.artifact) == ("rejected", None)
+    assert "no student reaches 95% agreement on any tenth of the" in story.reason
+    assert story.evidence["tried"]
+
+
+async def test_the_rules_of_the_task_are_kept(files: Files) -> None:
+    recorder = Recorder()
+    rules = Rules(tasks={TASK: TaskRules(min_agreement=0.8, judge="exact")})
+    await make(files, recorder, rules).handle(records(collected(files, intents(300))))
+    assert (only(recorder).evidence["min_agreement"], only(recorder).evidence["judge"]) == (0.8, "exact")
+
+
+@pytest.mark.parametrize("stage", ["trained", "rejected", "promoted", "retired"])
+async def test_a_student_with_an_outcome_is_not_trained_again(files: Files, stage: str) -> None:
+    recorder = Recorder()
+    app = make(files, recorder)
+    # In one batch after a restart, or in an earlier one.
+    await app.handle(records(collected(files, intents(60)), told(stage)))
+    await app.handle(records(collected(files, intents(60))))
+    assert recorder.published == []
+
+
+async def test_a_redelivery_does_nothing_twice(files: Files) -> None:
+    recorder = Recorder()
+    app = make(files, recorder)
+    story = collected(files, intents(60))
+    await app.handle(records(story, story))
+    await app.handle(records(story))
+    assert len(recorder.published) == 1
+    again = make(files, recorder)
+    await again.restore(app.state())
+    await again.handle(records(story))
+    assert len(recorder.published) == 1
+
+
+async def test_the_next_version_is_trained(files: Files) -> None:
+    recorder = Recorder()
+    app = make(files, recorder)
+    await app.handle(records(told("authorised"), collected(files, intents(60)), collected(files, intents(90), 2)))
+    assert [event.student for event in recorder.published if isinstance(event, Promotion)] == ["triage@1", "triage@2"]
+
+
+async def test_an_outcome_that_was_not_published_is_published_again_with_its_id(files: Files) -> None:
+    recorder = Recorder()
+    app = make(files, recorder)
+    story = collected(files, intents(60))
+    recorder.failing = RetryLater("no broker")
+    with pytest.raises(RetryLater):
+        await app.handle(records(story))
+    await app.handle(records(story))
+    assert only(recorder).id == SeededIds(1)(LATER)
+
+
+async def test_a_dataset_that_cannot_be_read_rejects(files: Files) -> None:
+    recorder = Recorder()
+    app = make(files, recorder)
+    await app.handle(records(collected(files, None), told("collected", 2, dataset=files.uri("datasets/0.jsonl"))))
+    reasons = [story.reason for story in recorder.published if isinstance(story, Promotion)]
+    assert "announced as collected without a dataset" in reasons[0]
+    assert "cannot read" in reasons[1]
+    assert all(story.stage == "rejected" for story in recorder.published if isinstance(story, Promotion))
+
+
+async def test_a_disk_that_is_full_rejects(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    app = make(files, recorder)
+    story = collected(files, intents(300))
+
+    def full(files: Files, path: str, content: bytes) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Files, "write", full)
+    await app.handle(records(story))
+    assert only(recorder).stage == "rejected"
+    assert "No space left on device" in only(recorder).reason
+
+
+async def test_the_loop_lives_while_it_trains(files: Files) -> None:
+    app = make(files, Recorder())
+    training = asyncio.create_task(app.handle(records(collected(files, intents(300)))))
+    turns = 0
+    while not training.done():
+        await asyncio.sleep(0)
+        turns += 1
+    await training
+    assert turns > 100
+
+
+async def test_it_starts_ticks_and_stops(files: Files) -> None:
+    recorder = Recorder()
+    app = make(files, recorder)
+    await app.start()
+    await app.tick(LATER)
+    await app.stop()
+    assert recorder.published == []

@@ -1,0 +1,177 @@
+import asyncio
+import random
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from tests.support.chat_server import chat_server, completion
+from tests.support.datasets import dataset, intents
+from tests.support.messages import called, said
+
+from understudies.judges import choose_judge
+from understudies.students import Dataset
+from understudies.students.cache import CacheStudent
+from understudies.trainer import TrainerSettings
+from understudies.trainer.factories import LADDER
+from understudies.trainer.factory import Declined, Factory, Lesson, Trained
+from understudies.trainer.ladder import Climb, climb
+from understudies.trainer.validation import Judged
+
+SETTINGS = TrainerSettings(encoder=False)
+
+
+def lesson(data: Dataset, seed: int = 1) -> Lesson:
+    return Lesson(data, choose_judge([example.answer for example in data.of("train")]), seed)
+
+
+def climbed(data: Dataset, settings: TrainerSettings = SETTINGS) -> Climb:
+    return climb(LADDER, lesson(data), settings, 0.95)
+
+
+def rung(kind: str, *runs: tuple[float, int, int]) -> Factory:
+    judged = [Judged(sure, right) for sure, yes, no in runs for right in [True] * yes + [False] * no]
+    student = CacheStudent({}, 1.0)
+    return Factory(kind, lambda lesson, settings: Trained(student, {}, tuple(judged)))
+
+
+def of(factories: list[Factory], **settings: Any) -> tuple[Climb, TrainerSettings]:
+    chosen = TrainerSettings(kinds=tuple(factory.kind for factory in factories), **settings)
+    return climb(factories, lesson(intents(30)), chosen, 0.95), chosen
+
+
+def random_labels(n: int) -> Dataset:
+    rng = random.Random(7)
+    return intents(n, lambda intent, number: said(f"label {rng.randrange(10)}"))
+
+
+def test_a_closed_set_gets_a_classifier() -> None:
+    found = climbed(intents(300))
+    best = found.best(SETTINGS)
+    assert best is not None
+    assert best.kind == "classifier"
+    assert best.validation.expected_coverage > 0.9
+
+
+def test_closed_json_and_tool_calls_get_one_too() -> None:
+    for data in (
+        intents(300, lambda intent, _: said(f'{{"intent": "{intent}"}}')),
+        intents(300, lambda intent, _: called((intent.replace(" ", "_"), '{"now": true}'))),
+    ):
+        best = climbed(data).best(SETTINGS)
+        assert best is not None
+        assert best.validation.expected_coverage > 0.9
+
+
+def test_random_answers_get_none_with_the_reason() -> None:
+    found = climbed(random_labels(600))
+    assert found.best(SETTINGS) is None
+    why = found.why_none(SETTINGS)
+    assert why.startswith("no student reaches 95% agreement on any tenth of the ")
+    assert "validation calls: classifier agrees on " in why
+    assert "few_shot: no endpoint is configured" in why
+
+
+def test_a_few_random_answers_are_not_enough_to_reject() -> None:
+    assert climbed(random_labels(100)).best(SETTINGS) is not None
+
+
+def test_open_answers_get_none_with_the_reason() -> None:
+    found = climbed(dataset((f"write about {n}", said(f"an essay on {n}")) for n in range(100)))
+    assert found.best(SETTINGS) is None
+    assert "no kind of student suits the task: classifier: answers given at least twice cover 0 of" in found.why_none(
+        SETTINGS
+    )
+
+
+def test_no_examples_get_none() -> None:
+    assert climbed(dataset([])).best(SETTINGS) is None
+
+
+def test_the_same_seed_makes_the_same_student() -> None:
+    one, other = (climbed(intents(120)).rungs[0].outcome for _ in range(2))
+    assert isinstance(one, Trained)
+    assert isinstance(other, Trained)
+    assert one.content == other.content
+    assert one.judged == other.judged
+
+
+def test_the_first_rung_that_is_enough_ends_the_climb() -> None:
+    found, settings = of([rung("a", (0.9, 60, 0), (0.1, 0, 40)), rung("b", (0.9, 100, 0))])
+    assert [r.kind for r in found.rungs] == ["a"]
+    assert (best := found.best(settings)) is not None
+    assert best.kind == "a"
+
+
+def test_a_dearer_rung_wins_where_it_serves_more() -> None:
+    found, settings = of([rung("a", (0.9, 30, 0), (0.1, 0, 70)), rung("b", (0.9, 40, 0), (0.1, 0, 60))])
+    assert (best := found.best(settings)) is not None
+    assert best.kind == "b"
+
+
+def test_the_cheaper_of_equals_wins() -> None:
+    same = ((0.9, 30, 0), (0.1, 0, 70))
+    found, settings = of([rung("a", *same), rung("b", *same)])
+    assert (best := found.best(settings)) is not None
+    assert best.kind == "a"
+
+
+def test_every_rung_tried_is_paid_for() -> None:
+    prices = {"a": Decimal("1"), "b": Decimal("2")}
+    weak = ((0.9, 10, 0), (0.1, 0, 90))
+    found, _ = of([rung("a", *weak), rung("b", *weak)], usd_per_1000_examples=prices)
+    examples = len(intents(30).of("train"))
+    assert found.cost_usd == Decimal(3 * examples) / 1000
+
+
+def test_a_kind_that_is_not_allowed_is_not_tried() -> None:
+    assert [r.kind for r in climbed(intents(60), TrainerSettings(kinds=())).rungs] == []
+
+
+def test_a_training_that_breaks_declines() -> None:
+    def breaks(lesson: Lesson, settings: TrainerSettings) -> Trained | Declined:
+        raise ValueError("singular")
+
+    found, settings = of([Factory("a", breaks)])
+    assert found.best(settings) is None
+    assert "a: training failed: singular" in found.why_none(settings)
+
+
+def test_the_cache_is_judged_on_later_repeats() -> None:
+    data = dataset((f"question {n % 40}", said(f"answer {n % 40}")) for n in range(400))
+    settings = TrainerSettings(kinds=("cache",))
+    best = climbed(data, settings).best(settings)
+    assert best is not None
+    assert best.validation.expected_coverage == 1.0
+
+
+def test_a_cache_without_repeats_is_expected_to_serve_nothing() -> None:
+    settings = TrainerSettings(kinds=("cache",))
+    found = climbed(intents(300), settings)
+    assert found.rungs[0].validation.expected_coverage == 0
+    assert found.best(settings) is None
+
+
+async def test_few_shot_is_judged_by_asking_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = TrainerSettings(kinds=("few_shot",), few_shot_endpoint="cheap", few_shot_validation=30)
+    data = dataset((f"what is {n} plus 1", said(f"it is {n + 1}")) for n in range(400))
+
+    def adds(body: dict[str, Any]) -> dict[str, Any]:
+        n = int(body["messages"][-1]["content"].split()[2])
+        return completion({"content": f"it is {n + 1}"}, [-0.01])
+
+    async with chat_server(adds) as server:
+        monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__BASE_URL", server.base_url)
+        monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__MODEL", "cheap-1")
+        found = await asyncio.to_thread(climbed, data, settings)
+    best = found.best(settings)
+    assert best is not None
+    assert best.validation.expected_coverage == 1.0
+    assert 15 <= len(server.bodies) <= 30
+
+
+def test_few_shot_declines_where_the_endpoint_is_away_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = TrainerSettings(kinds=("few_shot",), few_shot_endpoint="cheap")
+    assert "no endpoint is named 'cheap'" in climbed(intents(60), settings).why_none(settings)
+    monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__MODEL", "cheap-1")
+    assert "cannot be reached" in climbed(intents(60), settings).why_none(settings)

@@ -1,0 +1,94 @@
+from collections.abc import Sequence
+
+import pytest
+from tests.support.datasets import example
+from tests.support.messages import said
+
+from understudies.events import Request
+from understudies.judges import judge_named
+from understudies.students import Answer, StudentError, text_answer
+from understudies.trainer.validation import Judged, Validation, held_out, judge_student
+
+
+def validation(*runs: tuple[float, int, int]) -> Validation:
+    """(confidence, agreed, disagreed) runs of calls."""
+    judged = [
+        Judged(confidence, right)
+        for confidence, agreed, disagreed in runs
+        for right in [True] * agreed + [False] * disagreed
+    ]
+    return Validation(tuple(judged), 0.95)
+
+
+def test_coverage_is_what_could_be_served_at_p0() -> None:
+    found = validation((0.9, 40, 0), (0.5, 39, 1), (0.1, 0, 20))
+    assert found.expected_coverage == pytest.approx(0.8)
+    assert found.agreement == pytest.approx(0.79)
+
+
+def test_no_answer_is_never_served() -> None:
+    found = validation((0.9, 30, 0), (0.0, 0, 70))
+    assert found.expected_coverage == pytest.approx(0.3)
+    assert not found.hopeless(0.05, 20)
+    assert validation((0.0, 0, 100)).hopeless(0.05, 20)
+    assert validation((0.0, 0, 100)).expected_coverage == 0
+
+
+def test_only_evidence_makes_hopeless() -> None:
+    assert validation((0.9, 2, 98)).hopeless(0.05, 20)
+    assert not validation((0.9, 0, 19)).hopeless(0.05, 20)
+    assert not validation().hopeless(0.05, 20)
+    assert not validation((0.9, 18, 2)).hopeless(0.05, 20)
+    assert validation((0.9, 14, 6)).hopeless(0.05, 20)
+
+
+def test_one_good_tenth_leaves_hope() -> None:
+    assert not validation((0.9, 20, 0), (0.5, 0, 180)).hopeless(0.05, 20)
+
+
+def test_the_surest_include_their_ties() -> None:
+    found = validation((0.9, 20, 5), (0.5, 10, 65))
+    assert found.surest(0.1, 20) == (20, 25)
+    assert found.surest(1.0, 20) == (30, 100)
+    assert found.surest(0.1, 500) == (30, 100)
+
+
+def test_the_summary_is_a_curve() -> None:
+    summary = validation((0.9, 50, 0), (0.5, 25, 25)).summary()
+    assert summary == {
+        "n": 100,
+        "agreement": 0.75,
+        "expected_coverage": 0.5,
+        "risk_coverage": [
+            {"confidence": 0.9, "coverage": 0.5, "agreement": 1.0},
+            {"confidence": 0.5, "coverage": 1.0, "agreement": 0.75},
+        ],
+    }
+    assert validation().summary()["risk_coverage"] == []
+
+
+class Fussy:
+    """Answers nothing in a batch with a bad request, and nothing at all where all are bad."""
+
+    kind = "fussy"
+
+    async def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        if any("bad" in request.messages[-1].text for request in requests):
+            raise StudentError("no")
+        return [text_answer("x", 0.7) for _ in requests]
+
+
+def test_a_call_without_an_answer_is_a_disagreement() -> None:
+    examples = [example(text, said("x")) for text in ("good", "bad", "good too")]
+    judged = judge_student(Fussy(), examples, judge_named("exact"))
+    assert judged == (Judged(0.7, True), Judged(0.0, False), Judged(0.7, True))
+
+
+def test_a_student_that_never_answers_is_an_error() -> None:
+    with pytest.raises(StudentError):
+        judge_student(Fussy(), [example("bad", said("x"))], judge_named("exact"))
+
+
+def test_biased_and_repeated_examples_judge_nobody() -> None:
+    first, again, other = (example(text, said("x"), n) for n, text in enumerate(["a", "a", "b"]))
+    assert held_out([first, again, other.model_copy(update={"unbiased": False})]) == [again]

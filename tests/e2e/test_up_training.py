@@ -47,7 +47,7 @@ async def test_a_training_holds_up_neither_decisions_nor_the_end(tmp_path: Path)
         async with client(await running.url()) as agent:
             await agent.chat.completions.create(model="m", messages=[{"role": "user", "content": "hello"}])
         await until(lambda: calls_in_snapshot(tmp_path) == 1)
-        assert await running.stopped() == 0
+        assert await running.stopped() == 0, running.output
     assert "trainer ends in the middle of its work, which it begins again at the next start" in running.output
     assert "Traceback" not in running.output
     snapshot = tmp_path / "snapshots" / "trainer.json"

@@ -19,11 +19,28 @@ Reason = Literal[
     "student_error",  # the student was asked and failed
     "over_budget",  # the teacher by the rules of the budget
     "unsuitable",  # asks for what no student can give, such as several choices
+    "not_allowed",  # the rules of the task do not allow this student
+    "circuit_open",  # the student failed so often lately that it is not asked
+    "pinned",  # the episode began with the teacher, or with another student
+    "episode_target",  # no threshold is proven good enough for what the episode promises
+    "cached",  # an identical request was answered before
     "promoted",  # the student answered
     "audit",  # the teacher was asked again about a call that was served already
 ]
 
-_BIASED: tuple[Reason, ...] = ("low_confidence", "student_error", "audit", "critical", "over_budget", "unsuitable")
+_BIASED: tuple[Reason, ...] = (
+    "low_confidence",
+    "student_error",
+    "audit",
+    "critical",
+    "over_budget",
+    "unsuitable",
+    "not_allowed",
+    "circuit_open",
+    "pinned",
+    "episode_target",
+    "cached",
+)
 """Reasons that depend on a student's confidence, or of calls that no student may ever serve."""
 
 
@@ -58,6 +75,10 @@ class Invocation(Event):
     usage: Usage = Usage()
     cost_usd: Usd = Field(default=usd(0), ge=0, description="all that this call cost, a student asked in vain included")
     latency_ms: float = Field(default=0.0, ge=0)
+    usage_estimated: bool = Field(default=False, description="usage and cost are estimates, the model reported none")
+    api: str = Field(default="chat", description="how the caller spoke: chat, responses or messages")
+    streamed: bool = False
+    hung_up: bool = Field(default=False, description="the caller hung up before the end; the response is what had come")
     confidence: float | None = Field(default=None, description="of the student that was asked")
     route: Route | None = None
     fingerprint: str = Field(description="SHA-256 of the canonical request")

@@ -1,21 +1,24 @@
 """One call as the desk sees it, and whom it asks for the teacher's answer."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Literal, Protocol
 
 from understudies.events import Invocation, Request, Response, Usage, usd
+
+Api = Literal["chat", "responses", "messages"]
+"""How the caller speaks: OpenAI's Chat Completions or Responses, or Anthropic's Messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request to be served.
 
-    `draw` is a uniform number in [0, 1) that decides whether the call is audited. `body` is the request as the
-    caller sent it, for a teacher that takes it unchanged; `passed` holds the caller's headers for the teacher,
-    which are never logged or recorded.
+    `draw` is a uniform number in [0, 1) that decides whether the call is audited. `raw` is the body as the caller
+    sent it, for a teacher that takes it unchanged, with the teacher's own model name in it; `passed` holds the
+    caller's headers for the teacher, which are never logged or recorded.
     """
 
     id: str
@@ -29,43 +32,95 @@ class Call:
     tags: Mapping[str, str] = field(default_factory=dict)
     critical: bool = False
     over_budget: bool = False
-    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    api: Api = "chat"
+    stream: bool = False
+    raw: bytes | None = field(default=None, repr=False)
     passed: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherAnswer:
-    """What the teacher answered; `body` and `headers` are for the caller, as the teacher sent them."""
+    """What the teacher answered; `raw` and `headers` are for the caller, as the teacher sent them.
+
+    `teacher` names the upstream that answered. `estimated` says that the usage was not reported but estimated, as
+    where the caller hung up before its end; `hung_up` that the caller did.
+    """
 
     response: Response
     model: str
     usage: Usage = field(default_factory=Usage)
     cost_usd: Decimal = field(default_factory=lambda: usd(0))
     latency_ms: float = 0.0
-    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    raw: bytes | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    status: int = 200
+    teacher: str = ""
+    estimated: bool = False
+    hung_up: bool = False
 
 
 class TeacherError(Exception):
-    """The teacher did not answer; status, body and headers are for the caller."""
+    """The teacher did not answer.
+
+    `status` and `headers` are for the caller, and `raw` is the teacher's own body where it sent one; where it did
+    not, the caller is told `message` and `code` in the shape of its API. `cost_usd` is what was paid all the same.
+    """
 
     def __init__(
-        self, status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None, latency_ms: float = 0.0
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str = "teacher_error",
+        raw: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        latency_ms: float = 0.0,
+        cost_usd: Decimal | None = None,
     ) -> None:
-        error = body.get("error")
-        message = error.get("message") if isinstance(error, Mapping) else None
-        super().__init__(f"teacher answered {status}: {message or 'no message'}")
+        super().__init__(f"teacher answered {status}: {message}")
         self.status = status
-        self.body = body
+        self.message = message
+        self.code = code
+        self.raw = raw
         self.headers = dict(headers or {})
         self.latency_ms = latency_ms
+        self.cost_usd = usd(0) if cost_usd is None else cost_usd
+
+
+class TeacherStream(Protocol):
+    """A teacher's answer that has begun: the status and headers are known, the body comes in pieces."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body as it comes, for the caller; raises TeacherError where it breaks off."""
+        ...
+
+    def answer(self, *, hung_up: bool = False) -> TeacherAnswer:
+        """What was answered so far, whole where the stream has ended; raises TeacherError where it makes no answer."""
+        ...
+
+    async def close(self) -> None:
+        """End it, and what the teacher may still be writing."""
+        ...
 
 
 class Teacher(Protocol):
     """The model whose answers count as right."""
 
     async def ask(self, call: Call, *, fresh: bool = False) -> TeacherAnswer:
-        """The teacher's answer, past any cache where `fresh`; raises TeacherError."""
+        """The teacher's whole answer, past any cache where `fresh`; raises TeacherError."""
+        ...
+
+
+class StreamingTeacher(Teacher, Protocol):
+    """A teacher that can also answer in pieces."""
+
+    async def stream(self, call: Call) -> TeacherStream:
+        """The teacher's answer once its headers have come; raises TeacherError."""
         ...
 
 
@@ -75,5 +130,6 @@ class Served:
 
     response: Response
     invocation: Invocation
-    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    raw: bytes | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    status: int = 200

@@ -178,7 +178,7 @@ class Desk:
         )
         recorded = self._note(account, invocation)
         self._draw_audit(account, Decision("audit"), repeated)
-        return Served(answer.response, recorded, answer.body, answer.headers)
+        return Served(answer.response, recorded, answer.raw, answer.headers)
 
     def _draw_audit(self, account: Account, decision: Decision, probability: float) -> None:
         if account.recordable and drawn(account.call.draw, probability):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -70,7 +71,8 @@ class Front:
         try:
             served = await self._desk.serve(call)
         except TeacherError as error:
-            return JSONResponse(error.body, error.status, {**error.headers, **_about(call)})
+            raw = error.raw or orjson.dumps(error_body(error.message, "teacher_error", error.code))
+            return Response(raw, error.status, {**error.headers, **_about(call)}, "application/json")
         return _answer(asked, call, served)
 
     async def models(self, _: Request) -> Response:
@@ -101,7 +103,8 @@ class Front:
             episode=asked.episode,
             model=asked.model,
             critical=asked.critical,
-            body=asked.body,
+            raw=orjson.dumps(asked.body),
+            stream=asked.stream,
             passed=asked.passed,
         )
 
@@ -125,7 +128,8 @@ class _TooLarge(Exception):  # noqa: N818 - the name of the status
 
 def _answer(asked: Asked, call: Call, served: Served) -> Response:
     event = served.invocation
-    body = served.body or completion(call.id, call.at, event.model, served.response, event.usage)
+    raw = served.raw
+    body = orjson.loads(raw) if raw else completion(call.id, call.at, event.model, served.response, event.usage)
     headers = {**served.headers, **_about(call), **_about_service(served)}
     if asked.stream:
         return StreamingResponse(

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from understudies.economics.prices import teacher_call_cost
 from understudies.events import Usage
 from understudies.router.call import Call, TeacherAnswer, TeacherError
-from understudies.router.wire import answer_of, error_body, request_body
+from understudies.router.wire import answer_of, request_body
 
 _KEPT = ("x-request-id", "request-id", "openai-", "x-ratelimit-", "retry-after", "x-should-retry")
 _log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class HttpTeacher:
             self._session = None
 
     async def _post(self, call: Call, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:
-        body = orjson.dumps(call.body if call.body is not None else request_body(call.request, call.model))
+        body = call.raw if call.raw is not None else orjson.dumps(request_body(call.request, call.model))
         try:
             return await self._post_once(body, headers)
         except aiohttp.ClientConnectorError:
@@ -93,16 +93,18 @@ class HttpTeacher:
         body = _object(raw)
         if not 200 <= status < 300:
             shown = status if status >= 400 else 502
-            raise TeacherError(shown, body or _wrapped(status, raw), headers, latency_ms)
+            raise TeacherError(
+                shown, _told(body, raw), raw=raw if body else None, headers=headers, latency_ms=latency_ms
+            )
         if body is None:
             raise _failure(502, "the teacher's answer is not JSON", "teacher_answer_broken", latency_ms, headers)
         try:
             response, model, usage = answer_of(body)
         except ValueError as error:
             # Not a completion that can be recorded; the caller gets what the teacher sent all the same.
-            raise TeacherError(status, body, headers, latency_ms) from error
+            raise TeacherError(status, "not a completion", raw=raw, headers=headers, latency_ms=latency_ms) from error
         cost = teacher_call_cost(model or call.model, usage, self._price, at=call.at)
-        return TeacherAnswer(response, model or call.model, usage, cost, latency_ms, body, headers)
+        return TeacherAnswer(response, model or call.model, usage, cost, latency_ms, raw, headers)
 
 
 def _object(raw: bytes) -> dict[str, Any] | None:
@@ -113,15 +115,16 @@ def _object(raw: bytes) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _wrapped(status: int, raw: bytes) -> dict[str, Any]:
-    text = raw[:500].decode("utf-8", "replace").strip()
-    return error_body(f"the teacher answered {status}: {text or 'no message'}", "teacher_error", str(status))
+def _told(body: dict[str, Any] | None, raw: bytes) -> str:
+    error = (body or {}).get("error")
+    message = error.get("message") if isinstance(error, Mapping) else None
+    return str(message or raw[:500].decode("utf-8", "replace").strip() or "no message")
 
 
 def _failure(
     status: int, message: str, code: str, latency_ms: float, headers: Mapping[str, str] | None = None
 ) -> TeacherError:
-    return TeacherError(status, error_body(message, "teacher_error", code), headers, latency_ms)
+    return TeacherError(status, message, code=code, headers=headers, latency_ms=latency_ms)
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:

@@ -228,7 +228,7 @@ async def test_a_call_that_was_not_drawn_is_not_audited() -> None:
 
 async def test_an_audit_that_failed_is_recorded_as_failed() -> None:
     world = World(promotion(audit_rate=1.0))
-    world.teacher.error = TeacherError(500, {"error": {"message": "broken"}})
+    world.teacher.error = TeacherError(500, "broken")
     await world.desk.serve(call())
     await world.desk.idle()
     audit = world.book.events[1]
@@ -263,7 +263,7 @@ async def test_the_teacher_is_asked_again_for_its_agreement_with_itself() -> Non
 async def test_an_error_of_the_teacher_is_recorded_and_raised() -> None:
     world = World(promotion())
     world.student.reply = text_answer("a guess", 0.1)
-    world.teacher.error = TeacherError(429, {"error": {"message": "slow down"}}, {"retry-after": "7"}, 20.0)
+    world.teacher.error = TeacherError(429, "slow down", headers={"retry-after": "7"}, latency_ms=20.0)
     with pytest.raises(TeacherError) as raised:
         await world.desk.serve(call())
     (event,) = world.book.events

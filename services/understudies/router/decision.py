@@ -18,6 +18,8 @@ class TaskRoute:
     share: float
     drifted: bool = False
     audit_probability: float = 0.0
+    levels: tuple[tuple[float, float], ...] = ()
+    """Agreement proven from a threshold on, as (agreement, threshold), rising in both."""
 
 
 @dataclass(frozen=True, slots=True)

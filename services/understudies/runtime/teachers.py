@@ -1,0 +1,169 @@
+"""The teachers there are: `understudies.toml`, table `teachers.<name>`."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from understudies.economics.prices import Price
+from understudies.runtime.errors import ConfigurationError
+
+Auth = Literal["by_api", "bearer", "x-api-key", "none"]
+"""How a key travels: `by_api` is x-api-key for Anthropic's Messages, a bearer token elsewhere; `none` sends none."""
+
+TeacherApi = Literal["chat", "responses", "messages"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Timeouts(_Settings):
+    """How long a teacher is waited for, in seconds."""
+
+    connect_s: float = Field(default=10.0, gt=0, description="for a connection")
+    first_byte_s: float = Field(
+        default=600.0, gt=0, description="from the request sent to the first byte of its answer"
+    )
+    idle_s: float = Field(default=120.0, gt=0, description="between two pieces of an answer")
+    total_s: float = Field(default=1800.0, gt=0, description="for a call, with all retries and fallbacks")
+
+
+class Retries(_Settings):
+    """How often a failed attempt is repeated, and how long is waited before."""
+
+    max: int = Field(default=2, ge=0, le=20, description="attempts after the first one, with the same teacher")
+    base_s: float = Field(default=0.5, gt=0, description="longest wait before the first retry; it doubles each time")
+    longest_s: float = Field(default=8.0, gt=0, description="longest wait before any retry")
+    patience_s: float = Field(
+        default=20.0, ge=0, description="a Retry-After beyond it is not waited for: the next teacher, or the caller"
+    )
+
+
+class BreakerSettings(_Settings):
+    """When something that keeps failing is left alone for a while."""
+
+    window_s: float = Field(default=30.0, gt=0, description="span over which failures are counted")
+    min_calls: int = Field(default=20, ge=1, description="calls in the window before it may open")
+    failure_share: float = Field(default=0.5, gt=0, le=1, description="opens at this share of failed calls")
+    open_s: float = Field(default=5.0, gt=0, description="time it stays open before one call is tried")
+
+
+class TokenPrice(_Settings):
+    """A model's price in US dollars per million tokens."""
+
+    input: Decimal = Field(ge=0)
+    output: Decimal = Field(ge=0)
+    cached_input: Decimal | None = Field(default=None, ge=0, description="unset: as input")
+
+
+class Fallback(_Settings):
+    """Whom to ask instead, and by which model name; written as `"other"` or `{teacher = "other", model = "name"}`."""
+
+    teacher: str = Field(min_length=1)
+    model: str | None = Field(default=None, min_length=1, description="unset: the model that was asked for")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return {"teacher": value} if isinstance(value, str) else value
+
+
+class TeacherSpec(_Settings):
+    """One upstream: where it is, which models it has, whose key it is asked with, and how patiently."""
+
+    name: str = Field(default="", description="its name in the table; not to be set in the file")
+    base_url: str = Field(description="URL up to and with /v1, such as https://api.openai.com/v1")
+    models: tuple[str, ...] = Field(default=("*",), min_length=1, description='exact names or globs, such as "gpt-*"')
+    apis: tuple[TeacherApi, ...] = Field(default=("chat", "responses", "messages"), min_length=1)
+    api_key_env: str | None = Field(
+        default=None,
+        min_length=1,
+        description="environment variable with its key; unset: the caller's key is passed on",
+    )
+    api_key: SecretStr | None = Field(default=None, description="the key itself; in a file, use api_key_env")
+    auth: Auth = "by_api"
+    price_usd: Decimal | None = Field(default=None, ge=0, description="flat price of a call")
+    price_per_mtok: TokenPrice | None = Field(default=None, description="unset, as price_usd: the public price list")
+    fallback: tuple[Fallback, ...] = Field(default=(), description="asked in this order where this one fails")
+    timeouts: Timeouts = Timeouts()
+    retries: Retries = Retries()
+    breaker: BreakerSettings = BreakerSettings()
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is no http:// or https:// URL")
+        if parts.username is not None or parts.query or parts.fragment:
+            raise ValueError("a teacher's URL has no user, no query and no fragment; keys belong in api_key_env")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_price(self) -> "TeacherSpec":
+        if self.price_usd is not None and self.price_per_mtok is not None:
+            raise ValueError("price_usd and price_per_mtok exclude each other")
+        return self
+
+    @property
+    def own_key(self) -> bool:
+        """Whether it is asked with a key of its own; the caller's is then never sent to it."""
+        return self.api_key is not None or self.api_key_env is not None
+
+    @property
+    def origin(self) -> tuple[str, str, int | None]:
+        """Scheme, host and port."""
+        parts = urlsplit(self.base_url)
+        return parts.scheme, parts.hostname or "", parts.port
+
+    @property
+    def price(self) -> Price | Decimal | None:
+        """What its calls cost, where that is set."""
+        listed = self.price_per_mtok
+        return self.price_usd if listed is None else Price(listed.input, listed.output, listed.cached_input)
+
+
+def _checked(teachers: dict[str, TeacherSpec]) -> dict[str, TeacherSpec]:
+    named = {name: spec.model_copy(update={"name": name}) for name, spec in teachers.items()}
+    for spec in named.values():
+        for fallback in spec.fallback:
+            _check(spec, fallback, named)
+    return named
+
+
+def _check(spec: TeacherSpec, fallback: Fallback, named: Mapping[str, TeacherSpec]) -> None:
+    other = named.get(fallback.teacher)
+    if other is None:
+        raise ValueError(f"{spec.name}.fallback: no teacher {fallback.teacher!r}; there are {sorted(named)}")
+    if other is spec and fallback.model is None:
+        raise ValueError(f"{spec.name}.fallback: a teacher falls back to itself by another model's name alone")
+    passes_on = not other.own_key and other.auth != "none"
+    if passes_on and (spec.own_key or spec.origin != other.origin):
+        raise ValueError(
+            f"{spec.name}.fallback: {other.name!r} would be sent the caller's key, which is not meant for it; "
+            'give it api_key_env, or auth = "none" where it needs no key'
+        )
+
+
+TeacherTable = Annotated[dict[str, TeacherSpec], AfterValidator(_checked)]
+"""Teachers by name, for a field of a pydantic model: names are set, and fallbacks are checked."""
+
+
+def with_keys(teachers: Mapping[str, TeacherSpec], environ: Mapping[str, str]) -> dict[str, TeacherSpec]:
+    """The teachers with their keys read from the environment; raises ConfigurationError where one is missing."""
+    return {name: _with_key(spec, environ) for name, spec in teachers.items()}
+
+
+def _with_key(spec: TeacherSpec, environ: Mapping[str, str]) -> TeacherSpec:
+    if spec.api_key is not None or spec.api_key_env is None:
+        return spec
+    key = environ.get(spec.api_key_env, "").strip()
+    if not key:
+        raise ConfigurationError(
+            f"teacher {spec.name!r} takes its key from {spec.api_key_env}, which is not set; "
+            "set it, or remove api_key_env"
+        )
+    return spec.model_copy(update={"api_key": SecretStr(key)})

@@ -26,7 +26,9 @@ def test_a_task_follows_its_own_rules_and_the_others_the_defaults(tmp_path: Path
         """,
     )
     rules = read_rules(path)
-    assert rules.of("triage") == TaskRules(critical=True, judge="json[tags]", weekly_budget_usd=Decimal("12.5"))
+    assert rules.of("triage") == TaskRules(
+        min_agreement=0.9, critical=True, judge="json[tags]", weekly_budget_usd=Decimal("12.5")
+    )
     assert rules.of("another") == TaskRules(min_agreement=0.9)
 
 
@@ -42,7 +44,10 @@ def test_tasks_can_be_marked_critical_without_losing_their_rules() -> None:
     [
         ('[tasks.triage]\njudge = "nobody"', "tasks.triage.judge: .*no judge is named 'nobody'; choose one of exact"),
         ("[tasks.triage]\nmin_agreement = 1.5", "tasks.triage.min_agreement"),
-        ("[tasks.triage]\nmin_agreemnt = 0.9", "tasks.triage.min_agreemnt: Extra inputs"),
+        (
+            "[tasks.triage]\nmin_agreemnt = 0.9",
+            "tasks.triage.min_agreemnt: unknown setting, did you mean 'min_agreement'",
+        ),
         ("[tasks", "cannot read the rules"),
     ],
 )

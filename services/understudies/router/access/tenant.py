@@ -1,0 +1,45 @@
+"""Who calls, as the desk needs to know it."""
+
+import re
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fnmatch import translate
+from typing import Self
+
+from understudies.runtime.rules import OverBudget, TenantRules
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A caller: its name on every event, and what it may do. It holds no key."""
+
+    name: str = "default"
+    daily_budget_usd: Decimal | None = None
+    over_budget: OverBudget = "student_only"
+    own_teacher_key: bool = False
+    _tasks: re.Pattern[str] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, name: str, rules: TenantRules) -> Self:
+        """The tenant of a table of the rules."""
+        tasks = rules.tasks
+        return cls(
+            name,
+            rules.daily_budget_usd,
+            rules.over_budget,
+            rules.own_teacher_key,
+            None if tasks is None else re.compile("|".join(translate(glob) for glob in tasks) or r"(?!)"),
+        )
+
+    @property
+    def restricted(self) -> bool:
+        """Whether it may call certain tasks alone, and so nothing that has no task."""
+        return self._tasks is not None
+
+    def may_call(self, task: str) -> bool:
+        """Whether it may call a task."""
+        return self._tasks is None or self._tasks.fullmatch(task) is not None
+
+
+ANYBODY = Tenant()
+"""Whoever calls where no key is asked for."""

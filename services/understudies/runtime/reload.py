@@ -1,0 +1,155 @@
+"""Rules that follow their file, without a restart."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.rules import Rules, TaskRules, read_rules
+
+T = TypeVar("T")
+
+LOOK_S: Final = 0.5
+"""Time between two looks at the file: two file attributes, so that nothing has to watch the file system."""
+
+_AT_START: Final = ("spool_max_bytes",)
+_FOR_NEW_STUDENTS: Final = ("min_agreement", "judge")
+_log = logging.getLogger(__name__)
+
+
+class Derived(Generic[T]):
+    """Something built from the rules that is built anew with them; `value` is read at every use."""
+
+    def __init__(self, build: Callable[[Rules], T], rules: Rules) -> None:
+        self.build = build
+        self.value = build(rules)
+
+
+class RulesSource:
+    """The rules in force. A change that cannot be read, or that something cannot be built from, changes nothing."""
+
+    def __init__(self, rules: Rules | None = None, path: Path | None = None) -> None:
+        self._path = path
+        self._stamp = self._seen = _stamp(path) if path else None
+        self._rules = rules if rules is not None else read_rules(path) if path else Rules()
+        self._derived: list[Derived[Any]] = []
+        self._told: list[Callable[[Rules], None]] = []
+        self.last_error: str | None = None
+        """Why the file as it is now is not in force; None where it is."""
+        self.reloads = 0
+        self.refusals = 0
+
+    def current(self) -> Rules:
+        """The rules now."""
+        return self._rules
+
+    def of(self, task: str) -> TaskRules:
+        """The rules of a task now, in constant time."""
+        return self._rules.of(task)
+
+    def derived(self, build: Callable[[Rules], T]) -> Derived[T]:
+        """Something built from the rules, now and at every change; where it raises then, the change is refused."""
+        derived = Derived(build, self._rules)
+        self._derived.append(derived)
+        return derived
+
+    def subscribe(self, told: Callable[[Rules], None]) -> None:
+        """Call `told` after every change."""
+        self._told.append(told)
+
+    @asynccontextmanager
+    async def watching(self, seconds: float = LOOK_S) -> AsyncIterator[None]:
+        """Follow the file while the block runs: by looking at it, and at once on SIGHUP."""
+        if self._path is None:
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(signal.SIGHUP, self.reload)
+        looking = loop.create_task(self._keep_looking(seconds))
+        try:
+            yield
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+            loop.remove_signal_handler(signal.SIGHUP)
+
+    async def _keep_looking(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            self.look()
+
+    def look(self) -> bool:
+        """Read the file where it has changed and then kept still since the last look; whether the rules are new.
+
+        A file that is half written may be whole TOML that lacks a critical task: hence the wait of one look.
+        """
+        if self._path is None:
+            return False
+        stamp = _stamp(self._path)
+        still = stamp == self._seen
+        self._seen = stamp
+        return still and stamp != self._stamp and self._read(self._path, stamp)
+
+    def reload(self) -> bool:
+        """Read the file now; whether the rules are new."""
+        return self._path is not None and self._read(self._path, _stamp(self._path))
+
+    def _read(self, path: Path, stamp: "_Stamp | None") -> bool:
+        try:
+            rules = read_rules(path)
+            if _stamp(path) != stamp:
+                return False
+            built = [derived.build(rules) for derived in self._derived]
+        except Exception as error:  # noqa: BLE001 - whatever a change breaks, the rules in force stay
+            self._refuse(error)
+            self._stamp = stamp
+            return False
+        self._stamp = stamp
+        for derived, value in zip(self._derived, built, strict=True):
+            derived.value = value
+        return self._take(path, rules)
+
+    def _refuse(self, error: Exception) -> None:
+        self.refusals += 1
+        self.last_error = str(error) if isinstance(error, ConfigurationError) else repr(error)
+        _log.error("the rules that were in force stay, as the changed ones are refused: %s", self.last_error)
+
+    def _take(self, path: Path, rules: Rules) -> bool:
+        before, self._rules = self._rules, rules
+        self.last_error = None
+        self.reloads += 1
+        _log.info("the rules in %s are in force", path)
+        for warning in _not_at_once(before, rules):
+            _log.warning("%s", warning)
+        for told in self._told:
+            told(rules)
+        return rules != before
+
+
+_Stamp = tuple[int, int, int, int]
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    """What tells one state of a file from another, through symbolic links; None where there is no file."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - twice a second
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _not_at_once(before: Rules, now: Rules) -> Iterator[str]:
+    """The changes that do not hold at once, in words."""
+    for name in _AT_START:
+        if getattr(before.router, name) != getattr(now.router, name):
+            yield f"router.{name} has changed, which holds from the next start on"
+    for task in sorted(before.tasks.keys() | now.tasks.keys()):
+        for name in _FOR_NEW_STUDENTS:
+            if getattr(before.of(task), name) != getattr(now.of(task), name):
+                yield f"tasks.{task}.{name} has changed, which holds for the students tried from now on"

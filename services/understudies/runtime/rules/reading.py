@@ -1,0 +1,69 @@
+"""Reading `understudies.toml`, and saying what is wrong with it."""
+
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.rules.document import Rules
+
+_NAMED: Final = frozenset({"tasks", "teachers", "tenants"})
+_NO_TABLE = frozenset({"dict_type", "model_type", "model_attributes_type"})
+
+
+def read_rules(path: Path) -> Rules:
+    """The rules in a TOML file; raises ConfigurationError that names the file and every field that is wrong."""
+    try:
+        return parse_rules(path.read_bytes(), path)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the rules in {str(path)!r}: {error}") from error
+
+
+def parse_rules(content: bytes, path: Path) -> Rules:
+    """The rules in the content of a file; raises ConfigurationError."""
+    try:
+        return Rules.model_validate(tomllib.loads(content.decode("utf-8")))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"cannot read the rules in {str(path)!r}: {error}") from error
+    except ValidationError as error:
+        wrong = "; ".join(_complaint(one["loc"], one["type"], one["msg"]) for one in error.errors(include_input=False))
+        raise ConfigurationError(f"{path}: {wrong}; see README, section Rules") from None
+
+
+def _complaint(place: tuple[int | str, ...], kind: str, message: str) -> str:
+    where = ".".join(str(part) for part in place)
+    said = message.removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        said = f"unknown setting, {_instead(place)}"
+    elif kind == "missing":
+        said = "is missing"
+    elif kind in _NO_TABLE and len(place) == 2 and place[0] in _NAMED:
+        said = f"is no table; its settings belong under [{place[0]}.NAME]"
+    return f"{where}: {said}" if where else said
+
+
+def _instead(place: tuple[int | str, ...]) -> str:
+    known = _settings_beside(place)
+    near = get_close_matches(str(place[-1]), known, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known here: {', '.join(known)}" if known else "remove it"
+
+
+def _settings_beside(place: tuple[int | str, ...]) -> list[str]:
+    """The settings of the table that a place is in."""
+    table: Any = Rules
+    for part in place[:-1]:
+        if _is_model(table):
+            field = table.model_fields.get(str(part))
+            table = field and field.annotation
+        else:
+            table = next(iter(reversed([one for one in get_args(table) if _is_model(one)])), None)
+    return list(table.model_fields) if _is_model(table) else []
+
+
+def _is_model(table: Any) -> bool:
+    return isinstance(table, type) and issubclass(table, BaseModel)

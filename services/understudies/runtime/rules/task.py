@@ -1,0 +1,96 @@
+"""The rules of one task."""
+
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from understudies.judges import judge_named
+
+OverBudget = Literal["student_only", "refuse"]
+"""Once the day's money is spent: the student serves what it is sure of and the rest is refused, or all is refused."""
+
+Escalation = Literal["teacher", "teacher_or_student", "refuse"]
+"""Where the student is unsure: the teacher answers; or the student does, should the teacher fail; or nobody does."""
+
+KINDS: Final = ("cache", "classifier", "few_shot", "prompt_optimised", "lora", "api_fine_tune")
+"""Kinds of student that `students` may name."""
+
+_NONE = "none"
+
+
+class TaskRules(BaseModel):
+    """The rules of one task; what it does not set, it takes from `[defaults]`, and `"none"` unsets what those set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    critical: bool = Field(default=False, description="never served by a student")
+    min_agreement: float = Field(default=0.95, gt=0.5, lt=1, description="p0: agreement promised on served calls")
+    judge: str | None = Field(default=None, description="judge by name; chosen from the answers' shape where absent")
+    weekly_budget_usd: Decimal | None = Field(default=None, gt=0, description="target of optimize_for_budget")
+    daily_budget_usd: Decimal | None = Field(
+        default=None, gt=0, description="most that the task may cost in a day (UTC), teacher and student together"
+    )
+    over_budget: OverBudget = Field(default="student_only", description="what becomes of calls once that is spent")
+    teacher: str | None = Field(default=None, description="X of the [teachers.X] that answers; by model where absent")
+    model: str | None = Field(default=None, description="teacher's model for calls that name `understudies/TASK`")
+    students: tuple[str, ...] | None = Field(
+        default=None, description="kinds or names of students that may serve, with * and ?; empty: none; absent: all"
+    )
+    escalation: Escalation = Field(default="teacher", description="who answers where the student is unsure")
+    hold_back_tokens: int | None = Field(
+        default=None, ge=0, description="longest wait for a streaming student's confidence, then the teacher is asked"
+    )
+    episode_target: float | None = Field(
+        default=None, gt=0.5, lt=1, description="chance that all steps of an episode agree with the teacher"
+    )
+    episode_steps: int | None = Field(default=None, ge=1, le=1000, description="steps of an episode, for its target")
+    cache_ttl_s: float | None = Field(
+        default=None, gt=0, description="how long an answer at temperature 0 is given again; absent: never"
+    )
+
+    @field_validator(
+        "judge",
+        "weekly_budget_usd",
+        "daily_budget_usd",
+        "teacher",
+        "model",
+        "hold_back_tokens",
+        "episode_target",
+        "episode_steps",
+        "cache_ttl_s",
+        mode="before",
+    )
+    @classmethod
+    def _unset(cls, value: Any) -> Any:
+        return None if value == _NONE else value
+
+    @field_validator("judge")
+    @classmethod
+    def _known(cls, judge: str | None) -> str | None:
+        return judge and judge_named(judge).name
+
+    @field_validator("students")
+    @classmethod
+    def _kinds_or_names(cls, students: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for entry in students or ():
+            if entry not in KINDS and not any(sign in entry for sign in "@*?["):
+                raise ValueError(
+                    f"{entry!r} is no kind of student and no student's name; "
+                    f"give one of {', '.join(KINDS)}, or a name such as 'triage@3' or 'triage@*'"
+                )
+        return students
+
+    def allows_student(self, name: str, kind: str | None = None) -> bool:
+        """Whether a student may serve the task, and so be trained for it."""
+        if self.students is None:
+            return True
+        return any(entry == kind or fnmatchcase(name, entry) for entry in self.students)
+
+    @property
+    def agreement_per_call(self) -> float:
+        """Agreement that each call has to be proven at: the task's own, or what its episode's target takes."""
+        if self.episode_target is None or self.episode_steps is None:
+            return self.min_agreement
+        return max(self.min_agreement, self.episode_target ** (1 / self.episode_steps))

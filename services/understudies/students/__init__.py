@@ -1,7 +1,20 @@
 """Students: one interface, one file for each kind, and the artifacts and datasets they come from."""
 
 from understudies.students.artifact import Consent, Manifest, read_artifact, read_manifest, write_artifact
-from understudies.students.base import Answer, ArtifactError, Student, StudentError, request_text, text_answer
+from understudies.students.base import (
+    Answer,
+    ArtifactError,
+    Closing,
+    Generating,
+    Priced,
+    Student,
+    StudentError,
+    Unsure,
+    close_student,
+    request_text,
+    student_cost,
+    text_answer,
+)
 from understudies.students.dataset import Dataset, Example, read_dataset, write_dataset
 from understudies.students.endpoint import Endpoint, Endpoints
 from understudies.students.files import Files
@@ -11,21 +24,27 @@ from understudies.students.shelf import Shelf
 __all__ = [
     "Answer",
     "ArtifactError",
+    "Closing",
     "Consent",
     "Dataset",
     "Endpoint",
     "Endpoints",
     "Example",
     "Files",
+    "Generating",
     "Manifest",
+    "Priced",
     "Shelf",
     "Student",
     "StudentError",
+    "Unsure",
+    "close_student",
     "load_student",
     "read_artifact",
     "read_dataset",
     "read_manifest",
     "request_text",
+    "student_cost",
     "text_answer",
     "write_artifact",
     "write_dataset",

@@ -2,13 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from decimal import Decimal
+from typing import Protocol, runtime_checkable
 
 from understudies.events import Message, Request, Usage
 
 
 class StudentError(Exception):
-    """A student could not answer; the teacher should."""
+    """A student could not answer; the teacher should. Its text may be logged: it quotes no prompt and no answer."""
+
+
+class Unsure(StudentError):
+    """A student gave up before its end: its answer would not be sure enough, or is too long to be held back.
+
+    `confidence` is an upper bound of what it could still have reached, `usage` what was used until then, estimated.
+    """
+
+    def __init__(
+        self, confidence: float, usage: Usage | None = None, why: str = "cannot be sure enough any more"
+    ) -> None:
+        super().__init__(f"{why}: its confidence is at most {confidence:.3g}")
+        self.confidence = confidence
+        self.usage = usage or Usage()
 
 
 class ArtifactError(Exception):
@@ -17,11 +32,15 @@ class ArtifactError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A student's answer, with its confidence in [0, 1] that the teacher would agree."""
+    """A student's answer, with its confidence in [0, 1] that the teacher would agree.
+
+    `finish_reason` is `length` where the caller's own limit of tokens ended it, else None.
+    """
 
     message: Message
     confidence: float
     usage: Usage = field(default_factory=Usage)
+    finish_reason: str | None = None
 
     @property
     def text(self) -> str:
@@ -39,6 +58,50 @@ class Student(Protocol):
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer for each request, in order; raises StudentError where it cannot."""
         ...
+
+
+@runtime_checkable
+class Generating(Protocol):
+    """A student that writes its answer token by token, and so may see early that it is not sure."""
+
+    async def answer_until(self, request: Request, floor: float, max_tokens: int | None = None) -> Answer:
+        """The whole answer, with the confidence that `answer` would give it.
+
+        Raises Unsure as soon as its confidence can no longer reach `floor`, or once more than `max_tokens` tokens
+        had to be held back; what the model may still be writing is cancelled. Raises StudentError where it cannot.
+        """
+        ...
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A student that holds something open between calls, such as connections."""
+
+    async def close(self) -> None:
+        """Let go of it once the calls under way have ended; another answer opens it anew."""
+        ...
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """A student whose answers are paid by the token."""
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        """US dollars for what was used; None where no price is set."""
+        ...
+
+
+async def close_student(student: object) -> None:
+    """Let go of what a student holds open, if it holds anything."""
+    if isinstance(student, Closing):
+        await student.close()
+
+
+def student_cost(student: object, usage: Usage) -> Decimal | None:
+    """US dollars that an answer cost; None where the student has no price by the token, or used none that it knows."""
+    if not isinstance(student, Priced) or not (usage.prompt_tokens or usage.completion_tokens):
+        return None
+    return student.cost(usage)
 
 
 def request_text(request: Request) -> str:

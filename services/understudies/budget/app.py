@@ -14,7 +14,7 @@ from understudies.economics import BudgetOutcome, forecast, optimize_for_budget
 from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, VERDICTS, NewId
 from understudies.runtime import Bus, Record
 from understudies.runtime.outbox import Outbox
-from understudies.runtime.rules import Rules
+from understudies.runtime.rules import TaskRulesOf
 from understudies.runtime.seen import Seen
 
 
@@ -25,7 +25,7 @@ class BudgetApp:
     topics = (INVOCATIONS, VERDICTS, PROMOTIONS, DRIFT)
     max_records = 2000
 
-    def __init__(self, settings: BudgetSettings, *, bus: Bus, rules: Rules, new_id: NewId) -> None:
+    def __init__(self, settings: BudgetSettings, *, bus: Bus, rules: TaskRulesOf, new_id: NewId) -> None:
         self._settings = settings
         self._bus = bus
         self._seen = Seen()
@@ -101,6 +101,6 @@ class BudgetApp:
         self._outbox.restore(state["outbox"])
 
 
-def create_app(settings: BudgetSettings, *, bus: Bus, rules: Rules, new_id: NewId) -> BudgetApp:
+def create_app(settings: BudgetSettings, *, bus: Bus, rules: TaskRulesOf, new_id: NewId) -> BudgetApp:
     """The budget service, composed."""
     return BudgetApp(settings, bus=bus, rules=rules, new_id=new_id)

@@ -55,6 +55,8 @@ def appraise(book: TaskBook, rules: TaskRules, settings: BudgetSettings, now: da
     needed = examples_needed(book, settings)
     if rules.critical:
         return Appraisal("refuse", "declared critical: it stays with the teacher", needed)
+    if rules.students == ():
+        return Appraisal("refuse", "its rules allow no student", needed)
     if book.profile.verdict == "no":
         return Appraisal("refuse", book.profile.reason, needed, invest(book, settings, now, share=0.0))
     if book.on_trial is not None:

@@ -32,6 +32,7 @@ from understudies.runtime import (
     TelemetrySettings,
     ensure_topics,
 )
+from understudies.runtime.reload import RulesSource
 from understudies.runtime.rules import Rules
 from understudies.runtime.runner import App, Cut, Missed, Runner, keep_ticking
 from understudies.students import Files, Shelf
@@ -49,7 +50,7 @@ class Plan:
     """What the platform is made of; the parts that a backtest replaces are fields."""
 
     folder: Path
-    rules: Rules = field(default_factory=Rules)
+    rules: Rules | RulesSource = field(default_factory=Rules)
     clock: Clock = field(default_factory=SystemClock)
     ids: Callable[[str], NewId] = lambda service: new_id
     teacher: Teacher | None = None

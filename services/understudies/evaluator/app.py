@@ -13,7 +13,7 @@ from understudies.evaluator.trial import Trial
 from understudies.events import INVOCATIONS, PROMOTIONS, Event, GateDecision, Invocation, NewId, Promotion
 from understudies.runtime import Bus, Record
 from understudies.runtime.outbox import Outbox
-from understudies.runtime.rules import Rules
+from understudies.runtime.rules import TaskRulesOf
 from understudies.runtime.seen import Seen
 from understudies.students import ArtifactError, Files, Shelf
 
@@ -29,7 +29,7 @@ class EvaluatorApp:
     max_records = 2000
 
     def __init__(
-        self, settings: EvaluatorSettings, *, bus: Bus, files: Files, shelf: Shelf, rules: Rules, new_id: NewId
+        self, settings: EvaluatorSettings, *, bus: Bus, files: Files, shelf: Shelf, rules: TaskRulesOf, new_id: NewId
     ) -> None:
         self._settings = settings
         self._bus = bus
@@ -125,7 +125,7 @@ class EvaluatorApp:
 
 
 def create_app(
-    settings: EvaluatorSettings, *, bus: Bus, files: Files, shelf: Shelf, rules: Rules, new_id: NewId
+    settings: EvaluatorSettings, *, bus: Bus, files: Files, shelf: Shelf, rules: TaskRulesOf, new_id: NewId
 ) -> EvaluatorApp:
     """The evaluator, composed."""
     return EvaluatorApp(settings, bus=bus, files=files, shelf=shelf, rules=rules, new_id=new_id)

@@ -14,7 +14,7 @@ from understudies.evaluator.trial import Trial
 from understudies.evaluator.verdict_id import verdict_id
 from understudies.events import Drift, Event, GateDecision, Invocation, NewId, Phase, Verdict
 from understudies.judges import Judge, answer_class
-from understudies.runtime.rules import Rules
+from understudies.runtime.rules import TaskRulesOf
 from understudies.students import ArtifactError, Shelf
 
 _log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class Evaluation:
     Calls that wait for their audit are not part of the state: a restart loses a few audits, drawn uniformly.
     """
 
-    def __init__(self, settings: EvaluatorSettings, shelf: Shelf, rules: Rules, new_id: NewId) -> None:
+    def __init__(self, settings: EvaluatorSettings, shelf: Shelf, rules: TaskRulesOf, new_id: NewId) -> None:
         self.trials: OrderedDict[str, Trial] = OrderedDict()
         self._shelf = shelf
         self._new_id = new_id

@@ -4,7 +4,7 @@ from collections import OrderedDict, deque
 
 from understudies.events import Message
 from understudies.judges import Judge, choose_judge, judge_named
-from understudies.runtime.rules import Rules
+from understudies.runtime.rules import TaskRulesOf
 
 _TASKS = 200
 _ANSWERS = 300
@@ -14,7 +14,7 @@ _LEAST = 20
 class Teachers:
     """The last answers of the teachers, by task; the tasks that were quiet longest are forgotten first."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: TaskRulesOf) -> None:
         self._rules = rules
         self._answers: OrderedDict[str, deque[Message]] = OrderedDict()
 

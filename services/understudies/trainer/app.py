@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from understudies.events import PROMOTIONS, NewId, Promotion
 from understudies.judges import choose_judge, judge_named
 from understudies.runtime import Bus, Clock, Record
-from understudies.runtime.rules import Rules, TaskRules
+from understudies.runtime.rules import Rules, TaskRules, TaskRulesOf
 from understudies.students import ArtifactError, Dataset, Files, Manifest, read_dataset, write_artifact
 from understudies.trainer.factories import LADDER
 from understudies.trainer.factory import Factory, Lesson, Trained
@@ -37,7 +37,7 @@ class TrainerApp:
         clock: Clock,
         files: Files,
         new_id: NewId,
-        rules: Rules | None = None,
+        rules: TaskRulesOf | None = None,
         ladder: Sequence[Factory] = LADDER,
     ) -> None:
         self._settings = settings
@@ -93,7 +93,7 @@ class TrainerApp:
         began = time.perf_counter()
         dataset = read_dataset(self._files, story.dataset, story.task)
         lesson, p0 = self._lesson(story, dataset)
-        found = climb(self._ladder, lesson, self._settings, p0)
+        found = climb(self._allowed(story), lesson, self._settings, p0)
         best = found.best(self._settings)
         seconds = round(time.perf_counter() - began, 3)
         evidence = _evidence(found, best, lesson, seconds)
@@ -108,6 +108,11 @@ class TrainerApp:
         judge = judge_named(rules.judge) if rules.judge else choose_judge(answers)
         seed = hashlib.sha256(f"{self._settings.seed}:{story.student}".encode()).digest()
         return Lesson(dataset, judge, int.from_bytes(seed[:4], "big")), rules.min_agreement
+
+    def _allowed(self, story: Promotion) -> list[Factory]:
+        """The rungs whose students the task's rules allow."""
+        rules = self._rules.of(story.task)
+        return [factory for factory in self._ladder if rules.allows_student(story.student, factory.kind)]
 
     def _keep(self, story: Promotion, dataset: Dataset, best: Rung, found: Climb, seconds: float) -> str:
         assert isinstance(best.outcome, Trained)
@@ -150,7 +155,7 @@ def create_app(
     clock: Clock,
     files: Files,
     new_id: NewId,
-    rules: Rules | None = None,
+    rules: TaskRulesOf | None = None,
 ) -> TrainerApp:
     """The trainer, composed."""
     return TrainerApp(settings, bus=bus, clock=clock, files=files, new_id=new_id, rules=rules)

@@ -53,6 +53,11 @@ def test_a_task_that_pays_back_is_authorised_with_its_numbers() -> None:
     assert numbers["break_even_calls"] < numbers["weekly_calls_lower"]
 
 
+def test_a_task_that_allows_no_student_stays_with_the_teacher() -> None:
+    assert appraised(*calls(100), students=()).reason == "its rules allow no student"
+    assert appraised(*calls(100), students=("classifier",)).verdict == "authorise"
+
+
 def test_it_waits_for_examples() -> None:
     found = appraised(*calls(59), call(3))
     assert (found.verdict, found.reason) == ("wait", "59 of the 60 examples needed")

@@ -116,6 +116,22 @@ async def test_the_rules_of_the_task_are_kept(files: Files) -> None:
     assert (only(recorder).evidence["min_agreement"], only(recorder).evidence["judge"]) == (0.8, "exact")
 
 
+@pytest.mark.parametrize("students", [("few_shot",), (f"{TASK}@9",), ()])
+async def test_only_students_that_the_rules_allow_are_tried(files: Files, students: tuple[str, ...]) -> None:
+    recorder = Recorder()
+    rules = Rules(tasks={TASK: TaskRules(students=students)})
+    await make(files, recorder, rules, kinds=("classifier",)).handle(records(collected(files, intents(300))))
+    assert (only(recorder).stage, only(recorder).evidence["tried"]) == ("rejected", [])
+
+
+@pytest.mark.parametrize("students", [("classifier",), (f"{TASK}@*",)])
+async def test_a_student_is_allowed_by_kind_or_by_name(files: Files, students: tuple[str, ...]) -> None:
+    recorder = Recorder()
+    rules = Rules(tasks={TASK: TaskRules(students=students)})
+    await make(files, recorder, rules).handle(records(collected(files, intents(300))))
+    assert (only(recorder).stage, only(recorder).evidence["kind"]) == ("trained", "classifier")
+
+
 @pytest.mark.parametrize("stage", ["trained", "rejected", "promoted", "retired"])
 async def test_a_student_with_an_outcome_is_not_trained_again(files: Files, stage: str) -> None:
     recorder = Recorder()

@@ -1,5 +1,6 @@
 """The rules of one task."""
 
+import math
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
@@ -93,4 +94,4 @@ class TaskRules(BaseModel):
         """Agreement that each call has to be proven at: the task's own, or what its episode's target takes."""
         if self.episode_target is None or self.episode_steps is None:
             return self.min_agreement
-        return max(self.min_agreement, self.episode_target ** (1 / self.episode_steps))
+        return max(self.min_agreement, math.pow(self.episode_target, 1 / self.episode_steps))

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.errors import UnderstudiesError
 from understudies.runtime.rules import Rules, TaskRules, read_rules
 
 T = TypeVar("T")
@@ -105,31 +105,33 @@ class RulesSource:
             rules = read_rules(path)
             if _stamp(path) != stamp:
                 return False
-            built = [derived.build(rules) for derived in self._derived]
+            built = [derived.build(rules) for derived in self._derived] if rules != self._rules else []
         except Exception as error:  # noqa: BLE001 - whatever a change breaks, the rules in force stay
-            self._refuse(error)
             self._stamp = stamp
+            self._refuse(error)
             return False
         self._stamp = stamp
+        self.last_error = None
+        if rules == self._rules:
+            return False
         for derived, value in zip(self._derived, built, strict=True):
             derived.value = value
-        return self._take(path, rules)
+        self._take(path, rules)
+        return True
 
     def _refuse(self, error: Exception) -> None:
         self.refusals += 1
-        self.last_error = str(error) if isinstance(error, ConfigurationError) else repr(error)
-        _log.error("the rules that were in force stay, as the changed ones are refused: %s", self.last_error)
+        self.last_error = str(error) if isinstance(error, UnderstudiesError) else repr(error)
+        _log.error("the rules in force stay, as the changed ones are refused: %s", self.last_error)
 
-    def _take(self, path: Path, rules: Rules) -> bool:
+    def _take(self, path: Path, rules: Rules) -> None:
         before, self._rules = self._rules, rules
-        self.last_error = None
         self.reloads += 1
-        _log.info("the rules in %s are in force", path)
+        _log.info("the changed rules in %s are in force", path)
         for warning in _not_at_once(before, rules):
             _log.warning("%s", warning)
         for told in self._told:
             told(rules)
-        return rules != before
 
 
 _Stamp = tuple[int, int, int, int]
@@ -149,7 +151,9 @@ def _not_at_once(before: Rules, now: Rules) -> Iterator[str]:
     for name in _AT_START:
         if getattr(before.router, name) != getattr(now.router, name):
             yield f"router.{name} has changed, which holds from the next start on"
-    for task in sorted(before.tasks.keys() | now.tasks.keys()):
+    pairs = {"defaults": (before.defaults, now.defaults)}
+    pairs |= {f"tasks.{task}": (before.of(task), now.of(task)) for task in sorted({*before.tasks, *now.tasks})}
+    for where, (old, new) in pairs.items():
         for name in _FOR_NEW_STUDENTS:
-            if getattr(before.of(task), name) != getattr(now.of(task), name):
-                yield f"tasks.{task}.{name} has changed, which holds for the students tried from now on"
+            if getattr(old, name) != getattr(new, name):
+                yield f"{where}.{name} has changed, which holds for the students tried from now on"

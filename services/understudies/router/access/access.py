@@ -122,6 +122,7 @@ def _presented(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _as_presented(headers: Mapping[str, str], key: str) -> dict[str, str]:
-    """A teacher's key in the header in which the caller's own came: that is how its API carries keys."""
-    name = next((name for name, _ in _presented(headers)), "authorization")
-    return {name: f"Bearer {key}" if name == "authorization" else key}
+    """A teacher's key in the header in which the caller's own came, for that is how its API carries keys."""
+    if headers.get("x-api-key") and "authorization" not in headers:
+        return {"x-api-key": key}
+    return {"authorization": f"Bearer {key}"}

@@ -25,12 +25,24 @@ def read_rules(path: Path) -> Rules:
 def parse_rules(content: bytes, path: Path) -> Rules:
     """The rules in the content of a file; raises ConfigurationError."""
     try:
-        return Rules.model_validate(tomllib.loads(content.decode("utf-8")))
+        tables = tomllib.loads(content.decode("utf-8"))
+        _refuse_secrets(tables, path)
+        return Rules.model_validate(tables)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"cannot read the rules in {str(path)!r}: {error}") from error
     except ValidationError as error:
         wrong = "; ".join(_complaint(one["loc"], one["type"], one["msg"]) for one in error.errors(include_input=False))
         raise ConfigurationError(f"{path}: {wrong}; see README, section Rules") from None
+
+
+def _refuse_secrets(tables: dict[str, Any], path: Path) -> None:
+    teachers = tables.get("teachers")
+    for name, table in teachers.items() if isinstance(teachers, dict) else ():
+        if isinstance(table, dict) and "api_key" in table:
+            raise ConfigurationError(
+                f"{path}: teachers.{name}.api_key: a key does not belong in this file; set it in the environment, "
+                "and name the variable in api_key_env"
+            )
 
 
 def _complaint(place: tuple[int | str, ...], kind: str, message: str) -> str:

@@ -1,0 +1,85 @@
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from understudies.runtime.rules import RouterRules, Rules, TaskRules, TenantRules, hash_of, new_key
+
+SETTINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "critical": st.booleans(),
+        "min_agreement": st.floats(0.6, 0.99),
+        "judge": st.sampled_from(["label", "exact", "none"]),
+        "daily_budget_usd": st.sampled_from([Decimal(5), Decimal("0.25"), "none"]),
+        "over_budget": st.sampled_from(["student_only", "refuse"]),
+        "students": st.sampled_from([[], ["classifier"], ["triage@*"]]),
+        "escalation": st.sampled_from(["teacher", "teacher_or_student", "refuse"]),
+        "hold_back_tokens": st.one_of(st.just("none"), st.integers(0, 500)),
+        "cache_ttl_s": st.one_of(st.just("none"), st.floats(1, 3600)),
+    },
+)
+BUILT_IN = TaskRules().model_dump()
+
+
+@given(SETTINGS, SETTINGS)
+def test_each_setting_is_the_tasks_own_else_the_defaults_else_built_in(
+    defaults: dict[str, Any], own: dict[str, Any]
+) -> None:
+    rules = Rules.model_validate({"defaults": defaults, "tasks": {"triage": own}})
+    expected = {**BUILT_IN, **TaskRules(**{**defaults, **own}).model_dump()}
+    assert rules.of("triage").model_dump() == expected
+    assert rules.of("another") == rules.defaults == TaskRules(**defaults)
+
+
+def test_none_unsets_what_the_defaults_set() -> None:
+    rules = Rules.model_validate({"defaults": {"judge": "label"}, "tasks": {"letters": {"judge": "none"}}})
+    assert (rules.of("letters").judge, rules.of("triage").judge) == (None, "label")
+
+
+def test_rules_are_found_in_constant_time_for_a_name_that_nobody_knows() -> None:
+    rules = Rules(tasks={"a": TaskRules(judge="label")})
+    assert rules.of("nobody") is rules.defaults
+
+
+def test_tasks_can_be_marked_critical_without_losing_their_rules() -> None:
+    rules = Rules(tasks={"a": TaskRules(judge="label")}).with_critical(frozenset({"a", "b"}))
+    assert rules.of("a") == TaskRules(judge="label", critical=True)
+    assert rules.of("b").critical
+    assert not rules.of("c").critical
+
+
+def test_a_key_is_required_where_there_are_tenants_unless_the_router_says_otherwise() -> None:
+    tenants = {"acme": TenantRules(keys=(hash_of(new_key()),))}
+    assert not Rules().require_key
+    assert Rules(tenants=tenants).require_key
+    assert not Rules(tenants=tenants, router=RouterRules(require_key=False)).require_key
+
+
+KEY = hash_of(new_key())
+
+
+@pytest.mark.parametrize(
+    ("tables", "complaint"),
+    [
+        ({"tasks": {"t": {"teacher": "b"}}}, r"tasks\.t\.teacher: no table \[teachers\.b\]; there is none"),
+        (
+            {"defaults": {"teacher": "b"}, "teachers": {"a": {"base_url": "http://a/v1"}}},
+            r"defaults\.teacher: no table \[teachers\.b\]; there are a",
+        ),
+        ({"tasks": {"t": {"episode_target": 0.9}}}, r"tasks\.t\.episode_steps: is missing"),
+        ({"tenants": {"a": {"keys": [KEY]}, "b": {"keys": [KEY]}}}, r"tenants\.b\.keys: holds a key of tenant 'a'"),
+        ({"router": {"require_key": True}}, r"router\.require_key: nobody could call; add a \[tenants\.NAME\]"),
+    ],
+)
+def test_what_does_not_fit_together_is_named(tables: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        Rules.model_validate(tables)
+
+
+def test_the_steps_of_an_episode_may_come_from_the_defaults() -> None:
+    rules = Rules.model_validate({"defaults": {"episode_steps": 5}, "tasks": {"t": {"episode_target": 0.9}}})
+    assert rules.of("t").agreement_per_call == pytest.approx(0.9 ** (1 / 5))

@@ -2,11 +2,15 @@
 
 import asyncio
 import contextlib
+import functools
 import socket
 from collections.abc import Iterator
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from understudies.router.connection import Connection, Limits
 
 
 class _Embedded(uvicorn.Server):
@@ -25,14 +29,20 @@ class _Embedded(uvicorn.Server):
 
 
 class Server:
-    """Listens from `start` to `stop`; calls that have begun are finished."""
+    """Listens from `start` to `stop`; calls that have begun are finished, within `grace_s` seconds."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, grace_s: int = 30) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, *, grace_s: int = 30, limits: Limits | None = None) -> None:
+        limits = limits or Limits()
         self._socket: socket.socket | None = None
         self._where = (host, port)
         self._uvicorn = _Embedded(
             uvicorn.Config(
                 app,
+                http=cast(type[asyncio.Protocol], functools.partial(Connection, limits=limits)),
+                ws="none",
+                interface="asgi3",
+                proxy_headers=False,
+                timeout_keep_alive=limits.idle_s,
                 log_config=None,
                 log_level="warning",
                 access_log=False,
@@ -76,6 +86,7 @@ def _bound(where: tuple[str, int]) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(where)
+        listening.listen()
     except OSError:
         listening.close()
         raise

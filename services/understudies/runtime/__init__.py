@@ -6,8 +6,10 @@ from understudies.runtime.embedded import EmbeddedBroker
 from understudies.runtime.errors import ConfigurationError, Reject, RetryLater, StopService, UnderstudiesError
 from understudies.runtime.flow import Flow
 from understudies.runtime.kafka import ensure_topics
+from understudies.runtime.message import Message, message_of
 from understudies.runtime.online import online_state
 from understudies.runtime.poison import DEAD_LETTERS, Poison, decode
+from understudies.runtime.publisher import NotTaken, Refused
 from understudies.runtime.records import Record
 from understudies.runtime.seldom import Seldom
 from understudies.runtime.settings import BusSettings, OnlineSettings, StoreSettings, TelemetrySettings
@@ -24,10 +26,13 @@ __all__ = [
     "EmbeddedBroker",
     "Flow",
     "Handler",
+    "Message",
+    "NotTaken",
     "Offsets",
     "OnlineSettings",
     "Poison",
     "Record",
+    "Refused",
     "Reject",
     "RetryLater",
     "Seldom",
@@ -43,5 +48,6 @@ __all__ = [
     "VirtualClock",
     "decode",
     "ensure_topics",
+    "message_of",
     "online_state",
 ]

@@ -4,23 +4,23 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final, cast
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord
 from aiokafka import TopicPartition as Position
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faststream import AckPolicy
-from faststream.exceptions import IncorrectState
 from faststream.kafka import KafkaBroker, TopicPartition
 from faststream.kafka.message import KafkaAckableMessage
 from opentelemetry.trace import NoOpTracer, Tracer
 
-from understudies.events import Event, Topic, encode, topic_of
-from understudies.runtime.errors import Reject, RetryLater, StopService
+from understudies.events import Event, Topic
+from understudies.runtime.errors import RetryLater, StopService
 from understudies.runtime.flow import Flow
 from understudies.runtime.kafka import end_offsets, ensure_topics, security, servers
+from understudies.runtime.message import Message, message_of
 from understudies.runtime.poison import DEAD_LETTERS, Poison, PoisonLimit, decode
+from understudies.runtime.publisher import NotTaken, Publisher, Refused
 from understudies.runtime.records import Record
 from understudies.runtime.settings import MAX_MESSAGE_BYTES, BusSettings
 from understudies.runtime.telemetry import batch_span, carried
@@ -35,7 +35,6 @@ Offsets = Mapping[tuple[str, int], int]
 
 # After an empty wait FastStream sleeps for as long again and would miss what arrives: wait a year, not a moment.
 _WAIT_MS: Final = 365 * 86_400_000
-_BATCH_BYTES: Final = 256 * 1024
 _DECODED_AT_ONCE: Final = 100
 """Some milliseconds of work, after which others of the process have their turn."""
 _FIRST_DELAY: Final = 0.05
@@ -59,12 +58,11 @@ class Bus:
         self._ended = asyncio.Event()
         self._seek: dict[Position, int] = {}
         self._subscriber: Any = None
+        self._publisher = Publisher(settings, f"understudies-{service}")
         self._broker = KafkaBroker(
             servers(settings),
             client_id=f"understudies-{service}",
-            acks="all",
-            max_batch_size=_BATCH_BYTES,
-            max_request_size=MAX_MESSAGE_BYTES,
+            consumer_only=True,
             allow_auto_create_topics=False,
             security=security(settings),
             apply_types=False,
@@ -103,6 +101,7 @@ class Bus:
     async def start(self) -> None:
         """Connect, and begin to consume; raises RetryLater while the broker is away."""
         await ensure_topics(self.settings)
+        await self._publisher.start()
         try:
             await self._broker.start()
         except KafkaError as error:
@@ -115,6 +114,7 @@ class Bus:
         """Let the running handler finish, then disconnect."""
         self._stopping.set()
         await self._broker.stop()
+        await self._publisher.stop()
         if self._flow is not None:
             self._flow.forget(self.service)
         self._ended.set()
@@ -140,8 +140,22 @@ class Bus:
         Raises RetryLater where it has not: some may have arrived, so publish the same events again, ids unchanged.
         Raises Reject for an event above 32 MB.
         """
-        trace = carried()
-        await self._send([self._outgoing(event, trace) for event in events])
+        await self.publish_encoded([self.message(event) for event in events])
+
+    def message(self, event: Event) -> Message:
+        """The message that carries an event of this service."""
+        return message_of(event, self.service)
+
+    async def publish_encoded(self, messages: Sequence[Message]) -> None:
+        """Send messages and wait until the broker has them all; those of one key arrive in the order given.
+
+        Raises NotTaken (to be tried again later) or Refused (never to be taken); each tells which messages it means,
+        and all the others have arrived.
+        """
+        trace = tuple((name, value.encode()) for name, value in carried().items())
+        if trace:
+            messages = [message._replace(headers=(*message.headers, *trace)) for message in messages]
+        await self._send(messages)
 
     async def events(self, records: Sequence[Record]) -> list[Event]:
         """The events of the records; those that cannot be read go to the dead letters."""
@@ -159,45 +173,22 @@ class Bus:
         self._limit.check(records, poison)
         for one in poison:
             log.warning("%s: set aside %s: %s", self.service, one.headers, one.reason[:200])
-        await self._send([(DEAD_LETTERS, p.record.value, p.record.key, p.headers) for p in poison])
+        await self._send([_dead_letter(one) for one in poison])
 
     # Publishing
 
-    def _outgoing(self, event: Event, trace: Mapping[str, str]) -> tuple[str, bytes, bytes, dict[str, str]]:
-        topic = topic_of(event)
-        headers = {
-            "ce_id": event.id,
-            "ce_type": f"understudies.{getattr(event, 'type', topic.name)}",
-            "ce_source": f"/understudies/{self.service}",
-            "ce_time": _timestamp(event.at),
-            "ce_specversion": "1.0",
-            "content-type": "application/json",
-            **trace,
-        }
-        return topic.name, encode(event), topic.key(event).encode("utf-8", "surrogatepass"), headers
-
-    async def _send(self, messages: Sequence[tuple[str, bytes, bytes | None, dict[str, str]]]) -> None:
+    async def _send(self, messages: Sequence[Message]) -> None:
         """Count, send, and wait for all; what was not sent is counted back."""
-        self._count(Counter(topic for topic, *_ in messages))
-        pending: list[Awaitable[Any]] = []
+        self._count(Counter(message.topic for message in messages))
         try:
-            for message in messages:
-                pending.append(await self._begun(*message))
+            outcomes = await self._publisher.send(messages)
         except BaseException:
-            self._count(Counter(topic for topic, *_ in messages[len(pending) :]), -1)
+            self._count(Counter(message.topic for message in messages), -1)
             raise
-        outcomes = await asyncio.gather(*pending, return_exceptions=True)
-        problems = [(m[0], o) for m, o in zip(messages, outcomes, strict=True) if isinstance(o, BaseException)]
+        problems = {place: problem for place, problem in enumerate(outcomes) if problem is not None}
         if problems:
-            self._count(Counter(topic for topic, _ in problems), -1)
-            raise _publishing_failed(problems, len(messages))
-
-    async def _begun(self, topic: str, value: bytes, key: bytes | None, headers: dict[str, str]) -> Awaitable[Any]:
-        """The outcome to come of a message on its way."""
-        try:
-            return await self._broker.publish(value, topic=topic, key=key, headers=headers, no_confirm=True)
-        except (KafkaError, OSError, IncorrectState) as error:
-            return _failed(error)
+            self._count(Counter(messages[place].topic for place in problems), -1)
+            raise _publishing_failed(messages, problems)
 
     def _count(self, topics: Counter[str], sign: int = 1) -> None:
         if self._flow is not None:
@@ -292,16 +283,19 @@ async def _undecoded(message: KafkaAckableMessage) -> KafkaAckableMessage:
     return message
 
 
-async def _failed(error: Exception) -> None:
-    raise error
+def _dead_letter(poison: Poison) -> Message:
+    headers = tuple((name, value.encode()) for name, value in poison.headers.items())
+    return Message(DEAD_LETTERS, poison.record.value, poison.record.key, headers)
 
 
-def _timestamp(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
-
-
-def _publishing_failed(problems: Sequence[tuple[str, BaseException]], sent: int) -> Reject | RetryLater:
-    topic, first = problems[0]
-    if isinstance(first, MessageSizeTooLargeError):
-        return Reject(f"an event for {topic!r} is above the limit of {MAX_MESSAGE_BYTES} bytes; make it smaller")
-    return RetryLater(f"{len(problems)} of {sent} events did not reach the broker, the first for {topic!r}: {first!r}")
+def _publishing_failed(messages: Sequence[Message], problems: Mapping[int, BaseException]) -> Refused | NotTaken:
+    place, first = next(iter(problems.items()))
+    topic = messages[place].topic
+    if all(isinstance(problem, MessageSizeTooLargeError) for problem in problems.values()):
+        return Refused(
+            f"an event for {topic!r} is above the limit of {MAX_MESSAGE_BYTES} bytes; make it smaller", list(problems)
+        )
+    return NotTaken(
+        f"{len(problems)} of {len(messages)} events did not reach the broker, the first for {topic!r}: {first!r}",
+        list(problems),
+    )

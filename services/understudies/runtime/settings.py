@@ -28,6 +28,9 @@ class BusSettings(BaseSettings):
     create_topics: bool = Field(default=True, description="create missing topics at start")
     replication_factor: int = Field(default=-1, ge=-1, description="of created topics; -1: the broker's default")
     fetch_max_wait_ms: int = Field(default=500, ge=1, description="longest wait of a fetch that finds nothing")
+    publish_timeout_s: float = Field(
+        default=10.0, gt=0, description="after which what a broker has not taken counts as not published"
+    )
     max_attempts: int = Field(default=8, ge=1, description="deliveries of a batch that fails before the service stops")
     security_protocol: SecurityProtocol = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"

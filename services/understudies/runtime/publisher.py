@@ -1,0 +1,151 @@
+"""The way out to Kafka: many messages at the cost of a few."""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.partitioner import murmur2
+from faststream.kafka.security import parse_security
+
+from understudies.runtime.errors import Reject, RetryLater
+from understudies.runtime.kafka import security, servers
+from understudies.runtime.message import Message
+from understudies.runtime.settings import MAX_MESSAGE_BYTES, BusSettings
+
+Place = int
+"""Where a message stands among those given, from 0."""
+
+_BATCH_BYTES: Final = 256 * 1024
+_RECORD_OVERHEAD: Final = 100
+_HEADER_OVERHEAD: Final = 10
+_Lane = tuple[str, int]
+
+
+class NotTaken(RetryLater):
+    """Some messages did not reach the broker, as far as is known; `missing` are their places, the others arrived."""
+
+    def __init__(self, message: str, missing: Sequence[Place]) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
+
+
+class Refused(Reject):
+    """Some messages can never be taken; `refused` are their places, the others arrived."""
+
+    def __init__(self, message: str, refused: Sequence[Place]) -> None:
+        super().__init__(message)
+        self.refused = tuple(refused)
+
+
+class Publisher:
+    """A producer that is given whole batches: partitions are kept by key, and nothing is done for one message alone.
+
+    Within a partition messages arrive in the order given; after one that failed, none behind it is sent.
+    """
+
+    def __init__(self, settings: BusSettings, client_id: str) -> None:
+        self._settings = settings
+        self._client_id = client_id
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect; raises RetryLater while the broker is away."""
+        options: Mapping[str, Any] = parse_security(security(self._settings))
+        producer = AIOKafkaProducer(
+            bootstrap_servers=servers(self._settings),
+            client_id=self._client_id,
+            acks="all",
+            max_batch_size=_BATCH_BYTES,
+            max_request_size=MAX_MESSAGE_BYTES,
+            request_timeout_ms=int(self._settings.publish_timeout_s * 1000),
+            **options,
+        )
+        try:
+            await producer.start()
+        except BaseException as error:
+            await producer.stop()
+            if isinstance(error, KafkaError | OSError):
+                raise RetryLater(f"no broker at {self._settings.bootstrap!r}: {error!r}") from error
+            raise
+        self._producer = producer
+
+    async def stop(self) -> None:
+        """Disconnect, once what is on its way has arrived or failed."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def send(self, messages: Sequence[Message]) -> list[BaseException | None]:
+        """Send messages and wait for the broker; returns for each what it failed with."""
+        outcomes: list[BaseException | None] = [None] * len(messages)
+        topics = {message.topic for message in messages}
+        partitions = dict(zip(topics, await asyncio.gather(*map(self._partitions, topics)), strict=True))
+        lanes: defaultdict[_Lane, list[Place]] = defaultdict(list)
+        for place, (topic, _, key, _) in enumerate(messages):
+            known = partitions[topic]
+            if isinstance(known, BaseException):
+                outcomes[place] = known
+            else:
+                number = known[_hashed(key) % len(known)] if key is not None else random.choice(known)
+                lanes[topic, number].append(place)
+        await asyncio.gather(*(self._drive(lane, places, messages, outcomes) for lane, places in lanes.items()))
+        return outcomes
+
+    async def _partitions(self, topic: str) -> list[int] | BaseException:
+        try:
+            return sorted(await self._started().partitions_for(topic))
+        except (KafkaError, OSError, RetryLater) as error:
+            return error
+
+    async def _drive(
+        self,
+        lane: _Lane,
+        places: Sequence[Place],
+        messages: Sequence[Message],
+        outcomes: list[BaseException | None],
+    ) -> None:
+        """Send one partition's messages, batch after batch; where one fails, so do all behind it."""
+        topic, partition = lane
+        waiting = [place for place in places if not _too_large(messages[place], place, outcomes)]
+        at = 0
+        try:
+            while at < len(waiting):
+                producer = self._started()
+                batch = producer.create_batch()
+                end = at
+                while end < len(waiting):
+                    _, value, key, headers = messages[waiting[end]]
+                    if batch.append(timestamp=None, key=key, value=value, headers=list(headers)) is None:
+                        break
+                    end += 1
+                await (await producer.send_batch(batch, topic, partition=partition))
+                at = end
+        except (KafkaError, OSError, RetryLater) as error:
+            for place in waiting[at:]:
+                outcomes[place] = error
+
+    def _started(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            raise RetryLater("the bus is not started, or it was stopped")
+        return self._producer
+
+
+def _too_large(message: Message, place: Place, outcomes: list[BaseException | None]) -> bool:
+    size = len(message.value) + _RECORD_OVERHEAD
+    if size > MAX_MESSAGE_BYTES // 2:
+        size = message.size + _RECORD_OVERHEAD + _HEADER_OVERHEAD * len(message.headers)
+    if size > MAX_MESSAGE_BYTES:
+        outcomes[place] = MessageSizeTooLargeError(f"{size} bytes")
+        return True
+    return False
+
+
+@lru_cache(maxsize=8192)
+def _hashed(key: bytes) -> int:
+    """As Kafka's own clients hash a key, to the same partition."""
+    return int(murmur2(key)) & 0x7FFFFFFF

@@ -14,6 +14,7 @@ from understudies.events.fingerprint import (
 from understudies.events.headers import cloud_headers
 from understudies.events.identity import NewId, SeededIds, new_id
 from understudies.events.invocation import Invocation, Origin, Reason, Route, ServedBy
+from understudies.events.levels import ProvenLevels
 from understudies.events.money import Usd, usd
 from understudies.events.promotion import Promotion, Stage
 from understudies.events.request import FunctionCall, Message, Request, Response, ToolCall, Usage, request_of
@@ -47,6 +48,7 @@ __all__ = [
     "Origin",
     "Phase",
     "Promotion",
+    "ProvenLevels",
     "Reason",
     "Request",
     "Response",

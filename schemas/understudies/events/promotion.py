@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from understudies.events.base import Event
+from understudies.events.levels import LEVELS, ProvenLevels
 
 Stage = Literal["authorised", "collected", "trained", "qualified", "rejected", "promoted", "demoted", "retired"]
 
@@ -23,6 +24,7 @@ class Promotion(Event):
     artifact: str | None = Field(default=None, description="URI of the artifact, from `trained` on")
     share: float = Field(default=0.0, ge=0, le=1, description="share of the eligible calls that it may serve")
     threshold: float | None = Field(default=None, description="confidence from which it serves")
+    levels: ProvenLevels = Field(default=(), description=LEVELS)
     audit_rate: float = Field(
         default=0.05, ge=0, le=1, description="share of the calls it serves to ask the teacher again"
     )

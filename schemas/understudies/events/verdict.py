@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from understudies.events.base import Event
+from understudies.events.levels import LEVELS, ProvenLevels
 
 Phase = Literal["validation", "shadow", "audit", "self_agreement"]
 
@@ -37,6 +38,7 @@ class GateDecision(Event):
     decision: Literal["promote", "reject", "inconclusive"]
     threshold: float | None = Field(default=None, description="confidence from which the student may serve")
     coverage: float | None = Field(default=None, description="share of calls expected to reach the threshold")
+    levels: ProvenLevels = Field(default=(), description=LEVELS)
     reason: str = ""
     evidence: dict[str, JsonValue] = Field(default_factory=dict)
 

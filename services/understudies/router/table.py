@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from understudies.events import Drift, Event, Promotion, Stage, Utc
+from understudies.events import Drift, Event, Promotion, ProvenLevels, Stage, Utc
 from understudies.router.decision import TaskRoute
 
 WARNED_FOR = timedelta(days=1)
@@ -37,6 +37,7 @@ class Standing(BaseModel):
     threshold: float | None = None
     share: float = 0.0
     audit_rate: float = 0.0
+    levels: ProvenLevels = ()
     drifted_at: Utc | None = None
     warned_at: Utc | None = None
 
@@ -67,6 +68,7 @@ class Standing(BaseModel):
                 "threshold": event.threshold,
                 "share": event.share,
                 "audit_rate": event.audit_rate,
+                "levels": event.levels,
             }
         )
         return new if self.stage is None or self.order < new.order else self
@@ -112,6 +114,7 @@ class RoutingTable:
             standing.share,
             standing.drifted,
             _audit_probability(standing, now),
+            standing.levels,
         )
 
     @property

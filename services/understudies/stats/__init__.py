@@ -14,15 +14,19 @@ from understudies.stats.coverage import (
 from understudies.stats.drift import Detector, Tier, TwoTierDrift
 from understudies.stats.fallback import fallback_levels, fallback_weights
 from understudies.stats.gate import Decision, Gate
+from understudies.stats.levels import LADDER, Levels, Proven
 from understudies.stats.selective import Passed, SelectiveGate, ThresholdEvidence
 
 __all__ = [
     "COVERAGES",
+    "LADDER",
     "ClassFloor",
     "Decision",
     "Detector",
     "Gate",
+    "Levels",
     "Passed",
+    "Proven",
     "RelativeGate",
     "RiskPoint",
     "SelectiveGate",

@@ -1,0 +1,129 @@
+"""Which variant each episode began with, remembered here and, where there is online state, by all replicas."""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from understudies.runtime.seldom import Seldom
+
+_log = logging.getLogger(__name__)
+
+
+class SharedPins(Protocol):
+    """Pins that all replicas see."""
+
+    async def pin(self, key: str, value: str, ttl_s: float) -> str:
+        """Set a value for so many seconds unless one is set already; the value in force."""
+        ...
+
+
+@dataclass(slots=True)
+class _Episode:
+    variant: str
+    until: float
+    served: int = 0
+
+
+class Pins:
+    """The variants of the episodes of late, and how many of their calls students served.
+
+    An episode is pinned for `ttl_s` seconds from its first call. Where the shared pins are away, slower than `wait_s`
+    or absent, each replica remembers for itself. The `capacity` episodes used last are kept in memory. Keys are
+    hashes, for an episode's name may be personal data.
+    """
+
+    def __init__(
+        self,
+        shared: SharedPins | None = None,
+        *,
+        ttl_s: float = 86_400.0,
+        capacity: int = 50_000,
+        wait_s: float = 0.25,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._shared = shared
+        self._ttl_s = ttl_s
+        self._capacity = capacity
+        self._wait_s = wait_s
+        self._timer = timer
+        self._episodes: OrderedDict[bytes, _Episode] = OrderedDict()
+        self._say = Seldom(timer=timer)
+        self.away = 0
+        """How often the shared pins could not be asked."""
+
+    def __len__(self) -> int:
+        return len(self._episodes)
+
+    async def variant(self, tenant: str, task: str, episode: str, would_be: str) -> str:
+        """The variant that an episode began with; `would_be` where this is its first call."""
+        key = _key(tenant, task, episode)
+        known = self._known(key)
+        if known is None:
+            # The first answer that comes is kept: another call of the episode may have come in meanwhile.
+            in_force = await self._pin(f"pin:{key.hex()}", would_be) or would_be
+            known = self._known(key) or self._keep(key, in_force)
+        return known.variant
+
+    def served(self, tenant: str, task: str, episode: str) -> int:
+        """How many calls of an episode students served, as far as is known here."""
+        known = self._known(_key(tenant, task, episode))
+        return known.served if known else 0
+
+    async def take_step(self, tenant: str, task: str, episode: str, call: str, steps: int) -> bool:
+        """Count a call that a student is about to serve; false where all `steps` of the episode are taken.
+
+        `call` is the call's id: each step belongs to one call, so that replicas count together.
+        """
+        key = _key(tenant, task, episode)
+        known = self._known(key) or _Episode("", until=0.0)
+        while known.served < steps:
+            step = known.served
+            holder = await self._pin(f"step:{key.hex()}:{step}", call)
+            if holder is None:
+                # Others' calls of this replica may have taken steps meanwhile: the next one is ours.
+                taken = known.served < steps
+                known.served += taken
+                return taken
+            known.served = max(known.served, step + 1)
+            if holder == call:
+                return True
+        return False
+
+    def _known(self, key: bytes) -> _Episode | None:
+        known = self._episodes.get(key)
+        if known is None:
+            return None
+        if known.until <= self._timer():
+            del self._episodes[key]
+            return None
+        self._episodes.move_to_end(key)
+        return known
+
+    def _keep(self, key: bytes, variant: str) -> _Episode:
+        episode = self._episodes[key] = _Episode(variant, self._timer() + self._ttl_s)
+        if len(self._episodes) > self._capacity:
+            self._episodes.popitem(last=False)
+        return episode
+
+    async def _pin(self, key: str, value: str) -> str | None:
+        """The value in force for all replicas; None where they cannot be asked."""
+        if self._shared is None:
+            return None
+        try:
+            async with asyncio.timeout(self._wait_s):
+                return await self._shared.pin(key, value, self._ttl_s)
+        except Exception as error:  # noqa: BLE001 - an episode goes on with what this replica remembers
+            self.away += 1
+            if self._say():
+                _log.warning("episodes are pinned by each replica alone: %s", type(error).__name__)
+            return None
+
+
+def _key(tenant: str, task: str, episode: str) -> bytes:
+    name = f"{len(tenant)}:{tenant}{len(task)}:{task}{episode}"
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()

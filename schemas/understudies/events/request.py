@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from understudies.events.json_values import Json, JsonObject
 
@@ -19,7 +19,7 @@ Role = Annotated[
 
 
 class FunctionCall(BaseModel):
-    """The name of a called function and its arguments as JSON text."""
+    """The name of a called function and its arguments as JSON text, or of a custom tool and its input as it is."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -33,8 +33,18 @@ class ToolCall(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str = ""
-    type: Literal["function"] = "function"
+    type: Literal["function", "custom"] = "function"
     function: FunctionCall
+
+    @model_validator(mode="before")
+    @classmethod
+    def _custom(cls, call: Any) -> Any:
+        """A custom tool's call as providers write it."""
+        custom = call.get("custom") if isinstance(call, dict) else None
+        if not isinstance(custom, dict) or "function" in call:
+            return call
+        function = {"name": custom.get("name"), "arguments": custom.get("input", "")}
+        return {**call, "type": "custom", "function": function}
 
 
 class Message(BaseModel):

@@ -95,7 +95,7 @@ class Dialect(Protocol):
         ...
 
     def assembler(self, *, include_usage: bool = True) -> Assembler:
-        """For one stream; without `include_usage` a chat's last chunk, with nothing but usage, is kept from the caller."""
+        """For one stream; without `include_usage` the caller is not shown a chat's chunk with nothing but usage."""
         ...
 
     def render(
@@ -108,9 +108,7 @@ class Dialect(Protocol):
         """A whole answer as the events that this API would have streamed."""
         ...
 
-    def error(
-        self, status: int, message: str, *, code: str | None = None, param: str | None = None
-    ) -> dict[str, Any]:
+    def error(self, status: int, message: str, *, code: str | None = None, param: str | None = None) -> dict[str, Any]:
         """The body of an error."""
         ...
 

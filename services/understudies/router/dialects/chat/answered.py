@@ -1,0 +1,41 @@
+"""What a chat completion answers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from understudies.events import Response, Usage
+from understudies.router.dialects.base import Answered
+from understudies.router.dialects.fields import count_of, mapping_of, text_of
+
+
+def answered(body: Mapping[str, Any]) -> Answered:
+    """The first choice of a chat completion; raises ValueError where there is none."""
+    try:
+        choice = body["choices"][0]
+        message = {**choice["message"], "role": "assistant"}
+        finish_reason = choice.get("finish_reason")
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a chat completion: {error!r}") from error
+    if not message.get("tool_calls"):
+        message.pop("tool_calls", None)
+    if message.get("refusal"):
+        message["content"] = [*_parts(message.get("content")), {"type": "refusal", "refusal": message["refusal"]}]
+    response = Response.model_validate({"message": message, "finish_reason": finish_reason})
+    return Answered(response, text_of(body.get("model")), usage_of(body.get("usage")))
+
+
+def usage_of(usage: Any) -> Usage:
+    """Token counts as chat completions report them; what is missing is zero."""
+    if not isinstance(usage, dict):
+        return Usage()
+    return Usage(
+        prompt_tokens=count_of(usage.get("prompt_tokens")),
+        completion_tokens=count_of(usage.get("completion_tokens")),
+        cached_tokens=count_of(mapping_of(usage.get("prompt_tokens_details")).get("cached_tokens")),
+    )
+
+
+def _parts(content: Any) -> list[Any]:
+    if isinstance(content, list):
+        return content
+    return [{"type": "text", "text": content}] if content else []

@@ -1,0 +1,41 @@
+"""A chat's stream without the usage that the caller did not ask for."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from understudies.router.dialects.chat.assembler import ChatAssembler
+from understudies.router.dialects.sse import object_of, payload
+
+_CHOICE: Final = re.compile(rb'"choices"\s*:\s*\[\s*\{')
+_LONGEST: Final = 16_384
+"""Bytes of an unfinished event from which on it is no chunk with nothing but usage."""
+
+
+class QuietChatAssembler(ChatAssembler):
+    """Leaves out the chunk with nothing but usage, for which the router asked; the rest passes byte for byte."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next piece; an unfinished event is held back while it may be the one to leave out."""
+        out = [self._shown(event, self.read(event)) for event in self.events.feed(data)]
+        rest = self.events.rest
+        if rest and (self._passed or len(rest) > _LONGEST or _CHOICE.search(rest)):
+            out.append(bytes(rest[self._passed :]))
+            self._passed = len(rest)
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def end(self) -> bytes:
+        """Take what came of an unfinished event, and give what was held back of it."""
+        left = bytes(self.events.rest)
+        super().end()
+        return self._shown(left, object_of(payload(left)))
+
+    def _shown(self, event: bytes, chunk: Mapping[str, Any] | None) -> bytes:
+        passed, self._passed = self._passed, 0
+        if not passed and chunk is not None and chunk.get("choices") == [] and isinstance(chunk.get("usage"), dict):
+            return b""
+        return event[passed:]

@@ -1,0 +1,22 @@
+"""Errors in Anthropic's shape."""
+
+from typing import Any, Final
+
+_KINDS: Final = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+
+def error_body(status: int, message: str, code: str | None = None) -> dict[str, Any]:
+    """The body of an error with an HTTP status; a code of the router's own stands in front of the message."""
+    kind = _KINDS.get(status) or ("invalid_request_error" if status < 500 else "api_error")
+    told = f"{code}: {message}" if code else message
+    return {"type": "error", "error": {"type": kind, "message": told}, "request_id": None}

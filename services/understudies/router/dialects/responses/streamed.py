@@ -1,0 +1,83 @@
+"""A whole response of OpenAI's as the events of its stream."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from understudies.router.dialects.fields import objects_in, text_of
+from understudies.router.dialects.sse import event
+
+_GROWING: Final = {
+    "function_call": ("response.function_call_arguments", "arguments"),
+    "custom_tool_call": ("response.custom_tool_call_input", "input"),
+}
+_PARTS: Final = {"output_text": ("response.output_text", "text"), "refusal": ("response.refusal", "refusal")}
+_AS_IT_BEGINS: Final[Mapping[str, Any]] = {
+    "status": "in_progress",
+    "output": [],
+    "usage": None,
+    "completed_at": None,
+    "incomplete_details": None,
+    "error": None,
+}
+_Event = tuple[str, dict[str, Any]]
+
+
+def events(body: Mapping[str, Any]) -> Iterator[bytes]:
+    """The events of the stream that would have made the response."""
+    for number, (kind, data) in enumerate(_events(body)):
+        yield event({"type": kind, "sequence_number": number, **data}, kind)
+
+
+def _events(body: Mapping[str, Any]) -> Iterator[_Event]:
+    begun = {**body, **{name: value for name, value in _AS_IT_BEGINS.items() if name in body or name == "output"}}
+    yield "response.created", {"response": begun}
+    yield "response.in_progress", {"response": begun}
+    for index, item in enumerate(objects_in(body.get("output"))):
+        yield from _item(index, item)
+    status = text_of(body.get("status"))
+    end = status if status in ("incomplete", "failed") else "completed"
+    yield f"response.{end}", {"response": body}
+
+
+def _item(index: int, item: dict[str, Any]) -> Iterator[_Event]:
+    place = {"item_id": item.get("id") or item.get("call_id") or "", "output_index": index}
+    kind = text_of(item.get("type"))
+    opening = {**item, "status": "in_progress"} if "status" in item else item
+    if kind == "message":
+        yield "response.output_item.added", {"output_index": index, "item": {**opening, "content": []}}
+        for at, part in enumerate(objects_in(item.get("content"))):
+            yield from _content({**place, "content_index": at}, part)
+    elif kind == "reasoning":
+        yield "response.output_item.added", {"output_index": index, "item": {**opening, "summary": []}}
+        for at, part in enumerate(objects_in(item.get("summary"))):
+            yield from _summary({**place, "summary_index": at}, part)
+    elif kind in _GROWING:
+        name, field = _GROWING[kind]
+        given = text_of(item.get(field))
+        yield "response.output_item.added", {"output_index": index, "item": {**opening, field: ""}}
+        yield f"{name}.delta", {**place, "delta": given}
+        yield f"{name}.done", {**place, field: given}
+    else:
+        yield "response.output_item.added", {"output_index": index, "item": opening}
+    yield "response.output_item.done", {"output_index": index, "item": item}
+
+
+def _content(place: dict[str, Any], part: dict[str, Any]) -> Iterator[_Event]:
+    name, field = _PARTS.get(text_of(part.get("type")), ("", ""))
+    if not name:
+        yield "response.content_part.added", {**place, "part": part}
+    else:
+        said = text_of(part.get(field))
+        with_logprobs: dict[str, Any] = {"logprobs": []} if field == "text" else {}
+        yield "response.content_part.added", {**place, "part": {**part, field: ""}}
+        yield f"{name}.delta", {**place, "delta": said, **with_logprobs}
+        yield f"{name}.done", {**place, field: said, **with_logprobs}
+    yield "response.content_part.done", {**place, "part": part}
+
+
+def _summary(place: dict[str, Any], part: dict[str, Any]) -> Iterator[_Event]:
+    said = text_of(part.get("text"))
+    yield "response.reasoning_summary_part.added", {**place, "part": {**part, "text": ""}}
+    yield "response.reasoning_summary_text.delta", {**place, "delta": said}
+    yield "response.reasoning_summary_text.done", {**place, "text": said}
+    yield "response.reasoning_summary_part.done", {**place, "part": part}

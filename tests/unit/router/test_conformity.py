@@ -1,6 +1,10 @@
 """Whether an answer has the form that was asked for."""
 
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.messages import asked, called, said
 
 from understudies.events import Message, Request
@@ -47,7 +51,6 @@ def formatted(kind: str, schema: object = None) -> Request:
         (formatted("json_object"), said('{"a": 1}')),
         (formatted("json_schema", PERSON), said('{"name": "Ada", "age": null, "tags": ["x"], "kind": "person"}')),
         (formatted("json_schema", PERSON), said('{"name": "Ada", "age": 36.5, "other": true}')),
-        (formatted("json_schema", {"$ref": "#/$defs/x"}), said("[1]")),
         (formatted("json_schema", {"type": ["integer", "null"]}), said("3.0")),
         (formatted("json_schema"), said("3")),
         (with_tools(), called(("book", '{"seats": 2, "class": "first"}'))),
@@ -66,27 +69,36 @@ def test_what_was_asked_for_is_let_through(request_: Request, answer: Message) -
     [
         (asked("hi"), said(""), "empty"),
         (asked("hi"), Message(role="user", content="hello"), "role 'user'"),
-        (asked("hi"), called(("book", "{}")), "'book' was not offered"),
+        (asked("hi"), called(("book", "{}")), "a tool was called that was not offered"),
         (formatted("json_object"), said("Sure: {}"), "not JSON"),
         (formatted("json_object"), said("[]"), "not a JSON object"),
         (formatted("json_schema", PERSON), said("{"), "not JSON"),
         (formatted("json_schema", PERSON), said("{}"), "lacks 'name'"),
-        (formatted("json_schema", PERSON), said('{"name": 3}'), "answer.name is not of type 'string'"),
-        (formatted("json_schema", PERSON), said('{"name": "Ada", "age": "old"}'), "none of its alternatives"),
-        (formatted("json_schema", PERSON), said('{"name": "Ada", "tags": ["x", 1]}'), r"answer.tags\[1\]"),
-        (formatted("json_schema", PERSON), said('{"name": "Ada", "kind": "cat"}'), "is not 'person'"),
-        (formatted("json_schema", {"type": "integer"}), said("true"), "not of type"),
-        (with_tools(), called(("cancel", "{}")), "'cancel' was not offered"),
-        (with_tools(), called(("book", "{}")), "lacks 'seats'"),
+        (formatted("json_schema", PERSON), said('{"name": 3}'), "the answer does not fit its schema"),
+        (formatted("json_schema", PERSON), said('{"name": "Ada", "age": "old"}'), "does not fit"),
+        (formatted("json_schema", PERSON), said('{"name": "Ada", "tags": ["x", 1]}'), "does not fit"),
+        (formatted("json_schema", PERSON), said('{"name": "Ada", "kind": "cat"}'), "does not fit"),
+        (formatted("json_schema", {"type": "integer"}), said("true"), "does not fit"),
+        (formatted("json_schema", {"type": "number"}), said("NaN"), "not JSON"),
+        (formatted("json_schema", {"type": "array"}), said("[" * 5000 + "]" * 5000), "not JSON"),
+        (formatted("json_schema", {"$ref": "#/$defs/gone"}), said("1"), "does not fit"),
+        (with_tools(), called(("cancel", "{}")), "a tool was called that was not offered"),
+        (with_tools(), called(("book", "{}")), "the call of 'book' lacks 'seats'"),
+        (with_tools(), called(("book", '{"seats": "two"}')), "the call of 'book' does not fit"),
         (with_tools(), called(("book", "seats=2")), "not JSON"),
         (with_tools(), called(("book", "[2]")), "not a JSON object"),
-        (with_tools(), called(("book", '{"seats": 2, "class": "third"}')), "none of the values"),
-        (with_tools(), called(("book", '{"seats": 2, "meal": 1}')), "'meal', which is not declared"),
+        (with_tools(), called(("book", '{"seats": 2, "class": "third"}')), "does not fit"),
+        (with_tools(), called(("book", '{"seats": 2, "meal": 1}')), "does not fit"),
         (with_tools(tool_choice="none"), called(("book", '{"seats": 2}')), "none may be"),
         (with_tools(tool_choice="required"), said("for when?"), "one must be"),
         (with_tools(tool_choice={"type": "function", "function": {"name": "book"}}), said("?"), "had to be called"),
+        (
+            with_tools(parameters={"parallel_tool_calls": False}),
+            called(("book", '{"seats": 2}'), ("book", '{"seats": 3}')),
+            "one at a time",
+        ),
         (asked("mail?"), said("write to [EMAIL]"), r"\[EMAIL\], learned from a redacted example"),
-        (with_tools(), called(("book", '{"seats": 2, "class": "[CARD]"}')), "none of the values"),
+        (with_tools(), called(("book", '{"seats": 2, "class": "[CARD]"}')), "does not fit"),
     ],
 )
 def test_what_was_not_asked_for_is_named(request_: Request, answer: Message, why: str) -> None:
@@ -98,19 +110,73 @@ def test_a_placeholder_that_the_caller_wrote_may_come_back() -> None:
     assert complaint(asked("what is [EMAIL] for?"), said("[EMAIL] stands for an address")) is None
 
 
+def test_a_placeholder_in_an_earlier_call_may_come_back() -> None:
+    before = called(("book", '{"seats": 2, "class": "[EMAIL]"}'))
+    request = Request.model_validate({**asked("again").model_dump(), "messages": [before, *asked("again").messages]})
+    assert complaint(request, said("booked for [EMAIL]")) is None
+
+
+@given(value=st.text(min_size=1), key=st.text(min_size=1))
+def test_a_complaint_quotes_no_answer(value: str, key: str) -> None:
+    """Complaints are logged; the text of an answer never is."""
+    told = complaint(with_tools(), called((f"#{value}#", "{}"), ("book", "{")))
+    arguments = json.dumps({"seats": f"#{value}#", f"#{key}#": 1})
+    again = complaint(with_tools(), called(("book", arguments)))
+    for text in (told, again):
+        assert text is not None
+        assert f"#{value}#" not in text
+        assert f"#{key}#" not in text
+
+
 @pytest.mark.parametrize(
     ("parameters", "able"),
     [
         ({}, True),
         ({"max_tokens": 10, "n": 1, "modalities": ["text"], "logprobs": False}, True),
+        ({"thinking": {"type": "disabled"}, "background": False}, True),
         ({"n": 2}, False),
         ({"logprobs": True}, False),
         ({"modalities": ["text", "audio"]}, False),
         ({"audio": {"voice": "alloy"}}, False),
         ({"functions": [{"name": "f"}]}, False),
         ({"web_search_options": {"search_context_size": "low"}}, False),
+        ({"previous_response_id": "resp_1"}, False),
+        ({"conversation": "conv_1"}, False),
+        ({"background": True}, False),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, False),
+        ({"mcp_servers": [{"type": "url", "url": "https://tools.example"}]}, False),
+        ({"container": "c_1"}, False),
     ],
 )
 def test_what_no_student_can_give_is_the_teachers(parameters: dict[str, object], able: bool) -> None:
     request = Request.model_validate({**asked("hi").model_dump(), "parameters": parameters})
+    assert within_reach(request) is able
+
+
+@pytest.mark.parametrize(
+    ("tools", "able"),
+    [
+        ([BOOK], True),
+        ([{"type": "function", "function": {"name": "now"}}], True),
+        ([BOOK, {"type": "web_search"}], False),
+        ([{"type": "custom", "custom": {"name": "sql"}}], False),
+        ([{"type": "function", "function": {"name": "f", "parameters": {"$ref": "https://schemas.example/f"}}}], False),
+    ],
+)
+def test_only_tools_whose_calls_can_be_checked_are_within_reach(tools: list[dict[str, object]], able: bool) -> None:
+    assert within_reach(with_tools(tools=tools)) is able
+
+
+@pytest.mark.parametrize(
+    ("wanted", "able"),
+    [
+        ({"type": "text"}, True),
+        ({"type": "json_object"}, True),
+        ({"type": "json_schema", "json_schema": {"name": "a", "schema": PERSON, "strict": True}}, True),
+        ({"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "people"}}}, False),
+        ({"type": "grammar", "grammar": "root ::= [a-z]+"}, False),
+    ],
+)
+def test_only_forms_that_can_be_checked_are_within_reach(wanted: dict[str, object], able: bool) -> None:
+    request = Request.model_validate({**asked("who").model_dump(), "response_format": wanted})
     assert within_reach(request) is able

@@ -1,0 +1,112 @@
+"""Callers' JSON Schemas, compiled once and kept: whether a value fits, and whether a schema can be checked here.
+
+A schema comes from whoever calls, so it must cost little whatever it says. Patterns run on an engine without
+backtracking and of bounded size, nothing is fetched, and a schema that would unfold into too much is refused: then
+nothing can be checked against it. Only yes or no is asked for, since telling why can take exponential time.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import jsonschema_rs
+import orjson
+
+_MOST_BYTES: Final = 65_536
+_MOST_STEPS: Final = 20_000
+_MOST_PATTERNS: Final = 16
+_MOST_DEPTH: Final = 64
+_KEPT: Final = 512
+_PATTERNS: Final = jsonschema_rs.RegexOptions(size_limit=40_000, dfa_size_limit=200_000)
+
+
+def checkable(schema: object) -> bool:
+    """Whether values can be checked against a schema; no schema at all allows everything."""
+    return schema is None or _known(schema) is not None
+
+
+def fits(value: object, schema: object) -> bool:
+    """Whether a value keeps to a schema that is checkable; it keeps to no other."""
+    if schema is None:
+        return True
+    validator = _known(schema)
+    return validator is not None and validator.is_valid(value)
+
+
+def _known(schema: object) -> jsonschema_rs.Validator | None:
+    try:
+        text = orjson.dumps(schema)
+    except TypeError:
+        return None
+    return _compiled(text) if len(text) <= _MOST_BYTES else None
+
+
+# The text itself is the key: hashing it is quicker than a digest, and its length is bounded.
+@lru_cache(maxsize=_KEPT)
+def _compiled(text: bytes) -> jsonschema_rs.Validator | None:
+    schema = orjson.loads(text)
+    try:
+        _Unfolding(schema).walk(schema)
+        return jsonschema_rs.validator_for(schema, pattern_options=_PATTERNS, offline=True, validate_formats=True)
+    except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):
+        return None
+
+
+class _Unfolding:
+    """Counts what a schema comes to with every reference in its place; raises ValueError where that is too much.
+
+    A reference back to what is being unfolded counts once: the validator remembers the results of those.
+    """
+
+    def __init__(self, root: object) -> None:
+        self._root = root
+        self._sizes: dict[int, int] = {}
+        self._patterns: set[str] = set()
+
+    def walk(self, node: object, depth: int = 0) -> int:
+        """The steps that one look at a value can take."""
+        if not isinstance(node, dict | list):
+            return 0
+        if (known := self._sizes.get(id(node))) is not None:
+            return known
+        self._sizes[id(node)] = 1
+        steps = 1 + sum(self.walk(part, depth + 1) for part in self._parts(node))
+        if steps > _MOST_STEPS or depth > _MOST_DEPTH:
+            raise ValueError("the schema unfolds into too much")
+        self._sizes[id(node)] = steps
+        return steps
+
+    def _parts(self, node: dict[str, Any] | list[Any]) -> Iterator[object]:
+        if isinstance(node, list):
+            yield from node
+            return
+        self._count_patterns(node)
+        if isinstance(node.get("$id"), str) and node is not self._root:
+            raise ValueError("a schema inside the schema has an address of its own")
+        for name, part in node.items():
+            yield self._target(part) if name in _REFERENCES and isinstance(part, str) else part
+
+    def _count_patterns(self, node: Mapping[str, Any]) -> None:
+        several = node.get("patternProperties")
+        self._patterns.update(several if isinstance(several, dict) else ())
+        if isinstance(pattern := node.get("pattern"), str):
+            self._patterns.add(pattern)
+        if len(self._patterns) > _MOST_PATTERNS:
+            raise ValueError("the schema has too many patterns")
+
+    def _target(self, reference: str) -> object:
+        if reference != "#" and not reference.startswith("#/"):
+            raise ValueError("the schema refers to what is no place inside it")
+        found = self._root
+        for step in reference.split("/")[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            if isinstance(found, dict) and name in found:
+                found = found[name]
+            elif isinstance(found, list) and name.isdecimal() and int(name) < len(found):
+                found = found[int(name)]
+            else:
+                raise ValueError("the schema refers to a place that it has not")
+        return found
+
+
+_REFERENCES: Final = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})

@@ -3,6 +3,7 @@
 import gzip
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from tests.support import logs
 from typer.testing import CliRunner, Result
 
 from understudies.cli.main import app
+from understudies.runtime.rules import hash_of
 
-COMMANDS = ("backtest", "demo", "up", "observer", "evaluator", "trainer", "router", "budget")
+COMMANDS = ("backtest", "demo", "up", "observer", "evaluator", "trainer", "router", "budget", "rules", "keys")
 LABEL = "refund"
 
 
@@ -76,10 +78,14 @@ def test_every_command_has_help(command: str, flag: str) -> None:
         ("backtest", "--critical refund-approval --rules understudies.toml"),
         ("up", "understudies up --port 8080 --teacher-url https://api.openai.com/v1 --data ./understudies-data"),
         ("up", "OPENAI_BASE_URL=http://127.0.0.1:8080/v1"),
+        ("router", "--port 8080 --teacher-url https://api.openai.com/v1 --bootstrap kafka:9092"),
+        ("router", "--rules understudies.toml --redis-url redis://redis:6379 --workers 4"),
+        ("rules check", "understudies rules check understudies.toml"),
+        ("keys new", "understudies keys new --tenant acme"),
     ],
 )
 def test_help_shows_examples(command: str, example: str) -> None:
-    said = understudies(command, "--help").stdout
+    said = understudies(*command.split(), "--help").stdout
     assert "Examples:" in said
     assert example in said
 
@@ -106,7 +112,9 @@ def test_it_runs_as_a_module() -> None:
 # What is wrong is told in one line
 
 
-@pytest.mark.parametrize("words", [[], ["nonsense"], ["backtest"], ["backtest", "a", "b"], ["up"]])
+@pytest.mark.parametrize(
+    "words", [[], ["nonsense"], ["backtest"], ["backtest", "a", "b"], ["up"], ["keys", "new"], ["rules", "check"]]
+)
 def test_wrong_usage_ends_with_two(words: list[str]) -> None:
     result = understudies(*words)
     assert result.exit_code == 2
@@ -208,6 +216,142 @@ def test_a_teacher_that_is_no_address_is_named(tmp_path: Path) -> None:
     result = understudies("up", "--teacher-url", "api.openai.com", "--data", tmp_path)
     assert result.exit_code == 2
     assert "'api.openai.com'" in result.stderr
+
+
+# The router alone
+
+
+def test_help_of_the_router_names_the_variables_behind_the_options() -> None:
+    said = understudies("router", "--help").stdout
+    for name in ("PORT", "HOST", "TEACHER_URL"):
+        assert f"UNDERSTUDIES_ROUTER_{name}" in said
+    assert "UNDERSTUDIES_ONLINE_URL" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--teacher-url", "api.openai.com"], "--teacher-url 'api.openai.com' is no HTTP address"),
+        ([], "the router needs a teacher: give --teacher-url URL, or --rules with a table [teachers.NAME]"),
+        (["--teacher-url", "http://t/v1", "--rules", "none.toml"], "cannot read the rules in 'none.toml'"),
+        (["--teacher-url", "http://t/v1", "--workers", "2", "--port", "0"], "--workers needs a --port"),
+    ],
+)
+def test_what_the_router_cannot_do_is_said(tmp_path: Path, words: list[str], said: str) -> None:
+    assert said in failed(understudies("router", "--bootstrap", "127.0.0.1:1", "--data", tmp_path, *words))
+
+
+def test_a_variable_that_is_wrong_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERSTUDIES_ROUTER_PORT", "http")
+    said = failed(understudies("router", "--bootstrap", "127.0.0.1:1", "--data", tmp_path))
+    assert "UNDERSTUDIES_ROUTER_PORT: Input should be a valid integer" in said
+
+
+@pytest.mark.parametrize("table", ["defaults", "tasks.triage", "tenants.acme]\nkeys = []\n[defaults"])
+def test_several_workers_count_budgets_in_redis_or_not_at_all(tmp_path: Path, table: str) -> None:
+    rules = tmp_path / "understudies.toml"
+    rules.write_text(f"[{table}]\ndaily_budget_usd = 5\n")
+    words = ["--bootstrap", "127.0.0.1:1", "--teacher-url", "http://t/v1", "--data", tmp_path, "--workers", 2]
+    assert "give --redis-url" in failed(understudies("router", *words, "--rules", rules))
+
+
+# Keys and rules
+
+
+def made(tenant: str) -> tuple[str, str]:
+    """A new key and the lines for the rules."""
+    said = understudies("keys", "new", "--tenant", tenant).stdout.splitlines()
+    return said[2], "\n".join(said[-2:])
+
+
+@pytest.mark.parametrize("tenant", ["acme", "acme gmbh & co", 'the "best"', "zürich"])
+def test_a_new_key_is_known_by_the_lines_that_come_with_it(tenant: str) -> None:
+    key, table = made(tenant)
+    assert tomllib.loads(table) == {"tenants": {tenant: {"keys": [hash_of(key)]}}}
+    assert made(tenant)[0] != key
+
+
+def test_a_key_that_is_there_is_hashed() -> None:
+    key, _ = made("acme")
+    result = CliRunner().invoke(app, ["keys", "hash"], input=f"{key}\n")
+    assert (result.exit_code, result.stdout) == (0, f"{hash_of(key)}\n")
+
+
+@pytest.mark.parametrize("key", ["", "hunter2", "a" * 64])
+def test_a_weak_key_is_refused_and_not_shown(key: str) -> None:
+    said = failed(CliRunner().invoke(app, ["keys", "hash"], input=f"{key}\n"))
+    assert "`understudies keys new` makes one" in said
+    assert not key or key not in said
+
+
+def test_a_tenant_needs_a_name() -> None:
+    assert "--tenant" in failed(understudies("keys", "new", "--tenant", " "))
+
+
+def checked(folder: Path, text: str) -> Result:
+    path = folder / "understudies.toml"
+    path.write_text(text)
+    return understudies("rules", "check", path)
+
+
+def test_what_holds_is_printed_with_where_it_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_KEY", "sk-secret")
+    monkeypatch.delenv("B_KEY", raising=False)
+    key, table = made("acme")
+    result = checked(
+        tmp_path,
+        """
+        [defaults]
+        judge = "label"
+        episode_steps = 5
+        [tasks."ticket triage"]
+        episode_target = 0.9
+        daily_budget_usd = 12.50
+        teacher = "a"
+        [teachers.a]
+        base_url = "http://a/v1"
+        api_key_env = "A_KEY"
+        fallback = ["b", {teacher = "a", model = "small"}]
+        [teachers.b]
+        base_url = "http://b/v1"
+        api_key_env = "B_KEY"
+        [router]
+        max_body_bytes = 1000
+        """
+        + table,
+    )
+    assert result.exit_code == 0, result.output
+    said = result.stdout
+    assert tomllib.loads(said)["tasks"]["ticket triage"]["daily_budget_usd"] == 12.5
+    for line in (
+        '[tasks."ticket triage"]',
+        "min_agreement = 0.95  # built in",
+        'judge = "label"  # from [defaults]',
+        "episode_target = 0.9",
+        "# each step of an episode is held to 0.9791",
+        "# students: all",
+        'api_key_env = "A_KEY"',
+        'api_key_env = "B_KEY"  # is not set here',
+        "# where it fails: b, then a as small",
+        "# keys: 1",
+        "# tasks: all",
+        "require_key = true  # built in",
+        "max_body_bytes = 1000",
+        "# request_timeout_s: as the environment says",
+    ):
+        assert line in said.splitlines(), line
+    assert not [secret for secret in ("sk-secret", key, hash_of(key)) if secret in said]
+
+
+def test_the_example_is_right() -> None:
+    result = understudies("rules", "check", Path(__file__).parents[2] / "deploy" / "understudies.toml")
+    assert result.exit_code == 0, result.output
+
+
+def test_what_is_wrong_with_rules_is_said_with_the_place(tmp_path: Path) -> None:
+    said = failed(checked(tmp_path, "[tasks.triage]\ncritcal = true\nmin_agreement = 3"))
+    assert "tasks.triage.critcal: unknown setting, did you mean 'critical'?" in said
+    assert "tasks.triage.min_agreement" in said
 
 
 # Logs as they are

@@ -5,6 +5,10 @@ import typer
 from understudies.cli.backtest import EPILOG as BACKTEST_EXAMPLES
 from understudies.cli.backtest import backtest
 from understudies.cli.demo import demo
+from understudies.cli.keys import keys
+from understudies.cli.router import EPILOG as ROUTER_EXAMPLES
+from understudies.cli.router import router
+from understudies.cli.rules import rules
 from understudies.cli.service import SERVICES, service_command
 from understudies.cli.up import EPILOG as UP_EXAMPLES
 from understudies.cli.up import up
@@ -21,6 +25,9 @@ app.command()(demo)
 app.command(epilog=UP_EXAMPLES)(up)
 for name, purpose in SERVICES.items():
     app.command(name, help=purpose)(service_command(name))
+app.command(epilog=ROUTER_EXAMPLES)(router)
+app.add_typer(rules, name="rules")
+app.add_typer(keys, name="keys")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,104 +1,64 @@
-"""`understudies observer|evaluator|trainer|router|budget`: one service alone, from its settings."""
+"""`understudies observer|evaluator|trainer|budget`: one service alone, from its settings."""
 
 import asyncio
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
+from understudies.cli.alone import broker, root_of, run_alone
 from understudies.cli.failure import told
 from understudies.cli.logs import log_to_stderr
-from understudies.cli.process import leave, say, stopping_by_signal
-from understudies.runtime import BusSettings, ConfigurationError, StoreSettings, SystemClock
+from understudies.cli.options import DATA, Artifacts, Bootstrap, Data, RulesFile
+from understudies.runtime import StoreSettings, SystemClock
 from understudies.runtime.folder import data_folder
-from understudies.runtime.rules import Rules, read_rules
+from understudies.runtime.reload import RulesSource
 
 if TYPE_CHECKING:
     from understudies.runtime import Bus
     from understudies.runtime.runner import App
+    from understudies.students import Files
 
 SERVICES = {
     "observer": "Run the observer: all topics into the store, datasets on demand.",
     "evaluator": "Run the evaluator: verdicts, gates, drift.",
     "trainer": "Run the trainer: students from datasets.",
-    "router": "Run the router: the OpenAI-compatible front door.",
     "budget": "Run the budget service: return on investment, promotions.",
 }
-_TICK_SECONDS = 1.0
 
 
 def service_command(name: str) -> Callable[..., None]:
     """The command that runs one service."""
 
     def run(
-        bootstrap: Annotated[
-            str | None, typer.Option(help="Kafka broker, HOST:PORT.", show_default="UNDERSTUDIES_BUS_BOOTSTRAP")
-        ] = None,
-        data: Annotated[
-            Path, typer.Option(help="Folder for snapshots; artifacts too, unless --artifacts names a URL.")
-        ] = Path("understudies-data"),
-        artifacts: Annotated[
-            str | None, typer.Option(help="Root URL of datasets and artifacts that all services share, such as s3://…")
-        ] = None,
-        rules: Annotated[Path | None, typer.Option(help="Rules per task, such as understudies.toml.")] = None,
+        bootstrap: Bootstrap = None, data: Data = DATA, artifacts: Artifacts = None, rules: RulesFile = None
     ) -> None:
         log_to_stderr()
         with told():
-            chosen = read_rules(rules) if rules else Rules()
-            with data_folder(data.resolve(), name):
-                asyncio.run(_run(name, bootstrap, data.resolve(), artifacts, chosen))
+            source = RulesSource(path=rules)
+            settings, folder = broker(name, bootstrap), data.resolve()
+
+            async def compose(bus: "Bus", files: "Files", opened: contextlib.AsyncExitStack) -> "App":
+                return await _app(name, bus, files, folder, source, opened)
+
+            with data_folder(folder, name):
+                asyncio.run(
+                    run_alone(
+                        name, settings, data=folder, root=root_of(folder, artifacts), rules=source, compose=compose
+                    )
+                )
 
     return run
 
 
-async def _run(name: str, bootstrap: str | None, data: Path, artifacts: str | None, rules: Rules) -> None:
-    from understudies.runtime import Bus, Snapshots, Telemetry, TelemetrySettings
-    from understudies.runtime.runner import Runner, keep_ticking
-
-    settings = BusSettings() if bootstrap is None else BusSettings(bootstrap=bootstrap)
-    if not settings.bootstrap:
-        raise ConfigurationError(
-            f"{name} alone needs a broker: give --bootstrap HOST:PORT or set UNDERSTUDIES_BUS_BOOTSTRAP; "
-            "`understudies up` runs all services with an embedded one"
-        )
-    stopping = stopping_by_signal()
-    root = artifacts or f"file://{data / 'artifacts'}"
-    if name == "router":
-        # Every replica needs the whole routing table, so none shares the partitions with another.
-        settings = settings.model_copy(update={"group_prefix": None})
-    async with contextlib.AsyncExitStack() as opened:
-        telemetry = Telemetry(TelemetrySettings(), name)
-        opened.callback(telemetry.shutdown)
-        bus = Bus(settings, name, tracer=telemetry.tracer)
-        app = await _app(name, bus, root, data, rules, opened)
-        generation = settings.generation or settings.bootstrap or ""
-        runner = Runner(app, bus, snapshots=Snapshots(data / "snapshots"), generation=generation)
-        await runner.start()
-        group = f"group {settings.group_prefix}-{name}" if settings.group_prefix else "no group"
-        say(f"{name} runs: {_place(app)}broker {settings.bootstrap}, {group}, artifacts in {root}")
-        try:
-            await keep_ticking(runner.tick, runner.ended, SystemClock(), stopping, _TICK_SECONDS)
-            say("stopping")
-        finally:
-            finished = await runner.stop()
-    say("stopped")
-    if not finished:
-        leave()
-
-
-def _place(app: "App") -> str:
-    url = getattr(app, "url", None)
-    return f"listens on {url}/v1, " if url else ""
-
-
-async def _app(name: str, bus: "Bus", root: str, data: Path, rules: Rules, opened: contextlib.AsyncExitStack) -> "App":
+async def _app(
+    name: str, bus: "Bus", files: "Files", data: Path, rules: RulesSource, opened: contextlib.AsyncExitStack
+) -> "App":
     """The service, composed from its settings; what it opens is closed with `opened`."""
     from understudies.events import new_id
-    from understudies.students import Files, Shelf
+    from understudies.students import Shelf
 
-    files, clock = Files(root), SystemClock()
+    clock = SystemClock()
     if name == "observer":
         from understudies import observer
         from understudies.runtime import Store
@@ -118,21 +78,9 @@ async def _app(name: str, bus: "Bus", root: str, data: Path, rules: Rules, opene
 
         settings_ = trainer.TrainerSettings()
         return trainer.create_app(settings_, bus=bus, clock=clock, files=files, new_id=new_id, rules=rules)
-    if name == "budget":
-        from understudies import budget
+    from understudies import budget
 
-        return budget.create_app(budget.BudgetSettings(), bus=bus, rules=rules, new_id=new_id)
-    from understudies import router
-
-    critical = frozenset(task for task, rule in rules.tasks.items() if rule.critical)
-    chosen = router.RouterSettings()
-    chosen = chosen.model_copy(
-        update={
-            "critical_tasks": chosen.critical_tasks | critical,
-            "port": 8080 if chosen.port is None else chosen.port,
-        }
-    )
-    return router.create_app(chosen, bus=bus, clock=clock, files=files, new_id=new_id)
+    return budget.create_app(budget.BudgetSettings(), bus=bus, rules=rules, new_id=new_id)
 
 
 def _store_url(data: Path) -> str:

@@ -1,0 +1,110 @@
+"""`understudies rules`: what the rules say."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from understudies.cli.failure import told
+from understudies.cli.toml_words import header, value
+from understudies.runtime.rules import RouterRules, Rules, TaskRules, TenantRules, read_rules
+from understudies.runtime.teachers import TeacherSpec
+
+rules = typer.Typer(help="Rules per task, teacher and tenant: understudies.toml.", no_args_is_help=True)
+
+EPILOG = """
+Examples:
+
+  understudies rules check understudies.toml
+"""
+_BUILT_IN, _INHERITED = "  # built in", "  # from [defaults]"
+_ABSENT: Final[Mapping[str, str]] = {
+    "judge": "by the shape of the answers",
+    "weekly_budget_usd": "none",
+    "daily_budget_usd": "no limit",
+    "teacher": "whoever has the model that is asked for",
+    "model": "none",
+    "students": "all",
+    "hold_back_tokens": "as long as the student may take",
+    "episode_target": "none",
+    "episode_steps": "none",
+    "cache_ttl_s": "no cache",
+    "tasks": "all",
+}
+
+
+@rules.callback()
+def _rules() -> None:
+    """Rules per task, teacher and tenant: understudies.toml."""
+
+
+@rules.command(epilog=EPILOG)
+def check(
+    file: Annotated[Path, typer.Argument(help="The rules, such as understudies.toml.", show_default=False)],
+) -> None:
+    """Check the rules, and print what holds and where it is set; ends with 2 where they are wrong."""
+    with told():
+        found = read_rules(file)
+    for line in _said(found, os.environ):
+        typer.echo(line)
+
+
+def _said(found: Rules, environ: Mapping[str, str]) -> Iterator[str]:
+    yield "[defaults]  # every task that has no table below"
+    yield from _task(found.defaults, TaskRules())
+    for name, task in found.tasks.items():
+        yield from ("", header("tasks", name))
+        yield from _task(task, found.defaults)
+    for name, teacher in found.teachers.items():
+        yield from ("", header("teachers", name))
+        yield from _teacher(teacher, environ)
+    for name, tenant in found.tenants.items():
+        yield from ("", header("tenants", name))
+        yield from _tenant(tenant)
+    yield from ("", "[router]")
+    yield from _router(found.router, found.require_key)
+
+
+def _task(task: TaskRules, defaults: TaskRules) -> Iterator[str]:
+    for name in TaskRules.model_fields:
+        found = getattr(task, name)
+        if found is None:
+            yield f"# {name}: {_ABSENT[name]}"
+        elif name not in task.model_fields_set:
+            yield f"{name} = {value(found)}{_BUILT_IN}"
+        else:
+            inherited = name in defaults.model_fields_set and found == getattr(defaults, name)
+            yield f"{name} = {value(found)}{_INHERITED if inherited else ''}"
+    if task.agreement_per_call > task.min_agreement:
+        yield f"# each step of an episode is held to {task.agreement_per_call:.4f}"
+
+
+def _teacher(teacher: TeacherSpec, environ: Mapping[str, str]) -> Iterator[str]:
+    yield f"base_url = {value(teacher.base_url)}"
+    yield f"models = {value(teacher.models)}"
+    yield f"apis = {value(teacher.apis)}"
+    if teacher.api_key_env is None:
+        yield "# key: none needed" if teacher.auth == "none" else "# key: the caller's"
+    else:
+        missing = "" if environ.get(teacher.api_key_env) else "  # is not set here"
+        yield f"api_key_env = {value(teacher.api_key_env)}{missing}"
+    others = [one.teacher if one.model is None else f"{one.teacher} as {one.model}" for one in teacher.fallback]
+    yield f"# where it fails: {', then '.join(others) or 'the caller is told'}"
+
+
+def _tenant(tenant: TenantRules) -> Iterator[str]:
+    yield f"# keys: {len(tenant.keys)}"
+    for name in TenantRules.model_fields:
+        found = getattr(tenant, name)
+        if name != "keys":
+            yield f"# {name}: {_ABSENT[name]}" if found is None else f"{name} = {value(found)}"
+
+
+def _router(router: RouterRules, require_key: bool) -> Iterator[str]:
+    yield f"require_key = {value(require_key)}{_BUILT_IN if router.require_key is None else ''}"
+    for name in RouterRules.model_fields:
+        found = getattr(router, name)
+        if name != "require_key":
+            yield f"# {name}: as the environment says" if found is None else f"{name} = {value(found)}"

@@ -1,0 +1,28 @@
+"""A service that runs and its rules, as they are changed under it."""
+
+import signal
+from pathlib import Path
+
+from tests.support.process import Command
+from tests.support.tansu import Tansu
+
+NO_GROUP = {"UNDERSTUDIES_BUS_GROUP_PREFIX": ""}
+
+
+async def test_a_running_service_takes_changed_rules_and_refuses_broken_ones(tmp_path: Path) -> None:
+    rules = tmp_path / "understudies.toml"
+    rules.write_text("[tasks.triage]\ncritical = true\n")
+    async with Tansu() as broker:
+        words = ("--bootstrap", broker.bootstrap, "--data", tmp_path / "data", "--rules", rules)
+        async with Command("budget", *words, env=NO_GROUP) as service:
+            await service.said("budget runs")
+            rules.write_text("[tasks.triage]\ncritcal = true\n")
+            await service.said(r"ERROR .*the rules in force stay.* tasks\.triage\.critcal: unknown setting")
+            rules.write_text("[tasks.triage]\nmin_agreement = 0.9\n")
+            await service.said(f"INFO .*the changed rules in {rules} are in force")
+            await service.said(r"WARNING .*tasks\.triage\.min_agreement has changed, which holds for the students tried")
+            rules.write_text("")
+            service.process.send_signal(signal.SIGHUP)
+            await service.said(r"WARNING .*tasks\.triage\.min_agreement has changed")
+            assert await service.stopped() == 0
+    assert len([line for line in service.lines if "ERROR" in line]) == 1

@@ -20,9 +20,9 @@ async def test_a_running_service_takes_changed_rules_and_refuses_broken_ones(tmp
             await service.said(r"ERROR .*the rules in force stay.* tasks\.triage\.critcal: unknown setting")
             rules.write_text("[tasks.triage]\nmin_agreement = 0.9\n")
             await service.said(f"INFO .*the changed rules in {rules} are in force")
-            await service.said(r"WARNING .*tasks\.triage\.min_agreement has changed, which holds for the students tried")
-            rules.write_text("")
+            await service.said(r"WARNING .*tasks\.triage\.min_agreement has changed, which holds for the students")
+            rules.write_text('[tasks.triage]\nmin_agreement = 0.9\njudge = "label"\n')
             service.process.send_signal(signal.SIGHUP)
-            await service.said(r"WARNING .*tasks\.triage\.min_agreement has changed")
+            await service.said(r"WARNING .*tasks\.triage\.judge has changed")
             assert await service.stopped() == 0
     assert len([line for line in service.lines if "ERROR" in line]) == 1

@@ -29,12 +29,25 @@ class _Embedded(uvicorn.Server):
 
 
 class Server:
-    """Listens from `start` to `stop`; calls that have begun are finished, within `grace_s` seconds."""
+    """Listens from `start` to `stop`; calls that have begun are finished, within `grace_s` seconds.
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, grace_s: int = 30, limits: Limits | None = None) -> None:
+    With `reuse_port`, several processes may listen on one address, and each connection goes to one of them.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        *,
+        grace_s: int = 30,
+        limits: Limits | None = None,
+        reuse_port: bool = False,
+    ) -> None:
         limits = limits or Limits()
         self._socket: socket.socket | None = None
         self._where = (host, port)
+        self._reuse_port = reuse_port
         self._uvicorn = _Embedded(
             uvicorn.Config(
                 app,
@@ -63,7 +76,7 @@ class Server:
 
     async def start(self) -> None:
         """Listen; raises OSError where the address is taken."""
-        self._socket = _bound(self._where)
+        self._socket = _bound(self._where, self._reuse_port)
         self._task = asyncio.get_running_loop().create_task(self._uvicorn.serve([self._socket]))
         await self._uvicorn.up.wait()
 
@@ -79,12 +92,14 @@ class Server:
             self._socket = None
 
 
-def _bound(where: tuple[str, int]) -> socket.socket:
+def _bound(where: tuple[str, int], reuse_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
     # asyncio turns Nagle's algorithm off only where the protocol is named; with it, answers wait 40 ms.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind(where)
         listening.listen()
     except OSError:

@@ -37,3 +37,18 @@ async def test_answers_do_not_wait_for_acknowledgements() -> None:
     assert server._socket is not None
     assert server._socket.proto == socket.IPPROTO_TCP
     await server.stop()
+
+
+async def test_several_may_share_an_address_where_all_of_them_agree() -> None:
+    first = Server(Starlette(), "127.0.0.1", 0, reuse_port=True)
+    await first.start()
+    port = int(first.url.rsplit(":", 1)[1])
+    second = Server(Starlette(), "127.0.0.1", port, reuse_port=True)
+    await second.start()
+    assert second.url == first.url
+    with pytest.raises(OSError, match="in use"):
+        await Server(Starlette(), "127.0.0.1", port).start()
+    await first.stop()
+    async with aiohttp.ClientSession() as session, session.get(second.url) as response:
+        assert response.status == 404
+    await second.stop()

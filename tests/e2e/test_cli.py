@@ -328,7 +328,7 @@ def test_what_holds_is_printed_with_where_it_comes_from(tmp_path: Path, monkeypa
         "min_agreement = 0.95  # built in",
         'judge = "label"  # from [defaults]',
         "episode_target = 0.9",
-        "# each step of an episode is held to 0.9791",
+        "# each call of an episode is held to 0.9791",
         "# students: all",
         'api_key_env = "A_KEY"',
         'api_key_env = "B_KEY"  # is not set here',

@@ -78,7 +78,7 @@ def _task(task: TaskRules, defaults: TaskRules) -> Iterator[str]:
             inherited = name in defaults.model_fields_set and found == getattr(defaults, name)
             yield f"{name} = {value(found)}{_INHERITED if inherited else ''}"
     if task.agreement_per_call > task.min_agreement:
-        yield f"# each step of an episode is held to {task.agreement_per_call:.4f}"
+        yield f"# each call of an episode is held to {task.agreement_per_call:.4f}"
 
 
 def _teacher(teacher: TeacherSpec, environ: Mapping[str, str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from understudies.runtime.errors import UnderstudiesError
+from understudies.runtime.errors import ConfigurationError, UnderstudiesError
 from understudies.runtime.rules import Rules, TaskRules, read_rules
 
 T = TypeVar("T")
@@ -105,6 +105,7 @@ class RulesSource:
             rules = read_rules(path)
             if _stamp(path) != stamp:
                 return False
+            _guard(path, self._rules, rules)
             built = [derived.build(rules) for derived in self._derived] if rules != self._rules else []
         except Exception as error:  # noqa: BLE001 - whatever a change breaks, the rules in force stay
             self._stamp = stamp
@@ -132,6 +133,17 @@ class RulesSource:
             _log.warning("%s", warning)
         for told in self._told:
             told(rules)
+
+
+def _guard(path: Path, before: Rules, now: Rules) -> None:
+    """Raises ConfigurationError for what is more likely an accident than meant, and would do harm."""
+    if now == Rules() != before:
+        raise ConfigurationError(f"{path}: says nothing any more; start again to go on without any rules")
+    if before.require_key and not now.require_key and now.router.require_key is None:
+        raise ConfigurationError(
+            f"{path}: tenants: are all gone, so that everybody could call; where that is meant, "
+            "set require_key = false under [router]"
+        )
 
 
 _Stamp = tuple[int, int, int, int]

@@ -10,7 +10,7 @@ import pytest
 
 from understudies.runtime import ConfigurationError
 from understudies.runtime.reload import RulesSource
-from understudies.runtime.rules import Rules, TaskRules
+from understudies.runtime.rules import Rules, TaskRules, hash_of, new_key
 
 CRITICAL = "[tasks.refunds]\ncritical = true\n"
 PLAIN = "[tasks.refunds]\ncritical = false\n"
@@ -113,6 +113,27 @@ def test_the_old_file_put_back_ends_the_complaint(path: Path, source: RulesSourc
     write(path, PLAIN)
     settled(source)
     assert source.last_error is None
+
+
+def test_a_file_that_was_emptied_is_an_accident(path: Path, source: RulesSource) -> None:
+    write(path, "# nothing here\n")
+    assert not settled(source)
+    assert source.current().tasks
+    assert source.last_error == f"{path}: says nothing any more; start again to go on without any rules"
+
+
+def test_a_router_that_asks_for_keys_is_not_opened_by_accident(path: Path) -> None:
+    source = RulesSource(path=write(path, f'{PLAIN}[tenants.acme]\nkeys = ["{hash_of(new_key())}"]'))
+    write(path, PLAIN)
+    assert not settled(source)
+    assert source.current().require_key
+    assert source.last_error == (
+        f"{path}: tenants: are all gone, so that everybody could call; where that is meant, "
+        "set require_key = false under [router]"
+    )
+    write(path, f"{PLAIN}[router]\nrequire_key = false")
+    assert settled(source)
+    assert not source.current().require_key
 
 
 def test_a_file_that_is_gone_keeps_the_rules_until_it_is_back(

@@ -76,7 +76,7 @@ def _misfit_task(where: str, rules: TaskRules, teachers: Collection[str]) -> Ite
         there = f"there are {', '.join(sorted(teachers))}" if teachers else "there is none"
         yield f"{where}.teacher: no table [teachers.{rules.teacher}]; {there}"
     if rules.episode_target is not None and rules.episode_steps is None:
-        yield f"{where}.episode_steps: is missing; an episode_target holds for so many steps"
+        yield f"{where}.episode_steps: is missing; an episode_target is shared by so many calls"
 
 
 def _shared_keys(tenants: Mapping[str, TenantRules]) -> Iterator[str]:

@@ -44,9 +44,11 @@ class TaskRules(BaseModel):
         default=None, ge=0, description="longest wait for a streaming student's confidence, then the teacher is asked"
     )
     episode_target: float | None = Field(
-        default=None, gt=0.5, lt=1, description="chance that all steps of an episode agree with the teacher"
+        default=None, gt=0.5, lt=1, description="chance that all calls of an episode agree with the teacher"
     )
-    episode_steps: int | None = Field(default=None, ge=1, le=1000, description="steps of an episode, for its target")
+    episode_steps: int | None = Field(
+        default=None, ge=1, le=1000, description="calls of an episode that students may serve, for its target"
+    )
     cache_ttl_s: float | None = Field(
         default=None, gt=0, description="how long an answer at temperature 0 is given again; absent: never"
     )

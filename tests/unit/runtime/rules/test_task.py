@@ -2,6 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from understudies.runtime.rules import TaskRules
+from understudies.trainer.factories import LADDER
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,11 @@ def test_students_are_allowed_by_kind_or_by_name(
 def test_a_kind_that_nobody_knows_is_told_with_the_kinds_there_are() -> None:
     with pytest.raises(ValidationError, match=r"'clasifier' is no kind of student .* cache, classifier, few_shot"):
         TaskRules(students=("clasifier",))
+
+
+@pytest.mark.parametrize("kind", [factory.kind for factory in LADDER])
+def test_every_kind_that_is_trained_can_be_allowed(kind: str) -> None:
+    assert TaskRules(students=(kind,)).allows_student("triage@1", kind)
 
 
 def test_an_episodes_target_asks_for_more_of_each_call_and_never_for_less() -> None:

@@ -12,7 +12,7 @@ class StudentError(Exception):
     """A student could not answer; the teacher should. Its text may be logged: it quotes no prompt and no answer."""
 
 
-class Unsure(StudentError):
+class Unsure(StudentError):  # noqa: N818 - nothing went wrong
     """A student gave up before its end: its answer would not be sure enough, or is too long to be held back.
 
     `confidence` is an upper bound of what it could still have reached, `usage` what was used until then, estimated.

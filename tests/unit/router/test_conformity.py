@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.messages import asked, called, said
 
@@ -116,6 +116,7 @@ def test_a_placeholder_in_an_earlier_call_may_come_back() -> None:
     assert complaint(request, said("booked for [EMAIL]")) is None
 
 
+@settings(deadline=None)
 @given(value=st.text(min_size=1), key=st.text(min_size=1))
 def test_a_complaint_quotes_no_answer(value: str, key: str) -> None:
     """Complaints are logged; the text of an answer never is."""

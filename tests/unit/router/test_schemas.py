@@ -4,7 +4,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from understudies.router.schemas import checkable, fits
@@ -151,6 +151,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(schema=JSON, value=JSON)
 def test_nothing_is_raised_whatever_is_given(schema: Any, value: Any) -> None:
     assert isinstance(fits(value, schema), bool)

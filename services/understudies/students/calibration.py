@@ -1,0 +1,160 @@
+"""From the probability of a generated answer to the probability that the teacher agrees with it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from understudies.students.base import ArtifactError
+
+Doubles = NDArray[np.float64]
+
+FILE: Final = "calibration.json"
+_LEAST_LOG: Final = -700.0
+_MOST_LOG: Final = -1e-7
+_LEAST_SLOPE: Final = 1e-3
+_MOST_SLOPE: Final = 100.0
+_SPREAD_OF_BIAS: Final = 3.0
+_FOLDS: Final = 5
+
+
+class Calibration(BaseModel):
+    """A monotone map from the sum s of an answer's token log-probabilities to a confidence in [0, 1].
+
+    Beta calibration: with p = exp(s), the log-odds of agreement are `slope` * log p - `lead` * log(1 - p) + `bias`.
+    Neither weight is negative, so the confidence never rises as the sum falls: whatever was proven for a threshold
+    holds for the sums above one sum, and a sum that has fallen below it will not come back. Answers keep their order,
+    unlike with isotonic regression, which needs about a thousand examples and ties answers that the gate could have
+    told apart. Platt scaling is this without `lead`: it cannot leave alone what is calibrated already, and hardly
+    tells answers apart that are nearly certain. As it stands, the map is the identity, exp(s).
+
+    Kull, Silva Filho and Flach (2017), "Beta calibration: a well-founded and easily implemented improvement on
+    logistic calibration for binary classifiers", AISTATS. Niculescu-Mizil and Caruana (2005), "Predicting good
+    probabilities with supervised learning", ICML, compare Platt's and isotonic.
+
+    >>> Calibration()(math.log(0.25))
+    0.25
+    >>> long_answers_are_right = Calibration(slope=0.1, lead=0.5, bias=3.0)
+    >>> round(long_answers_are_right(-20.0), 3)
+    0.731
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    slope: float = Field(default=1.0, ge=_LEAST_SLOPE, allow_inf_nan=False)
+    lead: float = Field(default=1.0, ge=0.0, allow_inf_nan=False)
+    bias: float = Field(default=0.0, allow_inf_nan=False)
+
+    @property
+    def is_identity(self) -> bool:
+        return self.slope == 1.0 and self.lead == 1.0 and self.bias == 0.0
+
+    def __call__(self, log_probability: float) -> float:
+        """The confidence; an impossible answer has none. Raises ValueError for what is no log-probability."""
+        if not log_probability <= 0.0:
+            raise ValueError(f"{log_probability!r} is no logarithm of a probability")
+        if log_probability == -math.inf:
+            return 0.0
+        if self.is_identity:
+            return math.exp(log_probability)
+        s = min(max(log_probability, _LEAST_LOG), _MOST_LOG)
+        return _probability(self.slope * s - self.lead * math.log(-math.expm1(s)) + self.bias)
+
+    @classmethod
+    def fit(cls, log_probabilities: Sequence[float], agreed: Sequence[bool]) -> "Calibration":
+        """The likeliest map, by penalised maximum likelihood; a few examples hardly move it from the identity.
+
+        The penalty also keeps it finite where all or none agreed. Raises ValueError for what is no log-probability.
+
+        >>> Calibration.fit([], []).is_identity
+        True
+        >>> fitted = Calibration.fit([-20.0] * 90 + [-60.0] * 90, [True] * 85 + [False] * 5 + [False] * 90)
+        >>> fitted(-20.0) > 0.9 > 0.1 > fitted(-60.0)
+        True
+        """
+        # Imported here: who only answers needs no optimiser.
+        from scipy.optimize import minimize
+
+        evidence = _evidence(log_probabilities)
+        right = np.asarray(agreed, dtype=bool)
+        if len(evidence) != len(right):
+            raise ValueError(f"{len(evidence)} log-probabilities and {len(right)} verdicts do not match")
+        if not len(right):
+            return cls()
+        signs = np.where(right, 1.0, -1.0)
+        centre, spread = np.array([1.0, 1.0, 0.0]), np.array([1.0, 1.0, _SPREAD_OF_BIAS])
+
+        def loss(weights: Doubles) -> tuple[float, Doubles]:
+            odds = signs * (evidence @ weights)
+            off = (weights - centre) / spread
+            wrong = np.exp(-np.logaddexp(0.0, odds))
+            gradient = off / spread - (signs * wrong) @ evidence
+            return float(np.logaddexp(0.0, -odds).sum() + off @ off / 2), gradient
+
+        bounds = [(_LEAST_SLOPE, _MOST_SLOPE), (0.0, _MOST_SLOPE), (None, None)]
+        slope, lead, bias = minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds).x
+        # Rounded, so that the last bits of a platform's arithmetic make no other artifact.
+        return cls(
+            slope=max(_LEAST_SLOPE, round(float(slope), 4)), lead=round(float(lead), 4), bias=round(float(bias), 4)
+        )
+
+    def to_files(self) -> dict[str, bytes]:
+        """The artifact's file; none where there is nothing to say."""
+        return {} if self.is_identity else {FILE: self.model_dump_json().encode()}
+
+    @classmethod
+    def from_files(cls, content: Mapping[str, bytes]) -> "Calibration":
+        """The calibration of an artifact: the identity where it has none. Raises ArtifactError for a damaged one."""
+        if FILE not in content:
+            return cls()
+        try:
+            return cls.model_validate_json(content[FILE])
+        except ValidationError as error:
+            raise ArtifactError(f"the calibration cannot be read: {error}") from error
+
+
+def calibration_error(confidences: Sequence[float], agreed: Sequence[bool], bins: int = 10) -> float:
+    """Expected calibration error: the mean gap between confidence and agreement, in bins of equally many answers.
+
+    Naeini, Cooper and Hauskrecht (2015), "Obtaining well calibrated probabilities using Bayesian binning", AAAI; bins
+    of equal mass as in Nixon et al. (2019), "Measuring calibration in deep learning". 0 where there are no answers.
+
+    >>> calibration_error([0.5] * 4, [True, False, True, False], bins=1)
+    0.0
+    >>> calibration_error([0.9, 0.9, 0.1, 0.1], [True, False, False, False], bins=2)
+    0.25
+    """
+    if not len(confidences):
+        return 0.0
+    order = np.argsort(np.asarray(confidences, dtype=float), kind="stable")
+    gaps = np.asarray(confidences, dtype=float)[order] - np.asarray(agreed, dtype=float)[order]
+    parts = np.array_split(gaps, min(bins, len(gaps)))
+    return float(sum(abs(part.sum()) for part in parts) / len(gaps))
+
+
+def cross_fitted(log_probabilities: Sequence[float], agreed: Sequence[bool], folds: int = _FOLDS) -> list[float]:
+    """The confidence of each answer by a calibration that has not seen it: every `folds`-th is held out in turn."""
+    confidences = [0.0] * len(agreed)
+    for fold in range(folds):
+        seen = [i for i in range(len(agreed)) if i % folds != fold]
+        fitted = Calibration.fit([log_probabilities[i] for i in seen], [agreed[i] for i in seen])
+        for i in range(fold, len(agreed), folds):
+            confidences[i] = fitted(log_probabilities[i])
+    return confidences
+
+
+def _evidence(log_probabilities: Sequence[float]) -> Doubles:
+    s = np.asarray(log_probabilities, dtype=float)
+    if not np.all(s <= 0.0):
+        raise ValueError("not all are logarithms of a probability")
+    s = np.clip(s, _LEAST_LOG, _MOST_LOG)
+    return np.stack([s, -np.log(-np.expm1(s)), np.ones_like(s)], axis=1) if len(s) else np.zeros((0, 3))
+
+
+def _probability(odds: float) -> float:
+    if odds >= 0:
+        return 1.0 / (1.0 + math.exp(-odds))
+    return math.exp(max(odds, _LEAST_LOG)) / (1.0 + math.exp(max(odds, _LEAST_LOG)))

@@ -1,0 +1,28 @@
+"""What became of the events, in numbers."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+Loss = Literal["buffer_full", "spool_full", "refused", "spoilt"]
+"""Why an event is lost: no room in memory, none on disk, too large for the bus, or unreadable on disk."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """Counted since the start; what is recorded is published, spooled, dropped or still in memory."""
+
+    recorded: int = 0
+    """Taken, or dropped for want of room."""
+    unrecordable: int = 0
+    """Could not be redacted or encoded; nothing of them was kept."""
+    published: int = 0
+    """Arrived at the bus, those from the spool included."""
+    spooled: int = 0
+    """Written to disk."""
+    lost: Counter[Loss] = field(default_factory=Counter)
+
+    @property
+    def dropped(self) -> int:
+        """Lost, for whichever reason."""
+        return self.lost.total()

@@ -1,0 +1,180 @@
+"""The recorder: takes events from the hot path at once, and sees to it that they reach the bus."""
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from understudies.events import Invocation
+from understudies.router.recording.backlog import Backlog
+from understudies.router.recording.buffer import Buffer, Pending
+from understudies.router.recording.counts import Counts
+from understudies.router.recording.delivery import Delivery
+from understudies.router.recording.outlet import Decoding, Deliver, Outlet
+from understudies.router.recording.preparation import Preparation
+
+CAPACITY: Final = 10_000
+CAPACITY_BYTES: Final = 256 * 1024 * 1024
+
+_FOR_MEMORY: Final = 0.7
+"""Share of the time for stopping in which memory is emptied; the rest is for what is on disk."""
+
+_log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Events wait in memory for their turn, then go to the bus in batches, or to disk while it is away.
+
+    Nothing that a caller does ever waits or fails here. Each event arrives at least once and with its id, those of
+    one task in order; once memory (and the disk's share) is full, the newest are dropped and counted.
+    `outlet` is the bus, or a function that publishes events.
+    """
+
+    def __init__(
+        self,
+        outlet: Outlet | Deliver,
+        *,
+        capacity: int = CAPACITY,
+        capacity_bytes: int = CAPACITY_BYTES,
+        batch: int = 500,
+        auto: bool = True,
+        backlog: Backlog | None = None,
+        linger_s: float = 0.05,
+        slice_s: float = 0.001,
+        patience_s: float = 2.0,
+        retry_s: tuple[float, float] = (0.1, 5.0),
+    ) -> None:
+        bus = outlet if isinstance(outlet, Outlet) else Decoding(outlet)
+        self.counts = Counts()
+        self.backlog = backlog
+        self._buffer = Buffer(capacity, capacity_bytes)
+        self._capacity = capacity
+        self._preparation = Preparation(self._buffer, bus, self.counts, slice_s=slice_s)
+        self._delivery = Delivery(bus, self.counts, backlog, batch=batch, patience_s=patience_s, retry_s=retry_s)
+        self._batch = batch
+        self._auto = auto
+        self._linger_s = linger_s
+        self._stopping = asyncio.Event()
+        self._news = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """How many events are in memory."""
+        return len(self._buffer) + len(self._delivery.hand)
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory those take that are not encoded yet."""
+        return self._buffer.bytes
+
+    @property
+    def dropped(self) -> int:
+        """How many events are lost."""
+        return self.counts.dropped
+
+    @property
+    def away(self) -> bool:
+        """Whether the bus did not take the last events."""
+        return self._delivery.away
+
+    def record(self, pending: Invocation | Pending, size: int = 0) -> None:
+        """Take an event, or what will give it, redacted; never waits.
+
+        `size` tells about how many bytes it keeps in memory.
+        """
+        self.counts.recorded += 1
+        if not self._buffer.put(pending, size):
+            self._delivery.lose("buffer_full")
+            return
+        self._idle.clear()
+        self._news.set()
+        if self._buffer.is_high:
+            self._delivery.hurry()
+
+    async def start(self) -> None:
+        """Begin to deliver in the background, first what another run left, unless delivery is by `flush` alone."""
+        if self._auto and self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def flush(self) -> None:
+        """Deliver what waits in memory, in order; raises what delivering raises, and keeps what was not taken.
+
+        In the background it only waits until nothing is left in memory: it is delivered, or on disk.
+        """
+        if self._task is not None:
+            self._news.set()
+            await self._idle.wait()
+            return
+        async with self._turn:
+            while len(self):
+                self._preparation.all(self._delivery.hand, self._batch)
+                if self._delivery.hand:
+                    await self._delivery.flush()
+
+    async def deliver(self, timeout_s: float = 5.0) -> bool:
+        """Deliver what waits, within a time-out; False, and a line in the log, where not all was taken."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.flush()
+        except Exception as error:  # noqa: BLE001 - what is not taken waits on
+            _log.error("%d events were not delivered: %r", len(self), error)
+            return False
+        return True
+
+    async def stop(self, timeout_s: float = 5.0) -> None:
+        """Deliver what waits, within a time-out, put the rest on disk, and end."""
+        until = time.monotonic() + timeout_s
+        if self._task is None:
+            await self.deliver(timeout_s)
+        else:
+            self._stopping.set()
+            self._news.set()
+            await asyncio.wait({self._task}, timeout=timeout_s * _FOR_MEMORY)
+        await self._delivery.finish(until - time.monotonic())
+        if self._task is not None:
+            await self._task
+            self._task = None
+        await self._delivery.end()
+        await self._leave_on_disk()
+
+    async def _run(self) -> None:
+        await self._delivery.open()
+        while True:
+            if not len(self):
+                self._idle.set()
+                if self._stopping.is_set():
+                    return
+                self._news.clear()
+                await self._news.wait()
+            await self._linger()
+            await self._preparation.batch(self._delivery.hand, self._batch)
+            await self._delivery.pass_on()
+            if self._delivery.is_closing:
+                return
+
+    async def _linger(self) -> None:
+        """Wait a moment for more to come: a batch costs the bus little more than one event."""
+        if self._linger_s and len(self._buffer) < self._batch:
+            try:
+                await asyncio.wait_for(self._stopping.wait(), self._linger_s)
+            except TimeoutError:
+                return
+
+    async def _leave_on_disk(self) -> None:
+        left = len(self)
+        if self.backlog is None:
+            if left and self._auto:
+                _log.error("%d events were not delivered", left)
+            return
+        written = True
+        while written and len(self):
+            self._preparation.all(self._delivery.hand, self._batch)
+            written = not self._delivery.hand or await self._delivery.spool()
+        if not written:
+            _log.error("%d events were neither delivered nor written to disk", len(self))
+        try:
+            await self.backlog.close()
+        except OSError as error:
+            _log.error("the spool was not closed: %s", error)

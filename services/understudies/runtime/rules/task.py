@@ -18,6 +18,9 @@ Escalation = Literal["teacher", "teacher_or_student", "refuse"]
 KINDS: Final = ("cache", "classifier", "few_shot", "prompt_optimised", "lora", "api_fine_tune")
 """Kinds of student that `students` may name."""
 
+DEAREST_DAY: Final = Decimal(9_000_000)
+"""Largest daily budget in US dollars: beyond it, Redis no longer counts to the billionth."""
+
 _NONE = "none"
 
 
@@ -31,7 +34,10 @@ class TaskRules(BaseModel):
     judge: str | None = Field(default=None, description="judge by name; chosen from the answers' shape where absent")
     weekly_budget_usd: Decimal | None = Field(default=None, gt=0, description="target of optimize_for_budget")
     daily_budget_usd: Decimal | None = Field(
-        default=None, gt=0, description="most that the task may cost in a day (UTC), teacher and student together"
+        default=None,
+        gt=0,
+        le=DEAREST_DAY,
+        description="most that the task may cost in a day (UTC), teacher and student together",
     )
     over_budget: OverBudget = Field(default="student_only", description="what becomes of calls once that is spent")
     teacher: str | None = Field(default=None, description="X of the [teachers.X] that answers; by model where absent")

@@ -56,6 +56,10 @@ def test_an_empty_file_holds_the_built_in_rules(tmp_path: Path) -> None:
         ("[tasks.triage]\nxyz = 0.9", "tasks.triage.xyz: unknown setting, known here: critical, min_agreement, judge"),
         ('[tasks.triage]\nescalation = "hope"', "tasks.triage.escalation: Input should be 'teacher', 'teacher_or_st"),
         ("[tasks.triage]\ndaily_budget_usd = inf", "tasks.triage.daily_budget_usd: "),
+        (
+            "[tenants.a]\nkeys = []\ndaily_budget_usd = 9000001",
+            "tenants.a.daily_budget_usd: Input should be less than or",
+        ),
         ("[tasks]\ncritical = true", "tasks.critical: is no table; its settings belong under [tasks.NAME]"),
         ("[task.triage]\ncritical = true", "task: unknown setting, did you mean 'tasks'?"),
         ("[router]\nrequire_kee = true", "router.require_kee: unknown setting, did you mean 'require_key'?"),

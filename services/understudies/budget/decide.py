@@ -57,6 +57,10 @@ class Decider:
                 yield from self._qualify(book, student, decision, now)
             elif decision.threshold != student.story.threshold:
                 yield self._promote(book, student, now, student.story.share, decision.reason)
+            elif decision.levels != student.story.levels:
+                # Only what is proven beyond the promise changed: the ramp and its audits go on as they are.
+                kept = {"evidence": student.story.evidence, "levels": decision.levels}
+                yield self._tell(student, "promoted", now, decision.reason, **kept)
 
     def _qualify(
         self, book: TaskBook, student: StudentBook, decision: GateDecision, now: datetime
@@ -137,9 +141,9 @@ class Decider:
 
     def _promote(self, book: TaskBook, student: StudentBook, now: datetime, share: float, reason: str) -> Promotion:
         decision = student.decision
-        threshold, coverage = student.story.threshold, student.proven_share
+        threshold, coverage, levels = student.story.threshold, student.proven_share, student.story.levels
         if decision is not None:
-            threshold, coverage = decision.threshold, decision.coverage or 0.0
+            threshold, coverage, levels = decision.threshold, decision.coverage or 0.0, decision.levels
         daily = forecast(book.volume.hourly(now)).calls / 7
         return self._tell(
             student,
@@ -148,6 +152,7 @@ class Decider:
             reason,
             share=share,
             threshold=threshold,
+            levels=levels,
             audit_rate=audit_rate(daily * coverage * share, self._settings, share),
             evidence={"coverage": coverage, "chosen": decision.evidence.get("chosen") if decision else None},
         )

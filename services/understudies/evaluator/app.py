@@ -99,7 +99,8 @@ class EvaluatorApp:
                     outcome,
                     threshold=threshold,
                     coverage=coverage,
-                    reason=_reason(trial, outcome, coverage),
+                    levels=trial.beyond.told,
+                    reason=_reason(trial, outcome, threshold, coverage),
                     evidence=trial.evidence_at(threshold),
                 )
                 self._outbox.add([decision])
@@ -131,8 +132,11 @@ def create_app(
     return EvaluatorApp(settings, bus=bus, files=files, shelf=shelf, rules=rules, new_id=new_id)
 
 
-def _reason(trial: Trial, outcome: str, coverage: float | None) -> str:
+def _reason(trial: Trial, outcome: str, threshold: float | None, coverage: float | None) -> str:
     gate = trial.gate
+    if outcome == "promote" and trial.in_service and trial.beyond.told and threshold == trial.story.threshold:
+        agreement, confidence = trial.beyond.told[-1]
+        return f"agrees at least {agreement:.1%} from confidence {confidence:.3f} on, after {gate.n} verdicts"
     if outcome == "promote":
         return f"agrees at least {trial.p0:.0%} on the surest {coverage:.0%} of calls, after {gate.n} verdicts"
     if trial.in_service and trial.failing_classes:

@@ -113,8 +113,19 @@ class Evaluation:
         if trial is None:
             return []
         verdict = self._verdict(audit, call, trial.judge, trial.student, "audit")
-        fed = trial.audit(float(verdict.agreed), call.fingerprint, audit.at)
-        return [verdict, *(self._alarm(trial, audit) if fed else [])]
+        if not trial.audit(float(verdict.agreed), call.fingerprint, audit.at):
+            return [verdict]
+        self._beyond(trial, call, float(verdict.agreed))
+        return [verdict, *self._alarm(trial, audit)]
+
+    def _beyond(self, trial: Trial, call: Invocation, score: float) -> None:
+        """Feed the levels with an audited call, for the thresholds from the one that it had to reach."""
+        served_from = call.route.threshold if call.route else None
+        if served_from is None:
+            served_from = trial.story.threshold
+        if call.confidence is not None and served_from is not None:
+            one = input_of(call.request, call.fingerprint, call.episode)
+            trial.beyond.audit(score, call.confidence, served_from, one, unseen=trial.counts(one))
 
     def _shift(self, call: Invocation) -> list[Event]:
         """A warning where the student in service is sure of fewer or more calls than it was proven on."""

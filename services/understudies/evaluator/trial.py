@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
+from understudies.evaluator.beyond import Beyond
 from understudies.evaluator.inputs import Input, Inputs
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.traffic import Traffic
 from understudies.events import Promotion
 from understudies.judges import Judge, judge_named
-from understudies.stats import SelectiveGate, Threshold, TwoTierDrift, thresholds
+from understudies.stats import Levels, SelectiveGate, Threshold, TwoTierDrift, thresholds
 
 Outcome = Literal["promote", "reject", "inconclusive"]
 
@@ -43,6 +44,7 @@ class Trial:
             floor_verdicts=settings.class_verdicts,
             at_marks=True,
         )
+        self.beyond = Beyond(Levels(candidates, p0=p0, alpha=settings.alpha))
         self._spent = off_limits
         self._n_max = settings.n_max
         self._min_span = timedelta(hours=settings.min_span_hours)
@@ -82,16 +84,21 @@ class Trial:
         self._first = min(self._first or at, at)
         self._last = max(self._last or at, at)
         self.gate.update(score, confidence, answer_class)
+        self.beyond.add(score, confidence, one)
 
     def look(self, now: datetime) -> tuple[Outcome, float | None, float | None] | None:
-        """At the first look of a day, the decision (outcome, threshold, coverage) if it is news."""
+        """At the first look of a day, the decision (outcome, threshold, coverage) if it, or what it proves, is news.
+
+        That a level has fallen is news at any look.
+        """
         if now.date() == self._marked:
-            return None
+            return self._news_beyond() if self.beyond.fallen else None
         self._marked = now.date()
         if not self._spans_enough():
             return None
         self.gate.mark()
-        return self._news()
+        self.beyond.look()
+        return self._news() or self._news_beyond()
 
     def _spans_enough(self) -> bool:
         return self._first is not None and self._last is not None and self._last - self._first >= self._min_span
@@ -109,7 +116,20 @@ class Trial:
         if (decision, threshold) == self.announced or (self._stricter_than_announced(threshold) and not broken):
             return None
         self.announced = (decision, threshold)
+        self.beyond.tell(threshold, self._withheld)
         return decision, threshold, passed.coverage if passed else None
+
+    def _news_beyond(self) -> tuple[Outcome, float | None, float | None] | None:
+        """The decision in force once more, where a student in service is proven to more or to less beyond it."""
+        outcome, threshold = self.announced or ("inconclusive", None)
+        candidate = next((one for one in self.gate.thresholds if one.confidence == threshold), None)
+        if not self.in_service or candidate is None or not self.beyond.tell(threshold, self._withheld):
+            return None
+        return outcome, threshold, candidate.coverage
+
+    @property
+    def _withheld(self) -> list[bool]:
+        return [bool(point.failing_classes) for point in self.gate.evidence()]
 
     @property
     def failing_classes(self) -> list[str]:
@@ -144,6 +164,7 @@ class Trial:
         if self.announced is None:
             # A trial that was opened again knows less than was proven, and must not take it back.
             self.announced = "promote", story.threshold
+            self.beyond.adopt(story, self.p0)
         if self.drift is None:
             chosen = self.evidence_at(story.threshold)["chosen"] or {"n": 0, "agreement": None}
             agree = round(chosen["n"] * (chosen["agreement"] or 0))
@@ -182,6 +203,7 @@ class Trial:
             "judge": self.judge.name,
             "p0": self.p0,
             "gate": self.gate.state(),
+            "beyond": self.beyond.state(),
             "spent": self._spent.state(),
             "n_max": self._n_max,
             "min_span_s": self._min_span.total_seconds(),
@@ -203,6 +225,7 @@ class Trial:
         trial.judge = judge_named(state["judge"])
         trial.p0 = state["p0"]
         trial.gate = SelectiveGate.from_state(state["gate"])
+        trial.beyond = _beyond(trial, state.get("beyond"))
         trial._spent = Inputs(**state["spent"])
         trial._n_max = state["n_max"]
         trial._min_span = timedelta(seconds=state["min_span_s"])
@@ -216,6 +239,15 @@ class Trial:
         day, inputs = state["audited_today"]
         trial._audited_today = date.fromisoformat(day), set(inputs)
         return trial
+
+
+def _beyond(trial: Trial, state: dict[str, Any] | None) -> Beyond:
+    """As it was; a snapshot from before there were levels has none, and they are proven by what is yet to come."""
+    if state is not None:
+        return Beyond.from_state(state)
+    beyond = Beyond(Levels(trial.gate.thresholds, p0=trial.p0, alpha=trial.gate.alpha))
+    beyond.adopt(trial.story, trial.p0)
+    return beyond
 
 
 def candidates_of(confidences: Sequence[float]) -> list[Threshold]:

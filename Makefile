@@ -4,7 +4,7 @@
 #   make test    every check and every test
 #   make check   the checks alone: ruff, mypy, pyright, import-linter
 #   make unit    the tests alone; PYTEST="tests/unit/stats -x" chooses some
-#   make bench   speed of gate and sink; with BANKING77=calls.jsonl.gz, agreement and speed of the classifier too
+#   make bench   speed of gate, sink and router; with BANKING77=calls.jsonl.gz, agreement and speed of the classifier too
 #   make lock    resolve anew within the bounds of pyproject.toml
 #   make clean   remove what the others made
 
@@ -47,6 +47,9 @@ unit: $(VENV)/.dev
 bench: $(VENV)/.embedded
 	@$(BIN)/python bench/gate.py
 	@$(BIN)/python bench/sink.py
+	@if command -v nginx >/dev/null && command -v wrk >/dev/null; \
+		then $(BIN)/python bench/router.py --parts throughput,latency,ttft; \
+		else echo "router: left out, nginx or wrk is not installed"; fi
 	@$(if $(BANKING77),$(BIN)/python bench/banking77.py $(BANKING77),echo "banking77: left out, BANKING77 names no file")
 
 $(VENV)/.python:

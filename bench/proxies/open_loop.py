@@ -1,0 +1,160 @@
+"""Open-loop load: requests leave by a timetable, whether or not those before have been answered.
+
+As a program, `python -m bench.proxies.open_loop URL PER_SECOND SECONDS`, it prints one JSON object. A request's latency
+runs from the moment it was due, so a server that stalls is charged for all who would have waited (no coordinated
+omission), and so is the generator itself: its own lateness is told beside it, and belongs to every server alike.
+"""
+
+import asyncio
+import gc
+import json
+import selectors
+import statistics
+import subprocess
+import sys
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import httptools
+from bench.proxies.bodies import REQUEST
+from bench.proxies.process import ROOT
+
+
+@dataclass(frozen=True)
+class Steady:
+    """Latencies in milliseconds from the moment each request was due; `late_p99_ms` is the generator's own part."""
+
+    requests: int
+    errors: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    late_p99_ms: float
+
+
+def steady(url: str, per_second: int, seconds: int) -> Steady:
+    """Measured in a process of its own."""
+    command = [sys.executable, "-m", "bench.proxies.open_loop", url, str(per_second), str(seconds)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    return Steady(**json.loads(output))
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, run: "_Run") -> None:
+        self._run = run
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._transport: Any = None
+        self._due: float | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._due is not None:
+            self._run.failed()
+
+    def ask(self, due: float) -> None:
+        self._due = due
+        self._transport.write(self._run.request)
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        due, self._due = self._due, None
+        assert due is not None
+        self._run.answered(self, due, self._parser.get_status_code())
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+class _Run:
+    def __init__(self, url: str, per_second: int, seconds: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._host, self._port = url.removeprefix("http://").split(":")
+        self._gap = 1 / per_second
+        self._count = per_second * seconds
+        self._idle: deque[_Connection] = deque()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._latencies: list[float] = []
+        self._late: list[float] = []
+        self._errors = 0
+        self._over = self._loop.create_future()
+        self.request = (
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
+            b"authorization: Bearer sk-bench\r\ncontent-length: %d\r\n\r\n%b" % (len(REQUEST), REQUEST.encode())
+        )
+
+    async def result(self) -> dict[str, float]:
+        for _ in range(8):
+            self._idle.append(await self._opened())
+        self._begin = self._loop.time() + 0.1
+        self._loop.call_at(self._begin, self._tick, 0)
+        await self._over
+        for connection in self._idle:
+            connection.close()
+        cuts = statistics.quantiles(self._latencies, n=100)
+        return {
+            "requests": len(self._latencies),
+            "errors": self._errors,
+            "p50_ms": round(cuts[49] * 1e3, 3),
+            "p99_ms": round(cuts[98] * 1e3, 3),
+            "max_ms": round(max(self._latencies) * 1e3, 3),
+            "late_p99_ms": round(statistics.quantiles(self._late, n=100)[98] * 1e3, 3),
+        }
+
+    def _tick(self, number: int) -> None:
+        """Send all that is due, and wait for the next."""
+        now = self._loop.time()
+        while number < self._count and (due := self._begin + number * self._gap) <= now:
+            self._late.append(self._loop.time() - due)
+            if self._idle:
+                self._idle.pop().ask(due)
+            else:
+                task = self._loop.create_task(self._on_a_new_one(due))
+                self._opening.add(task)
+                task.add_done_callback(self._opening.discard)
+            number += 1
+        if number < self._count:
+            self._loop.call_at(self._begin + number * self._gap, self._tick, number)
+
+    async def _on_a_new_one(self, due: float) -> None:
+        try:
+            connection = await self._opened()
+        except OSError:
+            self.failed()
+        else:
+            connection.ask(due)
+
+    async def _opened(self) -> _Connection:
+        _, connection = await self._loop.create_connection(lambda: _Connection(self), self._host, int(self._port))
+        return connection
+
+    def answered(self, connection: _Connection, due: float, status: int) -> None:
+        self._latencies.append(self._loop.time() - due)
+        self._errors += status != 200
+        self._idle.append(connection)
+        self._end_where_done()
+
+    def failed(self) -> None:
+        self._latencies.append(60.0)
+        self._errors += 1
+        self._end_where_done()
+
+    def _end_where_done(self) -> None:
+        if len(self._latencies) == self._count:
+            self._over.set_result(None)
+
+
+async def _main(url: str, per_second: int, seconds: int) -> None:
+    gc.freeze()
+    gc.disable()
+    print(json.dumps(await _Run(url, per_second, seconds).result()))
+
+
+if __name__ == "__main__":
+    # Of all selectors only select() waits for less than a millisecond.
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+        runner.run(_main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

@@ -1,0 +1,95 @@
+"""A process that the bench starts, watches and ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+ROOT = Path(__file__).parents[2]
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    """A loopback port that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@dataclass(frozen=True)
+class Process:
+    """A server on loopback, with what it says in a file."""
+
+    name: str
+    url: str
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def cpu_s(self) -> float:
+        """Seconds of CPU that it has used, its children's not counted."""
+        fields = Path(f"/proc/{self.popen.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    @property
+    def rss_mb(self) -> float:
+        """Resident memory, in MB."""
+        pages = int(Path(f"/proc/{self.popen.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def stop(self) -> None:
+        """End it, by force after half a minute."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGTERM)
+        try:
+            self.popen.wait(30)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait(10)
+
+
+def started(
+    name: str,
+    command: Sequence[str],
+    url: str,
+    log: Path,
+    *,
+    ready: str = "/",
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float = 60.0,
+) -> Process:
+    """Start a server and wait until it answers below 500 at the path `ready`; raises RuntimeError where it does not."""
+    with log.open("wb") as output:
+        popen = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **(environment or {})},
+        )
+    process = Process(name, url, popen, log)
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and popen.poll() is None:
+        if _answers(url + ready):
+            return process
+        time.sleep(0.1)
+    process.stop()
+    raise RuntimeError(f"{name} does not answer at {url}{ready}: {log.read_text(errors='replace')[-600:]}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(Request(url), timeout=2):
+            return True
+    except HTTPError as error:
+        return error.code < 500
+    except (URLError, OSError):
+        return False

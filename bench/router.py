@@ -1,0 +1,326 @@
+"""The router against nginx, a bare proxy and the proxies that others use, in front of the same instant upstream.
+
+    python bench/router.py --parts throughput,latency,ttft,steady,memory,workers,peers
+
+Everything runs on this machine, over loopback, each server as one worker: an upstream (nginx that returns a chat
+completion of 0.5 kB), a broker, the router as a user starts it, and the load. Every call is recorded and published
+while it is measured, and at the end the events on the broker are counted: a run that lost one is void. Needs nginx and
+wrk; the peers LiteLLM and Portkey are installed into the cache folder, and left out, with the reason, where that fails.
+The last line is one JSON object; times in milliseconds unless their name says otherwise.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.proxies.nginx import instant_upstream, plain_proxy
+from bench.proxies.open_loop import steady
+from bench.proxies.peers import Peer, litellm, portkey
+from bench.proxies.process import ROOT, Process, free_port, started
+from bench.proxies.recorded import Reader
+from bench.proxies.streaming import timed
+from bench.proxies.wrk import Load, load
+from tests.support.tansu import Tansu
+
+PARTS = ("throughput", "latency", "ttft", "steady", "memory", "workers", "peers")
+BARS = {
+    "requests_per_second": 2500,
+    "p50_at_one_ms": 0.8,
+    "times_litellm": 30,
+    "times_portkey": 4,
+    "steady_p99_ms": 5,
+    "ttft_added_p50_ms": 1,
+    "memory_growth": 1.1,
+    "workers_speedup": 1.7,
+}
+
+
+@dataclass
+class Bench:
+    """What runs, and what the router has answered."""
+
+    options: argparse.Namespace
+    folder: Path
+    broker: str
+    upstream: str
+    answered: int = 0
+    interrupted: int = 0
+    errors: int = 0
+    peers: dict[str, Peer] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def router(self, name: str, teacher: str, *, workers: int = 1) -> Iterator[Process]:
+        """The router as a user starts it, until it has ended and delivered all it had."""
+        port = free_port()
+        environment = {
+            "UNDERSTUDIES_ROUTER_PORT": str(port),
+            "UNDERSTUDIES_ROUTER_TEACHER_URL": f"{teacher}/v1",
+            "UNDERSTUDIES_BUS_REPLICATION_FACTOR": "1",
+        }
+        command = [sys.executable, "-m", "understudies.cli", "router", "--bootstrap", self.broker]
+        command += ["--data", str(self.folder / name), *(["--workers", str(workers)] if workers > 1 else [])]
+        process = started(
+            name, command, f"http://127.0.0.1:{port}", self.folder / f"{name}.log",
+            ready="/readyz", environment=environment,
+        )  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.stop()
+
+    @contextlib.contextmanager
+    def bare(self) -> Iterator[Process]:
+        """The bare proxy."""
+        port = free_port()
+        command = [sys.executable, "-m", "bench.proxies.bare", str(port), self.upstream]
+        process = started("bare", command, f"http://127.0.0.1:{port}", self.folder / "bare.log")
+        try:
+            yield process
+        finally:
+            process.stop()
+
+    def load(self, server: Process, connections: int, seconds: float) -> Load:
+        """Ask a server for so long; what the router answered is added up."""
+        headers = self.peers[server.name].headers if server.name in self.peers else None
+        found = load(server.url, connections=connections, seconds=seconds, folder=self.folder, headers=headers)
+        if server.name.startswith("router"):
+            self.answered += found.requests
+            self.interrupted += connections
+            self.errors += found.errors
+        return found
+
+
+def side_by_side(bench: Bench, servers: Sequence[Process], connections: int) -> dict[str, dict[str, float]]:
+    """Medians over rounds in which the servers take turns."""
+    rounds: dict[str, list[tuple[Load, float]]] = {server.name: [] for server in servers}
+    for number in range(bench.options.rounds + 1):
+        for server in servers:
+            before = server.cpu_s
+            found = bench.load(server, connections, 2 if number == 0 else bench.options.seconds)
+            if number == 0:
+                continue
+            cpu_us = (server.cpu_s - before) / max(1, found.requests) * 1e6
+            rounds[server.name].append((found, cpu_us))
+            say(
+                f"{server.name:8} at {connections:2}: {found.per_second:8,.0f}/s, p50 {found.p50_ms:.2f} ms, "
+                f"p99 {found.p99_ms:.2f} ms, {cpu_us:.0f} µs of CPU a request, {found.errors} errors"
+            )
+    return {
+        name: {
+            "per_second": round(statistics.median(found.per_second for found, _ in of_server), 1),
+            "p50_ms": statistics.median(found.p50_ms for found, _ in of_server),
+            "p99_ms": statistics.median(found.p99_ms for found, _ in of_server),
+            "cpu_us": round(statistics.median(cpu_us for _, cpu_us in of_server), 1),
+            "errors": sum(found.errors for found, _ in of_server),
+        }
+        for name, of_server in rounds.items()
+    }
+
+
+def closed_loop(bench: Bench, parts: Sequence[str]) -> None:
+    """Throughput at 64 connections and latency at one, beside nginx, the bare proxy and the peers."""
+    with contextlib.ExitStack() as opened:
+        nginx = plain_proxy(bench.folder, bench.upstream)
+        opened.callback(nginx.stop)
+        servers = [nginx, opened.enter_context(bench.bare())]
+        servers.append(opened.enter_context(bench.router("router", bench.upstream)))
+        if "peers" in parts:
+            servers += [peer.process for peer in _peers(bench, opened)]
+        if "throughput" in parts:
+            found = side_by_side(bench, servers, 64)
+            bench.figures["throughput"] = found
+            mine = found["router"]["per_second"]
+            bench.figures["times"] = {
+                name: round(mine / one["per_second"], 3) for name, one in found.items() if name != "router"
+            }
+        if "latency" in parts:
+            bench.figures["latency"] = side_by_side(bench, servers, 1)
+
+
+def _peers(bench: Bench, opened: contextlib.ExitStack) -> list[Peer]:
+    cache = bench.options.cache
+    cache.mkdir(parents=True, exist_ok=True)
+    installed: dict[str, Callable[[Path, Path, str], Peer]] = {"litellm": litellm, "portkey": portkey}
+    versions: dict[str, str] = {}
+    for name, start in installed.items():
+        try:
+            bench.peers[name] = peer = start(cache, bench.folder, bench.upstream)
+        except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
+            versions[name] = f"left out: {error} {getattr(error, 'stderr', None) or ''}".strip()[-500:]
+            say(f"{name} {versions[name]}")
+        else:
+            opened.callback(peer.process.stop)
+            versions[name] = peer.version
+    bench.figures["peers"] = versions
+    return list(bench.peers.values())
+
+
+def ttft(bench: Bench) -> None:
+    """What the router adds until a stream's first piece and its end, beside nginx without buffering."""
+    port = free_port()
+    with contextlib.ExitStack() as opened:
+        command = [sys.executable, "-m", "bench.proxies.streaming", str(port)]
+        teacher = started("teacher", command, f"http://127.0.0.1:{port}", bench.folder / "teacher.log")
+        opened.callback(teacher.stop)
+        nginx = plain_proxy(bench.folder, teacher.url, name="nginx-unbuffered", buffering=False)
+        opened.callback(nginx.stop)
+        router = opened.enter_context(bench.router("router-streaming", teacher.url))
+        urls = {"direct": teacher.url, "nginx": nginx.url, "router": router.url}
+        spans, same = asyncio.run(timed(urls, bench.options.streams))
+    bench.answered += bench.options.streams + 20
+    direct = spans["direct"]
+    bench.figures["ttft"] = {
+        "streams": bench.options.streams,
+        "same_bytes": same["router"],
+        "direct_p50_ms": round(direct.p50, 3),
+        **{
+            f"{name}_added_{what}_ms": round(getattr(spans[name], what) - getattr(direct, what), 3)
+            for name in ("nginx", "router")
+            for what in ("p50", "p99", "whole_p50")
+        },
+    }
+    say(f"streams: {bench.figures['ttft']}")
+
+
+def open_loop(bench: Bench) -> None:
+    """Latency at 500 requests a second by a timetable; the same against nginx is the noise floor."""
+    with contextlib.ExitStack() as opened:
+        nginx = plain_proxy(bench.folder, bench.upstream, name="nginx-steady")
+        opened.callback(nginx.stop)
+        router = opened.enter_context(bench.router("router-steady", bench.upstream))
+        bench.load(router, 16, 3)
+        floor = steady(nginx.url, 500, min(20, bench.options.steady_seconds))
+        say(f"nginx at 500/s: {floor}")
+        found = steady(router.url, 500, bench.options.steady_seconds)
+        say(f"router at 500/s: {found}")
+    bench.answered += found.requests
+    bench.errors += found.errors
+    bench.figures["steady"] = {"seconds": bench.options.steady_seconds, "router": asdict(found), "nginx": asdict(floor)}
+
+
+def memory(bench: Bench) -> None:
+    """Resident memory over many requests, from a tenth of them on."""
+    goal, done = bench.options.memory_requests, 0
+    samples: list[float] = []
+    with bench.router("router-memory", bench.upstream) as router:
+        while done < goal:
+            done += bench.load(router, 64, 10).requests
+            if done >= goal / 10:
+                samples.append(round(router.rss_mb, 1))
+                say(f"memory after {done:,} requests: {samples[-1]} MB")
+    growth = round(max(samples) / samples[0], 3)
+    bench.figures["memory"] = {"requests": done, "first_mb": samples[0], "last_mb": samples[-1], "growth": growth}
+
+
+def workers(bench: Bench) -> None:
+    """One worker against two; where upstream, broker and load share the cores, there is none left for the second."""
+    found = {}
+    for count in (1, 2):
+        with bench.router(f"router-{count}", bench.upstream, workers=count) as router:
+            bench.load(router, 64, 3)
+            found[count] = bench.load(router, 64, bench.options.seconds).per_second
+            say(f"{count} workers: {found[count]:,.0f}/s")
+    bench.figures["workers"] = {
+        "cores": os.cpu_count(),
+        "one_per_second": round(found[1], 1),
+        "two_per_second": round(found[2], 1),
+        "speedup": round(found[2] / found[1], 3),
+    }
+
+
+def verdicts(figures: Mapping[str, Any]) -> dict[str, bool]:
+    """Which bars are reached, of those that were measured."""
+    reached: dict[str, bool] = {}
+    if "throughput" in figures:
+        reached["requests_per_second"] = figures["throughput"]["router"]["per_second"] >= BARS["requests_per_second"]
+        for peer in ("litellm", "portkey"):
+            if peer in figures["times"]:
+                reached[f"times_{peer}"] = figures["times"][peer] >= BARS[f"times_{peer}"]
+    if "latency" in figures:
+        reached["p50_at_one_ms"] = figures["latency"]["router"]["p50_ms"] <= BARS["p50_at_one_ms"]
+    if "ttft" in figures:
+        added = figures["ttft"]["router_added_p50_ms"] <= BARS["ttft_added_p50_ms"]
+        reached["ttft_added_p50_ms"] = added and figures["ttft"]["same_bytes"]
+    if "steady" in figures:
+        reached["steady_p99_ms"] = figures["steady"]["router"]["p99_ms"] <= BARS["steady_p99_ms"]
+    if "memory" in figures:
+        reached["memory_growth"] = figures["memory"]["growth"] <= BARS["memory_growth"]
+    if "workers" in figures:
+        reached["workers_speedup"] = figures["workers"]["speedup"] >= BARS["workers_speedup"]
+    return reached
+
+
+def count_events(bench: Bench) -> None:
+    """Compare what was answered with what was recorded; calls that wrk broke off at its end may be recorded too."""
+    recorded = Reader(bench.broker).caught_up(bench.answered)
+    lost = max(0, bench.answered - recorded.calls)
+    bench.figures["recorded"] = {
+        "answered": bench.answered,
+        "broken_off_at_most": bench.interrupted,
+        "recorded": recorded.calls,
+        "audits": recorded.audits,
+        "delivered_again": recorded.again,
+        "lost": lost,
+        "errors": bench.errors,
+        "void": lost > 0 or bench.errors > 0,
+    }
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """All parts that were asked for, one after the other."""
+    broker = Tansu()
+    asyncio.run(broker.start())
+    upstream = instant_upstream(folder)
+    bench = Bench(options, folder, broker.bootstrap, upstream.url)
+    bench.figures.update(bench="router", parts=options.parts)
+    try:
+        if {"throughput", "latency"} & set(options.parts):
+            closed_loop(bench, options.parts)
+        for name, part in {"ttft": ttft, "steady": open_loop, "memory": memory, "workers": workers}.items():
+            if name in options.parts:
+                part(bench)
+        count_events(bench)
+    finally:
+        upstream.stop()
+        broker.stop()
+    return {**bench.figures, "bars": BARS, "reached": verdicts(bench.figures)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", type=lambda text: text.split(","), default=list(PARTS), help="of " + ",".join(PARTS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=10, help="of each round")
+    parser.add_argument("--steady-seconds", type=int, default=60)
+    parser.add_argument("--streams", type=int, default=1000)
+    parser.add_argument("--memory-requests", type=int, default=1_000_000)
+    parser.add_argument("--cache", type=Path, default=ROOT / "build" / "peers", help="where the peers are installed")
+    options = parser.parse_args()
+    unknown = set(options.parts) - set(PARTS)
+    missing = [program for program in ("nginx", "wrk") if shutil.which(program) is None]
+    if unknown or missing:
+        parser.error(f"no such part: {sorted(unknown)}" if unknown else f"not installed: {', '.join(missing)}")
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(measured(options, Path(folder))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Commands on their way to Redis, and answers on their way back."""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import AuthenticationError, InvalidResponse, RedisError, ResponseError
+from redis.exceptions import ConnectionError as Disconnected
+
+from understudies.runtime.online.address import Connect
+from understudies.runtime.online.base import OnlineAway
+from understudies.runtime.seldom import Seldom
+
+Command = tuple[str | bytes | int, ...]
+_Waiting = tuple[bytes, asyncio.Future[Any]]
+
+_AT_ONCE: Final = 128
+"""Most commands in a batch, which has to be answered within one time-out."""
+_LOST: Final = (RedisError, OSError, TimeoutError)
+_PAUSES_S: Final = (0.1, 1.0)
+"""Between probes, at first and in the end."""
+
+_log = logging.getLogger(__name__)
+
+
+class Courier:
+    """Carries commands over one connection, all that wait at a time in one batch.
+
+    A batch that is lost opens the circuit: until a probe in the background succeeds, commands fail at once. Commands
+    have to be such that doing them twice is doing them once. `prologue` is done first on every connection.
+    """
+
+    def __init__(self, connect: Connect, place: str, *, prologue: Sequence[Command], timeout_s: float) -> None:
+        self._connect = connect
+        self._place = place
+        self._prologue = [_packed(command) for command in prologue]
+        self._timeout_s = timeout_s
+        self._connection: AbstractConnection | None = None
+        self._waiting: deque[_Waiting] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._probe: asyncio.Task[None] | None = None
+        self._reason: str | None = None
+        self._may_log = Seldom()
+
+    @property
+    def away(self) -> bool:
+        """Whether the circuit is open."""
+        return self._reason is not None
+
+    async def ask(self, *command: str | bytes | int) -> Any:
+        """The answer to a command; raises OnlineAway, or ResponseError where Redis refuses the command."""
+        if self._reason is not None:
+            raise OnlineAway(self._told(self._reason))
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((_packed(command), answer))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._carry())
+        return await answer
+
+    async def check(self) -> None:
+        """Connect; raises OnlineAway, or RedisError where what is there does not let itself be used."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._connected()
+        except _LOST as error:
+            await self._lost(error, [])
+            if isinstance(error, AuthenticationError | InvalidResponse | ResponseError):
+                raise
+            raise OnlineAway(self._told(self._reason)) from error
+
+    async def close(self) -> None:
+        """End it; what is waiting fails."""
+        for task in (self._worker, self._probe):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        self._reason = "it was closed"
+        self._fail([])
+        await self._disconnect()
+
+    async def _carry(self) -> None:
+        try:
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _AT_ONCE))]
+                await self._deliver(batch)
+        finally:
+            self._worker = None
+
+    async def _deliver(self, batch: list[_Waiting]) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                replies = await self._replies([command for command, _ in batch])
+        except _LOST as error:
+            await self._lost(error, batch)
+        except asyncio.CancelledError:
+            self._waiting.extendleft(reversed(batch))
+            raise
+        else:
+            for (_, answer), reply in zip(batch, replies, strict=True):
+                _give(answer, reply)
+
+    async def _replies(self, commands: Sequence[bytes]) -> list[Any]:
+        """The replies to a batch; a connection that has died while nobody looked is replaced."""
+        fresh = self._connection is None
+        try:
+            return await _exchanged(await self._connected(), commands)
+        except (Disconnected, OSError):
+            if fresh:
+                raise
+        await self._disconnect()
+        return await _exchanged(await self._connected(), commands)
+
+    async def _connected(self) -> AbstractConnection:
+        if self._connection is None:
+            self._connection = self._connect()
+            await self._connection.connect()  # type: ignore[no-untyped-call]  # it returns nothing
+            for reply in await _exchanged(self._connection, self._prologue):
+                if isinstance(reply, ResponseError):
+                    raise reply
+        return self._connection
+
+    async def _lost(self, error: Exception, batch: list[_Waiting]) -> None:
+        late = f"no answer within {self._timeout_s * 1000:.0f} ms"
+        self._reason = late if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+        if self._may_log():
+            _log.warning("%s; it is tried again in the background", self._told(self._reason))
+        self._fail(batch)
+        await self._disconnect()
+        if self._probe is None:
+            self._probe = asyncio.create_task(self._until_back())
+
+    async def _until_back(self) -> None:
+        pause, longest = _PAUSES_S
+        try:
+            while True:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, longest)
+                try:
+                    async with asyncio.timeout(self._timeout_s):
+                        await self._connected()
+                except _LOST:
+                    await self._disconnect()
+                    continue
+                self._reason = None
+                _log.info("online state at %s is back", self._place)
+                return
+        finally:
+            self._probe = None
+
+    def _fail(self, batch: Sequence[_Waiting]) -> None:
+        waiting, self._waiting = [*batch, *self._waiting], deque()
+        for _, answer in waiting:
+            _give(answer, OnlineAway(self._told(self._reason)))
+
+    def _told(self, reason: str | None) -> str:
+        return f"online state at {self._place} is away: {reason}"
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(*_LOST):
+                async with asyncio.timeout(self._timeout_s):
+                    await connection.disconnect()
+
+
+async def _exchanged(connection: AbstractConnection, commands: Sequence[bytes]) -> list[Any]:
+    """The replies to commands, which are sent together; a refusal is a reply."""
+    await connection.send_packed_command(commands, check_health=False)
+    return [await _reply(connection) for _ in commands]
+
+
+async def _reply(connection: AbstractConnection) -> Any:
+    try:
+        return await connection.read_response(disable_decoding=True)
+    except ResponseError as refusal:
+        return refusal
+
+
+def _packed(command: Command) -> bytes:
+    """A command as it goes over the wire; any text is taken, so that none can spoil the batch that it is in."""
+    parts = [part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass") for part in command]
+    return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]))
+
+
+def _give(answer: asyncio.Future[Any], reply: Any) -> None:
+    """Hand over a reply, unless nobody waits for it any more."""
+    if answer.done():
+        return
+    if isinstance(reply, Exception):
+        answer.set_exception(reply)
+    else:
+        answer.set_result(reply)

@@ -1,0 +1,109 @@
+"""A real Redis server for tests: started, stopped, paused and killed at will, on an address that stays."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+PROGRAM = shutil.which("redis-server")
+
+
+def needed() -> str:
+    """The server's program; without one the test fails on CI, and is skipped elsewhere."""
+    if PROGRAM is not None:
+        return PROGRAM
+    remedy = "install Debian's redis-server (`.ci/run` does), or put one on the PATH"
+    if os.environ.get("CI"):
+        pytest.fail(f"there is no redis-server here: {remedy}")
+    pytest.skip(f"needs a real redis-server: {remedy}")
+
+
+class RedisServer:
+    """A server on a loopback port that was free; what it holds survives `kill` and `start`, in a folder of its own."""
+
+    def __init__(self, *, password: str | None = None) -> None:
+        self._program = needed()
+        self._password = password
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self._folder = tempfile.TemporaryDirectory(prefix="understudies-redis-")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """How to reach it, with its password."""
+        return f"redis://{'' if self._password is None else f':{self._password}@'}127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Start it, and return once it takes commands."""
+        options = {"port": self.port, "bind": "127.0.0.1", "dir": self._folder.name, "save": "", "appendonly": "yes"}
+        # Every write is on disk before it is answered: what was acknowledged survives a kill.
+        options |= {"appendfsync": "always"} | ({} if self._password is None else {"requirepass": self._password})
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        self._process = subprocess.Popen(  # noqa: ASYNC220 - outlives the event loop that starts it
+            [self._program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        async with asyncio.timeout(20):
+            while not await self._answers():
+                if (code := self._process.poll()) is not None:
+                    raise RuntimeError(f"redis-server ended with code {code}")
+                await asyncio.sleep(0.01)
+
+    def kill(self) -> None:
+        """End it in the middle of whatever it does."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait(10)
+
+    def pause(self) -> None:
+        """Let it answer nothing; connections stay open."""
+        self._running.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it answer again, first of all what it was asked meanwhile."""
+        self._running.send_signal(signal.SIGCONT)
+
+    async def forget(self) -> None:
+        """Let it lose everything, as one without a disk does when it restarts."""
+        await self._asked(b"FLUSHALL\r\n")
+        await self._asked(b"SCRIPT FLUSH\r\n")
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        self._folder.cleanup()
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError("the server is not running")
+        return self._process
+
+    async def _answers(self) -> bool:
+        with contextlib.suppress(OSError):
+            return (await self._asked(b"PING\r\n")).startswith((b"+PONG", b"-NOAUTH"))
+        return False
+
+    async def _asked(self, command: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(command)
+            return await reader.readline()
+        finally:
+            writer.close()
+            await writer.wait_closed()

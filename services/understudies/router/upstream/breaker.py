@@ -70,6 +70,11 @@ class Breaker:
         elif ok is not None:
             self._count(ok, now)
 
+    def failed_late(self, now: float) -> None:
+        """Note that what went well as far as `leave` was told, such as a stream that had begun, failed after all."""
+        if self._state == "closed":
+            self._count(False, now)
+
     def _probed(self, ok: bool | None, now: float) -> None:
         if ok:
             self._state = "closed"

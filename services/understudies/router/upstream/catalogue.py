@@ -44,7 +44,7 @@ class Catalogue:
         named.sort(key=lambda one: _specific(one[0]), reverse=True)
         self._entries = [_Entry(_pattern(model), spec) for model, spec in named]
         self._known = ", ".join(f"{model} ({spec.name})" for model, spec in named)
-        self._chains: dict[tuple[str, Api], tuple[Candidate, ...]] = {}
+        self._chains: dict[tuple[str, Api, str | None], tuple[Candidate, ...]] = {}
 
     @property
     def teachers(self) -> Mapping[str, TeacherSpec]:
@@ -63,20 +63,29 @@ class Catalogue:
         over = "" if api is None else f" over the {api} API"
         raise UnknownModel(f"no teacher has model {model!r}{over}; there are {self._known}")
 
-    def chain(self, model: str, api: Api) -> tuple[Candidate, ...]:
-        """The teacher of a model and then its fallbacks that speak the API, in order; raises UnknownModel."""
-        found = self._chains.get((model, api))
+    def chain(self, model: str, api: Api, teacher: str | None = None) -> tuple[Candidate, ...]:
+        """The teacher of a model and then its fallbacks that speak the API, in order.
+
+        A teacher that is named is asked whatever the model. Raises UnknownModel.
+        """
+        found = self._chains.get((model, api, teacher))
         if found is None:
-            found = self._chain(self.of(model, api), model, api)
+            found = self._chain(self.of(model, api) if teacher is None else self._named(teacher), model, api)
             if len(self._chains) >= _REMEMBERED:
                 self._chains.clear()
-            self._chains[model, api] = found
+            self._chains[model, api, teacher] = found
         return found
 
     def default(self, api: Api | None = None) -> TeacherSpec:
         """The teacher of what names no model: one that takes any, else the first, among those that speak the API."""
         able = [spec for spec in self._teachers.values() if api is None or api in spec.apis]
         return next((spec for spec in able if "*" in spec.models), (able or list(self._teachers.values()))[0])
+
+    def _named(self, teacher: str) -> TeacherSpec:
+        spec = self._teachers.get(teacher)
+        if spec is None:
+            raise UnknownModel(f"no teacher is named {teacher!r}; there are {', '.join(self._teachers)}")
+        return spec
 
     def _chain(self, spec: TeacherSpec, model: str, api: Api) -> tuple[Candidate, ...]:
         others = [(self._teachers[one.teacher], one.model or model) for one in spec.fallback]

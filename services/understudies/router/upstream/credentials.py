@@ -6,7 +6,7 @@ from typing import Final
 from understudies.router.call import Api
 from understudies.runtime.teachers import TeacherSpec
 
-_SECRET: Final = frozenset({"authorization", "x-api-key", "api-key", "proxy-authorization", "cookie"})
+_SECRET: Final = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization", "cookie"})
 _ACCOUNT: Final = frozenset({"openai-organization", "openai-project"})
 """Headers that belong to the caller's key and are wrong beside another one."""
 

@@ -1,0 +1,76 @@
+"""A call on its way to the teachers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from understudies.router.call import Api, Call, TeacherError
+from understudies.router.dialects import Dialect, dialect_of, request_body
+from understudies.router.upstream.failed import object_in
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The call, how its API speaks, and when it began and has to be over, by the steady clock.
+
+    A call without a body of its own is asked in the API that the canonical request comes from.
+    """
+
+    call: Call
+    dialect: Dialect
+    began: float
+    until: float
+    fresh: bool = False
+
+    @property
+    def api(self) -> Api:
+        return self.dialect.api
+
+    def whole_body(self, model: str) -> bytes:
+        """What asks a teacher for an answer in one piece; raises TeacherError where it cannot be written."""
+        call = self.call
+        if call.raw is None:
+            return orjson.dumps(request_body(call.request, model))
+        if not call.stream:
+            return call.raw if model == call.model else _renamed(self.dialect, call.raw, model)
+        body = {key: value for key, value in _read(call.raw).items() if key not in ("stream", "stream_options")}
+        return _renamed(self.dialect, orjson.dumps(body), model)
+
+    def stream_body(self, model: str) -> tuple[bytes, bool]:
+        """What asks a teacher for a stream that reports its usage, and whether the caller wants to see that.
+
+        Raises TeacherError where it cannot be written.
+        """
+        call = self.call
+        if call.raw is None:
+            streamed = {"stream": True, "stream_options": {"include_usage": True}}
+            return orjson.dumps(request_body(call.request, model) | streamed), False
+        body = _read(call.raw)
+        options = body.get("stream_options")
+        wanted = self.api != "chat" or (isinstance(options, dict) and options.get("include_usage") is True)
+        return _rewritten(self.dialect, call.raw, body, model, usage=True), wanted
+
+
+def asking_of(call: Call, began: float, total_s: float, *, fresh: bool = False) -> Asking:
+    """The call, begun now."""
+    dialect = dialect_of(call.api if call.raw is not None else "chat")
+    return Asking(call, dialect, began, began + total_s, fresh)
+
+
+def _renamed(dialect: Dialect, raw: bytes, model: str) -> bytes:
+    return _rewritten(dialect, raw, _read(raw), model, usage=False)
+
+
+def _rewritten(dialect: Dialect, raw: bytes, body: dict[str, Any], model: str, *, usage: bool) -> bytes:
+    try:
+        return dialect.upstream_body(raw, body, model=model, usage=usage)
+    except ValueError as error:
+        raise TeacherError(400, "the body cannot be written again", code="invalid_body") from error
+
+
+def _read(raw: bytes) -> dict[str, Any]:
+    body = object_in(raw)
+    if body is None:
+        raise TeacherError(400, "the body is not a JSON object", code="invalid_body")
+    return body

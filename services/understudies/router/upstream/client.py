@@ -1,0 +1,145 @@
+"""HTTP to the teachers: connections that are kept, and answers that come in pieces."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from io import BytesIO
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+_AT_ONCE: Final = 4000
+_KEEP_S: Final = 30.0
+"""Most servers keep a connection longer than this: one that is used again should not be about to be closed."""
+_LONGEST_HEADER: Final = 65_536
+_IN_ONE_WRITE: Final = 2**20
+_NOTHING_LEFT: Final = (ConnectionResetError, BrokenPipeError)
+
+
+class Unreachable(Exception):  # noqa: N818 - what the teacher is
+    """No connection was made; nothing was sent."""
+
+
+class Broken(Exception):  # noqa: N818 - what the connection is
+    """The connection ended, or what came over it is not HTTP."""
+
+
+class TooLarge(Exception):  # noqa: N818 - what the answer is
+    """The answer is larger than it may be."""
+
+
+class Reply:
+    """An answer whose status and headers have come; its body comes in pieces."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers with their names in lower case."""
+        return [(name.lower(), value) for name, value in self._response.headers.items()]
+
+    @property
+    def content_type(self) -> str:
+        """The media type, in lower case; empty where there is none."""
+        return self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def here(self) -> bytes:
+        """What has come already of the body and was not read; raises Broken."""
+        try:
+            return self._response.content.read_nowait()
+        except (aiohttp.ClientError, *_NOTHING_LEFT) as error:
+            raise Broken(_said(error)) from error
+
+    async def piece(self) -> bytes:
+        """The next piece of the body, empty at its end; raises Broken."""
+        try:
+            return await self._response.content.readany()
+        except (aiohttp.ClientError, *_NOTHING_LEFT) as error:
+            raise Broken(_said(error)) from error
+
+    async def whole(self, limit: int, on_piece: Callable[[], None]) -> bytes:
+        """The whole body; tells `on_piece` of each piece that is not the last. Raises TooLarge, and Broken."""
+        if (self._response.content_length or 0) > limit:
+            raise TooLarge(f"the answer is larger than {limit} bytes")
+        pieces: list[bytes] = []
+        size = 0
+        while piece := await self.piece():
+            size += len(piece)
+            if size > limit:
+                raise TooLarge(f"the answer is larger than {limit} bytes")
+            pieces.append(piece)
+            if self._response.content.at_eof():
+                break
+            on_piece()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def close(self) -> None:
+        """End it: a connection on which the body has not ended is closed, not read to its end."""
+        self._response.close()
+
+
+class Client:
+    """Sends requests, with TLS verified, without cookies, redirects or retries of its own."""
+
+    def __init__(self, *, at_once: int = _AT_ONCE, keep_s: float = _KEEP_S) -> None:
+        self._at_once = at_once
+        self._keep_s = keep_s
+        self._session: aiohttp.ClientSession | None = None
+        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+
+    async def send(
+        self,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        body: bytes | AsyncIterator[bytes] | None,
+        *,
+        connect_s: float,
+        decompress: bool = True,
+    ) -> Reply:
+        """The answer, once its headers have come; raises Unreachable, and Broken."""
+        session = self._session or self._open()
+        try:
+            response = await session.request(
+                method,
+                url,
+                data=BytesIO(body) if isinstance(body, bytes) and len(body) > _IN_ONE_WRITE else body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=self._timeouts.get(connect_s) or self._timeout(connect_s),
+                auto_decompress=decompress,
+            )
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise Unreachable(_said(error)) from error
+        except (aiohttp.ClientError, *_NOTHING_LEFT) as error:
+            raise Broken(_said(error)) from error
+        return Reply(response)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._at_once, keepalive_timeout=self._keep_s),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("user-agent", "accept", "accept-encoding"),
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
+        )
+        return self._session
+
+    def _timeout(self, connect_s: float) -> aiohttp.ClientTimeout:
+        """All other spans are the caller's to watch: a request then needs no timer here."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
+        self._timeouts[connect_s] = timeout
+        return timeout
+
+
+def _said(error: BaseException) -> str:
+    """What happened, without the headers that some errors show."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{type(error).__name__}: {error.message}"
+    return f"{type(error).__name__}: {error}"

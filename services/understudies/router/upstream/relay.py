@@ -1,0 +1,100 @@
+"""What the router has no part in: requests under /v1 that pass through to a teacher, and answers that pass back."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
+
+from yarl import URL
+
+from understudies.router.call import TeacherError
+from understudies.router.upstream.client import Broken, Client, Reply
+from understudies.router.upstream.credentials import teacher_headers
+from understudies.router.upstream.failed import TROUBLES, by_status, by_trouble
+from understudies.router.upstream.headers import passed_back, passed_on
+from understudies.runtime.teachers import TeacherSpec
+
+Body = bytes | AsyncIterator[bytes] | None
+
+_UNDER_V1: Final = re.compile(r"/v1(?:[/?][!\"$-~]*)?")
+_SLASH: Final = re.compile(r"/|\\|%2f|%5c", re.IGNORECASE)
+_DOTS: Final = re.compile(r"(?:\.|%2e){1,2}", re.IGNORECASE)
+
+
+class Relay:
+    """An answer on its way through: iterate it once; `close` has to be called where it is not read to its end.
+
+    `headers` may name one twice. The body is as the teacher sent it, in the encoding that the headers name.
+    """
+
+    def __init__(self, reply: Reply, spec: TeacherSpec) -> None:
+        self.status = reply.status
+        self.headers: list[tuple[str, str]] = passed_back(reply.headers())
+        self.teacher = spec.name
+        self._reply = reply
+        self._idle_s = spec.timeouts.idle_s
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next bytes; raises TeacherError where the answer breaks off."""
+        try:
+            piece = self._reply.here()
+            if not piece:
+                async with asyncio.timeout(self._idle_s):
+                    piece = await self._reply.piece()
+        except TROUBLES as trouble:
+            await self.close()
+            raise by_trouble(trouble).error from trouble
+        if not piece:
+            await self.close()
+            raise StopAsyncIteration
+        return piece
+
+    async def close(self) -> None:
+        """End it; what the teacher may still be writing is not waited for."""
+        self._reply.close()
+
+
+async def relay(
+    client: Client, spec: TeacherSpec, method: str, path_and_query: str, headers: Mapping[str, str], body: Body
+) -> Relay:
+    """What a teacher answers to a request that passes through; raises TeacherError."""
+    url = _url(spec, path_and_query)
+    passed = passed_on(headers)
+    sent = teacher_headers(spec, "messages" if speaks_anthropic(path_and_query, passed) else "chat", passed)
+    try:
+        async with asyncio.timeout(spec.timeouts.first_byte_s):
+            reply = await _sent(client, spec, method, url, sent, body)
+            if reply.status == 401 and spec.own_key:
+                reply.close()
+                raise by_status(401, [], b"", spec).error
+    except TROUBLES as trouble:
+        raise by_trouble(trouble).error from trouble
+    return Relay(reply, spec)
+
+
+def speaks_anthropic(path: str, headers: Mapping[str, str]) -> bool:
+    """Whether a request is in the manner of Anthropic's API; headers are named in lower case."""
+    return "anthropic-version" in headers or path.startswith("/v1/messages")
+
+
+async def _sent(
+    client: Client, spec: TeacherSpec, method: str, url: URL, headers: Mapping[str, str], body: Body
+) -> Reply:
+    connect_s = spec.timeouts.connect_s
+    try:
+        return await client.send(method, url, headers, body, connect_s=connect_s, decompress=False)
+    except Broken:
+        # The teacher may have closed a kept connection just then; what can be sent again is, once.
+        if not (body is None or isinstance(body, bytes)):
+            raise
+        return await client.send(method, url, headers, body, connect_s=connect_s, decompress=False)
+
+
+def _url(spec: TeacherSpec, path_and_query: str) -> URL:
+    path = path_and_query.partition("?")[0]
+    if not _UNDER_V1.fullmatch(path_and_query) or any(_DOTS.fullmatch(step) for step in _SLASH.split(path)):
+        raise TeacherError(404, "only plain paths under /v1 pass through", code="not_found")
+    return URL(spec.base_url + path_and_query.removeprefix("/v1"), encoded=True)

@@ -1,0 +1,167 @@
+"""All teachers: asked with patience, one after the other where one fails."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeVar
+
+from understudies.router.call import Call, TeacherAnswer, TeacherError, TeacherStream
+from understudies.router.upstream.answers import Answers, Means
+from understudies.router.upstream.asking import Asking, asking_of
+from understudies.router.upstream.catalogue import Candidate, Catalogue, UnknownModel
+from understudies.router.upstream.client import Client
+from understudies.router.upstream.failed import Failed
+from understudies.router.upstream.meter import Meter
+from understudies.router.upstream.relay import Body, Relay, relay, speaks_anthropic
+from understudies.router.upstream.retry import pause_s
+from understudies.router.upstream.streams import Streams
+from understudies.router.upstream.upstream import Upstream
+from understudies.runtime import Clock, SystemClock
+
+MAX_ANSWER_BYTES: Final = 64_000_000
+
+_Answer = TypeVar("_Answer")
+_Ask = Callable[[Asking, Upstream, str], Awaitable[_Answer]]
+
+
+class Teachers:
+    """The teachers of a catalogue, whole and in pieces.
+
+    `chosen` names the teacher that a call's task is to have, whatever its model. Waits between attempts are slept by
+    `sleep` and drawn by `draw`, uniform in [0, 1); `timer` is a steady clock in seconds.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        client: Client | None = None,
+        clock: Clock | None = None,
+        chosen: Callable[[Call], str | None] = lambda _: None,
+        timer: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        draw: Callable[[], float] = random.random,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
+    ) -> None:
+        self._client = client or Client()
+        self._clock = clock or SystemClock()
+        self._chosen = chosen
+        self._timer = timer
+        self._sleep = sleep
+        self._draw = draw
+        means = Means(Meter(), timer, max_answer_bytes)
+        self._answers = Answers(means)
+        self._streams = Streams(self._answers, means)
+        self._upstreams: dict[str, Upstream] = {}
+        self.use(catalogue)
+
+    def use(self, catalogue: Catalogue) -> None:
+        """Ask the teachers of another catalogue from now on; those that stay as they are keep what is known of them."""
+        known = self._upstreams
+        self._catalogue = catalogue
+        self._upstreams = {
+            name: known[name] if name in known and known[name].spec == spec else Upstream(spec, self._client)
+            for name, spec in catalogue.teachers.items()
+        }
+
+    @property
+    def upstreams(self) -> list[Upstream]:
+        """The teachers with their breakers and counts, for metrics."""
+        return list(self._upstreams.values())
+
+    async def ask(self, call: Call, *, fresh: bool = False) -> TeacherAnswer:
+        """The whole answer, past any cache where `fresh`; raises TeacherError."""
+        return await self._answered(call, self._answers.ask, fresh=fresh)
+
+    async def stream(self, call: Call) -> TeacherStream:
+        """The answer once its first piece has come; raises TeacherError."""
+        return await self._answered(call, self._streams.ask)
+
+    async def relay(
+        self, method: str, path_and_query: str, headers: Mapping[str, str], body: Body = None, model: str | None = None
+    ) -> Relay:
+        """What the teacher of a model answers to anything under /v1, as it comes; raises TeacherError.
+
+        Without a model the catalogue's default teacher is asked. A body that comes in pieces is sent as it comes.
+        """
+        try:
+            if model is not None:
+                spec = self._catalogue.of(model)
+            else:
+                lower = {name.lower(): value for name, value in headers.items()}
+                spec = self._catalogue.default("messages" if speaks_anthropic(path_and_query, lower) else None)
+        except UnknownModel as error:
+            raise TeacherError(404, str(error), code="model_not_found") from error
+        return await relay(self._client, spec, method, path_and_query, headers, body)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
+
+    async def _answered(self, call: Call, ask: _Ask[_Answer], *, fresh: bool = False) -> _Answer:
+        """The first teacher's answer, or that of the first of its fallbacks which has one."""
+        chain = self._chain(call)
+        asking = asking_of(call, self._timer(), chain[0].spec.timeouts.total_s, fresh=fresh)
+        failures: list[TeacherError] = []
+        for candidate in chain:
+            upstream = self._upstreams[candidate.spec.name]
+            try:
+                return await self._persistently(asking, upstream, candidate.model, ask)
+            except Failed as failed:
+                failures.append(failed.error)
+                if not failed.moves and len(failures) == 1:
+                    break
+            if self._timer() >= asking.until:
+                break
+        error = _most_telling(failures)
+        error.latency_ms = (self._timer() - asking.began) * 1000
+        raise error
+
+    async def _persistently(self, asking: Asking, upstream: Upstream, model: str, ask: _Ask[_Answer]) -> _Answer:
+        """One teacher's answer, after retries where need be; raises Failed."""
+        last: Failed | None = None
+        retries = 0
+        while True:
+            ticket = upstream.breaker.enter(self._timer())
+            if ticket is None:
+                raise last or upstream.left_alone(self._timer())
+            well: bool | None = None
+            try:
+                answer = await ask(asking, upstream, model)
+                well = True
+            except Failed as failed:
+                well = not failed.fault
+                upstream.counts.failed += 1
+                wait_s = self._pause(asking, upstream, failed, retries)
+                if wait_s is None:
+                    raise
+                last = failed
+            else:
+                upstream.counts.answered += 1
+                return answer
+            finally:
+                upstream.breaker.leave(ticket, well, self._timer())
+            retries += 1
+            upstream.counts.retried += 1
+            await self._sleep(wait_s)
+
+    def _pause(self, asking: Asking, upstream: Upstream, failed: Failed, retries: int) -> float | None:
+        if not failed.retry:
+            return None
+        left_s = asking.until - self._timer()
+        return pause_s(
+            retries, failed.headers, upstream.spec.retries, draw=self._draw(), left_s=left_s, now=self._clock.now()
+        )
+
+    def _chain(self, call: Call) -> tuple[Candidate, ...]:
+        api = call.api if call.raw is not None else "chat"
+        try:
+            return self._catalogue.chain(call.model, api, self._chosen(call))
+        except UnknownModel as error:
+            raise TeacherError(404, str(error), code="model_not_found") from error
+
+
+def _most_telling(failures: list[TeacherError]) -> TeacherError:
+    """The first that a teacher answered itself, else the first."""
+    return next((error for error in failures if error.raw is not None), failures[0])

@@ -1,0 +1,90 @@
+"""One teacher: how it is asked, and how it has fared."""
+
+import asyncio
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from yarl import URL
+
+from understudies.router.call import Api, Call, TeacherError
+from understudies.router.upstream.breaker import Breaker
+from understudies.router.upstream.client import Client, Reply
+from understudies.router.upstream.credentials import teacher_headers
+from understudies.router.upstream.failed import TROUBLES, Failed, by_status, by_trouble
+from understudies.runtime.teachers import TeacherSpec
+
+_ALWAYS: Final = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "understudies"}
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of what it was asked; an attempt is one request that was sent to it."""
+
+    attempts: int = 0
+    answered: int = 0
+    failed: int = 0
+    retried: int = 0
+    passed_over: int = 0
+    broke_off: int = 0
+    cancelled: int = 0
+
+
+class Upstream:
+    """A teacher with its breaker and its counts; these last as long as it stays in the catalogue as it is."""
+
+    def __init__(self, spec: TeacherSpec, client: Client) -> None:
+        self.spec = spec
+        self.price = spec.price
+        self.breaker = Breaker(spec.breaker)
+        self.counts = Counts()
+        self._client = client
+        self._urls: dict[str, URL] = {}
+
+    async def post(self, call: Call, api: Api, path: str, body: bytes, *, fresh: bool = False) -> Reply:
+        """An answer with a status of success, once its headers have come; raises Failed."""
+        self.counts.attempts += 1
+        try:
+            reply = await self._client.send(
+                "POST", self._url(path), self._headers(call, api, fresh), body, connect_s=self.spec.timeouts.connect_s
+            )
+        except TROUBLES as trouble:
+            raise by_trouble(trouble) from trouble
+        if 200 <= reply.status < 300:
+            return reply
+        raise await self.refusal(reply)
+
+    async def refusal(self, reply: Reply, limit: int = 1_000_000) -> Failed:
+        """What an answer with another status means; it is read to its end."""
+        try:
+            raw = await reply.whole(limit, lambda: None)
+        except TROUBLES as trouble:
+            return by_trouble(trouble)
+        finally:
+            reply.close()
+        return by_status(reply.status, reply.headers(), raw, self.spec)
+
+    def first_byte(self, left_s: float) -> asyncio.Timeout:
+        """Bounds the wait for the first byte of an answer, when so much of the call's time is left."""
+        return asyncio.timeout(min(self.spec.timeouts.first_byte_s, left_s))
+
+    def left_alone(self, now: float) -> Failed:
+        """The failure of not being asked, because it failed too often."""
+        self.counts.passed_over += 1
+        wait_s = max(1, math.ceil(self.breaker.wait_s(now)))
+        message = f"teacher {self.spec.name!r} failed too often lately and is left alone; try again in {wait_s} s"
+        error = TeacherError(503, message, code="teacher_circuit_open", headers={"retry-after": str(wait_s)})
+        return Failed(error, fault=False)
+
+    def _url(self, path: str) -> URL:
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = URL(self.spec.base_url + path.removeprefix("/v1"), encoded=True)
+        return url
+
+    def _headers(self, call: Call, api: Api, fresh: bool) -> dict[str, str]:
+        headers = {**_ALWAYS, **teacher_headers(self.spec, api, call.passed)}
+        if fresh:
+            headers["cache-control"] = "no-cache"
+            headers.pop("idempotency-key", None)
+        return headers

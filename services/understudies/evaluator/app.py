@@ -135,8 +135,8 @@ def create_app(
 def _reason(trial: Trial, outcome: str, threshold: float | None, coverage: float | None) -> str:
     gate = trial.gate
     if outcome == "promote" and trial.in_service and trial.beyond.told and threshold == trial.story.threshold:
-        agreement, confidence = trial.beyond.told[-1]
-        return f"agrees at least {agreement:.1%} from confidence {confidence:.3f} on, after {gate.n} verdicts"
+        most, confidence = trial.beyond.told[-1]
+        return f"agrees at least {most:.1%} from confidence {confidence:.3f} on, after {gate.n} verdicts"
     if outcome == "promote":
         return f"agrees at least {trial.p0:.0%} on the surest {coverage:.0%} of calls, after {gate.n} verdicts"
     if trial.in_service and trial.failing_classes:

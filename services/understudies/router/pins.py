@@ -18,7 +18,7 @@ class SharedPins(Protocol):
     """Pins that all replicas see."""
 
     async def pin(self, key: str, value: str, ttl_s: float) -> str:
-        """Set a value for so many seconds unless one is set already; the value in force."""
+        """The value in force: this one where there is none. It is kept for `ttl_s` seconds from its last use."""
         ...
 
 
@@ -26,22 +26,23 @@ class SharedPins(Protocol):
 class _Episode:
     variant: str
     until: float
+    renewed: float
     served: int = 0
 
 
 class Pins:
     """The variants of the episodes of late, and how many of their calls students served.
 
-    An episode is pinned for `ttl_s` seconds from its first call. Where the shared pins are away, slower than `wait_s`
-    or absent, each replica remembers for itself. The `capacity` episodes used last are kept in memory. Keys are
-    hashes, for an episode's name may be personal data.
+    An episode is pinned until `ttl_s` seconds after its last call. Where the shared pins are away, slower than `wait_s`
+    seconds or absent, each replica remembers for itself. The `capacity` episodes used last are kept in memory. Keys
+    are hashes, for an episode's name may be personal data.
     """
 
     def __init__(
         self,
         shared: SharedPins | None = None,
         *,
-        ttl_s: float = 86_400.0,
+        ttl_s: float = 14_400.0,
         capacity: int = 50_000,
         wait_s: float = 0.25,
         timer: Callable[[], float] = time.monotonic,
@@ -65,8 +66,12 @@ class Pins:
         known = self._known(key)
         if known is None:
             # The first answer that comes is kept: another call of the episode may have come in meanwhile.
-            in_force = await self._pin(f"pin:{key.hex()}", would_be) or would_be
+            in_force = await self._pin(_shared(key), would_be) or would_be
             known = self._known(key) or self._keep(key, in_force)
+        elif self._shared is not None and known.renewed <= self._timer() - self._ttl_s / 2:
+            # What is known here is not asked for again, but must not expire for the others.
+            known.renewed = self._timer()
+            known.variant = await self._pin(_shared(key), known.variant) or known.variant
         return known.variant
 
     def served(self, tenant: str, task: str, episode: str) -> int:
@@ -80,10 +85,10 @@ class Pins:
         `call` is the call's id: each step belongs to one call, so that replicas count together.
         """
         key = _key(tenant, task, episode)
-        known = self._known(key) or _Episode("", until=0.0)
+        known = self._known(key) or _Episode("", 0.0, 0.0)
         while known.served < steps:
             step = known.served
-            holder = await self._pin(f"step:{key.hex()}:{step}", call)
+            holder = await self._pin(_shared(key, step), call)
             if holder is None:
                 # Others' calls of this replica may have taken steps meanwhile: the next one is ours.
                 taken = known.served < steps
@@ -98,14 +103,17 @@ class Pins:
         known = self._episodes.get(key)
         if known is None:
             return None
-        if known.until <= self._timer():
+        now = self._timer()
+        if known.until <= now:
             del self._episodes[key]
             return None
+        known.until = now + self._ttl_s
         self._episodes.move_to_end(key)
         return known
 
     def _keep(self, key: bytes, variant: str) -> _Episode:
-        episode = self._episodes[key] = _Episode(variant, self._timer() + self._ttl_s)
+        now = self._timer()
+        episode = self._episodes[key] = _Episode(variant, now + self._ttl_s, now)
         if len(self._episodes) > self._capacity:
             self._episodes.popitem(last=False)
         return episode
@@ -127,3 +135,7 @@ class Pins:
 def _key(tenant: str, task: str, episode: str) -> bytes:
     name = f"{len(tenant)}:{tenant}{len(task)}:{task}{episode}"
     return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _shared(key: bytes, step: int | None = None) -> str:
+    return f"episode:{key.hex()}" if step is None else f"episode:{key.hex()}:{step}"

@@ -57,7 +57,7 @@ class Publisher:
         """Connect; raises RetryLater while the broker is away."""
         options: Mapping[str, Any] = parse_security(security(self._settings))
         producer = AIOKafkaProducer(
-            bootstrap_servers=servers(self._settings),
+            bootstrap_servers=",".join(servers(self._settings)),
             client_id=self._client_id,
             acks="all",
             max_batch_size=_BATCH_BYTES,

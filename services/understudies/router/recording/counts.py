@@ -23,6 +23,11 @@ class Counts:
     lost: Counter[Loss] = field(default_factory=Counter)
 
     @property
+    def share(self) -> float:
+        """Of the calls handed over, the share that is not lost and could be recorded; 1 before the first."""
+        return 1.0 if not self.recorded else 1.0 - (self.dropped + self.unrecordable) / self.recorded
+
+    @property
     def dropped(self) -> int:
         """Lost, for whichever reason."""
         return self.lost.total()

@@ -151,7 +151,7 @@ class Delivery:
         flight, self._flight = self._flight, None
         if flight is not None and flight.done():
             self.hand[:] = flight.result().left
-        tasks = [task for task in (self._drain, flight) if task is not None]
+        tasks: list[asyncio.Task[Any]] = [task for task in (self._drain, flight) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,208 @@
+"""Every metric of the router, in one place; durations are in seconds.
+
+Names begin with `understudies_router_`. Labels are few and bounded: of tasks, those first seen keep their names, and
+all others are `other`; upstreams are those of the settings.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final, Generic, TypeVar, get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from understudies.router.recording import Loss, Recorder
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_NAME: Final = "understudies_router_"
+_OTHER: Final = "other"
+_TASKS: Final = 100
+_LATENCIES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_OVERHEADS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
+_BREAKER: Final = {"closed": 0, "half_open": 1, "open": 2}
+
+
+class Metrics:
+    """Counts what happens, for one router; what others count already is read off them when asked for."""
+
+    def __init__(self, *, tasks: int = _TASKS) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._tasks = _Bounded(tasks)
+        self._requests = self._counter(
+            "requests_total", "Calls answered, by who answered and why.", "api", "task", "served_by", "reason", "status"
+        )
+        self._latency = self._histogram("latency_seconds", "From the call to its end.", _LATENCIES, "api", "served_by")
+        self._overhead = self._histogram("overhead_seconds", "What the router added to a call.", _OVERHEADS, "api")
+        self._first_byte = self._histogram(
+            "first_byte_seconds", "From the call to the first byte of a stream.", _LATENCIES, "api", "served_by"
+        )
+        self._attempts = self._counter(
+            "upstream_attempts_total", "Calls of upstreams, by what became of them.", "upstream", "outcome"
+        )
+        self._retries = self._counter("upstream_retries_total", "Calls of upstreams made again.", "upstream")
+        self._breaker = self._gauge("breaker_state", "0 closed, 1 half open, 2 open.", "upstream")
+        self._student_errors = self._counter("student_errors_total", "Students that failed when asked.", "task")
+        self._escalations = self._counter(
+            "escalations_total", "Calls that a student was asked and the teacher answered.", "task", "reason"
+        )
+        self._refused = self._counter("budget_refused_total", "Calls refused for want of budget.", "task")
+        self._cache = self._counter("cache_total", "Look-ups of the exact cache.", "result")
+        self._redis_away = self._gauge("redis_away", "1 while the online state cannot be reached.")
+        self._redis_away.labels().set(0)
+
+    def request(
+        self,
+        *,
+        api: str,
+        task: str,
+        served_by: str,
+        reason: str,
+        status: int,
+        seconds: float,
+        overhead_s: float | None = None,
+    ) -> None:
+        """A call has ended; `overhead_s` is the part of its time that was spent here and not upstream."""
+        self._requests.labels(api, self._tasks(task), served_by, reason, str(status)).inc()
+        self._latency.labels(api, served_by).observe(seconds)
+        if overhead_s is not None:
+            self._overhead.labels(api).observe(overhead_s)
+
+    def first_byte(self, *, api: str, served_by: str, seconds: float) -> None:
+        """A stream has begun."""
+        self._first_byte.labels(api, served_by).observe(seconds)
+
+    def upstream_attempt(self, upstream: str, outcome: str, *, again: bool = False) -> None:
+        """An upstream was called, for the first time or `again`; the outcome is one of few words, such as a status."""
+        self._attempts.labels(upstream, outcome).inc()
+        if again:
+            self._retries.labels(upstream).inc()
+
+    def breaker(self, upstream: str, state: str) -> None:
+        """A circuit breaker is closed, half_open or open."""
+        self._breaker.labels(upstream).set(_BREAKER[state])
+
+    def student_error(self, task: str) -> None:
+        """A student was asked and failed."""
+        self._student_errors.labels(self._tasks(task)).inc()
+
+    def escalated(self, task: str, reason: str) -> None:
+        """A student was asked, and the teacher answers."""
+        self._escalations.labels(self._tasks(task), reason).inc()
+
+    def budget_refused(self, task: str) -> None:
+        """A call was refused for want of budget."""
+        self._refused.labels(self._tasks(task)).inc()
+
+    def cache_asked(self, hit: bool) -> None:
+        """The exact cache was asked."""
+        self._cache.labels("hit" if hit else "miss").inc()
+
+    def redis_away(self, away: bool) -> None:
+        """The online state can be reached, or not."""
+        self._redis_away.labels().set(int(away))
+
+    def watch_audits(self, in_flight: Callable[[], int]) -> None:
+        """Tell how many audits are in flight, whenever asked."""
+        self._registry.register(_Reading(f"{_NAME}audits_in_flight", "Audits under way.", in_flight))
+
+    def watch_recorder(self, recorder: Recorder) -> None:
+        """Tell what becomes of the events, whenever asked."""
+        self._registry.register(_Recording(recorder))
+
+    def exposition(self) -> bytes:
+        """Everything in Prometheus' text format, of type `CONTENT_TYPE`."""
+        return generate_latest(self._registry)
+
+    def _counter(self, name: str, what: str, *labels: str) -> "_Children[Counter]":
+        return _Children(Counter(_NAME + name, what, labels, registry=self._registry))
+
+    def _gauge(self, name: str, what: str, *labels: str) -> "_Children[Gauge]":
+        return _Children(Gauge(_NAME + name, what, labels, registry=self._registry))
+
+    def _histogram(self, name: str, what: str, buckets: tuple[float, ...], *labels: str) -> "_Children[Histogram]":
+        return _Children(Histogram(_NAME + name, what, labels, registry=self._registry, buckets=buckets))
+
+
+_Parent = TypeVar("_Parent", Counter, Gauge, Histogram)
+
+
+class _Children(Generic[_Parent]):
+    """A metric's children, looked up faster than the library does."""
+
+    __slots__ = ("_children", "_parent")
+
+    def __init__(self, parent: _Parent) -> None:
+        self._parent: _Parent = parent
+        self._children: dict[tuple[str, ...], _Parent] = {}
+
+    def labels(self, *values: str) -> _Parent:
+        child = self._children.get(values)
+        if child is None:
+            child = self._children[values] = self._parent.labels(*values) if values else self._parent
+        return child
+
+
+class _Bounded:
+    """Names as they are, up to so many, and `other` for the rest."""
+
+    __slots__ = ("_most", "_names")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._names: set[str] = set()
+
+    def __call__(self, name: str) -> str:
+        if name in self._names:
+            return name
+        if len(self._names) >= self._most:
+            return _OTHER
+        self._names.add(name)
+        return name
+
+
+class _Reading(Collector):
+    """One number that another part of the router knows."""
+
+    def __init__(self, name: str, what: str, read: Callable[[], float]) -> None:
+        self._name = name
+        self._what = what
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(self._name, self._what, value=self._read())
+
+
+class _Recording(Collector):
+    """What becomes of the events, and what waits."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def collect(self) -> Iterator[Metric]:
+        counts = self._recorder.counts
+        yield _count("events_recorded", "Calls handed over to be recorded.", counts.recorded)
+        yield _count("events_published", "Events that the bus has taken.", counts.published)
+        yield _count("events_spooled", "Events written to disk while the bus was away.", counts.spooled)
+        yield _count("events_unrecordable", "Calls that could not be redacted or encoded.", counts.unrecordable)
+        lost = CounterMetricFamily(f"{_NAME}events_dropped", "Events that are lost.", labels=["reason"])
+        for reason in get_args(Loss):
+            lost.add_metric([reason], counts.lost[reason])
+        yield lost
+        yield _level("recorded_share", "Of the calls to be recorded, the share that was not lost.", counts.share)
+        yield _level("buffer_events", "Events in memory.", len(self._recorder))
+        yield _level("buffer_bytes", "About what those take that are not encoded yet.", self._recorder.bytes)
+        yield _level("bus_away", "1 while the bus does not take events.", float(self._recorder.away))
+        backlog = self._recorder.backlog
+        if backlog is not None:
+            yield _level("spool_bytes", "Bytes of events on disk.", backlog.size)
+            yield _level("spool_segments", "Files of events on disk.", backlog.segments)
+            yield _level("spool_oldest_seconds", "Age of the oldest of them.", backlog.age_s)
+
+
+def _count(name: str, what: str, value: float) -> Metric:
+    return CounterMetricFamily(_NAME + name, what, value=value)
+
+
+def _level(name: str, what: str, value: float) -> Metric:
+    return GaugeMetricFamily(_NAME + name, what, value=value)

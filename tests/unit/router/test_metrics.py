@@ -1,0 +1,110 @@
+"""What the router tells about itself."""
+
+from prometheus_client.parser import text_string_to_metric_families
+from tests.support.routing import call
+
+from understudies.events import Invocation, fingerprint
+from understudies.router.metrics import Metrics
+from understudies.router.recording import Recorder
+
+
+def numbers(metrics: Metrics) -> dict[str, float]:
+    """Every sample by its name and labels, without the prefix that all have."""
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(metrics.exposition().decode()):
+        for sample in family.samples:
+            labels = ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))
+            found[f"{sample.name.removeprefix('understudies_router_')}{{{labels}}}"] = sample.value
+    return found
+
+
+def answered(metrics: Metrics, task: str = "triage", **fields: object) -> None:
+    known = {"api": "chat", "served_by": "teacher", "reason": "no_student", "status": 200, "seconds": 0.3}
+    metrics.request(task=task, **{**known, **fields})  # type: ignore[arg-type] # few of the fields
+
+
+def test_a_request_counts_by_who_answered_it_and_why() -> None:
+    metrics = Metrics()
+    answered(metrics, overhead_s=0.0007)
+    answered(metrics, served_by="student", reason="promoted")
+    answered(metrics)
+    found = numbers(metrics)
+    assert found["requests_total{api=chat,reason=no_student,served_by=teacher,status=200,task=triage}"] == 2
+    assert found["requests_total{api=chat,reason=promoted,served_by=student,status=200,task=triage}"] == 1
+    assert found["latency_seconds_bucket{api=chat,le=0.25,served_by=teacher}"] == 0
+    assert found["latency_seconds_bucket{api=chat,le=0.5,served_by=teacher}"] == 2
+    assert found["overhead_seconds_count{api=chat}"] == 1
+    assert found["overhead_seconds_bucket{api=chat,le=0.001}"] == 1
+
+
+def test_tasks_beyond_the_first_are_told_together() -> None:
+    metrics = Metrics(tasks=2)
+    for task in ("one", "two", "three", "four", "one"):
+        answered(metrics, task)
+    counts = {key: value for key, value in numbers(metrics).items() if key.startswith("requests_total")}
+    tasks = {key.split("task=")[1].rstrip("}"): value for key, value in counts.items()}
+    assert tasks == {"one": 2, "two": 1, "other": 2}
+
+
+def test_upstreams_students_money_and_the_online_state_are_told() -> None:
+    metrics = Metrics()
+    metrics.first_byte(api="messages", served_by="teacher", seconds=0.02)
+    metrics.upstream_attempt("openai", "503")
+    metrics.upstream_attempt("openai", "answered", again=True)
+    metrics.breaker("openai", "half_open")
+    metrics.student_error("triage")
+    metrics.escalated("triage", "low_confidence")
+    metrics.budget_refused("triage")
+    metrics.cache_asked(True)
+    metrics.cache_asked(False)
+    metrics.redis_away(True)
+    metrics.watch_audits(lambda: 3)
+    found = numbers(metrics)
+    expected = {
+        "first_byte_seconds_count{api=messages,served_by=teacher}": 1,
+        "upstream_attempts_total{outcome=503,upstream=openai}": 1,
+        "upstream_attempts_total{outcome=answered,upstream=openai}": 1,
+        "upstream_retries_total{upstream=openai}": 1,
+        "breaker_state{upstream=openai}": 1,
+        "student_errors_total{task=triage}": 1,
+        "escalations_total{reason=low_confidence,task=triage}": 1,
+        "budget_refused_total{task=triage}": 1,
+        "cache_total{result=hit}": 1,
+        "cache_total{result=miss}": 1,
+        "redis_away{}": 1,
+        "audits_in_flight{}": 3,
+    }
+    assert {key: found[key] for key in expected} == expected
+
+
+async def test_what_becomes_of_events_is_told() -> None:
+    async def deliver(*events: object) -> None:
+        """Taken."""
+
+    asked = call()
+    event = Invocation(
+        id=asked.id, at=asked.at, task="t", request=asked.request, error="none", fingerprint=fingerprint(asked.request)
+    )
+    recorder = Recorder(deliver, auto=False, capacity=2)
+    metrics = Metrics()
+    metrics.watch_recorder(recorder)
+    assert numbers(metrics)["recorded_share{}"] == 1
+    recorder.record(event, 5000)
+    recorder.record(lambda: 1 / 0)  # type: ignore[arg-type, return-value] # raises
+    recorder.record(event)
+    found = numbers(metrics)
+    assert (found["buffer_events{}"], found["buffer_bytes{}"]) == (2, 6024)
+    assert found["events_dropped_total{reason=buffer_full}"] == 1
+    await recorder.flush()
+    found = numbers(metrics)
+    assert (found["events_recorded_total{}"], found["events_published_total{}"]) == (3, 1)
+    assert found["events_unrecordable_total{}"] == 1
+    assert abs(found["recorded_share{}"] - 1 / 3) < 1e-9
+    assert found["bus_away{}"] == 0
+    assert "spool_bytes{}" not in found
+
+
+def test_routers_of_one_process_count_apart() -> None:
+    one, other = Metrics(), Metrics()
+    answered(one)
+    assert not any(key.startswith("requests_total") for key in numbers(other))

@@ -32,6 +32,7 @@ _ABSENT: Final[Mapping[str, str]] = {
     "episode_steps": "none",
     "cache_ttl_s": "no cache",
     "tasks": "all",
+    "when_online_away": "student_only",
 }
 
 
@@ -107,4 +108,5 @@ def _router(router: RouterRules, require_key: bool) -> Iterator[str]:
     for name in RouterRules.model_fields:
         found = getattr(router, name)
         if name != "require_key":
-            yield f"# {name}: as the environment says" if found is None else f"{name} = {value(found)}"
+            absent = _ABSENT.get(name, "as the environment says")
+            yield f"# {name}: {absent}" if found is None else f"{name} = {value(found)}"

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-WhenOnlineAway = Literal["serve", "refuse"]
-"""While Redis is away: calls with a budget are served and not counted elsewhere, or refused."""
+WhenOnlineAway = Literal["student_only", "serve", "refuse"]
+"""While Redis is away, of calls with a budget: students serve what they are sure of, or all are served, or none."""
 
 
 class RouterRules(BaseModel):
@@ -19,7 +19,7 @@ class RouterRules(BaseModel):
     max_body_bytes: int | None = Field(default=None, gt=0, description="largest request, answered 413 above")
     request_timeout_s: float | None = Field(default=None, gt=0, description="longest time for a request, all in all")
     when_online_away: WhenOnlineAway | None = Field(
-        default=None, description="what becomes of calls with a budget while Redis is away"
+        default=None, description="what becomes of calls with a budget while Redis is away; absent: student_only"
     )
     spool_max_bytes: int | None = Field(
         default=None, gt=0, description="most that is kept on disk for a bus that is away; holds from the next start"

@@ -18,8 +18,9 @@ Escalation = Literal["teacher", "teacher_or_student", "refuse"]
 KINDS: Final = ("cache", "classifier", "few_shot", "prompt_optimised", "lora", "api_fine_tune")
 """Kinds of student that `students` may name."""
 
+CHEAPEST_DAY: Final = Decimal("1e-9")
 DEAREST_DAY: Final = Decimal(9_000_000)
-"""Largest daily budget in US dollars: beyond it, Redis no longer counts to the billionth."""
+"""Smallest and largest daily budget in US dollars: between them, Redis counts exactly, to the billionth."""
 
 _NONE = "none"
 
@@ -35,7 +36,7 @@ class TaskRules(BaseModel):
     weekly_budget_usd: Decimal | None = Field(default=None, gt=0, description="target of optimize_for_budget")
     daily_budget_usd: Decimal | None = Field(
         default=None,
-        gt=0,
+        ge=CHEAPEST_DAY,
         le=DEAREST_DAY,
         description="most that the task may cost in a day (UTC), teacher and student together",
     )

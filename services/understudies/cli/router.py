@@ -18,6 +18,7 @@ from understudies.cli.process import say, stopping_by_signal
 from understudies.cli.workers import run_workers
 from understudies.runtime import ConfigurationError, OnlineSettings, SystemClock
 from understudies.runtime.folder import data_folder
+from understudies.runtime.online import online_state
 from understudies.runtime.reload import RulesSource
 from understudies.runtime.rules import Rules
 
@@ -93,7 +94,7 @@ def router(
         bus = bus.model_copy(update={"group_prefix": None})
 
         async def compose(bus: "Bus", files: "Files", opened: contextlib.AsyncExitStack) -> "RouterApp":
-            return _app(settings, bus, files, source, online)
+            return _app(settings, bus, files, source, online, folder / "spool")
 
         with data_folder(folder, "router"):
             if workers > 1:
@@ -105,14 +106,21 @@ def router(
 
 
 def _app(
-    settings: "RouterSettings", bus: "Bus", files: "Files", rules: RulesSource, online: OnlineSettings
+    settings: "RouterSettings", bus: "Bus", files: "Files", rules: RulesSource, online: OnlineSettings, spool: Path
 ) -> "RouterApp":
     from understudies import router
     from understudies.events import new_id
 
-    critical = frozenset(name for name, task in rules.current().tasks.items() if task.critical)
-    settings = settings.model_copy(update={"critical_tasks": settings.critical_tasks | critical})
-    return router.create_app(settings, bus=bus, clock=SystemClock(), files=files, new_id=new_id)
+    return router.create_app(
+        settings,
+        bus=bus,
+        clock=SystemClock(),
+        files=files,
+        new_id=new_id,
+        rules=rules,
+        online=online_state(online.url.get_secret_value()),
+        spool=spool,
+    )
 
 
 def _check(settings: "RouterSettings", rules: Rules) -> None:

@@ -72,8 +72,6 @@ async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_se
     from understudies.embedded import Plan, Platform
 
     stopping = stopping_by_signal()
-    critical = frozenset(name for name, task in rules.current().tasks.items() if task.critical)
-    router = router.model_copy(update={"critical_tasks": router.critical_tasks | critical})
     platform = Platform(Plan(folder=data, rules=rules, router=router))
     async with rules.watching(), platform:
         teacher = router.teacher_url or ", ".join(rules.current().teachers)

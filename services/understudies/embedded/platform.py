@@ -25,6 +25,7 @@ from understudies.runtime import (
     Clock,
     EmbeddedBroker,
     Flow,
+    OnlineSettings,
     Snapshots,
     Store,
     SystemClock,
@@ -32,6 +33,7 @@ from understudies.runtime import (
     TelemetrySettings,
     ensure_topics,
 )
+from understudies.runtime.online import Online, online_state
 from understudies.runtime.reload import RulesSource
 from understudies.runtime.rules import Rules
 from understudies.runtime.runner import App, Cut, Missed, Runner, keep_ticking
@@ -143,6 +145,10 @@ class Platform:
         self._open.callback(telemetry.shutdown)
         return telemetry.tracer
 
+    def _online(self) -> Online | None:
+        """Played calls share nothing with others, and are not limited."""
+        return online_state(OnlineSettings().url.get_secret_value()) if self.plan.flow is None else None
+
     def _compose(self, store: Store) -> None:
         plan, clock, ids = self.plan, self.plan.clock, self.plan.ids
         files = Files(f"file://{(plan.folder / 'artifacts').resolve()}")
@@ -168,6 +174,9 @@ class Platform:
             load=shelf.get,
             draw=plan.draw,
             redact=default_redactor if plan.redact else None,
+            rules=plan.rules,
+            online=self._online(),
+            spool=plan.folder / "spool" if plan.keeps_state else None,
         )
         # The router comes last: it takes no call before everybody listens, and is the first to stop.
         apps: list[App] = [*plan.witnesses, self.observer, self.evaluator, self.trainer, self.budget, self.router]

@@ -1,65 +1,114 @@
 """The events of one call."""
 
-from dataclasses import dataclass, replace
+import logging
+from collections.abc import Callable
 from typing import Any
 
 from understudies.client.redaction import Redactor, redacted, redacted_request
 from understudies.events import Invocation, Request, Response, Route, SeededIds, fingerprint
 from understudies.router.call import Call, TeacherAnswer, TeacherError
 
+_log = logging.getLogger(__name__)
 
-@dataclass(frozen=True, slots=True)
+
+class Note:
+    """An event to be: it costs nothing on the way of the call, and is written out when the recorder has time."""
+
+    __slots__ = ("_event", "_write", "size")
+
+    def __init__(self, write: Callable[[], Invocation], size: int = 0) -> None:
+        self.size = size
+        """About how many bytes wait in memory with it."""
+        self._write = write
+        self._event: Invocation | None = None
+
+    def invocation(self) -> Invocation:
+        """The event as it may be recorded, redacted; raises what the redactor raises."""
+        if self._event is None:
+            self._event = self._write()
+        return self._event
+
+
 class Account:
     """Writes down what happens to a call, or to the audit of it.
 
-    `request` and `fingerprint` are as they are recorded, and as students know them. A call whose request cannot be
-    redacted is not recordable, and nobody but its teacher may see it.
+    `request` and `fingerprint` are as they are recorded, and as students know them; reading them raises what the
+    redactor raises. A call whose request cannot be redacted is not recorded, and nobody but its teacher may see it.
     """
 
-    call: Call
-    request: Request
-    fingerprint: str
-    redact: Redactor | None = None
-    audit: bool = False
-    recordable: bool = True
+    __slots__ = ("_fingerprint", "_redact", "_request", "audit", "call")
 
-    @classmethod
-    def of(cls, call: Call, redact: Redactor | None = None) -> "Account":
-        """The account of a call; raises what the redactor raises."""
-        request = call.request if redact is None else redacted_request(call.request, redact)
-        return cls(call, request, fingerprint(request), redact)
+    def __init__(self, call: Call, redact: Redactor | None = None, *, audit: bool = False) -> None:
+        self.call = call
+        self.audit = audit
+        self._redact = redact
+        self._request: Request | None = None
+        self._fingerprint: str | None = None
 
-    @classmethod
-    def unrecordable(cls, call: Call) -> "Account":
-        """The account of a call whose request cannot be redacted."""
-        return cls(call, call.request, fingerprint(call.request), recordable=False)
+    @property
+    def request(self) -> Request:
+        """The request, redacted."""
+        if self._request is None:
+            call = self.call
+            self._request = call.request if self._redact is None else redacted_request(call.request, self._redact)
+        return self._request
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the redacted request."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.request)
+        return self._fingerprint
+
+    @property
+    def recordable(self) -> bool:
+        """Whether the request can be redacted."""
+        try:
+            return bool(self.request)
+        except Exception as error:  # noqa: BLE001 - the redactor may be anyone's; the call goes on
+            _log.error("call %s is not recorded, redaction failed: %s", self.call.id, type(error).__name__)
+            return False
 
     def of_audit(self) -> "Account":
         """The account of the audit of this call."""
-        return replace(self, audit=True)
+        audit = Account(self.call, self._redact, audit=True)
+        audit._request, audit._fingerprint = self._request, self._fingerprint
+        return audit
 
-    def clean(self, invocation: Invocation) -> Invocation:
-        """The event as it may be recorded; raises what the redactor raises."""
-        return invocation if self.redact is None else redacted(invocation, self.redact, request=self.request)
-
-    def served(self, route: Route, response: Response, *, student: str, **fields: Any) -> Invocation:
+    def served(self, route: Route, response: Response, *, student: str, **fields: Any) -> Note:
         """The student answered."""
-        return self._event(route, served_by="student", model=student, student=student, response=response, **fields)
+        return self._note(route, served_by="student", model=student, student=student, response=response, **fields)
 
-    def answered(self, route: Route, answer: TeacherAnswer, **fields: Any) -> Invocation:
+    def repeated(self, route: Route, response: Response, *, model: str, **fields: Any) -> Note:
+        """The answer to an identical request was given again."""
+        return self._note(route, served_by="cache", model=model, response=response, **fields)
+
+    def answered(self, route: Route, answer: TeacherAnswer, **fields: Any) -> Note:
         """The teacher answered."""
-        return self._event(
-            route, served_by="teacher", model=answer.model, response=answer.response, usage=answer.usage, **fields
+        return self._note(
+            route,
+            served_by="teacher",
+            model=answer.model,
+            response=answer.response,
+            usage=answer.usage,
+            usage_estimated=answer.estimated,
+            hung_up=answer.hung_up,
+            answer_bytes=len(answer.raw or b""),
+            **fields,
         )
 
-    def failed(self, route: Route, error: TeacherError, **fields: Any) -> Invocation:
+    def failed(self, route: Route, error: TeacherError, **fields: Any) -> Note:
         """The teacher did not answer."""
-        return self._event(route, served_by="none", model=self.call.model, error=str(error), **fields)
+        return self._note(route, served_by="none", model=self.call.model, error=str(error), **fields)
+
+    def _note(self, route: Route, *, answer_bytes: int = 0, **fields: Any) -> Note:
+        size = len(self.call.raw or b"") + answer_bytes
+        return Note(lambda: self._event(route, **fields), size)
 
     def _event(self, route: Route, **fields: Any) -> Invocation:
         """The call as an event; an audit's id follows from that of the call, so it stays the same if asked twice."""
         call = self.call
-        return Invocation(
+        event = Invocation(
             id=SeededIds(f"audit:{call.id}")(call.at) if self.audit else call.id,
             origin="audit" if self.audit else "live",
             audits=call.id if self.audit else None,
@@ -67,9 +116,12 @@ class Account:
             task=call.task,
             episode=call.episode,
             tenant=call.tenant,
+            api=call.api,
+            streamed=call.stream and not self.audit,
             request=self.request,
             fingerprint=self.fingerprint,
             route=route,
             tags=dict(call.tags),
             **fields,
         )
+        return event if self._redact is None else redacted(event, self._redact, request=self.request)

@@ -1,37 +1,31 @@
-"""The router service, put together."""
+"""The router service."""
 
 import asyncio
-import random
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from starlette.applications import Starlette
-
-from understudies.client.redaction import Redactor, default_redactor
-from understudies.events import DRIFT, PROMOTIONS, Event, NewId, Topic, new_id
-from understudies.router.call import Teacher
-from understudies.router.desk import Desk, Policy
-from understudies.router.http import Front
-from understudies.router.recorder import Recorder
-from understudies.router.roster import Loader, Roster
+from understudies.events import DRIFT, PROMOTIONS, Event, Topic
+from understudies.router.desk import Desk
+from understudies.router.recording import Recorder
 from understudies.router.server import Server
-from understudies.router.settings import RouterSettings
 from understudies.router.table import RoutingTable
-from understudies.router.teacher_http import HttpTeacher
-from understudies.runtime import Clock, ConfigurationError, Record, SystemClock
-from understudies.students.files import Files
-from understudies.students.shelf import Shelf
+from understudies.runtime import Clock, ConfigurationError, Record
+from understudies.runtime.online import Online, OnlineAway
+
+_log = logging.getLogger(__name__)
 
 _LOADING_S = 30.0
 """After which calls are taken all the same: the teacher answers them while a student is being loaded."""
 
+Close = Callable[[], Awaitable[None]]
 
-class Events(Protocol):
-    """The part of the bus that the router uses."""
+
+class Reading(Protocol):
+    """The part of the bus that reads."""
 
     async def events(self, records: Sequence[Record]) -> list[Event]: ...
-    async def publish(self, *events: Event) -> None: ...
 
 
 class RouterApp:
@@ -44,78 +38,75 @@ class RouterApp:
 
     def __init__(
         self,
-        settings: RouterSettings,
+        desk: Desk,
+        recorder: Recorder,
         *,
-        bus: Events,
+        bus: Reading,
         clock: Clock,
-        teacher: Teacher,
-        load: Loader,
-        new_id: NewId,
-        draw: Callable[[], float],
-        redact: Redactor | None,
+        online: Online | None = None,
+        address: str = "",
+        closing: Sequence[Close] = (),
     ) -> None:
+        self.desk = desk
+        self.recorder = recorder
+        self.server: Server | None = None
+        """The HTTP server, where there is one; to be set before the start."""
+        self.ready = False
+        """Whether calls are taken."""
         self._bus = bus
         self._clock = clock
-        self._teacher = teacher
-        self._started = False
-        self._address = f"{settings.host}:{settings.port}"
-        self.recorder = Recorder(bus.publish, capacity=settings.buffer_events, auto=settings.auto_deliver)
-        self.desk = Desk(
-            teacher=teacher,
-            roster=Roster(load),
-            record=self.recorder.record,
-            policy=Policy(
-                settings.critical_tasks,
-                settings.student_timeout_s,
-                settings.student_price_usd,
-                settings.self_agreement_rate,
-            ),
-            redact=redact,
-        )
-        front = Front(self.desk, settings, clock=clock, new_id=new_id, draw=draw, ready=lambda: self._started)
-        self.asgi: Starlette = front.asgi()
-        self._server = Server(self.asgi, settings.host, settings.port) if settings.port is not None else None
+        self._online = online
+        self._address = address
+        self._closing = closing
 
     @property
     def url(self) -> str:
         """Base URL of the HTTP server; raises RuntimeError where there is none."""
-        if self._server is None:
+        if self.server is None:
             raise RuntimeError("the router has no port; set UNDERSTUDIES_ROUTER_PORT")
-        return self._server.url
+        return self.server.url
 
     async def start(self) -> None:
         """Begin to deliver events and to take calls, once the students in force before the start are loaded."""
+        if self._online is not None:
+            try:
+                await self._online.check()
+            except OnlineAway as error:
+                _log.warning("online state is away, and asked again: %s", error)
         await self.recorder.start()
         await asyncio.wait([asyncio.ensure_future(self.desk.roster.idle())], timeout=_LOADING_S)
-        if self._server is not None:
-            await self._listen(self._server)
-        self._started = True
-
-    async def _listen(self, server: Server) -> None:
-        try:
-            await server.start()
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot listen on {self._address}: {error.strerror}; choose another one, or stop what has it"
-            ) from error
+        if self.server is not None:
+            try:
+                await self.server.start()
+            except OSError as error:
+                raise ConfigurationError(
+                    f"cannot listen on {self._address}: {error.strerror}; choose another port or address, "
+                    "or stop what has it"
+                ) from error
+        self.ready = True
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Fold promotions and drift into the routing table."""
-        self._use(self._folded(await self._bus.events(records)))
+        table = self.desk.table
+        for event in await self._bus.events(records):
+            table = table.apply(event)
+        self._use(table)
 
     async def tick(self, now: datetime) -> None:
         """Nothing here waits for a span of time: what holds for a while is read off the clock at each call."""
 
     async def stop(self) -> None:
         """Finish the calls that have begun, deliver their events, give their audits a moment, and end."""
-        self._started = False
-        if self._server is not None:
-            await self._server.stop()
+        self.ready = False
+        if self.server is not None:
+            await self.server.stop()
         await self.recorder.deliver()
         await self.desk.close()
         await self.recorder.stop()
-        if isinstance(self._teacher, HttpTeacher):
-            await self._teacher.close()
+        for close in self._closing:
+            await close()
+        if self._online is not None:
+            await self._online.close()
 
     def state(self) -> dict[str, Any]:
         """The routing table in the types of JSON."""
@@ -125,50 +116,8 @@ class RouterApp:
         """Go on from a state."""
         self._use(RoutingTable.from_state(state["table"]))
 
-    def _folded(self, events: Sequence[Event]) -> RoutingTable:
-        table = self.desk.table
-        for event in events:
-            table = table.apply(event)
-        return table
-
     def _use(self, table: RoutingTable) -> None:
         self.desk.table = table
         self.desk.roster.keep(table.artifacts)
         for uri in sorted(table.artifacts):
             self.desk.roster.warm(uri, self._clock.now())
-
-
-def create_app(
-    settings: RouterSettings,
-    *,
-    bus: Events,
-    clock: Clock | None = None,
-    files: Files,
-    new_id: NewId = new_id,
-    teacher: Teacher | None = None,
-    load: Loader | None = None,
-    draw: Callable[[], float] | None = None,
-    redact: Redactor | None = default_redactor,
-) -> RouterApp:
-    """The router; without a teacher it asks the one that the settings name, by HTTP."""
-    return RouterApp(
-        settings,
-        bus=bus,
-        clock=clock or SystemClock(),
-        teacher=teacher or _teacher(settings),
-        load=load or Shelf(files).get,
-        new_id=new_id,
-        draw=draw or random.SystemRandom().random,
-        redact=redact,
-    )
-
-
-def _teacher(settings: RouterSettings) -> HttpTeacher:
-    if settings.teacher_url is None:
-        raise ConfigurationError("the router needs a teacher; set UNDERSTUDIES_ROUTER_TEACHER_URL")
-    return HttpTeacher(
-        settings.teacher_url,
-        api_key=settings.teacher_api_key,
-        price_usd=settings.teacher_price_usd,
-        timeout_s=settings.teacher_timeout_s,
-    )

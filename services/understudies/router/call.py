@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal, Protocol
 
-from understudies.events import Invocation, Request, Response, Usage, usd
+from understudies.events import Request, Response, Usage, usd
 
 Api = Literal["chat", "responses", "messages"]
 """How the caller speaks: OpenAI's Chat Completions or Responses, or Anthropic's Messages."""
@@ -18,7 +18,8 @@ class Call:
 
     `draw` is a uniform number in [0, 1) that decides whether the call is audited. `raw` is the body as the caller
     sent it, for a teacher that takes it unchanged, with the teacher's own model name in it; `passed` holds the
-    caller's headers for the teacher, which are never logged or recorded.
+    caller's headers for the teacher, which are never logged or recorded. `cacheable` says that the caller takes an
+    answer that was given before to an identical request.
     """
 
     id: str
@@ -31,9 +32,10 @@ class Call:
     model: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     critical: bool = False
-    over_budget: bool = False
     api: Api = "chat"
     stream: bool = False
+    include_usage: bool = False
+    cacheable: bool = False
     raw: bytes | None = field(default=None, repr=False)
     passed: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -122,14 +124,3 @@ class StreamingTeacher(Teacher, Protocol):
     async def stream(self, call: Call) -> TeacherStream:
         """The teacher's answer once its headers have come; raises TeacherError."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A call that was answered: the answer as it goes to the caller, and the event as it was recorded."""
-
-    response: Response
-    invocation: Invocation
-    raw: bytes | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    status: int = 200

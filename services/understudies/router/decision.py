@@ -33,6 +33,12 @@ class Decision:
     def by_student(self) -> bool:
         return self.reason == "promoted"
 
+    @property
+    def student(self) -> str | None:
+        """The student that was asked, or is to be."""
+        asked = self.reason in ("promoted", "low_confidence", "student_error")
+        return self.route.student if asked and self.route else None
+
     def recorded(self, *, audit_probability: float = 0.0, student_cost: Decimal = NOTHING) -> Route:
         """The decision as it is written on the event."""
         return Route(
@@ -50,24 +56,24 @@ def decide(
     task: str,
     sticky_key: str,
     critical: bool = False,
-    over_budget: bool = False,
     student_able: bool = True,
+    student_allowed: bool = True,
 ) -> Decision:
     """Whether the student is asked, before it is.
 
     The canary draw depends on the task and the sticky key (episode, else fingerprint) alone: a call that a share
     lets in stays in as the share grows. Calls left out are the control group: the teacher answers them without
     regard to the student's confidence. `student_able` is False for what no student can give, such as two choices,
-    whether or not there is a student.
+    whether or not there is a student. `student_allowed` is what the task's rules say of the student.
     """
     if critical:
         return Decision("critical", route)
-    if over_budget:
-        return Decision("over_budget", route)
     if not student_able:
         return Decision("unsuitable", route)
     if route is None:
         return Decision("no_student", route)
+    if not student_allowed:
+        return Decision("not_allowed", route)
     if route.drifted:
         return Decision("drift", route)
     if not position(sticky_key, salt=f"canary:{task}") < route.share:

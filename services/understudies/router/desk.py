@@ -1,56 +1,47 @@
 """The desk: serves one call, by the student or the teacher, and records what happened."""
 
 import asyncio
-import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
 
 from understudies.client.redaction import Redactor
-from understudies.events import Invocation, Response, usd
-from understudies.router.account import Account
-from understudies.router.call import Call, Served, Teacher, TeacherError
-from understudies.router.conformity import complaint, within_reach
-from understudies.router.decision import Decision, TaskRoute, decide, drawn, settle
+from understudies.events import Response, usd
+from understudies.router.account import Account, Note
+from understudies.router.answers import Answers, Cached
+from understudies.router.attempt import Asker, Attempt
+from understudies.router.audits import Audits
+from understudies.router.call import Call, StreamingTeacher, Teacher, TeacherAnswer, TeacherError
+from understudies.router.chooser import Chooser
+from understudies.router.circuits import Circuits
+from understudies.router.decision import Decision, drawn
+from understudies.router.payment import Grant, OverBudget, Payments
+from understudies.router.policy import Policy
 from understudies.router.roster import Roster
+from understudies.router.served import By, Served, Stream
 from understudies.router.table import RoutingTable
-from understudies.students.base import Answer, StudentError
+from understudies.runtime.rules import Rules, TaskRules, TaskRulesOf
 
-_AUDITS_AT_ONCE: Final = 8
-"""Nobody waits for an audit: a teacher that is slow must not get them all at the same time."""
+T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What holds for every call."""
-
-    critical_tasks: frozenset[str] = frozenset()
-    student_timeout_s: float = 2.0
-    student_price_usd: Decimal = Decimal("0.0002")
-    self_agreement_rate: float = 0.0
+HUNG_UP: Final = "hung up"
+"""What a call is cancelled with where its caller is gone."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
-    """What became of asking the student: `decision` is settled, and `cost` is what asking cost."""
+class _Case:
+    """A call that its teacher has to answer, after what came before."""
 
-    decision: Decision
-    answer: Answer | None = None
-    cost: Decimal = field(default_factory=lambda: usd(0))
-    latency_ms: float = 0.0
-
-    @property
-    def student(self) -> str | None:
-        asked = self.decision.reason in ("promoted", "low_confidence", "student_error")
-        return self.decision.route.student if asked and self.decision.route else None
+    account: Account
+    attempt: Attempt
+    rules: TaskRules
 
     @property
-    def confidence(self) -> float | None:
-        return float(self.answer.confidence) if self.answer else None
+    def last_resort(self) -> bool:
+        """Whether the rules let the student's answer pass that it was not sure of, as the teacher has none."""
+        return self.rules.escalation == "teacher_or_student" and self.attempt.answer is not None
 
 
 class Desk:
@@ -61,165 +52,246 @@ class Desk:
         *,
         teacher: Teacher,
         roster: Roster,
-        record: Callable[[Invocation], None],
+        record: Callable[[Note], None],
         table: RoutingTable | None = None,
         policy: Policy | None = None,
+        rules: TaskRulesOf | None = None,
         redact: Redactor | None = None,
+        chooser: Chooser | None = None,
+        payments: Payments | None = None,
+        answers: Answers | None = None,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.table = table or RoutingTable()
-        self.roster = roster
         self.policy = policy or Policy()
+        self.roster = roster
+        self.chooser = chooser or Chooser(roster)
+        self.chooser.table = table or self.chooser.table
+        self.circuits = Circuits()
+        self._rules = rules or Rules()
         self._teacher = teacher
         self._record = record
         self._redact = redact
-        self._timer = timer
-        self._audits: set[asyncio.Task[None]] = set()
-        self._auditing = asyncio.Semaphore(_AUDITS_AT_ONCE)
-
-    async def serve(self, call: Call) -> Served:
-        """Answer a call; raises TeacherError where the teacher was needed and did not answer."""
-        account = self._account(call)
-        decision = decide(
-            self.table.route(call.task, call.at),
-            task=call.task,
-            sticky_key=call.episode or account.fingerprint,
-            critical=call.critical or call.task in self.policy.critical_tasks,
-            over_budget=call.over_budget,
-            student_able=account.recordable and within_reach(call.request),
+        self._payments = payments or Payments()
+        self._answers = answers or Answers()
+        self._asker = Asker(
+            roster,
+            flat_price_usd=self.policy.student_price_usd,
+            timeout_s=self.policy.student_timeout_s,
+            timer=timer,
         )
-        if not decision.by_student or decision.route is None:
-            return await self._serve_teacher(account, _Attempt(decision))
-        attempt = await self._ask_student(account, decision, decision.route)
-        if attempt.answer is not None and attempt.decision.by_student:
-            return self._serve_student(account, attempt, attempt.answer, decision.route)
-        return await self._serve_teacher(account, attempt)
+        self._audits = Audits(teacher, self._payments, record)
 
-    async def idle(self) -> None:
-        """Return when no audit and no load of a student is in flight."""
-        await self.roster.idle()
-        while self._audits:
-            await asyncio.gather(*self._audits, return_exceptions=True)
+    @property
+    def table(self) -> RoutingTable:
+        """The routing table in force."""
+        return self.chooser.table
 
-    async def close(self, timeout_s: float = 5.0) -> None:
-        """Wait for the audits in flight, within a time-out, and give up those that are not done."""
-        if self._audits:
-            _, late = await asyncio.wait(self._audits, timeout=timeout_s)
-            for task in late:
-                task.cancel()
-            if late:
-                _log.warning("%d audits are given up: their teacher has not answered", len(late))
-            await asyncio.gather(*late, return_exceptions=True)
-        self.roster.close()
+    @table.setter
+    def table(self, table: RoutingTable) -> None:
+        self.chooser.table = table
 
     @property
     def audits_in_flight(self) -> int:
         return len(self._audits)
 
-    async def _ask_student(self, account: Account, decision: Decision, route: TaskRoute) -> _Attempt:
-        """Ask the student as it was trained and judged, redacted; its answer has to suit what was asked."""
-        call = account.call
-        began = self._timer()
-        cost = usd(0)
-        try:
-            async with asyncio.timeout(self.policy.student_timeout_s):
-                student = await self.roster.student(route.artifact, call.at)
-                cost = usd(self.policy.student_price_usd)
-                (answer,) = await student.answer([account.request])
-            settled = settle(decision, answer.confidence)
-            wrong = complaint(call.request, answer.message) if settled.by_student else None
-            if settled.reason == "student_error" or wrong is not None:
-                raise StudentError(wrong or f"its confidence is {answer.confidence!r}, outside [0, 1]")
-        except Exception as error:  # noqa: BLE001 - whatever befalls a student, the teacher answers
-            _log.warning("student %s failed on call %s: %r", route.student, call.id, error)
-            return _Attempt(settle(decision, None), cost=cost, latency_ms=self._since(began))
-        return _Attempt(settled, answer, cost, self._since(began))
+    async def serve(self, call: Call) -> Served:
+        """Answer a call whole; raises TeacherError where the teacher was needed and did not answer."""
+        done = await self._without_teacher(call)
+        return done if isinstance(done, Served) else await self._whole(done)
 
-    def _serve_student(self, account: Account, attempt: _Attempt, answer: Answer, route: TaskRoute) -> Served:
-        response = Response(message=answer.message, finish_reason="tool_calls" if answer.message.tool_calls else "stop")
-        invocation = account.served(
-            attempt.decision.recorded(audit_probability=route.audit_probability, student_cost=attempt.cost),
+    async def stream(self, call: Call) -> Served | Stream:
+        """Answer a call in pieces where the teacher answers it; what a student answers comes whole, as it is proven."""
+        done = await self._without_teacher(call)
+        if isinstance(done, Served):
+            return done
+        return await self._begun(done, self._teacher)  # type: ignore[arg-type] # only served over HTTP
+
+    async def idle(self) -> None:
+        """Return when no audit and no load of a student is in flight."""
+        await self.roster.idle()
+        await self._audits.idle()
+
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """Wait for the audits in flight, within a time-out, and give up those that are not done."""
+        await self._audits.close(timeout_s)
+        self.roster.close()
+
+    async def _without_teacher(self, call: Call) -> Served | _Case:
+        """From the cache or by the student; else what is known when the teacher is asked."""
+        rules = self._rules.of(call.task)
+        account = Account(call, self._redact)
+        known = await self._answers.get(call, rules)
+        if known is not None:
+            return self._repeat(account, known)
+        critical = call.task in self.policy.critical_tasks
+        decision = await self.chooser.decide(account, rules, critical=critical)
+        if not decision.by_student or decision.route is None:
+            return _Case(account, Attempt(decision), rules)
+        attempt = await self._asked(account, decision, rules)
+        if attempt.answer is not None and attempt.decision.by_student:
+            return self._serve_student(account, attempt)
+        case = _Case(account, attempt, rules)
+        if rules.escalation == "refuse" and attempt.decision.reason == "low_confidence":
+            refused = TeacherError(503, "the student is not sure, and the task's rules ask nobody else", code="unsure")
+            self._fail(case, refused)
+            raise refused
+        return case
+
+    async def _asked(self, account: Account, decision: Decision, rules: TaskRules) -> Attempt:
+        """The student, asked within the budget, unless it has failed too often lately."""
+        assert decision.route is not None
+        call, student = account.call, decision.route.student
+        ticket = self.circuits.enter(student)
+        if ticket is None:
+            return Attempt(replace(decision, reason="circuit_open"))
+        ok: bool | None = None
+        grant: Grant | None = None
+        try:
+            grant = await self._payments.reserve_student(call, self.policy.student_price_usd)
+            attempt = await self._asker.ask(account, decision, decision.route, hold_back=rules.hold_back_tokens)
+            ok = not attempt.failed
+            self._payments.settle(grant, call, attempt.cost_usd)
+        except OverBudget as refused:
+            self._refuse(_Case(account, Attempt(decision), rules), refused)
+            raise
+        except asyncio.CancelledError as cancelled:
+            gone = _gave_up(cancelled, self.policy.student_price_usd)
+            self._payments.settle(grant, call, gone.cost_usd)
+            self._fail(_Case(account, Attempt(decision), rules), gone, hung_up=gone.code == "hung_up")
+            raise
+        finally:
+            self.circuits.leave(student, ticket, ok)
+        if attempt.decision.by_student and not await self.chooser.may_serve(call, rules):
+            return replace(attempt, decision=replace(attempt.decision, reason="episode_target"))
+        return attempt
+
+    def _serve_student(self, account: Account, attempt: Attempt) -> Served:
+        decision, answer = attempt.decision, attempt.answer
+        assert answer is not None
+        assert decision.route is not None
+        message, route = answer.message, decision.route
+        finish_reason = answer.finish_reason or ("tool_calls" if message.tool_calls else "stop")
+        response = Response(message=message, finish_reason=finish_reason)
+        note = account.served(
+            decision.recorded(audit_probability=route.audit_probability, student_cost=attempt.cost_usd),
             response,
             student=route.student,
             confidence=attempt.confidence,
             usage=answer.usage,
-            cost_usd=attempt.cost,
+            cost_usd=attempt.cost_usd,
             latency_ms=attempt.latency_ms,
         )
-        recorded = self._note(account, invocation)
+        self._record(note)
         self._draw_audit(account, Decision("audit", route), route.audit_probability)
-        return Served(response, recorded)
+        by = By("student", decision, attempt.confidence)
+        return Served(response, by, note, route.student, answer.usage)
 
-    async def _serve_teacher(self, account: Account, attempt: _Attempt) -> Served:
-        repeated = self.policy.self_agreement_rate
-        route = attempt.decision.recorded(audit_probability=repeated, student_cost=attempt.cost)
+    async def _whole(self, case: _Case) -> Served:
+        call = case.account.call
+        grant = await self._granted(case)
+        answer = await self._from_teacher(case, grant, self._teacher.ask(call))
+        if isinstance(answer, Served):
+            return answer
+        self._payments.settle(grant, call, answer.cost_usd)
+        note = self._answered(case, answer)
+        self._answers.put(call, case.rules, answer)
+        by = By("teacher", case.attempt.decision, case.attempt.confidence, answer.teacher)
+        return Served(answer.response, by, note, answer.model, answer.usage, answer.raw, answer.headers, answer.status)
+
+    async def _begun(self, case: _Case, teacher: StreamingTeacher) -> Served | Stream:
+        call = case.account.call
+        grant = await self._granted(case)
+        stream = await self._from_teacher(case, grant, teacher.stream(call))
+        if isinstance(stream, Served):
+            return stream
+
+        def finished(answer: TeacherAnswer | TeacherError) -> None:
+            self._payments.settle(grant, call, answer.cost_usd)
+            if isinstance(answer, TeacherError):
+                self._fail(case, answer)
+            else:
+                self._answered(case, answer)
+
+        return Stream(stream, By("teacher", case.attempt.decision, case.attempt.confidence), finished)
+
+    async def _from_teacher(self, case: _Case, grant: Grant | None, asked: Awaitable[T]) -> T | Served:
+        """What the teacher gives, or the student's answer as a last resort; failures are recorded and raised."""
+        call = case.account.call
         try:
-            answer = await self._teacher.ask(account.call)
+            return await asked
         except TeacherError as error:
-            self._note(
-                account,
-                account.failed(
-                    route,
-                    error,
-                    student=attempt.student,
-                    confidence=attempt.confidence,
-                    cost_usd=attempt.cost,
-                    latency_ms=attempt.latency_ms + error.latency_ms,
-                ),
-            )
+            self._payments.settle(grant, call, error.cost_usd)
+            if case.last_resort:
+                return self._serve_student(case.account, case.attempt)
+            self._fail(case, error)
             raise
-        invocation = account.answered(
-            route,
+        except asyncio.CancelledError as cancelled:
+            # What the teacher had done by then is not known: the whole estimate counts as spent.
+            gone = _gave_up(cancelled, usd(0) if grant is None else grant.estimate_usd)
+            self._payments.settle(grant, call, gone.cost_usd)
+            self._fail(case, gone, hung_up=gone.code == "hung_up")
+            raise
+
+    async def _granted(self, case: _Case) -> Grant | None:
+        """Room in the budget for the teacher's call; raises OverBudget, which is recorded."""
+        try:
+            return await self._payments.reserve(case.account.call)
+        except OverBudget as refused:
+            self._refuse(case, refused)
+            raise
+
+    def _repeat(self, account: Account, known: Cached) -> Served:
+        """An identical request was answered before."""
+        decision = Decision("cached")
+        note = account.repeated(decision.recorded(), known.response, model=known.model)
+        self._record(note)
+        return Served(known.response, By("cache", decision), note, known.model, known.usage, known.raw)
+
+    def _refuse(self, case: _Case, refused: OverBudget) -> None:
+        """The budget has no room for the call."""
+        attempt = case.attempt
+        decision = Decision("over_budget", attempt.decision.route)
+        self._fail(replace(case, attempt=replace(attempt, decision=decision)), refused)
+
+    def _fail(self, case: _Case, error: TeacherError, *, hung_up: bool = False) -> None:
+        attempt = case.attempt
+        self._record(
+            case.account.failed(
+                attempt.decision.recorded(student_cost=attempt.cost_usd),
+                error,
+                student=attempt.student,
+                confidence=attempt.confidence,
+                cost_usd=usd(error.cost_usd + attempt.cost_usd),
+                latency_ms=attempt.latency_ms + error.latency_ms,
+                hung_up=hung_up,
+            )
+        )
+
+    def _answered(self, case: _Case, answer: TeacherAnswer) -> Note:
+        """Write down the teacher's answer, and draw whether it is asked again."""
+        attempt = case.attempt
+        repeated = 0.0 if answer.hung_up else self.policy.self_agreement_rate
+        note = case.account.answered(
+            attempt.decision.recorded(audit_probability=repeated, student_cost=attempt.cost_usd),
             answer,
             student=attempt.student,
             confidence=attempt.confidence,
-            cost_usd=usd(answer.cost_usd + attempt.cost),
+            cost_usd=usd(answer.cost_usd + attempt.cost_usd),
             latency_ms=attempt.latency_ms + answer.latency_ms,
         )
-        recorded = self._note(account, invocation)
-        self._draw_audit(account, Decision("audit"), repeated)
-        return Served(answer.response, recorded, answer.raw, answer.headers)
+        self._record(note)
+        self._draw_audit(case.account, Decision("audit"), repeated)
+        return note
 
     def _draw_audit(self, account: Account, decision: Decision, probability: float) -> None:
-        if account.recordable and drawn(account.call.draw, probability):
-            task = asyncio.get_running_loop().create_task(self._audit(account.of_audit(), decision, probability))
-            self._audits.add(task)
-            task.add_done_callback(self._audits.discard)
+        if drawn(account.call.draw, probability) and account.recordable:
+            self._audits.begin(account, decision, probability)
 
-    async def _audit(self, account: Account, decision: Decision, probability: float) -> None:
-        """Ask the teacher about a call that was served already; nobody waits for it."""
-        route = decision.recorded(audit_probability=probability)
-        student = decision.route.student if decision.route else None
-        try:
-            async with self._auditing:
-                answer = await self._teacher.ask(account.call, fresh=True)
-        except TeacherError as error:
-            self._note(account, account.failed(route, error, student=student, latency_ms=error.latency_ms))
-        else:
-            self._note(
-                account,
-                account.answered(
-                    route, answer, student=student, cost_usd=usd(answer.cost_usd), latency_ms=answer.latency_ms
-                ),
-            )
 
-    def _account(self, call: Call) -> Account:
-        try:
-            return Account.of(call, self._redact)
-        except Exception as error:  # noqa: BLE001 - the redactor may be anyone's; the call goes on
-            _log.error("call %s is not recorded, redaction failed: %r", call.id, error)
-            return Account.unrecordable(call)
-
-    def _note(self, account: Account, invocation: Invocation) -> Invocation:
-        """Record an event, redacted; what cannot be redacted is not recorded."""
-        if account.recordable:
-            try:
-                invocation = account.clean(invocation)
-            except Exception as error:  # noqa: BLE001 - the redactor may be anyone's; the call goes on
-                _log.error("call %s is not recorded, redaction failed: %r", invocation.id, error)
-            else:
-                self._record(invocation)
-        return invocation
-
-    def _since(self, began: float) -> float:
-        return (self._timer() - began) * 1000
+def _gave_up(cancelled: asyncio.CancelledError, cost: Decimal) -> TeacherError:
+    """Why nobody waits for the teacher any longer: the caller hung up, unless something else was said."""
+    if HUNG_UP in cancelled.args:
+        message = "the caller hung up before the teacher had answered"
+        return TeacherError(499, message, code="hung_up", cost_usd=cost)
+    message = "the router's time-out passed before the teacher had answered"
+    return TeacherError(504, message, code="timeout", cost_usd=cost)

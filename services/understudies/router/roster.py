@@ -45,6 +45,14 @@ class Roster:
             raise StudentError(f"the student at {uri!r} cannot be loaded")
         return student
 
+    def kind(self, uri: str) -> str | None:
+        """The kind of the student of an artifact; None where it is not loaded."""
+        begun = self._loads.get(uri)
+        if begun is None or not begun[1].done() or begun[1].cancelled():
+            return None
+        student = begun[1].result()
+        return None if student is None else student.kind
+
     def keep(self, uris: Collection[str]) -> None:
         """Let go of all students but these; a load that a call may be waiting for goes on to its end."""
         for uri in self._loads.keys() - set(uris):

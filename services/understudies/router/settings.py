@@ -35,6 +35,12 @@ class RouterSettings(BaseSettings):
     )
     host: str = "127.0.0.1"
     port: int | None = Field(default=None, ge=0, le=65535, description="unset: no HTTP; 0: any free port")
-    max_body_bytes: int = Field(default=20_000_000, gt=0)
-    buffer_events: int = Field(default=10_000, gt=0, description="events kept while the bus is away")
+    reuse_port: bool = Field(default=False, description="share the port with other processes that do the same")
+    max_body_bytes: int = Field(default=20_000_000, gt=0, description="larger requests are answered 413")
+    request_timeout_s: float = Field(default=900.0, gt=0, description="longest time for a request, all in all")
+    buffer_events: int = Field(default=10_000, gt=0, description="events kept in memory; beyond, on disk")
+    spool_bytes: int = Field(
+        default=2_000_000_000, ge=0, description="events kept on disk while the bus is away; 0: none, memory alone"
+    )
+    drain_s: int = Field(default=30, gt=0, description="time that calls in flight are given when it stops")
     auto_deliver: bool = Field(default=True, description="deliver events in the background; else by flush alone")

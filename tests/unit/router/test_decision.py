@@ -22,8 +22,19 @@ def reason(route: TaskRoute | None, key: str = "key", **facts: Any) -> str:
 
 
 @given(st.none() | routes, keys, st.booleans(), st.booleans())
-def test_a_critical_call_never_reaches_a_student(route: TaskRoute | None, key: str, over: bool, able: bool) -> None:
-    assert reason(route, key, critical=True, over_budget=over, student_able=able) == "critical"
+def test_a_critical_call_never_reaches_a_student(route: TaskRoute | None, key: str, fit: bool, able: bool) -> None:
+    assert reason(route, key, critical=True, student_allowed=fit, student_able=able) == "critical"
+
+
+@given(st.none() | routes, keys, st.booleans(), st.booleans(), st.booleans())
+def test_a_student_is_asked_where_nothing_at_all_speaks_against_it(
+    route: TaskRoute | None, key: str, critical: bool, able: bool, fit: bool
+) -> None:
+    decision = decide(
+        route, task="triage", sticky_key=key, critical=critical, student_able=able, student_allowed=fit
+    )
+    asked = route is not None and not route.drifted and position(key, salt="canary:triage") < route.share
+    assert decision.by_student is (asked and able and fit and not critical)
 
 
 @given(routes, keys)
@@ -70,9 +81,9 @@ def test_tasks_draw_their_canaries_independently() -> None:
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        ({"over_budget": True}, "over_budget"),
         ({"student_able": False}, "unsuitable"),
-        ({"critical": True, "over_budget": True}, "critical"),
+        ({"student_allowed": False}, "not_allowed"),
+        ({"critical": True, "student_able": False}, "critical"),
     ],
 )
 def test_what_keeps_a_call_from_the_student(facts: dict[str, Any], expected: str) -> None:

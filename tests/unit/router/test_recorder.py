@@ -7,7 +7,7 @@ from tests.support.messages import asked
 from tests.support.routing import NOON
 
 from understudies.events import Event, Invocation, fingerprint
-from understudies.router import Recorder
+from understudies.router.recording import Recorder
 from understudies.runtime import Reject, RetryLater
 
 

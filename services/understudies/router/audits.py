@@ -1,0 +1,73 @@
+"""Asking the teacher again about calls that were served already."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from understudies.events import usd
+from understudies.router.account import Account, Note
+from understudies.router.call import Teacher, TeacherError
+from understudies.router.decision import Decision
+from understudies.router.payment import Payments
+
+_AT_ONCE: Final = 8
+"""Nobody waits for an audit: a teacher that is slow must not get them all at the same time."""
+
+_log = logging.getLogger(__name__)
+
+
+class Audits:
+    """The audits in flight; what they cost is charged to the call's budget, which never refuses one."""
+
+    def __init__(self, teacher: Teacher, payments: Payments, record: Callable[[Note], None]) -> None:
+        self._teacher = teacher
+        self._payments = payments
+        self._record = record
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def begin(self, account: Account, decision: Decision, probability: float) -> None:
+        """Ask about a call in the background."""
+        task = asyncio.get_running_loop().create_task(self._audit(account.of_audit(), decision, probability))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def idle(self) -> None:
+        """Return when none is in flight."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """Wait for those in flight, within a time-out, and give up those that are not done."""
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
+        for task in late:
+            task.cancel()
+        if late:
+            _log.warning("%d audits are given up: their teacher has not answered", len(late))
+        await asyncio.gather(*late, return_exceptions=True)
+
+    async def _audit(self, account: Account, decision: Decision, probability: float) -> None:
+        route = decision.recorded(audit_probability=probability)
+        student = decision.route.student if decision.route else None
+        call = account.call
+        try:
+            async with self._turn:
+                answer = await self._teacher.ask(call, fresh=True)
+        except TeacherError as error:
+            self._payments.charge(call, error.cost_usd)
+            self._record(
+                account.failed(route, error, student=student, cost_usd=usd(error.cost_usd), latency_ms=error.latency_ms)
+            )
+        else:
+            self._payments.charge(call, answer.cost_usd)
+            self._record(
+                account.answered(
+                    route, answer, student=student, cost_usd=usd(answer.cost_usd), latency_ms=answer.latency_ms
+                )
+            )

@@ -1,0 +1,53 @@
+"""Gathers what the routing decision needs to know about a call."""
+
+from understudies.router.account import Account
+from understudies.router.call import Call
+from understudies.router.conformity import within_reach
+from understudies.router.decision import Decision, decide
+from understudies.router.episodes import EpisodeTarget, pinned, tightened, would_be
+from understudies.router.pins import Pins
+from understudies.router.roster import Roster
+from understudies.router.table import RoutingTable
+from understudies.runtime.rules import TaskRules
+
+
+class Chooser:
+    """Decides for each call by the routing table, the task's rules, its episode and how its student fared lately."""
+
+    def __init__(self, roster: Roster, *, pins: Pins | None = None) -> None:
+        self.table = RoutingTable()
+        self._roster = roster
+        self._pins = pins or Pins()
+
+    async def decide(self, account: Account, rules: TaskRules, *, critical: bool = False) -> Decision:
+        """Who serves the call, before anyone is asked."""
+        call = account.call
+        route = self.table.route(call.task, call.at)
+        able = within_reach(call.request) and (route is None or account.recordable)
+        decision = decide(
+            route,
+            task=call.task,
+            sticky_key=call.episode or (account.fingerprint if route is not None and able else ""),
+            critical=critical or call.critical or rules.critical,
+            student_able=able,
+            student_allowed=route is None or rules.allows_student(route.student, self._roster.kind(route.artifact)),
+        )
+        return decision if call.episode is None else await self._in_episode(decision, call, call.episode, rules)
+
+    async def may_serve(self, call: Call, rules: TaskRules) -> bool:
+        """Whether a student that is sure enough may serve the call; it then counts as a step of its episode."""
+        target = _target(rules)
+        if target is None or call.episode is None:
+            return True
+        return await self._pins.take_step(call.tenant, call.task, call.episode, call.id, target.steps)
+
+    async def _in_episode(self, decision: Decision, call: Call, episode: str, rules: TaskRules) -> Decision:
+        variant = await self._pins.variant(call.tenant, call.task, episode, would_be(decision))
+        served = self._pins.served(call.tenant, call.task, episode)
+        return tightened(pinned(decision, variant), _target(rules), served)
+
+
+def _target(rules: TaskRules) -> EpisodeTarget | None:
+    if rules.episode_target is None or rules.episode_steps is None:
+        return None
+    return EpisodeTarget(rules.episode_target, rules.episode_steps)

@@ -1,0 +1,188 @@
+"""The router, put together from its settings and rules."""
+
+import os
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from understudies.client.redaction import Redactor, default_redactor
+from understudies.events import Event, NewId, new_id
+from understudies.router.account import Note
+from understudies.router.answers import Answers
+from understudies.router.app import Reading, RouterApp
+from understudies.router.call import Teacher
+from understudies.router.chooser import Chooser
+from understudies.router.desk import Desk
+from understudies.router.exchange import Exchange
+from understudies.router.front import Front
+from understudies.router.gate import Gate
+from understudies.router.models import Models
+from understudies.router.pages import Pages
+from understudies.router.payment import Payments
+from understudies.router.pins import Pins
+from understudies.router.policy import Policy
+from understudies.router.recording import Backlog, Outlet, Recorder
+from understudies.router.relaying import Relaying
+from understudies.router.roster import Loader, Roster
+from understudies.router.server import Server
+from understudies.router.settings import RouterSettings
+from understudies.router.upstream.catalogue import Catalogue
+from understudies.router.upstream.teachers import Teachers
+from understudies.runtime import Clock, ConfigurationError, SystemClock
+from understudies.runtime.online import Online
+from understudies.runtime.reload import RulesSource
+from understudies.runtime.rules import Rules
+from understudies.runtime.teachers import TeacherSpec, Timeouts, with_keys
+from understudies.students.files import Files
+from understudies.students.shelf import Shelf
+
+
+class Bus(Reading, Protocol):
+    """The part of the bus that the router uses; a recorder takes a faster way where it has one."""
+
+    async def publish(self, *events: Event) -> None: ...
+
+
+def create_app(
+    settings: RouterSettings,
+    *,
+    bus: Bus,
+    clock: Clock | None = None,
+    files: Files,
+    new_id: NewId = new_id,
+    teacher: Teacher | None = None,
+    load: Loader | None = None,
+    draw: Callable[[], float] | None = None,
+    redact: Redactor | None = default_redactor,
+    rules: Rules | RulesSource | None = None,
+    online: Online | None = None,
+    spool: Path | None = None,
+) -> RouterApp:
+    """The router.
+
+    Without a teacher it asks those of the rules, else the one that the settings name, by HTTP. `spool` is a folder for
+    events while the bus is away; without it they wait in memory alone.
+    """
+    clock = clock or SystemClock()
+    source = rules if isinstance(rules, RulesSource) else RulesSource(rules)
+    backlog = Backlog(spool, limit_bytes=_spool_bytes(settings, source)) if spool is not None else None
+    outlet = bus if isinstance(bus, Outlet) else bus.publish
+    recorder = Recorder(outlet, capacity=settings.buffer_events, auto=settings.auto_deliver, backlog=backlog)
+    teachers = _teachers(settings, source, clock) if teacher is None or settings.port is not None else None
+    payments, answers = Payments(), Answers()
+    roster = Roster(load or Shelf(files).get)
+
+    def record(note: Note) -> None:
+        recorder.record(note.invocation, note.size)
+
+    asked = teacher or teachers
+    assert asked is not None
+    desk = Desk(
+        teacher=asked,
+        roster=roster,
+        record=record,
+        policy=Policy(
+            settings.critical_tasks,
+            settings.student_timeout_s,
+            settings.student_price_usd,
+            settings.self_agreement_rate,
+        ),
+        rules=source,
+        redact=redact,
+        chooser=Chooser(roster, pins=Pins(online)),
+        payments=payments,
+        answers=answers,
+    )
+    app = RouterApp(
+        desk,
+        recorder,
+        bus=bus,
+        clock=clock,
+        address=f"{settings.host}:{settings.port}",
+        online=online,
+        closing=[teachers.close] if teachers else [],
+    )
+    if settings.port is not None and teachers is not None:
+        gate = Gate(source, settings)
+        relaying = Relaying(teachers, gate)
+        exchange = Exchange(
+            desk,
+            gate=gate,
+            relaying=relaying,
+            clock=clock,
+            new_id=new_id,
+            draw=draw or random.SystemRandom().random,
+        )
+        models = Models(teachers, gate, lambda: desk.table.tasks, lambda: _exact_names(teachers))
+        front = Front(exchange, Pages(Standing(app, source)), models, relaying)
+        app.server = Server(
+            front, settings.host, settings.port, grace_s=settings.drain_s, reuse_port=settings.reuse_port
+        )
+    return app
+
+
+class Standing:
+    """What the pages say of the router."""
+
+    def __init__(self, app: RouterApp, rules: RulesSource) -> None:
+        self._app = app
+        self._rules = rules
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls are taken."""
+        return self._app.ready
+
+    def facts(self) -> Mapping[str, Any]:
+        """What an operator wants to know."""
+        recorder = self._app.recorder
+        return {
+            "events_waiting": len(recorder),
+            "events_lost": recorder.dropped,
+            "bus_away": recorder.away,
+            "rules_refused": self._rules.last_error,
+            "tasks_served": self._app.desk.table.tasks,
+            "students_left_alone": self._app.desk.circuits.open(),
+        }
+
+    def exposition(self) -> bytes:
+        """The metrics."""
+        return b""
+
+
+def _spool_bytes(settings: RouterSettings, rules: RulesSource) -> int:
+    told = rules.current().router.spool_max_bytes
+    return settings.spool_bytes if told is None else told
+
+
+def _teachers(settings: RouterSettings, rules: RulesSource, clock: Clock) -> Teachers:
+    """The teachers of the rules, and of the rules to come."""
+    catalogue = rules.derived(lambda told: Catalogue(_specs(settings, told)))
+    teachers = Teachers(catalogue.value, clock=clock, chosen=lambda call: rules.of(call.task).teacher)
+    rules.subscribe(lambda _: teachers.use(catalogue.value))
+    return teachers
+
+
+def _exact_names(teachers: Teachers) -> list[str]:
+    """The models that the settings name in full."""
+    names = (name for upstream in teachers.upstreams for name in upstream.spec.models)
+    return [name for name in names if not set(name) & set("*?[")]
+
+
+def _specs(settings: RouterSettings, rules: Rules) -> Mapping[str, TeacherSpec]:
+    if rules.teachers:
+        return with_keys(rules.teachers, os.environ)
+    if settings.teacher_url is None:
+        raise ConfigurationError(
+            "the router needs a teacher: set UNDERSTUDIES_ROUTER_TEACHER_URL, or name some in the rules, "
+            "[teachers.NAME]"
+        )
+    spec = TeacherSpec(
+        name="teacher",
+        base_url=settings.teacher_url,
+        api_key=settings.teacher_api_key,
+        price_usd=settings.teacher_price_usd,
+        timeouts=Timeouts(first_byte_s=settings.teacher_timeout_s, total_s=settings.teacher_timeout_s),
+    )
+    return {spec.name: spec}

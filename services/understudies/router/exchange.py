@@ -1,0 +1,161 @@
+"""One call over HTTP: read, served at the desk, and answered in the caller's API."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from understudies.events import NewId, discovered_task
+from understudies.router import headers as told
+from understudies.router.access import Admitted
+from understudies.router.call import Call, TeacherError
+from understudies.router.desk import Desk
+from understudies.router.dialects import Dialect, Read, Unreadable
+from understudies.router.errors import Problem
+from understudies.router.gate import Gate
+from understudies.router.headers import ALIAS
+from understudies.router.incoming import Watch, parsed, whole_body
+from understudies.router.relaying import Relaying
+from understudies.router.replies import EVENTS, begin, end, piece, reply, reply_events
+from understudies.router.served import Served, Stream
+from understudies.runtime import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A call, and the body as it was parsed."""
+
+    call: Call
+    body: Mapping[str, Any]
+    read: Read
+
+
+class Exchange:
+    """Serves the calls of all APIs."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        gate: Gate,
+        relaying: Relaying,
+        clock: Clock,
+        new_id: NewId,
+        draw: Callable[[], float],
+    ) -> None:
+        self._desk = desk
+        self._gate = gate
+        self._relaying = relaying
+        self._clock = clock
+        self._new_id = new_id
+        self._draw = draw
+
+    async def serve(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; raises Problem and TeacherError for what the caller is to be told."""
+        headers = told.plain(scope["headers"])
+        admitted = self._gate.admit(headers)
+        raw = await whole_body(receive, headers.get("content-length"), self._gate.max_body_bytes)
+        body = parsed(raw)
+        try:
+            read = dialect.read(body)
+        except Unreadable:
+            return await self._relaying.pass_on(scope, admitted, headers, raw, body.get("model"), receive, send)
+        asked = self._asked(dialect, headers, admitted, raw, body, read)
+        seconds = self._gate.seconds
+        async with Watch(receive) as watch:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._answer(dialect, asked, watch, send)
+            except TimeoutError:
+                message = f"no answer within {seconds:g} s; set request_timeout_s, or ask for less"
+                raise Problem(504, message, code="timeout") from None
+
+    def _asked(
+        self,
+        dialect: Dialect,
+        headers: Mapping[str, str],
+        admitted: Admitted,
+        raw: bytes,
+        body: dict[str, Any],
+        read: Read,
+    ) -> _Asked:
+        named = told.named_task(headers, read.task, read.model)
+        task = named or discovered_task(read.request)
+        self._gate.check_task(admitted.tenant, task)
+        model = self._gate.teacher_model(task, read.model) if read.model.startswith(ALIAS) else read.model
+        if model != read.model or read.task is not None:
+            body = _for_the_teacher(body, model)
+            raw = orjson.dumps(body)
+        now = self._clock.now()
+        call = Call(
+            id=self._new_id(now),
+            at=now,
+            task=task,
+            request=read.request,
+            draw=self._draw(),
+            episode=told.episode(headers),
+            tenant=admitted.tenant.name,
+            model=model,
+            critical=told.critical(headers),
+            api=dialect.api,
+            stream=read.stream,
+            include_usage=read.include_usage,
+            cacheable=not told.uncached(headers),
+            raw=raw,
+            passed=self._gate.for_the_teacher(admitted, headers),
+        )
+        return _Asked(call, body, read)
+
+    async def _answer(self, dialect: Dialect, asked: _Asked, watch: Watch, send: Send) -> None:
+        call = asked.call
+        about = told.about_call(call.task, call.id)
+        try:
+            done = await (self._desk.stream(call) if call.stream else self._desk.serve(call))
+        except TeacherError as error:
+            body = error.raw or orjson.dumps(dialect.error(error.status, error.message, code=error.code))
+            return await reply(send, error.status, {**error.headers, **about}, body)
+        about |= told.about_service(done.by)
+        if isinstance(done, Stream):
+            return await _pass(dialect, done, about, watch, send)
+        if call.stream:
+            events = dialect.events(_body(dialect, asked, done), include_usage=call.include_usage)
+            return await reply_events(send, about, events)
+        raw = done.raw or orjson.dumps(_body(dialect, asked, done))
+        return await reply(send, done.status, {**done.headers, **about}, raw)
+
+
+async def _pass(dialect: Dialect, stream: Stream, about: Mapping[str, str], watch: Watch, send: Send) -> None:
+    """Pass a teacher's stream on as it comes; what breaks off ends with an error in the caller's API."""
+    try:
+        await begin(send, stream.status, {**stream.headers, **about}, EVENTS)
+        try:
+            async for data in stream:
+                await piece(send, data)
+        except TeacherError as error:
+            await piece(send, dialect.error_event(error.message, error.code))
+        await end(send)
+    finally:
+        await stream.finish(hung_up=watch.gone)
+
+
+def _body(dialect: Dialect, asked: _Asked, served: Served) -> dict[str, Any]:
+    """The body of an answer in the caller's API."""
+    if served.raw is not None:
+        body: dict[str, Any] = orjson.loads(served.raw)
+        return body
+    call = asked.call
+    return dialect.render(
+        id=call.id, at=call.at, model=served.model, response=served.response, usage=served.usage, asked=asked.body
+    )
+
+
+def _for_the_teacher(body: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """The body without what was meant for the router."""
+    kept = {key: value for key, value in body.items() if key != "metadata"}
+    metadata = body.get("metadata")
+    if isinstance(metadata, dict):
+        metadata = {key: value for key, value in metadata.items() if key != "task"}
+    return {**kept, "model": model, **({"metadata": metadata} if metadata else {})}

@@ -1,0 +1,117 @@
+"""What a caller says in headers, and what it is told in them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import quote
+
+from pydantic import TypeAdapter, ValidationError
+
+from understudies.events import TaskName
+from understudies.router.served import By
+
+ALIAS: Final = "understudies/"
+"""A model of this name and a task's is the task itself."""
+
+TASK = "x-understudies-task"
+EPISODE = "x-understudies-episode"
+CRITICAL = "x-understudies-critical"
+CACHE = "x-understudies-cache"
+
+_VISIBLE = "!#$&'()*+,-.:;<=>?@[]^_`{|}~"
+_LONGEST_EPISODE = 256
+_NAME = TypeAdapter[str](TaskName)
+
+_PASSED = frozenset({"authorization", "x-api-key", "api-key", "accept", "user-agent", "idempotency-key", "traceparent"})
+_PASSED_PREFIXES = ("openai-", "anthropic-", "x-stainless-")
+
+
+class BadRequest(Exception):  # noqa: N818 - the name of the status
+    """The caller has to ask differently; `param` names the field."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+def plain(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by name in lower case; of those that come twice, the last."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
+
+
+def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
+    """What the teacher is told of the caller's headers: what its API knows, nothing of the caller's own network."""
+    return {n: value for n, value in headers.items() if n in _PASSED or n.startswith(_PASSED_PREFIXES)}
+
+
+def named_task(headers: Mapping[str, str], metadata_task: object, model: str) -> str | None:
+    """The task that the caller names: in a header, in the body's metadata, or as its model; None where it does not.
+
+    Raises BadRequest for what cannot be a name.
+    """
+    if (name := headers.get(TASK)) is not None:
+        return _valid(decoded(name), "header X-Understudies-Task")
+    if metadata_task is not None:
+        return _valid(metadata_task, "metadata.task")
+    if model.startswith(ALIAS):
+        return _valid(model.removeprefix(ALIAS), "model")
+    return None
+
+
+def episode(headers: Mapping[str, str]) -> str | None:
+    """The episode that the call belongs to; raises BadRequest for a name that is too long."""
+    name = headers.get(EPISODE)
+    if not name:
+        return None
+    name = decoded(name)
+    if len(name) > _LONGEST_EPISODE:
+        raise BadRequest(f"header X-Understudies-Episode is longer than {_LONGEST_EPISODE} characters", EPISODE)
+    return name
+
+
+def critical(headers: Mapping[str, str]) -> bool:
+    """Whether the caller wants the teacher, come what may."""
+    return headers.get(CRITICAL, "").lower() in ("1", "true", "yes")
+
+
+def uncached(headers: Mapping[str, str]) -> bool:
+    """Whether the caller wants a fresh answer."""
+    if headers.get(CACHE, "").lower() in ("no", "0", "false", "off"):
+        return True
+    control = headers.get("cache-control", "").lower()
+    return "no-cache" in control or "no-store" in control
+
+
+def decoded(value: str) -> str:
+    """A header's text: HTTP hands bytes over as Latin-1, callers mean UTF-8."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError as error:
+        raise BadRequest("a header is not UTF-8") from error
+
+
+def about_call(task: str, invocation: str) -> dict[str, str]:
+    """Headers that name the task and the event of a call."""
+    return {TASK: quote(task, safe=_VISIBLE), "x-understudies-invocation": invocation}
+
+
+def about_service(by: By) -> dict[str, str]:
+    """Headers that say who served a call, and why."""
+    told: dict[str, str] = {"x-understudies-served-by": by.served_by, "x-understudies-reason": by.decision.reason}
+    if by.decision.student is not None:
+        told["x-understudies-student"] = quote(by.decision.student, safe=_VISIBLE)
+    if by.confidence is not None:
+        told["x-understudies-confidence"] = f"{by.confidence:.6g}"
+    if by.teacher:
+        told["x-understudies-teacher"] = quote(by.teacher, safe=_VISIBLE)
+    return told
+
+
+def _valid(name: object, where: str) -> str:
+    try:
+        return _NAME.validate_python(name, strict=True)
+    except ValidationError as error:
+        raise BadRequest(
+            f"{where} is no task name: 1 to 200 characters, no slash, no at sign, no control character, "
+            "no space in front",
+            where,
+        ) from error

@@ -1,0 +1,137 @@
+"""Requests as they come in: bodies within their limit, and callers that hang up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Final, Self
+
+import orjson
+from starlette.types import Receive
+
+from understudies.router.desk import HUNG_UP
+from understudies.router.headers import BadRequest
+
+MAX_DEPTH: Final = 100
+"""Deepest nesting of a request's JSON."""
+
+_WATCH_AFTER_S: Final = 0.05
+"""A call that takes no longer is not worth a watch of its own."""
+
+
+class TooLarge(Exception):  # noqa: N818 - the name of the status
+    """The body is above its limit."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the body is larger than {limit} bytes")
+
+
+class Gone(Exception):  # noqa: N818 - what happened
+    """The caller hung up."""
+
+
+async def whole_body(receive: Receive, declared: str | None, limit: int) -> bytes:
+    """The body of a request; raises TooLarge or Gone."""
+    if declared is not None and declared.isdecimal() and int(declared[:20]) > limit:
+        raise TooLarge(limit)
+    message = await receive()
+    if message["type"] != "http.request":
+        raise Gone
+    body: bytes = message.get("body", b"")
+    if message.get("more_body", False):
+        parts = [body]
+        size = len(body)
+        while message.get("more_body", False):
+            message = await receive()
+            if message["type"] != "http.request":
+                raise Gone
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                raise TooLarge(limit)
+        body = b"".join(parts)
+    if len(body) > limit:
+        raise TooLarge(limit)
+    return body
+
+
+def parsed(raw: bytes) -> dict[str, Any]:
+    """The JSON object in a body; raises BadRequest."""
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise BadRequest("the body is not a JSON object")
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and too_deep(body):
+        raise BadRequest(f"the body is nested more than {MAX_DEPTH} levels deep")
+    return body
+
+
+def too_deep(value: Any, limit: int = MAX_DEPTH) -> bool:
+    """Whether JSON is nested deeper than the limit."""
+    level = [value]
+    for _ in range(limit):
+        level = [item for outer in level for item in _inside(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> list[Any]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [item for item in inner if isinstance(item, dict | list)]
+
+
+async def pieces(receive: Receive, limit: int) -> AsyncIterator[bytes]:
+    """The body of a request as it comes; raises TooLarge or Gone."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Gone
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise TooLarge(limit)
+        more = message.get("more_body", False)
+        if part:
+            yield part
+
+
+class Watch:
+    """Cancels the work of a block when its caller hangs up, and raises Gone from it; `gone` tells whether it did."""
+
+    def __init__(self, receive: Receive, *, at_once: bool = False) -> None:
+        self.gone = False
+        self._receive = receive
+        self._after = 0.0 if at_once else _WATCH_AFTER_S
+        self._work: asyncio.Task[object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._work = asyncio.current_task()
+        self._timer = loop.call_later(self._after, self._begin)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self.gone and self._work is not None:
+            self._work.uncancel()
+            raise Gone from error
+
+    def _begin(self) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        if self._work is not None:
+            self._work.cancel(HUNG_UP)

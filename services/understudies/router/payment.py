@@ -1,0 +1,53 @@
+"""What calls may cost, and what they did."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from understudies.router.call import Call, TeacherError
+
+
+class Grant(Protocol):
+    """Money set aside for a call."""
+
+    @property
+    def estimate_usd(self) -> Decimal:
+        """What is set aside, at least what the call is likely to cost."""
+        ...
+
+
+class OverBudget(TeacherError):  # noqa: N818 - what is the matter
+    """There is no money left for a call until `resets_at`."""
+
+    def __init__(self, message: str, *, resets_at: datetime, now: datetime) -> None:
+        seconds = max(1, round((resets_at - now).total_seconds()))
+        headers = {
+            "retry-after": str(seconds),
+            "x-understudies-budget-resets-at": resets_at.isoformat().replace("+00:00", "Z"),
+            "x-understudies-reason": "over_budget",
+            # Without it the official clients would try again and again until tomorrow.
+            "x-should-retry": "false",
+        }
+        super().__init__(429, message, code="over_budget", headers=headers)
+        self.resets_at = resets_at
+
+
+class Payments:
+    """Nothing is limited and nothing is counted; `Purse` does both."""
+
+    async def reserve(self, call: Call) -> Grant | None:
+        """Money for the teacher's answer, None where there is no limit; raises OverBudget."""
+        return None
+
+    async def reserve_student(self, call: Call, price_usd: Decimal) -> Grant | None:
+        """Money for the student's answer; raises OverBudget where the rules refuse even that."""
+        return None
+
+    def settle(self, grant: Grant | None, call: Call, cost_usd: Decimal) -> None:
+        """Count what a call did cost, in the background; what was set aside beyond it is free again."""
+
+    def charge(self, call: Call, cost_usd: Decimal) -> None:
+        """Count what was spent on a call without asking, such as its audit."""
+
+    async def close(self) -> None:
+        """Wait until all is counted."""

@@ -1,0 +1,105 @@
+"""Requests that are no calls of a task: passed on to the teacher as they are, and not recorded."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from understudies.router import headers as told
+from understudies.router.access import Admitted
+from understudies.router.errors import Problem
+from understudies.router.gate import Gate
+from understudies.router.incoming import Watch, pieces, whole_body
+from understudies.router.replies import end, piece
+from understudies.router.upstream.teachers import Teachers
+
+_WITH_A_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+_ABOUT: Final = [(b"x-understudies-served-by", b"teacher"), (b"x-understudies-reason", b"passed_through")]
+
+
+class Relaying:
+    """Passes requests on, whatever they are: embeddings, files, batches, and bodies that only the teacher can read."""
+
+    def __init__(self, teachers: Teachers, gate: Gate) -> None:
+        self._teachers = teachers
+        self._gate = gate
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on by its path."""
+        headers = told.plain(scope["headers"])
+        admitted = self._gate.admit(headers)
+        limit = self._gate.max_body_bytes
+        if scope["method"] in _WITH_A_BODY and _is_json(headers):
+            raw = await whole_body(receive, headers.get("content-length"), limit)
+            await self.pass_on(scope, admitted, headers, raw, _model_of(raw), receive, send)
+        elif scope["method"] in _WITH_A_BODY:
+            await self._relay(scope, admitted, headers, pieces(receive, limit), None, send)
+        else:
+            await self.pass_on(scope, admitted, headers, None, None, receive, send)
+
+    async def pass_on(
+        self,
+        scope: Scope,
+        admitted: Admitted,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        model: object,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Pass a request on whose body is read and whose tenant is known; ends it where the caller hangs up."""
+        async with Watch(receive):
+            await self._relay(scope, admitted, headers, body, model, send)
+
+    async def _relay(
+        self,
+        scope: Scope,
+        admitted: Admitted,
+        headers: Mapping[str, str],
+        body: bytes | AsyncIterator[bytes] | None,
+        model: object,
+        send: Send,
+    ) -> None:
+        self._gate.check_unrecorded(admitted.tenant)
+        seconds = self._gate.seconds
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await self._teachers.relay(
+                    scope["method"],
+                    _target(scope),
+                    self._gate.for_relay(admitted, headers),
+                    body,
+                    model if isinstance(model, str) else None,
+                )
+                raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in answer.headers]
+                try:
+                    await send({"type": "http.response.start", "status": answer.status, "headers": [*raw, *_ABOUT]})
+                    async for data in answer:
+                        await piece(send, data)
+                    await end(send)
+                finally:
+                    await answer.close()
+        except TimeoutError:
+            raise Problem(504, f"no answer within {seconds:g} s", code="timeout") from None
+
+
+def _target(scope: Scope) -> str:
+    """Path and query as they were sent."""
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    query: bytes = scope.get("query_string", b"")
+    return (path + b"?" + query if query else path).decode("latin-1")
+
+
+def _is_json(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
+def _model_of(raw: bytes) -> object:
+    """The model that a body names; None where it is no JSON object."""
+    try:
+        body: Any = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    return body.get("model") if isinstance(body, dict) else None

@@ -1,0 +1,81 @@
+"""Calls as they were served."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+
+from understudies.events import Invocation, Response, ServedBy, Usage
+from understudies.router.account import Note
+from understudies.router.call import TeacherAnswer, TeacherError, TeacherStream
+from understudies.router.decision import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who served a call, and why: what the caller is told in headers."""
+
+    served_by: ServedBy
+    decision: Decision
+    confidence: float | None = None
+    teacher: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A call that was answered whole; `raw` is the body as the teacher sent it, where a teacher answered."""
+
+    response: Response
+    by: By
+    note: Note
+    model: str
+    usage: Usage = field(default_factory=Usage)
+    raw: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    status: int = 200
+
+    @property
+    def invocation(self) -> Invocation:
+        """The event as it is recorded; raises what the redactor raises."""
+        return self.note.invocation()
+
+
+class Stream:
+    """A teacher's answer on its way to the caller; `finish` has to be called, however it ends."""
+
+    def __init__(
+        self,
+        stream: TeacherStream,
+        by: By,
+        finished: Callable[[TeacherAnswer | TeacherError], None],
+    ) -> None:
+        self.by = by
+        self._stream = stream
+        self._finished = finished
+        self._done = False
+
+    @property
+    def status(self) -> int:
+        return self._stream.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._stream.headers
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body as it comes; raises TeacherError where it breaks off."""
+        return self._stream.__aiter__()
+
+    async def finish(self, *, hung_up: bool = False) -> None:
+        """End the teacher's work if it still goes on, and write down what was answered."""
+        if self._done:
+            return
+        self._done = True
+        try:
+            await self._stream.close()
+        finally:
+            self._finished(self._answer(hung_up))
+
+    def _answer(self, hung_up: bool) -> TeacherAnswer | TeacherError:
+        try:
+            return self._stream.answer(hung_up=hung_up)
+        except TeacherError as error:
+            return error

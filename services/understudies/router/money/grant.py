@@ -1,0 +1,48 @@
+"""Whether a call may cost what it is likely to."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from understudies.router.money.limits import Scope
+from understudies.runtime.online import Hold
+from understudies.runtime.rules import OverBudget
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Leave to spend, which has to be settled; to settle it again changes nothing.
+
+    `purses` are the budgets that it counts against, and `hold` is what is set aside in them; it is not `held` where the
+    online state is away. No budget bounds a call without purses.
+    """
+
+    purses: tuple[str, ...] = ()
+    hold: Hold = Hold("", 0)  # noqa: RUF009 - frozen
+    held: bool = False
+
+
+FREE = Grant()
+"""For a call that no budget bounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """No leave to spend what a teacher costs, and what is to be done: ask the student alone, or refuse the call.
+
+    `spent_usd` counts the holds of calls in flight too. Where `unknown`, the online state is away, and it is what was
+    known last.
+    """
+
+    action: OverBudget
+    scope: Scope
+    name: str
+    limit_usd: Decimal
+    spent_usd: Decimal
+    resets_at: datetime
+    unknown: bool = False
+
+    def __str__(self) -> str:
+        bound = f"daily budget of {self.scope} {self.name!r}, ${self.limit_usd.normalize():f},"
+        state = "cannot be checked now" if self.unknown else "is spent"
+        return f"{bound} {state}; it resets at {self.resets_at:%Y-%m-%dT%H:%M:%SZ}"

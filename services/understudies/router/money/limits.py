@@ -1,0 +1,75 @@
+"""How much may be spent, by task and by tenant."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final, Literal, Self
+
+from understudies.router.money.amounts import nanos
+from understudies.runtime.rules import OverBudget, Rules
+
+Scope = Literal["task", "tenant"]
+
+WhenUnknown = Literal["allow", "student_only", "refuse"]
+"""What becomes of a call with a budget while nobody knows what is spent.
+
+`student_only`, the default, is the side that costs nothing to be wrong: it spends no teacher's money that a budget may
+no longer allow, and goes on answering what a student can. `allow` goes on by what this process knows: what all had
+spent when it last heard of them, and what it has spent itself since.
+"""
+
+_BY_RULE: Final[Mapping[str | None, WhenUnknown]] = {"serve": "allow", "refuse": "refuse", None: "student_only"}
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What may be spent in a day (UTC), and what becomes of calls once it is; without an amount there is no bound."""
+
+    daily_usd: Decimal | None = None
+    over_budget: OverBudget = "student_only"
+
+    def __post_init__(self) -> None:
+        if self.daily_usd is not None and nanos(self.daily_usd) == 0:
+            raise ValueError(f"a budget must be more than nothing, got {self.daily_usd!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The budget that one call meets: of its task, or of its tenant."""
+
+    scope: Scope
+    name: str
+    nanos: int
+    over_budget: OverBudget
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All budgets there are; a task that is not named has the default one, each for itself."""
+
+    tasks: Mapping[str, Budget] = field(default_factory=dict)
+    default_task: Budget = field(default_factory=Budget)
+    tenants: Mapping[str, Budget] = field(default_factory=dict)
+    when_unknown: WhenUnknown = "student_only"
+
+    @classmethod
+    def of(cls, rules: Rules) -> Self:
+        """The budgets of `understudies.toml`."""
+        return cls(
+            {name: Budget(task.daily_budget_usd, task.over_budget) for name, task in rules.tasks.items()},
+            Budget(rules.defaults.daily_budget_usd, rules.defaults.over_budget),
+            {name: Budget(tenant.daily_budget_usd, tenant.over_budget) for name, tenant in rules.tenants.items()},
+            _BY_RULE[rules.router.when_online_away],
+        )
+
+    def bounds(self, tenant: str, task: str) -> tuple[Bound, ...]:
+        """What bounds a call; empty where nothing does."""
+        found: tuple[tuple[Scope, str, Budget | None], ...] = (
+            ("task", task, self.tasks.get(task, self.default_task)),
+            ("tenant", tenant, self.tenants.get(tenant)),
+        )
+        return tuple(
+            Bound(scope, name, nanos(budget.daily_usd), budget.over_budget)
+            for scope, name, budget in found
+            if budget is not None and budget.daily_usd is not None
+        )

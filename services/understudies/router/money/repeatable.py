@@ -1,0 +1,127 @@
+"""Which calls get the answer that an identical one got, and what makes two calls identical."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from understudies.router.call import Api
+
+_NOT_THE_ANSWER: Final[Mapping[Api, frozenset[str]]] = {
+    "chat": frozenset(
+        {
+            "stream",
+            "stream_options",
+            "user",
+            "safety_identifier",
+            "metadata",
+            "prompt_cache_key",
+            "prompt_cache_retention",
+        }
+    ),
+    "messages": frozenset({"stream", "metadata"}),
+    # A response repeats the other fields of its request, so they are part of the answer.
+    "responses": frozenset({"stream", "stream_options"}),
+}
+_MORE_THAN_THE_BODY: Final = (
+    "previous_response_id",
+    "conversation",
+    "background",
+    "web_search_options",
+    "mcp_servers",
+    "container",
+)
+"""Fields by which an answer depends on what is kept or done elsewhere."""
+_OWN_TOOLS: Final = frozenset({"function", "custom"})
+"""Tools that the caller runs; others are run by the provider, and may find something else next time."""
+_KEYS: Final = ("authorization", "x-api-key", "x-understudies-teacher-key")
+_VERSIONS: Final = ("anthropic-", "openai-")
+_WHOLE: Final = frozenset({"stop", "tool_calls", "function_call"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Whether a caller takes an answer that was given before, and lets its own be given again."""
+
+    read: bool = True
+    write: bool = True
+
+
+_ANY: Final = Wish()
+_NONE: Final = Wish(read=False, write=False)
+_FRESH: Final = Wish(read=False)
+
+
+def wish(ours: str | None, cache_control: str | None) -> Wish:
+    """What the headers `x-understudies-cache` and `cache-control` of a request ask for.
+
+    `no` and `no-store` have nothing to do with the cache; `no-cache` asks for a new answer, and lets it be kept.
+    """
+    if not ours and not cache_control:
+        return _ANY
+    said = {word.strip().lower() for word in (cache_control or "").split(",")}
+    if (ours or "").strip().lower() == "no" or "no-store" in said:
+        return _NONE
+    return _FRESH if "no-cache" in said else _ANY
+
+
+def repeatable(body: Mapping[str, Any]) -> bool:
+    """Whether a body asks for one answer at temperature 0 that depends on nothing but the body."""
+    temperature = body.get("temperature")
+    return (
+        isinstance(temperature, int | float)
+        and not isinstance(temperature, bool)
+        and temperature == 0
+        and body.get("n") in (None, 1)
+        and not any(body.get(name) for name in _MORE_THAN_THE_BODY)
+        and _run_by_the_caller(body.get("tools"))
+    )
+
+
+def whole(finish_reason: str | None) -> bool:
+    """Whether an answer, by its canonical finish reason, came to its own end.
+
+    One that was cut off at a token limit is not kept: who asks again, hopes for more.
+    """
+    return finish_reason in _WHOLE
+
+
+def cache_key(
+    *, tenant: str, task: str, api: Api, model: str, body: Mapping[str, Any], passed: Mapping[str, str] | None = None
+) -> str:
+    """SHA-256 (hex) of who asks, whom, and all that decides the answer; whether it is streamed does not.
+
+    `passed` are the caller's headers for the teacher, names in lower case: of those, versions of the API count, and
+    the caller's own key for the teacher, by its hash.
+    """
+    left_out = _NOT_THE_ANSWER[api]
+    asked = {name: value for name, value in body.items() if name not in left_out and name != "model"}
+    who = [tenant, task, api, model, *_headers(passed or {})]
+    return hashlib.sha256(_canonical([who, asked])).hexdigest()
+
+
+def _run_by_the_caller(tools: Any) -> bool:
+    if not tools:
+        return True
+    return isinstance(tools, Iterable) and all(
+        isinstance(tool, Mapping) and tool.get("type", "custom") in _OWN_TOOLS for tool in tools
+    )
+
+
+def _headers(passed: Mapping[str, str]) -> Iterable[str]:
+    for name in sorted(passed):
+        if name in _KEYS:
+            yield f"{name}: {hashlib.sha256(passed[name].encode('utf-8', 'surrogatepass')).hexdigest()}"
+        elif name.startswith(_VERSIONS):
+            yield f"{name}: {passed[name]}"
+
+
+def _canonical(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        # Half a surrogate pair, or an integer beyond 64 bits.
+        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

@@ -1,98 +1,79 @@
-"""Asks an OpenAI-compatible endpoint for chat completions."""
+"""Asks an OpenAI-compatible endpoint for a chat completion."""
 
-import asyncio
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
-from pydantic import BaseModel, ConfigDict, ValidationError
+import orjson
 
-from understudies.events import Message, Usage
 from understudies.students.base import StudentError
+from understudies.students.connection import Connection
 from understudies.students.endpoint import Endpoint
+from understudies.students.event_stream import EventStream
+from understudies.students.generation import Generation
+
+Watch = Callable[[Generation], None]
+"""Looks at an answer as it comes; what it raises ends the call, at the endpoint too."""
 
 
-class _Token(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    logprob: float
+class ChatEndpoint:
+    """One model at one endpoint."""
 
+    def __init__(self, endpoint: Endpoint, connection: Connection) -> None:
+        self.endpoint = endpoint
+        self._connection = connection
 
-class _Logprobs(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    content: list[_Token] | None = None
+    async def complete(self, body: dict[str, Any], watch: Watch | None = None) -> Generation:
+        """The answer to a body, come to its end.
 
+        Raises StudentError within the endpoint's time-out, whatever comes of it.
+        """
+        asked = self._asked(body)
+        generation = Generation(len(asked))
+        async with self._connection.post(self.endpoint, asked) as response:
+            await self._read(response, generation, watch)
+        if generation.finish_reason == "length" and not body.keys() & {"max_tokens", "max_completion_tokens"}:
+            raise StudentError(f"{self.endpoint.model!r} ran out of tokens before the answer's end")
+        return generation
 
-class _Choice(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    message: Message
-    logprobs: _Logprobs | None = None
+    async def close(self) -> None:
+        """Close the connections once the calls under way have ended; the next call opens them again."""
+        await self._connection.close()
 
+    def _asked(self, body: dict[str, Any]) -> bytes:
+        streamed = self.endpoint.streamed == "always" or (self.endpoint.streamed == "text" and not body.get("tools"))
+        asked = {"model": self.endpoint.model, **body}
+        if self.endpoint.logprobs:
+            asked["logprobs"] = True
+        if streamed:
+            asked |= {"stream": True, "stream_options": {"include_usage": True}}
+        try:
+            return orjson.dumps(asked)
+        except TypeError:
+            # Half of a surrogate pair, or a number beyond 64 bits.
+            return json.dumps(asked).encode()
 
-class _Completion(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    choices: list[_Choice]
-    usage: Usage | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What the endpoint answered; `probability` of the whole answer where it gave log-probabilities."""
-
-    message: Message
-    usage: Usage
-    probability: float | None
-
-
-async def complete(endpoint: Endpoint, bodies: Sequence[dict[str, Any]]) -> list[Completion]:
-    """One completion for each body, in order; raises StudentError for the first that failed."""
-    limit = asyncio.Semaphore(endpoint.concurrency)
-    key = endpoint.api_key
-    headers = {"authorization": f"Bearer {key.get_secret_value()}"} if key else {}
-    timeout = aiohttp.ClientTimeout(total=endpoint.timeout_seconds)
-
-    async def one(session: aiohttp.ClientSession, body: dict[str, Any]) -> Completion:
-        async with limit:
-            return await _post(session, endpoint, body)
-
-    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
-        found = await asyncio.gather(*(one(session, body) for body in bodies), return_exceptions=True)
-    for outcome in found:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return [outcome for outcome in found if isinstance(outcome, Completion)]
-
-
-async def _post(session: aiohttp.ClientSession, endpoint: Endpoint, body: dict[str, Any]) -> Completion:
-    asked = {"model": endpoint.model, **body} | ({"logprobs": True} if endpoint.logprobs else {})
-    url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
-    try:
-        async with session.post(url, json=asked) as response:
-            text = await response.text()
-    except TimeoutError as error:
-        raise StudentError(f"{endpoint.model!r} gave no answer within {endpoint.timeout_seconds:g} s") from error
-    except (aiohttp.ClientError, UnicodeDecodeError) as error:
-        raise StudentError(f"{endpoint.model!r} cannot be reached: {error!r}") from error
-    if response.status != 200:
-        raise StudentError(f"{endpoint.model!r} answered HTTP {response.status}: {text[:200]!r}")
-    return _read(endpoint.model, text)
-
-
-def _read(model: str, text: str) -> Completion:
-    try:
-        completion = _Completion.model_validate_json(text)
-    except ValidationError as error:
-        raise StudentError(f"{model!r} did not answer with a chat completion: {text[:200]!r}") from error
-    if not completion.choices:
-        raise StudentError(f"{model!r} answered without any choice")
-    choice = completion.choices[0]
-    if not choice.message.text and not choice.message.tool_calls:
-        raise StudentError(f"{model!r} gave an empty answer")
-    return Completion(choice.message, completion.usage or Usage(), _probability(choice.logprobs))
-
-
-def _probability(logprobs: _Logprobs | None) -> float | None:
-    if logprobs is None or not logprobs.content:
-        return None
-    return math.exp(min(0.0, sum(max(token.logprob, -1e3) for token in logprobs.content)))
+    async def _read(self, response: aiohttp.ClientResponse, generation: Generation, watch: Watch | None) -> None:
+        """Read a stream or a whole answer, whichever came; some endpoints stream nothing."""
+        stream = EventStream() if response.content_type == "text/event-stream" else None
+        if stream is None and response.content_type != "application/json":
+            raise StudentError(f"{self.endpoint.model!r} answered with {response.content_type!r}, no chat completion")
+        whole, length = [], 0
+        try:
+            async for piece in response.content.iter_any():
+                length += len(piece)
+                if length > self.endpoint.max_bytes:
+                    raise StudentError(f"{self.endpoint.model!r} answered more than {self.endpoint.max_bytes} bytes")
+                if stream is None:
+                    whole.append(piece)
+                    continue
+                for data in stream.feed(piece):
+                    generation.add(data)
+                    if watch is not None:
+                        watch(generation)
+            if stream is None:
+                generation.set(b"".join(whole))
+            generation.message()
+        except ValueError as error:
+            raise StudentError(f"{self.endpoint.model!r} gave no whole answer: {error}") from error

@@ -2,19 +2,23 @@
 
 from understudies.students.artifact import Manifest, read_artifact
 from understudies.students.base import ArtifactError, Student
+from understudies.students.connection import Connections
 from understudies.students.endpoint import Endpoints
 from understudies.students.files import Files
 
 
-def load_student(files: Files, uri: str, endpoints: Endpoints | None = None) -> Student:
+def load_student(
+    files: Files, uri: str, endpoints: Endpoints | None = None, connections: Connections | None = None
+) -> Student:
     """The student of an artifact, ready to answer.
 
-    `endpoints` are those that students name; by default those of the environment.
+    `endpoints` are those that students name, by default those of the environment; `connections` are shared with other
+    students, and by default the student's own.
     Raises ArtifactError where the artifact is missing or damaged, its kind unknown, or what it needs not installed.
     """
     manifest, content = read_artifact(files, uri)
     try:
-        return _load(manifest, content, endpoints)
+        return _load(manifest, content, endpoints, connections)
     except ImportError as error:
         extra = "encoder" if error.name in ("torch", "transformers") else "services"
         raise ArtifactError(
@@ -22,7 +26,9 @@ def load_student(files: Files, uri: str, endpoints: Endpoints | None = None) -> 
         ) from error
 
 
-def _load(manifest: Manifest, content: dict[str, bytes], endpoints: Endpoints | None) -> Student:
+def _load(
+    manifest: Manifest, content: dict[str, bytes], endpoints: Endpoints | None, connections: Connections | None
+) -> Student:
     # Imported here, so that a process needs only what its students need.
     if manifest.kind == "cache":
         from understudies.students.cache import CacheStudent
@@ -35,5 +41,5 @@ def _load(manifest: Manifest, content: dict[str, bytes], endpoints: Endpoints | 
     if manifest.kind == "few_shot":
         from understudies.students.few_shot import FewShotStudent
 
-        return FewShotStudent.from_files(content, endpoints or Endpoints())
+        return FewShotStudent.from_files(content, endpoints or Endpoints(), connections)
     raise ArtifactError(f"no student of kind {manifest.kind!r} is known; was it trained by a newer version?")

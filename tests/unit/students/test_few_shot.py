@@ -1,12 +1,10 @@
-import asyncio
 import json
 import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
 import pytest
-from aiohttp import web
 from pydantic import SecretStr
 from tests.support.chat_server import ChatServer, Reply, chat_server, completion
 from tests.support.datasets import dataset, intents
@@ -14,16 +12,28 @@ from tests.support.messages import asked, called
 
 from understudies.events import Usage
 from understudies.judges import judge_named
-from understudies.students import ArtifactError, Dataset, Endpoint, Endpoints, StudentError
-from understudies.students.few_shot import FewShotStudent, k_centre
+from understudies.students import ArtifactError, Dataset, Endpoint, Endpoints
+from understudies.students.calibration import Calibration
+from understudies.students.connection import Connections
+from understudies.students.few_shot import FewShotStudent
+from understudies.students.shots import k_centre
 
 KEY = SecretStr("secret-key-1")
+connections = Connections()
+
+
+@pytest.fixture(autouse=True)
+async def closed() -> AsyncIterator[None]:
+    yield
+    await connections.close()
 
 
 def fitted(server: ChatServer, data: Dataset, **options: Any) -> FewShotStudent:
-    endpoint = Endpoint(base_url=server.base_url, model="cheap-1", api_key=KEY, timeout_seconds=options.pop("wait", 5))
+    endpoint = Endpoint(base_url=server.base_url, model="cheap-1", api_key=KEY)
     judge = judge_named(options.pop("judge", "label"))
-    return FewShotStudent.fit(data.of("train"), judge, endpoint_name="cheap", endpoint=endpoint, **options)
+    return FewShotStudent.fit(
+        data.of("train"), judge, endpoint_name="cheap", endpoint=endpoint, connections=connections, **options
+    )
 
 
 def always(message: dict[str, Any], logprobs: list[float] | None = None) -> Reply:
@@ -34,7 +44,7 @@ async def test_the_prompt_is_system_then_examples_then_request() -> None:
     async with chat_server(always({"content": "refund"}, [-0.1])) as server:
         student = fitted(server, intents(60), shots=2)
         request = asked("pay me back", system="Name the intent.").model_copy(
-            update={"parameters": {"max_tokens": 5, "n": 3, "stream": True}, "temperature": 0.9}
+            update={"parameters": {"max_tokens": 5, "logit_bias": {"7": 5}, "service_tier": "flex"}, "temperature": 0.9}
         )
         [answer] = await student.answer([request])
     [body] = server.bodies
@@ -43,8 +53,7 @@ async def test_the_prompt_is_system_then_examples_then_request() -> None:
     assert body["messages"][0]["content"] == "Name the intent."
     assert body["messages"][-1]["content"] == "pay me back"
     assert (body["model"], body["temperature"], body["max_tokens"], body["logprobs"]) == ("cheap-1", 0, 5, True)
-    assert "n" not in body
-    assert "stream" not in body
+    assert not body.keys() & {"logit_bias", "service_tier"}
     assert server.keys == ["Bearer secret-key-1"]
     assert answer.usage == Usage(prompt_tokens=7, completion_tokens=2)
 
@@ -91,44 +100,30 @@ async def test_tool_calls_are_shown_with_results_and_read() -> None:
     assert server.bodies[0]["tools"] == list(tools)
 
 
-@pytest.mark.parametrize(
-    ("reply", "why"),
-    [
-        (lambda body: web.Response(status=500, text="broken"), "HTTP 500: 'broken'"),
-        (lambda body: web.Response(status=429, text="slow down"), "HTTP 429"),
-        (lambda body: web.Response(text="<html>"), "did not answer with a chat completion"),
-        (lambda body: web.Response(body=b"\xff\xfe"), "cannot be reached|did not answer"),
-        (lambda body: {"choices": []}, "without any choice"),
-        (lambda body: completion({"content": ""}), "empty answer"),
-        (lambda body: completion({"content": 3}), "did not answer with a chat completion"),
-    ],
-)
-async def test_what_is_no_answer_is_a_student_error(reply: Callable[[dict[str, Any]], Any], why: str) -> None:
-    async with chat_server(reply) as server:
-        student = fitted(server, intents(30))
-        with pytest.raises(StudentError, match=why):
-            await student.answer([asked("x")])
+async def test_a_calibration_says_how_sure_and_is_kept() -> None:
+    known = Calibration(slope=0.5, lead=0.5, bias=1.0)
+    async with chat_server(always({"content": "refund"}, [-0.1, -0.2])) as server:
+        student = fitted(server, intents(60))
+        [before] = await student.answer([asked("x")])
+        files = student.calibrated(known).to_files()
+        assert files.keys() == {"few_shot.json", "calibration.json"}
+        assert student.to_files().keys() == {"few_shot.json"}
+        endpoints = Endpoints(endpoints={"cheap": Endpoint(base_url=server.base_url, model="cheap-1")})
+        [after] = await FewShotStudent.from_files(files, endpoints, connections).answer([asked("x")])
+    assert before.confidence == pytest.approx(math.exp(-0.3))
+    assert after.confidence == pytest.approx(known(-0.3))
 
 
-async def test_a_server_that_is_away_is_a_student_error() -> None:
-    async with chat_server(always({"content": "x"})) as server:
-        student = fitted(server, intents(30))
-    with pytest.raises(StudentError, match="cannot be reached"):
-        await student.answer([asked("x")])
-
-
-async def test_a_slow_server_is_a_student_error() -> None:
-    never = asyncio.Event()
-
-    class Slow(web.StreamResponse):
-        async def prepare(self, request: web.BaseRequest) -> Any:
-            await never.wait()
-
-    async with chat_server(lambda body: Slow()) as server:
-        student = fitted(server, intents(30), wait=0.05)
-        with pytest.raises(StudentError, match=r"no answer within 0\.05 s"):
-            await student.answer([asked("x")])
-        never.set()
+async def test_the_vote_of_similar_examples_is_calibrated_too() -> None:
+    known = Calibration(slope=1.0, lead=1.0, bias=-2.0)
+    async with chat_server(always({"content": "nothing that was ever answered"})) as server:
+        [never] = await fitted(server, intents(60)).calibrated(known).answer([asked("x")])
+    async with chat_server(always({"content": "refund"})) as server:
+        student = fitted(server, intents(60))
+        [plain] = await student.answer([asked("refund of my purchase number 5")])
+        [shyer] = await student.calibrated(known).answer([asked("refund of my purchase number 5")])
+    assert never.confidence == 0
+    assert 0 < shyer.confidence < plain.confidence
 
 
 async def test_the_artifact_names_the_endpoint_and_keeps_no_secret() -> None:
@@ -138,7 +133,7 @@ async def test_the_artifact_names_the_endpoint_and_keeps_no_secret() -> None:
         assert b"secret-key-1" not in b"".join(files.values())
         assert server.base_url.encode() not in b"".join(files.values())
         endpoints = Endpoints(endpoints={"cheap": Endpoint(base_url=server.base_url, model="cheap-1")})
-        again = FewShotStudent.from_files(files, endpoints)
+        again = FewShotStudent.from_files(files, endpoints, connections)
         assert [a.text for a in await again.answer([asked("a"), asked("b")])] == ["refund", "refund"]
     assert server.keys == [None, None]
     assert again.to_files() == files

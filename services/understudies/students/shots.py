@@ -1,0 +1,66 @@
+"""Examples that a prompt shows, and which of them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from understudies.events import Message
+from understudies.students.classifier.sentences import Floats, normalised, static_vectors
+from understudies.students.dataset import Example
+
+
+class Shot(BaseModel):
+    """A request without its system prompt, and the teacher's answer."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    messages: tuple[Message, ...]
+    answer: Message
+
+    @property
+    def text(self) -> str:
+        return "\n".join(message.text for message in self.messages)
+
+
+def k_centre(vectors: Floats, k: int) -> list[int]:
+    """Indices of k representative rows of length one: the most central, then always the farthest from all chosen.
+
+    González (1985), "Clustering to minimize the maximum intercluster distance". Ties go to the earlier row.
+    """
+    if not len(vectors):
+        return []
+    chosen = [int(np.argmax(vectors @ vectors.mean(axis=0)))]
+    closest = vectors @ vectors[chosen[0]]
+    while len(chosen) < min(k, len(vectors)):
+        closest[chosen[-1]] = np.inf
+        chosen.append(int(np.argmin(closest)))
+        closest = np.maximum(closest, vectors @ vectors[chosen[-1]])
+    return chosen
+
+
+def vectors_of(texts: Sequence[str]) -> Floats:
+    """One row of length one for each text; the product of two is how similar they are."""
+    return static_vectors([normalised(text) for text in texts])
+
+
+def nearest(similar: Floats, k: int) -> list[int]:
+    """Indices of the k most similar, the most similar first."""
+    return [int(i) for i in np.argsort(-similar, kind="stable")[:k]]
+
+
+def shot_of(example: Example) -> Shot:
+    """What an example shows."""
+    turns = tuple(m for m in example.request.messages if m.role not in ("system", "developer"))
+    return Shot(messages=turns, answer=example.answer)
+
+
+def turns_of(shot: Shot, number: int) -> list[Message]:
+    """The example as turns of a chat; calls of tools get ids and results, without which endpoints refuse them."""
+    if not shot.answer.tool_calls:
+        return [*shot.messages, shot.answer]
+    calls = tuple(
+        call.model_copy(update={"id": f"example_{number}_{i}"}) for i, call in enumerate(shot.answer.tool_calls)
+    )
+    results = [Message(role="tool", tool_call_id=call.id, content="done") for call in calls]
+    return [*shot.messages, shot.answer.model_copy(update={"tool_calls": calls}), *results]

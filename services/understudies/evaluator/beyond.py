@@ -15,6 +15,8 @@ class Beyond:
         self.levels = levels
         self.told: ProvenLevels = ()
         self.fallen = False
+        self.over = False
+        """Whether the promise itself is broken: then the student leaves, and nothing more is said of it."""
         self._audited = Inputs()
 
     def add(self, score: float, confidence: float, one: Input) -> None:
@@ -55,6 +57,7 @@ class Beyond:
             "levels": self.levels.state(),
             "told": [list(level) for level in self.told],
             "fallen": self.fallen,
+            "over": self.over,
             "audited": self._audited.state(),
         }
 
@@ -63,6 +66,6 @@ class Beyond:
         """What `state` was taken from."""
         beyond = cls(Levels.from_state(state["levels"]))
         beyond.told = tuple((agreement, confidence) for agreement, confidence in state["told"])
-        beyond.fallen = state["fallen"]
+        beyond.fallen, beyond.over = state["fallen"], state["over"]
         beyond._audited = Inputs(**state["audited"])
         return beyond

@@ -123,7 +123,9 @@ class Trial:
         """The decision in force once more, where a student in service is proven to more or to less beyond it."""
         outcome, threshold = self.announced or ("inconclusive", None)
         candidate = next((one for one in self.gate.thresholds if one.confidence == threshold), None)
-        if not self.in_service or candidate is None or not self.beyond.tell(threshold, self._withheld):
+        if not self.in_service or self.beyond.over or candidate is None:
+            return None
+        if not self.beyond.tell(threshold, self._withheld):
             return None
         return outcome, threshold, candidate.coverage
 
@@ -185,6 +187,8 @@ class Trial:
         self.audited += 1
         if self.drift is not None:
             self.drift = self.drift.update(score)
+            # A promotion that only tells other levels must not come between the alarm and the demotion.
+            self.beyond.over = self.beyond.over or self.drift.tier == "contract"
         return True
 
     def asked(self, confidence: float, at: datetime) -> bool:

@@ -1,11 +1,12 @@
 """The moves of a task's students, hour by hour."""
 
+import json
 from typing import Any
 
 import pytest
 from tests.support.books import TASK, Office, audit, call, calls, decision, drift, hours, name, shadow, story, trained
 
-from understudies.events import Promotion
+from understudies.events import GateDecision, Promotion
 
 
 @pytest.fixture
@@ -135,6 +136,65 @@ async def test_a_looser_threshold_keeps_the_share_and_its_audits(office: Office)
     assert student(office).step_audited == 3
     assert student(office).proven_share == 0.9
     assert await office.tick(99) == []
+
+
+# Beyond the promise
+
+LEVELS = ((0.95, 0.8), (0.98, 0.93))
+MORE = ((0.95, 0.8), (0.985, 0.93))
+
+
+def beyond(levels: Any, *, hour: float = 0, **decided: Any) -> GateDecision:
+    """The gates' word with what is proven beyond it."""
+    return decision(hour=hour, **decided).model_copy(update={"levels": levels})
+
+
+async def test_every_step_of_the_ramp_tells_what_is_proven_beyond_the_promise(office: Office) -> None:
+    await office.on_trial()
+    await office.hear(beyond(LEVELS, hour=26))
+    seen = [move for move in await office.tick(26) if move.stage == "promoted"]
+    for hour in (50, 74):
+        await office.hear(*(audit(hour=hour - 1) for _ in range(10)))
+        seen += await office.tick(hour)
+    assert [(move.share, move.levels) for move in seen] == [(0.05, LEVELS), (0.25, LEVELS), (1.0, LEVELS)]
+
+
+@pytest.mark.parametrize("levels", [MORE, ((0.95, 0.8),)], ids=["more", "less"])
+async def test_what_is_proven_later_is_told_and_changes_nothing_else(office: Office, levels: Any) -> None:
+    await office.on_trial()
+    await office.hear(beyond(LEVELS, hour=26))
+    *_, before = await office.tick(26)
+    await office.hear(*(audit(hour=30) for _ in range(3)), beyond(levels, hour=31, reason="agrees at least 98.5%"))
+    [move] = await office.tick(31)
+    assert (move.stage, move.levels, move.reason) == ("promoted", levels, "agrees at least 98.5%")
+    same = {"id": before.id, "at": before.at, "levels": before.levels, "reason": before.reason}
+    assert move.model_copy(update=same) == before
+    assert (student(office).step_audited, student(office).step_since) == (3, hours(26))
+    assert await office.tick(32) == []
+
+
+async def test_a_looser_threshold_brings_its_own_levels(office: Office) -> None:
+    await office.in_force()
+    await office.hear(beyond(((0.95, 0.5), (0.98, 0.9)), hour=98, threshold=0.5, coverage=0.9))
+    [move] = await office.tick(98)
+    assert (move.threshold, move.levels) == (0.5, ((0.95, 0.5), (0.98, 0.9)))
+
+
+async def test_a_ramp_that_goes_on_from_the_promotion_alone_keeps_its_levels(office: Office) -> None:
+    known: dict[str, Any] = {"threshold": 0.8, "evidence": {"coverage": 0.6}, "levels": LEVELS}
+    await office.hear(story("promoted", 3, 0, share=0.05, artifact="artifact-3", **known))
+    await office.hear(*(audit(version=3, hour=1) for _ in range(10)))
+    [next_step] = await office.tick(24)
+    assert (next_step.share, next_step.levels) == (0.25, LEVELS)
+
+
+async def test_levels_survive_a_restart(office: Office) -> None:
+    await office.on_trial()
+    await office.hear(beyond(LEVELS, hour=26))
+    await office.tick(26)
+    await office.restart(json.loads(json.dumps(office.app.state())))
+    assert student(office).story.levels == LEVELS
+    assert await office.tick(27) == []
 
 
 # Drift

@@ -189,6 +189,64 @@ def hash_of(text: str) -> int:
     return sum(map(ord, text))
 
 
+# Beyond the promise
+
+
+async def told_of(bench: Bench, day: float) -> GateDecision:
+    """The decision of a look, which the student then serves by."""
+    found = decision(await bench.look(day))
+    known: dict[str, Any] = {"share": 1.0, "threshold": found.threshold, "levels": found.levels}
+    await bench.hear(bench.story("promoted", at=found.at, **known))
+    return found
+
+
+async def test_a_decision_tells_what_is_proven_beyond_it(files: Files) -> None:
+    bench = await on_trial(files)
+    await bench.hear(*traffic(0, 300))
+    found = await told_of(bench, 3)
+    assert found.levels[0][1] == found.threshold
+    assert found.levels[0][0] >= 0.97
+    assert await bench.look(4) == []
+
+
+async def test_in_service_more_that_is_proven_is_told_with_the_threshold_in_force(files: Files) -> None:
+    bench = await on_trial(files)
+    await bench.hear(*traffic(0, 300))
+    first = await told_of(bench, 3)
+    await bench.hear(*traffic(300, 600, reason="control"))
+    more = decision(await bench.look(4))
+    assert (more.decision, more.threshold, more.coverage) == ("promote", first.threshold, first.coverage)
+    assert more.levels > first.levels
+    assert more.reason.startswith(f"agrees at least {more.levels[-1][0]:.1%} from confidence ")
+
+
+async def test_audits_prove_more_from_the_threshold_that_their_call_had_to_reach(files: Files) -> None:
+    bench = await on_trial(files)
+    await bench.hear(*traffic(0, 300))
+    first = await told_of(bench, 3)
+    strict = bench.app.evaluation.trials[STUDENT].gate.thresholds[2].confidence
+    for call in traffic(300, 700, reason="promoted", drawn=1, served_by="student", student=STUDENT, confidence=0.999):
+        assert call.route is not None
+        call = call.model_copy(update={"route": call.route.model_copy(update={"threshold": strict})})
+        await bench.hear(call, audit_of(call, right_of(call)))
+    more = decision(await bench.look(4))
+    assert more.levels[0] == first.levels[0]
+    assert more.levels[-1][0] > first.levels[-1][0]
+    assert more.levels[-1][1] == strict
+
+
+async def test_levels_that_fell_are_taken_back_at_the_next_tick(files: Files) -> None:
+    bench = await on_trial(files)
+    await bench.hear(*traffic(0, 1000))
+    first = await told_of(bench, 3)
+    for number, call in enumerate(served(200, 1000)):
+        answer = "something else now" if number % 12 == 0 else right_of(call)
+        alarms = of(Drift, await bench.hear(call, audit_of(call, answer)))
+        assert all(alarm.tier == "warn" for alarm in alarms)
+    less = decision(await bench.look(3))
+    assert (less.threshold, less.levels) == (first.threshold, ((0.95, first.threshold),))
+
+
 # What cannot be tried
 
 

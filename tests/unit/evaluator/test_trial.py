@@ -209,6 +209,7 @@ acts: st.SearchStrategy[Act] = st.one_of(
               st.sampled_from([0.0, 1.0]), inputs, days),
     st.builds(lambda low: lambda trial: trial.promoted(story("promoted", threshold=low)), st.sampled_from([0.1, 0.9])),
     st.builds(lambda input_: lambda trial: trial.counts(one(input_)), inputs),
+    st.builds(lambda n, score: lambda trial: audited(trial, n, score), st.integers(1, 60), st.sampled_from([0.0, 1.0])),
 )  # fmt: skip
 
 
@@ -245,3 +246,118 @@ def test_a_class_that_falls_below_the_floor_in_service_ends_it_or_tightens_it() 
     assert trial.look(after(4)) is None
     feed(trial, 25, score=0, confidence=0.95, kind="rare")
     assert trial.look(after(5)) == ("reject", None, None)
+
+
+# Beyond the promise
+
+
+def serving(n: int = 200, threshold: float = 0.1) -> Trial:
+    """A student in service whose evidence agreed throughout."""
+    trial = new()
+    feed(trial, n - 1)
+    assert trial.look(after(2)) == ("promote", 0.1, 1.0)
+    trial.promoted(story("promoted", threshold=threshold, share=1.0, levels=trial.beyond.told))
+    return trial
+
+
+def audited(trial: Trial, n: int, score: float = 1, served_from: float = 0.1, name: str = "audit") -> None:
+    for number in range(n):
+        spent = one(f"{name}-{number}")
+        trial.beyond.audit(score, 0.95, served_from, spent, unseen=trial.counts(spent))
+
+
+def test_a_promotion_says_what_is_proven_beyond_it() -> None:
+    assert serving().beyond.told == ((0.975, 0.1),)
+
+
+def test_in_service_more_that_is_proven_is_news_once_a_day() -> None:
+    trial = serving()
+    feed(trial, 300)
+    assert trial.look(after(2.9)) is None
+    assert trial.look(after(3)) == ("promote", 0.1, 1.0)
+    assert trial.beyond.told == ((0.99, 0.1),)
+    assert trial.look(after(4)) is None
+
+
+def test_before_it_serves_more_that_is_proven_is_no_news() -> None:
+    trial = new()
+    feed(trial, 199)
+    assert trial.look(after(2)) == ("promote", 0.1, 1.0)
+    feed(trial, 300)
+    assert trial.look(after(3)) is None
+
+
+def test_audits_prove_more_each_input_once() -> None:
+    trial = serving()
+    for _ in range(3):
+        audited(trial, 150)
+    assert trial.look(after(3)) == ("promote", 0.1, 1.0)
+    assert trial.beyond.told == ((0.985, 0.1),)
+
+
+def test_an_audit_of_an_input_that_was_learned_or_judged_proves_nothing() -> None:
+    trial = serving()
+    for _ in range(300):
+        trial.beyond.audit(1, 0.95, 0.1, one("learned"), unseen=trial.counts(one("learned")))
+    assert trial.look(after(3)) is None
+
+
+def test_an_audited_input_counts_for_the_gates_and_not_again_beyond_them() -> None:
+    trial = serving()
+    audited(trial, 300)
+    assert trial.look(after(3)) is not None
+    before = trial.gate.n, trial.beyond.levels.state()
+    for number in range(300):
+        trial.add(1, 0.95, one(f"audit-{number}"), None, after(3))
+    assert trial.gate.n == before[0] + 300
+    assert trial.beyond.levels.state() == before[1]
+
+
+def test_an_audit_counts_from_the_threshold_that_its_call_had_to_reach() -> None:
+    trial = serving()
+    audited(trial, 400, served_from=0.9)
+    assert trial.look(after(3)) == ("promote", 0.1, 1.0)
+    assert trial.beyond.told == ((0.975, 0.1), (0.99, 0.9))
+
+
+def test_a_level_that_has_fallen_is_withdrawn_at_the_next_look() -> None:
+    trial = serving()
+    audited(trial, 4, score=0)
+    assert trial.look(after(2)) == ("promote", 0.1, 1.0), "on the day that was looked at already"
+    assert trial.beyond.told == ((0.95, 0.1),)
+    assert trial.look(after(2)) is None
+
+
+def test_nothing_is_said_of_the_levels_of_a_student_whose_contract_is_broken() -> None:
+    trial = serving()
+    audited(trial, 4, score=0)
+    for number in range(4):
+        trial.audit(0, str(number), after(2))
+    trial.audit(1, "later", after(2))
+    assert trial.look(after(2)) is None
+    assert trial.look(after(3)) is None
+
+
+def test_a_trial_opened_again_keeps_the_levels_that_were_told() -> None:
+    trial = new()
+    trial.promoted(story("promoted", threshold=0.1, levels=((0.95, 0.1), (0.985, 0.9))))
+    feed(trial, 100)
+    assert trial.look(after(2)) is None
+    assert trial.beyond.told == ((0.95, 0.1), (0.985, 0.9))
+
+
+def test_a_class_below_its_floor_withholds_the_levels_of_its_threshold() -> None:
+    trial = serving(100)
+    feed(trial, 25, score=0, confidence=0.95, kind="rare")
+    feed(trial, 3000)
+    trial.look(after(3))
+    assert trial.beyond.told == ()
+
+
+def test_a_snapshot_from_before_there_were_levels_is_read() -> None:
+    trial = serving()
+    state = trial.state()
+    del state["beyond"]
+    restored = Trial.from_state(json.loads(json.dumps(state)))
+    assert restored.beyond.told == ((0.975, 0.1),)
+    assert restored.look(after(3)) is None

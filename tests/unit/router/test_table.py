@@ -16,11 +16,14 @@ STAGES = ("authorised", "collected", "trained", "qualified", "rejected", "promot
 minutes = st.integers(0, 3)
 students = st.sampled_from(["triage@1", "triage@2"])
 promotions = st.builds(
-    lambda stage, minute, student, share: promotion(stage, minute=minute, student=student, share=share),
+    lambda stage, minute, student, share, levels: promotion(
+        stage, minute=minute, student=student, share=share, levels=levels, id=f"{stage}{minute}{share}{len(levels)}"
+    ),
     st.sampled_from(STAGES),
     minutes,
     students,
     st.sampled_from([0.05, 0.25, 1.0]),
+    st.sampled_from([(), ((0.95, 0.8),), ((0.95, 0.8), (0.98, 0.9))]),
 )
 drifts = st.builds(
     lambda tier, minute, student: drift(tier, minute=minute, student=student),
@@ -152,3 +155,20 @@ def test_the_table_names_its_tasks_and_artifacts() -> None:
     assert table.tasks == ["triage"]
     assert table.artifacts == {ARTIFACT}
     assert table.route("another", NOON) is None
+
+
+def test_what_is_proven_beyond_the_promise_is_on_the_route() -> None:
+    levels = ((0.95, 0.8), (0.98, 0.9))
+    first = promotion(levels=levels)
+    route = route_of(first)
+    assert route is not None
+    assert route.levels == levels
+    taken_back = route_of(first, promotion(minute=1, levels=levels[:1]))
+    assert taken_back is not None
+    assert taken_back.levels == levels[:1]
+
+
+def test_a_promotion_of_before_there_were_levels_has_none() -> None:
+    route = route_of(promotion())
+    assert route is not None
+    assert route.levels == ()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -96,7 +97,7 @@ def test_levels_rise_in_agreement_and_in_confidence(stream: list[tuple[float, fl
     levels.look()
     proven = levels.proven(own)
     assert proven[0][1] == own
-    assert all(a[0] < b[0] and a[1] < b[1] for a, b in zip(proven, proven[1:], strict=False))
+    assert all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(proven))
 
 
 # The promise
@@ -124,14 +125,13 @@ def best_evidence(q: Floats, score: Floats, too_high: Floats) -> Floats:
     """For each threshold the largest evidence that any verdict left behind for an agreement that is not there."""
     reached = q[:, None] <= np.array(STAIRS)
     agree, n = np.cumsum(reached * score[:, None], axis=0), np.cumsum(reached, axis=0)
-    best = np.full(len(STAIRS), -math.inf)
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = [
             agree * np.log1p(bet * (1 / too_high - 1)) + np.where(n > agree, (n - agree) * np.log1p(-bet), 0.0)
             for bet in BETS
         ]
-        wealth = np.logaddexp.reduce(np.array(logs), axis=0) - math.log(len(BETS))
-    return np.maximum(best, wealth.max(axis=0))
+        wealth: Floats = np.logaddexp.reduce(np.array(logs), axis=0) - math.log(len(BETS))
+    return np.array(wealth.max(axis=0))
 
 
 @pytest.mark.parametrize("name", JUST_BELOW)

@@ -1,0 +1,213 @@
+"""The variant that each episode began with, here and across replicas."""
+
+import asyncio
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from understudies.router.episodes import TEACHER
+from understudies.router.pins import Pins
+from understudies.runtime.online import MemoryOnline, OnlineAway
+
+STUDENT = "triage@3"
+names = st.text(max_size=6)
+
+
+class Watch:
+    """Time that passes when told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Shared(MemoryOnline):
+    """What replicas share; away or slow when told."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(timer=watch)
+        self.keys: list[str] = []
+        self.gone = False
+        self.asleep = False
+
+    async def pin(self, key: str, value: str, ttl_s: float) -> str:
+        self.keys.append(key)
+        if self.asleep:
+            await asyncio.Event().wait()
+        if self.gone:
+            raise OnlineAway("connection refused")
+        await asyncio.sleep(0)
+        return await super().pin(key, value, ttl_s)
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def shared(watch: Watch) -> Shared:
+    return Shared(watch)
+
+
+def replica(watch: Watch, shared: Shared | None = None, *, wait_s: float = 5.0, capacity: int = 100) -> Pins:
+    return Pins(shared, ttl_s=60, capacity=capacity, wait_s=wait_s, timer=watch)
+
+
+async def began(pins: Pins, would_be: str, *, episode: str = "ep", task: str = "triage", tenant: str = "acme") -> str:
+    return await pins.variant(tenant, task, episode, would_be)
+
+
+async def took(pins: Pins, call: str, *, steps: int = 3) -> bool:
+    return await pins.take_step("acme", "triage", "ep", call, steps)
+
+
+# In one process
+
+
+async def test_an_episode_goes_on_with_what_it_began_with(watch: Watch) -> None:
+    pins = replica(watch)
+    assert await began(pins, TEACHER) == TEACHER
+    assert await began(pins, STUDENT) == TEACHER
+
+
+async def test_tenants_tasks_and_episodes_are_pinned_apart(watch: Watch) -> None:
+    pins = replica(watch)
+    await began(pins, TEACHER)
+    assert await began(pins, STUDENT, tenant="other") == STUDENT
+    assert await began(pins, STUDENT, task="other") == STUDENT
+    assert await began(pins, STUDENT, episode="other") == STUDENT
+
+
+@given(st.tuples(names, names, names), st.tuples(names, names, names))
+async def test_no_two_episodes_share_a_name(one: tuple[str, str, str], other: tuple[str, str, str]) -> None:
+    pins = Pins()
+    await pins.variant(*one, TEACHER)
+    assert (await pins.variant(*other, STUDENT) == TEACHER) == (one == other)
+
+
+async def test_a_pin_holds_from_its_last_call_on(watch: Watch) -> None:
+    pins = replica(watch)
+    await began(pins, TEACHER)
+    for _ in range(5):
+        watch.now += 59
+        assert await began(pins, STUDENT) == TEACHER
+    watch.now += 60
+    assert await began(pins, STUDENT) == STUDENT
+
+
+async def test_the_episodes_used_last_are_kept(watch: Watch) -> None:
+    pins = replica(watch, capacity=2)
+    for episode in ("a", "b", "a", "c"):
+        await began(pins, TEACHER, episode=episode)
+    assert len(pins) == 2
+    assert await began(pins, STUDENT, episode="a") == TEACHER
+    assert await began(pins, STUDENT, episode="b") == STUDENT
+
+
+async def test_steps_are_counted_up_to_what_was_declared(watch: Watch) -> None:
+    pins = replica(watch)
+    await began(pins, STUDENT)
+    assert [await took(pins, str(number)) for number in range(5)] == [True, True, True, False, False]
+    assert pins.served("acme", "triage", "ep") == 3
+    assert pins.served("acme", "triage", "another") == 0
+
+
+async def test_a_step_of_an_episode_that_was_forgotten_pins_nothing(watch: Watch) -> None:
+    pins = replica(watch)
+    assert await took(pins, "call")
+    assert await began(pins, STUDENT) == STUDENT
+
+
+# Across replicas
+
+
+async def test_replicas_agree_on_what_began(watch: Watch, shared: Shared) -> None:
+    one, other = replica(watch, shared), replica(watch, shared)
+    assert await began(one, TEACHER) == TEACHER
+    assert await began(other, STUDENT) == TEACHER
+
+
+async def test_of_calls_at_the_same_time_all_get_the_same_variant(watch: Watch, shared: Shared) -> None:
+    one, other = replica(watch, shared), replica(watch, shared)
+    answers = await asyncio.gather(
+        began(one, TEACHER), began(one, STUDENT), began(other, STUDENT), began(other, TEACHER)
+    )
+    assert len(set(answers)) == 1
+
+
+async def test_what_is_known_here_is_not_asked_for_again(watch: Watch, shared: Shared) -> None:
+    pins = replica(watch, shared)
+    for _ in range(10):
+        await began(pins, TEACHER)
+    assert len(shared.keys) == 1
+
+
+async def test_a_pin_in_use_here_does_not_expire_for_the_others(watch: Watch, shared: Shared) -> None:
+    one, other = replica(watch, shared), replica(watch, shared)
+    await began(one, TEACHER)
+    for _ in range(10):
+        watch.now += 29
+        await began(one, STUDENT)
+    assert await began(other, STUDENT) == TEACHER
+
+
+async def test_no_name_leaves_the_process(watch: Watch, shared: Shared) -> None:
+    pins = replica(watch, shared)
+    await began(pins, TEACHER, episode="jane.doe@example.org")
+    await took(pins, "call")
+    assert len(shared.keys) == 2
+    assert not any("jane" in key or "acme" in key or "triage" in key for key in shared.keys)
+
+
+async def test_replicas_count_steps_together(watch: Watch, shared: Shared) -> None:
+    one, other = replica(watch, shared), replica(watch, shared)
+    await began(one, STUDENT)
+    await began(other, STUDENT)
+    assert [await took(one, "a"), await took(other, "b"), await took(one, "c")] == [True] * 3
+    assert [await took(other, "d"), await took(one, "e")] == [False, False]
+    assert one.served("acme", "triage", "ep") == other.served("acme", "triage", "ep") == 3
+
+
+async def test_of_calls_at_the_same_time_no_more_than_declared_get_a_step(watch: Watch, shared: Shared) -> None:
+    replicas = [replica(watch, shared), replica(watch, shared)]
+    for pins in replicas:
+        await began(pins, STUDENT)
+    got = await asyncio.gather(*(took(replicas[number % 2], f"call-{number}") for number in range(8)))
+    assert sum(got) == 3
+
+
+# Where the shared pins are away
+
+
+@pytest.mark.parametrize("trouble", ["gone", "asleep"])
+async def test_each_replica_remembers_for_itself(watch: Watch, shared: Shared, trouble: str) -> None:
+    setattr(shared, trouble, True)
+    pins = replica(watch, shared, wait_s=0.001)
+    assert await began(pins, TEACHER) == TEACHER
+    assert await began(pins, STUDENT) == TEACHER
+    assert [await took(pins, str(number)) for number in range(4)] == [True, True, True, False]
+    assert pins.away == 4
+
+
+async def test_it_says_so_once_and_names_nobody(watch: Watch, shared: Shared, caplog: pytest.LogCaptureFixture) -> None:
+    shared.gone = True
+    pins = replica(watch, shared)
+    with caplog.at_level(logging.WARNING):
+        for number in range(5):
+            await began(pins, TEACHER, episode=f"jane-{number}")
+    assert [record.getMessage() for record in caplog.records] == [
+        "episodes are pinned by each replica alone: OnlineAway"
+    ]
+
+
+async def test_a_pin_known_here_outlives_the_shared_ones(watch: Watch, shared: Shared) -> None:
+    pins = replica(watch, shared)
+    await began(pins, TEACHER)
+    shared.gone = True
+    watch.now += 40
+    assert await began(pins, STUDENT) == TEACHER

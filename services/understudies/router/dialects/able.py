@@ -30,16 +30,16 @@ def beyond_students(request: Request) -> str | None:
     return "tool_choice" if isinstance(choice, dict) and choice.get("type", "function") != "function" else None
 
 
-def _thinks(value: Any) -> bool:
-    return bool(value) and not (isinstance(value, Mapping) and value.get("type") == "disabled")
-
-
 def _more_than_text(value: Any) -> bool:
     return isinstance(value, list) and value != ["text"]
 
 
 def _several(value: Any) -> bool:
     return value not in (None, 1)
+
+
+def _thinks(value: Any) -> bool:
+    return bool(value) and not (isinstance(value, Mapping) and value.get("type") == "disabled")
 
 
 _BEYOND: Final[Mapping[str, Callable[[Any], bool]]] = {

@@ -8,9 +8,13 @@ from understudies.router.dialects.base import Read, Unreadable
 from understudies.router.dialects.fields import known, mapping_of, model_in, request_in, task_in
 from understudies.router.dialects.messages.blocks import Turn, content_of
 
-_READ: Final = frozenset({"messages", "system", "tools", "tool_choice", "temperature", "stop_sequences"})
+_READ: Final = frozenset(
+    {"messages", "system", "tools", "tool_choice", "temperature", "stop_sequences", "thinking"}
+    | {"output_config", "output_format"}
+)
 _NOT_THE_INPUT: Final = frozenset(
     {"model", "stream", "metadata", "cache_control", "diagnostics", "user_profile_id", "workspace_id"}
+    | {"inference_geo", "service_tier", "speed"}
 )
 _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
@@ -88,22 +92,20 @@ def _response_format(body: Mapping[str, Any]) -> Any:
 
 def _parameters(body: Mapping[str, Any], state: set[str]) -> dict[str, Any]:
     """All that decides the answer besides, under the names that chat completions have for it."""
-    parameters = {name: value for name, value in body.items() if name not in _READ and name not in _NOT_THE_INPUT}
-    if "output_config" in parameters or "output_format" in parameters:
-        _without_format(parameters)
+    parameters = {
+        name: value
+        for name, value in body.items()
+        if name not in _READ and name not in _NOT_THE_INPUT and value is not None
+    }
     if body.get("stop_sequences") is not None:
         parameters["stop"] = body["stop_sequences"]
+    thinking = body.get("thinking")
+    if thinking is not None and mapping_of(thinking).get("type") != "disabled":
+        parameters["thinking"] = thinking
+    if effort := mapping_of(body.get("output_config")).get("effort"):
+        parameters["reasoning_effort"] = effort
     if mapping_of(body.get("tool_choice")).get("disable_parallel_tool_use"):
         parameters["parallel_tool_calls"] = False
     if state:
         parameters[STATE] = sorted(state)
     return parameters
-
-
-def _without_format(parameters: dict[str, Any]) -> None:
-    parameters.pop("output_format", None)
-    config = parameters.pop("output_config", None)
-    if isinstance(config, dict):
-        config = {name: value for name, value in config.items() if name != "format"}
-    if config:
-        parameters["output_config"] = config

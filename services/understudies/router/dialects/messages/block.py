@@ -30,7 +30,7 @@ class Block:
         piece = None if field is None else delta.get(field)
         if field is not None and isinstance(piece, str):
             self._pieces.setdefault(field, []).append(piece)
-            return len(piece)
+            return 0 if field == "signature" else len(piece)
         if kind == "citations_delta":
             self._citations.append(delta.get("citation"))
         return 0

@@ -9,9 +9,11 @@ from understudies.router.dialects.fields import known, mapping_of, model_in, req
 from understudies.router.dialects.responses.items import Conversation
 from understudies.router.dialects.responses.tools import tool_choice_of, tools_of
 
-_READ: Final = frozenset({"input", "instructions", "tools", "tool_choice", "temperature", "text", "include"})
+_READ: Final = frozenset(
+    {"input", "instructions", "tools", "tool_choice", "temperature", "text", "include", "reasoning", "background"}
+)
 _NOT_THE_INPUT: Final = frozenset(
-    {"model", "stream", "stream_options", "metadata", "user", "safety_identifier", "store"}
+    {"model", "stream", "stream_options", "metadata", "user", "safety_identifier", "store", "truncation"}
     | {"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"}
 )
 _NAMES: Final = {"max_output_tokens": "max_completion_tokens"}
@@ -72,6 +74,10 @@ def _parameters(body: Mapping[str, Any], state: set[str]) -> dict[str, Any]:
     }
     if body.get("store") is not False:
         parameters["store"] = True
+    if body.get("background"):
+        parameters["background"] = True
+    if effort := mapping_of(body.get("reasoning")).get("effort"):
+        parameters["reasoning_effort"] = effort
     if verbosity := mapping_of(body.get("text")).get("verbosity"):
         parameters["verbosity"] = verbosity
     include = body.get("include")

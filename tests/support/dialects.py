@@ -1,0 +1,93 @@
+"""Answers and bodies in every API, and streams as providers send them."""
+
+import itertools
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from hypothesis import strategies as st
+
+from understudies.events import FunctionCall, Message, Response, ToolCall, Usage
+from understudies.router.call import Api
+from understudies.router.dialects import Answered, Assembler, dialect_of
+
+APIS: tuple[Api, ...] = ("chat", "responses", "messages")
+CALL = "019aa0f0-5c1e-7d5a-8f00-2b6d3c4e5f60"
+NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+"""Any JSON."""
+
+_arguments = st.dictionaries(st.text(max_size=5), json_values, max_size=3).map(
+    lambda given: orjson.dumps(given).decode()
+)
+_calls = st.builds(
+    lambda number, name, given: ToolCall(id=f"call_{number:012}", function=FunctionCall(name=name, arguments=given)),
+    st.integers(0, 10**12 - 1),
+    st.from_regex(r"[a-z_]{1,12}", fullmatch=True),
+    _arguments,
+)
+_texts = st.text(min_size=1, max_size=40)
+_said = st.builds(
+    lambda text, finish: Response(message=Message(role="assistant", content=text), finish_reason=finish),
+    _texts,
+    st.sampled_from(("stop", "length", "content_filter")),
+)
+_called = st.builds(
+    lambda text, calls: Response(
+        message=Message(role="assistant", content=text, tool_calls=tuple(calls)), finish_reason="tool_calls"
+    ),
+    st.none() | _texts,
+    st.lists(_calls, min_size=1, max_size=3),
+)
+_usages = st.builds(
+    lambda fresh, cached, completion: Usage(
+        prompt_tokens=fresh + cached, completion_tokens=completion, cached_tokens=cached
+    ),
+    st.integers(0, 10**6),
+    st.integers(0, 10**6),
+    st.integers(0, 10**6),
+)
+answers = st.builds(Answered, _said | _called, st.just("m-2026"), _usages)
+"""Answers that every API can carry without loss."""
+
+
+def rendered(api: Api, answered: Answered, asked: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The body that carries an answer."""
+    return dialect_of(api).render(
+        id=CALL, at=NOON, model=answered.model, response=answered.response, usage=answered.usage, asked=asked or {}
+    )
+
+
+def streamed(api: Api, answered: Answered, *, include_usage: bool = True) -> bytes:
+    """The stream that carries an answer."""
+    return b"".join(dialect_of(api).events(rendered(api, answered), include_usage=include_usage))
+
+
+def sse(*chunks: dict[str, Any] | str, named: bool = False) -> bytes:
+    """Events with these data; `named` ones say their type."""
+    return b"".join(_event(chunk, named) for chunk in chunks)
+
+
+def _event(chunk: dict[str, Any] | str, named: bool) -> bytes:
+    head = f"event: {chunk['type']}\n" if named and isinstance(chunk, dict) else ""
+    return f"{head}data: {chunk if isinstance(chunk, str) else json.dumps(chunk)}\n\n".encode()
+
+
+def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+    """Bytes, cut at places."""
+    edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
+
+
+def read(api: Api, stream: bytes, *, include_usage: bool = True) -> Assembler:
+    """A stream, put together."""
+    assembler = dialect_of(api).assembler(include_usage=include_usage)
+    assembler.feed(stream)
+    assembler.end()
+    return assembler

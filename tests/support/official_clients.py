@@ -1,0 +1,51 @@
+"""The official clients, connected to a router that answers as told."""
+
+from typing import Any
+
+import anthropic
+import httpx2
+import openai
+
+from understudies.events import FunctionCall, Message, Response, ToolCall, Usage
+from understudies.router.dialects import Answered
+
+USAGE = Usage(prompt_tokens=12, completion_tokens=5, cached_tokens=4)
+CALLS = tuple(
+    ToolCall(id=f"call_0123456789_{place}", function=FunctionCall(name="weather", arguments=f'{{"day":{place}}}'))
+    for place in range(2)
+)
+SAID = Answered(Response(message=Message(role="assistant", content="Rain in Delft"), finish_reason="stop"), "m", USAGE)
+CALLED = Answered(
+    Response(message=Message(role="assistant", content="Let me look", tool_calls=CALLS), finish_reason="tool_calls"),
+    "m",
+    USAGE,
+)
+CUT = Answered(Response(message=Message(role="assistant", content="Rain"), finish_reason="length"), "m", USAGE)
+NO = Message(role="assistant", content=[{"type": "refusal", "refusal": "no"}])
+REFUSED = Answered(Response(message=NO, finish_reason="content_filter"), "m", USAGE)
+ANSWERS = {"said": SAID, "called": CALLED, "cut": CUT, "refused": REFUSED}
+ASKED: Any = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def openai_client(content: bytes, **about: Any) -> Any:
+    """OpenAI's client."""
+    return openai.OpenAI(api_key="k", max_retries=0, http_client=_served(content, **about))
+
+
+def anthropic_client(content: bytes, **about: Any) -> Any:
+    """Anthropic's client."""
+    return anthropic.Anthropic(api_key="k", max_retries=0, http_client=_served(content, **about))
+
+
+def calls_in(calls: Any) -> list[tuple[str, str, str]]:
+    """Id, name and arguments of the calls of tools."""
+    return [(call.id, call.function.name, call.function.arguments) for call in calls or ()]
+
+
+def _served(content: bytes, *, status: int = 200, stream: bool = False) -> Any:
+    kind = "text/event-stream" if stream else "application/json"
+
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(status, content=content, headers={"content-type": kind})
+
+    return httpx2.Client(transport=httpx2.MockTransport(answer))

@@ -1,0 +1,95 @@
+"""Whatever comes, nothing but ValueError leaves a dialect."""
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.dialects import APIS, answers, json_values, rendered, sse
+from tests.support.provider_events import EVENTS
+from tests.support.questions import QUESTIONS
+
+from understudies.router.call import Api
+from understudies.router.dialects import Dialect, Unreadable, beyond_students, dialect_of
+
+EVERY = pytest.mark.parametrize("api", APIS)
+
+
+@st.composite
+def nearly(draw: st.DrawFn, value: Any) -> Any:
+    """A value with something else in one place, or without that place."""
+    if isinstance(value, dict) and value and draw(st.integers(0, 4)):
+        name = draw(st.sampled_from(sorted(value)))
+        if draw(st.integers(0, 5)) == 0:
+            return {key: item for key, item in value.items() if key != name}
+        return {**value, name: draw(nearly(value[name]))}
+    if isinstance(value, list) and value and draw(st.integers(0, 4)):
+        place = draw(st.integers(0, len(value) - 1))
+        return [*value[:place], draw(nearly(value[place])), *value[place + 1 :]]
+    return draw(json_values)
+
+
+def read_and_forward(dialect: Dialect, body: dict[str, Any]) -> None:
+    with contextlib.suppress(Unreadable):
+        beyond_students(dialect.read(body).request)
+    with contextlib.suppress(Unreadable):
+        dialect.upstream_body(b"", body, model="other", usage=True)
+
+
+def read_and_stream(dialect: Dialect, body: dict[str, Any]) -> None:
+    with contextlib.suppress(ValueError):
+        dialect.answer(body)
+    with contextlib.suppress(ValueError):
+        list(dialect.events(body))
+
+
+@EVERY
+@given(data=st.data())
+def test_requests(api: Api, data: st.DataObject) -> None:
+    body = data.draw(nearly(QUESTIONS[api]))
+    read_and_forward(dialect_of(api), body if isinstance(body, dict) else {"model": "m", "messages": body})
+
+
+@EVERY
+@given(body=st.dictionaries(st.sampled_from(["model", "messages", "input", "system", "tools"]), json_values))
+def test_requests_of_anything(api: Api, body: dict[str, Any]) -> None:
+    read_and_forward(dialect_of(api), {"model": "m", **body})
+
+
+@EVERY
+@given(answered=answers, data=st.data())
+def test_answers(api: Api, answered: Any, data: st.DataObject) -> None:
+    body = data.draw(nearly(rendered(api, answered)))
+    read_and_stream(dialect_of(api), body if isinstance(body, dict) else {"choices": body, "output": body})
+
+
+@EVERY
+@given(answered=answers, data=st.data())
+def test_streams(api: Api, answered: Any, data: st.DataObject) -> None:
+    dialect = dialect_of(api)
+    assembler = dialect.assembler(include_usage=data.draw(st.booleans()))
+    for event in dialect.events(rendered(api, answered)):
+        assembler.feed(event)
+        if data.draw(st.integers(0, 3)) == 0:
+            whole = data.draw(st.sampled_from(EVENTS[api]))
+            assembler.feed(sse(data.draw(nearly(whole))))
+        if data.draw(st.integers(0, 9)) == 0:
+            assembler.feed(data.draw(st.binary(max_size=20)))
+    assembler.end()
+    with contextlib.suppress(ValueError):
+        assembler.answer()
+    with contextlib.suppress(ValueError):
+        dialect.answer(assembler.body())
+
+
+@EVERY
+def test_depth_is_no_danger(api: Api) -> None:
+    deep: Any = {}
+    for level in range(450):
+        deep = {("content", "input", "arguments")[level % 3]: [deep]}
+    dialect = dialect_of(api)
+    for field in ("messages", "input", "odd"):
+        body = {**QUESTIONS[api], field: [deep]}
+        read_and_forward(dialect, body)
+        read_and_stream(dialect, {**body, "output": [deep], "content": [deep], "choices": [{"message": deep}]})

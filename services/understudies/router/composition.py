@@ -17,6 +17,7 @@ from understudies.router.desk import Desk
 from understudies.router.exchange import Exchange
 from understudies.router.front import Front
 from understudies.router.gate import Gate
+from understudies.router.metrics import Metrics
 from understudies.router.models import Models
 from understudies.router.pages import Pages
 from understudies.router.payment import Payments
@@ -104,6 +105,12 @@ def create_app(
         closing=[teachers.close] if teachers else [],
     )
     if settings.port is not None and teachers is not None:
+        metrics = Metrics()
+        metrics.watch_recorder(recorder)
+        metrics.watch_audits(lambda: desk.audits_in_flight)
+        metrics.watch_upstreams(lambda: teachers.upstreams)
+        if online is not None:
+            metrics.watch_online(lambda: online.away)
         gate = Gate(source, settings)
         relaying = Relaying(teachers, gate)
         exchange = Exchange(
@@ -113,9 +120,10 @@ def create_app(
             clock=clock,
             new_id=new_id,
             draw=draw or random.SystemRandom().random,
+            metrics=metrics,
         )
         models = Models(teachers, gate, lambda: desk.table.tasks, lambda: _exact_names(teachers))
-        front = Front(exchange, Pages(Standing(app, source)), models, relaying)
+        front = Front(exchange, Pages(Standing(app, source, metrics)), models, relaying)
         app.server = Server(
             front, settings.host, settings.port, grace_s=settings.drain_s, reuse_port=settings.reuse_port
         )
@@ -125,9 +133,10 @@ def create_app(
 class Standing:
     """What the pages say of the router."""
 
-    def __init__(self, app: RouterApp, rules: RulesSource) -> None:
+    def __init__(self, app: RouterApp, rules: RulesSource, metrics: Metrics) -> None:
         self._app = app
         self._rules = rules
+        self._metrics = metrics
 
     @property
     def ready(self) -> bool:
@@ -147,8 +156,8 @@ class Standing:
         }
 
     def exposition(self) -> bytes:
-        """The metrics."""
-        return b""
+        """The metrics, in the text format of Prometheus."""
+        return self._metrics.exposition()
 
 
 def _spool_bytes(settings: RouterSettings, rules: RulesSource) -> int:

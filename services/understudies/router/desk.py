@@ -183,7 +183,7 @@ class Desk:
         )
         self._record(note)
         self._draw_audit(account, Decision("audit", route), route.audit_probability)
-        by = By("student", decision, attempt.confidence)
+        by = By("student", decision, attempt.confidence, waited_ms=attempt.latency_ms)
         return Served(response, by, note, route.student, answer.usage)
 
     async def _whole(self, case: _Case) -> Served:
@@ -195,7 +195,9 @@ class Desk:
         self._payments.settle(grant, call, answer.cost_usd)
         note = self._answered(case, answer)
         self._answers.put(call, case.rules, answer)
-        by = By("teacher", case.attempt.decision, case.attempt.confidence, answer.teacher)
+        attempt = case.attempt
+        waited_ms = attempt.latency_ms + answer.latency_ms
+        by = By("teacher", attempt.decision, attempt.confidence, answer.teacher, waited_ms)
         return Served(answer.response, by, note, answer.model, answer.usage, answer.raw, answer.headers, answer.status)
 
     async def _begun(self, case: _Case, teacher: StreamingTeacher) -> Served | Stream:

@@ -1,6 +1,7 @@
 """One call over HTTP: read, served at the desk, and answered in the caller's API."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from understudies.router.errors import Problem
 from understudies.router.gate import Gate
 from understudies.router.headers import ALIAS
 from understudies.router.incoming import Watch, parsed, whole_body
+from understudies.router.metrics import Metrics
 from understudies.router.relaying import Relaying
 from understudies.router.replies import EVENTS, begin, end, piece, reply, reply_events
 from understudies.router.served import Served, Stream
@@ -45,6 +47,8 @@ class Exchange:
         clock: Clock,
         new_id: NewId,
         draw: Callable[[], float],
+        metrics: Metrics,
+        timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._desk = desk
         self._gate = gate
@@ -52,9 +56,12 @@ class Exchange:
         self._clock = clock
         self._new_id = new_id
         self._draw = draw
+        self._metrics = metrics
+        self._timer = timer
 
     async def serve(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; raises Problem and TeacherError for what the caller is to be told."""
+        """Answer one request; raises Problem for what the caller is to be told."""
+        began = self._timer()
         headers = told.plain(scope["headers"])
         admitted = self._gate.admit(headers)
         raw = await whole_body(receive, headers.get("content-length"), self._gate.max_body_bytes)
@@ -68,7 +75,7 @@ class Exchange:
         async with Watch(receive) as watch:
             try:
                 async with asyncio.timeout(seconds):
-                    await self._answer(dialect, asked, watch, send)
+                    await self._answer(dialect, asked, watch, send, began)
             except TimeoutError:
                 message = f"no answer within {seconds:g} s; set request_timeout_s, or ask for less"
                 raise Problem(504, message, code="timeout") from None
@@ -109,22 +116,42 @@ class Exchange:
         )
         return _Asked(call, body, read)
 
-    async def _answer(self, dialect: Dialect, asked: _Asked, watch: Watch, send: Send) -> None:
+    async def _answer(self, dialect: Dialect, asked: _Asked, watch: Watch, send: Send, began: float) -> None:
         call = asked.call
         about = told.about_call(call.task, call.id)
         try:
             done = await (self._desk.stream(call) if call.stream else self._desk.serve(call))
         except TeacherError as error:
+            self._count(call, "none", error.code, error.status, began)
             body = error.raw or orjson.dumps(dialect.error(error.status, error.message, code=error.code))
             return await reply(send, error.status, {**error.headers, **about}, body)
         about |= told.about_service(done.by)
+        self._metrics.served(call.task, done.by)
         if isinstance(done, Stream):
-            return await _pass(dialect, done, about, watch, send)
-        if call.stream:
+            self._metrics.first_byte(api=call.api, served_by=done.by.served_by, seconds=self._timer() - began)
+            await _pass(dialect, done, about, watch, send)
+        elif call.stream:
             events = dialect.events(_body(dialect, asked, done), include_usage=call.include_usage)
-            return await reply_events(send, about, events)
-        raw = done.raw or orjson.dumps(_body(dialect, asked, done))
-        return await reply(send, done.status, {**done.headers, **about}, raw)
+            await reply_events(send, about, events)
+        else:
+            raw = done.raw or orjson.dumps(_body(dialect, asked, done))
+            await reply(send, done.status, {**done.headers, **about}, raw)
+        waited_s = None if isinstance(done, Stream) else done.by.waited_ms / 1000
+        return self._count(call, done.by.served_by, done.by.decision.reason, done.status, began, waited_s)
+
+    def _count(
+        self, call: Call, served_by: str, reason: str, status: int, began: float, waited_s: float | None = None
+    ) -> None:
+        seconds = self._timer() - began
+        self._metrics.request(
+            api=call.api,
+            task=call.task,
+            served_by=served_by,
+            reason=reason,
+            status=status,
+            seconds=seconds,
+            overhead_s=None if waited_s is None else max(0.0, seconds - waited_s),
+        )
 
 
 async def _pass(dialect: Dialect, stream: Stream, about: Mapping[str, str], watch: Watch, send: Send) -> None:

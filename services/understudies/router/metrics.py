@@ -4,14 +4,17 @@ Names begin with `understudies_router_`. Labels are few and bounded: of tasks, t
 all others are `other`; upstreams are those of the settings.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Final, Generic, TypeVar, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from understudies.router.recording import Loss, Recorder
+from understudies.router.served import By
+from understudies.router.upstream.upstream import Upstream
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -37,19 +40,12 @@ class Metrics:
         self._first_byte = self._histogram(
             "first_byte_seconds", "From the call to the first byte of a stream.", _LATENCIES, "api", "served_by"
         )
-        self._attempts = self._counter(
-            "upstream_attempts_total", "Calls of upstreams, by what became of them.", "upstream", "outcome"
-        )
-        self._retries = self._counter("upstream_retries_total", "Calls of upstreams made again.", "upstream")
-        self._breaker = self._gauge("breaker_state", "0 closed, 1 half open, 2 open.", "upstream")
         self._student_errors = self._counter("student_errors_total", "Students that failed when asked.", "task")
         self._escalations = self._counter(
             "escalations_total", "Calls that a student was asked and the teacher answered.", "task", "reason"
         )
         self._refused = self._counter("budget_refused_total", "Calls refused for want of budget.", "task")
         self._cache = self._counter("cache_total", "Look-ups of the exact cache.", "result")
-        self._redis_away = self._gauge("redis_away", "1 while the online state cannot be reached.")
-        self._redis_away.labels().set(0)
 
     def request(
         self,
@@ -72,23 +68,13 @@ class Metrics:
         """A stream has begun."""
         self._first_byte.labels(api, served_by).observe(seconds)
 
-    def upstream_attempt(self, upstream: str, outcome: str, *, again: bool = False) -> None:
-        """An upstream was called, for the first time or `again`; the outcome is one of few words, such as a status."""
-        self._attempts.labels(upstream, outcome).inc()
-        if again:
-            self._retries.labels(upstream).inc()
-
-    def breaker(self, upstream: str, state: str) -> None:
-        """A circuit breaker is closed, half_open or open."""
-        self._breaker.labels(upstream).set(_BREAKER[state])
-
-    def student_error(self, task: str) -> None:
-        """A student was asked and failed."""
-        self._student_errors.labels(self._tasks(task)).inc()
-
-    def escalated(self, task: str, reason: str) -> None:
-        """A student was asked, and the teacher answers."""
-        self._escalations.labels(self._tasks(task), reason).inc()
+    def served(self, task: str, by: By) -> None:
+        """A call was answered; what a student had to do with it is counted."""
+        reason = by.decision.reason
+        if reason in ("student_error", "low_confidence", "episode_target") and by.served_by == "teacher":
+            self._escalations.labels(self._tasks(task), reason).inc()
+        if reason == "student_error":
+            self._student_errors.labels(self._tasks(task)).inc()
 
     def budget_refused(self, task: str) -> None:
         """A call was refused for want of budget."""
@@ -98,9 +84,13 @@ class Metrics:
         """The exact cache was asked."""
         self._cache.labels("hit" if hit else "miss").inc()
 
-    def redis_away(self, away: bool) -> None:
-        """The online state can be reached, or not."""
-        self._redis_away.labels().set(int(away))
+    def watch_online(self, away: Callable[[], bool]) -> None:
+        """Tell whether the online state can be reached, whenever asked."""
+        self._registry.register(_Reading(f"{_NAME}redis_away", "1 while the online state cannot be reached.", away))
+
+    def watch_upstreams(self, upstreams: Callable[[], Sequence[Upstream]]) -> None:
+        """Tell how the teachers fare, whenever asked."""
+        self._registry.register(_Upstreams(upstreams))
 
     def watch_audits(self, in_flight: Callable[[], int]) -> None:
         """Tell how many audits are in flight, whenever asked."""
@@ -117,14 +107,11 @@ class Metrics:
     def _counter(self, name: str, what: str, *labels: str) -> "_Children[Counter]":
         return _Children(Counter(_NAME + name, what, labels, registry=self._registry))
 
-    def _gauge(self, name: str, what: str, *labels: str) -> "_Children[Gauge]":
-        return _Children(Gauge(_NAME + name, what, labels, registry=self._registry))
-
     def _histogram(self, name: str, what: str, buckets: tuple[float, ...], *labels: str) -> "_Children[Histogram]":
         return _Children(Histogram(_NAME + name, what, labels, registry=self._registry, buckets=buckets))
 
 
-_Parent = TypeVar("_Parent", Counter, Gauge, Histogram)
+_Parent = TypeVar("_Parent", Counter, Histogram)
 
 
 class _Children(Generic[_Parent]):
@@ -171,6 +158,25 @@ class _Reading(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(self._name, self._what, value=self._read())
+
+
+class _Upstreams(Collector):
+    """What became of the requests to each teacher, and whether it is left alone."""
+
+    def __init__(self, upstreams: Callable[[], Sequence[Upstream]]) -> None:
+        self._upstreams = upstreams
+
+    def collect(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            f"{_NAME}upstream_requests", "Requests to teachers, by what became of them.", labels=["upstream", "outcome"]
+        )
+        state = GaugeMetricFamily(f"{_NAME}breaker_state", "0 closed, 1 half open, 2 open.", labels=["upstream"])
+        for upstream in self._upstreams():
+            for outcome, count in asdict(upstream.counts).items():
+                requests.add_metric([upstream.spec.name, outcome], count)
+            state.add_metric([upstream.spec.name], _BREAKER[upstream.breaker.state])
+        yield requests
+        yield state
 
 
 class _Recording(Collector):

@@ -17,6 +17,8 @@ class By:
     decision: Decision
     confidence: float | None = None
     teacher: str = ""
+    waited_ms: float = 0.0
+    """Time spent on student and teacher."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.routing import call
 
 from understudies.events import Invocation, fingerprint
+from understudies.router import Decision
 from understudies.router.metrics import Metrics
 from understudies.router.recording import Recorder
+from understudies.router.served import By
+from understudies.router.upstream.client import Client
+from understudies.router.upstream.upstream import Upstream
+from understudies.runtime.teachers import TeacherSpec
 
 
 def numbers(metrics: Metrics) -> dict[str, float]:
@@ -49,23 +54,23 @@ def test_tasks_beyond_the_first_are_told_together() -> None:
 def test_upstreams_students_money_and_the_online_state_are_told() -> None:
     metrics = Metrics()
     metrics.first_byte(api="messages", served_by="teacher", seconds=0.02)
-    metrics.upstream_attempt("openai", "503")
-    metrics.upstream_attempt("openai", "answered", again=True)
-    metrics.breaker("openai", "half_open")
-    metrics.student_error("triage")
-    metrics.escalated("triage", "low_confidence")
+    upstream = Upstream(TeacherSpec(name="openai", base_url="http://127.0.0.1:1/v1"), Client())
+    upstream.counts.attempts, upstream.counts.failed = 2, 1
+    metrics.watch_upstreams(lambda: [upstream])
+    for reason in ("student_error", "low_confidence", "control"):
+        metrics.served("triage", By("teacher", Decision(reason)))
     metrics.budget_refused("triage")
     metrics.cache_asked(True)
     metrics.cache_asked(False)
-    metrics.redis_away(True)
+    metrics.watch_online(lambda: True)
     metrics.watch_audits(lambda: 3)
     found = numbers(metrics)
     expected = {
         "first_byte_seconds_count{api=messages,served_by=teacher}": 1,
-        "upstream_attempts_total{outcome=503,upstream=openai}": 1,
-        "upstream_attempts_total{outcome=answered,upstream=openai}": 1,
-        "upstream_retries_total{upstream=openai}": 1,
-        "breaker_state{upstream=openai}": 1,
+        "upstream_requests_total{outcome=attempts,upstream=openai}": 2,
+        "upstream_requests_total{outcome=failed,upstream=openai}": 1,
+        "breaker_state{upstream=openai}": 0,
+        "escalations_total{reason=student_error,task=triage}": 1,
         "student_errors_total{task=triage}": 1,
         "escalations_total{reason=low_confidence,task=triage}": 1,
         "budget_refused_total{task=triage}": 1,

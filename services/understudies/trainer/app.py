@@ -127,7 +127,7 @@ class TrainerApp:
             teachers=tuple(dataset.teachers),
             base_model=best.outcome.base_model,
             hyper_parameters=dict(best.outcome.hyper_parameters),
-            metrics=best.validation.summary(),
+            metrics=best.metrics,
             cost_usd=found.cost_usd,
             seconds=seconds,
             licence=best.outcome.licence,
@@ -170,7 +170,7 @@ def _evidence(found: Climb, best: Rung | None, lesson: Lesson, seconds: float) -
         "tried": [rung.tried for rung in found.rungs],
         "examples": len(lesson.dataset.of("train")),
     }
-    return evidence if best is None else {"kind": best.kind, "validation": best.validation.summary(), **evidence}
+    return evidence if best is None else {"kind": best.kind, "validation": best.metrics, **evidence}
 
 
 def _praise(best: Rung) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from understudies.students import Endpoints, Example
 from understudies.students.cache import CacheStudent
+from understudies.trainer.calibrating import calibrate
 from understudies.trainer.factory import Declined, Factory, Lesson, Trained
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.validation import Judged, held_out, judge_student
@@ -66,12 +67,15 @@ def train_few_shot(lesson: Lesson, settings: TrainerSettings) -> Trained | Decli
     )
     validation = held_out(lesson.dataset.of("validation"))
     asked = validation[:: max(1, -(-len(validation) // settings.few_shot_validation))]
+    found = calibrate(judge_student(student, asked, lesson.judge))
+    student = student.calibrated(found.calibration)
     return Trained(
         student,
         student.to_files(),
-        judge_student(student, asked, lesson.judge),
+        found.judged,
         {"shots": settings.few_shot_examples, "nearest": settings.few_shot_nearest},
         base_model=endpoint.model,
+        metrics=found.metrics,
     )
 
 

@@ -21,6 +21,8 @@ class Trained:
     hyper_parameters: Mapping[str, JsonValue] = field(default_factory=dict)
     base_model: str | None = None
     licence: str = ""
+    metrics: Mapping[str, JsonValue] = field(default_factory=dict)
+    """What is known beside the validation, such as how well its confidence is calibrated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,12 @@ class Rung:
     validation: Validation
 
     @property
+    def metrics(self) -> dict[str, JsonValue]:
+        """As the manifest and the evidence show it."""
+        more = self.outcome.metrics if isinstance(self.outcome, Trained) else {}
+        return {**self.validation.summary(), **more}
+
+    @property
     def tried(self) -> JsonValue:
         """As the evidence shows it."""
         if isinstance(self.outcome, Declined):

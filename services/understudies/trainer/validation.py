@@ -4,13 +4,14 @@ import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from pydantic import JsonValue
 
 from understudies.events import Request
 from understudies.judges import Judge
 from understudies.stats import clopper_pearson_upper, ideal_coverage, thresholds
-from understudies.students import Answer, Example, Student, StudentError
+from understudies.students import Answer, Example, Student, StudentError, close_student, student_cost
 
 _TENTHS = tuple(tenth / 10 for tenth in range(1, 11))
 _AT_ONCE = 32
@@ -18,10 +19,11 @@ _AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One validation call: how sure the student was, and whether the teacher agreed."""
+    """One validation call: how sure the student was, whether the teacher agreed, and what it cost where known."""
 
     confidence: float
     agreed: bool
+    cost_usd: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,12 @@ class Validation:
     @property
     def agreement(self) -> float:
         return sum(one.agreed for one in self.judged) / len(self.judged) if self.judged else 0.0
+
+    @property
+    def cost_per_call(self) -> Decimal | None:
+        """Mean US dollars of the calls whose cost is known; None where no price is set."""
+        known = [one.cost_usd for one in self.judged if one.cost_usd is not None]
+        return sum(known, Decimal(0)) / len(known) if known else None
 
     @property
     def expected_coverage(self) -> float:
@@ -72,11 +80,13 @@ class Validation:
     def summary(self) -> dict[str, JsonValue]:
         """As the `trained` event and the manifest show it."""
         edges = thresholds([one.confidence for one in self.answered])
+        cost = self.cost_per_call
         return {
             "n": len(self.judged),
             "agreement": round(self.agreement, 6),
             "expected_coverage": round(self.expected_coverage, 6),
             "risk_coverage": [self._point(edge.confidence) for edge in edges],
+            **({} if cost is None else {"cost_per_call_usd": format(cost, ".9f")}),
         }
 
     def _point(self, confidence: float) -> JsonValue:
@@ -93,11 +103,25 @@ def judge_student(student: Student, examples: Sequence[Example], judge: Judge) -
 
     It needs a thread of its own. Raises StudentError where the student answers none of the first.
     """
-    answers = asyncio.run(_ask(student, [example.request for example in examples]))
+    answers = asyncio.run(_ask_and_close(student, [example.request for example in examples]))
     return tuple(
-        Judged(answer.confidence, judge.judge(example.answer, answer.message).agreed) if answer else Judged(0.0, False)
+        Judged(
+            answer.confidence,
+            judge.judge(example.answer, answer.message).agreed,
+            student_cost(student, answer.usage),
+        )
+        if answer
+        else Judged(0.0, False)
         for example, answer in zip(examples, answers, strict=True)
     )
+
+
+async def _ask_and_close(student: Student, requests: Sequence[Request]) -> list[Answer | None]:
+    # What is open belongs to an event loop that ends here.
+    try:
+        return await _ask(student, requests)
+    finally:
+        await close_student(student)
 
 
 async def _ask(student: Student, requests: Sequence[Request]) -> list[Answer | None]:

@@ -11,6 +11,7 @@ from tests.support.messages import called, said
 from understudies.judges import choose_judge
 from understudies.students import Dataset
 from understudies.students.cache import CacheStudent
+from understudies.students.calibration import Calibration
 from understudies.trainer import TrainerSettings
 from understudies.trainer.factories import LADDER
 from understudies.trainer.factory import Declined, Factory, Lesson, Trained
@@ -162,11 +163,35 @@ async def test_few_shot_is_judged_by_asking_the_endpoint(monkeypatch: pytest.Mon
     async with chat_server(adds) as server:
         monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__BASE_URL", server.base_url)
         monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__MODEL", "cheap-1")
+        monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__USD_PER_MILLION_PROMPT_TOKENS", "1")
+        monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__USD_PER_MILLION_COMPLETION_TOKENS", "2")
         found = await asyncio.to_thread(climbed, data, settings)
     best = found.best(settings)
     assert best is not None
     assert best.validation.expected_coverage == 1.0
     assert 15 <= len(server.bodies) <= 30
+    assert best.metrics["cost_per_call_usd"] == "0.000011000"
+
+
+async def test_few_shot_is_calibrated_and_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Improbable by their log-probabilities, and yet four in five are right."""
+    settings = TrainerSettings(kinds=("few_shot",), few_shot_endpoint="cheap")
+    data = dataset((f"what is {n} plus 1", said(f"it is {n + 1}")) for n in range(400))
+
+    def adds(body: dict[str, Any]) -> dict[str, Any]:
+        n = int(body["messages"][-1]["content"].split()[2])
+        return completion({"content": f"it is {n + (1 if n % 5 else 2)}"}, [-5.0, -(n % 7)])
+
+    async with chat_server(adds) as server:
+        monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__BASE_URL", server.base_url)
+        monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__MODEL", "cheap-1")
+        [rung] = (await asyncio.to_thread(climbed, data, settings)).rungs
+    assert isinstance(rung.outcome, Trained)
+    assert Calibration.from_files(rung.outcome.content)(-5.0) > 0.6
+    errors: Any = rung.metrics["calibration"]
+    assert errors["error_before"] > 0.7
+    assert errors["error_after"] < 0.3
+    assert "cost_per_call_usd" not in rung.metrics
 
 
 def test_few_shot_declines_where_the_endpoint_is_away_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

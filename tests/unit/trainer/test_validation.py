@@ -1,10 +1,11 @@
 from collections.abc import Sequence
+from decimal import Decimal
 
 import pytest
 from tests.support.datasets import example
 from tests.support.messages import said
 
-from understudies.events import Request
+from understudies.events import Request, Usage
 from understudies.judges import judge_named
 from understudies.students import Answer, StudentError, text_answer
 from understudies.trainer.validation import Judged, Validation, held_out, judge_student
@@ -67,6 +68,12 @@ def test_the_summary_is_a_curve() -> None:
     assert validation().summary()["risk_coverage"] == []
 
 
+def test_the_mean_cost_of_a_call_is_shown_where_it_is_known() -> None:
+    judged = (Judged(0.9, True, Decimal("0.0002")), Judged(0.8, True, Decimal("0.0001")), Judged(0.0, False))
+    assert Validation(judged, 0.95).summary()["cost_per_call_usd"] == "0.000150000"
+    assert "cost_per_call_usd" not in validation((0.9, 50, 0)).summary()
+
+
 class Fussy:
     """Answers nothing in a batch with a bad request, and nothing at all where all are bad."""
 
@@ -82,6 +89,28 @@ def test_a_call_without_an_answer_is_a_disagreement() -> None:
     examples = [example(text, said("x")) for text in ("good", "bad", "good too")]
     judged = judge_student(Fussy(), examples, judge_named("exact"))
     assert judged == (Judged(0.7, True), Judged(0.0, False), Judged(0.7, True))
+
+
+class Held(Fussy):
+    """Has a price, and connections that somebody must close."""
+
+    closed = False
+
+    async def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        return [text_answer("x", 0.7, Usage(prompt_tokens=1000, completion_tokens=10)) for _ in requests]
+
+    def cost(self, usage: Usage) -> Decimal:
+        return Decimal(usage.prompt_tokens) / 1_000_000
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def test_what_a_student_holds_is_closed_and_what_it_costs_is_kept() -> None:
+    student = Held()
+    judged = judge_student(student, [example("good", said("x"))], judge_named("exact"))
+    assert student.closed
+    assert judged == (Judged(0.7, True, Decimal("0.001")),)
 
 
 def test_a_student_that_never_answers_is_an_error() -> None:

@@ -1,0 +1,213 @@
+"""The online state on a real Redis server that is killed, paused, locked, or something else altogether."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from tests.support.redis import RedisServer
+
+from understudies.runtime import ConfigurationError, RetryLater
+from understudies.runtime.online import Hold, Online, OnlineAway, Purse, online_state
+
+DAY_S = 86_400.0
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RedisServer]:
+    async with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def online(server: RedisServer) -> AsyncIterator[Online]:
+    state = online_state(server.url)
+    yield state
+    await state.close()
+
+
+async def back(online: Online) -> None:
+    """Wait for the probe in the background."""
+    async with asyncio.timeout(30):
+        while online.away:  # noqa: ASYNC110 - it promises no event
+            await asyncio.sleep(0.01)
+
+
+ASKED: dict[str, Callable[[Online], Awaitable[object]]] = {
+    "get": lambda online: online.get("key"),
+    "put": lambda online: online.put("key", b"value", 60),
+    "pin": lambda online: online.pin("key", "value", 60),
+    "reserve": lambda online: online.reserve("here", Hold("x", 1), [Purse("key")], lease_s=60, keep_s=60),
+    "settle": lambda online: online.settle("here", [], keep_s=60),
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+async def test_whatever_is_asked_of_a_server_that_is_gone_raises_the_one_error(asked: str) -> None:
+    server = RedisServer()
+    online = online_state(server.url)
+    for _ in range(2):
+        with pytest.raises(OnlineAway, match=f"127.0.0.1:{server.port} is away"):
+            await ASKED[asked](online)
+    assert online.away
+    assert issubclass(OnlineAway, RetryLater)
+    await online.close()
+
+
+async def test_a_server_that_is_killed_and_started_again_is_found_again(server: RedisServer, online: Online) -> None:
+    await online.put("key", b"value", 60)
+    server.kill()
+    with pytest.raises(OnlineAway):
+        await online.get("key")
+    await server.start()
+    await back(online)
+    assert await online.get("key") == b"value"
+    assert (await online.reserve("here", Hold("x", 1), [Purse("day")], lease_s=60, keep_s=60)).granted
+
+
+async def test_a_restart_while_nothing_is_asked_is_not_noticed(server: RedisServer, online: Online) -> None:
+    await online.put("key", b"value", 60)
+    server.kill()
+    await server.start()
+    assert await online.get("key") == b"value"
+
+
+async def test_a_server_that_does_not_answer_is_given_up_and_then_not_waited_for(
+    server: RedisServer, online: Online
+) -> None:
+    await online.put("key", b"value", 60)
+    server.pause()
+    answers = await asyncio.gather(*(online.get("key") for _ in range(500)), return_exceptions=True)
+    assert all(isinstance(answer, OnlineAway) for answer in answers)
+    assert "no answer within 250 ms" in str(answers[0])
+    # Were these waited for, one after the other, it would take minutes.
+    async with asyncio.timeout(30):
+        for _ in range(1000):
+            with pytest.raises(OnlineAway):
+                await online.get("key")
+    server.resume()
+    await back(online)
+    assert await online.get("key") == b"value"
+
+
+async def test_what_a_paused_server_was_asked_counts_once_though_it_was_asked_again(
+    server: RedisServer, online: Online
+) -> None:
+    async def reserve() -> object:
+        return await online.reserve("here", Hold("call", 60), [Purse("day", 100, 10)], lease_s=DAY_S, keep_s=DAY_S)
+
+    await online.check()
+    server.pause()
+    with pytest.raises(OnlineAway):
+        await reserve()
+    server.resume()
+    await back(online)
+    first = await reserve()
+    assert await reserve() == first
+    look = await online.reserve("look", Hold("look", 0), [Purse("day", 0)], lease_s=1, keep_s=DAY_S)
+    assert (look.standings[0].spent, look.standings[0].held) == (10, 60)
+
+
+async def test_scripts_that_the_server_forgets_are_told_again(server: RedisServer, online: Online) -> None:
+    assert await online.pin("episode", "first", 60) == "first"
+    await server.forget()
+    answers = await asyncio.gather(*(online.pin(f"episode {n}", "second", 60) for n in range(50)))
+    assert set(answers) == {"second"}
+
+
+async def test_a_caller_that_gives_up_harms_no_other(server: RedisServer, online: Online) -> None:
+    await online.put("key", b"value", 60)
+    asking = [asyncio.create_task(online.get("key")) for _ in range(100)]
+    await asyncio.sleep(0)
+    for task in asking[::2]:
+        task.cancel()
+    await asyncio.wait(asking)
+    assert [task.result() for task in asking[1::2]] == [b"value"] * 50
+    assert await online.get("key") == b"value"
+
+
+async def test_a_server_that_refuses_a_command_is_away_for_that_command_alone(
+    server: RedisServer, online: Online
+) -> None:
+    await online.put("key", b"value", 60)
+    await server.asked(b"CONFIG SET maxmemory 1\r\n")
+    with pytest.raises(OnlineAway, match="used memory"):
+        await online.put("key", b"other", 60)
+    assert await online.get("key") == b"value"
+    assert not online.away
+
+
+async def test_a_wrong_password_is_told_with_the_setting_and_without_the_password() -> None:
+    async with RedisServer(password="correct-horse") as server:
+        for url in (f"redis://127.0.0.1:{server.port}", f"redis://:battery-staple@127.0.0.1:{server.port}"):
+            online = online_state(url)
+            with pytest.raises(ConfigurationError, match="UNDERSTUDIES_ONLINE_URL") as refused:
+                await online.check()
+            assert "battery-staple" not in str(refused.value)
+            with pytest.raises(OnlineAway):
+                await online.get("key")
+            await online.close()
+        online = online_state(server.url)
+        await online.check()
+        await online.close()
+
+
+async def test_a_database_that_is_not_there_is_told(server: RedisServer) -> None:
+    online = online_state(f"{server.url}/99")
+    with pytest.raises(ConfigurationError, match="DB index is out of range"):
+        await online.check()
+    await online.close()
+
+
+async def test_another_kind_of_server_is_told() -> None:
+    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(page, "127.0.0.1", 0) as listening:
+        online = online_state(f"redis://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+        with pytest.raises(ConfigurationError, match="no Redis that can be used"):
+            await online.check()
+        await online.close()
+
+
+async def test_a_server_that_only_listens_is_away() -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        online = online_state(f"redis://127.0.0.1:{listening.getsockname()[1]}", timeout_s=0.05)
+        with pytest.raises(OnlineAway, match="no answer within 50 ms"):
+            await online.check()
+        await online.close()
+
+
+async def test_an_outage_is_logged_once_and_names_no_secret(
+    server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    online = online_state(f"redis://user:hunter2@127.0.0.1:{server.port}")
+    for n in range(100):
+        with pytest.raises(OnlineAway):
+            await online.put(f"prompt {n}", b"an answer", 60)
+    told = [record for record in caplog.records if record.name.startswith("understudies")]
+    assert len(told) == 1
+    assert not any(secret in caplog.text for secret in ("hunter2", "prompt", "an answer"))
+    await online.close()
+
+
+async def test_closing_fails_what_is_waiting(server: RedisServer) -> None:
+    online = online_state(server.url, timeout_s=30)
+    await online.check()
+    server.pause()
+    asking = asyncio.create_task(online.get("key"))
+    await asyncio.sleep(0)
+    await online.close()
+    with pytest.raises(OnlineAway, match="closed"):
+        await asking
+    with pytest.raises(OnlineAway, match="closed"):
+        await online.get("key")
+    server.resume()

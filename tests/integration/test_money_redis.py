@@ -9,7 +9,7 @@ import pytest
 from tests.support.redis import RedisServer
 
 from understudies.runtime import ConfigurationError, RetryLater
-from understudies.runtime.online import Hold, Online, OnlineAway, Purse, online_state
+from understudies.runtime.online import Hold, Online, OnlineAway, Purse, Reserved, Standing, online_state
 
 DAY_S = 86_400.0
 
@@ -107,6 +107,24 @@ async def test_what_a_paused_server_was_asked_counts_once_though_it_was_asked_ag
     assert await reserve() == first
     look = await online.reserve("look", Hold("look", 0), [Purse("day", 0)], lease_s=1, keep_s=DAY_S)
     assert (look.standings[0].spent, look.standings[0].held) == (10, 60)
+
+
+async def test_holds_that_had_to_make_room_do_not_block_a_budget_for_the_day(
+    server: RedisServer, online: Online
+) -> None:
+    await online.reserve("here", Hold("lost", 80), [Purse("day", 100)], lease_s=DAY_S, keep_s=DAY_S)
+    await server.asked(b"DEL understudies:{money}:day:holds\r\n")
+    got = await online.reserve("here", Hold("next", 60), [Purse("day", 100)], lease_s=DAY_S, keep_s=DAY_S)
+    assert got == Reserved(True, (Standing(0, 60),))
+
+
+async def test_everything_expires(server: RedisServer, online: Online) -> None:
+    await online.put("key", b"value", 60)
+    await online.pin("key", "value", 60)
+    for name in ("one", "other"):
+        await online.reserve("here", Hold(name, 8), [Purse("day", 100)], lease_s=DAY_S, keep_s=DAY_S)
+    for key in (b"value:key", b"pin:key", b"{money}:day", b"{money}:day:holds"):
+        assert int((await server.asked(b"TTL understudies:" + key + b"\r\n")).removeprefix(b":")) > 0
 
 
 async def test_scripts_that_the_server_forgets_are_told_again(server: RedisServer, online: Online) -> None:

@@ -17,9 +17,7 @@ def connector(url: str) -> tuple[Connect, str]:
     """
     try:
         # No time-outs of its own: those of the courier hold for whole batches.
-        pool = ConnectionPool.from_url(
-            url, protocol=2, socket_timeout=None, socket_connect_timeout=None, lib_name=None, lib_version=None
-        )
+        pool = ConnectionPool.from_url(url, protocol=2, socket_timeout=None, socket_connect_timeout=None)
     except (ValueError, TypeError):
         raise ConfigurationError(
             "UNDERSTUDIES_ONLINE_URL cannot be read: set it to redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]"

@@ -68,6 +68,11 @@ class MemoryOnline:
         self._pins: dict[str, tuple[float, str]] = {}
         self._sweep_at = timer() + _SWEEP_S
 
+    @property
+    def kept(self) -> int:
+        """Purses, values and pins in memory."""
+        return len(self._purses) + len(self._values) + len(self._pins)
+
     async def check(self) -> None:
         """It is there."""
 

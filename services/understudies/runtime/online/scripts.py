@@ -23,66 +23,81 @@ class Script:
 
 
 _PURSE: Final = """
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
 local function nanos(member)
   return tonumber(string.match(member, '(%d+)$'))
 end
 
--- What is spent and held, once the source's total is told; a purse that was forgotten forgets its holds too.
-local function told(key, source, total, keep_s)
+-- A purse as it is once its source's total is told; one that was forgotten has forgotten its holds too.
+local function opened(key, source, total, keep_s)
   local kept = redis.call('HMGET', key, 'spent', 'held', source)
-  local spent, held, known = tonumber(kept[1] or 0), tonumber(kept[2] or 0), tonumber(kept[3] or 0)
-  local more = total - known
-  if not kept[1] then
-    redis.call('DEL', key .. ':holds')
-    redis.call('HSET', key, 'spent', '0', 'held', '0')
-    redis.call('EXPIRE', key, keep_s)
-    held = 0
+  local purse = {key = key, holds = key .. ':holds', source = source, keep_s = keep_s, new = not kept[1]}
+  purse.spent, purse.held = tonumber(kept[1] or 0), tonumber(kept[2] or 0)
+  purse.total = tonumber(kept[3] or 0)
+  if total > purse.total then
+    purse.spent, purse.total, purse.changed = purse.spent + total - purse.total, total, true
   end
-  if more > 0 then
-    spent = redis.call('HINCRBY', key, 'spent', more)
-    redis.call('HSET', key, source, total)
+  if purse.new then
+    redis.call('DEL', purse.holds)
+    purse.changed = true
   end
-  return spent, held
+  return purse
+end
+
+local function free(purse, held)
+  purse.held, purse.changed = purse.held - held, true
+end
+
+local function keep(purse)
+  if purse.changed then
+    redis.call('HSET', purse.key, 'spent', purse.spent, 'held', purse.held, purse.source, purse.total)
+  end
+  if purse.new then
+    redis.call('EXPIRE', purse.key, purse.keep_s)
+  end
 end
 """
 
 RESERVE: Final = Script(
     _PURSE
     + """
-local source, name, amount, lease_ms, keep_s = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
-local member = name .. ':' .. ARGV[3]
-local granted, answer = 1, {}
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local source, amount, lease_ms, keep_s = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local member = ARGV[2] .. ':' .. ARGV[3]
+local granted, purses = 1, {}
+
+local function short(purse, limit, amount)
+  local used = purse.spent + purse.held
+  return used >= limit or used + amount > limit
+end
 
 for i, key in ipairs(KEYS) do
-  local limit, holds = tonumber(ARGV[4 + 2 * i]), key .. ':holds'
-  local spent, held = told(key, source, tonumber(ARGV[5 + 2 * i]), keep_s)
-  if held > 0 then
-    local due = redis.call('ZRANGEBYSCORE', holds, '-inf', now)
+  local limit = tonumber(ARGV[4 + 2 * i])
+  local purse = opened(key, source, tonumber(ARGV[5 + 2 * i]), keep_s)
+  if purse.held > 0 then
+    local due = redis.call('ZRANGEBYSCORE', purse.holds, '-inf', now)
     if #due > 0 then
-      for _, hold in ipairs(due) do held = held - nanos(hold) end
-      redis.call('ZREMRANGEBYSCORE', holds, '-inf', now)
-      redis.call('HSET', key, 'held', held)
+      for _, hold in ipairs(due) do free(purse, nanos(hold)) end
+      redis.call('ZREMRANGEBYSCORE', purse.holds, '-inf', now)
     end
   end
-  local used = spent + held
-  if limit >= 0 and (used >= limit or used + amount > limit) and not redis.call('ZSCORE', holds, member) then
-    granted = 0
+  if limit >= 0 and short(purse, limit, amount) then
+    -- A server that is short of memory may have dropped the set alone.
+    if redis.call('EXISTS', purse.holds) == 0 then free(purse, purse.held) end
+    if short(purse, limit, amount) and not redis.call('ZSCORE', purse.holds, member) then granted = 0 end
   end
-  answer[2 * i], answer[2 * i + 1] = spent, held
+  purses[i] = purse
 end
 
-if granted == 1 then
-  for i, key in ipairs(KEYS) do
-    if redis.call('ZADD', key .. ':holds', 'NX', now + lease_ms, member) == 1 then
-      answer[2 * i + 1] = redis.call('HINCRBY', key, 'held', amount)
-    end
-    redis.call('EXPIRE', key .. ':holds', keep_s)
+local answer = {granted}
+for i, purse in ipairs(purses) do
+  if granted == 1 and redis.call('ZADD', purse.holds, 'NX', now + lease_ms, member) == 1 then
+    redis.call('EXPIRE', purse.holds, keep_s)
+    free(purse, -amount)
   end
+  keep(purse)
+  answer[2 * i], answer[2 * i + 1] = purse.spent, purse.held
 end
-answer[1] = granted
 return answer
 """
 )
@@ -92,18 +107,12 @@ SETTLE: Final = Script(
     + """
 local source, keep_s, at = ARGV[1], ARGV[2], 3
 for _, key in ipairs(KEYS) do
-  local total, count = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
-  told(key, source, total, keep_s)
-  local freed = 0
-  for j = at + 2, at + 1 + count do
-    if redis.call('ZREM', key .. ':holds', ARGV[j]) == 1 then
-      freed = freed + nanos(ARGV[j])
-    end
+  local purse, last = opened(key, source, tonumber(ARGV[at]), keep_s), at + 1 + ARGV[at + 1]
+  for j = at + 2, last do
+    if redis.call('ZREM', purse.holds, ARGV[j]) == 1 then free(purse, nanos(ARGV[j])) end
   end
-  if freed > 0 then
-    redis.call('HINCRBY', key, 'held', -freed)
-  end
-  at = at + 2 + count
+  keep(purse)
+  at = last + 1
 end
 return redis.status_reply('OK')
 """

@@ -10,7 +10,8 @@ _FIRST_GUESS: Final = 4.0
 """Bytes of a request per prompt token, and characters of an answer per completion token, before any is known."""
 _FADING: Final = 0.98
 """What a complete call still weighs after the next one."""
-_PLAUSIBLE: Final = (0.5, 100.0)
+_PLAUSIBLE: Final = (0.02, 100.0)
+"""Below it thinking is hidden or a conversation is kept by the provider, above it pictures are sent."""
 _MOST_MODELS: Final = 1000
 
 

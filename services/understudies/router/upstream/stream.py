@@ -23,6 +23,7 @@ class HttpStream:
     """A stream of which the first piece has come.
 
     Iterate it once. `answer` may be asked for at any time, `close` has to be called where it is not read to its end.
+    `first` is what the caller gets of the first piece, of which `taken` bytes came.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class HttpStream:
         *,
         assembler: Assembler,
         first: bytes,
+        taken: int,
         request_bytes: int,
         means: Means,
     ) -> None:
@@ -49,7 +51,7 @@ class HttpStream:
         self._request_bytes = request_bytes
         self._meter = means.meter
         self._timer = means.timer
-        self._left = means.limit
+        self._left = means.limit - taken
         self._ended: float | None = None
         self._broken: TeacherError | None = None
         self._metered: Metered | None = None

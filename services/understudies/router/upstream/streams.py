@@ -102,6 +102,7 @@ class Streams:
             reply,
             assembler=assembler,
             first=shown,
+            taken=len(first),
             request_bytes=request_bytes,
             means=self._means,
         )

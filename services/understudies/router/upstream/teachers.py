@@ -1,6 +1,7 @@
 """All teachers: asked with patience, one after the other where one fails."""
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,6 +22,7 @@ from understudies.runtime import Clock, SystemClock
 
 MAX_ANSWER_BYTES: Final = 64_000_000
 
+_log = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
 _Ask = Callable[[Asking, Upstream, str], Awaitable[_Answer]]
 
@@ -133,6 +135,7 @@ class Teachers:
             except Failed as failed:
                 well = not failed.fault
                 upstream.counts.failed += 1
+                _log.info("teacher %s failed on call %s: %d", upstream.spec.name, asking.call.id, failed.error.status)
                 wait_s = self._pause(asking, upstream, failed, retries)
                 if wait_s is None:
                     raise
@@ -141,7 +144,7 @@ class Teachers:
                 upstream.counts.answered += 1
                 return answer
             finally:
-                upstream.breaker.leave(ticket, well, self._timer())
+                upstream.leave(ticket, well, self._timer())
             retries += 1
             upstream.counts.retried += 1
             await self._sleep(wait_s)

@@ -1,6 +1,7 @@
 """One teacher: how it is asked, and how it has fared."""
 
 import asyncio
+import logging
 import math
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,7 @@ from understudies.router.upstream.credentials import teacher_headers
 from understudies.router.upstream.failed import TROUBLES, Failed, by_status, by_trouble
 from understudies.runtime.teachers import TeacherSpec
 
+_log = logging.getLogger(__name__)
 _ALWAYS: Final = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "understudies"}
 
 
@@ -67,6 +69,15 @@ class Upstream:
     def first_byte(self, left_s: float) -> asyncio.Timeout:
         """Bounds the wait for the first byte of an answer, when so much of the call's time is left."""
         return asyncio.timeout(min(self.spec.timeouts.first_byte_s, left_s))
+
+    def leave(self, ticket: int, well: bool | None, now: float) -> None:
+        """Tell the breaker what became of an attempt."""
+        opened = self.breaker.opened
+        self.breaker.leave(ticket, well, now)
+        if self.breaker.opened > opened:
+            _log.warning(
+                "teacher %s fails too often and is left alone for %g s", self.spec.name, self.spec.breaker.open_s
+            )
 
     def left_alone(self, now: float) -> Failed:
         """The failure of not being asked, because it failed too often."""

@@ -13,7 +13,7 @@ from understudies.events.fingerprint import (
 )
 from understudies.events.headers import cloud_headers
 from understudies.events.identity import NewId, SeededIds, new_id
-from understudies.events.invocation import Invocation, Origin, Reason, Route, ServedBy
+from understudies.events.invocation import BIASED, Invocation, Origin, Reason, Route, ServedBy
 from understudies.events.levels import ProvenLevels
 from understudies.events.money import Usd, usd
 from understudies.events.promotion import Promotion, Stage
@@ -32,6 +32,7 @@ from understudies.events.topics import (
 from understudies.events.verdict import GateDecision, Phase, Verdict, VerdictEvent
 
 __all__ = [
+    "BIASED",
     "BY_NAME",
     "DRIFT",
     "INVOCATIONS",

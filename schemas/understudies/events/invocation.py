@@ -28,7 +28,7 @@ Reason = Literal[
     "audit",  # the teacher was asked again about a call that was served already
 ]
 
-_BIASED: tuple[Reason, ...] = (
+BIASED: tuple[Reason, ...] = (
     "low_confidence",
     "student_error",
     "audit",
@@ -92,9 +92,11 @@ class Invocation(Event):
 
     @property
     def answered_by_teacher(self) -> bool:
-        return self.served_by == "teacher" and self.response is not None and self.origin != "synthetic"
+        """Whether the teacher's whole answer is there; of a caller that hung up, only its beginning is."""
+        whole = self.response is not None and not self.hung_up
+        return self.served_by == "teacher" and whole and self.origin != "synthetic"
 
     @property
     def unbiased(self) -> bool:
         """Whether a student might serve such a call, and the teacher was chosen without regard to its confidence."""
-        return self.route is None or self.route.reason not in _BIASED
+        return self.route is None or self.route.reason not in BIASED

@@ -50,7 +50,7 @@ class TaskBook:
 
     def _call(self, call: Invocation) -> None:
         self.ledger.record(call)
-        if call.origin not in ("audit", "synthetic"):
+        if call.origin not in ("audit", "synthetic") and call.served_by != "cache":
             self.volume.record(call.at)
         if call.answered_by_teacher and call.response is not None:
             self._inputs.add(_key(call.fingerprint))

@@ -38,6 +38,9 @@ class Ledger:
             self.audits += 1
             self.audit += call.cost_usd
             return
+        if call.served_by == "cache":
+            # It cost nothing and a student could not have saved anything on it.
+            return
         self.calls += 1
         if call.served_by == "student":
             self.served += 1

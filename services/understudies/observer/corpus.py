@@ -10,7 +10,7 @@ import orjson
 from pydantic import JsonValue, ValidationError
 
 from understudies.economics import TaskProfile
-from understudies.events import Request, Response, split_of, template_of
+from understudies.events import BIASED, Request, Response, split_of, template_of
 from understudies.runtime import Store
 from understudies.students import Example
 
@@ -27,12 +27,10 @@ SELECT * FROM (
         argMax(assumeNotNull(response), (origin != 'synthetic', at, id)) AS answer,
         argMax(tuple(episode), (origin != 'synthetic', at, id)).1 AS last_episode,
         count() AS calls,
-        max(origin != 'synthetic' AND route.reason NOT IN (
-            'low_confidence', 'student_error', 'audit', 'critical', 'over_budget', 'unsuitable'
-        )) AS drawn,
+        max(origin != 'synthetic' AND route.reason NOT IN {biased:Array(String)}) AS drawn,
         min(origin = 'synthetic') AS synthetic
     FROM invocations FINAL
-    WHERE task = {task:String} AND served_by = 'teacher' AND response IS NOT NULL
+    WHERE task = {task:String} AND served_by = 'teacher' AND response IS NOT NULL AND NOT hung_up
         AND origin IN ('live', 'audit', 'imported', 'synthetic')
         AND at <= {until:DateTime64(6, 'UTC')} AND at >= {since:DateTime64(6, 'UTC')}
     GROUP BY fingerprint
@@ -57,7 +55,13 @@ class Corpus:
 
 async def read_corpus(store: Store, task: str, *, until: datetime, since: datetime | None, most: int) -> Corpus:
     """The newest `most` inputs of a task that its teacher answered from `since` to `until`, both included."""
-    parameters = {"task": task, "until": _moment(until), "since": _moment(since) if since else _FOREVER, "most": most}
+    parameters = {
+        "task": task,
+        "until": _moment(until),
+        "since": _moment(since) if since else _FOREVER,
+        "most": most,
+        "biased": list(BIASED),
+    }
     return await asyncio.to_thread(corpus_of, task, await store.query(_ANSWERED, parameters))
 
 

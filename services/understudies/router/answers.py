@@ -2,27 +2,61 @@
 
 from dataclasses import dataclass, field
 
+import orjson
+
 from understudies.events import Response, Usage
+from understudies.router import money
 from understudies.router.call import Call, TeacherAnswer
+from understudies.router.dialects import dialect_of
+from understudies.router.money import Cache, cache_key, repeatable, whole
 from understudies.runtime.rules import TaskRules
 
 
 @dataclass(frozen=True, slots=True)
-class Cached:
-    """A teacher's answer to an identical request; `raw` is its body as the teacher sent it."""
+class Known:
+    """A teacher's answer to an identical request; `raw` is its body, as where nothing is streamed."""
 
     response: Response
     model: str
+    teacher: str
     raw: bytes = field(repr=False)
     usage: Usage = field(default_factory=Usage)
 
 
 class Answers:
-    """No answer is kept; `ExactAnswers` keeps them."""
+    """Keeps whole answers of teachers where a task's rules say for how long; without a cache, none."""
 
-    async def get(self, call: Call, rules: TaskRules) -> Cached | None:
-        """The answer to an identical request at temperature 0, where the rules of its task allow it."""
-        return None
+    def __init__(self, cache: Cache | None = None) -> None:
+        self._cache = cache
+
+    async def get(self, call: Call, rules: TaskRules) -> Known | None:
+        """The answer to an identical request at temperature 0."""
+        if self._cache is None or rules.cache_ttl_s is None or not call.takes_cached:
+            return None
+        key = _key(call)
+        kept = None if key is None else await self._cache.get(key)
+        if kept is None:
+            return None
+        try:
+            answered = dialect_of(call.api).answer(orjson.loads(kept.body))
+        except ValueError:
+            return None
+        return Known(answered.response, kept.model, kept.teacher, kept.body, answered.usage)
 
     def put(self, call: Call, rules: TaskRules, answer: TeacherAnswer) -> None:
         """Keep an answer, in the background, where it may be given again."""
+        if self._cache is None or rules.cache_ttl_s is None or not call.lets_cache or answer.raw is None:
+            return
+        partly = answer.hung_up or answer.status != 200 or not whole(answer.response.finish_reason)
+        key = None if partly else _key(call)
+        if key is not None:
+            self._cache.put(key, money.Cached(answer.raw, answer.model, answer.teacher), rules.cache_ttl_s)
+
+
+def _key(call: Call) -> str | None:
+    """What identical requests have in common; None where an answer holds for one request alone."""
+    if call.body is None or not repeatable(call.body):
+        return None
+    return cache_key(
+        tenant=call.tenant, task=call.task, api=call.api, model=call.model, body=call.body, passed=call.passed
+    )

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from understudies.events import Request, Response, Usage, usd
 
@@ -18,8 +18,9 @@ class Call:
 
     `draw` is a uniform number in [0, 1) that decides whether the call is audited. `raw` is the body as the caller
     sent it, for a teacher that takes it unchanged, with the teacher's own model name in it; `passed` holds the
-    caller's headers for the teacher, which are never logged or recorded. `cacheable` says that the caller takes an
-    answer that was given before to an identical request.
+    caller's headers for the teacher, which are never logged or recorded. `body` is what was parsed from it.
+    The caller takes an answer that was given before where `takes_cached`, and lets its own be given again where
+    `lets_cache`.
     """
 
     id: str
@@ -35,7 +36,9 @@ class Call:
     api: Api = "chat"
     stream: bool = False
     include_usage: bool = False
-    cacheable: bool = False
+    takes_cached: bool = False
+    lets_cache: bool = False
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
     raw: bytes | None = field(default=None, repr=False)
     passed: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -99,6 +102,10 @@ class TeacherStream(Protocol):
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The body as it comes, for the caller; raises TeacherError where it breaks off."""
+        ...
+
+    def body(self) -> bytes:
+        """The answer so far, as it is where nothing is streamed."""
         ...
 
     def answer(self, *, hung_up: bool = False) -> TeacherAnswer:

@@ -3,15 +3,16 @@
 import os
 import random
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
 from understudies.client.redaction import Redactor, default_redactor
-from understudies.events import Event, NewId, new_id
+from understudies.events import Event, NewId, Usage, new_id
 from understudies.router.account import Note
 from understudies.router.answers import Answers
 from understudies.router.app import Reading, RouterApp
-from understudies.router.call import Teacher
+from understudies.router.call import Call, Teacher
 from understudies.router.chooser import Chooser
 from understudies.router.desk import Desk
 from understudies.router.exchange import Exchange
@@ -19,6 +20,7 @@ from understudies.router.front import Front
 from understudies.router.gate import Gate
 from understudies.router.metrics import Metrics
 from understudies.router.models import Models
+from understudies.router.money import Budgets, Cache, Limits
 from understudies.router.pages import Pages
 from understudies.router.payment import Payments
 from understudies.router.pins import Pins
@@ -28,11 +30,13 @@ from understudies.router.relaying import Relaying
 from understudies.router.roster import Loader, Roster
 from understudies.router.server import Server
 from understudies.router.settings import RouterSettings
-from understudies.router.upstream.catalogue import Catalogue
+from understudies.router.upstream.catalogue import Catalogue, UnknownModel
+from understudies.router.upstream.pricing import Prices
 from understudies.router.upstream.teachers import Teachers
+from understudies.router.wallet import Wallet
 from understudies.runtime import Clock, ConfigurationError, SystemClock
 from understudies.runtime.online import Online
-from understudies.runtime.reload import RulesSource
+from understudies.runtime.reload import Derived, RulesSource
 from understudies.runtime.rules import Rules
 from understudies.runtime.teachers import TeacherSpec, Timeouts, with_keys
 from understudies.students.files import Files
@@ -70,8 +74,11 @@ def create_app(
     backlog = Backlog(spool, limit_bytes=_spool_bytes(settings, source)) if spool is not None else None
     outlet = bus if isinstance(bus, Outlet) else bus.publish
     recorder = Recorder(outlet, capacity=settings.buffer_events, auto=settings.auto_deliver, backlog=backlog)
-    teachers = _teachers(settings, source, clock) if teacher is None or settings.port is not None else None
-    payments, answers = Payments(), Answers()
+    by_http = teacher is None or settings.port is not None
+    catalogue = source.derived(lambda told: Catalogue(_specs(settings, told))) if by_http else None
+    teachers = None if catalogue is None else _teachers(catalogue, source, clock)
+    payments = _payments(source, online, catalogue)
+    answers = Answers(None if online is None else Cache(online))
     roster = Roster(load or Shelf(files).get)
 
     def record(note: Note) -> None:
@@ -102,7 +109,7 @@ def create_app(
         clock=clock,
         address=f"{settings.host}:{settings.port}",
         online=online,
-        closing=[teachers.close] if teachers else [],
+        closing=[payments.close, *([teachers.close] if teachers else [])],
     )
     if settings.port is not None and teachers is not None:
         metrics = Metrics()
@@ -165,12 +172,30 @@ def _spool_bytes(settings: RouterSettings, rules: RulesSource) -> int:
     return settings.spool_bytes if told is None else told
 
 
-def _teachers(settings: RouterSettings, rules: RulesSource, clock: Clock) -> Teachers:
+def _teachers(catalogue: Derived[Catalogue], rules: RulesSource, clock: Clock) -> Teachers:
     """The teachers of the rules, and of the rules to come."""
-    catalogue = rules.derived(lambda told: Catalogue(_specs(settings, told)))
     teachers = Teachers(catalogue.value, clock=clock, chosen=lambda call: rules.of(call.task).teacher)
     rules.subscribe(lambda _: teachers.use(catalogue.value))
     return teachers
+
+
+def _payments(rules: RulesSource, online: Online | None, catalogue: Derived[Catalogue] | None) -> Payments:
+    """The budgets of the rules, and of the rules to come."""
+    if online is None or catalogue is None:
+        return Payments()
+    prices = Prices()
+
+    def likely(call: Call, usage: Usage) -> Decimal:
+        try:
+            price = catalogue.value.chain(call.model, call.api, rules.of(call.task).teacher)[0].spec.price
+        except UnknownModel:
+            price = None
+        return prices.cost(call.model, usage, price, call.at)
+
+    limits = rules.derived(Limits.of)
+    wallet = Wallet(Budgets(online, limits.value), likely)
+    rules.subscribe(lambda _: wallet.use(limits.value))
+    return wallet
 
 
 def _exact_names(teachers: Teachers) -> list[str]:

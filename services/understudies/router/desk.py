@@ -10,14 +10,16 @@ from typing import Final, TypeVar
 from understudies.client.redaction import Redactor
 from understudies.events import Response, usd
 from understudies.router.account import Account, Note
-from understudies.router.answers import Answers, Cached
+from understudies.router.answers import Answers, Known
 from understudies.router.attempt import Asker, Attempt
 from understudies.router.audits import Audits
 from understudies.router.call import Call, StreamingTeacher, Teacher, TeacherAnswer, TeacherError
 from understudies.router.chooser import Chooser
 from understudies.router.circuits import Circuits
 from understudies.router.decision import Decision, drawn
-from understudies.router.payment import Grant, OverBudget, Payments
+from understudies.router.money import Grant
+from understudies.router.money.amounts import dollars
+from understudies.router.payment import OverBudget, Payments
 from understudies.router.policy import Policy
 from understudies.router.roster import Roster
 from understudies.router.served import By, Served, Stream
@@ -192,7 +194,7 @@ class Desk:
         answer = await self._from_teacher(case, grant, self._teacher.ask(call))
         if isinstance(answer, Served):
             return answer
-        self._payments.settle(grant, call, answer.cost_usd)
+        self._payments.settle(grant, call, answer.cost_usd, by_teacher=True)
         note = self._answered(case, answer)
         self._answers.put(call, case.rules, answer)
         attempt = case.attempt
@@ -208,11 +210,12 @@ class Desk:
             return stream
 
         def finished(answer: TeacherAnswer | TeacherError) -> None:
-            self._payments.settle(grant, call, answer.cost_usd)
+            self._payments.settle(grant, call, answer.cost_usd, by_teacher=True)
             if isinstance(answer, TeacherError):
                 self._fail(case, answer)
             else:
                 self._answered(case, answer)
+                self._answers.put(call, case.rules, replace(answer, raw=stream.body()))
 
         return Stream(stream, By("teacher", case.attempt.decision, case.attempt.confidence), finished)
 
@@ -229,7 +232,7 @@ class Desk:
             raise
         except asyncio.CancelledError as cancelled:
             # What the teacher had done by then is not known: the whole estimate counts as spent.
-            gone = _gave_up(cancelled, usd(0) if grant is None else grant.estimate_usd)
+            gone = _gave_up(cancelled, usd(0) if grant is None else dollars(grant.hold.nanos))
             self._payments.settle(grant, call, gone.cost_usd)
             self._fail(case, gone, hung_up=gone.code == "hung_up")
             raise
@@ -242,12 +245,14 @@ class Desk:
             self._refuse(case, refused)
             raise
 
-    def _repeat(self, account: Account, known: Cached) -> Served:
+    def _repeat(self, account: Account, known: Known) -> Served:
         """An identical request was answered before."""
         decision = Decision("cached")
         note = account.repeated(decision.recorded(), known.response, model=known.model)
         self._record(note)
-        return Served(known.response, By("cache", decision), note, known.model, known.usage, known.raw)
+        return Served(
+            known.response, By("cache", decision, teacher=known.teacher), note, known.model, known.usage, known.raw
+        )
 
     def _refuse(self, case: _Case, refused: OverBudget) -> None:
         """The budget has no room for the call."""

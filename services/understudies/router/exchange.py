@@ -20,6 +20,7 @@ from understudies.router.gate import Gate
 from understudies.router.headers import ALIAS
 from understudies.router.incoming import Watch, parsed, whole_body
 from understudies.router.metrics import Metrics
+from understudies.router.money import wish
 from understudies.router.relaying import Relaying
 from understudies.router.replies import EVENTS, begin, end, piece, reply, reply_events
 from understudies.router.served import Served, Stream
@@ -96,6 +97,7 @@ class Exchange:
         if model != read.model or read.task is not None:
             body = _for_the_teacher(body, model)
             raw = orjson.dumps(body)
+        wished = wish(headers.get(told.CACHE), headers.get("cache-control"))
         now = self._clock.now()
         call = Call(
             id=self._new_id(now),
@@ -110,7 +112,9 @@ class Exchange:
             api=dialect.api,
             stream=read.stream,
             include_usage=read.include_usage,
-            cacheable=not told.uncached(headers),
+            takes_cached=wished.read,
+            lets_cache=wished.write,
+            body=body,
             raw=raw,
             passed=self._gate.for_the_teacher(admitted, headers),
         )

@@ -73,14 +73,6 @@ def critical(headers: Mapping[str, str]) -> bool:
     return headers.get(CRITICAL, "").lower() in ("1", "true", "yes")
 
 
-def uncached(headers: Mapping[str, str]) -> bool:
-    """Whether the caller wants a fresh answer."""
-    if headers.get(CACHE, "").lower() in ("no", "0", "false", "off"):
-        return True
-    control = headers.get("cache-control", "").lower()
-    return "no-cache" in control or "no-store" in control
-
-
 def decoded(value: str) -> str:
     """A header's text: HTTP hands bytes over as Latin-1, callers mean UTF-8."""
     try:

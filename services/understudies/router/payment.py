@@ -2,18 +2,9 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
 
 from understudies.router.call import Call, TeacherError
-
-
-class Grant(Protocol):
-    """Money set aside for a call."""
-
-    @property
-    def estimate_usd(self) -> Decimal:
-        """What is set aside, at least what the call is likely to cost."""
-        ...
+from understudies.router.money import Grant
 
 
 class OverBudget(TeacherError):  # noqa: N818 - what is the matter
@@ -33,7 +24,7 @@ class OverBudget(TeacherError):  # noqa: N818 - what is the matter
 
 
 class Payments:
-    """Nothing is limited and nothing is counted; `Purse` does both."""
+    """Nothing is limited and nothing is counted; `Wallet` does both."""
 
     async def reserve(self, call: Call) -> Grant | None:
         """Money for the teacher's answer, None where there is no limit; raises OverBudget."""
@@ -43,7 +34,7 @@ class Payments:
         """Money for the student's answer; raises OverBudget where the rules refuse even that."""
         return None
 
-    def settle(self, grant: Grant | None, call: Call, cost_usd: Decimal) -> None:
+    def settle(self, grant: Grant | None, call: Call, cost_usd: Decimal, *, by_teacher: bool = False) -> None:
         """Count what a call did cost, in the background; what was set aside beyond it is free again."""
 
     def charge(self, call: Call, cost_usd: Decimal) -> None:

@@ -57,6 +57,10 @@ class Budgets:
         self._limits = limits
         self._bounds.clear()
 
+    def bounded(self, tenant: str, task: str) -> bool:
+        """Whether a call has a budget at all."""
+        return bool(self._bounds_of(tenant, task))
+
     @property
     def in_flight(self) -> int:
         """Grants that are not settled yet."""

@@ -12,6 +12,7 @@ from aiohttp import web
 Mood = Literal[
     "answer",
     "whole",
+    "forget",
     "cut_json",
     "cut_stream",
     "drip",
@@ -36,7 +37,7 @@ Mood = Literal[
     "reset",
     "silent",
 ]
-BROKEN: tuple[Mood, ...] = tuple(mood for mood in get_args(Mood) if mood not in ("answer", "whole"))
+BROKEN: tuple[Mood, ...] = tuple(mood for mood in get_args(Mood) if mood not in ("answer", "whole", "forget"))
 USAGE = {"prompt_tokens": 40, "completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": 16}}
 
 
@@ -128,6 +129,11 @@ class StudentServer:
         await self.release.wait()
         return response
 
+    def _forget(self, request: web.Request) -> None:
+        """Close the connection once the answer is written, without having said so."""
+        assert request.transport is not None
+        request.transport.close()
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self.mood == "whole" or not self.bodies[-1].get("stream"):
             return web.json_response(self._completion())
@@ -138,6 +144,9 @@ class StudentServer:
                 await self.release.wait()
             else:
                 await response.write(event)
+        if self.mood == "forget":
+            await response.write_eof()
+            self._forget(request)
         return response
 
     def _events(self) -> list[bytes | None]:

@@ -45,7 +45,8 @@ class ChatEndpoint:
         streamed = self.endpoint.streamed == "always" or (self.endpoint.streamed == "text" and not body.get("tools"))
         asked = {"model": self.endpoint.model, **body}
         if self.endpoint.logprobs:
-            asked["logprobs"] = True
+            # One candidate a token: at none llama.cpp tells no log-probability at all, and unasked it tells of twenty.
+            asked |= {"logprobs": True, "top_logprobs": 1}
         if streamed:
             asked |= {"stream": True, "stream_options": {"include_usage": True}}
         try:

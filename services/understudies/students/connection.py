@@ -11,6 +11,9 @@ from understudies.students.base import StudentError
 from understudies.students.endpoint import Endpoint
 
 _MOST_OF_AN_ERROR: Final = 65_536
+_IDLE_S: Final = 4.0
+"""Less than servers keep an idle connection, which is 5 s with uvicorn and llama.cpp."""
+_LEAST_S: Final = 0.001
 
 
 class Connection:
@@ -33,12 +36,7 @@ class Connection:
         pool = self._at_hand()
         async with pool.permits:
             try:
-                async with pool.session.post(
-                    f"{endpoint.base_url.rstrip('/')}/chat/completions",
-                    data=body,
-                    allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=endpoint.timeout_seconds),
-                ) as response:
+                async with await pool.post(endpoint, body) as response:
                     if response.status != 200:
                         raise StudentError(_refusal(endpoint.model, response.status, await _start(response)))
                     try:
@@ -94,8 +92,29 @@ class _Pool:
         self.permits = asyncio.Semaphore(endpoint.concurrency)
         self._concurrency = endpoint.concurrency
         # The permits limit what is under way, before the time-out begins: the connector must not.
-        connector = aiohttp.TCPConnector(limit=0)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S)
         self.session = aiohttp.ClientSession(connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar())
+
+    async def post(self, endpoint: Endpoint, body: bytes) -> aiohttp.ClientResponse:
+        """Post a body, and once more where the connection was closed before anything of an answer came.
+
+        llama.cpp says that it keeps connections and closes them after a stream; others close idle ones just then.
+        """
+        ends = self.loop.time() + endpoint.timeout_seconds
+        try:
+            return await self._post(endpoint, body, endpoint.timeout_seconds)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if isinstance(error, aiohttp.ClientConnectorError) or self.session.closed:
+                raise
+            return await self._post(endpoint, body, max(ends - self.loop.time(), _LEAST_S))
+
+    async def _post(self, endpoint: Endpoint, body: bytes, timeout_s: float) -> aiohttp.ClientResponse:
+        return await self.session.post(
+            f"{endpoint.base_url.rstrip('/')}/chat/completions",
+            data=body,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=timeout_s),
+        )
 
     async def close(self) -> None:
         try:

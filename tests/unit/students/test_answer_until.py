@@ -59,6 +59,7 @@ async def test_a_sure_answer_comes_whole_with_its_usage(server: StudentServer, c
     assert answer.usage == Usage(prompt_tokens=40, completion_tokens=2, cached_tokens=16)
     assert answer.finish_reason is None
     assert server.bodies[0]["stream_options"] == {"include_usage": True}
+    assert server.bodies[0]["top_logprobs"] == 1
 
 
 async def test_an_unsure_answer_is_given_up_at_once_and_the_endpoint_is_told(

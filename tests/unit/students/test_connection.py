@@ -38,6 +38,16 @@ async def test_calls_come_over_one_connection(server: StudentServer, streamed: s
     assert len(server.callers) == 1
 
 
+async def test_an_endpoint_that_closes_kept_connections_is_asked_over_a_new_one(server: StudentServer) -> None:
+    """As llama.cpp does after a stream, without a word."""
+    server.mood = "forget"
+    one = chat(server)
+    for _ in range(5):
+        assert await text(one) == "refund"
+    await one.close()
+    assert len(server.bodies) == len(server.callers) == 5
+
+
 async def test_adapters_of_one_endpoint_share_it_and_keys_do_not(server: StudentServer) -> None:
     connections = Connections()
     for settings in ({"model": "a@1"}, {"model": "b@3"}, {"model": "b@3", "api_key": "k"}):

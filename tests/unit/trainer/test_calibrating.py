@@ -59,7 +59,7 @@ def test_a_few_calls_calibrate_nothing() -> None:
     assert found.metrics == {}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(calls=st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=10, max_size=60))
 def test_it_changes_no_order_and_so_no_coverage(calls: list[tuple[float, bool]]) -> None:
     judged = tuple(Judged(round(sure, 3), agreed) for sure, agreed in calls)

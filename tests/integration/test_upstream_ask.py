@@ -167,7 +167,7 @@ async def test_a_call_without_a_body_is_asked_as_a_chat(teacher: FakeTeacher) ->
 
 
 async def test_models_choose_the_teacher_and_a_task_may_name_another(teacher: FakeTeacher, other: FakeTeacher) -> None:
-    specs = {
+    specs: dict[str, Any] = {
         "claudes": {"base_url": other.url, "models": ["claude-*"]},
         "all": {"base_url": teacher.url},
     }
@@ -356,7 +356,7 @@ async def test_an_answer_of_another_shape_is_shown_and_paid(teacher: FakeTeacher
     async with teachers(main={"base_url": teacher.url}) as asked:
         teacher.mood = "odd"
         error = await failure(asked)
-        assert (error.status, error.cost_usd) == (200, 0)
+        assert (error.status, error.cost_usd) == (200, Decimal(0))
         assert json.loads(error.raw or b"") == {"object": "chat.completion", "choices": []}
         teacher.mood = "odd_paid"
         assert (await failure(asked)).cost_usd == Decimal("0.00021")
@@ -543,7 +543,7 @@ async def test_logs_hold_no_key_and_no_text(teacher: FakeTeacher, caplog: pytest
         main={"base_url": teacher.url, "api_key": "sk-own", "retries": {"max": 0}, "breaker": {"min_calls": 1}}
     ) as asked:
         for mood in ("answer", "unauthorized", "fail", "fail", "fail"):
-            teacher.mood = mood  # type: ignore[assignment] # one of them
+            teacher.mood = mood
             with_key = call_of(passed=CALLERS)
             await asyncio.gather(asked.ask(with_key), return_exceptions=True)
     written = "".join(record.getMessage() for record in caplog.records)

@@ -144,7 +144,7 @@ async def test_headers_of_a_connection_and_of_the_router_stay_behind(teacher: Fa
 
 async def test_the_model_or_the_manner_chooses_the_teacher(teacher: FakeTeacher) -> None:
     async with FakeTeacher() as other:
-        specs = {
+        specs: dict[str, Any] = {
             "claudes": {"base_url": other.url, "models": ["claude-*"], "apis": ["messages"]},
             "all": {"base_url": teacher.url, "apis": ["chat", "responses"]},
         }

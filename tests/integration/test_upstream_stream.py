@@ -59,7 +59,7 @@ async def test_a_stream_passes_byte_for_byte_and_is_recorded_whole(
     teacher: FakeTeacher, api: Api, mood: Mood, tools: tuple[dict[str, Any], ...]
 ) -> None:
     teacher.mood, teacher.tools = mood, tools
-    options = {"stream_options": {"include_usage": True}} if api == "chat" else {}
+    options: dict[str, Any] = {"stream_options": {"include_usage": True}} if api == "chat" else {}
     async with teachers(main={"base_url": teacher.url}) as asked:
         call = call_of(api, stream=True, **options)
         stream = await asked.stream(call)

@@ -114,10 +114,10 @@ class TeacherSpec(_Settings):
         return self.api_key is not None or self.api_key_env is not None
 
     @property
-    def origin(self) -> tuple[str, str, int | None]:
+    def origin(self) -> tuple[str, str, int]:
         """Scheme, host and port."""
         parts = urlsplit(self.base_url)
-        return parts.scheme, parts.hostname or "", parts.port
+        return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
     @property
     def price(self) -> Price | Decimal | None:

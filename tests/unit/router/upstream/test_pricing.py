@@ -1,0 +1,38 @@
+"""Costs that are remembered are those of the price list."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from understudies.economics.prices import Price, teacher_call_cost
+from understudies.events import Usage
+from understudies.router.upstream.pricing import Prices
+
+AT = datetime(2026, 3, 2, 12, 30, 17, tzinfo=UTC)
+PRICES = Prices()
+counts = st.one_of(st.integers(0, 5000), st.integers(0, 5_000_000))
+models = st.sampled_from(
+    ["gpt-4o-mini", "claude-sonnet-4-5", "gemini-2.5-pro", "anthropic/claude-opus-4-1", "ours", ""]
+)
+
+
+@given(models, counts, counts, counts)
+def test_a_cost_is_that_of_the_price_list(model: str, prompt: int, completion: int, cached: int) -> None:
+    usage = Usage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=cached)
+    assert PRICES.cost(model, usage, None, AT) == teacher_call_cost(model, usage, at=AT)
+
+
+@pytest.mark.parametrize("price", [Decimal("0.25"), Price(Decimal(1), Decimal(2))])
+def test_a_price_of_ones_own_goes_first(price: Price | Decimal) -> None:
+    usage = Usage(prompt_tokens=1000)
+    assert PRICES.cost("gpt-4o", usage, price, AT) == teacher_call_cost("gpt-4o", usage, price)
+
+
+def test_prices_at_all_hours_and_of_all_models_do_not_pile_up() -> None:
+    prices = Prices()
+    for number in range(1500):
+        prices.cost(f"ours-{number}", Usage(), None, AT + timedelta(hours=number))
+    assert prices.cost("gpt-4o-mini", Usage(prompt_tokens=1000), None, AT) == Decimal("0.00015")

@@ -100,6 +100,21 @@ def test_only_the_usage_that_was_not_asked_for_is_left_out(cuts: list[int], end:
     assert assembler.answer().usage == Usage(prompt_tokens=5, completion_tokens=9)
 
 
+@pytest.mark.parametrize(
+    ("event", "shown"),
+    [
+        ({**HEAD, "choices": [], "usage": USAGE}, False),
+        ({**HEAD, "usage": USAGE}, False),
+        ({**HEAD, "choices": [], "usage": None}, True),
+        ({"error": {"message": "no"}, "usage": USAGE}, True),
+        (chunk({}, "stop", usage=USAGE), True),
+    ],
+)
+def test_what_has_nothing_but_usage(event: dict[str, Any], shown: bool) -> None:
+    assembler = dialect_of("chat").assembler(include_usage=False)
+    assert assembler.feed(sse(event)) == (sse(event) if shown else b"")
+
+
 def test_an_unfinished_event_goes_on_as_soon_as_it_cannot_be_the_usage() -> None:
     event = sse(chunk({"content": "abc"}))
     assembler = dialect_of("chat").assembler(include_usage=False)

@@ -1,5 +1,7 @@
 """What is written in an API is read back from it, whole or streamed and however the stream is cut."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,3 +71,16 @@ def test_a_chat_without_its_usage_is_the_stream_that_was_asked_for(
     shown = [assembler.feed(piece) for piece in pieces(ends(stream), cuts)]
     assert b"".join([*shown, assembler.end()]) == ends(streamed("chat", answered, include_usage=False))
     assert assembler.answer() == answered
+
+
+@pytest.mark.parametrize("api", APIS)
+@given(answered=answers)
+def test_an_answer_that_is_sent_back_is_the_turn_it_was(api: Api, answered: Answered) -> None:
+    body = rendered(api, answered)
+    asked: dict[Api, dict[str, Any]] = {
+        "chat": {"messages": [choice["message"] for choice in body.get("choices", ())]},
+        "responses": {"input": body.get("output")},
+        "messages": {"messages": [{"role": "assistant", "content": body.get("content")}]},
+    }
+    request = dialect_of(api).read({"model": "m", **asked[api]}).request
+    assert request.messages == (answered.response.message,)

@@ -36,6 +36,9 @@ class QuietChatAssembler(ChatAssembler):
 
     def _shown(self, event: bytes, chunk: Mapping[str, Any] | None) -> bytes:
         passed, self._passed = self._passed, 0
-        if not passed and chunk is not None and chunk.get("choices") == [] and isinstance(chunk.get("usage"), dict):
-            return b""
-        return event[passed:]
+        return event[passed:] if passed or chunk is None or not _only_usage(chunk) else b""
+
+
+def _only_usage(chunk: Mapping[str, Any]) -> bool:
+    """Some providers leave the choices empty, others leave them out."""
+    return not chunk.get("choices") and isinstance(chunk.get("usage"), dict) and not chunk.get("error")

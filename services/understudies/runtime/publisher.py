@@ -21,6 +21,7 @@ Place = int
 """Where a message stands among those given, from 0."""
 
 _BATCH_BYTES: Final = 256 * 1024
+_RETRY_MS: Final = 250
 _RECORD_OVERHEAD: Final = 100
 _HEADER_OVERHEAD: Final = 10
 _Lane = tuple[str, int]
@@ -52,6 +53,7 @@ class Publisher:
         self._settings = settings
         self._client_id = client_id
         self._producer: AIOKafkaProducer | None = None
+        self._away = False
 
     async def start(self) -> None:
         """Connect; raises RetryLater while the broker is away."""
@@ -63,6 +65,7 @@ class Publisher:
             max_batch_size=_BATCH_BYTES,
             max_request_size=MAX_MESSAGE_BYTES,
             request_timeout_ms=int(self._settings.publish_timeout_s * 1000),
+            retry_backoff_ms=_RETRY_MS,
             **options,
         )
         try:
@@ -81,8 +84,13 @@ class Publisher:
             await producer.stop()
 
     async def send(self, messages: Sequence[Message]) -> list[BaseException | None]:
-        """Send messages and wait for the broker; returns for each what it failed with."""
+        """Send messages and wait for the broker; returns for each what it failed with.
+
+        That a broker is away is found out within `publish_timeout_s`, and from then on at once.
+        """
         outcomes: list[BaseException | None] = [None] * len(messages)
+        if self._away and not await self._answers():
+            return [RetryLater("the broker is away")] * len(messages)
         topics = {message.topic for message in messages}
         partitions = dict(zip(topics, await asyncio.gather(*map(self._partitions, topics)), strict=True))
         lanes: defaultdict[_Lane, list[Place]] = defaultdict(list)
@@ -94,7 +102,12 @@ class Publisher:
                 number = known[_hashed(key) % len(known)] if key is not None else random.choice(known)
                 lanes[topic, number].append(place)
         await asyncio.gather(*(self._drive(lane, places, messages, outcomes) for lane, places in lanes.items()))
+        self._away = any(one is not None and not isinstance(one, MessageSizeTooLargeError) for one in outcomes)
         return outcomes
+
+    async def _answers(self) -> bool:
+        """Whether a broker says where the topics are."""
+        return self._producer is not None and bool(await self._producer.client.force_metadata_update())
 
     async def _partitions(self, topic: str) -> list[int] | BaseException:
         try:

@@ -185,29 +185,29 @@ class Delivery:
             outcome = await flight
             self._note(outcome.error)
             arrived = {message.value for message in written} - {message.value for message in outcome.left}
-        while not self._closing.is_set() and await self._next_from_disk(arrived):
-            pass
+        going_on = True
+        while going_on and not self._closing.is_set():
+            try:
+                going_on = await self._next_from_disk(arrived)
+            except Exception as error:  # noqa: BLE001 - what waits on disk must not wait for a restart
+                self._disk_fails(error)
+                await self._wait(self._pause_s)
+        # Nothing was awaited since the disk was seen to be empty: what is written from now on begins this anew.
         self._drain = None
 
     async def _next_from_disk(self, arrived: Collection[bytes]) -> bool:
         """Deliver the oldest messages on disk, for as long as it takes; False where none is left."""
         backlog = cast("Backlog", self._backlog)
-        try:
-            messages, spoilt = await backlog.head(self._batch)
-            self.lose("spoilt", spoilt)
-            left: Sequence[Message] = [message for message in messages if message.value not in arrived]
-            while left and not self._closing.is_set():
-                left, error = await self.attempt(left)
-                self._note(error)
-                if error is not None:
-                    await self._wait(self._pause_s)
-            if messages and not left:
-                await backlog.acknowledge()
-        except OSError as error:
-            self._disk_fails(error)
-            await self._wait(self._pause_s)
-            return True
-        # Nothing is awaited between here and the end of catching up: what is written meanwhile begins it anew.
+        messages, spoilt = await backlog.head(self._batch)
+        self.lose("spoilt", spoilt)
+        left: Sequence[Message] = [message for message in messages if message.value not in arrived]
+        while left and not self._closing.is_set():
+            left, error = await self.attempt(left)
+            self._note(error)
+            if error is not None:
+                await self._wait(self._pause_s)
+        if messages and not left:
+            await backlog.acknowledge()
         return not backlog.empty
 
     async def _singly(self, messages: Sequence[Message]) -> Outcome:
@@ -238,9 +238,9 @@ class Delivery:
             where = "in memory" if self._backlog is None else "on disk"
             _log.warning("the bus is away, events wait %s: %r", where, error)
 
-    def _disk_fails(self, error: OSError) -> None:
+    def _disk_fails(self, error: Exception) -> None:
         if self._complain_of_disk():
-            _log.error("the spool cannot be used, events wait in memory: %s", error)
+            _log.error("the spool cannot be used, events wait in memory: %r", error)
 
     async def _wait(self, seconds: float) -> None:
         """Wait so long, or until closing."""

@@ -19,6 +19,8 @@ CAPACITY_BYTES: Final = 256 * 1024 * 1024
 _FOR_MEMORY: Final = 0.7
 """Share of the time for stopping in which memory is emptied; the rest is for what is on disk."""
 
+_AFTER_ERROR_S: Final = 1.0
+
 _log = logging.getLogger(__name__)
 
 
@@ -141,18 +143,20 @@ class Recorder:
 
     async def _run(self) -> None:
         await self._delivery.open()
-        while True:
+        while not self._delivery.is_closing:
             if not len(self):
                 self._idle.set()
                 if self._stopping.is_set():
                     return
                 self._news.clear()
                 await self._news.wait()
-            await self._linger()
-            await self._preparation.batch(self._delivery.hand, self._batch)
-            await self._delivery.pass_on()
-            if self._delivery.is_closing:
-                return
+            try:
+                await self._linger()
+                await self._preparation.batch(self._delivery.hand, self._batch)
+                await self._delivery.pass_on()
+            except Exception as error:  # noqa: BLE001 - recording must not end before the router does
+                _log.error("recording goes on after %s", type(error).__name__)
+                await asyncio.sleep(_AFTER_ERROR_S)
 
     async def _linger(self) -> None:
         """Wait a moment for more to come: a batch costs the bus little more than one event."""

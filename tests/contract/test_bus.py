@@ -12,8 +12,18 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from tests.support.broker import BROKERS
 from tests.support.events import invocation, promotion
 
-from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, Event, Promotion, Topic
-from understudies.runtime import DEAD_LETTERS, Bus, BusSettings, Offsets, Record, Reject, RetryLater, StopService
+from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, Event, Promotion, Topic, encode
+from understudies.runtime import (
+    DEAD_LETTERS,
+    Bus,
+    BusSettings,
+    Offsets,
+    Record,
+    Refused,
+    Reject,
+    RetryLater,
+    StopService,
+)
 
 SECONDS = 30
 
@@ -265,6 +275,42 @@ async def test_an_event_above_the_limit_is_refused_by_name(quick: BusSettings, t
         await bus.publish(invocation("x" * 34_000_000, task=task))
     await bus.publish(invocation(task=task))
     await bus.stop()
+
+
+async def test_encoded_messages_arrive_in_order_within_their_key(quick: BusSettings, task: str) -> None:
+    reader = Reader(quick, task, [INVOCATIONS])
+    await reader.bus.start()
+    calls = [invocation("x" * 2000 + str(n), task=task) for n in range(400)]
+    messages = [reader.bus.message(call) for call in calls]
+    await reader.bus.publish_encoded(messages)
+    assert await reader.got(400) == calls
+    assert dict(reader.records[0].headers) == dict(messages[0].headers)
+    await reader.bus.stop()
+
+
+async def test_a_key_has_the_partition_that_kafkas_own_clients_give_it(quick: BusSettings, task: str) -> None:
+    reader = Reader(quick, task, [INVOCATIONS])
+    await reader.bus.start()
+    producer = AIOKafkaProducer(bootstrap_servers=quick.bootstrap)
+    await producer.start()
+    call = invocation(task=task)
+    sent = await producer.send_and_wait(INVOCATIONS.name, encode(call), key=task.encode())
+    await producer.stop()
+    await reader.bus.publish(call)
+    await reader.got(2)
+    assert {record.partition for record in reader.records if record.key == task.encode()} == {sent.partition}
+    await reader.bus.stop()
+
+
+async def test_what_is_refused_is_named_and_the_rest_arrives(quick: BusSettings, task: str) -> None:
+    reader = Reader(quick, task, [INVOCATIONS])
+    await reader.bus.start()
+    good, large = invocation(task=task), invocation("x" * 34_000_000, task=task)
+    with pytest.raises(Refused, match="above the limit") as caught:
+        await reader.bus.publish(good, large, good)
+    assert caught.value.refused == (1,)
+    assert await reader.got(2) == [good, good]
+    await reader.bus.stop()
 
 
 async def test_a_trace_continues_at_the_consumer_and_in_what_it_publishes(quick: BusSettings, task: str) -> None:

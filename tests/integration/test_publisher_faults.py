@@ -1,0 +1,64 @@
+"""A broker that goes away: found out in bounded time, told which messages arrived, and reached again by itself."""
+
+import asyncio
+
+import pytest
+from tests.support.events import invocation
+from tests.support.tansu import Tansu, events
+
+from understudies.events import INVOCATIONS
+from understudies.runtime import Bus, BusSettings, Flow, NotTaken
+
+
+def settings(tansu: Tansu, timeout_s: float = 0.5) -> BusSettings:
+    return BusSettings(bootstrap=tansu.bootstrap, group_prefix=None, publish_timeout_s=timeout_s)
+
+
+async def test_a_dead_broker_is_noticed_named_and_reached_again_when_it_is_back() -> None:
+    async with Tansu() as tansu:
+        flow = Flow()
+        flow.register("reader", [INVOCATIONS.name])
+        bus = Bus(settings(tansu), "writer", flow)
+        await bus.start()
+        await bus.publish(invocation())
+        tansu.stop()
+        for _ in range(2):
+            with pytest.raises(NotTaken, match="2 of 2 events did not reach the broker") as caught:
+                await asyncio.wait_for(bus.publish(invocation(), invocation()), 20)
+            assert caught.value.missing == (0, 1)
+        assert flow.lag == {"reader": 1}
+        await tansu.start()
+        last = invocation("the last one")
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await bus.publish(last)
+                except NotTaken:
+                    continue
+                break
+        assert last in await events(tansu.bootstrap, INVOCATIONS, 1)
+        await asyncio.wait_for(bus.stop(), 20)
+
+
+async def test_a_broker_that_answers_nothing_is_noticed() -> None:
+    async with Tansu() as tansu:
+        bus = Bus(settings(tansu), "writer")
+        await bus.start()
+        await bus.publish(invocation())
+        tansu.pause()
+        with pytest.raises(NotTaken, match="1 of 1 events"):
+            await asyncio.wait_for(bus.publish(invocation()), 20)
+        tansu.resume()
+        await asyncio.wait_for(bus.stop(), 20)
+
+
+async def test_a_bus_with_a_dead_broker_stops() -> None:
+    async with Tansu() as tansu:
+        bus = Bus(settings(tansu), "writer")
+        await bus.start()
+        tansu.stop()
+        publishing = asyncio.ensure_future(bus.publish(invocation()))
+        await asyncio.sleep(0)
+        await asyncio.wait_for(bus.stop(), 20)
+        with pytest.raises(NotTaken):
+            await publishing

@@ -71,6 +71,11 @@ class Budgets:
         """Budgets whose spending the online state has yet to hear of."""
         return len(self._teller)
 
+    @property
+    def remembered(self) -> int:
+        """Budgets of which this process keeps an account."""
+        return len(self._book)
+
     async def reserve(self, tenant: str, task: str, estimate_usd: Decimal, now: datetime) -> Grant | Refusal:
         """Leave to spend about so much, which has to be settled; one round trip where there is a budget."""
         bounds = self._bounds_of(tenant, task)
@@ -79,7 +84,8 @@ class Budgets:
         keys = self._opened(bounds, now)
         entries = [self._book[key] for key in keys]
         hold = Hold(f"{self._source}{next(self._numbers):x}", min(nanos(estimate_usd), MAX_NANOS))
-        purses = [Purse(key, b.nanos, entry.total) for key, b, entry in zip(keys, bounds, entries, strict=True)]
+        # Not the whole total: what calls have cost is told when their holds end, or it would count beside them.
+        purses = [Purse(key, b.nanos, entry.told) for key, b, entry in zip(keys, bounds, entries, strict=True)]
         if self._online.away:
             return self._by_what_is_known(Grant(keys, hold), bounds, now)
         try:
@@ -92,6 +98,7 @@ class Budgets:
         except BaseException:
             self._teller.tell(keys, hold)
             raise
+        self._teller.hurry()
         for purse, entry, standing in zip(purses, entries, reserved.standings, strict=True):
             entry.hear(purse.total, standing)
         if reserved.granted:

@@ -30,6 +30,7 @@ class Teller:
         self._pause_s = pause_s
         self._waiting: dict[str, list[Hold]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._hurried = asyncio.Event()
         self._may_log = Seldom()
 
     def __len__(self) -> int:
@@ -45,6 +46,10 @@ class Teller:
         if self._task is None and self._waiting:
             self._task = asyncio.get_running_loop().create_task(self._until_told())
 
+    def hurry(self) -> None:
+        """The online state has just answered: no need to pause before it is asked again."""
+        self._hurried.set()
+
     async def told(self) -> None:
         """Return when nothing waits."""
         while self._task is not None:
@@ -59,7 +64,7 @@ class Teller:
             self._task.cancel()
             await asyncio.wait([self._task])
         if lost := sum(self._book[key].total - self._book[key].told for key in self._waiting):
-            _log.error("the end came before $%s of spending could be told to the online state", f"{dollars(lost):f}")
+            _log.error("the end came before $%s of spending could be told to the online state", f"{dollars(lost).normalize():f}")
 
     async def _until_told(self) -> None:
         try:
@@ -81,7 +86,7 @@ class Teller:
             self._take_back(taken)
             if self._may_log():
                 _log.warning("%d budgets wait to be told what was spent: %s", len(self._waiting), error)
-            await asyncio.sleep(self._pause_s)
+            await self._pause()
         except BaseException:
             self._take_back(taken)
             raise
@@ -89,6 +94,12 @@ class Teller:
             for purse in purses:
                 entry = self._book[purse.key]
                 entry.told = max(entry.told, purse.total)
+
+    async def _pause(self) -> None:
+        self._hurried.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._pause_s):
+                await self._hurried.wait()
 
     def _taken(self) -> dict[str, list[Hold]]:
         """What is told next, and no longer waits."""

@@ -1,6 +1,5 @@
 """`understudies router`: the front door alone."""
 
-import asyncio
 import contextlib
 import os
 import sys
@@ -14,7 +13,7 @@ from understudies.cli.alone import broker, root_of, run_alone
 from understudies.cli.failure import told
 from understudies.cli.logs import log_to_stderr
 from understudies.cli.options import DATA, Artifacts, Bootstrap, Data, RulesFile, check_teacher_url, settings_from
-from understudies.cli.process import say, stopping_by_signal
+from understudies.cli.process import run, say, stopping_by_signal
 from understudies.cli.workers import run_workers
 from understudies.runtime import ConfigurationError, OnlineSettings, SystemClock
 from understudies.runtime.folder import data_folder
@@ -101,8 +100,8 @@ def router(
                 _check_shared(settings, source.current(), online)
                 commands = [_worker(folder / f"worker-{number}", root, rules) for number in range(1, workers + 1)]
                 environment = _environment(settings, bootstrap, redis_url)
-                raise typer.Exit(asyncio.run(_run_several(commands, environment)))
-            asyncio.run(run_alone("router", bus, data=folder, root=root, rules=source, compose=compose))
+                raise typer.Exit(run(_run_several(commands, environment)))
+            run(run_alone("router", bus, data=folder, root=root, rules=source, compose=compose))
 
 
 def _app(

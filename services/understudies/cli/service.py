@@ -70,8 +70,10 @@ async def _app(
     if name == "evaluator":
         from understudies import evaluator
 
+        shelf = Shelf(files)
+        opened.push_async_callback(shelf.close)
         return evaluator.create_app(
-            evaluator.EvaluatorSettings(), bus=bus, files=files, shelf=Shelf(files), rules=rules, new_id=new_id
+            evaluator.EvaluatorSettings(), bus=bus, files=files, shelf=shelf, rules=rules, new_id=new_id
         )
     if name == "trainer":
         from understudies import trainer

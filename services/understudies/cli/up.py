@@ -1,6 +1,5 @@
 """`understudies up`: all five services as one long-lived process."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +8,7 @@ import typer
 from understudies.cli.failure import told
 from understudies.cli.logs import log_to_stderr
 from understudies.cli.options import DATA, RulesFile, check_teacher_url, settings_from
-from understudies.cli.process import leave, say, stopping_by_signal
+from understudies.cli.process import leave, run, say, stopping_by_signal
 from understudies.runtime.folder import data_folder
 from understudies.runtime.reload import RulesSource
 
@@ -65,7 +64,7 @@ def up(
                 "give the teacher's base URL, or --rules with a table [teachers.NAME]", param_hint="'--teacher-url'"
             )
         with data_folder(data.resolve(), "up"):
-            asyncio.run(_run(router, data.resolve(), source, tick_seconds))
+            run(_run(router, data.resolve(), source, tick_seconds))
 
 
 async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_seconds: float) -> None:

@@ -153,6 +153,7 @@ class Platform:
         plan, clock, ids = self.plan, self.plan.clock, self.plan.ids
         files = Files(f"file://{(plan.folder / 'artifacts').resolve()}")
         shelf = Shelf(files)
+        self._open.push_async_callback(shelf.close)
         bus = {name: Bus(self.settings, name, self.plan.flow, tracer=self._tracer(name)) for name in SERVICES}
         self.observer = observer.create_app(
             plan.observer, bus=bus["observer"], clock=clock, store=store, files=files, new_id=ids("observer")

@@ -35,7 +35,7 @@ from understudies.router.upstream.pricing import Prices
 from understudies.router.upstream.teachers import Teachers
 from understudies.router.wallet import Wallet
 from understudies.runtime import Clock, ConfigurationError, SystemClock
-from understudies.runtime.online import Online
+from understudies.runtime.online import MemoryOnline, Online
 from understudies.runtime.reload import Derived, RulesSource
 from understudies.runtime.rules import Rules
 from understudies.runtime.teachers import TeacherSpec, Timeouts, with_keys
@@ -79,7 +79,8 @@ def create_app(
     teachers = None if catalogue is None else _teachers(catalogue, source, clock)
     payments = _payments(source, online, catalogue)
     answers = Answers(None if online is None else Cache(online))
-    roster = Roster(load or Shelf(files).get)
+    shelf = Shelf(files)
+    roster = Roster(load or shelf.get)
 
     def record(note: Note) -> None:
         recorder.record(note.invocation, note.size)
@@ -98,7 +99,8 @@ def create_app(
         ),
         rules=source,
         redact=redact,
-        chooser=Chooser(roster, pins=Pins(online)),
+        # The memory of one process bounds its pins by time alone; those kept here are bounded by number too.
+        chooser=Chooser(roster, pins=Pins(None if isinstance(online, MemoryOnline) else online)),
         payments=payments,
         answers=answers,
     )
@@ -109,7 +111,7 @@ def create_app(
         clock=clock,
         address=f"{settings.host}:{settings.port}",
         online=online,
-        closing=[payments.close, *([teachers.close] if teachers else [])],
+        closing=[payments.close, shelf.close, *([teachers.close] if teachers else [])],
     )
     if settings.port is not None and teachers is not None:
         metrics = Metrics()

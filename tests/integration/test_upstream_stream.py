@@ -320,7 +320,7 @@ async def test_the_whole_answer_can_be_had_from_a_stream(teacher: FakeTeacher) -
     async with teachers(main={"base_url": teacher.url}) as asked:
         stream = await asked.stream(call_of(stream=True))
         await read(stream)
-    body = json.loads(stream.body())  # type: ignore[attr-defined] # beyond the protocol
+    body = json.loads(stream.body())
     assert body["choices"][0]["message"]["content"] == teacher.text
 
 

@@ -1,5 +1,6 @@
 """A call on its way to the teachers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +34,11 @@ class Asking:
         if call.raw is None:
             return orjson.dumps(request_body(call.request, model))
         if not call.stream:
-            return call.raw if model == call.model else _renamed(self.dialect, call.raw, model)
-        body = {key: value for key, value in _read(call.raw).items() if key not in ("stream", "stream_options")}
-        return _renamed(self.dialect, orjson.dumps(body), model)
+            if model == call.model:
+                return call.raw
+            return _rewritten(self.dialect, call.raw, self._body(call.raw), model, usage=False)
+        body = {key: value for key, value in self._body(call.raw).items() if key not in ("stream", "stream_options")}
+        return _rewritten(self.dialect, orjson.dumps(body), body, model, usage=False)
 
     def stream_body(self, model: str) -> tuple[bytes, bool]:
         """What asks a teacher for a stream that reports its usage, and whether the caller wants to see that.
@@ -46,10 +49,16 @@ class Asking:
         if call.raw is None:
             streamed = {"stream": True, "stream_options": {"include_usage": True}}
             return orjson.dumps(request_body(call.request, model) | streamed), False
-        body = _read(call.raw)
+        body = self._body(call.raw)
         options = body.get("stream_options")
         wanted = self.api != "chat" or (isinstance(options, dict) and options.get("include_usage") is True)
         return _rewritten(self.dialect, call.raw, body, model, usage=True), wanted
+
+    def _body(self, raw: bytes) -> Mapping[str, Any]:
+        body = object_in(raw) if self.call.body is None else self.call.body
+        if body is None:
+            raise TeacherError(400, "the body is not a JSON object", code="invalid_body")
+        return body
 
 
 def asking_of(call: Call, began: float, total_s: float, *, fresh: bool = False) -> Asking:
@@ -58,19 +67,8 @@ def asking_of(call: Call, began: float, total_s: float, *, fresh: bool = False) 
     return Asking(call, dialect, began, began + total_s, fresh)
 
 
-def _renamed(dialect: Dialect, raw: bytes, model: str) -> bytes:
-    return _rewritten(dialect, raw, _read(raw), model, usage=False)
-
-
-def _rewritten(dialect: Dialect, raw: bytes, body: dict[str, Any], model: str, *, usage: bool) -> bytes:
+def _rewritten(dialect: Dialect, raw: bytes, body: Mapping[str, Any], model: str, *, usage: bool) -> bytes:
     try:
         return dialect.upstream_body(raw, body, model=model, usage=usage)
     except ValueError as error:
         raise TeacherError(400, "the body cannot be written again", code="invalid_body") from error
-
-
-def _read(raw: bytes) -> dict[str, Any]:
-    body = object_in(raw)
-    if body is None:
-        raise TeacherError(400, "the body is not a JSON object", code="invalid_body")
-    return body

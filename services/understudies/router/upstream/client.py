@@ -23,6 +23,10 @@ class Broken(Exception):  # noqa: N818 - what the connection is
     """The connection ended, or what came over it is not HTTP."""
 
 
+class Dropped(Broken):
+    """The connection ended before a byte of the answer came, as where a kept one was closed just then."""
+
+
 class TooLarge(Exception):  # noqa: N818 - what the answer is
     """The answer is larger than it may be."""
 
@@ -111,7 +115,9 @@ class Client:
             )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise Unreachable(_said(error)) from error
-        except (aiohttp.ClientError, *_NOTHING_LEFT) as error:
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, *_NOTHING_LEFT) as error:
+            raise Dropped(_said(error)) from error
+        except aiohttp.ClientError as error:
             raise Broken(_said(error)) from error
         return Reply(response)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 
 from understudies.router.call import TeacherError
-from understudies.router.upstream.client import Broken, TooLarge, Unreachable
+from understudies.router.upstream.client import Broken, Dropped, TooLarge, Unreachable
 from understudies.router.upstream.headers import kept
 from understudies.router.upstream.retry import retried
 from understudies.runtime.teachers import TeacherSpec
@@ -20,7 +20,8 @@ class Failed(Exception):  # noqa: N818 - what the attempt has
     """What the caller is told where it stays so.
 
     `retry` says whether the same teacher may be asked again, `moves` whether another one may be asked instead, and
-    `fault` whether it counts against the teacher; `headers` are all of its answer's.
+    `fault` whether it counts against the teacher; `headers` are all of its answer's. The first retry is made
+    `at_once` where a kept connection may have been the trouble.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Failed(Exception):  # noqa: N818 - what the attempt has
         retry: bool = False,
         moves: bool = True,
         fault: bool = True,
+        at_once: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(error.message)
@@ -37,6 +39,7 @@ class Failed(Exception):  # noqa: N818 - what the attempt has
         self.retry = retry
         self.moves = moves
         self.fault = fault
+        self.at_once = at_once
         self.headers = headers or {}
 
 
@@ -46,7 +49,8 @@ def by_trouble(trouble: Exception) -> Failed:
         return Failed(TeacherError(502, "the teacher cannot be reached", code="teacher_unreachable"), retry=True)
     if isinstance(trouble, Broken):
         message = "the teacher's answer broke off, or is not HTTP"
-        return Failed(TeacherError(502, message, code="teacher_answer_broken"), retry=True)
+        error = TeacherError(502, message, code="teacher_answer_broken")
+        return Failed(error, retry=True, at_once=isinstance(trouble, Dropped))
     if isinstance(trouble, TooLarge):
         error = TeacherError(502, str(trouble), code="teacher_answer_too_large")
         return Failed(error, moves=False, fault=False)

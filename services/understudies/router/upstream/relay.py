@@ -8,7 +8,7 @@ from typing import Final
 from yarl import URL
 
 from understudies.router.call import TeacherError
-from understudies.router.upstream.client import Broken, Client, Reply
+from understudies.router.upstream.client import Client, Dropped, Reply
 from understudies.router.upstream.credentials import teacher_headers
 from understudies.router.upstream.failed import TROUBLES, by_status, by_trouble
 from understudies.router.upstream.headers import passed_back, passed_on
@@ -86,7 +86,7 @@ async def _sent(
     connect_s = spec.timeouts.connect_s
     try:
         return await client.send(method, url, headers, body, connect_s=connect_s, decompress=False)
-    except Broken:
+    except Dropped:
         # The teacher may have closed a kept connection just then; what can be sent again is, once.
         if not (body is None or isinstance(body, bytes)):
             raise

@@ -153,9 +153,8 @@ class Teachers:
         if not failed.retry:
             return None
         left_s = asking.until - self._timer()
-        return pause_s(
-            retries, failed.headers, upstream.spec.retries, draw=self._draw(), left_s=left_s, now=self._clock.now()
-        )
+        draw = 0.0 if failed.at_once and retries == 0 else self._draw()
+        return pause_s(retries, failed.headers, upstream.spec.retries, draw=draw, left_s=left_s, now=self._clock.now())
 
     def _chain(self, call: Call) -> tuple[Candidate, ...]:
         api = call.api if call.raw is not None else "chat"

@@ -81,6 +81,20 @@ def decide(
     return Decision("promoted", route)
 
 
+def barred(decision: Decision, *, circuit_open: bool = False, over_budget: bool = False) -> Decision:
+    """The decision where something stands in its way.
+
+    A student whose circuit is open is not asked, and the teacher answers; without a budget nobody may be asked any
+    more. A budget weighs more than a circuit, and neither matters to a decision that is for the teacher anyhow,
+    unless there is no money for the teacher either.
+    """
+    if over_budget:
+        return replace(decision, reason="over_budget")
+    if circuit_open and decision.by_student:
+        return replace(decision, reason="circuit_open")
+    return decision
+
+
 def settle(decision: Decision, confidence: float | None) -> Decision:
     """The decision once the student was asked; confidence is None where it failed."""
     if decision.route is None or not decision.by_student:

@@ -16,7 +16,7 @@ from understudies.router.audits import Audits
 from understudies.router.call import Call, StreamingTeacher, Teacher, TeacherAnswer, TeacherError
 from understudies.router.chooser import Chooser
 from understudies.router.circuits import Circuits
-from understudies.router.decision import Decision, drawn
+from understudies.router.decision import Decision, barred, drawn
 from understudies.router.money import Grant
 from understudies.router.money.amounts import dollars
 from understudies.router.payment import OverBudget, Payments
@@ -145,7 +145,7 @@ class Desk:
         call, student = account.call, decision.route.student
         ticket = self.circuits.enter(student)
         if ticket is None:
-            return Attempt(replace(decision, reason="circuit_open"))
+            return Attempt(barred(decision, circuit_open=True))
         ok: bool | None = None
         grant: Grant | None = None
         try:
@@ -257,7 +257,7 @@ class Desk:
     def _refuse(self, case: _Case, refused: OverBudget) -> None:
         """The budget has no room for the call."""
         attempt = case.attempt
-        decision = Decision("over_budget", attempt.decision.route)
+        decision = barred(attempt.decision, over_budget=True)
         self._fail(replace(case, attempt=replace(attempt, decision=decision)), refused)
 
     def _fail(self, case: _Case, error: TeacherError, *, hung_up: bool = False) -> None:

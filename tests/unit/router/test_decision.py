@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from understudies.events import position
 from understudies.router import Decision, TaskRoute, decide, drawn, settle
+from understudies.router.decision import barred
 
 ROUTE = TaskRoute("triage@1", "memory://a", threshold=0.8, share=1.0)
 shares = st.floats(0, 1)
@@ -30,9 +31,7 @@ def test_a_critical_call_never_reaches_a_student(route: TaskRoute | None, key: s
 def test_a_student_is_asked_where_nothing_at_all_speaks_against_it(
     route: TaskRoute | None, key: str, critical: bool, able: bool, fit: bool
 ) -> None:
-    decision = decide(
-        route, task="triage", sticky_key=key, critical=critical, student_able=able, student_allowed=fit
-    )
+    decision = decide(route, task="triage", sticky_key=key, critical=critical, student_able=able, student_allowed=fit)
     asked = route is not None and not route.drifted and position(key, salt="canary:triage") < route.share
     assert decision.by_student is (asked and able and fit and not critical)
 
@@ -129,3 +128,17 @@ def test_the_decision_is_recorded_with_what_was_in_force() -> None:
     assert (route.reason, route.threshold, route.share) == ("promoted", 0.8, 1.0)
     assert (route.audit_probability, route.student_cost_usd) == (0.3, Decimal("0.0002"))
     assert Decision("no_student").recorded().threshold is None
+
+
+@given(st.none() | routes, keys, st.booleans(), st.booleans())
+def test_no_student_is_asked_behind_an_open_circuit_or_without_a_budget(
+    route: TaskRoute | None, key: str, circuit_open: bool, over_budget: bool
+) -> None:
+    before = decide(route, task="triage", sticky_key=key)
+    after = barred(before, circuit_open=circuit_open, over_budget=over_budget)
+    assert after.by_student is (before.by_student and not circuit_open and not over_budget)
+    assert after.route == before.route
+    if over_budget:
+        assert after.reason == "over_budget"
+    elif not (circuit_open and before.by_student):
+        assert after == before

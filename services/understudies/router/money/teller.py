@@ -64,7 +64,10 @@ class Teller:
             self._task.cancel()
             await asyncio.wait([self._task])
         if lost := sum(self._book[key].total - self._book[key].told for key in self._waiting):
-            _log.error("the end came before $%s of spending could be told to the online state", f"{dollars(lost).normalize():f}")
+            _log.error(
+                "the end came before $%s of spending could be told to the online state",
+                f"{dollars(lost).normalize():f}",
+            )
 
     async def _until_told(self) -> None:
         try:

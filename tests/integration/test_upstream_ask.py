@@ -363,6 +363,15 @@ async def test_an_answer_of_another_shape_is_shown_and_paid(teacher: FakeTeacher
         assert (await failure(asked)).cost_usd == Decimal("0.00021")
 
 
+async def test_an_answer_that_is_compressed_all_the_same_is_unpacked(teacher: FakeTeacher) -> None:
+    teacher.mood = "zipped"
+    async with teachers(main={"base_url": teacher.url}) as asked:
+        answer = await asked.ask(call_of())
+    assert teacher.headers[0]["accept-encoding"] == "identity"
+    assert answer.raw == json.dumps(teacher.completion()).encode()
+    assert not {"content-encoding", "content-length"} & set(answer.headers)
+
+
 async def test_an_answer_that_drips_is_waited_for(teacher: FakeTeacher) -> None:
     teacher.mood = "drip"
     async with teachers(main={"base_url": teacher.url}) as asked:

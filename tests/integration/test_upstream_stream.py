@@ -53,7 +53,7 @@ async def failure(asked: Teachers, **fields: Any) -> TeacherError:
 
 
 @pytest.mark.parametrize("tools", [(), (TOOL,)])
-@pytest.mark.parametrize("mood", ["answer", "drip"])
+@pytest.mark.parametrize("mood", ["answer", "drip", "zipped"])
 @pytest.mark.parametrize("api", APIS)
 async def test_a_stream_passes_byte_for_byte_and_is_recorded_whole(
     teacher: FakeTeacher, api: Api, mood: Mood, tools: tuple[dict[str, Any], ...]

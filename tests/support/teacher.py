@@ -36,6 +36,7 @@ Mood = Literal[
     "error_event",  # a stream with an error in the middle
     "whole",  # one piece, also where a stream was asked for
     "no_usage",  # an answer without usage
+    "zipped",  # compressed, though nobody asked for it
     "large",  # an answer of 20 MB
     "reset",  # the connection is reset in the middle of the body
     "cut",  # the connection is closed in the middle of the body
@@ -197,6 +198,8 @@ class FakeTeacher:
         headers = {"content-type": kind, **named}
         middle = len(body) // 2
         match mood:
+            case "zipped":
+                return _Piecewise([gzip.compress(body)], headers={**headers, "content-encoding": "gzip"})
             case "truncate":
                 return _Piecewise([body[:middle]], headers=headers)
             case "drip":
@@ -228,6 +231,9 @@ class FakeTeacher:
                 return _Piecewise([*events[:middle], error_event(api)], headers=headers)
             case "drip":
                 return _Piecewise([bytes([byte]) for byte in b"".join(events)], headers=headers)
+            case "zipped":
+                zipped = gzip.compress(b"".join(events))
+                return _Piecewise([zipped], headers={**headers, "content-encoding": "gzip"})
             case "ping":
                 return _Piecewise([b": still thinking\n\n", *events], 1, headers=headers)
             case "reset" | "cut":

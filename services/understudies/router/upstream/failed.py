@@ -1,5 +1,6 @@
 """An attempt that came to nothing, and what may be done about it."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from understudies.runtime.teachers import TeacherSpec
 
 TROUBLES: Final = (Unreachable, Broken, TooLarge, TimeoutError)
 _SHOWN: Final = 500
+_CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _REFUSALS: Final = frozenset({401, 402, 403})
 
 
@@ -69,7 +71,7 @@ def by_status(status: int, headers: list[tuple[str, str]], raw: bytes, spec: Tea
     body = object_in(raw)
     error = (body or {}).get("error")
     told = error if isinstance(error, Mapping) else {}
-    code = next((value for value in (told.get("code"), told.get("type")) if isinstance(value, str)), "teacher_error")
+    code = next((str(value) for value in (told.get("code"), told.get("type")) if _is_code(value)), "teacher_error")
     told_to_caller = TeacherError(
         status,
         _message(told, raw),
@@ -104,6 +106,11 @@ def object_in(raw: bytes) -> dict[str, Any] | None:
 
 def _message(told: Mapping[str, Any], raw: bytes) -> str:
     return str(told.get("message") or raw[:_SHOWN].decode("utf-8", "replace").strip() or "no message")
+
+
+def _is_code(value: Any) -> bool:
+    """Whether it is a word that may be logged, and no text."""
+    return isinstance(value, str) and _CODE.fullmatch(value) is not None
 
 
 def _bare(headers: Mapping[str, str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from understudies.router.call import Call, TeacherAnswer, TeacherError, TeacherS
 from understudies.router.upstream.answers import Answers, Means
 from understudies.router.upstream.asking import Asking, asking_of
 from understudies.router.upstream.catalogue import Candidate, Catalogue, UnknownModel
-from understudies.router.upstream.client import Client
+from understudies.router.upstream.client import Client, Unreachable
 from understudies.router.upstream.failed import Failed
 from understudies.router.upstream.meter import Meter
 from understudies.router.upstream.relay import Body, Relay, relay, speaks_anthropic
@@ -135,7 +135,7 @@ class Teachers:
             except Failed as failed:
                 well = not failed.fault
                 upstream.counts.failed += 1
-                _log.info("teacher %s failed on call %s: %d", upstream.spec.name, asking.call.id, failed.error.status)
+                _tell(asking.call, upstream, failed)
                 wait_s = self._pause(asking, upstream, failed, retries)
                 if wait_s is None:
                     raise
@@ -162,6 +162,13 @@ class Teachers:
             return self._catalogue.chain(call.model, api, self._chosen(call))
         except UnknownModel as error:
             raise TeacherError(404, str(error), code="model_not_found") from error
+
+
+def _tell(call: Call, upstream: Upstream, failed: Failed) -> None:
+    """Log a failure without anything that was asked or answered; the breaker keeps these few."""
+    level = logging.WARNING if failed.fault else logging.INFO
+    why = failed.__cause__ if isinstance(failed.__cause__, Unreachable) else failed.error.code
+    _log.log(level, "teacher %s failed on call %s: %d, %s", upstream.spec.name, call.id, failed.error.status, why)
 
 
 def _most_telling(failures: list[TeacherError]) -> TeacherError:

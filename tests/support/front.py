@@ -1,0 +1,252 @@
+"""A router on a loopback port, before real servers that misbehave as told, and the official clients for it."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import aiohttp
+from anthropic import Anthropic, AsyncAnthropic
+from openai import AsyncOpenAI, OpenAI
+from tests.support.datasets import intents
+from tests.support.routing import FixedStudent, Loading, promotion
+from tests.support.student_server import StudentServer, student_server
+from tests.support.teacher import FakeTeacher
+from tests.support.teacher_answers import PATHS, Api
+
+from understudies.events import Event, Invocation
+from understudies.judges import judge_named
+from understudies.router import RouterApp, RouterSettings, create_app
+from understudies.router.roster import Loader
+from understudies.runtime import Record
+from understudies.runtime.online import Online
+from understudies.runtime.reload import RulesSource
+from understudies.runtime.rules import Rules
+from understudies.students import Endpoint, Files
+from understudies.students.connection import Connections
+from understudies.students.few_shot import FewShotStudent
+
+KEY: Final = "sk-the-callers-own-key-0123456789abcdef"
+TASK: Final = {"X-Understudies-Task": "triage"}
+PROMPT: Final = "My card was stolen near the harbour"
+APIS: Final[tuple[Api, ...]] = ("chat", "responses", "messages")
+_MODELS: Final[Mapping[Api, str]] = {"chat": "gpt-4o-mini", "responses": "gpt-4o-mini", "messages": "claude-sonnet-4-5"}
+_BODIES: Final[Mapping[Api, dict[str, Any]]] = {
+    "chat": {"messages": [{"role": "user", "content": PROMPT}]},
+    "responses": {"input": PROMPT, "store": False},
+    "messages": {"max_tokens": 300, "messages": [{"role": "user", "content": PROMPT}]},
+}
+
+
+def body_of(api: Api, **fields: Any) -> dict[str, Any]:
+    """A body that asks for an answer in an API."""
+    return {"model": _MODELS[api], **_BODIES[api], **fields}
+
+
+class Bus:
+    """Hands over events as they are, and keeps what is published."""
+
+    def __init__(self) -> None:
+        self.inbox: list[Event] = []
+        self.published: list[Invocation] = []
+
+    async def events(self, records: Sequence[Record]) -> list[Event]:
+        return self.inbox
+
+    async def publish(self, *events: Event) -> None:
+        self.published += [event for event in events if isinstance(event, Invocation)]
+
+
+@dataclass(frozen=True)
+class Got:
+    """An answer as it came over the wire."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What the router says of it, by names without `x-understudies-`."""
+        own = "x-understudies-"
+        return {name.removeprefix(own): value for name, value in self.headers.items() if name.startswith(own)}
+
+
+@dataclass
+class House:
+    """A router with everything around it."""
+
+    app: RouterApp
+    bus: Bus
+    teachers: Mapping[str, FakeTeacher]
+    student: FixedStudent
+    endpoint: StudentServer
+    online: Online | None = None
+    draw: float = 0.5
+    sessions: list[aiohttp.ClientSession] = field(default_factory=list)
+
+    @property
+    def teacher(self) -> FakeTeacher:
+        return self.teachers["teacher"]
+
+    @property
+    def url(self) -> str:
+        return self.app.url
+
+    def openai(self, **settings: Any) -> AsyncOpenAI:
+        """OpenAI's client."""
+        return AsyncOpenAI(**{"base_url": f"{self.url}/v1", "api_key": KEY, "max_retries": 0, **settings})
+
+    def openai_sync(self, **settings: Any) -> OpenAI:
+        """OpenAI's client that blocks: use it in a thread."""
+        return OpenAI(**{"base_url": f"{self.url}/v1", "api_key": KEY, "max_retries": 0, **settings})
+
+    def anthropic(self, **settings: Any) -> AsyncAnthropic:
+        """Anthropic's client."""
+        return AsyncAnthropic(**{"base_url": self.url, "api_key": KEY, "max_retries": 0, **settings})
+
+    def anthropic_sync(self, **settings: Any) -> Anthropic:
+        """Anthropic's client that blocks: use it in a thread."""
+        return Anthropic(**{"base_url": self.url, "api_key": KEY, "max_retries": 0, **settings})
+
+    async def send(self, method: str, path: str, *, json: Any = None, data: bytes | None = None, **headers: str) -> Got:
+        """Ask for anything, and get it as it comes over the wire."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with (
+            aiohttp.ClientSession(auto_decompress=False) as session,
+            session.request(method, f"{self.url}{path}", json=json, data=data, headers=named) as answer,
+        ):
+            lower = {name.lower(): value for name, value in answer.headers.items()}
+            return Got(answer.status, lower, await answer.read())
+
+    async def ask(self, api: Api, *, key: str = KEY, headers: Mapping[str, str] | None = None, **fields: Any) -> Got:
+        """Ask for an answer of the task `triage` in an API."""
+        kept = {"authorization": f"Bearer {key}", **TASK, **(headers or {})}
+        return await self.send("POST", PATHS[api], json=body_of(api, **fields), **kept)
+
+    async def promote(self, **fields: Any) -> None:
+        """Put a student in force for the task `triage`."""
+        await self.hear(promotion(**fields))
+
+    async def hear(self, *events: Event) -> None:
+        """Let the router read events."""
+        self.bus.inbox = list(events)
+        await self.app.handle([])
+        await self.app.desk.idle()
+
+    async def recorded(self) -> list[Invocation]:
+        """All that was recorded so far."""
+        await self.app.desk.idle()
+        await self.app.recorder.flush()
+        return self.bus.published
+
+    async def event(self) -> Invocation:
+        """The one event that was recorded, once it is: what is told of a caller who is gone takes a moment."""
+        async with asyncio.timeout(20):
+            while not await self.recorded():  # noqa: ASYNC110 - it promises no event
+                await asyncio.sleep(0.01)
+        (event,) = self.bus.published
+        return event
+
+
+Build = Callable[..., Awaitable[House]]
+
+
+@asynccontextmanager
+async def houses() -> AsyncIterator[Build]:
+    """Builds routers, and takes them down again; no task may be left over then."""
+    before = asyncio.all_tasks()
+    async with AsyncExitStack() as stack:
+
+        async def built(**told: Any) -> House:
+            return await _built(stack, **told)
+
+        yield built
+    gc.collect()
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    assert not left, f"left over: {left}"
+
+
+async def _built(
+    stack: AsyncExitStack,
+    *,
+    teachers: Mapping[str, Mapping[str, Any]] | None = None,
+    rules: Mapping[str, Any] | None = None,
+    source: Callable[[Mapping[str, Any]], RulesSource] | None = None,
+    by_endpoint: bool = False,
+    load: Loader | None = None,
+    online: Online | None = None,
+    **settings: Any,
+) -> House:
+    """A router; `teachers` are tables of the rules, each of a fake teacher of its own unless it has a `base_url`."""
+    tables = teachers or {"teacher": {}}
+    fakes: dict[str, FakeTeacher] = {}
+    specs: dict[str, dict[str, Any]] = {}
+    for name, table in tables.items():
+        fakes[name] = await stack.enter_async_context(FakeTeacher(f"{name}'s answer"))
+        specs[name] = {"base_url": fakes[name].url, "retries": {"max": 0}, **table}
+    student, bus = FixedStudent(), Bus()
+    endpoint = await stack.enter_async_context(student_server())
+    if by_endpoint:
+        load = await _few_shot(stack, endpoint)
+    house: House
+    told = {"teachers": specs, **(rules or {})}
+    app = create_app(
+        RouterSettings.model_validate({"port": 0, "auto_deliver": False, "self_agreement_rate": 0.0, **settings}),
+        bus=bus,
+        files=Files("memory://students"),
+        load=load or Loading(student),
+        rules=source(told) if source else Rules.model_validate(told),
+        draw=lambda: house.draw,
+        online=online,
+    )
+    house = House(app, bus, fakes, student, endpoint, online)
+    await app.start()
+    stack.push_async_callback(app.stop)
+    return house
+
+
+async def _few_shot(stack: AsyncExitStack, endpoint: StudentServer) -> Loading:
+    """Loads a student that asks an endpoint."""
+    connections = Connections()
+    stack.push_async_callback(connections.close)
+    student = FewShotStudent.fit(
+        intents(30).of("train"),
+        judge_named("label"),
+        endpoint_name="cheap",
+        endpoint=Endpoint(
+            base_url=endpoint.base_url,
+            model="triage@1",
+            usd_per_million_prompt_tokens="1",  # type: ignore[arg-type] # pydantic reads it
+            usd_per_million_completion_tokens="2",  # type: ignore[arg-type] # pydantic reads it
+        ),
+        shots=1,
+        connections=connections,
+    )
+    return Loading(student)
+
+
+class Caller:
+    """A caller on a bare socket, who can hang up at any moment."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def post(cls, house: House, path: str, body: bytes, **headers: str) -> "Caller":
+        """Send a request, and wait for nothing."""
+        host, port = house.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        named = {"host": host, "content-type": "application/json", "content-length": str(len(body)), **TASK, **headers}
+        head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in named.items())
+        writer.write(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
+        await writer.drain()
+        return cls(reader, writer)
+
+    async def hang_up(self) -> None:
+        """Be gone."""
+        self._writer.close()
+        await self._writer.wait_closed()

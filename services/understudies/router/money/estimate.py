@@ -70,6 +70,9 @@ class Typical:
     def __init__(self) -> None:
         self._means: OrderedDict[tuple[str, str], _Mean] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._means)
+
     def learn(self, task: str, model: str, cost_usd: Decimal) -> None:
         """Take note of what a call has cost."""
         mean = self._means.setdefault((task, model), _Mean())

@@ -51,7 +51,7 @@ async def refused(budgets: Budgets, usd: Decimal = CENT, *, task: str = "triage"
     return refusal
 
 
-async def spent(online: Online, key: str = "2026-05-09:task:triage") -> tuple[Decimal, Decimal]:
+async def spent(online: Online, key: str = "2026-05-09:task:triage") -> tuple[Decimal | int, Decimal | int]:
     """What is spent and what is held, in dollars."""
     look = await online.reserve("look", Hold("look", 0), [Purse(key, 0)], lease_s=1, keep_s=86_400)
     (standing,) = look.standings
@@ -307,7 +307,7 @@ class TestAway:
         assert (await refused(budgets, Decimal("0.11"))).spent_usd == Decimal("0.9")
         budgets.settle(open_call, Decimal("0.4"))
         refusal = await refused(budgets)
-        assert (refusal.action, refusal.unknown, refusal.spent_usd) == ("student_only", True, 1)
+        assert (refusal.action, refusal.unknown, refusal.spent_usd) == ("student_only", True, Decimal(1))
 
     async def test_a_reservation_whose_answer_was_lost_is_ended(self, budgets: Budgets, online: Fickle) -> None:
         online.answers_lost = 1

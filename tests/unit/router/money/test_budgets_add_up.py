@@ -122,7 +122,7 @@ class World:
             case "settle":
                 await self.settle(*given)
             case "settle twice":
-                await self.settle(*given, times=2)
+                await self.settle(given[0], given[1], times=2)
             case "charge":
                 await self.charge(*given)
             case "told":

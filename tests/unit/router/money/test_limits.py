@@ -1,0 +1,49 @@
+"""Which budgets bound a call."""
+
+import doctest
+import importlib
+from decimal import Decimal
+
+import pytest
+
+from understudies.router.money import Budget, Limits
+from understudies.router.money.limits import Bound
+from understudies.runtime.rules import Rules, TaskRules, TenantRules
+
+
+def test_the_budgets_of_the_rules_are_taken() -> None:
+    rules = Rules(
+        defaults=TaskRules(daily_budget_usd=Decimal(5)),
+        tasks={
+            "triage": TaskRules(daily_budget_usd=Decimal("0.5"), over_budget="refuse"),
+            "chat": TaskRules(daily_budget_usd=None),
+        },
+        tenants={"acme": TenantRules(keys=(), daily_budget_usd=Decimal(9)), "free": TenantRules(keys=())},
+    )
+    limits = Limits.of(rules)
+    assert limits.bounds("acme", "triage") == (
+        Bound("task", "triage", 500_000_000, "refuse"),
+        Bound("tenant", "acme", 9_000_000_000, "student_only"),
+    )
+    assert limits.bounds("free", "chat") == ()
+    assert limits.bounds("nobody", "other") == (Bound("task", "other", 5_000_000_000, "student_only"),)
+    assert limits.when_unknown == "student_only"
+
+
+@pytest.mark.parametrize(("rule", "when"), [("serve", "allow"), ("refuse", "refuse"), (None, "student_only")])
+def test_what_holds_while_redis_is_away_is_taken_from_the_rules(rule: str | None, when: str) -> None:
+    rules = Rules.model_validate({"router": {"when_online_away": rule}})
+    assert Limits.of(rules).when_unknown == when
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "1e-10", "NaN", "9007200"])
+def test_a_budget_that_cannot_be_kept_is_refused(amount: str) -> None:
+    with pytest.raises(ValueError, match=r"amount|more than nothing"):
+        Budget(Decimal(amount))
+
+
+@pytest.mark.parametrize("name", ["amounts", "estimate"])
+def test_the_examples_are_true(name: str) -> None:
+    results = doctest.testmod(importlib.import_module(f"understudies.router.money.{name}"))
+    assert results.attempted > 0
+    assert results.failed == 0

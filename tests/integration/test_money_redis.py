@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -89,6 +90,18 @@ async def test_a_server_that_does_not_answer_is_given_up_and_then_not_waited_for
     server.resume()
     await back(online)
     assert await online.get("key") == b"value"
+
+
+async def test_a_process_that_stood_still_does_not_take_the_server_for_gone(server: RedisServer) -> None:
+    online = online_state(server.url, timeout_s=0.1)
+    await online.put("key", b"value", 60)
+    asking = asyncio.create_task(online.get("key"))
+    for _ in range(2):
+        await asyncio.sleep(0)
+    time.sleep(0.3)  # noqa: ASYNC251 - nothing moves here meanwhile
+    assert await asking == b"value"
+    assert not online.away
+    await online.close()
 
 
 async def test_what_a_paused_server_was_asked_counts_once_though_it_was_asked_again(

@@ -61,6 +61,7 @@ class OnlineSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_ONLINE_", frozen=True)
 
     url: SecretStr = Field(default=SecretStr("fake://"), description="redis://... or fake:// for this process alone")
+    timeout_s: float = Field(default=0.25, gt=0, description="longest wait for Redis, before calls go on without it")
 
 
 class TelemetrySettings(BaseSettings):

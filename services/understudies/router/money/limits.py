@@ -7,6 +7,7 @@ from typing import Final, Literal, Self
 
 from understudies.router.money.amounts import nanos
 from understudies.runtime.rules import OverBudget, Rules
+from understudies.runtime.rules.router import WhenOnlineAway
 
 Scope = Literal["task", "tenant"]
 
@@ -18,7 +19,12 @@ no longer allow, and goes on answering what a student can. `allow` goes on by wh
 spent when it last heard of them, and what it has spent itself since.
 """
 
-_BY_RULE: Final[Mapping[str | None, WhenUnknown]] = {"serve": "allow", "refuse": "refuse", None: "student_only"}
+_BY_RULE: Final[Mapping[WhenOnlineAway | None, WhenUnknown]] = {
+    None: "student_only",
+    "student_only": "student_only",
+    "serve": "allow",
+    "refuse": "refuse",
+}
 
 
 @dataclass(frozen=True, slots=True)

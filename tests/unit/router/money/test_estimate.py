@@ -56,9 +56,9 @@ def test_the_mean_follows_what_calls_cost_of_late() -> None:
     typical = Typical()
     for cost in ["0.001"] * 500 + ["0.003"] * 500:
         typical.learn("triage", "gpt", Decimal(cost))
-    cost = typical.cost("triage", "gpt")
-    assert cost is not None
-    assert abs(cost - Decimal("0.003")) < Decimal("0.000001")
+    mean = typical.cost("triage", "gpt")
+    assert mean is not None
+    assert abs(mean - Decimal("0.003")) < Decimal("0.000001")
 
 
 def test_means_do_not_pile_up() -> None:

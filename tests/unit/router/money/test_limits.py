@@ -3,12 +3,14 @@
 import doctest
 import importlib
 from decimal import Decimal
+from typing import get_args
 
 import pytest
 
-from understudies.router.money import Budget, Limits
+from understudies.router.money import Budget, Limits, WhenUnknown
 from understudies.router.money.limits import Bound
-from understudies.runtime.rules import Rules, TaskRules, TenantRules
+from understudies.runtime.rules import RouterRules, Rules, TaskRules, TenantRules
+from understudies.runtime.rules.router import WhenOnlineAway
 
 
 def test_the_budgets_of_the_rules_are_taken() -> None:
@@ -30,10 +32,18 @@ def test_the_budgets_of_the_rules_are_taken() -> None:
     assert limits.when_unknown == "student_only"
 
 
-@pytest.mark.parametrize(("rule", "when"), [("serve", "allow"), ("refuse", "refuse"), (None, "student_only")])
+@pytest.mark.parametrize(
+    ("rule", "when"),
+    [(None, "student_only"), ("student_only", "student_only"), ("serve", "allow"), ("refuse", "refuse")],
+)
 def test_what_holds_while_redis_is_away_is_taken_from_the_rules(rule: str | None, when: str) -> None:
     rules = Rules.model_validate({"router": {"when_online_away": rule}})
     assert Limits.of(rules).when_unknown == when
+
+
+def test_every_rule_for_when_redis_is_away_means_something() -> None:
+    for rule in get_args(WhenOnlineAway):
+        assert Limits.of(Rules(router=RouterRules(when_online_away=rule))).when_unknown in get_args(WhenUnknown)
 
 
 @pytest.mark.parametrize("amount", ["0", "-1", "1e-10", "NaN", "9007200"])

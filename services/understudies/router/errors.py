@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import orjson
 from starlette.types import Send
 
+from understudies.router.call import TeacherError
 from understudies.router.dialects import Dialect, dialect_of
 from understudies.router.headers import BadRequest
 from understudies.router.incoming import TooLarge
@@ -40,6 +41,8 @@ def problem_of(error: Exception) -> Problem:
         return Problem(400, str(error), code="invalid_request", param=error.param)
     if isinstance(error, TooLarge):
         return Problem(413, str(error), code="request_too_large")
+    if isinstance(error, TeacherError):
+        return Problem(error.status, error.message, code=error.code, headers=error.headers)
     if isinstance(error, asyncio.TimeoutError):
         return Problem(504, "the router's time-out passed", code="timeout")
     return Problem(500, "the router failed; its log says why", code="router_failed")

@@ -9,9 +9,10 @@ from starlette.types import Receive, Scope, Send
 
 from understudies.router import headers as told
 from understudies.router.access import Admitted
+from understudies.router.call import TeacherError
 from understudies.router.errors import Problem
 from understudies.router.gate import Gate
-from understudies.router.incoming import Watch, pieces, whole_body
+from understudies.router.incoming import Gone, TooLarge, Watch, pieces, whole_body
 from understudies.router.replies import end, piece
 from understudies.router.upstream.teachers import Teachers
 
@@ -35,7 +36,11 @@ class Relaying:
             raw = await whole_body(receive, headers.get("content-length"), limit)
             await self.pass_on(scope, admitted, headers, raw, _model_of(raw), receive, send)
         elif scope["method"] in _WITH_A_BODY:
-            await self._relay(scope, admitted, headers, pieces(receive, limit), None, send)
+            upload = _Upload(receive, limit)
+            try:
+                await self._relay(scope, admitted, headers, upload.pieces(), None, send)
+            except TeacherError as error:
+                raise upload.wrong or error from None
         else:
             await self.pass_on(scope, admitted, headers, None, None, receive, send)
 
@@ -83,6 +88,24 @@ class Relaying:
                     await answer.close()
         except TimeoutError:
             raise Problem(504, f"no answer within {seconds:g} s", code="timeout") from None
+
+
+class _Upload:
+    """A body that is sent on as it comes; `wrong` is why that ended early, which its sender cannot tell any more."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self.wrong: TooLarge | Gone | None = None
+        self._receive = receive
+        self._limit = limit
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes; raises TooLarge or Gone."""
+        try:
+            async for piece_of_it in pieces(self._receive, self._limit):
+                yield piece_of_it
+        except (TooLarge, Gone) as wrong:
+            self.wrong = wrong
+            raise
 
 
 def _target(scope: Scope) -> str:

@@ -62,7 +62,7 @@ async def relay(
 ) -> Relay:
     """What a teacher answers to a request that passes through; raises TeacherError."""
     url = _url(spec, path_and_query)
-    passed = passed_on(headers)
+    passed = _with_body(passed_on(headers), body)
     sent = teacher_headers(spec, "messages" if speaks_anthropic(path_and_query, passed) else "chat", passed)
     try:
         async with asyncio.timeout(spec.timeouts.first_byte_s):
@@ -91,6 +91,15 @@ async def _sent(
         if not (body is None or isinstance(body, bytes)):
             raise
         return await client.send(method, url, headers, body, connect_s=connect_s, decompress=False)
+
+
+def _with_body(headers: Mapping[str, str], body: Body) -> dict[str, str]:
+    """The headers without what they say of a body that is not sent, or whose length the client writes itself.
+
+    A length without a body would make the teacher take the next request on the connection, another caller's, for it.
+    """
+    dropped = "content-" if body is None else "content-length" if isinstance(body, bytes) else None
+    return {name: value for name, value in headers.items() if dropped is None or not name.startswith(dropped)}
 
 
 def _url(spec: TeacherSpec, path_and_query: str) -> URL:

@@ -1,0 +1,66 @@
+"""What passes through the front door to a teacher, and what of it may not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.support.front import Build, houses
+
+
+@pytest.fixture
+async def build() -> AsyncIterator[Build]:
+    async with houses() as built:
+        yield built
+
+
+class _Hasty:
+    """A server that answers as soon as the headers have come, and keeps what came on each connection."""
+
+    def __init__(self) -> None:
+        self.came: list[bytes] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with_body = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+        try:
+            while True:
+                self.came.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(with_body)
+                await writer.drain()
+        except asyncio.IncompleteReadError:
+            pass
+        finally:
+            writer.close()
+
+
+async def test_the_length_of_a_body_that_is_not_sent_is_not_told_either(build: Build) -> None:
+    hasty = _Hasty()
+    async with await asyncio.start_server(hasty.serve, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()[:2]
+        house = await build(teachers={"teacher": {"base_url": f"http://{host}:{port}/v1"}})
+        assert (await house.send("GET", "/v1/files", data=b"A" * 60)).status == 200
+        assert (await house.send("GET", "/v1/batches", authorization="Bearer anothers")).status == 200
+    first, second = hasty.came
+    assert first.startswith(b"GET /v1/files ")
+    assert b"content-" not in first.lower()
+    assert second.startswith(b"GET /v1/batches ")
+
+
+async def test_a_teacher_that_cannot_be_reached_is_told_as_such(build: Build) -> None:
+    house = await build(teachers={"teacher": {"base_url": "http://127.0.0.1:9/v1"}})
+    got = await house.send("POST", "/v1/embeddings", json={"model": "embed-1", "input": "x"})
+    assert got.status == 502
+    assert b"teacher_unreachable" in got.body
+
+
+async def test_a_model_that_no_teacher_has_is_told_as_such(build: Build) -> None:
+    house = await build(teachers={"teacher": {"models": ["gpt-*"]}})
+    got = await house.send("POST", "/v1/embeddings", json={"model": "embed-1", "input": "x"})
+    assert got.status == 404
+    assert b"model_not_found" in got.body
+
+
+async def test_an_upload_that_is_too_large_is_told_as_such(build: Build) -> None:
+    house = await build(max_body_bytes=1000)
+    got = await house.send("POST", "/v1/files", data=b"A" * 2000, content_type="multipart/form-data; boundary=b")
+    assert got.status == 413
+    assert b"request_too_large" in got.body

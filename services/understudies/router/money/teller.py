@@ -63,10 +63,12 @@ class Teller:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        if lost := sum(self._book[key].total - self._book[key].told for key in self._waiting):
+        entries = [self._book[key] for key in self._waiting if key in self._book]
+        if lost := [entry.total - entry.told for entry in entries if entry.total > entry.told]:
             _log.error(
-                "the end came before $%s of spending could be told to the online state",
-                f"{dollars(lost).normalize():f}",
+                "the end came before the online state could be told what was spent from %d budgets, up to $%s each",
+                len(lost),
+                f"{dollars(max(lost)).normalize():f}",
             )
 
     async def _until_told(self) -> None:

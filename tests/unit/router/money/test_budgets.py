@@ -351,7 +351,7 @@ class TestAway:
         online.cut = True
         budgets.charge("acme", "triage", Decimal("0.25"), NOON)
         await budgets.close(timeout_s=0.01)
-        assert "$0.25 " in caplog.records[-1].getMessage()
+        assert "1 budgets, up to $0.25 each" in caplog.records[-1].getMessage()
         assert caplog.records[-1].levelno == logging.ERROR
 
 

@@ -3,7 +3,7 @@
 from understudies.router.recording.backlog import Backlog
 from understudies.router.recording.buffer import Pending
 from understudies.router.recording.counts import Counts, Loss
-from understudies.router.recording.outlet import Deliver, Outlet, outlet_of
+from understudies.router.recording.outlet import Deliver, Outlet
 from understudies.router.recording.recorder import Recorder
 
-__all__ = ["Backlog", "Counts", "Deliver", "Loss", "Outlet", "Pending", "Recorder", "outlet_of"]
+__all__ = ["Backlog", "Counts", "Deliver", "Loss", "Outlet", "Pending", "Recorder"]

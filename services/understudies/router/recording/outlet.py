@@ -1,7 +1,7 @@
 """Where events go."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from understudies.events import BY_NAME, Event
 from understudies.runtime import Message, message_of
@@ -31,8 +31,3 @@ class Decoding:
     async def publish_encoded(self, messages: Sequence[Message]) -> None:
         """Hand over the events."""
         await self._deliver(*(BY_NAME[message.topic].decode(message.value) for message in messages))
-
-
-def outlet_of(bus: Any) -> Outlet:
-    """The bus itself, or where it is one that knows whole events alone, its `publish`."""
-    return bus if isinstance(bus, Outlet) else Decoding(bus.publish)

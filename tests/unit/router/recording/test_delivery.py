@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from tests.support.recording import FakeBus, event, message, name
 
-from understudies.events import Event, Invocation
-from understudies.router.recording import Backlog, Recorder, outlet_of
+from understudies.events import Invocation
+from understudies.router.recording import Backlog, Recorder
 from understudies.runtime import NotTaken, Refused, RetryLater
 
 AT_ONCE: dict[str, Any] = {"linger_s": 0, "retry_s": (0.001, 0.01), "patience_s": 20}
@@ -344,21 +344,3 @@ async def test_others_have_their_turn_between_slices() -> None:
     await other()
     await recorder.stop()
     assert len(turns) > 10
-
-
-async def test_a_bus_of_whole_events_gets_them_as_they_were() -> None:
-    class Whole:
-        """Knows no messages."""
-
-        def __init__(self) -> None:
-            self.published: list[Event] = []
-
-        async def publish(self, *events: Event) -> None:
-            self.published += events
-
-    bus, whole = FakeBus(), Whole()
-    assert outlet_of(bus) is bus
-    recorder = Recorder(outlet_of(whole), auto=False)
-    recorder.record(event(0))
-    await recorder.flush()
-    assert whole.published == [event(0)]

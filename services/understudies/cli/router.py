@@ -117,7 +117,7 @@ def _app(
         files=files,
         new_id=new_id,
         rules=rules,
-        online=online_state(online.url.get_secret_value()),
+        online=online_state(online.url.get_secret_value(), timeout_s=online.timeout_s),
         spool=spool,
     )
 

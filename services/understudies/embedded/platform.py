@@ -147,7 +147,10 @@ class Platform:
 
     def _online(self) -> Online | None:
         """Played calls share nothing with others, and are not limited."""
-        return online_state(OnlineSettings().url.get_secret_value()) if self.plan.flow is None else None
+        if self.plan.flow is not None:
+            return None
+        settings = OnlineSettings()
+        return online_state(settings.url.get_secret_value(), timeout_s=settings.timeout_s)
 
     def _compose(self, store: Store) -> None:
         plan, clock, ids = self.plan, self.plan.clock, self.plan.ids

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from understudies.client.redaction import Redactor, default_redactor
 from understudies.events import Event, NewId, Usage, new_id
@@ -42,6 +42,9 @@ from understudies.runtime.teachers import TeacherSpec, Timeouts, with_keys
 from understudies.students.files import Files
 from understudies.students.shelf import Shelf
 
+_LEASE_S: Final = 2000.0
+_AFTER_S: Final = 100.0
+
 
 class Bus(Reading, Protocol):
     """The part of the bus that the router uses; a recorder takes a faster way where it has one."""
@@ -77,7 +80,7 @@ def create_app(
     by_http = teacher is None or settings.port is not None
     catalogue = source.derived(lambda told: Catalogue(_specs(settings, told))) if by_http else None
     teachers = None if catalogue is None else _teachers(catalogue, source, clock)
-    payments = _payments(source, online, catalogue)
+    payments = _payments(settings, source, online, catalogue)
     answers = Answers(None if online is None else Cache(online))
     shelf = Shelf(files)
     roster = Roster(load or shelf.get)
@@ -181,7 +184,9 @@ def _teachers(catalogue: Derived[Catalogue], rules: RulesSource, clock: Clock) -
     return teachers
 
 
-def _payments(rules: RulesSource, online: Online | None, catalogue: Derived[Catalogue] | None) -> Payments:
+def _payments(
+    settings: RouterSettings, rules: RulesSource, online: Online | None, catalogue: Derived[Catalogue] | None
+) -> Payments:
     """The budgets of the rules, and of the rules to come."""
     if online is None or catalogue is None:
         return Payments()
@@ -195,7 +200,9 @@ def _payments(rules: RulesSource, online: Online | None, catalogue: Derived[Cata
         return prices.cost(call.model, usage, price, call.at)
 
     limits = rules.derived(Limits.of)
-    wallet = Wallet(Budgets(online, limits.value), likely)
+    # What is held for a call must outlast it.
+    lease_s = max(_LEASE_S, settings.request_timeout_s + _AFTER_S)
+    wallet = Wallet(Budgets(online, limits.value, lease_s=lease_s), likely)
     rules.subscribe(lambda _: wallet.use(limits.value))
     return wallet
 

@@ -20,12 +20,12 @@ _PIECE: Final = 256 * 1024
 
 
 class TcpProxy:
-    """Listens on a loopback port of its own, and passes everything on to HOST:PORT while the line is open."""
+    """Listens on a loopback port, and passes everything on to HOST:PORT while the line is open."""
 
-    def __init__(self, target: str = "") -> None:
+    def __init__(self, target: str = "", *, port: int = 0) -> None:
         self.target = target
         """HOST:PORT; to be set before anybody connects."""
-        self._listening = _bound()
+        self._listening = _bound(port)
         self._port: int = self._listening.getsockname()[1]
         self._server: asyncio.Server | None = None
         self._state: State = "open"

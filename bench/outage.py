@@ -1,0 +1,153 @@
+"""The bus goes away for a minute under load: what callers feel, what it costs, and what is on the topic afterwards.
+
+    python bench/outage.py --states refused,reset,silent,mute --seconds 60 --per-second 300
+
+The router runs as its users start it, before an upstream that answers at once, and reaches its broker over a line that
+is cut: nobody listens, whoever connects is reset, nothing comes through, or what is sent arrives and no answer comes
+back. Callers take turns by task, so the order within a task is known. With --bootstrap a broker is used that is there
+already, which has to advertise the address of --line. The last line is one JSON object; times in milliseconds.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.proxies.nginx import instant_upstream
+from tests.support.outage import Answer, Arrived, Traffic, arrived, router, spooled, until_told, url_of
+from tests.support.tansu import Tansu
+from tests.support.tcp_proxy import State, TcpProxy
+
+STATES: Sequence[State] = ("refused", "reset", "silent", "mute")
+CALM_S = 10.0
+
+
+@dataclass
+class Peaks:
+    """The largest values of what grows while the bus is away."""
+
+    rss_mb: list[float] = field(default_factory=list)
+    spool_mb: float = 0.0
+
+    async def watch(self, pid: int, data: Path) -> None:
+        """Look twice a second, for ever."""
+        while True:
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            self.rss_mb.append(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
+            self.spool_mb = max(self.spool_mb, spooled(data) / 1e6)
+            await asyncio.sleep(0.5)
+
+
+@contextlib.asynccontextmanager
+async def line(options: argparse.Namespace) -> AsyncIterator[TcpProxy]:
+    """A line to a fresh broker, or to the one that is given."""
+    async with TcpProxy(port=options.line) as proxy:
+        if options.bootstrap:
+            proxy.target = options.bootstrap
+            yield proxy
+            return
+        broker = Tansu(advertised=proxy.address)
+        proxy.target = broker.bootstrap
+        async with broker:
+            yield proxy
+
+
+async def outage(state: State, upstream: str, options: argparse.Namespace) -> dict[str, Any]:
+    """One outage in the middle of load."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        async with line(options) as proxy:
+            env = {"UNDERSTUDIES_BUS_REPLICATION_FACTOR": "1", "UNDERSTUDIES_ROUTER_SELF_AGREEMENT_RATE": "0"}
+            async with router(data, f"{upstream}/v1", proxy.address, env=env) as running:
+                url = await url_of(running)
+                peaks = Peaks()
+                watching = asyncio.create_task(peaks.watch(running.process.pid, data))
+                async with Traffic(url, per_second=options.per_second).running() as traffic:
+                    await asyncio.sleep(CALM_S)
+                    cut = time.time()
+                    await proxy.put(state)
+                    await asyncio.sleep(options.seconds)
+                    mended = time.time()
+                    await proxy.put("open")
+                    await until_told(url, lambda facts: not facts["bus_away"] and spooled(data) == 0)
+                    back = time.time()
+                    await asyncio.sleep(CALM_S)
+                watching.cancel()
+                facts = await until_told(url, lambda facts: not facts["events_waiting"])
+                code = await running.stopped()
+            found = await arrived(proxy.address)
+    return _figures(traffic, found, peaks, cut, mended, back) | {
+        "exit_code": code,
+        "events_dropped": facts["events_lost"],
+    }
+
+
+def _figures(traffic: Traffic, found: Arrived, peaks: Peaks, cut: float, mended: float, back: float) -> dict[str, Any]:
+    answered = {id_ for ids in traffic.ids.values() for id_ in ids}
+    there = {id_ for ids in found.ids.values() for id_ in ids}
+    return {
+        "answered": len(traffic.answers),
+        "failed": len(traffic.bad),
+        "before": _latency([one for one in traffic.answers if one.began < cut]),
+        "away": _latency([one for one in traffic.answers if cut <= one.began < mended]),
+        "replay": _latency([one for one in traffic.answers if mended <= one.began < back]),
+        "after": _latency([one for one in traffic.answers if one.began >= back]),
+        "recovered_s": round(back - mended, 2),
+        "spool_peak_mb": round(peaks.spool_mb, 2),
+        "rss_mb": {"start": round(peaks.rss_mb[0], 1), "peak": round(max(peaks.rss_mb), 1)},
+        "lost": len(answered - there),
+        "doubled": found.again,
+        "tasks_in_order": sum(found.first[task] == ids for task, ids in traffic.ids.items()),
+        "tasks": len(traffic.ids),
+    }
+
+
+def _latency(answers: Sequence[Answer]) -> dict[str, float]:
+    if len(answers) < 2:
+        return {"calls": len(answers)}
+    cuts = statistics.quantiles([one.seconds * 1e3 for one in answers], n=100)
+    return {
+        "calls": len(answers),
+        "p50_ms": round(cuts[49], 2),
+        "p99_ms": round(cuts[98], 2),
+        "max_ms": round(max(one.seconds for one in answers) * 1e3, 1),
+    }
+
+
+async def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """All outages, one after the other."""
+    figures: dict[str, Any] = {"seconds": options.seconds, "per_second": options.per_second}
+    with tempfile.TemporaryDirectory() as folder:
+        upstream = instant_upstream(Path(folder))
+        try:
+            for state in options.states.split(","):
+                figures[state] = await outage(state, upstream.url, options)
+                print(state, json.dumps(figures[state]), flush=True)
+        finally:
+            upstream.stop()
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--states", default=",".join(STATES), help="which outages, comma-separated")
+    parser.add_argument("--seconds", type=float, default=60.0, help="length of an outage")
+    parser.add_argument("--per-second", type=float, default=300.0)
+    parser.add_argument("--bootstrap", help="HOST:PORT of a broker that is there; its topics have to be fresh")
+    parser.add_argument("--line", type=int, default=0, help="port of the line, which that broker advertises")
+    print(json.dumps(asyncio.run(measure(parser.parse_args()))))
+
+
+if __name__ == "__main__":
+    main()

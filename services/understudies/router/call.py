@@ -99,6 +99,10 @@ class TeacherStream(Protocol):
     def status(self) -> int: ...
     @property
     def headers(self) -> Mapping[str, str]: ...
+    @property
+    def teacher(self) -> str:
+        """The upstream that answers."""
+        ...
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The body as it comes, for the caller; raises TeacherError where it breaks off."""

@@ -217,7 +217,8 @@ class Desk:
                 self._answered(case, answer)
                 self._answers.put(call, case.rules, replace(answer, raw=stream.body()))
 
-        return Stream(stream, By("teacher", case.attempt.decision, case.attempt.confidence), finished)
+        by = By("teacher", case.attempt.decision, case.attempt.confidence, stream.teacher)
+        return Stream(stream, by, finished)
 
     async def _from_teacher(self, case: _Case, grant: Grant | None, asked: Awaitable[T]) -> T | Served:
         """What the teacher gives, or the student's answer as a last resort; failures are recorded and raised."""

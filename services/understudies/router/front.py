@@ -49,14 +49,15 @@ class Front:
                 raise Problem(404, f"there is nothing at {path!r}; the APIs are under /v1", code="not_found")
         except Gone:
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
             problem = problem_of(error)
             if problem.status == 500:
                 # The error's own text may quote a prompt: where it came from has to do.
                 where = "".join(traceback.format_tb(error.__traceback__))
                 _log.error("%s %s failed with %s\n%s", scope["method"], path, type(error).__name__, where)
             if sent.begun:
-                raise
+                # The server closes the connection of an answer without an end: the caller knows that it is not whole.
+                return
             await send_problem(send, problem, dialect or _spoken(scope))
 
 

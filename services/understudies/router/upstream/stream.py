@@ -15,6 +15,7 @@ from understudies.router.upstream.failed import TROUBLES, by_trouble
 from understudies.router.upstream.headers import kept
 from understudies.router.upstream.meter import Metered, Sizes
 from understudies.router.upstream.upstream import Upstream
+from understudies.router.upstream.whole_events import WholeEvents
 
 _CUT = "the teacher's stream ended before its answer did"
 
@@ -41,13 +42,15 @@ class HttpStream:
     ) -> None:
         self.status = reply.status
         self.headers: Mapping[str, str] = kept(reply.headers())
+        self.teacher = upstream.spec.name
         self.first_byte_ms = (means.timer() - asking.began) * 1000
         self._asking = asking
         self._upstream = upstream
         self._model = model
         self._reply = reply
         self._assembler = assembler
-        self._first = first
+        self._whole = WholeEvents()
+        self._first = self._whole.feed(first)
         self._request_bytes = request_bytes
         self._meter = means.meter
         self._timer = means.timer
@@ -114,28 +117,28 @@ class HttpStream:
             if self._left < 0:
                 raise TooLarge("the teacher's stream is larger than it may be")
         except TROUBLES as trouble:
-            self._break(by_trouble(trouble).error)
-            return b""
+            return self._break(by_trouble(trouble).error)
         if piece:
-            return self._assembler.feed(piece)
+            return self._whole.feed(self._assembler.feed(piece))
         held = self._assembler.end()
         if self._assembler.finished or self._assembler.failed:
             self._end()
-        else:
-            self._break(TeacherError(502, _CUT, code="teacher_answer_broken"))
-        return held
+            return self._whole.rest() + held
+        return self._break(TeacherError(502, _CUT, code="teacher_answer_broken"))
 
     async def _wait(self) -> bytes:
         left_s = self._asking.until - self._timer()
         async with asyncio.timeout(min(self._upstream.spec.timeouts.idle_s, left_s)):
             return await self._reply.piece()
 
-    def _break(self, error: TeacherError) -> None:
+    def _break(self, error: TeacherError) -> bytes:
+        """What is left for the caller: half an event is shown to nobody, unless the answer is whole all the same."""
         if not self._assembler.finished:
             self._broken = error
             self._upstream.counts.broke_off += 1
             self._upstream.breaker.failed_late(self._timer())
         self._end()
+        return self._whole.cut() if self._broken is not None else self._whole.rest()
 
     def _end(self) -> None:
         self._ended = self._timer()

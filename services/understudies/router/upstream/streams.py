@@ -24,6 +24,7 @@ class WholeStream:
     ) -> None:
         self.status = status
         self.headers = headers
+        self.teacher = "" if isinstance(answer, TeacherError) else answer.teacher
         self._raw = raw
         self._answer = answer
         self._pieces = [raw]

@@ -1,0 +1,280 @@
+"""Teachers that fail, through the whole router: what callers are told in the shape of their API, and what is recorded."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+from tests.support.front import APIS, PROMPT, TASK, Build, Got, House, houses
+from tests.support.teacher import LARGE, Mood, refusing
+from tests.support.teacher_answers import Api, error_body, error_event, whole
+
+
+@pytest.fixture
+async def build() -> AsyncIterator[Build]:
+    async with houses() as build:
+        yield build
+
+
+@pytest.fixture
+async def house(build: Build) -> House:
+    return await build()
+
+
+def told(api: Api, got: Got) -> str:
+    """The message of an error in an API's own shape."""
+    body = json.loads(got.body)
+    if api == "messages":
+        assert body["type"] == "error"
+    else:
+        assert body["error"].keys() >= {"message", "type", "param", "code"}
+    assert body["error"]["type"]
+    # Anthropic's shape has no place for a code, so it stands before the message.
+    return str(body["error"]["message"]).rpartition(": " if api == "messages" else "\0")[2]
+
+
+BROKEN: dict[Mood, tuple[int, str]] = {
+    "html": (502, "Bad Gateway"),
+    "page": (502, "not"),
+    "redirect": (502, "answered 307"),
+    "truncate": (502, "not JSON"),
+    "not_json": (502, "not JSON"),
+    "reset": (502, "broke off"),
+    "cut": (502, "broke off"),
+    "drop": (502, "broke off"),
+}
+"""Moods of a teacher whose answer the caller cannot have, with what the caller has instead."""
+
+
+@pytest.mark.parametrize("api", APIS)
+async def test_a_broken_answer_is_an_error_of_the_api(house: House, api: Api) -> None:
+    for mood, (status, words) in BROKEN.items():
+        house.teacher.mood = mood
+        got = await house.ask(api)
+        assert (mood, got.status) == (mood, status)
+        assert words in told(api, got)
+        event = (await house.recorded())[-1]
+        assert (event.served_by, event.response, event.hung_up, event.api) == ("none", None, False, api)
+        assert words in (event.error or "")
+        assert got.about["invocation"] == event.id
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_teachers_own_error_is_passed_as_it_is(house: House, api: Api, stream: bool) -> None:
+    house.teacher.extra = {"x-ratelimit-remaining-requests": "0", "openai-processing-ms": "5", "server": "hidden"}
+    for mood, status, kind, message, code in (
+        ("fail", 500, "server_error", "broken", None),
+        ("unavailable", 503, "server_error", "gone for a moment", None),
+        ("overloaded", 529, "overloaded_error", "Overloaded", None),
+        ("limit", 429, "rate_limit_error", "slow down", "rate_limit_exceeded"),
+        ("spent", 429, "insufficient_quota", "no money left", "insufficient_quota"),
+        ("refuse", 400, "invalid_request_error", "temperature is too high", None),
+    ):
+        house.teacher.mood = mood  # type: ignore[assignment] # one of them
+        got = await house.ask(api, stream=stream)
+        assert (got.status, json.loads(got.body)) == (status, error_body(api, kind, message, code))
+        assert got.headers["x-request-id"] == f"req-{len(house.teacher.asked)}"
+        assert got.headers["x-ratelimit-remaining-requests"] == "0"
+        assert got.headers.get("retry-after") == ("7" if mood == "limit" else None)
+        assert got.headers.get("server") != "hidden"
+        event = (await house.recorded())[-1]
+        assert (event.served_by, event.streamed, event.error) == (
+            "none",
+            stream,
+            f"teacher answered {status}: {message}",
+        )
+
+
+@pytest.mark.parametrize("api", APIS)
+async def test_a_stream_that_breaks_off_ends_with_an_error_of_the_api(house: House, api: Api) -> None:
+    for mood, words in (("truncate", "ended before"), ("reset", "broke off"), ("cut", "broke off")):
+        house.teacher.mood = mood  # type: ignore[assignment] # one of them
+        got = await house.ask(api, stream=True)
+        assert (got.status, got.about["served-by"]) == (200, "teacher")
+        last = got.body.rstrip(b"\n").split(b"\n\n")[-1]
+        error = json.loads(last.split(b"data: ", 1)[1])
+        assert words in json.dumps(error)
+        assert b"error" in last
+        event = (await house.recorded())[-1]
+        assert (event.served_by, event.streamed, event.hung_up) == ("none", True, False)
+        assert words in (event.error or "")
+        assert event.cost_usd > 0
+
+
+@pytest.mark.parametrize("api", APIS)
+async def test_an_error_inside_a_stream_is_passed_as_it_is(house: House, api: Api) -> None:
+    house.teacher.mood = "error_event"
+    got = await house.ask(api, stream=True)
+    assert got.body.endswith(error_event(api))
+    event = await house.event()
+    assert event.served_by == "none"
+    assert "overloaded in the middle" in (event.error or "")
+
+
+@pytest.mark.parametrize("api", APIS)
+async def test_a_stream_that_begins_with_an_error_or_makes_no_sense_is_an_error(house: House, api: Api) -> None:
+    house.teacher.mood = "error_first"
+    got = await house.ask(api, stream=True)
+    assert (got.status, told(api, got)) == (502, "overloaded in the middle")
+    house.teacher.mood = "page"
+    assert "not a stream" in told(api, await house.ask(api, stream=True))
+
+
+@pytest.mark.parametrize("api", APIS)
+async def test_a_stream_of_nonsense_ends_with_an_error(house: House, api: Api) -> None:
+    house.teacher.mood = "not_json"
+    got = await house.ask(api, stream=True)
+    assert b"ended before" in got.body
+    event = await house.event()
+    assert event.served_by == "none"
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_teacher_that_streams_nothing_is_passed_whole(house: House, api: Api, stream: bool) -> None:
+    house.teacher.mood = "whole"
+    got = await house.ask(api, stream=stream)
+    assert got.body == json.dumps(whole(api, house.teacher.said)).encode()
+    assert got.headers["content-type"].startswith("application/json")
+    assert (await house.event()).usage.completion_tokens == 100
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_of_20_megabytes_comes_whole(house: House, stream: bool) -> None:
+    house.teacher.mood = "large"
+    got = await house.ask("chat", stream=stream)
+    assert len(got.body) > LARGE
+    assert got.body.count(b"x") >= LARGE
+    assert (await house.event()).served_by == "teacher"
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_teacher_that_refuses_connections_is_an_error(build: Build, api: Api, stream: bool) -> None:
+    with refusing() as url:
+        house = await build(teachers={"teacher": {"base_url": url}})
+        got = await house.ask(api, stream=stream)
+    assert (got.status, told(api, got)) == (502, "the teacher cannot be reached")
+    assert (await house.event()).error == "teacher answered 502: the teacher cannot be reached"
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("mood", ["fail", "overloaded", "limit", "reset", "drop", "html"])
+async def test_another_teacher_answers_where_one_fails(build: Build, api: Api, stream: bool, mood: Mood) -> None:
+    if stream and mood == "reset":
+        pytest.skip("what has begun is not begun again")
+    house = await build(teachers={"teacher": {"fallback": ["other"]}, "other": {"models": ["none"], "auth": "none"}})
+    house.teacher.mood = mood
+    got = await house.ask(api, stream=stream)
+    assert (got.status, got.about["teacher"]) == (200, "other")
+    assert len(house.teachers["other"].asked) == 1
+    assert "authorization" not in house.teachers["other"].headers[0]
+    event = await house.event()
+    assert event.served_by == "teacher"
+    assert event.response is not None
+    assert event.response.message.text == "other's answer"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_short_limit_is_waited_for_and_asked_again(build: Build, stream: bool) -> None:
+    house = await build(teachers={"teacher": {"retries": {"max": 2, "base_s": 0.01}}})
+    house.teacher.retry_after = {"retry-after-ms": "20"}
+    house.teacher.moods.extend(["limit", "overloaded"])
+    got = await house.ask("messages", stream=stream)
+    assert (got.status, len(house.teacher.asked)) == (200, 3)
+    assert got.headers["x-request-id"] == "req-3"
+
+
+async def test_what_is_no_answer_reaches_the_caller_as_it_is_and_is_charged(house: House) -> None:
+    house.teacher.mood = "odd_paid"
+    got = await house.ask("chat")
+    assert (got.status, json.loads(got.body)["detail"]) == (200, "moo")
+    event = await house.event()
+    assert (event.served_by, event.response) == ("none", None)
+    assert event.cost_usd > 0
+
+
+async def test_a_teacher_that_never_answers_is_given_up(build: Build) -> None:
+    house = await build(teachers={"teacher": {"timeouts": {"first_byte_s": 0.1}}})
+    house.teacher.mood = "hang"
+    for api in APIS:
+        got = await house.ask(api)
+        assert (got.status, told(api, got)) == (504, "the teacher did not answer in time")
+
+
+async def test_the_routers_own_time_out_ends_a_call(build: Build) -> None:
+    house = await build(request_timeout_s=0.2)
+    house.teacher.mood = "hang"
+    for api in APIS:
+        house.teacher.cancelled.clear()
+        got = await house.ask(api)
+        assert got.status == 504
+        assert "no answer within 0.2 s" in told(api, got)
+        await house.teacher.cancelled.wait()
+    assert {(event.served_by, event.hung_up) for event in await house.recorded()} == {("none", False)}
+
+
+RAISED: list[tuple[Mood, type[openai.APIError], type[anthropic.APIError]]] = [
+    ("refuse", openai.BadRequestError, anthropic.BadRequestError),
+    ("unauthorized", openai.AuthenticationError, anthropic.AuthenticationError),
+    ("limit", openai.RateLimitError, anthropic.RateLimitError),
+    ("fail", openai.InternalServerError, anthropic.InternalServerError),
+    ("overloaded", openai.InternalServerError, anthropic.APIStatusError),
+    ("html", openai.InternalServerError, anthropic.InternalServerError),
+    ("reset", openai.InternalServerError, anthropic.InternalServerError),
+]
+
+
+async def test_the_official_clients_raise_the_right_errors(house: House) -> None:
+    said: Any = [{"role": "user", "content": PROMPT}]
+    async with house.openai() as ours, house.anthropic() as theirs:
+        for mood, of_openai, of_anthropic in RAISED:
+            house.teacher.mood = mood
+            with pytest.raises(of_openai):
+                await ours.chat.completions.create(model="m", messages=said, extra_headers=TASK)
+            with pytest.raises(of_openai):
+                await ours.responses.create(model="m", input=PROMPT, extra_headers=TASK)
+            with pytest.raises(of_anthropic):
+                await theirs.messages.create(model="m", max_tokens=9, messages=said, extra_headers=TASK)
+
+
+async def test_the_official_clients_raise_what_happens_in_a_stream(house: House) -> None:
+    said: Any = [{"role": "user", "content": PROMPT}]
+    async with house.openai() as ours, house.anthropic() as theirs:
+        for mood in ("error_event", "reset"):
+            house.teacher.mood = mood  # type: ignore[assignment] # one of them
+            with pytest.raises(openai.APIError):
+                async for _ in await ours.chat.completions.create(
+                    model="m", messages=said, stream=True, extra_headers=TASK
+                ):
+                    pass
+            events = await ours.responses.create(model="gpt-4o", input=PROMPT, stream=True, extra_headers=TASK)
+            assert [event.type async for event in events][-1] == "error"
+            with pytest.raises(anthropic.APIStatusError):
+                async with theirs.messages.stream(
+                    model="m", max_tokens=9, messages=said, extra_headers=TASK
+                ) as messages:
+                    await messages.get_final_message()
+
+
+async def test_what_is_passed_on_fails_in_the_apis_own_shape(build: Build, house: House) -> None:
+    with refusing() as url:
+        away = await build(teachers={"teacher": {"base_url": url}})
+        got = await away.send("POST", "/v1/embeddings", json={"model": "e", "input": "x"})
+        assert (got.status, told("chat", got)) == (502, "the teacher cannot be reached")
+        got = await away.send("POST", "/v1/messages/count_tokens", json={"model": "c"}, anthropic_version="2023-06-01")
+        assert (got.status, told("messages", got)) == (502, "the teacher cannot be reached")
+    house.teacher.mood = "limit"
+    got = await house.send("POST", "/v1/embeddings", json={"model": "e", "input": "x"})
+    assert (got.status, got.headers["retry-after"]) == (429, "7")
+
+
+async def test_a_passed_answer_that_breaks_off_breaks_off(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.teacher.mood = "reset"
+    with pytest.raises(Exception, match=r"."):
+        await house.send("POST", "/v1/embeddings", json={"model": "e", "input": "x"})
+    assert "Traceback" not in caplog.text

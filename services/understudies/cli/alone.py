@@ -42,6 +42,7 @@ async def run_alone(
 ) -> None:
     """Run a service until SIGTERM or Ctrl-C, and say what it runs against."""
     from understudies.runtime import Bus, Snapshots, Telemetry, TelemetrySettings
+    from understudies.runtime.garbage import settle
     from understudies.runtime.runner import Runner, keep_ticking
     from understudies.students import Files
 
@@ -55,6 +56,7 @@ async def run_alone(
         generation = settings.generation or settings.bootstrap or ""
         runner = Runner(app, bus, snapshots=Snapshots(data / "snapshots"), generation=generation)
         await runner.start()
+        settle()
         group = f"group {settings.group_prefix}-{name}" if settings.group_prefix else "no group"
         say(f"{name} runs: {_place(app)}broker {settings.bootstrap}, {group}, artifacts in {root}")
         try:

@@ -69,10 +69,12 @@ def up(
 
 async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_seconds: float) -> None:
     from understudies.embedded import Plan, Platform
+    from understudies.runtime.garbage import settle
 
     stopping = stopping_by_signal()
     platform = Platform(Plan(folder=data, rules=rules, router=router))
     async with rules.watching(), platform:
+        settle()
         teacher = router.teacher_url or ", ".join(rules.current().teachers)
         say(f"router listens on {platform.router.url}/v1, teacher {teacher}, data in {data}")
         await platform.live(stopping, tick_seconds)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
@@ -83,8 +83,13 @@ class House:
     student: FixedStudent
     endpoint: StudentServer | None
     online: Online | None = None
+    endpoint_stack: AsyncExitStack | None = None
     draw: float = 0.5
-    sessions: list[aiohttp.ClientSession] = field(default_factory=list)
+
+    async def stop_student_server(self) -> None:
+        """Let the student's endpoint refuse connections."""
+        assert self.endpoint_stack is not None
+        await self.endpoint_stack.aclose()
 
     @property
     def teacher(self) -> FakeTeacher:
@@ -193,8 +198,9 @@ async def _built(
         specs[name] = {"base_url": fakes[name].url, "retries": {"max": 0}, **table}
     student, bus = FixedStudent(), Bus()
     endpoint = None
+    endpoint_stack = await stack.enter_async_context(AsyncExitStack())
     if by_endpoint:
-        endpoint = await stack.enter_async_context(student_server())
+        endpoint = await endpoint_stack.enter_async_context(student_server())
         load = await _few_shot(stack, endpoint)
     house: House
     told = {"teachers": specs, **(rules or {})}
@@ -207,7 +213,7 @@ async def _built(
         draw=lambda: house.draw,
         online=online,
     )
-    house = House(app, bus, fakes, student, endpoint, online)
+    house = House(app, bus, fakes, student, endpoint, online, endpoint_stack)
     await app.start()
     stack.push_async_callback(app.stop)
     return house

@@ -1,0 +1,146 @@
+"""Callers who hang up: whoever works for them stops, what it cost is recorded, and nothing is left behind."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+from tests.support.front import APIS, Build, Caller, House, body_of, houses
+from tests.support.teacher_answers import PATHS, Api
+
+from understudies.runtime.online import Hold, MemoryOnline, Purse
+
+TENANT_BUDGET = {"defaults": {"daily_budget_usd": "1"}}
+
+
+@pytest.fixture
+async def build() -> AsyncIterator[Build]:
+    async with houses() as build:
+        yield build
+
+
+async def call(house: House, api: Api, *, stream: bool = False) -> Caller:
+    return await Caller.post(house, PATHS[api], json.dumps(body_of(api, stream=stream)).encode())
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_while_the_teacher_thinks(build: Build, api: Api, stream: bool) -> None:
+    house = await build(rules=TENANT_BUDGET, online=MemoryOnline())
+    house.teacher.mood = "hang"
+    caller = await call(house, api, stream=stream)
+    await asyncio.wait_for(house.teacher.arrived.wait(), 10)
+    await caller.hang_up()
+    await asyncio.wait_for(house.teacher.cancelled.wait(), 10)
+    event = await house.event()
+    assert (event.hung_up, event.served_by, event.api, event.streamed) == (True, "none", api, stream)
+    assert event.usage_estimated
+    assert event.usage.prompt_tokens > 0
+    assert event.cost_usd > 0
+    await nothing_held(house, event.cost_usd)
+
+
+@pytest.mark.parametrize("api", APIS)
+async def test_in_the_middle_of_a_stream(build: Build, api: Api) -> None:
+    house = await build(rules=TENANT_BUDGET, online=MemoryOnline())
+    house.teacher.text = "one two three four five six"
+    house.teacher.hold_after = {"chat": 3, "responses": 6, "messages": 5}[api]
+    caller = await call(house, api, stream=True)
+    await asyncio.wait_for(house.teacher.held.wait(), 10)
+    assert await caller.reader.readuntil(b"two")
+    await caller.hang_up()
+    await asyncio.wait_for(house.teacher.cancelled.wait(), 10)
+    event = await house.event()
+    assert (event.hung_up, event.usage_estimated, event.streamed) == (True, True, True)
+    assert event.response is not None
+    assert event.response.message.text.startswith("one two")
+    assert event.usage.completion_tokens > 0
+    assert event.cost_usd > 0
+    await nothing_held(house, event.cost_usd)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_while_the_student_thinks(build: Build, stream: bool) -> None:
+    house = await build(by_endpoint=True, rules=TENANT_BUDGET, online=MemoryOnline(), student_timeout_s=30)
+    await house.promote(threshold=0.5)
+    house.student_server.mood = "hang"
+    caller = await call(house, "chat", stream=stream)
+    await asyncio.wait_for(house.student_server.arrived.wait(), 10)
+    await caller.hang_up()
+    await asyncio.wait_for(house.student_server.hung_up.wait(), 10)
+    event = await house.event()
+    assert (event.hung_up, event.served_by, event.streamed) == (True, "none", stream)
+    assert house.teacher.asked == []
+    await nothing_held(house, event.cost_usd)
+
+
+async def test_while_the_teacher_thinks_after_an_unsure_student(build: Build) -> None:
+    house = await build(rules=TENANT_BUDGET, online=MemoryOnline())
+    await house.promote(threshold=0.99)
+    house.teacher.mood = "hang"
+    caller = await call(house, "messages", stream=True)
+    await asyncio.wait_for(house.teacher.arrived.wait(), 10)
+    await caller.hang_up()
+    await asyncio.wait_for(house.teacher.cancelled.wait(), 10)
+    event = await house.event()
+    assert event.route is not None
+    assert (event.hung_up, event.student, event.route.reason) == (True, "triage@1", "low_confidence")
+    assert event.cost_usd > event.route.student_cost_usd > 0
+    await nothing_held(house, event.cost_usd)
+
+
+async def test_before_the_whole_body_has_come(build: Build) -> None:
+    house = await build()
+    caller = await Caller.post(house, PATHS["chat"], b'{"model":', content_length="1000")
+    await caller.hang_up()
+    assert (await house.ask("chat")).status == 200
+    assert len(await house.recorded()) == 1
+
+
+async def test_while_something_passes_through(build: Build) -> None:
+    house = await build()
+    house.teacher.mood = "hang"
+    caller = await Caller.post(house, "/v1/embeddings", b'{"model": "e", "input": "x"}')
+    await asyncio.wait_for(house.teacher.arrived.wait(), 10)
+    await caller.hang_up()
+    await asyncio.wait_for(house.teacher.cancelled.wait(), 10)
+    assert await house.recorded() == []
+
+
+async def test_many_at_once_leave_nothing_behind(build: Build) -> None:
+    house = await build(rules=TENANT_BUDGET, online=MemoryOnline())
+    house.teacher.mood = "hang"
+    before = asyncio.all_tasks()
+    callers = [await call(house, api, stream=stream) for api in APIS for stream in (False, True) for _ in range(10)]
+    async with asyncio.timeout(20):
+        while len(house.teacher.asked) < len(callers):  # noqa: ASYNC110 - it promises no event
+            await asyncio.sleep(0.01)
+    for caller in callers:
+        await caller.hang_up()
+    async with asyncio.timeout(20):
+        while len(await house.recorded()) < len(callers):  # noqa: ASYNC110 - it promises no event
+            await asyncio.sleep(0.01)
+        while {task for task in asyncio.all_tasks() - before if "Watch" in repr(task)}:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert all(event.hung_up for event in house.bus.published)
+    await nothing_held(house, sum((event.cost_usd for event in house.bus.published), Decimal(0)))
+
+
+async def nothing_held(house: House, spent: Decimal) -> None:
+    """No money is set aside any more, and what was spent is what the events say."""
+    assert isinstance(house.online, MemoryOnline)
+    async with asyncio.timeout(20):
+        while True:
+            standings = await standing(house.online)
+            if all(held == 0 for _, held in standings):
+                break
+            await asyncio.sleep(0.01)
+    assert [Decimal(nanos).scaleb(-9) for nanos, _ in standings if nanos] == [spent.quantize(Decimal("1e-9"))]
+
+
+async def standing(online: MemoryOnline) -> list[tuple[int, int]]:
+    """What is spent and held of each budget, in billionths of a dollar."""
+    purses = [Purse(key) for key in online._purses]
+    reserved = await online.reserve("look", Hold("look", 0), purses, lease_s=1, keep_s=86_400)
+    return [(one.spent, one.held) for one in reserved.standings]

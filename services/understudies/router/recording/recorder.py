@@ -38,7 +38,7 @@ class Recorder:
         *,
         capacity: int = CAPACITY,
         capacity_bytes: int = CAPACITY_BYTES,
-        batch: int = 500,
+        batch: int = 2000,
         auto: bool = True,
         backlog: Backlog | None = None,
         linger_s: float = 0.05,

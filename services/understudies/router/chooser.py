@@ -3,7 +3,7 @@
 from understudies.router.account import Account
 from understudies.router.call import Call
 from understudies.router.conformity import within_reach
-from understudies.router.decision import Decision, decide
+from understudies.router.decision import Decision, decide, upheld
 from understudies.router.episodes import EpisodeTarget, pinned, tightened, would_be
 from understudies.router.pins import Pins
 from understudies.router.roster import Roster
@@ -17,7 +17,7 @@ class Chooser:
     def __init__(self, roster: Roster, *, pins: Pins | None = None) -> None:
         self.table = RoutingTable()
         self._roster = roster
-        self._pins = pins or Pins()
+        self._pins = Pins() if pins is None else pins
 
     async def decide(self, account: Account, rules: TaskRules, *, critical: bool = False) -> Decision:
         """Who serves the call, before anyone is asked."""
@@ -40,6 +40,15 @@ class Chooser:
         if target is None or call.episode is None:
             return True
         return await self._pins.take_step(call.tenant, call.task, call.episode, call.id, target.steps)
+
+    def upheld(
+        self, decision: Decision, call: Call, rules: TaskRules, confidence: float, *, critical: bool
+    ) -> Decision:
+        """The decision to serve what a student has answered, by the table and the rules as they are now."""
+        route = self.table.route(call.task, call.at)
+        allowed = route is not None and rules.allows_student(route.student, self._roster.kind(route.artifact))
+        critical = critical or call.critical or rules.critical
+        return upheld(decision, route, confidence, critical=critical, student_allowed=allowed)
 
     async def _in_episode(self, decision: Decision, call: Call, episode: str, rules: TaskRules) -> Decision:
         variant = await self._pins.variant(call.tenant, call.task, episode, would_be(decision))

@@ -106,6 +106,29 @@ def settle(decision: Decision, confidence: float | None) -> Decision:
     return decision
 
 
+def upheld(
+    decision: Decision,
+    now: TaskRoute | None,
+    confidence: float,
+    *,
+    critical: bool = False,
+    student_allowed: bool = True,
+) -> Decision:
+    """The decision to serve what a student has answered, by what is in force once it has answered.
+
+    It may have drifted or left while it was asked. Then the teacher answers, and never as the evidence of a draw: that
+    this call is not served depends on how sure the student was. A share that shrank meanwhile changes nothing.
+    """
+    if critical:
+        return replace(decision, reason="critical")
+    asked = decision.route
+    if now is None or asked is None or (now.student, now.artifact) != (asked.student, asked.artifact):
+        return replace(decision, reason="not_allowed")
+    if now.drifted or not student_allowed:
+        return replace(decision, reason="not_allowed")
+    return decision if confidence >= now.threshold else replace(decision, reason="low_confidence")
+
+
 def drawn(draw: float, probability: float) -> bool:
     """Whether a call with this uniform number in [0, 1) is among those drawn with the probability."""
     return draw < probability

@@ -16,7 +16,9 @@ from understudies.router.audits import Audits
 from understudies.router.call import Call, StreamingTeacher, Teacher, TeacherAnswer, TeacherError
 from understudies.router.chooser import Chooser
 from understudies.router.circuits import Circuits
-from understudies.router.decision import Decision, barred, drawn
+from understudies.router.conformity import complaint
+from understudies.router.decision import NOTHING, Decision, barred, drawn
+from understudies.router.dialects import student_able
 from understudies.router.money import Grant
 from understudies.router.money.amounts import dollars
 from understudies.router.payment import OverBudget, Payments
@@ -43,7 +45,10 @@ class _Case:
     @property
     def last_resort(self) -> bool:
         """Whether the rules let the student's answer pass that it was not sure of, as the teacher has none."""
-        return self.rules.escalation == "teacher_or_student" and self.attempt.answer is not None
+        answer = self.attempt.answer
+        if self.rules.escalation != "teacher_or_student" or answer is None:
+            return False
+        return complaint(self.account.call.request, answer.message) is None
 
 
 class Desk:
@@ -122,11 +127,14 @@ class Desk:
         """From the cache or by the student; else what is known when the teacher is asked."""
         rules = self._rules.of(call.task)
         account = Account(call, self._redact)
-        known = await self._answers.get(call, rules)
-        if known is not None:
-            return self._repeat(account, known)
-        critical = call.task in self.policy.critical_tasks
-        decision = await self.chooser.decide(account, rules, critical=critical)
+        try:
+            known = await self._answers.get(call, rules)
+            if known is not None:
+                return self._repeat(account, known)
+            decision = await self.chooser.decide(account, rules, critical=self._is_critical(call))
+        except asyncio.CancelledError as cancelled:
+            self._abandon(_Case(account, Attempt(Decision("no_student")), rules), cancelled)
+            raise
         if not decision.by_student or decision.route is None:
             return _Case(account, Attempt(decision), rules)
         attempt = await self._asked(account, decision, rules)
@@ -148,8 +156,10 @@ class Desk:
             return Attempt(barred(decision, circuit_open=True))
         ok: bool | None = None
         grant: Grant | None = None
+        likely = usd(0)
         try:
             grant = await self._payments.reserve_student(call, self.policy.student_price_usd)
+            likely = self.policy.student_price_usd
             attempt = await self._asker.ask(account, decision, decision.route, hold_back=rules.hold_back_tokens)
             ok = not attempt.failed
             self._payments.settle(grant, call, attempt.cost_usd)
@@ -157,34 +167,56 @@ class Desk:
             self._refuse(_Case(account, Attempt(decision), rules), refused)
             raise
         except asyncio.CancelledError as cancelled:
-            gone = _gave_up(cancelled, self.policy.student_price_usd)
-            self._payments.settle(grant, call, gone.cost_usd)
-            self._fail(_Case(account, Attempt(decision), rules), gone, hung_up=gone.code == "hung_up")
+            self._payments.settle(grant, call, likely)
+            self._abandon(_Case(account, Attempt(decision), rules), cancelled, likely)
             raise
         finally:
             self.circuits.leave(student, ticket, ok)
-        if attempt.decision.by_student and not await self.chooser.may_serve(call, rules):
-            return replace(attempt, decision=replace(attempt.decision, reason="episode_target"))
-        return attempt
+        try:
+            if attempt.decision.by_student and not await self.chooser.may_serve(call, rules):
+                return replace(attempt, decision=replace(attempt.decision, reason="episode_target"))
+        except asyncio.CancelledError as cancelled:
+            self._abandon(_Case(account, attempt, rules), cancelled)
+            raise
+        return self._upheld(call, attempt)
 
-    def _serve_student(self, account: Account, attempt: Attempt) -> Served:
+    def _upheld(self, call: Call, attempt: Attempt) -> Attempt:
+        """What a student has answered, unless something came up since it was asked that keeps it from serving."""
+        if attempt.answer is None or not attempt.decision.by_student:
+            return attempt
+        decision = self._now(call, attempt)
+        return attempt if decision.by_student else replace(attempt, decision=decision, answer=None)
+
+    def _now(self, call: Call, attempt: Attempt) -> Decision:
+        rules, critical = self._rules.of(call.task), self._is_critical(call)
+        return self.chooser.upheld(attempt.decision, call, rules, attempt.confidence or 0.0, critical=critical)
+
+    def _is_critical(self, call: Call) -> bool:
+        return call.task in self.policy.critical_tasks
+
+    def _serve_student(self, account: Account, attempt: Attempt, *, paid: Decimal | None = None) -> Served:
+        """Give the student's answer; `paid` is what a teacher took who had none, where it is the last resort.
+
+        Such an answer is not audited: what it was not sure of says nothing about what it serves.
+        """
         decision, answer = attempt.decision, attempt.answer
         assert answer is not None
         assert decision.route is not None
         message, route = answer.message, decision.route
+        probability = route.audit_probability if decision.by_student else 0.0
         finish_reason = answer.finish_reason or ("tool_calls" if message.tool_calls else "stop")
         response = Response(message=message, finish_reason=finish_reason)
         note = account.served(
-            decision.recorded(audit_probability=route.audit_probability, student_cost=attempt.cost_usd),
+            decision.recorded(audit_probability=probability, student_cost=attempt.cost_usd),
             response,
             student=route.student,
             confidence=attempt.confidence,
             usage=answer.usage,
-            cost_usd=attempt.cost_usd,
+            cost_usd=usd(attempt.cost_usd + (paid or 0)),
             latency_ms=attempt.latency_ms,
         )
         self._record(note)
-        self._draw_audit(account, Decision("audit", route), route.audit_probability)
+        self._draw_audit(account, Decision("audit", route), probability)
         by = By("student", decision, attempt.confidence, waited_ms=attempt.latency_ms)
         return Served(response, by, note, route.student, answer.usage)
 
@@ -210,11 +242,14 @@ class Desk:
             return stream
 
         def finished(answer: TeacherAnswer | TeacherError) -> None:
-            self._payments.settle(grant, call, answer.cost_usd, by_teacher=True)
             if isinstance(answer, TeacherError):
+                answer.cost_usd = _paid(answer, grant)
+                self._payments.settle(grant, call, answer.cost_usd)
                 self._fail(case, answer)
-            else:
-                self._answered(case, answer)
+                return
+            self._payments.settle(grant, call, answer.cost_usd, by_teacher=True)
+            self._answered(case, answer)
+            if case.rules.cache_ttl_s is not None:
                 self._answers.put(call, case.rules, replace(answer, raw=stream.body()))
 
         by = By("teacher", case.attempt.decision, case.attempt.confidence, stream.teacher)
@@ -226,16 +261,22 @@ class Desk:
         try:
             return await asked
         except TeacherError as error:
+            error.cost_usd = _paid(error, grant)
             self._payments.settle(grant, call, error.cost_usd)
-            if case.last_resort:
-                return self._serve_student(case.account, case.attempt)
+            if case.last_resort and self._now(call, case.attempt).reason not in ("critical", "not_allowed"):
+                return self._serve_student(case.account, case.attempt, paid=error.cost_usd)
             self._fail(case, error)
             raise
         except asyncio.CancelledError as cancelled:
             # What the teacher had done by then is not known: the whole estimate counts as spent.
-            gone = _gave_up(cancelled, usd(0) if grant is None else dollars(grant.hold.nanos))
-            self._payments.settle(grant, call, gone.cost_usd)
-            self._fail(case, gone, hung_up=gone.code == "hung_up")
+            likely = _held(grant)
+            self._payments.settle(grant, call, likely)
+            self._abandon(case, cancelled, likely)
+            raise
+        except Exception:
+            failed = TeacherError(500, "the router failed", code="router_failed", cost_usd=_held(grant))
+            self._payments.settle(grant, call, failed.cost_usd)
+            self._fail(case, failed)
             raise
 
     async def _granted(self, case: _Case) -> Grant | None:
@@ -245,6 +286,14 @@ class Desk:
         except OverBudget as refused:
             self._refuse(case, refused)
             raise
+        except asyncio.CancelledError as cancelled:
+            self._abandon(case, cancelled)
+            raise
+
+    def _abandon(self, case: _Case, cancelled: asyncio.CancelledError, cost: Decimal = NOTHING) -> None:
+        """Nobody waits for the answer any longer."""
+        gone = _gave_up(cancelled, cost)
+        self._fail(case, gone, hung_up=gone.code == "hung_up")
 
     def _repeat(self, account: Account, known: Known) -> Served:
         """An identical request was answered before."""
@@ -278,7 +327,9 @@ class Desk:
     def _answered(self, case: _Case, answer: TeacherAnswer) -> Note:
         """Write down the teacher's answer, and draw whether it is asked again."""
         attempt = case.attempt
-        repeated = 0.0 if answer.hung_up else self.policy.self_agreement_rate
+        # What the provider keeps or does itself would be kept or done twice.
+        once = answer.hung_up or not student_able(case.account.call.request)
+        repeated = 0.0 if once else self.policy.self_agreement_rate
         note = case.account.answered(
             attempt.decision.recorded(audit_probability=repeated, student_cost=attempt.cost_usd),
             answer,
@@ -294,6 +345,16 @@ class Desk:
     def _draw_audit(self, account: Account, decision: Decision, probability: float) -> None:
         if drawn(account.call.draw, probability) and account.recordable:
             self._audits.begin(account, decision, probability)
+
+
+def _held(grant: Grant | None) -> Decimal:
+    return NOTHING if grant is None else dollars(grant.hold.nanos)
+
+
+def _paid(error: TeacherError, grant: Grant | None) -> Decimal:
+    """What a teacher's failure cost; all that was set aside where it took the call, but did not say what it used."""
+    accepted = 200 <= error.status < 300
+    return _held(grant) if accepted and not error.cost_usd else error.cost_usd
 
 
 def _gave_up(cancelled: asyncio.CancelledError, cost: Decimal) -> TeacherError:

@@ -1,0 +1,260 @@
+"""What comes up while a call is at the desk: alarms, rules that change, callers who hang up, teachers that fail."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from tests.support.messages import asked
+from tests.support.online import Fickle
+from tests.support.routing import Book, FixedStudent, FixedTeacher, Loading, call, drift, promotion
+
+from understudies.events import Event, Invocation, Promotion, Request, usd
+from understudies.router import Desk, Policy, Roster, TeacherError
+from understudies.router.answers import Answers
+from understudies.router.chooser import Chooser
+from understudies.router.desk import HUNG_UP
+from understudies.router.money import Budgets, Cache, Limits
+from understudies.router.pins import Pins
+from understudies.router.wallet import Wallet
+from understudies.runtime.online import MemoryOnline
+from understudies.runtime.rules import Rules, TaskRules
+from understudies.students import Answer, text_answer
+
+PRICE = Decimal("0.03")
+BUDGET: dict[str, Any] = {"daily_budget_usd": "1"}
+
+
+class Interrupted(FixedStudent):
+    """Answers after something has happened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.happens: Callable[[], None] = lambda: None
+
+    async def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        answers = await super().answer(requests)
+        self.happens()
+        return answers
+
+
+class Stuck(MemoryOnline):
+    """Does what is asked up to a kind of question, and answers that no more."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__()
+        self._at = at
+        self.reached = asyncio.Event()
+
+    async def get(self, key: str) -> bytes | None:
+        await self._pass("get")
+        return await super().get(key)
+
+    async def pin(self, key: str, value: str, ttl_s: float) -> str:
+        await self._pass("step" if value.startswith("call-") else "pin")
+        return await super().pin(key, value, ttl_s)
+
+    async def _pass(self, what: str) -> None:
+        if what == self._at:
+            self.reached.set()
+            await asyncio.Event().wait()
+
+
+class World:
+    """A desk with rules for the task, a student, a teacher and a book."""
+
+    def __init__(self, *events: Event, online: MemoryOnline | None = None, rate: float = 0.0, **rules: Any) -> None:
+        self.student = Interrupted()
+        self.teacher = FixedTeacher()
+        self.book = Book()
+        online = online or MemoryOnline()
+        self.in_force = self.told(**rules)
+        roster = Roster(Loading(self.student))
+        self.budgets = Budgets(online, Limits.of(self.in_force))
+        self.desk = Desk(
+            teacher=self.teacher,
+            roster=roster,
+            record=self.book,
+            policy=Policy(self_agreement_rate=rate),
+            rules=self,
+            chooser=Chooser(roster, pins=Pins(online, wait_s=60.0)),
+            payments=Wallet(self.budgets, lambda _, __: PRICE),
+            answers=Answers(Cache(online)),
+            timer=lambda: 0.0,
+        )
+        for event in events:
+            self.hear(event)
+
+    def told(self, **rules: Any) -> Rules:
+        return Rules.model_validate({"tasks": {"triage": rules}})
+
+    def of(self, task: str) -> TaskRules:
+        return self.in_force.of(task)
+
+    def hear(self, event: Event) -> None:
+        self.desk.table = self.desk.table.apply(event)
+
+    @property
+    def event(self) -> Invocation:
+        (event,) = self.book.events
+        return event
+
+
+def reason_of(event: Invocation) -> str:
+    assert event.route is not None
+    return event.route.reason
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        drift(minute=1),
+        promotion("demoted", minute=1, share=0.0),
+        promotion(minute=1, student="triage@2", artifact="memory://students/other"),
+    ],
+    ids=["drift", "demoted", "succeeded"],
+)
+async def test_a_student_that_left_while_it_was_asked_does_not_serve(event: Event) -> None:
+    world = World(promotion())
+    world.student.happens = lambda: world.hear(event)
+    served = await world.desk.serve(call())
+    assert served.response.message.text == "teacher's answer"
+    assert (world.event.served_by, reason_of(world.event), world.event.confidence) == ("teacher", "not_allowed", 0.9)
+    assert world.event.cost_usd == Decimal("0.0102")
+    assert not world.event.unbiased
+
+
+async def test_a_threshold_that_rose_meanwhile_holds() -> None:
+    world = World(promotion())
+    world.student.happens = lambda: world.hear(promotion(minute=1, threshold=0.95))
+    await world.desk.serve(call())
+    assert (world.event.served_by, reason_of(world.event)) == ("teacher", "low_confidence")
+
+
+async def test_a_share_that_shrank_meanwhile_does_not_matter() -> None:
+    world = World(promotion())
+    world.student.happens = lambda: world.hear(promotion(minute=1, share=0.01))
+    await world.desk.serve(call())
+    assert world.event.served_by == "student"
+
+
+@pytest.mark.parametrize(
+    ("rules", "reason"), [({"critical": True}, "critical"), ({"students": ["cache"]}, "not_allowed")]
+)
+async def test_rules_that_changed_while_a_student_was_asked_hold(rules: dict[str, Any], reason: str) -> None:
+    world = World(promotion())
+
+    def change() -> None:
+        world.in_force = world.told(**rules)
+
+    world.student.happens = change
+    await world.desk.serve(call())
+    assert (world.event.served_by, reason_of(world.event)) == ("teacher", reason)
+
+
+def last_resort(*events: Promotion) -> World:
+    world = World(*(events or (promotion(audit_rate=1.0),)), escalation="teacher_or_student")
+    world.student.reply = text_answer("a guess", 0.5)
+    world.teacher.error = TeacherError(503, "gone", cost_usd=usd("0.004"))
+    return world
+
+
+async def test_an_answer_of_the_last_resort_is_served_and_no_evidence_against_the_student() -> None:
+    world = last_resort()
+    served = await world.desk.serve(call(draw=0.0))
+    await world.desk.idle()
+    assert served.response.message.text == "a guess"
+    assert (world.event.served_by, reason_of(world.event)) == ("student", "low_confidence")
+    assert world.event.route is not None
+    assert world.event.route.audit_probability == 0.0
+    assert world.event.cost_usd == Decimal("0.0042")
+
+
+async def test_the_last_resort_keeps_to_the_form_that_was_asked_for() -> None:
+    world = last_resort()
+    with pytest.raises(TeacherError, match="gone"):
+        await world.desk.serve(
+            call(request=asked("hello").model_copy(update={"response_format": {"type": "json_object"}}))
+        )
+    assert world.event.served_by == "none"
+
+
+async def test_a_student_that_drifted_is_no_last_resort() -> None:
+    world = last_resort()
+    world.student.happens = lambda: world.hear(drift())
+    with pytest.raises(TeacherError, match="gone"):
+        await world.desk.serve(call())
+    assert world.event.served_by == "none"
+
+
+async def test_replicas_agree_on_the_variant_of_an_episode() -> None:
+    online = MemoryOnline()
+    here, there = World(promotion(), online=online), World(promotion(share=0.0), online=online)
+    await here.desk.serve(call(episode="e"))
+    await there.desk.serve(call(1, episode="e"))
+    await there.desk.serve(call(2, episode="another"))
+    assert [event.served_by for event in there.book.events] == ["student", "teacher"]
+
+
+@pytest.mark.parametrize("at", ["get", "pin", "step"])
+async def test_a_caller_who_hangs_up_while_the_online_state_is_asked_is_recorded(at: str) -> None:
+    online = Stuck(at)
+    rules: dict[str, Any] = {"cache_ttl_s": 60, "episode_target": 0.9, "episode_steps": 2}
+    world = World(promotion(levels=((0.95, 0.8),)), online=online, **rules)
+    body = {"temperature": 0, "messages": []}
+    task = asyncio.create_task(world.desk.serve(call(episode="e", body=body, takes_cached=True)))
+    await online.reached.wait()
+    task.cancel(HUNG_UP)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (world.event.served_by, world.event.hung_up) == ("none", True)
+    assert world.event.cost_usd == Decimal("0.0002" if at == "step" else 0)
+
+
+@pytest.mark.parametrize("promoted", [False, True])
+async def test_a_caller_who_hangs_up_while_money_is_reserved_is_recorded_and_pays_nothing(promoted: bool) -> None:
+    online = Fickle()
+    online.slow = asyncio.Event()
+    world = World(*([promotion()] if promoted else []), online=online, **BUDGET)
+    task = asyncio.create_task(world.desk.serve(call()))
+    await online.waiting.wait()
+    task.cancel(HUNG_UP)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (world.event.hung_up, world.event.cost_usd) == (True, 0)
+    assert world.student.asked == len(world.teacher.calls) == 0
+
+
+class Buggy(FixedTeacher):
+    """Fails in a way that nobody expects."""
+
+    async def ask(self, call: Any, *, fresh: bool = False) -> Any:
+        raise RuntimeError("a bug")
+
+
+async def test_whatever_goes_wrong_with_the_teacher_is_recorded_and_settled() -> None:
+    world = World(**BUDGET)
+    world.desk._teacher = Buggy()
+    with pytest.raises(RuntimeError, match="a bug"):
+        await world.desk.serve(call())
+    assert (world.event.served_by, world.event.cost_usd) == ("none", PRICE)
+    assert world.budgets.in_flight == 0
+
+
+async def test_what_a_teacher_took_but_did_not_count_costs_what_was_set_aside() -> None:
+    world = World(**BUDGET)
+    world.teacher.error = TeacherError(200, "not an answer", raw=b'{"status": "queued"}')
+    with pytest.raises(TeacherError):
+        await world.desk.serve(call())
+    assert world.event.cost_usd == PRICE
+
+
+async def test_what_the_provider_keeps_or_does_itself_is_not_asked_of_it_twice() -> None:
+    world = World(rate=1.0)
+    request = asked("hello").model_copy(update={"parameters": {"conversation": "conv_1"}})
+    await world.desk.serve(call(request=request))
+    await world.desk.idle()
+    assert len(world.teacher.calls) == 1
+    assert world.event.route is not None
+    assert world.event.route.audit_probability == 0.0

@@ -222,7 +222,7 @@ async def test_a_caller_who_hangs_up_while_money_is_reserved_is_recorded_and_pay
     task.cancel(HUNG_UP)
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (world.event.hung_up, world.event.cost_usd) == (True, 0)
+    assert (world.event.hung_up, world.event.cost_usd) == (True, Decimal(0))
     assert world.student.asked == len(world.teacher.calls) == 0
 
 

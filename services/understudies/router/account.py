@@ -1,12 +1,16 @@
 """The events of one call."""
 
+import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from understudies.client.redaction import Redactor, redacted, redacted_request
 from understudies.events import Invocation, Request, Response, Route, SeededIds, fingerprint
 from understudies.router.call import Call, TeacherAnswer, TeacherError
+
+_LARGE: Final = 128 * 1024
+"""Bytes of a body from which on it is redacted in a thread."""
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +72,12 @@ class Account:
         except Exception as error:  # noqa: BLE001 - the redactor may be anyone's; the call goes on
             _log.error("call %s is not recorded, redaction failed: %s", self.call.id, type(error).__name__)
             return False
+
+    async def can_be_recorded(self) -> bool:
+        """The same of a request of any size: one that takes long to redact does not keep the other calls waiting."""
+        if self._request is not None or len(self.call.raw or b"") < _LARGE:
+            return self.recordable
+        return await asyncio.to_thread(lambda: self.recordable)
 
     def of_audit(self) -> "Account":
         """The account of the audit of this call."""

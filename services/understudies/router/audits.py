@@ -1,6 +1,7 @@
 """Asking the teacher again about calls that were served already."""
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -10,9 +11,14 @@ from understudies.router.account import Account, Note
 from understudies.router.call import Teacher, TeacherError
 from understudies.router.decision import Decision
 from understudies.router.payment import Payments
+from understudies.runtime import Seldom
 
 _AT_ONCE: Final = 8
 """Nobody waits for an audit: a teacher that is slow must not get them all at the same time."""
+
+_MOST_WAITING: Final = 1000
+_MOST_BYTES: Final = 64 * 1024 * 1024
+"""What may wait for its turn; where the teacher is too slow for all audits that are drawn, the newest are given up."""
 
 _log = logging.getLogger(__name__)
 
@@ -25,16 +31,25 @@ class Audits:
         self._payments = payments
         self._record = record
         self._tasks: set[asyncio.Task[None]] = set()
+        self._bytes = 0
+        self._say = Seldom()
+        self.given_up = 0
+        """Audits that were drawn, but never asked."""
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
     def __len__(self) -> int:
         return len(self._tasks)
 
     def begin(self, account: Account, decision: Decision, probability: float) -> None:
-        """Ask about a call in the background."""
+        """Ask about a call in the background, unless too many wait already."""
+        size = len(account.call.raw or b"")
+        if self._tasks and (len(self._tasks) >= _MOST_WAITING or self._bytes + size > _MOST_BYTES):
+            self._give_up(1)
+            return
         task = asyncio.get_running_loop().create_task(self._audit(account.of_audit(), decision, probability))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._bytes += size
+        task.add_done_callback(functools.partial(self._done, size))
 
     async def idle(self) -> None:
         """Return when none is in flight."""
@@ -52,10 +67,21 @@ class Audits:
             _log.warning("%d audits are given up: their teacher has not answered", len(late))
         await asyncio.gather(*late, return_exceptions=True)
 
+    def _done(self, size: int, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._bytes -= size
+
+    def _give_up(self, audits: int) -> None:
+        self.given_up += audits
+        if self._say():
+            _log.warning("%d audits are given up so far: their teacher is too slow for them", self.given_up)
+
     async def _audit(self, account: Account, decision: Decision, probability: float) -> None:
         route = decision.recorded(audit_probability=probability)
         student = decision.route.student if decision.route else None
         call = account.call
+        if not await account.can_be_recorded():
+            return
         try:
             async with self._turn:
                 answer = await self._teacher.ask(call, fresh=True)

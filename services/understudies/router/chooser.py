@@ -1,5 +1,7 @@
 """Gathers what the routing decision needs to know about a call."""
 
+from typing import Final
+
 from understudies.router.account import Account
 from understudies.router.call import Call
 from understudies.router.conformity import within_reach
@@ -9,6 +11,9 @@ from understudies.router.pins import Pins
 from understudies.router.roster import Roster
 from understudies.router.table import RoutingTable
 from understudies.runtime.rules import TaskRules
+
+_MOST_BYTES: Final = 1_000_000
+"""Of a body that a student is asked with: to redact what looks like card numbers takes seconds a megabyte."""
 
 
 class Chooser:
@@ -23,7 +28,8 @@ class Chooser:
         """Who serves the call, before anyone is asked."""
         call = account.call
         route = self.table.route(call.task, call.at)
-        able = within_reach(call.request) and (route is None or account.recordable)
+        able = len(call.raw or b"") <= _MOST_BYTES and within_reach(call.request)
+        able = able and (route is None or await account.can_be_recorded())
         decision = decide(
             route,
             task=call.task,

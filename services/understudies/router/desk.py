@@ -343,7 +343,7 @@ class Desk:
         return note
 
     def _draw_audit(self, account: Account, decision: Decision, probability: float) -> None:
-        if drawn(account.call.draw, probability) and account.recordable:
+        if drawn(account.call.draw, probability):
             self._audits.begin(account, decision, probability)
 
 

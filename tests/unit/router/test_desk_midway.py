@@ -258,3 +258,16 @@ async def test_what_the_provider_keeps_or_does_itself_is_not_asked_of_it_twice()
     assert len(world.teacher.calls) == 1
     assert world.event.route is not None
     assert world.event.route.audit_probability == 0.0
+
+
+async def test_a_body_too_large_for_students_is_the_teachers_whether_there_is_a_student_or_not() -> None:
+    for world in (World(promotion()), World()):
+        await world.desk.serve(call(raw=b"x" * 1_000_001))
+        assert (world.event.served_by, reason_of(world.event)) == ("teacher", "unsuitable")
+
+
+async def test_a_large_body_is_redacted_beside_the_other_calls() -> None:
+    world = World(promotion(audit_rate=1.0))
+    await world.desk.serve(call(raw=b"x" * 500_000))
+    await world.desk.idle()
+    assert [event.served_by for event in world.book.events] == ["student", "teacher"]

@@ -1,0 +1,46 @@
+"""Audits that pile up."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.support.routing import Book, FixedTeacher, call
+
+from understudies.router import TeacherAnswer
+from understudies.router import audits as module
+from understudies.router.account import Account
+from understudies.router.audits import Audits
+from understudies.router.decision import Decision
+from understudies.router.payment import Payments
+
+
+class Slow(FixedTeacher):
+    """Answers once it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = asyncio.Event()
+
+    async def ask(self, call: Any, *, fresh: bool = False) -> TeacherAnswer:
+        await self.may.wait()
+        return await super().ask(call, fresh=fresh)
+
+
+@pytest.mark.parametrize(("most", "most_bytes", "kept"), [(20, 10_000, 20), (1000, 500, 5)])
+async def test_what_waits_for_a_slow_teacher_is_bounded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, most: int, most_bytes: int, kept: int
+) -> None:
+    monkeypatch.setattr(module, "_MOST_WAITING", most)
+    monkeypatch.setattr(module, "_MOST_BYTES", most_bytes)
+    teacher, book = Slow(), Book()
+    audits = Audits(teacher, Payments(), book)
+    for number in range(30):
+        audits.begin(Account(call(number, raw=b"x" * 100)), Decision("audit"), 1.0)
+    assert (len(audits), audits.given_up) == (kept, 30 - kept)
+    assert caplog.messages == ["1 audits are given up so far: their teacher is too slow for them"]
+    teacher.may.set()
+    await audits.idle()
+    assert len(book.events) == kept
+    audits.begin(Account(call(99, raw=b"x" * 100)), Decision("audit"), 1.0)
+    await audits.idle()
+    assert len(book.events) == kept + 1

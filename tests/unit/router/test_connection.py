@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from understudies.router.connection import Limits
+from understudies.router.corked import Corked
 from understudies.router.server import Server
 
 IMPATIENT = Limits(span_s=0.05)
@@ -71,6 +72,13 @@ class Caller:
         length = int(head.split("content-length: ")[1].split("\r\n")[0])
         return int(head.split()[1]), await self._reader.readexactly(length)
 
+    async def head(self) -> int:
+        """The status, once the head has come."""
+        return int((await self._reader.readuntil(b"\r\n\r\n")).split()[1])
+
+    async def rest_of(self, length: int) -> bytes:
+        return await self._reader.readexactly(length)
+
     async def rest(self) -> bytes:
         """All until the other side hangs up."""
         return await self._reader.read()
@@ -82,7 +90,7 @@ class Caller:
 
 
 @contextlib.asynccontextmanager
-async def connected(app: App, limits: Limits | None = None) -> AsyncIterator[Caller]:
+async def connected(app: ASGIApp, limits: Limits | None = None) -> AsyncIterator[Caller]:
     server = Server(app, "127.0.0.1", 0, limits=limits)
     await server.start()
     try:
@@ -234,3 +242,44 @@ async def test_an_offer_of_another_protocol_is_passed_over_and_the_body_kept() -
         for head in (offer, b""):
             caller.send(POST + head + b"content-length: 3\r\n\r\nabc")
             assert await caller.response() == (200, b"abc")
+
+
+async def test_a_head_without_a_body_does_not_wait_for_one() -> None:
+    body = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
+        await body.wait()
+        await send({"type": "http.response.body", "body": b"abc"})
+
+    async with connected(slow) as caller:
+        caller.send(POST + b"content-length: 0\r\n\r\n")
+        assert await caller.head() == 200
+        body.set()
+        assert await caller.rest_of(3) == b"abc"
+
+
+async def test_head_and_body_that_come_together_are_sent_together() -> None:
+    sent: list[bytes] = []
+
+    class Wire:
+        def write(self, data: bytes) -> None:
+            sent.append(data)
+
+        def is_closing(self) -> bool:
+            return bool(sent) and sent[-1] == b"closed"
+
+        def close(self) -> None:
+            sent.append(b"closed")
+
+    loop = asyncio.get_running_loop()
+    corked = Corked(cast(asyncio.Transport, Wire()), loop)
+    corked.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    corked.write(b"body")
+    corked.write(b"more")
+    corked.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+    corked.close()
+    corked.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    corked.close()
+    assert sent == [b"HTTP/1.1 200 OK\r\n\r\nbody", b"more", b"HTTP/1.1 204 No Content\r\n\r\n", b"closed", b"closed"]

@@ -103,11 +103,11 @@ class Teachers:
 
     async def _answered(self, call: Call, ask: _Ask[_Answer], *, fresh: bool = False) -> _Answer:
         """The first teacher's answer, or that of the first of its fallbacks which has one."""
-        chain = self._chain(call)
+        chain, upstreams = self._chain(call), self._upstreams
         asking = asking_of(call, self._timer(), chain[0].spec.timeouts.total_s, fresh=fresh)
         failures: list[TeacherError] = []
         for candidate in chain:
-            upstream = self._upstreams[candidate.spec.name]
+            upstream = upstreams[candidate.spec.name]
             try:
                 return await self._persistently(asking, upstream, candidate.model, ask)
             except Failed as failed:

@@ -1,0 +1,23 @@
+"""Other teachers while a call is under way."""
+
+import asyncio
+
+from tests.support.teacher import FakeTeacher
+from tests.support.upstream import call_of, table, teachers
+
+from understudies.router.upstream import Catalogue
+
+
+async def test_a_call_keeps_the_fallback_that_it_began_with() -> None:
+    async with FakeTeacher("first") as first, FakeTeacher("second") as second:
+        first.mood = "hang"
+        known = {
+            "main": {"base_url": first.url, "fallback": ["more"], "timeouts": {"first_byte_s": 0.2}},
+            "more": {"base_url": second.url, "models": ["other"], "auth": "none"},
+        }
+        async with teachers(**known) as asked:
+            asking = asyncio.create_task(asked.ask(call_of()))
+            await first.arrived.wait()
+            asked.use(Catalogue(table(main={"base_url": first.url})))
+            answer = await asking
+    assert (answer.teacher, answer.response.message.text) == ("more", "second")

@@ -1,6 +1,7 @@
 """Other teachers while a call is under way."""
 
 import asyncio
+from typing import Any
 
 from tests.support.teacher import FakeTeacher
 from tests.support.upstream import call_of, table, teachers
@@ -11,7 +12,7 @@ from understudies.router.upstream import Catalogue
 async def test_a_call_keeps_the_fallback_that_it_began_with() -> None:
     async with FakeTeacher("first") as first, FakeTeacher("second") as second:
         first.mood = "hang"
-        known = {
+        known: dict[str, Any] = {
             "main": {"base_url": first.url, "fallback": ["more"], "timeouts": {"first_byte_s": 0.2}},
             "more": {"base_url": second.url, "models": ["other"], "auth": "none"},
         }

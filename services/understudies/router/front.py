@@ -1,5 +1,6 @@
 """The router over HTTP, as an ASGI application: each API's calls, pages about the router, and the rest passed on."""
 
+import asyncio
 import logging
 import traceback
 from collections.abc import Mapping
@@ -49,6 +50,11 @@ class Front:
                 raise Problem(404, f"there is nothing at {path!r}; the APIs are under /v1", code="not_found")
         except Gone:
             return
+        except asyncio.CancelledError:
+            # The server gives up what is in flight once the time for draining is over.
+            if not sent.begun:
+                problem = Problem(503, "the router stops; ask again", code="stopping", headers={"connection": "close"})
+                await send_problem(send, problem, dialect or _spoken(scope))
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
             problem = problem_of(error)
             if problem.status == 500:

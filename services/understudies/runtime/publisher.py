@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerClosed
 from aiokafka.partitioner import murmur2
 from faststream.kafka.security import parse_security
 
@@ -22,6 +22,7 @@ Place = int
 
 _BATCH_BYTES: Final = 256 * 1024
 _RETRY_MS: Final = 250
+_PATIENCE_S: Final = 2.0
 _RECORD_OVERHEAD: Final = 100
 _HEADER_OVERHEAD: Final = 10
 _Lane = tuple[str, int]
@@ -78,10 +79,20 @@ class Publisher:
         self._producer = producer
 
     async def stop(self) -> None:
-        """Disconnect, once what is on its way has arrived or failed."""
+        """Disconnect, once what is on its way has arrived or failed; what has not in two seconds fails."""
         producer, self._producer = self._producer, None
-        if producer is not None:
-            await producer.stop()
+        if producer is None:
+            return
+        ending = asyncio.ensure_future(producer.stop())
+        await asyncio.wait({ending}, timeout=_PATIENCE_S)
+        if ending.done():
+            return ending.result()
+        # The client has no way to give up; what it stumbles over as it is made to is of no interest.
+        ending.add_done_callback(_heard)
+        producer._message_accumulator.fail_all(ProducerClosed())
+        await producer.client.close()
+        await asyncio.wait({ending}, timeout=_PATIENCE_S)
+        ending.cancel()
 
     async def send(self, messages: Sequence[Message]) -> list[BaseException | None]:
         """Send messages and wait for the broker; returns for each what it failed with.
@@ -136,7 +147,10 @@ class Publisher:
                     if batch.append(timestamp=None, key=key, value=value, headers=list(headers)) is None:
                         break
                     end += 1
-                await (await producer.send_batch(batch, topic, partition=partition))
+                sent = await producer.send_batch(batch, topic, partition=partition)
+                sent.add_done_callback(_heard)
+                await asyncio.wait({sent})
+                sent.result()
                 at = end
         except (KafkaError, OSError, RetryLater) as error:
             for place in waiting[at:]:
@@ -146,6 +160,12 @@ class Publisher:
         if self._producer is None:
             raise RetryLater("the bus is not started, or it was stopped")
         return self._producer
+
+
+def _heard(sent: "asyncio.Future[Any]") -> None:
+    """Whoever waited for it may be gone, and then nobody is to complain of an error that nobody heard of."""
+    if not sent.cancelled():
+        sent.exception()
 
 
 def _too_large(message: Message, place: Place, outcomes: list[BaseException | None]) -> bool:

@@ -7,16 +7,39 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 from aiokafka.errors import KafkaError
 from tests.support.process import SECONDS, Command
-from tests.support.tansu import reader
+from tests.support.tansu import Tansu, reader
+from tests.support.tcp_proxy import TcpProxy
 
 from understudies.events import INVOCATIONS, Invocation
 
 TASKS: Final = tuple(f"task-{number}" for number in range(8))
+
+
+class Line(NamedTuple):
+    """A broker, and the line to it."""
+
+    proxy: TcpProxy
+    broker: Tansu
+
+    @property
+    def address(self) -> str:
+        """The broker's address at this end of the line."""
+        return self.proxy.address
+
+
+@asynccontextmanager
+async def line() -> AsyncIterator[Line]:
+    """A fresh broker behind a line."""
+    async with TcpProxy() as proxy:
+        broker = Tansu(advertised=proxy.address)
+        proxy.target = broker.bootstrap
+        async with broker:
+            yield Line(proxy, broker)
 
 
 def router(
@@ -58,14 +81,14 @@ class Traffic:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Traffic"]:
         """Calls are made while the block runs; those that have begun are waited for."""
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-            async with asyncio.TaskGroup() as callers:
-                for task in TASKS:
-                    callers.create_task(self._call_again_and_again(session, task))
-                try:
-                    yield self
-                finally:
-                    self._over.set()
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as callers:
+            for task in TASKS:
+                callers.create_task(self._call_again_and_again(session, task))
+            try:
+                yield self
+            finally:
+                self._over.set()
 
     async def more(self, count: int) -> None:
         """Wait until so many more calls were answered."""
@@ -127,7 +150,7 @@ async def told(url: str) -> dict[str, Any]:
 async def until_told(url: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """Wait until what the router says of itself is as wanted."""
     async with asyncio.timeout(SECONDS):
-        while not holds(found := await told(url)):
+        while not holds(found := await told(url)):  # noqa: ASYNC110 - another process, which announces nothing
             await asyncio.sleep(0.05)
         return found
 

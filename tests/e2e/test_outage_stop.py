@@ -1,0 +1,113 @@
+"""The router is told to stop while calls are in flight: they are finished and recorded, whatever the bus does."""
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import openai
+import pytest
+from tests.support.outage import Traffic, arrived, line, router, spooled, until_told, url_of
+from tests.support.process import SECONDS, Command, client
+from tests.support.tansu import Tansu
+from tests.support.tcp_proxy import State
+from tests.support.teacher import FakeTeacher
+
+TASK = "task-0"
+ASKED = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+HEADERS = {"x-understudies-task": TASK}
+
+
+async def streamed(url: str) -> str:
+    """The text of a call answered in pieces."""
+    async with client(url) as agent:
+        stream = await agent.chat.completions.create(**ASKED, stream=True, extra_headers=HEADERS)  # type: ignore[call-overload]
+        return "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
+
+
+async def whole(url: str) -> str | None:
+    """The text of a call answered whole."""
+    async with client(url) as agent:
+        answer = await agent.chat.completions.create(**ASKED, extra_headers=HEADERS)  # type: ignore[call-overload]
+        text: str | None = answer.choices[0].message.content
+        return text
+
+
+async def refused(url: str) -> bool:
+    """Whether a new caller finds nobody."""
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.get(url.removesuffix("/v1") + "/readyz"):
+                return False
+        except aiohttp.ClientConnectorError:
+            return True
+
+
+@pytest.mark.parametrize("state", ["open", "silent"])
+async def test_calls_in_flight_are_finished_and_their_events_kept(tmp_path: Path, state: State) -> None:
+    async with line() as bus, FakeTeacher("so long") as teacher:
+        async with router(tmp_path, teacher.url, bus.address) as running:
+            url = await url_of(running)
+            teacher.moods.append("hang")
+            teacher.hold_after = 1
+            calls = [asyncio.create_task(whole(url)), asyncio.create_task(streamed(url))]
+            async with asyncio.timeout(SECONDS):
+                await teacher.held.wait()
+                while len(teacher.asked) < 2:
+                    teacher.arrived.clear()
+                    await teacher.arrived.wait()
+            await bus.proxy.put(state)
+            running.process.terminate()
+            await running.said("^stopping$")
+            await until_refused(url)
+            teacher.release.set()
+            assert await asyncio.gather(*calls) == ["so long", "so long"]
+            assert await running.ended() == 0, running.output
+        assert "Traceback" not in running.output
+        await bus.proxy.put("open")
+        assert (spooled(tmp_path) > 0) == (state != "open")
+        async with router(tmp_path, teacher.url, bus.address) as heir:
+            url = await url_of(heir)
+            await until_told(url, lambda facts: spooled(tmp_path) == 0)
+            assert await heir.stopped() == 0, heir.output
+        found = await arrived(bus.address)
+        assert (len(found.ids[TASK]), found.again) == (2, 0)
+
+
+async def until_refused(url: str) -> None:
+    """Wait until new callers find nobody."""
+    async with asyncio.timeout(SECONDS):
+        while not await refused(url):
+            await asyncio.sleep(0.02)
+
+
+async def test_a_call_that_outlasts_the_time_for_draining_is_given_up(tmp_path: Path) -> None:
+    async with Tansu() as broker, FakeTeacher() as teacher:
+        teacher.mood = "hang"
+        env = {"UNDERSTUDIES_ROUTER_DRAIN_S": "1"}
+        async with router(tmp_path, teacher.url, broker.bootstrap, env=env) as running:
+            url = await url_of(running)
+            async with client(url) as agent:
+                call = asyncio.create_task(agent.chat.completions.create(**ASKED, extra_headers=HEADERS))  # type: ignore[call-overload]
+                async with asyncio.timeout(SECONDS):
+                    await teacher.arrived.wait()
+                assert await running.stopped() == 0, running.output
+                with pytest.raises(openai.InternalServerError) as caught:
+                    await call
+        assert (caught.value.status_code, caught.value.code) == (503, "stopping")
+        found = await arrived(broker.bootstrap)
+    assert len(found.ids[TASK]) == 1
+    assert "Traceback" not in running.output
+
+
+async def test_a_router_that_stops_under_load_answers_all_that_it_took(tmp_path: Path) -> None:
+    async with Tansu() as broker, FakeTeacher() as teacher:
+        async with router(tmp_path, teacher.url, broker.bootstrap) as running:
+            url = await url_of(running)
+            async with Traffic(url).running() as traffic:
+                await traffic.more(200)
+                assert await running.stopped() == 0, running.output
+        found = await arrived(broker.bootstrap)
+    assert {answer.status for answer in traffic.answers} == {200}
+    assert found.again == 0
+    assert {task: ids[: len(traffic.ids[task])] for task, ids in found.ids.items()} == traffic.ids
+    assert sum(map(len, found.ids.values())) - len(traffic.answers) <= len(traffic.failures)

@@ -35,8 +35,7 @@ async def test_while_the_teacher_thinks(build: Build, api: Api, stream: bool) ->
     await asyncio.wait_for(house.teacher.cancelled.wait(), 10)
     event = await house.event()
     assert (event.hung_up, event.served_by, event.api, event.streamed) == (True, "none", api, stream)
-    assert event.usage_estimated
-    assert event.usage.prompt_tokens > 0
+    # What the teacher had done by then nobody knows: what was set aside for the call counts as spent.
     assert event.cost_usd > 0
     await nothing_held(house, event.cost_usd)
 

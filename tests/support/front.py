@@ -187,6 +187,7 @@ async def _built(
     by_endpoint: bool = False,
     load: Loader | None = None,
     online: Online | None = None,
+    teacher: Callable[[str], FakeTeacher] = FakeTeacher,
     **settings: Any,
 ) -> House:
     """A router; `teachers` are tables of the rules, each of a fake teacher of its own unless it has a `base_url`."""
@@ -194,7 +195,7 @@ async def _built(
     fakes: dict[str, FakeTeacher] = {}
     specs: dict[str, dict[str, Any]] = {}
     for name, table in tables.items():
-        fakes[name] = await stack.enter_async_context(FakeTeacher(f"{name}'s answer"))
+        fakes[name] = await stack.enter_async_context(teacher(f"{name}'s answer"))
         specs[name] = {"base_url": fakes[name].url, "retries": {"max": 0}, **table}
     student, bus = FixedStudent(), Bus()
     endpoint = None

@@ -69,8 +69,16 @@ def episode(headers: Mapping[str, str]) -> str | None:
 
 
 def critical(headers: Mapping[str, str]) -> bool:
-    """Whether the caller wants the teacher, come what may."""
-    return headers.get(CRITICAL, "").lower() in ("1", "true", "yes")
+    """Whether the caller wants the teacher, come what may; raises BadRequest for what says neither yes nor no.
+
+    A word that is misspelt must not leave a critical call to a student.
+    """
+    word = headers.get(CRITICAL)
+    if word is None or word.lower() in ("0", "false", "no"):
+        return False
+    if word.lower() in ("1", "true", "yes"):
+        return True
+    raise BadRequest("header X-Understudies-Critical is neither true nor false", CRITICAL)
 
 
 def decoded(value: str) -> str:

@@ -95,10 +95,22 @@ _MESSAGES: Final[dict[str, Any]] = {
 _ASKED: Final[list[dict[str, Any]]] = [
     {"name": name, "in": "header", "required": False, "schema": schema, "description": why}
     for name, schema, why in (
-        ("X-Understudies-Task", {"type": "string", "maxLength": 200}, "the task that the call belongs to"),
-        ("X-Understudies-Episode", {"type": "string", "maxLength": 256}, "calls of one episode keep their variant"),
-        ("X-Understudies-Critical", {"enum": ["true", "false"]}, "true: the teacher answers, come what may"),
-        ("X-Understudies-Cache", {"enum": ["yes", "no"]}, "no: an answer given before is not given again"),
+        (
+            "X-Understudies-Task",
+            {"type": "string", "maxLength": 200, "pattern": r"^[!-.0-?A-~]([ -.0-?A-~]*[!-.0-?A-~])?$"},
+            "the task that the call belongs to; beyond ASCII, in UTF-8",
+        ),
+        (
+            "X-Understudies-Episode",
+            {"type": "string", "maxLength": 256, "pattern": r"^[\t -~]*$"},
+            "calls of one episode keep their variant",
+        ),
+        (
+            "X-Understudies-Critical",
+            {"type": "string", "pattern": "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[Yy][Ee][Ss]|[Nn][Oo]|0|1)$"},
+            "true: the teacher answers, come what may",
+        ),
+        ("X-Understudies-Cache", _TEXT, "no: an answer given before is not given again"),
     )
 ]
 _HEADERS: Final[dict[str, Any]] = {
@@ -120,7 +132,7 @@ def _post(operation: str, body: dict[str, Any]) -> dict[str, Any]:
         "200": {
             "description": "the answer, whole or as server-sent events",
             "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS},
-            "content": {"application/json": {"schema": _OBJECT}, "text/event-stream": {"schema": _TEXT}},
+            "content": {"application/json": {"schema": _OBJECT}, "text/event-stream": {}},
         }
     }
     why = {
@@ -128,12 +140,15 @@ def _post(operation: str, body: dict[str, Any]) -> dict[str, Any]:
         "401": "a key is missing or wrong",
         "403": "the tenant may not do this",
         "404": "no teacher has the model",
+        "408": "the request comes too slowly",
         "413": "the body is too large",
         "429": "the teacher's limit, or a budget that is spent: Retry-After says until when",
+        "431": "the headers are too large",
         "500": "an error of the teacher or the router",
         "502": "the teacher's answer is broken",
         "503": "the teacher cannot be reached",
         "504": "no answer in time",
+        "529": "the teacher is overloaded",
     }
     answers |= {status: _answer(text, {"$ref": "#/components/schemas/Error"}) for status, text in why.items()}
     return {

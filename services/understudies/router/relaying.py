@@ -17,6 +17,7 @@ from understudies.router.replies import end, piece
 from understudies.router.upstream.teachers import Teachers
 
 _WITH_A_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"}) | _WITH_A_BODY
 _ABOUT: Final = [(b"x-understudies-served-by", b"teacher"), (b"x-understudies-reason", b"passed_through")]
 
 
@@ -29,6 +30,10 @@ class Relaying:
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on by its path."""
+        if scope["method"] not in _METHODS:
+            # TRACE would send the headers back, with the key in them.
+            message, allow = f"{scope['method']} is not passed on", ", ".join(sorted(_METHODS))
+            raise Problem(405, message, code="method_not_allowed", headers={"allow": allow})
         headers = told.plain(scope["headers"])
         admitted = self._gate.admit(headers)
         limit = self._gate.max_body_bytes

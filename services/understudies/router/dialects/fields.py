@@ -70,6 +70,14 @@ def model_in(body: Mapping[str, Any]) -> str:
     return model
 
 
+def streamed_in(body: Mapping[str, Any]) -> bool:
+    """Whether a request wants its answer in pieces; raises Unreadable for what says neither."""
+    stream = body.get("stream")
+    if stream is None or isinstance(stream, bool):
+        return stream is True
+    raise Unreadable("stream: true or false", "stream")
+
+
 def task_in(body: Mapping[str, Any]) -> str | None:
     """What `metadata.task` names; raises Unreadable where it is no text."""
     metadata = body.get("metadata")

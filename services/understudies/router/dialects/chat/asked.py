@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from understudies.events import Request, request_of
 from understudies.router.dialects.base import Read
 from understudies.router.dialects.chat.tool_calls import written
-from understudies.router.dialects.fields import mapping_of, model_in, task_in, unreadable
+from understudies.router.dialects.fields import mapping_of, model_in, streamed_in, task_in, unreadable
 
 
 def read(body: Mapping[str, Any]) -> Read:
@@ -22,7 +22,7 @@ def read(body: Mapping[str, Any]) -> Read:
     return Read(
         request=request,
         model=model,
-        stream=body.get("stream") is True,
+        stream=streamed_in(body),
         include_usage=options.get("include_usage") is True,
         task=task_in(body),
     )

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from understudies.router.dialects.able import STATE
 from understudies.router.dialects.base import Read, Unreadable
-from understudies.router.dialects.fields import known, mapping_of, model_in, request_in, task_in
+from understudies.router.dialects.fields import known, mapping_of, model_in, request_in, streamed_in, task_in
 from understudies.router.dialects.responses.items import Conversation
 from understudies.router.dialects.responses.tools import tool_choice_of, tools_of
 
@@ -24,7 +24,7 @@ def read(body: Mapping[str, Any]) -> Read:
     """What a body asks for; raises Unreadable."""
     model = model_in(body)
     request = request_in(canonical(body))
-    return Read(request=request, model=model, stream=body.get("stream") is True, task=task_in(body))
+    return Read(request=request, model=model, stream=streamed_in(body), task=task_in(body))
 
 
 def canonical(body: Mapping[str, Any]) -> dict[str, Any]:

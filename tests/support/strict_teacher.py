@@ -1,0 +1,36 @@
+"""A teacher that refuses what is no request of its API, as far as the router's own document describes them."""
+
+from typing import Any
+
+import jsonschema_rs
+from aiohttp import web
+from tests.support.teacher import FakeTeacher
+from tests.support.teacher_answers import PATHS, Api, error_body
+
+from understudies.router.openapi import document
+
+
+class StrictTeacher(FakeTeacher):
+    """Answers good requests, and others with 400 in the shape of the API."""
+
+    def __init__(self, text: str = "teacher's answer") -> None:
+        super().__init__(text)
+        paths = document()["paths"]
+        self._bodies = {api: jsonschema_rs.validator_for(_body_schema(paths[path])) for api, path in PATHS.items()}
+
+    async def _watched(self, request: web.Request, api: Api, body: dict[str, Any]) -> web.StreamResponse:
+        wrong = next(iter(self._bodies[api].iter_errors(body)), None)
+        if wrong is None:
+            return await super()._watched(request, api, body)
+        return web.json_response(error_body(api, "invalid_request_error", wrong.message), status=400)
+
+    async def _other(self, request: web.Request) -> web.StreamResponse:
+        if request.path in PATHS.values():
+            refused = error_body("chat", "invalid_request_error", f"{request.method} is not to be had here")
+            return web.json_response(refused, status=405, headers={"allow": "POST"})
+        return await super()._other(request)
+
+
+def _body_schema(path: dict[str, Any]) -> dict[str, Any]:
+    schema: dict[str, Any] = path["post"]["requestBody"]["content"]["application/json"]["schema"]
+    return schema

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Final
 
 from understudies.events import Usage
 from understudies.router.call import Call
@@ -16,10 +17,14 @@ from understudies.router.money import (
     estimate,
     text_size,
 )
+from understudies.router.money.amounts import dollars
 from understudies.router.payment import OverBudget, Payments
+from understudies.runtime.online import MAX_NANOS
 
 Cost = Callable[[Call, Usage], Decimal]
 """What a usage would cost with the teacher of a call, in US dollars."""
+
+_MOST_USD: Final = dollars(MAX_NANOS)
 
 
 class Wallet(Payments):
@@ -44,7 +49,8 @@ class Wallet(Payments):
             max_tokens=answer_limit(call.request),
             typical=self._typical.cost(call.task, call.model),
         )
-        granted = await self._budgets.reserve(call.tenant, call.task, likely, call.at)
+        # Beyond it nothing can be counted, and no budget goes that far.
+        granted = await self._budgets.reserve(call.tenant, call.task, min(likely, _MOST_USD), call.at)
         if isinstance(granted, Refusal):
             raise _over(granted, call)
         return granted

@@ -16,6 +16,7 @@ from understudies.router.answers import Answers
 from understudies.router.chooser import Chooser
 from understudies.router.desk import HUNG_UP
 from understudies.router.money import Budgets, Cache, Limits
+from understudies.router.payment import OverBudget
 from understudies.router.pins import Pins
 from understudies.router.wallet import Wallet
 from understudies.runtime.online import MemoryOnline
@@ -271,3 +272,10 @@ async def test_a_large_body_is_redacted_beside_the_other_calls() -> None:
     await world.desk.serve(call(raw=b"x" * 500_000))
     await world.desk.idle()
     assert [event.served_by for event in world.book.events] == ["student", "teacher"]
+
+
+async def test_a_call_that_asks_for_the_impossible_is_over_budget() -> None:
+    world = World(**BUDGET)
+    wallet = Wallet(world.budgets, lambda _, __: Decimal("1e13"))
+    with pytest.raises(OverBudget, match="is spent"):
+        await wallet.reserve(call())

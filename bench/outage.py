@@ -43,10 +43,14 @@ class Peaks:
     async def watch(self, pid: int, data: Path) -> None:
         """Look twice a second, for ever."""
         while True:
-            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-            self.rss_mb.append(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
+            self.rss_mb.append(_rss_mb(pid))
             self.spool_mb = max(self.spool_mb, spooled(data) / 1e6)
             await asyncio.sleep(0.5)
+
+
+def _rss_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 @contextlib.asynccontextmanager

@@ -7,7 +7,7 @@ import aiohttp
 import openai
 import pytest
 from tests.support.outage import Traffic, arrived, line, router, spooled, until_told, url_of
-from tests.support.process import SECONDS, Command, client
+from tests.support.process import SECONDS, client
 from tests.support.tansu import Tansu
 from tests.support.tcp_proxy import State
 from tests.support.teacher import FakeTeacher
@@ -76,7 +76,7 @@ async def test_calls_in_flight_are_finished_and_their_events_kept(tmp_path: Path
 async def until_refused(url: str) -> None:
     """Wait until new callers find nobody."""
     async with asyncio.timeout(SECONDS):
-        while not await refused(url):
+        while not await refused(url):  # noqa: ASYNC110 - another process, which announces nothing
             await asyncio.sleep(0.02)
 
 

@@ -1,0 +1,104 @@
+"""Redis goes away: budgets fail to the side that is set and hold again afterwards; who has none does not notice."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+from tests.support.outage import Traffic, router, url_of
+from tests.support.process import SECONDS
+from tests.support.redis import RedisServer
+from tests.support.tansu import Tansu
+from tests.support.teacher import FakeTeacher
+
+RULES = """
+[router]
+{router}
+
+[tasks.bounded]
+daily_budget_usd = 1000
+"""
+
+
+@pytest.fixture
+async def redis() -> AsyncIterator[RedisServer]:
+    async with RedisServer() as server:
+        yield server
+
+
+async def asked(url: str, task: str) -> int:
+    """The status of one call."""
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
+    timeout = aiohttp.ClientTimeout(total=SECONDS)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        session.post(f"{url}/chat/completions", json=body, headers={"x-understudies-task": task}) as response,
+    ):
+        await response.read()
+        return response.status
+
+
+async def until_served(url: str) -> None:
+    """Wait until calls within a budget are served."""
+    while await asked(url, "bounded") != 200:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("rule", "status"),
+    [("", 429), ('when_online_away = "refuse"', 429), ('when_online_away = "serve"', 200)],
+    ids=["unset", "refuse", "serve"],
+)
+async def test_calls_within_a_budget_fail_to_the_side_that_is_set(
+    tmp_path: Path, redis: RedisServer, rule: str, status: int
+) -> None:
+    rules = tmp_path / "understudies.toml"
+    rules.write_text(RULES.format(router=rule))
+    async with Tansu() as broker, FakeTeacher() as teacher:
+        words = ("--rules", rules, "--redis-url", redis.url)
+        async with router(tmp_path / "data", teacher.url, broker.bootstrap, *words) as running:
+            url = await url_of(running)
+            assert await asked(url, "bounded") == 200
+            redis.pause()
+            assert [await asked(url, task) for task in ("bounded", "free", "bounded")] == [status, 200, status]
+            redis.resume()
+            await until_served(url)
+            redis.kill()
+            assert [await asked(url, task) for task in ("bounded", "free", "bounded")] == [status, 200, status]
+            await redis.start()
+            await until_served(url)
+            assert await running.stopped() == 0, running.output
+    assert "Traceback" not in running.output
+
+
+async def test_without_budgets_nobody_notices_that_redis_is_away(tmp_path: Path) -> None:
+    words = ("--redis-url", RedisServer().url)
+    async with (
+        Tansu() as broker,
+        FakeTeacher() as teacher,
+        router(tmp_path, teacher.url, broker.bootstrap, *words) as running,
+    ):
+        async with Traffic(await url_of(running)).running() as traffic:
+            await traffic.more(100)
+        assert await running.stopped() == 0, running.output
+    assert traffic.bad == []
+
+
+async def test_a_redis_that_freezes_under_load_costs_no_call(
+    tmp_path: Path, redis: RedisServer, record_property: Callable[[str, object], None]
+) -> None:
+    rules = tmp_path / "understudies.toml"
+    rules.write_text(RULES.format(router='when_online_away = "serve"').replace("tasks.bounded", "defaults"))
+    async with Tansu() as broker, FakeTeacher() as teacher:
+        words = ("--rules", rules, "--redis-url", redis.url)
+        async with router(tmp_path / "data", teacher.url, broker.bootstrap, *words) as running:
+            async with Traffic(await url_of(running)).running() as traffic:
+                await traffic.more(100)
+                redis.pause()
+                await traffic.more(300)
+                redis.resume()
+                await traffic.more(100)
+            assert await running.stopped() == 0, running.output
+    assert traffic.bad == []
+    slowest = max(answer.seconds for answer in traffic.answers)
+    record_property("slowest", f"{slowest * 1000:.0f} ms")

@@ -12,6 +12,9 @@ SMALL: dict[Api, dict[str, Any]] = {
     "responses": {"model": "m", "input": "hi", "store": False},
     "messages": {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]},
 }
+TEXT = [{"type": "text", "text": "hi"}]
+PICTURE = {"type": "image_url", "image_url": {"url": "u"}}
+DRAWING = {"type": "image", "source": {"type": "url", "url": "u"}}
 FUNCTION = {"type": "function", "function": {"name": "f"}}
 
 
@@ -20,6 +23,8 @@ FUNCTION = {"type": "function", "function": {"name": "f"}}
     [
         ("chat", {}),
         ("chat", {"max_tokens": 10, "n": 1, "modalities": ["text"], "logprobs": False, "tools": [FUNCTION]}),
+        ("chat", {"messages": [{"role": "user", "content": [*TEXT, *TEXT]}]}),
+        ("messages", {"messages": [{"role": "user", "content": [*TEXT, *TEXT]}]}),
         ("chat", {"tools": [FUNCTION], "tool_choice": FUNCTION, "thinking": {"type": "disabled"}}),
         (
             "responses",
@@ -45,6 +50,15 @@ def test_a_student_may_be_asked_what_it_can_give(api: Api, fields: dict[str, Any
         ("chat", {"web_search_options": {"search_context_size": "low"}}, "web_search_options"),
         ("chat", {"tools": [FUNCTION, {"type": "custom", "custom": {"name": "f"}}]}, "tools"),
         ("chat", {"tool_choice": {"type": "allowed_tools", "allowed_tools": {}}}, "tool_choice"),
+        ("chat", {"messages": [{"role": "user", "content": [*TEXT, PICTURE]}]}, "messages"),
+        ("chat", {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]}, "messages"),
+        (
+            "responses",
+            {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "u"}]}]},
+            "messages",
+        ),
+        ("responses", {"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, "messages"),
+        ("messages", {"messages": [{"role": "user", "content": [*TEXT, DRAWING]}]}, "messages"),
         ("responses", {"store": True}, "store"),
         ("responses", {"store": None}, "store"),
         ("responses", {"previous_response_id": "r"}, "previous_response_id"),

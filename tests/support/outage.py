@@ -72,7 +72,8 @@ class Traffic:
 
     url: str
     per_second: float = 160.0
-    body: Mapping[str, Any] = field(default_factory=lambda: {"model": "gpt-4o-mini"})
+    connect_anew: bool = False
+    """Whether each call comes on a connection of its own."""
     answers: list[Answer] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     _grew: asyncio.Event = field(default_factory=asyncio.Event)
@@ -81,7 +82,7 @@ class Traffic:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Traffic"]:
         """Calls are made while the block runs; those that have begun are waited for."""
-        connector = aiohttp.TCPConnector(limit=0)
+        connector = aiohttp.TCPConnector(limit=0, force_close=self.connect_anew)
         async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as callers:
             for task in TASKS:
                 callers.create_task(self._call_again_and_again(session, task))
@@ -123,7 +124,7 @@ class Traffic:
             number += 1
 
     async def _call(self, session: aiohttp.ClientSession, task: str, number: int) -> None:
-        body = {**self.body, "messages": [{"role": "user", "content": f"{task} call {number}"}]}
+        body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": f"{task} call {number}"}]}
         began = time.time()
         timer = time.perf_counter()
         try:
@@ -157,7 +158,7 @@ async def until_told(url: str, holds: Callable[[dict[str, Any]], bool]) -> dict[
 
 def spooled(data: Path) -> int:
     """Bytes in the spool's files."""
-    return sum(_size(path) for path in (data / "spool").glob("worker-*/*.spool"))
+    return sum(_size(path) for path in data.rglob("*.spool"))
 
 
 def _size(path: Path) -> int:

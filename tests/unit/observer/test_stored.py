@@ -32,6 +32,16 @@ async def test_every_event_comes_back_as_it_was_in_the_order_in_which_it_was_sto
         assert await back(store) == events
 
 
+async def test_what_later_versions_brought_comes_back_too() -> None:
+    levels = {"levels": ((0.95, 0.75), (0.98, 0.875))}
+    came = {"usage_estimated": True, "api": "messages", "streamed": True, "hung_up": True}
+    news = {"promotion": levels, "gate_decision": levels, "invocation": came}
+    events = [SAMPLES[name].model_copy(update=fields) for name, fields in news.items()]
+    async with migrated() as store:
+        await put(store, *events)
+        assert await back(store) == events
+
+
 async def test_only_the_topics_asked_for_come_back() -> None:
     async with migrated() as store:
         await put(store, *SAMPLES.values())

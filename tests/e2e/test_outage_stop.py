@@ -1,6 +1,7 @@
 """The router is told to stop while calls are in flight: they are finished and recorded, whatever the bus does."""
 
 import asyncio
+import signal
 from pathlib import Path
 
 import aiohttp
@@ -97,6 +98,27 @@ async def test_a_call_that_outlasts_the_time_for_draining_is_given_up(tmp_path: 
         found = await arrived(broker.bootstrap)
     assert len(found.ids[TASK]) == 1
     assert "Traceback" not in running.output
+
+
+async def test_ctrl_c_waits_for_calls_in_flight_and_ctrl_c_again_does_not(tmp_path: Path) -> None:
+    async with (
+        Tansu() as broker,
+        FakeTeacher() as teacher,
+        router(tmp_path, teacher.url, broker.bootstrap) as running,
+        client(await url_of(running)) as agent,
+    ):
+        teacher.mood = "hang"
+        call = asyncio.create_task(agent.chat.completions.create(**ASKED))  # type: ignore[call-overload]
+        async with asyncio.timeout(SECONDS):
+            await teacher.arrived.wait()
+        running.process.send_signal(signal.SIGINT)
+        await running.said("^stopping$")
+        running.process.terminate()
+        running.process.send_signal(signal.SIGINT)
+        assert await running.ended() == 130, running.output
+        with pytest.raises(openai.APIConnectionError):
+            await call
+    assert running.lines[1:] == ["stopping", "interrupted"]
 
 
 async def test_a_router_that_stops_under_load_answers_all_that_it_took(tmp_path: Path) -> None:

@@ -6,19 +6,32 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from rich.console import Console
 
 T = TypeVar("T")
 
+_INTERRUPTED: Final = 130
+
 
 def stopping_by_signal() -> asyncio.Event:
-    """Set by SIGTERM and by Ctrl-C."""
+    """Set by SIGTERM and by Ctrl-C.
+
+    Another SIGTERM changes nothing, as supervisors may send it to a process and to its parent. Another Ctrl-C ends
+    the process at once, as a kill would.
+    """
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+
+    def interrupt() -> None:
+        if stopping.is_set():
+            say("interrupted")
+            leave(_INTERRUPTED)
+        stopping.set()
+
+    for number, handle in ((signal.SIGTERM, stopping.set), (signal.SIGINT, interrupt)):
         with contextlib.suppress(NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+            asyncio.get_running_loop().add_signal_handler(number, handle)
     return stopping
 
 
@@ -37,11 +50,11 @@ def say(text: str) -> None:
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
 
 
-def leave() -> None:
+def leave(code: int = 0) -> None:
     """End at once: a training cannot be interrupted, and Python would wait for its thread.
 
-    Only after all that is kept has been written.
+    With code 0 only after all that is kept has been written.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)

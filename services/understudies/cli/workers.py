@@ -22,7 +22,7 @@ async def run_workers(
     """Run the commands until told to stop; returns the exit code, which is the worst of theirs.
 
     A worker that dies is started again, unless it dies soon after its start: then all are stopped. SIGHUP goes to
-    all of them.
+    all of them. While they stop, Ctrl-C kills them.
     """
     workers = [_Worker(command, environment, soon) for command in commands]
     loop = asyncio.get_running_loop()
@@ -35,8 +35,10 @@ async def run_workers(
         stopped.cancel()
         for worker in workers:
             worker.stop()
+        loop.add_signal_handler(signal.SIGINT, _tell, workers, signal.SIGKILL)
         codes = await asyncio.gather(*lives)
         loop.remove_signal_handler(signal.SIGHUP)
+        loop.remove_signal_handler(signal.SIGINT)
     return max(codes)
 
 

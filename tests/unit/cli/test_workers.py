@@ -72,3 +72,18 @@ async def test_one_that_dies_later_is_started_again(tmp_path: Path, caplog: pyte
     await running
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert said[:2] == [f"worker {place} ended with -9 and is started again"] * 2
+
+
+async def test_ctrl_c_while_they_stop_kills_them(tmp_path: Path) -> None:
+    place = tmp_path / "1"
+    stubborn = (
+        "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: open(sys.argv[1], 'a').write('told '))\n"
+    )
+    stubborn += "open(sys.argv[1], 'a').write('began ')\nwhile True: time.sleep(60)"
+    stopping = asyncio.Event()
+    running = asyncio.create_task(run_workers([worker(stubborn, place)], ENVIRONMENT, stopping))
+    await until(lambda: words(place) == ["began"])
+    stopping.set()
+    await until(lambda: words(place) == ["began", "told"])
+    os.kill(os.getpid(), signal.SIGINT)
+    assert await running == 128 + signal.SIGKILL

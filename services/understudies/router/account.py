@@ -1,6 +1,7 @@
 """The events of one call."""
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable
 from typing import Any, Final
@@ -124,7 +125,7 @@ class Account:
             audits=call.id if self.audit else None,
             at=call.at,
             task=call.task,
-            episode=call.episode,
+            episode=self._episode(),
             tenant=call.tenant,
             api=call.api,
             streamed=call.stream and not self.audit,
@@ -134,4 +135,17 @@ class Account:
             tags=dict(call.tags),
             **fields,
         )
-        return event if self._redact is None else redacted(event, self._redact, request=self.request)
+        if self._redact is None:
+            return event
+        if event.served_by == "none":
+            # Nobody answered, so the model's name is whatever the caller wrote.
+            event = event.model_copy(update={"model": self._redact(event.model)})
+        return redacted(event, self._redact, request=self.request)
+
+    def _episode(self) -> str | None:
+        """The episode's name; in place of one with personal data, the same one for all of the episode's calls."""
+        name = self.call.episode
+        clean = name if name is None or self._redact is None else self._redact(name)
+        if name is None or clean == name:
+            return name
+        return f"{clean}-{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"

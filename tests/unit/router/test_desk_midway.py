@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.support.messages import asked
 from tests.support.online import Fickle
 from tests.support.routing import Book, FixedStudent, FixedTeacher, Loading, call, drift, promotion
 
+from understudies.client.redaction import default_redactor
 from understudies.events import Event, Invocation, Promotion, Request, usd
 from understudies.router import Desk, Policy, Roster, TeacherError
 from understudies.router.answers import Answers
@@ -279,3 +281,24 @@ async def test_a_call_that_asks_for_the_impossible_is_over_budget() -> None:
     wallet = Wallet(world.budgets, lambda _, __: Decimal("1e13"))
     with pytest.raises(OverBudget, match="is spent"):
         await wallet.reserve(call())
+
+
+async def test_names_with_personal_data_are_redacted_and_episodes_stay_apart() -> None:
+    book = Book()
+    desk = Desk(teacher=FixedTeacher(), roster=Roster(Loading(None)), record=book, redact=default_redactor)
+    for number, episode in enumerate(("ann@example.com", "bob@example.com", "ann@example.com", "plain")):
+        await desk.serve(call(number, episode=episode))
+    first, second, again, plain = (event.episode for event in book.events)
+    assert first is not None
+    assert first.startswith("[EMAIL]-")
+    assert first == again != second
+    assert plain == "plain"
+
+
+async def test_a_model_that_nobody_has_may_be_named_after_anything() -> None:
+    book, teacher = Book(), FixedTeacher()
+    teacher.error = TeacherError(404, "no such model")
+    desk = Desk(teacher=teacher, roster=Roster(Loading(None)), record=book, redact=default_redactor)
+    with pytest.raises(TeacherError):
+        await desk.serve(replace(call(), model="ann@example.com"))
+    assert book.events[0].model == "[EMAIL]"

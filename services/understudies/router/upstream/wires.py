@@ -1,0 +1,116 @@
+"""The connections to the teachers: made where none is free, and kept for a while."""
+
+import asyncio
+import functools
+import socket
+import ssl
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from typing import Final
+
+import aiohappyeyeballs
+from yarl import URL
+
+from understudies.router.upstream.incoming import WireReply
+from understudies.router.upstream.reply import Unreachable
+from understudies.router.upstream.wire import Wire
+
+_NEXT_ADDRESS_S: Final = 0.25
+_Origin = tuple[str, str, int]
+
+
+class Wires:
+    """Posts to teachers; so many requests at once at most, others wait. TLS is verified."""
+
+    def __init__(self, *, at_once: int, keep_s: float) -> None:
+        self._keep_s = keep_s
+        self._room = asyncio.Semaphore(at_once)
+        self._free: defaultdict[_Origin, deque[Wire]] = defaultdict(deque)
+        self._busy: set[Wire] = set()
+        self._tls: ssl.SSLContext | None = None
+
+    async def post(self, url: URL, headers: Mapping[str, str], body: bytes, *, connect_s: float) -> WireReply:
+        """The answer, once its headers have come; raises Unreachable, and Broken."""
+        head = _head(url, headers, len(body))
+        origin = (url.scheme, url.raw_host or "", url.port or 80)
+        await self._room.acquire()
+        try:
+            wire = self._kept(origin) or await self._made(origin, connect_s)
+        except BaseException:
+            self._room.release()
+            raise
+        self._busy.add(wire)
+        return await wire.ask(head, body)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for wire in [*self._busy, *(wire for free in self._free.values() for wire in free)]:
+            wire.abort()
+        self._free.clear()
+
+    def _kept(self, origin: _Origin) -> Wire | None:
+        """The connection that was used last, for it is the least likely to be closed by the other side."""
+        free = self._free.get(origin)
+        while free:
+            wire = free.pop()
+            if wire.usable and not self._is_old(wire):
+                return wire
+            wire.abort()
+        return None
+
+    async def _made(self, origin: _Origin, connect_s: float) -> Wire:
+        scheme, host, port = origin
+        try:
+            async with asyncio.timeout(connect_s):
+                return await self._connected(origin, host, port, self._context() if scheme == "https" else None)
+        except TimeoutError as error:
+            raise Unreachable(f"no connection to {host}:{port} in {connect_s:g} s") from error
+        except OSError as error:
+            raise Unreachable(f"no connection to {host}:{port}: {type(error).__name__}: {error.strerror}") from error
+
+    async def _connected(self, origin: _Origin, host: str, port: int, tls: ssl.SSLContext | None) -> Wire:
+        loop = asyncio.get_running_loop()
+        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        connected = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S)
+        try:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            made = functools.partial(Wire, functools.partial(self._done, origin))
+            name = host if tls is not None else None
+            _, wire = await loop.create_connection(made, sock=connected, ssl=tls, server_hostname=name)
+        except BaseException:
+            connected.close()
+            raise
+        return wire
+
+    def _done(self, origin: _Origin, wire: Wire, keep: bool) -> None:
+        self._busy.discard(wire)
+        self._room.release()
+        if not keep:
+            return
+        wire.done_at = asyncio.get_running_loop().time()
+        free = self._free[origin]
+        free.append(wire)
+        while self._is_old(free[0]) or not free[0].usable:
+            free.popleft().abort()
+
+    def _is_old(self, wire: Wire) -> bool:
+        return asyncio.get_running_loop().time() - wire.done_at > self._keep_s
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+            self._tls.set_alpn_protocols(["http/1.1"])
+        return self._tls
+
+
+def _head(url: URL, headers: Mapping[str, str], length: int) -> bytes:
+    lines = [f"POST {url.raw_path_qs} HTTP/1.1", f"host: {url.host_port_subcomponent}", f"content-length: {length}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    head = "\r\n".join(lines) + "\r\n\r\n"
+    if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1 or "\0" in head:
+        raise ValueError("a header has a line break in it")
+    try:
+        return head.encode("latin-1")
+    except UnicodeEncodeError:
+        return head.encode()

@@ -95,7 +95,13 @@ class TcpProxy:
     ) -> None:
         await self._asking.wait()
         host, _, port = self.target.rpartition(":")
-        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        connecting = asyncio.ensure_future(asyncio.open_connection(host, int(port)))
+        try:
+            far_reader, far_writer = await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            # A connection that is there and that nobody took over would never be closed.
+            ends.append((await connecting)[1])
+            raise
         ends.append(far_writer)
         both = [
             asyncio.ensure_future(_pump(reader, far_writer, self._asking)),

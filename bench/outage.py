@@ -72,7 +72,10 @@ async def outage(state: State, upstream: str, options: argparse.Namespace) -> di
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         async with line(options) as proxy:
-            env = {"UNDERSTUDIES_BUS_REPLICATION_FACTOR": "1", "UNDERSTUDIES_ROUTER_SELF_AGREEMENT_RATE": "0"}
+            env = {
+                "UNDERSTUDIES_BUS_REPLICATION_FACTOR": "1",
+                "UNDERSTUDIES_BUS_IDEMPOTENT": str(options.idempotent),
+            }
             async with router(data, f"{upstream}/v1", proxy.address, env=env) as running:
                 url = await url_of(running)
                 peaks = Peaks()
@@ -149,6 +152,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="length of an outage")
     parser.add_argument("--per-second", type=float, default=300.0)
     parser.add_argument("--bootstrap", help="HOST:PORT of a broker that is there; its topics have to be fresh")
+    parser.add_argument("--idempotent", action="store_true", help="publish so that nothing comes twice; Kafka alone")
     parser.add_argument("--line", type=int, default=0, help="port of the line, which that broker advertises")
     print(json.dumps(asyncio.run(measure(parser.parse_args()))))
 

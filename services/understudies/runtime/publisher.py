@@ -63,6 +63,7 @@ class Publisher:
             bootstrap_servers=",".join(servers(self._settings)),
             client_id=self._client_id,
             acks="all",
+            enable_idempotence=self._settings.idempotent,
             max_batch_size=_BATCH_BYTES,
             max_request_size=MAX_MESSAGE_BYTES,
             request_timeout_ms=int(self._settings.publish_timeout_s * 1000),
@@ -81,18 +82,13 @@ class Publisher:
     async def stop(self) -> None:
         """Disconnect, once what is on its way has arrived or failed; what has not in two seconds fails."""
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        ending = asyncio.ensure_future(producer.stop())
-        await asyncio.wait({ending}, timeout=_PATIENCE_S)
-        if ending.done():
-            return ending.result()
-        # The client has no way to give up; what it stumbles over as it is made to is of no interest.
-        ending.add_done_callback(_heard)
-        producer._message_accumulator.fail_all(ProducerClosed())
-        await producer.client.close()
-        await asyncio.wait({ending}, timeout=_PATIENCE_S)
-        ending.cancel()
+        if producer is not None:
+            ending = asyncio.ensure_future(producer.stop())
+            await asyncio.wait({ending}, timeout=_PATIENCE_S)
+            if ending.done():
+                ending.result()
+            else:
+                await _given_up(producer, ending)
 
     async def send(self, messages: Sequence[Message]) -> list[BaseException | None]:
         """Send messages and wait for the broker; returns for each what it failed with.
@@ -160,6 +156,15 @@ class Publisher:
         if self._producer is None:
             raise RetryLater("the bus is not started, or it was stopped")
         return self._producer
+
+
+async def _given_up(producer: AIOKafkaProducer, ending: "asyncio.Future[Any]") -> None:
+    """Have a producer end that waits for its broker; what it stumbles over then is of no interest."""
+    ending.add_done_callback(_heard)
+    producer._message_accumulator.fail_all(ProducerClosed())
+    await producer.client.close()
+    await asyncio.wait({ending}, timeout=_PATIENCE_S)
+    ending.cancel()
 
 
 def _heard(sent: "asyncio.Future[Any]") -> None:

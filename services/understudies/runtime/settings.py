@@ -31,6 +31,11 @@ class BusSettings(BaseSettings):
     publish_timeout_s: float = Field(
         default=10.0, gt=0, description="after which what a broker has not taken counts as not published"
     )
+    idempotent: bool = Field(
+        default=False,
+        description="for the router on Apache Kafka: whatever befalls the line, no event arrives twice while it lives; "
+        "what the broker has not taken is waited for without end",
+    )
     max_attempts: int = Field(default=8, ge=1, description="deliveries of a batch that fails before the service stops")
     security_protocol: SecurityProtocol = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"

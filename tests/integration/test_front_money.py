@@ -1,0 +1,172 @@
+"""Budgets and the exact cache end to end, on a real Redis server."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+from tests.support.front import APIS, PROMPT, TASK, Build, House, houses
+from tests.support.redis import RedisServer
+from tests.support.teacher_answers import Api
+
+from understudies.runtime.online import online_state
+from understudies.runtime.rules.keys import hash_of, new_key
+from understudies.students import text_answer
+
+SHOP, BANK = new_key(), new_key()
+TENANTS: dict[str, Any] = {"shop": {"keys": [hash_of(SHOP)]}, "bank": {"keys": [hash_of(BANK)]}}
+CACHED: dict[str, Any] = {"tasks": {"triage": {"cache_ttl_s": 60}}}
+SPENT: dict[str, Any] = {"tasks": {"triage": {"daily_budget_usd": "0.001"}}}
+FLAT: dict[str, Any] = {"teacher": {"price_usd": "0.0006"}}
+
+
+@pytest.fixture
+async def build() -> AsyncIterator[Build]:
+    async with RedisServer() as server, houses() as build:
+
+        async def on_redis(**told: Any) -> House:
+            return await build(**{"online": online_state(server.url), **told})
+
+        yield on_redis
+
+
+async def once_kept(house: House) -> None:
+    """Wait until the answer before is in the cache: it is put there in the background."""
+    cache = house.app.desk._answers._cache
+    assert cache is not None
+    if cache._keeping:
+        await asyncio.wait(cache._keeping)
+
+
+@pytest.mark.parametrize("api", APIS)
+async def test_an_identical_question_gets_the_same_answer_without_the_teacher(build: Build, api: Api) -> None:
+    house = await build(rules=CACHED)
+    first = await house.ask(api, temperature=0)
+    await once_kept(house)
+    again = await house.ask(api, temperature=0)
+    assert again.body == first.body
+    assert (again.about["served-by"], again.about["reason"]) == ("cache", "cached")
+    streamed = await house.ask(api, temperature=0, stream=True)
+    assert (streamed.about["served-by"], streamed.headers["content-type"]) == (
+        "cache",
+        "text/event-stream; charset=utf-8",
+    )
+    assert b"teacher" in streamed.body
+    assert len(house.teacher.asked) == 1
+    events = await house.recorded()
+    assert [(event.served_by, event.cost_usd > 0) for event in events] == [
+        ("teacher", True),
+        ("cache", False),
+        ("cache", False),
+    ]
+
+
+async def test_a_streamed_answer_is_kept_too(build: Build) -> None:
+    house = await build(rules=CACHED)
+    for api in APIS:
+        await house.ask(api, temperature=0, stream=True)
+        await once_kept(house)
+        assert (await house.ask(api, temperature=0)).about["served-by"] == "cache"
+    async with house.openai() as ours:
+        said: Any = [{"role": "user", "content": PROMPT}]
+        answer = await ours.chat.completions.create(
+            model="gpt-4o-mini", messages=said, temperature=0, extra_headers=TASK
+        )
+        assert answer.choices[0].message.content == "teacher's answer"
+    assert len(house.teacher.asked) == 3
+
+
+async def test_an_answer_never_crosses_from_one_tenant_to_another(build: Build) -> None:
+    house = await build(rules={**CACHED, "tenants": TENANTS})
+    for key in (SHOP, BANK):
+        await house.ask("chat", key=key, temperature=0)
+        await once_kept(house)
+        assert (await house.ask("chat", key=key, temperature=0)).about["served-by"] == "cache"
+    assert len(house.teacher.asked) == 2
+
+
+@pytest.mark.parametrize("word", [{"X-Understudies-Cache": "no"}, {"Cache-Control": "no-store"}])
+async def test_a_caller_may_have_nothing_to_do_with_the_cache(build: Build, word: dict[str, str]) -> None:
+    house = await build(rules=CACHED)
+    await house.ask("chat", temperature=0)
+    await once_kept(house)
+    assert (await house.ask("chat", temperature=0, headers=word)).about["served-by"] == "teacher"
+
+
+@pytest.mark.parametrize("different", [{}, {"temperature": 0.5}, {"temperature": 0, "n": 2}])
+async def test_what_is_not_repeatable_is_asked_each_time(build: Build, different: dict[str, Any]) -> None:
+    house = await build(rules=CACHED)
+    for _ in range(2):
+        await house.ask("chat", **different)
+        await once_kept(house)
+    assert len(house.teacher.asked) == 2
+
+
+async def test_nothing_but_whole_answers_is_kept(build: Build) -> None:
+    house = await build(rules=CACHED)
+    for mood in ("fail", "truncate", "odd", "error_event", "reset"):
+        house.teacher.mood = mood  # type: ignore[assignment] # one of them
+        await house.ask("chat", temperature=0, stream=True)
+        await once_kept(house)
+    house.teacher.mood = "answer"
+    assert (await house.ask("chat", temperature=0)).about["served-by"] == "teacher"
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_beyond_its_budget_a_task_has_its_student_alone(build: Build, api: Api, stream: bool) -> None:
+    house = await build(rules=SPENT, teachers=FLAT)
+    assert (await house.ask(api, stream=stream)).status == 200
+    refused = await house.ask(api, stream=stream)
+    assert refused.status == 429
+    kind = json.loads(refused.body)["error"]["type"]
+    assert kind == "rate_limit_error"
+    resets = datetime.fromisoformat(refused.about["budget-resets-at"])
+    assert (resets.hour, resets.minute) == (0, 0)
+    assert abs((resets - datetime.now(UTC)).total_seconds() - int(refused.headers["retry-after"])) < 30
+    assert refused.about["reason"] == "over_budget"
+    assert refused.headers["x-should-retry"] == "false"
+    await house.promote()
+    assert (await house.ask(api, stream=stream)).about["served-by"] == "student"
+    house.student.reply = text_answer("a guess", 0.1)
+    assert (await house.ask(api, stream=stream)).status == 429
+    assert len(house.teacher.asked) == 1
+    events = await house.recorded()
+    assert [(event.served_by, event.route.reason if event.route else None) for event in events] == [
+        ("teacher", "no_student"),
+        ("none", "over_budget"),
+        ("student", "promoted"),
+        ("none", "over_budget"),
+    ]
+
+
+async def test_the_official_clients_do_not_try_again_until_tomorrow(build: Build) -> None:
+    house = await build(rules=SPENT, teachers=FLAT)
+    await house.ask("chat")
+    said: Any = [{"role": "user", "content": PROMPT}]
+    async with house.openai(max_retries=5) as ours, house.anthropic(max_retries=5) as theirs:
+        with pytest.raises(openai.RateLimitError, match="budget"):
+            await ours.chat.completions.create(model="m", messages=said, extra_headers=TASK)
+        with pytest.raises(anthropic.RateLimitError, match="budget"):
+            await theirs.messages.create(model="m", max_tokens=9, messages=said, extra_headers=TASK)
+    events = await house.recorded()
+    assert [event.served_by for event in events] == ["teacher", "none", "none"]
+
+
+async def test_a_tenant_that_has_spent_its_money_is_refused_and_others_are_not(build: Build) -> None:
+    tenants = {**TENANTS, "shop": {**TENANTS["shop"], "daily_budget_usd": "0.001"}}
+    house = await build(rules={"tenants": tenants}, teachers=FLAT)
+    assert [(await house.ask("messages", key=SHOP)).status for _ in range(2)] == [200, 429]
+    assert [(await house.ask("messages", key=BANK)).status for _ in range(3)] == [200] * 3
+
+
+async def test_where_the_rules_say_so_the_student_is_refused_too(build: Build) -> None:
+    rules = {"tasks": {"triage": {"daily_budget_usd": "0.0003", "over_budget": "refuse"}}}
+    house = await build(rules=rules)
+    await house.promote()
+    assert [(await house.ask("chat")).status for _ in range(2)] == [200, 429]
+    assert house.student.asked == 1

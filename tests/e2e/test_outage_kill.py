@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.outage import Traffic, arrived, line, router, spooled, until_told, url_of
+from tests.support.outage import IN_FLIGHT, Traffic, arrived, line, router, spooled, until_told, url_of
 from tests.support.teacher import FakeTeacher
 
 
@@ -29,16 +29,16 @@ async def test_a_killed_router_loses_the_events_in_memory_alone(
                 await until_told(url, lambda facts: spooled(tmp_path) == 0)
             assert await heir.stopped() == 0, heir.output
         found = await arrived(bus.address)
-    assert found.again == 0
+    assert found.again <= IN_FLIGHT
     lost = 0
     for task, ids in traffic.ids.items():
-        there = [id_ for id_ in found.ids[task] if id_ in set(ids)]
+        there = [id_ for id_ in found.first[task] if id_ in set(ids)]
         # The last of them may have been answered and not be on disk yet; none is missing before one that is there.
         assert there == ids[: len(there)]
         assert found.ids[task][-len(later.ids[task]) :] == later.ids[task]
         lost += len(ids) - len(there)
     record_property("lost", f"{lost} of {len(traffic.answers)} events")
-    assert lost <= 100
+    assert lost <= IN_FLIGHT
 
 
 def tear(data: Path) -> None:

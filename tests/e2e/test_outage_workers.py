@@ -6,7 +6,7 @@ import socket
 import time
 from pathlib import Path
 
-from tests.support.outage import Traffic, arrived, line, router, spooled
+from tests.support.outage import IN_FLIGHT, Traffic, arrived, line, router, spooled
 from tests.support.process import Command, until
 from tests.support.teacher import FakeTeacher
 
@@ -64,5 +64,5 @@ async def test_workers_share_the_port_and_what_reaches_one_reaches_all(tmp_path:
     assert traffic.bad + after.bad == []
     answered = {answer.id for answer in traffic.answers + after.answers}
     assert {id_ for ids in found.ids.values() for id_ in ids} == answered
-    assert found.again == 0
+    assert found.again <= IN_FLIGHT
     assert "Traceback" not in running.output

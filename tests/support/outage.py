@@ -17,6 +17,9 @@ from tests.support.tcp_proxy import TcpProxy
 
 from understudies.events import INVOCATIONS, Invocation
 
+IN_FLIGHT: Final = 100
+"""At most so many events are on their way at a time; where the line is cut then, they may arrive and come again."""
+
 TASKS: Final = tuple(f"task-{number}" for number in range(8))
 
 

@@ -68,7 +68,11 @@ class Tansu:
         self._process.send_signal(number)
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     async def __aexit__(

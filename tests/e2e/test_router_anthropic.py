@@ -65,7 +65,7 @@ async def test_the_client_that_waits_creates_and_streams(
     text = "student's answer" if promoted else "teacher's answer"
     raw = await client.messages.with_raw_response.create(**ASKED)
     message = await raw.parse()
-    assert message.content[0].text == text  # type: ignore[union-attr]
+    assert message.content[0].text == text
     assert message.stop_reason == "end_turn"
     assert raw.headers["x-understudies-served-by"] == ("student" if promoted else "teacher")
     async with client.messages.stream(**ASKED) as stream:
@@ -88,7 +88,8 @@ async def test_tools_system_blocks_and_pictures_reach_the_teacher_as_they_are(
     whole = await client.messages.create(**asked)
     async with client.messages.stream(**asked) as stream:
         streamed = await stream.get_final_message()
-    for message in (whole, streamed):
+    messages: list[Any] = [whole, streamed]
+    for message in messages:
         used = [block.input for block in message.content if block.type == "tool_use"]
         assert used == [{"card": 7}, {"card": 8}]
         assert message.stop_reason == "tool_use"
@@ -106,7 +107,7 @@ async def test_a_conversation_with_tools_goes_on_with_a_student(house: House, cl
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "blocked"}]},
     ]
     answer = await client.messages.create(**{**ASKED, "messages": said, "tools": [TOOL]})
-    assert answer.content[0].text == "student's answer"  # type: ignore[union-attr]
+    assert answer.content[0].text == "student's answer"
     (request,) = house.student.requests
     assert [message.role for message in request.messages] == ["user", "assistant", "tool"]
 

@@ -110,12 +110,13 @@ async def test_tools_are_called_whole_and_streamed(house: House, client: openai.
         streamed = await stream.get_final_completion()
     for completion in (whole, streamed):
         calls = completion.choices[0].message.tool_calls or []
-        assert [json.loads(call.function.arguments) for call in calls] == [{"card": 7}, {"card": 8}]  # type: ignore[union-attr]
+        assert [json.loads(call.function.arguments) for call in calls] == [{"card": 7}, {"card": 8}]
         assert completion.choices[0].finish_reason == "tool_calls"
     response = await client.responses.create(**ASKED_TOO, tools=[FLAT_TOOL])
     async with client.responses.stream(**ASKED_TOO, tools=[FLAT_TOOL]) as events:
         streamed_too = await events.get_final_response()
-    for answered in (response, streamed_too):
+    answers: list[Any] = [response, streamed_too]
+    for answered in answers:
         called = [item for item in answered.output if item.type == "function_call"]
         assert [json.loads(item.arguments) for item in called] == [{"card": 7}, {"card": 8}]
     recorded = await house.recorded()

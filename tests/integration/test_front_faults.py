@@ -1,4 +1,4 @@
-"""Teachers that fail, through the whole router: what callers are told in the shape of their API, and what is recorded."""
+"""Teachers that fail, through the whole router: what callers are told in their API, and what is recorded."""
 
 import json
 from collections.abc import AsyncIterator
@@ -162,11 +162,15 @@ async def test_a_teacher_that_refuses_connections_is_an_error(build: Build, api:
 
 
 @pytest.mark.parametrize("api", APIS)
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("mood", ["fail", "overloaded", "limit", "reset", "drop", "html"])
+@pytest.mark.parametrize(
+    ("stream", "mood"),
+    [
+        *((False, mood) for mood in ("fail", "overloaded", "limit", "drop", "html", "reset")),
+        # What has begun is not begun again, so no reset.
+        *((True, mood) for mood in ("fail", "overloaded", "limit", "drop", "html")),
+    ],
+)
 async def test_another_teacher_answers_where_one_fails(build: Build, api: Api, stream: bool, mood: Mood) -> None:
-    if stream and mood == "reset":
-        pytest.skip("what has begun is not begun again")
     house = await build(teachers={"teacher": {"fallback": ["other"]}, "other": {"models": ["none"], "auth": "none"}})
     house.teacher.mood = mood
     got = await house.ask(api, stream=stream)
@@ -246,7 +250,7 @@ async def test_the_official_clients_raise_what_happens_in_a_stream(house: House)
     said: Any = [{"role": "user", "content": PROMPT}]
     async with house.openai() as ours, house.anthropic() as theirs:
         for mood in ("error_event", "reset"):
-            house.teacher.mood = mood  # type: ignore[assignment] # one of them
+            house.teacher.mood = mood
             with pytest.raises(openai.APIError):
                 async for _ in await ours.chat.completions.create(
                     model="m", messages=said, stream=True, extra_headers=TASK

@@ -97,9 +97,9 @@ async def test_a_tenants_key_reaches_no_teacher_in_whatever_header_it_comes(buil
         ("/v1/chat/completions", {"model": "m", "unread": True}),
         ("/v1/embeddings", {"model": "e", "input": "x"}),
     ):
-        got = await house.send("POST", path, json=body, **{carrier: value, **TASK})
+        got = await house.send("POST", path, json=body, **dict[str, Any]({carrier: value, **TASK}))
         assert got.status == 200
-    await house.send("GET", "/v1/models", **{carrier: value})
+    await house.send("GET", "/v1/models", **dict[str, Any]({carrier: value}))
     seen = [*house.teacher.headers, *(one.headers for one in house.teacher.passed)]
     assert len(seen) == 4
     assert BANK not in json.dumps(seen)
@@ -127,7 +127,7 @@ async def test_neither_keys_nor_prompts_are_ever_logged(build: Build, caplog: py
         )
         await house.promote()
         for mood in ("answer", "fail", "unauthorized", "html", "reset", "not_json", "truncate", "error_event", "odd"):
-            house.teacher.mood = mood  # type: ignore[assignment] # one of them
+            house.teacher.mood = mood
             for api in APIS:
                 for stream in (False, True):
                     house.student.reply = StudentError("out of memory")

@@ -109,7 +109,7 @@ async def test_what_is_not_repeatable_is_asked_each_time(build: Build, different
 async def test_nothing_but_whole_answers_is_kept(build: Build) -> None:
     house = await build(rules=CACHED)
     for mood in ("fail", "truncate", "odd", "error_event", "reset"):
-        house.teacher.mood = mood  # type: ignore[assignment] # one of them
+        house.teacher.mood = mood
         await house.ask("chat", temperature=0, stream=True)
         await once_kept(house)
     house.teacher.mood = "answer"

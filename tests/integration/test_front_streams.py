@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from tests.support.front import APIS, Build, House, houses
@@ -46,7 +47,7 @@ async def test_a_teachers_whole_answer_is_passed_to_the_byte(house: House, api: 
 async def test_a_teachers_stream_is_passed_to_the_byte(house: House, api: Api, mood: str) -> None:
     house.teacher.mood = mood  # type: ignore[assignment] # parametrized
     house.teacher.release.set()
-    asked = {"stream_options": {"include_usage": True}} if api == "chat" else {}
+    asked: dict[str, Any] = {"stream_options": {"include_usage": True}} if api == "chat" else {}
     got = await house.ask(api, stream=True, **asked)
     comment = b": still thinking\n\n" if mood == "ping" else b""
     assert got.body == comment + house.teacher.stream(api)

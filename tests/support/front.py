@@ -115,7 +115,7 @@ class House:
         """Anthropic's client that blocks: use it in a thread."""
         return Anthropic(**{"base_url": self.url, "api_key": KEY, "max_retries": 0, **settings})
 
-    async def send(self, method: str, path: str, *, json: Any = None, data: bytes | None = None, **headers: str) -> Got:
+    async def send(self, method: str, path: str, *, json: Any = None, data: bytes | None = None, **headers: Any) -> Got:
         """Ask for anything, and get it as it comes over the wire."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         async with (
@@ -133,7 +133,7 @@ class House:
 
     async def ask(self, api: Api, *, key: str = KEY, headers: Mapping[str, str] | None = None, **fields: Any) -> Got:
         """Ask for an answer of the task `triage` in an API."""
-        kept = {"authorization": f"Bearer {key}", **TASK, **(headers or {})}
+        kept: dict[str, Any] = {"authorization": f"Bearer {key}", **TASK, **(headers or {})}
         return await self.send("POST", PATHS[api], json=body_of(api, **fields), **kept)
 
     async def promote(self, **fields: Any) -> None:

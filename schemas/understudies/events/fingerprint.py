@@ -10,6 +10,7 @@ from understudies.events.json_values import well_formed
 from understudies.events.request import Message, Request
 
 Split = Literal["train", "validation", "evidence"]
+_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 _SPLITS: tuple[tuple[float, Split], ...] = ((0.70, "train"), (0.80, "validation"), (1.0, "evidence"))
 
 
@@ -25,8 +26,7 @@ def fingerprint(request: Request) -> str:
         "tools": request.tools,
         "response_format": request.response_format,
     }
-    text = json.dumps(canonical, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(well_formed(text).encode()).hexdigest()
+    return hashlib.sha256(well_formed(_JSON.encode(canonical)).encode()).hexdigest()
 
 
 def _canonical(message: Message) -> dict[str, object]:
@@ -111,4 +111,9 @@ def template_of(request: Request) -> str:
 
 def discovered_task(request: Request) -> str:
     """The name of the task that a request without one belongs to, such as `task-3f2a9c01d4`."""
-    return "task-" + hashlib.sha256(template_of(request).encode()).hexdigest()[:10]
+    return _named(template_of(request))
+
+
+@lru_cache(maxsize=4096)
+def _named(template: str) -> str:
+    return "task-" + hashlib.sha256(template.encode()).hexdigest()[:10]

@@ -1,6 +1,5 @@
 """One call over HTTP: read, served at the desk, and answered in the caller's API."""
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -73,13 +72,12 @@ class Exchange:
             return await self._relaying.pass_on(scope, admitted, headers, raw, body.get("model"), receive, send)
         asked = self._asked(dialect, headers, admitted, raw, body, read)
         seconds = self._gate.seconds
-        async with Watch(receive) as watch:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._answer(dialect, asked, watch, send, began)
-            except TimeoutError:
-                message = f"no answer within {seconds:g} s; set request_timeout_s, or ask for less"
-                raise Problem(504, message, code="timeout") from None
+        try:
+            async with Watch(receive, seconds) as watch:
+                await self._answer(dialect, asked, watch, send, began)
+        except TimeoutError:
+            message = f"no answer within {seconds:g} s; set request_timeout_s, or ask for less"
+            raise Problem(504, message, code="timeout") from None
 
     def _asked(
         self,

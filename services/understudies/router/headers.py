@@ -1,6 +1,7 @@
 """What a caller says in headers, and what it is told in them."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -91,19 +92,24 @@ def decoded(value: str) -> str:
 
 def about_call(task: str, invocation: str) -> dict[str, str]:
     """Headers that name the task and the event of a call."""
-    return {TASK: quote(task, safe=_VISIBLE), "x-understudies-invocation": invocation}
+    return {TASK: _shown(task), "x-understudies-invocation": invocation}
 
 
 def about_service(by: By) -> dict[str, str]:
     """Headers that say who served a call, and why."""
     told: dict[str, str] = {"x-understudies-served-by": by.served_by, "x-understudies-reason": by.decision.reason}
     if by.decision.student is not None:
-        told["x-understudies-student"] = quote(by.decision.student, safe=_VISIBLE)
+        told["x-understudies-student"] = _shown(by.decision.student)
     if by.confidence is not None:
         told["x-understudies-confidence"] = f"{by.confidence:.6g}"
     if by.teacher:
-        told["x-understudies-teacher"] = quote(by.teacher, safe=_VISIBLE)
+        told["x-understudies-teacher"] = _shown(by.teacher)
     return told
+
+
+@lru_cache(maxsize=4096)
+def _shown(name: str) -> str:
+    return quote(name, safe=_VISIBLE)
 
 
 def _valid(name: object, where: str) -> str:

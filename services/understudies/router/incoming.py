@@ -1,6 +1,7 @@
 """Requests as they come in: bodies within their limit, and callers that hang up."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Final, Self
@@ -99,12 +100,16 @@ async def pieces(receive: Receive, limit: int) -> AsyncIterator[bytes]:
 
 
 class Watch:
-    """Cancels the work of a block when its caller hangs up, and raises Gone from it; `gone` tells whether it did."""
+    """Cancels the work of a block when its caller hangs up, and raises Gone from it; `gone` tells whether it did.
 
-    def __init__(self, receive: Receive, *, at_once: bool = False) -> None:
+    After so many seconds the work is cancelled too, and TimeoutError raised.
+    """
+
+    def __init__(self, receive: Receive, seconds: float = math.inf) -> None:
         self.gone = False
+        self._late = False
         self._receive = receive
-        self._after = 0.0 if at_once else _WATCH_AFTER_S
+        self._seconds = seconds
         self._work: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -112,7 +117,8 @@ class Watch:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._work = asyncio.current_task()
-        self._timer = loop.call_later(self._after, self._begin)
+        # One timer until then, for most calls take no longer: time-outs in seconds can wait.
+        self._timer = loop.call_later(min(_WATCH_AFTER_S, self._seconds), self._begin)
         return self
 
     async def __aexit__(
@@ -122,16 +128,28 @@ class Watch:
             self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
-        if self.gone and self._work is not None:
-            self._work.uncancel()
+        if not (self.gone or self._late) or self._work is None:
+            return
+        others = self._work.uncancel()
+        if self.gone:
             raise Gone from error
+        if not others and kind is asyncio.CancelledError:
+            raise TimeoutError from error
 
     def _begin(self) -> None:
-        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+        loop = asyncio.get_running_loop()
+        self._watcher = loop.create_task(self._watch())
+        left_s = self._seconds - _WATCH_AFTER_S
+        self._timer = loop.call_later(max(0.0, left_s), self._expire) if left_s < math.inf else None
+
+    def _expire(self) -> None:
+        if self._work is not None and not self.gone:
+            self._late = True
+            self._work.cancel()
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self.gone = True
-        if self._work is not None:
+        if self._work is not None and not self._late:
+            self.gone = True
             self._work.cancel(HUNG_UP)

@@ -23,6 +23,7 @@ Reason = Literal[
     "circuit_open",  # the student failed so often lately that it is not asked
     "pinned",  # the episode began with the teacher, or with another student
     "episode_target",  # no threshold is proven good enough for what the episode promises
+    "fallback",  # another model answered in place of the teacher, which failed
     "cached",  # an identical request was answered before
     "promoted",  # the student answered
     "audit",  # the teacher was asked again about a call that was served already
@@ -39,6 +40,7 @@ BIASED: tuple[Reason, ...] = (
     "circuit_open",
     "pinned",
     "episode_target",
+    "fallback",
     "cached",
 )
 """Reasons that depend on a student's confidence, or of calls that no student may ever serve."""
@@ -92,9 +94,13 @@ class Invocation(Event):
 
     @property
     def answered_by_teacher(self) -> bool:
-        """Whether the teacher's whole answer is there; of a caller that hung up, only its beginning is."""
+        """Whether the teacher's own whole answer is there.
+
+        Of a caller that hung up, only its beginning is; a fallback's is another model's.
+        """
         whole = self.response is not None and not self.hung_up
-        return self.served_by == "teacher" and whole and self.origin != "synthetic"
+        own = self.route is None or self.route.reason != "fallback"
+        return self.served_by == "teacher" and whole and own and self.origin != "synthetic"
 
     @property
     def unbiased(self) -> bool:

@@ -31,6 +31,7 @@ SELECT * FROM (
         min(origin = 'synthetic') AS synthetic
     FROM invocations FINAL
     WHERE task = {task:String} AND served_by = 'teacher' AND response IS NOT NULL AND NOT hung_up
+        AND route.reason != 'fallback'
         AND origin IN ('live', 'audit', 'imported', 'synthetic')
         AND at <= {until:DateTime64(6, 'UTC')} AND at >= {since:DateTime64(6, 'UTC')}
     GROUP BY fingerprint

@@ -33,7 +33,7 @@ class Answers:
         """The answer to an identical request at temperature 0."""
         if self._cache is None or rules.cache_ttl_s is None or not call.takes_cached:
             return None
-        key = _key(call)
+        key = _key(call, rules)
         kept = None if key is None else await self._cache.get(key)
         if kept is None:
             return None
@@ -47,16 +47,23 @@ class Answers:
         """Keep an answer, in the background, where it may be given again."""
         if self._cache is None or rules.cache_ttl_s is None or not call.lets_cache or answer.raw is None:
             return
-        partly = answer.hung_up or answer.status != 200 or not whole(answer.response.finish_reason)
-        key = None if partly else _key(call)
+        partly = answer.hung_up or answer.fallback or answer.status != 200 or not whole(answer.response.finish_reason)
+        key = None if partly else _key(call, rules)
         if key is not None:
             self._cache.put(key, money.Cached(answer.raw, answer.model, answer.teacher), rules.cache_ttl_s)
 
 
-def _key(call: Call) -> str | None:
+def _key(call: Call, rules: TaskRules) -> str | None:
     """What identical requests have in common; None where an answer holds for one request alone."""
     if call.body is None or not repeatable(call.body):
         return None
+    # The task's teacher is one of the things that decide the answer.
+    model = f"{rules.teacher or ''}:{call.model}"
     return cache_key(
-        tenant=call.tenant, task=call.task, api=call.api, model=call.model, body=call.body, passed=call.passed
+        tenant=call.tenant,
+        task=call.task,
+        api=call.api,
+        model=model,
+        body=call.body,
+        passed=call.passed,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -67,7 +68,9 @@ class Asker:
         except Unsure as unsure:
             given_up = replace(decision, reason="low_confidence")
             cost = self._cost(student, unsure.usage)
-            return Attempt(given_up, None, unsure.confidence, cost, self._since(began))
+            # It is a bound of what it could still have reached; one that was only too long would count as sure.
+            reached = min(unsure.confidence, math.nextafter(route.threshold, 0.0))
+            return Attempt(given_up, None, reached, cost, self._since(began))
         except Exception as error:  # noqa: BLE001 - whatever befalls a student, the teacher answers
             _log.warning("student %s failed on call %s: %s", route.student, call.id, _told(error))
             cost = self._cost(student, Usage())

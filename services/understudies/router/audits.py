@@ -13,9 +13,6 @@ from understudies.router.decision import Decision
 from understudies.router.payment import Payments
 from understudies.runtime import Seldom
 
-_AT_ONCE: Final = 8
-"""Nobody waits for an audit: a teacher that is slow must not get them all at the same time."""
-
 _MOST_WAITING: Final = 1000
 _MOST_BYTES: Final = 64 * 1024 * 1024
 """What may wait for its turn; where the teacher is too slow for all audits that are drawn, the newest are given up."""
@@ -24,9 +21,14 @@ _log = logging.getLogger(__name__)
 
 
 class Audits:
-    """The audits in flight; what they cost is charged to the call's budget, which never refuses one."""
+    """The audits in flight, of which `at_once` are asked together.
 
-    def __init__(self, teacher: Teacher, payments: Payments, record: Callable[[Note], None]) -> None:
+    What they cost is charged to the call's budget, which never refuses one.
+    """
+
+    def __init__(
+        self, teacher: Teacher, payments: Payments, record: Callable[[Note], None], *, at_once: int = 8
+    ) -> None:
         self._teacher = teacher
         self._payments = payments
         self._record = record
@@ -35,7 +37,7 @@ class Audits:
         self._say = Seldom()
         self.given_up = 0
         """Audits that were drawn, but never asked."""
-        self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._turn = asyncio.Semaphore(at_once)
 
     def __len__(self) -> int:
         return len(self._tasks)

@@ -48,7 +48,8 @@ class TeacherAnswer:
     """What the teacher answered; `raw` and `headers` are for the caller, as the teacher sent them.
 
     `teacher` names the upstream that answered. `estimated` says that the usage was not reported but estimated, as
-    where the caller hung up before its end; `hung_up` that the caller did.
+    where the caller hung up before its end; `hung_up` that the caller did; `fallback` that another model answered in
+    place of the one that failed.
     """
 
     response: Response
@@ -62,6 +63,7 @@ class TeacherAnswer:
     teacher: str = ""
     estimated: bool = False
     hung_up: bool = False
+    fallback: bool = False
 
 
 class TeacherError(Exception):
@@ -99,6 +101,8 @@ class TeacherStream(Protocol):
     def status(self) -> int: ...
     @property
     def headers(self) -> Mapping[str, str]: ...
+    @property
+    def fallback(self) -> bool: ...
     @property
     def teacher(self) -> str:
         """The upstream that answers."""

@@ -81,7 +81,8 @@ def create_app(
     catalogue = source.derived(lambda told: Catalogue(_specs(settings, told))) if by_http else None
     teachers = None if catalogue is None else _teachers(catalogue, source, clock)
     payments = _payments(settings, source, online, catalogue)
-    answers = Answers(None if online is None else Cache(online))
+    cache = Cache(online or MemoryOnline())
+    answers = Answers(cache)
     shelf = Shelf(files)
     roster = Roster(load or shelf.get)
 
@@ -99,6 +100,7 @@ def create_app(
             settings.student_timeout_s,
             settings.student_price_usd,
             settings.self_agreement_rate,
+            settings.audits_at_once,
         ),
         rules=source,
         redact=redact,
@@ -119,7 +121,8 @@ def create_app(
     if settings.port is not None and teachers is not None:
         metrics = Metrics()
         metrics.watch_recorder(recorder)
-        metrics.watch_audits(lambda: desk.audits_in_flight)
+        metrics.watch_audits(lambda: desk.audits_in_flight, lambda: desk.audits_given_up)
+        metrics.watch_cache(cache)
         metrics.watch_upstreams(lambda: teachers.upstreams)
         if online is not None:
             metrics.watch_online(lambda: online.away)
@@ -188,7 +191,7 @@ def _payments(
     settings: RouterSettings, rules: RulesSource, online: Online | None, catalogue: Derived[Catalogue] | None
 ) -> Payments:
     """The budgets of the rules, and of the rules to come."""
-    if online is None or catalogue is None:
+    if catalogue is None:
         return Payments()
     prices = Prices()
 
@@ -202,7 +205,7 @@ def _payments(
     limits = rules.derived(Limits.of)
     # What is held for a call must outlast it.
     lease_s = max(_LEASE_S, settings.request_timeout_s + _AFTER_S)
-    wallet = Wallet(Budgets(online, limits.value, lease_s=lease_s), likely)
+    wallet = Wallet(Budgets(online or MemoryOnline(), limits.value, lease_s=lease_s), likely)
     rules.subscribe(lambda _: wallet.use(limits.value))
     return wallet
 

@@ -95,6 +95,11 @@ def barred(decision: Decision, *, circuit_open: bool = False, over_budget: bool 
     return decision
 
 
+def instead(decision: Decision, *, fallback: bool) -> Decision:
+    """The decision where another model answered in place of the teacher: its answer is evidence of nothing."""
+    return replace(decision, reason="fallback") if fallback else decision
+
+
 def settle(decision: Decision, confidence: float | None) -> Decision:
     """The decision once the student was asked; confidence is None where it failed."""
     if decision.route is None or not decision.by_student:

@@ -17,7 +17,7 @@ from understudies.router.call import Call, StreamingTeacher, Teacher, TeacherAns
 from understudies.router.chooser import Chooser
 from understudies.router.circuits import Circuits
 from understudies.router.conformity import complaint
-from understudies.router.decision import NOTHING, Decision, barred, drawn
+from understudies.router.decision import NOTHING, Decision, barred, drawn, instead
 from understudies.router.dialects import student_able
 from understudies.router.money import Grant
 from understudies.router.money.amounts import dollars
@@ -86,7 +86,7 @@ class Desk:
             timeout_s=self.policy.student_timeout_s,
             timer=timer,
         )
-        self._audits = Audits(teacher, self._payments, record)
+        self._audits = Audits(teacher, self._payments, record, at_once=self.policy.audits_at_once)
 
     @property
     def table(self) -> RoutingTable:
@@ -96,6 +96,11 @@ class Desk:
     @table.setter
     def table(self, table: RoutingTable) -> None:
         self.chooser.table = table
+
+    @property
+    def audits_given_up(self) -> int:
+        """How many were drawn and never asked: the teacher is too slow for so many at once."""
+        return self._audits.given_up
 
     @property
     def audits_in_flight(self) -> int:
@@ -231,7 +236,8 @@ class Desk:
         self._answers.put(call, case.rules, answer)
         attempt = case.attempt
         waited_ms = attempt.latency_ms + answer.latency_ms
-        by = By("teacher", attempt.decision, attempt.confidence, answer.teacher, waited_ms)
+        decision = instead(attempt.decision, fallback=answer.fallback)
+        by = By("teacher", decision, attempt.confidence, answer.teacher, waited_ms)
         return Served(answer.response, by, note, answer.model, answer.usage, answer.raw, answer.headers, answer.status)
 
     async def _begun(self, case: _Case, teacher: StreamingTeacher) -> Served | Stream:
@@ -252,7 +258,8 @@ class Desk:
             if case.rules.cache_ttl_s is not None:
                 self._answers.put(call, case.rules, replace(answer, raw=stream.body()))
 
-        by = By("teacher", case.attempt.decision, case.attempt.confidence, stream.teacher)
+        decision = instead(case.attempt.decision, fallback=stream.fallback)
+        by = By("teacher", decision, case.attempt.confidence, stream.teacher)
         return Stream(stream, by, finished)
 
     async def _from_teacher(self, case: _Case, grant: Grant | None, asked: Awaitable[T]) -> T | Served:
@@ -269,7 +276,7 @@ class Desk:
             raise
         except asyncio.CancelledError as cancelled:
             # What the teacher had done by then is not known: the whole estimate counts as spent.
-            likely = _held(grant)
+            likely = _held(grant) or self._payments.likely(call)
             self._payments.settle(grant, call, likely)
             self._abandon(case, cancelled, likely)
             raise
@@ -321,6 +328,7 @@ class Desk:
                 cost_usd=usd(error.cost_usd + attempt.cost_usd),
                 latency_ms=attempt.latency_ms + error.latency_ms,
                 hung_up=hung_up,
+                usage_estimated=hung_up and error.cost_usd > 0,
             )
         )
 
@@ -328,10 +336,11 @@ class Desk:
         """Write down the teacher's answer, and draw whether it is asked again."""
         attempt = case.attempt
         # What the provider keeps or does itself would be kept or done twice.
-        once = answer.hung_up or not student_able(case.account.call.request)
+        once = answer.hung_up or answer.fallback or not student_able(case.account.call.request)
         repeated = 0.0 if once else self.policy.self_agreement_rate
+        decision = instead(attempt.decision, fallback=answer.fallback)
         note = case.account.answered(
-            attempt.decision.recorded(audit_probability=repeated, student_cost=attempt.cost_usd),
+            decision.recorded(audit_probability=repeated, student_cost=attempt.cost_usd),
             answer,
             student=attempt.student,
             confidence=attempt.confidence,

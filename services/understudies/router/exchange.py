@@ -68,7 +68,9 @@ class Exchange:
         body = parsed(raw)
         try:
             read = dialect.read(body)
-        except Unreadable:
+        except Unreadable as unreadable:
+            named = told.named_task(headers, _metadata_task(body), str(body.get("model") or ""))
+            self._gate.check_unreadable(named, str(unreadable))
             return await self._relaying.pass_on(scope, admitted, headers, raw, body.get("model"), receive, send)
         asked = self._asked(dialect, headers, admitted, raw, body, read)
         seconds = self._gate.seconds
@@ -124,6 +126,8 @@ class Exchange:
         try:
             done = await (self._desk.stream(call) if call.stream else self._desk.serve(call))
         except TeacherError as error:
+            if error.code == "over_budget":
+                self._metrics.budget_refused(call.task)
             self._count(call, "none", error.code, error.status, began)
             body = error.raw or orjson.dumps(dialect.error(error.status, error.message, code=error.code))
             return await reply(send, error.status, {**error.headers, **about}, body)
@@ -179,6 +183,11 @@ def _body(dialect: Dialect, asked: _Asked, served: Served) -> dict[str, Any]:
     return dialect.render(
         id=call.id, at=call.at, model=served.model, response=served.response, usage=served.usage, asked=asked.body
     )
+
+
+def _metadata_task(body: Mapping[str, Any]) -> object:
+    metadata = body.get("metadata")
+    return metadata.get("task") if isinstance(metadata, dict) else None
 
 
 def _for_the_teacher(body: Mapping[str, Any], model: str) -> dict[str, Any]:

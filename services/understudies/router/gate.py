@@ -1,6 +1,7 @@
 """The gate: who comes in, with what, and for which task."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from understudies.router import headers as told
 from understudies.router.access import CREDENTIALS, Access, Admitted, Denied, Tenant
@@ -8,6 +9,26 @@ from understudies.router.errors import Problem
 from understudies.router.headers import BadRequest
 from understudies.router.settings import RouterSettings
 from understudies.runtime.reload import RulesSource
+
+_STATELESS: Final = frozenset(
+    f"/v1/{name}"
+    for name in (
+        "chat/completions",
+        "responses",
+        "messages",
+        "messages/count_tokens",
+        "completions",
+        "embeddings",
+        "moderations",
+        "rerank",
+        "audio/speech",
+        "audio/transcriptions",
+        "audio/translations",
+        "images/generations",
+        "images/edits",
+        "images/variations",
+    )
+)
 
 
 class Gate:
@@ -40,15 +61,28 @@ class Gate:
         if not tenant.may_call(task):
             raise Problem(403, f"tenant {tenant.name!r} may not call the task {task!r}", code="task_not_allowed")
 
-    def check_unrecorded(self, tenant: Tenant) -> None:
+    def check_unrecorded(self, tenant: Tenant, method: str, path: str) -> None:
         """Raises Problem where the tenant may not ask for what belongs to no task.
 
-        That is a tenant with certain tasks alone, and one with a budget, which such a request would go around.
+        It is neither recorded nor counted. That is a tenant with certain tasks alone, and whoever has a budget, which
+        such a request would go around.
+        Where there are tenants, none may reach what they would share by the teacher's key, such as each other's files.
         """
-        what = "certain tasks alone" if tenant.restricted else "within a budget" if tenant.daily_budget_usd else None
-        if what is not None:
-            message = f"tenant {tenant.name!r} may call {what}, and this request is neither recorded nor counted"
-            raise Problem(403, message, code="not_counted")
+        rules = self._rules.current()
+        if tenant.restricted:
+            why = f"tenant {tenant.name!r} may call certain tasks alone"
+        elif tenant.daily_budget_usd or rules.defaults.daily_budget_usd:
+            why = "there is a daily budget"
+        elif rules.tenants and not _stateless(method, path):
+            why = "what the teacher keeps is not kept apart for each tenant"
+        else:
+            return
+        raise Problem(403, f"{why}, and this request would pass through uncounted", code="not_counted")
+
+    def check_unreadable(self, task: str | None, why: str) -> None:
+        """Raises Problem where a body that only the teacher can read would go around the budget of its task."""
+        if task is not None and self._rules.of(task).daily_budget_usd:
+            raise Problem(400, f"{why}; what cannot be read cannot be counted, and the task has a budget")
 
     def teacher_model(self, task: str, named: str) -> str:
         """The teacher's model for a call that names its task as its model; raises BadRequest where none is set."""
@@ -70,3 +104,10 @@ class Gate:
         """The headers of a request that is passed on as it is: those of its body too."""
         about_body = {n: value for n, value in headers.items() if n.startswith("content-") or n == "accept-encoding"}
         return {**about_body, **self.for_the_teacher(admitted, headers)}
+
+
+def _stateless(method: str, path: str) -> bool:
+    """Whether a request leaves nothing with the teacher and reads nothing that others left there."""
+    if method in ("GET", "HEAD"):
+        return path == "/v1/models" or path.startswith("/v1/models/")
+    return method == "POST" and path in _STATELESS

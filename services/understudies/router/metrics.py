@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from understudies.router.money import Cache
 from understudies.router.recording import Loss, Recorder
 from understudies.router.served import By
 from understudies.router.upstream.upstream import Upstream
@@ -45,7 +46,6 @@ class Metrics:
             "escalations_total", "Calls that a student was asked and the teacher answered.", "task", "reason"
         )
         self._refused = self._counter("budget_refused_total", "Calls refused for want of budget.", "task")
-        self._cache = self._counter("cache_total", "Look-ups of the exact cache.", "result")
 
     def request(
         self,
@@ -80,9 +80,9 @@ class Metrics:
         """A call was refused for want of budget."""
         self._refused.labels(self._tasks(task)).inc()
 
-    def cache_asked(self, hit: bool) -> None:
-        """The exact cache was asked."""
-        self._cache.labels("hit" if hit else "miss").inc()
+    def watch_cache(self, cache: Cache) -> None:
+        """Tell how often the exact cache had an answer, whenever asked."""
+        self._registry.register(_Cached(cache))
 
     def watch_online(self, away: Callable[[], bool]) -> None:
         """Tell whether the online state can be reached, whenever asked."""
@@ -92,9 +92,10 @@ class Metrics:
         """Tell how the teachers fare, whenever asked."""
         self._registry.register(_Upstreams(upstreams))
 
-    def watch_audits(self, in_flight: Callable[[], int]) -> None:
-        """Tell how many audits are in flight, whenever asked."""
-        self._registry.register(_Reading(f"{_NAME}audits_in_flight", "Audits under way.", in_flight))
+    def watch_audits(self, in_flight: Callable[[], int], given_up: Callable[[], int]) -> None:
+        """Tell how many audits are in flight, and how many were given up, whenever asked."""
+        self._registry.register(_Reading(f"{_NAME}audits_in_flight", "Audits under way or waiting.", in_flight))
+        self._registry.register(_Reading(f"{_NAME}audits_given_up", "Audits drawn and never asked.", given_up))
 
     def watch_recorder(self, recorder: Recorder) -> None:
         """Tell what becomes of the events, whenever asked."""
@@ -158,6 +159,20 @@ class _Reading(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(self._name, self._what, value=self._read())
+
+
+class _Cached(Collector):
+    """Look-ups of the exact cache."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def collect(self) -> Iterator[Metric]:
+        found = CounterMetricFamily(f"{_NAME}cache", "Look-ups of the exact cache.", labels=["result"])
+        found.add_metric(["hit"], self._cache.hits)
+        found.add_metric(["miss"], self._cache.misses)
+        found.add_metric(["away"], self._cache.away)
+        yield found
 
 
 class _Upstreams(Collector):

@@ -4,6 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from understudies.router.call import Call, TeacherError
+from understudies.router.decision import NOTHING
 from understudies.router.money import Grant
 
 
@@ -39,6 +40,10 @@ class Payments:
 
     def charge(self, call: Call, cost_usd: Decimal) -> None:
         """Count what was spent on a call without asking, such as its audit."""
+
+    def likely(self, call: Call) -> Decimal:
+        """What the teacher's answer to a call is likely to cost, in US dollars; 0 where nobody knows."""
+        return NOTHING
 
     async def close(self) -> None:
         """Wait until all is counted."""

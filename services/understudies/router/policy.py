@@ -12,3 +12,4 @@ class Policy:
     student_timeout_s: float = 2.0
     student_price_usd: Decimal = Decimal("0.0002")
     self_agreement_rate: float = 0.0
+    audits_at_once: int = 8

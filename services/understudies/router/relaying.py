@@ -72,7 +72,7 @@ class Relaying:
         model: object,
         send: Send,
     ) -> None:
-        self._gate.check_unrecorded(admitted.tenant)
+        self._gate.check_unrecorded(admitted.tenant, scope["method"], scope["path"])
         seconds = self._gate.seconds
         try:
             async with asyncio.timeout(seconds):

@@ -33,6 +33,9 @@ class RouterSettings(BaseSettings):
         le=1,
         description="share of the teacher's calls that it is asked again, to know its own consistency",
     )
+    audits_at_once: int = Field(
+        default=8, gt=0, description="audits that a teacher is asked at the same time; more wait, and nobody for them"
+    )
     host: str = "127.0.0.1"
     port: int | None = Field(default=None, ge=0, le=65535, description="unset: no HTTP; 0: any free port")
     reuse_port: bool = Field(default=False, description="share the port with other processes that do the same")

@@ -43,14 +43,8 @@ class Wallet(Payments):
         """Money for the teacher's answer, None where there is no limit; raises OverBudget."""
         if not self._budgets.bounded(call.tenant, call.task):
             return None
-        likely = estimate(
-            lambda usage: self._cost(call, usage),
-            characters=text_size(call.request),
-            max_tokens=answer_limit(call.request),
-            typical=self._typical.cost(call.task, call.model),
-        )
         # Beyond it nothing can be counted, and no budget goes that far.
-        granted = await self._budgets.reserve(call.tenant, call.task, min(likely, _MOST_USD), call.at)
+        granted = await self._budgets.reserve(call.tenant, call.task, min(self.likely(call), _MOST_USD), call.at)
         if isinstance(granted, Refusal):
             raise _over(granted, call)
         return granted
@@ -78,6 +72,15 @@ class Wallet(Payments):
     def charge(self, call: Call, cost_usd: Decimal) -> None:
         """Count what was spent on a call without asking."""
         self._budgets.charge(call.tenant, call.task, cost_usd, call.at)
+
+    def likely(self, call: Call) -> Decimal:
+        """What the teacher's answer to a call is likely to cost, in US dollars."""
+        return estimate(
+            lambda usage: self._cost(call, usage),
+            characters=text_size(call.request),
+            max_tokens=answer_limit(call.request),
+            typical=self._typical.cost(call.task, call.model),
+        )
 
     async def close(self) -> None:
         """Wait until the online state has heard of everything, or a time-out."""

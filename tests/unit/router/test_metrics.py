@@ -6,10 +6,12 @@ from tests.support.routing import call
 from understudies.events import Invocation, fingerprint
 from understudies.router import Decision
 from understudies.router.metrics import Metrics
+from understudies.router.money import Cache
 from understudies.router.recording import Recorder
 from understudies.router.served import By
 from understudies.router.upstream.client import Client
 from understudies.router.upstream.upstream import Upstream
+from understudies.runtime.online import MemoryOnline
 from understudies.runtime.teachers import TeacherSpec
 
 
@@ -60,10 +62,11 @@ def test_upstreams_students_money_and_the_online_state_are_told() -> None:
     for reason in ("student_error", "low_confidence", "control"):
         metrics.served("triage", By("teacher", Decision(reason)))
     metrics.budget_refused("triage")
-    metrics.cache_asked(True)
-    metrics.cache_asked(False)
+    cache = Cache(MemoryOnline())
+    cache.hits, cache.misses = 1, 1
+    metrics.watch_cache(cache)
     metrics.watch_online(lambda: True)
-    metrics.watch_audits(lambda: 3)
+    metrics.watch_audits(lambda: 3, lambda: 2)
     found = numbers(metrics)
     expected = {
         "first_byte_seconds_count{api=messages,served_by=teacher}": 1,
@@ -78,6 +81,7 @@ def test_upstreams_students_money_and_the_online_state_are_told() -> None:
         "cache_total{result=miss}": 1,
         "redis_away{}": 1,
         "audits_in_flight{}": 3,
+        "audits_given_up{}": 2,
     }
     assert {key: found[key] for key in expected} == expected
 

@@ -86,6 +86,7 @@ class Answers:
             reply.status,
             upstream.spec.name,
             metered.estimated,
+            fallback=asking.fallback,
         )
 
 

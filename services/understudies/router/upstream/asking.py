@@ -23,6 +23,7 @@ class Asking:
     began: float
     until: float
     fresh: bool = False
+    fallback: bool = False
 
     @property
     def api(self) -> Api:

@@ -45,6 +45,7 @@ class HttpStream:
         self.teacher = upstream.spec.name
         self.first_byte_ms = (means.timer() - asking.began) * 1000
         self._asking = asking
+        self.fallback = asking.fallback
         self._upstream = upstream
         self._model = model
         self._reply = reply
@@ -98,6 +99,7 @@ class HttpStream:
             teacher=self._upstream.spec.name,
             estimated=metered.estimated,
             hung_up=hung_up,
+            fallback=self.fallback,
         )
 
     def body(self) -> bytes:

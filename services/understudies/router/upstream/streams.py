@@ -28,6 +28,7 @@ class WholeStream:
         self._raw = raw
         self._answer = answer
         self._pieces = [raw]
+        self.fallback = isinstance(answer, TeacherAnswer) and answer.fallback
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self

@@ -5,6 +5,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from understudies.router.call import Call, TeacherAnswer, TeacherError, TeacherStream
@@ -102,12 +103,17 @@ class Teachers:
         await self._client.close()
 
     async def _answered(self, call: Call, ask: _Ask[_Answer], *, fresh: bool = False) -> _Answer:
-        """The first teacher's answer, or that of the first of its fallbacks which has one."""
+        """The first teacher's answer, or that of the first of its fallbacks which has one.
+
+        A `fresh` answer is to be compared with another one of the same teacher: no fallback gives that.
+        """
         chain, upstreams = self._chain(call), self._upstreams
         asking = asking_of(call, self._timer(), chain[0].spec.timeouts.total_s, fresh=fresh)
         failures: list[TeacherError] = []
-        for candidate in chain:
+        for candidate in chain[:1] if fresh else chain:
             upstream = upstreams[candidate.spec.name]
+            if candidate is not chain[0] and not asking.fallback:
+                asking = replace(asking, fallback=True)
             try:
                 return await self._persistently(asking, upstream, candidate.model, ask)
             except Failed as failed:

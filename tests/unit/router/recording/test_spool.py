@@ -21,6 +21,13 @@ def opened(folder: Path, limit: int = ROOMY, segment: int = 16 * 1024 * 1024) ->
     return Spool(folder, limit_bytes=limit, segment_bytes=segment)
 
 
+def dead(spool: Spool) -> None:
+    """What the end of a process does: its files are closed, and nothing is synced or put in order."""
+    os.close(spool._cursor)
+    if spool._writing is not None and spool._writing._writer is not None:
+        os.close(spool._writing._writer)
+
+
 def drained(spool: Spool, most: int = 3) -> list[str]:
     """Everything that waits, read and acknowledged so many at a time."""
     names: list[str] = []
@@ -215,6 +222,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule()
     def die(self) -> None:
+        dead(self.spool)
         self.spool = opened(self.folder, segment=1500)
 
     @rule(cut=st.integers(1, 400))
@@ -222,11 +230,13 @@ class Lives(RuleBasedStateMachine):
         self.spool.append([message(10**6)])
         newest = files(self.folder)[-1]
         os.truncate(newest, newest.stat().st_size - cut)
+        dead(self.spool)
         self.spool = opened(self.folder, segment=1500)
 
     def teardown(self) -> None:
         assert drained(self.spool) == self.waiting
         assert self.spool.size == 0
+        self.spool.close()
 
 
 @pytest.fixture(autouse=True)

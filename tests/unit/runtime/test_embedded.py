@@ -42,7 +42,10 @@ async def ends(pid: int, seconds: float = 10) -> bool:
     except ProcessLookupError:
         return True
     try:
-        ready, _, _ = await asyncio.to_thread(select.select, [descriptor], [], [], seconds)
+        # Not select: a descriptor above 1023 is nothing for it.
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        ready = await asyncio.to_thread(poll.poll, seconds * 1000)
     finally:
         os.close(descriptor)
     return bool(ready)

@@ -20,7 +20,7 @@ from understudies.runtime.settings import MAX_MESSAGE_BYTES, BusSettings
 Place = int
 """Where a message stands among those given, from 0."""
 
-_BATCH_BYTES: Final = 256 * 1024
+_BATCH_BYTES: Final = 1024 * 1024
 _RETRY_MS: Final = 250
 _PATIENCE_S: Final = 2.0
 _RECORD_OVERHEAD: Final = 100

@@ -12,6 +12,7 @@ from understudies.router.recording.counts import Counts
 from understudies.router.recording.delivery import Delivery
 from understudies.router.recording.outlet import Decoding, Deliver, Outlet
 from understudies.router.recording.preparation import Preparation
+from understudies.runtime import Message
 
 CAPACITY: Final = 10_000
 CAPACITY_BYTES: Final = 256 * 1024 * 1024
@@ -53,6 +54,8 @@ class Recorder:
         self._capacity = capacity
         self._preparation = Preparation(self._buffer, bus, self.counts, slice_s=slice_s)
         self._delivery = Delivery(bus, self.counts, backlog, batch=batch, patience_s=patience_s, retry_s=retry_s)
+        self._next: list[Message] = []
+        """What is prepared while the hand is being emptied."""
         self._batch = batch
         self._auto = auto
         self._linger_s = linger_s
@@ -64,7 +67,7 @@ class Recorder:
 
     def __len__(self) -> int:
         """How many events are in memory."""
-        return len(self._buffer) + len(self._delivery.hand)
+        return len(self._buffer) + len(self._next) + len(self._delivery.hand)
 
     @property
     def bytes(self) -> int:
@@ -139,6 +142,7 @@ class Recorder:
             await self._task
             self._task = None
         await self._delivery.end()
+        self._take_next()
         await self._leave_on_disk()
 
     async def _run(self) -> None:
@@ -151,12 +155,23 @@ class Recorder:
                 self._news.clear()
                 await self._news.wait()
             try:
+                self._take_next()
                 await self._linger()
                 await self._preparation.batch(self._delivery.hand, self._batch)
-                await self._delivery.pass_on()
+                await self._pass_on()
             except Exception as error:  # noqa: BLE001 - recording must not end before the router does
                 _log.error("recording goes on after %s", type(error).__name__)
                 await asyncio.sleep(_AFTER_ERROR_S)
+
+    async def _pass_on(self) -> None:
+        """Empty the hand, and meanwhile prepare what comes next: each takes long where there is much."""
+        passing = asyncio.get_running_loop().create_task(self._delivery.pass_on())
+        await self._preparation.batch(self._next, self._batch)
+        await passing
+
+    def _take_next(self) -> None:
+        self._delivery.hand += self._next
+        self._next.clear()
 
     async def _linger(self) -> None:
         """Wait a moment for more to come: a batch costs the bus little more than one event."""

@@ -3,8 +3,8 @@
 import gc
 from typing import Final
 
-_YOUNG: Final = 25_000
-_OLD: Final = (20, 20)
+_YOUNG: Final = 2_000
+_OLD: Final = (20, 50)
 
 
 def settle() -> None:

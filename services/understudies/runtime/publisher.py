@@ -21,6 +21,8 @@ Place = int
 """Where a message stands among those given, from 0."""
 
 _BATCH_BYTES: Final = 1024 * 1024
+_AT_ONCE: Final = 200
+"""About a millisecond of work, after which others of the process have their turn."""
 _RETRY_MS: Final = 250
 _PATIENCE_S: Final = 2.0
 _RECORD_OVERHEAD: Final = 100
@@ -143,6 +145,8 @@ class Publisher:
                     if batch.append(timestamp=None, key=key, value=value, headers=list(headers)) is None:
                         break
                     end += 1
+                    if (end - at) % _AT_ONCE == 0:
+                        await asyncio.sleep(0)
                 sent = await producer.send_batch(batch, topic, partition=partition)
                 sent.add_done_callback(_heard)
                 await asyncio.wait({sent})

@@ -53,6 +53,8 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._due is not None:
             self._run.failed()
+        else:
+            self._run.closed(self)
 
     def ask(self, due: float) -> None:
         self._due = due
@@ -131,6 +133,11 @@ class _Run:
     async def _opened(self) -> _Connection:
         _, connection = await self._loop.create_connection(lambda: _Connection(self), self._host, int(self._port))
         return connection
+
+    def closed(self, connection: _Connection) -> None:
+        """A server closes what was not used for a while: nothing may be sent there any more."""
+        if connection in self._idle:
+            self._idle.remove(connection)
 
     def answered(self, connection: _Connection, due: float, status: int) -> None:
         self._latencies.append(self._loop.time() - due)

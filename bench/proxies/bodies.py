@@ -1,8 +1,13 @@
 """What is asked and answered in the router's bench: about 0.5 kB each way."""
 
 import json
+from typing import Final
 
-REQUEST = json.dumps(
+KINDS: Final = 1000
+"""Requests that differ: what a server remembers of a whole request shall not help it."""
+
+_CARD = "000"
+_REQUEST = json.dumps(
     {
         "model": "gpt-4o-mini",
         "messages": [
@@ -14,13 +19,17 @@ REQUEST = json.dumps(
             },
             {
                 "role": "user",
-                "content": "My new card was said to arrive last Tuesday and it still has not come. What should I do?",
+                "content": f"My new card {_CARD} was said to arrive last Tuesday and it still has not come. "
+                "What should I do?",
             },
         ],
         "temperature": 0,
         "max_tokens": 16,
     }
 )
+
+BEFORE, AFTER = _REQUEST.split(_CARD)
+"""A request, without the three digits that tell it from the others."""
 
 ANSWER = json.dumps(
     {
@@ -46,6 +55,11 @@ ANSWER = json.dumps(
         "system_fingerprint": "fp_44added55e",
     }
 )
+
+
+def request(number: int) -> str:
+    """One of the requests."""
+    return f"{BEFORE}{number % KINDS:03}{AFTER}"
 
 
 def chunk(content: str, finish_reason: str | None = None) -> bytes:

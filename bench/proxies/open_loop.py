@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import httptools
-from bench.proxies.bodies import REQUEST
+from bench.proxies.bodies import KINDS
+from bench.proxies.bodies import request as asked_for
 from bench.proxies.process import ROOT
 
 
@@ -56,9 +57,9 @@ class _Connection(asyncio.Protocol):
         else:
             self._run.closed(self)
 
-    def ask(self, due: float) -> None:
+    def ask(self, due: float, request: bytes) -> None:
         self._due = due
-        self._transport.write(self._run.request)
+        self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -84,10 +85,7 @@ class _Run:
         self._late: list[float] = []
         self._errors = 0
         self._over = self._loop.create_future()
-        self.request = (
-            b"POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
-            b"authorization: Bearer sk-bench\r\ncontent-length: %d\r\n\r\n%b" % (len(REQUEST), REQUEST.encode())
-        )
+        self._requests = [_posted(asked_for(number).encode()) for number in range(KINDS)]
 
     async def result(self) -> dict[str, float]:
         for _ in range(8):
@@ -113,22 +111,22 @@ class _Run:
         while number < self._count and (due := self._begin + number * self._gap) <= now:
             self._late.append(self._loop.time() - due)
             if self._idle:
-                self._idle.pop().ask(due)
+                self._idle.pop().ask(due, self._requests[number % KINDS])
             else:
-                task = self._loop.create_task(self._on_a_new_one(due))
+                task = self._loop.create_task(self._on_a_new_one(due, self._requests[number % KINDS]))
                 self._opening.add(task)
                 task.add_done_callback(self._opening.discard)
             number += 1
         if number < self._count:
             self._loop.call_at(self._begin + number * self._gap, self._tick, number)
 
-    async def _on_a_new_one(self, due: float) -> None:
+    async def _on_a_new_one(self, due: float, request: bytes) -> None:
         try:
             connection = await self._opened()
         except OSError:
             self.failed()
         else:
-            connection.ask(due)
+            connection.ask(due, request)
 
     async def _opened(self) -> _Connection:
         _, connection = await self._loop.create_connection(lambda: _Connection(self), self._host, int(self._port))
@@ -153,6 +151,13 @@ class _Run:
     def _end_where_done(self) -> None:
         if len(self._latencies) == self._count:
             self._over.set_result(None)
+
+
+def _posted(body: bytes) -> bytes:
+    return (
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
+        b"authorization: Bearer sk-bench\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    )
 
 
 async def _main(url: str, per_second: int, seconds: int) -> None:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httptools
-from bench.proxies.bodies import ANSWER, REQUEST, chunk
+from bench.proxies.bodies import ANSWER, chunk
+from bench.proxies.bodies import request as asked_for
 
 _EVENTS = 8
 _GAP_S = 0.002
@@ -137,7 +138,7 @@ async def timed(urls: dict[str, str], streams: int) -> tuple[dict[str, Spans], d
     for name, url in urls.items():
         host, port = url.removeprefix("http://").split(":")
         _, opened[name] = await loop.create_connection(_Stream, host, int(port))
-    body = json.dumps({**json.loads(REQUEST), "stream": True}).encode()
+    body = json.dumps({**json.loads(asked_for(0)), "stream": True}).encode()
     request = (
         b"POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
         b"authorization: Bearer sk-bench\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)

@@ -6,12 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.proxies.bodies import REQUEST
+from bench.proxies.bodies import AFTER, BEFORE, KINDS
 
 _SCRIPT = """
-wrk.method = "POST"
-wrk.body = [==[{body}]==]
 {headers}
+local requests, sent = {{}}, 0
+init = function()
+  for i = 0, {kinds} - 1 do
+    requests[i] = wrk.format("POST", nil, nil, [==[{before}]==] .. string.format("%03d", i) .. [==[{after}]==])
+  end
+end
+request = function()
+  sent = (sent + 1) % {kinds}
+  return requests[sent]
+end
 done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
@@ -43,7 +51,7 @@ def load(url: str, *, connections: int, seconds: float, folder: Path, headers: M
     given = {"content-type": "application/json", "authorization": "Bearer sk-bench", **(headers or {})}
     script = folder / "post.lua"
     lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in given.items())
-    script.write_text(_SCRIPT.format(body=REQUEST, headers=lines))
+    script.write_text(_SCRIPT.format(before=BEFORE, after=AFTER, kinds=KINDS, headers=lines))
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "30s", "-s", str(script)]
     command.append(f"{url}/v1/chat/completions")
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout

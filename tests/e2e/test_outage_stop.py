@@ -49,9 +49,12 @@ async def test_calls_in_flight_are_finished_and_their_events_kept(tmp_path: Path
         async with router(tmp_path, teacher.url, bus.address) as running:
             url = await url_of(running)
             teacher.moods.append("hang")
-            teacher.hold_after = 1
-            calls = [asyncio.create_task(whole(url)), asyncio.create_task(streamed(url))]
+            calls = [asyncio.create_task(whole(url))]
             async with asyncio.timeout(SECONDS):
+                # Only then the other one: the mood is for whoever comes first.
+                await teacher.arrived.wait()
+                teacher.hold_after = 1
+                calls.append(asyncio.create_task(streamed(url)))
                 await teacher.held.wait()
                 while len(teacher.asked) < 2:
                     teacher.arrived.clear()

@@ -53,6 +53,8 @@ class RouterApp:
         """The HTTP server, where there is one; to be set before the start."""
         self.ready = False
         """Whether calls are taken."""
+        self._table = desk.table
+        self._behind = False
         self._bus = bus
         self._clock = clock
         self._online = online
@@ -87,10 +89,25 @@ class RouterApp:
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Fold promotions and drift into the routing table."""
-        table = self.desk.table
+        table = self._table
         for event in await self._bus.events(records):
             table = table.apply(event)
         self._use(table)
+
+    def fall_behind(self) -> None:
+        """Have the teacher answer alone: what is known to be in force may have been demoted long since."""
+        self._behind = True
+        self.desk.table = RoutingTable()
+
+    def catch_up(self) -> None:
+        """Route by what was read from now on."""
+        self._behind = False
+        self.desk.table = self._table
+
+    @property
+    def behind(self) -> bool:
+        """Whether it is not known yet what is in force, so that the teacher answers everything."""
+        return self._behind
 
     async def tick(self, now: datetime) -> None:
         """Nothing here waits for a span of time: what holds for a while is read off the clock at each call."""
@@ -110,14 +127,16 @@ class RouterApp:
 
     def state(self) -> dict[str, Any]:
         """The routing table in the types of JSON."""
-        return {"table": self.desk.table.state()}
+        return {"table": self._table.state()}
 
     async def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self._use(RoutingTable.from_state(state["table"]))
 
     def _use(self, table: RoutingTable) -> None:
-        self.desk.table = table
+        self._table = table
+        if not self._behind:
+            self.desk.table = table
         self.desk.roster.keep(table.artifacts)
         for uri in sorted(table.artifacts):
             self.desk.roster.warm(uri, self._clock.now())

@@ -165,6 +165,7 @@ class Standing:
             "events_waiting": len(recorder),
             "events_lost": recorder.dropped,
             "bus_away": recorder.away,
+            "promotions_read": not self._app.behind,
             "rules_refused": self._rules.last_error,
             "tasks_served": self._app.desk.table.tasks,
             "students_left_alone": self._app.desk.circuits.open(),

@@ -17,7 +17,7 @@ from opentelemetry.trace import NoOpTracer, Tracer
 from understudies.events import Event, Topic
 from understudies.runtime.errors import RetryLater, StopService
 from understudies.runtime.flow import Flow
-from understudies.runtime.kafka import end_offsets, ensure_topics, security, servers
+from understudies.runtime.kafka import ends_behind, ensure_topics, security, servers
 from understudies.runtime.message import Message, message_of
 from understudies.runtime.poison import DEAD_LETTERS, Poison, PoisonLimit, decode
 from understudies.runtime.publisher import NotTaken, Publisher, Refused
@@ -99,13 +99,16 @@ class Bus:
             self._flow.register(self.service, [topic.name for topic in topics])
 
     async def start(self) -> None:
-        """Connect, and begin to consume; raises RetryLater while the broker is away."""
+        """Connect, and begin to consume; raises RetryLater while the broker is away, and may then be called again."""
         await ensure_topics(self.settings)
         await self._publisher.start()
         try:
             await self._broker.start()
-        except KafkaError as error:
-            raise RetryLater(f"no broker at {self.settings.bootstrap!r}: {error!r}") from error
+        except BaseException as error:
+            await self._publisher.stop()
+            if isinstance(error, KafkaError | OSError):
+                raise RetryLater(f"no broker at {self.settings.bootstrap!r}: {error!r}") from error
+            raise
         if self._subscriber is not None and self.settings.group_prefix is None:
             # From the beginning is where it reads from already, and what it has read must not come twice.
             self._sought({where: offset for where, offset in self._seek.items() if offset > 0})
@@ -125,14 +128,17 @@ class Bus:
         if self._failure is not None:
             raise self._failure
 
-    async def ends(self) -> Offsets:
-        """Where the partitions that this service reads end now; raises RetryLater while the broker is away."""
-        consumer = self._subscriber.consumer
+    async def ends(self, done: Offsets) -> Offsets:
+        """Behind which records the partitions that this service reads end now; below `done` nobody looks.
+
+        Raises RetryLater while the broker is away.
+        """
+        below = {where: done.get((where.topic, where.partition), 0) for where in self._subscriber.consumer.assignment()}
         try:
-            found = await end_offsets(self.settings, consumer.assignment())
+            found = await ends_behind(self.settings, below)
         except (KafkaError, OSError) as error:
             raise RetryLater(f"no broker at {self.settings.bootstrap!r}: {error!r}") from error
-        return {(position.topic, position.partition): offset for position, offset in found.items()}
+        return {(where.topic, where.partition): offset for where, offset in found.items()}
 
     async def publish(self, *events: Event) -> None:
         """Send events and wait until the broker has them all.

@@ -75,24 +75,42 @@ async def ensure_topics(settings: BusSettings) -> None:
         await admin.close()
 
 
-async def end_offsets(settings: BusSettings, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-    """Offsets of the next records of partitions; raises KafkaError when the broker is away.
+async def ends_behind(settings: BusSettings, done: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+    """Where the last records of partitions end now, read from the offsets that are `done`.
 
-    They are the high watermarks of a fetch: asked for the latest offset, the embedded broker counts only the first
-    record of the last batch.
+    A partition's own end may lie behind its last record, where retention or compaction has taken the others away, and
+    nobody would ever get there. Its end is the high watermark of a fetch: asked for the latest offset, the embedded
+    broker counts only the first record of the last batch. Raises KafkaError when the broker is away.
     """
     options: Mapping[str, Any] = parse_security(security(settings))
-    consumer: Any = AIOKafkaConsumer(bootstrap_servers=",".join(servers(settings)), fetch_max_wait_ms=10, **options)
+    consumer: Any = AIOKafkaConsumer(
+        bootstrap_servers=",".join(servers(settings)), auto_offset_reset="earliest", fetch_max_wait_ms=10, **options
+    )
+    found, goals = dict(done), dict[TopicPartition, int]()
     try:
         await consumer.start()
-        consumer.assign(list(partitions))
-        for partition, offset in (await consumer.end_offsets(partitions)).items():
-            consumer.seek(partition, offset)
-        while any(consumer.highwater(partition) is None for partition in partitions):
-            await consumer.getmany(timeout_ms=10)
-        return {partition: consumer.highwater(partition) for partition in partitions}
+        consumer.assign(list(done))
+        for partition, offset in done.items():
+            if offset > 0:
+                consumer.seek(partition, offset)
+        while await _before(consumer, done, goals):
+            for partition, records in (await consumer.getmany(timeout_ms=10)).items():
+                found[partition] = records[-1].offset + 1
+        return found
     finally:
         await _stopped(consumer)
+
+
+async def _before(consumer: Any, partitions: Collection[TopicPartition], goals: dict[TopicPartition, int]) -> bool:
+    """Whether a partition was not read yet up to the end that it had when that was first known."""
+    for partition in partitions:
+        end = goals.get(partition, consumer.highwater(partition))
+        if end is None:
+            return True
+        goals[partition] = end
+        if await consumer.position(partition) < end:
+            return True
+    return False
 
 
 async def _stopped(consumer: Any) -> None:

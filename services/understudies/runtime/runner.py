@@ -5,18 +5,20 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, repeat
 from typing import Any, Final, Protocol, runtime_checkable
 
 from understudies.events import Event, Topic, encode, topic_of
 from understudies.runtime.bus import Bus, Offsets
 from understudies.runtime.clock import Clock
-from understudies.runtime.errors import RetryLater
+from understudies.runtime.errors import ConfigurationError, RetryLater
 from understudies.runtime.records import Record
 from understudies.runtime.seldom import Seldom
 from understudies.runtime.snapshots import Snapshots
 
 _log = logging.getLogger(__name__)
 
+_JOIN_AGAIN_S: Final = 2.0
 _PATIENCE_S: Final = 3.0
 """How long the end waits for a service in the middle of its work, such as a training; the next start repeats it."""
 
@@ -53,6 +55,22 @@ class Replaying(Protocol):
     def replays(self) -> Sequence[Topic]: ...
 
 
+@runtime_checkable
+class Following(Protocol):
+    """A service that does its work while its bus is away too, from the first moment on.
+
+    What it knows by then may be old, so it heeds that only once it has handled all that the topics held.
+    """
+
+    def fall_behind(self) -> None:
+        """What is known may be old; told before the start."""
+        ...
+
+    def catch_up(self) -> None:
+        """Everything was handled that the topics held when the bus was joined."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """A moment, and the offsets below which a service had handled everything then."""
@@ -79,6 +97,8 @@ class Runner:
         self._complain = Seldom()
         self._turn = asyncio.Lock()
         self._handled = asyncio.Event()
+        self._started = False
+        self._joining: asyncio.Task[None] | None = None
 
     async def start(self, missed: Missed | None = None) -> None:
         """Restore the last snapshot, then start the service and its consumer from where the snapshot ends.
@@ -86,6 +106,9 @@ class Runner:
         On a broker that has forgotten what came after the snapshot, `missed` tells it, before anything new. Without
         a snapshot the offsets that a group has committed are no good for what is kept for ever: those topics are read
         from their beginning. What a service folds from the others, such as the ledger of the budget, starts anew.
+
+        Raises RetryLater while the broker is away, unless the service is Following: that one starts, and joins its bus
+        in the background, as often as it takes.
         """
         snapshot = self._snapshots.load(self.app.name) if self._snapshots else None
         if snapshot is not None and isinstance(self.app, Stateful):
@@ -95,11 +118,44 @@ class Runner:
                 self._offsets = dict(snapshot.offsets)
         begin = self._beginnings() if snapshot is None else self._offsets
         self._bus.consume(self.app.topics, self._handle, max_records=self.app.max_records, start=begin or None)
+        if isinstance(self.app, Following):
+            self.app.fall_behind()
         async with self._turn:
             await self.app.start()
-            await self._bus.start()
+            if not isinstance(self.app, Following):
+                await self._bus.start()
             if missed is not None and isinstance(self.app, Stateful):
                 await self._replay(missed(self._since, self.app.topics))
+        if isinstance(self.app, Following):
+            await self._follow(self.app)
+        self._started = True
+
+    async def _follow(self, app: Following) -> None:
+        """Join the bus, and wait a moment until all is handled; what takes longer goes on in the background."""
+        self._joining = asyncio.get_running_loop().create_task(self._join(app))
+        await asyncio.wait({self._joining}, timeout=_PATIENCE_S)
+        if self._joining.done():
+            self._joining.result()
+
+    async def _join(self, app: Following) -> None:
+        pauses = chain((0.1, 0.2, 0.5, 1.0), repeat(_JOIN_AGAIN_S))
+        joined = caught_up = False
+        while not caught_up:
+            try:
+                if not joined:
+                    await self._bus.start()
+                    joined = True
+                await self._handled_up_to(await self._bus.ends(self._offsets))
+                caught_up = True
+            except (RetryLater, ConfigurationError) as error:
+                # What a running service is told too late to refuse, it can only say.
+                if isinstance(error, ConfigurationError) and not self._started:
+                    raise
+                if self._complain():
+                    _log.warning("%s goes on without its bus, and tries again: %s", self.app.name, error)
+                await asyncio.sleep(next(pauses))
+        app.catch_up()
+        _log.debug("%s has handled all that the topics held", self.app.name)
 
     def _beginnings(self) -> Offsets:
         if not isinstance(self.app, Stateful):
@@ -153,18 +209,23 @@ class Runner:
         """Wait until all that the topics hold now is handled; gives up where that takes longer."""
         try:
             async with asyncio.timeout(seconds):
-                ends = await self._bus.ends()
-                while not self._has(ends):
-                    self._handled.clear()
-                    await self._handled.wait()
+                await self._handled_up_to(await self._bus.ends(self._offsets))
         except (TimeoutError, RetryLater) as error:
             _log.warning("%s ends before it has handled everything: %r", self.app.name, error)
+
+    async def _handled_up_to(self, ends: Offsets) -> None:
+        while not self._has(ends):
+            self._handled.clear()
+            await self._handled.wait()
 
     async def stop(self) -> bool:
         """Let the service finish what it has begun while its bus is still there, then end both.
 
         False where it was in the middle of something long: that is abandoned, and the last tick's snapshot holds.
         """
+        if self._joining is not None:
+            self._joining.cancel()
+            await asyncio.gather(self._joining, return_exceptions=True)
         try:
             await asyncio.wait_for(self._turn.acquire(), _PATIENCE_S)
         except TimeoutError:

@@ -11,7 +11,7 @@ import pytest
 from tests.support.events import invocation
 
 from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, Event, Topic
-from understudies.runtime import Bus, Offsets, Record, RetryLater, Snapshots, VirtualClock
+from understudies.runtime import Bus, ConfigurationError, Offsets, Record, RetryLater, Snapshots, VirtualClock
 from understudies.runtime import runner as runner_module
 from understudies.runtime.runner import Cut, Runner, keep_ticking
 
@@ -25,12 +25,21 @@ class StillBus:
         self.handler: Any = None
         self.ended_with: Exception | None = None
         self.begins: Offsets | None = None
+        self.troubles: list[Exception] = []
+        self.held: Offsets = {}
+        self.started = asyncio.Event()
 
     def consume(self, topics: Sequence[Topic], handler: Any, *, start: Offsets | None, **rest: Any) -> None:
         self.handler = handler
         self.begins = start
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        if self.troubles:
+            raise self.troubles.pop(0)
+        self.started.set()
+
+    async def ends(self, done: Offsets) -> Offsets:
+        return self.held
 
     async def stop(self) -> None: ...
 
@@ -163,6 +172,81 @@ async def test_ticking_raises_what_the_service_failed_with() -> None:
 
     with pytest.raises(RuntimeError, match="disk full"):
         await keep_ticking(tick, failed, VirtualClock(NOON), asyncio.Event(), 60)
+
+
+class Patient(Counter):
+    """Works without its bus, and notes from when on it knows what there is to know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.story: list[str] = []
+        self.informed = asyncio.Event()
+
+    def fall_behind(self) -> None:
+        self.story.append("behind")
+
+    async def start(self) -> None:
+        self.story.append("start")
+
+    def catch_up(self) -> None:
+        self.story.append(f"caught up after {self.handled}")
+        self.informed.set()
+
+
+def without_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "_PATIENCE_S", 0.01)
+
+
+async def test_who_follows_starts_without_the_bus_and_is_told_once_it_has_caught_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    without_patience(monkeypatch)
+    app, bus = Patient(), StillBus()
+    bus.troubles = [RetryLater("no broker at 'kafka:9092'"), ConfigurationError("no topics")]
+    bus.held = {("invocations", 0): 2, ("invocations", 1): 0}
+    runner = Runner(app, cast(Bus, bus))
+    await runner.start()
+    assert app.story == ["behind", "start"]
+    await asyncio.wait_for(bus.started.wait(), 5)
+    await bus.handler([record(0)])
+    assert not app.informed.is_set()
+    await bus.handler([record(1)])
+    await asyncio.wait_for(app.informed.wait(), 5)
+    assert app.story == ["behind", "start", "caught up after 2"]
+    assert [r.levelname for r in caplog.records if "goes on without its bus" in r.getMessage()] == ["WARNING"]
+    await runner.stop()
+
+
+async def test_who_follows_has_caught_up_at_the_start_where_nothing_is_left_to_read() -> None:
+    app, bus = Patient(), StillBus()
+    runner = Runner(app, cast(Bus, bus))
+    await runner.start()
+    assert app.story == ["behind", "start", "caught up after 0"]
+    await runner.stop()
+
+
+async def test_what_is_configured_wrongly_is_refused_at_the_start_of_who_follows_too() -> None:
+    bus = StillBus()
+    bus.troubles = [ConfigurationError("no topics ['drift']: create them")]
+    with pytest.raises(ConfigurationError, match="no topics"):
+        await Runner(Patient(), cast(Bus, bus)).start()
+
+
+async def test_who_does_not_follow_does_not_start_without_the_bus() -> None:
+    bus = StillBus()
+    bus.troubles = [RetryLater("no broker")]
+    with pytest.raises(RetryLater):
+        await Runner(Counter(), cast(Bus, bus)).start()
+
+
+async def test_who_waits_for_the_bus_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_patience(monkeypatch)
+    app, bus = Patient(), StillBus()
+    bus.troubles = [RetryLater("no broker")] * 1000
+    runner = Runner(app, cast(Bus, bus))
+    await runner.start()
+    assert await asyncio.wait_for(runner.stop(), 5)
+    assert app.story == ["behind", "start"]
 
 
 class Follower(Counter):

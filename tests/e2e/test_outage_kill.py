@@ -41,6 +41,23 @@ async def test_a_killed_router_loses_the_events_in_memory_alone(
     assert lost <= IN_FLIGHT
 
 
+async def test_a_killed_routers_events_come_through_though_no_other_one_starts(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    async with line() as bus, FakeTeacher() as teacher:
+        async with router(tmp_path, teacher.url, bus.address) as running:
+            traffic = Traffic(await url_of(running), per_second=300)
+            async with traffic.running():
+                await traffic.more(600)
+                # It ends with the process that records, which holds what it writes to.
+                await running.killed()
+        found = await arrived(bus.address)
+    lost = sum(len(set(ids) - set(found.ids[task])) for task, ids in traffic.ids.items())
+    record_property("lost", f"{lost} of {len(traffic.answers)} events")
+    assert lost <= IN_FLIGHT
+    assert found.again == 0
+
+
 def tear(data: Path) -> None:
     """Leave the beginning of a frame behind the last one, as a write does that was cut off."""
     newest = max((data / "spool").glob("worker-*/*.spool"))

@@ -1,12 +1,13 @@
-"""The router starts while the bus is away: the teacher answers, events wait, and what is in force is heeded once read."""
+"""The router starts while the bus is away: the teacher answers, events wait, and students serve once it is back."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
+from tests.support.datasets import TASK
 from tests.support.outage import Line, Traffic, arrived, line, router, spooled, told, until_told, url_of
 from tests.support.process import SECONDS, Command, client
-from tests.support.promoted import TASK, promote
+from tests.support.promoted import promote
 from tests.support.tcp_proxy import State
 from tests.support.teacher import FakeTeacher
 

@@ -59,7 +59,7 @@ async def test_workers_share_the_port_and_what_reaches_one_reaches_all(tmp_path:
             async with after.running():
                 await after.more(50)
             assert await running.stopped() == 0, running.output
-            assert times(running, "stopped") == 2
+            assert running.lines.count("stopped") == 2
         found = await arrived(bus.address)
     assert traffic.bad + after.bad == []
     answered = {answer.id for answer in traffic.answers + after.answers}

@@ -11,12 +11,12 @@ import typer
 
 from understudies.cli.alone import broker, root_of, run_alone
 from understudies.cli.failure import told
-from understudies.cli.logs import log_to_stderr
 from understudies.cli.options import DATA, Artifacts, Bootstrap, Data, RulesFile, check_teacher_url, settings_from
 from understudies.cli.process import run, say, stopping_by_signal
 from understudies.cli.workers import run_workers
 from understudies.runtime import ConfigurationError, OnlineSettings, SystemClock
 from understudies.runtime.folder import data_folder
+from understudies.runtime.logs import log_to_stderr
 from understudies.runtime.online import online_state
 from understudies.runtime.reload import RulesSource
 from understudies.runtime.rules import Rules
@@ -119,6 +119,7 @@ def _app(
         rules=rules,
         online=online_state(online.url.get_secret_value(), timeout_s=online.timeout_s),
         spool=spool,
+        apart=bus.settings if settings.record_apart else None,
     )
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from understudies.cli.alone import broker, root_of, run_alone
 from understudies.cli.failure import told
-from understudies.cli.logs import log_to_stderr
 from understudies.cli.options import DATA, Artifacts, Bootstrap, Data, RulesFile
 from understudies.runtime import StoreSettings, SystemClock
 from understudies.runtime.folder import data_folder
+from understudies.runtime.logs import log_to_stderr
 from understudies.runtime.reload import RulesSource
 
 if TYPE_CHECKING:

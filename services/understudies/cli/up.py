@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from understudies.cli.failure import told
-from understudies.cli.logs import log_to_stderr
 from understudies.cli.options import DATA, RulesFile, check_teacher_url, settings_from
 from understudies.cli.process import leave, run, say, stopping_by_signal
 from understudies.runtime.folder import data_folder
+from understudies.runtime.logs import log_to_stderr
 from understudies.runtime.reload import RulesSource
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, Final
 
 from understudies.client.redaction import Redactor, redacted, redacted_request
@@ -19,18 +19,21 @@ _log = logging.getLogger(__name__)
 class Note:
     """An event to be: it costs nothing on the way of the call, and is written out when the recorder has time."""
 
-    __slots__ = ("_event", "_write", "size")
+    __slots__ = ("_event", "account", "fields", "route", "size")
 
-    def __init__(self, write: Callable[[], Invocation], size: int = 0) -> None:
+    def __init__(self, account: "Account", route: Route, fields: Mapping[str, Any], size: int = 0) -> None:
+        self.account = account
+        self.route = route
+        self.fields = fields
+        """Fields of the event by which it differs from other events of its call."""
         self.size = size
         """About how many bytes wait in memory with it."""
-        self._write = write
         self._event: Invocation | None = None
 
     def invocation(self) -> Invocation:
         """The event as it may be recorded, redacted; raises what the redactor raises."""
         if self._event is None:
-            self._event = self._write()
+            self._event = self.account.event(self.route, self.fields)
         return self._event
 
 
@@ -113,10 +116,9 @@ class Account:
         return self._note(route, served_by="none", model=self.call.model, error=str(error), **fields)
 
     def _note(self, route: Route, *, answer_bytes: int = 0, **fields: Any) -> Note:
-        size = len(self.call.raw or b"") + answer_bytes
-        return Note(lambda: self._event(route, **fields), size)
+        return Note(self, route, fields, len(self.call.raw or b"") + answer_bytes)
 
-    def _event(self, route: Route, **fields: Any) -> Invocation:
+    def event(self, route: Route, fields: Mapping[str, Any]) -> Invocation:
         """The call as an event; an audit's id follows from that of the call, so it stays the same if asked twice."""
         call = self.call
         event = Invocation(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from understudies.events import DRIFT, PROMOTIONS, Event, Topic
 from understudies.router.desk import Desk
-from understudies.router.recording import Recorder
+from understudies.router.recording import Recording
 from understudies.router.server import Server
 from understudies.router.table import RoutingTable
 from understudies.runtime import Clock, ConfigurationError, Record
@@ -39,7 +39,7 @@ class RouterApp:
     def __init__(
         self,
         desk: Desk,
-        recorder: Recorder,
+        recorder: Recording,
         *,
         bus: Reading,
         clock: Clock,

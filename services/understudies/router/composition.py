@@ -1,7 +1,9 @@
 """The router, put together from its settings and rules."""
 
+import logging
 import os
 import random
+import sys
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -21,11 +23,12 @@ from understudies.router.gate import Gate
 from understudies.router.metrics import Metrics
 from understudies.router.models import Models
 from understudies.router.money import Budgets, Cache, Limits
+from understudies.router.packing import packed, unpacked
 from understudies.router.pages import Pages
 from understudies.router.payment import Payments
 from understudies.router.pins import Pins
 from understudies.router.policy import Policy
-from understudies.router.recording import Backlog, Outlet, Recorder
+from understudies.router.recording import Backlog, Brief, Outlet, Recorder, Recording, Scribe
 from understudies.router.relaying import Relaying
 from understudies.router.roster import Loader, Roster
 from understudies.router.server import Server
@@ -34,7 +37,7 @@ from understudies.router.upstream.catalogue import Catalogue, UnknownModel
 from understudies.router.upstream.pricing import Prices
 from understudies.router.upstream.teachers import Teachers
 from understudies.router.wallet import Wallet
-from understudies.runtime import Clock, ConfigurationError, SystemClock
+from understudies.runtime import BusSettings, Clock, ConfigurationError, Seldom, SystemClock
 from understudies.runtime.online import MemoryOnline, Online
 from understudies.runtime.reload import Derived, RulesSource
 from understudies.runtime.rules import Rules
@@ -42,6 +45,9 @@ from understudies.runtime.teachers import TeacherSpec, Timeouts, with_keys
 from understudies.students.files import Files
 from understudies.students.shelf import Shelf
 
+_log = logging.getLogger(__name__)
+
+_APART: Final = (sys.executable, "-m", "understudies.router.apart")
 _LEASE_S: Final = 2000.0
 _AFTER_S: Final = 100.0
 
@@ -66,17 +72,17 @@ def create_app(
     rules: Rules | RulesSource | None = None,
     online: Online | None = None,
     spool: Path | None = None,
+    apart: BusSettings | None = None,
 ) -> RouterApp:
     """The router.
 
     Without a teacher it asks those of the rules, else the one that the settings name, by HTTP. `spool` is a folder for
-    events while the bus is away; without it they wait in memory alone.
+    events while the bus is away; without it they wait in memory alone. With `apart`, which says where the bus is, a
+    process of its own records.
     """
     clock = clock or SystemClock()
     source = rules if isinstance(rules, RulesSource) else RulesSource(rules)
-    backlog = Backlog(spool, limit_bytes=_spool_bytes(settings, source)) if spool is not None else None
-    outlet = bus if isinstance(bus, Outlet) else bus.publish
-    recorder = Recorder(outlet, capacity=settings.buffer_events, auto=settings.auto_deliver, backlog=backlog)
+    recorder, record = _recording(settings, source, bus, redact, spool, apart)
     by_http = teacher is None or settings.port is not None
     catalogue = source.derived(lambda told: Catalogue(_specs(settings, told))) if by_http else None
     teachers = None if catalogue is None else _teachers(catalogue, source, clock)
@@ -85,9 +91,6 @@ def create_app(
     answers = Answers(cache)
     shelf = Shelf(files)
     roster = Roster(load or shelf.get)
-
-    def record(note: Note) -> None:
-        recorder.record(note.invocation, note.size)
 
     asked = teacher or teachers
     assert asked is not None
@@ -174,6 +177,42 @@ class Standing:
     def exposition(self) -> bytes:
         """The metrics, in the text format of Prometheus."""
         return self._metrics.exposition()
+
+
+def _recording(
+    settings: RouterSettings,
+    rules: RulesSource,
+    bus: Bus,
+    redact: Redactor | None,
+    spool: Path | None,
+    apart: BusSettings | None,
+) -> tuple[Recording, Callable[[Note], None]]:
+    """What records, in this process or apart, and how it is given a note."""
+    spool_bytes = _spool_bytes(settings, rules)
+    outlet = bus if isinstance(bus, Outlet) else bus.publish
+
+    def here() -> Recorder:
+        backlog = Backlog(spool, limit_bytes=spool_bytes) if spool is not None else None
+        return Recorder(outlet, capacity=settings.buffer_events, auto=settings.auto_deliver, backlog=backlog)
+
+    if apart is None:
+        recorder = here()
+        return recorder, lambda note: recorder.record(note.invocation, note.size)
+    if redact not in (None, default_redactor):
+        raise ValueError("a redactor of one's own cannot be taken into another process; record in this one")
+    brief = Brief(apart, settings.buffer_events, spool, spool_bytes, redact=redact is not None)
+    scribe = Scribe(brief, _APART, unpack=lambda data: unpacked(data, redact).invocation(), instead=here)
+    complain = Seldom()
+
+    def record(note: Note) -> None:
+        try:
+            scribe.record(packed(note))
+        except Exception as error:  # noqa: BLE001 - whatever befalls the record, the call goes on
+            scribe.cannot_record()
+            if complain():
+                _log.error("a call could not be recorded: %s", type(error).__name__)
+
+    return scribe, record
 
 
 def _spool_bytes(settings: RouterSettings, rules: RulesSource) -> int:

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from understudies.router.money import Cache
-from understudies.router.recording import Loss, Recorder
+from understudies.router.recording import Loss, Recording
 from understudies.router.served import By
 from understudies.router.upstream.upstream import Upstream
 
@@ -97,7 +97,7 @@ class Metrics:
         self._registry.register(_Reading(f"{_NAME}audits_in_flight", "Audits under way or waiting.", in_flight))
         self._registry.register(_Reading(f"{_NAME}audits_given_up", "Audits drawn and never asked.", given_up))
 
-    def watch_recorder(self, recorder: Recorder) -> None:
+    def watch_recorder(self, recorder: Recording) -> None:
         """Tell what becomes of the events, whenever asked."""
         self._registry.register(_Recording(recorder))
 
@@ -197,7 +197,7 @@ class _Upstreams(Collector):
 class _Recording(Collector):
     """What becomes of the events, and what waits."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recording) -> None:
         self._recorder = recorder
 
     def collect(self) -> Iterator[Metric]:
@@ -210,9 +210,10 @@ class _Recording(Collector):
         for reason in get_args(Loss):
             lost.add_metric([reason], counts.lost[reason])
         yield lost
+        yield _count("recorder_restarts", "Ends of the process that records.", self._recorder.restarts)
         yield _level("recorded_share", "Of the calls to be recorded, the share that was not lost.", counts.share)
         yield _level("buffer_events", "Events in memory.", len(self._recorder))
-        yield _level("buffer_bytes", "About what those take that are not encoded yet.", self._recorder.bytes)
+        yield _level("buffer_bytes", "About what those take that wait to be encoded.", self._recorder.bytes)
         yield _level("bus_away", "1 while the bus does not take events.", float(self._recorder.away))
         backlog = self._recorder.backlog
         if backlog is not None:

@@ -46,4 +46,7 @@ class RouterSettings(BaseSettings):
         default=2_000_000_000, ge=0, description="events kept on disk while the bus is away; 0: none, memory alone"
     )
     drain_s: int = Field(default=30, gt=0, description="time that calls in flight are given when it stops")
+    record_apart: bool = Field(
+        default=True, description="record in a process of its own, for `understudies router`; else beside the calls"
+    )
     auto_deliver: bool = Field(default=True, description="deliver events in the background; else by flush alone")

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
-Loss = Literal["buffer_full", "spool_full", "refused", "spoilt"]
-"""Why an event is lost: no room in memory, none on disk, too large for the bus, or unreadable on disk."""
+Loss = Literal["buffer_full", "spool_full", "refused", "spoilt", "unwritable"]
+"""Why an event is lost: no room in memory, none on disk, too large for the bus, unreadable on disk, or the process
+that records ended over it again and again."""
 
 
 @dataclass(slots=True)
@@ -31,3 +32,21 @@ class Counts:
     def dropped(self) -> int:
         """Lost, for whichever reason."""
         return self.lost.total()
+
+    def plus(self, other: "Counts") -> "Counts":
+        """Both together."""
+        return Counts(
+            self.recorded + other.recorded,
+            self.unrecordable + other.unrecordable,
+            self.published + other.published,
+            self.spooled + other.spooled,
+            self.lost + other.lost,
+        )
+
+
+class OnDisk(NamedTuple):
+    """What waits on disk: its bytes, in how many files, and how long ago the oldest was begun."""
+
+    size: int
+    segments: int
+    age_s: float

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Final
 
 from understudies.events import Invocation
@@ -46,9 +47,11 @@ class Recorder:
         slice_s: float = 0.001,
         patience_s: float = 2.0,
         retry_s: tuple[float, float] = (0.1, 5.0),
+        on_settled: Callable[[], None] = lambda: None,
     ) -> None:
         bus = outlet if isinstance(outlet, Outlet) else Decoding(outlet)
         self.counts = Counts()
+        self.restarts = 0
         self.backlog = backlog
         self._buffer = Buffer(capacity, capacity_bytes)
         self._capacity = capacity
@@ -56,6 +59,8 @@ class Recorder:
         self._delivery = Delivery(bus, self.counts, backlog, batch=batch, patience_s=patience_s, retry_s=retry_s)
         self._next: list[Message] = []
         """What is prepared while the hand is being emptied."""
+        self._settled = 0
+        self._on_settled = on_settled
         self._batch = batch
         self._auto = auto
         self._linger_s = linger_s
@@ -68,6 +73,11 @@ class Recorder:
     def __len__(self) -> int:
         """How many events are in memory."""
         return len(self._buffer) + len(self._next) + len(self._delivery.hand)
+
+    @property
+    def settled(self) -> int:
+        """How many of those recorded first have arrived, are on disk, or are lost; `on_settled` tells when it grows."""
+        return self._settled
 
     @property
     def bytes(self) -> int:
@@ -144,6 +154,7 @@ class Recorder:
         await self._delivery.end()
         self._take_next()
         await self._leave_on_disk()
+        self._settle()
 
     async def _run(self) -> None:
         await self._delivery.open()
@@ -159,6 +170,7 @@ class Recorder:
                 await self._linger()
                 await self._preparation.batch(self._delivery.hand, self._batch)
                 await self._pass_on()
+                self._settle()
             except Exception as error:  # noqa: BLE001 - recording must not end before the router does
                 _log.error("recording goes on after %s", type(error).__name__)
                 await asyncio.sleep(_AFTER_ERROR_S)
@@ -168,6 +180,12 @@ class Recorder:
         passing = asyncio.get_running_loop().create_task(self._delivery.pass_on())
         await self._preparation.batch(self._next, self._batch)
         await passing
+
+    def _settle(self) -> None:
+        """What stands before the rest of the hand may have arrived or not, so only an empty hand tells."""
+        if not self._delivery.hand:
+            self._settled = self.counts.recorded - len(self)
+            self._on_settled()
 
     def _take_next(self) -> None:
         self._delivery.hand += self._next

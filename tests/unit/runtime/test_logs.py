@@ -2,7 +2,7 @@
 
 import logging
 
-from understudies.cli.logs import Repetitions
+from understudies.runtime.logs import Repetitions
 
 
 def line(name: str, text: str, *words: object) -> logging.LogRecord:

@@ -4,7 +4,7 @@ import logging
 from collections import OrderedDict
 from typing import Final
 
-from understudies.runtime import Seldom
+from understudies.runtime.seldom import Seldom
 
 _TALKATIVE = ("aiokafka", "asyncio", "clickhouse_connect", "faststream", "uvicorn")
 _REPETITIVE: Final = "aiokafka"

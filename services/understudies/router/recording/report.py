@@ -1,0 +1,36 @@
+"""What a router and the process that records for it tell each other; beside these, lists of packed events go there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from understudies.router.recording.counts import Counts, OnDisk
+from understudies.router.recording.outstanding import CAPACITY_BYTES
+from understudies.runtime import BusSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What it is told first: where events go, and the folder and bytes for those that wait while the bus is away."""
+
+    bus: BusSettings
+    capacity: int
+    spool: Path | None = None
+    spool_bytes: int = 0
+    capacity_bytes: int = CAPACITY_BYTES
+    redact: bool = True
+
+
+class Finish(NamedTuple):
+    """Deliver what waits, within so many seconds, put the rest on disk, and end."""
+
+    timeout_s: float
+
+
+class Report(NamedTuple):
+    """How it fares; the first `settled` of the events that it was given need be kept by nobody else any longer."""
+
+    settled: int
+    away: bool
+    counts: Counts
+    backlog: OnDisk | None

@@ -1,0 +1,94 @@
+"""Packed notes come out as the events that they went in as."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.messages import asked, said
+
+from understudies.client.redaction import default_redactor
+from understudies.events import Reason, Request, Response, Route, Usage, usd
+from understudies.router.account import Account, Note
+from understudies.router.call import Api, Call, TeacherAnswer, TeacherError
+from understudies.router.decision import Decision
+from understudies.router.dialects import DIALECTS
+from understudies.router.packing import packed, unpacked
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+BODIES: dict[Api, dict[str, Any]] = {
+    "chat": {"model": "m", "messages": [{"role": "user", "content": "mail joe@example.com"}], "max_tokens": 5},
+    "responses": {"model": "m", "input": "mail joe@example.com", "store": False},
+    "messages": {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "mail joe@example.com"}]},
+}
+TEXTS = st.text(st.characters(codec=None, exclude_categories=()), max_size=40)
+
+
+def call(request: Request, **fields: Any) -> Call:
+    return Call(id="call-1", at=NOON, task="triage", request=request, draw=0.25, model="m", **fields)
+
+
+def through(note: Note) -> Note:
+    return unpacked(packed(note), default_redactor)
+
+
+@pytest.mark.parametrize("api", BODIES)
+def test_the_request_goes_as_it_came_and_is_read_and_redacted_again(api: Api) -> None:
+    body = BODIES[api]
+    request = DIALECTS[api].read(body).request
+    account = Account(call(request, api=api, raw=orjson.dumps(body), stream=True), default_redactor)
+    answer = TeacherAnswer(Response(message=said("to joe@example.com")), "m-1", Usage(prompt_tokens=3), usd("0.1"))
+    note = account.answered(Decision("no_student").recorded(), answer, cost_usd=usd("0.1"), latency_ms=1.5)
+    event = through(note).invocation()
+    assert event == note.invocation()
+    assert "joe@" not in event.model_dump_json()
+    assert (event.api, event.streamed) == (api, True)
+
+
+@given(
+    text=TEXTS,
+    answer=TEXTS,
+    episode=st.none() | TEXTS,
+    tags=st.dictionaries(TEXTS, TEXTS, max_size=2),
+    reason=st.sampled_from(["no_student", "control", "promoted", "low_confidence"]),
+    confidence=st.none() | st.floats(0, 1),
+    cost=st.decimals(0, 10, places=9),
+    probability=st.floats(0, 1),
+)
+def test_whatever_a_note_holds_comes_out_again(
+    text: str,
+    answer: str,
+    episode: str | None,
+    tags: dict[str, str],
+    reason: Reason,
+    confidence: float | None,
+    cost: Decimal,
+    probability: float,
+) -> None:
+    account = Account(call(asked(text), episode=episode, tags=tags, tenant="acme"), default_redactor)
+    route = Route(reason=reason, threshold=0.5, share=0.25, audit_probability=probability, student_cost_usd=usd(cost))
+    note = account.served(
+        route,
+        Response(message=said(answer), finish_reason="stop"),
+        student="triage@1",
+        confidence=confidence,
+        usage=Usage(completion_tokens=2),
+        cost_usd=usd(cost),
+        latency_ms=0.25,
+    )
+    assert through(note).invocation() == note.invocation()
+
+
+def test_audits_repeats_and_failures_come_out_too() -> None:
+    account = Account(call(asked("hello")), default_redactor)
+    route = Decision("audit").recorded(audit_probability=0.1)
+    failure = TeacherError(503, "not now")
+    for note in (
+        account.of_audit().failed(route, failure, student="triage@1", cost_usd=usd("0.2"), latency_ms=3.0),
+        account.repeated(Decision("cached").recorded(), Response(message=said("hi")), model="m"),
+        account.failed(route, failure, hung_up=True, usage_estimated=True),
+    ):
+        assert through(note).invocation() == note.invocation()

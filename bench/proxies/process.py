@@ -23,6 +23,26 @@ def free_port() -> int:
     return port
 
 
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _rss_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _family(pid: int) -> list[int]:
+    """A process, its children and theirs."""
+    return [pid, *(one for child in _children(pid) for one in _family(child))]
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
 @dataclass(frozen=True)
 class Process:
     """A server on loopback, with what it says in a file."""
@@ -35,14 +55,27 @@ class Process:
     @property
     def cpu_s(self) -> float:
         """Seconds of CPU that it has used, its children's not counted."""
-        fields = Path(f"/proc/{self.popen.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return _cpu_s(self.popen.pid)
+
+    @property
+    def family_cpu_s(self) -> float:
+        """The same with its children that live."""
+        return sum(map(_cpu_s, _family(self.popen.pid)))
+
+    @property
+    def pids(self) -> list[int]:
+        """It and all below it."""
+        return _family(self.popen.pid)
+
+    @property
+    def families(self) -> list[list[int]]:
+        """Each of its children with all below that."""
+        return [_family(child) for child in _children(self.popen.pid)]
 
     @property
     def rss_mb(self) -> float:
-        """Resident memory, in MB."""
-        pages = int(Path(f"/proc/{self.popen.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+        """Resident memory of it and its children, in MB; what they share counts for each."""
+        return sum(map(_rss_mb, _family(self.popen.pid)))
 
     def stop(self) -> None:
         """End it, by force after half a minute."""

@@ -1,9 +1,12 @@
-"""Brokers to test against: a fresh embedded one, and a real Kafka where the environment names one."""
+"""Brokers to test against: a fresh embedded one, and Apache Kafka where the environment names its jars."""
 
-import os
+import atexit
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
+
+from tests.support.kafka import Kafka
 
 from understudies.runtime import BusSettings, EmbeddedBroker
 
@@ -24,14 +27,25 @@ async def embedded_with_groups() -> AsyncIterator[BusSettings]:
         yield broker.settings.model_copy(update={"group_prefix": "test"})
 
 
+@cache
+def _shared() -> Kafka:
+    """One Kafka for all tests of a run: it takes some seconds to start."""
+    broker = Kafka()
+    atexit.register(broker.stop)
+    broker.start()
+    return broker
+
+
 @asynccontextmanager
 async def kafka() -> AsyncIterator[BusSettings]:
-    """The Kafka broker at UNDERSTUDIES_TEST_KAFKA, with groups of this test's own."""
-    yield BusSettings(
-        bootstrap=os.environ["UNDERSTUDIES_TEST_KAFKA"], group_prefix=f"test-{uuid.uuid4().hex}", fetch_max_wait_ms=10
-    )
+    """Apache Kafka without topics, with groups of this test's own."""
+    broker = _shared()
+    await broker.emptied()
+    yield BusSettings(bootstrap=broker.bootstrap, group_prefix=f"test-{uuid.uuid4().hex}", fetch_max_wait_ms=10)
 
 
-BROKERS: dict[str, OpenBroker] = {"embedded": embedded, "embedded_with_groups": embedded_with_groups}
-if "UNDERSTUDIES_TEST_KAFKA" in os.environ:
-    BROKERS["kafka"] = kafka
+BROKERS: dict[str, OpenBroker] = {
+    "embedded": embedded,
+    "embedded_with_groups": embedded_with_groups,
+    "kafka": kafka,
+}

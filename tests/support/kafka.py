@@ -1,0 +1,128 @@
+"""Apache Kafka for tests: a real broker on loopback, from its published jars, without Docker."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+LIBS: Final = os.environ.get("UNDERSTUDIES_TEST_KAFKA_LIBS")
+"""The folder `libs` of a Kafka 4 distribution."""
+
+_SECONDS: Final = 60
+_PROPERTIES: Final = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://{advertised}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={folder}/data
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+"""
+
+
+def needed() -> str:
+    """The jars and the Java to run them; without them the test is skipped."""
+    if LIBS is None or shutil.which("java") is None:
+        pytest.skip("needs Apache Kafka: set UNDERSTUDIES_TEST_KAFKA_LIBS to the libs of a distribution, with Java 17")
+    return f"{LIBS}/*"
+
+
+class Kafka:
+    """One broker that is its own controller, with a folder of its own; `advertised` is where it sends its clients."""
+
+    def __init__(self, advertised: str | None = None) -> None:
+        self._jars = needed()
+        self._port, self._controller = _free_port(), _free_port()
+        self.bootstrap = f"127.0.0.1:{self._port}"
+        self._advertised = advertised or self.bootstrap
+        self._folder: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Format its storage, start it, and return once it takes connections."""
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="understudies-kafka-"))
+        file = folder / "server.properties"
+        file.write_text(
+            _PROPERTIES.format(
+                controller=self._controller, port=self._port, advertised=self._advertised, folder=folder
+            ).lstrip()
+        )
+        self._java("kafka.tools.StorageTool", "format", "--cluster-id", "b2dOzKqRRlCk8yJmGQyYfw", "--config", str(file))
+        self._process = subprocess.Popen(
+            ["java", "-Xmx256m", "-cp", self._jars, "kafka.Kafka", str(file)],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until = time.monotonic() + _SECONDS
+        while not _listens(self._port):
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"Kafka does not come up: {self._process.poll()}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Kill it, and forget what it held."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait(10)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def emptied(self) -> None:
+        """Delete all topics, so that the next test finds none of what the last one left."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            async with asyncio.timeout(_SECONDS):
+                while topics := [name for name in await admin.list_topics() if not name.startswith("__")]:
+                    await admin.delete_topics(topics)
+                    await asyncio.sleep(0.05)
+        finally:
+            await admin.close()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await asyncio.to_thread(self.start)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _java(self, *words: str) -> None:
+        subprocess.run(["java", "-cp", self._jars, *words], check=True, capture_output=True, cwd=self._folder)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False

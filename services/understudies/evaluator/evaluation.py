@@ -21,16 +21,13 @@ _log = logging.getLogger(__name__)
 
 
 class Evaluation:
-    """Everything on trial, and the verdicts on it.
-
-    Calls that wait for their audit are not part of the state: a restart loses a few audits, drawn uniformly.
-    """
+    """Everything on trial, the verdicts on it, and the calls that wait for their audit."""
 
     def __init__(self, settings: EvaluatorSettings, shelf: Shelf, rules: TaskRulesOf, new_id: NewId) -> None:
         self.trials: OrderedDict[str, Trial] = OrderedDict()
         self._shelf = shelf
         self._new_id = new_id
-        self._awaited = Awaited(settings.served_memory)
+        self.awaited = Awaited(settings.served_memory)
         self._teachers = Teachers(rules)
 
     async def judge(self, calls: Sequence[Invocation]) -> list[Event]:
@@ -41,7 +38,7 @@ class Evaluation:
             if call.origin == "audit":
                 found += self._audit(call)
             elif call.response is not None and call.origin != "synthetic":
-                self._awaited.remember(call)
+                self.awaited.remember(call)
                 found += self._shift(call)
                 if call.answered_by_teacher:
                     self._teachers.remember(call.task, call.response.message)
@@ -103,7 +100,7 @@ class Evaluation:
         return found
 
     def _audit(self, audit: Invocation) -> list[Event]:
-        call = self._awaited.pair(audit)
+        call = self.awaited.pair(audit)
         if call is None or call.response is None or audit.response is None:
             return []
         if call.served_by == "teacher":
@@ -195,9 +192,11 @@ class Evaluation:
         ]
 
     def state(self) -> dict[str, Any]:
-        return {"trials": [trial.state() for trial in self.trials.values()]}
+        return {"trials": [trial.state() for trial in self.trials.values()], "awaited": self.awaited.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         for saved in state["trials"]:
             trial = Trial.from_state(saved)
             self.trials[trial.student] = trial
+        # A snapshot from before they were kept has none.
+        self.awaited.restore(state.get("awaited", {}))

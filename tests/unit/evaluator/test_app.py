@@ -26,7 +26,7 @@ from tests.support.trials import (
     wrong,
 )
 
-from understudies.events import Drift, Event, GateDecision, Invocation, Verdict
+from understudies.events import Drift, Event, GateDecision, Invocation, Route, Verdict
 from understudies.runtime import RetryLater
 from understudies.runtime.rules import Rules, TaskRules
 from understudies.students import Files, request_text
@@ -316,6 +316,27 @@ async def test_an_audit_is_judged_once(files: Files) -> None:
     assert (verdict.agreed, verdict.counts, verdict.confidence) == (True, False, 0.9)
     again = audit_of(call, "refund").model_copy(update={"id": "another audit of the same call"})
     assert await bench.hear(again) == []
+
+
+async def test_an_audit_finds_its_call_after_a_restart(files: Files) -> None:
+    bench = await in_service(files)
+    [call] = served(1)
+    await bench.hear(call)
+    await bench.restart(json.loads(json.dumps(bench.app.state())))
+    [verdict] = of(Verdict, await bench.hear(audit_of(call, "refund")))
+    assert (verdict.phase, verdict.invocation, verdict.confidence) == ("audit", call.id, 0.9)
+
+
+async def test_a_late_audit_finds_its_call_behind_any_number_that_were_not_drawn(files: Files) -> None:
+    bench = Bench(files, Scripted(), served_memory=10)
+    route = Route(reason="promoted", audit_probability=0.02, drawn=False)
+    [call, *others] = [call.model_copy(update={"route": route}) for call in served(1000)]
+    call = call.model_copy(update={"route": route.model_copy(update={"drawn": True})})
+    await bench.hear(bench.story("trained"))
+    await bench.hear(call, *others)
+    [verdict] = of(Verdict, await bench.hear(audit_of(call, "refund")))
+    assert (verdict.phase, verdict.invocation) == ("audit", call.id)
+    assert bench.app.evaluation.awaited.unpaired == 0
 
 
 async def test_repeats_of_one_input_feed_the_detectors_once_a_day(files: Files) -> None:

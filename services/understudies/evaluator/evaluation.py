@@ -14,6 +14,7 @@ from understudies.evaluator.trial import Trial
 from understudies.evaluator.verdict_id import verdict_id
 from understudies.events import Drift, Event, GateDecision, Invocation, NewId, Phase, Verdict
 from understudies.judges import Judge, answer_class
+from understudies.runtime import RetryLater, Seldom
 from understudies.runtime.rules import TaskRulesOf
 from understudies.students import ArtifactError, Shelf
 
@@ -29,6 +30,7 @@ class Evaluation:
         self._new_id = new_id
         self.awaited = Awaited(settings.served_memory)
         self._teachers = Teachers(rules)
+        self._complain = Seldom()
 
     async def judge(self, calls: Sequence[Invocation]) -> list[Event]:
         """The verdicts and alarms that the calls of one task give, in order."""
@@ -48,6 +50,10 @@ class Evaluation:
                 found += await self._shadow(trial, fresh)
             except ArtifactError as error:
                 found += self._lost(trial, fresh[-1], error)
+            except RetryLater as error:
+                # Audits must not wait for it, and evidence that is missed for such a reason is missed at random.
+                if self._complain():
+                    _log.warning("student %s is not asked in shadow for now: %s", trial.student, error)
         return found
 
     def _lost(self, trial: Trial, call: Invocation, error: ArtifactError) -> list[Event]:

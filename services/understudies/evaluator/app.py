@@ -133,6 +133,10 @@ class EvaluatorApp:
     async def stop(self) -> None:
         """Nothing to close."""
 
+    def said(self) -> list[Event]:
+        """The decisions and alarms published last."""
+        return self._outbox.said()
+
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
         put_off = [story.model_dump(mode="json") for story in self._put_off.values()]

@@ -56,6 +56,13 @@ class Replaying(Protocol):
 
 
 @runtime_checkable
+class Saying(Protocol):
+    """A service that says each thing once, and knows what it said last."""
+
+    def said(self) -> Sequence[Event]: ...
+
+
+@runtime_checkable
 class Following(Protocol):
     """A service that does its work while its bus is away too, from the first moment on.
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from understudies.events import PROMOTIONS, NewId, Promotion
+from understudies.events import PROMOTIONS, Event, NewId, Promotion
 from understudies.judges import choose_judge, judge_named
 from understudies.runtime import Bus, Clock, Record, RetryLater, Seldom
 from understudies.runtime.errors import OF_THE_SERVICE
+from understudies.runtime.outbox import Outbox
 from understudies.runtime.rules import Rules, TaskRules, TaskRulesOf
 from understudies.students import ArtifactError, Dataset, Files, Manifest, read_dataset, write_artifact
 from understudies.trainer.factories import LADDER
@@ -65,7 +66,7 @@ class TrainerApp:
         self._done: dict[str, None] = {}
         self._due: dict[str, Promotion] = {}
         self._trained: dict[str, _Training] = {}
-        self._unpublished: dict[str, Promotion] = {}
+        self._outbox = Outbox(bus)
 
     async def start(self) -> None:
         """Nothing to open."""
@@ -85,19 +86,16 @@ class TrainerApp:
         for student, story in list(self._due.items()):
             if student not in self._done:
                 try:
-                    await self._settle(story)
+                    self._outbox.add([await self._outcome(story)])
                 except RetryLater as error:
                     self._put_off(error)
                     continue
-                await self._bus.publish(self._unpublished[student])
                 self._done[student] = None
-            for kept in (self._due, self._trained, self._unpublished):
-                kept.pop(student, None)
-
-    async def _settle(self, story: Promotion) -> None:
-        """Have the outcome at hand: kept until it is published, a broker away for a while costs no second training."""
-        if story.student not in self._unpublished:
-            self._unpublished[story.student] = await self._outcome(story)
+            del self._due[student]
+            self._trained.pop(student, None)
+            await self._outbox.flush()
+        # Kept until it is published, so that a broker away for a while costs no second training.
+        await self._outbox.flush()
 
     def _put_off(self, error: RetryLater) -> None:
         if self._complain():
@@ -109,14 +107,19 @@ class TrainerApp:
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot: the students that have an outcome, and those that are due for one."""
         due = [story.model_dump(mode="json") for story in self._due.values()]
-        return {"done": list(self._done), "due": due}
+        return {"done": list(self._done), "due": due, "outbox": self._outbox.state()}
+
+    def said(self) -> list[Event]:
+        """The outcomes published last."""
+        return self._outbox.said()
 
     async def restore(self, state: dict[str, Any]) -> None:
         """Continue from a snapshot."""
         self._done = dict.fromkeys(state["done"])
-        # A snapshot from before trainings were put off has none.
+        # A snapshot from before trainings were put off has neither these nor an outbox.
         stories = [Promotion.model_validate(saved) for saved in state.get("due", ())]
         self._due = {story.student: story for story in stories}
+        self._outbox.restore(state.get("outbox", ()))
 
     async def _outcome(self, story: Promotion) -> Promotion:
         """What becomes of a student; raises RetryLater while files are away, and goes on from there the next time."""

@@ -7,7 +7,7 @@ import pytest
 from tests.support.events import invocation
 from tests.support.store import migrated
 
-from understudies.events import INVOCATIONS, Invocation, encode
+from understudies.events import INVOCATIONS, Invocation, Route, encode
 from understudies.observer import stored_since
 from understudies.runtime import Store
 from understudies.runtime.sqlfiles import migrations
@@ -33,6 +33,16 @@ async def test_how_a_call_came_and_ended_is_stored(url: str) -> None:
         await store.insert("invocations", [encode(call)])
         (row,) = await store.query("SELECT api, streamed, hung_up, usage_estimated FROM invocations")
         assert row == {"api": "messages", "streamed": True, "hung_up": True, "usage_estimated": True}
+        assert await stored(store) == [call]
+
+
+@pytest.mark.parametrize("url", STORES.values(), ids=STORES.keys())
+@pytest.mark.parametrize("drawn", [True, False, None])
+async def test_whether_a_call_was_drawn_is_stored(url: str, drawn: bool | None) -> None:
+    call = invocation(route=Route(reason="promoted", audit_probability=0.02, drawn=drawn))
+    async with migrated(url) as store:
+        await store.command("TRUNCATE TABLE invocations")
+        await store.insert("invocations", [encode(call)])
         assert await stored(store) == [call]
 
 

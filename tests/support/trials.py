@@ -10,6 +10,7 @@ from tests.support.recorder import Recorder, records
 
 from understudies.evaluator import EvaluatorApp, EvaluatorSettings, create_app
 from understudies.events import Event, Invocation, Promotion, Request, Response, Route, SeededIds, position
+from understudies.runtime import RetryLater
 from understudies.runtime.rules import Rules
 from understudies.students import (
     Answer,
@@ -114,6 +115,7 @@ class Shelved:
 
     def __init__(self, **students: Student) -> None:
         self.students = students
+        self.away = False
 
     @property
     def shelf(self) -> Shelf:
@@ -121,6 +123,8 @@ class Shelved:
         return cast(Shelf, self)
 
     async def get(self, uri: str) -> Student:
+        if self.away:
+            raise RetryLater(f"cannot read {uri!r} now")
         if uri not in self.students:
             raise ArtifactError(f"cannot read {uri!r}: no such file")
         return self.students[uri]

@@ -58,6 +58,9 @@ class Route(BaseModel):
         default=0.0, ge=0, le=1, description="probability with which this call was drawn to be audited"
     )
     student_cost_usd: Usd = Field(default=usd(0), description="part of cost_usd paid to a student that was asked")
+    drawn: bool | None = Field(
+        default=None, description="whether this call was drawn to be audited; absent where nothing says so"
+    )
 
 
 class Invocation(Event):

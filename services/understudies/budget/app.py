@@ -11,7 +11,7 @@ from understudies.budget.book import TaskBook
 from understudies.budget.decide import Decider
 from understudies.budget.settings import BudgetSettings
 from understudies.economics import BudgetOutcome, forecast, optimize_for_budget
-from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, VERDICTS, NewId
+from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, VERDICTS, Event, NewId
 from understudies.runtime import Bus, Record
 from understudies.runtime.outbox import Outbox
 from understudies.runtime.rules import TaskRulesOf
@@ -86,6 +86,10 @@ class BudgetApp:
         if appraisal.final and outcome.outcome in ("collecting", "not_worth_it"):
             return replace(outcome, outcome="not_worth_it", message=f"not worth it: {appraisal.reason}")
         return outcome
+
+    def said(self) -> list[Event]:
+        """The decisions published last."""
+        return self._outbox.said()
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""

@@ -27,7 +27,8 @@ class TaskBook:
         self.self_asked = 0
         self.fresh_since: datetime | None = None
         self.reduced_since: datetime | None = None
-        self._inputs: set[int] = set()
+        # In the order in which they came: to sort many for each snapshot takes too long.
+        self._inputs: dict[int, None] = {}
         self._inputs_asked_again: set[int] = set()
 
     def fold(self, event: Event) -> None:
@@ -53,7 +54,7 @@ class TaskBook:
         if call.origin not in ("audit", "synthetic") and call.served_by != "cache":
             self.volume.record(call.at)
         if call.answered_by_teacher and call.response is not None:
-            self._inputs.add(_key(call.fingerprint))
+            self._inputs[_key(call.fingerprint)] = None
             answer = call.response.message.text
             self.profile.update(
                 template_of(call.request), answer, call.fingerprint, valid_json=_is_json(answer), at=call.at
@@ -125,7 +126,7 @@ class TaskBook:
             "self_asked": self.self_asked,
             "fresh_since": self.fresh_since and self.fresh_since.isoformat(),
             "reduced_since": self.reduced_since and self.reduced_since.isoformat(),
-            "inputs": sorted(self._inputs),
+            "inputs": list(self._inputs),
             "inputs_asked_again": sorted(self._inputs_asked_again),
         }
 
@@ -140,7 +141,7 @@ class TaskBook:
         book.self_agreed, book.self_asked = state["self_agreed"], state["self_asked"]
         book.fresh_since = state["fresh_since"] and datetime.fromisoformat(state["fresh_since"])
         book.reduced_since = state["reduced_since"] and datetime.fromisoformat(state["reduced_since"])
-        book._inputs = set(state["inputs"])
+        book._inputs = dict.fromkeys(state["inputs"])
         book._inputs_asked_again = set(state["inputs_asked_again"])
         return book
 

@@ -17,7 +17,7 @@ from understudies.budget import BudgetApp, BudgetSettings
 from understudies.client.redaction import default_redactor
 from understudies.evaluator import EvaluatorApp, EvaluatorSettings
 from understudies.events import Event, NewId, Topic, new_id
-from understudies.observer import ObserverApp, ObserverSettings, stored_since
+from understudies.observer import ObserverApp, ObserverSettings, stored_since, unstored
 from understudies.router import RouterApp, RouterSettings, Teacher
 from understudies.runtime import (
     Bus,
@@ -36,7 +36,7 @@ from understudies.runtime import (
 from understudies.runtime.online import Online, online_state
 from understudies.runtime.reload import RulesSource
 from understudies.runtime.rules import Rules
-from understudies.runtime.runner import App, Cut, Missed, Runner, keep_ticking
+from understudies.runtime.runner import App, Cut, Missed, Runner, Saying, keep_ticking
 from understudies.students import Files, Shelf
 from understudies.trainer import TrainerApp, TrainerSettings
 
@@ -112,11 +112,14 @@ class Platform:
         await store.migrate()
         self._compose(store)
         if plan.bus is None:
-            await self._remind()
+            await self._tell(await self.observer.in_force())
         for runner in self._runners:
             missed = self._missed(store, runner.app) if plan.bus is None and plan.keeps_state else None
             await runner.start(missed)
             self._open.push_async_callback(self._end, runner)
+            if missed is not None and isinstance(runner.app, Saying):
+                # A kill may have come after a snapshot that knows of them, and before they were stored.
+                await self._tell(await unstored(store, runner.app.said()))
 
     async def _own_broker(self) -> BusSettings:
         self._broker = await self._open.enter_async_context(EmbeddedBroker())
@@ -189,12 +192,14 @@ class Platform:
             own = bus.get(app.name) or Bus(self.settings, app.name, self.plan.flow)
             self._runners.append(Runner(app, own, snapshots=snapshots, generation=self.settings.generation))
 
-    async def _remind(self) -> None:
-        """Tell an embedded broker, which starts empty, what the store knows to be in force."""
+    async def _tell(self, events: Sequence[Event]) -> None:
+        """Tell an embedded broker, which starts empty, what is in force, or what nobody else can know of."""
+        if not events:
+            return
         bus = Bus(self.settings, "restore", self.plan.flow)
         await bus.start()
         try:
-            await bus.publish(*await self.observer.in_force())
+            await bus.publish(*events)
         finally:
             await bus.stop()
 

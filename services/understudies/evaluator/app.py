@@ -2,16 +2,16 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 from understudies.evaluator.evaluation import Evaluation
 from understudies.evaluator.opening import open_trial
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.trial import Trial
 from understudies.events import INVOCATIONS, PROMOTIONS, Event, GateDecision, Invocation, NewId, Promotion
-from understudies.runtime import Bus, Record
+from understudies.runtime import Bus, Record, RetryLater, Seldom
 from understudies.runtime.outbox import Outbox
 from understudies.runtime.rules import TaskRulesOf
 from understudies.runtime.seen import Seen
@@ -19,6 +19,8 @@ from understudies.students import ArtifactError, Files, Shelf
 
 _log = logging.getLogger(__name__)
 _OVER = frozenset({"rejected", "demoted", "retired"})
+_AGAIN: Final = timedelta(seconds=30)
+"""After which files that were away are read again: meanwhile audits do not wait for them."""
 
 
 class EvaluatorApp:
@@ -40,6 +42,9 @@ class EvaluatorApp:
         self._rules = rules
         self._new_id = new_id
         self.evaluation = Evaluation(settings, shelf, rules, new_id)
+        self._complain = Seldom()
+        self._put_off: dict[str, Promotion] = {}
+        self._tried_at: datetime | None = None
 
     async def start(self) -> None:
         """Nothing to open: students are loaded when they are tried."""
@@ -62,6 +67,7 @@ class EvaluatorApp:
         trials = self.evaluation.trials
         if story.stage in _OVER:
             trials.pop(story.student, None)
+            self._put_off.pop(story.student, None)
         elif story.stage == "trained" and story.student not in trials:
             return await self._open(story)
         elif story.stage in ("qualified", "promoted"):
@@ -70,10 +76,16 @@ class EvaluatorApp:
 
     async def _open(self, story: Promotion) -> list[Event]:
         rules = self._rules.of(story.task)
+        self._put_off.pop(story.student, None)
         try:
             trial, verdicts = await open_trial(story, rules, self._settings, self._files, self._shelf)
         except ArtifactError as error:
             return [self._decision(story, story.at, "reject", reason=str(error))]
+        except RetryLater as error:
+            self._put_off[story.student] = story
+            if self._complain():
+                _log.warning("the trial of %s is put off: %s", story.student, error)
+            return []
         self.evaluation.trials[story.student] = trial
         return list(verdicts)
 
@@ -88,7 +100,8 @@ class EvaluatorApp:
         return found
 
     async def tick(self, now: datetime) -> None:
-        """At the first tick of a day, look at the gates."""
+        """At the first tick of a day, look at the gates; open the trials that were put off."""
+        await self._open_again(now)
         for trial in self.evaluation.trials.values():
             news = trial.look(now)
             if news is not None:
@@ -106,6 +119,12 @@ class EvaluatorApp:
                 self._outbox.add([decision])
         await self._outbox.flush()
 
+    async def _open_again(self, now: datetime) -> None:
+        if self._put_off and (self._tried_at is None or now - self._tried_at >= _AGAIN):
+            self._tried_at = now
+            for story in list(self._put_off.values()):
+                self._outbox.add(await self._follow(story))
+
     def _decision(self, story: Promotion, at: datetime, decision: Any, **rest: Any) -> GateDecision:
         return GateDecision(
             id=self._new_id(at), at=at, task=story.task, student=story.student, decision=decision, **rest
@@ -114,15 +133,24 @@ class EvaluatorApp:
     async def stop(self) -> None:
         """Nothing to close."""
 
+    def said(self) -> list[Event]:
+        """The decisions and alarms published last."""
+        return self._outbox.said()
+
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
-        return {**self.evaluation.state(), "seen": self._seen.state(), "outbox": self._outbox.state()}
+        put_off = [story.model_dump(mode="json") for story in self._put_off.values()]
+        kept = {"seen": self._seen.state(), "outbox": self._outbox.state(), "put_off": put_off}
+        return {**self.evaluation.state(), **kept}
 
     async def restore(self, state: dict[str, Any]) -> None:
         """Continue from a snapshot."""
         self.evaluation.restore(state)
         self._seen = Seen(ids=state["seen"])
         self._outbox.restore(state["outbox"])
+        # A snapshot from before trials were put off has none.
+        stories = [Promotion.model_validate(saved) for saved in state.get("put_off", ())]
+        self._put_off = {story.student: story for story in stories}
 
 
 def create_app(

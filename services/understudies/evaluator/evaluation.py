@@ -14,6 +14,7 @@ from understudies.evaluator.trial import Trial
 from understudies.evaluator.verdict_id import verdict_id
 from understudies.events import Drift, Event, GateDecision, Invocation, NewId, Phase, Verdict
 from understudies.judges import Judge, answer_class
+from understudies.runtime import RetryLater, Seldom
 from understudies.runtime.rules import TaskRulesOf
 from understudies.students import ArtifactError, Shelf
 
@@ -21,17 +22,15 @@ _log = logging.getLogger(__name__)
 
 
 class Evaluation:
-    """Everything on trial, and the verdicts on it.
-
-    Calls that wait for their audit are not part of the state: a restart loses a few audits, drawn uniformly.
-    """
+    """Everything on trial, the verdicts on it, and the calls that wait for their audit."""
 
     def __init__(self, settings: EvaluatorSettings, shelf: Shelf, rules: TaskRulesOf, new_id: NewId) -> None:
         self.trials: OrderedDict[str, Trial] = OrderedDict()
         self._shelf = shelf
         self._new_id = new_id
-        self._awaited = Awaited(settings.served_memory)
+        self.awaited = Awaited(settings.served_memory)
         self._teachers = Teachers(rules)
+        self._complain = Seldom()
 
     async def judge(self, calls: Sequence[Invocation]) -> list[Event]:
         """The verdicts and alarms that the calls of one task give, in order."""
@@ -41,7 +40,7 @@ class Evaluation:
             if call.origin == "audit":
                 found += self._audit(call)
             elif call.response is not None and call.origin != "synthetic":
-                self._awaited.remember(call)
+                self.awaited.remember(call)
                 found += self._shift(call)
                 if call.answered_by_teacher:
                     self._teachers.remember(call.task, call.response.message)
@@ -51,6 +50,10 @@ class Evaluation:
                 found += await self._shadow(trial, fresh)
             except ArtifactError as error:
                 found += self._lost(trial, fresh[-1], error)
+            except RetryLater as error:
+                # Audits must not wait for it, and evidence that is missed for such a reason is missed at random.
+                if self._complain():
+                    _log.warning("student %s is not asked in shadow for now: %s", trial.student, error)
         return found
 
     def _lost(self, trial: Trial, call: Invocation, error: ArtifactError) -> list[Event]:
@@ -103,7 +106,7 @@ class Evaluation:
         return found
 
     def _audit(self, audit: Invocation) -> list[Event]:
-        call = self._awaited.pair(audit)
+        call = self.awaited.pair(audit)
         if call is None or call.response is None or audit.response is None:
             return []
         if call.served_by == "teacher":
@@ -195,9 +198,11 @@ class Evaluation:
         ]
 
     def state(self) -> dict[str, Any]:
-        return {"trials": [trial.state() for trial in self.trials.values()]}
+        return {"trials": [trial.state() for trial in self.trials.values()], "awaited": self.awaited.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         for saved in state["trials"]:
             trial = Trial.from_state(saved)
             self.trials[trial.student] = trial
+        # A snapshot from before they were kept has none.
+        self.awaited.restore(state.get("awaited", {}))

@@ -21,7 +21,8 @@ async def open_trial(
     """The trial of a trained student and its verdicts on the held-out evidence.
 
     The thresholds are quantiles of its confidence on the validation and evidence inputs, fixed before any of
-    their labels is looked at. Raises ArtifactError where the student cannot be tried, with the reason.
+    their labels is looked at. Raises ArtifactError where the student cannot be tried, with the reason, and RetryLater
+    while what it needs is away.
     """
     if story.dataset is None or story.artifact is None:
         raise ArtifactError(f"student {story.student!r} was announced as trained without dataset or artifact")

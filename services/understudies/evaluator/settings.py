@@ -15,4 +15,4 @@ class EvaluatorSettings(BaseSettings):
     class_floor: float = Field(default=0.80, ge=0, le=1, description="agreement owed to each class of answers")
     class_verdicts: int = Field(default=10, ge=1, description="verdicts of a class from which the floor counts")
     min_span_hours: float = Field(default=24, ge=0, description="traffic that the evidence must span")
-    served_memory: int = Field(default=20_000, gt=0, description="served calls that wait for their audit")
+    served_memory: int = Field(default=20_000, gt=0, description="drawn calls that wait for their audit")

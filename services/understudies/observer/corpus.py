@@ -41,6 +41,8 @@ SELECT * FROM (
 ORDER BY last_at, last_id
 """
 _FOREVER: Final = "1971-01-01 00:00:00"
+_AT_ONCE: Final = 2000
+"""Rows read in one piece of work, after which it can be given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +65,35 @@ async def read_corpus(store: Store, task: str, *, until: datetime, since: dateti
         "most": most,
         "biased": list(BIASED),
     }
-    return await asyncio.to_thread(corpus_of, task, await store.query(_ANSWERED, parameters))
+    rows = await store.query(_ANSWERED, parameters)
+    reading = _Reading()
+    for first in range(0, len(rows), _AT_ONCE):
+        await asyncio.to_thread(reading.take, rows[first : first + _AT_ONCE])
+    return Corpus(task, tuple(reading.examples), reading.calls, reading.unreadable, reading.profile)
 
 
-def corpus_of(task: str, rows: Sequence[Mapping[str, Any]]) -> Corpus:
-    """The corpus that the rows make; synthetic inputs of another split than train are left out."""
-    examples: list[Example] = []
-    profile = TaskProfile()
-    unreadable = 0
-    for row in rows:
-        try:
-            example = _example(row)
-        except ValidationError:
-            unreadable += 1
-            continue
-        if row["synthetic"] and example.split != "train":
-            continue
-        examples.append(example)
-        if not row["synthetic"]:
-            _count(profile, example, row["calls"])
-    return Corpus(task, tuple(examples), sum(row["calls"] for row in rows), unreadable, profile)
+class _Reading:
+    """A corpus in the making; synthetic inputs of another split than train are left out."""
+
+    def __init__(self) -> None:
+        self.examples: list[Example] = []
+        self.calls = 0
+        self.unreadable = 0
+        self.profile = TaskProfile()
+
+    def take(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        for row in rows:
+            self.calls += row["calls"]
+            try:
+                example = _example(row)
+            except ValidationError:
+                self.unreadable += 1
+                continue
+            if row["synthetic"] and example.split != "train":
+                continue
+            self.examples.append(example)
+            if not row["synthetic"]:
+                _count(self.profile, example, row["calls"])
 
 
 def _example(row: Mapping[str, Any]) -> Example:

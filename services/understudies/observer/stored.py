@@ -66,6 +66,15 @@ async def stored_since(
             events = []
 
 
+async def unstored(store: Store, events: Sequence[Event]) -> list[Event]:
+    """Those of the events that the store has not."""
+    ids = [event.id for event in events]
+    of_any = (table for tables in _TABLES.values() for table in tables)
+    sql = " UNION ALL ".join(f"SELECT id FROM {table} WHERE id IN {{ids:Array(String)}}" for table in of_any)
+    known = {row["id"] for row in await store.query(sql, {"ids": ids})} if ids else set()
+    return [event for event in events if event.id not in known]
+
+
 async def _rows(store: Store, table: str, moment: datetime, most: int) -> AsyncIterator[Mapping[str, Any]]:
     sql = _PAGE.format(table=table, rank=_RANKS.get(table, "0"))
     after = {"stored": _text(moment), "at": _START, "rank": 0, "id": ""}

@@ -39,7 +39,9 @@ class Decision:
         asked = self.reason in ("promoted", "low_confidence", "student_error")
         return self.route.student if asked and self.route else None
 
-    def recorded(self, *, audit_probability: float = 0.0, student_cost: Decimal = NOTHING) -> Route:
+    def recorded(
+        self, *, audit_probability: float = 0.0, student_cost: Decimal = NOTHING, drawn: bool | None = None
+    ) -> Route:
         """The decision as it is written on the event."""
         return Route(
             reason=self.reason,
@@ -47,6 +49,7 @@ class Decision:
             share=self.route.share if self.route else 0.0,
             audit_probability=audit_probability,
             student_cost_usd=student_cost,
+            drawn=drawn,
         )
 
 

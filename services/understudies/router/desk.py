@@ -211,8 +211,9 @@ class Desk:
         probability = route.audit_probability if decision.by_student else 0.0
         finish_reason = answer.finish_reason or ("tool_calls" if message.tool_calls else "stop")
         response = Response(message=message, finish_reason=finish_reason)
+        audited = drawn(account.call.draw, probability)
         note = account.served(
-            decision.recorded(audit_probability=probability, student_cost=attempt.cost_usd),
+            decision.recorded(audit_probability=probability, student_cost=attempt.cost_usd, drawn=audited),
             response,
             student=route.student,
             confidence=attempt.confidence,
@@ -221,7 +222,8 @@ class Desk:
             latency_ms=attempt.latency_ms,
         )
         self._record(note)
-        self._draw_audit(account, Decision("audit", route), probability)
+        if audited:
+            self._audits.begin(account, Decision("audit", route), probability)
         by = By("student", decision, attempt.confidence, waited_ms=attempt.latency_ms)
         return Served(response, by, note, route.student, answer.usage)
 
@@ -338,9 +340,10 @@ class Desk:
         # What the provider keeps or does itself would be kept or done twice.
         once = answer.hung_up or answer.fallback or not student_able(case.account.call.request)
         repeated = 0.0 if once else self.policy.self_agreement_rate
+        again = drawn(case.account.call.draw, repeated)
         decision = instead(attempt.decision, fallback=answer.fallback)
         note = case.account.answered(
-            decision.recorded(audit_probability=repeated, student_cost=attempt.cost_usd),
+            decision.recorded(audit_probability=repeated, student_cost=attempt.cost_usd, drawn=again),
             answer,
             student=attempt.student,
             confidence=attempt.confidence,
@@ -348,12 +351,9 @@ class Desk:
             latency_ms=attempt.latency_ms + answer.latency_ms,
         )
         self._record(note)
-        self._draw_audit(case.account, Decision("audit"), repeated)
+        if again:
+            self._audits.begin(case.account, Decision("audit"), repeated)
         return note
-
-    def _draw_audit(self, account: Account, decision: Decision, probability: float) -> None:
-        if drawn(account.call.draw, probability):
-            self._audits.begin(account, decision, probability)
 
 
 def _held(grant: Grant | None) -> Decimal:

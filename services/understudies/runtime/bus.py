@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, cast
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord
@@ -180,6 +181,10 @@ class Bus:
         for one in poison:
             log.warning("%s: set aside %s: %s", self.service, one.headers, one.reason[:200])
         await self._send([_dead_letter(one) for one in poison])
+
+    def busy(self) -> AbstractContextManager[None]:
+        """Work outside the handler: where flow is counted, it is waited for as handlers are."""
+        return nullcontext() if self._flow is None else self._flow.busy(self.service)
 
     # Publishing
 

@@ -1,5 +1,7 @@
 """Errors, named by what the caller should do."""
 
+from typing import Final
+
 
 class UnderstudiesError(Exception):
     """Root of the errors that services raise on purpose."""
@@ -19,3 +21,7 @@ class Reject(UnderstudiesError):  # noqa: N818 - named by what to do
 
 class StopService(UnderstudiesError):  # noqa: N818 - named by what to do
     """Going on would do harm; stop the service and let a person look."""
+
+
+OF_THE_SERVICE: Final = (ConfigurationError, RetryLater, StopService)
+"""What says nothing about one piece of work: whoever sets a piece aside for whatever it raises lets these pass."""

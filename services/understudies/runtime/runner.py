@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +14,9 @@ from understudies.runtime.bus import Bus, Offsets
 from understudies.runtime.clock import Clock
 from understudies.runtime.errors import ConfigurationError, RetryLater
 from understudies.runtime.records import Record
+from understudies.runtime.saving import Saving
 from understudies.runtime.seldom import Seldom
-from understudies.runtime.snapshots import Snapshots
+from understudies.runtime.snapshots import Snapshots, encoded
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +58,13 @@ class Replaying(Protocol):
 
 
 @runtime_checkable
+class Saying(Protocol):
+    """A service that says each thing once, and knows what it said last."""
+
+    def said(self) -> Sequence[Event]: ...
+
+
+@runtime_checkable
 class Following(Protocol):
     """A service that does its work while its bus is away too, from the first moment on.
 
@@ -86,10 +95,19 @@ Missed = Callable[[datetime | None, Sequence[Topic]], AsyncIterator[Sequence[Eve
 class Runner:
     """One service on its bus. Events and ticks never overlap, so a service is a single thread of thought."""
 
-    def __init__(self, app: App, bus: Bus, *, snapshots: Snapshots | None = None, generation: str = "") -> None:
+    def __init__(
+        self,
+        app: App,
+        bus: Bus,
+        *,
+        snapshots: Snapshots | None = None,
+        generation: str = "",
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.app = app
         self._bus = bus
         self._snapshots = snapshots if isinstance(app, Stateful) else None
+        self._saving = Saving(self._snapshots, app.name, timer) if self._snapshots else None
         self._generation = generation
         self._offsets: dict[tuple[str, int], int] = {}
         self._since: datetime | None = None
@@ -182,15 +200,18 @@ class Runner:
         self._handled.set()
 
     async def tick(self, now: datetime, stored: Cut | None = None) -> None:
-        """Let the service decide what needs a span of time, and keep its state.
+        """Let the service decide what needs a span of time, and keep its state, a large one at some of the ticks.
 
-        `stored` is what was in the store at a moment: where the state has all of it, the snapshot says so.
+        `stored` is what was in the store at a moment: where the state has all of it, the snapshot says so. While the
+        snapshot is written, the service goes on.
         """
         async with self._turn:
             await self.app.tick(now)
             if stored is not None and self._has(stored.offsets):
                 self._since = stored.at
-            self._save()
+            if self._saving is not None and self._saving.is_due:
+                self._save()
+        await self._saved()
 
     def _has(self, offsets: Offsets) -> bool:
         mine = {topic.name for topic in self.app.topics}
@@ -231,26 +252,29 @@ class Runner:
         except TimeoutError:
             _log.info("%s ends in the middle of its work, which it begins again at the next start", self.app.name)
             await asyncio.wait({asyncio.ensure_future(self._bus.stop())}, timeout=_PATIENCE_S)
+            await self._saved()
             return False
         try:
             await self.app.stop()
         finally:
             self._turn.release()
         await self._bus.stop()
+        await self._saved()
         self._dirty = True
         self._save()
+        await self._saved()
         return True
 
     def _save(self) -> None:
-        """Keep the state; a full disk must not end the service, which goes on and tries again."""
-        if not (self._snapshots and self._dirty and isinstance(self.app, Stateful)):
-            return
-        try:
-            self._snapshots.save(self.app.name, self.app.state(), self._offsets, self._generation, self._since)
+        """Begin to keep the state as it is now, between two batches, with the offsets up to which it holds."""
+        app = self.app
+        if self._saving is not None and self._dirty and isinstance(app, Stateful):
+            self._saving.begin(lambda: encoded(app.state(), self._offsets, self._generation, self._since))
             self._dirty = False
-        except OSError as error:
-            if self._complain():
-                _log.error("%s cannot keep its state, and tries again: %s", self.app.name, error)
+
+    async def _saved(self) -> None:
+        if self._saving is not None and not await self._saving.ended():
+            self._dirty = True
 
 
 async def keep_ticking(

@@ -45,19 +45,16 @@ class Snapshots:
         generation: str,
         since: datetime | None = None,
     ) -> None:
-        """Replace a service's snapshot: after a crash either the old or the new one is there, whole."""
+        """Replace a service's snapshot."""
+        self.write(service, encoded(state, offsets, generation, since))
+
+    def write(self, service: str, body: bytes) -> None:
+        """Replace a service's snapshot by an encoded one: after a crash either the old or the new is there, whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        positions = {f"{topic}/{partition}": offset for (topic, partition), offset in offsets.items()}
-        body = {
-            "generation": generation,
-            "since": since and since.isoformat(),
-            "offsets": positions,
-            "state": state,
-        }
         path = self._path(service)
         part = path.with_suffix(".part")
         with part.open("wb") as file:
-            file.write(_encoded(body))
+            file.write(body)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
@@ -87,7 +84,19 @@ class Snapshots:
             os.close(descriptor)
 
 
-def _encoded(body: Mapping[str, Any]) -> bytes:
+def encoded(
+    state: Mapping[str, Any],
+    offsets: Mapping[tuple[str, int], int],
+    generation: str,
+    since: datetime | None = None,
+) -> bytes:
+    """A snapshot as it is written."""
+    body = {
+        "generation": generation,
+        "since": since and since.isoformat(),
+        "offsets": {f"{topic}/{partition}": offset for (topic, partition), offset in offsets.items()},
+        "state": state,
+    }
     try:
         return orjson.dumps(body, option=_AS_JSON)
     except orjson.JSONEncodeError:

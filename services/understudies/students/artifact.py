@@ -82,7 +82,7 @@ def read_manifest(files: Files, uri: str) -> Manifest:
 
 
 def read_artifact(files: Files, uri: str) -> tuple[Manifest, dict[str, bytes]]:
-    """An artifact's manifest and files; raises ArtifactError where a digest does not match."""
+    """An artifact's manifest and files; raises ArtifactError where a digest does not match, RetryLater while away."""
     manifest = read_manifest(files, uri)
     content: dict[str, bytes] = {}
     for name, digest in manifest.files.items():

@@ -57,7 +57,7 @@ def write_dataset(files: Files, task: str, examples: Sequence[Example]) -> tuple
 
 
 def read_dataset(files: Files, uri: str, task: str) -> Dataset:
-    """Read a dataset; raises ArtifactError where it is missing or its content is not what its name says."""
+    """Read a dataset; raises ArtifactError where it is missing or not what its name says, RetryLater while away."""
     lines = files.read(uri)
     named = uri.rsplit("/", 1)[-1].removesuffix(".jsonl")
     if hashlib.sha256(lines).hexdigest() != named:

@@ -1,11 +1,15 @@
 """Where artifacts and datasets lie: a folder or an object store, by URL."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import fsspec
 
-from understudies.runtime import ConfigurationError
+from understudies.runtime import ConfigurationError, RetryLater
 from understudies.students.base import ArtifactError
+
+_MISSING: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError)
+"""What says that there is no such file; whatever else a driver raises says that it could not find out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +34,39 @@ class Files:
         return f"{self.root.rstrip('/')}/{path}"
 
     def write(self, path: str, content: bytes) -> str:
-        """Write a file once and return its URI; a file that is there already is left as it is."""
+        """Write a file once and return its URI; a file that is there already is left as it is.
+
+        Raises RetryLater where it cannot be written now, as where the object store is away or the disk is full.
+        """
         uri = self.uri(path)
-        filesystem, name = fsspec.core.url_to_fs(uri)
-        if not filesystem.exists(name):
-            filesystem.makedirs(filesystem._parent(name), exist_ok=True)
-            part = f"{name}.part"
-            with filesystem.open(part, "wb") as file:
-                file.write(content)
-            filesystem.mv(part, name)
+        try:
+            _write_once(uri, content)
+        except Exception as error:
+            raise RetryLater(f"cannot write {uri!r} now: {error!r}") from error
         return uri
 
     def read(self, uri: str) -> bytes:
-        """The content of a file under the root; raises ArtifactError where it cannot be read."""
+        """The content of a file under the root.
+
+        Raises ArtifactError where there is none, and RetryLater where it cannot be read now.
+        """
         if not uri.startswith(f"{self.root.rstrip('/')}/") or ".." in uri:
             raise ArtifactError(f"{uri!r} does not lie under the artifact root {self.root!r}")
         try:
             filesystem, name = fsspec.core.url_to_fs(uri)
             content: bytes = filesystem.cat_file(name)
-        except (OSError, ValueError) as error:
+        except _MISSING as error:
             raise ArtifactError(f"cannot read {uri!r}: {error}") from error
+        except Exception as error:
+            raise RetryLater(f"cannot read {uri!r} now: {error!r}") from error
         return content
+
+
+def _write_once(uri: str, content: bytes) -> None:
+    filesystem, name = fsspec.core.url_to_fs(uri)
+    if not filesystem.exists(name):
+        filesystem.makedirs(filesystem._parent(name), exist_ok=True)
+        part = f"{name}.part"
+        with filesystem.open(part, "wb") as file:
+            file.write(content)
+        filesystem.mv(part, name)

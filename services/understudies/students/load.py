@@ -14,7 +14,8 @@ def load_student(
 
     `endpoints` are those that students name, by default those of the environment; `connections` are shared with other
     students, and by default the student's own.
-    Raises ArtifactError where the artifact is missing or damaged, its kind unknown, or what it needs not installed.
+    Raises ArtifactError where the artifact is missing or damaged, its kind unknown, or what it needs not installed,
+    and RetryLater where it cannot be read now.
     """
     manifest, content = read_artifact(files, uri)
     try:

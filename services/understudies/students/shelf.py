@@ -1,13 +1,20 @@
 """Students kept loaded, by artifact."""
 
 import asyncio
+import time
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
 
+from understudies.runtime import RetryLater
 from understudies.students.base import Student, close_student
 from understudies.students.connection import Connections
 from understudies.students.endpoint import Endpoints
 from understudies.students.files import Files
 from understudies.students.load import load_student
+
+_AGAIN_S: Final = 10.0
+"""Until then nobody waits again for files that were away: to find that out may take a driver long."""
 
 
 class Shelf:
@@ -16,8 +23,17 @@ class Shelf:
     Students at the same endpoint share its connections. `endpoints` are by default those of the environment.
     """
 
-    def __init__(self, files: Files, *, keep: int = 64, endpoints: Endpoints | None = None) -> None:
+    def __init__(
+        self,
+        files: Files,
+        *,
+        keep: int = 64,
+        endpoints: Endpoints | None = None,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._files = files
+        self._timer = timer
+        self._away: dict[str, float] = {}
         self._keep = keep
         self._endpoints = endpoints
         self._connections = Connections()
@@ -25,7 +41,10 @@ class Shelf:
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def get(self, uri: str) -> Student:
-        """The student of an artifact; raises ArtifactError where it cannot be loaded."""
+        """The student of an artifact; raises ArtifactError where it cannot be loaded, RetryLater while it is away."""
+        if self._timer() < self._away.get(uri, float("-inf")):
+            raise RetryLater(f"{uri!r} was away a moment ago")
+        self._away.pop(uri, None)
         pending = self._students.get(uri)
         if pending is None:
             pending = asyncio.ensure_future(
@@ -37,8 +56,10 @@ class Shelf:
         self._students.move_to_end(uri)
         try:
             return await asyncio.shield(pending)
-        except Exception:
+        except Exception as error:
             self._students.pop(uri, None)
+            if isinstance(error, RetryLater):
+                self._away[uri] = self._timer() + _AGAIN_S
             raise
 
     async def close(self) -> None:

@@ -2,24 +2,39 @@
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
 
-from understudies.events import PROMOTIONS, NewId, Promotion
+from understudies.events import PROMOTIONS, Event, NewId, Promotion
 from understudies.judges import choose_judge, judge_named
-from understudies.runtime import Bus, Clock, Record
+from understudies.runtime import Bus, Clock, Record, RetryLater, Seldom
+from understudies.runtime.errors import OF_THE_SERVICE
+from understudies.runtime.outbox import Outbox
 from understudies.runtime.rules import Rules, TaskRules, TaskRulesOf
 from understudies.students import ArtifactError, Dataset, Files, Manifest, read_dataset, write_artifact
 from understudies.trainer.factories import LADDER
 from understudies.trainer.factory import Factory, Lesson, Trained
-from understudies.trainer.ladder import Climb, Rung, climb
+from understudies.trainer.ladder import Climb, Rung, climb, told
 from understudies.trainer.settings import TrainerSettings
 
 _WAITING = frozenset({"authorised", "collected"})
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """A training that is over, whose best student is not kept yet."""
+
+    lesson: Lesson
+    found: Climb
+    seconds: float
 
 
 class TrainerApp:
@@ -47,8 +62,11 @@ class TrainerApp:
         self._new_id = new_id
         self._rules = rules or Rules(defaults=TaskRules(min_agreement=settings.min_agreement))
         self._ladder = ladder
+        self._complain = Seldom()
         self._done: dict[str, None] = {}
-        self._unpublished: dict[str, Promotion] = {}
+        self._due: dict[str, Promotion] = {}
+        self._trained: dict[str, _Training] = {}
+        self._outbox = Outbox(bus)
 
     async def start(self) -> None:
         """Nothing to open."""
@@ -57,49 +75,81 @@ class TrainerApp:
         """Train what was collected and has no outcome yet, this batch's later events included."""
         stories = [event for event in await self._bus.events(records) if isinstance(event, Promotion)]
         self._done |= {story.student: None for story in stories if story.stage not in _WAITING}
-        for story in stories:
-            if story.stage == "collected" and story.student not in self._done:
-                # Kept until it is published, so that a broker away for a while costs no second training.
-                if story.student not in self._unpublished:
-                    self._unpublished[story.student] = await self._outcome(story)
-                await self._bus.publish(self._unpublished[story.student])
-                self._done[story.student] = None
-                del self._unpublished[story.student]
+        self._due |= {story.student: story for story in stories if story.stage == "collected"}
+        await self._work()
 
     async def tick(self, now: datetime) -> None:
-        """Nothing here waits for a span of time."""
+        """Try again what could not be read or kept when it was due."""
+        await self._work()
+
+    async def _work(self) -> None:
+        for student, story in list(self._due.items()):
+            if student not in self._done:
+                try:
+                    self._outbox.add([await self._outcome(story)])
+                except RetryLater as error:
+                    self._put_off(error)
+                    continue
+                self._done[student] = None
+            del self._due[student]
+            self._trained.pop(student, None)
+            await self._outbox.flush()
+        # Kept until it is published, so that a broker away for a while costs no second training.
+        await self._outbox.flush()
+
+    def _put_off(self, error: RetryLater) -> None:
+        if self._complain():
+            _log.warning("a training is put off: %s", error)
 
     async def stop(self) -> None:
         """Nothing to close."""
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot: the students that have an outcome."""
-        return {"done": list(self._done)}
+        """A JSON-serialisable snapshot: the students that have an outcome, and those that are due for one."""
+        due = [story.model_dump(mode="json") for story in self._due.values()]
+        return {"done": list(self._done), "due": due, "outbox": self._outbox.state()}
+
+    def said(self) -> list[Event]:
+        """The outcomes published last."""
+        return self._outbox.said()
 
     async def restore(self, state: dict[str, Any]) -> None:
         """Continue from a snapshot."""
         self._done = dict.fromkeys(state["done"])
+        # A snapshot from before trainings were put off has neither these nor an outbox.
+        stories = [Promotion.model_validate(saved) for saved in state.get("due", ())]
+        self._due = {story.student: story for story in stories}
+        self._outbox.restore(state.get("outbox", ()))
 
     async def _outcome(self, story: Promotion) -> Promotion:
+        """What becomes of a student; raises RetryLater while files are away, and goes on from there the next time."""
         try:
             # Training takes seconds to hours of computing; the loop lives on meanwhile.
-            return await asyncio.to_thread(self._train, story)
-        except (ArtifactError, OSError) as error:
-            return self._story(story, "rejected", reason=f"cannot be trained: {str(error) or repr(error)}")
+            if story.student not in self._trained:
+                self._trained[story.student] = await asyncio.to_thread(self._train, story)
+            return await asyncio.to_thread(self._told, story, self._trained[story.student])
+        except OF_THE_SERVICE:
+            raise
+        except Exception as error:  # noqa: BLE001 - one student must not end the trainer again and again
+            _log.warning("%s cannot be trained", story.student, exc_info=True)
+            return self._story(story, "rejected", reason=f"cannot be trained: {told(error)}")
 
-    def _train(self, story: Promotion) -> Promotion:
+    def _train(self, story: Promotion) -> _Training:
         if story.dataset is None:
             raise ArtifactError(f"student {story.student!r} was announced as collected without a dataset")
         began = time.perf_counter()
-        dataset = read_dataset(self._files, story.dataset, story.task)
-        lesson, p0 = self._lesson(story, dataset)
+        lesson, p0 = self._lesson(story, read_dataset(self._files, story.dataset, story.task))
         found = climb(self._allowed(story), lesson, self._settings, p0)
-        best = found.best(self._settings)
-        seconds = round(time.perf_counter() - began, 3)
-        evidence = _evidence(found, best, lesson, seconds)
+        return _Training(lesson, found, round(time.perf_counter() - began, 3))
+
+    def _told(self, story: Promotion, training: _Training) -> Promotion:
+        """The end of a training as an event, once the student is kept."""
+        best = training.found.best(self._settings)
+        evidence = _evidence(training.found, best, training.lesson, training.seconds)
         if best is None:
-            return self._story(story, "rejected", reason=found.why_none(self._settings), evidence=evidence)
-        artifact = self._keep(story, dataset, best, found, seconds)
+            reason = training.found.why_none(self._settings)
+            return self._story(story, "rejected", reason=reason, evidence=evidence)
+        artifact = self._keep(story, best, training)
         return self._story(story, "trained", reason=_praise(best), artifact=artifact, evidence=evidence)
 
     def _lesson(self, story: Promotion, dataset: Dataset) -> tuple[Lesson, float]:
@@ -114,9 +164,10 @@ class TrainerApp:
         rules = self._rules.of(story.task)
         return [factory for factory in self._ladder if rules.allows_student(story.student, factory.kind)]
 
-    def _keep(self, story: Promotion, dataset: Dataset, best: Rung, found: Climb, seconds: float) -> str:
+    def _keep(self, story: Promotion, best: Rung, training: _Training) -> str:
         assert isinstance(best.outcome, Trained)
         assert story.dataset is not None
+        dataset = training.lesson.dataset
         manifest = Manifest(
             kind=best.kind,
             task=story.task,
@@ -128,8 +179,8 @@ class TrainerApp:
             base_model=best.outcome.base_model,
             hyper_parameters=dict(best.outcome.hyper_parameters),
             metrics=best.metrics,
-            cost_usd=found.cost_usd,
-            seconds=seconds,
+            cost_usd=training.found.cost_usd,
+            seconds=training.seconds,
             licence=best.outcome.licence,
             consent=self._settings.consent,
         )

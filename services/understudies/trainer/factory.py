@@ -42,7 +42,7 @@ class Lesson:
 
 
 Train = Callable[[Lesson, TrainerSettings], Trained | Declined]
-"""Trains in a worker thread; a ValueError or StudentError declines."""
+"""Trains in a worker thread; whatever it raises declines, but for what is of the service."""
 
 
 @dataclass(frozen=True, slots=True)

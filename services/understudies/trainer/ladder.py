@@ -8,6 +8,7 @@ from decimal import Decimal
 from pydantic import JsonValue
 
 from understudies.events import usd
+from understudies.runtime.errors import OF_THE_SERVICE
 from understudies.students import ArtifactError, StudentError
 from understudies.trainer.factory import Declined, Factory, Lesson, Trained
 from understudies.trainer.settings import TrainerSettings
@@ -95,6 +96,13 @@ def _trained(factory: Factory, lesson: Lesson, settings: TrainerSettings) -> Tra
     """The rung's outcome; what one task's data break must not stop the trainer for all others."""
     try:
         return factory.train(lesson, settings)
-    except (ArithmeticError, ArtifactError, ImportError, MemoryError, StudentError, ValueError) as error:
+    except OF_THE_SERVICE:
+        raise
+    except Exception as error:  # noqa: BLE001 - what a library raises for some data is anyone's guess
         _log.warning("%s could not be trained for %s", factory.kind, lesson.dataset.task, exc_info=True)
-        return Declined(f"training failed: {error}")
+        return Declined(f"training failed: {told(error)}")
+
+
+def told(error: Exception) -> str:
+    """Why something failed; errors from elsewhere often say little without their type."""
+    return str(error) if isinstance(error, ArtifactError | StudentError) else repr(error)

@@ -11,7 +11,7 @@ from tests.support.routing import NOON, FixedTeacher, call, promotion
 
 from understudies.budget import BudgetSettings
 from understudies.embedded import Plan, Platform
-from understudies.events import Event, Response, SeededIds, Usage, usd
+from understudies.events import Event, Promotion, Response, SeededIds, Usage, usd
 from understudies.router import Call, RouterSettings, TeacherAnswer
 from understudies.runtime import Bus, BusSettings, Flow, RetryLater, Store, VirtualClock
 from understudies.trainer import TrainerSettings
@@ -33,6 +33,14 @@ async def stored(folder: Path, sql: str) -> list[dict[str, Any]]:
     store = await Store.open(f"chdb://{(folder / 'store').resolve()}")
     try:
         return await store.query(sql)
+    finally:
+        await store.close()
+
+
+async def forget(folder: Path, event: Promotion) -> None:
+    store = await Store.open(f"chdb://{(folder / 'store').resolve()}")
+    try:
+        await store.command("DELETE FROM promotions WHERE id = {id:String}", {"id": event.id})
     finally:
         await store.close()
 
@@ -84,6 +92,26 @@ async def test_snapshots_carry_what_the_services_know(tmp_path: Path) -> None:
         await platform.drained()
     async with Platform(plan(tmp_path)) as platform:
         assert platform.budget.book("triage").ledger.calls == 1
+
+
+async def test_a_decision_that_a_kill_kept_from_the_store_is_told_again(tmp_path: Path) -> None:
+    lost = promotion(share=0.25, artifact="file:///nowhere")
+    async with Platform(plan(tmp_path)) as platform:
+        await tell(platform, promotion("qualified", minute=-1))
+        platform.budget.book("triage").fold(lost)
+        platform.budget._outbox.add([lost])
+        await platform.budget._outbox.flush()
+        await platform.drained()
+        before = platform.router.desk.table.route("triage", NOON)
+    # As after a kill before the observer had it: the budget's snapshot knows of it, and nobody else.
+    await forget(tmp_path, lost)
+    (tmp_path / "snapshots" / "router.json").unlink()
+    async with Platform(plan(tmp_path)) as platform:
+        await platform.drained()
+        assert before is not None
+        assert platform.router.desk.table.route("triage", NOON) == before
+        assert [story.id for story in await platform.observer.in_force()] == [lost.id]
+        assert platform.budget.book("triage").in_force is not None
 
 
 class Labels:

@@ -26,7 +26,7 @@ from tests.support.trials import (
     wrong,
 )
 
-from understudies.events import Drift, Event, GateDecision, Invocation, Verdict
+from understudies.events import Drift, Event, GateDecision, Invocation, Route, Verdict
 from understudies.runtime import RetryLater
 from understudies.runtime.rules import Rules, TaskRules
 from understudies.students import Files, request_text
@@ -294,6 +294,61 @@ async def test_an_artifact_that_vanishes_ends_the_trial_and_nothing_else(files: 
     assert of(GateDecision, await bench.hear(second)) == []
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_trial_whose_files_are_away_is_put_off_and_opened_later(
+    files: Files, monkeypatch: pytest.MonkeyPatch, restarts: bool
+) -> None:
+    bench = Bench(files, Scripted())
+    story = bench.story("trained")
+    with monkeypatch.context() as outage:
+        outage.setattr(Files, "read", away)
+        assert await bench.hear(story) == []
+        assert await bench.look() == []
+    if restarts:
+        await bench.restart(json.loads(json.dumps(bench.app.state())))
+    assert {event.task for event in await bench.look(1)} == {TASK}
+    assert gate_n(bench) == len(dataset().of("evidence"))
+
+
+def away(files: Files, uri: str) -> bytes:
+    raise RetryLater(f"cannot read {uri!r} now")
+
+
+async def test_what_was_put_off_is_not_read_at_every_tick(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+
+    def counted(files: Files, uri: str) -> bytes:
+        reads.append(uri)
+        return away(files, uri)
+
+    bench = Bench(files, Scripted())
+    monkeypatch.setattr(Files, "read", counted)
+    await bench.hear(bench.story("trained"))
+    for seconds in range(60):
+        await bench.look(seconds / 86_400)
+    assert len(reads) == 3
+
+
+async def test_a_student_that_is_put_off_and_over_is_not_tried(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(files, Scripted())
+    with monkeypatch.context() as outage:
+        outage.setattr(Files, "read", away)
+        await bench.hear(bench.story("trained"))
+    await bench.hear(bench.story("retired"))
+    assert await bench.look(1) == []
+    assert bench.app.evaluation.trials == {}
+
+
+async def test_a_student_whose_artifact_is_away_stays_on_trial(files: Files) -> None:
+    bench = await on_trial(files)
+    bench.shelved.away = True
+    asked_before = gate_n(bench)
+    assert await bench.hear(*traffic(0, 5)) == []
+    bench.shelved.away = False
+    assert len(of(Verdict, await bench.hear(*traffic(5, 5)))) == 5
+    assert gate_n(bench) == asked_before + 5
+
+
 async def test_a_student_in_service_that_cannot_be_asked_is_still_audited(files: Files) -> None:
     bench = await in_service(files)
     del bench.shelved.students[ARTIFACT]
@@ -316,6 +371,27 @@ async def test_an_audit_is_judged_once(files: Files) -> None:
     assert (verdict.agreed, verdict.counts, verdict.confidence) == (True, False, 0.9)
     again = audit_of(call, "refund").model_copy(update={"id": "another audit of the same call"})
     assert await bench.hear(again) == []
+
+
+async def test_an_audit_finds_its_call_after_a_restart(files: Files) -> None:
+    bench = await in_service(files)
+    [call] = served(1)
+    await bench.hear(call)
+    await bench.restart(json.loads(json.dumps(bench.app.state())))
+    [verdict] = of(Verdict, await bench.hear(audit_of(call, "refund")))
+    assert (verdict.phase, verdict.invocation, verdict.confidence) == ("audit", call.id, 0.9)
+
+
+async def test_a_late_audit_finds_its_call_behind_any_number_that_were_not_drawn(files: Files) -> None:
+    bench = Bench(files, Scripted(), served_memory=10)
+    route = Route(reason="promoted", audit_probability=0.02, drawn=False)
+    [call, *others] = [call.model_copy(update={"route": route}) for call in served(1000)]
+    call = call.model_copy(update={"route": route.model_copy(update={"drawn": True})})
+    await bench.hear(bench.story("trained"))
+    await bench.hear(call, *others)
+    [verdict] = of(Verdict, await bench.hear(audit_of(call, "refund")))
+    assert (verdict.phase, verdict.invocation) == ("audit", call.id)
+    assert bench.app.evaluation.awaited.unpaired == 0
 
 
 async def test_repeats_of_one_input_feed_the_detectors_once_a_day(files: Files) -> None:

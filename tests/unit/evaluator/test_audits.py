@@ -1,6 +1,19 @@
+import json
+import logging
+
+import pytest
 from tests.support.trials import audit_of, traffic
 
 from understudies.evaluator.audits import Awaited
+from understudies.events import Invocation, Route
+
+
+def not_drawn(call: Invocation) -> Invocation:
+    return call.model_copy(update={"route": Route(reason="promoted", audit_probability=0.5, drawn=False)})
+
+
+def drawn(call: Invocation) -> Invocation:
+    return call.model_copy(update={"route": Route(reason="promoted", audit_probability=0.5, drawn=True)})
 
 
 def test_an_audit_finds_its_call_once() -> None:
@@ -18,6 +31,35 @@ def test_a_call_that_could_not_be_drawn_is_not_kept() -> None:
     for call in (*traffic(0, 1), *traffic(1, 1, reason="control")):
         awaited.remember(call)
         assert awaited.pair(audit_of(call, "x")) is None
+
+
+def test_calls_that_were_not_drawn_do_not_push_out_one_that_was() -> None:
+    awaited = Awaited(keep=1)
+    first, *others = traffic(0, 50)
+    awaited.remember(drawn(first))
+    for call in others:
+        awaited.remember(not_drawn(call))
+    assert awaited.pair(audit_of(drawn(first), "x")) == drawn(first)
+
+
+def test_an_audit_without_its_call_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    awaited = Awaited(keep=10)
+    with caplog.at_level(logging.WARNING):
+        for call in traffic(0, 3):
+            awaited.pair(audit_of(call, "x"))
+    assert awaited.unpaired == 3
+    assert [record.message for record in caplog.records] == [
+        "1 audits so far show nothing: the calls that they ask again are not known"
+    ]
+
+
+def test_drawn_calls_survive_a_restart() -> None:
+    before, after = Awaited(keep=10), Awaited(keep=2)
+    calls = [drawn(call) for call in traffic(0, 3)]
+    for call in calls:
+        before.remember(call)
+    after.restore(json.loads(json.dumps(before.state())))
+    assert [after.pair(audit_of(call, "x")) for call in calls] == [None, *calls[1:]]
 
 
 def test_the_oldest_is_forgotten_first() -> None:

@@ -57,6 +57,13 @@ def test_requests_without_a_user_are_told_apart_by_their_fingerprint() -> None:
     assert not fresh_after(named(one), named(one))
 
 
+def test_a_snapshot_has_the_inputs_in_the_order_in_which_they_came() -> None:
+    inputs = Inputs()
+    for name in "cab":
+        inputs.take(Input(frozenset({name}), frozenset({f"before {name}"})))
+    assert inputs.state() == {"own": ["c", "a", "b"], "earlier": ["before c", "before a", "before b"]}
+
+
 def test_state_round_trips_through_json() -> None:
     inputs = Inputs(["learned"])
     inputs.take(named(asked("a", "b", "c"), "trip"))

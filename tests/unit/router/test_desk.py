@@ -171,6 +171,8 @@ async def test_a_drawn_call_is_audited_in_the_background() -> None:
     assert (audit.cost_usd, audit.student) == (Decimal("0.01"), "triage@1")
     assert audit.route is not None
     assert (audit.route.reason, audit.route.audit_probability) == ("audit", 0.3)
+    assert live.route is not None
+    assert (live.route.drawn, audit.route.drawn) == (True, None)
     assert [fresh for _, fresh in world.teacher.calls] == [True]
 
 
@@ -223,7 +225,10 @@ async def test_a_call_that_was_not_drawn_is_not_audited() -> None:
     world = World(promotion(audit_rate=0.3))
     await world.desk.serve(call(draw=0.3))
     await world.desk.idle()
-    assert [event.origin for event in world.book.events] == ["live"]
+    (event,) = world.book.events
+    assert event.origin == "live"
+    assert event.route is not None
+    assert (event.route.audit_probability, event.route.drawn) == (0.3, False)
 
 
 async def test_an_audit_that_failed_is_recorded_as_failed() -> None:
@@ -258,6 +263,8 @@ async def test_the_teacher_is_asked_again_for_its_agreement_with_itself() -> Non
     assert again.route is not None
     assert first.route.audit_probability == again.route.audit_probability == 0.1
     assert second.origin == "live"
+    assert second.route is not None
+    assert (first.route.drawn, second.route.drawn) == (True, False)
 
 
 async def test_an_error_of_the_teacher_is_recorded_and_raised() -> None:

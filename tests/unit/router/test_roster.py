@@ -8,6 +8,7 @@ from tests.support.routing import ARTIFACT, NOON, FixedStudent, Loading
 
 from understudies.router import Roster
 from understudies.router.roster import RETRY_AFTER
+from understudies.runtime import RetryLater
 from understudies.students import Student, StudentError
 
 
@@ -29,6 +30,21 @@ async def test_a_failed_load_is_tried_again_after_a_while() -> None:
     assert len(load.loads) == 1
     load.student = FixedStudent()
     assert await roster.student(ARTIFACT, NOON + RETRY_AFTER) is load.student
+
+
+async def test_a_student_whose_artifact_is_away_is_loaded_once_it_is_back() -> None:
+    outcomes: list[Exception | Student] = [RetryLater("no answer"), FixedStudent()]
+
+    async def load(_: str) -> Student:
+        found = outcomes.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    roster = Roster(load)
+    with pytest.raises(StudentError, match="cannot be loaded"):
+        await roster.student(ARTIFACT, NOON)
+    assert isinstance(await roster.student(ARTIFACT, NOON + RETRY_AFTER), FixedStudent)
 
 
 async def test_whoever_stops_waiting_does_not_stop_the_load() -> None:

@@ -1,9 +1,11 @@
 import json
 
 import pytest
+from tests.support.events import promotion
 from tests.support.recorder import Recorder
 from tests.support.samples import SAMPLES
 
+from understudies.events import Verdict, encode, topic_of
 from understudies.runtime import RetryLater
 from understudies.runtime.outbox import Outbox
 
@@ -29,6 +31,31 @@ async def test_what_was_not_taken_stays() -> None:
         await outbox.flush()
     assert len(outbox) == len(EVENTS)
     await outbox.flush()
+    assert bus.published == EVENTS
+
+
+async def test_what_was_said_last_is_known_after_a_restart_but_for_verdicts() -> None:
+    outbox, restored = Outbox(Recorder().bus), Outbox(Recorder().bus)
+    outbox.add(EVENTS)
+    assert outbox.said() == []
+    await outbox.flush()
+    restored.restore(json.loads(json.dumps(outbox.state())))
+    assert restored.said() == outbox.said() == [event for event in EVENTS if not isinstance(event, Verdict)]
+
+
+async def test_only_the_last_is_kept_of_what_was_said() -> None:
+    outbox = Outbox(Recorder().bus)
+    stories = [promotion(minutes=minute) for minute in range(150)]
+    outbox.add(stories)
+    await outbox.flush()
+    assert outbox.said() == stories[50:]
+
+
+async def test_a_snapshot_of_an_older_version_has_what_was_waiting() -> None:
+    bus = Recorder()
+    restored = Outbox(bus.bus)
+    restored.restore([[topic_of(event).name, encode(event).decode()] for event in EVENTS])
+    await restored.flush()
     assert bus.published == EVENTS
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -78,9 +79,26 @@ class Counter:
         self.handled = state["handled"]
 
 
-def made(tmp_path: Path) -> tuple[Runner, Counter, StillBus]:
+class Watch:
+    """A time that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def made(tmp_path: Path, watch: Watch | None = None) -> tuple[Runner, Counter, StillBus]:
     app, bus = Counter(), StillBus()
-    return Runner(app, cast(Bus, bus), snapshots=Snapshots(tmp_path), generation="life-1"), app, bus
+    snapshots, timer = Snapshots(tmp_path), watch or Watch()
+    return Runner(app, cast(Bus, bus), snapshots=snapshots, generation="life-1", timer=timer), app, bus
+
+
+def kept(tmp_path: Path) -> tuple[dict[str, Any], Offsets]:
+    snapshot = Snapshots(tmp_path).load("counter")
+    assert snapshot is not None
+    return snapshot.state, snapshot.offsets
 
 
 def record(offset: int) -> Record:
@@ -295,7 +313,7 @@ async def test_a_full_disk_ends_nothing_and_the_state_is_kept_later(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Snapshots, "save", full)
+        patch.setattr(Snapshots, "write", full)
         await runner.tick(NOON)
         await runner.tick(NOON)
     assert [r.levelname for r in caplog.records if "No space left" in r.getMessage()] == ["ERROR"]
@@ -303,6 +321,90 @@ async def test_a_full_disk_ends_nothing_and_the_state_is_kept_later(
     snapshot = Snapshots(tmp_path).load("counter")
     assert snapshot is not None
     assert snapshot.state == {"handled": 1}
+
+
+class SlowDisk:
+    """Writes when it is told to, and says when it has begun."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+        self.at_once = self.most = self.written = 0
+
+    def __call__(self, snapshots: Snapshots, service: str, body: bytes) -> None:
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        self.begun.set()
+        assert self.go_on.wait(30)
+        write(snapshots, service, body)
+        self.at_once -= 1
+        self.written += 1
+
+
+write = Snapshots.write
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowDisk]:
+    disk = SlowDisk()
+    monkeypatch.setattr(Snapshots, "write", lambda *given: disk(*given))
+    yield disk
+    disk.go_on.set()
+
+
+async def test_a_service_goes_on_while_its_state_is_written_as_it_was(tmp_path: Path, disk: SlowDisk) -> None:
+    runner, app, bus = made(tmp_path)
+    await runner.start()
+    await bus.handler([record(0)])
+    ticking = asyncio.ensure_future(runner.tick(NOON))
+    assert await asyncio.to_thread(disk.begun.wait, 30)
+    await bus.handler([record(1)])
+    assert (app.handled, ticking.done()) == (2, False)
+    disk.go_on.set()
+    await ticking
+    assert kept(tmp_path) == ({"handled": 1}, {("invocations", 0): 1})
+    await runner.tick(NOON)
+    assert kept(tmp_path) == ({"handled": 2}, {("invocations", 0): 2})
+
+
+async def test_the_end_waits_for_what_is_being_written_and_writes_last(tmp_path: Path, disk: SlowDisk) -> None:
+    runner, _, bus = made(tmp_path)
+    await runner.start()
+    await bus.handler([record(0)])
+    ticking = asyncio.ensure_future(runner.tick(NOON))
+    assert await asyncio.to_thread(disk.begun.wait, 30)
+    ticking.cancel()
+    await asyncio.wait({ticking})
+    await bus.handler([record(1)])
+    stopping = asyncio.ensure_future(runner.stop())
+    await asyncio.sleep(0)
+    assert not stopping.done()
+    disk.go_on.set()
+    assert await stopping is True
+    assert (disk.most, disk.written) == (1, 2)
+    assert kept(tmp_path) == ({"handled": 2}, {("invocations", 0): 2})
+
+
+async def test_a_state_that_takes_long_to_keep_is_kept_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch()
+
+    def slow(snapshots: Snapshots, service: str, body: bytes) -> None:
+        watch.now += 0.5
+        write(snapshots, service, body)
+
+    monkeypatch.setattr(Snapshots, "write", slow)
+    runner, _, bus = made(tmp_path, watch)
+    await runner.start()
+    written: list[tuple[int, Any]] = []
+    for second in range(8):
+        watch.now = max(watch.now, second)
+        await bus.handler([record(second)])
+        await runner.tick(NOON)
+        written.append((second, kept(tmp_path)[0]["handled"]))
+    assert written == [(0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 7), (7, 7)]
+    await runner.stop()
+    assert kept(tmp_path)[0] == {"handled": 8}
 
 
 async def test_a_tick_while_the_broker_is_away_is_left_to_the_next(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from understudies.events import Request
+from understudies.runtime import RetryLater
 from understudies.students import Answer, ArtifactError, Files, Shelf, Student, shelf, text_answer
 
 
@@ -31,6 +32,9 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Student]:
     def load(files: Files, uri: str, *rest: object) -> Student:
         if uri == "gone":
             raise ArtifactError("no such artifact")
+        if uri == "away" and not students:
+            students.append(Closable())
+            raise RetryLater("no answer")
         students.append(Closable())
         return students[-1]
 
@@ -70,6 +74,19 @@ async def test_one_that_is_let_go_of_while_it_loads_is_closed_too(tmp_path: Path
     await asyncio.gather(*(kept.get(uri) for uri in "abc"))
     await kept.close()
     assert [isinstance(student, Closable) and student.closed.is_set() for student in loaded] == [True] * 3
+
+
+async def test_nobody_waits_twice_for_what_was_away_a_moment_ago(tmp_path: Path, loaded: list[Student]) -> None:
+    now = 100.0
+    kept = Shelf(Files(f"file://{tmp_path}"), timer=lambda: now)
+    with pytest.raises(RetryLater, match="no answer"):
+        await kept.get("away")
+    now += 9
+    with pytest.raises(RetryLater, match="a moment ago"):
+        await kept.get("away")
+    now += 1
+    assert await kept.get("away") is loaded[1]
+    await kept.close()
 
 
 async def test_what_cannot_be_loaded_is_tried_again(tmp_path: Path, loaded: list[Student]) -> None:

@@ -1,5 +1,5 @@
 import asyncio
-import errno
+import json
 import random
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from understudies.runtime import RetryLater, VirtualClock
 from understudies.runtime.rules import Rules, TaskRules
 from understudies.students import Dataset, Files, load_student, read_artifact, write_dataset
 from understudies.trainer import TrainerApp, TrainerSettings, create_app
+from understudies.trainer import app as trainer_app
 
 LATER = START + timedelta(days=7)
 
@@ -183,18 +184,73 @@ async def test_a_dataset_that_cannot_be_read_rejects(files: Files) -> None:
     assert all(story.stage == "rejected" for story in recorder.published if isinstance(story, Promotion))
 
 
-async def test_a_disk_that_is_full_rejects(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_student_that_breaks_the_trainer_is_rejected_and_the_next_is_trained(
+    files: Files, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder()
+    app = make(files, recorder)
+    with monkeypatch.context() as broken:
+        broken.setattr(trainer_app, "climb", failing(RuntimeError("shape mismatch")))
+        await app.handle(records(collected(files, intents(60))))
+    await app.handle(records(collected(files, intents(300), 2)))
+    first, second = [story for story in recorder.published if isinstance(story, Promotion)]
+    assert (first.stage, first.reason) == ("rejected", "cannot be trained: RuntimeError('shape mismatch')")
+    assert (second.student, second.stage) == (f"{TASK}@2", "trained")
+    assert caplog.records[0].exc_info is not None
+
+
+def failing(error: Exception) -> Any:
+    def fail(*args: object, **options: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_dataset_that_is_away_is_trained_on_once_it_is_back(
+    files: Files, monkeypatch: pytest.MonkeyPatch, restarts: bool
+) -> None:
     recorder = Recorder()
     app = make(files, recorder)
     story = collected(files, intents(300))
+    with monkeypatch.context() as outage:
+        outage.setattr(Files, "read", failing(RetryLater("no answer")))
+        await app.handle(records(story))
+        await app.tick(LATER)
+    assert recorder.published == []
+    if restarts:
+        state = json.loads(json.dumps(app.state()))
+        app = make(files, recorder)
+        await app.restore(state)
+    await app.tick(LATER)
+    await app.tick(LATER)
+    assert only(recorder).stage == "trained"
+    assert app.state()["due"] == []
 
-    def full(files: Files, path: str, content: bytes) -> str:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Files, "write", full)
-    await app.handle(records(story))
-    assert only(recorder).stage == "rejected"
-    assert "No space left on device" in only(recorder).reason
+async def test_a_student_that_is_over_meanwhile_is_not_trained(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    app = make(files, recorder)
+    with monkeypatch.context() as outage:
+        outage.setattr(Files, "read", failing(RetryLater("no answer")))
+        await app.handle(records(collected(files, intents(60))))
+    await app.handle(records(told("retired")))
+    assert (recorder.published, app.state()["due"]) == ([], [])
+
+
+async def test_a_student_that_cannot_be_kept_now_is_kept_later_without_a_second_training(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder()
+    app = make(files, recorder)
+    story = collected(files, intents(300))
+    with monkeypatch.context() as full:
+        full.setattr(Files, "write", failing(RetryLater("No space left on device")))
+        await app.handle(records(story))
+    assert recorder.published == []
+    monkeypatch.setattr(trainer_app, "climb", failing(AssertionError("trained again")))
+    await app.tick(LATER)
+    assert only(recorder).stage == "trained"
 
 
 async def test_the_loop_lives_while_it_trains(files: Files) -> None:

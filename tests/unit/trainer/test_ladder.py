@@ -9,7 +9,8 @@ from tests.support.datasets import dataset, intents
 from tests.support.messages import called, said
 
 from understudies.judges import choose_judge
-from understudies.students import Dataset
+from understudies.runtime import ConfigurationError, RetryLater, StopService
+from understudies.students import Dataset, StudentError
 from understudies.students.cache import CacheStudent
 from understudies.students.calibration import Calibration
 from understudies.trainer import TrainerSettings
@@ -128,13 +129,38 @@ def test_a_kind_that_is_not_allowed_is_not_tried() -> None:
     assert [r.kind for r in climbed(intents(60), TrainerSettings(kinds=())).rungs] == []
 
 
-def test_a_training_that_breaks_declines() -> None:
+def breaking(error: Exception) -> Factory:
     def breaks(lesson: Lesson, settings: TrainerSettings) -> Trained | Declined:
-        raise ValueError("singular")
+        raise error
 
-    found, settings = of([Factory("a", breaks)])
-    assert found.best(settings) is None
-    assert "a: training failed: singular" in found.why_none(settings)
+    return Factory("a", breaks)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("singular"), "ValueError('singular')"),
+        (RuntimeError("shape mismatch"), "RuntimeError('shape mismatch')"),
+        (KeyError("pad_token"), "KeyError('pad_token')"),
+        (TypeError("not a string"), "TypeError('not a string')"),
+        (Exception("tokenizer"), "Exception('tokenizer')"),
+        (StudentError("no answer"), "no answer"),
+    ],
+)
+def test_a_training_that_breaks_in_any_way_declines_and_is_logged_whole(
+    error: Exception, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    found, settings = of([breaking(error), rung("b", (0.9, 60, 0))])
+    assert found.rungs[0].tried == {"kind": "a", "declined": f"training failed: {reason}"}
+    assert (best := found.best(settings)) is not None
+    assert best.kind == "b"
+    assert caplog.records[0].exc_info is not None
+
+
+@pytest.mark.parametrize("error", [RetryLater("away"), StopService("harm"), ConfigurationError("wrong")])
+def test_what_is_of_the_service_is_no_outcome_of_a_rung(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        of([breaking(error)])
 
 
 def test_the_cache_is_judged_on_later_repeats() -> None:

@@ -35,7 +35,14 @@ def packed(note: Note) -> bytes:
             None if call.raw is not None else call.request.model_dump(),
             (call.id, call.at.isoformat(), call.task, call.episode, call.tenant, call.model, call.api, call.stream),
             dict(call.tags),
-            (route.reason, route.threshold, route.share, route.audit_probability, str(route.student_cost_usd)),
+            (
+                route.reason,
+                route.threshold,
+                route.share,
+                route.audit_probability,
+                str(route.student_cost_usd),
+                route.drawn,
+            ),
             fields,
         ),
         protocol=pickle.HIGHEST_PROTOCOL,
@@ -45,13 +52,14 @@ def packed(note: Note) -> bytes:
 def unpacked(data: bytes, redact: Redactor | None) -> Note:
     """The note of bytes that this program has packed, to be redacted with `redact`."""
     audit, raw, request, call, tags, route, fields = pickle.loads(data)
-    reason, threshold, share, audit_probability, student_cost = route
+    reason, threshold, share, audit_probability, student_cost, drawn = route
     of = Route(
         reason=reason,
         threshold=threshold,
         share=share,
         audit_probability=audit_probability,
         student_cost_usd=Decimal(student_cost),
+        drawn=drawn,
     )
     return Note(Account(_call(raw, request, call, tags), redact, audit=audit), of, _fields(fields))
 

@@ -57,6 +57,7 @@ def test_the_request_goes_as_it_came_and_is_read_and_redacted_again(api: Api) ->
     confidence=st.none() | st.floats(0, 1),
     cost=st.decimals(0, 10, places=9),
     probability=st.floats(0, 1),
+    drawn=st.none() | st.booleans(),
 )
 def test_whatever_a_note_holds_comes_out_again(
     text: str,
@@ -67,9 +68,17 @@ def test_whatever_a_note_holds_comes_out_again(
     confidence: float | None,
     cost: Decimal,
     probability: float,
+    drawn: bool | None,
 ) -> None:
     account = Account(call(asked(text), episode=episode, tags=tags, tenant="acme"), default_redactor)
-    route = Route(reason=reason, threshold=0.5, share=0.25, audit_probability=probability, student_cost_usd=usd(cost))
+    route = Route(
+        reason=reason,
+        threshold=0.5,
+        share=0.25,
+        audit_probability=probability,
+        student_cost_usd=usd(cost),
+        drawn=drawn,
+    )
     note = account.served(
         route,
         Response(message=said(answer), finish_reason="stop"),
@@ -92,3 +101,8 @@ def test_audits_repeats_and_failures_come_out_too() -> None:
         account.failed(route, failure, hung_up=True, usage_estimated=True),
     ):
         assert through(note).invocation() == note.invocation()
+
+
+def test_every_field_of_a_route_is_packed() -> None:
+    """A field that is added to the route has to be added to what is packed."""
+    assert len(Route.model_fields) == 6

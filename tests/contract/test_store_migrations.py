@@ -38,7 +38,7 @@ async def test_how_a_call_came_and_ended_is_stored(url: str) -> None:
 
 @pytest.mark.parametrize("url", STORES.values(), ids=STORES.keys())
 async def test_an_event_of_an_older_version_has_the_defaults(url: str) -> None:
-    old = re.sub(rb'"(?:usage_estimated|api|streamed|hung_up)":(?:"[^"]*"|\w+),', b"", encode(invocation()))
+    old = re.sub(rb'"(?:usage_estimated|api|streamed|hung_up|free)":(?:"[^"]*"|\w+),', b"", encode(invocation()))
     assert b"streamed" not in old
     async with migrated(url) as store:
         await store.command("TRUNCATE TABLE invocations")

@@ -97,6 +97,11 @@ class Usage(BaseModel):
     completion_tokens: int = Field(default=0, ge=0)
     cached_tokens: int = Field(default=0, ge=0)
 
+    @property
+    def counted(self) -> bool:
+        """Whether anybody counted: no call takes no token at all."""
+        return bool(self.prompt_tokens or self.completion_tokens)
+
 
 class Response(BaseModel):
     """What was answered: the assistant's message and why it ended."""

@@ -92,7 +92,7 @@ def test_without_a_known_model_or_its_usage_an_answer_costs_three_cents(fields: 
 @pytest.mark.parametrize("fields", [{"free": True}, {"reason": "no_student"}])
 def test_a_teacher_that_is_free_costs_nothing(fields: dict[str, Any]) -> None:
     ledger = booked(call(cost="0", model="gpt-4o", usage=Usage(prompt_tokens=1000), **fields))
-    assert (ledger.teacher_calls, ledger.teacher_price) == (1, 0)
+    assert (ledger.teacher_calls, ledger.teacher_price) == (1, Decimal(0))
 
 
 @pytest.mark.parametrize("fields", [{"served_by": "cache"}, {"response": None, "error": "down"}])

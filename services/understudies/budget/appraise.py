@@ -80,7 +80,7 @@ def appraise(book: TaskBook, rules: TaskRules, settings: BudgetSettings, now: da
 def examples_needed(book: TaskBook, settings: BudgetSettings) -> int:
     """Distinct inputs that the next student takes; more where the last one was rejected."""
     before = [student.examples for student in book.students.values() if not _stale(book, student.story.at)]
-    classes = book.profile.distinct_answers if book.profile.kind == "closed_set" else 0
+    classes = book.profile.repeated_answers if book.profile.kind == "closed_set" else 0
     first = max(settings.min_examples, settings.examples_per_class * classes)
     rejected = book.latest is not None and book.latest.story.stage == "rejected"
     growth = settings.growth_after_rejection if rejected else settings.growth

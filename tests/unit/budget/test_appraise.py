@@ -132,6 +132,14 @@ def test_a_task_of_many_classes_takes_examples_of_each() -> None:
     assert examples_needed(folded(*calls(100)), settings) == 50 * len(LABELS)
 
 
+def test_answers_given_once_are_no_classes() -> None:
+    settings = SETTINGS.model_copy(update={"examples_per_class": 15})
+    odd = [call(900 + number, answer=f"I am not sure about {number}") for number in range(100)]
+    book = folded(*calls(900), *odd)
+    assert book.profile.kind == "closed_set"
+    assert examples_needed(book, settings) == 60
+
+
 def in_force(coverage: float) -> list[Event]:
     return [
         story("authorised", evidence={"examples": 100}),

@@ -35,7 +35,8 @@ async def test_a_student_whose_return_is_not_there_at_its_own_price_is_rejected(
     [move] = await office.tick(2)
     assert move.stage == "rejected"
     assert "does not pay back" in move.reason
-    assert move.evidence["break_even_calls"] > move.evidence["weekly_calls_lower"]
+    numbers: dict[str, Any] = dict(move.evidence)
+    assert numbers["break_even_calls"] > numbers["weekly_calls_lower"]
 
 
 async def test_a_student_of_a_price_that_pays_goes_its_way_and_keeps_the_price(office: Office) -> None:

@@ -394,6 +394,25 @@ def test_broken_lines_of_every_kind_are_skipped_and_named(tmp_path: Path) -> Non
     assert f"6 lines were skipped; line 2: {reasons[0]}" in said
 
 
+def test_times_and_counts_that_cannot_be_true_are_left_out(tmp_path: Path) -> None:
+    odd = [
+        native(6, created=60),
+        native(7, created="1970-01-01T00:00:00Z"),
+        native(8, created="2001-01-01T00:00:00Z"),
+        native(9, created=1_767_690_000, model="gpt-4o", usage={"prompt_tokens": 1e30, "completion_tokens": 1}),
+    ]
+    report, said = report_of(lines(*(native(n, created=1_767_600_000 + n * 3600) for n in range(6)), *odd), tmp_path)
+    assert (report["calls"], report["cost_before_usd"]) == (10, 0.3)
+    assert report["input"]["undated"] == 3
+    assert 1 < report["input"]["days"] < 2
+    assert "3 calls have no time that can be true" in said
+
+
+def test_relative_times_are_no_times(tmp_path: Path) -> None:
+    report, _ = report_of(lines(*(native(number, created=60 + number * 500) for number in range(6))), tmp_path)
+    assert 7 < report["input"]["days"] <= 14
+
+
 def test_of_many_broken_lines_the_first_are_named_and_all_are_counted(tmp_path: Path) -> None:
     report, said = report_of(lines(native(0), *[b"nonsense"] * 50), tmp_path)
     assert (len(report["input"]["broken"]), report["input"]["broken_total"]) == (20, 50)

@@ -88,6 +88,10 @@ class Request(BaseModel):
         return "\n".join(m.text for m in self.messages if m.role in ("system", "developer"))
 
 
+MAX_TOKENS = 2**32 - 1
+"""The most tokens of a kind that are taken for a count."""
+
+
 class Usage(BaseModel):
     """Token counts of one call."""
 
@@ -99,8 +103,8 @@ class Usage(BaseModel):
 
     @property
     def counted(self) -> bool:
-        """Whether anybody counted: no call takes no token at all."""
-        return bool(self.prompt_tokens or self.completion_tokens)
+        """Whether anybody counted: no call takes no token at all, or more than the store can hold."""
+        return 0 < max(self.prompt_tokens, self.completion_tokens) <= MAX_TOKENS
 
 
 class Response(BaseModel):

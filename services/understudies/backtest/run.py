@@ -19,6 +19,7 @@ from understudies.backtest.progress import Progress
 from understudies.backtest.recorded import Reading
 from understudies.backtest.replay import ReplayTeacher
 from understudies.backtest.report import Input, Report
+from understudies.backtest.strays import without_strays
 from understudies.backtest.tasks import named
 from understudies.backtest.threads import one_thread
 from understudies.backtest.timeline import spread
@@ -56,7 +57,7 @@ async def backtest(path: Path, options: Options, progress: Progress) -> Report:
     reading = _read(path)
     if not reading.calls:
         raise ConfigurationError(_nothing_to_play(path, reading))
-    recorded = named(reading.calls)
+    recorded = without_strays(named(reading.calls))
     timeline = spread(recorded, days=options.days, seed=options.seed)
     calls = schedule(timeline, lambda call: price_of(call, options.teacher_price), options.seed)
     critical = frozenset(call.task for call in calls if call.call.critical)
@@ -67,7 +68,7 @@ async def backtest(path: Path, options: Options, progress: Progress) -> Report:
     return assemble(
         outcomes,
         details,
-        source=Input.of(str(path), reading, round(days, 2)),
+        source=Input.of(str(path), reading, round(days, 2), undated=sum(call.at is None for call in recorded)),
         seed=options.seed,
         seconds=time.perf_counter() - began,
         version=version("understudies"),

@@ -91,6 +91,11 @@ def run(
     if report.input.broken:
         first = report.input.broken[0]
         console.print(f"{len(report.input.broken)} lines were skipped; line {first.line}: {first.reason}", markup=False)
+    if 0 < report.input.undated < report.input.calls:
+        console.print(
+            f"{report.input.undated} calls have no time that can be true; each was played with the call before it",
+            markup=False,
+        )
     for name in sorted(
         name for name, rule in options.rules.tasks.items() if rule.critical and name not in report.tasks
     ):

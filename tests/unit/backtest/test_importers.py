@@ -11,7 +11,7 @@ import pytest
 
 from understudies.backtest.importers import read_calls
 from understudies.backtest.recorded import Reading, RecordedCall
-from understudies.events import fingerprint
+from understudies.events import Usage, fingerprint
 
 ASKED = [{"role": "system", "content": "Classify."}, {"role": "user", "content": "My parcel is late"}]
 ANSWER = {"role": "assistant", "content": "shipping"}
@@ -93,6 +93,19 @@ def test_native_record_gives_all_its_fields(read: Read) -> None:
 )
 def test_created_is_read_in_every_usual_unit(read: Read, created: object) -> None:
     assert only(read({"messages": [*ASKED, ANSWER], "created": created})).at == MOMENT
+
+
+@pytest.mark.parametrize(
+    "created", [60, 86_400 * 365, 946_684_799, 4_102_444_800, -1, 0, "1970-01-01T00:00:00Z", "2100-01-01T00:00:00Z"]
+)
+def test_a_moment_outside_this_century_is_none(read: Read, created: object) -> None:
+    assert only(read({"messages": [*ASKED, ANSWER], "created": created})).at is None
+
+
+@pytest.mark.parametrize("count", [1e30, 2**32, "9" * 40])
+def test_a_number_of_tokens_that_cannot_be_is_no_usage(read: Read, count: object) -> None:
+    usage = {"prompt_tokens": count, "completion_tokens": 2}
+    assert only(read({"messages": [*ASKED, ANSWER], "model": "gpt-4o", "usage": usage})).usage == Usage()
 
 
 @pytest.mark.parametrize("key", ["cost", "cost_usd"])

@@ -84,7 +84,14 @@ def test_an_answer_that_came_without_a_price_costs_what_model_and_usage_say() ->
     assert ledger.spent == ledger.without == known
 
 
-@pytest.mark.parametrize("fields", [{"model": "ours", "usage": Usage(prompt_tokens=9)}, {"model": "gpt-4o"}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model": "ours", "usage": Usage(prompt_tokens=9)},
+        {"model": "gpt-4o"},
+        {"model": "gpt-4o", "usage": Usage(prompt_tokens=10**30)},
+    ],
+)
 def test_without_a_known_model_or_its_usage_an_answer_costs_three_cents(fields: dict[str, Any]) -> None:
     assert booked(call(cost="0", **fields)).teacher_price == DEFAULT_TEACHER_CALL_USD
 

@@ -114,6 +114,11 @@ def test_what_is_no_answer_is_not_recorded(answer: Any) -> None:
         answered(answer)
 
 
+def test_a_number_of_tokens_that_cannot_be_is_not_recorded() -> None:
+    answer = {"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": 2**32, "completion_tokens": 5}}
+    assert answered(answer).usage == Usage(completion_tokens=5)
+
+
 def test_a_price_per_million_counts_cached_tokens_apart() -> None:
     price = per_million("2", "10", cached="0.5")
     used = Usage(prompt_tokens=1_000_000, cached_tokens=400_000, completion_tokens=100_000)

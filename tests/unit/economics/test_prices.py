@@ -42,6 +42,7 @@ def test_an_unknown_model_has_no_cost(model: str) -> None:
 def test_usage_that_nobody_counted_has_no_cost() -> None:
     assert call_cost("gpt-4o", Usage()) is None
     assert call_cost("gpt-4o", Usage(cached_tokens=5)) is None
+    assert call_cost("gpt-4o", Usage(prompt_tokens=10**30)) is None
     assert teacher_call_cost("gpt-4o", Usage()) == DEFAULT_TEACHER_CALL_USD
     assert teacher_call_cost("gpt-4o", Usage(), Price(Decimal(0), Decimal(0))) == 0
 

@@ -63,7 +63,7 @@ class StudentBook:
 
     @property
     def cost(self) -> Decimal | None:
-        """US dollars of one answer: the mean in service, before that the one in validation; None where none is known."""
+        """US dollars of an answer: the mean in service, before that the one in validation; None where none is known."""
         return usd(self.paid / self.asked) if self.asked >= _LEAST_ASKED else self.validated_cost
 
     def pay(self, call: Invocation) -> None:

@@ -23,8 +23,8 @@ class Seen:
 class Witness:
     """What was seen: calls by id, audits and answers in shadow by call, verdicts by student, the story in order.
 
-    `compared` names for each call the students that answered it in shadow; `prices` says what an answer of theirs costs,
-    where it is known.
+    `compared` names for each call the students that answered it in shadow; `prices` tells what an answer of theirs
+    costs, where it is known.
     """
 
     name = "witness"

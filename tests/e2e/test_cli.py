@@ -247,6 +247,32 @@ def test_a_variable_that_is_wrong_is_named(tmp_path: Path, monkeypatch: pytest.M
     assert "UNDERSTUDIES_ROUTER_PORT: Input should be a valid integer" in said
 
 
+@pytest.mark.parametrize(
+    ("command", "variable"),
+    [
+        ("backtest", "BUDGET_MIN_EXAMPLES"),
+        ("backtest", "TRAINER_SEED"),
+        ("backtest", "ROUTER_REQUEST_TIMEOUT_S"),
+        ("observer", "OBSERVER_MAX_EXAMPLES"),
+        ("evaluator", "EVALUATOR_N_MAX"),
+        ("trainer", "TRAINER_SEED"),
+        ("budget", "BUDGET_CANARY"),
+        ("up", "BUDGET_MIN_EXAMPLES"),
+        ("up", "BUS_MAX_ATTEMPTS"),
+    ],
+)
+def test_every_command_names_a_variable_that_is_wrong(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, variable: str
+) -> None:
+    monkeypatch.setenv(f"UNDERSTUDIES_{variable}", "nonsense")
+    words: list[object] = [log] if command == "backtest" else ["--data", tmp_path / "data"]
+    words += ["--bootstrap", "127.0.0.1:1"] if command not in ("backtest", "up") else []
+    words += ["--teacher-url", "http://t/v1", "--port", 0] if command == "up" else []
+    result = understudies(command, *words)
+    assert result.exit_code == 2
+    assert f"understudies: UNDERSTUDIES_{variable}: " in result.stderr
+
+
 @pytest.mark.parametrize("table", ["defaults", "tasks.triage", "tenants.acme]\nkeys = []\n[defaults"])
 def test_several_workers_count_budgets_in_redis_or_not_at_all(tmp_path: Path, table: str) -> None:
     rules = tmp_path / "understudies.toml"

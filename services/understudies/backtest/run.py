@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from understudies.evaluator import EvaluatorSettings
 from understudies.events import SeededIds
 from understudies.router import RouterSettings
 from understudies.runtime import ConfigurationError, Flow, VirtualClock
+from understudies.runtime.environment import settings_from
 from understudies.runtime.rules import Rules
 from understudies.trainer import TrainerSettings
 
@@ -43,9 +45,9 @@ class Options:
     teacher_price: Decimal | None = None
     seed: int = 7
     rules: Rules = field(default_factory=Rules)
-    budget: BudgetSettings = field(default_factory=BudgetSettings)
-    evaluator: EvaluatorSettings = field(default_factory=EvaluatorSettings)
-    trainer: TrainerSettings = field(default_factory=TrainerSettings)
+    budget: BudgetSettings = field(default_factory=partial(settings_from, BudgetSettings))
+    evaluator: EvaluatorSettings = field(default_factory=partial(settings_from, EvaluatorSettings))
+    trainer: TrainerSettings = field(default_factory=partial(settings_from, TrainerSettings))
 
 
 async def backtest(path: Path, options: Options, progress: Progress) -> Report:
@@ -91,15 +93,17 @@ async def _played(
             redact=False,
             flow=Flow(),
             keeps_state=False,
-            router=RouterSettings(
-                port=None,
-                auto_deliver=False,
-                student_timeout_s=60,
-                # A log has one answer a call; playing it back would show a teacher that never contradicts itself.
-                self_agreement_rate=0,
-                buffer_events=len(calls) * 2 + 1,
-                critical_tasks=frozenset(name for name, rule in rules.tasks.items() if rule.critical),
-                student_price_usd=options.budget.student_cost_usd,
+            router=settings_from(RouterSettings).model_copy(
+                update={
+                    "port": None,
+                    "auto_deliver": False,
+                    "student_timeout_s": 60,
+                    # A log has one answer a call; playing it back would show a teacher that never contradicts itself.
+                    "self_agreement_rate": 0,
+                    "buffer_events": len(calls) * 2 + 1,
+                    "critical_tasks": frozenset(name for name, rule in rules.tasks.items() if rule.critical),
+                    "student_price_usd": options.budget.student_cost_usd,
+                }
             ),
             budget=options.budget,
             evaluator=options.evaluator,

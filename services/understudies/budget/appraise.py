@@ -9,6 +9,7 @@ from understudies.budget.book import TaskBook
 from understudies.budget.settings import BudgetSettings
 from understudies.budget.student_book import StudentBook
 from understudies.economics import Investment, forecast
+from understudies.events import usd_text
 from understudies.runtime.rules import TaskRules
 from understudies.stats import ceiling
 
@@ -45,11 +46,11 @@ def numbers_of(i: Investment) -> dict[str, Any]:
         "weekly_calls_lower": i.weekly_calls_lower,
         "expected_share": round(i.expected_share, 4),
         "audit_rate": round(i.audit_rate, 4),
-        "teacher_cost_usd": str(i.teacher_cost),
-        "student_cost_usd": str(i.student_cost),
-        "training_cost_usd": str(i.training_cost),
-        "evidence_cost_usd": str(i.evidence_cost),
-        "net_weekly_saving_usd": str(i.net_weekly_saving),
+        "teacher_cost_usd": usd_text(i.teacher_cost),
+        "student_cost_usd": usd_text(i.student_cost),
+        "training_cost_usd": usd_text(i.training_cost),
+        "evidence_cost_usd": usd_text(i.evidence_cost),
+        "net_weekly_saving_usd": usd_text(i.net_weekly_saving),
     }
 
 

@@ -20,7 +20,7 @@ from understudies.budget.ramp import next_share
 from understudies.budget.settings import BudgetSettings
 from understudies.budget.student_book import StudentBook
 from understudies.economics import forecast, saving_per_call
-from understudies.events import GateDecision, NewId, Promotion, Stage
+from understudies.events import GateDecision, NewId, Promotion, Stage, usd_text
 from understudies.runtime.rules import TaskRules
 
 _AS_GOOD = 0.01
@@ -198,7 +198,7 @@ class Decider:
             evidence={
                 "coverage": coverage,
                 "chosen": decision.evidence.get("chosen") if decision else None,
-                **({} if student.validated_cost is None else {"cost_per_call_usd": f"{student.validated_cost:f}"}),
+                **({} if student.validated_cost is None else {"cost_per_call_usd": usd_text(student.validated_cost)}),
             },
         )
 

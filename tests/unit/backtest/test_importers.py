@@ -166,6 +166,20 @@ def test_openai_fine_tuning_rows(read: Read) -> None:
     assert only(reading).response.message.content == "shipping"
 
 
+def test_openai_preferences_to_fine_tune_by(read: Read) -> None:
+    record = {
+        "input": {"messages": ASKED, "tools": [], "parallel_tool_calls": True},
+        "preferred_output": [ANSWER],
+        "non_preferred_output": [{"role": "assistant", "content": "billing"}],
+    }
+    reading = read(record)
+    assert reading.format == "openai-preference"
+    call = only(reading)
+    assert is_the_sample(call)
+    assert call.request.parameters == {"parallel_tool_calls": True}
+    assert [b.reason for b in read({**record, "preferred_output": []}).broken] == ["no teacher answer"]
+
+
 def test_openai_batch_answers_are_joined_with_their_requests_in_any_order(read: Read) -> None:
     asked = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"messages": ASKED, "seed": 1}}
     answered = {"id": "b", "custom_id": "a", "response": {"status_code": 200, "body": COMPLETION}, "error": None}
@@ -212,6 +226,21 @@ def test_litellm_spend_log_with_messages_in_the_proxied_request_alone(read: Read
     assert call.recorded_cost is None
     assert call.request.temperature == 0.2
     assert [broken.reason for broken in read(row).broken] == ["a log row without its messages"]
+
+
+@pytest.mark.parametrize(
+    "call_type",
+    ["embedding", "aembedding", "image_generation", "aimage_edit", "atranscription", "arerank", "_arealtime"],
+)
+def test_what_litellm_logs_of_other_models_is_skipped(read: Read, call_type: str) -> None:
+    row = {"call_type": call_type, "spend": 0.1, "messages": ASKED, "response": {"data": [{"embedding": [0.1]}]}}
+    assert [b.reason for b in read(row).broken] == [f"no call of a chat model but of type {call_type!r}"]
+
+
+@pytest.mark.parametrize("call_type", ["", "acompletion", "atext_completion", "aresponses", "anthropic_messages"])
+def test_what_litellm_logs_of_chats_is_read(read: Read, call_type: str) -> None:
+    row = {"call_type": call_type, "spend": 0.1, "messages": ASKED, "response": COMPLETION}
+    assert is_the_sample(only(read(row)))
 
 
 def test_litellm_standard_payload(read: Read) -> None:

@@ -48,8 +48,8 @@ def test_a_task_that_pays_back_is_authorised_with_its_numbers() -> None:
     numbers = found.numbers
     assert numbers["weekly_calls"] == 100 * 168
     assert numbers["weekly_calls_lower"] == 100 * 168 // 4
-    assert numbers["teacher_cost_usd"] == "0.010000000"
-    assert (numbers["training_cost_usd"], numbers["evidence_cost_usd"]) == ("0.50", "0.0400")
+    assert numbers["teacher_cost_usd"] == "0.01"
+    assert (numbers["training_cost_usd"], numbers["evidence_cost_usd"]) == ("0.5", "0.04")
     assert numbers["break_even_calls"] < numbers["weekly_calls_lower"]
 
 

@@ -26,7 +26,7 @@ async def test_a_student_dearer_than_its_teacher_is_rejected_once_its_price_is_k
         "rejected",
         "The student costs $0.05 a call, no less than the teacher's $0.01.",
     )
-    assert (move.evidence["student_cost_usd"], move.evidence["teacher_cost_usd"]) == ("0.050000000", "0.010000000")
+    assert (move.evidence["student_cost_usd"], move.evidence["teacher_cost_usd"]) == ("0.05", "0.01")
 
 
 async def test_a_student_whose_return_is_not_there_at_its_own_price_is_rejected(office: Office) -> None:
@@ -44,7 +44,7 @@ async def test_a_student_of_a_price_that_pays_goes_its_way_and_keeps_the_price(o
     student = office.app.book(TASK).in_force
     assert student is not None
     assert student.story.share == 1.0
-    assert student.story.evidence["cost_per_call_usd"] == "0.001000000"
+    assert student.story.evidence["cost_per_call_usd"] == "0.001"
 
 
 async def test_a_student_that_is_proven_on_too_few_calls_to_save_anything_is_rejected(office: Office) -> None:
@@ -64,7 +64,7 @@ async def test_a_student_in_service_is_retired_when_its_answers_cost_what_the_te
     [move] = await office.tick(102)
     assert (move.student, move.stage, move.share) == (name(), "retired", 0.0)
     assert move.reason == "The student costs $0.02 a call, no less than the teacher's $0.01."
-    assert move.evidence["student_cost_usd"] == "0.020000000"
+    assert move.evidence["student_cost_usd"] == "0.02"
 
 
 async def test_answers_that_were_passed_on_count_too(office: Office) -> None:

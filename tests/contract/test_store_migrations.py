@@ -48,7 +48,7 @@ async def test_whether_a_call_was_drawn_is_stored(url: str, drawn: bool | None) 
 
 @pytest.mark.parametrize("url", STORES.values(), ids=STORES.keys())
 async def test_an_event_of_an_older_version_has_the_defaults(url: str) -> None:
-    old = re.sub(rb'"(?:usage_estimated|api|streamed|hung_up)":(?:"[^"]*"|\w+),', b"", encode(invocation()))
+    old = re.sub(rb'"(?:usage_estimated|api|streamed|hung_up|free)":(?:"[^"]*"|\w+),', b"", encode(invocation()))
     assert b"streamed" not in old
     async with migrated(url) as store:
         await store.command("TRUNCATE TABLE invocations")

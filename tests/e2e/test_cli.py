@@ -247,6 +247,32 @@ def test_a_variable_that_is_wrong_is_named(tmp_path: Path, monkeypatch: pytest.M
     assert "UNDERSTUDIES_ROUTER_PORT: Input should be a valid integer" in said
 
 
+@pytest.mark.parametrize(
+    ("command", "variable"),
+    [
+        ("backtest", "BUDGET_MIN_EXAMPLES"),
+        ("backtest", "TRAINER_SEED"),
+        ("backtest", "ROUTER_REQUEST_TIMEOUT_S"),
+        ("observer", "OBSERVER_MAX_EXAMPLES"),
+        ("evaluator", "EVALUATOR_N_MAX"),
+        ("trainer", "TRAINER_SEED"),
+        ("budget", "BUDGET_CANARY"),
+        ("up", "BUDGET_MIN_EXAMPLES"),
+        ("up", "BUS_MAX_ATTEMPTS"),
+    ],
+)
+def test_every_command_names_a_variable_that_is_wrong(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, variable: str
+) -> None:
+    monkeypatch.setenv(f"UNDERSTUDIES_{variable}", "nonsense")
+    words: list[object] = [log] if command == "backtest" else ["--data", tmp_path / "data"]
+    words += ["--bootstrap", "127.0.0.1:1"] if command not in ("backtest", "up") else []
+    words += ["--teacher-url", "http://t/v1", "--port", 0] if command == "up" else []
+    result = understudies(command, *words)
+    assert result.exit_code == 2
+    assert f"understudies: UNDERSTUDIES_{variable}: " in result.stderr
+
+
 @pytest.mark.parametrize("table", ["defaults", "tasks.triage", "tenants.acme]\nkeys = []\n[defaults"])
 def test_several_workers_count_budgets_in_redis_or_not_at_all(tmp_path: Path, table: str) -> None:
     rules = tmp_path / "understudies.toml"
@@ -392,6 +418,25 @@ def test_broken_lines_of_every_kind_are_skipped_and_named(tmp_path: Path) -> Non
     assert reasons[0].startswith("not UTF-8")
     assert reasons[1] == "nested too deeply"
     assert f"6 lines were skipped; line 2: {reasons[0]}" in said
+
+
+def test_times_and_counts_that_cannot_be_true_are_left_out(tmp_path: Path) -> None:
+    odd = [
+        native(6, created=60),
+        native(7, created="1970-01-01T00:00:00Z"),
+        native(8, created="2001-01-01T00:00:00Z"),
+        native(9, created=1_767_690_000, model="gpt-4o", usage={"prompt_tokens": 1e30, "completion_tokens": 1}),
+    ]
+    report, said = report_of(lines(*(native(n, created=1_767_600_000 + n * 3600) for n in range(6)), *odd), tmp_path)
+    assert (report["calls"], report["cost_before_usd"]) == (10, 0.3)
+    assert report["input"]["undated"] == 3
+    assert 1 < report["input"]["days"] < 2
+    assert "3 calls have no time that can be true" in said
+
+
+def test_relative_times_are_no_times(tmp_path: Path) -> None:
+    report, _ = report_of(lines(*(native(number, created=60 + number * 500) for number in range(6))), tmp_path)
+    assert 7 < report["input"]["days"] <= 14
 
 
 def test_of_many_broken_lines_the_first_are_named_and_all_are_counted(tmp_path: Path) -> None:

@@ -7,7 +7,10 @@ from pathlib import Path
 import openai
 import pytest
 from tests.support.process import Command, client, stored, up
+from tests.support.tansu import Tansu, events
 from tests.support.teacher import FakeTeacher
+
+from understudies.events import INVOCATIONS, Invocation
 
 KEY = "sk-proj-of-the-agent-1234567890"
 PROMPT = "where is my card, quoth the raven"
@@ -41,6 +44,23 @@ async def test_an_agent_is_answered_and_recorded_and_the_end_is_clean(tmp_path: 
     assert "stopped" in running.lines[-1]
     for secret in (KEY, PROMPT, "teacher's answer"):
         assert secret not in running.output
+
+
+async def test_a_broker_and_a_store_of_ones_own_are_used_and_named(tmp_path: Path) -> None:
+    store = f"chdb://{tmp_path / 'elsewhere' / 'store'}"
+    async with FakeTeacher() as teacher, Tansu() as broker:
+        env = {"UNDERSTUDIES_BUS_BOOTSTRAP": broker.bootstrap, "UNDERSTUDIES_STORE_URL": store}
+        async with up(tmp_path / "data", teacher.url, env={**env, "UNDERSTUDIES_BUS_GROUP_PREFIX": ""}) as running:
+            await running.said(f"data in .*, broker {broker.bootstrap}, store {store}")
+            async with client(await running.url()) as agent:
+                await agent.chat.completions.create(model="m", messages=[{"role": "user", "content": PROMPT}])
+            [event] = await events(broker.bootstrap, INVOCATIONS, 1)
+            assert await running.stopped() == 0
+    assert isinstance(event, Invocation)
+    assert event.served_by == "teacher"
+    rows = await stored(tmp_path / "elsewhere", "SELECT id FROM invocations FINAL")
+    assert [row["id"] for row in rows] == [event.id]
+    assert not (tmp_path / "data" / "store").exists()
 
 
 async def test_a_teacher_that_is_away_fails_the_call_and_not_the_router(tmp_path: Path) -> None:

@@ -133,11 +133,20 @@ def story(stage: Any, version: int = 1, hour: float = 0, **changes: Any) -> Prom
     return Promotion(id=_ids(at), at=at, task=TASK, student=name(version), stage=stage, **changes)
 
 
-def trained(version: int = 1, hour: float = 0, *, coverage: float | None = None, cost: str = "0.01") -> Promotion:
-    """What the trainer says of a student."""
+def trained(
+    version: int = 1,
+    hour: float = 0,
+    *,
+    coverage: float | None = None,
+    cost: str = "0.01",
+    price: str | None = None,
+) -> Promotion:
+    """What the trainer says of a student; `price` is what its answers cost in validation."""
     evidence: dict[str, Any] = {"cost_usd": cost}
     if coverage is not None:
         evidence["validation"] = {"expected_coverage": coverage}
+    if price is not None:
+        evidence["validation"] = {**evidence.get("validation", {}), "cost_per_call_usd": price}
     return story("trained", version, hour, artifact=f"artifact-{version}", dataset="dataset", evidence=evidence)
 
 
@@ -180,15 +189,15 @@ class Office:
         [move] = await self.tick(1)
         return move
 
-    async def on_trial(self) -> None:
-        """The first student, trained in hour 2."""
+    async def on_trial(self, price: str | None = None) -> None:
+        """The first student, trained in hour 2, of its own price."""
         await self.authorised()
-        await self.hear(story("collected", hour=1.5), trained(hour=2))
+        await self.hear(story("collected", hour=1.5), trained(hour=2, price=price))
         assert await self.tick(2) == []
 
-    async def in_force(self, share: float = 1.0, **decided: Any) -> None:
+    async def in_force(self, share: float = 1.0, *, price: str | None = None, **decided: Any) -> None:
         """The first student, promoted in hour 26 and then given the share, a day for each step."""
-        await self.on_trial()
+        await self.on_trial(price)
         await self.hear(decision(hour=26, **decided))
         assert await self.moves(26) == [(name(), "qualified"), (name(), "promoted")]
         hour = 26.0

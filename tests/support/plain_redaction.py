@@ -1,5 +1,6 @@
 """Redaction as it was first written, slow and plain: what the fast one has to agree with, letter by letter."""
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -33,6 +34,11 @@ _IBAN = iban_pattern()
 _INTERNATIONAL = re.compile(r"(?<![\w+.])\+[1-9](?:(?:[ .-]|\) ?| ?\()?\d){7,}+(?!\w|[.,]\d)")
 _AMOUNT = re.compile(r"\+\d+\.\d\d")
 _AMERICAN = re.compile(r"(?<![\w.-])(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[.-])\d{3}[.-]\d{4}(?!\w|[.-]\d)")
+_CREDENTIAL = re.compile(
+    r"authorization([_-]token)?|(x[_-])?api[_-]key|apikey|password|passwd|(client[_-])?secret|(access|refresh)[_-]token|"
+    r"private[_-]key",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 def default_redactor(text: str) -> str:
@@ -83,19 +89,28 @@ def redacted(
             "request": request,
             "response": response,
             "error": None if invocation.error is None else redact(invocation.error),
-            "tags": {key: redact(value) for key, value in invocation.tags.items()},
+            "tags": {redact(key): redact(value) for key, value in invocation.tags.items()},
+            "episode": invocation.episode and _episode(invocation.episode, redact),
             "fingerprint": invocation.fingerprint if request == invocation.request else fingerprint(request),
         }
     )
 
 
-def _walk(value: Any, redact: Redactor) -> Any:
+def _episode(name: str, redact: Redactor) -> str:
+    clean = redact(name)
+    if clean == name:
+        return name
+    return f"{clean}-{hashlib.blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
+
+
+def _walk(value: Any, redact: Redactor, *, in_text: bool = False) -> Any:
     if isinstance(value, str):
         return _text(value, redact)
     if isinstance(value, dict):
-        return {key: _walk(item, redact) for key, item in value.items()}
+        shown = value if in_text else {key: _masked(key, item, value) for key, item in value.items()}
+        return {key: _walk(item, redact, in_text=in_text) for key, item in shown.items()}
     if isinstance(value, list | tuple):
-        return [_walk(item, redact) for item in value]
+        return [_walk(item, redact, in_text=in_text) for item in value]
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _number(value, redact)
     return value
@@ -110,7 +125,17 @@ def _text(text: str, redact: Redactor) -> str:
     except (ValueError, RecursionError):
         return clean
     # JSON stays JSON: a card number without quotes becomes a quoted placeholder.
-    return json.dumps(_walk(parsed, redact), ensure_ascii=False)
+    return json.dumps(_walk(parsed, redact, in_text=True), ensure_ascii=False)
+
+
+def _masked(key: str, item: Any, around: dict[str, Any]) -> Any:
+    """What is left of a field: nothing of a credential, and nothing of a server's headers."""
+    if isinstance(item, str) and item and _CREDENTIAL.fullmatch(key):
+        return "[KEY]"
+    at_a_server = any(
+        isinstance(around.get(name), str) for name in ("server_url", "url", "server_label", "connector_id")
+    )
+    return dict.fromkeys(item, "[KEY]") if key == "headers" and isinstance(item, dict) and at_a_server else item
 
 
 def _number(number: float, redact: Redactor) -> float | str:

@@ -7,6 +7,7 @@ from understudies.client.errors import NotRecorded
 from understudies.client.messages import message_of
 from understudies.client.plain import get, json_text
 from understudies.events import Message, Response, Usage
+from understudies.events.request import MAX_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +87,4 @@ def _name(model: Any) -> str:
 
 
 def _count(number: Any) -> int:
-    return number if isinstance(number, int) and number > 0 else 0
+    return number if isinstance(number, int) and 0 < number <= MAX_TOKENS else 0

@@ -26,7 +26,7 @@ def corpus_line(invocation: Invocation) -> dict[str, Any] | None:
     }
     if invocation.episode is not None:
         line["episode"] = invocation.episode
-    if invocation.cost_usd:
+    if invocation.cost_usd or invocation.free:
         line["usage"]["cost"] = float(invocation.cost_usd)
     return line
 

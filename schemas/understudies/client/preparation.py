@@ -56,6 +56,7 @@ class Preparation:
         request, asked = request_and_model(call.arguments)
         answer, error = _outcome(call)
         model = (answer.model if answer else "") or asked or call.shadow.model
+        cost = self.price(model, answer.usage) if self.price and answer else None
         return Invocation(
             id=self.ids(call.at),
             at=call.at,
@@ -67,7 +68,8 @@ class Preparation:
             request=request,
             response=answer.response if answer else None,
             error=error,
-            cost_usd=self.price(model, answer.usage) if self.price and answer else usd(0),
+            cost_usd=cost or usd(0),
+            free=cost == 0,
             latency_ms=call.latency_ms,
             fingerprint=fingerprint(request),
             tags=dict(call.shadow.tags),

@@ -5,19 +5,23 @@ from decimal import Decimal
 
 from understudies.events import Usage, usd
 
-Price = Callable[[str, Usage], Decimal]
-"""The cost in US dollars of a call, from the model's name and the usage."""
+Price = Callable[[str, Usage], Decimal | None]
+"""The cost in US dollars of a call, from the model's name and the usage; None where these do not tell."""
 
 _MILLION = 1_000_000
 
 
 def per_million(prompt: float | str, completion: float | str, cached: float | str | None = None) -> Price:
     """One price for all calls, in US dollars per million tokens; cached prompt tokens cost the same by default."""
+    fresh_price, completion_price = usd(prompt), usd(completion)
     cached_price = usd(prompt if cached is None else cached)
+    free = not (fresh_price or completion_price or cached_price)
 
-    def price(model: str, usage: Usage) -> Decimal:
+    def price(model: str, usage: Usage) -> Decimal | None:
+        if not usage.counted and not free:
+            return None
         fresh = max(usage.prompt_tokens - usage.cached_tokens, 0)
-        total = fresh * usd(prompt) + usage.cached_tokens * cached_price + usage.completion_tokens * usd(completion)
+        total = fresh * fresh_price + usage.cached_tokens * cached_price + usage.completion_tokens * completion_price
         return usd(total / _MILLION)
 
     return price

@@ -1,5 +1,6 @@
 """Redaction: secrets and personal data are replaced before a call leaves the process."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from functools import reduce
@@ -8,6 +9,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
+from understudies.client.credentials import has_credentials, without_credentials
 from understudies.client.sensitive import default_redactor, redacted_prompt
 from understudies.client.signs import signs
 from understudies.events import Invocation, Message, Request, fingerprint
@@ -43,7 +45,7 @@ def redacted_request(request: Request, redact: Redactor = default_redactor) -> R
 def redacted(
     invocation: Invocation, redact: Redactor = default_redactor, *, request: Request | None = None
 ) -> Invocation:
-    """The invocation with every text redacted, and the fingerprint of what is left; itself where nothing changes.
+    """The invocation with every text and name redacted, and the fingerprint of what is left; itself if nothing changes.
 
     `request` is its request, redacted before.
     """
@@ -53,13 +55,24 @@ def redacted(
     if response is not None and not _is_harmless(response, redact):
         response = _model(response, redact)
     error = None if invocation.error is None else redact(invocation.error)
-    tags = {key: redact(value) for key, value in invocation.tags.items()}
+    tags = {redact(key): redact(value) for key, value in invocation.tags.items()}
+    episode = None if invocation.episode is None else redacted_episode(invocation.episode, redact)
     same = request is invocation.request
-    if same and response is invocation.response and error == invocation.error and tags == invocation.tags:
+    names = {"error": error, "tags": tags, "episode": episode}
+    if same and response is invocation.response and all(getattr(invocation, key) == names[key] for key in names):
         return invocation
     name = invocation.fingerprint if same or request == invocation.request else fingerprint(request)
-    changes = {"request": request, "response": response, "error": error, "tags": tags, "fingerprint": name}
-    return invocation.model_copy(update=changes)
+    return invocation.model_copy(update={"request": request, "response": response, "fingerprint": name, **names})
+
+
+def redacted_episode(name: str, redact: Redactor = default_redactor) -> str:
+    """The episode's name; in place of one with personal data, the same one for all of the episode's calls."""
+    clean = redact(name)
+    return (
+        name
+        if clean == name
+        else f"{clean}-{hashlib.blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
+    )
 
 
 def _is_harmless(model: BaseModel, redact: Redactor) -> bool:
@@ -67,7 +80,8 @@ def _is_harmless(model: BaseModel, redact: Redactor) -> bool:
     if redact is not default_redactor:
         return False
     try:
-        return not signs(model.model_dump_json().encode())
+        raw = model.model_dump_json().encode()
+        return not (signs(raw) or has_credentials(raw))
     except PydanticSerializationError:
         return False
 
@@ -88,17 +102,21 @@ def _model(model: Model, redact: Redactor) -> Model:
     return type(model).model_validate(clean)
 
 
-def _clean(value: Any, redact: Redactor) -> Any:
-    """The value with every text redacted; itself where nothing changes."""
+def _clean(value: Any, redact: Redactor, *, in_text: bool = False) -> Any:
+    """The value with every text redacted; itself where nothing changes.
+
+    Names of fields tell credentials outside of texts alone: what a text says in JSON is what was asked or answered.
+    """
     if isinstance(value, str):
         return _text(value, redact)
     if isinstance(value, BaseModel):
         return _model(value, redact)
     if isinstance(value, dict):
-        items = {key: _clean(item, redact) for key, item in value.items()}
+        shown = value if in_text else without_credentials(value)
+        items = {key: _clean(item, redact, in_text=in_text) for key, item in shown.items()}
         return value if all(items[key] is item for key, item in value.items()) else items
     if isinstance(value, list | tuple):
-        cleaned = [_clean(item, redact) for item in value]
+        cleaned = [_clean(item, redact, in_text=in_text) for item in value]
         return value if all(mine is theirs for mine, theirs in zip(cleaned, value, strict=True)) else cleaned
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _number(value, redact)
@@ -116,7 +134,7 @@ def _text(text: str, redact: Redactor) -> str:
     except (ValueError, RecursionError):
         return clean
     # JSON stays JSON: a card number without quotes becomes a quoted placeholder.
-    return json.dumps(_clean(parsed, redact), ensure_ascii=False)
+    return json.dumps(_clean(parsed, redact, in_text=True), ensure_ascii=False)
 
 
 def _number(number: float, redact: Redactor) -> float | str:

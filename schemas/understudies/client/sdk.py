@@ -32,7 +32,8 @@ def utc_now() -> datetime:
 class Understudies:
     """Records the calls of teachers to Kafka, to a local corpus, or to both.
 
-    `price` tells what a call costs, `redact` what must not leave the process (None: nothing is redacted).
+    `price` tells what a call costs; without it the budget takes the price list's price for the model and its usage,
+    else $0.03. `redact` tells what must not leave the process (None: nothing is redacted).
     At most `max_buffer` calls wait to be delivered; when they are full the newest is dropped and counted, and so
     is a call of more than `max_bytes`. `kafka` are further options of the producer, such as security settings.
     """

@@ -15,7 +15,7 @@ from understudies.events.headers import cloud_headers
 from understudies.events.identity import NewId, SeededIds, new_id
 from understudies.events.invocation import BIASED, Invocation, Origin, Reason, Route, ServedBy
 from understudies.events.levels import ProvenLevels
-from understudies.events.money import Usd, usd
+from understudies.events.money import Usd, usd, usd_text
 from understudies.events.promotion import Promotion, Stage
 from understudies.events.request import FunctionCall, Message, Request, Response, ToolCall, Usage, request_of
 from understudies.events.topics import (
@@ -78,4 +78,5 @@ __all__ = [
     "template_of",
     "topic_of",
     "usd",
+    "usd_text",
 ]

@@ -79,6 +79,7 @@ class Invocation(Event):
     error: str | None = None
     usage: Usage = Usage()
     cost_usd: Usd = Field(default=usd(0), ge=0, description="all that this call cost, a student asked in vain included")
+    free: bool = Field(default=False, description="the teacher is known to cost nothing: a cost of 0 is no unknown one")
     latency_ms: float = Field(default=0.0, ge=0)
     usage_estimated: bool = Field(default=False, description="usage and cost are estimates, the model reported none")
     api: str = Field(default="chat", description="how the caller spoke: chat, responses or messages")
@@ -104,6 +105,15 @@ class Invocation(Event):
         whole = self.response is not None and not self.hung_up
         own = self.route is None or self.route.reason != "fallback"
         return self.served_by == "teacher" and whole and own and self.origin != "synthetic"
+
+    @property
+    def priced(self) -> bool:
+        """Whether `cost_usd` is what the call cost: an agent that names no price records its teacher's answers with 0.
+
+        What the router recorded is priced, at 0 too.
+        """
+        answered = self.served_by == "teacher" and self.response is not None
+        return bool(self.cost_usd) or self.free or self.route is not None or not answered
 
     @property
     def unbiased(self) -> bool:

@@ -27,14 +27,19 @@ def usd(amount: Decimal | str | float) -> Decimal:
     return rounded or abs(rounded)
 
 
-def _written(amount: Decimal) -> str:
+def usd_text(amount: Decimal) -> str:
+    """An amount as it is written to JSON: without exponent and trailing zeros.
+
+    >>> usd_text(usd(0)), usd_text(usd("0.000000010"))
+    ('0', '0.00000001')
+    """
     return format(amount.normalize(_CONTEXT), "f")
 
 
 Usd = Annotated[
     Decimal,
     AfterValidator(usd),
-    PlainSerializer(_written, return_type=str, when_used="json"),
+    PlainSerializer(usd_text, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "description": "US dollars, a decimal number of at most 9 places"}),
 ]
 """A field of US dollars: written to JSON as a decimal string, read from a string or a number."""

@@ -88,6 +88,10 @@ class Request(BaseModel):
         return "\n".join(m.text for m in self.messages if m.role in ("system", "developer"))
 
 
+MAX_TOKENS = 2**32 - 1
+"""The most tokens of a kind that are taken for a count."""
+
+
 class Usage(BaseModel):
     """Token counts of one call."""
 
@@ -96,6 +100,11 @@ class Usage(BaseModel):
     prompt_tokens: int = Field(default=0, ge=0)
     completion_tokens: int = Field(default=0, ge=0)
     cached_tokens: int = Field(default=0, ge=0)
+
+    @property
+    def counted(self) -> bool:
+        """Whether anybody counted: no call takes no token at all, or more than the store can hold."""
+        return 0 < max(self.prompt_tokens, self.completion_tokens) <= MAX_TOKENS
 
 
 class Response(BaseModel):

@@ -44,8 +44,12 @@ class Outcomes:
 
     def cost(self, event: Invocation) -> Decimal:
         """All that the call cost, its audit and what students answered to it in shadow included."""
-        shadow = self.witness.compared[event.id] * self.student_price
-        return usd(event.cost_usd + self.witness.audits.get(event.id, Decimal(0)) + shadow)
+        return usd(event.cost_usd + self.witness.audits.get(event.id, Decimal(0)) + self._shadow(event.id))
+
+    def _shadow(self, call: str) -> Decimal:
+        """What students' answers in shadow cost, each at its own price where that is known."""
+        students = self.witness.compared.get(call, ())
+        return sum((self.witness.prices.get(student, self.student_price) for student in students), Decimal(0))
 
     def figures(self, task: str | None = None) -> Figures:
         """The figures of all calls, or of one task's."""
@@ -83,8 +87,7 @@ class Outcomes:
         trainings = self._trainings(task)
         mine = [call for call in self.calls if call.task == task]
         # A student is first tried on held-out calls from before it was authorised.
-        held_out = sum(self.witness.compared[call.id] for call in mine if call.at < authorised)
-        balance = -held_out * self.student_price
+        balance = -sum((self._shadow(call.id) for call in mine if call.at < authorised), Decimal(0))
         lost = balance < 0
         earned: int | None = None
         for calls, call in enumerate((call for call in mine if call.at >= authorised), start=1):

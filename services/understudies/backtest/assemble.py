@@ -16,7 +16,7 @@ from understudies.backtest.report import (
 )
 from understudies.budget.book import TaskBook
 from understudies.budget.student_book import StudentBook
-from understudies.events import Drift, GateDecision, Promotion
+from understudies.events import Drift, GateDecision, Promotion, usd_text
 from understudies.stats import anytime_lower_bound
 
 _GATE: dict[str, DecisionEvent] = {
@@ -162,10 +162,10 @@ def _realised(book: TaskBook, break_even_calls: int | None) -> dict[str, object]
     ledger = book.ledger
     return {
         "break_even_calls": break_even_calls,
-        "saved_usd": str(ledger.saved),
-        "spent_usd": str(ledger.spent),
-        "without_usd": str(ledger.without),
-        "invested_usd": str(ledger.invested),
+        "saved_usd": usd_text(ledger.saved),
+        "spent_usd": usd_text(ledger.spent),
+        "without_usd": usd_text(ledger.without),
+        "invested_usd": usd_text(ledger.invested),
         "roi": round(float(ledger.saved / ledger.invested), 4) if ledger.invested else None,
         "served": ledger.served,
         "escalated": ledger.escalated,

@@ -3,11 +3,8 @@
 from decimal import Decimal
 
 from understudies.backtest.recorded import RecordedCall
-from understudies.economics.prices import call_cost
+from understudies.economics.prices import teacher_call_cost
 from understudies.events import usd
-
-DEFAULT_PRICE = usd("0.03")
-"""US dollars for a call whose price is neither given, nor recorded, nor known for its model."""
 
 
 def price_of(call: RecordedCall, teacher_price: Decimal | None = None) -> Decimal:
@@ -16,5 +13,4 @@ def price_of(call: RecordedCall, teacher_price: Decimal | None = None) -> Decima
         return usd(teacher_price)
     if call.recorded_cost is not None:
         return usd(call.recorded_cost)
-    known = call_cost(call.model, call.usage) if call.model else None
-    return DEFAULT_PRICE if known is None else usd(known)
+    return teacher_call_cost(call.model, call.usage)

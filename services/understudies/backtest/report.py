@@ -157,18 +157,19 @@ class TaskReport:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What was read."""
+    """What was read; `undated` of the calls have no time, or none that can be true."""
 
     path: str
     format: str
     calls: int
     broken: Sequence[Broken]
     days: float
+    undated: int = 0
 
     @classmethod
-    def of(cls, path: str, reading: Reading, days: float) -> "Input":
+    def of(cls, path: str, reading: Reading, days: float, undated: int = 0) -> "Input":
         """What a reading found in a file that was played over a number of days."""
-        return cls(path, reading.format, len(reading.calls), tuple(reading.broken), days)
+        return cls(path, reading.format, len(reading.calls), tuple(reading.broken), days, undated)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -178,6 +179,7 @@ class Input:
             "broken": [{"line": b.line, "reason": b.reason} for b in self.broken[:_BROKEN_SHOWN]],
             "broken_total": len(self.broken),
             "days": plain(self.days),
+            "undated": self.undated,
         }
 
 

@@ -157,6 +157,7 @@ def _input(source: Input) -> str:
         ("Form", source.format),
         ("Calls", count(source.calls)),
         ("Played over", f"{source.days:,.4g} days"),
+        ("Without a time", count(source.undated) if source.undated else NOTHING),
         ("Lines skipped", count(len(source.broken)) if source.broken else NOTHING),
     )
     listed = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)

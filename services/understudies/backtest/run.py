@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from understudies.backtest.progress import Progress
 from understudies.backtest.recorded import Reading
 from understudies.backtest.replay import ReplayTeacher
 from understudies.backtest.report import Input, Report
+from understudies.backtest.strays import without_strays
 from understudies.backtest.tasks import named
 from understudies.backtest.threads import one_thread
 from understudies.backtest.timeline import spread
@@ -30,6 +32,7 @@ from understudies.evaluator import EvaluatorSettings
 from understudies.events import SeededIds
 from understudies.router import RouterSettings
 from understudies.runtime import ConfigurationError, Flow, VirtualClock
+from understudies.runtime.environment import settings_from
 from understudies.runtime.rules import Rules
 from understudies.trainer import TrainerSettings
 
@@ -42,9 +45,9 @@ class Options:
     teacher_price: Decimal | None = None
     seed: int = 7
     rules: Rules = field(default_factory=Rules)
-    budget: BudgetSettings = field(default_factory=BudgetSettings)
-    evaluator: EvaluatorSettings = field(default_factory=EvaluatorSettings)
-    trainer: TrainerSettings = field(default_factory=TrainerSettings)
+    budget: BudgetSettings = field(default_factory=partial(settings_from, BudgetSettings))
+    evaluator: EvaluatorSettings = field(default_factory=partial(settings_from, EvaluatorSettings))
+    trainer: TrainerSettings = field(default_factory=partial(settings_from, TrainerSettings))
 
 
 async def backtest(path: Path, options: Options, progress: Progress) -> Report:
@@ -56,7 +59,7 @@ async def backtest(path: Path, options: Options, progress: Progress) -> Report:
     reading = _read(path)
     if not reading.calls:
         raise ConfigurationError(_nothing_to_play(path, reading))
-    recorded = named(reading.calls)
+    recorded = without_strays(named(reading.calls))
     timeline = spread(recorded, days=options.days, seed=options.seed)
     calls = schedule(timeline, lambda call: price_of(call, options.teacher_price), options.seed)
     critical = frozenset(call.task for call in calls if call.call.critical)
@@ -67,7 +70,7 @@ async def backtest(path: Path, options: Options, progress: Progress) -> Report:
     return assemble(
         outcomes,
         details,
-        source=Input.of(str(path), reading, round(days, 2)),
+        source=Input.of(str(path), reading, round(days, 2), undated=sum(call.at is None for call in recorded)),
         seed=options.seed,
         seconds=time.perf_counter() - began,
         version=version("understudies"),
@@ -90,15 +93,17 @@ async def _played(
             redact=False,
             flow=Flow(),
             keeps_state=False,
-            router=RouterSettings(
-                port=None,
-                auto_deliver=False,
-                student_timeout_s=60,
-                # A log has one answer a call; playing it back would show a teacher that never contradicts itself.
-                self_agreement_rate=0,
-                buffer_events=len(calls) * 2 + 1,
-                critical_tasks=frozenset(name for name, rule in rules.tasks.items() if rule.critical),
-                student_price_usd=options.budget.student_cost_usd,
+            router=settings_from(RouterSettings).model_copy(
+                update={
+                    "port": None,
+                    "auto_deliver": False,
+                    "student_timeout_s": 60,
+                    # A log has one answer a call; playing it back would show a teacher that never contradicts itself.
+                    "self_agreement_rate": 0,
+                    "buffer_events": len(calls) * 2 + 1,
+                    "critical_tasks": frozenset(name for name, rule in rules.tasks.items() if rule.critical),
+                    "student_price_usd": options.budget.student_cost_usd,
+                }
             ),
             budget=options.budget,
             evaluator=options.evaluator,

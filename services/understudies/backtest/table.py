@@ -9,6 +9,8 @@ from understudies.backtest.report import Report
 from understudies.backtest.wording import NOTHING, count, factor, money, percent
 
 _STYLES = {"distilled": "green", "fallback_teacher": "red", "not_worth_it": "yellow"}
+_LONGEST_NAME = 48
+"""Characters of a task's name, which folds into lines of what room there is."""
 _FIGURES = ("Calls", "Served", "Agreement", "Cost", "Saved", "Cheaper")
 
 
@@ -23,10 +25,14 @@ def summary_table(report: Report) -> Table:
     for name, task in report.tasks.items():
         outcome = task.outcome.outcome
         words = Text(outcome.replace("_", " "), style=_STYLES.get(outcome, "dim"))
-        table.add_row(Text(name).append("\n").append_text(words), *_figures(task.summary))
+        table.add_row(Text(_short(name)).append("\n").append_text(words), *_figures(task.summary))
     table.add_section()
     table.add_row(Text("All calls"), *_figures(report.overall), style="bold")
     return table
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def _figures(summary: Summary) -> list[Text]:

@@ -1,6 +1,6 @@
 """Listens to all four topics, as a user's own subscriber would, and keeps what the report needs."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,11 @@ class Seen:
 
 
 class Witness:
-    """What was seen: calls by id, audits and answers in shadow by call, verdicts by student, the story in order."""
+    """What was seen: calls by id, audits and answers in shadow by call, verdicts by student, the story in order.
+
+    `compared` names for each call the students that answered it in shadow; `prices` tells what an answer of theirs
+    costs, where it is known.
+    """
 
     name = "witness"
     topics = TOPICS
@@ -30,7 +34,8 @@ class Witness:
     def __init__(self) -> None:
         self.served: dict[str, Invocation] = {}
         self.audits: dict[str, Decimal] = {}
-        self.compared: Counter[str] = Counter()
+        self.compared: defaultdict[str, list[str]] = defaultdict(list)
+        self.prices: dict[str, Decimal] = {}
         self.verdicts: defaultdict[str, list[Seen]] = defaultdict(list)
         self.story: list[Promotion | GateDecision | Drift] = []
 
@@ -49,12 +54,16 @@ class Witness:
             else:
                 self.served[event.id] = event
         elif isinstance(event, Verdict):
-            self.compared[event.invocation] += event.phase in ("validation", "shadow")
+            if event.phase in ("validation", "shadow"):
+                self.compared[event.invocation].append(event.student)
             if event.confidence is not None and (event.counts or event.phase == "audit"):
                 seen = Seen(event.at, event.confidence, event.agreed, event.phase == "audit")
                 self.verdicts[event.student].append(seen)
         elif isinstance(event, Promotion | GateDecision | Drift):
             self.story.append(event)
+            validation = event.evidence.get("validation") if isinstance(event, Promotion) else None
+            if isinstance(validation, dict) and "cost_per_call_usd" in validation:
+                self.prices[event.student] = usd(str(validation["cost_per_call_usd"]))
 
     async def tick(self, now: datetime) -> None:
         """Nothing to decide."""

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from understudies.budget.book import TaskBook
 from understudies.budget.settings import BudgetSettings
+from understudies.budget.student_book import StudentBook
 from understudies.economics import Investment, forecast
+from understudies.events import usd_text
 from understudies.runtime.rules import TaskRules
 from understudies.stats import ceiling
 
@@ -31,23 +33,25 @@ class Appraisal:
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """The investment's numbers, JSON-serialisable; money as decimal strings."""
-        if self.investment is None:
-            return {}
-        i = self.investment
-        return {
-            "roi": None if i.roi is None else round(float(i.roi), 4),
-            "break_even_calls": i.break_even_calls,
-            "weekly_calls": i.weekly_calls,
-            "weekly_calls_lower": i.weekly_calls_lower,
-            "expected_share": round(i.expected_share, 4),
-            "audit_rate": round(i.audit_rate, 4),
-            "teacher_cost_usd": str(i.teacher_cost),
-            "student_cost_usd": str(i.student_cost),
-            "training_cost_usd": str(i.training_cost),
-            "evidence_cost_usd": str(i.evidence_cost),
-            "net_weekly_saving_usd": str(i.net_weekly_saving),
-        }
+        """The investment's numbers, where there is one."""
+        return {} if self.investment is None else numbers_of(self.investment)
+
+
+def numbers_of(i: Investment) -> dict[str, Any]:
+    """An investment's numbers, JSON-serialisable; money as decimal strings."""
+    return {
+        "roi": None if i.roi is None else round(float(i.roi), 4),
+        "break_even_calls": i.break_even_calls,
+        "weekly_calls": i.weekly_calls,
+        "weekly_calls_lower": i.weekly_calls_lower,
+        "expected_share": round(i.expected_share, 4),
+        "audit_rate": round(i.audit_rate, 4),
+        "teacher_cost_usd": usd_text(i.teacher_cost),
+        "student_cost_usd": usd_text(i.student_cost),
+        "training_cost_usd": usd_text(i.training_cost),
+        "evidence_cost_usd": usd_text(i.evidence_cost),
+        "net_weekly_saving_usd": usd_text(i.net_weekly_saving),
+    }
 
 
 def appraise(book: TaskBook, rules: TaskRules, settings: BudgetSettings, now: datetime) -> Appraisal:
@@ -77,7 +81,7 @@ def appraise(book: TaskBook, rules: TaskRules, settings: BudgetSettings, now: da
 def examples_needed(book: TaskBook, settings: BudgetSettings) -> int:
     """Distinct inputs that the next student takes; more where the last one was rejected."""
     before = [student.examples for student in book.students.values() if not _stale(book, student.story.at)]
-    classes = book.profile.distinct_answers if book.profile.kind == "closed_set" else 0
+    classes = book.profile.repeated_answers if book.profile.kind == "closed_set" else 0
     first = max(settings.min_examples, settings.examples_per_class * classes)
     rejected = book.latest is not None and book.latest.story.stage == "rejected"
     growth = settings.growth_after_rejection if rejected else settings.growth
@@ -107,21 +111,32 @@ def _inconsistent(book: TaskBook, rules: TaskRules) -> str | None:
     )
 
 
-def invest(book: TaskBook, settings: BudgetSettings, now: datetime, *, share: float | None = None) -> Investment:
-    """The next student as an investment, at the volume forecast from the hours seen so far."""
+def invest(
+    book: TaskBook,
+    settings: BudgetSettings,
+    now: datetime,
+    *,
+    share: float | None = None,
+    student: StudentBook | None = None,
+) -> Investment:
+    """The next student as an investment, at the volume forecast from the hours seen so far.
+
+    Or one that is there, at its own price: its training is paid, and so is the evidence that it has.
+    """
     volume = forecast(book.volume.hourly(now))
     teacher = book.ledger.teacher_price or Decimal(0)
+    student_cost = price_of(student, settings)
+    verdicts = max(0, settings.shadow_verdicts - (student.judged if student else 0))
+    evidence = student_cost * verdicts
     incumbent = book.in_force
-    shadow = settings.student_cost_usd * settings.shadow_verdicts
-    if incumbent is None:
+    if incumbent is None or incumbent is student or student_cost >= teacher:
         expected = _first_share(book, settings) if share is None else share
-        student_cost, evidence = settings.student_cost_usd, shadow
     else:
         expected = _gain(book, settings, incumbent.proven_share)
         # The incumbent's price is paid already; what a successor costs is the calls kept back for its trial.
-        student_cost = Decimal(0)
-        kept_back = Decimal(round(settings.fresh_verdicts * incumbent.proven_share))
-        evidence = shadow + kept_back * teacher
+        student_cost = max(Decimal(0), student_cost - price_of(incumbent, settings))
+        fresh = min(settings.fresh_verdicts, verdicts)
+        evidence += Decimal(round(fresh * incumbent.proven_share)) * teacher
     return Investment(
         teacher_cost=teacher,
         student_cost=student_cost,
@@ -129,9 +144,15 @@ def invest(book: TaskBook, settings: BudgetSettings, now: datetime, *, share: fl
         weekly_calls_lower=volume.lower,
         expected_share=expected,
         audit_rate=audit_rate(volume.calls / 7 * max(expected, 0.01), settings),
-        training_cost=settings.training_cost_usd,
+        training_cost=Decimal(0) if student else settings.training_cost_usd,
         evidence_cost=evidence,
     )
+
+
+def price_of(student: StudentBook | None, settings: BudgetSettings) -> Decimal:
+    """US dollars of a student's answer: its own where that is known, else what the settings say of any."""
+    own = student.cost if student else None
+    return settings.student_cost_usd if own is None else own
 
 
 def _first_share(book: TaskBook, settings: BudgetSettings) -> float:

@@ -51,6 +51,8 @@ class TaskBook:
 
     def _call(self, call: Invocation) -> None:
         self.ledger.record(call)
+        if call.student is not None and call.origin == "live":
+            self._known(call.student, lambda book: book.pay(call))
         if call.origin not in ("audit", "synthetic") and call.served_by != "cache":
             self.volume.record(call.at)
         if call.answered_by_teacher and call.response is not None:
@@ -66,7 +68,9 @@ class TaskBook:
         else:
             self._known(verdict.student, lambda book: book.judge(verdict))
         if verdict.phase in ("validation", "shadow"):
-            self.ledger.compare(self._student_cost)
+            student = self.students.get(verdict.student)
+            own = student.validated_cost if student else None
+            self.ledger.compare(self._student_cost if own is None else own)
 
     def _asked_again(self, verdict: Verdict) -> None:
         """Count one answer to an input that the teacher had answered before, once for each input."""

@@ -2,15 +2,25 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
-from understudies.budget.appraise import Appraisal, appraise, audit_rate, examples_needed, is_rested
+from understudies.budget.appraise import (
+    Appraisal,
+    appraise,
+    audit_rate,
+    examples_needed,
+    invest,
+    is_rested,
+    numbers_of,
+    price_of,
+)
 from understudies.budget.book import TaskBook
 from understudies.budget.ramp import next_share
 from understudies.budget.settings import BudgetSettings
 from understudies.budget.student_book import StudentBook
-from understudies.economics import forecast
-from understudies.events import GateDecision, NewId, Promotion, Stage
+from understudies.economics import forecast, saving_per_call
+from understudies.events import GateDecision, NewId, Promotion, Stage, usd_text
 from understudies.runtime.rules import TaskRules
 
 _AS_GOOD = 0.01
@@ -27,6 +37,7 @@ class Decider:
     def moves(self, book: TaskBook, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
         """The moves that are due; the caller folds each into the book before asking for the next."""
         yield from self._demote(book, now)
+        yield from self._drop_dear(book, now)
         yield from self._settle(book, now)
         yield from self._ramp(book, rules, now)
         yield from self._authorise(book, rules, now)
@@ -40,6 +51,24 @@ class Decider:
             yield self._tell(student, "demoted", now, reason, share=0.0, evidence=drift.model_dump(mode="json"))
             for other in [other for other in book.students.values() if other.on_trial]:
                 yield self._tell(other, "retired", now, f"learned from answers before the drift of {student.name}")
+
+    def _drop_dear(self, book: TaskBook, now: datetime) -> Iterator[Promotion]:
+        """Part with students whose own price, known since they were trained, eats up what they save."""
+        teacher = book.ledger.teacher_price
+        if teacher is None:
+            return
+        for student in list(book.students.values()):
+            if student.cost is None or not (student.on_trial or student.in_force):
+                continue
+            # The return is asked for once, before any evidence is paid for: what is paid then is gone.
+            untried = student.on_trial and student.decision is None and not student.judged
+            if student.cost < teacher and not untried:
+                continue
+            investment = invest(book, self._settings, now, student=student)
+            if not investment.worth_it:
+                stage: Stage = "retired" if student.in_force else "rejected"
+                numbers = numbers_of(investment)
+                yield self._tell(student, stage, now, investment.reason, share=0.0, evidence=numbers)
 
     def _settle(self, book: TaskBook, now: datetime) -> Iterator[Promotion]:
         """Act on what the gates decided."""
@@ -66,17 +95,29 @@ class Decider:
         self, book: TaskBook, student: StudentBook, decision: GateDecision, now: datetime
     ) -> Iterator[Promotion]:
         incumbent = book.in_force
+        proven = invest(book, self._settings, now, share=decision.coverage or 0.0, student=student)
+        if book.ledger.teacher_price is not None and proven.saving <= 0:
+            evidence = {**decision.evidence, **numbers_of(proven)}
+            yield self._tell(student, "rejected", now, proven.reason, evidence=evidence)
+            return
         if student.story.stage != "qualified":
             yield self._tell(student, "qualified", now, decision.reason, evidence=decision.evidence)
         if incumbent is None:
             yield self._promote(book, student, now, self._settings.canary[0], f"canary: {decision.reason}")
-        elif (decision.coverage or 0.0) >= incumbent.proven_share - _AS_GOOD:
+        elif self._succeeds(book, student, decision.coverage or 0.0, incumbent):
             # Of equals the newer has more to prove yet. The ramp guards the serving path, and that is proven: a
             # successor takes over the share at once.
             better = f"serves {decision.coverage:.0%} where {incumbent.name} serves {incumbent.proven_share:.0%}"
             share = incumbent.story.share
             yield self._tell(incumbent, "retired", now, f"succeeded by {student.name}: {better}", share=0.0)
             yield self._promote(book, student, now, share, better)
+
+    def _succeeds(self, book: TaskBook, student: StudentBook, coverage: float, incumbent: StudentBook) -> bool:
+        """Whether it serves as much as the one in force, and saves as much."""
+        as_good = max(0.0, incumbent.proven_share - _AS_GOOD)
+        teacher = book.ledger.teacher_price or Decimal(0)
+        saves = saving_per_call(teacher, price_of(student, self._settings), coverage)
+        return coverage >= as_good and saves >= saving_per_call(teacher, price_of(incumbent, self._settings), as_good)
 
     def _ramp(self, book: TaskBook, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
         student = book.in_force
@@ -154,7 +195,11 @@ class Decider:
             threshold=threshold,
             levels=levels,
             audit_rate=audit_rate(daily * coverage * share, self._settings, share),
-            evidence={"coverage": coverage, "chosen": decision.evidence.get("chosen") if decision else None},
+            evidence={
+                "coverage": coverage,
+                "chosen": decision.evidence.get("chosen") if decision else None,
+                **({} if student.validated_cost is None else {"cost_per_call_usd": usd_text(student.validated_cost)}),
+            },
         )
 
     def _tell(self, student: StudentBook, stage: Stage, now: datetime, reason: str, **changes: Any) -> Promotion:

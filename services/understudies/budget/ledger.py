@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from understudies.economics import teacher_call_cost
 from understudies.events import Invocation, usd
 
 ZERO = Decimal(0)
@@ -13,7 +14,8 @@ ZERO = Decimal(0)
 class Ledger:
     """Sums in US dollars, exact to 1e-9, and counts of calls.
 
-    `avoided` is what the calls that students served would have cost at the teacher's mean price so far.
+    `avoided` is what the calls that students served would have cost at the teacher's mean price so far. A teacher's
+    answer that came without a price costs what its model and usage say, else $0.03.
     """
 
     calls: int = 0
@@ -49,7 +51,7 @@ class Ledger:
             return
         self.teacher_calls += call.response is not None
         self.students += student_cost
-        self.teacher += call.cost_usd - student_cost
+        self.teacher += _cost(call) - student_cost
         self.escalated += bool(call.route and call.route.reason in ("low_confidence", "student_error"))
 
     def compare(self, cost: Decimal) -> None:
@@ -88,6 +90,10 @@ class Ledger:
     def from_state(cls, state: dict[str, Any]) -> "Ledger":
         values: dict[str, Any] = {n: Decimal(value) if isinstance(value, str) else value for n, value in state.items()}
         return cls(**values)
+
+
+def _cost(call: Invocation) -> Decimal:
+    return call.cost_usd if call.priced else teacher_call_cost(call.model, call.usage, at=call.at)
 
 
 _FIELDS = tuple(Ledger.__dataclass_fields__)

@@ -1,12 +1,16 @@
 """What the budget knows of one student."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from understudies.events import Drift, GateDecision, Promotion, Verdict
+from understudies.events import Drift, GateDecision, Invocation, Promotion, Verdict, usd
 
 IN_TRIAL = frozenset({"authorised", "collected", "trained", "qualified"})
+_LEAST_ASKED = 30
+"""Answers in service before their mean cost says more than validation did."""
 
 
 @dataclass(slots=True)
@@ -18,6 +22,9 @@ class StudentBook:
     examples: int = 0
     authorised_at: datetime | None = None
     expected_share: float | None = None
+    validated_cost: Decimal | None = None
+    asked: int = 0
+    paid: Decimal = Decimal(0)
     decision: GateDecision | None = None
     drift: Drift | None = None
     proven_share: float = 0.0
@@ -54,6 +61,17 @@ class StudentBook:
         curve = evidence.get("curve")
         return curve[-1]["agreement"] if curve else None
 
+    @property
+    def cost(self) -> Decimal | None:
+        """US dollars of an answer: the mean in service, before that the one in validation; None where none is known."""
+        return usd(self.paid / self.asked) if self.asked >= _LEAST_ASKED else self.validated_cost
+
+    def pay(self, call: Invocation) -> None:
+        """Count what a call cost in which it was asked, whether or not it served."""
+        own = call.route.student_cost_usd if call.route else Decimal(0)
+        self.asked += 1
+        self.paid += own or (call.cost_usd if call.served_by == "student" else Decimal(0))
+
     def follow(self, story: Promotion) -> None:
         """Take in the next stage of the story; a step of the ramp starts its own count of audits."""
         # Without a step, this book begins with the promotion: the topic is compacted, and a snapshot may be lost.
@@ -61,6 +79,7 @@ class StudentBook:
             self.step_since, self.step_audited, self.step_agreed = story.at, 0, 0
         if story.stage == "promoted":
             self.proven_share = float(str(story.evidence.get("coverage") or 0.0))
+            self._priced(story.evidence)
         if story.stage == "authorised":
             self.authorised_at = story.at
             self.investment = dict(story.evidence)
@@ -69,7 +88,12 @@ class StudentBook:
             validation = story.evidence.get("validation")
             if isinstance(validation, dict):
                 self.expected_share = float(str(validation.get("expected_coverage", 0.0)))
+                self._priced(validation)
         self.story = story
+
+    def _priced(self, evidence: Mapping[str, Any]) -> None:
+        if evidence.get("cost_per_call_usd") is not None:
+            self.validated_cost = usd(str(evidence["cost_per_call_usd"]))
 
     def judge(self, verdict: Verdict) -> None:
         """Count one verdict: an audit, or in shadow one that is evidence and cost a teacher's call."""
@@ -88,6 +112,9 @@ class StudentBook:
             "examples": self.examples,
             "authorised_at": self.authorised_at and self.authorised_at.isoformat(),
             "expected_share": self.expected_share,
+            "validated_cost": None if self.validated_cost is None else str(self.validated_cost),
+            "asked": self.asked,
+            "paid": str(self.paid),
             "decision": self.decision and self.decision.model_dump(mode="json"),
             "drift": self.drift and self.drift.model_dump(mode="json"),
             "proven_share": self.proven_share,
@@ -102,10 +129,13 @@ class StudentBook:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "StudentBook":
+        cost = state.get("validated_cost")
         parsed = {
             "story": Promotion.model_validate(state["story"]),
             "decision": state["decision"] and GateDecision.model_validate(state["decision"]),
             "drift": state["drift"] and Drift.model_validate(state["drift"]),
+            "validated_cost": None if cost is None else Decimal(cost),
+            "paid": Decimal(state.get("paid", "0")),
             "authorised_at": state["authorised_at"] and datetime.fromisoformat(state["authorised_at"]),
             "step_since": state["step_since"] and datetime.fromisoformat(state["step_since"]),
         }

@@ -49,7 +49,7 @@ async def run_alone(
     stopping = stopping_by_signal()
     async with contextlib.AsyncExitStack() as opened:
         await opened.enter_async_context(rules.watching())
-        telemetry = Telemetry(TelemetrySettings(), name)
+        telemetry = Telemetry(settings_from(TelemetrySettings), name)
         opened.callback(telemetry.shutdown)
         bus = Bus(settings, name, tracer=telemetry.tracer)
         app = await compose(bus, Files(root), opened)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from understudies.cli.failure import told
 from understudies.runtime import ConfigurationError
+from understudies.runtime.environment import settings_from
 from understudies.runtime.rules import Rules, read_rules
 
 EPILOG = """
@@ -82,7 +83,7 @@ def run(
     from understudies.backtest.table import summary_table
     from understudies.budget import BudgetSettings
 
-    budget = BudgetSettings() if min_examples is None else BudgetSettings(min_examples=min_examples)
+    budget = settings_from(BudgetSettings, min_examples=min_examples)
     options = Options(days=days, teacher_price=teacher_price, seed=seed, rules=rules or Rules(), budget=budget)
     with Progress() as progress:
         report = asyncio.run(backtest(calls, options, progress))
@@ -91,6 +92,11 @@ def run(
     if report.input.broken:
         first = report.input.broken[0]
         console.print(f"{len(report.input.broken)} lines were skipped; line {first.line}: {first.reason}", markup=False)
+    if 0 < report.input.undated < report.input.calls:
+        console.print(
+            f"{report.input.undated} calls have no time that can be true; each was played with the call before it",
+            markup=False,
+        )
     for name in sorted(
         name for name, rule in options.rules.tasks.items() if rule.critical and name not in report.tasks
     ):

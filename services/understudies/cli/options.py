@@ -1,16 +1,13 @@
 """Options that several commands have."""
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings
 
 from understudies.runtime import ConfigurationError
-
-S = TypeVar("S", bound=BaseSettings)
+from understudies.runtime.environment import settings_from as settings_from
 
 Bootstrap = Annotated[
     str | None, typer.Option(help="Kafka broker, HOST:PORT.", show_default="UNDERSTUDIES_BUS_BOOTSTRAP")
@@ -34,15 +31,3 @@ def check_teacher_url(url: str) -> None:
         raise ConfigurationError(
             f"--teacher-url {url!r} is no HTTP address; give a base URL such as https://api.openai.com/v1"
         )
-
-
-def settings_from(kind: type[S], **options: Any) -> S:
-    """Settings from the options that are given, else the environment; raises ConfigurationError that names which."""
-    try:
-        return kind(**{name: value for name, value in options.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        field = str(first["loc"][0]) if first["loc"] else ""
-        variable = f"{kind.model_config.get('env_prefix', '')}{field.upper()}"
-        where = variable if options.get(field) is None else f"--{field.replace('_', '-')}"
-        raise ConfigurationError(f"{where}: {first['msg']}") from None

@@ -10,6 +10,7 @@ from understudies.cli.alone import broker, root_of, run_alone
 from understudies.cli.failure import told
 from understudies.cli.options import DATA, Artifacts, Bootstrap, Data, RulesFile
 from understudies.runtime import StoreSettings, SystemClock
+from understudies.runtime.environment import settings_from
 from understudies.runtime.folder import data_folder
 from understudies.runtime.logs import log_to_stderr
 from understudies.runtime.reload import RulesSource
@@ -65,7 +66,7 @@ async def _app(
 
         store = await Store.open(_store_url(data))
         opened.push_async_callback(store.close)
-        settings = observer.ObserverSettings()
+        settings = settings_from(observer.ObserverSettings)
         return observer.create_app(settings, bus=bus, clock=clock, store=store, files=files, new_id=new_id)
     if name == "evaluator":
         from understudies import evaluator
@@ -73,19 +74,19 @@ async def _app(
         shelf = Shelf(files)
         opened.push_async_callback(shelf.close)
         return evaluator.create_app(
-            evaluator.EvaluatorSettings(), bus=bus, files=files, shelf=shelf, rules=rules, new_id=new_id
+            settings_from(evaluator.EvaluatorSettings), bus=bus, files=files, shelf=shelf, rules=rules, new_id=new_id
         )
     if name == "trainer":
         from understudies import trainer
 
-        settings_ = trainer.TrainerSettings()
+        settings_ = settings_from(trainer.TrainerSettings)
         return trainer.create_app(settings_, bus=bus, clock=clock, files=files, new_id=new_id, rules=rules)
     from understudies import budget
 
-    return budget.create_app(budget.BudgetSettings(), bus=bus, rules=rules, new_id=new_id)
+    return budget.create_app(settings_from(budget.BudgetSettings), bus=bus, rules=rules, new_id=new_id)
 
 
 def _store_url(data: Path) -> str:
     """The store of the settings; without one, the data folder's, which is kept."""
-    settings = StoreSettings()
+    settings = settings_from(StoreSettings)
     return settings.url.get_secret_value() if "url" in settings.model_fields_set else f"chdb://{data / 'store'}"

@@ -8,6 +8,7 @@ import typer
 from understudies.cli.failure import told
 from understudies.cli.options import DATA, RulesFile, check_teacher_url, settings_from
 from understudies.cli.process import leave, run, say, stopping_by_signal
+from understudies.runtime import BusSettings, StoreSettings
 from understudies.runtime.folder import data_folder
 from understudies.runtime.logs import log_to_stderr
 from understudies.runtime.reload import RulesSource
@@ -49,7 +50,8 @@ def up(
     in its last second, as they are not stored yet; all that is stored is counted, and counted once.
 
     The embedded broker keeps all events in memory until the process ends: it grows by about the size of the requests
-    and answers recorded. Restart it now and then, or run the services one by one on a Kafka broker.
+    and answers recorded. Restart it now and then, or name a Kafka broker in UNDERSTUDIES_BUS_BOOTSTRAP. A ClickHouse
+    that is named in UNDERSTUDIES_STORE_URL takes the place of the store in the data folder.
     """
     from understudies.router import RouterSettings
 
@@ -72,13 +74,38 @@ async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_se
     from understudies.runtime.garbage import settle
 
     stopping = stopping_by_signal()
-    platform = Platform(Plan(folder=data, rules=rules, router=router))
+    bus, store = _bus(), _store_url()
+    platform = Platform(Plan(folder=data, rules=rules, router=router, bus=bus, store_url=store))
     async with rules.watching(), platform:
         settle()
         teacher = router.teacher_url or ", ".join(rules.current().teachers)
-        say(f"router listens on {platform.router.url}/v1, teacher {teacher}, data in {data}")
+        say(f"router listens on {platform.router.url}/v1, teacher {teacher}, data in {data}{_elsewhere(bus, store)}")
         await platform.live(stopping, tick_seconds)
         say("stopping: calls in flight are finished and stored")
     say("stopped")
     if platform.abandoned:
         leave()
+
+
+def _bus() -> BusSettings | None:
+    """The broker of the settings; None where an embedded one is to be started."""
+    settings = settings_from(BusSettings)
+    if not settings.bootstrap:
+        return None
+    # What snapshots say of offsets holds for this broker alone.
+    return settings.model_copy(update={"generation": settings.generation or settings.bootstrap})
+
+
+def _store_url() -> str | None:
+    """The store of the settings; None for the data folder's."""
+    settings = settings_from(StoreSettings)
+    return settings.url.get_secret_value() if "url" in settings.model_fields_set else None
+
+
+def _elsewhere(bus: BusSettings | None, store: str | None) -> str:
+    """What is not in this process, in words; without the store's password."""
+    named = [f"broker {bus.bootstrap}"] if bus else []
+    if store:
+        scheme, _, rest = store.partition("://")
+        named.append(f"store {scheme}://{rest.rpartition('@')[2]}")
+    return "".join(f", {name}" for name in named)

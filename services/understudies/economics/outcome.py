@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Literal
 
 from understudies.economics.roi import Investment
-from understudies.events import Stage
+from understudies.events import Stage, usd_text
 
 Outcome = Literal["no_change", "collecting", "not_worth_it", "training", "fallback_teacher", "distilled"]
 
@@ -77,8 +77,8 @@ def optimize_for_budget(
         weekly_cost, budget_target, examples, needed, investment, stage, agreement, cost_reduction
     )
     numbers: dict[str, str | float | int | None] = {
-        "weekly_cost_usd": str(weekly_cost),
-        "budget_target_usd": str(budget_target),
+        "weekly_cost_usd": usd_text(weekly_cost),
+        "budget_target_usd": usd_text(budget_target),
         "examples": examples,
         "needed": needed,
         "agreement": agreement,
@@ -126,6 +126,6 @@ def _investment_numbers(investment: Investment | None) -> dict[str, str | float 
         "roi": None if investment.roi is None else float(investment.roi),
         "break_even_calls": investment.break_even_calls,
         "weekly_calls_lower": investment.weekly_calls_lower,
-        "net_weekly_saving_usd": str(investment.net_weekly_saving),
-        "investment_usd": str(investment.cost),
+        "net_weekly_saving_usd": usd_text(investment.net_weekly_saving),
+        "investment_usd": usd_text(investment.cost),
     }

@@ -10,7 +10,7 @@ from typing import Any
 from understudies.events import Usage, usd
 
 DEFAULT_TEACHER_CALL_USD = usd("0.03")
-"""What a teacher's call is taken to cost when neither a price nor the model is known."""
+"""What a teacher's call is taken to cost when there is no price, and no known model and usage either."""
 
 _PER_MTOK = Decimal(1_000_000)
 
@@ -57,14 +57,14 @@ class Price:
 
 
 def call_cost(model: str, usage: Usage, *, at: datetime | None = None) -> Decimal | None:
-    """The cost of one call in US dollars by the public price list, or None for a model that it does not know.
+    """The cost of one call in US dollars by the public price list, or None where model or usage are not known.
 
     Parameters
     ----------
     model
         The model as it names itself; a leading provider, as in `anthropic/...`, chooses the provider.
     usage
-        Token counts; cached tokens are counted among the prompt tokens.
+        Token counts; cached tokens are counted among the prompt tokens. Without any, nobody counted.
     at
         When the call was made, because prices change; without it, prices of today.
 
@@ -74,7 +74,11 @@ def call_cost(model: str, usage: Usage, *, at: datetime | None = None) -> Decima
     Decimal('0.000172500')
     >>> call_cost("a-model-of-our-own", Usage(prompt_tokens=1000)) is None
     True
+    >>> call_cost("gpt-4o-mini", Usage()) is None
+    True
     """
+    if not usage.counted:
+        return None
     # Imported here: the price list is a large module, and only the services install it.
     import genai_prices
 

@@ -117,6 +117,11 @@ class TaskProfile:
         return self._answers.estimate
 
     @property
+    def repeated_answers(self) -> int:
+        """Distinct answers that were given at least twice, of the 100 most frequent: the classes of a closed set."""
+        return len(self._repeated)
+
+    @property
     def answer_variety(self) -> float:
         """Distinct answers over calls, in [0, 1]."""
         return min(1.0, self._share(self.distinct_answers))
@@ -124,7 +129,7 @@ class TaskProfile:
     @property
     def closed_set_share(self) -> float:
         """Share of calls whose answer is among the 100 most frequent and was given at least twice."""
-        return self._share(sum(self._repeated_answers))
+        return self._share(sum(self._repeated))
 
     @property
     def json_share(self) -> float:
@@ -160,7 +165,7 @@ class TaskProfile:
         if self.calls < MIN_CALLS:
             return "unknown"
         # Twice as many inputs as answers, or else each answer only echoes its own repeated request.
-        chosen = 2 * len(self._repeated_answers) <= self.distinct_requests
+        chosen = 2 * self.repeated_answers <= self.distinct_requests
         if self.closed_set_share >= 0.8 and chosen:
             return "closed_set"
         if self.json_share >= 0.9:
@@ -184,8 +189,7 @@ class TaskProfile:
         calls = f"{self.calls:,} calls"
         match self.kind:
             case "closed_set":
-                answers = len(self._repeated_answers)
-                return f"{self.closed_set_share:.0%} of {calls} got one of {answers} repeated answers."
+                return f"{self.closed_set_share:.0%} of {calls} got one of {self.repeated_answers} repeated answers."
             case "structured":
                 return f"{self.json_share:.0%} of {calls} were answered in JSON."
             case "repetitive":
@@ -227,7 +231,7 @@ class TaskProfile:
         return profile
 
     @property
-    def _repeated_answers(self) -> list[int]:
+    def _repeated(self) -> list[int]:
         return self._frequent.top(CLOSED_SET_SIZE, at_least=2)
 
     def _share(self, amount: int) -> float:

@@ -33,6 +33,7 @@ from understudies.runtime import (
     TelemetrySettings,
     ensure_topics,
 )
+from understudies.runtime.environment import settings_from
 from understudies.runtime.online import Online, online_state
 from understudies.runtime.reload import RulesSource
 from understudies.runtime.rules import Rules
@@ -42,6 +43,10 @@ from understudies.trainer import TrainerApp, TrainerSettings
 
 SERVICES = ("observer", "evaluator", "trainer", "budget", "router")
 
+_PLAYED_ELSEWHERE = (
+    "a backtest has no other broker; `understudies up`, or its services one by one, take a Kafka broker that is set in "
+    "UNDERSTUDIES_BUS_BOOTSTRAP"
+)
 _FIRST_MOMENT = datetime(1971, 1, 1, tzinfo=UTC)
 # Should the machine's clock go back a little meanwhile; what comes twice counts once.
 _CLOCK_ERROR = timedelta(seconds=1)
@@ -62,11 +67,11 @@ class Plan:
     bus: BusSettings | None = None
     flow: Flow | None = None
     store_url: str | None = None
-    router: RouterSettings = field(default_factory=RouterSettings)
-    budget: BudgetSettings = field(default_factory=BudgetSettings)
-    evaluator: EvaluatorSettings = field(default_factory=EvaluatorSettings)
-    trainer: TrainerSettings = field(default_factory=TrainerSettings)
-    observer: ObserverSettings = field(default_factory=ObserverSettings)
+    router: RouterSettings = field(default_factory=partial(settings_from, RouterSettings))
+    budget: BudgetSettings = field(default_factory=partial(settings_from, BudgetSettings))
+    evaluator: EvaluatorSettings = field(default_factory=partial(settings_from, EvaluatorSettings))
+    trainer: TrainerSettings = field(default_factory=partial(settings_from, TrainerSettings))
+    observer: ObserverSettings = field(default_factory=partial(settings_from, ObserverSettings))
     witnesses: Sequence[App] = ()
 
 
@@ -81,7 +86,7 @@ class Platform:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.settings = BusSettings()
+        self.settings = plan.bus or settings_from(BusSettings)
         self.abandoned = False
         """Whether a service was ended in the middle of its work, so that a thread of this process may still be busy."""
         self._runners: list[Runner] = []
@@ -122,7 +127,8 @@ class Platform:
                 await self._tell(await unstored(store, runner.app.said()))
 
     async def _own_broker(self) -> BusSettings:
-        self._broker = await self._open.enter_async_context(EmbeddedBroker())
+        broker = EmbeddedBroker() if self.plan.flow is None else EmbeddedBroker(_PLAYED_ELSEWHERE)
+        self._broker = await self._open.enter_async_context(broker)
         return self._broker.settings
 
     def _missed(self, store: Store, app: App) -> Missed:
@@ -144,7 +150,7 @@ class Platform:
             self.abandoned = True
 
     def _tracer(self, service: str) -> Tracer:
-        telemetry = Telemetry(TelemetrySettings(), service)
+        telemetry = Telemetry(settings_from(TelemetrySettings), service)
         self._open.callback(telemetry.shutdown)
         return telemetry.tracer
 
@@ -152,7 +158,7 @@ class Platform:
         """Played calls share nothing with others, and are not limited."""
         if self.plan.flow is not None:
             return None
-        settings = OnlineSettings()
+        settings = settings_from(OnlineSettings)
         return online_state(settings.url.get_secret_value(), timeout_s=settings.timeout_s)
 
     def _compose(self, store: Store) -> None:
@@ -160,7 +166,12 @@ class Platform:
         files = Files(f"file://{(plan.folder / 'artifacts').resolve()}")
         shelf = Shelf(files)
         self._open.push_async_callback(shelf.close)
-        bus = {name: Bus(self.settings, name, self.plan.flow, tracer=self._tracer(name)) for name in SERVICES}
+        # Every router needs the whole routing table, so none shares the partitions with another.
+        own = {"router": self.settings.model_copy(update={"group_prefix": None})}
+        bus = {
+            name: Bus(own.get(name, self.settings), name, self.plan.flow, tracer=self._tracer(name))
+            for name in SERVICES
+        }
         self.observer = observer.create_app(
             plan.observer, bus=bus["observer"], clock=clock, store=store, files=files, new_id=ids("observer")
         )
@@ -189,8 +200,8 @@ class Platform:
         apps: list[App] = [*plan.witnesses, self.observer, self.evaluator, self.trainer, self.budget, self.router]
         snapshots = Snapshots(plan.folder / "snapshots") if plan.keeps_state else None
         for app in apps:
-            own = bus.get(app.name) or Bus(self.settings, app.name, self.plan.flow)
-            self._runners.append(Runner(app, own, snapshots=snapshots, generation=self.settings.generation))
+            mine = bus.get(app.name) or Bus(self.settings, app.name, self.plan.flow)
+            self._runners.append(Runner(app, mine, snapshots=snapshots, generation=self.settings.generation))
 
     async def _tell(self, events: Sequence[Event]) -> None:
         """Tell an embedded broker, which starts empty, what is in force, or what nobody else can know of."""

@@ -23,7 +23,9 @@ QUALIFY nth = stages
 ORDER BY {_ORDER}
 """
 _SPENDING: Final = """
-SELECT task, served_by, count() AS calls, sum(cost_usd) AS cost_usd, min(at) AS first_at, max(at) AS last_at
+SELECT task, served_by, count() AS calls, sum(cost_usd) AS cost_usd, min(at) AS first_at, max(at) AS last_at,
+    countIf(served_by = 'teacher' AND response IS NOT NULL AND invocations.cost_usd = 0 AND NOT free
+        AND route.reason = '') AS unpriced
 FROM invocations FINAL
 GROUP BY task, served_by
 ORDER BY task, served_by
@@ -31,7 +33,10 @@ ORDER BY task, served_by
 
 
 class Spending(NamedTuple):
-    """Calls of a task that one side served, and what they cost."""
+    """Calls of a task that one side served, and what they cost as recorded.
+
+    `unpriced` of them came without a price and add nothing here; the budget's ledger prices them by model and usage.
+    """
 
     task: str
     served_by: str
@@ -39,6 +44,7 @@ class Spending(NamedTuple):
     cost_usd: Decimal
     first_at: datetime
     last_at: datetime
+    unpriced: int
 
 
 async def in_force(store: Store) -> list[Promotion]:

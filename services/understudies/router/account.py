@@ -1,7 +1,6 @@
 """The events of one call."""
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Mapping
 from typing import Any, Final
@@ -145,9 +144,5 @@ class Account:
         return redacted(event, self._redact, request=self.request)
 
     def _episode(self) -> str | None:
-        """The episode's name; in place of one with personal data, the same one for all of the episode's calls."""
-        name = self.call.episode
-        clean = name if name is None or self._redact is None else self._redact(name)
-        if name is None or clean == name:
-            return name
-        return f"{clean}-{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
+        """The episode's name as the caller gave it; redaction gives one with personal data another."""
+        return self.call.episode

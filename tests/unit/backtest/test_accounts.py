@@ -135,6 +135,14 @@ async def test_answers_on_held_out_calls_are_earned_back_too() -> None:
     assert found.break_even_calls(TASK) == 6
 
 
+async def test_answers_in_shadow_cost_what_the_student_costs_where_that_is_known() -> None:
+    calls = every_hour(2)
+    priced = story("trained", 0, version=2, evidence={"validation": {"cost_per_call_usd": "0.004"}})
+    found = await outcomes(calls, *told(calls, range(0)), priced, verdict(calls[0]), verdict(calls[0], version=2))
+    assert found.cost(found.witness.served[calls[0].id]) == PRICE + Decimal("0.0042")
+    assert found.cost(found.witness.served[calls[1].id]) == PRICE
+
+
 async def test_what_was_never_earned_back_has_no_break_even() -> None:
     calls = every_hour(8)
     training = story("trained", 0, evidence={"cost_usd": "1"})

@@ -11,7 +11,7 @@ import pytest
 
 from understudies.backtest.importers import read_calls
 from understudies.backtest.recorded import Reading, RecordedCall
-from understudies.events import fingerprint
+from understudies.events import Usage, fingerprint
 
 ASKED = [{"role": "system", "content": "Classify."}, {"role": "user", "content": "My parcel is late"}]
 ANSWER = {"role": "assistant", "content": "shipping"}
@@ -95,6 +95,19 @@ def test_created_is_read_in_every_usual_unit(read: Read, created: object) -> Non
     assert only(read({"messages": [*ASKED, ANSWER], "created": created})).at == MOMENT
 
 
+@pytest.mark.parametrize(
+    "created", [60, 86_400 * 365, 946_684_799, 4_102_444_800, -1, 0, "1970-01-01T00:00:00Z", "2100-01-01T00:00:00Z"]
+)
+def test_a_moment_outside_this_century_is_none(read: Read, created: object) -> None:
+    assert only(read({"messages": [*ASKED, ANSWER], "created": created})).at is None
+
+
+@pytest.mark.parametrize("count", [1e30, 2**32, "9" * 40])
+def test_a_number_of_tokens_that_cannot_be_is_no_usage(read: Read, count: object) -> None:
+    usage = {"prompt_tokens": count, "completion_tokens": 2}
+    assert only(read({"messages": [*ASKED, ANSWER], "model": "gpt-4o", "usage": usage})).usage == Usage()
+
+
 @pytest.mark.parametrize("key", ["cost", "cost_usd"])
 def test_cost_beside_the_usage_is_the_recorded_cost(read: Read, key: str) -> None:
     assert only(read({"messages": [*ASKED, ANSWER], key: 0.02})).recorded_cost == Decimal("0.02")
@@ -153,6 +166,20 @@ def test_openai_fine_tuning_rows(read: Read) -> None:
     assert only(reading).response.message.content == "shipping"
 
 
+def test_openai_preferences_to_fine_tune_by(read: Read) -> None:
+    record = {
+        "input": {"messages": ASKED, "tools": [], "parallel_tool_calls": True},
+        "preferred_output": [ANSWER],
+        "non_preferred_output": [{"role": "assistant", "content": "billing"}],
+    }
+    reading = read(record)
+    assert reading.format == "openai-preference"
+    call = only(reading)
+    assert is_the_sample(call)
+    assert call.request.parameters == {"parallel_tool_calls": True}
+    assert [b.reason for b in read({**record, "preferred_output": []}).broken] == ["no teacher answer"]
+
+
 def test_openai_batch_answers_are_joined_with_their_requests_in_any_order(read: Read) -> None:
     asked = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"messages": ASKED, "seed": 1}}
     answered = {"id": "b", "custom_id": "a", "response": {"status_code": 200, "body": COMPLETION}, "error": None}
@@ -199,6 +226,21 @@ def test_litellm_spend_log_with_messages_in_the_proxied_request_alone(read: Read
     assert call.recorded_cost is None
     assert call.request.temperature == 0.2
     assert [broken.reason for broken in read(row).broken] == ["a log row without its messages"]
+
+
+@pytest.mark.parametrize(
+    "call_type",
+    ["embedding", "aembedding", "image_generation", "aimage_edit", "atranscription", "arerank", "_arealtime"],
+)
+def test_what_litellm_logs_of_other_models_is_skipped(read: Read, call_type: str) -> None:
+    row = {"call_type": call_type, "spend": 0.1, "messages": ASKED, "response": {"data": [{"embedding": [0.1]}]}}
+    assert [b.reason for b in read(row).broken] == [f"no call of a chat model but of type {call_type!r}"]
+
+
+@pytest.mark.parametrize("call_type", ["", "acompletion", "atext_completion", "aresponses", "anthropic_messages"])
+def test_what_litellm_logs_of_chats_is_read(read: Read, call_type: str) -> None:
+    row = {"call_type": call_type, "spend": 0.1, "messages": ASKED, "response": COMPLETION}
+    assert is_the_sample(only(read(row)))
 
 
 def test_litellm_standard_payload(read: Read) -> None:

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 from tests.support.recorded import recorded
 
-from understudies.backtest.pricing import DEFAULT_PRICE, price_of
-from understudies.economics.prices import call_cost
+from understudies.backtest.pricing import price_of
+from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, call_cost
 from understudies.events import Usage
 
 USAGE = Usage(prompt_tokens=1000, completion_tokens=100)
@@ -25,5 +25,9 @@ def test_without_either_the_model_and_its_usage_tell() -> None:
 
 
 def test_an_unknown_model_costs_three_cents() -> None:
-    assert price_of(recorded(model="no-such-model", usage=USAGE)) == DEFAULT_PRICE == Decimal("0.03")
-    assert price_of(recorded()) == DEFAULT_PRICE
+    assert price_of(recorded(model="no-such-model", usage=USAGE)) == DEFAULT_TEACHER_CALL_USD == Decimal("0.03")
+    assert price_of(recorded()) == DEFAULT_TEACHER_CALL_USD
+
+
+def test_a_known_model_without_usage_costs_three_cents() -> None:
+    assert price_of(recorded(model="gpt-4o")) == DEFAULT_TEACHER_CALL_USD

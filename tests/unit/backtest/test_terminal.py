@@ -27,6 +27,15 @@ def test_the_table_has_a_row_for_every_task_and_fits_eighty_columns() -> None:
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
+def test_a_long_name_is_cut_with_an_ellipsis() -> None:
+    there, out = console(terminal=False)
+    there.print(summary_table(sample_report(names=("x" * 200,))))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum("x" in line for line in lines) <= 4
+    assert any(line.rstrip().endswith("x…") for line in lines)
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 100.0

@@ -58,7 +58,14 @@ async def test_every_answer_in_shadow_is_counted_whether_it_is_evidence_or_not()
         verdict(third, phase="audit"),
         verdict(third, phase="self_agreement", student="teacher"),
     )
-    assert +witness.compared == {first.id: 2, second.id: 1}
+    assert witness.compared == {first.id: [f"{TASK}@1", f"{TASK}@2"], second.id: [f"{TASK}@1"]}
+
+
+async def test_what_a_students_answers_cost_is_kept_where_validation_tells() -> None:
+    priced = story("trained", 1, evidence={"validation": {"cost_per_call_usd": "0.004"}})
+    flat = story("trained", 2, version=2, evidence={"validation": {"n": 40}})
+    witness = await witness_of(priced, flat, story("promoted", 3, evidence={"coverage": 0.6}))
+    assert witness.prices == {f"{TASK}@1": Decimal("0.004")}
 
 
 async def test_the_story_is_in_the_order_in_which_it_was_heard() -> None:

@@ -48,8 +48,8 @@ def test_a_task_that_pays_back_is_authorised_with_its_numbers() -> None:
     numbers = found.numbers
     assert numbers["weekly_calls"] == 100 * 168
     assert numbers["weekly_calls_lower"] == 100 * 168 // 4
-    assert numbers["teacher_cost_usd"] == "0.010000000"
-    assert (numbers["training_cost_usd"], numbers["evidence_cost_usd"]) == ("0.50", "0.0400")
+    assert numbers["teacher_cost_usd"] == "0.01"
+    assert (numbers["training_cost_usd"], numbers["evidence_cost_usd"]) == ("0.5", "0.04")
     assert numbers["break_even_calls"] < numbers["weekly_calls_lower"]
 
 
@@ -130,6 +130,14 @@ def test_students_before_a_drift_do_not_raise_the_bar() -> None:
 def test_a_task_of_many_classes_takes_examples_of_each() -> None:
     settings = SETTINGS.model_copy(update={"examples_per_class": 50})
     assert examples_needed(folded(*calls(100)), settings) == 50 * len(LABELS)
+
+
+def test_answers_given_once_are_no_classes() -> None:
+    settings = SETTINGS.model_copy(update={"examples_per_class": 15})
+    odd = [call(900 + number, answer=f"I am not sure about {number}") for number in range(100)]
+    book = folded(*calls(900), *odd)
+    assert book.profile.kind == "closed_set"
+    assert examples_needed(book, settings) == 60
 
 
 def in_force(coverage: float) -> list[Event]:

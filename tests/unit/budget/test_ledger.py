@@ -1,14 +1,17 @@
 import json
 from decimal import Decimal
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.books import call
 
 from understudies.budget.ledger import Ledger
-from understudies.events import Invocation, usd
+from understudies.economics import DEFAULT_TEACHER_CALL_USD, call_cost
+from understudies.events import Invocation, Usage, usd
 
-amounts = st.decimals(0, 1000, places=9).map(usd)
+amounts = st.decimals("0.000000001", 1000, places=9).map(usd)
 some_calls = st.one_of(
     st.builds(lambda cost: call(cost=str(cost)), amounts),
     st.builds(lambda cost: call(cost=str(cost), served_by="student", student="triage@1", reason="promoted"), amounts),
@@ -71,6 +74,37 @@ def test_a_failed_call_has_no_price() -> None:
         Decimal(0),
         Decimal("0.0002"),
     )
+
+
+def test_an_answer_that_came_without_a_price_costs_what_model_and_usage_say() -> None:
+    usage = Usage(prompt_tokens=1000, completion_tokens=5)
+    known = call_cost("gpt-4o", usage)
+    ledger = booked(call(cost="0", model="gpt-4o", usage=usage))
+    assert ledger.teacher_price == known != 0
+    assert ledger.spent == ledger.without == known
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model": "ours", "usage": Usage(prompt_tokens=9)},
+        {"model": "gpt-4o"},
+        {"model": "gpt-4o", "usage": Usage(prompt_tokens=10**30)},
+    ],
+)
+def test_without_a_known_model_or_its_usage_an_answer_costs_three_cents(fields: dict[str, Any]) -> None:
+    assert booked(call(cost="0", **fields)).teacher_price == DEFAULT_TEACHER_CALL_USD
+
+
+@pytest.mark.parametrize("fields", [{"free": True}, {"reason": "no_student"}])
+def test_a_teacher_that_is_free_costs_nothing(fields: dict[str, Any]) -> None:
+    ledger = booked(call(cost="0", model="gpt-4o", usage=Usage(prompt_tokens=1000), **fields))
+    assert (ledger.teacher_calls, ledger.teacher_price) == (1, Decimal(0))
+
+
+@pytest.mark.parametrize("fields", [{"served_by": "cache"}, {"response": None, "error": "down"}])
+def test_what_no_teacher_answered_is_not_priced(fields: dict[str, Any]) -> None:
+    assert booked(call(cost="0", **fields)).spent == 0
 
 
 def test_sums_stay_exact_where_floats_do_not() -> None:

@@ -1,18 +1,22 @@
 """Arguments and answers of several libraries are read as one form of request and answer."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.events import START
 from tests.support.sightings import corpus_lines
 
 from understudies.backtest.importers import read_calls
-from understudies.client import Understudies, per_million
+from understudies.client import Price, Understudies, per_million
 from understudies.client.answers import answered
-from understudies.client.calls import snapshot
+from understudies.client.calls import Call, Shadow, snapshot
+from understudies.client.corpus import corpus_line
 from understudies.client.errors import NotRecorded
+from understudies.client.preparation import Preparation
 from understudies.client.requests import request_and_model
-from understudies.events import Request, Usage, usd
+from understudies.events import Invocation, Request, Usage, encode, new_id, usd
 
 
 class Bag:
@@ -24,6 +28,12 @@ class Bag:
 
 def asked(*args: Any, **kwargs: Any) -> Request:
     return request_and_model(snapshot(args, kwargs))[0]
+
+
+def prepared(answer: Any, price: Price | None) -> Invocation:
+    """The event that is made of a call with this answer."""
+    call = Call(Shadow("triage", "", {}), START, None, snapshot(("hello",), {}), 5.0, answer)
+    return Preparation("default", None, price, new_id, 100_000).invocation(call)
 
 
 def test_a_call_of_anthropic() -> None:
@@ -104,11 +114,44 @@ def test_what_is_no_answer_is_not_recorded(answer: Any) -> None:
         answered(answer)
 
 
+def test_a_number_of_tokens_that_cannot_be_is_not_recorded() -> None:
+    answer = {"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": 2**32, "completion_tokens": 5}}
+    assert answered(answer).usage == Usage(completion_tokens=5)
+
+
 def test_a_price_per_million_counts_cached_tokens_apart() -> None:
     price = per_million("2", "10", cached="0.5")
     used = Usage(prompt_tokens=1_000_000, cached_tokens=400_000, completion_tokens=100_000)
     assert price("any", used) == usd("2.4")
     assert per_million(2, 10)("any", used) == usd(3)
+
+
+def test_a_price_per_million_tells_nothing_of_usage_that_nobody_counted() -> None:
+    assert per_million(2, 10)("any", Usage()) is None
+    assert per_million(0, 0)("any", Usage()) == 0
+
+
+@pytest.mark.parametrize(
+    ("price", "cost", "free"),
+    [
+        (None, None, False),
+        (per_million(1, 1), "0.000003", False),
+        (lambda model, usage: usd(0), "0", True),
+        (lambda model, usage: None, None, False),
+    ],
+)
+def test_a_teacher_that_costs_nothing_is_told_from_one_whose_price_nobody_named(
+    tmp_path: Path, price: Price | None, cost: str | None, free: bool
+) -> None:
+    seen = prepared({"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": 3}}, price)
+    assert (seen.cost_usd, seen.free, seen.priced) == (usd(cost or 0), free, cost is not None)
+    line = corpus_line(seen)
+    assert line is not None
+    path = tmp_path / "corpus.jsonl"
+    for written in (json.dumps(line), encode(seen).decode()):
+        path.write_text(written)
+        [read] = read_calls(path).calls
+        assert read.recorded_cost == (None if cost is None else usd(cost))
 
 
 def test_a_corpus_is_what_a_backtest_reads(tmp_path: Path) -> None:

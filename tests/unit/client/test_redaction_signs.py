@@ -103,9 +103,12 @@ texts = st.one_of(
     st.text(max_size=40),
 )
 numbers = st.one_of(st.integers(-(10**20), 10**20), st.floats(allow_nan=False, allow_infinity=False))
+fields = st.one_of(
+    texts, st.sampled_from(["authorization", "X-Api-Key", "Client_Secret", "password", "headers", "url"])
+)
 values = st.recursive(
     st.one_of(st.none(), st.booleans(), numbers, texts),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(fields, inner, max_size=3)),
     max_leaves=6,
 )
 documents = values.map(lambda value: json.dumps(value))
@@ -119,7 +122,7 @@ messages = st.fixed_dictionaries(
         "tool_call_id": texts,
     },
 )
-objects = st.dictionaries(texts, values, max_size=3)
+objects = st.dictionaries(fields, values, max_size=3)
 requests = st.fixed_dictionaries(
     {"messages": st.lists(messages, min_size=1, max_size=3)},
     optional={
@@ -168,7 +171,13 @@ def test_a_request_is_redacted_as_text_by_text(redact: Redactor, reference: Reda
 
 
 @pytest.mark.parametrize(("redact", "reference"), [(default_redactor, plain.default_redactor), (shout, shout)])
-@given(request=requests, message=messages, error=st.none() | texts, tags=st.dictionaries(texts, texts, max_size=2))
+@given(
+    request=requests,
+    message=messages,
+    error=st.none() | texts,
+    tags=st.dictionaries(texts, texts, max_size=2),
+    episode=st.none() | texts,
+)
 @settings(max_examples=300, deadline=None)
 def test_an_invocation_is_redacted_as_text_by_text(
     redact: Redactor,
@@ -177,9 +186,10 @@ def test_an_invocation_is_redacted_as_text_by_text(
     message: dict[str, Any],
     error: str | None,
     tags: dict[str, str],
+    episode: str | None,
 ) -> None:
-    body = {**ANSWERED.model_dump(), "request": request, "response": {"message": message}, "error": error, "tags": tags}
-    event = Invocation.model_validate(body)
+    told = {"request": request, "response": {"message": message}, "error": error, "tags": tags, "episode": episode}
+    event = Invocation.model_validate({**ANSWERED.model_dump(), **told})
     assert redacted(event, redact) == plain.redacted(event, reference)
     clean = plain.redacted_request(request, reference)
     assert redacted(event, redact, request=clean) == plain.redacted(event, reference, request=clean)

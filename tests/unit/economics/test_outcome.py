@@ -82,3 +82,10 @@ def test_the_numbers_are_json_and_carry_the_investment() -> None:
 def test_refuses_impossible_counts(facts: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="got"):
         outcome(**facts)
+
+
+def test_amounts_are_written_without_exponents() -> None:
+    numbers = optimize_for_budget(
+        "triage", weekly_cost=Decimal("0E-9"), budget_target=Decimal("1E+2"), examples=1, needed=2
+    ).numbers
+    assert (numbers["weekly_cost_usd"], numbers["budget_target_usd"]) == ("0", "100")

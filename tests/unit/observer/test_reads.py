@@ -5,7 +5,7 @@ from decimal import Decimal
 from tests.support.events import invocation, promotion
 from tests.support.store import migrated
 
-from understudies.events import encode
+from understudies.events import Route, encode
 from understudies.observer import in_force, spending
 
 
@@ -39,3 +39,19 @@ async def test_spending_adds_up_exactly() -> None:
         assert (student.served_by, student.calls, student.cost_usd) == ("student", 1, Decimal("0.1"))
         assert (teacher.served_by, teacher.calls, teacher.cost_usd) == ("teacher", 1000, Decimal("0.000001"))
         assert teacher.first_at == calls[0].at
+        assert (student.unpriced, teacher.unpriced) == (0, 0)
+
+
+async def test_calls_that_came_without_a_price_are_counted() -> None:
+    unpriced = invocation("who knows")
+    others = [
+        invocation("free", free=True),
+        invocation("by the router", route=Route(reason="no_student")),
+        invocation("failed", response=None, error="down"),
+        invocation("paid", cost_usd="0.1"),
+    ]
+    async with migrated() as store:
+        await store.insert("invocations", [encode(call) for call in [unpriced, *others]])
+        [teacher] = await spending(store)
+        assert (teacher.calls, teacher.unpriced, teacher.cost_usd) == (5, 1, Decimal("0.1"))
+        assert [call.priced for call in (unpriced, *others)] == [False, True, True, True, True]

@@ -8,10 +8,13 @@ from typing import Any
 
 from understudies.backtest.importers.parsing import loaded
 from understudies.events import Usage, usd
+from understudies.events.request import MAX_TOKENS
 
 _MS_FROM = 1e11
 _US_FROM = 1e14
 _NS_FROM = 1e17
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 _LARGEST_COST = 1e9
 
 _PROMPT = ("prompt_tokens", "promptTokens", "input")
@@ -54,23 +57,28 @@ def first(*values: object) -> Any:
 
 
 def moment_of(value: object) -> datetime | None:
-    """A moment from epoch seconds, milli-, micro- or nanoseconds, or from ISO 8601 (UTC where no zone is named)."""
+    """A moment from epoch seconds, milli-, micro- or nanoseconds, or from ISO 8601 (UTC where no zone is named).
+
+    None for one outside this century: seconds since a start, and dates that nobody set, are no times of calls.
+    """
     seconds = number(value)
     try:
         if seconds is not None:
-            return _from_epoch(seconds)
-        if isinstance(value, str):
-            return _from_iso(value.strip())
+            moment = _from_epoch(seconds)
+        elif isinstance(value, str):
+            moment = _from_iso(value.strip())
+        else:
+            return None
     except (ValueError, OverflowError, OSError):
         return None
-    return None
+    return moment if _EARLIEST <= moment < _LATEST else None
 
 
-def _from_epoch(seconds: float) -> datetime | None:
+def _from_epoch(seconds: float) -> datetime:
     for edge, unit in ((_NS_FROM, 1e9), (_US_FROM, 1e6), (_MS_FROM, 1e3)):
         if seconds >= edge:
             return datetime.fromtimestamp(seconds / unit, UTC)
-    return datetime.fromtimestamp(seconds, UTC) if seconds > 0 else None
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _from_iso(written: str) -> datetime:
@@ -102,7 +110,7 @@ def _usage(source: Mapping[str, Any]) -> Usage | None:
         # Anthropic counts what it read from and wrote to its cache beside the input tokens.
         prompt += cached + _count(source, ("cache_creation_input_tokens",))
     completion = _count(source, _COMPLETION)
-    if not prompt and not completion:
+    if not 0 < max(prompt, completion) <= MAX_TOKENS:
         return None
     return Usage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=min(cached, prompt))
 

@@ -1,6 +1,7 @@
 """Understudies' own events: invocations that a teacher answered."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from understudies.backtest.importers.draft import Draft
@@ -26,10 +27,17 @@ def invocation(record: Mapping[str, Any]) -> Draft:
         request={**mapping(request.get("parameters")), **request},
         model=text(record.get("model")) or "",
         usage=usage_of(mapping(record.get("usage"))),
-        cost=cost_of(record.get("cost_usd")),
+        cost=_cost(record),
         at=moment_of(record.get("at")),
         task=text(record.get("task")),
         tags=tags_of(record.get("tags")),
         latency_ms=number(record.get("latency_ms")),
         critical=mapping(record.get("route")).get("reason") == "critical",
     )
+
+
+def _cost(record: Mapping[str, Any]) -> Decimal | None:
+    """What the call cost; 0 where nobody named a price says nothing."""
+    cost = cost_of(record.get("cost_usd"))
+    known = cost or record.get("free") is True or mapping(record.get("route"))
+    return cost if known else None

@@ -1,7 +1,8 @@
 """Request logs of LiteLLM: rows of its spend logs, and its standard logging payload."""
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from understudies.backtest.importers.draft import Draft
 from understudies.backtest.importers.fields import (
@@ -19,6 +20,12 @@ from understudies.backtest.importers.fields import (
 )
 from understudies.backtest.importers.parsing import NotACall, loaded
 
+_NO_CHAT: Final = re.compile(
+    r"_?a?(?:embedding|image_|moderation|transcription|speech|rerank|realtime|ocr|search|vector_store|video_|"
+    r"(?:create|retrieve|list|cancel|delete|get|add|upload)_|file_)"
+)
+"""Beginnings of call types that are no question to a chat model; those of asynchronous calls have an `a` before."""
+
 
 def is_litellm(record: Mapping[str, Any]) -> bool:
     """Whether the record is a row of the spend logs or a logging payload."""
@@ -29,6 +36,9 @@ def litellm(record: Mapping[str, Any]) -> Draft:
     """A row of the spend logs or a logging payload; messages may be kept in the proxied request alone."""
     if record.get("status") == "failure":
         raise NotACall("the call failed")
+    call_type = text(record["call_type"]) or ""
+    if _NO_CHAT.match(call_type):
+        raise NotACall(f"no call of a chat model but of type {call_type!r}")
     metadata = mapping(record.get("metadata"))
     body = mapping(record.get("proxy_server_request"))
     asked = {**body, **mapping(record.get("model_parameters"))}

@@ -1,4 +1,4 @@
-"""What OpenAI's API stores: completions, responses, and the two files of a batch."""
+"""What OpenAI's API stores: completions, responses, the two files of a batch, and preferences to fine-tune by."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +26,23 @@ def stored(record: Mapping[str, Any]) -> Draft:
     if draft.messages is None:
         raise NotACall("a stored completion without its messages")
     draft.answer = {key: record[key] for key in ("choices", "output") if key in record}
+    return draft
+
+
+def is_preference(record: Mapping[str, Any]) -> bool:
+    """Whether the record is a line of a file to fine-tune by preference."""
+    return "preferred_output" in record and "messages" in mapping(record.get("input"))
+
+
+def preference(record: Mapping[str, Any]) -> Draft:
+    """An input with the output that was preferred, which is taken for the teacher's."""
+    asked = mapping(record["input"])
+    draft = described({**asked, **record})
+    draft.request = asked
+    draft.messages = asked["messages"]
+    draft.answer = record["preferred_output"]
+    if not draft.answer:
+        raise NotACall("no teacher answer")
     return draft
 
 

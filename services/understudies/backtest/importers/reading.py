@@ -15,7 +15,15 @@ from understudies.backtest.importers.langfuse import is_langfuse, langfuse
 from understudies.backtest.importers.lines import Record, records
 from understudies.backtest.importers.litellm import is_litellm, litellm
 from understudies.backtest.importers.native import is_native, is_pair, native, pair
-from understudies.backtest.importers.openai import batch, is_batch, is_batch_input, is_stored, stored
+from understudies.backtest.importers.openai import (
+    batch,
+    is_batch,
+    is_batch_input,
+    is_preference,
+    is_stored,
+    preference,
+    stored,
+)
 from understudies.backtest.importers.parsing import NotACall
 from understudies.backtest.recorded import Broken, Reading
 
@@ -25,6 +33,7 @@ _FORMS: tuple[tuple[str, Callable[[Mapping[str, Any]], bool], Callable[[Mapping[
     ("langfuse", is_langfuse, langfuse),
     ("helicone", is_helicone, helicone),
     ("openai", is_stored, stored),
+    ("openai-preference", is_preference, preference),
     ("native", is_native, native),
     ("prompt-completion", is_pair, pair),
 )

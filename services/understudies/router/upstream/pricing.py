@@ -53,7 +53,7 @@ def _cost_of(model: str, at: datetime) -> Cost:
 
 def _below(limit: int, price: Price, beyond: Cost) -> Cost:
     def cost(usage: Usage) -> Decimal:
-        short = usage.prompt_tokens <= limit and usage.completion_tokens <= limit
+        short = usage.counted and usage.prompt_tokens <= limit and usage.completion_tokens <= limit
         return price.cost(usage) if short else beyond(usage)
 
     return cost

@@ -34,5 +34,5 @@ def test_a_price_of_ones_own_goes_first(price: Price | Decimal) -> None:
 def test_prices_at_all_hours_and_of_all_models_do_not_pile_up() -> None:
     prices = Prices()
     for number in range(1500):
-        prices.cost(f"ours-{number}", Usage(), None, AT + timedelta(hours=number))
+        prices.cost(f"ours-{number}", Usage(prompt_tokens=1), None, AT + timedelta(hours=number))
     assert prices.cost("gpt-4o-mini", Usage(prompt_tokens=1000), None, AT) == Decimal("0.00015")

@@ -1,59 +1,36 @@
 """Which inputs a student has been shown or judged on, so that none counts twice."""
 
-import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
-from understudies.events import Request
-from understudies.students import request_text
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """The names under which an input is known, and those of the earlier turns that it contains."""
-
-    own: frozenset[str]
-    earlier: frozenset[str] = frozenset()
-
-
-def input_of(request: Request, fingerprint: str, episode: str | None = None) -> Input:
-    """An input by its fingerprint, by what a student reads of it, and by its episode.
-
-    Two requests that differ only in their system prompt, as by a date in it, read the same; so they are one piece
-    of evidence. A later turn of a conversation contains the earlier ones whole. Verdicts on such inputs are not
-    independent, and counted one by one they promote wrongly in a third of the cases at clusters of two
-    (statistics.md, section 1).
-    """
-    own = {fingerprint, *_named(request)}
-    if episode is not None:
-        own.add(f"episode:{episode}")
-    turns = [n for n, message in enumerate(request.messages) if message.role == "assistant" and n > 0]
-    prefixes = (request.model_copy(update={"messages": request.messages[:n]}) for n in turns)
-    return Input(frozenset(own), frozenset(name for prefix in prefixes for name in _named(prefix)))
-
-
-def _named(request: Request) -> Iterable[str]:
-    read = " ".join(request_text(request).lower().split())
-    return [f"text:{hashlib.sha256(read.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"] if read else []
+from understudies.students import Cluster, Input
 
 
 class Inputs:
-    """The inputs that are spent: learned from, chosen by, or judged already."""
+    """The inputs that are spent: learned from, chosen by, or judged already.
+
+    A conversation or episode is spent as a whole: verdicts on its calls are not independent, and counted one by one
+    they promote wrongly in a third of the cases at clusters of two (statistics.md, section 1).
+    """
 
     def __init__(self, own: Iterable[str] = (), earlier: Iterable[str] = ()) -> None:
         self._own = set(own)
         self._earlier = set(earlier)
 
-    def take(self, one: Input) -> None:
-        """Spend an input."""
-        self._own |= one.own
-        self._earlier |= one.earlier
+    def take(self, one: Input | Cluster[Any]) -> None:
+        """Spend an input, or all of a conversation."""
+        self._own |= _names(one)
+        self._earlier.update(one.earlier)
 
-    def fresh(self, one: Input) -> bool:
-        """Whether neither the input, nor a turn before it, nor one that goes on from it, is spent."""
-        return not (one.own & self._own or one.own & self._earlier or one.earlier & self._own)
+    def fresh(self, one: Input | Cluster[Any]) -> bool:
+        """Whether neither the input, nor a turn before it, nor one that goes on from it, nor its episode, is spent."""
+        own = _names(one)
+        return not (own & self._own or own & self._earlier or self._own.intersection(one.earlier))
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
         return {"own": sorted(self._own), "earlier": sorted(self._earlier)}
+
+
+def _names(one: Input | Cluster[Any]) -> set[str]:
+    return {*one.own, *(f"episode:{name}" for name in one.episodes)}

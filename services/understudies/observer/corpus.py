@@ -11,6 +11,7 @@ from pydantic import JsonValue, ValidationError
 
 from understudies.economics import TaskProfile
 from understudies.events import BIASED, Request, Response, split_of, template_of
+from understudies.observer.splits import Dated, split
 from understudies.runtime import Store
 from understudies.students import Example
 
@@ -26,6 +27,7 @@ SELECT * FROM (
         argMax(request, (origin != 'synthetic', at, id)) AS question,
         argMax(assumeNotNull(response), (origin != 'synthetic', at, id)) AS answer,
         argMax(tuple(episode), (origin != 'synthetic', at, id)).1 AS last_episode,
+        min(at) AS first_at,
         count() AS calls,
         max(origin != 'synthetic' AND route.reason NOT IN {biased:Array(String)}) AS drawn,
         min(origin = 'synthetic') AS synthetic
@@ -68,21 +70,21 @@ async def read_corpus(store: Store, task: str, *, until: datetime, since: dateti
 
 def corpus_of(task: str, rows: Sequence[Mapping[str, Any]]) -> Corpus:
     """The corpus that the rows make; synthetic inputs of another split than train are left out."""
-    examples: list[Example] = []
-    profile = TaskProfile()
-    unreadable = 0
+    read: list[tuple[Mapping[str, Any], Dated]] = []
     for row in rows:
         try:
-            example = _example(row)
+            read.append((row, Dated(_example(row), row["first_at"])))
         except ValidationError:
-            unreadable += 1
             continue
+    examples: list[Example] = []
+    profile = TaskProfile()
+    for (row, _), example in zip(read, split([dated for _, dated in read]), strict=True):
         if row["synthetic"] and example.split != "train":
             continue
         examples.append(example)
         if not row["synthetic"]:
             _count(profile, example, row["calls"])
-    return Corpus(task, tuple(examples), sum(row["calls"] for row in rows), unreadable, profile)
+    return Corpus(task, tuple(examples), sum(row["calls"] for row in rows), len(rows) - len(read), profile)
 
 
 def _example(row: Mapping[str, Any]) -> Example:

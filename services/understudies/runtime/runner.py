@@ -71,6 +71,20 @@ class Following(Protocol):
         ...
 
 
+@runtime_checkable
+class Reckoning(Protocol):
+    """A service that closes a span of time only once it has handled what its topics held when the span was over.
+
+    Ticks come before a backlog is read. At those at which something is due it is told whether it is `behind`.
+    """
+
+    behind: bool
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether a span is over that was not closed yet."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """A moment, and the offsets below which a service had handled everything then."""
@@ -92,6 +106,8 @@ class Runner:
         self._snapshots = snapshots if isinstance(app, Stateful) else None
         self._generation = generation
         self._offsets: dict[tuple[str, int], int] = {}
+        self._done: Offsets = {}
+        self._goal: Offsets | None = None
         self._since: datetime | None = None
         self._dirty = False
         self._complain = Seldom()
@@ -187,14 +203,31 @@ class Runner:
         `stored` is what was in the store at a moment: where the state has all of it, the snapshot says so.
         """
         async with self._turn:
+            if isinstance(self.app, Reckoning):
+                self.app.behind = self.app.is_due(now) and await self._is_behind()
             await self.app.tick(now)
             if stored is not None and self._has(stored.offsets):
                 self._since = stored.at
             self._save()
 
+    async def _is_behind(self) -> bool:
+        """Whether records are still to be handled that the topics held when this was first asked."""
+        try:
+            if self._goal is None:
+                self._done = {**await self._bus.committed(), **self._offsets}
+                self._goal = await self._bus.ends(self._done)
+        except RetryLater:
+            return True
+        if self._goal and not self._has(self._goal):
+            return True
+        # Who reads no partition has not joined yet, and does not know.
+        joined, self._goal = bool(self._goal), None
+        return not joined
+
     def _has(self, offsets: Offsets) -> bool:
         mine = {topic.name for topic in self.app.topics}
-        return all(self._offsets.get(where, 0) >= end for where, end in offsets.items() if where[0] in mine)
+        done = {**self._done, **self._offsets}
+        return all(done.get(where, 0) >= end for where, end in offsets.items() if where[0] in mine)
 
     async def cut(self, clock: Clock) -> Cut:
         """What is handled, at a moment between two batches."""

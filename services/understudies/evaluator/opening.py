@@ -37,7 +37,7 @@ async def open_trial(
     candidates = candidates_of([answer.confidence if answer else 0.0 for answer in answers])
     if not candidates:
         raise ArtifactError(f"student {story.student!r} is sure of none of the {len(held_out)} held-out calls")
-    shape = Shape.of(dataset.examples)
+    shape = await asyncio.to_thread(Shape.of, dataset.examples)
     trial = Trial(
         story,
         judge=judge,

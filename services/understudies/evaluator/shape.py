@@ -1,15 +1,15 @@
 """How the conversations of a task run: what is fixed about them before any label is seen."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
-from understudies.students import Cluster, Example, Input, clustered, input_of, openings_of
+from understudies.students import Cluster, Example, clustered, input_of, openings_of
 
 _HEARD: Final = 0.95
-_MOST_CALLS: Final = 20
 _LONGEST: Final = timedelta(days=7)
 
 
@@ -26,11 +26,12 @@ class Shape:
         """The shape of a dataset's conversations, whatever their splits.
 
         `w_max` is the least number at which 95% of the calls are heard, where every conversation is heard that often at
-        most: the few that are longer must not slow down all the others. It is at most 20. So many calls also come
-        within `lasts` of the first call of theirs, at most a week.
+        most: the few that are longer must not slow down all the others. So many calls also come within `lasts` of the
+        first call of theirs, at most a week.
         """
-        openings = openings_of([_input(one) for one in examples])
-        counting = ((_input(one), one.at) for one in examples if one.unbiased)
+        inputs = [input_of(one.request, one.fingerprint, one.episode) for one in examples]
+        openings = openings_of(inputs)
+        counting = ((one, known.at) for one, known in zip(inputs, examples, strict=True) if known.unbiased)
         times = [_distinct(cluster) for cluster in clustered(counting, openings)]
         offsets = sorted(at - min(conversation) for conversation in times for at in conversation)
         return cls(_heard([len(one) for one in times]), _most(offsets), openings)
@@ -45,10 +46,6 @@ class Shape:
         return cls(state["w_max"], timedelta(seconds=state["lasts_s"]), frozenset(state["openings"]))
 
 
-def _input(example: Example) -> Input:
-    return input_of(example.request, example.fingerprint, example.episode)
-
-
 def _distinct(cluster: Cluster[datetime]) -> list[datetime]:
     """When each input of a conversation came first."""
     first: dict[str, datetime] = {}
@@ -58,9 +55,10 @@ def _distinct(cluster: Cluster[datetime]) -> list[datetime]:
 
 
 def _heard(sizes: Sequence[int]) -> int:
-    """The least number of calls of each conversation, at most 20, that makes 95% of all calls."""
+    """The least number of calls of each conversation that makes 95% of all calls."""
     needed = _HEARD * sum(sizes)
-    return next((most for most in range(1, _MOST_CALLS) if sum(min(n, most) for n in sizes) >= needed), _MOST_CALLS)
+    candidates = range(1, max(sizes, default=1) + 1)
+    return candidates[bisect_left(candidates, needed, key=lambda most: sum(min(size, most) for size in sizes))]
 
 
 def _most(offsets: Sequence[timedelta]) -> timedelta:

@@ -107,10 +107,13 @@ class Clusters(Generic[Item]):
 
 
 def openings_of(inputs: Collection[Input]) -> frozenset[str]:
-    """The turns that go on in so many ways that they say nothing of who is speaking, such as a greeting."""
+    """The brief turns that go on in so many ways that they say nothing of who is speaking, such as a greeting.
+
+    A long one, such as a document that is asked about again and again, is what its calls have in common.
+    """
     ways: defaultdict[str, set[str]] = defaultdict(set)
     for one in inputs:
-        for before, after in pairwise((*one.earlier, one.name)):
+        for before, after in pairwise((*one.earlier, one.name)[: one.brief + 1]):
             if len(ways[before]) <= _MOST_WAYS:
                 ways[before].add(after)
     return frozenset(name for name, after in ways.items() if len(after) > _MOST_WAYS)

@@ -54,11 +54,11 @@ def test_a_few_that_are_longer_do_not_slow_down_all_others() -> None:
 
 def test_what_counts_is_the_share_of_calls_not_of_conversations() -> None:
     # Of 20 conversations 19 are lone calls, but two of three calls are in the long one.
-    assert shape(*[1] * 19, 40).w_max == 20
+    assert shape(*[1] * 19, 40).w_max == 38
     assert shape(*[1] * 19, 12).w_max == 11
 
 
-@given(st.lists(st.integers(1, 18), min_size=1, max_size=30))
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=30))
 def test_at_least_95_of_100_calls_are_heard(sizes: list[int]) -> None:
     most = shape(*sizes).w_max
     assert sum(min(size, most) for size in sizes) >= 0.95 * sum(sizes)

@@ -57,6 +57,13 @@ def test_a_greeting_that_goes_on_in_many_ways_links_nothing() -> None:
     assert parts(*few, openings=openings_of(few)) == [[*range(12)]]
 
 
+def test_a_document_that_is_asked_about_in_many_ways_makes_one_cluster() -> None:
+    document = "A long contract. " * 20
+    calls = [named(asked(document)), *(named(asked(document, "Noted.", f"question {n}")) for n in range(30))]
+    assert openings_of(calls) == frozenset()
+    assert parts(*calls) == [[*range(31)]]
+
+
 def test_it_knows_equal_inputs_and_those_that_would_join() -> None:
     clusters = Clusters[None]()
     clusters.add(named(asked("a", system="Monday")), None)

@@ -38,7 +38,15 @@ def test_the_turns_come_first_to_last() -> None:
 
 
 def test_turns_up_to_a_common_opening_are_cut_off() -> None:
-    one = Input("f", "text", ("a", "b", "c"))
-    assert one.since(frozenset({"b"})).earlier == ("c",)
+    one = Input("f", "text", ("a", "b", "c"), brief=2)
+    assert one.since(frozenset({"b"})) == Input("f", "text", ("c",))
+    assert one.since(frozenset({"a"})) == Input("f", "text", ("b", "c"), brief=1)
     assert one.since(frozenset({"c", "a"})).earlier == ()
     assert one.since(frozenset({"text", "other"})) is one
+
+
+def test_turns_up_to_200_characters_are_brief() -> None:
+    said = ["hi", "Hello!", "x" * 188, "yes", "y", "no", "z"]
+    assert input_of(asked(*said), "f").brief == 2
+    assert input_of(asked("hi", "Hello!", "x" * 192, *said[3:]), "f").brief == 1
+    assert input_of(asked("hi"), "f").brief == 0

@@ -19,6 +19,8 @@ from understudies.runtime.snapshots import Snapshots
 _log = logging.getLogger(__name__)
 
 _JOIN_AGAIN_S: Final = 2.0
+_LOOK_S: Final = 30.0
+"""How long a tick looks where the topics end; a backlog that takes longer is looked through again at the next."""
 _PATIENCE_S: Final = 3.0
 """How long the end waits for a service in the middle of its work, such as a training; the next start repeats it."""
 
@@ -202,27 +204,31 @@ class Runner:
 
         `stored` is what was in the store at a moment: where the state has all of it, the snapshot says so.
         """
+        if isinstance(self.app, Reckoning) and self._goal is None and self.app.is_due(now):
+            await self._set_goal()
         async with self._turn:
             if isinstance(self.app, Reckoning):
-                self.app.behind = self.app.is_due(now) and await self._is_behind()
+                self.app.behind = self.app.is_due(now) and not self._reached_goal()
             await self.app.tick(now)
             if stored is not None and self._has(stored.offsets):
                 self._since = stored.at
             self._save()
 
-    async def _is_behind(self) -> bool:
-        """Whether records are still to be handled that the topics held when this was first asked."""
+    async def _set_goal(self) -> None:
+        """Note what the topics hold now; a long backlog takes a while to look through, and is handled meanwhile."""
         try:
-            if self._goal is None:
-                self._done = {**await self._bus.committed(), **self._offsets}
-                self._goal = await self._bus.ends(self._done)
-        except RetryLater:
-            return True
-        if self._goal and not self._has(self._goal):
-            return True
-        # Who reads no partition has not joined yet, and does not know.
-        joined, self._goal = bool(self._goal), None
-        return not joined
+            async with asyncio.timeout(_LOOK_S):
+                self._done = await self._bus.committed()
+                self._goal = await self._bus.ends({**self._done, **self._offsets})
+        except (TimeoutError, RetryLater):
+            self._goal = None
+
+    def _reached_goal(self) -> bool:
+        """Whether all that was noted is handled; who reads no partition has not joined yet, and does not know."""
+        reached = bool(self._goal) and self._has(self._goal or {})
+        if reached or not self._goal:
+            self._goal = None
+        return reached
 
     def _has(self, offsets: Offsets) -> bool:
         mine = {topic.name for topic in self.app.topics}

@@ -312,6 +312,19 @@ async def test_who_reckons_is_behind_while_it_reads_no_partition_or_its_bus_is_a
     await runner.stop()
 
 
+async def test_who_reckons_handles_what_comes_while_its_bus_looks_where_the_topics_end() -> None:
+    runner, app, bus = await reckoning()
+
+    async def ends(done: Offsets) -> Offsets:
+        await bus.handler([record(0)])
+        return {("invocations", 0): 1}
+
+    bus.ends = ends  # type: ignore[method-assign]  # it takes as long as handling does
+    await asyncio.wait_for(runner.tick(NOON), 5)
+    assert (app.told, app.handled) == ([False], 1)
+    await runner.stop()
+
+
 async def test_what_its_group_had_handled_before_does_not_keep_it_behind() -> None:
     runner, app, bus = await reckoning()
     bus.held = {("invocations", 0): 7, ("invocations", 1): 1}

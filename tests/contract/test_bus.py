@@ -187,6 +187,22 @@ async def test_a_group_is_done_with_a_batch_only_when_its_handler_returned(broke
         assert await committed(settings) == 2
 
 
+async def test_a_bus_knows_what_its_group_has_done_before(settings: BusSettings, task: str) -> None:
+    for times in (1, 2):
+        reader = Reader(settings, task, [INVOCATIONS])
+        await reader.bus.start()
+        await reader.bus.publish(*[invocation(f"{times}, {n}", task=task) for n in range(3)])
+        await reader.got(3)
+        done = await reader.bus.committed()
+        await reader.bus.stop()
+        if settings.group_prefix is None:
+            assert done == {}
+            return
+        assert {topic for topic, _ in done} <= {"invocations"}
+        if times == 2:
+            assert max(done.values()) >= 3
+
+
 async def test_start_offsets_decide_where_reading_begins(settings: BusSettings, task: str) -> None:
     writer = Bus(settings, "writer")
     await writer.start()

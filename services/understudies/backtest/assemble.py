@@ -116,10 +116,18 @@ def _unproven(student: str, evidence: Mapping[str, Any]) -> str:
     """Why a student serves nothing after all its verdicts."""
     widest = evidence["curve"][-1]
     failing = sorted({name for point in evidence["curve"] for name in point["failing_classes"]})
-    told = f"{student} is on trial, not proven after {evidence['verdicts']} verdicts"
+    told = f"{student} is on trial, not proven after {_verdicts(evidence)}"
     if widest["agreement"] is not None:
-        told += f": {widest['agreement']:.1%} of {widest['n']} agree, {evidence['p0']:.0%} must be proven"
+        n = widest.get("calls", widest["n"])
+        told += f": {widest['agreement']:.1%} of {n} agree, {evidence['p0']:.0%} must be proven"
     return f"{told}; too often wrong where the teacher says {', '.join(map(repr, failing))}" if failing else told
+
+
+def _verdicts(evidence: Mapping[str, Any]) -> str:
+    """How many calls were judged, and in how many conversations where those are fewer."""
+    bets = evidence["verdicts"]
+    calls = evidence.get("calls", bets)
+    return f"{calls} verdicts" if calls == bets else f"{calls} verdicts in {bets} conversations"
 
 
 def _curve(evidence: Mapping[str, Any]) -> list[CoveragePoint]:

@@ -67,7 +67,7 @@ async def play(
     for end, step in steps(calls):
         for scheduled in step:
             clock.set(scheduled.at)
-            await desk.serve(_call(scheduled))
+            await desk.serve(call_of(scheduled))
             await desk.idle()
         await recorder.flush()
         await platform.drained()
@@ -78,7 +78,8 @@ async def play(
     return end
 
 
-def _call(scheduled: Scheduled) -> Call:
+def call_of(scheduled: Scheduled) -> Call:
+    """The call as the router's desk sees it."""
     recorded = scheduled.call
     return Call(
         id=scheduled.id,
@@ -86,6 +87,7 @@ def _call(scheduled: Scheduled) -> Call:
         task=scheduled.task,
         request=recorded.request,
         draw=scheduled.draw,
+        episode=recorded.episode,
         model=recorded.model,
         tags=recorded.tags,
         critical=recorded.critical,

@@ -9,7 +9,10 @@ from understudies.events import Request, Response, Usage
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """One call read from a log; `line` counts lines (or the elements of an array) from 1."""
+    """One call read from a log; `line` counts lines (or the elements of an array) from 1.
+
+    `trace` is an id that many logs give to every call: it names an episode only where several calls share it.
+    """
 
     line: int
     at: datetime | None
@@ -23,6 +26,8 @@ class RecordedCall:
     tags: dict[str, str]
     critical: bool
     fingerprint: str
+    episode: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

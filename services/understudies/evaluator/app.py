@@ -41,6 +41,7 @@ class EvaluatorApp:
         self._shelf = shelf
         self._rules = rules
         self._new_id = new_id
+        self.behind = False
         self.evaluation = Evaluation(settings, shelf, rules, new_id)
         self._complain = Seldom()
         self._put_off: dict[str, Promotion] = {}
@@ -99,11 +100,15 @@ class EvaluatorApp:
             trial.promoted(story)
         return found
 
+    def is_due(self, now: datetime) -> bool:
+        """Whether a day has ended that some gates were not looked at for: all its calls must be read first."""
+        return any(trial.is_due(now) for trial in self.evaluation.trials.values())
+
     async def tick(self, now: datetime) -> None:
-        """At the first tick of a day, look at the gates; open the trials that were put off."""
+        """At the first tick of a day that is not `behind`, look at the gates; open the trials that were put off."""
         await self._open_again(now)
         for trial in self.evaluation.trials.values():
-            news = trial.look(now)
+            news = trial.look(now, behind=self.behind)
             if news is not None:
                 outcome, threshold, coverage = news
                 decision = self._decision(
@@ -164,14 +169,19 @@ def _reason(trial: Trial, outcome: str, threshold: float | None, coverage: float
     gate = trial.gate
     if outcome == "promote" and trial.in_service and trial.beyond.told and threshold == trial.story.threshold:
         most, confidence = trial.beyond.told[-1]
-        return f"agrees at least {most:.1%} from confidence {confidence:.3f} on, after {gate.n} verdicts"
+        return f"agrees at least {most:.1%} from confidence {confidence:.3f} on, after {_seen(trial)}"
     if outcome == "promote":
-        return f"agrees at least {trial.p0:.0%} on the surest {coverage:.0%} of calls, after {gate.n} verdicts"
+        return f"agrees at least {trial.p0:.0%} on the surest {coverage:.0%} of calls, after {_seen(trial)}"
     if trial.in_service and trial.failing_classes:
         return f"classes of answers are shown to agree less than the floor: {', '.join(trial.failing_classes[:5])}"
     strictest = gate.evidence()[0]
     agreement = "unknown" if strictest.agreement is None else f"{strictest.agreement:.1%}"
-    surest = f"agreement on the surest {strictest.coverage:.0%} is {agreement} of {strictest.n} verdicts"
+    surest = f"agreement on the surest {strictest.coverage:.0%} is {agreement} of {strictest.calls} verdicts"
     if outcome == "reject":
         return f"shown to agree less than {trial.p0:.0%} even where it is surest: {surest}"
-    return f"nothing proven after {gate.n} verdicts, a better student is needed: {surest}"
+    return f"nothing proven after {_seen(trial)}, a better student is needed: {surest}"
+
+
+def _seen(trial: Trial) -> str:
+    bets, calls = trial.gate.n, trial.gate.calls
+    return f"{calls} verdicts" if bets == calls else f"{calls} verdicts in {bets} conversations"

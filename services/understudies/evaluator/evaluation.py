@@ -3,20 +3,21 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from understudies.evaluator.audits import Awaited
-from understudies.evaluator.inputs import input_of
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.shadow import ask
 from understudies.evaluator.teachers import Teachers
 from understudies.evaluator.trial import Trial
 from understudies.evaluator.verdict_id import verdict_id
+from understudies.evaluator.waiting import Piece
 from understudies.events import Drift, Event, GateDecision, Invocation, NewId, Phase, Verdict
 from understudies.judges import Judge, answer_class
 from understudies.runtime import RetryLater, Seldom
 from understudies.runtime.rules import TaskRulesOf
-from understudies.students import ArtifactError, Shelf
+from understudies.students import ArtifactError, Shelf, input_of
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Evaluation:
                 if call.answered_by_teacher:
                     self._teachers.remember(call.task, call.response.message)
                     fresh.append(call)
-        for trial in [trial for trial in self.trials.values() if fresh and trial.story.task == fresh[0].task]:
+        for trial in self._of(fresh[0].task) if fresh else []:
             try:
                 found += await self._shadow(trial, fresh)
             except ArtifactError as error:
@@ -55,6 +56,9 @@ class Evaluation:
                 if self._complain():
                     _log.warning("student %s is not asked in shadow for now: %s", trial.student, error)
         return found
+
+    def _of(self, task: str) -> list[Trial]:
+        return [trial for trial in self.trials.values() if trial.story.task == task]
 
     def _lost(self, trial: Trial, call: Invocation, error: ArtifactError) -> list[Event]:
         """End the trial of a student that can no longer be loaded; one in service keeps its audits."""
@@ -76,14 +80,14 @@ class Evaluation:
     async def _shadow(self, trial: Trial, calls: Sequence[Invocation]) -> list[Event]:
         # A student is asked only where its answer can count: what cannot be evidence is not worth paying for.
         known = [(call, input_of(call.request, call.fingerprint, call.episode)) for call in calls if call.unbiased]
-        useful = [(call, one) for call, one in known if trial.counts(one)] if trial.takes_evidence else []
+        useful = [(call, one) for call, one in known if trial.takes(one)]
         if not useful:
             return []
         student = await self._shelf.get(trial.artifact)
         answers = await ask(student, [call.request for call, _ in useful])
         found: list[Event] = []
         for (call, one), answer in zip(useful, answers, strict=True):
-            if answer is None or call.response is None or not trial.counts(one):
+            if answer is None or call.response is None or not trial.takes(one):
                 continue
             judged = trial.judge.judge(call.response.message, answer.message)
             verdict = Verdict(
@@ -118,17 +122,17 @@ class Evaluation:
         verdict = self._verdict(audit, call, trial.judge, trial.student, "audit")
         if not trial.audit(float(verdict.agreed), call.fingerprint, audit.at):
             return [verdict]
-        self._beyond(trial, call, float(verdict.agreed))
+        self._beyond(trial, call, float(verdict.agreed), audit.at)
         return [verdict, *self._alarm(trial, audit)]
 
-    def _beyond(self, trial: Trial, call: Invocation, score: float) -> None:
+    def _beyond(self, trial: Trial, call: Invocation, score: float, at: datetime) -> None:
         """Feed the levels with an audited call, for the thresholds from the one that it had to reach."""
         served_from = call.route.threshold if call.route else None
         if served_from is None:
             served_from = trial.story.threshold
         if call.confidence is not None and served_from is not None:
             one = input_of(call.request, call.fingerprint, call.episode)
-            trial.beyond.audit(score, call.confidence, served_from, one, unseen=trial.counts(one))
+            trial.audited_call(Piece(score, call.confidence, at), served_from, one)
 
     def _shift(self, call: Invocation) -> list[Event]:
         """A warning where the student in service is sure of fewer or more calls than it was proven on."""
@@ -153,7 +157,7 @@ class Evaluation:
 
     def _judge(self, task: str) -> Judge | None:
         """The judge of the task's latest trial; without one, that of the teacher's answers."""
-        on_trial = [trial.judge for trial in self.trials.values() if trial.story.task == task]
+        on_trial = [trial.judge for trial in self._of(task)]
         return on_trial[-1] if on_trial else self._teachers.judge(task)
 
     def _verdict(self, audit: Invocation, call: Invocation, judge: Judge, student: str, phase: Phase) -> Verdict:

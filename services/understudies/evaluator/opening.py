@@ -1,16 +1,18 @@
 """Opens a trial: loads student and dataset, fixes the thresholds, then looks at the held-out labels."""
 
 import asyncio
+from datetime import timedelta
 
-from understudies.evaluator.inputs import Inputs, input_of
+from understudies.evaluator.inputs import Inputs
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.shadow import ask
+from understudies.evaluator.shape import Shape
 from understudies.evaluator.trial import Trial, candidates_of
 from understudies.evaluator.verdict_id import verdict_id
 from understudies.events import Promotion, Verdict
 from understudies.judges import answer_class, choose_judge, judge_named
 from understudies.runtime.rules import TaskRules
-from understudies.students import ArtifactError, Dataset, Files, Shelf, read_dataset
+from understudies.students import ArtifactError, Dataset, Files, Shelf, input_of, read_dataset
 
 CACHE = "cache"
 
@@ -21,8 +23,9 @@ async def open_trial(
     """The trial of a trained student and its verdicts on the held-out evidence.
 
     The thresholds are quantiles of its confidence on the validation and evidence inputs, fixed before any of
-    their labels is looked at. Raises ArtifactError where the student cannot be tried, with the reason, and RetryLater
-    while what it needs is away.
+    their labels is looked at, as is the shape of the task's conversations. Those that may still go on wait for the
+    rest. Raises ArtifactError where the student cannot be tried, with the reason, and RetryLater while what it needs
+    is away.
     """
     if story.dataset is None or story.artifact is None:
         raise ArtifactError(f"student {story.student!r} was announced as trained without dataset or artifact")
@@ -35,11 +38,13 @@ async def open_trial(
     candidates = candidates_of([answer.confidence if answer else 0.0 for answer in answers])
     if not candidates:
         raise ArtifactError(f"student {story.student!r} is sure of none of the {len(held_out)} held-out calls")
+    shape = await asyncio.to_thread(Shape.of, dataset.examples)
     trial = Trial(
         story,
         judge=judge,
         candidates=candidates,
-        off_limits=_off_limits(dataset, student.kind),
+        off_limits=_off_limits(dataset, student.kind, shape),
+        shape=shape,
         p0=rules.min_agreement,
         settings=settings,
     )
@@ -68,13 +73,14 @@ async def open_trial(
                 answer_class=kind,
             )
         )
+    trial.bet(max(example.at for example in dataset.examples) + timedelta.resolution)
     return trial, verdicts
 
 
-def _off_limits(dataset: Dataset, kind: str) -> Inputs:
+def _off_limits(dataset: Dataset, kind: str, shape: Shape) -> Inputs:
     # What a cache claims is that an input seen before gets the same answer again: its own inputs are its test.
     seen = [] if kind == CACHE else [*dataset.of("train"), *dataset.of("validation")]
     inputs = Inputs()
     for example in seen:
-        inputs.take(input_of(example.request, example.fingerprint, example.episode))
+        inputs.take(input_of(example.request, example.fingerprint, example.episode).since(shape.openings))
     return inputs

@@ -1,16 +1,19 @@
 """A student on trial: its gates, and after the switch its drift detectors."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 
 from understudies.evaluator.beyond import Beyond
-from understudies.evaluator.inputs import Input, Inputs
+from understudies.evaluator.inputs import Inputs
 from understudies.evaluator.settings import EvaluatorSettings
+from understudies.evaluator.shape import Shape
 from understudies.evaluator.traffic import Traffic
+from understudies.evaluator.waiting import Piece, Waiting, drawn
 from understudies.events import Promotion
 from understudies.judges import Judge, judge_named
-from understudies.stats import Levels, SelectiveGate, Threshold, TwoTierDrift, thresholds
+from understudies.stats import Judged, Levels, SelectiveGate, Threshold, TwoTierDrift, thresholds
+from understudies.students import Cluster, Input
 
 Outcome = Literal["promote", "reject", "inconclusive"]
 
@@ -18,7 +21,8 @@ Outcome = Literal["promote", "reject", "inconclusive"]
 class Trial:
     """All that is known about one student's agreement with the teacher.
 
-    Only unbiased verdicts on inputs that it was not trained on count for its gates, one for each input.
+    Only unbiased verdicts on inputs that it was not trained on count for its gates, one for each input. They wait until
+    a day has ended: then each conversation is one bet, and later calls of it count no more.
     """
 
     def __init__(
@@ -30,6 +34,7 @@ class Trial:
         off_limits: Inputs,
         p0: float,
         settings: EvaluatorSettings,
+        shape: Shape | None = None,
     ) -> None:
         self.story = story
         self.judge = judge
@@ -45,12 +50,14 @@ class Trial:
             at_marks=True,
         )
         self.beyond = Beyond(Levels(candidates, p0=p0, alpha=settings.alpha))
+        self.shape = shape or Shape()
         self._spent = off_limits
+        self._waiting = Waiting()
         self._n_max = settings.n_max
         self._min_span = timedelta(hours=settings.min_span_hours)
         self._first: datetime | None = None
         self._last: datetime | None = None
-        self._marked: date | None = story.at.date()
+        self._marked = story.at.date()
         self.announced: tuple[Outcome, float | None] | None = None
         self.drift: TwoTierDrift | None = None
         self.audited = 0
@@ -70,34 +77,66 @@ class Trial:
         return self.story.stage == "promoted"
 
     @property
-    def takes_evidence(self) -> bool:
-        """Whether more verdicts can still change what is decided."""
-        return self.gate.n < self._n_max
+    def gathered(self) -> int:
+        """Conversations that were bet or wait for it; a lone call is one."""
+        return self.gate.n + len(self._waiting)
 
     def counts(self, one: Input) -> bool:
-        """Whether a verdict on this input would be the first, on an input that the student never saw."""
-        return self._spent.fresh(one)
+        """Whether a verdict on this input would be the first, in a conversation that the student never saw."""
+        one = one.since(self.shape.openings)
+        return self._spent.fresh(one) and not self._waiting.knows(one)
+
+    def takes(self, one: Input) -> bool:
+        """Whether a verdict on this input can still change what is decided.
+
+        Once enough conversations were bet or wait, what goes on from those that wait is taken all the same.
+        """
+        room = self.gathered < self._n_max
+        return self.counts(one) and (room or self._waiting.continues(one.since(self.shape.openings)))
 
     def add(self, score: float, confidence: float, one: Input, answer_class: str | None, at: datetime) -> None:
-        """Feed one piece of evidence to the gates."""
-        self._spent.take(one)
-        self._first = min(self._first or at, at)
-        self._last = max(self._last or at, at)
-        self.gate.update(score, confidence, answer_class)
-        self.beyond.add(score, confidence, one)
+        """Take in one piece of evidence, to be bet with all of its conversation."""
+        self._waiting.add(one.since(self.shape.openings), Piece(score, confidence, at, answer_class))
 
-    def look(self, now: datetime) -> tuple[Outcome, float | None, float | None] | None:
+    def bet(self, until: datetime) -> None:
+        """Feed the gates with the conversations that had run as long as conversations do by then, each as one bet."""
+        for cluster in self._waiting.due(until, self.shape.lasts):
+            pieces = drawn(cluster, self.student)[: self.shape.w_max]
+            calls = [Judged(one.score, one.confidence, one.answer_class) for one in pieces]
+            self.gate.bet(calls, w_max=self.shape.w_max)
+            self.beyond.add(cluster, pieces[0])
+            self._spend(cluster)
+
+    def _spend(self, cluster: Cluster[Piece]) -> None:
+        self._spent.take(cluster)
+        for _, piece in cluster.members:
+            self._first = min(self._first or piece.at, piece.at)
+            self._last = max(self._last or piece.at, piece.at)
+
+    def audited_call(self, piece: Piece, served_from: float, one: Input) -> None:
+        """Feed the levels with an audited call, for the thresholds from the one that it had to reach."""
+        one = one.since(self.shape.openings)
+        self.beyond.audit(piece, served_from, one, unseen=self.counts(one))
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether a day has ended since the last look."""
+        return now.date() > self._marked
+
+    def look(self, now: datetime, *, behind: bool = False) -> tuple[Outcome, float | None, float | None] | None:
         """At the first look of a day, the decision (outcome, threshold, coverage) if it, or what it proves, is news.
 
-        That a level has fallen is news at any look.
+        What began on that day itself waits for its end, and a look while calls of the days before are still to be read
+        (`behind`) is not the first. That a level has fallen is news at any look.
         """
-        if now.date() == self._marked:
+        if behind or not self.is_due(now):
             return self._news_beyond() if self.beyond.fallen else None
         self._marked = now.date()
+        begins = datetime.combine(self._marked, time(), UTC)
+        self.bet(begins)
         if not self._spans_enough():
             return None
         self.gate.mark()
-        self.beyond.look()
+        self.beyond.look(begins, self.shape.lasts, self._spent, self.student)
         return self._news() or self._news_beyond()
 
     def _spans_enough(self) -> bool:
@@ -150,6 +189,7 @@ class Trial:
                 "threshold": point.confidence,
                 "coverage": round(point.coverage, 4),
                 "n": point.n,
+                "calls": point.calls,
                 "agreement": None if point.agreement is None else round(point.agreement, 4),
                 "e_value": float(f"{min(point.max_e, 1e12):.4g}"),
                 "passed": point.passed,
@@ -158,7 +198,8 @@ class Trial:
             for point in self.gate.evidence()
         ]
         chosen = next((point for point in curve if point["threshold"] == threshold), None)
-        return {"verdicts": self.gate.n, "p0": self.p0, "chosen": chosen, "curve": curve}
+        counted = {"verdicts": self.gate.n, "calls": self.gate.calls, "w_max": self.shape.w_max}
+        return {**counted, "p0": self.p0, "chosen": chosen, "curve": curve}
 
     def promoted(self, story: Promotion) -> None:
         """Watch for drift from now on; a change of share or threshold alone keeps the detectors."""
@@ -209,11 +250,13 @@ class Trial:
             "gate": self.gate.state(),
             "beyond": self.beyond.state(),
             "spent": self._spent.state(),
+            "shape": self.shape.state(),
+            "waiting": self._waiting.state(),
             "n_max": self._n_max,
             "min_span_s": self._min_span.total_seconds(),
             "first": self._first and self._first.isoformat(),
             "last": self._last and self._last.isoformat(),
-            "marked": self._marked and self._marked.isoformat(),
+            "marked": self._marked.isoformat(),
             "announced": self.announced,
             "drift": self.drift and self.drift.state(),
             "audited": self.audited,
@@ -223,7 +266,7 @@ class Trial:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Trial":
-        """The trial that `state` was taken from."""
+        """The trial that `state` was taken from; one from before verdicts waited has none that wait."""
         trial = cls.__new__(cls)
         trial.story = Promotion.model_validate(state["story"])
         trial.judge = judge_named(state["judge"])
@@ -231,11 +274,13 @@ class Trial:
         trial.gate = SelectiveGate.from_state(state["gate"])
         trial.beyond = _beyond(trial, state.get("beyond"))
         trial._spent = Inputs(**state["spent"])
+        trial.shape = Shape.from_state(state["shape"]) if "shape" in state else Shape()
+        trial._waiting = Waiting.from_state(state.get("waiting", ()))
         trial._n_max = state["n_max"]
         trial._min_span = timedelta(seconds=state["min_span_s"])
         trial._first = datetime.fromisoformat(state["first"]) if state["first"] else None
         trial._last = datetime.fromisoformat(state["last"]) if state["last"] else None
-        trial._marked = date.fromisoformat(state["marked"]) if state["marked"] else None
+        trial._marked = date.fromisoformat(state["marked"])
         trial.announced = tuple(state["announced"]) if state["announced"] else None
         trial.drift = TwoTierDrift.from_state(state["drift"]) if state["drift"] else None
         trial.audited = state["audited"]

@@ -11,6 +11,7 @@ from pydantic import JsonValue, ValidationError
 
 from understudies.economics import TaskProfile
 from understudies.events import BIASED, Request, Response, split_of, template_of
+from understudies.observer.splits import Dated, split
 from understudies.runtime import Store
 from understudies.students import Example
 
@@ -26,6 +27,7 @@ SELECT * FROM (
         argMax(request, (origin != 'synthetic', at, id)) AS question,
         argMax(assumeNotNull(response), (origin != 'synthetic', at, id)) AS answer,
         argMax(tuple(episode), (origin != 'synthetic', at, id)).1 AS last_episode,
+        min(at) AS first_at,
         count() AS calls,
         max(origin != 'synthetic' AND route.reason NOT IN {biased:Array(String)}) AS drawn,
         min(origin = 'synthetic') AS synthetic
@@ -69,31 +71,36 @@ async def read_corpus(store: Store, task: str, *, until: datetime, since: dateti
     reading = _Reading()
     for first in range(0, len(rows), _AT_ONCE):
         await asyncio.to_thread(reading.take, rows[first : first + _AT_ONCE])
-    return Corpus(task, tuple(reading.examples), reading.calls, reading.unreadable, reading.profile)
+    return await asyncio.to_thread(reading.corpus, task)
 
 
 class _Reading:
-    """A corpus in the making; synthetic inputs of another split than train are left out."""
+    """A corpus in the making."""
 
     def __init__(self) -> None:
-        self.examples: list[Example] = []
-        self.calls = 0
-        self.unreadable = 0
-        self.profile = TaskProfile()
+        self._read: list[tuple[Mapping[str, Any], Dated]] = []
+        self._calls = 0
+        self._unreadable = 0
 
     def take(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows:
-            self.calls += row["calls"]
+            self._calls += row["calls"]
             try:
-                example = _example(row)
+                self._read.append((row, Dated(_example(row), row["first_at"])))
             except ValidationError:
-                self.unreadable += 1
-                continue
+                self._unreadable += 1
+
+    def corpus(self, task: str) -> Corpus:
+        """All that was read; synthetic inputs of another split than train are left out."""
+        examples: list[Example] = []
+        profile = TaskProfile()
+        for (row, _), example in zip(self._read, split([dated for _, dated in self._read]), strict=True):
             if row["synthetic"] and example.split != "train":
                 continue
-            self.examples.append(example)
+            examples.append(example)
             if not row["synthetic"]:
-                _count(self.profile, example, row["calls"])
+                _count(profile, example, row["calls"])
+        return Corpus(task, tuple(examples), self._calls, self._unreadable, profile)
 
 
 def _example(row: Mapping[str, Any]) -> Example:

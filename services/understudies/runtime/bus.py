@@ -141,6 +141,20 @@ class Bus:
             raise RetryLater(f"no broker at {self.settings.bootstrap!r}: {error!r}") from error
         return {(where.topic, where.partition): offset for where, offset in found.items()}
 
+    async def committed(self) -> Offsets:
+        """Up to where the group of this service has handled the partitions that it reads; nothing where it is in none.
+
+        Raises RetryLater while the broker is away.
+        """
+        if self.settings.group_prefix is None:
+            return {}
+        consumer = self._subscriber.consumer
+        try:
+            found = {where: await consumer.committed(where) for where in consumer.assignment()}
+        except (KafkaError, OSError) as error:
+            raise RetryLater(f"no broker at {self.settings.bootstrap!r}: {error!r}") from error
+        return {(where.topic, where.partition): offset for where, offset in found.items() if offset is not None}
+
     async def publish(self, *events: Event) -> None:
         """Send events and wait until the broker has them all.
 

@@ -21,6 +21,8 @@ from understudies.runtime.snapshots import Snapshots, encoded
 _log = logging.getLogger(__name__)
 
 _JOIN_AGAIN_S: Final = 2.0
+_LOOK_S: Final = 30.0
+"""How long a tick looks where the topics end; a backlog that takes longer is looked through again at the next."""
 _PATIENCE_S: Final = 3.0
 """How long the end waits for a service in the middle of its work, such as a training; the next start repeats it."""
 
@@ -80,6 +82,20 @@ class Following(Protocol):
         ...
 
 
+@runtime_checkable
+class Reckoning(Protocol):
+    """A service that closes a span of time only once it has handled what its topics held when the span was over.
+
+    Ticks come before a backlog is read. At those at which something is due it is told whether it is `behind`.
+    """
+
+    behind: bool
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether a span is over that was not closed yet."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """A moment, and the offsets below which a service had handled everything then."""
@@ -110,6 +126,8 @@ class Runner:
         self._saving = Saving(self._snapshots, app.name, timer) if self._snapshots else None
         self._generation = generation
         self._offsets: dict[tuple[str, int], int] = {}
+        self._done: Offsets = {}
+        self._goal: Offsets | None = None
         self._since: datetime | None = None
         self._dirty = False
         self._complain = Seldom()
@@ -205,7 +223,11 @@ class Runner:
         `stored` is what was in the store at a moment: where the state has all of it, the snapshot says so. While the
         snapshot is written, the service goes on.
         """
+        if isinstance(self.app, Reckoning) and self._goal is None and self.app.is_due(now):
+            await self._set_goal()
         async with self._turn:
+            if isinstance(self.app, Reckoning):
+                self.app.behind = self.app.is_due(now) and not self._reached_goal()
             await self.app.tick(now)
             if stored is not None and self._has(stored.offsets):
                 self._since = stored.at
@@ -213,9 +235,26 @@ class Runner:
                 self._save()
         await self._saved()
 
+    async def _set_goal(self) -> None:
+        """Note what the topics hold now; a long backlog takes a while to look through, and is handled meanwhile."""
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                self._done = await self._bus.committed()
+                self._goal = await self._bus.ends({**self._done, **self._offsets})
+        except (TimeoutError, RetryLater):
+            self._goal = None
+
+    def _reached_goal(self) -> bool:
+        """Whether all that was noted is handled; who reads no partition has not joined yet, and does not know."""
+        reached = bool(self._goal) and self._has(self._goal or {})
+        if reached or not self._goal:
+            self._goal = None
+        return reached
+
     def _has(self, offsets: Offsets) -> bool:
         mine = {topic.name for topic in self.app.topics}
-        return all(self._offsets.get(where, 0) >= end for where, end in offsets.items() if where[0] in mine)
+        done = {**self._done, **self._offsets}
+        return all(done.get(where, 0) >= end for where, end in offsets.items() if where[0] in mine)
 
     async def cut(self, clock: Clock) -> Cut:
         """What is handled, at a moment between two batches."""

@@ -15,7 +15,7 @@ from understudies.stats.drift import Detector, Tier, TwoTierDrift
 from understudies.stats.fallback import fallback_levels, fallback_weights
 from understudies.stats.gate import Decision, Gate
 from understudies.stats.levels import LADDER, Levels, Proven
-from understudies.stats.selective import Passed, SelectiveGate, ThresholdEvidence
+from understudies.stats.selective import Judged, Passed, SelectiveGate, ThresholdEvidence
 
 __all__ = [
     "COVERAGES",
@@ -24,6 +24,7 @@ __all__ = [
     "Decision",
     "Detector",
     "Gate",
+    "Judged",
     "Levels",
     "Passed",
     "Proven",

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,16 @@ from understudies.stats.gate import (
     steps,
 )
 
+_PROMOTE = np.array(PROMOTE_BETS)[:, None]
+
+
+class Judged(NamedTuple):
+    """One call of a bet: how far the student agreed, how sure it was, and the teacher's answer in a closed set."""
+
+    score: float
+    confidence: float
+    answer_class: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Passed:
@@ -42,12 +52,14 @@ class Passed:
 class ThresholdEvidence:
     """What is known about one candidate: for reports, decisions come from the gate.
 
-    `max_e` is the running maximum of the promote evidence, `level` the error level at which it is tested now.
+    `n` counts bets and `calls` the calls in them, of which `agreement` is the mean; `max_e` is the running maximum of
+    the promote evidence, `level` the error level at which it is tested now.
     """
 
     confidence: float
     coverage: float
     n: int
+    calls: int
     agreement: float | None
     max_e: float
     level: float
@@ -64,8 +76,9 @@ class SelectiveGate:
     looks together, no threshold ever passes whose served calls agree less than `p0`.
 
     The candidates must be fixed before any label is seen. Verdicts must be unbiased (drawn without regard to the
-    student's confidence, or weighted) and one per distinct input. Where verdicts carry time, build the gate with
-    `at_marks=True` and call `mark` at whole days: the maxima then never catch the easy half of a day.
+    student's confidence, or weighted) and one per distinct input; the calls of one conversation are one `bet`. Where
+    verdicts carry time, build the gate with `at_marks=True` and call `mark` at whole days: the maxima then never catch
+    the easy half of a day.
 
     Unlike `Gate` this is mutable: one verdict touches 19 gates of five bets each, and updating the arrays in
     place costs a tenth of copying values. It remains a fold: the same verdicts give the same state.
@@ -77,7 +90,7 @@ class SelectiveGate:
     p0, alpha, beta
         As for `Gate`.
     n_max
-        Verdicts after which a student that passed nothing is inconclusive.
+        Bets after which a student that passed nothing is inconclusive.
     floor, floor_verdicts
         As for `ClassFloor`; a threshold whose served calls break the floor cannot be the promoted one.
     at_marks
@@ -121,10 +134,12 @@ class SelectiveGate:
         self.p0, self.alpha, self.beta, self.n_max = p0, alpha, beta, n_max
         self.at_marks = at_marks
         self.n = 0
+        self.calls = 0
         size = len(self.thresholds)
         self._classes = ClassFloor(size, floor, floor_verdicts)
         self._rising = [-threshold.confidence for threshold in self.thresholds]
-        self._counts = np.zeros((2, size))
+        # Bets, the calls in them, and how many of those agreed.
+        self._counts = np.zeros((3, size))
         self._promote = np.zeros((len(PROMOTE_BETS), size))
         self._reject = [0.0] * len(REJECT_BETS)
         self._max_promote = np.zeros(size)
@@ -163,18 +178,87 @@ class SelectiveGate:
         if math.isnan(confidence):
             raise ValueError(f"confidence must be a number, got {confidence!r}")
         self.n += 1
+        self.calls += 1
         first = bisect_left(self._rising, -confidence)
         if first < len(self._rising):
             promote, reject = self._increments(score, weight / w_max)
             self._promote[:, first:] += promote
-            self._counts[0, first:] += 1.0
-            self._counts[1, first:] += score
+            self._counts[:2, first:] += 1.0
+            self._counts[2, first:] += score
             if first == 0:
                 self._reject = [log + step for log, step in zip(self._reject, reject, strict=True)]
             if answer_class is not None:
                 self._classes.add(answer_class, score, first)
         if not self.at_marks:
             self._count_evidence(first)
+
+    def bet(self, calls: Sequence[Judged], *, w_max: float) -> None:
+        """Feed all calls of one conversation or episode as one bet, on the sum over those that reach a threshold.
+
+        Where `n` calls reach a threshold and `s` is the sum of their scores, a promote bet u is multiplied by
+        ``1 + u * (s / p0 - n) / w_max`` and a reject bet r by ``1 + r * ((n - s) / (1 - p0) - n) / w_max``: the
+        weighted bet on the mean s / n, with weight n. A single call at `w_max` 1 is `update`.
+
+        Why it is valid: both factors are never negative, as n is at most `w_max`, and where agreement per call is at
+        most p0, E[s - p0 * n] <= 0 and the promote factor has mean at most 1, whatever the calls of one conversation
+        have to do with each other. What is tested is agreement *per call*, E[s] / E[n]: a long conversation weighs as
+        many calls as it has. One bet for each call would treat answers that stand and fall together as independent.
+
+        Parameters
+        ----------
+        calls
+            At least one, at most `w_max`. The first stands for all of them where verdicts have to be independent, in
+            the class floor: let it be drawn without regard to time or confidence.
+        w_max
+            A bound on the calls of a bet that was fixed before any label was seen, the same for every bet.
+
+        Raises
+        ------
+        ValueError
+            When a score is out of range, a confidence is NaN, or there are no calls or more than `w_max`.
+
+        References
+        ----------
+        Waudby-Smith and Ramdas (2024), JRSS B 86(1), for bets on bounded means; statistics.md, section 1, for weights.
+
+        Examples
+        --------
+        >>> gate = SelectiveGate([Threshold(0.1, 1.0)])
+        >>> for conversation in range(79):
+        ...     gate.bet([Judged(1.0, 0.9), Judged(1.0, 0.5), Judged(1.0, 0.7)], w_max=3)
+        >>> gate.decision, gate.n, gate.calls
+        ('promote', 79, 237)
+        """
+        if not 1 <= len(calls) <= w_max:
+            raise ValueError(f"a bet takes 1 to w_max={w_max!r} calls, got {len(calls)}")
+        if len(calls) == 1:
+            self.update(*calls[0], w_max=w_max)
+            return
+        places = [self._place(call) for call in calls]
+        self.n += 1
+        self.calls += len(calls)
+        reached = np.zeros((3, len(self.thresholds)))
+        for call, first in zip(calls, places, strict=True):
+            reached[0, first:] = 1.0
+            reached[1, first:] += 1.0
+            reached[2, first:] += call.score
+        self._counts += reached
+        n, s = reached[1:]
+        with np.errstate(divide="ignore"):
+            self._promote += np.log(np.maximum(1.0 + _PROMOTE * ((s / self.p0 - n) / w_max), 0.0))
+        loss = float((n[0] - s[0]) / (1.0 - self.p0) - n[0]) / w_max
+        self._reject = [log + math.log1p(bet * loss) for log, bet in zip(self._reject, REJECT_BETS, strict=True)]
+        if calls[0].answer_class is not None and places[0] < len(self.thresholds):
+            self._classes.add(calls[0].answer_class, calls[0].score, places[0])
+        if not self.at_marks:
+            self._count_evidence(min(places))
+
+    def _place(self, call: Judged) -> int:
+        """The first threshold that a call reaches."""
+        check_verdict(call.score)
+        if math.isnan(call.confidence):
+            raise ValueError(f"confidence must be a number, got {call.confidence!r}")
+        return bisect_left(self._rising, -call.confidence)
 
     def mark(self) -> None:
         """Let the evidence count as it stands now; with `at_marks`, call it at whole days only."""
@@ -193,7 +277,7 @@ class SelectiveGate:
 
     @property
     def decision(self) -> Decision:
-        """Reject by the strictest threshold, promote at `passed`, or inconclusive after `n_max` verdicts."""
+        """Reject by the strictest threshold, promote at `passed`, or inconclusive after `n_max` bets."""
         if self._max_reject >= -math.log(self.beta):
             return "reject"
         if self.passed is not None:
@@ -211,8 +295,9 @@ class SelectiveGate:
         return [] if index is None else self._classes.failing(index)
 
     def counts(self, index: int) -> tuple[int, int]:
-        """Agreements and verdicts at a candidate; scores between 0 and 1 are rounded in sum."""
-        return round(float(self._counts[1, index])), int(self._counts[0, index])
+        """Agreements and bets at a candidate: a conversation counts once, as the share of its calls that agreed."""
+        bets, calls, agreed = self._counts[:, index].tolist()
+        return (round(agreed / calls * bets) if calls else 0), int(bets)
 
     def evidence(self) -> list[ThresholdEvidence]:
         """Counts, empirical agreement and test result of every candidate, strictest first."""
@@ -221,13 +306,14 @@ class SelectiveGate:
                 threshold.confidence,
                 threshold.coverage,
                 int(n),
-                float(total / n) if n else None,
+                int(calls),
+                float(total / calls) if calls else None,
                 saturating_exp(float(log)),
                 level,
                 passed,
                 failing,
             )
-            for threshold, n, total, log, (level, passed), failing in zip(
+            for threshold, n, calls, total, log, (level, passed), failing in zip(
                 self.thresholds,
                 *self._counts,
                 self._max_promote,
@@ -247,6 +333,7 @@ class SelectiveGate:
             "n_max": self.n_max,
             "at_marks": self.at_marks,
             "n": self.n,
+            "calls": self.calls,
             "marked_n": self._marked_n,
             "counts": self._counts.tolist(),
             "promote": [[finite_or_none(log) for log in row] for row in self._promote.tolist()],
@@ -258,11 +345,13 @@ class SelectiveGate:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The gate that `state` was taken from."""
+        """The gate that `state` was taken from; before there were bets of several calls, it counted verdicts."""
         levels = {key: state[key] for key in ("p0", "alpha", "beta", "n_max", "at_marks")}
         gate = cls([Threshold(**threshold) for threshold in state["thresholds"]], **levels)
         gate.n, gate._marked_n = state["n"], state["marked_n"]
-        gate._counts = np.array(state["counts"], dtype=np.float64)
+        gate.calls = state.get("calls", gate.n)
+        counts = state["counts"]
+        gate._counts = np.array(counts if len(counts) == 3 else [counts[0], *counts], dtype=np.float64)
         gate._promote = np.array([[none_to_lost(log) for log in row] for row in state["promote"]])
         gate._reject = list(state["reject"])
         gate._max_promote = np.array(state["max_promote"], dtype=np.float64)

@@ -15,9 +15,11 @@ from understudies.students.base import (
     student_cost,
     text_answer,
 )
+from understudies.students.clusters import Cluster, Clusters, clustered, openings_of
 from understudies.students.dataset import Dataset, Example, read_dataset, write_dataset
 from understudies.students.endpoint import Endpoint, Endpoints
 from understudies.students.files import Files
+from understudies.students.inputs import Input, input_of
 from understudies.students.load import load_student
 from understudies.students.shelf import Shelf
 
@@ -25,6 +27,8 @@ __all__ = [
     "Answer",
     "ArtifactError",
     "Closing",
+    "Cluster",
+    "Clusters",
     "Consent",
     "Dataset",
     "Endpoint",
@@ -32,6 +36,7 @@ __all__ = [
     "Example",
     "Files",
     "Generating",
+    "Input",
     "Manifest",
     "Priced",
     "Shelf",
@@ -39,7 +44,10 @@ __all__ = [
     "StudentError",
     "Unsure",
     "close_student",
+    "clustered",
+    "input_of",
     "load_student",
+    "openings_of",
     "read_artifact",
     "read_dataset",
     "read_manifest",

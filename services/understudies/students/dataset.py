@@ -13,7 +13,7 @@ from understudies.students.files import Files
 
 
 class Example(BaseModel):
-    """A request and the teacher's answer to it; `split` follows from the fingerprint."""
+    """A request and the teacher's answer; `split` follows from the fingerprint of its conversation's first call."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -161,6 +161,17 @@ async def test_a_student_on_trial_is_said_to_be_unproven_with_the_numbers() -> N
     )
 
 
+async def test_a_student_on_trial_with_conversations_is_said_to_be_judged_on_their_calls() -> None:
+    calls = every_hour(3)
+    events = [*(by_teacher(call) for call in calls), story("authorised", 1), story("trained", 1)]
+    curve = [{**point, "calls": 3 * point["n"]} for point in CURVE]
+    evidence = {"p0": 0.95, "verdicts": 230, "calls": 690, "curve": curve, "chosen": None}
+    told = await report(calls, events, outcome="training", message="training", evidence=evidence)
+    assert told.tasks[TASK].outcome.message.startswith(
+        f"{NAME} is on trial, not proven after 690 verdicts in 230 conversations: 96.0% of 600 agree, "
+    )
+
+
 async def test_before_any_verdict_the_budgets_own_words_are_kept() -> None:
     calls = every_hour(3)
     events = [*(by_teacher(call) for call in calls), story("authorised", 1)]

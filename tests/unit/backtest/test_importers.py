@@ -355,6 +355,73 @@ def test_own_invocations(read: Read) -> None:
     assert [b.reason for b in read({**event, "served_by": "student"}).broken] == ["not answered by the teacher"]
 
 
+# Episodes
+
+
+def native(**more: object) -> dict[str, object]:
+    return {"messages": [*ASKED, ANSWER], **more}
+
+
+def own(**more: object) -> dict[str, object]:
+    event = {"type": "invocation", "task": "triage", "request": {"messages": ASKED}, "response": {"message": ANSWER}}
+    return {**event, **more}
+
+
+def langfuse(**more: object) -> dict[str, object]:
+    return {"type": "GENERATION", "input": ASKED, "output": ANSWER, **more}
+
+
+def litellm(**more: object) -> dict[str, object]:
+    return {"call_type": "completion", "spend": 0.1, "messages": ASKED, "response": COMPLETION, **more}
+
+
+def helicone(**properties: object) -> dict[str, object]:
+    return {"request_body": {"messages": ASKED}, "response_body": COMPLETION, "request_properties": properties}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        native(episode="trip 7"),
+        native(metadata={"episode": "trip 7"}),
+        native(metadata='{"Episode": " trip 7 "}'),
+        own(episode="trip 7"),
+        langfuse(traceId="t", sessionId="trip 7"),
+        langfuse(trace_id="t", session_id="trip 7"),
+        langfuse(metadata={"episode": "trip 7"}, sessionId="of a user"),
+        litellm(session_id="trip 7", trace_id="t"),
+        litellm(metadata='{"requester_metadata": {"session_id": "trip 7"}}'),
+        litellm(metadata={"episode": "trip 7"}),
+        helicone(**{"Helicone-Session-Id": "trip 7", "Helicone-Session-Path": "/ask"}),
+        helicone(Episode="trip 7"),
+    ],
+)
+def test_a_call_tells_the_episode_that_it_belongs_to(read: Read, record: object) -> None:
+    assert only(read(record)).episode == "trip 7"
+
+
+@pytest.mark.parametrize("record", [langfuse, litellm])
+def test_a_trace_is_an_episode_where_several_calls_share_it(read: Read, record: Callable[..., object]) -> None:
+    shared, alone = record(trace_id="shared"), record(trace_id="alone")
+    session = record(trace_id="shared", session_id="session")
+    assert [call.episode for call in read(shared, alone, shared, session, record()).calls] == [
+        "shared",
+        None,
+        "shared",
+        "session",
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "episode"),
+    [(17, "17"), ("a" * 300, "a" * 200), ("  ", None), (True, None), (None, None), ({"id": 1}, None), ([], None)],
+)
+def test_an_episode_that_is_no_name_is_ignored_and_a_long_one_cut(read: Read, written: object, episode: object) -> None:
+    for record in (native(episode=written), own(episode=written), langfuse(sessionId=written)):
+        assert only(read(record)).episode == episode
+
+
 def _text(text: str) -> dict[str, str]:
     return {"type": "text", "text": text}
 

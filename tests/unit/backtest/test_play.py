@@ -1,5 +1,6 @@
 """The play: whole hours from the first call's to the last's, and each call with its place."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.outcomes import MONDAY, hours, recorded, scheduled
 
-from understudies.backtest.play import STEP, schedule, steps
+from understudies.backtest.play import STEP, call_of, schedule, steps
 
 
 def shape(*at: float) -> list[tuple[float, int]]:
@@ -71,3 +72,8 @@ def test_a_call_keeps_its_moment_task_and_price() -> None:
         (hours(3), "", Decimal(2)),
     ]
     assert [call.call for call in calls] == [call for _, call in timeline]
+
+
+def test_a_call_is_played_in_the_episode_that_it_was_recorded_in() -> None:
+    timeline = [(hours(number), replace(recorded(number), episode=name)) for number, name in enumerate(("trip", None))]
+    assert [call_of(one).episode for one in schedule(timeline, lambda _: Decimal(1), 7)] == ["trip", None]

@@ -60,8 +60,8 @@ def served(n: int, first: int = 0, *, hours: float = 1) -> list[Invocation]:
     return [call.model_copy(update={"id": f"served-{call.id}", "confidence": 0.9}) for call in calls]
 
 
-def gate_n(bench: Bench, student: str = STUDENT) -> int:
-    return bench.app.evaluation.trials[student].gate.n
+def gathered(bench: Bench, student: str = STUDENT) -> int:
+    return bench.app.evaluation.trials[student].gathered
 
 
 def decision(events: list[Event]) -> GateDecision:
@@ -74,13 +74,13 @@ def decision(events: list[Event]) -> GateDecision:
 
 async def test_a_call_of_the_teacher_is_evidence(files: Files) -> None:
     bench = await on_trial(files)
-    before = gate_n(bench)
+    before = gathered(bench)
     [call] = traffic(0, 1)
     [verdict] = of(Verdict, await bench.hear(call))
     assert (verdict.phase, verdict.student, verdict.invocation) == ("shadow", STUDENT, call.id)
     assert (verdict.agreed, verdict.counts, verdict.answer_class) == (True, True, right(request_text(call.request))[0])
     assert verdict.confidence == right(request_text(call.request))[1]
-    assert gate_n(bench) == before + 1
+    assert gathered(bench) == before + 1
 
 
 async def test_one_input_counts_once_for_each_student(files: Files) -> None:
@@ -96,9 +96,9 @@ async def test_one_input_counts_once_for_each_student(files: Files) -> None:
 @pytest.mark.parametrize("split", ["train", "validation", "evidence"])
 async def test_inputs_of_the_dataset_do_not_count_again(files: Files, split: Any) -> None:
     bench = await on_trial(files)
-    before = gate_n(bench)
+    before = gathered(bench)
     assert of(Verdict, await bench.hear(*(call_of(example) for example in dataset().of(split)[:3]))) == []
-    assert gate_n(bench) == before
+    assert gathered(bench) == before
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,10 @@ async def test_inputs_of_the_dataset_do_not_count_again(files: Files, split: Any
 )
 async def test_calls_that_the_student_passed_on_do_not_count(files: Files, reason: str, counts: bool) -> None:
     bench = await on_trial(files)
-    before = gate_n(bench)
+    before = gathered(bench)
     verdicts = of(Verdict, await bench.hear(*traffic(0, 1, reason=reason)))
     assert [verdict.counts for verdict in verdicts] == [True] * counts
-    assert gate_n(bench) == before + counts
+    assert gathered(bench) == before + counts
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ async def test_a_student_that_agrees_is_promoted_at_the_next_day(files: Files) -
     assert (found.decision, found.student, found.at) == ("promote", STUDENT, TRAINED + timedelta(days=3))
     assert found.coverage == 1.0
     assert found.threshold == bench.app.evaluation.trials[STUDENT].gate.thresholds[-1].confidence
-    assert found.reason == f"agrees at least 95% on the surest 100% of calls, after {gate_n(bench)} verdicts"
+    assert found.reason == f"agrees at least 95% on the surest 100% of calls, after {gathered(bench)} verdicts"
     chosen: Any = found.evidence["chosen"]
     assert (chosen["threshold"], chosen["agreement"], chosen["passed"]) == (found.threshold, 1.0, True)
     assert await bench.look(3.5) == await bench.look(4) == []
@@ -167,7 +167,7 @@ async def test_a_student_that_proves_nothing_is_inconclusive(files: Files) -> No
     await bench.hear(*calls)
     found = decision(await bench.look(3))
     assert (found.decision, found.threshold, found.coverage) == ("inconclusive", None, None)
-    assert found.reason.startswith(f"nothing proven after {gate_n(bench)} verdicts, a better student is needed")
+    assert found.reason.startswith(f"nothing proven after {gathered(bench)} verdicts, a better student is needed")
 
 
 async def test_a_looser_threshold_is_announced_as_evidence_comes(files: Files) -> None:
@@ -307,7 +307,7 @@ async def test_a_trial_whose_files_are_away_is_put_off_and_opened_later(
     if restarts:
         await bench.restart(json.loads(json.dumps(bench.app.state())))
     assert {event.task for event in await bench.look(1)} == {TASK}
-    assert gate_n(bench) == len(dataset().of("evidence"))
+    assert gathered(bench) == len(dataset().of("evidence"))
 
 
 def away(files: Files, uri: str) -> bytes:
@@ -342,11 +342,11 @@ async def test_a_student_that_is_put_off_and_over_is_not_tried(files: Files, mon
 async def test_a_student_whose_artifact_is_away_stays_on_trial(files: Files) -> None:
     bench = await on_trial(files)
     bench.shelved.away = True
-    asked_before = gate_n(bench)
+    asked_before = gathered(bench)
     assert await bench.hear(*traffic(0, 5)) == []
     bench.shelved.away = False
     assert len(of(Verdict, await bench.hear(*traffic(5, 5)))) == 5
-    assert gate_n(bench) == asked_before + 5
+    assert gathered(bench) == asked_before + 5
 
 
 async def test_a_student_in_service_that_cannot_be_asked_is_still_audited(files: Files) -> None:

@@ -1,20 +1,12 @@
-"""What counts as the same input: what a student reads, an episode, a conversation."""
+"""Which inputs are spent: what a student reads, an episode, a conversation."""
 
 import json
 
-from understudies.evaluator.inputs import Input, Inputs, input_of
-from understudies.events import Request, fingerprint, request_of
+from tests.support.conversations import asked, named
 
-
-def asked(*texts: str, system: str = "Sort the message.") -> Request:
-    """A conversation: the user and the assistant by turns, the user last."""
-    roles = ("user", "assistant")
-    messages = [{"role": roles[n % 2], "content": text} for n, text in enumerate(texts)]
-    return request_of({"messages": [{"role": "system", "content": system}, *messages]})
-
-
-def named(request: Request, episode: str | None = None) -> Input:
-    return input_of(request, fingerprint(request), episode)
+from understudies.evaluator.inputs import Inputs
+from understudies.events import fingerprint, request_of
+from understudies.students import Clusters, Input
 
 
 def fresh_after(first: Input, second: Input) -> bool:
@@ -60,7 +52,7 @@ def test_requests_without_a_user_are_told_apart_by_their_fingerprint() -> None:
 def test_a_snapshot_has_the_inputs_in_the_order_in_which_they_came() -> None:
     inputs = Inputs()
     for name in "cab":
-        inputs.take(Input(frozenset({name}), frozenset({f"before {name}"})))
+        inputs.take(Input(name, earlier=(f"before {name}",)))
     assert inputs.state() == {"own": ["c", "a", "b"], "earlier": ["before c", "before a", "before b"]}
 
 
@@ -70,3 +62,24 @@ def test_state_round_trips_through_json() -> None:
     restored = Inputs(**json.loads(json.dumps(inputs.state())))
     assert restored.state() == inputs.state()
     assert not restored.fresh(named(asked("a")))
+
+
+def test_a_conversation_is_spent_as_a_whole() -> None:
+    clusters = Clusters[None]()
+    for request in (asked("a"), asked("a", "b", "c")):
+        clusters.add(named(request, "trip"), None)
+    [cluster] = clusters
+    inputs = Inputs()
+    assert inputs.fresh(cluster)
+    inputs.take(cluster)
+    assert not inputs.fresh(cluster)
+    assert not inputs.fresh(named(asked("a", "b", "c", "d", "e")))
+    assert not inputs.fresh(named(asked("another input"), "trip"))
+    assert inputs.fresh(named(asked("another input")))
+
+
+def test_a_snapshot_from_when_episodes_were_names_of_inputs_is_read() -> None:
+    inputs = Inputs(own=["episode:trip", "a fingerprint"], earlier=[])
+    assert not inputs.fresh(Input("another", episode="trip"))
+    assert not inputs.fresh(Input("a fingerprint"))
+    assert inputs.fresh(Input("another", episode="other"))

@@ -8,13 +8,21 @@ from tests.support.datasets import TASK
 from tests.support.messages import said
 from tests.support.trials import ARTIFACT, Bench, Scripted, dataset, failing_on, right
 
-from understudies.evaluator.inputs import Input, input_of
 from understudies.evaluator.opening import open_trial
 from understudies.evaluator.trial import Trial
 from understudies.events import Verdict
 from understudies.runtime.rules import TaskRules
 from understudies.stats import thresholds
-from understudies.students import ArtifactError, Dataset, Example, Files, request_text, write_dataset
+from understudies.students import (
+    ArtifactError,
+    Dataset,
+    Example,
+    Files,
+    Input,
+    input_of,
+    request_text,
+    write_dataset,
+)
 
 
 @pytest.fixture

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from tests.support.datasets import START, TASK
 
 from understudies.evaluator import EvaluatorSettings
-from understudies.evaluator.inputs import Input, Inputs
+from understudies.evaluator.inputs import Inputs
 from understudies.evaluator.trial import Trial, candidates_of
+from understudies.evaluator.waiting import Piece
 from understudies.events import Promotion
 from understudies.judges import judge_named
 from understudies.stats import Threshold
+from understudies.students import Input
 
 HIGH, LOW = Threshold(0.9, 0.5), Threshold(0.1, 1.0)
 
@@ -25,7 +27,7 @@ def story(stage: Any = "trained", **changes: Any) -> Promotion:
 
 
 def one(name: str) -> Input:
-    return Input(frozenset({name}))
+    return Input(name)
 
 
 def new(**settings: Any) -> Trial:
@@ -45,9 +47,10 @@ def after(days: float) -> datetime:
 
 def feed(trial: Trial, n: int, score: float = 1, confidence: float = 0.95, kind: str | None = None) -> None:
     """Evidence over a day and a half, each piece on its own input."""
+    before = trial.gathered
     for number in range(n):
-        trial.add(score, confidence, one(f"{trial.gate.n}-{number}"), kind, after(1.5 * number / n))
-    trial.add(1, confidence, one(f"{trial.gate.n}-last"), None, after(1.5))
+        trial.add(score, confidence, one(f"{before}-{number}"), kind, after(1.5 * number / n))
+    trial.add(1, confidence, one(f"{before}-last"), None, after(1.5))
 
 
 def test_it_decides_at_the_first_look_of_a_day() -> None:
@@ -154,6 +157,7 @@ def test_an_audited_input_counts_once_a_day() -> None:
 def test_disagreements_in_a_row_break_the_contract_whatever_the_share_does_meanwhile() -> None:
     trial = new()
     feed(trial, 100)
+    trial.look(after(2))
     trial.promoted(story("promoted", threshold=0.1, share=0.05))
     for number in range(4):
         assert trial.drift is not None
@@ -194,7 +198,7 @@ inputs = st.sampled_from(["learned", *"abcdefgh"])
 def adding(score: float, confidence: float, n: int, kind: str | None, start: float) -> Act:
     def act(trial: Trial) -> None:
         for number in range(n):
-            trial.add(score, confidence, one(f"{trial.gate.n}"), kind, after(start + number / n))
+            trial.add(score, confidence, one(f"{trial.gathered}"), kind, after(start + number / n))
 
     return act
 
@@ -240,8 +244,8 @@ def test_a_class_that_falls_below_the_floor_in_service_ends_it_or_tightens_it() 
     trial.promoted(story("promoted", threshold=0.1, share=1.0))
     feed(trial, 2000)
     feed(trial, 25, score=0, confidence=0.5, kind="rare")
-    assert trial.failing_classes == ["rare"]
     assert trial.look(after(3)) == ("promote", 0.9, 0.5), "the surest half does not hold the class"
+    assert trial.failing_classes == ["rare"]
     trial.promoted(story("promoted", threshold=0.9, share=1.0))
     assert trial.look(after(4)) is None
     feed(trial, 25, score=0, confidence=0.95, kind="rare")
@@ -262,8 +266,7 @@ def serving(n: int = 200, threshold: float = 0.1) -> Trial:
 
 def audited(trial: Trial, n: int, score: float = 1, served_from: float = 0.1, name: str = "audit") -> None:
     for number in range(n):
-        spent = one(f"{name}-{number}")
-        trial.beyond.audit(score, 0.95, served_from, spent, unseen=trial.counts(spent))
+        trial.audited_call(Piece(score, 0.95, after(1.5)), served_from, one(f"{name}-{number}"))
 
 
 def test_a_promotion_says_what_is_proven_beyond_it() -> None:
@@ -298,7 +301,7 @@ def test_audits_prove_more_each_input_once() -> None:
 def test_an_audit_of_an_input_that_was_learned_or_judged_proves_nothing() -> None:
     trial = serving()
     for _ in range(300):
-        trial.beyond.audit(1, 0.95, 0.1, one("learned"), unseen=trial.counts(one("learned")))
+        trial.audited_call(Piece(1, 0.95, after(1.5)), 0.1, one("learned"))
     assert trial.look(after(3)) is None
 
 
@@ -309,6 +312,7 @@ def test_an_audited_input_counts_for_the_gates_and_not_again_beyond_them() -> No
     before = trial.gate.n, trial.beyond.levels.state()
     for number in range(300):
         trial.add(1, 0.95, one(f"audit-{number}"), None, after(3))
+    trial.look(after(4))
     assert trial.gate.n == before[0] + 300
     assert trial.beyond.levels.state() == before[1]
 

@@ -8,7 +8,7 @@ import pytest
 from tests.support.events import START, invocation, promotion
 from tests.support.observer import Scene, observing
 
-from understudies.events import Route, encode, fingerprint, split_of
+from understudies.events import Invocation, Route, encode, fingerprint, request_of, split_of
 from understudies.events.invocation import Reason
 from understudies.students import Example
 
@@ -60,6 +60,29 @@ async def test_only_the_tasks_own_answers_of_the_teacher_count(scene: Scene) -> 
     )
     await scene.play(promotion())
     assert sorted(texts(scene.dataset().examples)) == ["audited", "from a file", "mine"]
+
+
+async def test_a_conversation_lands_whole_in_the_split_of_its_first_call(scene: Scene) -> None:
+    asked = [
+        conversation(f"case {case}", "On its way.", "Since when?", "Monday.", "Thanks!", turn=turn, case=case)
+        for case in range(20)
+        for turn in range(3)
+    ]
+    # Asked again later, a first turn is still the first.
+    again = asked[0].model_copy(update={"id": "again", "at": START})
+    await scene.play(*asked, again, promotion())
+    split = {example.fingerprint: example.split for example in scene.dataset().examples}
+    assert len(split) == 60
+    assert all(split[call.fingerprint] == split_of(asked[n - n % 3].fingerprint) for n, call in enumerate(asked))
+
+
+def conversation(*said: str, turn: int, case: int) -> Invocation:
+    """A call of a conversation, which holds the turns before it."""
+    roles = ("user", "assistant")
+    messages = [{"role": roles[n % 2], "content": text} for n, text in enumerate(said[: 1 + 2 * turn])]
+    request = request_of({"messages": messages})
+    call = invocation(f"case {case}, {turn}", at=START - timedelta(hours=1, minutes=case) + turn * timedelta(seconds=9))
+    return call.model_copy(update={"request": request, "fingerprint": fingerprint(request)})
 
 
 async def test_the_latest_answer_to_an_input_wins(scene: Scene) -> None:

@@ -28,6 +28,8 @@ class StillBus:
         self.begins: Offsets | None = None
         self.troubles: list[Exception] = []
         self.held: Offsets = {}
+        self.group: Offsets = {}
+        self.asked = 0
         self.started = asyncio.Event()
 
     def consume(self, topics: Sequence[Topic], handler: Any, *, start: Offsets | None, **rest: Any) -> None:
@@ -40,7 +42,13 @@ class StillBus:
         self.started.set()
 
     async def ends(self, done: Offsets) -> Offsets:
+        self.asked += 1
         return self.held
+
+    async def committed(self) -> Offsets:
+        if self.troubles:
+            raise self.troubles.pop(0)
+        return self.group
 
     async def stop(self) -> None: ...
 
@@ -101,8 +109,8 @@ def kept(tmp_path: Path) -> tuple[dict[str, Any], Offsets]:
     return snapshot.state, snapshot.offsets
 
 
-def record(offset: int) -> Record:
-    return Record(INVOCATIONS.name, 0, offset, None, b"{}")
+def record(offset: int, partition: int = 0) -> Record:
+    return Record(INVOCATIONS.name, partition, offset, None, b"{}")
 
 
 def since(tmp_path: Path) -> datetime | None:
@@ -265,6 +273,85 @@ async def test_who_waits_for_the_bus_can_be_stopped(monkeypatch: pytest.MonkeyPa
     await runner.start()
     assert await asyncio.wait_for(runner.stop(), 5)
     assert app.story == ["behind", "start"]
+
+
+class Daily(Counter):
+    """Notes at each tick whether it was told that it is behind, and is due until it was not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.behind = False
+        self.due = True
+        self.told: list[bool] = []
+
+    def is_due(self, now: datetime) -> bool:
+        return self.due
+
+    async def tick(self, now: datetime) -> None:
+        self.told.append(self.behind)
+        self.due = self.due and self.behind
+
+
+async def reckoning() -> tuple[Runner, Daily, StillBus]:
+    app, bus = Daily(), StillBus()
+    runner = Runner(app, cast(Bus, bus))
+    await runner.start()
+    return runner, app, bus
+
+
+async def test_who_reckons_is_behind_until_it_has_handled_what_the_topics_held() -> None:
+    runner, app, bus = await reckoning()
+    bus.held = {("invocations", 0): 2, ("invocations", 1): 0}
+    await runner.tick(NOON)
+    await bus.handler([record(0)])
+    # What comes meanwhile is no part of it: else a busy topic would never end.
+    bus.held = {("invocations", 0): 1000, ("invocations", 1): 0}
+    await runner.tick(NOON)
+    await bus.handler([record(1)])
+    await runner.tick(NOON)
+    assert app.told == [True, True, False]
+    assert bus.asked == 1
+    await runner.tick(NOON)
+    assert bus.asked == 1, "nothing is due any more"
+    app.due = True
+    await runner.tick(NOON)
+    assert (app.told[-1], bus.asked) == (True, 2)
+    await runner.stop()
+
+
+async def test_who_reckons_is_behind_while_it_reads_no_partition_or_its_bus_is_away() -> None:
+    runner, app, bus = await reckoning()
+    await runner.tick(NOON)
+    bus.held = {("invocations", 0): 0}
+    bus.troubles = [RetryLater("no broker")]
+    await runner.tick(NOON)
+    await runner.tick(NOON)
+    assert app.told == [True, True, False]
+    await runner.stop()
+
+
+async def test_who_reckons_handles_what_comes_while_its_bus_looks_where_the_topics_end() -> None:
+    runner, app, bus = await reckoning()
+
+    async def ends(done: Offsets) -> Offsets:
+        await bus.handler([record(0)])
+        return {("invocations", 0): 1}
+
+    bus.ends = ends  # type: ignore[method-assign]  # it takes as long as handling does
+    await asyncio.wait_for(runner.tick(NOON), 5)
+    assert (app.told, app.handled) == ([False], 1)
+    await runner.stop()
+
+
+async def test_what_its_group_had_handled_before_does_not_keep_it_behind() -> None:
+    runner, app, bus = await reckoning()
+    bus.held = {("invocations", 0): 7, ("invocations", 1): 1}
+    bus.group = {("invocations", 0): 7}
+    await runner.tick(NOON)
+    await bus.handler([record(0, partition=1)])
+    await runner.tick(NOON)
+    assert app.told == [True, False]
+    await runner.stop()
 
 
 class Follower(Counter):

@@ -46,6 +46,8 @@ class Draft:
     tags: dict[str, str] = field(default_factory=dict)
     latency_ms: float | None = None
     critical: bool = False
+    episode: str | None = None
+    trace: str | None = None
 
 
 def call_of(draft: Draft, line: int) -> RecordedCall:
@@ -72,6 +74,8 @@ def call_of(draft: Draft, line: int) -> RecordedCall:
         tags=draft.tags,
         critical=draft.critical,
         fingerprint=fingerprint(request),
+        episode=draft.episode,
+        trace=draft.trace,
     )
 
 

@@ -16,6 +16,7 @@ _NS_FROM = 1e17
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 _LARGEST_COST = 1e9
+_LONGEST_ID = 200
 
 _PROMPT = ("prompt_tokens", "promptTokens", "input")
 _UNCACHED_PROMPT = ("input_tokens", "inputTokens")
@@ -144,6 +145,21 @@ def task_in(*sources: Mapping[str, Any]) -> str | None:
             if named := text(source.get(name)):
                 return named
     return None
+
+
+def id_in(names: tuple[str, ...], *sources: Mapping[str, Any]) -> str | None:
+    """The id in the first source that has one under one of the names, in any case, cut after 200 characters."""
+    for source in sources:
+        lowered = {key.lower(): value for key, value in source.items()}
+        for name in names:
+            if (found := _id(lowered.get(name))) is not None:
+                return found
+    return None
+
+
+def _id(value: object) -> str | None:
+    written = str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
+    return None if written is None else written[:_LONGEST_ID].strip()
 
 
 def tags_of(value: object) -> dict[str, str]:

@@ -8,6 +8,7 @@ from understudies.backtest.importers.fields import (
     cost_of,
     first,
     flag,
+    id_in,
     mapping,
     milliseconds_between,
     moment_of,
@@ -54,6 +55,7 @@ def helicone(record: Mapping[str, Any]) -> Draft:
             number(record.get("delay_ms")), number(response.get("delay_ms")), milliseconds_between(start, end)
         ),
         critical=flag(properties.get("critical")) or flag(properties.get("Critical")),
+        episode=id_in(("episode", "helicone-session-id"), properties),
     )
 
 

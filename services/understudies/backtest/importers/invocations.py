@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from understudies.backtest.importers.draft import Draft
-from understudies.backtest.importers.fields import cost_of, mapping, moment_of, number, tags_of, text, usage_of
+from understudies.backtest.importers.fields import cost_of, id_in, mapping, moment_of, number, tags_of, text, usage_of
 from understudies.backtest.importers.parsing import NotACall
 
 
@@ -33,6 +33,7 @@ def invocation(record: Mapping[str, Any]) -> Draft:
         tags=tags_of(record.get("tags")),
         latency_ms=number(record.get("latency_ms")),
         critical=mapping(record.get("route")).get("reason") == "critical",
+        episode=id_in(("episode",), record),
     )
 
 

@@ -8,6 +8,7 @@ from understudies.backtest.importers.fields import (
     cost_of,
     first,
     flag,
+    id_in,
     mapping,
     milliseconds_between,
     moment_of,
@@ -71,6 +72,8 @@ def langfuse(record: Mapping[str, Any]) -> Draft:
         tags=tags_of(first(record.get("tags"), record.get("metadata"))),
         latency_ms=milliseconds_between(start, end),
         critical=flag(metadata.get("critical")),
+        episode=id_in(("episode",), metadata) or id_in(("sessionid", "session_id"), record, metadata),
+        trace=id_in(("traceid", "trace_id"), record),
     )
 
 

@@ -9,6 +9,7 @@ from understudies.backtest.importers.fields import (
     cost_of,
     first,
     flag,
+    id_in,
     mapping,
     milliseconds_between,
     moment_of,
@@ -61,6 +62,8 @@ def litellm(record: Mapping[str, Any]) -> Draft:
         latency_ms=milliseconds_between(record.get("startTime"), record.get("endTime"))
         or (None if seconds is None else seconds * 1000),
         critical=flag(own.get("critical")) or flag(metadata.get("critical")),
+        episode=id_in(("episode",), own, metadata) or id_in(("session_id",), own, metadata, record),
+        trace=id_in(("trace_id",), own, metadata, record),
     )
 
 

@@ -8,6 +8,7 @@ from understudies.backtest.importers.fields import (
     cost_in,
     first,
     flag,
+    id_in,
     mapping,
     moment_of,
     number,
@@ -62,4 +63,5 @@ def described(record: Mapping[str, Any]) -> Draft:
         tags=tags,
         latency_ms=number(record.get("latency_ms")),
         critical=flag(record.get("critical")) or flag(metadata.get("critical")),
+        episode=id_in(("episode",), record, metadata),
     )

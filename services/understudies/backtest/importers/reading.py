@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from understudies.backtest.importers.openai import (
     stored,
 )
 from understudies.backtest.importers.parsing import NotACall
-from understudies.backtest.recorded import Broken, Reading
+from understudies.backtest.recorded import Broken, Reading, RecordedCall
 
 _FORMS: tuple[tuple[str, Callable[[Mapping[str, Any]], bool], Callable[[Mapping[str, Any]], Draft]], ...] = (
     ("invocations", is_invocation, invocation),
@@ -51,6 +52,7 @@ def read_calls(path: str | Path) -> Reading:
         else:
             _read(record, reading, forms)
     _read_batches(batches, reading, forms)
+    reading.calls = _with_traces(reading.calls)
     reading.broken.sort(key=lambda broken: broken.line)
     reading.format = "+".join(name for name, _ in forms.most_common()) or "empty"
     return reading
@@ -77,6 +79,14 @@ def _keep(
         reading.broken.append(Broken(line, "nested too deeply"))
     except ValidationError as error:
         reading.broken.append(Broken(line, _reason(error)))
+
+
+def _with_traces(calls: list[RecordedCall]) -> list[RecordedCall]:
+    """The calls, those without an episode in that of the trace that they share with others."""
+    shared = Counter(call.trace for call in calls)
+    return [
+        replace(call, episode=call.trace) if call.episode is None and shared[call.trace] > 1 else call for call in calls
+    ]
 
 
 def _reason(error: ValidationError) -> str:

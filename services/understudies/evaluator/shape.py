@@ -1,0 +1,68 @@
+"""How the conversations of a task run: what is fixed about them before any label is seen."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Self
+
+from understudies.students import Cluster, Example, clustered, input_of, openings_of
+
+_HEARD: Final = 0.95
+_LONGEST: Final = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The most calls that speak for one conversation, how long one lasts, and the openings that many share."""
+
+    w_max: int = 1
+    lasts: timedelta = timedelta(0)
+    openings: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, examples: Sequence[Example]) -> Self:
+        """The shape of a dataset's conversations, whatever their splits.
+
+        `w_max` is the least number at which 95% of the calls are heard, where every conversation is heard that often at
+        most: the few that are longer must not slow down all the others. So many calls also come within `lasts` of the
+        first call of theirs, at most a week.
+        """
+        inputs = [input_of(one.request, one.fingerprint, one.episode) for one in examples]
+        openings = openings_of(inputs)
+        counting = ((one, known.at) for one, known in zip(inputs, examples, strict=True) if known.unbiased)
+        times = [_distinct(cluster) for cluster in clustered(counting, openings)]
+        offsets = sorted(at - min(conversation) for conversation in times for at in conversation)
+        return cls(_heard([len(one) for one in times]), _most(offsets), openings)
+
+    def state(self) -> dict[str, Any]:
+        """A JSON-serialisable snapshot."""
+        return {"w_max": self.w_max, "lasts_s": self.lasts.total_seconds(), "openings": sorted(self.openings)}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """The shape that `state` was taken from."""
+        return cls(state["w_max"], timedelta(seconds=state["lasts_s"]), frozenset(state["openings"]))
+
+
+def _distinct(cluster: Cluster[datetime]) -> list[datetime]:
+    """When each input of a conversation came first."""
+    first: dict[str, datetime] = {}
+    for one, at in cluster.members:
+        first[one.name] = min(at, first.get(one.name, at))
+    return list(first.values())
+
+
+def _heard(sizes: Sequence[int]) -> int:
+    """The least number of calls of each conversation that makes 95% of all calls."""
+    needed = _HEARD * sum(sizes)
+    candidates = range(1, max(sizes, default=1) + 1)
+    return candidates[bisect_left(candidates, needed, key=lambda most: sum(min(size, most) for size in sizes))]
+
+
+def _most(offsets: Sequence[timedelta]) -> timedelta:
+    """The least time within which 95% of the calls come, at most a week."""
+    if not offsets:
+        return timedelta(0)
+    return min(offsets[math.ceil(_HEARD * len(offsets)) - 1], _LONGEST)

@@ -1,0 +1,101 @@
+"""Verdicts that wait until the conversation that they belong to can be bet as a whole."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from understudies.events import position
+from understudies.students import Cluster, Clusters, Input
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One verdict as evidence; an audit's counts from the threshold that its call had to reach."""
+
+    score: float
+    confidence: float
+    at: datetime
+    answer_class: str | None = None
+    served_from: float | None = None
+
+
+class Waiting:
+    """Verdicts by conversation, until a day ends by which each has run as long as conversations do."""
+
+    def __init__(self) -> None:
+        self._clusters = Clusters[Piece]()
+
+    def __len__(self) -> int:
+        """How many conversations wait."""
+        return len(self._clusters)
+
+    def knows(self, one: Input) -> bool:
+        """Whether a verdict on an equal input waits."""
+        return self._clusters.knows(one)
+
+    def add(self, one: Input, piece: Piece) -> None:
+        """Let a verdict wait with those of its conversation."""
+        self._clusters.add(one, piece)
+
+    def continues(self, one: Input) -> bool:
+        """Whether the input goes on from a conversation that waits, or comes before one."""
+        return self._clusters.links(one)
+
+    def due(self, until: datetime, lasts: timedelta) -> list[Cluster[Piece]]:
+        """Take out the conversations that began longer than that before a moment, oldest first."""
+        places = [(_began(cluster), place) for place, cluster in self._clusters.places()]
+        return [self._clusters.take(place) for began, place in sorted(places) if began + lasts < until]
+
+    def clear(self) -> None:
+        """Forget all that waits."""
+        self._clusters = Clusters()
+
+    def state(self) -> list[dict[str, Any]]:
+        """A JSON-serialisable snapshot."""
+        return [
+            {
+                "earlier": sorted(cluster.earlier),
+                "calls": [_written(one, piece) for one, piece in cluster.members],
+            }
+            for cluster in self._clusters
+        ]
+
+    @classmethod
+    def from_state(cls, state: Sequence[dict[str, Any]]) -> Self:
+        """The verdicts that `state` was taken from."""
+        waiting = cls()
+        for saved in state:
+            members = [_read(call) for call in saved["calls"]]
+            own = {name for one, _ in members for name in one.own}
+            episodes = {one.episode for one, _ in members if one.episode is not None}
+            waiting._clusters.put(Cluster(members, own, set(saved["earlier"]), episodes))
+        return waiting
+
+
+def drawn(cluster: Cluster[Piece], student: str) -> list[Piece]:
+    """The verdicts of a conversation in an order that neither time nor confidence has to do with."""
+    return [piece for _, piece in sorted(cluster.members, key=lambda call: position(call[0].fingerprint, student))]
+
+
+def _began(cluster: Cluster[Piece]) -> datetime:
+    return min(piece.at for _, piece in cluster.members)
+
+
+def _written(one: Input, piece: Piece) -> dict[str, Any]:
+    return {
+        "fingerprint": one.fingerprint,
+        "text": one.text,
+        "episode": one.episode,
+        "score": piece.score,
+        "confidence": piece.confidence,
+        "at": piece.at.isoformat(),
+        "answer_class": piece.answer_class,
+        "served_from": piece.served_from,
+    }
+
+
+def _read(saved: dict[str, Any]) -> tuple[Input, Piece]:
+    known = {key: saved[key] for key in ("score", "confidence", "answer_class", "served_from")}
+    one = Input(saved["fingerprint"], saved["text"], episode=saved["episode"])
+    return one, Piece(at=datetime.fromisoformat(saved["at"]), **known)

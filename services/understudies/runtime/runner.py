@@ -21,6 +21,7 @@ from understudies.runtime.snapshots import Snapshots, encoded
 _log = logging.getLogger(__name__)
 
 _JOIN_AGAIN_S: Final = 2.0
+_GOAL_S: Final = 600.0
 _LOOK_S: Final = 30.0
 """How long a tick looks where the topics end; a backlog that takes longer is looked through again at the next."""
 _PATIENCE_S: Final = 3.0
@@ -128,6 +129,8 @@ class Runner:
         self._offsets: dict[tuple[str, int], int] = {}
         self._done: Offsets = {}
         self._goal: Offsets | None = None
+        self._goal_at = 0.0
+        self._timer = timer
         self._since: datetime | None = None
         self._dirty = False
         self._complain = Seldom()
@@ -241,13 +244,17 @@ class Runner:
             async with asyncio.timeout(_LOOK_S):
                 self._done = await self._bus.committed()
                 self._goal = await self._bus.ends({**self._done, **self._offsets})
+                self._goal_at = self._timer()
         except (TimeoutError, RetryLater):
             self._goal = None
 
     def _reached_goal(self) -> bool:
-        """Whether all that was noted is handled; who reads no partition has not joined yet, and does not know."""
+        """Whether all that was noted is handled; who reads no partition has not joined yet, and does not know.
+
+        After a while it is noted anew: another process of the group may have a partition by then.
+        """
         reached = bool(self._goal) and self._has(self._goal or {})
-        if reached or not self._goal:
+        if reached or not self._goal or self._timer() - self._goal_at > _GOAL_S:
             self._goal = None
         return reached
 

@@ -343,6 +343,22 @@ async def test_who_reckons_handles_what_comes_while_its_bus_looks_where_the_topi
     await runner.stop()
 
 
+async def test_a_partition_that_another_process_has_by_then_does_not_keep_it_behind_for_ever() -> None:
+    now = 0.0
+    app, bus = Daily(), StillBus()
+    runner = Runner(app, cast(Bus, bus), timer=lambda: now)
+    await runner.start()
+    bus.held = {("invocations", 0): 1, ("invocations", 1): 9}
+    await runner.tick(NOON)
+    await bus.handler([record(0)])
+    bus.held = {("invocations", 0): 1}
+    await runner.tick(NOON)
+    now = 601.0
+    await runner.tick(NOON)
+    await runner.tick(NOON)
+    assert app.told == [True, True, True, False]
+
+
 async def test_what_its_group_had_handled_before_does_not_keep_it_behind() -> None:
     runner, app, bus = await reckoning()
     bus.held = {("invocations", 0): 7, ("invocations", 1): 1}

@@ -1,6 +1,7 @@
 """Requests that are no calls of a task: passed on to the teacher as they are, and not recorded."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
@@ -12,12 +13,13 @@ from understudies.router.access import Admitted
 from understudies.router.call import TeacherError
 from understudies.router.errors import Problem
 from understudies.router.gate import Gate
-from understudies.router.incoming import Gone, TooLarge, Watch, pieces, whole_body
+from understudies.router.incoming import Gone, TooLarge, Watch, pieces, too_many, whole_body
 from understudies.router.replies import end, piece
 from understudies.router.upstream.teachers import Teachers
 
 _WITH_A_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"}) | _WITH_A_BODY
+_MODEL: Final = re.compile(rb'"model"\s*:\s*"([^"\\]*)"')
 _ABOUT: Final = [(b"x-understudies-served-by", b"teacher"), (b"x-understudies-reason", b"passed_through")]
 
 
@@ -125,7 +127,13 @@ def _is_json(headers: Mapping[str, str]) -> bool:
 
 
 def _model_of(raw: bytes) -> object:
-    """The model that a body names; None where it is no JSON object."""
+    """The model that a body names; None where it is no JSON object.
+
+    Of a body with too many values to be read, such as tokens to embed, it is the first that is named anywhere.
+    """
+    if too_many(raw):
+        named = _MODEL.search(raw)
+        return named and named[1].decode("utf-8", "replace")
     try:
         body: Any = orjson.loads(raw)
     except orjson.JSONDecodeError:

@@ -10,6 +10,7 @@ import anthropic
 import openai
 import pytest
 from tests.support.front import APIS, PROMPT, TASK, Build, House, houses
+from tests.support.online import Fickle
 from tests.support.redis import RedisServer
 from tests.support.teacher_answers import Api
 
@@ -170,3 +171,19 @@ async def test_where_the_rules_say_so_the_student_is_refused_too(build: Build) -
     await house.promote()
     assert [(await house.ask("chat")).status for _ in range(2)] == [200, 429]
     assert house.student.asked == 1
+
+
+async def test_while_nobody_knows_what_is_spent_callers_are_told_to_ask_again_in_a_moment(build: Build) -> None:
+    away = Fickle()
+    away.cut = True
+    house = await build(rules=SPENT, online=away)
+    got = await house.ask("chat")
+    assert (got.status, json.loads(got.body)["error"]["code"]) == (503, "budget_unknown")
+    assert 1 <= int(got.headers["retry-after"]) <= 5
+    assert "x-should-retry" not in got.headers
+    assert "budget-resets-at" not in got.about
+    (event,) = await house.recorded()
+    assert event.route is not None
+    assert event.route.reason == "over_budget"
+    away.cut = False
+    assert (await house.ask("chat")).status == 200

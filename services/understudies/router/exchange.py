@@ -20,6 +20,7 @@ from understudies.router.headers import ALIAS
 from understudies.router.incoming import Watch, parsed, whole_body
 from understudies.router.metrics import Metrics
 from understudies.router.money import wish
+from understudies.router.payment import OverBudget
 from understudies.router.relaying import Relaying
 from understudies.router.replies import EVENTS, begin, end, piece, reply, reply_events
 from understudies.router.served import Served, Stream
@@ -126,7 +127,7 @@ class Exchange:
         try:
             done = await (self._desk.stream(call) if call.stream else self._desk.serve(call))
         except TeacherError as error:
-            if error.code == "over_budget":
+            if isinstance(error, OverBudget):
                 self._metrics.budget_refused(call.task)
             self._count(call, "none", error.code, error.status, began)
             body = error.raw or orjson.dumps(dialect.error(error.status, error.message, code=error.code))

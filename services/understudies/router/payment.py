@@ -2,26 +2,33 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from understudies.router.call import Call, TeacherError
 from understudies.router.decision import NOTHING
 from understudies.router.money import Grant
 
+_MOMENT_S: Final = 2
+"""After which Redis may be back."""
+
 
 class OverBudget(TeacherError):  # noqa: N818 - what is the matter
-    """There is no money left for a call until `resets_at`."""
+    """There is no money left for a call until `resets_at`; where that is None, nobody knows for a moment."""
 
-    def __init__(self, message: str, *, resets_at: datetime, now: datetime) -> None:
-        seconds = max(1, round((resets_at - now).total_seconds()))
-        headers = {
-            "retry-after": str(seconds),
+    def __init__(self, message: str, *, resets_at: datetime | None, now: datetime) -> None:
+        self.resets_at = resets_at
+        headers = {"x-understudies-reason": "over_budget"}
+        if resets_at is None:
+            headers["retry-after"] = str(_MOMENT_S)
+            super().__init__(503, message, code="budget_unknown", headers=headers)
+            return
+        headers |= {
+            "retry-after": str(max(1, round((resets_at - now).total_seconds()))),
             "x-understudies-budget-resets-at": resets_at.isoformat().replace("+00:00", "Z"),
-            "x-understudies-reason": "over_budget",
             # Without it the official clients would try again and again until tomorrow.
             "x-should-retry": "false",
         }
         super().__init__(429, message, code="over_budget", headers=headers)
-        self.resets_at = resets_at
 
 
 class Payments:

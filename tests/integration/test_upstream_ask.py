@@ -17,6 +17,7 @@ from tests.support.upstream import AT, FakeTime, call_of, table, teachers
 from understudies.router.call import TeacherError
 from understudies.router.dialects import dialect_of
 from understudies.router.upstream import Catalogue, Teachers
+from understudies.router.upstream.client import Client
 
 APIS: tuple[Api, ...] = ("chat", "responses", "messages")
 TOOL = {"name": "block_card", "arguments": {"card": 7}}
@@ -563,3 +564,12 @@ async def test_logs_hold_no_key_and_no_text(teacher: FakeTeacher, caplog: pytest
 
 def test_paths_are_those_of_the_dialects() -> None:
     assert {api: dialect_of(api).path for api in APIS} == PATHS
+
+
+async def test_a_time_out_before_anything_was_sent_was_not_accepted(teacher: FakeTeacher) -> None:
+    teacher.mood = "hang"
+    spec = {"base_url": teacher.url, "timeouts": {"first_byte_s": 0.05}}
+    for at_once, in_vain in ((0, 0), (1, 1)):
+        asked = Teachers(Catalogue(table(main=spec)), client=Client(at_once=at_once))
+        assert (await failure(asked)).in_vain == in_vain
+        await asked.close()

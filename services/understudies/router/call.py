@@ -49,7 +49,8 @@ class TeacherAnswer:
 
     `teacher` names the upstream that answered. `estimated` says that the usage was not reported but estimated, as
     where the caller hung up before its end; `hung_up` that the caller did; `fallback` that another model answered in
-    place of the one that failed.
+    place of the one that failed. `in_vain` counts the attempts before, which are likely to be charged for: they were
+    accepted, and nothing came of them. `cost_usd` has nothing of them.
     """
 
     response: Response
@@ -64,13 +65,15 @@ class TeacherAnswer:
     estimated: bool = False
     hung_up: bool = False
     fallback: bool = False
+    in_vain: int = 0
 
 
 class TeacherError(Exception):
     """The teacher did not answer.
 
     `status` and `headers` are for the caller, and `raw` is the teacher's own body where it sent one; where it did
-    not, the caller is told `message` and `code` in the shape of its API. `cost_usd` is what was paid all the same.
+    not, the caller is told `message` and `code` in the shape of its API. `cost_usd` is what was paid all the same, but for the attempts
+    that were `in_vain`: accepted, and likely to be charged for, though nothing came of them.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class TeacherError(Exception):
         headers: Mapping[str, str] | None = None,
         latency_ms: float = 0.0,
         cost_usd: Decimal | None = None,
+        in_vain: int = 0,
     ) -> None:
         super().__init__(f"teacher answered {status}: {message}")
         self.status = status
@@ -92,6 +96,7 @@ class TeacherError(Exception):
         self.headers = dict(headers or {})
         self.latency_ms = latency_ms
         self.cost_usd = usd(0) if cost_usd is None else cost_usd
+        self.in_vain = in_vain
 
 
 class TeacherStream(Protocol):

@@ -231,7 +231,7 @@ class Desk:
         answer = await self._from_teacher(case, grant, self._teacher.ask(call))
         if isinstance(answer, Served):
             return answer
-        self._payments.settle(grant, call, answer.cost_usd, by_teacher=True)
+        answer = self._counted(call, grant, answer)
         note = self._answered(case, answer)
         self._answers.put(call, case.rules, answer)
         attempt = case.attempt
@@ -249,11 +249,11 @@ class Desk:
 
         def finished(answer: TeacherAnswer | TeacherError) -> None:
             if isinstance(answer, TeacherError):
-                answer.cost_usd = _paid(answer, grant)
+                answer.cost_usd = self._paid(call, grant, answer)
                 self._payments.settle(grant, call, answer.cost_usd)
                 self._fail(case, answer)
                 return
-            self._payments.settle(grant, call, answer.cost_usd, by_teacher=True)
+            answer = self._counted(call, grant, answer)
             self._answered(case, answer)
             if case.rules.cache_ttl_s is not None:
                 self._answers.put(call, case.rules, replace(answer, raw=stream.body()))
@@ -268,7 +268,7 @@ class Desk:
         try:
             return await asked
         except TeacherError as error:
-            error.cost_usd = _paid(error, grant)
+            error.cost_usd = self._paid(call, grant, error)
             self._payments.settle(grant, call, error.cost_usd)
             if case.last_resort and self._now(call, case.attempt).reason not in ("critical", "not_allowed"):
                 return self._serve_student(case.account, case.attempt, paid=error.cost_usd)
@@ -285,6 +285,21 @@ class Desk:
             self._payments.settle(grant, call, failed.cost_usd)
             self._fail(case, failed)
             raise
+
+    def _counted(self, call: Call, grant: Grant | None, answer: TeacherAnswer) -> TeacherAnswer:
+        """The answer with all that it cost, which is settled."""
+        whole = not (answer.in_vain or answer.hung_up)
+        if answer.in_vain:
+            cost = answer.cost_usd + self._payments.lost(call, answer.in_vain)
+            answer = replace(answer, cost_usd=usd(cost), estimated=True)
+        self._payments.settle(grant, call, answer.cost_usd, typical=whole)
+        return answer
+
+    def _paid(self, call: Call, grant: Grant | None, error: TeacherError) -> Decimal:
+        """What a teacher's failure cost; what was set aside where it took the call, but did not say what it used."""
+        accepted = 200 <= error.status < 300
+        told = (_held(grant) or self._payments.likely(call)) if accepted and not error.cost_usd else error.cost_usd
+        return usd(told + self._payments.lost(call, error.in_vain))
 
     async def _granted(self, case: _Case) -> Grant | None:
         """Room in the budget for the teacher's call; raises OverBudget, which is recorded."""
@@ -328,7 +343,7 @@ class Desk:
                 cost_usd=usd(error.cost_usd + attempt.cost_usd),
                 latency_ms=attempt.latency_ms + error.latency_ms,
                 hung_up=hung_up,
-                usage_estimated=hung_up and error.cost_usd > 0,
+                usage_estimated=(hung_up or error.in_vain > 0) and error.cost_usd > 0,
             )
         )
 
@@ -358,12 +373,6 @@ class Desk:
 
 def _held(grant: Grant | None) -> Decimal:
     return NOTHING if grant is None else dollars(grant.hold.nanos)
-
-
-def _paid(error: TeacherError, grant: Grant | None) -> Decimal:
-    """What a teacher's failure cost; all that was set aside where it took the call, but did not say what it used."""
-    accepted = 200 <= error.status < 300
-    return _held(grant) if accepted and not error.cost_usd else error.cost_usd
 
 
 def _gave_up(cancelled: asyncio.CancelledError, cost: Decimal) -> TeacherError:

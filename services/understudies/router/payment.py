@@ -42,8 +42,11 @@ class Payments:
         """Money for the student's answer; raises OverBudget where the rules refuse even that."""
         return None
 
-    def settle(self, grant: Grant | None, call: Call, cost_usd: Decimal, *, by_teacher: bool = False) -> None:
-        """Count what a call did cost, in the background; what was set aside beyond it is free again."""
+    def settle(self, grant: Grant | None, call: Call, cost_usd: Decimal, *, typical: bool = False) -> None:
+        """Count what a call did cost, in the background; what was set aside beyond it is free again.
+
+        Of what is `typical`, as a teacher's whole answer at the first attempt, it is learnt what such calls cost.
+        """
 
     def charge(self, call: Call, cost_usd: Decimal) -> None:
         """Count what was spent on a call without asking, such as its audit."""
@@ -51,6 +54,10 @@ class Payments:
     def likely(self, call: Call) -> Decimal:
         """What the teacher's answer to a call is likely to cost, in US dollars; 0 where nobody knows."""
         return NOTHING
+
+    def lost(self, call: Call, attempts: int) -> Decimal:
+        """What so many attempts are likely to be charged for that a teacher accepted, though nothing came of them."""
+        return attempts * self.likely(call) if attempts else NOTHING
 
     async def close(self) -> None:
         """Wait until all is counted."""

@@ -60,9 +60,9 @@ class Wallet(Payments):
             raise _over(granted, call)
         return None
 
-    def settle(self, grant: Grant | None, call: Call, cost_usd: Decimal, *, by_teacher: bool = False) -> None:
+    def settle(self, grant: Grant | None, call: Call, cost_usd: Decimal, *, typical: bool = False) -> None:
         """Count what a call did cost; the online state is told in the background."""
-        if by_teacher and cost_usd:
+        if typical and cost_usd:
             self._typical.learn(call.task, call.model, cost_usd)
         if grant is None:
             self.charge(call, cost_usd)

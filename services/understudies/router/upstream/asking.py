@@ -15,7 +15,8 @@ from understudies.router.upstream.failed import object_in
 class Asking:
     """The call, how its API speaks, and when it began and has to be over, by the steady clock.
 
-    A call without a body of its own is asked in the API that the canonical request comes from.
+    A call without a body of its own is asked in the API that the canonical request comes from. `in_vain` counts the
+    attempts so far that a teacher accepted and nothing came of.
     """
 
     call: Call
@@ -24,6 +25,7 @@ class Asking:
     until: float
     fresh: bool = False
     fallback: bool = False
+    in_vain: int = 0
 
     @property
     def api(self) -> Api:

@@ -86,7 +86,13 @@ class HttpStream:
         if wrong is not None or answered is None:
             status, message, code = wrong or (502, _CUT, "teacher_answer_broken")
             raise TeacherError(
-                status, message, code=code, headers=self.headers, latency_ms=latency_ms, cost_usd=metered.cost_usd
+                status,
+                message,
+                code=code,
+                headers=self.headers,
+                latency_ms=latency_ms,
+                cost_usd=metered.cost_usd,
+                in_vain=self._asking.in_vain,
             )
         return TeacherAnswer(
             answered.response,
@@ -100,6 +106,7 @@ class HttpStream:
             estimated=metered.estimated,
             hung_up=hung_up,
             fallback=self.fallback,
+            in_vain=self._asking.in_vain,
         )
 
     def body(self) -> bytes:

@@ -9,6 +9,7 @@ from understudies.router.upstream.answers import Answers, Means
 from understudies.router.upstream.asking import Asking
 from understudies.router.upstream.client import Broken, Reply
 from understudies.router.upstream.failed import TROUBLES, Failed, broken_answer, by_trouble, failed_inside
+from understudies.router.upstream.progress import Progress
 from understudies.router.upstream.stream import HttpStream
 from understudies.router.upstream.upstream import Upstream
 
@@ -63,9 +64,10 @@ class Streams:
     async def ask(self, asking: Asking, upstream: Upstream, model: str) -> HttpStream | WholeStream:
         """The answer, once its first piece has come; raises Failed."""
         body, usage_wanted = asking.stream_body(model)
+        progress = Progress()
         try:
             async with upstream.first_byte(asking.until - self._means.timer()) as watch:
-                reply = await upstream.post(asking.call, asking.api, asking.dialect.path, body)
+                reply = await upstream.post(asking.call, asking.api, asking.dialect.path, body, progress)
                 try:
                     begun = await self._begun(asking, upstream, model, reply, len(body), usage_wanted)
                     if isinstance(begun, HttpStream):
@@ -75,7 +77,7 @@ class Streams:
                     reply.close()
                     raise
         except TROUBLES as trouble:
-            raise by_trouble(trouble) from trouble
+            raise by_trouble(trouble, accepted=progress.accepted(trouble)) from trouble
         return self._whole(asking, upstream, model, reply, raw, len(body))
 
     async def _begun(
@@ -117,5 +119,6 @@ class Streams:
         except Failed as failed:
             if failed.error.raw is None:
                 raise
+            failed.error.in_vain = asking.in_vain
             return WholeStream(reply.status, failed.error.headers, raw, failed.error)
         return WholeStream(answer.status, answer.headers, raw, answer)

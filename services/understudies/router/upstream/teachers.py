@@ -118,28 +118,34 @@ class Teachers:
                 return await self._persistently(asking, upstream, candidate.model, ask)
             except Failed as failed:
                 failures.append(failed.error)
+                asking = replace(asking, in_vain=failed.error.in_vain)
                 if not failed.moves and len(failures) == 1:
                     break
             if self._timer() >= asking.until:
                 break
         error = _most_telling(failures)
+        error.in_vain = asking.in_vain
         error.latency_ms = (self._timer() - asking.began) * 1000
         raise error
 
     async def _persistently(self, asking: Asking, upstream: Upstream, model: str, ask: _Ask[_Answer]) -> _Answer:
-        """One teacher's answer, after retries where need be; raises Failed."""
+        """One teacher's answer, after retries where need be; raises Failed, whose error counts what was in vain."""
         last: Failed | None = None
         retries = 0
         while True:
             ticket = upstream.breaker.enter(self._timer())
             if ticket is None:
-                raise last or upstream.left_alone(self._timer())
+                refused = last or upstream.left_alone(self._timer())
+                refused.error.in_vain = asking.in_vain
+                raise refused
             well: bool | None = None
             try:
                 answer = await ask(asking, upstream, model)
                 well = True
             except Failed as failed:
                 well = not failed.fault
+                asking = replace(asking, in_vain=asking.in_vain + failed.accepted)
+                failed.error.in_vain = asking.in_vain
                 upstream.counts.failed += 1
                 _tell(asking.call, upstream, failed)
                 wait_s = self._pause(asking, upstream, failed, retries)

@@ -199,16 +199,20 @@ class Desk:
     def _is_critical(self, call: Call) -> bool:
         return call.task in self.policy.critical_tasks
 
-    def _serve_student(self, account: Account, attempt: Attempt, *, paid: Decimal | None = None) -> Served:
+    def _serve_student(
+        self, account: Account, attempt: Attempt, *, paid: Decimal | None = None, spared: bool = False
+    ) -> Served:
         """Give the student's answer; `paid` is what a teacher took who had none, where it is the last resort.
 
-        Such an answer is not audited: what it was not sure of says nothing about what it serves.
+        Such an answer is not audited: what it was not sure of says nothing about what it serves. Where a teacher was
+        `spared`, for want of money, it is one of those that the student serves, and audited as such.
         """
         decision, answer = attempt.decision, attempt.answer
         assert answer is not None
         assert decision.route is not None
         message, route = answer.message, decision.route
         probability = route.audit_probability if decision.by_student else 0.0
+        decision = barred(decision, over_budget=spared)
         finish_reason = answer.finish_reason or ("tool_calls" if message.tool_calls else "stop")
         response = Response(message=message, finish_reason=finish_reason)
         note = account.served(
@@ -228,6 +232,8 @@ class Desk:
     async def _whole(self, case: _Case) -> Served:
         call = case.account.call
         grant = await self._granted(case)
+        if isinstance(grant, Served):
+            return grant
         answer = await self._from_teacher(case, grant, self._teacher.ask(call))
         if isinstance(answer, Served):
             return answer
@@ -243,6 +249,8 @@ class Desk:
     async def _begun(self, case: _Case, teacher: StreamingTeacher) -> Served | Stream:
         call = case.account.call
         grant = await self._granted(case)
+        if isinstance(grant, Served):
+            return grant
         stream = await self._from_teacher(case, grant, teacher.stream(call))
         if isinstance(stream, Served):
             return stream
@@ -301,16 +309,29 @@ class Desk:
         told = (_held(grant) or self._payments.likely(call)) if accepted and not error.cost_usd else error.cost_usd
         return usd(told + self._payments.lost(call, error.in_vain))
 
-    async def _granted(self, case: _Case) -> Grant | None:
-        """Room in the budget for the teacher's call; raises OverBudget, which is recorded."""
+    async def _granted(self, case: _Case) -> Grant | Served | None:
+        """Room in the budget for the teacher's call, or what a student answers instead.
+
+        Raises OverBudget, which is recorded.
+        """
         try:
             return await self._payments.reserve(case.account.call)
         except OverBudget as refused:
-            self._refuse(case, refused)
-            raise
+            return await self._spared(case, refused)
         except asyncio.CancelledError as cancelled:
             self._abandon(case, cancelled)
             raise
+
+    async def _spared(self, case: _Case, refused: OverBudget) -> Served:
+        """The answer of a student that a draw or its episode alone kept from the call; raises what else was refused."""
+        account, rules = case.account, case.rules
+        decision = case.attempt.decision
+        asked = self.chooser.spared(decision, account.call, rules) if refused.student_may else None
+        attempt = case.attempt if asked is None else await self._asked(account, asked, rules)
+        if attempt.answer is not None and attempt.decision.by_student:
+            return self._serve_student(account, attempt, spared=True)
+        self._refuse(replace(case, attempt=attempt), refused)
+        raise refused
 
     def _abandon(self, case: _Case, cancelled: asyncio.CancelledError, cost: Decimal = NOTHING) -> None:
         """Nobody waits for the answer any longer."""

@@ -98,8 +98,8 @@ def about_call(task: str, invocation: str) -> dict[str, str]:
 def about_service(by: By) -> dict[str, str]:
     """Headers that say who served a call, and why."""
     told: dict[str, str] = {"x-understudies-served-by": by.served_by, "x-understudies-reason": by.decision.reason}
-    if by.decision.student is not None:
-        told["x-understudies-student"] = _shown(by.decision.student)
+    if by.student is not None:
+        told["x-understudies-student"] = _shown(by.student)
     if by.confidence is not None:
         told["x-understudies-confidence"] = f"{by.confidence:.6g}"
     if by.teacher:

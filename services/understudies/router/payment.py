@@ -13,10 +13,14 @@ _MOMENT_S: Final = 2
 
 
 class OverBudget(TeacherError):  # noqa: N818 - what is the matter
-    """There is no money left for a call until `resets_at`; where that is None, nobody knows for a moment."""
+    """There is no money left for a call until `resets_at`; where that is None, nobody knows for a moment.
 
-    def __init__(self, message: str, *, resets_at: datetime | None, now: datetime) -> None:
+    `student_may` says whether a student may answer all the same.
+    """
+
+    def __init__(self, message: str, *, resets_at: datetime | None, now: datetime, student_may: bool = False) -> None:
         self.resets_at = resets_at
+        self.student_may = student_may
         headers = {"x-understudies-reason": "over_budget"}
         if resets_at is None:
             headers["retry-after"] = str(_MOMENT_S)

@@ -20,6 +20,12 @@ class By:
     waited_ms: float = 0.0
     """Time spent on student and teacher."""
 
+    @property
+    def student(self) -> str | None:
+        """The student that answered, or was asked in vain."""
+        route = self.decision.route
+        return route.student if self.served_by == "student" and route else self.decision.student
+
 
 @dataclass(frozen=True, slots=True)
 class Served:

@@ -88,4 +88,9 @@ class Wallet(Payments):
 
 
 def _over(refusal: Refusal, call: Call) -> OverBudget:
-    return OverBudget(str(refusal), resets_at=None if refusal.unknown else refusal.resets_at, now=call.at)
+    return OverBudget(
+        str(refusal),
+        resets_at=None if refusal.unknown else refusal.resets_at,
+        now=call.at,
+        student_may=refusal.action == "student_only",
+    )

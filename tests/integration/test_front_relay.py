@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.support.front import Build, houses
+from tests.support.front import APIS, Build, body_of, houses
+from tests.support.teacher_answers import PATHS
 
 
 @pytest.fixture
@@ -71,3 +72,26 @@ async def test_tokens_to_embed_go_to_the_teacher_of_their_model_however_many(bui
     many = {"input": [[1] * 60_000], "model": "embed-1"}
     assert (await house.send("POST", "/v1/embeddings", json=many)).status == 200
     assert [one.path_and_query for one in house.teacher.passed] == ["/v1/embeddings"]
+
+
+async def test_what_stands_after_the_path_of_a_call_goes_to_the_teacher(build: Build) -> None:
+    house = await build(rules={"tasks": {"triage": {"cache_ttl_s": 60}}})
+    for api in APIS:
+        for stream in (False, True):
+            path = f"{PATHS[api]}?beta=true&api-version=2026-01-01"
+            got = await house.send(
+                "POST", path, json=body_of(api, stream=stream, temperature=0.5), x_understudies_task="triage"
+            )
+            assert got.status == 200
+    assert house.teacher.queries == ["beta=true&api-version=2026-01-01"] * 6
+
+
+async def test_answers_to_other_queries_are_not_given_again(build: Build) -> None:
+    house = await build(rules={"tasks": {"triage": {"cache_ttl_s": 60}}})
+    for query in ("?v=1", "?v=1", "?v=2", ""):
+        await house.send(
+            "POST", PATHS["chat"] + query, json=body_of("chat", temperature=0), x_understudies_task="triage"
+        )
+        assert house.app.desk._answers._cache is not None
+        await house.app.desk._answers._cache.idle()
+    assert house.teacher.queries == ["v=1", "v=2", ""]

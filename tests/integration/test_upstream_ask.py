@@ -573,3 +573,18 @@ async def test_a_time_out_before_anything_was_sent_was_not_accepted(teacher: Fak
         asked = Teachers(Catalogue(table(main=spec)), client=Client(at_once=at_once))
         assert (await failure(asked)).in_vain == in_vain
         await asked.close()
+
+
+async def test_a_query_goes_to_the_teacher_and_to_fallbacks_of_its_origin_alone(
+    teacher: FakeTeacher, other: FakeTeacher
+) -> None:
+    specs: dict[str, Any] = {
+        "main": {"base_url": teacher.url, "fallback": ["same", "other"], "retries": {"max": 0}},
+        "same": {"base_url": teacher.url, "models": ["none"], "retries": {"max": 0}},
+        "other": {"base_url": other.url, "models": ["none"], "auth": "none"},
+    }
+    teacher.mood = "unavailable"
+    async with teachers(**specs) as asked:
+        await asked.ask(replace(call_of(), query="api-version=2026-01-01"))
+    assert teacher.queries == ["api-version=2026-01-01"] * 2
+    assert other.queries == [""]

@@ -81,7 +81,7 @@ class _Piecewise:
 class FakeTeacher:
     """Answers chat completions, responses and messages, and echoes everything else under /v1.
 
-    `asked`, `raws` and `headers` keep what it was sent, and `passed` what went to other paths. The next answers are in
+    `asked`, `raws`, `headers` and `queries` keep what it was sent, and `passed` what went to other paths. The next answers are in
     the moods of `moods`, and all after them in `mood`. A stream stops after `hold_after` events, sets `held` and goes
     on with `release`. `cancelled` is set when a caller hung up before it was answered.
     """
@@ -98,6 +98,7 @@ class FakeTeacher:
         self.asked: list[dict[str, Any]] = []
         self.raws: list[bytes] = []
         self.headers: list[dict[str, str]] = []
+        self.queries: list[str] = []
         self.passed: list[Passed] = []
         self.arrived = asyncio.Event()
         self.held = asyncio.Event()
@@ -147,6 +148,7 @@ class FakeTeacher:
             self.raws.append(raw)
             self.asked.append(body)
             self.headers.append(_lower(request))
+            self.queries.append(request.query_string)
             return await self._watched(request, api, body)
 
         return handle

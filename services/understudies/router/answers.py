@@ -66,4 +66,5 @@ def _key(call: Call, rules: TaskRules) -> str | None:
         model=model,
         body=call.body,
         passed=call.passed,
+        query=call.query,
     )

@@ -18,7 +18,8 @@ class Call:
 
     `draw` is a uniform number in [0, 1) that decides whether the call is audited. `raw` is the body as the caller
     sent it, for a teacher that takes it unchanged, with the teacher's own model name in it; `passed` holds the
-    caller's headers for the teacher, which are never logged or recorded. `body` is what was parsed from it.
+    caller's headers for the teacher, and `query` what stood after the path; neither is ever logged or recorded. `body`
+    is what was parsed from it.
     The caller takes an answer that was given before where `takes_cached`, and lets its own be given again where
     `lets_cache`.
     """
@@ -41,6 +42,7 @@ class Call:
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     raw: bytes | None = field(default=None, repr=False)
     passed: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class Exchange:
             named = told.named_task(headers, _metadata_task(body), str(body.get("model") or ""))
             self._gate.check_unreadable(named, str(unreadable))
             return await self._relaying.pass_on(scope, admitted, headers, raw, body.get("model"), receive, send)
-        asked = self._asked(dialect, headers, admitted, raw, body, read)
+        asked = self._asked(dialect, headers, admitted, raw, body, read, scope["query_string"].decode("latin-1"))
         seconds = self._gate.seconds
         try:
             async with Watch(receive, seconds) as watch:
@@ -90,6 +90,7 @@ class Exchange:
         raw: bytes,
         body: dict[str, Any],
         read: Read,
+        query: str,
     ) -> _Asked:
         named = told.named_task(headers, read.task, read.model)
         task = named or discovered_task(read.request)
@@ -118,6 +119,7 @@ class Exchange:
             body=body,
             raw=raw,
             passed=self._gate.for_the_teacher(admitted, headers),
+            query=query,
         )
         return _Asked(call, body, read)
 

@@ -39,8 +39,7 @@ class Answers:
         progress = Progress()
         try:
             async with upstream.first_byte(asking.until - self._timer()) as watch:
-                path = asking.dialect.path
-                reply = await upstream.post(asking.call, asking.api, path, body, progress, fresh=asking.fresh)
+                reply = await upstream.post(asking.call, asking.api, asking.target, body, progress, fresh=asking.fresh)
                 raw = await self.body(asking, upstream, reply, watch)
         except TROUBLES as trouble:
             raise by_trouble(trouble, accepted=progress.accepted(trouble)) from trouble

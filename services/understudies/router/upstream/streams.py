@@ -67,7 +67,7 @@ class Streams:
         progress = Progress()
         try:
             async with upstream.first_byte(asking.until - self._means.timer()) as watch:
-                reply = await upstream.post(asking.call, asking.api, asking.dialect.path, body, progress)
+                reply = await upstream.post(asking.call, asking.api, asking.target, body, progress)
                 try:
                     begun = await self._begun(asking, upstream, model, reply, len(body), usage_wanted)
                     if isinstance(begun, HttpStream):

@@ -114,6 +114,8 @@ class Teachers:
             upstream = upstreams[candidate.spec.name]
             if candidate is not chain[0] and not asking.fallback:
                 asking = replace(asking, fallback=True)
+            if call.query and candidate is not chain[0]:
+                asking = replace(asking, with_query=candidate.spec.origin == chain[0].spec.origin)
             try:
                 return await self._persistently(asking, upstream, candidate.model, ask)
             except Failed as failed:

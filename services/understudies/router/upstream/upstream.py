@@ -45,14 +45,14 @@ class Upstream:
         self._urls: dict[str, URL] = {}
 
     async def post(
-        self, call: Call, api: Api, path: str, body: bytes, progress: Progress, *, fresh: bool = False
+        self, call: Call, api: Api, target: str, body: bytes, progress: Progress, *, fresh: bool = False
     ) -> Reply:
         """An answer with a status of success, once its headers have come; raises Failed."""
         self.counts.attempts += 1
         try:
             reply = await self._client.send(
                 "POST",
-                self._url(path),
+                self._url(target),
                 self._headers(call, api, fresh),
                 body,
                 connect_s=self.spec.timeouts.connect_s,
@@ -96,10 +96,13 @@ class Upstream:
         error = TeacherError(503, message, code="teacher_circuit_open", headers={"retry-after": str(wait_s)})
         return Failed(error, fault=False)
 
-    def _url(self, path: str) -> URL:
-        url = self._urls.get(path)
+    def _url(self, target: str) -> URL:
+        url = self._urls.get(target)
         if url is None:
-            url = self._urls[path] = URL(self.spec.base_url + path.removeprefix("/v1"), encoded=True)
+            url = URL(self.spec.base_url + target.removeprefix("/v1"), encoded=True)
+            # Paths are few; queries are the callers'.
+            if "?" not in target:
+                self._urls[target] = url
         return url
 
     def _headers(self, call: Call, api: Api, fresh: bool) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
+import orjson
 import pytest
 from tests.support.front import APIS, Build, body_of, houses
 from tests.support.teacher_answers import PATHS
@@ -95,3 +97,61 @@ async def test_answers_to_other_queries_are_not_given_again(build: Build) -> Non
         assert house.app.desk._answers._cache is not None
         await house.app.desk._answers._cache.idle()
     assert house.teacher.queries == ["v=1", "v=2", ""]
+
+
+TWO: dict[str, dict[str, Any]] = {
+    "openai": {"models": ["gpt-*"]},
+    "local": {"models": ["llama-local", "llama-*"], "auth": "none"},
+}
+
+
+async def test_the_models_of_all_teachers_are_listed(build: Build) -> None:
+    house = await build(teachers=TWO)
+    house.teachers["local"].models = ["llama-local", "gpt-4o-mini", "qwen"]
+    listed = orjson.loads((await house.send("GET", "/v1/models")).body)
+    assert listed["object"] == "list"
+    assert [one["id"] for one in listed["data"]] == ["gpt-4o-mini", "llama-local", "qwen"]
+
+
+async def test_a_teacher_that_lists_nothing_has_the_names_that_the_rules_have(build: Build) -> None:
+    house = await build(teachers=TWO)
+    house.teachers["local"].mood = "fail"
+    listed = orjson.loads((await house.send("GET", "/v1/models", anthropic_version="2023-06-01")).body)
+    assert [one["id"] for one in listed["data"]] == ["gpt-4o-mini", "llama-local"]
+    assert listed["data"][1]["type"] == "model"
+
+
+async def test_the_key_of_a_caller_lists_the_models_of_the_default_teacher_alone(build: Build) -> None:
+    house = await build(teachers={"openai": {"models": ["gpt-*"]}, "local": {"models": ["llama-local"]}})
+    listed = orjson.loads((await house.send("GET", "/v1/models", authorization="Bearer sk-mine")).body)
+    assert [one["id"] for one in listed["data"]] == ["gpt-4o-mini", "llama-local"]
+    assert house.teachers["local"].passed == []
+
+
+async def test_a_model_is_looked_up_at_the_teacher_that_has_it(build: Build) -> None:
+    house = await build(teachers=TWO)
+    await house.send("GET", "/v1/models/llama-local")
+    assert [one.path_and_query for one in house.teachers["local"].passed] == ["/v1/models/llama-local"]
+    assert (await house.send("GET", "/v1/models/claude")).status == 404
+    assert house.teachers["openai"].passed == []
+
+
+@pytest.mark.parametrize("quoted", ['"model"', '"model"; x=y', "model"])
+async def test_a_form_goes_to_the_teacher_of_its_model(build: Build, quoted: str) -> None:
+    house = await build(teachers=TWO)
+    form = (
+        f"--x\r\nContent-Disposition: form-data; name={quoted}\r\n\r\nllama-local\r\n"
+        '--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    ).encode()
+    body = form + b"0123456789" * 50_000 + b"\r\n--x--\r\n"
+    kind = "multipart/form-data; boundary=x"
+    assert (await house.send("POST", "/v1/audio/transcriptions", data=body, content_type=kind)).status == 200
+    (passed,) = house.teachers["local"].passed
+    assert (passed.path_and_query, passed.body) == ("/v1/audio/transcriptions", body)
+
+
+async def test_a_form_without_a_model_goes_to_the_default_teacher(build: Build) -> None:
+    house = await build(teachers=TWO)
+    body = b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--x--\r\n'
+    await house.send("POST", "/v1/files", data=body, content_type="multipart/form-data; boundary=x")
+    assert [one.body for one in house.teachers["openai"].passed] == [body]

@@ -91,6 +91,7 @@ class FakeTeacher:
         self.mood: Mood = "answer"
         self.moods: deque[Mood] = deque()
         self.message: dict[str, Any] | None = None
+        self.models = ["gpt-4o-mini"]
         self.tools: tuple[dict[str, Any], ...] = ()
         self.retry_after: dict[str, str] = {"retry-after": "7"}
         self.extra: dict[str, str] = {}
@@ -259,9 +260,10 @@ class FakeTeacher:
 
     async def _other(self, request: web.Request) -> web.StreamResponse:
         headers = _lower(request)
-        if request.path == "/v1/models" and request.method == "GET":
+        if request.path == "/v1/models" and request.method == "GET" and self.mood == "answer":
             self.passed.append(Passed("GET", request.path_qs, headers, b""))
-            return web.json_response({"object": "list", "data": [{"id": "gpt-4o-mini", "object": "model"}]})
+            listed = [{"id": name, "object": "model"} for name in self.models]
+            return web.json_response({"object": "list", "data": listed})
         if self.moods or self.mood != "answer":
             self.passed.append(Passed(request.method, request.path_qs, headers, await request.read()))
             return await self._watched(request, "chat", {})

@@ -137,7 +137,7 @@ def create_app(
             draw=draw or random.SystemRandom().random,
             metrics=metrics,
         )
-        models = Models(teachers, gate, lambda: desk.table.tasks, lambda: _exact_names(teachers))
+        models = Models(teachers, gate, lambda: desk.table.tasks)
         front = Front(exchange, Pages(Standing(app, source, metrics)), models, relaying)
         app.server = Server(
             front, settings.host, settings.port, grace_s=settings.drain_s, reuse_port=settings.reuse_port
@@ -209,12 +209,6 @@ def _payments(
     wallet = Wallet(Budgets(online or MemoryOnline(), limits.value, lease_s=lease_s), likely)
     rules.subscribe(lambda _: wallet.use(limits.value))
     return wallet
-
-
-def _exact_names(teachers: Teachers) -> list[str]:
-    """The models that the settings name in full."""
-    names = (name for upstream in teachers.upstreams for name in upstream.spec.models)
-    return [name for name in names if not set(name) & set("*?[")]
 
 
 def _specs(settings: RouterSettings, rules: Rules) -> Mapping[str, TeacherSpec]:

@@ -125,14 +125,16 @@ async def pieces(receive: Receive, limit: int) -> AsyncIterator[bytes]:
 class Watch:
     """Cancels the work of a block when its caller hangs up, and raises Gone from it; `gone` tells whether it did.
 
-    After so many seconds the work is cancelled too, and TimeoutError raised.
+    After so many seconds the work is cancelled too, and TimeoutError raised. Who hangs up while the body is being read
+    is noticed by its reader: the watch begins `after` that.
     """
 
-    def __init__(self, receive: Receive, seconds: float = math.inf) -> None:
+    def __init__(self, receive: Receive, seconds: float = math.inf, *, after: asyncio.Event | None = None) -> None:
         self.gone = False
         self._late = False
         self._receive = receive
         self._seconds = seconds
+        self._after = after
         self._work: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -171,6 +173,8 @@ class Watch:
             self._work.cancel()
 
     async def _watch(self) -> None:
+        if self._after is not None:
+            await self._after.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
         if self._work is not None and not self._late:

@@ -19,6 +19,10 @@ from understudies.router.upstream.teachers import Teachers
 
 _WITH_A_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"}) | _WITH_A_BODY
+_FIELD: Final = re.compile(rb'\bname="?model"?(?:;[^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]+)\r\n')
+_BEGINNING: Final = 65_536
+"""Bytes of a form in which its model is looked for."""
+_MODELS: Final = "/v1/models/"
 _MODEL: Final = re.compile(rb'"model"\s*:\s*"([^"\\]*)"')
 _ABOUT: Final = [(b"x-understudies-served-by", b"teacher"), (b"x-understudies-reason", b"passed_through")]
 
@@ -45,11 +49,12 @@ class Relaying:
         elif scope["method"] in _WITH_A_BODY:
             upload = _Upload(receive, limit)
             try:
-                await self._relay(scope, admitted, headers, upload.pieces(), None, send)
+                async with Watch(receive, after=upload.taken):
+                    await self._relay(scope, admitted, headers, upload, None, send)
             except TeacherError as error:
                 raise upload.wrong or error from None
         else:
-            await self.pass_on(scope, admitted, headers, None, None, receive, send)
+            await self.pass_on(scope, admitted, headers, None, _model_at(scope["path"]), receive, send)
 
     async def pass_on(
         self,
@@ -70,7 +75,7 @@ class Relaying:
         scope: Scope,
         admitted: Admitted,
         headers: Mapping[str, str],
-        body: bytes | AsyncIterator[bytes] | None,
+        body: "bytes | _Upload | None",
         model: object,
         send: Send,
     ) -> None:
@@ -78,11 +83,13 @@ class Relaying:
         seconds = self._gate.seconds
         try:
             async with asyncio.timeout(seconds):
+                if isinstance(body, _Upload) and _is_form(headers):
+                    model = await body.model()
                 answer = await self._teachers.relay(
                     scope["method"],
                     _target(scope),
                     self._gate.for_relay(admitted, headers),
-                    body,
+                    body.pieces() if isinstance(body, _Upload) else body,
                     model if isinstance(model, str) else None,
                 )
                 raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in answer.headers]
@@ -98,18 +105,36 @@ class Relaying:
 
 
 class _Upload:
-    """A body that is sent on as it comes; `wrong` is why that ended early, which its sender cannot tell any more."""
+    """A body that is sent on as it comes; `wrong` is why that ended early, which its sender cannot tell any more.
+
+    `taken` is set once all of it has come.
+    """
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self.wrong: TooLarge | Gone | None = None
-        self._receive = receive
-        self._limit = limit
+        self.taken = asyncio.Event()
+        self._begun = b""
+        self._coming = pieces(receive, limit)
+
+    async def model(self) -> str | None:
+        """The field `model` of a form, if it stands near the beginning; raises TooLarge or Gone."""
+        named = None
+        while named is None and len(self._begun) < _BEGINNING:
+            piece_of_it = await anext(self._coming, b"")
+            if not piece_of_it:
+                break
+            self._begun += piece_of_it
+            named = _FIELD.search(self._begun[:_BEGINNING])
+        return named and named[1].decode("utf-8", "replace")
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes; raises TooLarge or Gone."""
         try:
-            async for piece_of_it in pieces(self._receive, self._limit):
+            if self._begun:
+                yield self._begun
+            async for piece_of_it in self._coming:
                 yield piece_of_it
+            self.taken.set()
         except (TooLarge, Gone) as wrong:
             self.wrong = wrong
             raise
@@ -124,6 +149,15 @@ def _target(scope: Scope) -> str:
 
 def _is_json(headers: Mapping[str, str]) -> bool:
     return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
+def _is_form(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data"
+
+
+def _model_at(path: str) -> str | None:
+    """The model that a path names."""
+    return path.removeprefix(_MODELS) or None if path.startswith(_MODELS) else None
 
 
 def _model_of(raw: bytes) -> object:

@@ -81,9 +81,9 @@ class _Piecewise:
 class FakeTeacher:
     """Answers chat completions, responses and messages, and echoes everything else under /v1.
 
-    `asked`, `raws`, `headers` and `queries` keep what it was sent, and `passed` what went to other paths. The next answers are in
-    the moods of `moods`, and all after them in `mood`. A stream stops after `hold_after` events, sets `held` and goes
-    on with `release`. `cancelled` is set when a caller hung up before it was answered.
+    `asked`, `raws`, `headers` and `queries` keep what it was sent, and `passed` what went to other paths. The next
+    answers are in the moods of `moods`, and all after them in `mood`. A stream stops after `hold_after` events, sets
+    `held` and goes on with `release`. `cancelled` is set when a caller hung up before it was answered.
     """
 
     def __init__(self, text: str = "teacher's answer") -> None:
@@ -252,6 +252,9 @@ class FakeTeacher:
                 self.held.set()
                 await self.release.wait()
             await response.write(piece)
+        if body.hold_after == len(body.pieces):
+            self.held.set()
+            await self.release.wait()
         if body.end == "end":
             await response.write_eof()
         else:

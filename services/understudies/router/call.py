@@ -73,9 +73,9 @@ class TeacherAnswer:
 class TeacherError(Exception):
     """The teacher did not answer.
 
-    `status` and `headers` are for the caller, and `raw` is the teacher's own body where it sent one; where it did
-    not, the caller is told `message` and `code` in the shape of its API. `cost_usd` is what was paid all the same, but for the attempts
-    that were `in_vain`: accepted, and likely to be charged for, though nothing came of them.
+    `status` and `headers` are for the caller, and `raw` is the teacher's own body where it sent one; where it did not,
+    the caller is told `message` and `code` in the shape of its API. `cost_usd` is what was paid all the same, without
+    the attempts that were `in_vain`: accepted, and likely to be charged for, though nothing came of them.
     """
 
     def __init__(

@@ -119,7 +119,7 @@ def create_app(
         closing=[payments.close, shelf.close, *([teachers.close] if teachers else [])],
     )
     if settings.port is not None and teachers is not None:
-        metrics = Metrics()
+        metrics = Metrics(known_task=lambda task: task in source.current().tasks or desk.table.knows(task))
         metrics.watch_recorder(recorder)
         metrics.watch_audits(lambda: desk.audits_in_flight, lambda: desk.audits_given_up)
         metrics.watch_cache(cache)

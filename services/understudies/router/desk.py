@@ -33,6 +33,9 @@ T = TypeVar("T")
 HUNG_UP: Final = "hung up"
 """What a call is cancelled with where its caller is gone."""
 
+TIMED_OUT: Final = "timed out"
+"""What a call is cancelled with where it has taken too long."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Case:
@@ -335,7 +338,7 @@ class Desk:
 
     def _abandon(self, case: _Case, cancelled: asyncio.CancelledError, cost: Decimal = NOTHING) -> None:
         """Nobody waits for the answer any longer."""
-        gone = _gave_up(cancelled, cost)
+        gone = gave_up(cancelled, cost)
         self._fail(case, gone, hung_up=gone.code == "hung_up")
 
     def _repeat(self, account: Account, known: Known) -> Served:
@@ -396,10 +399,12 @@ def _held(grant: Grant | None) -> Decimal:
     return NOTHING if grant is None else dollars(grant.hold.nanos)
 
 
-def _gave_up(cancelled: asyncio.CancelledError, cost: Decimal) -> TeacherError:
-    """Why nobody waits for the teacher any longer: the caller hung up, unless something else was said."""
+def gave_up(cancelled: asyncio.CancelledError, cost: Decimal = NOTHING) -> TeacherError:
+    """Why nobody waits for the teacher any longer: what the call was cancelled with, else that the router stops."""
     if HUNG_UP in cancelled.args:
         message = "the caller hung up before the teacher had answered"
         return TeacherError(499, message, code="hung_up", cost_usd=cost)
-    message = "the router's time-out passed before the teacher had answered"
-    return TeacherError(504, message, code="timeout", cost_usd=cost)
+    if TIMED_OUT in cancelled.args:
+        message = "the router's time-out passed before the teacher had answered"
+        return TeacherError(504, message, code="timeout", cost_usd=cost)
+    return TeacherError(503, "the router stopped before the teacher had answered", code="stopping", cost_usd=cost)

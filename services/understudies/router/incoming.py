@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 import orjson
 from starlette.types import Receive
 
-from understudies.router.desk import HUNG_UP
+from understudies.router.desk import HUNG_UP, TIMED_OUT
 from understudies.router.headers import BadRequest
 
 MAX_DEPTH: Final = 100
@@ -125,16 +125,18 @@ async def pieces(receive: Receive, limit: int) -> AsyncIterator[bytes]:
 class Watch:
     """Cancels the work of a block when its caller hangs up, and raises Gone from it; `gone` tells whether it did.
 
-    After so many seconds the work is cancelled too, and TimeoutError raised. Who hangs up while the body is being read
-    is noticed by its reader: the watch begins `after` that.
+    After so many seconds the work is cancelled too, and TimeoutError raised. Who hangs up during the `reading` of the
+    body is noticed by whoever reads it: nobody listens here before that says that `body_has_come`.
     """
 
-    def __init__(self, receive: Receive, seconds: float = math.inf, *, after: asyncio.Event | None = None) -> None:
+    def __init__(self, receive: Receive, seconds: float = math.inf, *, reading: bool = False) -> None:
         self.gone = False
+        self.reading = reading
+        """Whether the body is still being read."""
+        self._due = False
         self._late = False
         self._receive = receive
         self._seconds = seconds
-        self._after = after
         self._work: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -161,20 +163,29 @@ class Watch:
         if not others and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
+    def body_has_come(self) -> None:
+        """Listen from now on, if it is time to."""
+        self.reading = False
+        if self._due:
+            self._listen()
+
+    def _listen(self) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+
     def _begin(self) -> None:
         loop = asyncio.get_running_loop()
-        self._watcher = loop.create_task(self._watch())
+        self._due = True
+        if not self.reading:
+            self._listen()
         left_s = self._seconds - _WATCH_AFTER_S
         self._timer = loop.call_later(max(0.0, left_s), self._expire) if left_s < math.inf else None
 
     def _expire(self) -> None:
         if self._work is not None and not self.gone:
             self._late = True
-            self._work.cancel()
+            self._work.cancel(TIMED_OUT)
 
     async def _watch(self) -> None:
-        if self._after is not None:
-            await self._after.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
         if self._work is not None and not self._late:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from understudies.router import headers as told
 from understudies.router.access import Admitted
 from understudies.router.call import TeacherError
-from understudies.router.errors import Problem
+from understudies.router.errors import Problem, too_slow
 from understudies.router.gate import Gate
 from understudies.router.incoming import Gone, TooLarge, Watch, pieces, too_many, whole_body
 from understudies.router.replies import end, piece
@@ -44,12 +44,18 @@ class Relaying:
         admitted = self._gate.admit(headers)
         limit = self._gate.max_body_bytes
         if scope["method"] in _WITH_A_BODY and _is_json(headers):
-            raw = await whole_body(receive, headers.get("content-length"), limit)
+            seconds = self._gate.seconds
+            try:
+                async with asyncio.timeout(seconds):
+                    raw = await whole_body(receive, headers.get("content-length"), limit)
+            except TimeoutError:
+                raise too_slow(seconds) from None
             await self.pass_on(scope, admitted, headers, raw, _model_of(raw), receive, send)
         elif scope["method"] in _WITH_A_BODY:
             upload = _Upload(receive, limit)
             try:
-                async with Watch(receive, after=upload.taken):
+                async with Watch(receive, reading=True) as watch:
+                    upload.on_taken = watch.body_has_come
                     await self._relay(scope, admitted, headers, upload, None, send)
             except TeacherError as error:
                 raise upload.wrong or error from None
@@ -107,12 +113,12 @@ class Relaying:
 class _Upload:
     """A body that is sent on as it comes; `wrong` is why that ended early, which its sender cannot tell any more.
 
-    `taken` is set once all of it has come.
+    `on_taken` is told once all of it has come.
     """
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self.wrong: TooLarge | Gone | None = None
-        self.taken = asyncio.Event()
+        self.on_taken: Callable[[], None] = lambda: None
         self._begun = b""
         self._coming = pieces(receive, limit)
 
@@ -134,7 +140,7 @@ class _Upload:
                 yield self._begun
             async for piece_of_it in self._coming:
                 yield piece_of_it
-            self.taken.set()
+            self.on_taken()
         except (TooLarge, Gone) as wrong:
             self.wrong = wrong
             raise

@@ -314,8 +314,8 @@ async def test_where_the_teacher_cannot_be_paid_a_student_serves_what_a_draw_or_
 ) -> None:
     world = World(promotion(share=0.0, audit_rate=1.0), rate=0.0, **SPENT)
     if episode is not None:
+        world.student.reply = text_answer("a guess", 0.1)
         with pytest.raises(OverBudget):
-            world.student.reply = text_answer("a guess", 0.1)
             await world.desk.serve(call(episode=episode))
         world.student.reply = text_answer("student's answer", 0.9)
         world.hear(promotion(share=1.0, audit_rate=1.0, minute=1))

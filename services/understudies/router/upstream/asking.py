@@ -15,8 +15,9 @@ from understudies.router.upstream.failed import object_in
 class Asking:
     """The call, how its API speaks, and when it began and has to be over, by the steady clock.
 
-    Its query is for its own teacher, and others of the same origin. A call without a body of its own is asked in the API that the canonical request comes from. `in_vain` counts the
-    attempts so far that a teacher accepted and nothing came of.
+    A call without a body of its own is asked in the API that the canonical request comes from; its query is for its own
+    teacher, and others of the same origin. `in_vain` counts the attempts so far that a teacher accepted and nothing
+    came of.
     """
 
     call: Call

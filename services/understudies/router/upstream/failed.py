@@ -95,7 +95,7 @@ def broken_answer(headers: list[tuple[str, str]], message: str) -> Failed:
 
 
 def failed_inside(headers: list[tuple[str, str]], message: str) -> Failed:
-    """The failure of a stream that begins with an error, of which the caller has seen nothing; nobody charges for it."""
+    """The failure of a stream that begins with an error: the caller has seen nothing, and nobody charges for it."""
     return Failed(TeacherError(502, message, headers=_bare(kept(headers))), retry=True)
 
 

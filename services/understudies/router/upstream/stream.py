@@ -77,7 +77,11 @@ class HttpStream:
         raise StopAsyncIteration
 
     def answer(self, *, hung_up: bool = False) -> TeacherAnswer:
-        """What was answered so far; raises TeacherError where that is no answer, with what it cost."""
+        """What was answered so far; raises TeacherError where that is no answer, with what it cost.
+
+        Who hangs up once it is whole, but for the end of the transfer, has had it.
+        """
+        hung_up = hung_up and not self._assembler.finished
         latency_ms = ((self._ended or self._timer()) - self._asking.began) * 1000
         answered = self._answered()
         named = answered.model if answered is not None and answered.model else self._model

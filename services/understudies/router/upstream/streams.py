@@ -1,7 +1,6 @@
 """Asks a teacher for an answer in pieces, and takes it whole where that is what comes."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from typing import Final
 
 from understudies.router.call import TeacherAnswer, TeacherError
@@ -41,10 +40,10 @@ class WholeStream:
         return self._pieces.pop()
 
     def answer(self, *, hung_up: bool = False) -> TeacherAnswer:
-        """What was answered; raises TeacherError where that is no answer."""
+        """What was answered, which is whole whoever hangs up; raises TeacherError where that is no answer."""
         if isinstance(self._answer, TeacherError):
             raise self._answer
-        return replace(self._answer, hung_up=hung_up)
+        return self._answer
 
     def body(self) -> bytes:
         """The answer as it came."""

@@ -20,6 +20,7 @@ class Call:
     sent it, for a teacher that takes it unchanged, with the teacher's own model name in it; `passed` holds the
     caller's headers for the teacher, and `query` what stood after the path; neither is ever logged or recorded. `body`
     is what was parsed from it.
+    What the provider is to keep is `stored`: no student can do that, and nobody asks the teacher for it twice.
     The caller takes an answer that was given before where `takes_cached`, and lets its own be given again where
     `lets_cache`.
     """
@@ -34,6 +35,7 @@ class Call:
     model: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     critical: bool = False
+    stored: bool = False
     api: Api = "chat"
     stream: bool = False
     include_usage: bool = False

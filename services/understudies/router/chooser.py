@@ -28,7 +28,7 @@ class Chooser:
         """Who serves the call, before anyone is asked."""
         call = account.call
         route = self.table.route(call.task, call.at)
-        able = len(call.raw or b"") <= _MOST_BYTES and within_reach(call.request)
+        able = not call.stored and len(call.raw or b"") <= _MOST_BYTES and within_reach(call.request)
         able = able and (route is None or await account.can_be_recorded())
         decision = decide(
             route,

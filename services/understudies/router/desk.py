@@ -375,7 +375,8 @@ class Desk:
         """Write down the teacher's answer, and draw whether it is asked again."""
         attempt = case.attempt
         # What the provider keeps or does itself would be kept or done twice.
-        once = answer.hung_up or answer.fallback or not student_able(case.account.call.request)
+        call = case.account.call
+        once = answer.hung_up or answer.fallback or call.stored or not student_able(call.request)
         repeated = 0.0 if once else self.policy.self_agreement_rate
         decision = instead(attempt.decision, fallback=answer.fallback)
         note = case.account.answered(

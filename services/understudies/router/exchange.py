@@ -119,6 +119,7 @@ class Exchange:
             tenant=admitted.tenant.name,
             model=model,
             critical=told.critical(headers),
+            stored=read.stored,
             api=dialect.api,
             stream=read.stream,
             include_usage=read.include_usage,

@@ -252,3 +252,19 @@ async def spent(house: House) -> Decimal:
     (entry,) = payments._budgets._book._entries.values()
     assert entry.open == 0
     return dollars(entry.total)
+
+
+async def test_a_critical_call_is_not_answered_from_the_cache(build: Build) -> None:
+    house = await build(rules=CACHED)
+    for _ in range(2):
+        got = await house.ask("chat", temperature=0, headers={"X-Understudies-Critical": "true"})
+        assert got.about["served-by"] == "teacher"
+        await once_kept(house)
+    assert (await house.ask("chat", temperature=0)).about["served-by"] == "cache"
+
+
+async def test_what_is_held_for_a_call_outlasts_it_whatever_the_rules_say(build: Build) -> None:
+    house = await build(rules={**BOUNDED, "router": {"request_timeout_s": 9000}})
+    payments = house.app.desk._payments
+    assert isinstance(payments, Wallet)
+    assert payments._budgets.lease_s > 9000

@@ -155,3 +155,42 @@ async def test_a_form_without_a_model_goes_to_the_default_teacher(build: Build) 
     body = b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--x--\r\n'
     await house.send("POST", "/v1/files", data=body, content_type="multipart/form-data; boundary=x")
     assert [one.body for one in house.teachers["openai"].passed] == [body]
+
+
+BUDGET: dict[str, Any] = {"tasks": {"triage": {"daily_budget_usd": "1", "model": "gpt-4o-mini"}}}
+UNREADABLE: dict[str, Any] = {"messages": [{"role": "critic", "content": "x"}]}
+
+
+async def test_a_slash_behind_the_path_of_a_call_changes_nothing(build: Build) -> None:
+    house = await build(rules=BUDGET)
+    for api in APIS:
+        got = await house.send("POST", PATHS[api] + "/", json=body_of(api), x_understudies_task="triage")
+        assert (got.status, got.about["task"]) == (200, "triage")
+    assert [event.task for event in await house.recorded()] == ["triage"] * 3
+
+
+async def test_what_names_a_task_with_a_budget_does_not_pass_around_it(build: Build) -> None:
+    house = await build(rules=BUDGET)
+    named: dict[str, Any] = {"x_understudies_task": "triage"}
+    by_header = await house.send("POST", "/v1/completions", json={"model": "m", "prompt": "x"}, **named)
+    form = await house.send("POST", "/v1/audio/speech", data=b"x", content_type="text/plain", **named)
+    by_body = await house.send("POST", "/v1/embeddings", json={"model": "m", "metadata": {"task": "triage"}})
+    for got in (by_header, form, by_body):
+        assert got.status == 400
+        assert b"the task has a budget" in got.body
+    assert house.teacher.passed == []
+    assert (await house.send("GET", "/v1/models", **named)).status == 200
+    assert (await house.send("POST", "/v1/messages/count_tokens", json={"model": "m"}, **named)).status == 200
+    other = await house.send("POST", "/v1/completions", json={"model": "m"}, x_understudies_task="other")
+    assert other.status == 200
+
+
+async def test_what_was_meant_for_the_router_does_not_reach_the_teacher_in_what_only_it_can_read(build: Build) -> None:
+    house = await build(rules={"tasks": {"triage": {"model": "gpt-4o-mini"}}})
+    kept: dict[str, Any] = {"metadata": {"task": "triage", "user": "7"}}
+    await house.send("POST", PATHS["chat"], json={"model": "understudies/triage", **UNREADABLE, **kept})
+    await house.send("POST", PATHS["chat"], json={"model": "gpt-5", **UNREADABLE, "metadata": {"task": "triage"}})
+    assert house.teacher.asked == [
+        {"model": "gpt-4o-mini", **UNREADABLE, "metadata": {"user": "7"}},
+        {"model": "gpt-5", **UNREADABLE},
+    ]

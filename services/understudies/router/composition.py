@@ -203,11 +203,14 @@ def _payments(
             price = None
         return prices.cost(call.model, usage, price, call.at)
 
+    def lease_s(told: Rules) -> float:
+        # What is held for a call must outlast it.
+        return max(_LEASE_S, (told.router.request_timeout_s or settings.request_timeout_s) + _AFTER_S)
+
     limits = rules.derived(Limits.of)
-    # What is held for a call must outlast it.
-    lease_s = max(_LEASE_S, settings.request_timeout_s + _AFTER_S)
-    wallet = Wallet(Budgets(online or MemoryOnline(), limits.value, lease_s=lease_s), likely)
-    rules.subscribe(lambda _: wallet.use(limits.value))
+    budgets = Budgets(online or MemoryOnline(), limits.value, lease_s=lease_s(rules.current()))
+    wallet = Wallet(budgets, likely)
+    rules.subscribe(lambda told: wallet.use(limits.value, lease_s=lease_s(told)))
     return wallet
 
 

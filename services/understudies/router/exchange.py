@@ -86,9 +86,13 @@ class Exchange:
                     return await self._answer(dialect, asked, send, began)
         except TimeoutError:
             raise (too_slow if watch.reading else _too_long)(seconds) from None
-        named = told.named_task(headers, _metadata_task(body), str(body.get("model") or ""))
+        model, task = str(body.get("model") or ""), told.task_named_in(body)
+        named = told.named_task(headers, task, model)
         self._gate.check_unreadable(named, unreadable)
-        return await self._relaying.pass_on(scope, admitted, headers, raw, body.get("model"), receive, send)
+        if named is not None and (task is not None or model.startswith(ALIAS)):
+            model = self._gate.teacher_model(named, model) if model.startswith(ALIAS) else model
+            raw = orjson.dumps(_for_the_teacher(body, model))
+        return await self._relaying.pass_on(scope, admitted, headers, raw, model or None, receive, send)
 
     def _asked(
         self,
@@ -229,11 +233,6 @@ def _body(dialect: Dialect, asked: _Asked, served: Served) -> dict[str, Any]:
     return dialect.render(
         id=call.id, at=call.at, model=served.model, response=served.response, usage=served.usage, asked=asked.body
     )
-
-
-def _metadata_task(body: Mapping[str, Any]) -> object:
-    metadata = body.get("metadata")
-    return metadata.get("task") if isinstance(metadata, dict) else None
 
 
 def _for_the_teacher(body: Mapping[str, Any], model: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from pydantic import TypeAdapter, ValidationError
@@ -56,6 +56,12 @@ def named_task(headers: Mapping[str, str], metadata_task: object, model: str) ->
     if model.startswith(ALIAS):
         return _valid(model.removeprefix(ALIAS), "model")
     return None
+
+
+def task_named_in(body: Mapping[str, Any]) -> object:
+    """What stands in `metadata.task`, whatever that is."""
+    metadata = body.get("metadata")
+    return metadata.get("task") if isinstance(metadata, dict) else None
 
 
 def episode(headers: Mapping[str, str]) -> str | None:

@@ -13,6 +13,7 @@ from understudies.router.access import Admitted
 from understudies.router.call import TeacherError
 from understudies.router.errors import Problem, too_slow
 from understudies.router.gate import Gate
+from understudies.router.headers import task_named_in
 from understudies.router.incoming import Gone, TooLarge, Watch, pieces, too_many, whole_body
 from understudies.router.replies import end, piece
 from understudies.router.upstream.teachers import Teachers
@@ -24,6 +25,8 @@ _BEGINNING: Final = 65_536
 """Bytes of a form in which its model is looked for."""
 _MODELS: Final = "/v1/models/"
 _MODEL: Final = re.compile(rb'"model"\s*:\s*"([^"\\]*)"')
+_FREE: Final = frozenset({"/v1/messages/count_tokens"})
+"""Paths of what costs nothing, and so goes around no budget."""
 _ABOUT: Final = [(b"x-understudies-served-by", b"teacher"), (b"x-understudies-reason", b"passed_through")]
 
 
@@ -50,8 +53,11 @@ class Relaying:
                     raw = await whole_body(receive, headers.get("content-length"), limit)
             except TimeoutError:
                 raise too_slow(seconds) from None
-            await self.pass_on(scope, admitted, headers, raw, _model_of(raw), receive, send)
+            model, task = _named_in(raw)
+            self._check_task(scope, headers, task, model)
+            await self.pass_on(scope, admitted, headers, raw, model, receive, send)
         elif scope["method"] in _WITH_A_BODY:
+            self._check_task(scope, headers, None, None)
             upload = _Upload(receive, limit)
             try:
                 async with Watch(receive, reading=True) as watch:
@@ -61,6 +67,12 @@ class Relaying:
                 raise upload.wrong or error from None
         else:
             await self.pass_on(scope, admitted, headers, None, _model_at(scope["path"]), receive, send)
+
+    def _check_task(self, scope: Scope, headers: Mapping[str, str], task: object, model: object) -> None:
+        """Raises Problem for what names a task with a budget, around which it would go."""
+        if scope["path"].rstrip("/") not in _FREE:
+            named = told.named_task(headers, task, model if isinstance(model, str) else "")
+            self._gate.check_unreadable(named, f"{scope['path']} passes through")
 
     async def pass_on(
         self,
@@ -166,16 +178,16 @@ def _model_at(path: str) -> str | None:
     return path.removeprefix(_MODELS) or None if path.startswith(_MODELS) else None
 
 
-def _model_of(raw: bytes) -> object:
-    """The model that a body names; None where it is no JSON object.
+def _named_in(raw: bytes) -> tuple[object, object]:
+    """The model that a body names, and the task in its metadata; None for what it does not name, or is no JSON object.
 
-    Of a body with too many values to be read, such as tokens to embed, it is the first that is named anywhere.
+    Of a body with too many values to be read, such as tokens to embed, the model is the first that is named anywhere.
     """
     if too_many(raw):
         named = _MODEL.search(raw)
-        return named and named[1].decode("utf-8", "replace")
+        return named and named[1].decode("utf-8", "replace"), None
     try:
         body: Any = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return None
-    return body.get("model") if isinstance(body, dict) else None
+        return None, None
+    return (body.get("model"), task_named_in(body)) if isinstance(body, dict) else (None, None)

@@ -35,9 +35,10 @@ class Wallet(Payments):
         self._cost = cost
         self._typical = Typical()
 
-    def use(self, limits: Limits) -> None:
-        """Other budgets hold from now on, for what was spent so far too."""
+    def use(self, limits: Limits, *, lease_s: float) -> None:
+        """Other budgets hold from now on, for what was spent so far too, and holds may last so long."""
         self._budgets.limits = limits
+        self._budgets.lease_s = lease_s
 
     async def reserve(self, call: Call) -> Grant | None:
         """Money for the teacher's answer, None where there is no limit; raises OverBudget."""

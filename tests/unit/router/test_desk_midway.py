@@ -13,7 +13,7 @@ from tests.support.routing import Book, FixedStudent, FixedTeacher, Loading, cal
 
 from understudies.client.redaction import default_redactor
 from understudies.events import Event, Invocation, Promotion, Request, usd
-from understudies.router import Desk, Policy, Roster, TeacherError
+from understudies.router import Call, Desk, Policy, Roster, TeacherAnswer, TeacherError
 from understudies.router.answers import Answers
 from understudies.router.chooser import Chooser
 from understudies.router.desk import HUNG_UP
@@ -372,3 +372,37 @@ async def test_after_a_drift_it_is_not_asked_either() -> None:
     with pytest.raises(OverBudget):
         await world.desk.serve(call())
     assert world.student.asked == 0
+
+
+class Flaky(FixedTeacher):
+    """Answers at the third attempt; the first two were accepted."""
+
+    async def ask(self, call: Call, *, fresh: bool = False) -> TeacherAnswer:
+        return replace(await super().ask(call, fresh=fresh), in_vain=2)
+
+
+async def test_attempts_in_vain_are_paid_and_are_not_typical() -> None:
+    world = World(rate=1.0, **{"daily_budget_usd": "100"})
+    world.desk._teacher = world.desk._audits._teacher = Flaky()
+    for number in range(6):
+        await world.desk.serve(call(number, draw=0.0))
+        await world.desk.idle()
+    assert [event.cost_usd for event in world.book.events] == [Decimal("0.01") + 2 * PRICE] * 12
+    wallet = world.desk._payments
+    assert isinstance(wallet, Wallet)
+    assert wallet.likely(call()) == PRICE
+
+
+class Overheard(FixedTeacher):
+    """Is hung up on, every time, after a part of the answer."""
+
+    async def ask(self, call: Call, *, fresh: bool = False) -> TeacherAnswer:
+        return replace(await super().ask(call, fresh=fresh), hung_up=True)
+
+
+async def test_parts_of_answers_are_not_typical() -> None:
+    world = World(**{"daily_budget_usd": "100"})
+    world.desk._teacher = Overheard()
+    for number in range(6):
+        await world.desk.serve(call(number))
+    assert world.desk._payments.likely(call()) == PRICE

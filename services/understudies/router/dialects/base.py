@@ -22,8 +22,8 @@ class Read:
     """What a body asks for.
 
     `request` is canonical: whichever API it came in, it has the names and shapes of OpenAI's chat completions.
-    `include_usage` says whether the caller wants the usage in a stream, `task` is what `metadata.task` names. A chat that
-    the provider is to keep is `stored`: that is no part of its input.
+    `include_usage` says whether the caller wants the usage in a stream, `task` is what `metadata.task` names. A chat
+    that the provider is to keep is `stored`: that is no part of its input.
     """
 
     request: Request

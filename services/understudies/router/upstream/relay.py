@@ -88,8 +88,8 @@ async def _sent(
     try:
         return await client.send(method, url, headers, body, connect_s=connect_s, decompress=False)
     except Dropped:
-        # The teacher may have closed a kept connection just then, or have done what it was asked: what may be done twice
-        # is sent again, once.
+        # The teacher may have closed a kept connection just then, or have done what it was asked: only what may be done
+        # twice is sent again, once.
         harmless = method in _IDEMPOTENT or "idempotency-key" in headers
         if not harmless or not (body is None or isinstance(body, bytes)):
             raise

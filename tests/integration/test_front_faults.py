@@ -342,3 +342,15 @@ async def test_a_passed_answer_that_breaks_off_breaks_off(house: House, caplog: 
     with pytest.raises(Exception, match=r"."):
         await house.send("POST", "/v1/embeddings", json={"model": "e", "input": "x"})
     assert "Traceback" not in caplog.text
+
+
+async def test_before_it_stops_it_says_so_and_still_takes_calls(build: Build) -> None:
+    house = await build(lame_duck_s=0.5)
+    assert (await house.send("GET", "/readyz")).status == 200
+    stopping = asyncio.create_task(house.app.stop())
+    while (told := await house.send("GET", "/readyz")).status == 200:
+        pass
+    assert (told.status, json.loads(told.body)["status"]) == (503, "not ready")
+    assert (await house.ask("chat")).status == 200
+    await stopping
+    assert len(house.bus.published) == 1

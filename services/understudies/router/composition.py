@@ -116,6 +116,7 @@ def create_app(
         clock=clock,
         address=f"{settings.host}:{settings.port}",
         online=online,
+        lame_duck_s=settings.lame_duck_s,
         closing=[payments.close, shelf.close, *([teachers.close] if teachers else [])],
     )
     if settings.port is not None and teachers is not None:

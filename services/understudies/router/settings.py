@@ -46,4 +46,10 @@ class RouterSettings(BaseSettings):
         default=2_000_000_000, ge=0, description="events kept on disk while the bus is away; 0: none, memory alone"
     )
     drain_s: int = Field(default=30, gt=0, description="time that calls in flight are given when it stops")
+    lame_duck_s: float = Field(
+        default=0.0,
+        ge=0,
+        description="time in which it still takes calls once it is told to stop, and /readyz says 503; "
+        "behind a load balancer such as Kubernetes', longer than that takes to notice",
+    )
     auto_deliver: bool = Field(default=True, description="deliver events in the background; else by flush alone")

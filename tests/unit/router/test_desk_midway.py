@@ -382,7 +382,7 @@ class Flaky(FixedTeacher):
 
 
 async def test_attempts_in_vain_are_paid_and_are_not_typical() -> None:
-    world = World(rate=1.0, **{"daily_budget_usd": "100"})
+    world = World(rate=1.0, daily_budget_usd="100")
     world.desk._teacher = world.desk._audits._teacher = Flaky()
     for number in range(6):
         await world.desk.serve(call(number, draw=0.0))
@@ -401,7 +401,7 @@ class Overheard(FixedTeacher):
 
 
 async def test_parts_of_answers_are_not_typical() -> None:
-    world = World(**{"daily_budget_usd": "100"})
+    world = World(daily_budget_usd="100")
     world.desk._teacher = Overheard()
     for number in range(6):
         await world.desk.serve(call(number))

@@ -33,11 +33,11 @@ _LAST_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A call, and the body as it was parsed."""
+    """A call, the body as it was parsed, and how the caller names the task."""
 
     call: Call
     body: Mapping[str, Any]
-    read: Read
+    shown: str
 
 
 class Exchange:
@@ -88,6 +88,7 @@ class Exchange:
             raise (too_slow if watch.reading else _too_long)(seconds) from None
         model, task = str(body.get("model") or ""), told.task_named_in(body)
         named = told.named_task(headers, task, model)
+        named = named and self._gate.task_for(admitted.tenant, named)
         self._gate.check_unreadable(named, unreadable)
         if named is not None and (task is not None or model.startswith(ALIAS)):
             model = self._gate.teacher_model(named, model) if model.startswith(ALIAS) else model
@@ -106,7 +107,7 @@ class Exchange:
     ) -> _Asked:
         named = told.named_task(headers, read.task, read.model)
         task = named or discovered_task(read.request)
-        self._gate.check_task(admitted.tenant, task)
+        task = self._gate.task_for(admitted.tenant, task)
         model = self._gate.teacher_model(task, read.model) if read.model.startswith(ALIAS) else read.model
         if model != read.model or read.task is not None:
             body = _for_the_teacher(body, model)
@@ -134,11 +135,11 @@ class Exchange:
             passed=self._gate.for_the_teacher(admitted, headers),
             query=query,
         )
-        return _Asked(call, body, read)
+        return _Asked(call, body, admitted.tenant.shown(task))
 
     async def _answer(self, dialect: Dialect, asked: _Asked, send: Send, began: float) -> None:
         call = asked.call
-        about = told.about_call(call.task, call.id)
+        about = told.about_call(asked.shown, call.id)
         try:
             done = await (self._desk.stream(call) if call.stream else self._desk.serve(call))
         except asyncio.CancelledError as cancelled:

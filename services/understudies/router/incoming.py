@@ -16,7 +16,10 @@ MAX_DEPTH: Final = 100
 """Deepest nesting of a request's JSON."""
 
 MAX_VALUES: Final = 50_000
-"""Most values in a request's JSON: to read so many takes a tenth of a second, in which nobody else is served."""
+"""Most values in a large request's JSON: to read so many takes a tenth of a second, in which nobody else is served."""
+
+LARGE: Final = 256 * 1024
+"""Bytes of a body up to which its values need not be counted."""
 
 _WATCH_AFTER_S: Final = 0.05
 """A call that takes no longer is not worth a watch of its own."""
@@ -60,7 +63,7 @@ async def whole_body(receive: Receive, declared: str | None, limit: int) -> byte
 
 def parsed(raw: bytes) -> dict[str, Any]:
     """The JSON object in a body; raises BadRequest."""
-    if too_many(raw):
+    if len(raw) > LARGE and too_many(raw):
         raise BadRequest(f"the body holds more than {MAX_VALUES} values; send fewer messages or parts, or join them")
     try:
         body = orjson.loads(raw)

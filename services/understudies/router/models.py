@@ -51,7 +51,8 @@ class Models:
         headers = told.plain(scope["headers"])
         admitted = self._gate.admit(headers)
         anthropic = "anthropic-version" in headers
-        tasks = [task for task in self._tasks() if admitted.tenant.may_call(task)]
+        tenant = admitted.tenant
+        tasks = [tenant.shown(task) for task in self._tasks() if self._gate.sees(tenant, task)]
         named = unquote(scope["path"].removeprefix(PATH).lstrip("/"))
         if named:
             if named.removeprefix(ALIAS) not in tasks:

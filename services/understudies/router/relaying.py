@@ -14,7 +14,7 @@ from understudies.router.call import TeacherError
 from understudies.router.errors import Problem, too_slow
 from understudies.router.gate import Gate
 from understudies.router.headers import task_named_in
-from understudies.router.incoming import Gone, TooLarge, Watch, pieces, too_many, whole_body
+from understudies.router.incoming import LARGE, Gone, TooLarge, Watch, pieces, too_many, whole_body
 from understudies.router.replies import end, piece
 from understudies.router.upstream.teachers import Teachers
 
@@ -54,10 +54,10 @@ class Relaying:
             except TimeoutError:
                 raise too_slow(seconds) from None
             model, task = _named_in(raw)
-            self._check_task(scope, headers, task, model)
+            self._check_task(scope, admitted, headers, task, model)
             await self.pass_on(scope, admitted, headers, raw, model, receive, send)
         elif scope["method"] in _WITH_A_BODY:
-            self._check_task(scope, headers, None, None)
+            self._check_task(scope, admitted, headers, None, None)
             upload = _Upload(receive, limit)
             try:
                 async with Watch(receive, reading=True) as watch:
@@ -68,10 +68,13 @@ class Relaying:
         else:
             await self.pass_on(scope, admitted, headers, None, _model_at(scope["path"]), receive, send)
 
-    def _check_task(self, scope: Scope, headers: Mapping[str, str], task: object, model: object) -> None:
+    def _check_task(
+        self, scope: Scope, admitted: Admitted, headers: Mapping[str, str], task: object, model: object
+    ) -> None:
         """Raises Problem for what names a task with a budget, around which it would go."""
         if scope["path"].rstrip("/") not in _FREE:
             named = told.named_task(headers, task, model if isinstance(model, str) else "")
+            named = named and self._gate.task_for(admitted.tenant, named)
             self._gate.check_unreadable(named, f"{scope['path']} passes through")
 
     async def pass_on(
@@ -183,7 +186,7 @@ def _named_in(raw: bytes) -> tuple[object, object]:
 
     Of a body with too many values to be read, such as tokens to embed, the model is the first that is named anywhere.
     """
-    if too_many(raw):
+    if len(raw) > LARGE and too_many(raw):
         named = _MODEL.search(raw)
         return named and named[1].decode("utf-8", "replace"), None
     try:

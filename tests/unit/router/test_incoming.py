@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudies.router.headers import BadRequest
-from understudies.router.incoming import MAX_VALUES, parsed, too_many
+from understudies.router.incoming import parsed, too_many
 
 TINY = {"role": "user", "content": "x"}
 DENSE = {
@@ -23,7 +23,7 @@ DENSE = {
 
 @pytest.mark.parametrize("kind", DENSE)
 def test_a_body_of_very_many_values_is_refused_before_it_is_read(kind: str) -> None:
-    raw = b'{"model":"m","messages":[' + b",".join([DENSE[kind]] * (MAX_VALUES + 1)) + b"]}"
+    raw = b'{"model":"m","messages":[' + b",".join([DENSE[kind]] * 200_000) + b"]}"
     with pytest.raises(BadRequest, match=r"more than 50000 values; send fewer messages"):
         parsed(raw + b"not JSON: nobody looks")
 

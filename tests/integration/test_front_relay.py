@@ -183,6 +183,9 @@ async def test_what_names_a_task_with_a_budget_does_not_pass_around_it(build: Bu
     assert (await house.send("POST", "/v1/messages/count_tokens", json={"model": "m"}, **named)).status == 200
     other = await house.send("POST", "/v1/completions", json={"model": "m"}, x_understudies_task="other")
     assert other.status == 200
+    for told in (5, "translate/this", " "):
+        got = await house.send("POST", "/v1/embeddings", json={"model": "m", "input": "x", "metadata": {"task": told}})
+        assert got.status == 200
 
 
 async def test_what_was_meant_for_the_router_does_not_reach_the_teacher_in_what_only_it_can_read(build: Build) -> None:

@@ -72,10 +72,15 @@ class Relaying:
         self, scope: Scope, admitted: Admitted, headers: Mapping[str, str], task: object, model: object
     ) -> None:
         """Raises Problem for what names a task with a budget, around which it would go."""
-        if scope["path"].rstrip("/") not in _FREE:
-            named = told.named_task(headers, task, model if isinstance(model, str) else "")
-            named = named and self._gate.task_for(admitted.tenant, named)
-            self._gate.check_unreadable(named, f"{scope['path']} passes through")
+        if scope["path"].rstrip("/") in _FREE:
+            return
+        named = told.named_task(headers, None, model if isinstance(model, str) else "")
+        if named is not None:
+            named = self._gate.task_for(admitted.tenant, named)
+        elif isinstance(task, str):
+            # What passes through may have metadata for others, in which any text stands.
+            named = admitted.tenant.task_of(task)
+        self._gate.check_unreadable(named, f"{scope['path']} passes through")
 
     async def pass_on(
         self,

@@ -226,7 +226,7 @@ async def test_the_routers_own_time_out_ends_a_call(build: Build) -> None:
 
 @pytest.mark.parametrize("api", APIS)
 async def test_a_stream_that_the_routers_own_time_out_ends_is_told_as_such(build: Build, api: Api) -> None:
-    house = await build(request_timeout_s=0.3)
+    house = await build(request_timeout_s=1.0)
     house.teacher.text = "one two three four five six"
     house.teacher.hold_after = {"chat": 3, "responses": 6, "messages": 5}[api]
     got = await house.ask(api, stream=True)
@@ -345,7 +345,7 @@ async def test_a_passed_answer_that_breaks_off_breaks_off(house: House, caplog: 
 
 
 async def test_before_it_stops_it_says_so_and_still_takes_calls(build: Build) -> None:
-    house = await build(lame_duck_s=0.5)
+    house = await build(lame_duck_s=2.0)
     assert (await house.send("GET", "/readyz")).status == 200
     stopping = asyncio.create_task(house.app.stop())
     while (told := await house.send("GET", "/readyz")).status == 200:

@@ -369,6 +369,18 @@ def test_what_holds_is_printed_with_where_it_comes_from(tmp_path: Path, monkeypa
     assert not [secret for secret in ("sk-secret", key, hash_of(key)) if secret in said]
 
 
+def test_tasks_of_one_tenant_are_printed_as_such(tmp_path: Path) -> None:
+    _, table = made("acme")
+    tasks = '[tasks.triage]\njudge = "label"\n[tasks."acme:triage"]\nmin_agreement = 0.9\n'
+    result = checked(tmp_path, f"{tasks}{table}\nown_tasks = true\n")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    own = lines[lines.index('[tasks."acme:triage"]  # of one tenant alone') :]
+    assert own[2] == "min_agreement = 0.9"
+    assert 'judge = "label"  # from [tasks.triage]' in own
+    assert "own_tasks = true" in own
+
+
 def test_the_example_is_right() -> None:
     result = understudies("rules", "check", Path(__file__).parents[2] / "deploy" / "understudies.toml")
     assert result.exit_code == 0, result.output

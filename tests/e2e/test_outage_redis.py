@@ -46,7 +46,7 @@ async def until_served(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("rule", "status"),
-    [("", 429), ('when_online_away = "refuse"', 429), ('when_online_away = "serve"', 200)],
+    [("", 503), ('when_online_away = "refuse"', 503), ('when_online_away = "serve"', 200)],
     ids=["unset", "refuse", "serve"],
 )
 async def test_calls_within_a_budget_fail_to_the_side_that_is_set(

@@ -1,5 +1,6 @@
 """Teachers that fail, through the whole router: what callers are told in their API, and what is recorded."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-from tests.support.front import APIS, PROMPT, TASK, Build, Got, House, houses
+from prometheus_client.parser import text_string_to_metric_families
+from tests.support.front import APIS, PROMPT, TASK, Build, Caller, Got, House, houses
 from tests.support.teacher import LARGE, Mood, refusing
 from tests.support.teacher_answers import Api, error_body, error_event, whole
 
@@ -222,6 +224,64 @@ async def test_the_routers_own_time_out_ends_a_call(build: Build) -> None:
     assert {(event.served_by, event.hung_up) for event in await house.recorded()} == {("none", False)}
 
 
+@pytest.mark.parametrize("api", APIS)
+async def test_a_stream_that_the_routers_own_time_out_ends_is_told_as_such(build: Build, api: Api) -> None:
+    house = await build(request_timeout_s=1.0)
+    house.teacher.text = "one two three four five six"
+    house.teacher.hold_after = {"chat": 3, "responses": 6, "messages": 5}[api]
+    got = await house.ask(api, stream=True)
+    assert got.status == 200
+    assert b"one" in got.body
+    assert got.body.endswith(b"\n\n")
+    assert b"the router's time-out passed" in got.body.split(b"\n\n")[-2]
+    event = await house.event()
+    assert (event.served_by, event.hung_up, event.response) == ("none", False, None)
+    assert "504: the router's time-out passed" in (event.error or "")
+    assert event.cost_usd > 0
+    await house.teacher.cancelled.wait()
+    assert counted((await house.send("GET", "/metrics")).body) == {("teacher", "timeout", "504"): 1}
+
+
+async def test_a_stream_that_outlasts_the_time_for_draining_is_told_as_such(build: Build) -> None:
+    house = await build(drain_s=1)
+    house.teacher.hold_after = 2
+    asking = asyncio.create_task(house.ask("messages", stream=True))
+    await house.teacher.held.wait()
+    await house.app.stop()
+    got = await asking
+    assert b"the router stopped" in got.body.split(b"\n\n")[-2]
+    (event,) = house.bus.published
+    assert "503: the router stopped" in (event.error or "")
+    assert not event.hung_up
+
+
+async def test_a_body_that_takes_too_long_is_not_waited_for(build: Build) -> None:
+    house = await build(rules={"router": {"request_timeout_s": 0.2}})
+    for path in ("/v1/chat/completions", "/v1/embeddings"):
+        caller = await Caller.post(house, path, b'{"model":', **{"content-length": "1000"})
+        assert b" 408 " in await caller.reader.readline()
+        assert b"the body did not come within 0.2 s" in await caller.reader.read()
+        await caller.hang_up()
+    assert await house.recorded() == []
+
+
+async def test_the_time_outs_of_calls_are_counted(build: Build) -> None:
+    house = await build(request_timeout_s=0.1)
+    house.teacher.mood = "hang"
+    await house.ask("chat")
+    assert counted((await house.send("GET", "/metrics")).body) == {("none", "timeout", "504"): 1}
+
+
+def counted(page: bytes) -> dict[tuple[str, str, str], float]:
+    """The calls that the metrics count, by who answered, why, and the status."""
+    return {
+        (sample.labels["served_by"], sample.labels["reason"], sample.labels["status"]): sample.value
+        for family in text_string_to_metric_families(page.decode())
+        for sample in family.samples
+        if sample.name == "understudies_router_requests_total"
+    }
+
+
 RAISED: list[tuple[Mood, type[openai.APIError], type[anthropic.APIError]]] = [
     ("refuse", openai.BadRequestError, anthropic.BadRequestError),
     ("unauthorized", openai.AuthenticationError, anthropic.AuthenticationError),
@@ -282,3 +342,15 @@ async def test_a_passed_answer_that_breaks_off_breaks_off(house: House, caplog: 
     with pytest.raises(Exception, match=r"."):
         await house.send("POST", "/v1/embeddings", json={"model": "e", "input": "x"})
     assert "Traceback" not in caplog.text
+
+
+async def test_before_it_stops_it_says_so_and_still_takes_calls(build: Build) -> None:
+    house = await build(lame_duck_s=2.0)
+    assert (await house.send("GET", "/readyz")).status == 200
+    stopping = asyncio.create_task(house.app.stop())
+    while (told := await house.send("GET", "/readyz")).status == 200:
+        pass
+    assert (told.status, json.loads(told.body)["status"]) == (503, "not ready")
+    assert (await house.ask("chat")).status == 200
+    await stopping
+    assert len(house.bus.published) == 1

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from tests.support.front import APIS, Build, Caller, House, body_of, houses
-from tests.support.teacher_answers import PATHS, Api
+from tests.support.teacher_answers import PATHS, Api, streamed
 
 from understudies.runtime.online import Hold, MemoryOnline, Purse
 
@@ -91,7 +91,7 @@ async def test_while_the_teacher_thinks_after_an_unsure_student(build: Build) ->
 
 async def test_before_the_whole_body_has_come(build: Build) -> None:
     house = await build()
-    caller = await Caller.post(house, PATHS["chat"], b'{"model":', content_length="1000")
+    caller = await Caller.post(house, PATHS["chat"], b'{"model":', **{"content-length": "1000"})
     await caller.hang_up()
     assert (await house.ask("chat")).status == 200
     assert len(await house.recorded()) == 1
@@ -105,6 +105,60 @@ async def test_while_something_passes_through(build: Build) -> None:
     await caller.hang_up()
     await asyncio.wait_for(house.teacher.cancelled.wait(), 10)
     assert await house.recorded() == []
+
+
+async def test_while_the_teacher_thinks_about_an_upload(build: Build) -> None:
+    house = await build()
+    house.teacher.mood = "hang"
+    caller = await Caller.post(house, "/v1/files", b"hello", content_type="multipart/form-data; boundary=x")
+    await asyncio.wait_for(house.teacher.arrived.wait(), 10)
+    await caller.hang_up()
+    await asyncio.wait_for(house.teacher.cancelled.wait(), 10)
+
+
+async def test_while_a_teacher_lists_its_models(build: Build) -> None:
+    house = await build()
+    house.teacher.mood = "hang"
+    host, port = house.url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n")
+    await asyncio.wait_for(house.teacher.arrived.wait(), 10)
+    writer.close()
+    await asyncio.wait_for(house.teacher.cancelled.wait(), 10)
+
+
+async def test_a_list_that_does_not_come_in_time_is_not_waited_for(build: Build) -> None:
+    house = await build(teachers={"teacher": {"models": ["gpt-x", "gpt-*"]}}, request_timeout_s=0.1)
+    house.teacher.mood = "hang"
+    listed = json.loads((await house.send("GET", "/v1/models")).body)
+    assert [one["id"] for one in listed["data"]] == ["gpt-x"]
+
+
+@pytest.mark.parametrize("api", APIS)
+async def test_once_the_answer_is_whole_but_for_the_end_of_the_transfer(build: Build, api: Api) -> None:
+    house = await build()
+    house.teacher.hold_after = len(streamed(api, house.teacher.said, usage=True))
+    caller = await call(house, api, stream=True)
+    await asyncio.wait_for(house.teacher.held.wait(), 10)
+    last = {"chat": b"[DONE]", "responses": b'"response.completed"', "messages": b'"message_stop"'}[api]
+    await caller.reader.readuntil(last)
+    await caller.hang_up()
+    event = await house.event()
+    assert (event.hung_up, event.answered_by_teacher, event.usage_estimated) == (False, True, False)
+    assert event.usage.completion_tokens == 100
+    page = (await house.send("GET", "/metrics")).body.decode()
+    assert 'reason="no_student",served_by="teacher",status="200"' in page
+
+
+async def test_who_hung_up_is_counted(build: Build) -> None:
+    house = await build()
+    house.teacher.mood = "hang"
+    caller = await call(house, "chat")
+    await asyncio.wait_for(house.teacher.arrived.wait(), 10)
+    await caller.hang_up()
+    await house.event()
+    page = (await house.send("GET", "/metrics")).body.decode()
+    assert 'reason="hung_up",served_by="none",status="499",task="triage"} 1.0' in page
 
 
 async def test_many_at_once_leave_nothing_behind(build: Build) -> None:

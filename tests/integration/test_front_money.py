@@ -4,15 +4,20 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import anthropic
 import openai
 import pytest
 from tests.support.front import APIS, PROMPT, TASK, Build, House, houses
+from tests.support.online import Fickle
 from tests.support.redis import RedisServer
+from tests.support.teacher import Mood
 from tests.support.teacher_answers import Api
 
+from understudies.router.money.amounts import dollars
+from understudies.router.wallet import Wallet
 from understudies.runtime.online import online_state
 from understudies.runtime.rules.keys import hash_of, new_key
 from understudies.students import text_answer
@@ -170,3 +175,96 @@ async def test_where_the_rules_say_so_the_student_is_refused_too(build: Build) -
     await house.promote()
     assert [(await house.ask("chat")).status for _ in range(2)] == [200, 429]
     assert house.student.asked == 1
+
+
+async def test_while_nobody_knows_what_is_spent_callers_are_told_to_ask_again_in_a_moment(build: Build) -> None:
+    away = Fickle()
+    away.cut = True
+    house = await build(rules=SPENT, online=away)
+    got = await house.ask("chat")
+    assert (got.status, json.loads(got.body)["error"]["code"]) == (503, "budget_unknown")
+    assert 1 <= int(got.headers["retry-after"]) <= 5
+    assert "x-should-retry" not in got.headers
+    assert "budget-resets-at" not in got.about
+    (event,) = await house.recorded()
+    assert event.route is not None
+    assert event.route.reason == "over_budget"
+    away.cut = False
+    assert (await house.ask("chat")).status == 200
+
+
+BOUNDED: dict[str, Any] = {"tasks": {"triage": {"daily_budget_usd": "100"}}}
+
+
+@pytest.mark.parametrize("mood", ["cut", "reset", "truncate", "not_json", "page"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_the_teacher_took_and_did_not_deliver_is_counted(build: Build, mood: Mood, stream: bool) -> None:
+    house = await build(rules=BOUNDED, teachers={"teacher": {"price_usd": "1"}})
+    house.teacher.mood = mood
+    await house.ask("chat", stream=stream)
+    event = await house.event()
+    assert (event.served_by, event.cost_usd) == ("none", Decimal(1))
+    assert await spent(house) == 1
+
+
+async def test_so_is_what_a_teacher_was_still_at_when_the_patience_ended(build: Build) -> None:
+    house = await build(rules=BOUNDED, teachers={"teacher": {"price_usd": "1", "timeouts": {"first_byte_s": 0.1}}})
+    house.teacher.mood = "hang"
+    assert (await house.ask("chat")).status == 504
+    event = await house.event()
+    assert (event.cost_usd, event.usage_estimated) == (Decimal(1), True)
+    assert await spent(house) == 1
+
+
+async def test_attempts_in_vain_are_counted_beside_the_answer(build: Build) -> None:
+    house = await build(rules=BOUNDED, teachers={"teacher": {"price_usd": "1", "retries": {"max": 2, "base_s": 0.001}}})
+    house.teacher.moods.extend(["cut", "unavailable"])
+    assert (await house.ask("chat")).status == 200
+    event = await house.event()
+    assert (event.served_by, event.cost_usd, event.usage_estimated) == ("teacher", Decimal(2), True)
+    assert await spent(house) == 2
+
+
+async def test_a_stream_of_a_fallback_has_what_the_first_teacher_took_counted_too(build: Build) -> None:
+    spare = {"models": ["none"], "price_usd": "3", "auth": "none"}
+    house = await build(rules=BOUNDED, teachers={"teacher": {"price_usd": "1", "fallback": ["spare"]}, "spare": spare})
+    house.teacher.mood = "page"
+    assert (await house.ask("chat", stream=True)).status == 200
+    event = await house.event()
+    assert (event.served_by, event.cost_usd, event.usage_estimated) == ("teacher", Decimal(4), True)
+    assert await spent(house) == 4
+
+
+@pytest.mark.parametrize("mood", ["drop", "unavailable", "refuse", "limit"])
+async def test_what_the_teacher_did_not_take_is_free(build: Build, mood: Mood) -> None:
+    house = await build(rules=BOUNDED, teachers={"teacher": {"price_usd": "1"}})
+    house.teacher.mood = mood
+    await house.ask("chat")
+    assert (await house.event()).cost_usd == 0
+    assert await spent(house) == 0
+
+
+async def spent(house: House) -> Decimal:
+    """What is spent of the one budget there is."""
+    payments = house.app.desk._payments
+    assert isinstance(payments, Wallet)
+    await payments._budgets.told()
+    (entry,) = payments._budgets._book._entries.values()
+    assert entry.open == 0
+    return dollars(entry.total)
+
+
+async def test_a_critical_call_is_not_answered_from_the_cache(build: Build) -> None:
+    house = await build(rules=CACHED)
+    for _ in range(2):
+        got = await house.ask("chat", temperature=0, headers={"X-Understudies-Critical": "true"})
+        assert got.about["served-by"] == "teacher"
+        await once_kept(house)
+    assert (await house.ask("chat", temperature=0)).about["served-by"] == "cache"
+
+
+async def test_what_is_held_for_a_call_outlasts_it_whatever_the_rules_say(build: Build) -> None:
+    house = await build(rules={**BOUNDED, "router": {"request_timeout_s": 9000}})
+    payments = house.app.desk._payments
+    assert isinstance(payments, Wallet)
+    assert payments._budgets.lease_s > 9000

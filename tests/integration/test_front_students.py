@@ -1,6 +1,7 @@
 """Students that fail, through the whole router: the teacher answers in the same response, and the event says why."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from tests.support.front import APIS, Build, House, houses
@@ -96,3 +97,24 @@ async def test_no_text_of_a_prompt_is_logged_when_a_student_fails(
     assert "student triage@1 failed on call" in caplog.text
     assert "harbour" not in caplog.text
     assert "the prompt" not in caplog.text
+
+
+async def test_a_chat_that_the_provider_is_to_keep_is_its_teachers_and_asked_for_once(build: Build) -> None:
+    house = await build(self_agreement_rate=1.0)
+    await house.promote()
+    got = await house.ask("chat", store=True)
+    assert (got.about["served-by"], got.about["reason"]) == ("teacher", "unsuitable")
+    kept, plain = (await house.recorded())[0], await house.ask("chat", store=False)
+    assert plain.about["served-by"] == "student"
+    assert len(house.teacher.asked) == 1
+    # To be kept or not is no part of what is asked.
+    assert kept.fingerprint == (await house.recorded())[1].fingerprint
+    assert kept.route is not None
+    assert kept.route.audit_probability == 0
+
+
+@pytest.mark.parametrize("field", [{"guided_json": {"type": "object"}}, {"plugins": [{"id": "web"}]}])
+async def test_what_is_not_known_here_is_asked_of_the_teacher(build: Build, field: dict[str, Any]) -> None:
+    house = await build()
+    await house.promote()
+    assert (await house.ask("chat", **field)).about["reason"] == "unsuitable"

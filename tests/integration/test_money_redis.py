@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from tests.support.redis import RedisServer
+from tests.support.tcp_proxy import TcpProxy
 
 from understudies.runtime import ConfigurationError, RetryLater
 from understudies.runtime.online import Hold, Online, OnlineAway, Purse, Reserved, Standing, online_state
@@ -242,3 +243,30 @@ async def test_closing_fails_what_is_waiting(server: RedisServer) -> None:
     with pytest.raises(OnlineAway, match="closed"):
         await online.get("key")
     server.resume()
+
+
+async def test_after_a_failover_the_new_primary_is_found_behind_the_same_address(server: RedisServer) -> None:
+    async with RedisServer() as other, TcpProxy(f"127.0.0.1:{server.port}") as service:
+        online = online_state(f"redis://{service.address}")
+        await online.put("key", b"old", 60)
+        # Open connections stay with the old primary, which now takes no writes.
+        service.target = f"127.0.0.1:{other.port}"
+        await server.asked(f"REPLICAOF 127.0.0.1 {other.port}\r\n".encode())
+        await online.put("key", b"new", 60)
+        assert await online.get("key") == b"new"
+        for asked in ASKED.values():
+            await asked(online)
+        await online.close()
+
+
+async def test_while_there_is_a_replica_alone_it_is_away(server: RedisServer, online: Online) -> None:
+    await online.put("key", b"value", 60)
+    await server.asked(b"REPLICAOF 127.0.0.1 1\r\n")
+    with pytest.raises(OnlineAway, match="read only replica"):
+        await ASKED["reserve"](online)
+    assert online.away
+    with pytest.raises(OnlineAway):
+        await online.check()
+    await server.asked(b"REPLICAOF NO ONE\r\n")
+    await back(online)
+    assert await online.get("key") == b"value"

@@ -17,6 +17,7 @@ from tests.support.upstream import AT, FakeTime, call_of, table, teachers
 from understudies.router.call import TeacherError
 from understudies.router.dialects import dialect_of
 from understudies.router.upstream import Catalogue, Teachers
+from understudies.router.upstream.client import Client
 
 APIS: tuple[Api, ...] = ("chat", "responses", "messages")
 TOOL = {"name": "block_card", "arguments": {"card": 7}}
@@ -563,3 +564,27 @@ async def test_logs_hold_no_key_and_no_text(teacher: FakeTeacher, caplog: pytest
 
 def test_paths_are_those_of_the_dialects() -> None:
     assert {api: dialect_of(api).path for api in APIS} == PATHS
+
+
+async def test_a_time_out_before_anything_was_sent_was_not_accepted(teacher: FakeTeacher) -> None:
+    teacher.mood = "hang"
+    spec = {"base_url": teacher.url, "timeouts": {"first_byte_s": 0.05}}
+    for at_once, in_vain in ((0, 0), (1, 1)):
+        asked = Teachers(Catalogue(table(main=spec)), client=Client(at_once=at_once))
+        assert (await failure(asked)).in_vain == in_vain
+        await asked.close()
+
+
+async def test_a_query_goes_to_the_teacher_and_to_fallbacks_of_its_origin_alone(
+    teacher: FakeTeacher, other: FakeTeacher
+) -> None:
+    specs: dict[str, Any] = {
+        "main": {"base_url": teacher.url, "fallback": ["same", "other"], "retries": {"max": 0}},
+        "same": {"base_url": teacher.url, "models": ["none"], "retries": {"max": 0}},
+        "other": {"base_url": other.url, "models": ["none"], "auth": "none"},
+    }
+    teacher.mood = "unavailable"
+    async with teachers(**specs) as asked:
+        await asked.ask(replace(call_of(), query="api-version=2026-01-01"))
+    assert teacher.queries == ["api-version=2026-01-01"] * 2
+    assert other.queries == [""]

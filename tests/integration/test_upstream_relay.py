@@ -222,11 +222,20 @@ async def test_a_teacher_that_cannot_be_reached_is_told() -> None:
 
 
 async def test_a_kept_connection_that_is_gone_is_made_again(teacher: FakeTeacher) -> None:
-    teacher.moods.append("drop")
     async with teachers(main={"base_url": teacher.url}) as asked:
-        assert (await read(await asked.relay("POST", "/v1/files", {}, b"x"))) == b"x"
+        for method, headers in (("PUT", {}), ("POST", {"idempotency-key": "k"})):
+            teacher.moods.append("drop")
+            assert (await read(await asked.relay(method, "/v1/files", headers, b"x"))) == b"x"
         teacher.mood = "drop"
         assert (await refused(asked, "/v1/files", body=_pieces())).code == "teacher_answer_broken"
+
+
+async def test_what_may_have_been_done_is_not_asked_for_again(teacher: FakeTeacher) -> None:
+    teacher.moods.append("drop")
+    async with teachers(main={"base_url": teacher.url}) as asked:
+        with pytest.raises(TeacherError, match="broke off"):
+            await asked.relay("POST", "/v1/batches", {}, b"x")
+    assert len(teacher.passed) == 1
 
 
 async def _pieces() -> AsyncIterator[bytes]:

@@ -81,9 +81,9 @@ class _Piecewise:
 class FakeTeacher:
     """Answers chat completions, responses and messages, and echoes everything else under /v1.
 
-    `asked`, `raws` and `headers` keep what it was sent, and `passed` what went to other paths. The next answers are in
-    the moods of `moods`, and all after them in `mood`. A stream stops after `hold_after` events, sets `held` and goes
-    on with `release`. `cancelled` is set when a caller hung up before it was answered.
+    `asked`, `raws`, `headers` and `queries` keep what it was sent, and `passed` what went to other paths. The next
+    answers are in the moods of `moods`, and all after them in `mood`. A stream stops after `hold_after` events, sets
+    `held` and goes on with `release`. `cancelled` is set when a caller hung up before it was answered.
     """
 
     def __init__(self, text: str = "teacher's answer") -> None:
@@ -91,6 +91,7 @@ class FakeTeacher:
         self.mood: Mood = "answer"
         self.moods: deque[Mood] = deque()
         self.message: dict[str, Any] | None = None
+        self.models = ["gpt-4o-mini"]
         self.tools: tuple[dict[str, Any], ...] = ()
         self.retry_after: dict[str, str] = {"retry-after": "7"}
         self.extra: dict[str, str] = {}
@@ -98,6 +99,7 @@ class FakeTeacher:
         self.asked: list[dict[str, Any]] = []
         self.raws: list[bytes] = []
         self.headers: list[dict[str, str]] = []
+        self.queries: list[str] = []
         self.passed: list[Passed] = []
         self.arrived = asyncio.Event()
         self.held = asyncio.Event()
@@ -147,6 +149,7 @@ class FakeTeacher:
             self.raws.append(raw)
             self.asked.append(body)
             self.headers.append(_lower(request))
+            self.queries.append(request.query_string)
             return await self._watched(request, api, body)
 
         return handle
@@ -249,6 +252,9 @@ class FakeTeacher:
                 self.held.set()
                 await self.release.wait()
             await response.write(piece)
+        if body.hold_after == len(body.pieces):
+            self.held.set()
+            await self.release.wait()
         if body.end == "end":
             await response.write_eof()
         else:
@@ -257,9 +263,10 @@ class FakeTeacher:
 
     async def _other(self, request: web.Request) -> web.StreamResponse:
         headers = _lower(request)
-        if request.path == "/v1/models" and request.method == "GET":
+        if request.path == "/v1/models" and request.method == "GET" and self.mood == "answer":
             self.passed.append(Passed("GET", request.path_qs, headers, b""))
-            return web.json_response({"object": "list", "data": [{"id": "gpt-4o-mini", "object": "model"}]})
+            listed = [{"id": name, "object": "model"} for name in self.models]
+            return web.json_response({"object": "list", "data": listed})
         if self.moods or self.mood != "answer":
             self.passed.append(Passed(request.method, request.path_qs, headers, await request.read()))
             return await self._watched(request, "chat", {})

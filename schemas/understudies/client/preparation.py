@@ -15,11 +15,13 @@ from understudies.events import (
     Event,
     Invocation,
     NewId,
+    Request,
     Usage,
     cloud_headers,
     discovered_task,
     encode,
     fingerprint,
+    own_task,
     topic_of,
     usd,
 )
@@ -34,6 +36,7 @@ class Preparation:
     price: Price | None
     ids: NewId
     max_bytes: int
+    own_tasks: bool = False
 
     def __call__(self, item: Call | Event) -> Outgoing:
         """The message for a call or an event; raises where it cannot be read."""
@@ -51,6 +54,10 @@ class Preparation:
             raise NotRecorded("too_large", f"{len(value)} bytes, allowed are {self.max_bytes}")
         return value
 
+    def _discovered(self, request: Request) -> str:
+        task = discovered_task(request)
+        return own_task(self.tenant, task) if self.own_tasks else task
+
     def invocation(self, call: Call) -> Invocation:
         """The call as an event, before redaction."""
         request, asked = request_and_model(call.arguments)
@@ -60,7 +67,7 @@ class Preparation:
         return Invocation(
             id=self.ids(call.at),
             at=call.at,
-            task=call.shadow.task or discovered_task(request),
+            task=call.shadow.task or self._discovered(request),
             episode=call.episode,
             tenant=self.tenant,
             served_by="teacher",

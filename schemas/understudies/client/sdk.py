@@ -18,7 +18,8 @@ from understudies.client.recorder import Recorder
 from understudies.client.redaction import Redactor, default_redactor
 from understudies.client.sinks import CorpusSink, KafkaSink, Sink
 from understudies.client.witness import Episode, Witness
-from understudies.events import Event, NewId, TaskName, new_id
+from understudies.events import Event, NewId, TaskName, new_id, own_task
+from understudies.events.owned import OWNER
 
 Teacher = TypeVar("Teacher")
 _TASK: TypeAdapter[str] = TypeAdapter(TaskName)
@@ -32,6 +33,7 @@ def utc_now() -> datetime:
 class Understudies:
     """Records the calls of teachers to Kafka, to a local corpus, or to both.
 
+    With `own_tasks` the tasks are those of the tenant alone, as where the rules say so of a tenant of the router.
     `price` tells what a call costs; without it the budget takes the price list's price for the model and its usage,
     else $0.03. `redact` tells what must not leave the process (None: nothing is redacted).
     At most `max_buffer` calls wait to be delivered; when they are full the newest is dropped and counted, and so
@@ -43,6 +45,7 @@ class Understudies:
         bootstrap: str | None = None,
         *,
         tenant: str = "default",
+        own_tasks: bool = False,
         corpus: str | os.PathLike[str] | None = None,
         redact: Redactor | None = default_redactor,
         price: Price | None = None,
@@ -55,6 +58,9 @@ class Understudies:
     ) -> None:
         if bootstrap is None and corpus is None:
             raise ValueError("nowhere to record to: give a bootstrap server, a corpus file, or both")
+        if own_tasks and not OWNER.fullmatch(tenant):
+            raise ValueError(f"{tenant!r} has no tasks of its own: name it with at most 64 letters, digits, _, . and -")
+        self._owner = tenant if own_tasks else None
         self._now = now
 
         def sinks() -> Sequence[Sink]:
@@ -62,7 +68,7 @@ class Understudies:
             return [*local, *([] if bootstrap is None else [KafkaSink(bootstrap, max_bytes, kafka or {})])]
 
         self._recorder = Recorder(
-            Preparation(tenant, redact, price, ids, max_bytes), sinks, max_buffer, max_bytes, exit_timeout
+            Preparation(tenant, redact, price, ids, max_bytes, own_tasks), sinks, max_buffer, max_bytes, exit_timeout
         )
 
     def shadow(
@@ -80,7 +86,9 @@ class Understudies:
         Anthropic client, or an object with `invoke`. Without a task's name, calls with the same system prompt are
         one task. `episode` names the trajectory, or is called with nothing at each call and tells it.
         """
-        shadow = Shadow(None if task is None else _TASK.validate_python(task), model, dict(tags or {}))
+        if task is not None:
+            task = _TASK.validate_python(task if self._owner is None else own_task(self._owner, task))
+        shadow = Shadow(task, model, dict(tags or {}))
         return cast(Teacher, Witness(self._recorder, shadow, episode, self._now).wrapped(teacher))
 
     async def publish(self, event: Event) -> None:

@@ -16,6 +16,7 @@ from understudies.events.identity import NewId, SeededIds, new_id
 from understudies.events.invocation import BIASED, Invocation, Origin, Reason, Route, ServedBy
 from understudies.events.levels import ProvenLevels
 from understudies.events.money import Usd, usd, usd_text
+from understudies.events.owned import own_task, owner_and_base
 from understudies.events.promotion import Promotion, Stage
 from understudies.events.request import FunctionCall, Message, Request, Response, ToolCall, Usage, request_of
 from understudies.events.topics import (
@@ -72,6 +73,8 @@ __all__ = [
     "fingerprint",
     "masked",
     "new_id",
+    "own_task",
+    "owner_and_base",
     "position",
     "request_of",
     "split_of",

@@ -17,7 +17,7 @@ Reason = Literal[
     "control",  # outside the canary share: teacher by draw, so its answer is unbiased evidence
     "low_confidence",  # the student was asked and was not sure enough
     "student_error",  # the student was asked and failed
-    "over_budget",  # the teacher by the rules of the budget
+    "over_budget",  # the budget is spent: refused, or a student answered what was the teacher's by draw or episode
     "unsuitable",  # asks for what no student can give, such as several choices
     "not_allowed",  # the rules of the task do not allow this student
     "circuit_open",  # the student failed so often lately that it is not asked

@@ -19,7 +19,7 @@ Examples:
 
   understudies rules check understudies.toml
 """
-_BUILT_IN, _INHERITED = "  # built in", "  # from [defaults]"
+_BUILT_IN = "  # built in"
 _ABSENT: Final[Mapping[str, str]] = {
     "judge": "by the shape of the answers",
     "weekly_budget_usd": "none",
@@ -54,10 +54,13 @@ def check(
 
 def _said(found: Rules, environ: Mapping[str, str]) -> Iterator[str]:
     yield "[defaults]  # every task that has no table below"
-    yield from _task(found.defaults, TaskRules())
+    yield from _task(found.defaults, TaskRules(), "")
     for name, task in found.tasks.items():
-        yield from ("", header("tasks", name))
-        yield from _task(task, found.defaults)
+        base = found.base_of(name)
+        by_base = base is not None and base in found.tasks
+        yield from ("", header("tasks", name) + ("" if base is None else "  # of one tenant alone"))
+        where = header("tasks", str(base)) if by_base else "[defaults]"
+        yield from _task(task, found.tasks[str(base)] if by_base else found.defaults, where)
     for name, teacher in found.teachers.items():
         yield from ("", header("teachers", name))
         yield from _teacher(teacher, environ)
@@ -68,7 +71,7 @@ def _said(found: Rules, environ: Mapping[str, str]) -> Iterator[str]:
     yield from _router(found.router, found.require_key)
 
 
-def _task(task: TaskRules, defaults: TaskRules) -> Iterator[str]:
+def _task(task: TaskRules, defaults: TaskRules, where: str) -> Iterator[str]:
     for name in TaskRules.model_fields:
         found = getattr(task, name)
         if found is None:
@@ -77,7 +80,7 @@ def _task(task: TaskRules, defaults: TaskRules) -> Iterator[str]:
             yield f"{name} = {value(found)}{_BUILT_IN}"
         else:
             inherited = name in defaults.model_fields_set and found == getattr(defaults, name)
-            yield f"{name} = {value(found)}{_INHERITED if inherited else ''}"
+            yield f"{name} = {value(found)}{f'  # from {where}' if inherited else ''}"
     if task.agreement_per_call > task.min_agreement:
         yield f"# each call of an episode is held to {task.agreement_per_call:.4f}"
 

@@ -135,7 +135,12 @@ class Evaluation:
             trial.audited_call(Piece(score, call.confidence, at), served_from, one)
 
     def _shift(self, call: Invocation) -> list[Event]:
-        """A warning where the student in service is sure of fewer or more calls than it was proven on."""
+        """A warning where the student in service is sure of fewer or more calls than it was proven on.
+
+        Where a budget is spent, only what it was sure of is answered at all: that says nothing.
+        """
+        if call.route is not None and call.route.reason == "over_budget":
+            return []
         trial = self.trials.get(call.student or "")
         if trial is None or not trial.in_service or call.confidence is None:
             return []

@@ -31,7 +31,7 @@ class Answers:
 
     async def get(self, call: Call, rules: TaskRules) -> Known | None:
         """The answer to an identical request at temperature 0."""
-        if self._cache is None or rules.cache_ttl_s is None or not call.takes_cached:
+        if self._cache is None or rules.cache_ttl_s is None or not call.takes_cached or call.critical:
             return None
         key = _key(call, rules)
         kept = None if key is None else await self._cache.get(key)
@@ -66,4 +66,5 @@ def _key(call: Call, rules: TaskRules) -> str | None:
         model=model,
         body=call.body,
         passed=call.passed,
+        query=call.query,
     )

@@ -46,6 +46,7 @@ class RouterApp:
         online: Online | None = None,
         address: str = "",
         closing: Sequence[Close] = (),
+        lame_duck_s: float = 0.0,
     ) -> None:
         self.desk = desk
         self.recorder = recorder
@@ -60,6 +61,7 @@ class RouterApp:
         self._online = online
         self._address = address
         self._closing = closing
+        self._lame_duck_s = lame_duck_s
 
     @property
     def url(self) -> str:
@@ -113,9 +115,13 @@ class RouterApp:
         """Nothing here waits for a span of time: what holds for a while is read off the clock at each call."""
 
     async def stop(self) -> None:
-        """Finish the calls that have begun, deliver their events, give their audits a moment, and end."""
+        """Finish the calls that have begun, deliver their events, give their audits a moment, and end.
+
+        For a while before that it is not ready, and takes calls all the same, until whoever sends them has noticed.
+        """
         self.ready = False
         if self.server is not None:
+            await asyncio.sleep(self._lame_duck_s)
             await self.server.stop()
         await self.recorder.deliver()
         await self.desk.close()

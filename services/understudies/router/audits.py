@@ -88,14 +88,10 @@ class Audits:
             async with self._turn:
                 answer = await self._teacher.ask(call, fresh=True)
         except TeacherError as error:
-            self._payments.charge(call, error.cost_usd)
-            self._record(
-                account.failed(route, error, student=student, cost_usd=usd(error.cost_usd), latency_ms=error.latency_ms)
-            )
+            cost = usd(error.cost_usd + self._payments.lost(call, error.in_vain))
+            self._payments.charge(call, cost)
+            self._record(account.failed(route, error, student=student, cost_usd=cost, latency_ms=error.latency_ms))
         else:
-            self._payments.charge(call, answer.cost_usd)
-            self._record(
-                account.answered(
-                    route, answer, student=student, cost_usd=usd(answer.cost_usd), latency_ms=answer.latency_ms
-                )
-            )
+            cost = usd(answer.cost_usd + self._payments.lost(call, answer.in_vain))
+            self._payments.charge(call, cost)
+            self._record(account.answered(route, answer, student=student, cost_usd=cost, latency_ms=answer.latency_ms))

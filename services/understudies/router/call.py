@@ -18,7 +18,9 @@ class Call:
 
     `draw` is a uniform number in [0, 1) that decides whether the call is audited. `raw` is the body as the caller
     sent it, for a teacher that takes it unchanged, with the teacher's own model name in it; `passed` holds the
-    caller's headers for the teacher, which are never logged or recorded. `body` is what was parsed from it.
+    caller's headers for the teacher, and `query` what stood after the path; neither is ever logged or recorded. `body`
+    is what was parsed from it.
+    What the provider is to keep is `stored`: no student can do that, and nobody asks the teacher for it twice.
     The caller takes an answer that was given before where `takes_cached`, and lets its own be given again where
     `lets_cache`.
     """
@@ -33,6 +35,7 @@ class Call:
     model: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     critical: bool = False
+    stored: bool = False
     api: Api = "chat"
     stream: bool = False
     include_usage: bool = False
@@ -41,6 +44,7 @@ class Call:
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     raw: bytes | None = field(default=None, repr=False)
     passed: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ class TeacherAnswer:
 
     `teacher` names the upstream that answered. `estimated` says that the usage was not reported but estimated, as
     where the caller hung up before its end; `hung_up` that the caller did; `fallback` that another model answered in
-    place of the one that failed.
+    place of the one that failed. `in_vain` counts the attempts before, which are likely to be charged for: they were
+    accepted, and nothing came of them. `cost_usd` has nothing of them.
     """
 
     response: Response
@@ -64,13 +69,15 @@ class TeacherAnswer:
     estimated: bool = False
     hung_up: bool = False
     fallback: bool = False
+    in_vain: int = 0
 
 
 class TeacherError(Exception):
     """The teacher did not answer.
 
-    `status` and `headers` are for the caller, and `raw` is the teacher's own body where it sent one; where it did
-    not, the caller is told `message` and `code` in the shape of its API. `cost_usd` is what was paid all the same.
+    `status` and `headers` are for the caller, and `raw` is the teacher's own body where it sent one; where it did not,
+    the caller is told `message` and `code` in the shape of its API. `cost_usd` is what was paid all the same, without
+    the attempts that were `in_vain`: accepted, and likely to be charged for, though nothing came of them.
     """
 
     def __init__(
@@ -83,6 +90,7 @@ class TeacherError(Exception):
         headers: Mapping[str, str] | None = None,
         latency_ms: float = 0.0,
         cost_usd: Decimal | None = None,
+        in_vain: int = 0,
     ) -> None:
         super().__init__(f"teacher answered {status}: {message}")
         self.status = status
@@ -92,6 +100,7 @@ class TeacherError(Exception):
         self.headers = dict(headers or {})
         self.latency_ms = latency_ms
         self.cost_usd = usd(0) if cost_usd is None else cost_usd
+        self.in_vain = in_vain
 
 
 class TeacherStream(Protocol):

@@ -5,7 +5,7 @@ from typing import Final
 from understudies.router.account import Account
 from understudies.router.call import Call
 from understudies.router.conformity import within_reach
-from understudies.router.decision import Decision, decide, upheld
+from understudies.router.decision import Decision, decide, spared, upheld
 from understudies.router.episodes import EpisodeTarget, pinned, tightened, would_be
 from understudies.router.pins import Pins
 from understudies.router.roster import Roster
@@ -28,7 +28,7 @@ class Chooser:
         """Who serves the call, before anyone is asked."""
         call = account.call
         route = self.table.route(call.task, call.at)
-        able = len(call.raw or b"") <= _MOST_BYTES and within_reach(call.request)
+        able = not call.stored and len(call.raw or b"") <= _MOST_BYTES and within_reach(call.request)
         able = able and (route is None or await account.can_be_recorded())
         decision = decide(
             route,
@@ -39,6 +39,15 @@ class Chooser:
             student_allowed=route is None or rules.allows_student(route.student, self._roster.kind(route.artifact)),
         )
         return decision if call.episode is None else await self._in_episode(decision, call, call.episode, rules)
+
+    def spared(self, decision: Decision, call: Call, rules: TaskRules) -> Decision | None:
+        """The decision to ask the student instead of a teacher that cannot be paid; None where it must not be asked."""
+        asked = spared(decision)
+        if asked is None or call.episode is None:
+            return asked
+        served = self._pins.served(call.tenant, call.task, call.episode)
+        asked = tightened(asked, _target(rules), served)
+        return asked if asked.by_student else None
 
     async def may_serve(self, call: Call, rules: TaskRules) -> bool:
         """Whether a student that is sure enough may serve the call; it then counts as a step of its episode."""

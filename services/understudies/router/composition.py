@@ -119,10 +119,11 @@ def create_app(
         clock=clock,
         address=f"{settings.host}:{settings.port}",
         online=online,
+        lame_duck_s=settings.lame_duck_s,
         closing=[payments.close, shelf.close, *([teachers.close] if teachers else [])],
     )
     if settings.port is not None and teachers is not None:
-        metrics = Metrics()
+        metrics = Metrics(known_task=lambda task: task in source.current().tasks or desk.table.knows(task))
         metrics.watch_recorder(recorder)
         metrics.watch_audits(lambda: desk.audits_in_flight, lambda: desk.audits_given_up)
         metrics.watch_cache(cache)
@@ -140,7 +141,7 @@ def create_app(
             draw=draw or random.SystemRandom().random,
             metrics=metrics,
         )
-        models = Models(teachers, gate, lambda: desk.table.tasks, lambda: _exact_names(teachers))
+        models = Models(teachers, gate, lambda: desk.table.tasks)
         front = Front(exchange, Pages(Standing(app, source, metrics)), models, relaying)
         app.server = Server(
             front, settings.host, settings.port, grace_s=settings.drain_s, reuse_port=settings.reuse_port
@@ -242,18 +243,15 @@ def _payments(
             price = None
         return prices.cost(call.model, usage, price, call.at)
 
+    def lease_s(told: Rules) -> float:
+        # What is held for a call must outlast it.
+        return max(_LEASE_S, (told.router.request_timeout_s or settings.request_timeout_s) + _AFTER_S)
+
     limits = rules.derived(Limits.of)
-    # What is held for a call must outlast it.
-    lease_s = max(_LEASE_S, settings.request_timeout_s + _AFTER_S)
-    wallet = Wallet(Budgets(online or MemoryOnline(), limits.value, lease_s=lease_s), likely)
-    rules.subscribe(lambda _: wallet.use(limits.value))
+    budgets = Budgets(online or MemoryOnline(), limits.value, lease_s=lease_s(rules.current()))
+    wallet = Wallet(budgets, likely)
+    rules.subscribe(lambda told: wallet.use(limits.value, lease_s=lease_s(told)))
     return wallet
-
-
-def _exact_names(teachers: Teachers) -> list[str]:
-    """The models that the settings name in full."""
-    names = (name for upstream in teachers.upstreams for name in upstream.spec.models)
-    return [name for name in names if not set(name) & set("*?[")]
 
 
 def _specs(settings: RouterSettings, rules: Rules) -> Mapping[str, TeacherSpec]:

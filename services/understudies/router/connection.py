@@ -12,7 +12,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from understudies.router.corked import Corked
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
-_UPGRADE: Final = re.compile(rb"\r\n[Uu]pgrade:")
+_OFFER: Final = b"upgrade:"
+_UPGRADE: Final = re.compile(rb"(?<=\n)(?i:upgrade):")
+_UPGRADE_AT_ONCE: Final = re.compile(rb"(?:\A|(?<=\n))(?i:upgrade):")
+"""The same where the bytes begin with a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Connection(HttpToolsProtocol):
         self._in_body = False
         self._held = 0
         self._received = 0
+        self._tail = b""
+        self._at_line = False
         self._refused = False
         self._refusal = (400, "the request is not HTTP/1.1", "bad_request")
 
@@ -65,8 +70,22 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        if not self._in_body and b"pgrade:" in data:
-            data = _without_upgrade(data)
+        if not self._in_body:
+            data, self._tail = self._tail + data, b""
+            if b"pgrade:" in data or b"PGRADE:" in data:
+                data = _without_upgrade(data, at_line=self._at_line)
+            if rest := _beginning_of_upgrade(data):
+                self._take(data[: -len(rest)])
+                if self._refused:
+                    return
+                if self._begun and not self._in_body:
+                    self._tail, self._at_line = rest, True
+                    return
+                data = rest
+        self._take(data)
+        self._at_line = self._begun and not self._in_body and data.endswith(b"\n")
+
+    def _take(self, data: bytes) -> None:
         # What the parser keeps to itself counts; the callbacks below set it to zero as it lets go.
         self._held += len(data)
         self._received += len(data)
@@ -159,10 +178,17 @@ class Connection(HttpToolsProtocol):
         self._refusal = (431, f"the headers are larger than {self._limits.head_bytes} bytes", "headers_too_large")
 
 
-def _without_upgrade(data: bytes) -> bytes:
+def _without_upgrade(data: bytes, *, at_line: bool) -> bytes:
     """The same bytes without an offer to change the protocol: the parser would take the body for the other protocol."""
     head, end, rest = data.partition(_END_OF_HEAD)
-    return _UPGRADE.sub(b"\r\nIgnored:", head) + end + rest
+    return (_UPGRADE_AT_ONCE if at_line else _UPGRADE).sub(b"Ignored:", head) + end + rest
+
+
+def _beginning_of_upgrade(data: bytes) -> bytes:
+    """The last line, where it may become such an offer with the bytes to come."""
+    line = data.rfind(b"\n", -len(_OFFER)) + 1
+    rest = data[line:] if line else b""
+    return rest if rest and _OFFER.startswith(rest.lower()) else b""
 
 
 def _refusal(status: int, message: str, code: str) -> bytes:

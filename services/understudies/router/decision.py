@@ -98,6 +98,14 @@ def barred(decision: Decision, *, circuit_open: bool = False, over_budget: bool 
     return decision
 
 
+def spared(decision: Decision) -> Decision | None:
+    """The decision to ask the student where there is no money for a teacher; None where that is not for a student.
+
+    It is for one that is kept from the call by a draw or by its episode's beginning alone.
+    """
+    return replace(decision, reason="promoted") if decision.reason in ("control", "pinned") else None
+
+
 def instead(decision: Decision, *, fallback: bool) -> Decision:
     """The decision where another model answered in place of the teacher: its answer is evidence of nothing."""
     return replace(decision, reason="fallback") if fallback else decision

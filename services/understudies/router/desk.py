@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final, TypeVar
 
 from understudies.client.redaction import Redactor
-from understudies.events import Response, usd
+from understudies.events import Response, owner_and_base, usd
 from understudies.router.account import Account, Note
 from understudies.router.answers import Answers, Known
 from understudies.router.attempt import Asker, Attempt
@@ -32,6 +32,9 @@ T = TypeVar("T")
 
 HUNG_UP: Final = "hung up"
 """What a call is cancelled with where its caller is gone."""
+
+TIMED_OUT: Final = "timed out"
+"""What a call is cancelled with where it has taken too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,18 +200,24 @@ class Desk:
         return self.chooser.upheld(attempt.decision, call, rules, attempt.confidence or 0.0, critical=critical)
 
     def _is_critical(self, call: Call) -> bool:
-        return call.task in self.policy.critical_tasks
+        named = self.policy.critical_tasks
+        # A tenant's own task is critical where the task of that name is.
+        return bool(named) and (call.task in named or owner_and_base(call.task)[1] in named)
 
-    def _serve_student(self, account: Account, attempt: Attempt, *, paid: Decimal | None = None) -> Served:
+    def _serve_student(
+        self, account: Account, attempt: Attempt, *, paid: Decimal | None = None, spared: bool = False
+    ) -> Served:
         """Give the student's answer; `paid` is what a teacher took who had none, where it is the last resort.
 
-        Such an answer is not audited: what it was not sure of says nothing about what it serves.
+        Such an answer is not audited: what it was not sure of says nothing about what it serves. Where a teacher was
+        `spared`, for want of money, it is one of those that the student serves, and audited as such.
         """
         decision, answer = attempt.decision, attempt.answer
         assert answer is not None
         assert decision.route is not None
         message, route = answer.message, decision.route
         probability = route.audit_probability if decision.by_student else 0.0
+        decision = barred(decision, over_budget=spared)
         finish_reason = answer.finish_reason or ("tool_calls" if message.tool_calls else "stop")
         response = Response(message=message, finish_reason=finish_reason)
         audited = drawn(account.call.draw, probability)
@@ -230,10 +239,12 @@ class Desk:
     async def _whole(self, case: _Case) -> Served:
         call = case.account.call
         grant = await self._granted(case)
+        if isinstance(grant, Served):
+            return grant
         answer = await self._from_teacher(case, grant, self._teacher.ask(call))
         if isinstance(answer, Served):
             return answer
-        self._payments.settle(grant, call, answer.cost_usd, by_teacher=True)
+        answer = self._counted(call, grant, answer)
         note = self._answered(case, answer)
         self._answers.put(call, case.rules, answer)
         attempt = case.attempt
@@ -245,17 +256,19 @@ class Desk:
     async def _begun(self, case: _Case, teacher: StreamingTeacher) -> Served | Stream:
         call = case.account.call
         grant = await self._granted(case)
+        if isinstance(grant, Served):
+            return grant
         stream = await self._from_teacher(case, grant, teacher.stream(call))
         if isinstance(stream, Served):
             return stream
 
         def finished(answer: TeacherAnswer | TeacherError) -> None:
             if isinstance(answer, TeacherError):
-                answer.cost_usd = _paid(answer, grant)
+                answer.cost_usd = self._paid(call, grant, answer)
                 self._payments.settle(grant, call, answer.cost_usd)
                 self._fail(case, answer)
                 return
-            self._payments.settle(grant, call, answer.cost_usd, by_teacher=True)
+            answer = self._counted(call, grant, answer)
             self._answered(case, answer)
             if case.rules.cache_ttl_s is not None:
                 self._answers.put(call, case.rules, replace(answer, raw=stream.body()))
@@ -270,7 +283,7 @@ class Desk:
         try:
             return await asked
         except TeacherError as error:
-            error.cost_usd = _paid(error, grant)
+            error.cost_usd = self._paid(call, grant, error)
             self._payments.settle(grant, call, error.cost_usd)
             if case.last_resort and self._now(call, case.attempt).reason not in ("critical", "not_allowed"):
                 return self._serve_student(case.account, case.attempt, paid=error.cost_usd)
@@ -288,20 +301,48 @@ class Desk:
             self._fail(case, failed)
             raise
 
-    async def _granted(self, case: _Case) -> Grant | None:
-        """Room in the budget for the teacher's call; raises OverBudget, which is recorded."""
+    def _counted(self, call: Call, grant: Grant | None, answer: TeacherAnswer) -> TeacherAnswer:
+        """The answer with all that it cost, which is settled."""
+        whole = not (answer.in_vain or answer.hung_up)
+        if answer.in_vain:
+            cost = answer.cost_usd + self._payments.lost(call, answer.in_vain)
+            answer = replace(answer, cost_usd=usd(cost), estimated=True)
+        self._payments.settle(grant, call, answer.cost_usd, typical=whole)
+        return answer
+
+    def _paid(self, call: Call, grant: Grant | None, error: TeacherError) -> Decimal:
+        """What a teacher's failure cost; what was set aside where it took the call, but did not say what it used."""
+        accepted = 200 <= error.status < 300
+        told = (_held(grant) or self._payments.likely(call)) if accepted and not error.cost_usd else error.cost_usd
+        return usd(told + self._payments.lost(call, error.in_vain))
+
+    async def _granted(self, case: _Case) -> Grant | Served | None:
+        """Room in the budget for the teacher's call, or what a student answers instead.
+
+        Raises OverBudget, which is recorded.
+        """
         try:
             return await self._payments.reserve(case.account.call)
         except OverBudget as refused:
-            self._refuse(case, refused)
-            raise
+            return await self._spared(case, refused)
         except asyncio.CancelledError as cancelled:
             self._abandon(case, cancelled)
             raise
 
+    async def _spared(self, case: _Case, refused: OverBudget) -> Served:
+        """The answer of a student that a draw or its episode alone kept from the call; raises what else was refused."""
+        account, rules = case.account, case.rules
+        decision = case.attempt.decision
+        asked = self.chooser.spared(decision, account.call, rules) if refused.student_may else None
+        attempt = case.attempt if asked is None else await self._asked(account, asked, rules)
+        if attempt.answer is not None and attempt.decision.by_student:
+            return self._serve_student(account, attempt, spared=True)
+        self._refuse(replace(case, attempt=attempt), refused)
+        raise refused
+
     def _abandon(self, case: _Case, cancelled: asyncio.CancelledError, cost: Decimal = NOTHING) -> None:
         """Nobody waits for the answer any longer."""
-        gone = _gave_up(cancelled, cost)
+        gone = gave_up(cancelled, cost)
         self._fail(case, gone, hung_up=gone.code == "hung_up")
 
     def _repeat(self, account: Account, known: Known) -> Served:
@@ -330,7 +371,7 @@ class Desk:
                 cost_usd=usd(error.cost_usd + attempt.cost_usd),
                 latency_ms=attempt.latency_ms + error.latency_ms,
                 hung_up=hung_up,
-                usage_estimated=hung_up and error.cost_usd > 0,
+                usage_estimated=(hung_up or error.in_vain > 0) and error.cost_usd > 0,
             )
         )
 
@@ -338,7 +379,8 @@ class Desk:
         """Write down the teacher's answer, and draw whether it is asked again."""
         attempt = case.attempt
         # What the provider keeps or does itself would be kept or done twice.
-        once = answer.hung_up or answer.fallback or not student_able(case.account.call.request)
+        call = case.account.call
+        once = answer.hung_up or answer.fallback or call.stored or not student_able(call.request)
         repeated = 0.0 if once else self.policy.self_agreement_rate
         again = drawn(case.account.call.draw, repeated)
         decision = instead(attempt.decision, fallback=answer.fallback)
@@ -360,16 +402,12 @@ def _held(grant: Grant | None) -> Decimal:
     return NOTHING if grant is None else dollars(grant.hold.nanos)
 
 
-def _paid(error: TeacherError, grant: Grant | None) -> Decimal:
-    """What a teacher's failure cost; all that was set aside where it took the call, but did not say what it used."""
-    accepted = 200 <= error.status < 300
-    return _held(grant) if accepted and not error.cost_usd else error.cost_usd
-
-
-def _gave_up(cancelled: asyncio.CancelledError, cost: Decimal) -> TeacherError:
-    """Why nobody waits for the teacher any longer: the caller hung up, unless something else was said."""
+def gave_up(cancelled: asyncio.CancelledError, cost: Decimal = NOTHING) -> TeacherError:
+    """Why nobody waits for the teacher any longer: what the call was cancelled with, else that the router stops."""
     if HUNG_UP in cancelled.args:
         message = "the caller hung up before the teacher had answered"
         return TeacherError(499, message, code="hung_up", cost_usd=cost)
-    message = "the router's time-out passed before the teacher had answered"
-    return TeacherError(504, message, code="timeout", cost_usd=cost)
+    if TIMED_OUT in cancelled.args:
+        message = "the router's time-out passed before the teacher had answered"
+        return TeacherError(504, message, code="timeout", cost_usd=cost)
+    return TeacherError(503, "the router stopped before the teacher had answered", code="stopping", cost_usd=cost)

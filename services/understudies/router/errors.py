@@ -33,6 +33,12 @@ class Problem(Exception):  # noqa: N818 - it is told, not only raised
         self.headers = dict(headers or {})
 
 
+def too_slow(seconds: float) -> Problem:
+    """What to tell of a body that did not come in time; the connection is of no use any more."""
+    message = f"the body did not come within {seconds:g} s"
+    return Problem(408, message, code="request_timeout", headers={"connection": "close"})
+
+
 def problem_of(error: Exception) -> Problem:
     """What to tell of an error; one that nobody expected is told without its text, which may quote a prompt."""
     if isinstance(error, Problem):

@@ -35,7 +35,7 @@ class Front:
         if scope["type"] != "http":
             return
         path: str = scope["path"]
-        dialect = _BY_PATH.get(path)
+        dialect = _BY_PATH.get(path) or _BY_PATH.get(path.rstrip("/"))
         sent = _Sent(send)
         try:
             if dialect is not None and scope["method"] == "POST":

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
+from understudies.events import owner_and_base
 from understudies.router import headers as told
 from understudies.router.access import CREDENTIALS, Access, Admitted, Denied, Tenant
 from understudies.router.errors import Problem
 from understudies.router.headers import BadRequest
 from understudies.router.settings import RouterSettings
 from understudies.runtime.reload import RulesSource
+from understudies.runtime.rules import Rules
 
 _STATELESS: Final = frozenset(
     f"/v1/{name}"
@@ -30,6 +32,8 @@ _STATELESS: Final = frozenset(
     )
 )
 
+_LONGEST_NAME: Final = 200
+
 
 class Gate:
     """Admits callers by the rules in force."""
@@ -38,6 +42,7 @@ class Gate:
         self._rules = rules
         self._settings = settings
         self._access = rules.derived(Access.of)
+        self._owners = rules.derived(_owners)
 
     def admit(self, headers: Mapping[str, str]) -> Admitted:
         """Who calls; raises Problem for who may not."""
@@ -60,6 +65,29 @@ class Gate:
         """Raises Problem where the tenant may not call the task."""
         if not tenant.may_call(task):
             raise Problem(403, f"tenant {tenant.name!r} may not call the task {task!r}", code="task_not_allowed")
+
+    def task_for(self, tenant: Tenant, called: str) -> str:
+        """The task that a tenant means by a name; raises Problem where it may not, BadRequest if it gets too long."""
+        if not self._owners.value:
+            self.check_task(tenant, called)
+            return called
+        shown = tenant.shown(called)
+        self.check_task(tenant, shown)
+        owner, _ = owner_and_base(shown)
+        if owner in self._owners.value:
+            raise Problem(403, f"{shown!r} would be a task of tenant {owner!r} alone", code="task_not_allowed")
+        task = tenant.task_of(shown)
+        if len(task) > _LONGEST_NAME:
+            raise BadRequest(
+                f"the task's name is too long: with its owner's it has more than {_LONGEST_NAME} characters"
+            )
+        return task
+
+    def sees(self, tenant: Tenant, task: str) -> bool:
+        """Whether a task is one that a tenant may call, by the name that it is shown."""
+        shown = tenant.shown(task)
+        foreign = owner_and_base(shown)[0] in self._owners.value
+        return not foreign and tenant.may_call(shown) and tenant.task_of(shown) == task
 
     def check_unrecorded(self, tenant: Tenant, method: str, path: str) -> None:
         """Raises Problem where the tenant may not ask for what belongs to no task.
@@ -104,6 +132,11 @@ class Gate:
         """The headers of a request that is passed on as it is: those of its body too."""
         about_body = {n: value for n, value in headers.items() if n.startswith("content-") or n == "accept-encoding"}
         return {**about_body, **self.for_the_teacher(admitted, headers)}
+
+
+def _owners(rules: Rules) -> frozenset[str]:
+    """The tenants with tasks of their own."""
+    return frozenset(name for name, tenant in rules.tenants.items() if tenant.own_tasks)
 
 
 def _stateless(method: str, path: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from pydantic import TypeAdapter, ValidationError
@@ -58,6 +58,12 @@ def named_task(headers: Mapping[str, str], metadata_task: object, model: str) ->
     return None
 
 
+def task_named_in(body: Mapping[str, Any]) -> object:
+    """What stands in `metadata.task`, whatever that is."""
+    metadata = body.get("metadata")
+    return metadata.get("task") if isinstance(metadata, dict) else None
+
+
 def episode(headers: Mapping[str, str]) -> str | None:
     """The episode that the call belongs to; raises BadRequest for a name that is too long."""
     name = headers.get(EPISODE)
@@ -98,8 +104,8 @@ def about_call(task: str, invocation: str) -> dict[str, str]:
 def about_service(by: By) -> dict[str, str]:
     """Headers that say who served a call, and why."""
     told: dict[str, str] = {"x-understudies-served-by": by.served_by, "x-understudies-reason": by.decision.reason}
-    if by.decision.student is not None:
-        told["x-understudies-student"] = _shown(by.decision.student)
+    if by.student is not None:
+        told["x-understudies-student"] = _shown(by.student)
     if by.confidence is not None:
         told["x-understudies-confidence"] = f"{by.confidence:.6g}"
     if by.teacher:

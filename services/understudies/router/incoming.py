@@ -9,11 +9,17 @@ from typing import Any, Final, Self
 import orjson
 from starlette.types import Receive
 
-from understudies.router.desk import HUNG_UP
+from understudies.router.desk import HUNG_UP, TIMED_OUT
 from understudies.router.headers import BadRequest
 
 MAX_DEPTH: Final = 100
 """Deepest nesting of a request's JSON."""
+
+MAX_VALUES: Final = 50_000
+"""Most values in a large request's JSON: to read so many takes a tenth of a second, in which nobody else is served."""
+
+LARGE: Final = 256 * 1024
+"""Bytes of a body up to which its values need not be counted."""
 
 _WATCH_AFTER_S: Final = 0.05
 """A call that takes no longer is not worth a watch of its own."""
@@ -57,6 +63,8 @@ async def whole_body(receive: Receive, declared: str | None, limit: int) -> byte
 
 def parsed(raw: bytes) -> dict[str, Any]:
     """The JSON object in a body; raises BadRequest."""
+    if len(raw) > LARGE and too_many(raw):
+        raise BadRequest(f"the body holds more than {MAX_VALUES} values; send fewer messages or parts, or join them")
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -66,6 +74,24 @@ def parsed(raw: bytes) -> dict[str, Any]:
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and too_deep(body):
         raise BadRequest(f"the body is nested more than {MAX_DEPTH} levels deep")
     return body
+
+
+def too_many(raw: bytes, limit: int = MAX_VALUES) -> bool:
+    """Whether JSON holds more values than the limit, without reading them.
+
+    Its commas and brackets are counted, which takes a millisecond a megabyte. Those in its strings, such as code or
+    logs, do not count, and are only taken out where there are few strings: each value has two at most.
+    """
+    if len(raw) <= 2 * limit or _marks(raw) <= limit:
+        return False
+    if raw.count(b'"') - raw.count(b'\\"') > 4 * (limit + 1):
+        return True
+    apart = raw.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')
+    return _marks(b"".join(apart[::2])) > limit
+
+
+def _marks(raw: bytes) -> int:
+    return raw.count(b",") + raw.count(b"{") + raw.count(b"[")
 
 
 def too_deep(value: Any, limit: int = MAX_DEPTH) -> bool:
@@ -102,11 +128,15 @@ async def pieces(receive: Receive, limit: int) -> AsyncIterator[bytes]:
 class Watch:
     """Cancels the work of a block when its caller hangs up, and raises Gone from it; `gone` tells whether it did.
 
-    After so many seconds the work is cancelled too, and TimeoutError raised.
+    After so many seconds the work is cancelled too, and TimeoutError raised. Who hangs up during the `reading` of the
+    body is noticed by whoever reads it: nobody listens here before that says that `body_has_come`.
     """
 
-    def __init__(self, receive: Receive, seconds: float = math.inf) -> None:
+    def __init__(self, receive: Receive, seconds: float = math.inf, *, reading: bool = False) -> None:
         self.gone = False
+        self.reading = reading
+        """Whether the body is still being read."""
+        self._due = False
         self._late = False
         self._receive = receive
         self._seconds = seconds
@@ -136,16 +166,27 @@ class Watch:
         if not others and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
+    def body_has_come(self) -> None:
+        """Listen from now on, if it is time to."""
+        self.reading = False
+        if self._due:
+            self._listen()
+
+    def _listen(self) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+
     def _begin(self) -> None:
         loop = asyncio.get_running_loop()
-        self._watcher = loop.create_task(self._watch())
+        self._due = True
+        if not self.reading:
+            self._listen()
         left_s = self._seconds - _WATCH_AFTER_S
         self._timer = loop.call_later(max(0.0, left_s), self._expire) if left_s < math.inf else None
 
     def _expire(self) -> None:
         if self._work is not None and not self.gone:
             self._late = True
-            self._work.cancel()
+            self._work.cancel(TIMED_OUT)
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -1,7 +1,8 @@
 """Every metric of the router, in one place; durations are in seconds.
 
-Names begin with `understudies_router_`. Labels are few and bounded: of tasks, those first seen keep their names, and
-all others are `other`; upstreams are those of the settings.
+Names begin with `understudies_router_`. Labels are few and bounded: of tasks, those first seen keep their names beside
+those that are known by other means, such as the rules, and all others are `other`. So it is with reasons, which may be
+a teacher's words; upstreams are those of the settings.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from understudies.events import Reason
 from understudies.router.money import Cache
 from understudies.router.recording import Loss, Recording
 from understudies.router.served import By
@@ -22,6 +24,8 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _NAME: Final = "understudies_router_"
 _OTHER: Final = "other"
 _TASKS: Final = 100
+_REASONS: Final = 50
+_OURS: Final = frozenset(get_args(Reason)) | {"hung_up", "timeout", "stopping", "budget_unknown", "unsure"}
 _LATENCIES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _OVERHEADS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
 _BREAKER: Final = {"closed": 0, "half_open": 1, "open": 2}
@@ -30,9 +34,10 @@ _BREAKER: Final = {"closed": 0, "half_open": 1, "open": 2}
 class Metrics:
     """Counts what happens, for one router; what others count already is read off them when asked for."""
 
-    def __init__(self, *, tasks: int = _TASKS) -> None:
+    def __init__(self, *, tasks: int = _TASKS, known_task: Callable[[str], bool] = lambda _: False) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._tasks = _Bounded(tasks)
+        self._tasks = _Bounded(tasks, known_task)
+        self._reasons = _Bounded(_REASONS, _OURS.__contains__)
         self._requests = self._counter(
             "requests_total", "Calls answered, by who answered and why.", "api", "task", "served_by", "reason", "status"
         )
@@ -59,7 +64,7 @@ class Metrics:
         overhead_s: float | None = None,
     ) -> None:
         """A call has ended; `overhead_s` is the part of its time that was spent here and not upstream."""
-        self._requests.labels(api, self._tasks(task), served_by, reason, str(status)).inc()
+        self._requests.labels(api, self._tasks(task), served_by, self._reasons(reason), str(status)).inc()
         self._latency.labels(api, served_by).observe(seconds)
         if overhead_s is not None:
             self._overhead.labels(api).observe(overhead_s)
@@ -132,18 +137,19 @@ class _Children(Generic[_Parent]):
 
 
 class _Bounded:
-    """Names as they are, up to so many, and `other` for the rest."""
+    """Names as they are, up to so many and those that are known beyond, and `other` for the rest."""
 
-    __slots__ = ("_most", "_names")
+    __slots__ = ("_known", "_most", "_names")
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, known: Callable[[str], bool]) -> None:
         self._most = most
+        self._known = known
         self._names: set[str] = set()
 
     def __call__(self, name: str) -> str:
         if name in self._names:
             return name
-        if len(self._names) >= self._most:
+        if len(self._names) >= self._most and not self._known(name):
             return _OTHER
         self._names.add(name)
         return name

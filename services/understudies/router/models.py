@@ -1,5 +1,6 @@
 """The models that callers may name: the teachers', and each task with a promoted student."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,25 +15,30 @@ from understudies.router.call import TeacherError
 from understudies.router.errors import Problem
 from understudies.router.gate import Gate
 from understudies.router.headers import ALIAS
+from understudies.router.incoming import Watch
 from understudies.router.replies import reply_json
 from understudies.router.upstream.teachers import Teachers
+from understudies.runtime.teachers import TeacherSpec
 
 PATH: Final = "/v1/models"
 
-Names = Callable[[], Sequence[str]]
-
 _MOST_BYTES: Final = 8_000_000
+_LIST_S: Final = 5.0
+"""A teacher that has not listed its models by then lists none."""
 _LONG_AGO: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Models:
-    """Lists what the caller's teacher lists, with the tasks that a student serves before it."""
+    """Lists what the teachers list, with the tasks that a student serves before it.
 
-    def __init__(self, teachers: Teachers, gate: Gate, tasks: Names, names: Names) -> None:
+    Teachers are asked together. Of one that has no list, or may not be asked with the caller's key, there are the exact
+    names that the settings have.
+    """
+
+    def __init__(self, teachers: Teachers, gate: Gate, tasks: Callable[[], Sequence[str]]) -> None:
         self._teachers = teachers
         self._gate = gate
         self._tasks = tasks
-        self._names = names
 
     def has(self, path: str) -> bool:
         """Whether a path is the list, or one of the tasks in it."""
@@ -45,7 +51,8 @@ class Models:
         headers = told.plain(scope["headers"])
         admitted = self._gate.admit(headers)
         anthropic = "anthropic-version" in headers
-        tasks = [task for task in self._tasks() if admitted.tenant.may_call(task)]
+        tenant = admitted.tenant
+        tasks = [tenant.shown(task) for task in self._tasks() if self._gate.sees(tenant, task)]
         named = unquote(scope["path"].removeprefix(PATH).lstrip("/"))
         if named:
             if named.removeprefix(ALIAS) not in tasks:
@@ -53,33 +60,60 @@ class Models:
                     404, f"there is no model {named!r}: no student serves such a task", code="model_not_found"
                 )
             return await reply_json(send, 200, _entry(named, anthropic))
-        listed = await self._listed(scope, admitted, headers)
+        async with Watch(receive):
+            listed = await self._listed(scope, admitted, headers)
         data = [*(_entry(f"{ALIAS}{task}", anthropic) for task in tasks), *listed.get("data", ())]
         shape: dict[str, Any] = {"has_more": False} if anthropic else {"object": "list"}
         return await reply_json(send, 200, {**shape, **listed, "data": data})
 
     async def _listed(self, scope: Scope, admitted: Admitted, headers: Mapping[str, str]) -> dict[str, Any]:
-        """What the teacher lists; where it lists nothing, the exact names that the settings have for it."""
+        """What the teachers list, in the frame of the first that lists anything."""
         query: bytes = scope.get("query_string", b"")
         target = f"{PATH}?{query.decode('latin-1')}" if query else PATH
-        own = {"data": [_entry(name, "anthropic-version" in headers) for name in self._names()]}
+        passed = self._gate.for_the_teacher(admitted, headers)
+        asked = self._teachers.listing(target, passed)
+        found = await asyncio.gather(*(self._of(spec, target, passed) for spec, may_be_asked in asked if may_be_asked))
+        lists = dict(zip((spec.name for spec, may_be_asked in asked if may_be_asked), found, strict=True))
+        anthropic = "anthropic-version" in headers
+        data: dict[Any, Any] = {}
+        for spec, _ in asked:
+            listed = lists.get(spec.name)
+            entries = [_entry(name, anthropic) for name in spec.exact_models] if listed is None else listed["data"]
+            for entry in entries:
+                data.setdefault(_name(entry), entry if spec is asked[0][0] else _shaped(entry, anthropic))
+        frame = next((listed for listed in found if listed is not None), {})
+        return {**frame, "data": list(data.values())}
+
+    async def _of(self, spec: TeacherSpec, target: str, headers: Mapping[str, str]) -> dict[str, Any] | None:
+        """What a teacher lists; None where it lists nothing within its time."""
         try:
-            answer = await self._teachers.relay("GET", target, self._gate.for_the_teacher(admitted, headers))
-        except TeacherError:
-            return own
-        try:
-            raw = bytearray()
-            async for piece in answer:
-                raw += piece
-                if len(raw) > _MOST_BYTES:
-                    return own
-            found = orjson.loads(raw)
-        except (TeacherError, orjson.JSONDecodeError):
-            return own
-        finally:
-            await answer.close()
+            async with asyncio.timeout(min(_LIST_S, self._gate.seconds)):
+                answer = await self._teachers.relay_to(spec, "GET", target, headers)
+                try:
+                    raw = bytearray()
+                    async for piece in answer:
+                        raw += piece
+                        if len(raw) > _MOST_BYTES:
+                            return None
+                    found = orjson.loads(raw)
+                finally:
+                    await answer.close()
+        except (TeacherError, TimeoutError, orjson.JSONDecodeError):
+            return None
         good = answer.status == 200 and isinstance(found, dict) and isinstance(found.get("data"), list)
-        return found if good else own
+        return found if good else None
+
+
+def _name(entry: Any) -> Any:
+    name = entry.get("id") if isinstance(entry, dict) else None
+    return name if isinstance(name, str) else repr(entry)
+
+
+def _shaped(entry: Any, anthropic: bool) -> Any:
+    """An entry in the shape of the API that was asked, whatever its teacher speaks."""
+    name = entry.get("id") if isinstance(entry, dict) else None
+    of_anthropic = isinstance(entry, dict) and entry.get("type") == "model"
+    return _entry(name, anthropic) if isinstance(name, str) and of_anthropic is not anthropic else entry
 
 
 def _entry(name: str, anthropic: bool) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def _post(operation: str, body: dict[str, Any]) -> dict[str, Any]:
         "431": "the headers are too large",
         "500": "an error of the teacher or the router",
         "502": "the teacher's answer is broken",
-        "503": "the teacher cannot be reached",
+        "503": "the teacher cannot be reached, or a budget not checked, for a moment",
         "504": "no answer in time",
         "529": "the teacher is overloaded",
     }

@@ -2,26 +2,37 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from understudies.router.call import Call, TeacherError
 from understudies.router.decision import NOTHING
 from understudies.router.money import Grant
 
+_MOMENT_S: Final = 2
+"""After which Redis may be back."""
+
 
 class OverBudget(TeacherError):  # noqa: N818 - what is the matter
-    """There is no money left for a call until `resets_at`."""
+    """There is no money left for a call until `resets_at`; where that is None, nobody knows for a moment.
 
-    def __init__(self, message: str, *, resets_at: datetime, now: datetime) -> None:
-        seconds = max(1, round((resets_at - now).total_seconds()))
-        headers = {
-            "retry-after": str(seconds),
+    `student_may` says whether a student may answer all the same.
+    """
+
+    def __init__(self, message: str, *, resets_at: datetime | None, now: datetime, student_may: bool = False) -> None:
+        self.resets_at = resets_at
+        self.student_may = student_may
+        headers = {"x-understudies-reason": "over_budget"}
+        if resets_at is None:
+            headers["retry-after"] = str(_MOMENT_S)
+            super().__init__(503, message, code="budget_unknown", headers=headers)
+            return
+        headers |= {
+            "retry-after": str(max(1, round((resets_at - now).total_seconds()))),
             "x-understudies-budget-resets-at": resets_at.isoformat().replace("+00:00", "Z"),
-            "x-understudies-reason": "over_budget",
             # Without it the official clients would try again and again until tomorrow.
             "x-should-retry": "false",
         }
         super().__init__(429, message, code="over_budget", headers=headers)
-        self.resets_at = resets_at
 
 
 class Payments:
@@ -35,8 +46,11 @@ class Payments:
         """Money for the student's answer; raises OverBudget where the rules refuse even that."""
         return None
 
-    def settle(self, grant: Grant | None, call: Call, cost_usd: Decimal, *, by_teacher: bool = False) -> None:
-        """Count what a call did cost, in the background; what was set aside beyond it is free again."""
+    def settle(self, grant: Grant | None, call: Call, cost_usd: Decimal, *, typical: bool = False) -> None:
+        """Count what a call did cost, in the background; what was set aside beyond it is free again.
+
+        Of what is `typical`, as a teacher's whole answer at the first attempt, it is learnt what such calls cost.
+        """
 
     def charge(self, call: Call, cost_usd: Decimal) -> None:
         """Count what was spent on a call without asking, such as its audit."""
@@ -44,6 +58,10 @@ class Payments:
     def likely(self, call: Call) -> Decimal:
         """What the teacher's answer to a call is likely to cost, in US dollars; 0 where nobody knows."""
         return NOTHING
+
+    def lost(self, call: Call, attempts: int) -> Decimal:
+        """What so many attempts are likely to be charged for that a teacher accepted, though nothing came of them."""
+        return attempts * self.likely(call) if attempts else NOTHING
 
     async def close(self) -> None:
         """Wait until all is counted."""

@@ -20,6 +20,12 @@ class By:
     waited_ms: float = 0.0
     """Time spent on student and teacher."""
 
+    @property
+    def student(self) -> str | None:
+        """The student that answered, or was asked in vain."""
+        route = self.decision.route
+        return route.student if self.served_by == "student" and route else self.decision.student
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -53,6 +59,8 @@ class Stream:
         self._stream = stream
         self._finished = finished
         self._done = False
+        self.whole = False
+        """Whether it came to its end; to be asked once it is finished."""
 
     @property
     def status(self) -> int:
@@ -66,18 +74,27 @@ class Stream:
         """The body as it comes; raises TeacherError where it breaks off."""
         return self._stream.__aiter__()
 
-    async def finish(self, *, hung_up: bool = False) -> None:
-        """End the teacher's work if it still goes on, and write down what was answered."""
+    async def finish(self, stopped: TeacherError | None = None) -> None:
+        """End the teacher's work if it still goes on, and write down what was answered.
+
+        `stopped` is why nobody waits for the rest: the caller hung up, or else the answer has failed by that.
+        """
         if self._done:
             return
         self._done = True
         try:
             await self._stream.close()
         finally:
-            self._finished(self._answer(hung_up))
+            answer = self._answer(stopped)
+            self.whole = isinstance(answer, TeacherAnswer) and not answer.hung_up
+            self._finished(answer)
 
-    def _answer(self, hung_up: bool) -> TeacherAnswer | TeacherError:
+    def _answer(self, stopped: TeacherError | None) -> TeacherAnswer | TeacherError:
+        hung_up = stopped is not None and stopped.code == "hung_up"
         try:
             return self._stream.answer(hung_up=hung_up)
         except TeacherError as error:
-            return error
+            if stopped is None or hung_up:
+                return error
+            stopped.cost_usd, stopped.latency_ms, stopped.in_vain = error.cost_usd, error.latency_ms, error.in_vain
+            return stopped

@@ -49,4 +49,10 @@ class RouterSettings(BaseSettings):
     record_apart: bool = Field(
         default=True, description="record in a process of its own, for `understudies router`; else beside the calls"
     )
+    lame_duck_s: float = Field(
+        default=0.0,
+        ge=0,
+        description="time in which it still takes calls once it is told to stop, and /readyz says 503; "
+        "behind a load balancer such as Kubernetes', longer than that takes to notice",
+    )
     auto_deliver: bool = Field(default=True, description="deliver events in the background; else by flush alone")

@@ -128,6 +128,10 @@ class RoutingTable:
         """Names of the tasks with a promoted student."""
         return sorted(task for task, students in self.standings.items() if any(s.serving for s in students.values()))
 
+    def knows(self, task: str) -> bool:
+        """Whether the task has or had a student."""
+        return task in self.standings
+
     def state(self) -> dict[str, Any]:
         """The table in the types of JSON."""
         return {

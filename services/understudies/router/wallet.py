@@ -35,9 +35,10 @@ class Wallet(Payments):
         self._cost = cost
         self._typical = Typical()
 
-    def use(self, limits: Limits) -> None:
-        """Other budgets hold from now on, for what was spent so far too."""
+    def use(self, limits: Limits, *, lease_s: float) -> None:
+        """Other budgets hold from now on, for what was spent so far too, and holds may last so long."""
         self._budgets.limits = limits
+        self._budgets.lease_s = lease_s
 
     async def reserve(self, call: Call) -> Grant | None:
         """Money for the teacher's answer, None where there is no limit; raises OverBudget."""
@@ -60,9 +61,9 @@ class Wallet(Payments):
             raise _over(granted, call)
         return None
 
-    def settle(self, grant: Grant | None, call: Call, cost_usd: Decimal, *, by_teacher: bool = False) -> None:
+    def settle(self, grant: Grant | None, call: Call, cost_usd: Decimal, *, typical: bool = False) -> None:
         """Count what a call did cost; the online state is told in the background."""
-        if by_teacher and cost_usd:
+        if typical and cost_usd:
             self._typical.learn(call.task, call.model, cost_usd)
         if grant is None:
             self.charge(call, cost_usd)
@@ -88,4 +89,9 @@ class Wallet(Payments):
 
 
 def _over(refusal: Refusal, call: Call) -> OverBudget:
-    return OverBudget(str(refusal), resets_at=refusal.resets_at, now=call.at)
+    return OverBudget(
+        str(refusal),
+        resets_at=None if refusal.unknown else refusal.resets_at,
+        now=call.at,
+        student_may=refusal.action == "student_only",
+    )

@@ -114,6 +114,11 @@ class TeacherSpec(_Settings):
         return self.api_key is not None or self.api_key_env is not None
 
     @property
+    def exact_models(self) -> tuple[str, ...]:
+        """The models that it has in full, without globs."""
+        return tuple(name for name in self.models if not set(name) & set("*?["))
+
+    @property
     def origin(self) -> tuple[str, str, int]:
         """Scheme, host and port."""
         parts = urlsplit(self.base_url)

@@ -337,3 +337,27 @@ def test_personal_data_never_reaches_the_corpus(corpus: Path) -> None:
         client.shadow(write)("ada@example.org")
         (line,) = recorded(client, corpus)
     assert [message["content"] for message in line["messages"]] == ["[EMAIL]", "wrote to [EMAIL]"]
+
+
+def test_a_tenants_own_tasks_carry_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    with Understudies(corpus=path, tenant="acme", own_tasks=True) as client:
+        client.shadow(sort, task="triage")(ASKED)
+        client.shadow(sort, task="acme:triage")(ASKED)
+        client.shadow(sort)(ASKED)
+        named, again, discovered = recorded(client, path)
+    with Understudies(corpus=tmp_path / "shared.jsonl", tenant="acme") as client:
+        client.shadow(sort)(ASKED)
+        (shared,) = recorded(client, tmp_path / "shared.jsonl")
+    assert (named["task"], again["task"]) == ("acme:triage", "acme:triage")
+    assert discovered["task"] == f"acme:{shared['task']}"
+
+
+def test_such_a_tenant_has_a_name_that_can_stand_in_theirs(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has no tasks of its own"):
+        Understudies(corpus=tmp_path / "calls.jsonl", tenant="a:b", own_tasks=True)
+    with (
+        Understudies(corpus=tmp_path / "calls.jsonl", tenant="acme", own_tasks=True) as client,
+        pytest.raises(ValueError, match="200 characters"),
+    ):
+        client.shadow(sort, task="x" * 196)

@@ -562,3 +562,14 @@ async def test_a_shift_of_traffic_asks_for_more_audits_once_a_day(files: Files) 
     [warning] = of(Drift, await bench.hear(*unsure))
     assert (warning.tier, warning.drifted, warning.statistic) == ("warn", False, 0.0)
     assert of(Drift, await bench.hear(*unsure)) == []
+
+
+async def test_what_a_student_serves_for_want_of_money_is_no_shift_of_traffic(files: Files) -> None:
+    bench = await in_service(files)
+    later = TRAINED + timedelta(hours=1)
+    await bench.hear(bench.story("promoted", at=later, threshold=0.9, share=1.0, evidence={"coverage": 0.2}))
+    sure = [
+        call.model_copy(update={"student": STUDENT, "confidence": 0.99})
+        for call in traffic(0, 120, hours=12, reason="over_budget")
+    ]
+    assert of(Drift, await bench.hear(*sure)) == []

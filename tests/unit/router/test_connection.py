@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from understudies.router.connection import Limits
+from understudies.router.connection import Connection, Limits
 from understudies.router.corked import Corked
 from understudies.router.server import Server
 
@@ -236,12 +236,38 @@ async def test_garbage_behind_a_request_is_not_taken_for_its_answer() -> None:
         await app.hung_up.wait()
 
 
-async def test_an_offer_of_another_protocol_is_passed_over_and_the_body_kept() -> None:
-    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
+@pytest.mark.parametrize("word", [b"Upgrade", b"upgrade", b"UPGRADE"])
+async def test_an_offer_of_another_protocol_is_passed_over_and_the_body_kept(word: bytes) -> None:
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\n" + word + b": h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
     async with connected(App()) as caller:
         for head in (offer, b""):
             caller.send(POST + head + b"content-length: 3\r\n\r\nabc")
             assert await caller.response() == (200, b"abc")
+
+
+async def test_so_is_one_that_is_cut_anywhere() -> None:
+    request = POST + b"Connection: Upgrade\r\nUpgrade: h2c\r\ncontent-length: 3\r\n\r\n\nup"
+    begin = request.index(b"\r\nUpgrade")
+    server = Server(App(), "127.0.0.1", 0)
+    await server.start()
+    for cut in (*range(begin, begin + 12), len(request) - 1):
+        caller = Caller(*await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1])))
+        caller.send(request[:cut])
+        async with asyncio.timeout(10):
+            while not came(server, cut):  # noqa: ASYNC110 - it promises no event
+                await asyncio.sleep(0)
+            caller.send(request[cut:])
+            assert await caller.response() == (200, b"\nup")
+        await caller.close()
+        while server._uvicorn.server_state.connections:  # noqa: ASYNC110 - it promises no event
+            await asyncio.sleep(0)
+    await server.stop()
+
+
+def came(server: Server, count: int) -> bool:
+    """Whether so many bytes have come on the one connection that there is."""
+    connections = cast(set[Connection], server._uvicorn.server_state.connections)
+    return [one._received + len(one._tail) for one in connections] == [count]
 
 
 async def test_a_head_without_a_body_does_not_wait_for_one() -> None:

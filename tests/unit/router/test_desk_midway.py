@@ -13,7 +13,7 @@ from tests.support.routing import Book, FixedStudent, FixedTeacher, Loading, cal
 
 from understudies.client.redaction import default_redactor
 from understudies.events import Event, Invocation, Promotion, Request, usd
-from understudies.router import Desk, Policy, Roster, TeacherError
+from understudies.router import Call, Desk, Policy, Roster, TeacherAnswer, TeacherError
 from understudies.router.answers import Answers
 from understudies.router.chooser import Chooser
 from understudies.router.desk import HUNG_UP
@@ -302,3 +302,107 @@ async def test_a_model_that_nobody_has_may_be_named_after_anything() -> None:
     with pytest.raises(TeacherError):
         await desk.serve(replace(call(), model="ann@example.com"))
     assert book.events[0].model == "[EMAIL]"
+
+
+SPENT: dict[str, Any] = {"daily_budget_usd": "0.01"}
+"""Less than the teacher's answer costs: it is never asked."""
+
+
+@pytest.mark.parametrize("episode", [None, "mine"], ids=["control", "pinned"])
+async def test_where_the_teacher_cannot_be_paid_a_student_serves_what_a_draw_or_an_episode_kept_from_it(
+    episode: str | None,
+) -> None:
+    world = World(promotion(share=0.0, audit_rate=1.0), rate=0.0, **SPENT)
+    if episode is not None:
+        world.student.reply = text_answer("a guess", 0.1)
+        with pytest.raises(OverBudget):
+            await world.desk.serve(call(episode=episode))
+        world.student.reply = text_answer("student's answer", 0.9)
+        world.hear(promotion(share=1.0, audit_rate=1.0, minute=1))
+        world.book.events.clear()
+    served = await world.desk.serve(call(1, episode=episode))
+    await world.desk.idle()
+    event, audit = world.book.events
+    assert served.response.message.text == "student's answer"
+    assert (served.by.served_by, served.by.student) == ("student", "triage@1")
+    assert (event.served_by, event.student, event.confidence, reason_of(event)) == (
+        "student",
+        "triage@1",
+        0.9,
+        "over_budget",
+    )
+    assert not event.unbiased
+    # What it serves is watched, whyever it serves it.
+    assert event.route is not None
+    assert (event.route.audit_probability, audit.audits) == (1.0, event.id)
+
+
+async def test_such_a_student_has_to_be_sure() -> None:
+    world = World(promotion(share=0.0), **SPENT)
+    world.student.reply = text_answer("a guess", 0.1)
+    with pytest.raises(OverBudget):
+        await world.desk.serve(call())
+    assert world.teacher.calls == []
+    assert (world.event.served_by, reason_of(world.event), world.event.confidence) == ("none", "over_budget", 0.1)
+    assert world.event.cost_usd == world.desk.policy.student_price_usd
+
+
+@pytest.mark.parametrize(
+    ("rules", "fields"),
+    [
+        ({"over_budget": "refuse"}, {}),
+        ({"critical": True}, {}),
+        ({"students": []}, {}),
+        ({}, {"critical": True}),
+        ({}, {"raw": b"x" * 1_000_001}),
+        ({"episode_target": 0.9, "episode_steps": 2}, {"episode": "mine"}),
+    ],
+    ids=["refuse", "critical", "not allowed", "critical call", "unsuitable", "episode's target"],
+)
+async def test_and_it_must_be_one_that_may_serve(rules: dict[str, Any], fields: dict[str, Any]) -> None:
+    world = World(promotion(share=0.0), **{**SPENT, **rules})
+    with pytest.raises(OverBudget):
+        await world.desk.serve(call(**fields))
+    assert world.student.asked == 0
+    assert (world.event.served_by, reason_of(world.event)) == ("none", "over_budget")
+
+
+async def test_after_a_drift_it_is_not_asked_either() -> None:
+    world = World(promotion(share=0.0), drift(), **SPENT)
+    with pytest.raises(OverBudget):
+        await world.desk.serve(call())
+    assert world.student.asked == 0
+
+
+class Flaky(FixedTeacher):
+    """Answers at the third attempt; the first two were accepted."""
+
+    async def ask(self, call: Call, *, fresh: bool = False) -> TeacherAnswer:
+        return replace(await super().ask(call, fresh=fresh), in_vain=2)
+
+
+async def test_attempts_in_vain_are_paid_and_are_not_typical() -> None:
+    world = World(rate=1.0, daily_budget_usd="100")
+    world.desk._teacher = world.desk._audits._teacher = Flaky()
+    for number in range(6):
+        await world.desk.serve(call(number, draw=0.0))
+        await world.desk.idle()
+    assert [event.cost_usd for event in world.book.events] == [Decimal("0.01") + 2 * PRICE] * 12
+    wallet = world.desk._payments
+    assert isinstance(wallet, Wallet)
+    assert wallet.likely(call()) == PRICE
+
+
+class Overheard(FixedTeacher):
+    """Is hung up on, every time, after a part of the answer."""
+
+    async def ask(self, call: Call, *, fresh: bool = False) -> TeacherAnswer:
+        return replace(await super().ask(call, fresh=fresh), hung_up=True)
+
+
+async def test_parts_of_answers_are_not_typical() -> None:
+    world = World(daily_budget_usd="100")
+    world.desk._teacher = Overheard()
+    for number in range(6):
+        await world.desk.serve(call(number))
+    assert world.desk._payments.likely(call()) == PRICE

@@ -53,6 +53,25 @@ def test_tasks_beyond_the_first_are_told_together() -> None:
     assert tasks == {"one": 2, "two": 1, "other": 2}
 
 
+def test_tasks_that_are_known_otherwise_keep_their_names() -> None:
+    metrics = Metrics(tasks=1, known_task={"triage"}.__contains__)
+    for task in ("made up", "also made up", "triage"):
+        answered(metrics, task)
+    counts = {key: value for key, value in numbers(metrics).items() if key.startswith("requests_total")}
+    assert {key.split("task=")[1].rstrip("}") for key in counts} == {"made up", "other", "triage"}
+
+
+def test_reasons_that_a_teacher_makes_up_are_told_together_and_our_own_are_not() -> None:
+    metrics = Metrics()
+    for number in range(200):
+        answered(metrics, reason=f"code-{number}", served_by="none")
+    answered(metrics, reason="low_confidence")
+    counts = {key: value for key, value in numbers(metrics).items() if key.startswith("requests_total")}
+    assert len(counts) == 52
+    assert counts["requests_total{api=chat,reason=other,served_by=none,status=200,task=triage}"] == 150
+    assert counts["requests_total{api=chat,reason=low_confidence,served_by=teacher,status=200,task=triage}"] == 1
+
+
 def test_upstreams_students_money_and_the_online_state_are_told() -> None:
     metrics = Metrics()
     metrics.first_byte(api="messages", served_by="teacher", seconds=0.02)

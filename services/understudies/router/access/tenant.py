@@ -1,11 +1,13 @@
 """Who calls, as the desk needs to know it."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fnmatch import translate
 from typing import Self
 
+from understudies.events import own_task, owner_and_base
 from understudies.runtime.rules import OverBudget, TenantRules
 
 
@@ -18,6 +20,7 @@ class Tenant:
     over_budget: OverBudget = "student_only"
     own_teacher_key: bool = False
     _tasks: re.Pattern[str] | None = field(default=None, repr=False)
+    _owns: Callable[[str], bool] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, name: str, rules: TenantRules) -> Self:
@@ -29,6 +32,7 @@ class Tenant:
             rules.over_budget,
             rules.own_teacher_key,
             None if tasks is None else re.compile("|".join(translate(glob) for glob in tasks) or r"(?!)"),
+            rules.owns if rules.own_tasks else None,
         )
 
     @property
@@ -39,6 +43,16 @@ class Tenant:
     def may_call(self, task: str) -> bool:
         """Whether it may call a task."""
         return self._tasks is None or self._tasks.fullmatch(task) is not None
+
+    def shown(self, task: str) -> str:
+        """How it calls a task."""
+        owner, base = owner_and_base(task) if self._owns is not None else (None, task)
+        return base if owner == self.name else task
+
+    def task_of(self, called: str) -> str:
+        """The task that it calls by a name: its own, or one that all share."""
+        called = self.shown(called)
+        return own_task(self.name, called) if self._owns is not None and self._owns(called) else called
 
 
 ANYBODY = Tenant()

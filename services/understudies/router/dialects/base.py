@@ -22,7 +22,8 @@ class Read:
     """What a body asks for.
 
     `request` is canonical: whichever API it came in, it has the names and shapes of OpenAI's chat completions.
-    `include_usage` says whether the caller wants the usage in a stream, `task` is what `metadata.task` names.
+    `include_usage` says whether the caller wants the usage in a stream, `task` is what `metadata.task` names. A chat
+    that the provider is to keep is `stored`: that is no part of its input.
     """
 
     request: Request
@@ -30,6 +31,7 @@ class Read:
     stream: bool = False
     include_usage: bool = True
     task: str | None = None
+    stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,8 @@ class Budgets:
     ) -> None:
         self._online = online
         self._limits = limits or Limits()
-        self._lease_s = lease_s
+        self.lease_s = lease_s
+        """How long a hold lasts that nobody ends; may be set at any time."""
         self._source = os.urandom(8).hex()
         self._numbers = itertools.count()
         self._bounds: dict[tuple[str, str], tuple[Bound, ...]] = {}
@@ -90,7 +91,7 @@ class Budgets:
             return self._by_what_is_known(Grant(keys, hold), bounds, now)
         try:
             reserved = await self._online.reserve(
-                self._source, hold, purses, lease_s=self._lease_s, keep_s=entries[0].keep_s
+                self._source, hold, purses, lease_s=self.lease_s, keep_s=entries[0].keep_s
             )
         except OnlineAway:
             self._teller.tell(keys, hold)
@@ -153,7 +154,7 @@ class Budgets:
         keys = tuple(_key(day, bound) for bound in bounds)
         for key in keys:
             if key not in self._book:
-                keep_s = (reset_after(now) - now + _SLACK).total_seconds() + self._lease_s
+                keep_s = (reset_after(now) - now + _SLACK).total_seconds() + self.lease_s
                 self._book.open(key, day, keep_s)
         return keys
 

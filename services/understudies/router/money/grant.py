@@ -44,5 +44,6 @@ class Refusal:
 
     def __str__(self) -> str:
         bound = f"daily budget of {self.scope} {self.name!r}, ${self.limit_usd.normalize():f},"
-        state = "cannot be checked now" if self.unknown else "is spent"
-        return f"{bound} {state}; it resets at {self.resets_at:%Y-%m-%dT%H:%M:%SZ}"
+        if self.unknown:
+            return f"{bound} cannot be checked now; ask again in a moment"
+        return f"{bound} is spent; it resets at {self.resets_at:%Y-%m-%dT%H:%M:%SZ}"

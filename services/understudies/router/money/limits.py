@@ -1,6 +1,6 @@
 """How much may be spent, by task and by tenant."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Literal, Self
@@ -57,6 +57,8 @@ class Limits:
     default_task: Budget = field(default_factory=Budget)
     tenants: Mapping[str, Budget] = field(default_factory=dict)
     when_unknown: WhenUnknown = "student_only"
+    base_of: Callable[[str], str | None] = field(default=lambda _: None, compare=False)
+    """How a tenant calls a task of its own, which has the budget of that name, for itself; None for other tasks."""
 
     @classmethod
     def of(cls, rules: Rules) -> Self:
@@ -66,12 +68,13 @@ class Limits:
             Budget(rules.defaults.daily_budget_usd, rules.defaults.over_budget),
             {name: Budget(tenant.daily_budget_usd, tenant.over_budget) for name, tenant in rules.tenants.items()},
             _BY_RULE[rules.router.when_online_away],
+            rules.base_of,
         )
 
     def bounds(self, tenant: str, task: str) -> tuple[Bound, ...]:
         """What bounds a call; empty where nothing does."""
         found: tuple[tuple[Scope, str, Budget | None], ...] = (
-            ("task", task, self.tasks.get(task, self.default_task)),
+            ("task", task, self._of(task)),
             ("tenant", tenant, self.tenants.get(tenant)),
         )
         return tuple(
@@ -79,3 +82,9 @@ class Limits:
             for scope, name, budget in found
             if budget is not None and budget.daily_usd is not None
         )
+
+    def _of(self, task: str) -> Budget:
+        found = self.tasks.get(task)
+        if found is not None:
+            return found
+        return self.tasks.get(self.base_of(task) or task, self.default_task)

@@ -90,16 +90,23 @@ def whole(finish_reason: str | None) -> bool:
 
 
 def cache_key(
-    *, tenant: str, task: str, api: Api, model: str, body: Mapping[str, Any], passed: Mapping[str, str] | None = None
+    *,
+    tenant: str,
+    task: str,
+    api: Api,
+    model: str,
+    body: Mapping[str, Any],
+    passed: Mapping[str, str] | None = None,
+    query: str = "",
 ) -> str:
     """SHA-256 (hex) of who asks, whom, and all that decides the answer; whether it is streamed does not.
 
     `passed` are the caller's headers for the teacher, names in lower case: of those, versions of the API count, and
-    the caller's own key for the teacher, by its hash.
+    the caller's own key for the teacher, by its hash. `query` is what stood after the path, such as an API's version.
     """
     left_out = _NOT_THE_ANSWER[api]
     asked = {name: value for name, value in body.items() if name not in left_out and name != "model"}
-    who = [tenant, task, api, model, *_headers(passed or {})]
+    who = [tenant, task, api, model, *_headers(passed or {}), *([f"?{query}"] if query else [])]
     return hashlib.sha256(_canonical([who, asked])).hexdigest()
 
 

@@ -12,6 +12,7 @@ from understudies.router.upstream.client import Reply
 from understudies.router.upstream.failed import TROUBLES, Failed, broken_answer, by_trouble, object_in
 from understudies.router.upstream.headers import kept
 from understudies.router.upstream.meter import Meter, Sizes, characters
+from understudies.router.upstream.progress import Progress
 from understudies.router.upstream.upstream import Upstream
 
 
@@ -35,12 +36,13 @@ class Answers:
     async def ask(self, asking: Asking, upstream: Upstream, model: str) -> TeacherAnswer:
         """The answer; raises Failed."""
         body = asking.whole_body(model)
+        progress = Progress()
         try:
             async with upstream.first_byte(asking.until - self._timer()) as watch:
-                reply = await upstream.post(asking.call, asking.api, asking.dialect.path, body, fresh=asking.fresh)
+                reply = await upstream.post(asking.call, asking.api, asking.target, body, progress, fresh=asking.fresh)
                 raw = await self.body(asking, upstream, reply, watch)
         except TROUBLES as trouble:
-            raise by_trouble(trouble) from trouble
+            raise by_trouble(trouble, accepted=progress.accepted(trouble)) from trouble
         return self.read(asking, upstream, model, reply, raw, len(body))
 
     async def body(self, asking: Asking, upstream: Upstream, reply: Reply, watch: asyncio.Timeout) -> bytes:
@@ -87,6 +89,7 @@ class Answers:
             upstream.spec.name,
             metered.estimated,
             fallback=asking.fallback,
+            in_vain=asking.in_vain,
         )
 
 

@@ -15,7 +15,9 @@ from understudies.router.upstream.failed import object_in
 class Asking:
     """The call, how its API speaks, and when it began and has to be over, by the steady clock.
 
-    A call without a body of its own is asked in the API that the canonical request comes from.
+    A call without a body of its own is asked in the API that the canonical request comes from; its query is for its own
+    teacher, and others of the same origin. `in_vain` counts the attempts so far that a teacher accepted and nothing
+    came of.
     """
 
     call: Call
@@ -24,10 +26,18 @@ class Asking:
     until: float
     fresh: bool = False
     fallback: bool = False
+    in_vain: int = 0
+    with_query: bool = True
 
     @property
     def api(self) -> Api:
         return self.dialect.api
+
+    @property
+    def target(self) -> str:
+        """Path and query."""
+        query = self.call.query
+        return f"{self.dialect.path}?{query}" if query and self.with_query else self.dialect.path
 
     def whole_body(self, model: str) -> bytes:
         """What asks a teacher for an answer in one piece; raises TeacherError where it cannot be written."""

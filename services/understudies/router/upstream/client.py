@@ -87,10 +87,14 @@ class Client:
         *,
         connect_s: float,
         decompress: bool = True,
+        on_sent: Callable[[], None] | None = None,
     ) -> Reply:
-        """The answer, once its headers have come; raises Unreachable, and Broken."""
+        """The answer, once its headers have come; raises Unreachable, and Broken.
+
+        Where bytes are posted, `on_sent` is told once there is a connection.
+        """
         if method == "POST" and decompress and isinstance(body, bytes):
-            return await self._wires.post(url, headers, body, connect_s=connect_s)
+            return await self._wires.post(url, headers, body, connect_s=connect_s, on_sent=on_sent)
         session = self._session or self._open()
         try:
             response = await session.request(

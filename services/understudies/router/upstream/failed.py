@@ -23,7 +23,8 @@ class Failed(Exception):  # noqa: N818 - what the attempt has
 
     `retry` says whether the same teacher may be asked again, `moves` whether another one may be asked instead, and
     `fault` whether it counts against the teacher; `headers` are all of its answer's. The first retry is made
-    `at_once` where a kept connection may have been the trouble.
+    `at_once` where a kept connection may have been the trouble. What was `accepted` is likely to be charged for, though
+    nothing came of it.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Failed(Exception):  # noqa: N818 - what the attempt has
         moves: bool = True,
         fault: bool = True,
         at_once: bool = False,
+        accepted: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(error.message)
@@ -42,21 +44,22 @@ class Failed(Exception):  # noqa: N818 - what the attempt has
         self.moves = moves
         self.fault = fault
         self.at_once = at_once
+        self.accepted = accepted
         self.headers = headers or {}
 
 
-def by_trouble(trouble: Exception) -> Failed:
+def by_trouble(trouble: Exception, *, accepted: bool = False) -> Failed:
     """The failure of an attempt whose connection was not made, broke or took too long, or brought too much."""
     if isinstance(trouble, Unreachable):
         return Failed(TeacherError(502, "the teacher cannot be reached", code="teacher_unreachable"), retry=True)
     if isinstance(trouble, Broken):
         message = "the teacher's answer broke off, or is not HTTP"
         error = TeacherError(502, message, code="teacher_answer_broken")
-        return Failed(error, retry=True, at_once=isinstance(trouble, Dropped))
+        return Failed(error, retry=True, at_once=isinstance(trouble, Dropped), accepted=accepted)
     if isinstance(trouble, TooLarge):
         error = TeacherError(502, str(trouble), code="teacher_answer_too_large")
-        return Failed(error, moves=False, fault=False)
-    return Failed(TeacherError(504, "the teacher did not answer in time", code="teacher_timeout"))
+        return Failed(error, moves=False, fault=False, accepted=accepted)
+    return Failed(TeacherError(504, "the teacher did not answer in time", code="teacher_timeout"), accepted=accepted)
 
 
 def by_status(status: int, headers: list[tuple[str, str]], raw: bytes, spec: TeacherSpec) -> Failed:
@@ -87,11 +90,12 @@ def by_status(status: int, headers: list[tuple[str, str]], raw: bytes, spec: Tea
 
 def broken_answer(headers: list[tuple[str, str]], message: str) -> Failed:
     """The failure of an attempt that was answered, but not with what an answer is made of."""
-    return Failed(TeacherError(502, message, code="teacher_answer_broken", headers=_bare(kept(headers))))
+    error = TeacherError(502, message, code="teacher_answer_broken", headers=_bare(kept(headers)))
+    return Failed(error, accepted=True)
 
 
 def failed_inside(headers: list[tuple[str, str]], message: str) -> Failed:
-    """The failure of a stream that begins with an error, of which the caller has seen nothing."""
+    """The failure of a stream that begins with an error: the caller has seen nothing, and nobody charges for it."""
     return Failed(TeacherError(502, message, headers=_bare(kept(headers))), retry=True)
 
 

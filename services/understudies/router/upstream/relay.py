@@ -16,6 +16,7 @@ from understudies.runtime.teachers import TeacherSpec
 
 Body = bytes | AsyncIterator[bytes] | None
 
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _UNDER_V1: Final = re.compile(r"/v1(?:[/?][!\"$-~]*)?")
 _SLASH: Final = re.compile(r"/|\\|%2f|%5c", re.IGNORECASE)
 _DOTS: Final = re.compile(r"(?:\.|%2e){1,2}", re.IGNORECASE)
@@ -87,8 +88,10 @@ async def _sent(
     try:
         return await client.send(method, url, headers, body, connect_s=connect_s, decompress=False)
     except Dropped:
-        # The teacher may have closed a kept connection just then; what can be sent again is, once.
-        if not (body is None or isinstance(body, bytes)):
+        # The teacher may have closed a kept connection just then, or have done what it was asked: only what may be done
+        # twice is sent again, once.
+        harmless = method in _IDEMPOTENT or "idempotency-key" in headers
+        if not harmless or not (body is None or isinstance(body, bytes)):
             raise
         return await client.send(method, url, headers, body, connect_s=connect_s, decompress=False)
 

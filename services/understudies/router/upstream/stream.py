@@ -77,7 +77,11 @@ class HttpStream:
         raise StopAsyncIteration
 
     def answer(self, *, hung_up: bool = False) -> TeacherAnswer:
-        """What was answered so far; raises TeacherError where that is no answer, with what it cost."""
+        """What was answered so far; raises TeacherError where that is no answer, with what it cost.
+
+        Who hangs up once it is whole, but for the end of the transfer, has had it.
+        """
+        hung_up = hung_up and not self._assembler.finished
         latency_ms = ((self._ended or self._timer()) - self._asking.began) * 1000
         answered = self._answered()
         named = answered.model if answered is not None and answered.model else self._model
@@ -86,7 +90,13 @@ class HttpStream:
         if wrong is not None or answered is None:
             status, message, code = wrong or (502, _CUT, "teacher_answer_broken")
             raise TeacherError(
-                status, message, code=code, headers=self.headers, latency_ms=latency_ms, cost_usd=metered.cost_usd
+                status,
+                message,
+                code=code,
+                headers=self.headers,
+                latency_ms=latency_ms,
+                cost_usd=metered.cost_usd,
+                in_vain=self._asking.in_vain,
             )
         return TeacherAnswer(
             answered.response,
@@ -100,6 +110,7 @@ class HttpStream:
             estimated=metered.estimated,
             hung_up=hung_up,
             fallback=self.fallback,
+            in_vain=self._asking.in_vain,
         )
 
     def body(self) -> bytes:

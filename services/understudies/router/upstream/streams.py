@@ -1,7 +1,6 @@
 """Asks a teacher for an answer in pieces, and takes it whole where that is what comes."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from typing import Final
 
 from understudies.router.call import TeacherAnswer, TeacherError
@@ -9,6 +8,7 @@ from understudies.router.upstream.answers import Answers, Means
 from understudies.router.upstream.asking import Asking
 from understudies.router.upstream.client import Broken, Reply
 from understudies.router.upstream.failed import TROUBLES, Failed, broken_answer, by_trouble, failed_inside
+from understudies.router.upstream.progress import Progress
 from understudies.router.upstream.stream import HttpStream
 from understudies.router.upstream.upstream import Upstream
 
@@ -40,10 +40,10 @@ class WholeStream:
         return self._pieces.pop()
 
     def answer(self, *, hung_up: bool = False) -> TeacherAnswer:
-        """What was answered; raises TeacherError where that is no answer."""
+        """What was answered, which is whole whoever hangs up; raises TeacherError where that is no answer."""
         if isinstance(self._answer, TeacherError):
             raise self._answer
-        return replace(self._answer, hung_up=hung_up)
+        return self._answer
 
     def body(self) -> bytes:
         """The answer as it came."""
@@ -63,9 +63,10 @@ class Streams:
     async def ask(self, asking: Asking, upstream: Upstream, model: str) -> HttpStream | WholeStream:
         """The answer, once its first piece has come; raises Failed."""
         body, usage_wanted = asking.stream_body(model)
+        progress = Progress()
         try:
             async with upstream.first_byte(asking.until - self._means.timer()) as watch:
-                reply = await upstream.post(asking.call, asking.api, asking.dialect.path, body)
+                reply = await upstream.post(asking.call, asking.api, asking.target, body, progress)
                 try:
                     begun = await self._begun(asking, upstream, model, reply, len(body), usage_wanted)
                     if isinstance(begun, HttpStream):
@@ -75,7 +76,7 @@ class Streams:
                     reply.close()
                     raise
         except TROUBLES as trouble:
-            raise by_trouble(trouble) from trouble
+            raise by_trouble(trouble, accepted=progress.accepted(trouble)) from trouble
         return self._whole(asking, upstream, model, reply, raw, len(body))
 
     async def _begun(
@@ -117,5 +118,6 @@ class Streams:
         except Failed as failed:
             if failed.error.raw is None:
                 raise
+            failed.error.in_vain = asking.in_vain
             return WholeStream(reply.status, failed.error.headers, raw, failed.error)
         return WholeStream(answer.status, answer.headers, raw, answer)

@@ -20,6 +20,7 @@ from understudies.router.upstream.retry import pause_s
 from understudies.router.upstream.streams import Streams
 from understudies.router.upstream.upstream import Upstream
 from understudies.runtime import Clock, SystemClock
+from understudies.runtime.teachers import TeacherSpec
 
 MAX_ANSWER_BYTES: Final = 64_000_000
 
@@ -89,18 +90,31 @@ class Teachers:
         Without a model the catalogue's default teacher is asked. A body that comes in pieces is sent as it comes.
         """
         try:
-            if model is not None:
-                spec = self._catalogue.of(model)
-            else:
-                lower = {name.lower(): value for name, value in headers.items()}
-                spec = self._catalogue.default("messages" if speaks_anthropic(path_and_query, lower) else None)
+            spec = self._default(path_and_query, headers) if model is None else self._catalogue.of(model)
         except UnknownModel as error:
             raise TeacherError(404, str(error), code="model_not_found") from error
         return await relay(self._client, spec, method, path_and_query, headers, body)
 
+    def listing(self, path_and_query: str, headers: Mapping[str, str]) -> list[tuple[TeacherSpec, bool]]:
+        """All teachers, the default one first, and whether each may be asked for what it lists.
+
+        A caller's key is meant for the default teacher: others are asked where they are sent none, or are there too.
+        """
+        first = self._default(path_and_query, headers)
+        others = [upstream.spec for upstream in self.upstreams if upstream.spec is not first]
+        return [(first, True), *((spec, _takes_no_key(spec) or spec.origin == first.origin) for spec in others)]
+
+    async def relay_to(self, spec: TeacherSpec, method: str, path_and_query: str, headers: Mapping[str, str]) -> Relay:
+        """What one teacher answers to anything under /v1; raises TeacherError."""
+        return await relay(self._client, spec, method, path_and_query, headers, None)
+
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
+
+    def _default(self, path_and_query: str, headers: Mapping[str, str]) -> TeacherSpec:
+        lower = {name.lower(): value for name, value in headers.items()}
+        return self._catalogue.default("messages" if speaks_anthropic(path_and_query, lower) else None)
 
     async def _answered(self, call: Call, ask: _Ask[_Answer], *, fresh: bool = False) -> _Answer:
         """The first teacher's answer, or that of the first of its fallbacks which has one.
@@ -114,32 +128,40 @@ class Teachers:
             upstream = upstreams[candidate.spec.name]
             if candidate is not chain[0] and not asking.fallback:
                 asking = replace(asking, fallback=True)
+            if call.query and candidate is not chain[0]:
+                asking = replace(asking, with_query=candidate.spec.origin == chain[0].spec.origin)
             try:
                 return await self._persistently(asking, upstream, candidate.model, ask)
             except Failed as failed:
                 failures.append(failed.error)
+                asking = replace(asking, in_vain=failed.error.in_vain)
                 if not failed.moves and len(failures) == 1:
                     break
             if self._timer() >= asking.until:
                 break
         error = _most_telling(failures)
+        error.in_vain = asking.in_vain
         error.latency_ms = (self._timer() - asking.began) * 1000
         raise error
 
     async def _persistently(self, asking: Asking, upstream: Upstream, model: str, ask: _Ask[_Answer]) -> _Answer:
-        """One teacher's answer, after retries where need be; raises Failed."""
+        """One teacher's answer, after retries where need be; raises Failed, whose error counts what was in vain."""
         last: Failed | None = None
         retries = 0
         while True:
             ticket = upstream.breaker.enter(self._timer())
             if ticket is None:
-                raise last or upstream.left_alone(self._timer())
+                refused = last or upstream.left_alone(self._timer())
+                refused.error.in_vain = asking.in_vain
+                raise refused
             well: bool | None = None
             try:
                 answer = await ask(asking, upstream, model)
                 well = True
             except Failed as failed:
                 well = not failed.fault
+                asking = replace(asking, in_vain=asking.in_vain + failed.accepted)
+                failed.error.in_vain = asking.in_vain
                 upstream.counts.failed += 1
                 _tell(asking.call, upstream, failed)
                 wait_s = self._pause(asking, upstream, failed, retries)
@@ -175,6 +197,10 @@ def _tell(call: Call, upstream: Upstream, failed: Failed) -> None:
     level = logging.WARNING if failed.fault else logging.INFO
     why = failed.__cause__ if isinstance(failed.__cause__, Unreachable) else failed.error.code
     _log.log(level, "teacher %s failed on call %s: %d, %s", upstream.spec.name, call.id, failed.error.status, why)
+
+
+def _takes_no_key(spec: TeacherSpec) -> bool:
+    return spec.own_key or spec.auth == "none"
 
 
 def _most_telling(failures: list[TeacherError]) -> TeacherError:

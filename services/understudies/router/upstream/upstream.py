@@ -13,6 +13,7 @@ from understudies.router.upstream.breaker import Breaker
 from understudies.router.upstream.client import Client, Reply
 from understudies.router.upstream.credentials import teacher_headers
 from understudies.router.upstream.failed import TROUBLES, Failed, by_status, by_trouble
+from understudies.router.upstream.progress import Progress
 from understudies.runtime.teachers import TeacherSpec
 
 _log = logging.getLogger(__name__)
@@ -43,16 +44,24 @@ class Upstream:
         self._client = client
         self._urls: dict[str, URL] = {}
 
-    async def post(self, call: Call, api: Api, path: str, body: bytes, *, fresh: bool = False) -> Reply:
+    async def post(
+        self, call: Call, api: Api, target: str, body: bytes, progress: Progress, *, fresh: bool = False
+    ) -> Reply:
         """An answer with a status of success, once its headers have come; raises Failed."""
         self.counts.attempts += 1
         try:
             reply = await self._client.send(
-                "POST", self._url(path), self._headers(call, api, fresh), body, connect_s=self.spec.timeouts.connect_s
+                "POST",
+                self._url(target),
+                self._headers(call, api, fresh),
+                body,
+                connect_s=self.spec.timeouts.connect_s,
+                on_sent=progress.mark_sent,
             )
         except TROUBLES as trouble:
             raise by_trouble(trouble) from trouble
         if 200 <= reply.status < 300:
+            progress.head = True
             return reply
         raise await self.refusal(reply)
 
@@ -87,10 +96,13 @@ class Upstream:
         error = TeacherError(503, message, code="teacher_circuit_open", headers={"retry-after": str(wait_s)})
         return Failed(error, fault=False)
 
-    def _url(self, path: str) -> URL:
-        url = self._urls.get(path)
+    def _url(self, target: str) -> URL:
+        url = self._urls.get(target)
         if url is None:
-            url = self._urls[path] = URL(self.spec.base_url + path.removeprefix("/v1"), encoded=True)
+            url = URL(self.spec.base_url + target.removeprefix("/v1"), encoded=True)
+            # Paths are few; queries are the callers'.
+            if "?" not in target:
+                self._urls[target] = url
         return url
 
     def _headers(self, call: Call, api: Api, fresh: bool) -> dict[str, str]:

@@ -5,7 +5,7 @@ import functools
 import socket
 import ssl
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import aiohappyeyeballs
@@ -29,7 +29,15 @@ class Wires:
         self._busy: set[Wire] = set()
         self._tls: ssl.SSLContext | None = None
 
-    async def post(self, url: URL, headers: Mapping[str, str], body: bytes, *, connect_s: float) -> WireReply:
+    async def post(
+        self,
+        url: URL,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        connect_s: float,
+        on_sent: Callable[[], None] | None = None,
+    ) -> WireReply:
         """The answer, once its headers have come; raises Unreachable, and Broken."""
         head = _head(url, headers, len(body))
         origin = (url.scheme, url.raw_host or "", url.port or 80)
@@ -40,6 +48,8 @@ class Wires:
             self._room.release()
             raise
         self._busy.add(wire)
+        if on_sent is not None:
+            on_sent()
         return await wire.ask(head, body)
 
     def close(self) -> None:

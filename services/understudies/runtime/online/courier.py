@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import AuthenticationError, InvalidResponse, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    ClusterDownError,
+    InvalidResponse,
+    MasterDownError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as Disconnected
 
 from understudies.runtime.online.address import Connect
@@ -21,6 +30,9 @@ _Waiting = tuple[bytes, asyncio.Future[Any]]
 _AT_ONCE: Final = 128
 """Most commands in a batch, which has to be answered within one time-out."""
 _LOST: Final = (RedisError, OSError, TimeoutError)
+_NOT_NOW: Final = (ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError)
+_NOT_NOW_EITHER: Final = ("NOREPLICAS", "MISCONF")
+"""Codes that the client has no class for."""
 _PAUSES_S: Final = (0.1, 1.0)
 """Between probes, at first and in the end."""
 
@@ -182,7 +194,11 @@ class Courier:
 
 
 async def _exchanged(connection: AbstractConnection, commands: Sequence[bytes]) -> list[Any]:
-    """The replies to commands, which are sent together; a refusal is a reply."""
+    """The replies to commands, which are sent together; a refusal is a reply, unless it says that this is not the time.
+
+    So does a primary that has become a replica, for as long as one stays connected to it: that counts as the connection
+    being lost, for behind the same address there may be another one.
+    """
     await connection.send_packed_command(commands, check_health=False)
     return [await _reply(connection) for _ in commands]
 
@@ -191,7 +207,14 @@ async def _reply(connection: AbstractConnection) -> Any:
     try:
         return await connection.read_response(disable_decoding=True)
     except ResponseError as refusal:
+        if _is_not_now(refusal):
+            raise Disconnected(str(refusal)) from refusal
         return refusal
+
+
+def _is_not_now(refusal: ResponseError) -> bool:
+    # Redis 6 and older wrap what a script was refused in words of their own.
+    return isinstance(refusal, _NOT_NOW) or str(refusal).startswith(_NOT_NOW_EITHER) or "-READONLY" in str(refusal)
 
 
 def _packed(command: Command) -> bytes:

@@ -1,7 +1,8 @@
 """The online state that all replicas share, in Redis.
 
-One server, or a primary that its clients find by one address. Every key expires: with a memory limit, let Redis make
-room by `maxmemory-policy volatile-lfu`, which takes answers long before it takes today's budgets.
+One server, or a primary that its clients find by one address, also after another one has taken its place. Every key
+expires: with a memory limit, let Redis make room by `maxmemory-policy volatile-lfu`, which takes answers long before it
+takes today's budgets.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ _PURSE = "understudies:{money}:"
 """All purses have one hash slot, for a script touches several."""
 _VALUE = "understudies:value:"
 _PIN = "understudies:pin:"
+_WRITES = ("DEL", "understudies:nothing")
+"""Done first on every connection: a server that takes no writes, as a replica, is as good as away."""
 
 
 class RedisOnline:
@@ -28,7 +31,7 @@ class RedisOnline:
     def __init__(self, url: str, *, timeout_s: float = 0.25) -> None:
         connect, self._place = connector(url)
         loads = [("SCRIPT", "LOAD", script.text) for script in SCRIPTS]
-        self._courier = Courier(connect, self._place, prologue=loads, timeout_s=timeout_s)
+        self._courier = Courier(connect, self._place, prologue=[*loads, _WRITES], timeout_s=timeout_s)
 
     @property
     def away(self) -> bool:

@@ -5,6 +5,8 @@ from typing import Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from understudies.events import owner_and_base
+from understudies.events.owned import OWNER
 from understudies.runtime.rules.router import RouterRules
 from understudies.runtime.rules.task import TaskRules
 from understudies.runtime.rules.tenant import TenantRules
@@ -25,18 +27,27 @@ class Rules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     defaults: TaskRules = TaskRules()
+    tenants: dict[str, TenantRules] = Field(default_factory=dict)
     tasks: dict[str, TaskRules] = Field(default_factory=dict)
     teachers: TeacherTable = Field(default_factory=dict)
-    tenants: dict[str, TenantRules] = Field(default_factory=dict)
     router: RouterRules = RouterRules()
 
     def of(self, task: str) -> TaskRules:
-        """The rules of a task, in constant time."""
-        return self.tasks.get(task, self.defaults)
+        """The rules of a task, in constant time; a tenant's own, without a table, has those of what it is called."""
+        found = self.tasks.get(task)
+        if found is not None:
+            return found
+        base = self.base_of(task)
+        return self.defaults if base is None else self.tasks.get(base, self.defaults)
+
+    def base_of(self, task: str) -> str | None:
+        """How a tenant calls a task of its own; None for a task that all share."""
+        return _base_of(task, self.tenants)
 
     def with_critical(self, names: frozenset[str]) -> "Rules":
-        """The same rules with the named tasks critical."""
-        marked = {name: self.of(name).model_copy(update={"critical": True}) for name in names}
+        """The same rules with the named tasks critical, and so what tenants have as their own of these."""
+        owned = {name for name in self.tasks if self.base_of(name) in names}
+        marked = {name: self.of(name).model_copy(update={"critical": True}) for name in names | owned}
         return self.model_copy(update={"tasks": {**self.tasks, **marked}})
 
     @property
@@ -50,7 +61,12 @@ class Rules(BaseModel):
         defaults = info.data.get("defaults")
         if defaults is None:
             return tasks
-        return {name: defaults.model_copy(update=_said(rules)) for name, rules in tasks.items()}
+        own = {name: defaults.model_copy(update=_said(rules)) for name, rules in tasks.items()}
+        bases = {name: _base_of(name, info.data.get("tenants", {})) for name in tasks}
+        return {
+            name: own[base].model_copy(update=_said(rules)) if (base := bases[name]) in own else own[name]
+            for name, rules in tasks.items()
+        }
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -65,6 +81,17 @@ class Rules(BaseModel):
         if self.router.require_key and not self.tenants:
             yield "router.require_key: nobody could call; add a [tenants.NAME] with `understudies keys new`"
         yield from _shared_keys(self.tenants)
+        for name, tenant in self.tenants.items():
+            if tenant.own_tasks and not OWNER.fullmatch(name):
+                yield f"tenants.{name}.own_tasks: need a tenant's name of at most 64 letters, digits, _, . and -"
+
+
+def _base_of(task: str, tenants: Mapping[str, TenantRules]) -> str | None:
+    if not tenants or ":" not in task:
+        return None
+    owner, base = owner_and_base(task)
+    tenant = None if owner is None else tenants.get(owner)
+    return base if tenant is not None and tenant.owns(base) else None
 
 
 def _said(rules: TaskRules) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from understudies.events import owner_and_base
 from understudies.judges import judge_named
 
 OverBudget = Literal["student_only", "refuse"]
@@ -96,7 +97,9 @@ class TaskRules(BaseModel):
         """Whether a student may serve the task, and so be trained for it."""
         if self.students is None:
             return True
-        return any(entry == kind or fnmatchcase(name, entry) for entry in self.students)
+        # Where a task is a tenant's own, so are its students: `acme:triage@3` is one of `triage@*` too.
+        names = (name, owner_and_base(name)[1])
+        return any(entry == kind or fnmatchcase(one, entry) for entry in self.students for one in names)
 
     @property
     def agreement_per_call(self) -> float:

@@ -1,6 +1,7 @@
 """The rules of one tenant: its keys, and what they may do."""
 
 from decimal import Decimal
+from fnmatch import fnmatchcase
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +20,16 @@ class TenantRules(BaseModel):
         default=None, ge=CHEAPEST_DAY, le=DEAREST_DAY, description="most that its calls may cost a day (UTC)"
     )
     over_budget: OverBudget = Field(default="student_only", description="what becomes of its calls once that is spent")
+    own_tasks: bool | tuple[str, ...] = Field(
+        default=False,
+        description="its tasks, or those named with * and ?, are its own: no other tenant's calls teach them",
+    )
     own_teacher_key: bool = Field(
         default=False, description="may bring the teacher's key, in the header x-understudies-teacher-key"
     )
+
+    def owns(self, task: str) -> bool:
+        """Whether a task, by the name that it is called by, is its own."""
+        if isinstance(self.own_tasks, bool):
+            return self.own_tasks
+        return any(fnmatchcase(task, glob) for glob in self.own_tasks)

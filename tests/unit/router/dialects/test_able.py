@@ -23,6 +23,8 @@ FUNCTION = {"type": "function", "function": {"name": "f"}}
     [
         ("chat", {}),
         ("chat", {"max_tokens": 10, "n": 1, "modalities": ["text"], "logprobs": False, "tools": [FUNCTION]}),
+        ("chat", {"top_p": 0.5, "stop": ["x"], "seed": 1, "service_tier": "flex", "verbosity": "low", "user": "u"}),
+        ("chat", {"logit_bias": {}, "plugins": [], "chat_template_kwargs": {"enable_thinking": False}}),
         ("chat", {"messages": [{"role": "user", "content": [*TEXT, *TEXT]}]}),
         ("messages", {"messages": [{"role": "user", "content": [*TEXT, *TEXT]}]}),
         ("chat", {"tools": [FUNCTION], "tool_choice": FUNCTION, "thinking": {"type": "disabled"}}),
@@ -48,6 +50,18 @@ def test_a_student_may_be_asked_what_it_can_give(api: Api, fields: dict[str, Any
         ("chat", {"audio": {"voice": "alloy"}}, "audio"),
         ("chat", {"functions": [{"name": "f"}]}, "functions"),
         ("chat", {"web_search_options": {"search_context_size": "low"}}, "web_search_options"),
+        *(
+            ("chat", {name: value}, name)
+            for name, value in {
+                "guided_json": {"type": "object"},
+                "structured_outputs": {"choice": ["a", "b"]},
+                "plugins": [{"id": "web"}],
+                "search_parameters": {"mode": "on"},
+                "logit_bias": {"1": -100},
+                "chat_template_kwargs": {"enable_thinking": True},
+                "something_new": 1,
+            }.items()
+        ),
         ("chat", {"tools": [FUNCTION, {"type": "custom", "custom": {"name": "f"}}]}, "tools"),
         ("chat", {"tool_choice": {"type": "allowed_tools", "allowed_tools": {}}}, "tool_choice"),
         ("chat", {"messages": [{"role": "user", "content": [*TEXT, PICTURE]}]}, "messages"),
@@ -88,6 +102,11 @@ def test_what_no_student_can_give_is_named(api: Api, fields: dict[str, Any], why
     request = dialect_of(api).read({**SMALL[api], **fields}).request
     assert beyond_students(request) == why
     assert not student_able(request)
+
+
+def test_a_part_of_no_known_type_is_beyond_a_student_whatever_stands_there() -> None:
+    odd = {"messages": [{"role": "user", "content": [{"type": [], "text": "hi"}]}]}
+    assert beyond_students(dialect_of("chat").read({**SMALL["chat"], **odd}).request) == "messages"
 
 
 def test_a_response_is_kept_by_the_provider_unless_the_caller_says_no() -> None:

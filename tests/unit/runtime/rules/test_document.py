@@ -83,3 +83,42 @@ def test_what_does_not_fit_together_is_named(tables: dict[str, Any], complaint: 
 def test_the_steps_of_an_episode_may_come_from_the_defaults() -> None:
     rules = Rules.model_validate({"defaults": {"episode_steps": 5}, "tasks": {"t": {"episode_target": 0.9}}})
     assert rules.of("t").agreement_per_call == pytest.approx(0.9 ** (1 / 5))
+
+
+OWNING: dict[str, Any] = {
+    "acme": {"keys": [], "own_tasks": True},
+    "bank": {"keys": [], "own_tasks": ["loan-*"]},
+    "shop": {"keys": []},
+}
+
+
+def test_a_tenants_own_task_follows_the_task_of_that_name_until_it_has_a_table() -> None:
+    tasks = {"triage": {"judge": "label", "min_agreement": 0.98}, "acme:triage": {"min_agreement": 0.9}}
+    rules = Rules.model_validate({"defaults": {"cache_ttl_s": 5}, "tasks": tasks, "tenants": OWNING})
+    own = rules.of("acme:triage")
+    assert (own.judge, own.min_agreement, own.cache_ttl_s) == ("label", 0.9, 5)
+    assert rules.of("acme:other") == rules.defaults
+    assert rules.base_of("bank:loan-1") == "loan-1"
+    for shared in ("bank:triage", "shop:triage", "nobody:triage", "triage"):
+        assert rules.base_of(shared) is None
+    assert rules.of("shop:triage") == rules.defaults
+    assert Rules.model_validate({"tasks": {"loan-1": {"judge": "label"}}, "tenants": OWNING}).of("bank:loan-1").judge
+
+
+def test_what_is_critical_by_name_is_so_for_every_tenants_own() -> None:
+    tasks = {"acme:refunds": {"min_agreement": 0.9}, "acme:triage": {}}
+    rules = Rules.model_validate({"tasks": tasks, "tenants": OWNING}).with_critical(frozenset({"refunds", "loan-1"}))
+    assert all(rules.of(name).critical for name in ("refunds", "acme:refunds", "bank:loan-1", "acme:loan-1"))
+    assert not rules.of("acme:triage").critical
+
+
+def test_a_tenant_with_tasks_of_its_own_has_a_name_that_can_stand_in_theirs() -> None:
+    with pytest.raises(ValidationError, match=r"tenants\.a:b\.own_tasks: need a tenant's name"):
+        Rules.model_validate({"tenants": {"a:b": {"keys": [], "own_tasks": True}}})
+    assert Rules.model_validate({"tenants": {"a:b": {"keys": []}}}).tenants
+
+
+def test_students_of_an_own_task_are_allowed_as_those_of_the_task_are() -> None:
+    rules = TaskRules(students=("triage@*",))
+    assert rules.allows_student("acme:triage@3")
+    assert not rules.allows_student("acme:other@3")

@@ -25,6 +25,7 @@ def read(body: Mapping[str, Any]) -> Read:
         stream=streamed_in(body),
         include_usage=options.get("include_usage") is True,
         task=task_in(body),
+        stored=bool(body.get("store")),
     )
 
 

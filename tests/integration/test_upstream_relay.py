@@ -223,9 +223,14 @@ async def test_a_teacher_that_cannot_be_reached_is_told() -> None:
 
 async def test_a_kept_connection_that_is_gone_is_made_again(teacher: FakeTeacher) -> None:
     async with teachers(main={"base_url": teacher.url}) as asked:
-        for method, headers in (("PUT", {}), ("POST", {"idempotency-key": "k"})):
+        for method, path, headers in (
+            ("PUT", "/v1/files", {}),
+            ("POST", "/v1/files", {"idempotency-key": "k"}),
+            ("POST", "/v1/embeddings", {}),
+            ("POST", "/v1/messages/count_tokens?beta=true", {}),
+        ):
             teacher.moods.append("drop")
-            assert (await read(await asked.relay(method, "/v1/files", headers, b"x"))) == b"x"
+            assert (await read(await asked.relay(method, path, headers, b"x"))) == b"x"
         teacher.mood = "drop"
         assert (await refused(asked, "/v1/files", body=_pieces())).code == "teacher_answer_broken"
 

@@ -17,6 +17,8 @@ from understudies.runtime.teachers import TeacherSpec
 Body = bytes | AsyncIterator[bytes] | None
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_LEAVES_NOTHING: Final = ("/embeddings", "/moderations", "/count_tokens", "/input_tokens")
+"""How paths end of what a POST only computes: done twice, it costs a little, where an agent's call would fail."""
 _UNDER_V1: Final = re.compile(r"/v1(?:[/?][!\"$-~]*)?")
 _SLASH: Final = re.compile(r"/|\\|%2f|%5c", re.IGNORECASE)
 _DOTS: Final = re.compile(r"(?:\.|%2e){1,2}", re.IGNORECASE)
@@ -90,7 +92,7 @@ async def _sent(
     except Dropped:
         # The teacher may have closed a kept connection just then, or have done what it was asked: only what may be done
         # twice is sent again, once.
-        harmless = method in _IDEMPOTENT or "idempotency-key" in headers
+        harmless = method in _IDEMPOTENT or "idempotency-key" in headers or url.path.endswith(_LEAVES_NOTHING)
         if not harmless or not (body is None or isinstance(body, bytes)):
             raise
         return await client.send(method, url, headers, body, connect_s=connect_s, decompress=False)

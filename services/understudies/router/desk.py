@@ -1,57 +1,34 @@
-"""The desk: serves one call, by the student or the teacher, and records what happened."""
+"""The desk: serves one call, by the student or the teacher."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from understudies.client.redaction import Redactor
-from understudies.events import Response, owner_and_base, usd
+from understudies.events import owner_and_base, usd
 from understudies.router.account import Account, Note
-from understudies.router.answers import Answers, Known
+from understudies.router.answers import Answers
 from understudies.router.attempt import Asker, Attempt
 from understudies.router.audits import Audits
 from understudies.router.call import Call, StreamingTeacher, Teacher, TeacherAnswer, TeacherError
+from understudies.router.case import Case
 from understudies.router.chooser import Chooser
 from understudies.router.circuits import Circuits
-from understudies.router.conformity import complaint
-from understudies.router.decision import NOTHING, Decision, barred, drawn, instead
-from understudies.router.dialects import student_able
+from understudies.router.decision import NOTHING, Decision, barred, instead
 from understudies.router.money import Grant
 from understudies.router.money.amounts import dollars
 from understudies.router.payment import OverBudget, Payments
 from understudies.router.policy import Policy
+from understudies.router.register import Register
 from understudies.router.roster import Roster
 from understudies.router.served import By, Served, Stream
 from understudies.router.table import RoutingTable
 from understudies.runtime.rules import Rules, TaskRules, TaskRulesOf
 
 T = TypeVar("T")
-
-HUNG_UP: Final = "hung up"
-"""What a call is cancelled with where its caller is gone."""
-
-TIMED_OUT: Final = "timed out"
-"""What a call is cancelled with where it has taken too long."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """A call that its teacher has to answer, after what came before."""
-
-    account: Account
-    attempt: Attempt
-    rules: TaskRules
-
-    @property
-    def last_resort(self) -> bool:
-        """Whether the rules let the student's answer pass that it was not sure of, as the teacher has none."""
-        answer = self.attempt.answer
-        if self.rules.escalation != "teacher_or_student" or answer is None:
-            return False
-        return complaint(self.account.call.request, answer.message) is None
 
 
 class Desk:
@@ -79,7 +56,6 @@ class Desk:
         self.circuits = Circuits()
         self._rules = rules or Rules()
         self._teacher = teacher
-        self._record = record
         self._redact = redact
         self._payments = payments or Payments()
         self._answers = answers or Answers()
@@ -90,6 +66,7 @@ class Desk:
             timer=timer,
         )
         self._audits = Audits(teacher, self._payments, record, at_once=self.policy.audits_at_once)
+        self._register = Register(record, self._audits, self_agreement_rate=self.policy.self_agreement_rate)
 
     @property
     def table(self) -> RoutingTable:
@@ -131,27 +108,27 @@ class Desk:
         await self._audits.close(timeout_s)
         self.roster.close()
 
-    async def _without_teacher(self, call: Call) -> Served | _Case:
+    async def _without_teacher(self, call: Call) -> Served | Case:
         """From the cache or by the student; else what is known when the teacher is asked."""
         rules = self._rules.of(call.task)
         account = Account(call, self._redact)
         try:
             known = await self._answers.get(call, rules)
             if known is not None:
-                return self._repeat(account, known)
+                return self._register.repeated(account, known)
             decision = await self.chooser.decide(account, rules, critical=self._is_critical(call))
         except asyncio.CancelledError as cancelled:
-            self._abandon(_Case(account, Attempt(Decision("no_student")), rules), cancelled)
+            self._register.abandoned(Case(account, Attempt(Decision("no_student")), rules), cancelled)
             raise
         if not decision.by_student or decision.route is None:
-            return _Case(account, Attempt(decision), rules)
+            return Case(account, Attempt(decision), rules)
         attempt = await self._asked(account, decision, rules)
         if attempt.answer is not None and attempt.decision.by_student:
-            return self._serve_student(account, attempt)
-        case = _Case(account, attempt, rules)
+            return self._register.by_student(account, attempt)
+        case = Case(account, attempt, rules)
         if rules.escalation == "refuse" and attempt.decision.reason == "low_confidence":
             refused = TeacherError(503, "the student is not sure, and the task's rules ask nobody else", code="unsure")
-            self._fail(case, refused)
+            self._register.failed(case, refused)
             raise refused
         return case
 
@@ -172,11 +149,11 @@ class Desk:
             ok = not attempt.failed
             self._payments.settle(grant, call, attempt.cost_usd)
         except OverBudget as refused:
-            self._refuse(_Case(account, Attempt(decision), rules), refused)
+            self._register.refused(Case(account, Attempt(decision), rules), refused)
             raise
         except asyncio.CancelledError as cancelled:
             self._payments.settle(grant, call, likely)
-            self._abandon(_Case(account, Attempt(decision), rules), cancelled, likely)
+            self._register.abandoned(Case(account, Attempt(decision), rules), cancelled, likely)
             raise
         finally:
             self.circuits.leave(student, ticket, ok)
@@ -184,7 +161,7 @@ class Desk:
             if attempt.decision.by_student and not await self.chooser.may_serve(call, rules):
                 return replace(attempt, decision=replace(attempt.decision, reason="episode_target"))
         except asyncio.CancelledError as cancelled:
-            self._abandon(_Case(account, attempt, rules), cancelled)
+            self._register.abandoned(Case(account, attempt, rules), cancelled)
             raise
         return self._upheld(call, attempt)
 
@@ -204,39 +181,7 @@ class Desk:
         # A tenant's own task is critical where the task of that name is.
         return bool(named) and (call.task in named or owner_and_base(call.task)[1] in named)
 
-    def _serve_student(
-        self, account: Account, attempt: Attempt, *, paid: Decimal | None = None, spared: bool = False
-    ) -> Served:
-        """Give the student's answer; `paid` is what a teacher took who had none, where it is the last resort.
-
-        Such an answer is not audited: what it was not sure of says nothing about what it serves. Where a teacher was
-        `spared`, for want of money, it is one of those that the student serves, and audited as such.
-        """
-        decision, answer = attempt.decision, attempt.answer
-        assert answer is not None
-        assert decision.route is not None
-        message, route = answer.message, decision.route
-        probability = route.audit_probability if decision.by_student else 0.0
-        decision = barred(decision, over_budget=spared)
-        finish_reason = answer.finish_reason or ("tool_calls" if message.tool_calls else "stop")
-        response = Response(message=message, finish_reason=finish_reason)
-        audited = drawn(account.call.draw, probability)
-        note = account.served(
-            decision.recorded(audit_probability=probability, student_cost=attempt.cost_usd, drawn=audited),
-            response,
-            student=route.student,
-            confidence=attempt.confidence,
-            usage=answer.usage,
-            cost_usd=usd(attempt.cost_usd + (paid or 0)),
-            latency_ms=attempt.latency_ms,
-        )
-        self._record(note)
-        if audited:
-            self._audits.begin(account, Decision("audit", route), probability)
-        by = By("student", decision, attempt.confidence, waited_ms=attempt.latency_ms)
-        return Served(response, by, note, route.student, answer.usage)
-
-    async def _whole(self, case: _Case) -> Served:
+    async def _whole(self, case: Case) -> Served:
         call = case.account.call
         grant = await self._granted(case)
         if isinstance(grant, Served):
@@ -245,7 +190,7 @@ class Desk:
         if isinstance(answer, Served):
             return answer
         answer = self._counted(call, grant, answer)
-        note = self._answered(case, answer)
+        note = self._register.by_teacher(case, answer)
         self._answers.put(call, case.rules, answer)
         attempt = case.attempt
         waited_ms = attempt.latency_ms + answer.latency_ms
@@ -253,7 +198,7 @@ class Desk:
         by = By("teacher", decision, attempt.confidence, answer.teacher, waited_ms)
         return Served(answer.response, by, note, answer.model, answer.usage, answer.raw, answer.headers, answer.status)
 
-    async def _begun(self, case: _Case, teacher: StreamingTeacher) -> Served | Stream:
+    async def _begun(self, case: Case, teacher: StreamingTeacher) -> Served | Stream:
         call = case.account.call
         grant = await self._granted(case)
         if isinstance(grant, Served):
@@ -266,10 +211,10 @@ class Desk:
             if isinstance(answer, TeacherError):
                 answer.cost_usd = self._paid(call, grant, answer)
                 self._payments.settle(grant, call, answer.cost_usd)
-                self._fail(case, answer)
+                self._register.failed(case, answer)
                 return
             answer = self._counted(call, grant, answer)
-            self._answered(case, answer)
+            self._register.by_teacher(case, answer)
             if case.rules.cache_ttl_s is not None:
                 self._answers.put(call, case.rules, replace(answer, raw=stream.body()))
 
@@ -277,7 +222,7 @@ class Desk:
         by = By("teacher", decision, case.attempt.confidence, stream.teacher)
         return Stream(stream, by, finished)
 
-    async def _from_teacher(self, case: _Case, grant: Grant | None, asked: Awaitable[T]) -> T | Served:
+    async def _from_teacher(self, case: Case, grant: Grant | None, asked: Awaitable[T]) -> T | Served:
         """What the teacher gives, or the student's answer as a last resort; failures are recorded and raised."""
         call = case.account.call
         try:
@@ -286,19 +231,19 @@ class Desk:
             error.cost_usd = self._paid(call, grant, error)
             self._payments.settle(grant, call, error.cost_usd)
             if case.last_resort and self._now(call, case.attempt).reason not in ("critical", "not_allowed"):
-                return self._serve_student(case.account, case.attempt, paid=error.cost_usd)
-            self._fail(case, error)
+                return self._register.by_student(case.account, case.attempt, paid=error.cost_usd)
+            self._register.failed(case, error)
             raise
         except asyncio.CancelledError as cancelled:
             # What the teacher had done by then is not known: the whole estimate counts as spent.
             likely = _held(grant) or self._payments.likely(call)
             self._payments.settle(grant, call, likely)
-            self._abandon(case, cancelled, likely)
+            self._register.abandoned(case, cancelled, likely)
             raise
         except Exception:
             failed = TeacherError(500, "the router failed", code="router_failed", cost_usd=_held(grant))
             self._payments.settle(grant, call, failed.cost_usd)
-            self._fail(case, failed)
+            self._register.failed(case, failed)
             raise
 
     def _counted(self, call: Call, grant: Grant | None, answer: TeacherAnswer) -> TeacherAnswer:
@@ -316,7 +261,7 @@ class Desk:
         told = (_held(grant) or self._payments.likely(call)) if accepted and not error.cost_usd else error.cost_usd
         return usd(told + self._payments.lost(call, error.in_vain))
 
-    async def _granted(self, case: _Case) -> Grant | Served | None:
+    async def _granted(self, case: Case) -> Grant | Served | None:
         """Room in the budget for the teacher's call, or what a student answers instead.
 
         Raises OverBudget, which is recorded.
@@ -326,88 +271,20 @@ class Desk:
         except OverBudget as refused:
             return await self._spared(case, refused)
         except asyncio.CancelledError as cancelled:
-            self._abandon(case, cancelled)
+            self._register.abandoned(case, cancelled)
             raise
 
-    async def _spared(self, case: _Case, refused: OverBudget) -> Served:
+    async def _spared(self, case: Case, refused: OverBudget) -> Served:
         """The answer of a student that a draw or its episode alone kept from the call; raises what else was refused."""
         account, rules = case.account, case.rules
         decision = case.attempt.decision
         asked = self.chooser.spared(decision, account.call, rules) if refused.student_may else None
         attempt = case.attempt if asked is None else await self._asked(account, asked, rules)
         if attempt.answer is not None and attempt.decision.by_student:
-            return self._serve_student(account, attempt, spared=True)
-        self._refuse(replace(case, attempt=attempt), refused)
+            return self._register.by_student(account, attempt, spared=True)
+        self._register.refused(replace(case, attempt=attempt), refused)
         raise refused
-
-    def _abandon(self, case: _Case, cancelled: asyncio.CancelledError, cost: Decimal = NOTHING) -> None:
-        """Nobody waits for the answer any longer."""
-        gone = gave_up(cancelled, cost)
-        self._fail(case, gone, hung_up=gone.code == "hung_up")
-
-    def _repeat(self, account: Account, known: Known) -> Served:
-        """An identical request was answered before."""
-        decision = Decision("cached")
-        note = account.repeated(decision.recorded(), known.response, model=known.model)
-        self._record(note)
-        return Served(
-            known.response, By("cache", decision, teacher=known.teacher), note, known.model, known.usage, known.raw
-        )
-
-    def _refuse(self, case: _Case, refused: OverBudget) -> None:
-        """The budget has no room for the call."""
-        attempt = case.attempt
-        decision = barred(attempt.decision, over_budget=True)
-        self._fail(replace(case, attempt=replace(attempt, decision=decision)), refused)
-
-    def _fail(self, case: _Case, error: TeacherError, *, hung_up: bool = False) -> None:
-        attempt = case.attempt
-        self._record(
-            case.account.failed(
-                attempt.decision.recorded(student_cost=attempt.cost_usd),
-                error,
-                student=attempt.student,
-                confidence=attempt.confidence,
-                cost_usd=usd(error.cost_usd + attempt.cost_usd),
-                latency_ms=attempt.latency_ms + error.latency_ms,
-                hung_up=hung_up,
-                usage_estimated=(hung_up or error.in_vain > 0) and error.cost_usd > 0,
-            )
-        )
-
-    def _answered(self, case: _Case, answer: TeacherAnswer) -> Note:
-        """Write down the teacher's answer, and draw whether it is asked again."""
-        attempt = case.attempt
-        # What the provider keeps or does itself would be kept or done twice.
-        call = case.account.call
-        once = answer.hung_up or answer.fallback or call.stored or not student_able(call.request)
-        repeated = 0.0 if once else self.policy.self_agreement_rate
-        again = drawn(case.account.call.draw, repeated)
-        decision = instead(attempt.decision, fallback=answer.fallback)
-        note = case.account.answered(
-            decision.recorded(audit_probability=repeated, student_cost=attempt.cost_usd, drawn=again),
-            answer,
-            student=attempt.student,
-            confidence=attempt.confidence,
-            cost_usd=usd(answer.cost_usd + attempt.cost_usd),
-            latency_ms=attempt.latency_ms + answer.latency_ms,
-        )
-        self._record(note)
-        if again:
-            self._audits.begin(case.account, Decision("audit"), repeated)
-        return note
 
 
 def _held(grant: Grant | None) -> Decimal:
     return NOTHING if grant is None else dollars(grant.hold.nanos)
-
-
-def gave_up(cancelled: asyncio.CancelledError, cost: Decimal = NOTHING) -> TeacherError:
-    """Why nobody waits for the teacher any longer: what the call was cancelled with, else that the router stops."""
-    if HUNG_UP in cancelled.args:
-        message = "the caller hung up before the teacher had answered"
-        return TeacherError(499, message, code="hung_up", cost_usd=cost)
-    if TIMED_OUT in cancelled.args:
-        message = "the router's time-out passed before the teacher had answered"
-        return TeacherError(504, message, code="timeout", cost_usd=cost)
-    return TeacherError(503, "the router stopped before the teacher had answered", code="stopping", cost_usd=cost)

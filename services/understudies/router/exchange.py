@@ -14,7 +14,8 @@ from understudies.events import NewId, discovered_task
 from understudies.router import headers as told
 from understudies.router.access import Admitted
 from understudies.router.call import Call, TeacherError
-from understudies.router.desk import Desk, gave_up
+from understudies.router.case import gave_up
+from understudies.router.desk import Desk
 from understudies.router.dialects import Dialect, Read, Unreadable
 from understudies.router.errors import Problem, too_slow
 from understudies.router.gate import Gate

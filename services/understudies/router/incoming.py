@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 import orjson
 from starlette.types import Receive
 
-from understudies.router.desk import HUNG_UP, TIMED_OUT
+from understudies.router.case import HUNG_UP, TIMED_OUT
 from understudies.router.headers import BadRequest
 
 MAX_DEPTH: Final = 100

@@ -15,8 +15,8 @@ from understudies.client.redaction import default_redactor
 from understudies.events import Event, Invocation, Promotion, Request, usd
 from understudies.router import Call, Desk, Policy, Roster, TeacherAnswer, TeacherError
 from understudies.router.answers import Answers
+from understudies.router.case import HUNG_UP
 from understudies.router.chooser import Chooser
-from understudies.router.desk import HUNG_UP
 from understudies.router.money import Budgets, Cache, Limits
 from understudies.router.payment import OverBudget
 from understudies.router.pins import Pins

@@ -62,6 +62,7 @@ class RouterApp:
         self._address = address
         self._closing = closing
         self._lame_duck_s = lame_duck_s
+        self._serving: Server | None = None
 
     @property
     def url(self) -> str:
@@ -87,6 +88,7 @@ class RouterApp:
                     f"cannot listen on {self._address}: {error.strerror}; choose another port or address, "
                     "or stop what has it"
                 ) from error
+            self._serving = self.server
         self.ready = True
 
     async def handle(self, records: Sequence[Record]) -> None:
@@ -114,15 +116,20 @@ class RouterApp:
     async def tick(self, now: datetime) -> None:
         """Nothing here waits for a span of time: what holds for a while is read off the clock at each call."""
 
-    async def stop(self) -> None:
-        """Finish the calls that have begun, deliver their events, give their audits a moment, and end.
+    async def leave(self) -> None:
+        """Finish the calls that have begun; what is in force is followed meanwhile.
 
         For a while before that it is not ready, and takes calls all the same, until whoever sends them has noticed.
         """
         self.ready = False
-        if self.server is not None:
+        server, self._serving = self._serving, None
+        if server is not None:
             await asyncio.sleep(self._lame_duck_s)
-            await self.server.stop()
+            await server.stop()
+
+    async def stop(self) -> None:
+        """Leave, deliver the events of its calls, give their audits a moment, and end."""
+        await self.leave()
         await self.recorder.deliver()
         await self.desk.close()
         await self.recorder.stop()

@@ -84,6 +84,15 @@ class Following(Protocol):
 
 
 @runtime_checkable
+class Leaving(Protocol):
+    """A service that others wait for: it finishes that before its end, and handles events meanwhile."""
+
+    async def leave(self) -> None:
+        """Take no new work, and finish what has begun."""
+        ...
+
+
+@runtime_checkable
 class Reckoning(Protocol):
     """A service that closes a span of time only once it has handled what its topics held when the span was over.
 
@@ -290,6 +299,8 @@ class Runner:
 
         False where it was in the middle of something long: that is abandoned, and the last tick's snapshot holds.
         """
+        if isinstance(self.app, Leaving):
+            await self.app.leave()
         if self._joining is not None:
             self._joining.cancel()
             await asyncio.gather(self._joining, return_exceptions=True)

@@ -370,6 +370,31 @@ async def test_what_its_group_had_handled_before_does_not_keep_it_behind() -> No
     await runner.stop()
 
 
+class Host(Counter):
+    """Has guests until it is told to go on, and handles events meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leaving = asyncio.Event()
+        self.alone = asyncio.Event()
+
+    async def leave(self) -> None:
+        self.leaving.set()
+        await self.alone.wait()
+
+
+async def test_events_are_handled_while_a_service_finishes_what_others_wait_for() -> None:
+    app, bus = Host(), StillBus()
+    runner = Runner(app, cast(Bus, bus))
+    await runner.start()
+    stopping = asyncio.ensure_future(runner.stop())
+    await app.leaving.wait()
+    await asyncio.wait_for(bus.handler([record(0)]), 5)
+    assert app.handled == 1
+    app.alone.set()
+    assert await stopping
+
+
 class Follower(Counter):
     """Follows promotions too."""
 

@@ -226,7 +226,7 @@ async def test_a_kept_connection_that_is_gone_is_made_again(teacher: FakeTeacher
         for method, path, headers in (
             ("PUT", "/v1/files", {}),
             ("POST", "/v1/files", {"idempotency-key": "k"}),
-            ("POST", "/v1/embeddings", {}),
+            ("POST", "/v1/moderations", {}),
             ("POST", "/v1/messages/count_tokens?beta=true", {}),
         ):
             teacher.moods.append("drop")

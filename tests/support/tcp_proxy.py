@@ -77,18 +77,23 @@ class TcpProxy:
             server.close()
             await server.wait_closed()
 
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connected += 1
+        task = asyncio.get_running_loop().create_task(self._line(reader, writer))
+        # Known from now on, not from its first step on: the line may be cut before that.
+        self._lines[task] = [writer]
+        task.add_done_callback(self._over)
+
+    async def _line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self.connected += 1
-        self._lines[task] = [writer]
-        try:
-            with contextlib.suppress(OSError, asyncio.CancelledError):
-                if self._state != "reset":
-                    await self._pass(reader, writer, self._lines[task])
-        finally:
-            for end in self._lines.pop(task):
-                _abort(end)
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            if self._state != "reset":
+                await self._pass(reader, writer, self._lines[task])
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        for end in self._lines.pop(task):
+            _abort(end)
 
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ends: list[asyncio.StreamWriter]
@@ -124,6 +129,8 @@ class TcpProxy:
                 _abort(end)
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # What they leave is aborted as they end, which the loop does in its next turn.
+        await asyncio.sleep(0)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, through: asyncio.Event) -> None:

@@ -196,6 +196,11 @@ class Bus:
             log.warning("%s: set aside %s: %s", self.service, one.headers, one.reason[:200])
         await self._send([_dead_letter(one) for one in poison])
 
+    @property
+    def counted(self) -> bool:
+        """Whether flow is counted: whoever ticks a service then has waited until it has handled everything."""
+        return self._flow is not None
+
     def busy(self) -> AbstractContextManager[None]:
         """Work outside the handler: where flow is counted, it is waited for as handlers are."""
         return nullcontext() if self._flow is None else self._flow.busy(self.service)

@@ -235,11 +235,12 @@ class Runner:
         `stored` is what was in the store at a moment: where the state has all of it, the snapshot says so. While the
         snapshot is written, the service goes on.
         """
-        if isinstance(self.app, Reckoning) and self._goal is None and self.app.is_due(now):
+        reckoning = self.app if isinstance(self.app, Reckoning) and not self._bus.counted else None
+        if reckoning is not None and self._goal is None and reckoning.is_due(now):
             await self._set_goal()
         async with self._turn:
-            if isinstance(self.app, Reckoning):
-                self.app.behind = self.app.is_due(now) and not self._reached_goal()
+            if reckoning is not None:
+                reckoning.behind = reckoning.is_due(now) and not self._reached_goal()
             await self.app.tick(now)
             if stored is not None and self._has(stored.offsets):
                 self._since = stored.at

@@ -31,6 +31,7 @@ class StillBus:
         self.group: Offsets = {}
         self.asked = 0
         self.started = asyncio.Event()
+        self.counted = False
 
     def consume(self, topics: Sequence[Topic], handler: Any, *, start: Offsets | None, **rest: Any) -> None:
         self.handler = handler
@@ -357,6 +358,15 @@ async def test_a_partition_that_another_process_has_by_then_does_not_keep_it_beh
     await runner.tick(NOON)
     await runner.tick(NOON)
     assert app.told == [True, True, True, False]
+
+
+async def test_where_flow_is_counted_nobody_is_behind() -> None:
+    app, bus = Daily(), StillBus()
+    bus.counted, bus.held = True, {("invocations", 0): 1}
+    runner = Runner(app, cast(Bus, bus))
+    await runner.start()
+    await runner.tick(NOON)
+    assert app.told == [False]
 
 
 async def test_what_its_group_had_handled_before_does_not_keep_it_behind() -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final, cast
 
 import httptools
 
+from understudies.router.corked import Corked
 from understudies.router.upstream.incoming import WireReply
 from understudies.router.upstream.reply import Broken, Dropped
 
@@ -70,7 +71,8 @@ class Wire(asyncio.Protocol):
     # What the event loop tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        held_back = Corked(cast(asyncio.Transport, transport), asyncio.get_running_loop())
+        self._transport = cast(asyncio.Transport, held_back)
 
     def data_received(self, data: bytes) -> None:
         if self._reply is None:

@@ -24,7 +24,7 @@ from understudies.router.recording import Backlog, Recorder
 from understudies.router.recording.counts import Counts, OnDisk
 from understudies.router.recording.line import Line
 from understudies.router.recording.report import Brief, Finish, Report
-from understudies.runtime import Bus, ConfigurationError, RetryLater
+from understudies.runtime import Bus, Seldom
 from understudies.runtime.garbage import settle
 from understudies.runtime.logs import log_to_stderr
 
@@ -128,12 +128,14 @@ def _invocation(data: bytes, redact: Redactor | None) -> Invocation:
 
 async def _join(bus: Bus) -> None:
     """Connect, as often as it takes; the router itself says what is wrong with its settings."""
+    complain = Seldom()
     for pause_s in chain((0.1, 0.2, 0.5, 1.0), repeat(_AGAIN_S)):
         try:
             await bus.start()
             return
-        except (RetryLater, ConfigurationError) as error:
-            _log.debug("no bus yet: %s", error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, events must not wait on disk until a restart
+            if complain():
+                _log.warning("no bus yet, and it is tried again: %r", error)
             await asyncio.sleep(pause_s)
 
 

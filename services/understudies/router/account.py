@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from understudies.client.redaction import Redactor, redacted, redacted_request
-from understudies.events import Invocation, Request, Response, Route, SeededIds, fingerprint
+from understudies.events import Invocation, Request, Response, SeededIds, fingerprint
 from understudies.router.call import Call, TeacherAnswer, TeacherError
+from understudies.router.decision import Routed
 
 _LARGE: Final = 128 * 1024
 """Bytes of a body from which on it is redacted in a thread."""
@@ -20,7 +21,7 @@ class Note:
 
     __slots__ = ("_event", "account", "fields", "route", "size")
 
-    def __init__(self, account: "Account", route: Route, fields: Mapping[str, Any], size: int = 0) -> None:
+    def __init__(self, account: "Account", route: Routed, fields: Mapping[str, Any], size: int = 0) -> None:
         self.account = account
         self.route = route
         self.fields = fields
@@ -88,15 +89,15 @@ class Account:
         audit._request, audit._fingerprint = self._request, self._fingerprint
         return audit
 
-    def served(self, route: Route, response: Response, *, student: str, **fields: Any) -> Note:
+    def served(self, route: Routed, response: Response, *, student: str, **fields: Any) -> Note:
         """The student answered."""
         return self._note(route, served_by="student", model=student, student=student, response=response, **fields)
 
-    def repeated(self, route: Route, response: Response, *, model: str, **fields: Any) -> Note:
+    def repeated(self, route: Routed, response: Response, *, model: str, **fields: Any) -> Note:
         """The answer to an identical request was given again."""
         return self._note(route, served_by="cache", model=model, response=response, **fields)
 
-    def answered(self, route: Route, answer: TeacherAnswer, **fields: Any) -> Note:
+    def answered(self, route: Routed, answer: TeacherAnswer, **fields: Any) -> Note:
         """The teacher answered."""
         return self._note(
             route,
@@ -110,14 +111,14 @@ class Account:
             **fields,
         )
 
-    def failed(self, route: Route, error: TeacherError, **fields: Any) -> Note:
+    def failed(self, route: Routed, error: TeacherError, **fields: Any) -> Note:
         """The teacher did not answer."""
         return self._note(route, served_by="none", model=self.call.model, error=str(error), **fields)
 
-    def _note(self, route: Route, *, answer_bytes: int = 0, **fields: Any) -> Note:
+    def _note(self, route: Routed, *, answer_bytes: int = 0, **fields: Any) -> Note:
         return Note(self, route, fields, len(self.call.raw or b"") + answer_bytes)
 
-    def event(self, route: Route, fields: Mapping[str, Any]) -> Invocation:
+    def event(self, route: Routed, fields: Mapping[str, Any]) -> Invocation:
         """The call as an event; an audit's id follows from that of the call, so it stays the same if asked twice."""
         call = self.call
         event = Invocation(
@@ -132,7 +133,7 @@ class Account:
             streamed=call.stream and not self.audit,
             request=self.request,
             fingerprint=self.fingerprint,
-            route=route,
+            route=route.route(),
             tags=dict(call.tags),
             **fields,
         )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import NamedTuple
 
 from understudies.events import Reason, Route, position, usd
 
@@ -20,6 +21,21 @@ class TaskRoute:
     audit_probability: float = 0.0
     levels: tuple[tuple[float, float], ...] = ()
     """Agreement proven from a threshold on, as (agreement, threshold), rising in both."""
+
+
+class Routed(NamedTuple):
+    """A decision as it is written on the event, in plain values."""
+
+    reason: Reason
+    threshold: float | None
+    share: float
+    audit_probability: float
+    student_cost_usd: Decimal
+    drawn: bool | None
+
+    def route(self) -> Route:
+        """The same, validated."""
+        return Route(**self._asdict())
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +57,11 @@ class Decision:
 
     def recorded(
         self, *, audit_probability: float = 0.0, student_cost: Decimal = NOTHING, drawn: bool | None = None
-    ) -> Route:
+    ) -> Routed:
         """The decision as it is written on the event."""
-        return Route(
-            reason=self.reason,
-            threshold=self.route.threshold if self.route else None,
-            share=self.route.share if self.route else 0.0,
-            audit_probability=audit_probability,
-            student_cost_usd=student_cost,
-            drawn=drawn,
-        )
+        route = self.route
+        threshold, share = (None, 0.0) if route is None else (route.threshold, route.share)
+        return Routed(self.reason, threshold, share, audit_probability, student_cost, drawn)
 
 
 def decide(

@@ -12,38 +12,32 @@ from typing import Any
 import orjson
 
 from understudies.client.redaction import Redactor
-from understudies.events import Request, Response, Route, Usage
+from understudies.events import Request, Response, Usage
 from understudies.router.account import Account, Note
 from understudies.router.call import Call
+from understudies.router.decision import Routed
 from understudies.router.dialects import dialect_of
 
 
 def packed(note: Note) -> bytes:
     """The bytes of a note."""
-    account, route = note.account, note.route
+    account, fields = note.account, note.fields
     call = account.call
-    fields = dict(note.fields)
+    told = {**fields, "cost_usd": str(fields["cost_usd"])} if "cost_usd" in fields else {**fields}
     for name in ("response", "usage"):
-        if fields.get(name) is not None:
-            fields[name] = fields[name].model_dump()
-    if "cost_usd" in fields:
-        fields["cost_usd"] = str(fields["cost_usd"])
+        if (model := told.get(name)) is not None:
+            told[name] = model.model_dump()
+    reason, threshold, share, audit_probability, student_cost, drawn = note.route
+    raw = call.raw
     return pickle.dumps(
         (
             account.audit,
-            call.raw,
-            None if call.raw is not None else call.request.model_dump(),
+            raw,
+            call.request.model_dump() if raw is None else None,
             (call.id, call.at.isoformat(), call.task, call.episode, call.tenant, call.model, call.api, call.stream),
             dict(call.tags),
-            (
-                route.reason,
-                route.threshold,
-                route.share,
-                route.audit_probability,
-                str(route.student_cost_usd),
-                route.drawn,
-            ),
-            fields,
+            (reason, threshold, share, audit_probability, str(student_cost), drawn),
+            told,
         ),
         protocol=pickle.HIGHEST_PROTOCOL,
     )
@@ -53,15 +47,8 @@ def unpacked(data: bytes, redact: Redactor | None) -> Note:
     """The note of bytes that this program has packed, to be redacted with `redact`."""
     audit, raw, request, call, tags, route, fields = pickle.loads(data)
     reason, threshold, share, audit_probability, student_cost, drawn = route
-    of = Route(
-        reason=reason,
-        threshold=threshold,
-        share=share,
-        audit_probability=audit_probability,
-        student_cost_usd=Decimal(student_cost),
-        drawn=drawn,
-    )
-    return Note(Account(_call(raw, request, call, tags), redact, audit=audit), of, _fields(fields))
+    routed = Routed(reason, threshold, share, audit_probability, Decimal(student_cost), drawn)
+    return Note(Account(_call(raw, request, call, tags), redact, audit=audit), routed, _fields(fields))
 
 
 def _call(raw: bytes | None, request: Any, call: Any, tags: dict[str, str]) -> Call:

@@ -7,9 +7,9 @@ a teacher's words; upstreams are those of the settings.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Final, Generic, TypeVar, get_args
+from typing import Final, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -17,6 +17,7 @@ from understudies.events import Reason
 from understudies.router.money import Cache
 from understudies.router.recording import Loss, Recording
 from understudies.router.served import By
+from understudies.router.tallies import Spread, Tally
 from understudies.router.upstream.upstream import Upstream
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -64,26 +65,26 @@ class Metrics:
         overhead_s: float | None = None,
     ) -> None:
         """A call has ended; `overhead_s` is the part of its time that was spent here and not upstream."""
-        self._requests.labels(api, self._tasks(task), served_by, self._reasons(reason), str(status)).inc()
-        self._latency.labels(api, served_by).observe(seconds)
+        self._requests.add(api, self._tasks(task), served_by, self._reasons(reason), str(status))
+        self._latency.add(seconds, api, served_by)
         if overhead_s is not None:
-            self._overhead.labels(api).observe(overhead_s)
+            self._overhead.add(overhead_s, api)
 
     def first_byte(self, *, api: str, served_by: str, seconds: float) -> None:
         """A stream has begun."""
-        self._first_byte.labels(api, served_by).observe(seconds)
+        self._first_byte.add(seconds, api, served_by)
 
     def served(self, task: str, by: By) -> None:
         """A call was answered; what a student had to do with it is counted."""
         reason = by.decision.reason
         if reason in ("student_error", "low_confidence", "episode_target") and by.served_by == "teacher":
-            self._escalations.labels(self._tasks(task), reason).inc()
+            self._escalations.add(self._tasks(task), reason)
         if reason == "student_error":
-            self._student_errors.labels(self._tasks(task)).inc()
+            self._student_errors.add(self._tasks(task))
 
     def budget_refused(self, task: str) -> None:
         """A call was refused for want of budget."""
-        self._refused.labels(self._tasks(task)).inc()
+        self._refused.add(self._tasks(task))
 
     def watch_cache(self, cache: Cache) -> None:
         """Tell how often the exact cache had an answer, whenever asked."""
@@ -110,30 +111,15 @@ class Metrics:
         """Everything in Prometheus' text format, of type `CONTENT_TYPE`."""
         return generate_latest(self._registry)
 
-    def _counter(self, name: str, what: str, *labels: str) -> "_Children[Counter]":
-        return _Children(Counter(_NAME + name, what, labels, registry=self._registry))
+    def _counter(self, name: str, what: str, *labels: str) -> Tally:
+        tally = Tally(_NAME + name, what, labels)
+        self._registry.register(tally)
+        return tally
 
-    def _histogram(self, name: str, what: str, buckets: tuple[float, ...], *labels: str) -> "_Children[Histogram]":
-        return _Children(Histogram(_NAME + name, what, labels, registry=self._registry, buckets=buckets))
-
-
-_Parent = TypeVar("_Parent", Counter, Histogram)
-
-
-class _Children(Generic[_Parent]):
-    """A metric's children, looked up faster than the library does."""
-
-    __slots__ = ("_children", "_parent")
-
-    def __init__(self, parent: _Parent) -> None:
-        self._parent: _Parent = parent
-        self._children: dict[tuple[str, ...], _Parent] = {}
-
-    def labels(self, *values: str) -> _Parent:
-        child = self._children.get(values)
-        if child is None:
-            child = self._children[values] = self._parent.labels(*values) if values else self._parent
-        return child
+    def _histogram(self, name: str, what: str, bounds: tuple[float, ...], *labels: str) -> Spread:
+        spread = Spread(_NAME + name, what, bounds, labels)
+        self._registry.register(spread)
+        return spread
 
 
 class _Bounded:

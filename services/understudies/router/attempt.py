@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import Decimal
 
 from understudies.events import Usage, usd
@@ -13,12 +13,13 @@ from understudies.router.account import Account
 from understudies.router.conformity import complaint
 from understudies.router.decision import Decision, TaskRoute, settle
 from understudies.router.roster import Roster
+from understudies.runtime.plain import plain
 from understudies.students.base import Answer, Generating, Student, StudentError, Unsure, student_cost
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@plain
 class Attempt:
     """What became of asking the student: `decision` is settled, and `cost_usd` is what asking cost."""
 

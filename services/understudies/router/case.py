@@ -1,7 +1,6 @@
 """A call that its teacher has to answer, and why nobody may be waiting for that any longer."""
 
 import asyncio
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -10,6 +9,7 @@ from understudies.router.attempt import Attempt
 from understudies.router.call import TeacherError
 from understudies.router.conformity import complaint
 from understudies.router.decision import NOTHING
+from understudies.runtime.plain import plain
 from understudies.runtime.rules import TaskRules
 
 HUNG_UP: Final = "hung up"
@@ -19,7 +19,7 @@ TIMED_OUT: Final = "timed out"
 """What a call is cancelled with where it has taken too long."""
 
 
-@dataclass(frozen=True, slots=True)
+@plain
 class Case:
     """A call that its teacher has to answer, after what came before."""
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from understudies.events import Reason, Route, position, usd
+from understudies.runtime.plain import plain
 
 NOTHING = usd(0)
 
@@ -38,7 +39,7 @@ class Routed(NamedTuple):
         return Route(**self._asdict())
 
 
-@dataclass(frozen=True, slots=True)
+@plain
 class Decision:
     """Where a call goes and why; `promoted` means that the student is asked, or has answered."""
 

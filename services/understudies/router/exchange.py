@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -28,11 +27,12 @@ from understudies.router.relaying import Relaying
 from understudies.router.replies import EVENTS, begin, end, piece, reply, reply_events
 from understudies.router.served import Served, Stream
 from understudies.runtime import Clock
+from understudies.runtime.plain import plain
 
 _LAST_S: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@plain
 class _Asked:
     """A call, the body as it was parsed, and how the caller names the task."""
 

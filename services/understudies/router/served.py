@@ -1,15 +1,16 @@
 """Calls as they were served."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from understudies.events import Invocation, Response, ServedBy, Usage
 from understudies.router.account import Note
 from understudies.router.call import TeacherAnswer, TeacherError, TeacherStream
 from understudies.router.decision import Decision
+from understudies.runtime.plain import plain
 
 
-@dataclass(frozen=True, slots=True)
+@plain
 class By:
     """Who served a call, and why: what the caller is told in headers."""
 
@@ -27,7 +28,7 @@ class By:
         return route.student if self.served_by == "student" and route else self.decision.student
 
 
-@dataclass(frozen=True, slots=True)
+@plain
 class Served:
     """A call that was answered whole; `raw` is the body as the teacher sent it, where a teacher answered."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from understudies.router.access.tenant import ANYBODY, Tenant
+from understudies.runtime.plain import plain
 from understudies.runtime.rules import Rules
 from understudies.runtime.rules.keys import PREFIX, digest_of
 
@@ -22,7 +23,7 @@ _PREFIX_BYTES: Final = 8
 _NOBODY: Final = bytes(32)
 
 
-@dataclass(frozen=True, slots=True)
+@plain
 class Admitted:
     """A caller who may go on, and the headers with a key that a teacher without one of its own is to be sent."""
 

@@ -1,12 +1,13 @@
 """How an API speaks: what is asked in it, answered in it, and streamed in it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Protocol
 
 from understudies.events import Request, Response, Usage
 from understudies.router.call import Api
+from understudies.runtime.plain import plain
 
 
 class Unreadable(ValueError):  # noqa: N818 - it says what the body is
@@ -17,7 +18,7 @@ class Unreadable(ValueError):  # noqa: N818 - it says what the body is
         self.param = param
 
 
-@dataclass(frozen=True, slots=True)
+@plain
 class Read:
     """What a body asks for.
 
@@ -34,7 +35,7 @@ class Read:
     stored: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@plain
 class Answered:
     """An answer in canonical form, the model that gave it as it names itself, and the usage that it reports."""
 

@@ -6,10 +6,11 @@ from decimal import Decimal
 
 from understudies.router.money.limits import Scope
 from understudies.runtime.online import Hold
+from understudies.runtime.plain import plain
 from understudies.runtime.rules import OverBudget
 
 
-@dataclass(frozen=True, slots=True)
+@plain
 class Grant:
     """Leave to spend, which has to be settled; to settle it again changes nothing.
 
@@ -18,7 +19,7 @@ class Grant:
     """
 
     purses: tuple[str, ...] = ()
-    hold: Hold = Hold("", 0)  # noqa: RUF009 - frozen
+    hold: Hold = Hold("", 0)
     held: bool = False
 
 

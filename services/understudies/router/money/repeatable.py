@@ -3,12 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from understudies.router.call import Api
+from understudies.runtime.plain import plain
 
 _NOT_THE_ANSWER: Final[Mapping[Api, frozenset[str]]] = {
     "chat": frozenset(
@@ -42,7 +42,7 @@ _VERSIONS: Final = ("anthropic-", "openai-")
 _WHOLE: Final = frozenset({"stop", "tool_calls", "function_call"})
 
 
-@dataclass(frozen=True, slots=True)
+@plain
 class Wish:
     """Whether a caller takes an answer that was given before, and lets its own be given again."""
 

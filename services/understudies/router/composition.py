@@ -138,7 +138,7 @@ def create_app(
             relaying=relaying,
             clock=clock,
             new_id=new_id,
-            draw=draw or random.SystemRandom().random,
+            draw=draw or random.Random().random,
             metrics=metrics,
         )
         models = Models(teachers, gate, lambda: desk.table.tasks)

@@ -114,13 +114,18 @@ def about_service(by: By) -> dict[str, str]:
 
 
 @lru_cache(maxsize=4096)
+def _known(name: str) -> str:
+    return _NAME.validate_python(name, strict=True)
+
+
+@lru_cache(maxsize=4096)
 def _shown(name: str) -> str:
     return quote(name, safe=_VISIBLE)
 
 
 def _valid(name: object, where: str) -> str:
     try:
-        return _NAME.validate_python(name, strict=True)
+        return _known(name) if isinstance(name, str) else _NAME.validate_python(name, strict=True)
     except ValidationError as error:
         raise BadRequest(
             f"{where} is no task name: 1 to 200 characters, no slash, no at sign, no control character, "

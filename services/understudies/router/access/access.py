@@ -1,7 +1,7 @@
 """Authentication: from a request's headers to a tenant, or to why not."""
 
 import hmac
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -83,16 +83,17 @@ class Access:
         A key of this router is never passed on. Where none is required, callers without one are `anybody`, and
         whatever key they bring is meant for the teacher.
         """
-        presented = list(_presented(headers))
+        presented = _presented(headers)
         if self._by_prefix:
-            for _, key in presented:
+            for key in presented:
                 tenant = self._owner(key)
                 if tenant is not None:
                     return self._admitted(tenant, headers)
         if self._require_key:
             return _WRONG if presented else _MISSING
-        if any(key.startswith(PREFIX) for _, key in presented):
-            return _WRONG
+        for key in presented:
+            if key.startswith(PREFIX):
+                return _WRONG
         return Admitted(self._anybody, {name: headers[name] for name in _CARRIERS if name in headers})
 
     def _owner(self, key: str) -> Tenant | None:
@@ -112,14 +113,12 @@ class Access:
         return Admitted(tenant, _as_presented(headers, brought))
 
 
-def _presented(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The keys in the headers, as (header, key)."""
+def _presented(headers: Mapping[str, str]) -> list[str]:
+    """The keys in the headers."""
     bearer = headers.get("authorization", "")
-    if bearer[: len(_BEARER)].lower() == _BEARER and (key := bearer[len(_BEARER) :].strip()):
-        yield "authorization", key
-    for name in ("x-api-key", "api-key"):
-        if key := headers.get(name, "").strip():
-            yield name, key
+    keys = [bearer[len(_BEARER) :]] if bearer[: len(_BEARER)].lower() == _BEARER else []
+    keys += [headers[name] for name in ("x-api-key", "api-key") if name in headers]
+    return [key.strip() for key in keys if key and not key.isspace()]
 
 
 def _as_presented(headers: Mapping[str, str], key: str) -> dict[str, str]:

@@ -5,13 +5,13 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import field, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from understudies.events import Usage, usd
 from understudies.router.account import Account
 from understudies.router.conformity import complaint
-from understudies.router.decision import Decision, TaskRoute, settle
+from understudies.router.decision import NOTHING, Decision, TaskRoute, settle
 from understudies.router.roster import Roster
 from understudies.runtime.plain import plain
 from understudies.students.base import Answer, Generating, Student, StudentError, Unsure, student_cost
@@ -26,7 +26,7 @@ class Attempt:
     decision: Decision
     answer: Answer | None = None
     confidence: float | None = None
-    cost_usd: Decimal = field(default_factory=lambda: usd(0))
+    cost_usd: Decimal = NOTHING
     latency_ms: float = 0.0
     failed: bool = False
     """Whether the student gave no usable answer: what its circuit breaker counts."""

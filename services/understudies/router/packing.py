@@ -5,11 +5,12 @@ at hand. It is all plain values, so it is quickly packed, and what was packed is
 """
 
 import pickle
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import orjson
+from pydantic import TypeAdapter
 
 from understudies.client.redaction import Redactor
 from understudies.events import Request, Response, Usage
@@ -19,14 +20,18 @@ from understudies.router.decision import Routed
 from understudies.router.dialects import dialect_of
 
 
+_RESPONSE: Final = TypeAdapter(Response).serializer
+
+
 def packed(note: Note) -> bytes:
     """The bytes of a note."""
     account, fields = note.account, note.fields
     call = account.call
     told = {**fields, "cost_usd": str(fields["cost_usd"])} if "cost_usd" in fields else {**fields}
-    for name in ("response", "usage"):
-        if (model := told.get(name)) is not None:
-            told[name] = model.model_dump()
+    if (response := told.get("response")) is not None:
+        told["response"] = _RESPONSE.to_python(response)
+    if (usage := told.get("usage")) is not None:
+        told["usage"] = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
     reason, threshold, share, audit_probability, student_cost, drawn = note.route
     raw = call.raw
     return pickle.dumps(
@@ -34,7 +39,7 @@ def packed(note: Note) -> bytes:
             account.audit,
             raw,
             call.request.model_dump() if raw is None else None,
-            (call.id, call.at.isoformat(), call.task, call.episode, call.tenant, call.model, call.api, call.stream),
+            (call.id, call.at.timestamp(), call.task, call.episode, call.tenant, call.model, call.api, call.stream),
             dict(call.tags),
             (reason, threshold, share, audit_probability, str(student_cost), drawn),
             told,
@@ -56,7 +61,7 @@ def _call(raw: bytes | None, request: Any, call: Any, tags: dict[str, str]) -> C
     asked = Request.model_validate(request) if raw is None else dialect_of(api).read(orjson.loads(raw)).request
     return Call(
         id=id_,
-        at=datetime.fromisoformat(at),
+        at=datetime.fromtimestamp(at, UTC),
         task=task,
         request=asked,
         draw=0.0,
@@ -73,7 +78,9 @@ def _call(raw: bytes | None, request: Any, call: Any, tags: dict[str, str]) -> C
 def _fields(fields: dict[str, Any]) -> dict[str, Any]:
     if "cost_usd" in fields:
         fields["cost_usd"] = Decimal(fields["cost_usd"])
-    for name, kind in (("response", Response), ("usage", Usage)):
-        if fields.get(name) is not None:
-            fields[name] = kind.model_validate(fields[name])
+    if fields.get("response") is not None:
+        fields["response"] = Response.model_validate(fields["response"])
+    if fields.get("usage") is not None:
+        prompt, completion, cached = fields["usage"]
+        fields["usage"] = Usage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=cached)
     return fields

@@ -19,7 +19,6 @@ from understudies.router.call import Call
 from understudies.router.decision import Routed
 from understudies.router.dialects import dialect_of
 
-
 _RESPONSE: Final = TypeAdapter(Response).serializer
 
 

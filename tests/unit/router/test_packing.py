@@ -1,7 +1,7 @@
 """Packed notes come out as the events that they went in as."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -41,7 +41,9 @@ def test_the_request_goes_as_it_came_and_is_read_and_redacted_again(api: Api) ->
     body = BODIES[api]
     request = DIALECTS[api].read(body).request
     account = Account(call(request, api=api, raw=orjson.dumps(body), stream=True), default_redactor)
-    answer = TeacherAnswer(Response(message=said("to joe@example.com")), "m-1", Usage(prompt_tokens=3, cached_tokens=2), usd("0.1"))
+    answer = TeacherAnswer(
+        Response(message=said("to joe@example.com")), "m-1", Usage(prompt_tokens=3, cached_tokens=2), usd("0.1")
+    )
     note = account.answered(Decision("no_student").recorded(), answer, cost_usd=usd("0.1"), latency_ms=1.5)
     event = through(note).invocation()
     assert event == note.invocation()
@@ -109,8 +111,9 @@ def test_every_field_of_a_route_and_a_usage_is_written_down() -> None:
     assert tuple(Usage.model_fields) == ("prompt_tokens", "completion_tokens", "cached_tokens")
 
 
-@given(st.datetimes(datetime(2020, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)))
-def test_the_time_comes_out_to_the_microsecond(at: datetime) -> None:
+@given(st.timedeltas(timedelta(0), timedelta(days=36_500)))
+def test_the_time_comes_out_to_the_microsecond(later: timedelta) -> None:
+    at = NOON + later
     account = Account(replace(call(asked("hello")), at=at), default_redactor)
     note = account.repeated(Decision("cached").recorded(), Response(message=said("hi")), model="m")
     assert through(note).invocation().at == at

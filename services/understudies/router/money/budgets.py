@@ -123,9 +123,8 @@ class Budgets:
 
     def charge(self, tenant: str, task: str, actual_usd: Decimal, now: datetime) -> None:
         """Count what was spent without leave, as by an audit, or by the student once a budget is spent."""
-        spent = nanos(actual_usd)
         bounds = self._bounds_of(tenant, task)
-        if not bounds or not spent:
+        if not bounds or not (spent := nanos(actual_usd)):
             return
         keys = self._opened(bounds, now)
         for key in keys:

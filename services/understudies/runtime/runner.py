@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from understudies.events import Event, Topic, encode, topic_of
 from understudies.runtime.bus import Bus, Offsets
 from understudies.runtime.clock import Clock
-from understudies.runtime.errors import ConfigurationError, RetryLater
+from understudies.runtime.errors import RetryLater, UnderstudiesError
 from understudies.runtime.records import Record
 from understudies.runtime.saving import Saving
 from understudies.runtime.seldom import Seldom
@@ -195,12 +195,13 @@ class Runner:
                     joined = True
                 await self._handled_up_to(await self._bus.ends(self._offsets))
                 caught_up = True
-            except (RetryLater, ConfigurationError) as error:
+            except Exception as error:
                 # What a running service is told too late to refuse, it can only say.
-                if isinstance(error, ConfigurationError) and not self._started:
+                if not (isinstance(error, RetryLater) or self._started):
                     raise
                 if self._complain():
-                    _log.warning("%s goes on without its bus, and tries again: %s", self.app.name, error)
+                    why = error if isinstance(error, UnderstudiesError) else repr(error)
+                    _log.warning("%s goes on without its bus, and tries again: %s", self.app.name, why)
                 await asyncio.sleep(next(pauses))
         app.catch_up()
         _log.debug("%s has handled all that the topics held", self.app.name)

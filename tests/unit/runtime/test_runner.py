@@ -229,7 +229,7 @@ async def test_who_follows_starts_without_the_bus_and_is_told_once_it_has_caught
 ) -> None:
     without_patience(monkeypatch)
     app, bus = Patient(), StillBus()
-    bus.troubles = [RetryLater("no broker at 'kafka:9092'"), ConfigurationError("no topics")]
+    bus.troubles = [RetryLater("no broker at 'kafka:9092'"), ConfigurationError("no topics"), KeyError("odd")]
     bus.held = {("invocations", 0): 2, ("invocations", 1): 0}
     runner = Runner(app, cast(Bus, bus))
     await runner.start()
@@ -252,10 +252,11 @@ async def test_who_follows_has_caught_up_at_the_start_where_nothing_is_left_to_r
     await runner.stop()
 
 
-async def test_what_is_configured_wrongly_is_refused_at_the_start_of_who_follows_too() -> None:
+@pytest.mark.parametrize("trouble", [ConfigurationError("no topics ['drift']: create them"), KeyError("no topics")])
+async def test_what_no_waiting_mends_is_refused_at_the_start_of_who_follows_too(trouble: Exception) -> None:
     bus = StillBus()
-    bus.troubles = [ConfigurationError("no topics ['drift']: create them")]
-    with pytest.raises(ConfigurationError, match="no topics"):
+    bus.troubles = [trouble]
+    with pytest.raises(type(trouble), match="no topics"):
         await Runner(Patient(), cast(Bus, bus)).start()
 
 

@@ -140,7 +140,7 @@ def test_a_folder_is_no_log(tmp_path: Path) -> None:
     assert "directory" in failed(understudies("backtest", tmp_path))
 
 
-@pytest.mark.parametrize("content", [b"", b"\n \n", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", b"\n \n", gzip.compress(b"", mtime=0)])
 def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "calls.jsonl"
     path.write_bytes(content)

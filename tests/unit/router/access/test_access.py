@@ -61,7 +61,9 @@ def test_without_a_key_nobody_calls(headers: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [LOST, ACME[:-1], ACME + "x", ACME.lower(), "sk-proj-x", "\x80\xff", "\ud800", "k" * 10_000]
+    "key",
+    [LOST, ACME[:-1], ACME + "x", ACME.lower(), "sk-proj-x", "\x80\xff", "\ud800", "k" * 10_000],
+    ids=["lost", "shorter", "longer", "lower", "foreign", "latin", "surrogate", "huge"],
 )
 def test_a_wrong_key_is_refused_and_not_shown(key: str) -> None:
     found = denied(KEYED, bearer(key))

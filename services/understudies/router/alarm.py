@@ -37,9 +37,10 @@ class Alarm:
         self._deadlines.pop(late, None)
 
     def close(self) -> None:
-        """Forget all deadlines."""
+        """Forget all deadlines, and those to come."""
         self._deadlines.clear()
         self._stop()
+        self._due = -math.inf
 
     def _look_at(self, deadline: float) -> None:
         self._stop()

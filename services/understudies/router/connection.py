@@ -16,6 +16,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from understudies.router.alarm import Alarm
+from understudies.router.caller import EXTENSION, Caller
 from understudies.router.corked import Corked
 from understudies.router.cycle import Cycle
 
@@ -58,7 +59,10 @@ class Connection(HttpToolsProtocol):
         self._app = cast(ASGI3Application, self.app)
         self._limits = limits
         self._alarm = Alarm(self.loop)
+        self._caller = Caller(self._alarm)
+        self._extensions = {EXTENSION: self._caller}
         self._watched = False
+        self._running: Cycle | None = None
         self._waiting: deque[Cycle] = deque()
         self._begun = False
         self._in_body = False
@@ -75,8 +79,9 @@ class Connection(HttpToolsProtocol):
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._alarm.close()
         super().connection_lost(exc)
+        self._caller_is_gone()
+        self._alarm.close()
 
     def shutdown(self) -> None:
         if self._refused:
@@ -144,6 +149,7 @@ class Connection(HttpToolsProtocol):
             "query_string": query,
             "headers": self.headers,
             "state": self.app_state.copy(),
+            "extensions": self._extensions,
         }
         before = self.cycle
         self.cycle = cycle = Cycle(
@@ -197,17 +203,23 @@ class Connection(HttpToolsProtocol):
         alone = self._in_body and not self.cycle.response_started and not self._waiting
         if (alone or not self._answering) and not self.transport.is_closing():
             self.transport.write(_refusal(*self._refusal))
-        if self._answering:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        self._caller_is_gone()
         self._hang_up()
 
     def _start(self, cycle: Cycle) -> None:
+        self._running = cycle
         cycle.start(self._app, self.loop, self.tasks)
 
     @property
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _caller_is_gone(self) -> None:
+        for cycle in (self._running, self.cycle):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self._caller.hang_up()
 
     def _hang_up(self) -> None:
         """Take in for a while what the caller still sends: closing on unread bytes would destroy what it was told."""

@@ -152,6 +152,9 @@ class Cycle(RequestResponseCycle):
             self.message_event.clear()
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
+        if not self.more_body:
+            # Nobody has to ask for more for a caller that hangs up to be noticed.
+            self.flow.resume_reading()
         body = bytes(self.body)
         self.body.clear()
         return {"type": "http.request", "body": body, "more_body": self.more_body}

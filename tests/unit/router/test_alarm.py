@@ -92,3 +92,7 @@ async def test_one_timer_does_for_all_of_a_connection_s_calls() -> None:
         alarm.drop(late)
     assert counting.timers == 1
     alarm.close()
+    alarm.set(late, 0.01)
+    await asyncio.sleep(0.05)
+    assert counting.timers == 1
+    assert not late.at

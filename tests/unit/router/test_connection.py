@@ -11,8 +11,10 @@ from typing import Any, Final, cast
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from understudies.router.caller import caller_of
 from understudies.router.connection import Connection, Limits
 from understudies.router.corked import Corked
+from understudies.router.incoming import Gone, Watch, whole_body
 from understudies.router.server import Server
 
 IMPATIENT = Limits(span_s=0.05)
@@ -230,6 +232,39 @@ async def test_a_caller_that_hangs_up_is_reported() -> None:
         await app.asked.wait()
         await caller.close()
         await app.hung_up.wait()
+
+
+async def test_a_caller_that_asked_twice_and_hangs_up_is_reported() -> None:
+    app = App()
+    app.answer.clear()
+    async with connected(app) as caller:
+        caller.send(2 * (POST + b"content-length: 3\r\n\r\nabc"))
+        await app.asked.wait()
+        await caller.close()
+        await app.hung_up.wait()
+    assert len(app.scopes) == 1
+
+
+@pytest.mark.parametrize("size", [0, 3, 200_000])
+async def test_who_works_for_a_caller_is_told_that_it_hung_up(size: int) -> None:
+    begun, told = asyncio.Event(), asyncio.Event()
+
+    async def works(scope: Scope, receive: Receive, send: Send) -> None:
+        await whole_body(receive, None, 1_000_000)
+        try:
+            with Watch(caller_of(scope)):
+                begun.set()
+                await asyncio.Event().wait()
+        except Gone:
+            told.set()
+
+    async with connected(works) as caller:
+        caller.send(POST + b"content-length: %d\r\n\r\n" % size)
+        await asyncio.sleep(0.01)
+        caller.send(b"a" * size)
+        await begun.wait()
+        await caller.close()
+        await told.wait()
 
 
 async def test_garbage_behind_a_request_is_not_taken_for_its_answer() -> None:

@@ -93,7 +93,7 @@ class Connection(HttpToolsProtocol):
             return
         if not self._in_body:
             data, self._tail = self._tail + data, b""
-            if b"pgrade:" in data or b"PGRADE:" in data:
+            if _OFFER in _head(data).lower():
                 data = _without_upgrade(data, at_line=self._at_line)
             if rest := _beginning_of_upgrade(data):
                 self._take(data[: -len(rest)])
@@ -128,7 +128,7 @@ class Connection(HttpToolsProtocol):
         self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
-        if self._held > self._limits.head_bytes and self._head() > self._limits.head_bytes:
+        if self._held > self._limits.head_bytes and self._head_bytes() > self._limits.head_bytes:
             self._too_large()
             raise _Refused
         self._in_body = True
@@ -171,13 +171,9 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._held = 0
-        cycle = self.cycle
-        if cycle.response_complete:
-            return
-        cycle.body += body
-        if len(cycle.body) > HIGH_WATER_LIMIT:
+        cycle = cast(Cycle, self.cycle)
+        if not cycle.response_complete and cycle.take(body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
-        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         self._begun = self._in_body = False
@@ -257,7 +253,7 @@ class Connection(HttpToolsProtocol):
         """Whether the caller cannot go on: its body is not being read, or the answer before is not finished."""
         return self.flow.read_paused or (self._answering and not self._in_body)
 
-    def _head(self) -> int:
+    def _head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _too_large(self) -> None:
@@ -270,6 +266,12 @@ def _target(url: bytes) -> tuple[str, bytes, bytes]:
     parsed = httptools.parse_url(url)
     path = parsed.path.decode("ascii")
     return unquote(path) if "%" in path else path, parsed.path, parsed.query or b""
+
+
+def _head(data: bytes) -> bytes:
+    """What stands before a body; to look for anything in a long body as well would take its time."""
+    end = data.find(_END_OF_HEAD)
+    return data if end < 0 else data[:end]
 
 
 def _without_upgrade(data: bytes, *, at_line: bool) -> bytes:

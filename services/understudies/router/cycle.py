@@ -20,7 +20,7 @@ class Cycle(RequestResponseCycle):
     """Hands a request to an application, and its answer to the caller.
 
     How the application is run, and what is told of one that fails, is uvicorn's; what is overridden does what uvicorn's
-    does, on the same attributes, so a new version of it is to be compared with this.
+    does, on the same attributes but for the body, so a new version of it is to be compared with this.
     """
 
     logger = logging.getLogger("uvicorn.error")
@@ -45,7 +45,8 @@ class Cycle(RequestResponseCycle):
         self.keep_alive = keep_alive
         self.message_event = asyncio.Event()
         self.disconnected = False
-        self.body = bytearray()
+        self._parts: list[bytes] = []
+        self._held = 0
         self.more_body = True
         self.response_started = False
         self.response_complete = False
@@ -63,6 +64,13 @@ class Cycle(RequestResponseCycle):
             await self.run_asgi(app)
         finally:
             self._tasks.discard(self._task)
+
+    def take(self, body: bytes) -> int:
+        """Take in a part of the request's body; how many bytes are held by now."""
+        self._parts.append(body)
+        self._held += len(body)
+        self.message_event.set()
+        return self._held
 
     async def send(self, message: ASGISendEvent) -> None:
         """Take an event of the answer; raises RuntimeError for one that cannot be told to the caller."""
@@ -155,8 +163,10 @@ class Cycle(RequestResponseCycle):
         if not self.more_body:
             # Nobody has to ask for more for a caller that hangs up to be noticed.
             self.flow.resume_reading()
-        body = bytes(self.body)
-        self.body.clear()
+        # A body that came in one piece is handed over as it is.
+        body = b"".join(self._parts)
+        self._parts.clear()
+        self._held = 0
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
 

@@ -278,7 +278,7 @@ async def test_garbage_behind_a_request_is_not_taken_for_its_answer() -> None:
         await app.hung_up.wait()
 
 
-@pytest.mark.parametrize("word", [b"Upgrade", b"upgrade", b"UPGRADE"])
+@pytest.mark.parametrize("word", [b"Upgrade", b"upgrade", b"UPGRADE", b"uPgRaDe"])
 async def test_an_offer_of_another_protocol_is_passed_over_and_the_body_kept(word: bytes) -> None:
     offer = b"Connection: Upgrade, HTTP2-Settings\r\n" + word + b": h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
     async with connected(App()) as caller:
@@ -556,6 +556,12 @@ async def test_who_waits_to_be_asked_for_the_body_is_asked() -> None:
     async with connected(answered) as caller:
         caller.send(POST + b"expect: 100-continue\r\ncontent-length: 3\r\n\r\n")
         assert await caller.response() == (200, b"abc")
+
+
+async def test_a_body_of_very_small_chunks_is_taken_in() -> None:
+    async with connected(App()) as caller:
+        caller.send(POST + b"transfer-encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 200_000 + b"0\r\n\r\n")
+        assert await caller.response() == (200, b"a" * 200_000)
 
 
 async def test_a_body_that_nobody_reads_is_not_taken_in() -> None:

@@ -19,8 +19,9 @@ _LAST_CHUNK: Final = b"0\r\n\r\n"
 class Cycle(RequestResponseCycle):
     """Hands a request to an application, and its answer to the caller.
 
-    How the application is run, and what is told of one that fails, is uvicorn's; what is overridden does what uvicorn's
-    does, on the same attributes but for the body, so a new version of it is to be compared with this.
+    How the application is run, and what is told of one that fails, is uvicorn's. What is overridden does what uvicorn's
+    does, on the same attributes but for the body, and keeps no log of what was asked: a new version of uvicorn is to be
+    compared with this.
     """
 
     logger = logging.getLogger("uvicorn.error")

@@ -2,14 +2,23 @@
 
 import asyncio
 import re
+from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, cast
+from urllib.parse import unquote
 
+import httptools
 import orjson
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from understudies.router.alarm import Alarm
+from understudies.router.caller import EXTENSION, Caller
 from understudies.router.corked import Corked
+from understudies.router.cycle import Cycle
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _OFFER: Final = b"upgrade:"
@@ -38,12 +47,23 @@ class _Refused(Exception):  # noqa: N818 - not an error of ours
 
 
 class Connection(HttpToolsProtocol):
-    """Speaks HTTP/1.1 with one caller."""
+    """Speaks HTTP/1.1 with one caller.
+
+    How bytes are read and written is uvicorn's. What the parser calls, and how one request follows another, overrides
+    uvicorn's methods on its own attributes, for less work on each request: without WebSockets, a root path and a limit
+    of concurrency, which `Server` does not ask for. A new version of uvicorn is to be compared with this.
+    """
 
     def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._app = cast(ASGI3Application, self.app)
         self._limits = limits
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self.loop)
+        self._caller = Caller(self._alarm)
+        self._extensions = {EXTENSION: self._caller}
+        self._watched = False
+        self._running: Cycle | None = None
+        self._waiting: deque[Cycle] = deque()
         self._begun = False
         self._in_body = False
         self._held = 0
@@ -59,8 +79,9 @@ class Connection(HttpToolsProtocol):
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._unwatch()
         super().connection_lost(exc)
+        self._caller_is_gone()
+        self._alarm.close()
 
     def shutdown(self) -> None:
         if self._refused:
@@ -72,7 +93,7 @@ class Connection(HttpToolsProtocol):
             return
         if not self._in_body:
             data, self._tail = self._tail + data, b""
-            if b"pgrade:" in data or b"PGRADE:" in data:
+            if _OFFER in _head(data).lower():
                 data = _without_upgrade(data, at_line=self._at_line)
             if rest := _beginning_of_upgrade(data):
                 self._take(data[: -len(rest)])
@@ -97,44 +118,104 @@ class Connection(HttpToolsProtocol):
         elif self._held > self._limits.head_bytes:
             self._too_large()
             self.send_400_response("")
-        elif self._timer is None:
+        elif not self._watched:
             self._watch()
 
     def on_message_begin(self) -> None:
         self._begun = True
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
-        if self._held > self._limits.head_bytes and self._head() > self._limits.head_bytes:
+        if self._held > self._limits.head_bytes and self._head_bytes() > self._limits.head_bytes:
             self._too_large()
             raise _Refused
         self._in_body = True
-        super().on_headers_complete()
+        parser: Any = self.parser
+        version = parser.get_http_version()
+        path, raw_path, query = _target(self.url)
+        scope: Any = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "method": parser.get_method().decode("ascii"),
+            "root_path": "",
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+            "extensions": self._extensions,
+        }
+        before = self.cycle
+        self.cycle = cycle = Cycle(
+            scope,
+            self.transport,
+            self.flow,
+            self.server_state.default_headers,
+            self.on_response_complete,
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+        )
         # The headers are the application's now; a trailer must not look like one of them.
         self.headers = []
+        if before is None or before.response_complete:
+            self._start(cycle)
+        else:
+            self.flow.pause_reading()
+            self._waiting.append(cycle)
 
     def on_body(self, body: bytes) -> None:
         self._held = 0
-        super().on_body(body)
+        cycle = cast(Cycle, self.cycle)
+        if not cycle.response_complete and cycle.take(body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
         self._begun = self._in_body = False
         self._held = 0
-        super().on_message_complete()
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or wait for one."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self._waiting:
+            self._start(self._waiting.popleft())
+        elif not self._watched:
+            self._alarm.set(self, self._limits.idle_s)
 
     def send_400_response(self, msg: str) -> None:
         """Tell the caller why it is refused, unless it would be taken for another answer, and hang up."""
-        alone = self._in_body and not self.cycle.response_started and not self.pipeline
+        alone = self._in_body and not self.cycle.response_started and not self._waiting
         if (alone or not self._answering) and not self.transport.is_closing():
             self.transport.write(_refusal(*self._refusal))
-        if self._answering:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        self._caller_is_gone()
         self._hang_up()
+
+    def _start(self, cycle: Cycle) -> None:
+        self._running = cycle
+        cycle.start(self._app, self.loop, self.tasks)
 
     @property
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _caller_is_gone(self) -> None:
+        for cycle in (self._running, self.cycle):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self._caller.hang_up()
 
     def _hang_up(self) -> None:
         """Take in for a while what the caller still sends: closing on unread bytes would destroy what it was told."""
@@ -144,22 +225,23 @@ class Connection(HttpToolsProtocol):
             return
         self.transport.write_eof()
         self.flow.resume_reading()
-        self._timer = self.loop.call_later(self._limits.span_s, self.transport.close)
+        self._alarm.set(self, self._limits.span_s)
 
     def _watch(self) -> None:
         self._received = 0
-        self._timer = self.loop.call_later(self._limits.span_s, self._span_over)
+        self._watched = True
+        self._alarm.set(self, self._limits.span_s)
 
     def _unwatch(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._watched = False
+        self._alarm.drop(self)
 
-    def _span_over(self) -> None:
-        self._timer = None
+    def time_is_over(self) -> None:
+        """Close a connection on which nothing happens, and refuse a request that comes too slowly."""
+        watched, self._watched = self._watched, False
         if self.transport.is_closing():
             return
-        if not self._begun:
+        if not (watched and self._begun):
             self.transport.close()
         elif self._waits_for_us() or self._received >= self._limits.pace * self._limits.span_s:
             self._watch()
@@ -171,11 +253,25 @@ class Connection(HttpToolsProtocol):
         """Whether the caller cannot go on: its body is not being read, or the answer before is not finished."""
         return self.flow.read_paused or (self._answering and not self._in_body)
 
-    def _head(self) -> int:
+    def _head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _too_large(self) -> None:
         self._refusal = (431, f"the headers are larger than {self._limits.head_bytes} bytes", "headers_too_large")
+
+
+@lru_cache(maxsize=32)
+def _target(url: bytes) -> tuple[str, bytes, bytes]:
+    """Path, path as it was sent, and query; there are few, most calls have the same."""
+    parsed = httptools.parse_url(url)
+    path = parsed.path.decode("ascii")
+    return unquote(path) if "%" in path else path, parsed.path, parsed.query or b""
+
+
+def _head(data: bytes) -> bytes:
+    """What stands before a body; to look for anything in a long body as well would take its time."""
+    end = data.find(_END_OF_HEAD)
+    return data if end < 0 else data[:end]
 
 
 def _without_upgrade(data: bytes, *, at_line: bool) -> bytes:

@@ -18,6 +18,7 @@ class Corked:
         self._transport = transport
         self._loop = loop
         self._held: list[bytes] = []
+        self.is_closing = transport.is_closing
 
     def write(self, data: bytes) -> None:
         """Send bytes, a little later; many at once, as joining them would cost more than a call."""

@@ -13,6 +13,7 @@ from understudies.events import NewId, discovered_task
 from understudies.router import headers as told
 from understudies.router.access import Admitted
 from understudies.router.call import Call, TeacherError
+from understudies.router.caller import caller_of
 from understudies.router.case import gave_up
 from understudies.router.desk import Desk
 from understudies.router.dialects import Dialect, Read, Unreadable
@@ -71,9 +72,9 @@ class Exchange:
         headers = told.plain(scope["headers"])
         admitted = self._gate.admit(headers)
         seconds = self._gate.seconds
-        watch = Watch(receive, seconds, reading=True)
+        watch = Watch(caller_of(scope), seconds, reading=True)
         try:
-            async with watch:
+            with watch:
                 raw = await whole_body(receive, headers.get("content-length"), self._gate.max_body_bytes)
                 watch.body_has_come()
                 body = parsed(raw)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
@@ -76,9 +76,9 @@ class _Sent:
         self._send = send
         self.begun = False
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
         self.begun = True
-        await self._send(message)
+        return self._send(message)
 
 
 def _spoken(scope: Scope) -> Dialect:

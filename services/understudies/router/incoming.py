@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 import orjson
 from starlette.types import Receive
 
+from understudies.router.caller import Caller
 from understudies.router.case import HUNG_UP, TIMED_OUT
 from understudies.router.headers import BadRequest
 
@@ -20,9 +21,6 @@ MAX_VALUES: Final = 50_000
 
 LARGE: Final = 256 * 1024
 """Bytes of a body up to which its values need not be counted."""
-
-_WATCH_AFTER_S: Final = 0.05
-"""A call that takes no longer is not worth a watch of its own."""
 
 
 class TooLarge(Exception):  # noqa: N818 - the name of the status
@@ -129,68 +127,55 @@ class Watch:
     """Cancels the work of a block when its caller hangs up, and raises Gone from it; `gone` tells whether it did.
 
     After so many seconds the work is cancelled too, and TimeoutError raised. Who hangs up during the `reading` of the
-    body is noticed by whoever reads it: nobody listens here before that says that `body_has_come`.
+    body is noticed by whoever reads it: nobody is told here before that says that `body_has_come`.
     """
 
-    def __init__(self, receive: Receive, seconds: float = math.inf, *, reading: bool = False) -> None:
+    def __init__(self, caller: Caller, seconds: float = math.inf, *, reading: bool = False) -> None:
         self.gone = False
         self.reading = reading
         """Whether the body is still being read."""
-        self._due = False
         self._late = False
-        self._receive = receive
+        self._caller = caller
         self._seconds = seconds
         self._work: asyncio.Task[object] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._watcher: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
+    def __enter__(self) -> Self:
         self._work = asyncio.current_task()
-        # One timer until then, for most calls take no longer: time-outs in seconds can wait.
-        self._timer = loop.call_later(min(_WATCH_AFTER_S, self._seconds), self._begin)
+        self._caller.engage(self, self._seconds)
+        self._look()
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._watcher is not None:
-            self._watcher.cancel()
-        if not (self.gone or self._late) or self._work is None:
+        self._caller.release(self)
+        work, self._work = self._work, None
+        if not (self.gone or self._late) or work is None:
             return
-        others = self._work.uncancel()
+        others = work.uncancel()
         if self.gone:
             raise Gone from error
         if not others and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
     def body_has_come(self) -> None:
-        """Listen from now on, if it is time to."""
+        """Be told from now on."""
         self.reading = False
-        if self._due:
-            self._listen()
+        self._look()
 
-    def _listen(self) -> None:
-        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+    def hung_up(self) -> None:
+        """Cancel the work: nobody waits for it."""
+        if self._work is not None and not (self.reading or self.gone or self._late):
+            self.gone = True
+            self._work.cancel(HUNG_UP)
 
-    def _begin(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._due = True
-        if not self.reading:
-            self._listen()
-        left_s = self._seconds - _WATCH_AFTER_S
-        self._timer = loop.call_later(max(0.0, left_s), self._expire) if left_s < math.inf else None
-
-    def _expire(self) -> None:
+    def time_is_over(self) -> None:
+        """Cancel the work: it took too long."""
         if self._work is not None and not self.gone:
             self._late = True
             self._work.cancel(TIMED_OUT)
 
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        if self._work is not None and not self._late:
-            self.gone = True
-            self._work.cancel(HUNG_UP)
+    def _look(self) -> None:
+        if self._caller.gone and not self.reading:
+            # Later, as a task that cancels itself stays cancelled where it waits for nothing more in the block.
+            asyncio.get_running_loop().call_soon(self.hung_up)

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from understudies.router import headers as told
 from understudies.router.access import Admitted
 from understudies.router.call import TeacherError
+from understudies.router.caller import caller_of
 from understudies.router.errors import Problem
 from understudies.router.gate import Gate
 from understudies.router.headers import ALIAS
@@ -60,7 +61,7 @@ class Models:
                     404, f"there is no model {named!r}: no student serves such a task", code="model_not_found"
                 )
             return await reply_json(send, 200, _entry(named, anthropic))
-        async with Watch(receive):
+        with Watch(caller_of(scope)):
             listed = await self._listed(scope, admitted, headers)
         data = [*(_entry(f"{ALIAS}{task}", anthropic) for task in tasks), *listed.get("data", ())]
         shape: dict[str, Any] = {"has_more": False} if anthropic else {"object": "list"}

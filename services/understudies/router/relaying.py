@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from understudies.router import headers as told
 from understudies.router.access import Admitted
 from understudies.router.call import TeacherError
+from understudies.router.caller import caller_of
 from understudies.router.errors import Problem, too_slow
 from understudies.router.gate import Gate
 from understudies.router.headers import task_named_in
@@ -60,7 +61,7 @@ class Relaying:
             self._check_task(scope, admitted, headers, None, None)
             upload = _Upload(receive, limit)
             try:
-                async with Watch(receive, reading=True) as watch:
+                with Watch(caller_of(scope), reading=True) as watch:
                     upload.on_taken = watch.body_has_come
                     await self._relay(scope, admitted, headers, upload, None, send)
             except TeacherError as error:
@@ -93,7 +94,7 @@ class Relaying:
         send: Send,
     ) -> None:
         """Pass a request on whose body is read and whose tenant is known; ends it where the caller hangs up."""
-        async with Watch(receive):
+        with Watch(caller_of(scope)):
             await self._relay(scope, admitted, headers, body, model, send)
 
     async def _relay(

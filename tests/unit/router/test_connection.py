@@ -3,14 +3,18 @@
 import asyncio
 import contextlib
 import json
+import re
+import time
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from understudies.router.caller import caller_of
 from understudies.router.connection import Connection, Limits
 from understudies.router.corked import Corked
+from understudies.router.incoming import Gone, Watch, whole_body
 from understudies.router.server import Server
 
 IMPATIENT = Limits(span_s=0.05)
@@ -75,6 +79,11 @@ class Caller:
     async def head(self) -> int:
         """The status, once the head has come."""
         return int((await self._reader.readuntil(b"\r\n\r\n")).split()[1])
+
+    @property
+    def all_taken(self) -> bool:
+        """Whether the other side has all that was sent, or the system between."""
+        return self._writer.transport.get_write_buffer_size() == 0
 
     async def rest_of(self, length: int) -> bytes:
         return await self._reader.readexactly(length)
@@ -225,6 +234,39 @@ async def test_a_caller_that_hangs_up_is_reported() -> None:
         await app.hung_up.wait()
 
 
+async def test_a_caller_that_asked_twice_and_hangs_up_is_reported() -> None:
+    app = App()
+    app.answer.clear()
+    async with connected(app) as caller:
+        caller.send(2 * (POST + b"content-length: 3\r\n\r\nabc"))
+        await app.asked.wait()
+        await caller.close()
+        await app.hung_up.wait()
+    assert len(app.scopes) == 1
+
+
+@pytest.mark.parametrize("size", [0, 3, 200_000])
+async def test_who_works_for_a_caller_is_told_that_it_hung_up(size: int) -> None:
+    begun, told = asyncio.Event(), asyncio.Event()
+
+    async def works(scope: Scope, receive: Receive, send: Send) -> None:
+        await whole_body(receive, None, 1_000_000)
+        try:
+            with Watch(caller_of(scope)):
+                begun.set()
+                await asyncio.Event().wait()
+        except Gone:
+            told.set()
+
+    async with connected(works) as caller:
+        caller.send(POST + b"content-length: %d\r\n\r\n" % size)
+        await asyncio.sleep(0.01)
+        caller.send(b"a" * size)
+        await begun.wait()
+        await caller.close()
+        await told.wait()
+
+
 async def test_garbage_behind_a_request_is_not_taken_for_its_answer() -> None:
     app = App()
     app.answer.clear()
@@ -236,7 +278,7 @@ async def test_garbage_behind_a_request_is_not_taken_for_its_answer() -> None:
         await app.hung_up.wait()
 
 
-@pytest.mark.parametrize("word", [b"Upgrade", b"upgrade", b"UPGRADE"])
+@pytest.mark.parametrize("word", [b"Upgrade", b"upgrade", b"UPGRADE", b"uPgRaDe"])
 async def test_an_offer_of_another_protocol_is_passed_over_and_the_body_kept(word: bytes) -> None:
     offer = b"Connection: Upgrade, HTTP2-Settings\r\n" + word + b": h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
     async with connected(App()) as caller:
@@ -312,3 +354,285 @@ async def test_head_and_body_that_come_together_are_sent_together() -> None:
     await asyncio.sleep(0)
     corked.close()
     assert sent == [b"HTTP/1.1 200 OK\r\n\r\nbody", b"more", b"x" * 100_000, b"last", b"closed", b"closed"]
+
+
+class Says:
+    """Sends what it was given, whatever it is asked; `wrong` is what was wrong with it."""
+
+    def __init__(self, *messages: Message) -> None:
+        self._messages = messages
+        self.scope: Scope = {}
+        self.wrong = ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        try:
+            for message in self._messages:
+                await send(message)
+        except Exception as error:
+            self.wrong = str(error)
+            raise
+
+
+def start(*headers: tuple[bytes, bytes], status: int = 200) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": list(headers)}
+
+
+def part(body: bytes, *, last: bool = False) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": not last}
+
+
+def request(method: bytes = b"GET", target: bytes = b"/", version: bytes = b"1.1", *headers: bytes) -> bytes:
+    return b"\r\n".join([b"%b %b HTTP/%b" % (method, target, version), b"host: a", *headers, b"", b""])
+
+
+LAST: Final = request(b"GET", b"/", b"1.1", b"connection: close")
+LENGTH: Final = (b"content-length", b"3")
+FAILED: Final = (
+    b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 21\r\n"
+    b"connection: close\r\n\r\nInternal Server Error"
+)
+
+
+async def told(app: ASGIApp, *asked: bytes) -> bytes:
+    """All that a caller gets until it is hung up on, without the time of day."""
+    async with connected(app) as caller:
+        for one in asked:
+            caller.send(one)
+        return re.sub(rb"date: [^\r]+ GMT\r\n", b"", await caller.rest())
+
+
+OK: Final = b"HTTP/1.1 200 OK\r\n"
+CLOSE: Final = b"connection: close\r\n"
+ANSWERS: Final[dict[str, tuple[list[Message], bytes, bytes]]] = {
+    "a length": ([start(LENGTH), part(b"abc", last=True)], LAST, OK + b"content-length: 3\r\n" + CLOSE + b"\r\nabc"),
+    "a length, in pieces": (
+        [start(LENGTH), part(b""), part(b"a"), part(b"bc"), part(b"", last=True)],
+        LAST,
+        OK + b"content-length: 3\r\n" + CLOSE + b"\r\nabc",
+    ),
+    "no length": (
+        [start((b"x", b"y")), part(b""), part(b"a" * 20), part(b"bc"), part(b"", last=True)],
+        LAST,
+        OK
+        + b"x: y\r\n"
+        + CLOSE
+        + b"transfer-encoding: chunked\r\n\r\n14\r\n"
+        + b"a" * 20
+        + b"\r\n2\r\nbc\r\n0\r\n\r\n",
+    ),
+    "no length, at once": (
+        [{"type": "http.response.start", "status": 200}, part(b"abc", last=True)],
+        LAST,
+        OK + CLOSE + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ),
+    "chunks as the application says": (
+        [start((b"Transfer-Encoding", b"Chunked"), LENGTH), part(b"a"), {"type": "http.response.body"}],
+        LAST,
+        OK + b"transfer-encoding: Chunked\r\ncontent-length: 3\r\n" + CLOSE + b"\r\n1\r\na\r\n0\r\n\r\n",
+    ),
+    "names in lower case": (
+        [start((b"X-Y", b"A \t\xe9"), (b"Content-Length", b"0")), part(b"", last=True)],
+        LAST,
+        OK + b"x-y: A \t\xe9\r\ncontent-length: 0\r\n" + CLOSE + b"\r\n",
+    ),
+    "the application hangs up": (
+        [start(LENGTH, (b"Connection", b"x, Close")), part(b"abc", last=True)],
+        request(),
+        OK + b"content-length: 3\r\nconnection: x, Close\r\n\r\nabc",
+    ),
+    "HEAD with a length": (
+        [start(LENGTH), part(b"abc", last=True)],
+        request(b"HEAD", b"/", b"1.1", b"connection: close"),
+        OK + b"content-length: 3\r\n" + CLOSE + b"\r\n",
+    ),
+    "HEAD without one": (
+        [start(), part(b"abc"), part(b"d", last=True)],
+        request(b"HEAD", b"/", b"1.1", b"connection: close"),
+        OK + CLOSE + b"\r\n",
+    ),
+    "no content": (
+        [start(status=204), part(b"", last=True)],
+        LAST,
+        b"HTTP/1.1 204 No Content\r\n" + CLOSE + b"\r\n",
+    ),
+    "not modified": (
+        [start(status=304), part(b"", last=True)],
+        LAST,
+        b"HTTP/1.1 304 Not Modified\r\n" + CLOSE + b"\r\n",
+    ),
+    "a status without a name": (
+        [start(LENGTH, status=499), part(b"abc", last=True)],
+        LAST,
+        b"HTTP/1.1 499 \r\ncontent-length: 3\r\n" + CLOSE + b"\r\nabc",
+    ),
+    "HTTP/1.0": (
+        [start(LENGTH), part(b"abc", last=True)],
+        request(b"GET", b"/", b"1.0", b"connection: keep-alive"),
+        OK + b"content-length: 3\r\n" + CLOSE + b"\r\nabc",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+async def test_an_answer_goes_out_as(case: str) -> None:
+    messages, asked, expected = ANSWERS[case]
+    app = Says(*messages)
+    assert await told(app, asked) == expected
+    assert not app.wrong
+
+
+WRONG: Final[dict[str, tuple[list[Message], str, bytes]]] = {
+    "nothing": ([], "", FAILED),
+    "a body without a head": ([part(b"abc")], "Expected ASGI message 'http.response.start'", FAILED),
+    "two heads": ([start(LENGTH), start(LENGTH)], "Expected ASGI message 'http.response.body'", b"content-length: 3"),
+    "a head alone": ([start(LENGTH)], "", b"content-length: 3"),
+    "no end": ([start(), part(b"abc")], "", b"3\r\nabc\r\n"),
+    "too much": ([start(LENGTH), part(b"ab"), part(b"cd")], "longer than Content-Length", b"ab"),
+    "too little": ([start(LENGTH), part(b"ab", last=True)], "shorter than Content-Length", b"ab"),
+    "a body where none may be": ([start(status=204), part(b"a", last=True)], "longer than Content-Length", b"\r\n"),
+    "more after the end": ([start(LENGTH), part(b"abc", last=True), part(b"d")], "already completed", b"abc"),
+    **{
+        f"{name!r} as a name": ([start(LENGTH, (name, b"x"))], "Invalid HTTP header name", b"")
+        for name in (b"a\rb", b"a\nb", b"a\0b", b"a:b", b"a b", b"a\tb", b'a"b', b"a\\b", b"a(", b"a\x7f", b"a\x1f")
+    },
+    **{
+        f"{value!r} as a value": ([start((b"a", value), LENGTH)], "Invalid HTTP header value", b"")
+        for value in (b"a\rb", b"a\nb", b"a\r\nx: y", b"a\0b", b"\x0b", b"\x7f")
+    },
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+async def test_an_answer_that_cannot_be_sent_ends_the_connection(case: str) -> None:
+    messages, wrong, sent = WRONG[case]
+    app = Says(*messages)
+    got = await told(app, request())
+    assert wrong in app.wrong
+    assert bool(wrong) is bool(app.wrong)
+    assert got == sent if sent in (b"", FAILED) else got.endswith((sent, sent + b"\r\n", sent + b"\r\n\r\n"))
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_an_application_that_fails_ends_the_connection(begun: bool) -> None:
+    async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+        if begun:
+            await send(start(LENGTH))
+            await send(part(b"ab"))
+        raise ValueError("ours")
+
+    got = await told(fails, request())
+    assert got == (OK + b"content-length: 3\r\n\r\nab" if begun else FAILED)
+
+
+async def test_what_was_asked_is_told_as_it_was_asked() -> None:
+    app = Says(start(LENGTH), part(b"abc", last=True))
+    await told(app, request(b"PUT", b"/a%20b/%C3%A9?c=%20d&e", b"1.0", b"X-Y: Z", b"x-y: \xe9", b"content-length: 0"))
+    scope = app.scope
+    assert (scope["type"], scope["method"], scope["http_version"], scope["scheme"]) == ("http", "PUT", "1.0", "http")
+    assert (scope["path"], scope["raw_path"]) == ("/a b/\u00e9", b"/a%20b/%C3%A9")
+    assert (scope["query_string"], scope["root_path"], scope["state"]) == (b"c=%20d&e", "", {})
+    assert scope["headers"] == [(b"host", b"a"), (b"x-y", b"Z"), (b"x-y", b"\xe9"), (b"content-length", b"0")]
+    assert scope["asgi"]["spec_version"] == "2.3"
+    assert (scope["client"][0], scope["server"][0]) == ("127.0.0.1", "127.0.0.1")
+
+
+async def test_requests_that_come_together_are_answered_in_their_order() -> None:
+    app = App()
+    async with connected(app) as caller:
+        bodies = [b"%d" % number * (number + 1) for number in range(5)]
+        caller.send(b"".join(POST + b"content-length: %d\r\n\r\n" % len(body) + body for body in bodies))
+        assert [await caller.response() for _ in bodies] == [(200, body) for body in bodies]
+    assert app.bodies == bodies
+
+
+async def test_who_waits_to_be_asked_for_the_body_is_asked() -> None:
+    async with connected(App()) as caller:
+        caller.send(POST + b"expect: 100-continue\r\ncontent-length: 3\r\n\r\n")
+        assert await caller.head() == 100
+        caller.send(b"abc")
+        assert await caller.response() == (200, b"abc")
+    answered = Says(start(LENGTH), part(b"abc", last=True))
+    async with connected(answered) as caller:
+        caller.send(POST + b"expect: 100-continue\r\ncontent-length: 3\r\n\r\n")
+        assert await caller.response() == (200, b"abc")
+
+
+async def test_a_body_of_very_small_chunks_is_taken_in() -> None:
+    async with connected(App()) as caller:
+        caller.send(POST + b"transfer-encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 200_000 + b"0\r\n\r\n")
+        assert await caller.response() == (200, b"a" * 200_000)
+
+
+async def test_a_body_that_nobody_reads_is_not_taken_in() -> None:
+    read = asyncio.Event()
+    size = 0
+
+    async def waits(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal size
+        await read.wait()
+        more = True
+        while more:
+            message = await receive()
+            size += len(message["body"])
+            more = message["more_body"]
+        await send(start(LENGTH))
+        await send(part(b"abc", last=True))
+
+    async with connected(waits) as caller:
+        length = 30_000_000
+        caller.send(POST + b"content-length: %d\r\n\r\n" % length + b"a" * length)
+        await asyncio.sleep(0.1)
+        assert not caller.all_taken
+        read.set()
+        assert await caller.response() == (200, b"abc")
+        assert size == length
+
+
+async def test_a_body_that_nobody_wants_is_passed_over() -> None:
+    async with connected(Says(start(LENGTH), part(b"abc", last=True))) as caller:
+        for _ in range(2):
+            caller.send(POST + b"content-length: 300000\r\n\r\n")
+            assert await caller.response() == (200, b"abc")
+            caller.send(b"x" * 300_000)
+
+
+async def test_an_answer_that_nobody_takes_waits() -> None:
+    sent = 0
+
+    async def much(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal sent
+        await send(start())
+        for _ in range(1000):
+            await send(part(b"a" * 100_000))
+            sent += 1
+        await send(part(b"", last=True))
+
+    async with connected(much) as caller:
+        caller.send(LAST)
+        await asyncio.sleep(0.2)
+        assert 0 < sent < 1000
+        assert (await caller.rest()).endswith(b"0\r\n\r\n")
+    assert sent == 1000
+
+
+async def test_who_was_answered_may_come_back_for_a_while() -> None:
+    async with connected(App(), Limits(span_s=0.05, idle_s=1)) as caller:
+        for _ in range(2):
+            caller.send(POST + b"content-length: 3\r\n\r\nabc")
+            assert await caller.response() == (200, b"abc")
+            await asyncio.sleep(4 * IMPATIENT.span_s)
+        last = time.monotonic()
+        assert await caller.rest() == b""
+        assert 0.7 < time.monotonic() - last < 1.5
+
+
+async def test_an_answer_is_not_hurried_by_a_connection_s_age() -> None:
+    app = App()
+    async with connected(app, Limits(idle_s=1)) as caller:
+        caller.send(POST + b"content-length: 3\r\n\r\nabc")
+        assert await caller.response() == (200, b"abc")
+        app.answer.clear()
+        caller.send(POST + b"content-length: 3\r\n\r\nabc")
+        asyncio.get_running_loop().call_later(1.3, app.answer.set)
+        assert await caller.response() == (200, b"abc")

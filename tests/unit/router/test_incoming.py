@@ -1,14 +1,19 @@
-"""What a request's body may hold."""
+"""What a request's body may hold, and who stops working for a caller."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from understudies.router.alarm import Alarm
+from understudies.router.caller import Caller
+from understudies.router.case import HUNG_UP, TIMED_OUT
 from understudies.router.headers import BadRequest
-from understudies.router.incoming import parsed, too_many
+from understudies.router.incoming import Gone, Watch, parsed, too_many
 
 TINY = {"role": "user", "content": "x"}
 DENSE = {
@@ -65,3 +70,124 @@ def marks(value: object) -> int:
         return 0
     inner = list(value.values()) if isinstance(value, dict) else value
     return 1 + max(0, len(inner) - 1) + sum(marks(one) for one in inner)
+
+
+@pytest.fixture
+async def caller() -> AsyncIterator[Caller]:
+    alarm = Alarm(asyncio.get_running_loop())
+    yield Caller(alarm)
+    alarm.close()
+
+
+class Work:
+    """Works in a task for a caller who never gets an answer."""
+
+    def __init__(self, caller: Caller, seconds: float = 60, *, reading: bool = False) -> None:
+        self.watch = Watch(caller, seconds, reading=reading)
+        self.told: tuple[object, ...] | None = None
+        self.cancelling = -1
+        self.task = asyncio.create_task(self._work())
+
+    async def _work(self) -> None:
+        try:
+            with self.watch:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError as cancelled:
+                    self.told = cancelled.args
+                    raise
+        finally:
+            task = asyncio.current_task()
+            self.cancelling = task.cancelling() if task else -1
+
+
+async def test_who_works_for_a_caller_that_hangs_up_is_stopped(caller: Caller) -> None:
+    works = [Work(caller), Work(caller, float("inf"))]
+    await asyncio.sleep(0)
+    caller.hang_up()
+    caller.hang_up()
+    for work in works:
+        with pytest.raises(Gone):
+            await work.task
+        assert (work.told, work.watch.gone, work.cancelling) == ((HUNG_UP,), True, 0)
+
+
+async def test_who_works_too_long_is_stopped(caller: Caller) -> None:
+    work, other = Work(caller, 0.05), Work(caller)
+    with pytest.raises(TimeoutError):
+        await work.task
+    assert (work.told, work.watch.gone, work.cancelling) == ((TIMED_OUT,), False, 0)
+    assert not other.task.done()
+    caller.hang_up()
+    with pytest.raises(Gone):
+        await other.task
+
+
+async def test_a_hang_up_is_left_to_who_reads_the_body_until_that_has_come(caller: Caller) -> None:
+    work = Work(caller, reading=True)
+    await asyncio.sleep(0)
+    caller.hang_up()
+    await asyncio.sleep(0.01)
+    assert not work.task.done()
+    work.watch.body_has_come()
+    with pytest.raises(Gone):
+        await work.task
+
+
+async def test_time_passes_while_the_body_is_read(caller: Caller) -> None:
+    work = Work(caller, 0.05, reading=True)
+    with pytest.raises(TimeoutError):
+        await work.task
+    assert work.watch.reading
+
+
+async def test_nobody_begins_to_work_for_who_is_gone(caller: Caller) -> None:
+    caller.hang_up()
+    work = Work(caller)
+    with pytest.raises(Gone):
+        await work.task
+    assert work.told == (HUNG_UP,)
+
+
+async def test_what_waits_for_nothing_is_not_stopped_nor_what_follows(caller: Caller) -> None:
+    caller.hang_up()
+    with Watch(caller) as watch:
+        watch.body_has_come()
+    await asyncio.sleep(0.01)
+    with Watch(caller, 0.0, reading=True):
+        pass
+    await asyncio.sleep(0.01)
+    assert not watch.gone
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+async def test_who_is_cancelled_by_others_as_well_stays_cancelled(caller: Caller, hangs_up: bool) -> None:
+    work = Work(caller, 60 if hangs_up else 0.01)
+    await asyncio.sleep(0)
+    work.task.cancel("others")
+    if hangs_up:
+        caller.hang_up()
+    else:
+        work.watch.time_is_over()
+    with pytest.raises(Gone if hangs_up else asyncio.CancelledError):
+        await work.task
+    assert work.cancelling == 1
+
+
+async def test_an_error_of_the_work_s_own_is_told_where_only_time_is_over(caller: Caller) -> None:
+    async def fails() -> None:
+        with Watch(caller, 0.01):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise ValueError("ours")
+
+    with pytest.raises(ValueError, match="ours"):
+        await fails()
+
+
+async def test_the_time_of_a_part_of_the_work_is_its_own(caller: Caller) -> None:
+    with Watch(caller, 0.2) as watch, pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await asyncio.Event().wait()
+    assert not watch.gone

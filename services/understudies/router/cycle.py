@@ -1,0 +1,183 @@
+"""One request and its answer: uvicorn's, with less to do for each header and each event."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent, HTTPScope
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+_CONTROLS: Final = bytes(set(range(32)) - {9}) + b"\x7f"
+_NOT_IN_NAMES: Final = _CONTROLS + b'\t ()<>@,;:\\[]={}"'
+_FRAMING: Final = frozenset({b"connection", b"content-length", b"transfer-encoding"})
+_BODILESS: Final = frozenset({204, 304})
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+
+
+class Cycle(RequestResponseCycle):
+    """Hands a request to an application, and its answer to the caller.
+
+    How the application is run, and what is told of one that fails, is uvicorn's. What is overridden does what uvicorn's
+    does, on the same attributes but for the body, and keeps no log of what was asked: a new version of uvicorn is to be
+    compared with this.
+    """
+
+    logger = logging.getLogger("uvicorn.error")
+
+    def __init__(  # pyright: ignore[reportMissingSuperCall]
+        self,
+        scope: HTTPScope,
+        transport: asyncio.Transport,
+        flow: FlowControl,
+        default_headers: list[tuple[bytes, bytes]],
+        on_response: Callable[[], None],
+        *,
+        expect_100_continue: bool,
+        keep_alive: bool,
+    ) -> None:
+        self.scope = scope
+        self.transport = transport
+        self.flow = flow
+        self.default_headers = default_headers
+        self.on_response = on_response
+        self.waiting_for_100_continue = expect_100_continue
+        self.keep_alive = keep_alive
+        self.message_event = asyncio.Event()
+        self.disconnected = False
+        self._parts: list[bytes] = []
+        self._held = 0
+        self.more_body = True
+        self.response_started = False
+        self.response_complete = False
+        self.chunked_encoding = None
+        self.expected_content_length = 0
+
+    def start(self, app: ASGI3Application, loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[None]]) -> None:
+        """Run the application in a task that is among others while it lives."""
+        self._tasks = tasks
+        self._task = loop.create_task(self._run(app))
+        tasks.add(self._task)
+
+    async def _run(self, app: ASGI3Application) -> None:
+        try:
+            await self.run_asgi(app)
+        finally:
+            self._tasks.discard(self._task)
+
+    def take(self, body: bytes) -> int:
+        """Take in a part of the request's body; how many bytes are held by now."""
+        self._parts.append(body)
+        self._held += len(body)
+        self.message_event.set()
+        return self._held
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Take an event of the answer; raises RuntimeError for one that cannot be told to the caller."""
+        if self.disconnected:
+            return
+        if self.flow.write_paused:
+            await self.flow.drain()
+            if self.disconnected:
+                return
+        if self.response_complete:
+            raise RuntimeError(f"Unexpected ASGI message '{message['type']}' sent, after response already completed.")
+        if self.response_started:
+            if message["type"] != "http.response.body":
+                raise RuntimeError(f"Expected ASGI message 'http.response.body', but got '{message['type']}'.")
+            self._go_on(message.get("body", b""), message.get("more_body", False))
+        else:
+            if message["type"] != "http.response.start":
+                raise RuntimeError(f"Expected ASGI message 'http.response.start', but got '{message['type']}'.")
+            self.response_started = True
+            self.waiting_for_100_continue = False
+            self._begin(message["status"], [*self.default_headers, *message.get("headers", ())])
+
+    def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        _check(headers)
+        told_of_close = False
+        head = [STATUS_LINE[status]]
+        for name, value in headers:
+            name = name.lower()
+            if name in _FRAMING:
+                told_of_close |= self._heed(name, value)
+            head += (name, b": ", value, b"\r\n")
+        if not self.keep_alive and not told_of_close:
+            head.append(b"connection: close\r\n")
+        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in _BODILESS:
+            self.chunked_encoding = True
+            head.append(b"transfer-encoding: chunked\r\n")
+        head.append(b"\r\n")
+        self.transport.write(b"".join(head))
+
+    def _heed(self, name: bytes, value: bytes) -> bool:
+        """Take in how the answer ends; whether the connection ends with it."""
+        if name == b"connection":
+            closes = b"close" in [token.strip() for token in value.lower().split(b",")]
+            self.keep_alive = self.keep_alive and not closes
+            return closes
+        if name == b"content-length" and self.chunked_encoding is None:
+            self.expected_content_length = int(value)
+            self.chunked_encoding = False
+        elif name == b"transfer-encoding" and value.lower() == b"chunked":
+            self.expected_content_length = 0
+            self.chunked_encoding = True
+        return False
+
+    def _go_on(self, body: bytes, more_body: bool) -> None:
+        if self.scope["method"] == "HEAD":
+            self.expected_content_length = 0
+        elif self.chunked_encoding:
+            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            self._write(chunk if more_body else chunk + _LAST_CHUNK)
+        else:
+            self.expected_content_length -= len(body)
+            if self.expected_content_length < 0:
+                raise RuntimeError("Response content longer than Content-Length")
+            self._write(body)
+        if not more_body:
+            if self.expected_content_length != 0:
+                raise RuntimeError("Response content shorter than Content-Length")
+            self.response_complete = True
+            self.message_event.set()
+            if not self.keep_alive:
+                self.transport.close()
+            self.on_response()
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self.transport.write(data)
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """The next of the request's body, or that the caller waits for nothing more."""
+        if self.waiting_for_100_continue and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.waiting_for_100_continue = False
+        if not self.disconnected and not self.response_complete:
+            self.flow.resume_reading()
+            if not self.message_event.is_set():
+                await self.message_event.wait()
+            self.message_event.clear()
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        if not self.more_body:
+            # Nobody has to ask for more for a caller that hangs up to be noticed.
+            self.flow.resume_reading()
+        # A body that came in one piece is handed over as it is.
+        body = b"".join(self._parts)
+        self._parts.clear()
+        self._held = 0
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+
+def _check(headers: list[tuple[bytes, bytes]]) -> None:
+    """Raises RuntimeError for what would end a header in the middle, or make two of one."""
+    if headers:
+        names, values = zip(*headers, strict=True)
+        together = b"".join(names)
+        if len(together.translate(None, _NOT_IN_NAMES)) != len(together):
+            raise RuntimeError("Invalid HTTP header name.")
+        together = b"".join(values)
+        if len(together.translate(None, _CONTROLS)) != len(together):
+            raise RuntimeError("Invalid HTTP header value.")

@@ -120,7 +120,8 @@ def request_of(body: dict[str, Any]) -> Request:
     """The request in the body of a chat completion call; raises pydantic's ValidationError."""
     known = {key: value for key, value in body.items() if key in _NAMED and value is not None}
     known["parameters"] = {key: value for key, value in body.items() if key not in _NO_PARAMETERS}
-    return Request.model_validate(known)
+    request: Request = Request.__pydantic_validator__.validate_python(known)
+    return request
 
 
 _NAMED = frozenset({"messages", "tools", "tool_choice", "response_format", "temperature"})

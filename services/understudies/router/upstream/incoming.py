@@ -51,7 +51,7 @@ class WireReply:
     @property
     def framed(self) -> bool:
         """Whether the headers say where the body ends."""
-        return any(name in _FRAMES for name, _ in self._headers)
+        return not _FRAMES.isdisjoint([name for name, _ in self._headers])
 
     @property
     def content_type(self) -> str:

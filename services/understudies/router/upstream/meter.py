@@ -57,9 +57,8 @@ class Meter:
 
 def characters(response: Response) -> int:
     """Characters of an answer, its tools' arguments included."""
-    message = response.message
-    called = sum(len(call.function.arguments) for call in message.tool_calls or ())
-    content = message.content
+    content, calls = response.message.content, response.message.tool_calls
+    called = sum(len(call.function.arguments) for call in calls) if calls else 0
     if isinstance(content, str):
         return called + len(content)
     texts = [part.get("text") for part in content or ()]

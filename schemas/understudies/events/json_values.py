@@ -13,17 +13,24 @@ def _portable(value: Any) -> Any:
     while layer:
         if depth > MAX_DEPTH:
             raise ValueError(f"JSON nested deeper than {MAX_DEPTH} levels")
-        if any(isinstance(item, float) and item - item != 0 for item in layer):
-            raise ValueError("JSON has no NaN and no infinity")
-        layer = [child for item in layer for child in _children(item)]
+        layer = _below(layer)
         depth += 1
     return value
 
 
-def _children(item: Any) -> Any:
-    if isinstance(item, dict):
-        return item.values()
-    return item if isinstance(item, list) else ()
+def _below(layer: list[Any]) -> list[Any]:
+    """What the values of a layer hold; raises ValueError for a number that JSON has not."""
+    found: list[Any] = []
+    for item in layer:
+        if isinstance(item, str):
+            continue
+        if isinstance(item, dict):
+            found.extend(item.values())
+        elif isinstance(item, list):
+            found.extend(item)
+        elif isinstance(item, float) and item - item != 0:
+            raise ValueError("JSON has no NaN and no infinity")
+    return found
 
 
 Json = Annotated[JsonValue, AfterValidator(_portable)]

@@ -19,7 +19,7 @@ def usd(amount: Decimal | str | float) -> Decimal:
     """
     try:
         exact = amount if isinstance(amount, Decimal) else Decimal(str(amount))
-        rounded = exact.quantize(NANO, context=_CONTEXT)
+        rounded = exact.quantize(NANO, None, _CONTEXT)
     except InvalidOperation:
         raise ValueError(f"not an amount of money: {amount!r}") from None
     if not rounded.is_finite():

@@ -118,10 +118,12 @@ class Response(BaseModel):
 
 def request_of(body: dict[str, Any]) -> Request:
     """The request in the body of a chat completion call; raises pydantic's ValidationError."""
-    named = ("messages", "tools", "tool_choice", "response_format", "temperature")
-    known = {key: body[key] for key in named if body.get(key) is not None}
-    rest = {key: value for key, value in body.items() if key not in named and key not in _NOT_THE_INPUT}
-    return Request.model_validate({**known, "parameters": rest})
+    known = {key: value for key, value in body.items() if key in _NAMED and value is not None}
+    known["parameters"] = {key: value for key, value in body.items() if key not in _NO_PARAMETERS}
+    request: Request = Request.__pydantic_validator__.validate_python(known)
+    return request
 
 
+_NAMED = frozenset({"messages", "tools", "tool_choice", "response_format", "temperature"})
 _NOT_THE_INPUT = frozenset({"model", "stream", "stream_options", "user", "metadata", "store", "extra_headers"})
+_NO_PARAMETERS = _NAMED | _NOT_THE_INPUT

@@ -50,10 +50,12 @@ class Price:
 
     def cost(self, usage: Usage) -> Decimal:
         """The cost of one call in US dollars; cached tokens are counted among the prompt tokens."""
-        cached = min(usage.cached_tokens, usage.prompt_tokens)
-        cached_price = self.input_per_mtok if self.cached_input_per_mtok is None else self.cached_input_per_mtok
-        fresh = (usage.prompt_tokens - cached) * self.input_per_mtok
-        return usd((fresh + cached * cached_price + usage.completion_tokens * self.output_per_mtok) / _PER_MTOK)
+        prompt = usage.prompt_tokens * self.input_per_mtok
+        if usage.cached_tokens and self.cached_input_per_mtok is not None:
+            cached = min(usage.cached_tokens, usage.prompt_tokens)
+            fresh = (usage.prompt_tokens - cached) * self.input_per_mtok
+            prompt = fresh + cached * self.cached_input_per_mtok
+        return usd((prompt + usage.completion_tokens * self.output_per_mtok) / _PER_MTOK)
 
 
 def call_cost(model: str, usage: Usage, *, at: datetime | None = None) -> Decimal | None:

@@ -1,18 +1,19 @@
 """One call as the desk sees it, and whom it asks for the teacher's answer."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from understudies.events import Request, Response, Usage, usd
+from understudies.runtime.plain import plain
 
 Api = Literal["chat", "responses", "messages"]
 """How the caller speaks: OpenAI's Chat Completions or Responses, or Anthropic's Messages."""
 
 
-@dataclass(frozen=True, slots=True)
+@plain
 class Call:
     """A request to be served.
 
@@ -47,7 +48,7 @@ class Call:
     query: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@plain
 class TeacherAnswer:
     """What the teacher answered; `raw` and `headers` are for the caller, as the teacher sent them.
 

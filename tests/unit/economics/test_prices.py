@@ -72,3 +72,9 @@ def test_a_price_agrees_with_the_list_for_the_same_rates(prompt: int, completion
 def test_refuses_a_price_that_is_none(bad: str) -> None:
     with pytest.raises(ValueError, match="output_per_mtok"):
         Price(Decimal(1), Decimal(bad))
+
+
+def test_cached_tokens_cost_as_much_as_others_where_they_have_no_price() -> None:
+    usage = Usage(prompt_tokens=1_000_000, completion_tokens=1_000_000, cached_tokens=400_000)
+    assert Price(Decimal(3), Decimal(15)).cost(usage) == usd(18)
+    assert Price(Decimal(3), Decimal(15), Decimal(0)).cost(usage) == usd("16.8")

@@ -1,6 +1,5 @@
 """A teacher's whole answer, read."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ from understudies.events import Usage
 from understudies.router.call import TeacherAnswer, TeacherError
 from understudies.router.upstream.asking import Asking
 from understudies.router.upstream.client import Reply
+from understudies.router.upstream.deadlines import Deadline
 from understudies.router.upstream.failed import TROUBLES, Failed, broken_answer, by_trouble, object_in
 from understudies.router.upstream.headers import kept
 from understudies.router.upstream.meter import Meter, Sizes, characters
@@ -38,19 +38,19 @@ class Answers:
         body = asking.whole_body(model)
         progress = Progress()
         try:
-            async with upstream.first_byte(asking.until - self._timer()) as watch:
+            with upstream.first_byte(asking.until - self._timer()) as watch:
                 reply = await upstream.post(asking.call, asking.api, asking.target, body, progress, fresh=asking.fresh)
                 raw = await self.body(asking, upstream, reply, watch)
         except TROUBLES as trouble:
             raise by_trouble(trouble, accepted=progress.accepted(trouble)) from trouble
         return self.read(asking, upstream, model, reply, raw, len(body))
 
-    async def body(self, asking: Asking, upstream: Upstream, reply: Reply, watch: asyncio.Timeout) -> bytes:
+    async def body(self, asking: Asking, upstream: Upstream, reply: Reply, watch: Deadline) -> bytes:
         """The whole body, whose pieces have to come in time."""
         idle_s = upstream.spec.timeouts.idle_s
 
         def go_on() -> None:
-            watch.reschedule(asyncio.get_running_loop().time() + min(idle_s, asking.until - self._timer()))
+            watch.again(min(idle_s, asking.until - self._timer()))
 
         try:
             return await reply.whole(self._limit, go_on)

@@ -1,7 +1,6 @@
 """A call on its way to the teachers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -9,9 +8,10 @@ import orjson
 from understudies.router.call import Api, Call, TeacherError
 from understudies.router.dialects import Dialect, dialect_of, request_body
 from understudies.router.upstream.failed import object_in
+from understudies.runtime.plain import plain
 
 
-@dataclass(frozen=True, slots=True)
+@plain
 class Asking:
     """The call, how its API speaks, and when it began and has to be over, by the steady clock.
 

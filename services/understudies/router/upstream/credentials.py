@@ -7,6 +7,7 @@ from understudies.router.call import Api
 from understudies.runtime.teachers import TeacherSpec
 
 _SECRET: Final = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization", "cookie"})
+_KEYS: Final = frozenset({"authorization", "x-api-key"})
 _ACCOUNT: Final = frozenset({"openai-organization", "openai-project"})
 """Headers that belong to the caller's key and are wrong beside another one."""
 
@@ -22,15 +23,13 @@ def teacher_headers(spec: TeacherSpec, api: Api, passed: Mapping[str, str]) -> d
             name, value = _styled(spec, api, spec.api_key.get_secret_value())
             headers[name] = value
         return headers
-    headers = {name: value for name, value in passed.items() if name not in _SECRET}
-    return headers | _callers(spec, api, passed)
-
-
-def _callers(spec: TeacherSpec, api: Api, passed: Mapping[str, str]) -> dict[str, str]:
     if spec.auth == "by_api":
-        return {name: passed[name] for name in ("authorization", "x-api-key") if name in passed}
-    key = passed.get("x-api-key") or passed.get("authorization", "").partition(" ")[2]
-    return dict([_styled(spec, api, key)]) if key else {}
+        return {name: value for name, value in passed.items() if name not in _SECRET or name in _KEYS}
+    headers = {name: value for name, value in passed.items() if name not in _SECRET}
+    if key := passed.get("x-api-key") or passed.get("authorization", "").partition(" ")[2]:
+        name, value = _styled(spec, api, key)
+        headers[name] = value
+    return headers
 
 
 def _styled(spec: TeacherSpec, api: Api, key: str) -> tuple[str, str]:

@@ -55,7 +55,9 @@ class Estimates:
         )
 
     def _of(self, model: str) -> tuple[_Ratio, _Ratio]:
-        found = self._models.setdefault(model, (_Ratio(), _Ratio()))
-        if len(self._models) > _MOST_MODELS:
-            self._models.popitem(last=False)
+        found = self._models.get(model)
+        if found is None:
+            if len(self._models) >= _MOST_MODELS:
+                self._models.popitem(last=False)
+            found = self._models[model] = (_Ratio(), _Ratio())
         return found

@@ -10,6 +10,7 @@ from understudies.router.upstream.reply import Broken, TooLarge
 _ENOUGH: Final = 262_144
 """Bytes that may wait for a reader before the wire is told to pause."""
 _UNPACKED_AT_ONCE: Final = 64_000_000
+_FRAMES: Final = frozenset({"content-length", "transfer-encoding"})
 
 
 class Source(Protocol):
@@ -42,7 +43,15 @@ class WireReply:
 
     def header(self, name: str) -> str:
         """The first header of a name, in lower case; empty where there is none."""
-        return next((value for known, value in self._headers if known == name), "")
+        for known, value in self._headers:
+            if known == name:
+                return value
+        return ""
+
+    @property
+    def framed(self) -> bool:
+        """Whether the headers say where the body ends."""
+        return not _FRAMES.isdisjoint([name for name, _ in self._headers])
 
     @property
     def content_type(self) -> str:
@@ -119,7 +128,7 @@ class WireReply:
 
 def _unpacking(encoding: str) -> Any:
     """What unpacks a body; None where it is not packed. Raises Broken for what nobody asked for and none can read."""
-    if encoding.lower() in ("", "identity"):
+    if not encoding or encoding.lower() == "identity":
         return None
     if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
         raise Broken("the answer is compressed, unasked, in a way that is not known here")

@@ -1,6 +1,5 @@
 """What an answer used and cost, estimated where the teacher did not say."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -8,9 +7,10 @@ from understudies.economics.prices import Price
 from understudies.events import Response, Usage, usd
 from understudies.router.upstream.estimate import Estimates
 from understudies.router.upstream.pricing import Prices
+from understudies.runtime.plain import plain
 
 
-@dataclass(frozen=True, slots=True)
+@plain
 class Metered:
     """Usage and cost in US dollars."""
 
@@ -19,7 +19,7 @@ class Metered:
     estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@plain
 class Sizes:
     """What was sent and what came back: bytes of the request and characters of the answer."""
 
@@ -57,9 +57,8 @@ class Meter:
 
 def characters(response: Response) -> int:
     """Characters of an answer, its tools' arguments included."""
-    message = response.message
-    called = sum(len(call.function.arguments) for call in message.tool_calls or ())
-    content = message.content
+    content, calls = response.message.content, response.message.tool_calls
+    called = sum(len(call.function.arguments) for call in calls) if calls else 0
     if isinstance(content, str):
         return called + len(content)
     texts = [part.get("text") for part in content or ()]

@@ -23,7 +23,7 @@ class Prices:
     """
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, datetime], Cost] = {}
+        self._found: dict[tuple[str, float], Cost] = {}
         # The price list takes a moment to load: now, not during the first call.
         teacher_call_cost("", Usage(prompt_tokens=1))
 
@@ -31,12 +31,12 @@ class Prices:
         """What a call cost, in US dollars."""
         if price is not None:
             return teacher_call_cost(model, usage, price, at=at)
-        minute = at.replace(second=0, microsecond=0)
+        minute = at.timestamp() // 60
         cost = self._found.get((model, minute))
         if cost is None:
             if len(self._found) >= _REMEMBERED:
                 self._found.clear()
-            cost = self._found[model, minute] = _cost_of(model, minute)
+            cost = self._found[model, minute] = _cost_of(model, at.replace(second=0, microsecond=0))
         return cost(usage)
 
 
@@ -53,8 +53,8 @@ def _cost_of(model: str, at: datetime) -> Cost:
 
 def _below(limit: int, price: Price, beyond: Cost) -> Cost:
     def cost(usage: Usage) -> Decimal:
-        short = usage.counted and usage.prompt_tokens <= limit and usage.completion_tokens <= limit
-        return price.cost(usage) if short else beyond(usage)
+        most = max(usage.prompt_tokens, usage.completion_tokens)
+        return price.cost(usage) if 0 < most <= limit else beyond(usage)
 
     return cost
 

@@ -1,6 +1,5 @@
 """A teacher's answer in pieces, passed on as it comes and put together on the way."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 import orjson
@@ -140,8 +139,7 @@ class HttpStream:
         return self._break(TeacherError(502, _CUT, code="teacher_answer_broken"))
 
     async def _wait(self) -> bytes:
-        left_s = self._asking.until - self._timer()
-        async with asyncio.timeout(min(self._upstream.spec.timeouts.idle_s, left_s)):
+        with self._upstream.next_piece(self._asking.until - self._timer()):
             return await self._reply.piece()
 
     def _break(self, error: TeacherError) -> bytes:

@@ -65,7 +65,7 @@ class Streams:
         body, usage_wanted = asking.stream_body(model)
         progress = Progress()
         try:
-            async with upstream.first_byte(asking.until - self._means.timer()) as watch:
+            with upstream.first_byte(asking.until - self._means.timer()) as watch:
                 reply = await upstream.post(asking.call, asking.api, asking.target, body, progress)
                 try:
                     begun = await self._begun(asking, upstream, model, reply, len(body), usage_wanted)

@@ -1,6 +1,5 @@
 """One teacher: how it is asked, and how it has fared."""
 
-import asyncio
 import logging
 import math
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from understudies.router.call import Api, Call, TeacherError
 from understudies.router.upstream.breaker import Breaker
 from understudies.router.upstream.client import Client, Reply
 from understudies.router.upstream.credentials import teacher_headers
+from understudies.router.upstream.deadlines import Deadline, Deadlines
 from understudies.router.upstream.failed import TROUBLES, Failed, by_status, by_trouble
 from understudies.router.upstream.progress import Progress
 from understudies.runtime.teachers import TeacherSpec
@@ -42,6 +42,7 @@ class Upstream:
         self.breaker = Breaker(spec.breaker)
         self.counts = Counts()
         self._client = client
+        self._deadlines = Deadlines()
         self._urls: dict[str, URL] = {}
 
     async def post(
@@ -75,9 +76,13 @@ class Upstream:
             reply.close()
         return by_status(reply.status, reply.headers(), raw, self.spec)
 
-    def first_byte(self, left_s: float) -> asyncio.Timeout:
+    def first_byte(self, left_s: float) -> Deadline:
         """Bounds the wait for the first byte of an answer, when so much of the call's time is left."""
-        return asyncio.timeout(min(self.spec.timeouts.first_byte_s, left_s))
+        return self._deadlines.within(min(self.spec.timeouts.first_byte_s, left_s))
+
+    def next_piece(self, left_s: float) -> Deadline:
+        """Bounds the wait for more of an answer that has begun."""
+        return self._deadlines.within(min(self.spec.timeouts.idle_s, left_s))
 
     def leave(self, ticket: int, well: bool | None, now: float) -> None:
         """Tell the breaker what became of an attempt."""

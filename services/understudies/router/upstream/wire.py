@@ -23,6 +23,7 @@ class Wire(asyncio.Protocol):
     def __init__(self, on_done: Callable[["Wire", bool], None]) -> None:
         self._on_done = on_done
         self._transport = cast(asyncio.Transport, None)
+        self._is_closing: Callable[[], bool] = lambda: True
         self._parser: Any = httptools.HttpResponseParser(self)
         self._busy = False
         self._asked: asyncio.Future[WireReply] | None = None
@@ -32,11 +33,11 @@ class Wire(asyncio.Protocol):
         self._to_the_end = False
         self._paused = False
         self.done_at = 0.0
-        """When the last answer had come, by the loop's clock."""
+        """When the last answer had come, by the steady clock."""
 
     @property
     def usable(self) -> bool:
-        return not self._busy and not self._transport.is_closing()
+        return not self._busy and not self._is_closing()
 
     async def ask(self, head: bytes, body: bytes) -> WireReply:
         """The answer to a request, once its headers have come; raises Broken."""
@@ -71,6 +72,7 @@ class Wire(asyncio.Protocol):
     # What the event loop tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._is_closing = transport.is_closing
         held_back = Corked(cast(asyncio.Transport, transport), asyncio.get_running_loop())
         self._transport = cast(asyncio.Transport, held_back)
 
@@ -111,11 +113,10 @@ class Wire(asyncio.Protocol):
         asked = self._asked
         if status < 200 or asked is None or asked.done():
             return
-        framed = any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in headers)
-        self._to_the_end = not framed and status not in (204, 304)
-        self._reply = WireReply(status, headers, self)
+        self._reply = reply = WireReply(status, headers, self)
+        self._to_the_end = not reply.framed and status not in (204, 304)
         self._asked = None
-        asked.set_result(self._reply)
+        asked.set_result(reply)
 
     def on_body(self, body: bytes) -> None:
         if self._reply is not None and self._reply.feed(body) and not self._paused:
@@ -129,7 +130,7 @@ class Wire(asyncio.Protocol):
         reply.end()
         self.go_on()
         self._came = 0
-        keep = self._parser.should_keep_alive() and not self._transport.is_closing()
+        keep = self._parser.should_keep_alive() and not self._is_closing()
         if not keep:
             self._transport.close()
         self._done(keep)

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import socket
 import ssl
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -63,7 +64,7 @@ class Wires:
         free = self._free.get(origin)
         while free:
             wire = free.pop()
-            if wire.usable and not self._is_old(wire):
+            if wire.usable and wire.done_at >= time.monotonic() - self._keep_s:
                 return wire
             wire.abort()
         return None
@@ -98,14 +99,12 @@ class Wires:
         self._room.release()
         if not keep:
             return
-        wire.done_at = asyncio.get_running_loop().time()
+        wire.done_at = time.monotonic()
+        oldest = wire.done_at - self._keep_s
         free = self._free[origin]
         free.append(wire)
-        while self._is_old(free[0]) or not free[0].usable:
+        while free and (free[0].done_at < oldest or not free[0].usable):
             free.popleft().abort()
-
-    def _is_old(self, wire: Wire) -> bool:
-        return asyncio.get_running_loop().time() - wire.done_at > self._keep_s
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:

@@ -1,14 +1,15 @@
 """Costs that are remembered are those of the price list."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudies.economics.prices import Price, teacher_call_cost
+from understudies.economics.prices import Price, call_cost, teacher_call_cost
 from understudies.events import Usage
+from understudies.router.upstream import pricing
 from understudies.router.upstream.pricing import Prices
 
 AT = datetime(2026, 3, 2, 12, 30, 17, tzinfo=UTC)
@@ -36,3 +37,22 @@ def test_prices_at_all_hours_and_of_all_models_do_not_pile_up() -> None:
     for number in range(1500):
         prices.cost(f"ours-{number}", Usage(prompt_tokens=1), None, AT + timedelta(hours=number))
     assert prices.cost("gpt-4o-mini", Usage(prompt_tokens=1000), None, AT) == Decimal("0.00015")
+
+
+def test_prices_of_a_minute_are_looked_up_once_wherever_its_calls_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    prices, asked = Prices(), 0
+
+    def counting(model: str, usage: Usage, *, at: datetime | None = None) -> Decimal | None:
+        nonlocal asked
+        asked += 1
+        return call_cost(model, usage, at=at)
+
+    monkeypatch.setattr(pricing, "call_cost", counting)
+    usage = Usage(prompt_tokens=1000)
+    elsewhere = timezone(timedelta(hours=5, minutes=30))
+    moments = (AT, AT.replace(second=59), AT.astimezone(elsewhere))
+    costs = [prices.cost("gpt-4o-mini", usage, None, at) for at in moments]
+    once, asked = asked, 0
+    assert costs == [Decimal("0.00015")] * 3
+    assert prices.cost("gpt-4o-mini", usage, None, AT + timedelta(minutes=1)) == Decimal("0.00015")
+    assert asked == once > 0

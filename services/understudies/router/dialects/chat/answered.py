@@ -1,11 +1,15 @@
 """What a chat completion answers."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from understudies.events import Response, Usage
 from understudies.router.dialects.base import Answered
 from understudies.router.dialects.fields import count_of, mapping_of, text_of
+
+_RESPONSE: Final = Response.__pydantic_validator__
+_USAGE: Final = Usage.__pydantic_validator__
+"""What `model_validate` asks, whose options take a third of its time."""
 
 
 def answered(body: Mapping[str, Any]) -> Answered:
@@ -20,7 +24,7 @@ def answered(body: Mapping[str, Any]) -> Answered:
         message.pop("tool_calls", None)
     if message.get("refusal"):
         message["content"] = [*_parts(message.get("content")), {"type": "refusal", "refusal": message["refusal"]}]
-    response = Response.model_validate({"message": message, "finish_reason": finish_reason})
+    response = _RESPONSE.validate_python({"message": message, "finish_reason": finish_reason})
     return Answered(response, text_of(body.get("model")), usage_of(body.get("usage")))
 
 
@@ -28,11 +32,13 @@ def usage_of(usage: Any) -> Usage:
     """Token counts as chat completions report them; what is missing is zero."""
     if not isinstance(usage, dict):
         return Usage()
-    return Usage(
-        prompt_tokens=count_of(usage.get("prompt_tokens")),
-        completion_tokens=count_of(usage.get("completion_tokens")),
-        cached_tokens=count_of(mapping_of(usage.get("prompt_tokens_details")).get("cached_tokens")),
-    )
+    counts = {
+        "prompt_tokens": count_of(usage.get("prompt_tokens")),
+        "completion_tokens": count_of(usage.get("completion_tokens")),
+        "cached_tokens": count_of(mapping_of(usage.get("prompt_tokens_details")).get("cached_tokens")),
+    }
+    counted: Usage = _USAGE.validate_python(counts)
+    return counted
 
 
 def _parts(content: Any) -> list[Any]:

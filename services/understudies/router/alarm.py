@@ -2,7 +2,9 @@
 
 import asyncio
 import math
-from typing import Protocol
+from typing import Final, Protocol
+
+_APART_S: Final = 0.02
 
 
 class Late(Protocol):
@@ -17,7 +19,9 @@ class Alarm:
     """One timer of an event loop for several deadlines.
 
     A deadline that is put off or dropped leaves the timer as it is: when it goes off, it is set again for what is
-    left. To set one of the loop's timers for each call and take it back would cost more than all this.
+    left. To set one of the loop's timers for each call and take it back would cost more than all this. Each time all
+    deadlines are looked through, which is not done more often than every fiftieth of a second: one may pass so much
+    later, and never sooner.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -60,4 +64,4 @@ class Alarm:
             self.drop(late)
             late.time_is_over()
         if (soonest := min(self._deadlines.values(), default=math.inf)) < self._due:
-            self._look_at(soonest)
+            self._look_at(max(soonest, now + _APART_S))

@@ -3,7 +3,7 @@
 #   make demo    a fortnight of an agent's calls, played through all five services: savings, proofs, drift
 #   make test    every check and every test
 #   make check   the checks alone: ruff, mypy, pyright, import-linter
-#   make unit    the tests alone; PYTEST="tests/unit/stats -x" chooses some
+#   make unit    the tests alone, two files at a time; PYTEST="tests/unit/stats -x" chooses some
 #   make bench   speed of gate, sink and router; with BANKING77=calls.jsonl.gz, agreement and speed of the classifier too
 #   make lock    resolve anew within the bounds of pyproject.toml
 #   make clean   remove what the others made
@@ -15,6 +15,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 NEEDED := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
 	$$python -c '$(NEEDED)' 2>/dev/null && echo $$python && break; done)
+
+PYTEST ?= -n 2 --dist loadfile
 
 .PHONY: demo test check lint types imports unit bench lock clean
 .DEFAULT_GOAL := test

@@ -123,6 +123,8 @@ class Apart:
 
 
 def _invocation(data: bytes, redact: Redactor | None) -> Invocation:
+    # A call that waits for this core has it after one event, not after the milliseconds of a time slice.
+    os.sched_yield()
     return unpacked(data, redact).invocation()
 
 

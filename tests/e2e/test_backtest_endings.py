@@ -1,14 +1,19 @@
-"""The report of a backtest: complete, consistent with what was said on the bus, and the same again."""
+"""One log with every ending, played once: the report, what stays with the teacher, and a teacher who changes its mind.
+
+One file, as the play takes a minute and whoever runs files side by side would play it for each.
+"""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.support.played import SETTINGS, Played, Twins
+from tests.support.logs import START
+from tests.support.played import DAYS, SETTINGS, TURNS_AT, Played, Twins
 
 from understudies.backtest.report import Decision
-from understudies.events import Invocation, Promotion, Verdict
+from understudies.events import Drift, Invocation, Promotion, Verdict
 
 FIGURES = {
     "calls",
@@ -21,6 +26,10 @@ FIGURES = {
 }
 PRICE = Decimal("0.03")
 DISTILLED = ("easy", "fuzzy", "turning")
+KEPT = ("drawn", "skewed", "cheap", "rare", "by-flag", "by-option", "by-rule", "essays")
+NEVER_TRAINED = ("cheap", "rare", "by-flag", "by-option", "by-rule", "essays")
+TURNING, FIRST, SECOND = "turning", "turning@1", "turning@2"
+TURN = START + timedelta(days=DAYS * TURNS_AT)
 
 
 def parts(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -180,3 +189,126 @@ def test_the_command_shows_a_table_and_writes_both_reports(twins: Twins) -> None
     assert "wrote" in twins.output
     assert "distilled" in twins.output
     assert "Traceback" not in twins.output
+
+
+@pytest.mark.parametrize("task", KEPT)
+def test_nothing_is_promoted_and_the_teacher_answers_every_call(everything: Played, task: str) -> None:
+    totals = everything.report.tasks[task].summary.totals
+    assert (totals.served, totals.agreement_served, totals.agreement_lower_bound) == (0, None, None)
+    assert everything.decisions(task, "qualified", "promoted", "gate_promote") == []
+    calls = everything.calls(task)
+    assert len(calls) == totals.calls
+    assert {call.served_by for call in calls} == {"teacher"}
+
+
+@pytest.mark.parametrize("task", NEVER_TRAINED)
+def test_nothing_is_trained_and_nothing_is_spent(everything: Played, task: str) -> None:
+    reported = everything.report.tasks[task]
+    assert [decision.event for decision in everything.decisions(task)] == ["not_worth_it"]
+    assert reported.summary.totals.cost_after == reported.summary.totals.cost_before
+    assert reported.outcome.outcome == "not_worth_it"
+    assert reported.roi_authorised is None
+    assert reported.roi_realised is None
+
+
+def test_a_teacher_who_draws_is_found_out_with_the_numbers(everything: Played) -> None:
+    rejected = everything.decisions("drawn", "rejected")
+    assert rejected
+    for decision in rejected:
+        assert "95%" in decision.reason
+        assert "agree" in decision.reason
+        assert sum(character.isdigit() for character in decision.reason) >= 4
+    outcome = everything.report.tasks["drawn"].outcome
+    assert outcome.outcome == "fallback_teacher"
+    assert rejected[-1].reason in outcome.message
+
+
+def test_always_saying_the_commonest_answer_does_not_pass(everything: Played) -> None:
+    reported = everything.report.tasks["skewed"]
+    assert everything.decisions("skewed", "trained")
+    assert "not proven after" in reported.outcome.message
+    assert "95% must be proven" in reported.outcome.message
+    assert any(point.n > 100 and point.agreement > 0.9 for point in reported.risk_coverage)
+
+
+@pytest.mark.parametrize(
+    ("task", "words", "number"),
+    [
+        ("cheap", "The student costs $0.0002 a call, no less than the teacher's $0.0001", "teacher_cost_usd"),
+        ("rare", "does not pay back within a week", "break_even_calls"),
+        ("essays", "free text of", "weekly_calls"),
+    ],
+)
+def test_below_the_return_the_numbers_are_told(everything: Played, task: str, words: str, number: str) -> None:
+    (decision,) = everything.decisions(task)
+    outcome = everything.report.tasks[task].outcome
+    assert words in outcome.message
+    assert words in decision.reason
+    assert outcome.numbers[number] is not None
+    assert decision.evidence[number] is not None
+
+
+@pytest.mark.parametrize("task", ["by-flag", "by-option", "by-rule"])
+def test_a_critical_task_says_so_whoever_declared_it(everything: Played, task: str) -> None:
+    reported = everything.report.tasks[task]
+    assert "declared critical" in reported.outcome.message
+    assert reported.profile["critical"] is True
+    routes = [call.route.reason for call in everything.calls(task) if call.route]
+    assert set(routes) == {"critical"}
+
+
+def test_tasks_that_are_not_critical_are_not_said_to_be(everything: Played) -> None:
+    for task in ("easy", "rare", "essays"):
+        assert everything.report.tasks[task].profile["critical"] is False
+
+
+def test_no_one_is_asked_again_about_what_stays_with_the_teacher(everything: Played) -> None:
+    audited = {event.task for event in everything.events if isinstance(event, Invocation) and event.audits}
+    assert audited == {"easy", "fuzzy", "turning"}
+
+
+def test_a_student_that_drifts_is_demoted_after_the_change_with_the_numbers(everything: Played) -> None:
+    (demoted,) = everything.decisions(TURNING, "demoted")
+    alarms = everything.decisions(TURNING, "drift_contract")
+    assert demoted.student == FIRST
+    assert TURN < alarms[0].at <= demoted.at < TURN + timedelta(days=1)
+    assert "audited verdicts" in demoted.reason
+    agreement = demoted.evidence["agreement_after"]
+    assert isinstance(agreement, float)
+    assert agreement < 0.95
+
+
+def test_there_is_no_alarm_before_the_change(everything: Played) -> None:
+    contracts = [e for e in everything.events if isinstance(e, Drift) and e.tier == "contract"]
+    assert {event.task for event in contracts} == {TURNING}
+    assert all(event.at > TURN for event in contracts)
+
+
+def test_the_student_never_serves_again_and_the_teacher_does(everything: Played) -> None:
+    (demoted,) = everything.decisions(TURNING, "demoted")
+    served = [call for call in everything.calls(TURNING) if call.served_by == "student" and call.student == FIRST]
+    after = [call for call in everything.calls(TURNING) if call.at > demoted.at]
+    assert served
+    assert max(call.at for call in served) <= demoted.at
+    assert len(after) > 200
+    assert {call.served_by for call in after} == {"teacher"}
+
+
+def test_what_was_served_wrongly_is_counted(everything: Played) -> None:
+    totals = everything.report.tasks[TURNING].summary.totals
+    wrong = [call for call in everything.calls(TURNING) if call.served_by == "student" and call.at >= TURN]
+    assert totals.served - totals.agreed == len(wrong) > 0
+    # It was found within a day of the change.
+    assert len(wrong) < 1400 / DAYS
+
+
+def test_a_new_student_learns_from_what_was_said_since(everything: Played) -> None:
+    (demoted,) = everything.decisions(TURNING, "demoted")
+    (authorised,) = [d for d in everything.decisions(TURNING, "authorised") if d.student == SECOND]
+    assert authorised.at > demoted.at
+    assert authorised.evidence["since"] == demoted.at.isoformat()
+    examples, needed = authorised.evidence["examples"], authorised.evidence["needed"]
+    assert isinstance(examples, int)
+    assert isinstance(needed, int)
+    assert needed <= examples < needed + 20
+    assert [d.event for d in everything.decisions(TURNING) if d.student == FIRST][-1] == "demoted"

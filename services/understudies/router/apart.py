@@ -34,6 +34,8 @@ _ALONE_S: Final = 10.0
 """How long it delivers what it has when its router is gone."""
 _PREDECESSOR_S: Final = 20.0
 _AGAIN_S: Final = 2.0
+_FEW: Final = 300
+"""Events up to which it keeps up."""
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +113,12 @@ class Apart:
             return
         given, self._given = self._given, []
         for data in given:
-            self._recorder.record(partial(_invocation, data, self._redact), len(data))
+            self._recorder.record(partial(self._event, data), len(data))
+
+    def _event(self, data: bytes) -> Invocation:
+        if self._recorder is not None:
+            give_way(len(self._recorder))
+        return _invocation(data, self._redact)
 
     def _report(self, line: Line, recorder: Recorder) -> None:
         disk = recorder.backlog
@@ -122,9 +129,17 @@ class Apart:
             line.send(report)
 
 
+def give_way(waiting: int) -> None:
+    """Let a call that waits for this core have it now, not after the milliseconds of a time slice.
+
+    Beside others that never stop, whoever yields again and again has next to no time. So nobody is let by once many
+    events wait: then this process takes its share, and none of them is lost.
+    """
+    if waiting < _FEW:
+        os.sched_yield()
+
+
 def _invocation(data: bytes, redact: Redactor | None) -> Invocation:
-    # A call that waits for this core has it after one event, not after the milliseconds of a time slice.
-    os.sched_yield()
     return unpacked(data, redact).invocation()
 
 
@@ -177,7 +192,7 @@ async def _main(number: int) -> None:
     await apart.run(line)
 
 
-def _give_way() -> None:
+def _ask_for_no_haste() -> None:
     """Have no less time than others, but never take a core from a call that has only just begun to need it."""
     with contextlib.suppress(AttributeError, OSError):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
@@ -188,7 +203,7 @@ def main() -> None:
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
     log_to_stderr()
-    _give_way()
+    _ask_for_no_haste()
     try:
         import uvloop
     except ImportError:

@@ -1,6 +1,6 @@
 """The router against nginx, a bare proxy and the proxies that others use, in front of the same instant upstream.
 
-    python bench/router.py --parts throughput,latency,ttft,steady,memory,workers,peers
+    python bench/router.py --parts throughput,latency,ttft,steady,memory,workers,crowded,peers
 
 Everything runs on this machine, over loopback, each server as one worker: an upstream (nginx that returns a chat
 completion of 0.5 kB), a broker, the router as a user starts it, and the load. Every call is recorded and published
@@ -36,7 +36,7 @@ from bench.proxies.streaming import timed
 from bench.proxies.wrk import Load, load
 from tests.support.tansu import Tansu
 
-PARTS = ("throughput", "latency", "ttft", "steady", "memory", "workers", "peers")
+PARTS = ("throughput", "latency", "ttft", "steady", "memory", "workers", "crowded", "peers")
 _PART_OF_A_CORE = 0.3
 BARS = {
     "requests_per_second": 2500,
@@ -256,6 +256,17 @@ def workers(bench: Bench) -> None:
     bench.figures["workers"] = figures
 
 
+def crowded(bench: Bench) -> None:
+    """Under load beside others that never stop, where whoever gives way too often has no time: no event may be lost."""
+    with bench.router("router-crowded", bench.upstream) as router, contextlib.ExitStack() as others:
+        for _ in range(os.cpu_count() or 1):
+            busy = others.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            others.callback(busy.kill)
+        found = bench.load(router, 64, 2 * bench.options.seconds)
+        say(f"beside a busy loop for each core: {found.per_second:,.0f}/s, p99 {found.p99_ms:.0f} ms")
+    bench.figures["crowded"] = {"per_second": round(found.per_second, 1), "p99_ms": found.p99_ms}
+
+
 def verdicts(figures: Mapping[str, Any]) -> dict[str, bool]:
     """Which bars are reached, of those that were measured."""
     reached: dict[str, bool] = {}
@@ -309,7 +320,13 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     try:
         if {"throughput", "latency"} & set(options.parts):
             closed_loop(bench, options.parts)
-        for name, part in {"ttft": ttft, "steady": open_loop, "memory": memory, "workers": workers}.items():
+        for name, part in {
+            "ttft": ttft,
+            "steady": open_loop,
+            "memory": memory,
+            "workers": workers,
+            "crowded": crowded,
+        }.items():
             if name in options.parts:
                 part(bench)
         count_events(bench)

@@ -1,41 +1,48 @@
-"""A floor on agreement within each class of the teacher's answers."""
+"""A floor on agreement within each class of the teacher's answers: which of the student's answers to withhold."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+RARE = 10
+"""A class with fewer examples in training is one that the student cannot know."""
+
 _ALPHA = 0.05
 
 
 class ClassFloor:
-    """Counts per teacher answer class and candidate threshold, and the thresholds that fail some class.
+    """Counts by class of the teacher's answer, and the student's answers that failing classes are taken for.
 
-    Under skew a constant student agrees as often as the largest class occurs; a floor for every class with
-    enough verdicts keeps it from being promoted. A class fails when its counts show it to lie below the floor,
-    by the 95% Clopper-Pearson upper bound: with dozens of classes of twenty verdicts each, some fall below by
-    chance alone, and a floor on the plain mean would then withhold nearly every student of a fine-grained task.
-    The floor can only withhold what the gates allow, so their bound stands. Counting is in place because it runs
-    for every verdict; memory grows with the number of classes seen, at most one per verdict.
+    A gate on all calls does not see a class at 1% of them that is always answered wrongly. A class fails from a
+    threshold on when at least `least` of its verdicts reach it and their agreements would be that few with probability
+    below .05 at the floor. Then what the student answered in their place is withheld, each answer from whichever
+    confidence it was wrong at: the other answers go on, and no threshold is tightened for all.
+
+    A class that training saw fewer than `RARE` times counts at any confidence: the student cannot know it, and how sure
+    it is says nothing there. Multiple classes are not corrected for: the error is on the side of withholding, so the
+    gates' own promise stands.
 
     Parameters
     ----------
-    size
-        Number of thresholds, strictest first.
+    confidences
+        The candidate thresholds, strictest first.
+    trained
+        Examples of each class in training; where it is absent, no class counts as rare.
     floor
         Least mean score in [0, 1] within a class.
-    min_verdicts
-        Verdicts of a class among the calls served at a threshold, from which the floor counts.
+    least
+        Verdicts of a class from which it can fail.
 
     References
     ----------
-    Clopper and Pearson (1934), Biometrika 26(4): the upper bound lies below `floor` exactly when a binomial of
-    mean `floor` gives as few agreements with probability below .05.
+    Clopper and Pearson (1934), Biometrika 26(4): the test is that of their upper bound.
 
     Raises
     ------
@@ -44,81 +51,112 @@ class ClassFloor:
 
     Examples
     --------
-    >>> counts = ClassFloor(size=1)
-    >>> for _ in range(20):
-    ...     counts.add("refund", 0.0, first=0)
-    >>> counts.holds().tolist(), counts.failing(0)
-    ([False], ['refund'])
+    >>> floor = ClassFloor([0.9, 0.5])
+    >>> for _ in range(2):
+    ...     floor.add("refund", 0.0, confidence=0.95, answer="billing")
+    >>> floor.failing(0.9), floor.withheld(0.9)
+    (['refund'], ['billing'])
     """
 
-    __slots__ = ("_counts", "floor", "min_verdicts", "size")
+    __slots__ = ("_all", "_confused", "_counts", "_rising", "_trained", "floor", "least")
 
-    def __init__(self, size: int, floor: float = 0.8, min_verdicts: int = 20) -> None:
+    def __init__(
+        self,
+        confidences: Sequence[float],
+        trained: Mapping[str, int] | None = None,
+        *,
+        floor: float = 0.8,
+        least: int = 2,
+    ) -> None:
         if not 0.0 <= floor <= 1.0:
             raise ValueError(f"floor must lie in [0, 1], got {floor!r}")
-        self.size = size
         self.floor = floor
-        self.min_verdicts = min_verdicts
+        self.least = least
+        self._rising = [-confidence for confidence in confidences]
+        self._trained = None if trained is None else dict(trained)
         self._counts: dict[str, npt.NDArray[np.float64]] = {}
+        self._all: dict[str, tuple[int, float]] = {}
+        # For each class, each answer that it was taken for, and the highest confidence at which it was.
+        self._confused: dict[str, dict[str, float]] = {}
 
-    def add(self, answer_class: str, score: float, first: int) -> None:
-        """Count one verdict at every threshold from index `first` on."""
+    def add(self, answer_class: str, score: float, confidence: float, answer: str) -> None:
+        """Count one verdict: the teacher's class, the agreement, and what the student answered how surely."""
         counts = self._counts.get(answer_class)
         if counts is None:
-            counts = self._counts[answer_class] = np.zeros((2, self.size))
+            counts = self._counts[answer_class] = np.zeros((2, len(self._rising)))
+        first = bisect_left(self._rising, -confidence)
         counts[0, first:] += 1.0
         counts[1, first:] += score
+        n, total = self._all.get(answer_class, (0, 0.0))
+        self._all[answer_class] = n + 1, total + score
+        if score < 1.0:
+            confused = self._confused.setdefault(answer_class, {})
+            confused[answer] = max(confused.get(answer, 0.0), confidence)
 
-    def holds(self) -> npt.NDArray[np.bool_]:
-        """For each threshold, whether no class with enough verdicts falls below the floor."""
-        if not self._counts:
-            return np.ones(self.size, dtype=np.bool_)
-        counts = np.stack(list(self._counts.values()))
-        failing: npt.NDArray[np.bool_] = np.logical_or.reduce(self._fails(counts), axis=0)
-        return np.logical_not(failing)
+    def failing(self, confidence: float) -> list[str]:
+        """The classes below the floor where the student serves from a candidate's confidence on, sorted."""
+        return sorted(name for name in self._counts if self._fails(name, confidence))
 
-    def failing(self, index: int) -> list[str]:
-        """The classes below the floor at one threshold, sorted."""
-        return self.all_failing()[index]
+    def withheld(self, confidence: float) -> list[str]:
+        """The student's answers that those classes were taken for, sorted."""
+        found: set[str] = set()
+        for name in self.failing(confidence):
+            rare = self.is_rare(name)
+            found |= {answer for answer, sure in self._confused[name].items() if rare or sure >= confidence}
+        return sorted(found)
 
-    def all_failing(self) -> list[list[str]]:
-        """For each threshold the classes below the floor, sorted."""
-        if not self._counts:
-            return [[] for _ in range(self.size)]
-        names = sorted(self._counts)
-        fails = self._fails(np.stack([self._counts[name] for name in names]))
-        return [[names[row] for row in np.flatnonzero(column)] for column in fails.T]
+    def counts(self, name: str, confidence: float) -> tuple[int, float]:
+        """Verdicts of a class from a candidate's confidence on, all where it is rare, and the sum of their scores."""
+        if name not in self._counts:
+            return 0, 0.0
+        if self.is_rare(name):
+            return self._all[name]
+        index = bisect_left(self._rising, -confidence)
+        if index == len(self._rising):
+            return 0, 0.0
+        n, total = self._counts[name][:, index].tolist()
+        return int(n), total
+
+    def taken_for(self, name: str) -> list[str]:
+        """All that a class was taken for, sorted."""
+        return sorted(self._confused.get(name, ()))
+
+    def _fails(self, name: str, confidence: float) -> bool:
+        n, total = self.counts(name, confidence)
+        return n >= self.least and total < critical_agreements(n, self.floor)
+
+    def is_rare(self, name: str | None) -> bool:
+        """Whether training saw so few examples of a class that the student cannot know it."""
+        return name is not None and self._trained is not None and self._trained.get(name, 0) < RARE
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
         return {
             "floor": self.floor,
-            "min_verdicts": self.min_verdicts,
-            "size": self.size,
+            "least": self.least,
+            "confidences": [-value for value in self._rising],
+            "trained": self._trained,
             "counts": {name: counts.tolist() for name, counts in self._counts.items()},
+            "all": {name: list(counts) for name, counts in self._all.items()},
+            "confused": self._confused,
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The counts that `state` was taken from."""
-        restored = cls(state["size"], state["floor"], state["min_verdicts"])
+        restored = cls(state["confidences"], state["trained"], floor=state["floor"], least=state["least"])
         restored._counts = {name: np.array(counts, dtype=np.float64) for name, counts in state["counts"].items()}
+        restored._all = {name: (n, total) for name, (n, total) in state["all"].items()}
+        restored._confused = {name: dict(answers) for name, answers in state["confused"].items()}
         return restored
-
-    def _fails(self, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        n, total = counts[:, 0], counts[:, 1]
-        enough: npt.NDArray[np.bool_] = n >= self.min_verdicts
-        critical = np.zeros(n.shape)
-        critical[enough] = [_critical(int(count), self.floor) for count in n[enough]]
-        return enough & (total < critical)
 
 
 @lru_cache(maxsize=65536)
-def _critical(n: int, floor: float) -> int:
+def critical_agreements(n: int, floor: float) -> int:
     """The least number of agreements among `n` that is not significantly (5%, one-sided) below the floor.
 
-    >>> _critical(20, 0.8)
-    13
+    >>> critical_agreements(1, 0.8), critical_agreements(2, 0.8), critical_agreements(20, 0.8)
+    (0, 1, 13)
     """
     if floor in (0.0, 1.0):
         return n if floor else 0

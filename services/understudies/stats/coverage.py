@@ -75,6 +75,59 @@ def thresholds(confidences: Sequence[float], coverages: Sequence[float] = COVERA
     return [Threshold(value, int(np.count_nonzero(surest >= value)) / n) for value in distinct]
 
 
+_DOUBT = 20
+"""Verdicts at exactly p0 that are added to those seen, so that a few good ones promise little."""
+
+
+def aim_of(
+    candidates: Sequence[Threshold], confidences: Sequence[float], scores: Sequence[float], p0: float
+) -> int | None:
+    """The candidate whose gate is likely to pass first, by verdicts that the gate will never see.
+
+    Evidence grows with the calls that reach a threshold times the divergence of their agreement from p0. The guess
+    decides only where an error budget is put, see `aimed_weights`, so it may be wrong without harm to the promise.
+    None where no candidate looks better than p0.
+
+    Parameters
+    ----------
+    candidates
+        Thresholds from strictest to loosest.
+    confidences, scores
+        The student's confidence and its agreement, in [0, 1], on calls that choose and never prove.
+    p0
+        The agreement to prove.
+
+    Raises
+    ------
+    ValueError
+        When the lengths differ or a confidence is NaN.
+
+    References
+    ----------
+    Kelly (1956), "A new interpretation of information rate", for the growth of the best bet; Grünwald, de Heide and
+    Koolen (2024), "Safe testing", JRSS B 86(5).
+
+    Examples
+    --------
+    >>> aim_of([Threshold(0.9, 0.5), Threshold(0.1, 1.0)], [0.95] * 60 + [0.5] * 60, [1.0] * 60 + [0.0] * 60, 0.95)
+    0
+    """
+    confidence, score = _confidences(confidences), np.asarray(scores, dtype=np.float64)
+    if confidence.shape != score.shape:
+        raise ValueError(f"{confidence.size} confidences do not match {score.size} scores")
+    growth = [_growth(score[confidence >= one.confidence], p0) * one.coverage for one in candidates]
+    best = max(range(len(growth)), key=growth.__getitem__, default=None)
+    return None if best is None or growth[best] <= 0.0 else best
+
+
+def _growth(scores: npt.NDArray[np.float64], p0: float) -> float:
+    """The divergence of a cautious estimate of agreement from p0, in nats; 0 where it is no better."""
+    agreement = (float(scores.sum()) + _DOUBT * p0) / (scores.size + _DOUBT)
+    if agreement <= p0:
+        return 0.0
+    return agreement * math.log(agreement / p0) + (1.0 - agreement) * math.log((1.0 - agreement) / (1.0 - p0))
+
+
 def risk_coverage(confidences: Sequence[float], scores: Sequence[float]) -> list[RiskPoint]:
     """The empirical risk-coverage curve: one point for each distinct confidence, strictest first.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 
 def fallback_weights(count: int) -> list[float]:
@@ -16,7 +16,28 @@ def fallback_weights(count: int) -> list[float]:
     return [0.5] + [0.5 / (count - 1)] * (count - 1)
 
 
-def fallback_levels(p_values: Iterable[float], alpha: float) -> Iterator[tuple[float, bool]]:
+def aimed_weights(count: int, aim: int) -> list[float]:
+    """Shares of the error budget where test `aim` is the one that is expected to pass first.
+
+    One half for that test, a quarter for the first, should the guess be too bold, and the rest evenly over all. The aim
+    must not depend on what is tested.
+
+    >>> aimed_weights(5, aim=2)
+    [0.3, 0.05, 0.55, 0.05, 0.05]
+    >>> aimed_weights(1, aim=0)
+    [1.0]
+    """
+    if not 0 <= aim < count:
+        raise ValueError(f"the aim must be one of the {count} tests, got {aim!r}")
+    weights = [0.25 / count] * count
+    weights[aim] += 0.5
+    weights[0] += 0.25
+    return [round(weight, 12) for weight in weights]
+
+
+def fallback_levels(
+    p_values: Iterable[float], alpha: float, weights: Sequence[float] | None = None
+) -> Iterator[tuple[float, bool]]:
     """The level at which each test is done, and whether it passes, in the fixed order of the tests.
 
     Test j has the level `alpha * w_j`, plus the level of test j - 1 when that one passed. This bounds by `alpha`
@@ -28,6 +49,8 @@ def fallback_levels(p_values: Iterable[float], alpha: float) -> Iterator[tuple[f
         One for each test, in order; anytime-valid ones make the procedure valid at every look.
     alpha
         The familywise error to allow.
+    weights
+        Shares of the error budget, one for each test, at most 1 in all; `fallback_weights` where absent.
 
     References
     ----------
@@ -43,7 +66,7 @@ def fallback_levels(p_values: Iterable[float], alpha: float) -> Iterator[tuple[f
     """
     ordered = list(p_values)
     carried = 0.0
-    for weight, p_value in zip(fallback_weights(len(ordered)), ordered, strict=True):
+    for weight, p_value in zip(weights or fallback_weights(len(ordered)), ordered, strict=True):
         level = alpha * weight + carried
         passed = p_value <= level
         carried = level if passed else 0.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
-from understudies.stats.bounds import promote_log_e
+from understudies.stats.bounds import clopper_pearson_upper, promote_log_e
 from understudies.stats.coverage import Threshold
 from understudies.stats.drift import CONTRACT_RUN_LENGTH, Detector
 from understudies.stats.gate import check_levels, check_verdict
@@ -19,6 +19,11 @@ LADDER: tuple[float, ...] = (0.90, 0.925, *(round(0.95 + 0.005 * step, 3) for st
 
 Proven = tuple[tuple[float, float], ...]
 """Pairs of an agreement and the confidence from which it is proven, rising in both."""
+
+Stream = Literal["inputs", "calls"]
+"""What evidence counts: each distinct input once, or every call, as for the two gates."""
+
+_STREAMS: tuple[Stream, ...] = ("inputs", "calls")
 
 
 class Levels:
@@ -30,6 +35,9 @@ class Levels:
     threshold together err with probability at most `alpha / m`, and all pairs that are ever proven with at most
     `alpha`. Passing levels on from threshold to threshold, as the gates do at the one p0, has no such bound over
     several rungs.
+
+    A rung is proven where both streams of evidence prove it, each by itself: distinct inputs and calls, as for the
+    gates. One that its audits contradict, by their upper 95% Clopper-Pearson bound, is not told.
 
     After the switch audited verdicts go on as evidence, each for the thresholds that could have served the call.
     They also watch: for each threshold an e-detector of a fall below its proven rung. Any alarm withdraws all
@@ -59,8 +67,9 @@ class Levels:
     --------
     >>> levels = Levels([Threshold(0.9, 0.5), Threshold(0.1, 1.0)], p0=0.95)
     >>> for call in range(600):
-    ...     levels.update(float(call % 30 > 0), confidence=0.5)
-    ...     levels.update(1.0, confidence=0.95)
+    ...     for stream in ("inputs", "calls"):
+    ...         levels.update(float(call % 30 > 0), 0.5, stream)
+    ...         levels.update(1.0, 0.95, stream)
     >>> levels.look()
     >>> levels.proven(from_confidence=0.1)
     ((0.965, 0.1), (0.99, 0.9))
@@ -87,19 +96,22 @@ class Levels:
     def restart(self) -> None:
         """Forget all evidence and all that was proven."""
         size = len(self._rising)
-        self._counts = np.zeros((2, size))
-        self._climbed = [0] * size
+        self._counts = {stream: np.zeros((2, size)) for stream in _STREAMS}
+        self._climbs = {stream: [0] * size for stream in _STREAMS}
+        self._audits = np.zeros((2, size))
         self._watch: list[Detector | None] = [None] * size
 
-    def update(self, score: float, confidence: float, served_from: float = -math.inf) -> None:
+    def update(self, score: float, confidence: float, stream: Stream, served_from: float = -math.inf) -> None:
         """Take in one verdict, at every threshold that its confidence reaches and that is no looser than `served_from`.
 
         Parameters
         ----------
         score
-            1 where the student agreed, else 0; one verdict for each distinct input.
+            1 where the student agreed, else 0.
         confidence
             The student's confidence in the answer that was judged.
+        stream
+            What the verdict counts for: `inputs` takes one for each distinct input, `calls` one for each call.
         served_from
             The threshold that the call had to reach to be judged at all; none where the draw did not depend on it.
 
@@ -110,12 +122,15 @@ class Levels:
         """
         check_verdict(score)
         reached = self._reached(confidence, served_from)
-        self._counts[0, reached] += score
-        self._counts[1, reached] += 1.0
+        counts = self._counts[stream]
+        counts[0, reached] += score
+        counts[1, reached] += 1.0
 
     def watch(self, score: float, confidence: float, served_from: float) -> bool:
         """Feed one audited verdict to the detectors; true where a level has fallen, and with it all of them."""
         reached = self._reached(confidence, served_from)
+        self._audits[0, reached] += score
+        self._audits[1, reached] += 1.0
         watching = [detector and detector.update(score) for detector in self._watch[reached]]
         self._watch[reached] = watching
         if not any(detector is not None and detector.alarmed for detector in watching):
@@ -125,20 +140,23 @@ class Levels:
 
     def look(self) -> None:
         """Let the evidence count as it stands now; where verdicts carry time, at whole days only."""
-        for index, (agree, n) in enumerate(self._counts.T.tolist()):
-            climbed = self._climbed[index]
-            while (
-                climbed < len(self.rungs) and promote_log_e(round(agree), int(n), self.rungs[climbed]) >= self._needed
-            ):
-                climbed += 1
-            self._climb(index, climbed)
+        for stream, counts in self._counts.items():
+            for index, (agree, n) in enumerate(counts.T.tolist()):
+                climbed = self._climbs[stream][index]
+                while (
+                    climbed < len(self.rungs)
+                    and promote_log_e(round(agree), int(n), self.rungs[climbed]) >= self._needed
+                ):
+                    climbed += 1
+                self._climb(stream, index, climbed)
 
     def adopt(self, proven: Proven) -> None:
         """Take over what was proven before, where its evidence is lost."""
         for agreement, confidence in proven:
             reached = self._reached(confidence, confidence)
             for index in range(reached.start, reached.stop):
-                self._climb(index, max(self._climbed[index], bisect_right(self.rungs, agreement)))
+                for stream in _STREAMS:
+                    self._climb(stream, index, bisect_right(self.rungs, agreement))
 
     def proven(self, from_confidence: float, withheld: Sequence[bool] = ()) -> Proven:
         """The loosest threshold for each agreement that is proven, from the threshold in force on.
@@ -151,13 +169,25 @@ class Levels:
             For each threshold, strictest first, whether it must not be used, as for a class floor.
         """
         index = bisect_left(self._rising, -from_confidence)
-        own = self._climbed[index] if index < len(self._rising) and self._rising[index] == -from_confidence else 0
+        own = self._told(index) if index < len(self._rising) and self._rising[index] == -from_confidence else 0
         found = [(self.rungs[own - 1] if own else self.p0, from_confidence)]
         for stricter in range(index - 1, -1, -1):
-            if self._climbed[stricter] > own and not (withheld and withheld[stricter]):
-                own = self._climbed[stricter]
+            if self._told(stricter) > own and not (withheld and withheld[stricter]):
+                own = self._told(stricter)
                 found.append((self.rungs[own - 1], -self._rising[stricter]))
         return tuple(found)
+
+    def _climbed(self, index: int) -> int:
+        return min(climbs[index] for climbs in self._climbs.values())
+
+    def _told(self, index: int) -> int:
+        """The rung that both streams prove at a threshold and that its audits do not contradict; 0 for none."""
+        agree, n = self._audits[:, index].tolist()
+        highest = clopper_pearson_upper(round(agree), int(n)) if n else 1.0
+        climbed = self._climbed(index)
+        while climbed and self.rungs[climbed - 1] > highest:
+            climbed -= 1
+        return climbed
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
@@ -166,26 +196,34 @@ class Levels:
             "p0": self.p0,
             "rungs": list(self.rungs),
             "needed": self._needed,
-            "counts": self._counts.tolist(),
-            "climbed": list(self._climbed),
+            "counts": {stream: counts.tolist() for stream, counts in self._counts.items()},
+            "climbs": {stream: list(climbs) for stream, climbs in self._climbs.items()},
+            "audits": self._audits.tolist(),
             "watch": [detector and detector.state() for detector in self._watch],
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The levels that `state` was taken from."""
+        """The levels that `state` was taken from; from before calls counted too, what was proven stays proven."""
         candidates = [Threshold(confidence, 0.0) for confidence in state["confidences"]]
         levels = cls(candidates, p0=state["p0"], ladder=state["rungs"])
         levels._needed = state["needed"]
-        levels._counts = np.array(state["counts"], dtype=np.float64)
-        levels._climbed = list(state["climbed"])
+        if "climbs" in state:
+            levels._counts = {stream: np.array(state["counts"][stream], dtype=np.float64) for stream in _STREAMS}
+            levels._climbs = {stream: list(state["climbs"][stream]) for stream in _STREAMS}
+            levels._audits = np.array(state["audits"], dtype=np.float64)
+        else:
+            levels._counts["inputs"] = np.array(state["counts"], dtype=np.float64)
+            levels._climbs = {stream: list(state["climbed"]) for stream in _STREAMS}
         levels._watch = [detector and Detector.from_state(detector) for detector in state["watch"]]
         return levels
 
     def _reached(self, confidence: float, served_from: float) -> slice:
         return slice(bisect_left(self._rising, -confidence), bisect_right(self._rising, -served_from))
 
-    def _climb(self, index: int, climbed: int) -> None:
-        if climbed > self._climbed[index]:
-            self._climbed[index] = climbed
-            self._watch[index] = Detector(self.rungs[climbed - 1], self._run_length)
+    def _climb(self, stream: Stream, index: int, climbed: int) -> None:
+        before = self._climbed(index)
+        self._climbs[stream][index] = max(self._climbs[stream][index], climbed)
+        now = self._climbed(index)
+        if now > before:
+            self._watch[index] = Detector(self.rungs[now - 1], self._run_length)

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from understudies.stats.class_floor import ClassFloor
 from understudies.stats.coverage import Threshold
-from understudies.stats.fallback import fallback_levels
+from understudies.stats.fallback import fallback_levels, fallback_weights
 from understudies.stats.gate import (
     PROMOTE_BETS,
     REJECT_BETS,
@@ -32,11 +31,10 @@ _PROMOTE = np.array(PROMOTE_BETS)[:, None]
 
 
 class Judged(NamedTuple):
-    """One call of a bet: how far the student agreed, how sure it was, and the teacher's answer in a closed set."""
+    """One call of a bet: how far the student agreed, and how sure it was."""
 
     score: float
     confidence: float
-    answer_class: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,6 @@ class ThresholdEvidence:
     max_e: float
     level: float
     passed: bool
-    failing_classes: list[str]
 
 
 class SelectiveGate:
@@ -91,8 +88,9 @@ class SelectiveGate:
         As for `Gate`.
     n_max
         Bets after which a student that passed nothing is inconclusive.
-    floor, floor_verdicts
-        As for `ClassFloor`; a threshold whose served calls break the floor cannot be the promoted one.
+    weights
+        Shares of the error budget, strictest threshold first, fixed before any verdict; by default one half for the
+        strictest and the rest evenly. `aimed_weights` puts them where the student is expected to pass.
     at_marks
         Whether evidence counts only as it stands when `mark` is called, instead of after every verdict.
 
@@ -124,8 +122,7 @@ class SelectiveGate:
         alpha: float = 0.05,
         beta: float = 0.05,
         n_max: int = 5000,
-        floor: float = 0.8,
-        floor_verdicts: int = 20,
+        weights: Sequence[float] | None = None,
         at_marks: bool = False,
     ) -> None:
         check_levels(p0, alpha, beta, n_max)
@@ -136,7 +133,7 @@ class SelectiveGate:
         self.n = 0
         self.calls = 0
         size = len(self.thresholds)
-        self._classes = ClassFloor(size, floor, floor_verdicts)
+        self.weights = _checked_weights(weights, size)
         self._rising = [-threshold.confidence for threshold in self.thresholds]
         # Bets, the calls in them, and how many of those agreed.
         self._counts = np.zeros((3, size))
@@ -151,7 +148,6 @@ class SelectiveGate:
         self,
         score: float,
         confidence: float,
-        answer_class: str | None = None,
         *,
         weight: float = 1.0,
         w_max: float = 1.0,
@@ -164,8 +160,6 @@ class SelectiveGate:
             Agreement in [0, 1], usually 0 or 1.
         confidence
             The student's confidence in that answer, on the scale of the thresholds.
-        answer_class
-            The teacher's answer where answers form a closed set.
         weight, w_max
             As for `Gate.update`.
 
@@ -187,8 +181,6 @@ class SelectiveGate:
             self._counts[2, first:] += score
             if first == 0:
                 self._reject = [log + step for log, step in zip(self._reject, reject, strict=True)]
-            if answer_class is not None:
-                self._classes.add(answer_class, score, first)
         if not self.at_marks:
             self._count_evidence(first)
 
@@ -207,8 +199,7 @@ class SelectiveGate:
         Parameters
         ----------
         calls
-            At least one, at most `w_max`. The first stands for all of them where verdicts have to be independent, in
-            the class floor: let it be drawn without regard to time or confidence.
+            At least one, at most `w_max`.
         w_max
             A bound on the calls of a bet that was fixed before any label was seen, the same for every bet.
 
@@ -248,8 +239,6 @@ class SelectiveGate:
             self._promote += np.log(np.maximum(1.0 + _PROMOTE * ((s / self.p0 - n) / w_max), 0.0))
         loss = float((n[0] - s[0]) / (1.0 - self.p0) - n[0]) / w_max
         self._reject = [log + math.log1p(bet * loss) for log, bet in zip(self._reject, REJECT_BETS, strict=True)]
-        if calls[0].answer_class is not None and places[0] < len(self.thresholds):
-            self._classes.add(calls[0].answer_class, calls[0].score, places[0])
         if not self.at_marks:
             self._count_evidence(min(places))
 
@@ -265,34 +254,43 @@ class SelectiveGate:
         self._count_evidence(0)
 
     @property
+    def passing(self) -> list[bool]:
+        """For each threshold, strictest first, whether it has passed."""
+        return [passed for _, passed in self._levels()]
+
+    @property
     def passed(self) -> Passed | None:
-        """The loosest threshold that passed and keeps the class floor; None when there is none."""
-        floor_holds = self._classes.holds()
-        open_to_serve = [index for index, (_, passed) in enumerate(self._levels()) if passed and floor_holds[index]]
-        if not open_to_serve:
+        """The loosest threshold that has passed; None when there is none."""
+        passing = self.passing
+        if not any(passing):
             return None
-        index = open_to_serve[-1]
+        index = max(place for place, passed in enumerate(passing) if passed)
         threshold = self.thresholds[index]
         return Passed(index, threshold.confidence, threshold.coverage)
 
     @property
     def decision(self) -> Decision:
         """Reject by the strictest threshold, promote at `passed`, or inconclusive after `n_max` bets."""
-        if self._max_reject >= -math.log(self.beta):
+        if self.rejected:
             return "reject"
         if self.passed is not None:
             return "promote"
-        return "inconclusive" if self._marked_n >= self.n_max else "continue"
+        return "inconclusive" if self.spent else "continue"
+
+    @property
+    def rejected(self) -> bool:
+        """Whether even the strictest threshold is shown to agree less than `p0`."""
+        return self._max_reject >= -math.log(self.beta)
+
+    @property
+    def spent(self) -> bool:
+        """Whether `n_max` bets have been looked at."""
+        return self._marked_n >= self.n_max
 
     @property
     def reject_e(self) -> float:
         """Largest evidence so far that even the strictest threshold agrees less than `p0`."""
         return saturating_exp(self._max_reject)
-
-    def failing_classes(self, confidence: float) -> list[str]:
-        """The classes that fail the floor at the candidate `confidence`; none where it is no candidate."""
-        index = next((n for n, one in enumerate(self.thresholds) if one.confidence == confidence), None)
-        return [] if index is None else self._classes.failing(index)
 
     def counts(self, index: int) -> tuple[int, int]:
         """Agreements and bets at a candidate: a conversation counts once, as the share of its calls that agreed."""
@@ -311,14 +309,12 @@ class SelectiveGate:
                 saturating_exp(float(log)),
                 level,
                 passed,
-                failing,
             )
-            for threshold, n, calls, total, log, (level, passed), failing in zip(
+            for threshold, n, calls, total, log, (level, passed) in zip(
                 self.thresholds,
                 *self._counts,
                 self._max_promote,
                 self._levels(),
-                self._classes.all_failing(),
                 strict=True,
             )
         ]
@@ -340,14 +336,15 @@ class SelectiveGate:
             "reject": list(self._reject),
             "max_promote": self._max_promote.tolist(),
             "max_reject": self._max_reject,
-            "classes": self._classes.state(),
+            "weights": self.weights,
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The gate that `state` was taken from; before there were bets of several calls, it counted verdicts."""
         levels = {key: state[key] for key in ("p0", "alpha", "beta", "n_max", "at_marks")}
-        gate = cls([Threshold(**threshold) for threshold in state["thresholds"]], **levels)
+        candidates = [Threshold(**threshold) for threshold in state["thresholds"]]
+        gate = cls(candidates, **levels, weights=state.get("weights"))
         gate.n, gate._marked_n = state["n"], state["marked_n"]
         gate.calls = state.get("calls", gate.n)
         counts = state["counts"]
@@ -356,11 +353,10 @@ class SelectiveGate:
         gate._reject = list(state["reject"])
         gate._max_promote = np.array(state["max_promote"], dtype=np.float64)
         gate._max_reject = state["max_reject"]
-        gate._classes = ClassFloor.from_state(state["classes"])
         return gate
 
     def _levels(self) -> list[tuple[float, bool]]:
-        return list(fallback_levels(np.exp(-self._max_promote).tolist(), self.alpha))
+        return list(fallback_levels(np.exp(-self._max_promote).tolist(), self.alpha, self.weights))
 
     def _count_evidence(self, first: int) -> None:
         self._marked_n = self.n
@@ -383,6 +379,14 @@ class SelectiveGate:
             if len(self._steps) < 64:
                 self._steps[score, scale] = found
         return found
+
+
+def _checked_weights(weights: Sequence[float] | None, size: int) -> list[float]:
+    if weights is None:
+        return fallback_weights(size)
+    if len(weights) != size or any(weight < 0 for weight in weights) or sum(weights) > 1 + 1e-9:
+        raise ValueError(f"weights must be {size} shares of at most 1 in all, got {weights!r}")
+    return list(weights)
 
 
 def _check_thresholds(thresholds: Sequence[Threshold]) -> None:

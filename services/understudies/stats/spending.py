@@ -1,0 +1,37 @@
+"""The error level of each of many students in a row."""
+
+import math
+
+
+def spent_alpha(alpha: float, trial: int) -> float:
+    """The level of a task's k-th trial so that all its trials together err with probability at most `alpha`.
+
+    6 * alpha / (pi^2 * k^2); these sum to `alpha` over all k, and a union bound needs nothing of how the trials hang
+    together, as where they share evidence.
+
+    Parameters
+    ----------
+    alpha
+        Bound on the probability that any of the trials ever promotes wrongly.
+    trial
+        The trial's number, from 1.
+
+    Raises
+    ------
+    ValueError
+        When the number is below 1 or alpha not in (0, 1).
+
+    References
+    ----------
+    Foster and Stine (2008), "Alpha-investing", JRSS B 70(2), for spending over a stream of tests.
+
+    Examples
+    --------
+    >>> round(spent_alpha(0.05, 1), 5), round(spent_alpha(0.05, 4), 5)
+    (0.0304, 0.0019)
+    """
+    if trial < 1:
+        raise ValueError(f"trials are numbered from 1, got {trial!r}")
+    if not 0.0 < alpha < 1.0:
+        raise ValueError(f"alpha must lie strictly between 0 and 1, got {alpha!r}")
+    return 6.0 * alpha / (math.pi * trial) ** 2

@@ -1,0 +1,124 @@
+"""Subgroups of the calls, such as tenants, on which a student agrees less than it may."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from understudies.stats.gate import REJECT_BETS, check_verdict
+
+_BETS = np.array(REJECT_BETS)[:, None]
+
+
+class Subgroups:
+    """One betting e-process for each subgroup and threshold, against "it agrees at least `p_null`".
+
+    A promise on all calls leaves room for a tenant of 13% on which the student agrees 80%. Which subgroups to withhold
+    is told by e-BH: of K subgroups the k with the largest e-values, for the largest k at which the smallest of these is
+    at least K / (k * alpha). It keeps the expected share of subgroups withheld without cause at or below `alpha`,
+    whatever the subgroups have to do with each other, as where a call belongs to several.
+
+    Parameters
+    ----------
+    confidences
+        The candidate thresholds, strictest first.
+    p_null
+        The agreement that a subgroup owes, in [0, 1).
+    alpha
+        Bound on the false discovery rate.
+    most
+        Subgroups that are watched; those that appear later are not, and are counted in `unwatched`.
+
+    References
+    ----------
+    Wang and Ramdas (2022), "False discovery rate control with e-values", JRSS B 84(3). Waudby-Smith and Ramdas (2024),
+    JRSS B 86(1), for the bets.
+
+    Raises
+    ------
+    ValueError
+        When p_null or alpha is out of range.
+
+    Examples
+    --------
+    >>> groups = Subgroups([0.5], p_null=0.9)
+    >>> for call in range(60):
+    ...     groups.add(["tenant=acme"], float(call % 2), confidence=0.8)
+    ...     groups.add(["tenant=bolt"], 1.0, confidence=0.8)
+    >>> groups.failing(0.5)
+    ['tenant=acme']
+    """
+
+    def __init__(self, confidences: Sequence[float], *, p_null: float, alpha: float = 0.05, most: int = 500) -> None:
+        if not 0.0 <= p_null < 1.0:
+            raise ValueError(f"p_null must lie in [0, 1), got {p_null!r}")
+        if not 0.0 < alpha < 1.0:
+            raise ValueError(f"alpha must lie strictly between 0 and 1, got {alpha!r}")
+        self.p_null, self.alpha, self.most = p_null, alpha, most
+        self.unwatched = 0
+        self._rising = [-confidence for confidence in confidences]
+        self._logs: dict[str, npt.NDArray[np.float64]] = {}
+        self._counts: dict[str, npt.NDArray[np.float64]] = {}
+
+    def add(self, groups: Iterable[str], score: float, confidence: float) -> None:
+        """Feed one verdict to the subgroups of its call; ValueError where the score is out of range."""
+        check_verdict(score)
+        first = bisect_left(self._rising, -confidence)
+        step = np.log1p(_BETS * ((1.0 - score) / (1.0 - self.p_null) - 1.0))
+        for group in groups:
+            if group not in self._logs:
+                if len(self._logs) >= self.most:
+                    self.unwatched += 1
+                    continue
+                self._logs[group] = np.zeros((len(REJECT_BETS), len(self._rising)))
+                self._counts[group] = np.zeros((2, len(self._rising)))
+            self._logs[group][:, first:] += step
+            self._counts[group][0, first:] += 1.0
+            self._counts[group][1, first:] += score
+
+    def failing(self, confidence: float) -> list[str]:
+        """The subgroups that are withheld where the student serves from a candidate's confidence on, sorted."""
+        index = bisect_left(self._rising, -confidence)
+        if index == len(self._rising):
+            return []
+        evidence = sorted(((self._log_e(name, index), name) for name in self._logs), reverse=True)
+        total = len(evidence)
+        passed = [k for k, (log, _) in enumerate(evidence, start=1) if log >= math.log(total / (k * self.alpha))]
+        return sorted(name for _, name in evidence[: max(passed, default=0)])
+
+    def counts(self, group: str, confidence: float) -> tuple[float, int]:
+        """Sum of scores and number of verdicts of a subgroup from a candidate's confidence on."""
+        index = bisect_left(self._rising, -confidence)
+        known = self._counts.get(group)
+        return (0.0, 0) if known is None or index == len(self._rising) else (known[1, index], int(known[0, index]))
+
+    def _log_e(self, name: str, index: int) -> float:
+        logs = self._logs[name][:, index]
+        top = float(logs.max())
+        return top + math.log(float(np.exp(logs - top).mean()))
+
+    def state(self) -> dict[str, Any]:
+        """A JSON-serialisable snapshot."""
+        return {
+            "confidences": [-value for value in self._rising],
+            "p_null": self.p_null,
+            "alpha": self.alpha,
+            "most": self.most,
+            "unwatched": self.unwatched,
+            "logs": {name: logs.tolist() for name, logs in self._logs.items()},
+            "counts": {name: counts.tolist() for name, counts in self._counts.items()},
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """The subgroups that `state` was taken from."""
+        groups = cls(state["confidences"], p_null=state["p_null"], alpha=state["alpha"], most=state["most"])
+        groups.unwatched = state["unwatched"]
+        groups._logs = {name: np.array(logs) for name, logs in state["logs"].items()}
+        groups._counts = {name: np.array(counts) for name, counts in state["counts"].items()}
+        return groups

@@ -1,7 +1,7 @@
 """The contracts between agents and services: events, topics and fingerprints. Pure: no I/O."""
 
 from understudies.events.base import Event, TaskName, Utc
-from understudies.events.drift import Drift
+from understudies.events.drift import Cause, Drift
 from understudies.events.fingerprint import (
     Split,
     discovered_task,
@@ -31,15 +31,18 @@ from understudies.events.topics import (
     topic_of,
 )
 from understudies.events.verdict import GateDecision, Phase, Verdict, VerdictEvent
+from understudies.events.withheld import NOTHING_WITHHELD, Withheld
 
 __all__ = [
     "BIASED",
     "BY_NAME",
     "DRIFT",
     "INVOCATIONS",
+    "NOTHING_WITHHELD",
     "PROMOTIONS",
     "TOPICS",
     "VERDICTS",
+    "Cause",
     "Drift",
     "Event",
     "FunctionCall",
@@ -67,6 +70,7 @@ __all__ = [
     "Utc",
     "Verdict",
     "VerdictEvent",
+    "Withheld",
     "cloud_headers",
     "discovered_task",
     "encode",

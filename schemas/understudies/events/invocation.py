@@ -17,6 +17,8 @@ Reason = Literal[
     "control",  # outside the canary share: teacher by draw, so its answer is unbiased evidence
     "low_confidence",  # the student was asked and was not sure enough
     "student_error",  # the student was asked and failed
+    "withheld",  # its answer, input or group is kept from the student, as the evidence speaks against it
+    "unproven",  # an input that many calls have, whose answers are not proven yet: teacher, however sure the student is
     "over_budget",  # the budget is spent: refused, or a student answered what was the teacher's by draw or episode
     "unsuitable",  # asks for what no student can give, such as several choices
     "not_allowed",  # the rules of the task do not allow this student
@@ -32,6 +34,7 @@ Reason = Literal[
 BIASED: tuple[Reason, ...] = (
     "low_confidence",
     "student_error",
+    "withheld",
     "audit",
     "critical",
     "over_budget",
@@ -60,6 +63,10 @@ class Route(BaseModel):
     student_cost_usd: Usd = Field(default=usd(0), description="part of cost_usd paid to a student that was asked")
     drawn: bool | None = Field(
         default=None, description="whether this call was drawn to be audited; absent where nothing says so"
+    )
+    head: bool = Field(default=False, description="whether its input is of the head: those that many calls have")
+    spot_check: bool = Field(
+        default=False, description="whether it is audited beyond the draw, as the first of its answer on a day"
     )
 
 

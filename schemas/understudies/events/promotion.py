@@ -6,6 +6,7 @@ from pydantic import Field, JsonValue
 
 from understudies.events.base import Event
 from understudies.events.levels import LEVELS, ProvenLevels
+from understudies.events.withheld import HEAD_THRESHOLD, NOTHING_WITHHELD, WITHHELD, Withheld
 
 Stage = Literal["authorised", "collected", "trained", "qualified", "rejected", "promoted", "demoted", "retired"]
 
@@ -24,8 +25,13 @@ class Promotion(Event):
     artifact: str | None = Field(default=None, description="URI of the artifact, from `trained` on")
     share: float = Field(default=0.0, ge=0, le=1, description="share of the eligible calls that it may serve")
     threshold: float | None = Field(default=None, description="confidence from which it serves")
+    head_threshold: float | None = Field(default=None, description=HEAD_THRESHOLD)
     levels: ProvenLevels = Field(default=(), description=LEVELS)
+    withheld: Withheld = Field(default=NOTHING_WITHHELD, description=WITHHELD)
     audit_rate: float = Field(
         default=0.05, ge=0, le=1, description="share of the calls it serves to ask the teacher again"
+    )
+    spot_checks: bool = Field(
+        default=False, description="whether the first of each of its answers on a day is audited beyond that"
     )
     evidence: dict[str, JsonValue] = Field(default_factory=dict)

@@ -6,6 +6,7 @@ from pydantic import Field, JsonValue
 
 from understudies.events.base import Event
 from understudies.events.levels import LEVELS, ProvenLevels
+from understudies.events.withheld import HEAD_THRESHOLD, NOTHING_WITHHELD, WITHHELD, Withheld
 
 Phase = Literal["validation", "shadow", "audit", "self_agreement"]
 
@@ -38,7 +39,9 @@ class GateDecision(Event):
     decision: Literal["promote", "reject", "inconclusive"]
     threshold: float | None = Field(default=None, description="confidence from which the student may serve")
     coverage: float | None = Field(default=None, description="share of calls expected to reach the threshold")
+    head_threshold: float | None = Field(default=None, description=HEAD_THRESHOLD)
     levels: ProvenLevels = Field(default=(), description=LEVELS)
+    withheld: Withheld = Field(default=NOTHING_WITHHELD, description=WITHHELD)
     reason: str = ""
     evidence: dict[str, JsonValue] = Field(default_factory=dict)
 

@@ -1,0 +1,22 @@
+"""What a promoted student must not answer, however sure it is."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Withheld(BaseModel):
+    """Answers, inputs and groups of calls that stay with the teacher, as the evidence speaks against them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    answers: tuple[str, ...] = Field(default=(), description="the student's answers, by `answer_key`")
+    inputs: tuple[str, ...] = Field(default=(), description="inputs of the head, by the name that they are known by")
+    groups: tuple[str, ...] = Field(default=(), description="calls by tenant or tag, such as `tenant=acme`")
+
+    def __bool__(self) -> bool:
+        return bool(self.answers or self.inputs or self.groups)
+
+
+NOTHING_WITHHELD = Withheld()
+
+WITHHELD = "what stays with the teacher though the student is sure enough"
+HEAD_THRESHOLD = "confidence from which inputs of the head are answered; absent: they stay with the teacher"

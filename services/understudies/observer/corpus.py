@@ -10,7 +10,7 @@ import orjson
 from pydantic import JsonValue, ValidationError
 
 from understudies.economics import TaskProfile
-from understudies.events import BIASED, Request, Response, split_of, template_of
+from understudies.events import BIASED, Message, Request, Response, split_of, template_of
 from understudies.observer.splits import Dated, split
 from understudies.runtime import Store
 from understudies.students import Example
@@ -29,6 +29,7 @@ SELECT * FROM (
         argMax(tuple(episode), (origin != 'synthetic', at, id)).1 AS last_episode,
         min(at) AS first_at,
         count() AS calls,
+        groupArrayLastIf(21)(assumeNotNull(response), origin != 'synthetic') AS answers,
         max(origin != 'synthetic' AND route.reason NOT IN {biased:Array(String)}) AS drawn,
         min(origin = 'synthetic') AS synthetic
     FROM invocations FINAL
@@ -43,6 +44,7 @@ SELECT * FROM (
 ORDER BY last_at, last_id
 """
 _FOREVER: Final = "1971-01-01 00:00:00"
+_MOST_REPEATS: Final = 20
 _AT_ONCE: Final = 2000
 """Rows read in one piece of work, after which it can be given up."""
 
@@ -104,6 +106,7 @@ class _Reading:
 
 
 def _example(row: Mapping[str, Any]) -> Example:
+    answer = Response.model_validate_json(row["answer"]).message
     return Example(
         id=row["last_id"],
         at=row["last_at"],
@@ -111,10 +114,20 @@ def _example(row: Mapping[str, Any]) -> Example:
         split=split_of(row["fingerprint"]),
         teacher=row["teacher"],
         request=Request.model_validate_json(row["question"]),
-        answer=Response.model_validate_json(row["answer"]).message,
+        answer=answer,
         unbiased=bool(row["drawn"]),
         episode=row["last_episode"],
+        calls=row["calls"],
+        repeats=_repeats(row["answers"], row["answer"]),
     )
+
+
+def _repeats(answers: Sequence[str], last: str) -> tuple[Message, ...]:
+    """The answers to one input but for the last of them."""
+    others = list(answers)
+    if last in others:
+        others.remove(last)
+    return tuple(Response.model_validate_json(answer).message for answer in others[-_MOST_REPEATS:])
 
 
 def _count(profile: TaskProfile, example: Example, calls: int) -> None:

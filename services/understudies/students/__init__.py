@@ -1,5 +1,6 @@
 """Students: one interface, one file for each kind, and the artifacts and datasets they come from."""
 
+from understudies.students.answer_key import answer_key
 from understudies.students.artifact import Consent, Manifest, read_artifact, read_manifest, write_artifact
 from understudies.students.base import (
     Answer,
@@ -19,6 +20,7 @@ from understudies.students.clusters import Cluster, Clusters, clustered, opening
 from understudies.students.dataset import Dataset, Example, read_dataset, write_dataset
 from understudies.students.endpoint import Endpoint, Endpoints
 from understudies.students.files import Files
+from understudies.students.head import Head, HeadStudent, name_of, with_head
 from understudies.students.inputs import Input, input_of
 from understudies.students.load import load_student
 from understudies.students.shelf import Shelf
@@ -36,6 +38,8 @@ __all__ = [
     "Example",
     "Files",
     "Generating",
+    "Head",
+    "HeadStudent",
     "Input",
     "Manifest",
     "Priced",
@@ -43,10 +47,12 @@ __all__ = [
     "Student",
     "StudentError",
     "Unsure",
+    "answer_key",
     "close_student",
     "clustered",
     "input_of",
     "load_student",
+    "name_of",
     "openings_of",
     "read_artifact",
     "read_dataset",
@@ -54,6 +60,7 @@ __all__ = [
     "request_text",
     "student_cost",
     "text_answer",
+    "with_head",
     "write_artifact",
     "write_dataset",
 ]

@@ -34,13 +34,15 @@ class ArtifactError(Exception):
 class Answer:
     """A student's answer, with its confidence in [0, 1] that the teacher would agree.
 
-    `finish_reason` is `length` where the caller's own limit of tokens ended it, else None.
+    `finish_reason` is `length` where the caller's own limit of tokens ended it, else None. `head` names the input where
+    it is one of the head, those that many calls have.
     """
 
     message: Message
     confidence: float
     usage: Usage = field(default_factory=Usage)
     finish_reason: str | None = None
+    head: str | None = None
 
     @property
     def text(self) -> str:

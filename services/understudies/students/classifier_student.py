@@ -5,11 +5,10 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from understudies.events import Message, Request
-from understudies.judges import label_of
-from understudies.judges.json_text import canonical_json, parse_json
+from understudies.students.answer_key import class_key, without_ids
 from understudies.students.base import Answer, ArtifactError, request_text
 from understudies.students.classifier import ClassifierModel, fit
 from understudies.students.dataset import Example
@@ -94,22 +93,6 @@ def classified_text(request: Request) -> str:
     return request_text(request) or request.system
 
 
-def class_key(answer: Message) -> str:
-    """One text for answers that say the same: equal calls of tools, equal JSON, or the same label."""
-    if answer.tool_calls:
-        calls = [[call.function.name, _canonical(call.function.arguments or "{}")] for call in answer.tool_calls]
-        return "tools:" + json.dumps(calls, ensure_ascii=False, separators=(",", ":"))
-    return _canonical(answer.text)
-
-
-def _canonical(text: str) -> str:
-    try:
-        value: JsonValue = parse_json(text)
-        return f"json:{canonical_json(value)}" if isinstance(value, dict | list) else f"label:{label_of(text)}"
-    except ValueError:
-        return f"label:{label_of(text)}"
-
-
 def closed_answers(answers: Sequence[Message]) -> dict[str, Message]:
     """The answers given at least twice, each by its class and in its most frequent form.
 
@@ -117,7 +100,7 @@ def closed_answers(answers: Sequence[Message]) -> dict[str, Message]:
     """
     forms: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for answer in answers:
-        forms[class_key(answer)][_without_ids(answer).model_dump_json(exclude_none=True)] += 1
+        forms[class_key(answer)][without_ids(answer).model_dump_json(exclude_none=True)] += 1
     repeated = {key: of for key, of in forms.items() if of.total() > 1}
     covered = sum(of.total() for of in repeated.values())
     if covered < LEAST_COVERED * len(answers) or not repeated:
@@ -125,14 +108,6 @@ def closed_answers(answers: Sequence[Message]) -> dict[str, Message]:
     if len(repeated) > MOST_CLASSES:
         raise NotClosedError(f"{len(repeated)} different answers are more than the {MOST_CLASSES} of a closed set")
     return {key: Message.model_validate_json(_commonest(of)) for key, of in sorted(repeated.items())}
-
-
-def _without_ids(answer: Message) -> Message:
-    # The id of a tool call is drawn anew for each answer and is no part of what it says.
-    if not answer.tool_calls:
-        return answer
-    calls = tuple(call.model_copy(update={"id": f"call_{i}"}) for i, call in enumerate(answer.tool_calls))
-    return answer.model_copy(update={"tool_calls": calls})
 
 
 def _commonest(forms: Counter[str]) -> str:

@@ -13,7 +13,10 @@ from understudies.students.files import Files
 
 
 class Example(BaseModel):
-    """A request and the teacher's answer; `split` follows from the fingerprint of its conversation's first call."""
+    """An input and the teacher's last answer; `split` follows from the fingerprint of its conversation's first call.
+
+    `calls` had this input, and `repeats` are some of the answers to it before the last, at most twenty.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -26,6 +29,8 @@ class Example(BaseModel):
     answer: Message
     unbiased: bool = True
     episode: str | None = None
+    calls: int = 1
+    repeats: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

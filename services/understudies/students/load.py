@@ -5,6 +5,7 @@ from understudies.students.base import ArtifactError, Student
 from understudies.students.connection import Connections
 from understudies.students.endpoint import Endpoints
 from understudies.students.files import Files
+from understudies.students.head import Head, with_head
 
 
 def load_student(
@@ -19,7 +20,7 @@ def load_student(
     """
     manifest, content = read_artifact(files, uri)
     try:
-        return _load(manifest, content, endpoints, connections)
+        return with_head(_load(manifest, content, endpoints, connections), Head.from_files(content))
     except ImportError as error:
         extra = "encoder" if error.name in ("torch", "transformers") else "services"
         raise ArtifactError(

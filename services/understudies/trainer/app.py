@@ -17,7 +17,7 @@ from understudies.runtime import Bus, Clock, Record, RetryLater, Seldom
 from understudies.runtime.errors import OF_THE_SERVICE
 from understudies.runtime.outbox import Outbox
 from understudies.runtime.rules import Rules, TaskRules, TaskRulesOf
-from understudies.students import ArtifactError, Dataset, Files, Manifest, read_dataset, write_artifact
+from understudies.students import ArtifactError, Dataset, Files, Head, Manifest, read_dataset, write_artifact
 from understudies.trainer.factories import LADDER
 from understudies.trainer.factory import Factory, Lesson, Trained
 from understudies.trainer.ladder import Climb, Rung, climb, told
@@ -184,7 +184,8 @@ class TrainerApp:
             licence=best.outcome.licence,
             consent=self._settings.consent,
         )
-        return write_artifact(self._files, best.outcome.content, manifest)
+        head = Head.of(dataset.examples, training.lesson.judge)
+        return write_artifact(self._files, {**best.outcome.content, **head.to_files()}, manifest)
 
     def _story(self, story: Promotion, stage: Any, **rest: Any) -> Promotion:
         now = self._clock.now()

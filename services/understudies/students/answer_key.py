@@ -1,0 +1,46 @@
+"""The key by which an answer is told from other answers."""
+
+import hashlib
+import json
+from typing import Final
+
+from pydantic import JsonValue
+
+from understudies.events import Message
+from understudies.judges import label_of
+from understudies.judges.json_text import canonical_json, parse_json
+
+_LONGEST: Final = 120
+
+
+def answer_key(message: Message) -> str:
+    """One text for answers that say the same, whoever asks; of a long one, its SHA-256 (hex)."""
+    key = class_key(message)
+    return key if len(key) <= _LONGEST else "sha256:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def class_key(answer: Message) -> str:
+    """One text for answers that say the same: equal calls of tools, equal JSON, or the same label."""
+    if answer.tool_calls:
+        calls = [[call.function.name, _canonical(call.function.arguments or "{}")] for call in answer.tool_calls]
+        return "tools:" + json.dumps(calls, ensure_ascii=False, separators=(",", ":"))
+    return _canonical(answer.text)
+
+
+def _canonical(text: str) -> str:
+    try:
+        value: JsonValue = parse_json(text)
+        return f"json:{canonical_json(value)}" if isinstance(value, dict | list) else f"label:{label_of(text)}"
+    except ValueError:
+        return f"label:{label_of(text)}"
+
+
+def without_ids(answer: Message) -> Message:
+    """The answer with the ids of its tool calls counted through.
+
+    An id is drawn anew for each answer and is no part of what it says.
+    """
+    if not answer.tool_calls:
+        return answer
+    calls = tuple(call.model_copy(update={"id": f"call_{i}"}) for i, call in enumerate(answer.tool_calls))
+    return answer.model_copy(update={"tool_calls": calls})

@@ -29,6 +29,7 @@ from understudies.backtest.witness import Witness
 from understudies.budget import BudgetSettings
 from understudies.embedded import Plan, Platform
 from understudies.evaluator import EvaluatorSettings
+from understudies.evaluator.promise import evidence_of
 from understudies.events import SeededIds
 from understudies.router import RouterSettings
 from understudies.runtime import ConfigurationError, Flow, VirtualClock
@@ -135,7 +136,7 @@ def _evidence(platform: Platform, task: str) -> dict[str, Any]:
     book = platform.budget.book(task)
     student = book.in_force or book.on_trial
     trial = platform.evaluator.evaluation.trials.get(student.name) if student else None
-    return trial.evidence_at(trial.story.threshold) if trial else {}
+    return evidence_of(trial) if trial else {}
 
 
 def _read(path: Path) -> Reading:

@@ -7,7 +7,9 @@ from itertools import groupby
 from typing import Any, Final
 
 from understudies.evaluator.evaluation import Evaluation
+from understudies.evaluator.finding import Finding
 from understudies.evaluator.opening import open_trial
+from understudies.evaluator.promise import evidence_of, reason_of
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.trial import Trial
 from understudies.events import INVOCATIONS, PROMOTIONS, Event, GateDecision, Invocation, NewId, Promotion
@@ -67,7 +69,7 @@ class EvaluatorApp:
     async def _follow(self, story: Promotion) -> list[Event]:
         trials = self.evaluation.trials
         if story.stage in _OVER:
-            trials.pop(story.student, None)
+            self.evaluation.end(story.student)
             self._put_off.pop(story.student, None)
         elif story.stage == "trained" and story.student not in trials:
             return await self._open(story)
@@ -79,7 +81,8 @@ class EvaluatorApp:
         rules = self._rules.of(story.task)
         self._put_off.pop(story.student, None)
         try:
-            trial, verdicts = await open_trial(story, rules, self._settings, self._files, self._shelf)
+            carried = self.evaluation.failing(story.task)
+            trial, verdicts = await open_trial(story, rules, self._settings, self._files, self._shelf, carried=carried)
         except ArtifactError as error:
             return [self._decision(story, story.at, "reject", reason=str(error))]
         except RetryLater as error:
@@ -101,28 +104,32 @@ class EvaluatorApp:
         return found
 
     def is_due(self, now: datetime) -> bool:
-        """Whether a day has ended that some gates were not looked at for: all its calls must be read first."""
+        """Whether a day of calls has ended that some gates were not looked at for: all of them must be read first."""
         return any(trial.is_due(now) for trial in self.evaluation.trials.values())
 
     async def tick(self, now: datetime) -> None:
-        """At the first tick of a day that is not `behind`, look at the gates; open the trials that were put off."""
+        """Look at what is news, and at the gates once whole days of calls have ended; open trials that were put off."""
         await self._open_again(now)
         for trial in self.evaluation.trials.values():
-            news = trial.look(now, behind=self.behind)
-            if news is not None:
-                outcome, threshold, coverage = news
-                decision = self._decision(
-                    trial.story,
-                    now,
-                    outcome,
-                    threshold=threshold,
-                    coverage=coverage,
-                    levels=trial.beyond.told,
-                    reason=_reason(trial, outcome, threshold, coverage),
-                    evidence=trial.evidence_at(threshold),
-                )
-                self._outbox.add([decision])
+            found = trial.look(now, behind=self.behind)
+            if found is not None:
+                self._outbox.add([self._decided(trial, found, now)])
         await self._outbox.flush()
+
+    def _decided(self, trial: Trial, found: Finding, now: datetime) -> GateDecision:
+        served = found.outcome == "promote"
+        return self._decision(
+            trial.story,
+            now,
+            found.outcome,
+            threshold=found.threshold,
+            coverage=found.coverage if served else None,
+            head_threshold=found.head_threshold,
+            levels=found.levels,
+            withheld=found.withheld,
+            reason=reason_of(trial, found),
+            evidence=evidence_of(trial, found),
+        )
 
     async def _open_again(self, now: datetime) -> None:
         if self._put_off and (self._tried_at is None or now - self._tried_at >= _AGAIN):
@@ -163,25 +170,3 @@ def create_app(
 ) -> EvaluatorApp:
     """The evaluator, composed."""
     return EvaluatorApp(settings, bus=bus, files=files, shelf=shelf, rules=rules, new_id=new_id)
-
-
-def _reason(trial: Trial, outcome: str, threshold: float | None, coverage: float | None) -> str:
-    gate = trial.gate
-    if outcome == "promote" and trial.in_service and trial.beyond.told and threshold == trial.story.threshold:
-        most, confidence = trial.beyond.told[-1]
-        return f"agrees at least {most:.1%} from confidence {confidence:.3f} on, after {_seen(trial)}"
-    if outcome == "promote":
-        return f"agrees at least {trial.p0:.0%} on the surest {coverage:.0%} of calls, after {_seen(trial)}"
-    if trial.in_service and trial.failing_classes:
-        return f"classes of answers are shown to agree less than the floor: {', '.join(trial.failing_classes[:5])}"
-    strictest = gate.evidence()[0]
-    agreement = "unknown" if strictest.agreement is None else f"{strictest.agreement:.1%}"
-    surest = f"agreement on the surest {strictest.coverage:.0%} is {agreement} of {strictest.calls} verdicts"
-    if outcome == "reject":
-        return f"shown to agree less than {trial.p0:.0%} even where it is surest: {surest}"
-    return f"nothing proven after {_seen(trial)}, a better student is needed: {surest}"
-
-
-def _seen(trial: Trial) -> str:
-    bets, calls = trial.gate.n, trial.gate.calls
-    return f"{calls} verdicts" if bets == calls else f"{calls} verdicts in {bets} conversations"

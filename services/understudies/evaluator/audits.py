@@ -65,4 +65,5 @@ class Awaited:
 
 
 def _is_drawn(route: Route) -> bool:
-    return route.audit_probability > 0 if route.drawn is None else route.drawn
+    drawn = route.audit_probability > 0 if route.drawn is None else route.drawn
+    return drawn or route.spot_check

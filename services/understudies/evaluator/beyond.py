@@ -1,7 +1,6 @@
 """What a student on trial is proven to beyond its task's promise, and what was told of it."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -35,14 +34,21 @@ class Beyond:
         What was judged before the levels fell proves nothing any more.
         """
         if self._audited.fresh(cluster) and (self._fell_at is None or speaks.at > self._fell_at):
-            self.levels.update(speaks.score, speaks.confidence)
+            self.levels.update(speaks.score, speaks.confidence, "inputs")
+
+    def call(self, cluster: Cluster[Piece], student: str) -> None:
+        """Feed a conversation of the calls to come, repeats included, by one verdict drawn from it."""
+        pieces = [piece for piece in drawn(cluster, student) if piece.head is None]
+        if pieces and (self._fell_at is None or pieces[0].at > self._fell_at):
+            self.levels.update(pieces[0].score, pieces[0].confidence, "calls")
 
     def audit(self, piece: Piece, served_from: float, one: Input, *, unseen: bool) -> None:
         """Feed one audited verdict: to the detectors at once, and as evidence with its conversation.
 
         `served_from` is the threshold that the call had to reach, an episode's own where that is stricter; `unseen`
-        says that the input neither taught the student nor fed its gates.
+        says that the input neither taught the student nor fed its gates. As a call it counts whatever its input.
         """
+        self.levels.update(piece.score, piece.confidence, "calls", served_from)
         if self.levels.watch(piece.score, piece.confidence, served_from):
             self.fallen, self._fell_at = True, piece.at
             self._waiting.clear()
@@ -54,16 +60,13 @@ class Beyond:
         for cluster in self._waiting.due(until, lasts):
             if spent.fresh(cluster) and self._audited.fresh(cluster):
                 speaks = drawn(cluster, student)[0]
-                self.levels.update(speaks.score, speaks.confidence, _from(speaks))
+                self.levels.update(speaks.score, speaks.confidence, "inputs", _from(speaks))
             self._audited.take(cluster)
         self.levels.look()
 
-    def tell(self, threshold: float | None, withheld: Sequence[bool]) -> bool:
-        """Note what is proven from a threshold on as told; true where it is news."""
-        proven = () if threshold is None else self.levels.proven(threshold, withheld)
-        news = proven != self.told
-        self.told, self.fallen = proven, False
-        return news
+    def tell(self, threshold: float | None) -> None:
+        """Note what is proven from a threshold on as told."""
+        self.told, self.fallen = () if threshold is None else self.levels.proven(threshold), False
 
     def adopt(self, story: Promotion, p0: float) -> None:
         """Take over what the promotion of a student says, where its trial was lost."""

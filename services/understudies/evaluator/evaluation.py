@@ -3,10 +3,10 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from understudies.evaluator.audits import Awaited
+from understudies.evaluator.changes import Hold
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.shadow import ask
 from understudies.evaluator.teachers import Teachers
@@ -17,7 +17,8 @@ from understudies.events import Drift, Event, GateDecision, Invocation, NewId, P
 from understudies.judges import Judge, answer_class
 from understudies.runtime import RetryLater, Seldom
 from understudies.runtime.rules import TaskRulesOf
-from understudies.students import ArtifactError, Shelf, input_of
+from understudies.runtime.rules.groups import groups_of
+from understudies.students import ArtifactError, Input, Shelf, answer_key, input_of
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ class Evaluation:
 
     def __init__(self, settings: EvaluatorSettings, shelf: Shelf, rules: TaskRulesOf, new_id: NewId) -> None:
         self.trials: OrderedDict[str, Trial] = OrderedDict()
+        self._failing: dict[str, dict[str, list[str]]] = {}
+        self._rules = rules
         self._shelf = shelf
         self._new_id = new_id
         self.awaited = Awaited(settings.served_memory)
@@ -42,7 +45,7 @@ class Evaluation:
                 found += self._audit(call)
             elif call.response is not None and call.origin != "synthetic":
                 self.awaited.remember(call)
-                found += self._shift(call)
+                found += self._changed(call)
                 if call.answered_by_teacher:
                     self._teachers.remember(call.task, call.response.message)
                     fresh.append(call)
@@ -65,7 +68,7 @@ class Evaluation:
         if trial.in_service:
             _log.warning("student %s cannot be asked in shadow: %s", trial.student, error)
             return []
-        del self.trials[trial.student]
+        self.end(trial.student)
         return [
             GateDecision(
                 id=self._new_id(call.at),
@@ -77,37 +80,77 @@ class Evaluation:
             )
         ]
 
+    def end(self, student: str) -> None:
+        """Forget a trial; the classes that it failed are told to the task's next students."""
+        trial = self.trials.pop(student, None)
+        if trial is not None:
+            self._failing[trial.story.task] = self.failing(trial.story.task) | trial.failing()
+
+    def failing(self, task: str) -> dict[str, list[str]]:
+        """The classes of answers that the task's students failed, with what each was taken for."""
+        found = dict(self._failing.get(task, {}))
+        for trial in self._of(task):
+            found |= trial.failing()
+        return found
+
     async def _shadow(self, trial: Trial, calls: Sequence[Invocation]) -> list[Event]:
         # A student is asked only where its answer can count: what cannot be evidence is not worth paying for.
-        known = [(call, input_of(call.request, call.fingerprint, call.episode)) for call in calls if call.unbiased]
-        useful = [(call, one) for call, one in known if trial.takes(one)]
+        known = [(call, input_of(call.request, call.fingerprint, call.episode)) for call in calls]
+        useful = [(call, one) for call, one in known if self._is_useful(trial, call, one)]
         if not useful:
             return []
         student = await self._shelf.get(trial.artifact)
         answers = await ask(student, [call.request for call, _ in useful])
         found: list[Event] = []
         for (call, one), answer in zip(useful, answers, strict=True):
-            if answer is None or call.response is None or not trial.takes(one):
+            if answer is None or call.response is None:
                 continue
             judged = trial.judge.judge(call.response.message, answer.message)
-            verdict = Verdict(
-                id=verdict_id("shadow", call.id, trial.student, call.at),
-                at=call.at,
-                task=call.task,
-                invocation=call.id,
-                student=trial.student,
-                phase="shadow",
-                agreed=judged.agreed,
-                score=judged.score,
-                judge=trial.judge.name,
-                why=judged.why,
-                confidence=answer.confidence,
-                fingerprint=call.fingerprint,
-                answer_class=answer_class(call.response.message, trial.judge),
+            kind = answer_class(call.response.message, trial.judge)
+            piece = Piece(
+                float(judged.agreed),
+                answer.confidence,
+                call.at,
+                answer_class=kind,
+                answer=answer_key(answer.message),
+                groups=self._groups(call),
+                head=answer.head,
             )
-            trial.add(float(judged.agreed), answer.confidence, one, verdict.answer_class, call.at)
-            found.append(verdict)
+            if not call.unbiased:
+                trial.suspect(one, piece)
+                continue
+            first = trial.add(one, piece, call.request)
+            found.append(
+                Verdict(
+                    id=verdict_id("shadow", call.id, trial.student, call.at),
+                    at=call.at,
+                    task=call.task,
+                    invocation=call.id,
+                    student=trial.student,
+                    phase="shadow",
+                    agreed=judged.agreed,
+                    score=judged.score,
+                    judge=trial.judge.name,
+                    why=judged.why,
+                    confidence=answer.confidence,
+                    fingerprint=call.fingerprint,
+                    answer_class=kind,
+                    counts=first,
+                )
+            )
         return found
+
+    def _is_useful(self, trial: Trial, call: Invocation, one: Input) -> bool:
+        """Whether a student's answer to a call would be evidence: of agreement, or of a class that it cannot know."""
+        if call.unbiased:
+            return trial.takes(one, call.at)
+        escalated = call.route is not None and call.route.reason == "low_confidence"
+        if not escalated or call.student != trial.student or call.response is None:
+            return False
+        return trial.withholding.floor.is_rare(answer_class(call.response.message, trial.judge))
+
+    def _groups(self, call: Invocation) -> tuple[str, ...]:
+        return groups_of(self._rules.of(call.task).watch, call.tenant, call.tags)
 
     def _audit(self, audit: Invocation) -> list[Event]:
         call = self.awaited.pair(audit)
@@ -120,19 +163,62 @@ class Evaluation:
         if trial is None:
             return []
         verdict = self._verdict(audit, call, trial.judge, trial.student, "audit")
-        if not trial.audit(float(verdict.agreed), call.fingerprint, audit.at):
+        one = input_of(call.request, call.fingerprint, call.episode)
+        piece = Piece(
+            float(verdict.agreed),
+            call.confidence or 0.0,
+            audit.at,
+            answer_class=verdict.answer_class,
+            answer=answer_key(call.response.message),
+            groups=self._groups(call),
+            head=one.name if call.route and call.route.head else None,
+        )
+        if not trial.audit(one, piece, drawn=_drawn(call)):
             return [verdict]
-        self._beyond(trial, call, float(verdict.agreed), audit.at)
-        return [verdict, *self._alarm(trial, audit)]
+        self._beyond(trial, call, piece, one)
+        hold = trial.changes.teacher(audit.model, audit.at)
+        return [verdict, *self._held(trial, hold, audit), *self._alarm(trial, audit)]
 
-    def _beyond(self, trial: Trial, call: Invocation, score: float, at: datetime) -> None:
+    def _beyond(self, trial: Trial, call: Invocation, piece: Piece, one: Input) -> None:
         """Feed the levels with an audited call, for the thresholds from the one that it had to reach."""
         served_from = call.route.threshold if call.route else None
         if served_from is None:
             served_from = trial.story.threshold
-        if call.confidence is not None and served_from is not None:
-            one = input_of(call.request, call.fingerprint, call.episode)
-            trial.audited_call(Piece(score, call.confidence, at), served_from, one)
+        if call.confidence is not None and served_from is not None and piece.head is None:
+            trial.audited_call(piece, served_from, one)
+
+    def _changed(self, call: Invocation) -> list[Event]:
+        """What a call shows to have changed: its teacher, the kind of its day, or how sure students are of such."""
+        found: list[Event] = []
+        for trial in self._of(call.task):
+            if call.answered_by_teacher:
+                found += self._held(trial, trial.changes.teacher(call.model, call.at), call)
+            elif call.served_by == "student" and call.student == trial.student and trial.in_service:
+                threshold = trial.story.threshold or 0.0
+                found += self._held(trial, trial.changes.served(call.at, threshold), call)
+        return found + self._shift(call)
+
+    def _held(self, trial: Trial, hold: Hold | None, call: Invocation) -> list[Event]:
+        """The news that a student is to be proven anew; one that serves nothing just begins its proof again."""
+        if not trial.held_for(hold) or hold is None:
+            return []
+        if not trial.in_service:
+            trial.changes.end()
+            return []
+        return [
+            Drift(
+                id=verdict_id(hold.cause, call.id, trial.student, call.at),
+                at=call.at,
+                task=call.task,
+                student=trial.student,
+                tier="warn",
+                drifted=False,
+                cause=hold.cause,
+                confidence=0.999 if hold.cause == "traffic" else 1.0,
+                statistic=trial.traffic.share,
+                audited=trial.audited,
+            )
+        ]
 
     def _shift(self, call: Invocation) -> list[Event]:
         """A warning where the student in service is sure of fewer or more calls than it was proven on.
@@ -144,21 +230,11 @@ class Evaluation:
         trial = self.trials.get(call.student or "")
         if trial is None or not trial.in_service or call.confidence is None:
             return []
+        if call.route is not None and call.route.head:
+            return []
         if not trial.asked(call.confidence, call.at):
             return []
-        return [
-            Drift(
-                id=verdict_id("shift", call.id, trial.student, call.at),
-                at=call.at,
-                task=call.task,
-                student=trial.student,
-                tier="warn",
-                drifted=False,
-                confidence=0.999,
-                statistic=trial.traffic.share,
-                audited=trial.audited,
-            )
-        ]
+        return self._held(trial, trial.changes.traffic(call.at), call)
 
     def _judge(self, task: str) -> Judge | None:
         """The judge of the task's latest trial; without one, that of the teacher's answers."""
@@ -207,11 +283,20 @@ class Evaluation:
         ]
 
     def state(self) -> dict[str, Any]:
-        return {"trials": [trial.state() for trial in self.trials.values()], "awaited": self.awaited.state()}
+        """A JSON-serialisable snapshot."""
+        trials = [trial.state() for trial in self.trials.values()]
+        return {"trials": trials, "awaited": self.awaited.state(), "failing": self._failing}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a snapshot."""
         for saved in state["trials"]:
             trial = Trial.from_state(saved)
             self.trials[trial.student] = trial
         # A snapshot from before they were kept has none.
         self.awaited.restore(state.get("awaited", {}))
+        self._failing = {task: dict(classes) for task, classes in state.get("failing", {}).items()}
+
+
+def _drawn(call: Invocation) -> bool:
+    """Whether a call was drawn by lot to be audited, not as the first of its answer on a day alone."""
+    return call.route is None or not call.route.spot_check or bool(call.route.drawn)

@@ -1,7 +1,7 @@
 """Verdicts that wait until the conversation that they belong to can be bet as a whole."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -11,13 +11,22 @@ from understudies.students import Cluster, Clusters, Input
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One verdict as evidence; an audit's counts from the threshold that its call had to reach."""
+    """One verdict as evidence.
+
+    `answer_class` is the teacher's answer in a closed set, `answer` the key of the student's; `head` names an input
+    that many calls have, `copies` a group of near copies. An audit's counts from the threshold that its call had to
+    reach.
+    """
 
     score: float
     confidence: float
     at: datetime
     answer_class: str | None = None
     served_from: float | None = None
+    answer: str = ""
+    groups: tuple[str, ...] = ()
+    head: str | None = None
+    copies: str | None = None
 
 
 class Waiting:
@@ -83,19 +92,16 @@ def _began(cluster: Cluster[Piece]) -> datetime:
 
 
 def _written(one: Input, piece: Piece) -> dict[str, Any]:
-    return {
-        "fingerprint": one.fingerprint,
-        "text": one.text,
-        "episode": one.episode,
-        "score": piece.score,
-        "confidence": piece.confidence,
-        "at": piece.at.isoformat(),
-        "answer_class": piece.answer_class,
-        "served_from": piece.served_from,
-    }
+    own = {"fingerprint": one.fingerprint, "text": one.text, "episode": one.episode}
+    return {**own, **asdict(piece), "at": piece.at.isoformat()}
 
 
 def _read(saved: dict[str, Any]) -> tuple[Input, Piece]:
-    known = {key: saved[key] for key in ("score", "confidence", "answer_class", "served_from")}
     one = Input(saved["fingerprint"], saved["text"], episode=saved["episode"])
-    return one, Piece(at=datetime.fromisoformat(saved["at"]), **known)
+    # A snapshot from before there was more to know of a verdict has less.
+    known = {key: saved[key] for key in _FIELDS if key in saved}
+    told = {"at": datetime.fromisoformat(saved["at"]), "groups": tuple(saved.get("groups", ()))}
+    return one, Piece(**{**known, **told})
+
+
+_FIELDS = tuple(Piece.__dataclass_fields__)

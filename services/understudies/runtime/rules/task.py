@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from understudies.events import owner_and_base
 from understudies.judges import judge_named
+from understudies.runtime.rules.groups import TAGS, TENANT
 
 OverBudget = Literal["student_only", "refuse"]
 """Once the day's money is spent: the student serves what it is sure of and the rest is refused, or all is refused."""
@@ -61,6 +62,11 @@ class TaskRules(BaseModel):
         default=None, gt=0, description="how long an answer at temperature 0 is given again; absent: never"
     )
 
+    watch: tuple[str, ...] = Field(
+        default=("tenant",),
+        description="fields by which groups of calls are watched apart: tenant, tags.NAME; empty: none",
+    )
+
     @field_validator(
         "judge",
         "weekly_budget_usd",
@@ -92,6 +98,14 @@ class TaskRules(BaseModel):
                     f"give one of {', '.join(KINDS)}, or a name such as 'triage@3' or 'triage@*'"
                 )
         return students
+
+    @field_validator("watch")
+    @classmethod
+    def _fields(cls, watch: tuple[str, ...]) -> tuple[str, ...]:
+        for field in watch:
+            if field != TENANT and not (field.startswith(TAGS) and len(field) > len(TAGS)):
+                raise ValueError(f"{field!r} cannot be watched; give 'tenant', or a tag such as 'tags.channel'")
+        return watch
 
     def allows_student(self, name: str, kind: str | None = None) -> bool:
         """Whether a student may serve the task, and so be trained for it."""

@@ -1,0 +1,115 @@
+"""What changes about a task's calls: another teacher, other traffic, a kind of day that was not proven on."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Self
+
+from understudies.events import Cause
+from understudies.runtime.rules.groups import day_group
+from understudies.stats import Gate, Subgroups
+
+_CALLS_OF_A_TEACHER: Final = 3
+"""Answers of another model before it counts as another teacher: one may be a provider's slip."""
+_VERDICTS_OF_A_DAY: Final = 60
+"""Verdicts on calls of a kind of day before they say whether the student serves on it as well."""
+_MOST_EVIDENCE: Final = 1.5
+"""The evidence against the promised agreement up to which a kind of day is taken for proven with the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a student in service serves the canary share alone, and since when."""
+
+    cause: Cause
+    at: datetime
+
+
+@dataclass(slots=True)
+class Changes:
+    """Notices changes once a student is in service, each a reason to prove it anew before it serves its share again."""
+
+    days: Subgroups
+    teachers: set[str] = field(default_factory=set)
+    hold: Hold | None = None
+    _new_teachers: Counter[str] = field(default_factory=Counter)
+    _seen_days: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, confidences: Iterable[float], teachers: Iterable[str], p0: float) -> Self:
+        """Nothing has changed yet; `teachers` are the models whose answers the student learned from."""
+        return cls(Subgroups(list(confidences), p_null=p0), set(teachers))
+
+    def teacher(self, model: str, at: datetime) -> Hold | None:
+        """Note who answered as the teacher; a hold where it is not one of those that the student learned from."""
+        if not model or model in self.teachers:
+            return None
+        self._new_teachers[model] += 1
+        if self._new_teachers[model] < _CALLS_OF_A_TEACHER:
+            return None
+        self.teachers.add(model)
+        return self._begin("teacher", at)
+
+    def verdict(self, at: datetime, score: float, confidence: float) -> None:
+        """Note an unbiased verdict of a kind of day."""
+        self.days.add([day_group(at)], score, confidence)
+
+    def served(self, at: datetime, threshold: float) -> Hold | None:
+        """Note that calls of a kind of day come while the student serves; a hold where too few of them were judged."""
+        kind = day_group(at)
+        if kind in self._seen_days:
+            return None
+        self._seen_days.add(kind)
+        _, n = self.days.counts(kind, threshold)
+        return None if n >= _VERDICTS_OF_A_DAY else self._begin("calendar", at)
+
+    def traffic(self, at: datetime) -> Hold | None:
+        """Note that the student is sure of fewer or more calls than it was proven on."""
+        return self._begin("traffic", at)
+
+    def _begin(self, cause: Cause, at: datetime) -> Hold | None:
+        # What asks for a whole proof is not replaced by what asks for a look.
+        if self.hold is not None and (self.hold.cause != "calendar" or cause == "calendar"):
+            return None
+        self.hold = Hold(cause, at)
+        return self.hold
+
+    def day_is_good(self, threshold: float) -> bool:
+        """Whether the kind of day that the hold is for agrees with the others, by now."""
+        if self.hold is None or self.hold.cause != "calendar":
+            return False
+        total, n = self.days.counts(day_group(self.hold.at), threshold)
+        return n >= _VERDICTS_OF_A_DAY and self._evidence(total, n) <= _MOST_EVIDENCE
+
+    def bad_days(self, threshold: float) -> list[str]:
+        """The kinds of day on which the student is shown to agree less than it promises."""
+        return self.days.failing(threshold)
+
+    def _evidence(self, total: float, n: int) -> float:
+        return Gate.from_counts(round(total), n, p0=self.days.p_null).reject_e
+
+    def end(self) -> None:
+        """The student is proven again."""
+        self.hold = None
+
+    def state(self) -> dict[str, Any]:
+        """A JSON-serialisable snapshot."""
+        return {
+            "days": self.days.state(),
+            "teachers": sorted(self.teachers),
+            "hold": self.hold and [self.hold.cause, self.hold.at.isoformat()],
+            "new_teachers": dict(self._new_teachers),
+            "seen_days": sorted(self._seen_days),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """What `state` was taken from."""
+        changes = cls(Subgroups.from_state(state["days"]), set(state["teachers"]))
+        if state["hold"]:
+            cause, at = state["hold"]
+            changes.hold = Hold(cause, datetime.fromisoformat(at))
+        changes._new_teachers = Counter(state["new_teachers"])
+        changes._seen_days = set(state["seen_days"])
+        return changes

@@ -1,0 +1,122 @@
+"""The gates that count calls: every unbiased one after the dataset's last, as traffic brings them."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from understudies.evaluator.shape import Shape
+from understudies.evaluator.waiting import Piece, Waiting, drawn
+from understudies.stats import Judged, SelectiveGate
+from understudies.students import Cluster, Input
+
+DAY = timedelta(days=1)
+
+
+class Forward:
+    """The gate of the calls to come, repeats and inputs that were learned from included; one bet a conversation.
+
+    Distinct inputs of the past say how often a student is right on an input, not on a call. Here a call counts as often
+    as it comes, so what is proven is what users meet, as long as calls to come are like those that came. Inputs of the
+    head, which many calls have, are a gate of their own, so that one that is answered wrongly holds up nothing else.
+
+    A look is at whole days of traffic, counted from its first call: each hour of the day then weighs what it weighs.
+    """
+
+    def __init__(
+        self, tail: SelectiveGate, head: SelectiveGate | None, *, since: datetime, shape: Shape, student: str
+    ) -> None:
+        self.tail = tail
+        self.head = head
+        self.since = since
+        """Only calls after this moment count."""
+        self.first: datetime | None = None
+        self._shape = shape
+        self._student = student
+        self._waiting = Waiting()
+        self._marked_days = 0
+
+    @property
+    def gathered(self) -> int:
+        """Conversations that were bet or wait for it."""
+        return self.tail.n + len(self._waiting)
+
+    @property
+    def days(self) -> int:
+        """Whole days of calls that were looked at."""
+        return self._marked_days
+
+    def takes(self, at: datetime, n_max: int) -> bool:
+        """Whether a call of that time can still change what is decided."""
+        return at > self.since and self.gathered < n_max
+
+    def add(self, one: Input, piece: Piece) -> None:
+        """Take in one call, to be bet with all of its conversation."""
+        self.first = min(self.first or piece.at, piece.at)
+        self._waiting.add(one.since(self._shape.openings), piece)
+
+    def bet(self, until: datetime) -> list[Cluster[Piece]]:
+        """Feed the gates with the conversations that had run as long as conversations do by then."""
+        due = self._waiting.due(until, self._shape.lasts)
+        for cluster in due:
+            pieces = drawn(cluster, self._student)[: self._shape.w_max]
+            _bet(self.tail, [one for one in pieces if one.head is None], self._shape.w_max)
+            if self.head is not None:
+                _bet(self.head, [one for one in pieces if one.head is not None], self._shape.w_max)
+        return due
+
+    def spans(self, until: datetime, least: timedelta) -> bool:
+        """Whether its traffic had lasted so long by then."""
+        return self.first is not None and until - self.first >= least
+
+    def mark(self, until: datetime) -> None:
+        """Let the evidence count as it stands at the end of whole days."""
+        self._marked_days = 0 if self.first is None else (until - self.first) // DAY
+        self.tail.mark()
+        if self.head is not None:
+            self.head.mark()
+
+    def restart(self, since: datetime) -> None:
+        """Forget all evidence; what comes after that moment is to prove the student anew."""
+        fresh = type(self)(
+            _anew(self.tail), self.head and _anew(self.head), since=since, shape=self._shape, student=self._student
+        )
+        self.__dict__.update(fresh.__dict__)
+
+    def state(self) -> dict[str, Any]:
+        """A JSON-serialisable snapshot."""
+        return {
+            "tail": self.tail.state(),
+            "head": self.head and self.head.state(),
+            "since": self.since.isoformat(),
+            "first": self.first and self.first.isoformat(),
+            "waiting": self._waiting.state(),
+            "days": self._marked_days,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], shape: Shape, student: str) -> Self:
+        """The gates that `state` was taken from."""
+        head = state["head"] and SelectiveGate.from_state(state["head"])
+        since = datetime.fromisoformat(state["since"])
+        forward = cls(SelectiveGate.from_state(state["tail"]), head, since=since, shape=shape, student=student)
+        forward.first = datetime.fromisoformat(state["first"]) if state["first"] else None
+        forward._waiting = Waiting.from_state(state["waiting"])
+        forward._marked_days = state["days"]
+        return forward
+
+
+def _bet(gate: SelectiveGate, pieces: Sequence[Piece], w_max: int) -> None:
+    if pieces:
+        gate.bet([Judged(one.score, one.confidence) for one in pieces], w_max=w_max)
+
+
+def _anew(gate: SelectiveGate) -> SelectiveGate:
+    return SelectiveGate(
+        gate.thresholds,
+        p0=gate.p0,
+        alpha=gate.alpha,
+        beta=gate.beta,
+        n_max=gate.n_max,
+        weights=gate.weights,
+        at_marks=gate.at_marks,
+    )

@@ -1,0 +1,77 @@
+"""How much of a task's calls a student would serve, by call and before any label is seen."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from understudies.events import NOTHING_WITHHELD, Withheld
+
+
+@dataclass(slots=True)
+class Reach:
+    """Calls by the student's answer and the strictest threshold that it reaches; those of the head apart, by input."""
+
+    confidences: list[float]
+    calls: float = 0.0
+    answers: dict[str, list[float]] = field(default_factory=dict)
+    head: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def tail_call(self, confidence: float, answer: str, calls: float) -> None:
+        """Count the calls of an input that is not of the head."""
+        self.calls += calls
+        counts = self.answers.setdefault(answer, [0.0] * (len(self.confidences) + 1))
+        counts[bisect_left(self.confidences, -confidence, key=lambda known: -known)] += calls
+
+    def head_call(self, name: str, confidence: float, calls: float) -> None:
+        """Count the calls of an input of the head."""
+        self.calls += calls
+        sure, known = self.head.get(name, (0.0, 0.0))
+        self.head[name] = max(sure, confidence), known + calls
+
+    def share(
+        self, threshold: float | None, head_threshold: float | None, withheld: Withheld = NOTHING_WITHHELD
+    ) -> float:
+        """The share of all calls that is served from these thresholds on, less what is withheld."""
+        served = 0.0
+        if threshold is not None:
+            last = bisect_left(self.confidences, -threshold, key=lambda known: -known) + 1
+            own = (counts for answer, counts in self.answers.items() if answer not in withheld.answers)
+            served += sum(sum(counts[:last]) for counts in own) if threshold <= self._strictest else 0.0
+        if head_threshold is not None:
+            served += sum(
+                calls
+                for name, (sure, calls) in self.head.items()
+                if sure >= head_threshold and name not in withheld.inputs
+            )
+        return min(1.0, served / self.calls) if self.calls else 0.0
+
+    @property
+    def _strictest(self) -> float:
+        return self.confidences[0] if self.confidences else 0.0
+
+    @property
+    def head_share(self) -> float:
+        """The share of all calls that is of the head."""
+        return sum(calls for _, calls in self.head.values()) / self.calls if self.calls else 0.0
+
+    def state(self) -> dict[str, Any]:
+        """A JSON-serialisable snapshot."""
+        return {
+            "confidences": self.confidences,
+            "calls": self.calls,
+            "answers": self.answers,
+            "head": {name: list(known) for name, known in self.head.items()},
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """What `state` was taken from."""
+        head = {name: (sure, calls) for name, (sure, calls) in state["head"].items()}
+        return cls(state["confidences"], state["calls"], state["answers"], head)
+
+
+def candidates(confidences: Sequence[float]) -> list[float]:
+    """Thresholds of the head, strictest first: few, as it has few inputs."""
+    known = sorted({one for one in confidences if one > 0}, reverse=True)
+    return known if len(known) <= 4 else [known[round(place * (len(known) - 1) / 3)] for place in range(4)]

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from understudies.budget.book import TaskBook
+from understudies.budget.ramp import verdicts_needed
 from understudies.budget.settings import BudgetSettings
 from understudies.budget.student_book import StudentBook
 from understudies.economics import Investment, forecast
@@ -173,11 +174,17 @@ def _gain(book: TaskBook, settings: BudgetSettings, proven: float) -> float:
 def audit_rate(served_per_day: float, settings: BudgetSettings, share: float = 1.0) -> float:
     """Share of served calls to audit, so that verdicts come at the wanted pace and never stop.
 
-    At full share the rate has a ceiling, since auditing everything would save nothing; on the way there it has none.
+    At full share the rate has a ceiling, since auditing everything would save nothing; on the way there it has none,
+    and aims at what a step of the ramp takes within its least time.
 
     >>> audit_rate(400, BudgetSettings()), audit_rate(10, BudgetSettings()), audit_rate(10, BudgetSettings(), 0.05)
     (0.05, 0.25, 1.0)
+    >>> audit_rate(400, BudgetSettings(), 0.25)
+    0.175
     """
-    wanted = settings.audits_per_day / served_per_day if served_per_day > 0 else 1.0
+    pace = settings.audits_per_day
+    if share < 1 and settings.step_hours > 0:
+        pace = max(pace, verdicts_needed(share, settings) * 24 / settings.step_hours)
+    wanted = pace / served_per_day if served_per_day > 0 else 1.0
     most = settings.max_audit_rate if share >= 1 else 1.0
     return round(min(most, max(settings.min_audit_rate, wanted)), 4)

@@ -43,6 +43,8 @@ class TaskBook:
             self._story(event)
         elif isinstance(event, Drift) and event.tier == "contract" and event.drifted:
             self._known(event.student, lambda book: setattr(book, "drift", event))
+        elif isinstance(event, Drift) and event.cause != "agreement":
+            self._known(event.student, lambda book: book.hold(event))
 
     def _known(self, student: str, act: Any) -> None:
         book = self.students.get(student)

@@ -1,9 +1,9 @@
 """What to do next about a task: the moves of its students, in order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from understudies.budget.appraise import (
     Appraisal,
@@ -20,9 +20,15 @@ from understudies.budget.ramp import next_share
 from understudies.budget.settings import BudgetSettings
 from understudies.budget.student_book import StudentBook
 from understudies.economics import forecast, saving_per_call
-from understudies.events import GateDecision, NewId, Promotion, Stage, usd_text
+from understudies.events import Cause, GateDecision, NewId, Promotion, Stage, usd_text
 from understudies.runtime.rules import TaskRules
 
+_CHANGED: Final[Mapping[Cause, str]] = {
+    "agreement": "its audits disagree",
+    "traffic": "it is sure of another share of the calls than it was proven on",
+    "teacher": "another model answers as the teacher",
+    "calendar": "it was not judged on such days yet",
+}
 _AS_GOOD = 0.01
 """Shares served that differ by less are the same: candidates are five points apart, their coverages estimates."""
 
@@ -39,6 +45,7 @@ class Decider:
         yield from self._demote(book, now)
         yield from self._drop_dear(book, now)
         yield from self._settle(book, now)
+        yield from self._hold(book, now)
         yield from self._ramp(book, rules, now)
         yield from self._authorise(book, rules, now)
 
@@ -84,12 +91,33 @@ class Decider:
                     yield self._tell(student, "retired", now, decision.reason, share=0.0)
             elif student.on_trial:
                 yield from self._qualify(book, student, decision, now)
-            elif decision.threshold != student.story.threshold:
+            elif (decision.threshold, decision.head_threshold) != (
+                student.story.threshold,
+                student.story.head_threshold,
+            ):
                 yield self._promote(book, student, now, student.story.share, decision.reason)
-            elif decision.levels != student.story.levels:
-                # Only what is proven beyond the promise changed: the ramp and its audits go on as they are.
-                kept = {"evidence": student.story.evidence, "levels": decision.levels}
+            elif (decision.levels, decision.withheld) != (student.story.levels, student.story.withheld):
+                # What is proven beyond the promise changed, or what is withheld: ramp and audits go on as they are.
+                coverage = decision.coverage if decision.coverage is not None else student.proven_share
+                kept = {
+                    "evidence": {**student.story.evidence, "coverage": coverage},
+                    "levels": decision.levels,
+                    "withheld": decision.withheld,
+                }
                 yield self._tell(student, "promoted", now, decision.reason, **kept)
+
+    def _hold(self, book: TaskBook, now: datetime) -> Iterator[Promotion]:
+        """Keep a student at the canary share while something has changed that it is not proven on."""
+        for student in list(book.students.values()):
+            if not student.in_force or student.held is None or student.drift is not None:
+                continue
+            canary = self._settings.canary[0]
+            if student.proven_again:
+                if student.share_before > student.story.share:
+                    yield self._promote(book, student, now, student.share_before, f"proven again: {_word(student)}")
+                student.release()
+            elif student.story.share > canary:
+                yield self._promote(book, student, now, canary, f"canary again: {_CHANGED[student.held.cause]}")
 
     def _qualify(
         self, book: TaskBook, student: StudentBook, decision: GateDecision, now: datetime
@@ -121,7 +149,7 @@ class Decider:
 
     def _ramp(self, book: TaskBook, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
         student = book.in_force
-        if student is None or student.drift is not None:
+        if student is None or student.drift is not None or student.held is not None:
             return
         challenger = book.on_trial
         most = 1.0
@@ -182,9 +210,17 @@ class Decider:
 
     def _promote(self, book: TaskBook, student: StudentBook, now: datetime, share: float, reason: str) -> Promotion:
         decision = student.decision
-        threshold, coverage, levels = student.story.threshold, student.proven_share, student.story.levels
+        story = student.story
+        served: dict[str, Any] = {
+            "threshold": story.threshold,
+            "head_threshold": story.head_threshold,
+            "levels": story.levels,
+            "withheld": story.withheld,
+        }
+        coverage = student.proven_share
         if decision is not None:
-            threshold, coverage, levels = decision.threshold, decision.coverage or 0.0, decision.levels
+            served = {name: getattr(decision, name) for name in served}
+            coverage = decision.coverage or 0.0
         daily = forecast(book.volume.hourly(now)).calls / 7
         return self._tell(
             student,
@@ -192,8 +228,8 @@ class Decider:
             now,
             reason,
             share=share,
-            threshold=threshold,
-            levels=levels,
+            spot_checks=book.profile.kind == "closed_set",
+            **served,
             audit_rate=audit_rate(daily * coverage * share, self._settings, share),
             evidence={
                 "coverage": coverage,
@@ -205,3 +241,11 @@ class Decider:
     def _tell(self, student: StudentBook, stage: Stage, now: datetime, reason: str, **changes: Any) -> Promotion:
         fresh = {"id": self._new_id(now), "at": now, "stage": stage, "reason": reason, "evidence": {}}
         return student.story.model_copy(update={**fresh, **changes})
+
+
+def _word(student: StudentBook) -> str:
+    return student.decision.reason if student.decision else ""
+
+
+def _thresholds(told: GateDecision | Promotion) -> tuple[float | None, float | None]:
+    return told.threshold, told.head_threshold

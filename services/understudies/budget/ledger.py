@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from understudies.economics import teacher_call_cost
 from understudies.events import Invocation, usd
 
 ZERO = Decimal(0)
+
+_ASKED_IN_VAIN: Final = frozenset({"low_confidence", "student_error", "withheld", "unproven"})
 
 
 @dataclass(slots=True)
@@ -52,7 +54,7 @@ class Ledger:
         self.teacher_calls += call.response is not None
         self.students += student_cost
         self.teacher += _cost(call) - student_cost
-        self.escalated += bool(call.route and call.route.reason in ("low_confidence", "student_error"))
+        self.escalated += bool(call.route and call.route.reason in _ASKED_IN_VAIN)
 
     def compare(self, cost: Decimal) -> None:
         """Book one answer of a student that was not served, only compared."""

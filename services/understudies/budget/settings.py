@@ -15,7 +15,11 @@ class BudgetSettings(BaseSettings):
     examples_per_class: int = Field(default=15, ge=0, description="the same for each answer of a closed set")
     growth_after_rejection: float = Field(default=2.0, gt=1, description="the same after a student was rejected")
     lost_hours: float = Field(default=48, gt=0, description="silence after which a student in the making is given up")
-    rest_hours: float = Field(default=24, ge=0, description="least time between two students of a task")
+    rest_hours: float = Field(
+        default=50,
+        ge=0,
+        description="least time between two students of a task: two days of calls prove one",
+    )
     growth: float = Field(default=1.5, gt=1, description="a new student is considered at this many times the examples")
     student_cost_usd: Decimal = Field(default=Decimal("0.0002"), ge=0, description="price of one student answer")
     training_cost_usd: Decimal = Field(default=Decimal("0.50"), ge=0, description="compute for one student")
@@ -24,8 +28,13 @@ class BudgetSettings(BaseSettings):
     expected_share: float = Field(default=0.5, gt=0, le=1, description="share a first student is expected to serve")
     expected_gain: float = Field(default=0.10, ge=0, le=1, description="share a successor is expected to add")
     canary: tuple[float, ...] = Field(default=(0.05, 0.25, 1.0), description="shares of the ramp, in (0, 1]")
-    step_hours: float = Field(default=24, ge=0, description="least time at one step of the ramp")
-    step_verdicts: int = Field(default=10, ge=1, description="audited verdicts that each step of the ramp takes")
+    step_hours: float = Field(default=12, ge=0, description="least time at one step of the ramp")
+    step_verdicts: tuple[int, ...] = Field(
+        default=(10, 35), description="audited verdicts that the steps of the ramp take; the last is for all others"
+    )
+    step_evidence: float = Field(
+        default=1.5, gt=0, description="evidence against the promise at which a step of the ramp is held, an e-value"
+    )
     patience_hours: float = Field(default=72, ge=0, description="longest wait below full share for looser thresholds")
     control_share: float = Field(
         default=0.5, gt=0, lt=1, description="calls kept from a student in force while its successor is on trial"

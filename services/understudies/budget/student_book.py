@@ -27,6 +27,10 @@ class StudentBook:
     paid: Decimal = Decimal(0)
     decision: GateDecision | None = None
     drift: Drift | None = None
+    held: Drift | None = None
+    """What changed, where it is to be proven anew before it serves its share again."""
+    share_before: float = 0.0
+    """The share that it served when that began."""
     proven_share: float = 0.0
     step_since: datetime | None = None
     step_audited: int = 0
@@ -75,7 +79,9 @@ class StudentBook:
     def follow(self, story: Promotion) -> None:
         """Take in the next stage of the story; a step of the ramp starts its own count of audits."""
         # Without a step, this book begins with the promotion: the topic is compacted, and a snapshot may be lost.
-        if story.stage == "promoted" and (self.step_since is None or story.share != self.story.share):
+        # A hold interrupts a step of the ramp and does not begin it anew: its audits are of the same serving path.
+        new_step = story.share != self.story.share and self.held is None
+        if story.stage == "promoted" and (self.step_since is None or new_step):
             self.step_since, self.step_audited, self.step_agreed = story.at, 0, 0
         if story.stage == "promoted":
             self.proven_share = float(str(story.evidence.get("coverage") or 0.0))
@@ -94,6 +100,28 @@ class StudentBook:
     def _priced(self, evidence: Mapping[str, Any]) -> None:
         if evidence.get("cost_per_call_usd") is not None:
             self.validated_cost = usd(str(evidence["cost_per_call_usd"]))
+
+    def hold(self, change: Drift) -> None:
+        """Something changed: the share in force is what it comes back to once it is proven again."""
+        if self.in_force:
+            self.share_before = max(self.story.share, self.share_before)
+            self.held = change
+
+    def release(self) -> None:
+        """It is proven again."""
+        self.held, self.share_before = None, 0.0
+
+    @property
+    def proven_again(self) -> bool:
+        """Whether the gates have spoken for it since it was held."""
+        decision = self.decision
+        return (
+            self.held is not None
+            and decision is not None
+            and decision.decision == "promote"
+            and decision.at >= self.held.at
+            and decision.evidence.get("held") is None
+        )
 
     def judge(self, verdict: Verdict) -> None:
         """Count one verdict: an audit, or in shadow one that is evidence and cost a teacher's call."""
@@ -117,6 +145,8 @@ class StudentBook:
             "paid": str(self.paid),
             "decision": self.decision and self.decision.model_dump(mode="json"),
             "drift": self.drift and self.drift.model_dump(mode="json"),
+            "held": self.held and self.held.model_dump(mode="json"),
+            "share_before": self.share_before,
             "proven_share": self.proven_share,
             "step_since": self.step_since and self.step_since.isoformat(),
             "step_audited": self.step_audited,
@@ -134,6 +164,7 @@ class StudentBook:
             "story": Promotion.model_validate(state["story"]),
             "decision": state["decision"] and GateDecision.model_validate(state["decision"]),
             "drift": state["drift"] and Drift.model_validate(state["drift"]),
+            "held": Drift.model_validate(state["held"]) if state.get("held") else None,
             "validated_cost": None if cost is None else Decimal(cost),
             "paid": Decimal(state.get("paid", "0")),
             "authorised_at": state["authorised_at"] and datetime.fromisoformat(state["authorised_at"]),

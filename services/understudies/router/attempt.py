@@ -14,6 +14,7 @@ from understudies.router.conformity import complaint
 from understudies.router.decision import NOTHING, Decision, TaskRoute, settle
 from understudies.router.roster import Roster
 from understudies.runtime.plain import plain
+from understudies.students.answer_key import answer_key
 from understudies.students.base import Answer, Generating, Student, StudentError, Unsure, student_cost
 
 _log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class Asker:
             async with asyncio.timeout(self._timeout_s):
                 student = await self._roster.student(route.artifact, call.at)
                 answer = await _answered(student, account, decision, hold_back)
-            settled = settle(decision, answer.confidence)
+            settled = settle(decision, answer.confidence, head=answer.head, answer=answer_key(answer.message))
             wrong = complaint(call.request, answer.message) if settled.by_student else None
             if settled.reason == "student_error" or wrong is not None:
                 raise StudentError(wrong or f"its confidence is {answer.confidence!r}, outside [0, 1]")

@@ -11,6 +11,9 @@ from understudies.router.pins import Pins
 from understudies.router.roster import Roster
 from understudies.router.table import RoutingTable
 from understudies.runtime.rules import TaskRules
+from understudies.runtime.rules.groups import day_group, groups_of
+from understudies.students.answer_key import answer_key
+from understudies.students.base import Answer
 
 _MOST_BYTES: Final = 1_000_000
 """Of a body that a student is asked with: to redact what looks like card numbers takes seconds a megabyte."""
@@ -37,6 +40,7 @@ class Chooser:
             critical=critical or call.critical or rules.critical,
             student_able=able,
             student_allowed=route is None or rules.allows_student(route.student, self._roster.kind(route.artifact)),
+            groups=_groups(call, rules) if route is not None and route.withheld.groups else (),
         )
         return decision if call.episode is None else await self._in_episode(decision, call, call.episode, rules)
 
@@ -57,18 +61,25 @@ class Chooser:
         return await self._pins.take_step(call.tenant, call.task, call.episode, call.id, target.steps)
 
     def upheld(
-        self, decision: Decision, call: Call, rules: TaskRules, confidence: float, *, critical: bool
+        self, decision: Decision, call: Call, rules: TaskRules, answer: Answer | None, *, critical: bool
     ) -> Decision:
         """The decision to serve what a student has answered, by the table and the rules as they are now."""
+        confidence, head, key = (0.0, None, "")
+        if answer is not None:
+            confidence, head, key = answer.confidence, answer.head, answer_key(answer.message)
         route = self.table.route(call.task, call.at)
         allowed = route is not None and rules.allows_student(route.student, self._roster.kind(route.artifact))
         critical = critical or call.critical or rules.critical
-        return upheld(decision, route, confidence, critical=critical, student_allowed=allowed)
+        return upheld(decision, route, confidence, head=head, answer=key, critical=critical, student_allowed=allowed)
 
     async def _in_episode(self, decision: Decision, call: Call, episode: str, rules: TaskRules) -> Decision:
         variant = await self._pins.variant(call.tenant, call.task, episode, would_be(decision))
         served = self._pins.served(call.tenant, call.task, episode)
         return tightened(pinned(decision, variant), _target(rules), served)
+
+
+def _groups(call: Call, rules: TaskRules) -> tuple[str, ...]:
+    return (*groups_of(rules.watch, call.tenant, call.tags), day_group(call.at))
 
 
 def _target(rules: TaskRules) -> EpisodeTarget | None:

@@ -1,10 +1,11 @@
 """Who serves a call: the routing decision, pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
-from understudies.events import Reason, Route, position, usd
+from understudies.events import NOTHING_WITHHELD, Reason, Route, Withheld, position, usd
 from understudies.runtime.plain import plain
 
 NOTHING = usd(0)
@@ -22,6 +23,11 @@ class TaskRoute:
     audit_probability: float = 0.0
     levels: tuple[tuple[float, float], ...] = ()
     """Agreement proven from a threshold on, as (agreement, threshold), rising in both."""
+    head_threshold: float | None = None
+    """Confidence from which inputs of the head are answered; None: they stay with the teacher."""
+    withheld: Withheld = NOTHING_WITHHELD
+    spot_checks: bool = False
+    """Whether the first of each answer on a day is audited beyond the draw."""
 
 
 class Routed(NamedTuple):
@@ -33,6 +39,8 @@ class Routed(NamedTuple):
     audit_probability: float
     student_cost_usd: Decimal
     drawn: bool | None
+    head: bool = False
+    spot_check: bool = False
 
     def route(self) -> Route:
         """The same, validated."""
@@ -45,6 +53,8 @@ class Decision:
 
     reason: Reason
     route: TaskRoute | None = None
+    head: bool = False
+    """Whether the input is of the head, as the student that was asked told."""
 
     @property
     def by_student(self) -> bool:
@@ -53,16 +63,23 @@ class Decision:
     @property
     def student(self) -> str | None:
         """The student that was asked, or is to be."""
-        asked = self.reason in ("promoted", "low_confidence", "student_error")
+        asked = self.reason in ("promoted", "low_confidence", "student_error", "withheld", "unproven")
         return self.route.student if asked and self.route else None
 
     def recorded(
-        self, *, audit_probability: float = 0.0, student_cost: Decimal = NOTHING, drawn: bool | None = None
+        self,
+        *,
+        audit_probability: float = 0.0,
+        student_cost: Decimal = NOTHING,
+        drawn: bool | None = None,
+        spot_check: bool = False,
     ) -> Routed:
         """The decision as it is written on the event."""
         route = self.route
         threshold, share = (None, 0.0) if route is None else (route.threshold, route.share)
-        return Routed(self.reason, threshold, share, audit_probability, student_cost, drawn)
+        if self.head and route is not None:
+            threshold = route.head_threshold
+        return Routed(self.reason, threshold, share, audit_probability, student_cost, drawn, self.head, spot_check)
 
 
 def decide(
@@ -73,13 +90,15 @@ def decide(
     critical: bool = False,
     student_able: bool = True,
     student_allowed: bool = True,
+    groups: Sequence[str] = (),
 ) -> Decision:
     """Whether the student is asked, before it is.
 
     The canary draw depends on the task and the sticky key (episode, else fingerprint) alone: a call that a share
     lets in stays in as the share grows. Calls left out are the control group: the teacher answers them without
     regard to the student's confidence. `student_able` is False for what no student can give, such as two choices,
-    whether or not there is a student. `student_allowed` is what the task's rules say of the student.
+    whether or not there is a student. `student_allowed` is what the task's rules say of the student, `groups` what the
+    call belongs to, such as its tenant.
     """
     if critical:
         return Decision("critical", route)
@@ -91,6 +110,8 @@ def decide(
         return Decision("not_allowed", route)
     if route.drifted:
         return Decision("drift", route)
+    if groups and any(group in route.withheld.groups for group in groups):
+        return Decision("withheld", route)
     if not position(sticky_key, salt=f"canary:{task}") < route.share:
         return Decision("control", route)
     return Decision("promoted", route)
@@ -123,14 +144,30 @@ def instead(decision: Decision, *, fallback: bool) -> Decision:
     return replace(decision, reason="fallback") if fallback else decision
 
 
-def settle(decision: Decision, confidence: float | None) -> Decision:
-    """The decision once the student was asked; confidence is None where it failed."""
-    if decision.route is None or not decision.by_student:
+def settle(decision: Decision, confidence: float | None, *, head: str | None = None, answer: str = "") -> Decision:
+    """The decision once the student was asked; confidence is None where it failed.
+
+    `head` names an input of the head; `answer` is the key of what the student said.
+    """
+    route = decision.route
+    if route is None or not decision.by_student:
         raise ValueError(f"no student was to be asked: {decision.reason!r}")
+    decision = replace(decision, head=True) if head is not None else decision
     if confidence is None or not 0.0 <= confidence <= 1.0:
         return replace(decision, reason="student_error")
-    if confidence < decision.route.threshold:
+    return _serves(decision, route, confidence, head, answer)
+
+
+def _serves(decision: Decision, route: TaskRoute, confidence: float, head: str | None, answer: str) -> Decision:
+    """The decision to serve an answer by what is proven and withheld on a route."""
+    threshold = route.threshold if head is None else route.head_threshold
+    if threshold is None:
+        return replace(decision, reason="unproven")
+    if confidence < threshold:
         return replace(decision, reason="low_confidence")
+    withheld = route.withheld
+    if answer in withheld.answers or head in withheld.inputs:
+        return replace(decision, reason="withheld")
     return decision
 
 
@@ -139,6 +176,8 @@ def upheld(
     now: TaskRoute | None,
     confidence: float,
     *,
+    head: str | None = None,
+    answer: str = "",
     critical: bool = False,
     student_allowed: bool = True,
 ) -> Decision:
@@ -154,7 +193,7 @@ def upheld(
         return replace(decision, reason="not_allowed")
     if now.drifted or not student_allowed:
         return replace(decision, reason="not_allowed")
-    return decision if confidence >= now.threshold else replace(decision, reason="low_confidence")
+    return _serves(decision, now, confidence, head, answer)
 
 
 def drawn(draw: float, probability: float) -> bool:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from understudies.client.redaction import Redactor
 from understudies.events import owner_and_base, usd
@@ -29,6 +29,9 @@ from understudies.router.table import RoutingTable
 from understudies.runtime.rules import Rules, TaskRules, TaskRulesOf
 
 T = TypeVar("T")
+
+_NEVER: Final = frozenset({"critical", "not_allowed", "withheld"})
+"""Why a student's answer is not given, even where nobody else has one."""
 
 
 class Desk:
@@ -174,7 +177,7 @@ class Desk:
 
     def _now(self, call: Call, attempt: Attempt) -> Decision:
         rules, critical = self._rules.of(call.task), self._is_critical(call)
-        return self.chooser.upheld(attempt.decision, call, rules, attempt.confidence or 0.0, critical=critical)
+        return self.chooser.upheld(attempt.decision, call, rules, attempt.answer, critical=critical)
 
     def _is_critical(self, call: Call) -> bool:
         named = self.policy.critical_tasks
@@ -230,7 +233,7 @@ class Desk:
         except TeacherError as error:
             error.cost_usd = self._paid(call, grant, error)
             self._payments.settle(grant, call, error.cost_usd)
-            if case.last_resort and self._now(call, case.attempt).reason not in ("critical", "not_allowed"):
+            if case.last_resort and self._now(call, case.attempt).reason not in _NEVER:
                 return self._register.by_student(case.account, case.attempt, paid=error.cost_usd)
             self._register.failed(case, error)
             raise

@@ -74,7 +74,8 @@ def tightened(decision: Decision, episode: EpisodeTarget | None, served: int = 0
     threshold = threshold_for(decision.route, episode.per_call) if episode.allows(served) else None
     if threshold is None:
         return replace(decision, reason="episode_target")
-    return replace(decision, route=replace(decision.route, threshold=threshold))
+    # What is proven of the head is the task's own promise; an episode that asks for more has it from the teacher.
+    return replace(decision, route=replace(decision.route, threshold=threshold, head_threshold=None))
 
 
 def would_be(decision: Decision) -> str:

@@ -31,6 +31,9 @@ _LATENCIES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.
 _OVERHEADS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
 _BREAKER: Final = {"closed": 0, "half_open": 1, "open": 2}
 
+_ESCALATED: Final = frozenset({"student_error", "low_confidence", "withheld", "unproven", "episode_target"})
+"""Why the teacher answered a call that its student might have."""
+
 
 class Metrics:
     """Counts what happens, for one router; what others count already is read off them when asked for."""
@@ -77,7 +80,7 @@ class Metrics:
     def served(self, task: str, by: By) -> None:
         """A call was answered; what a student had to do with it is counted."""
         reason = by.decision.reason
-        if reason in ("student_error", "low_confidence", "episode_target") and by.served_by == "teacher":
+        if reason in _ESCALATED and by.served_by == "teacher":
             self._escalations.add(self._tasks(task), reason)
         if reason == "student_error":
             self._student_errors.add(self._tasks(task))

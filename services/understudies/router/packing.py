@@ -31,7 +31,7 @@ def packed(note: Note) -> bytes:
         told["response"] = _RESPONSE.to_python(response)
     if (usage := told.get("usage")) is not None:
         told["usage"] = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
-    reason, threshold, share, audit_probability, student_cost, drawn = note.route
+    reason, threshold, share, audit_probability, student_cost, drawn, head, spot_check = note.route
     raw = call.raw
     return pickle.dumps(
         (
@@ -40,7 +40,7 @@ def packed(note: Note) -> bytes:
             call.request.model_dump() if raw is None else None,
             (call.id, call.at.timestamp(), call.task, call.episode, call.tenant, call.model, call.api, call.stream),
             dict(call.tags),
-            (reason, threshold, share, audit_probability, str(student_cost), drawn),
+            (reason, threshold, share, audit_probability, str(student_cost), drawn, head, spot_check),
             told,
         ),
         protocol=pickle.HIGHEST_PROTOCOL,
@@ -50,8 +50,8 @@ def packed(note: Note) -> bytes:
 def unpacked(data: bytes, redact: Redactor | None) -> Note:
     """The note of bytes that this program has packed, to be redacted with `redact`."""
     audit, raw, request, call, tags, route, fields = pickle.loads(data)
-    reason, threshold, share, audit_probability, student_cost, drawn = route
-    routed = Routed(reason, threshold, share, audit_probability, Decimal(student_cost), drawn)
+    reason, threshold, share, audit_probability, student_cost, *rest = route
+    routed = Routed(reason, threshold, share, audit_probability, Decimal(student_cost), *rest)
     return Note(Account(_call(raw, request, call, tags), redact, audit=audit), routed, _fields(fields))
 
 

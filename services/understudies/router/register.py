@@ -16,6 +16,7 @@ from understudies.router.decision import NOTHING, Decision, barred, drawn, inste
 from understudies.router.dialects import student_able
 from understudies.router.payment import OverBudget
 from understudies.router.served import By, Served
+from understudies.router.spot_checks import SpotChecks
 
 
 class Register:
@@ -25,6 +26,7 @@ class Register:
         self._record = record
         self._audits = audits
         self._self_agreement_rate = self_agreement_rate
+        self._spot_checks = SpotChecks()
 
     def by_student(
         self, account: Account, attempt: Attempt, *, paid: Decimal | None = None, spared: bool = False
@@ -43,8 +45,11 @@ class Register:
         finish_reason = answer.finish_reason or ("tool_calls" if message.tool_calls else "stop")
         response = Response(message=message, finish_reason=finish_reason)
         audited = drawn(account.call.draw, probability)
+        spot_check = decision.by_student and route.spot_checks and self._spot_checks.due(account.call, route, answer)
         note = account.served(
-            decision.recorded(audit_probability=probability, student_cost=attempt.cost_usd, drawn=audited),
+            decision.recorded(
+                audit_probability=probability, student_cost=attempt.cost_usd, drawn=audited, spot_check=spot_check
+            ),
             response,
             student=route.student,
             confidence=attempt.confidence,
@@ -53,7 +58,7 @@ class Register:
             latency_ms=attempt.latency_ms,
         )
         self._record(note)
-        if audited:
+        if audited or spot_check:
             self._audits.begin(account, Decision("audit", route), probability)
         by = By("student", decision, attempt.confidence, waited_ms=attempt.latency_ms)
         return Served(response, by, note, route.student, answer.usage)

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from understudies.events import Drift, Event, Promotion, ProvenLevels, Stage, Utc
+from understudies.events import NOTHING_WITHHELD, Drift, Event, Promotion, ProvenLevels, Stage, Utc, Withheld
 from understudies.router.decision import TaskRoute
 
 WARNED_FOR = timedelta(days=1)
@@ -38,6 +38,9 @@ class Standing(BaseModel):
     share: float = 0.0
     audit_rate: float = 0.0
     levels: ProvenLevels = ()
+    head_threshold: float | None = None
+    withheld: Withheld = NOTHING_WITHHELD
+    spot_checks: bool = False
     drifted_at: Utc | None = None
     warned_at: Utc | None = None
 
@@ -69,6 +72,9 @@ class Standing(BaseModel):
                 "share": event.share,
                 "audit_rate": event.audit_rate,
                 "levels": event.levels,
+                "head_threshold": event.head_threshold,
+                "withheld": event.withheld,
+                "spot_checks": event.spot_checks,
             }
         )
         return new if self.stage is None or self.order < new.order else self
@@ -115,6 +121,9 @@ class RoutingTable:
             standing.drifted,
             _audit_probability(standing, now),
             standing.levels,
+            standing.head_threshold,
+            standing.withheld,
+            standing.spot_checks,
         )
 
     @property

@@ -13,11 +13,11 @@ _SPAN = timedelta(hours=16)
 
 def before(frame: Frame) -> Log:
     """An easy incident on the second day, beside traffic of which no part agrees 95%: one answer in eight is noise."""
-    world = World(intents(4, 3, frame.rng), frame.rng, vague=0.08, double=0.05)
+    world = World(intents(4, 3, frame.rng), frame.rng, vague=0.30, double=0.10)
     calls = []
     for at in frame.moments():
         said = world.say()
-        answer = world.other(said.answer) if frame.rng.random() < 0.12 else said.answer
+        answer = world.other(said.answer) if frame.rng.random() < 0.04 else said.answer
         calls.append(Made(at, said.text, answer, "usual"))
     started = frame.after(0.0) + timedelta(days=1, hours=6)
     return Log(merged(calls, _incident(frame, started, _SIZE, lambda: _alert(frame), "incident")))

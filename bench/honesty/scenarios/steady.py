@@ -42,11 +42,11 @@ def rare_class(frame: Frame) -> Log:
 
 def tenant(frame: Frame) -> Log:
     """A tenant with 13% of the calls, for which the teacher has rules of its own: one answer in five is another."""
-    world = World(intents(4, 3, frame.rng), frame.rng, vague=0.06, double=0.04)
+    world = World(intents(4, 3, frame.rng), frame.rng, vague=0.02, double=0.02)
     calls = []
     for at in frame.moments():
         said = world.say()
         name = "umbra" if frame.rng.random() < 0.13 else frame.rng.choice(("acme", "borea", "cirrus", "delta"))
-        answer = world.other(said.answer) if name == "umbra" and frame.rng.random() < 0.19 else said.answer
+        answer = world.other(said.answer) if name == "umbra" and frame.rng.random() < 0.18 else said.answer
         calls.append(Made(at, said.text, answer, name, tags={"tenant": name}))
     return Log(calls)

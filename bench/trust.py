@@ -10,7 +10,7 @@ Each seed of a scenario is one made-up log, played by `understudies.backtest` th
 the teacher's answer to every call, the truth about each served one is known. The promise counts as kept in a log where
 agreement by call, over all that students served, is not below 95% beyond chance (one-sided exact binomial test at 5%).
 Also for each student on what it served before anything changed. One line a scenario; progress on stderr; the last line
-is one JSON object with everything.
+is one JSON object. What became of each log, by day, group, class and student, is written by --json alone.
 """
 
 import argparse
@@ -57,10 +57,10 @@ def main() -> None:
                 found[name] = tally.plain()
                 print(line_of(tally), flush=True)
     figures = {"seeds": options.seeds, "days": options.days, "seconds": round(time.perf_counter() - began)}
-    whole = json.dumps({**figures, "scenarios": found})
     if options.json:
-        options.json.write_text(whole + "\n", "utf-8")
-    print(whole)
+        options.json.write_text(json.dumps({**figures, "scenarios": found}) + "\n", "utf-8")
+    told = {name: {key: value for key, value in one.items() if key != "each"} for name, one in found.items()}
+    print(json.dumps({**figures, "scenarios": told}))
 
 
 def _jobs(name: str, options: argparse.Namespace) -> list[Job]:
@@ -93,7 +93,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--scenarios", type=_scenarios, default=list(_NAMES), help="names, with commas (all)")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time (1)")
     parser.add_argument("--days", type=float, default=14, help="days of a log (14)")
-    parser.add_argument("--json", type=Path, help="also write the JSON object to this file")
+    parser.add_argument("--json", type=Path, help="write the JSON object with every log to this file")
     parser.add_argument("--recorded", type=Path, default=Path("../shared/data/banking77.jsonl.gz"))
     parser.add_argument("--broker", action="store_true", help="play on the embedded broker and store, half as fast")
     parser.add_argument("--list", action="store_true", help="print the scenarios' names and end")

@@ -12,10 +12,11 @@ def line_of(tally: Tally) -> str:
         f"{tally.scenario:27}{len(tally.seeds):3} seeds",
         f"served {tally.pooled.share:6.1%}",
         f"agreement {_share(tally.pooled.agreement)} min {_share(tally.least)}",
+        f"wrong {tally.wrong:5.1f} a log",
         f"worst day {_share(tally.worst_day)}",
         f"worst group {_group(tally)}",
         f"worst class {_class(tally)}",
-        str(tally.kept),
+        f"{tally.kept}" + (f", nothing served in {tally.idle}" if tally.idle else ""),
         f"by student before any change: {tally.kept_before}",
     ]
     return "  ".join(parts + _change(tally.plain()["change"]))

@@ -1,5 +1,6 @@
 """A borderline student every week for a year: how often one of them is promoted wrongly. Gates alone, no loop."""
 
+import math
 import random
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -17,7 +18,7 @@ _YEARS_A_SEED = 5
 
 _LEVELS: Final[Mapping[str, Callable[[int], float]]] = {
     "alpha each": lambda k: _ALPHA,
-    "6 alpha / (pi k)^2": lambda k: 6 * _ALPHA / (3.141592653589793 * k) ** 2,
+    "6 alpha / (pi k)^2": lambda k: 6 * _ALPHA / (math.pi * k) ** 2,
 }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from bench.honesty.change import in_service, taken_back
 from bench.honesty.counts import Counts
 from bench.honesty.log import Log
 
@@ -27,6 +28,7 @@ class Outcome:
 
     seed: int
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     all: Counts = field(default_factory=Counts)
     before: Counts = field(default_factory=Counts)
     days: defaultdict[str, Counts] = field(default_factory=_counts)
@@ -45,6 +47,7 @@ class Outcome:
         return {
             "seed": self.seed,
             "seconds": round(self.seconds, 1),
+            "cpu_seconds": round(self.cpu_seconds, 1),
             "all": self.all.plain(),
             "before": self.before.plain(),
             **{name: {key: one.plain() for key, one in sorted(table.items())} for name, table in tables.items()},
@@ -60,7 +63,8 @@ def outcome_of(log: Log | None, outcomes: Outcomes, seed: int) -> Outcome:
     """Count what became of the calls of a log; where it is a recorded one, nothing is known beside its answers."""
     found = Outcome(seed)
     changed = log.changed if log else None
-    answered = _taken_back(outcomes, changed)
+    story = outcomes.witness.story
+    answered = taken_back(story, changed) if changed else None
     for call in outcomes.calls:
         event = outcomes.witness.served.get(call.id)
         if event is None:
@@ -78,30 +82,10 @@ def outcome_of(log: Log | None, outcomes: Outcomes, seed: int) -> Outcome:
             found.wrong_since += 1
             found.wrong_until += answered is None or call.at < answered
     found.students.pop("none", None)
-    found.in_force = changed is not None and found.before.served > 0
+    found.in_force = changed is not None and in_service(story, changed)
     found.answered_days = _days(changed, answered)
-    found.story = [
-        line for event in outcomes.witness.story if isinstance(event, Promotion | Drift) for line in _told(event)
-    ]
+    found.story = [line for event in story if isinstance(event, Promotion | Drift) for line in _told(event)]
     return found
-
-
-def _taken_back(outcomes: Outcomes, changed: datetime | None) -> datetime | None:
-    """When, after a change, a student in service was first taken back."""
-    if changed is None:
-        return None
-    return next(
-        (
-            event.at
-            for event in outcomes.witness.story
-            if event.at > changed
-            and (
-                (isinstance(event, Promotion) and event.stage == "demoted")
-                or (isinstance(event, Drift) and event.tier == "contract")
-            )
-        ),
-        None,
-    )
 
 
 def _days(changed: datetime | None, answered: datetime | None) -> float | None:

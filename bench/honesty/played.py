@@ -43,13 +43,13 @@ def played(job: Job) -> Outcome:
     """What became of the calls of a job's log."""
     logging.disable(logging.ERROR)
     warnings.simplefilter("ignore")
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory(prefix="trust-") as folder, ExitStack() as stack:
         if not job.broker:
             stack.enter_context(in_memory())
             stack.enter_context(late_store())
         outcome = _recorded(job, job.recorded) if job.recorded else _made(job, Path(folder) / "calls.jsonl")
-    outcome.seconds = time.perf_counter() - began
+    outcome.seconds, outcome.cpu_seconds = time.perf_counter() - began, time.process_time() - busy
     return outcome
 
 

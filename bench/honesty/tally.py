@@ -23,9 +23,9 @@ class Kept:
 
     @classmethod
     def among(cls, parts: Iterable[Counts]) -> "Kept":
-        """Of those that served something."""
-        served = [part for part in parts if part.served]
-        return cls(sum(part.kept for part in served), len(served))
+        """Where nothing was served, it was kept."""
+        found = [part.kept for part in parts]
+        return cls(sum(found), len(found))
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -33,7 +33,7 @@ class Kept:
 
     def __str__(self) -> str:
         low, high = self.interval
-        return f"{self.kept} of {self.of} kept ({low:.2f}-{high:.2f})" if self.of else "nothing served"
+        return f"{self.kept} of {self.of} kept ({low:.2f}-{high:.2f})" if self.of else "-"
 
     def plain(self) -> dict[str, Any]:
         low, high = self.interval
@@ -89,6 +89,16 @@ class Tally:
         return Kept.among(counts for seed in self.seeds for counts in seed.students.values())
 
     @property
+    def idle(self) -> int:
+        """The seeds in which nothing was served."""
+        return sum(not seed.all.served for seed in self.seeds)
+
+    @property
+    def wrong(self) -> float:
+        """Calls that were served wrongly, a log."""
+        return self.pooled.wrong / len(self.seeds)
+
+    @property
     def hit(self) -> list[Outcome]:
         """The seeds in which a student was in service when something changed."""
         return [seed for seed in self.seeds if seed.in_force]
@@ -105,10 +115,13 @@ class Tally:
             "worst_day": _rounded(self.worst_day),
             "worst_group": group and {"group": group[0], "agreement": _rounded(group[1].agreement)},
             "worst_class": class_ and {"class": class_[0], "wrong": class_[1].wrong, "calls": class_[1].calls},
+            "wrong_a_log": round(self.wrong, 1),
             "kept": self.kept.plain(),
+            "nothing_served": self.idle,
             "kept_by_student_before": self.kept_before.plain(),
             "change": self._answered() if self.changes else None,
             "seconds_median": round(median(seed.seconds for seed in self.seeds), 1),
+            "cpu_seconds_median": round(median(seed.cpu_seconds for seed in self.seeds), 1),
             "each": [seed.plain() for seed in self.seeds],
         }
 

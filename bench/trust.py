@@ -16,6 +16,7 @@ is one JSON object. What became of each log, by day, group, class and student, i
 import argparse
 import json
 import multiprocessing
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,9 @@ from bench.honesty.scenarios import SCENARIOS
 from bench.honesty.tally import Tally
 
 _RECORDED_SEEDS = 3
+_LOGS_A_PROCESS = 4
+"""A process keeps some 100 MB of every log that it played."""
+
 _NAMES = (*SCENARIOS, "many-students", "recorded")
 
 
@@ -41,26 +45,36 @@ def main() -> None:
     if options.list:
         print("\n".join(_NAMES))
         return
+    # Terminated, it ends as by Ctrl-C: no worker is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.perf_counter()
-    found: dict[str, Any] = {}
-    with ProcessPoolExecutor(
-        options.jobs, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=20
-    ) as pool:
-        for name in options.scenarios:
-            if name == "many-students":
-                found[name] = many_students(options.seeds)
-                print("\n".join(lines_of_years(found[name])), flush=True)
-                continue
-            jobs = _jobs(name, options)
-            if jobs:
-                tally = _tally(name, jobs, _outcomes(name, jobs, pool))
-                found[name] = tally.plain()
-                print(line_of(tally), flush=True)
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(options.jobs, mp_context=context, max_tasks_per_child=_LOGS_A_PROCESS)
+    try:
+        found = {name: figures for name in options.scenarios if (figures := _figures(name, options, pool))}
+    except KeyboardInterrupt:
+        sys.exit("stopped")
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
     figures = {"seeds": options.seeds, "days": options.days, "seconds": round(time.perf_counter() - began)}
     if options.json:
         options.json.write_text(json.dumps({**figures, "scenarios": found}) + "\n", "utf-8")
     told = {name: {key: value for key, value in one.items() if key != "each"} for name, one in found.items()}
     print(json.dumps({**figures, "scenarios": told}))
+
+
+def _figures(name: str, options: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[str, Any]:
+    """The figures of a scenario, once its line is printed; nothing where it is left out."""
+    if name == "many-students":
+        years = many_students(options.seeds)
+        print("\n".join(lines_of_years(years)), flush=True)
+        return years
+    jobs = _jobs(name, options)
+    if not jobs:
+        return {}
+    tally = _tally(name, jobs, _outcomes(name, jobs, pool))
+    print(line_of(tally), flush=True)
+    return tally.plain()
 
 
 def _jobs(name: str, options: argparse.Namespace) -> list[Job]:

@@ -5,6 +5,7 @@
 #   make check   the checks alone: ruff, mypy, pyright, import-linter
 #   make unit    the tests alone, two files at a time; PYTEST="tests/unit/stats -x" chooses some
 #   make bench   speed of gate, sink and router; with BANKING77=calls.jsonl.gz, agreement and speed of the classifier too
+#   make trust   traffic on which honest guesses fail, 20 logs a scenario: hours; TRUST="--seeds 3 --jobs 2" chooses
 #   make lock    resolve anew within the bounds of pyproject.toml
 #   make clean   remove what the others made
 
@@ -17,8 +18,9 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 	$$python -c '$(NEEDED)' 2>/dev/null && echo $$python && break; done)
 
 PYTEST ?= -n 2 --dist loadfile
+TRUST ?= --jobs 2
 
-.PHONY: demo test check lint types imports unit bench lock clean
+.PHONY: demo test check lint types imports unit bench trust lock clean
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
 
@@ -53,6 +55,9 @@ bench: $(VENV)/.embedded
 		then $(BIN)/python bench/router.py --parts throughput,latency,ttft; \
 		else echo "router: left out, nginx or wrk is not installed"; fi
 	@$(if $(BANKING77),$(BIN)/python bench/banking77.py $(BANKING77),echo "banking77: left out, BANKING77 names no file")
+
+trust: $(VENV)/.embedded
+	@$(BIN)/python bench/trust.py $(TRUST)
 
 $(VENV)/.python:
 	@'$(PYTHON)' -c '$(NEEDED)' 2>/dev/null || { \

@@ -51,3 +51,12 @@ def test_what_it_would_have_cost_is_the_same_and_what_it_costs_is_close(seeds: t
 def test_ids_are_made_of_the_seed(seeds: tuple[Played, Played]) -> None:
     ids = [{event.id for event in one.events} for one in seeds]
     assert ids[0].isdisjoint(ids[1])
+
+
+def test_who_attends_knows_what_became_of_each_call(seeds: tuple[Played, Played]) -> None:
+    for one in seeds:
+        served = one.outcomes.witness.served
+        assert [call.id for call in one.outcomes.calls] == list(served)
+        agreed = [one.outcomes.agreed(call, served[call.id]) for call in one.outcomes.calls]
+        assert agreed.count(None) == 900 - one.report.overall.totals.served
+        assert agreed.count(True) == one.report.overall.totals.agreed

@@ -10,10 +10,12 @@ import pytest
 from tests.support import logs
 
 from understudies.backtest import run
+from understudies.backtest.accounts import Outcomes
 from understudies.backtest.progress import Progress
 from understudies.backtest.report import Decision, Report
 from understudies.backtest.witness import Witness
 from understudies.budget import BudgetSettings
+from understudies.embedded import Platform
 from understudies.events import Event, Invocation
 from understudies.runtime import Record, decode
 from understudies.runtime.rules import Rules, TaskRules
@@ -39,10 +41,11 @@ class Recording(Witness):
 
 @dataclass(frozen=True)
 class Played:
-    """What was reported, and what was said."""
+    """What was reported, what was said, and what became of each call, as who attends it is told."""
 
     report: Report
     events: Sequence[Event]
+    outcomes: Outcomes
 
     def calls(self, task: str) -> list[Invocation]:
         """What became of the task's calls, audits apart, in order of time."""
@@ -67,10 +70,15 @@ class Twins:
 def played(path: Path, **options: Any) -> Played:
     """The backtest of a log."""
     witness = Recording()
+    attended: list[Outcomes] = []
+
+    def attend(_: Platform, outcomes: Outcomes) -> None:
+        attended.append(outcomes)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "Witness", lambda: witness)
-        report = asyncio.run(run.backtest(path, run.Options(**{"budget": SETTINGS, **options}), Progress()))
-    return Played(report, witness.events)
+        report = asyncio.run(run.backtest(path, run.Options(**{"budget": SETTINGS, **options}), Progress(), attend))
+    return Played(report, witness.events, *attended)
 
 
 def every_ending(path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -51,7 +51,15 @@ class Options:
     trainer: TrainerSettings = field(default_factory=partial(settings_from, TrainerSettings))
 
 
-async def backtest(path: Path, options: Options, progress: Progress) -> Report:
+Attend = Callable[[Platform, Outcomes], None]
+"""Told the running platform and what will become of each call, before the first is played."""
+
+
+def _nobody(platform: Platform, outcomes: Outcomes) -> None:
+    """Whoever wants the report alone."""
+
+
+async def backtest(path: Path, options: Options, progress: Progress, attend: Attend = _nobody) -> Report:
     """Play the calls of a log through all five services and report what would have been saved.
 
     Raises ConfigurationError where the file cannot be read or holds no call that can be played.
@@ -66,7 +74,7 @@ async def backtest(path: Path, options: Options, progress: Progress) -> Report:
     critical = frozenset(call.task for call in calls if call.call.critical)
     rules = options.rules.with_critical(critical)
     with one_thread():
-        outcomes, details = await _played(calls, rules, options, progress)
+        outcomes, details = await _played(calls, rules, options, progress, attend)
     days = (calls[-1].at - calls[0].at).total_seconds() / 86_400
     return assemble(
         outcomes,
@@ -79,7 +87,7 @@ async def backtest(path: Path, options: Options, progress: Progress) -> Report:
 
 
 async def _played(
-    calls: Sequence[Scheduled], rules: Rules, options: Options, progress: Progress
+    calls: Sequence[Scheduled], rules: Rules, options: Options, progress: Progress, attend: Attend
 ) -> tuple[Outcomes, Mapping[str, Any]]:
     clock = VirtualClock(calls[0].at)
     witness = Witness()
@@ -112,6 +120,7 @@ async def _played(
             witnesses=(witness,),
         )
         async with Platform(plan) as platform:
+            attend(platform, outcomes)
             watch = Watch(platform, outcomes, progress)
             end = await play(platform, clock, calls, watch)
             return outcomes, _details(platform, rules, calls, end)

@@ -36,6 +36,9 @@ class Traffic:
         """Whether today's calls are not those that the student was proven on; true once a day at most."""
         if self.asked < _FEWEST or self.warned == self.day:
             return False
+        # The bounds take a millisecond and lie around the share: they cannot be so far away where it is not.
+        if abs(self.share - expected) < _GAP:
+            return False
         low = clopper_pearson_lower(self.sure, self.asked, _ALPHA)
         high = clopper_pearson_upper(self.sure, self.asked, _ALPHA)
         if high > expected - _GAP and low < expected + _GAP:

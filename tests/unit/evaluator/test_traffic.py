@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from understudies.evaluator.traffic import Traffic
+from understudies.stats import clopper_pearson_lower, clopper_pearson_upper
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -49,3 +50,10 @@ def test_state_round_trips_through_json() -> None:
     traffic.shifted(0.6)
     assert Traffic.from_state(json.loads(json.dumps(traffic.state()))) == traffic
     assert Traffic.from_state(Traffic().state()) == Traffic()
+
+
+@pytest.mark.parametrize("expected", [0.02, 0.3, 0.6, 0.95])
+def test_what_is_told_without_bounds_is_what_they_would_tell(expected: float) -> None:
+    for sure in range(0, 301, 3):
+        low, high = clopper_pearson_lower(sure, 300, 0.001), clopper_pearson_upper(sure, 300, 0.001)
+        assert day_of(sure, 300).shifted(expected) is not (high > expected - 0.1 and low < expected + 0.1)

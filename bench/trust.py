@@ -1,0 +1,126 @@
+"""Traffic on which honest guesses fail: what is served there, how well, and whether the promise is kept.
+
+    python bench/trust.py                                       every scenario, 20 seeds each: hours
+    python bench/trust.py --seeds 3 --scenarios stationary,head-outside
+    python bench/trust.py --seeds 20 --jobs 2 --json trust.json
+    python bench/trust.py --scenarios recorded --recorded ../shared/data/banking77.jsonl.gz
+    python bench/trust.py --list
+
+Each seed of a scenario is one made-up log, played by `understudies.backtest` through all five services; as the log has
+the teacher's answer to every call, the truth about each served one is known. The promise counts as kept in a log where
+agreement by call, over all that students served, is not below 95% beyond chance (one-sided exact binomial test at 5%).
+Also for each student on what it served before anything changed. One line a scenario; progress on stderr; the last line
+is one JSON object. What became of each log, by day, group, class and student, is written by --json alone.
+"""
+
+import argparse
+import json
+import multiprocessing
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.honesty.lines import line_of, seed_line
+from bench.honesty.many_students import lines_of_years, many_students
+from bench.honesty.outcome import Outcome
+from bench.honesty.played import Job, log_of, played
+from bench.honesty.scenarios import SCENARIOS
+from bench.honesty.tally import Tally
+
+_RECORDED_SEEDS = 3
+_LOGS_A_PROCESS = 4
+"""A process keeps some 100 MB of every log that it played."""
+
+_NAMES = (*SCENARIOS, "many-students", "recorded")
+
+
+def main() -> None:
+    options = _options()
+    if options.list:
+        print("\n".join(_NAMES))
+        return
+    # Terminated, it ends as by Ctrl-C: no worker is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    began = time.perf_counter()
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(options.jobs, mp_context=context, max_tasks_per_child=_LOGS_A_PROCESS)
+    try:
+        found = {name: figures for name in options.scenarios if (figures := _figures(name, options, pool))}
+    except KeyboardInterrupt:
+        sys.exit("stopped")
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    figures = {"seeds": options.seeds, "days": options.days, "seconds": round(time.perf_counter() - began)}
+    if options.json:
+        options.json.write_text(json.dumps({**figures, "scenarios": found}) + "\n", "utf-8")
+    told = {name: {key: value for key, value in one.items() if key != "each"} for name, one in found.items()}
+    print(json.dumps({**figures, "scenarios": told}))
+
+
+def _figures(name: str, options: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[str, Any]:
+    """The figures of a scenario, once its line is printed; nothing where it is left out."""
+    if name == "many-students":
+        years = many_students(options.seeds)
+        print("\n".join(lines_of_years(years)), flush=True)
+        return years
+    jobs = _jobs(name, options)
+    if not jobs:
+        return {}
+    tally = _tally(name, jobs, _outcomes(name, jobs, pool))
+    print(line_of(tally), flush=True)
+    return tally.plain()
+
+
+def _jobs(name: str, options: argparse.Namespace) -> list[Job]:
+    if name != "recorded":
+        return [Job(name, seed, options.days, options.broker) for seed in range(1, options.seeds + 1)]
+    if not options.recorded.is_file():
+        print(f"recorded: left out, {str(options.recorded)!r} is no file; name a log by --recorded", flush=True)
+        return []
+    seeds = range(1, min(options.seeds, _RECORDED_SEEDS) + 1)
+    return [Job(name, seed, options.days, options.broker, options.recorded) for seed in seeds]
+
+
+def _outcomes(name: str, jobs: Sequence[Job], pool: ProcessPoolExecutor) -> Iterator[Outcome]:
+    for outcome in pool.map(played, jobs):
+        print(seed_line(name, outcome), file=sys.stderr, flush=True)
+        yield outcome
+
+
+def _tally(name: str, jobs: Sequence[Job], outcomes: Iterator[Outcome]) -> Tally:
+    if name == "recorded":
+        return Tally(name, list(outcomes))
+    logs = [log_of(job) for job in jobs]
+    watched = frozenset(label for log in logs for label in log.watched)
+    return Tally(name, list(outcomes), watched, changes=any(log.changed for log in logs))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=20, help="logs a scenario (20)")
+    parser.add_argument("--scenarios", type=_scenarios, default=list(_NAMES), help="names, with commas (all)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time (1)")
+    parser.add_argument("--days", type=float, default=14, help="days of a log (14)")
+    parser.add_argument("--json", type=Path, help="write the JSON object with every log to this file")
+    parser.add_argument("--recorded", type=Path, default=Path("../shared/data/banking77.jsonl.gz"))
+    parser.add_argument("--broker", action="store_true", help="play on the embedded broker and store, half as fast")
+    parser.add_argument("--list", action="store_true", help="print the scenarios' names and end")
+    return parser.parse_args()
+
+
+def _scenarios(text: str) -> list[str]:
+    names = [name for name in text.split(",") if name]
+    unknown = [name for name in names if name not in _NAMES]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no scenario is called {unknown[0]!r}; there are: {', '.join(_NAMES)}")
+    return names
+
+
+if __name__ == "__main__":
+    main()

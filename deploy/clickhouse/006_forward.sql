@@ -12,9 +12,9 @@ ALTER TABLE invocations MODIFY COLUMN route Tuple(
 );
 ALTER TABLE gate_decisions ADD COLUMN IF NOT EXISTS head_threshold Nullable(Float64) AFTER coverage;
 ALTER TABLE gate_decisions ADD COLUMN IF NOT EXISTS
-    withheld Tuple(answers Array(String), inputs Array(String), groups Array(String));
+    withheld Tuple(answers Map(String, Float64), inputs Array(String), groups Array(String));
 ALTER TABLE promotions ADD COLUMN IF NOT EXISTS head_threshold Nullable(Float64) AFTER threshold;
 ALTER TABLE promotions ADD COLUMN IF NOT EXISTS
-    withheld Tuple(answers Array(String), inputs Array(String), groups Array(String));
+    withheld Tuple(answers Map(String, Float64), inputs Array(String), groups Array(String));
 ALTER TABLE promotions ADD COLUMN IF NOT EXISTS spot_checks Bool DEFAULT false;
 ALTER TABLE drift ADD COLUMN IF NOT EXISTS cause LowCardinality(String) DEFAULT 'agreement' AFTER drifted;

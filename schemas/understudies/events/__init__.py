@@ -31,9 +31,10 @@ from understudies.events.topics import (
     topic_of,
 )
 from understudies.events.verdict import GateDecision, Phase, Verdict, VerdictEvent
-from understudies.events.withheld import NOTHING_WITHHELD, Withheld
+from understudies.events.withheld import ALWAYS, NOTHING_WITHHELD, Withheld
 
 __all__ = [
+    "ALWAYS",
     "BIASED",
     "BY_NAME",
     "DRIFT",

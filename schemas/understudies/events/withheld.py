@@ -8,13 +8,19 @@ class Withheld(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    answers: tuple[str, ...] = Field(default=(), description="the student's answers, by `answer_key`")
+    answers: dict[str, float] = Field(
+        default_factory=dict,
+        description="the student's answers by their key, each with the confidence up to which it is withheld; 1: always",
+    )
     inputs: tuple[str, ...] = Field(default=(), description="inputs of the head, by the name that they are known by")
     groups: tuple[str, ...] = Field(default=(), description="calls by tenant or tag, such as `tenant=acme`")
 
     def __bool__(self) -> bool:
         return bool(self.answers or self.inputs or self.groups)
 
+
+ALWAYS = 1.0
+"""An answer is withheld however sure the student is."""
 
 NOTHING_WITHHELD = Withheld()
 

@@ -12,7 +12,7 @@ class BudgetSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_BUDGET_", frozen=True)
 
     min_examples: int = Field(default=400, ge=20, description="distinct answered inputs before a first student")
-    examples_per_class: int = Field(default=15, ge=0, description="the same for each answer of a closed set")
+    examples_per_class: int = Field(default=25, ge=0, description="the same for each answer of a closed set")
     growth_after_rejection: float = Field(default=2.0, gt=1, description="the same after a student was rejected")
     lost_hours: float = Field(default=48, gt=0, description="silence after which a student in the making is given up")
     rest_hours: float = Field(

@@ -28,7 +28,7 @@ class Evaluation:
 
     def __init__(self, settings: EvaluatorSettings, shelf: Shelf, rules: TaskRulesOf, new_id: NewId) -> None:
         self.trials: OrderedDict[str, Trial] = OrderedDict()
-        self._failing: dict[str, dict[str, list[str]]] = {}
+        self._failing: dict[str, dict[str, dict[str, float]]] = {}
         self._rules = rules
         self._shelf = shelf
         self._new_id = new_id
@@ -86,7 +86,7 @@ class Evaluation:
         if trial is not None:
             self._failing[trial.story.task] = self.failing(trial.story.task) | trial.failing()
 
-    def failing(self, task: str) -> dict[str, list[str]]:
+    def failing(self, task: str) -> dict[str, dict[str, float]]:
         """The classes of answers that the task's students failed, with what each was taken for."""
         found = dict(self._failing.get(task, {}))
         for trial in self._of(task):

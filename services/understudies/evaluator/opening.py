@@ -44,7 +44,7 @@ async def open_trial(
     files: Files,
     shelf: Shelf,
     *,
-    carried: Mapping[str, Sequence[str]] | None = None,
+    carried: Mapping[str, Mapping[str, float]] | None = None,
 ) -> tuple[Trial, list[Verdict]]:
     """The trial of a trained student and its verdicts on the held-out evidence.
 

@@ -36,8 +36,11 @@ class Reach:
         served = 0.0
         if threshold is not None:
             last = bisect_left(self.confidences, -threshold, key=lambda known: -known) + 1
-            own = (counts for answer, counts in self.answers.items() if answer not in withheld.answers)
-            served += sum(sum(counts[:last]) for counts in own) if threshold <= self._strictest else 0.0
+            own = (
+                sum(counts[: min(last, self._above(withheld.answers.get(answer)))])
+                for answer, counts in self.answers.items()
+            )
+            served += sum(own) if threshold <= self._strictest else 0.0
         if head_threshold is not None:
             served += sum(
                 calls
@@ -45,6 +48,16 @@ class Reach:
                 if sure >= head_threshold and name not in withheld.inputs
             )
         return min(1.0, served / self.calls) if self.calls else 0.0
+
+    def above(self, answer: str, confidence: float) -> float:
+        """The calls with an answer that are surer than a confidence, by the candidates that they reach."""
+        return sum(self.answers.get(answer, [])[: self._above(confidence)])
+
+    def _above(self, confidence: float | None) -> int:
+        """How many candidates are stricter than a confidence; all and more where there is none."""
+        if confidence is None:
+            return len(self.confidences) + 1
+        return bisect_left(self.confidences, -confidence, key=lambda known: -known)
 
     @property
     def _strictest(self) -> float:

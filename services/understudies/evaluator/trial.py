@@ -64,7 +64,7 @@ class Trial:
         reach: Reach | None = None,
         trained: Mapping[str, int] | None = None,
         teachers: Sequence[str] = (),
-        carried: Mapping[str, Sequence[str]] | None = None,
+        carried: Mapping[str, Mapping[str, float]] | None = None,
         repeats: tuple[int, int] = (0, 0),
     ) -> None:
         self.story = story
@@ -104,6 +104,7 @@ class Trial:
         self.withholding = Withholding(
             ClassFloor(confidences, trained, floor=settings.class_floor, least=settings.class_verdicts),
             Subgroups(confidences, p_null=p0 - _LENIENCE, alpha=alpha),
+            self.reach,
             carried=carried,
         )
         self.changes = Changes.of(confidences, teachers, p0)
@@ -288,7 +289,7 @@ class Trial:
             held=hold.cause if hold else None,
         )
 
-    def failing(self) -> dict[str, list[str]]:
+    def failing(self) -> dict[str, dict[str, float]]:
         """Classes of answers shown to agree less than the floor where it serves, with what each is taken for."""
         threshold = self.announced.threshold if self.announced else self.story.threshold
         return {} if threshold is None else self.withholding.failing(threshold)
@@ -395,7 +396,7 @@ class Trial:
         trial._min_span = timedelta(seconds=state["min_span_s"])
         trial.distinct = Distinct.from_state(state["distinct"], trial.shape, trial.student)
         trial.forward = Forward.from_state(state["forward"], trial.shape, trial.student)
-        trial.withholding = Withholding.from_state(state["withholding"])
+        trial.withholding = Withholding.from_state(state["withholding"], trial.reach)
         trial.changes = Changes.from_state(state["changes"])
         trial.beyond = Beyond.from_state(state["beyond"])
         trial._next_mark = datetime.fromisoformat(state["next_mark"])

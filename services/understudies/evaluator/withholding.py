@@ -1,14 +1,17 @@
 """What a student must not answer though its gates have passed: answers, inputs of the head, groups of calls."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, Self
 
+from understudies.evaluator.reach import Reach
 from understudies.evaluator.waiting import Piece
-from understudies.events import NOTHING_WITHHELD, Withheld
+from understudies.events import ALWAYS, NOTHING_WITHHELD, Withheld
 from understudies.stats import ClassFloor, Subgroups, critical_agreements
 from understudies.students import Input
 
+_USUAL = 0.5
+"""The part of an answer's calls that must be surer than where it was wrong, for it to go on above that."""
 _LEAST_RELEASING = 5
 """Verdicts of a class that its predecessor failed, before a successor is taken for having learned it."""
 
@@ -23,12 +26,18 @@ class Withholding:
     """
 
     def __init__(
-        self, floor: ClassFloor, groups: Subgroups, *, carried: Mapping[str, Sequence[str]] | None = None
+        self,
+        floor: ClassFloor,
+        groups: Subgroups,
+        reach: Reach,
+        *,
+        carried: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
         self.floor = floor
         self.groups = groups
         self.held = NOTHING_WITHHELD
-        self._carried = {name: list(answers) for name, answers in (carried or {}).items()}
+        self._reach = reach
+        self._carried = {name: dict(answers) for name, answers in (carried or {}).items()}
         self._inputs: dict[str, tuple[int, float]] = {}
         self._today: tuple[date | None, set[tuple[str, str]]] = (None, set())
 
@@ -54,14 +63,17 @@ class Withholding:
     def skips(self, piece: Piece) -> bool:
         """Whether a verdict is on what is withheld, and so no evidence of what is served."""
         held = self.held
-        return piece.answer in held.answers or piece.head in held.inputs or any(g in held.groups for g in piece.groups)
+        if piece.head is None and piece.confidence <= held.answers.get(piece.answer, -1.0):
+            return True
+        return piece.head in held.inputs or any(g in held.groups for g in piece.groups)
 
     def found(self, threshold: float, groups: Iterable[str] = ()) -> Withheld:
         """What is to be withheld where the student serves from a threshold on, with all that is withheld already."""
-        answers = {*self.floor.withheld(threshold), *self._carried_at(threshold)}
+        answers = _higher(self.floor.withheld(threshold), self._carried_at(threshold))
+        answers = {name: self._up_to(name, sure, threshold) for name, sure in answers.items()}
         failing = (name for name, (n, total) in self._inputs.items() if n >= 2 and total < self._critical(n))
         return Withheld(
-            answers=tuple(sorted({*self.held.answers, *answers})),
+            answers=dict(sorted(_higher(self.held.answers, answers).items())),
             inputs=tuple(sorted({*self.held.inputs, *failing})),
             groups=tuple(sorted({*self.held.groups, *self.groups.failing(threshold), *groups})),
         )
@@ -69,22 +81,24 @@ class Withholding:
     def _critical(self, n: int) -> int:
         return critical_agreements(n, self.floor.floor)
 
-    def _carried_at(self, threshold: float) -> set[str]:
-        found: set[str] = set()
-        for name, answers in self._carried.items():
-            n, total = self.floor.counts(name, threshold)
-            if n < _LEAST_RELEASING or total < self.floor.floor * n:
-                found |= set(answers)
-        return found
+    def _up_to(self, answer: str, sure: float, threshold: float) -> float:
+        """The confidence up to which an answer is withheld that was wrong at one.
 
-    def failing(self, threshold: float) -> dict[str, list[str]]:
+        Where it was wrong while as sure as it usually is, confidence tells nothing, and it is withheld altogether.
+        """
+        return sure if self._reach.above(answer, sure) >= _USUAL * self._reach.above(answer, threshold) else ALWAYS
+
+    def _carried_at(self, threshold: float) -> dict[str, float]:
+        return _higher(*(answers for name, answers in self._carried.items() if not self._is_learned(name, threshold)))
+
+    def _is_learned(self, name: str, threshold: float) -> bool:
+        n, total = self.floor.counts(name, threshold)
+        return n >= _LEAST_RELEASING and total >= self.floor.floor * n
+
+    def failing(self, threshold: float) -> dict[str, dict[str, float]]:
         """The failing classes with what they are taken for, as a successor takes them over."""
         own = {name: self.floor.taken_for(name) for name in self.floor.failing(threshold)}
-        kept = {
-            name: answers
-            for name, answers in self._carried.items()
-            if set(answers) & self._carried_at(threshold) and name not in own
-        }
+        kept = {name: answers for name, answers in self._carried.items() if not self._is_learned(name, threshold)}
         return {**kept, **own}
 
     def state(self) -> dict[str, Any]:
@@ -100,13 +114,21 @@ class Withholding:
         }
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
+    def from_state(cls, state: dict[str, Any], reach: Reach) -> Self:
         """What `state` was taken from."""
-        kept = cls(
-            ClassFloor.from_state(state["floor"]), Subgroups.from_state(state["groups"]), carried=state["carried"]
-        )
+        floor, groups = ClassFloor.from_state(state["floor"]), Subgroups.from_state(state["groups"])
+        kept = cls(floor, groups, reach, carried=state["carried"])
         kept.held = Withheld.model_validate(state["held"])
         kept._inputs = {name: (n, total) for name, (n, total) in state["inputs"].items()}
         day, seen = state["today"]
         kept._today = day and date.fromisoformat(day), {(name, answer) for name, answer in seen}
         return kept
+
+
+def _higher(*found: Mapping[str, float]) -> dict[str, float]:
+    """All answers, each up to the highest confidence that is given for it."""
+    merged: dict[str, float] = {}
+    for answers in found:
+        for name, sure in answers.items():
+            merged[name] = max(sure, merged.get(name, 0.0))
+    return merged

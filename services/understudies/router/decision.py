@@ -166,7 +166,8 @@ def _serves(decision: Decision, route: TaskRoute, confidence: float, head: str |
     if confidence < threshold:
         return replace(decision, reason="low_confidence")
     withheld = route.withheld
-    if answer in withheld.answers or head in withheld.inputs:
+    # What is remembered for an input of the head is proven by itself, whatever else gets the same answer.
+    if head in withheld.inputs or (head is None and confidence <= withheld.answers.get(answer, -1.0)):
         return replace(decision, reason="withheld")
     return decision
 

@@ -22,11 +22,11 @@ class ClassFloor:
 
     A gate on all calls does not see a class at 1% of them that is always answered wrongly. A class fails from a
     threshold on when at least `least` of its verdicts reach it and their agreements would be that few with probability
-    below .05 at the floor. Then what the student answered in their place is withheld, each answer from whichever
-    confidence it was wrong at: the other answers go on, and no threshold is tightened for all.
+    below .05 at the floor. Then what the student answered in their place is to be withheld up to the confidence at
+    which it was wrong: other answers go on, and no threshold is tightened for all.
 
-    A class that training saw fewer than `RARE` times counts at any confidence: the student cannot know it, and how sure
-    it is says nothing there. Multiple classes are not corrected for: the error is on the side of withholding, so the
+    A class that training saw fewer than `RARE` times fails by its verdicts at any confidence: the student cannot know
+    it, and how sure it is says nothing there. Multiple classes are not corrected for: the error is on the side of withholding, so the
     gates' own promise stands.
 
     Parameters
@@ -55,7 +55,7 @@ class ClassFloor:
     >>> for _ in range(2):
     ...     floor.add("refund", 0.0, confidence=0.95, answer="billing")
     >>> floor.failing(0.9), floor.withheld(0.9)
-    (['refund'], ['billing'])
+    (['refund'], {'billing': 0.95})
     """
 
     __slots__ = ("_all", "_confused", "_counts", "_rising", "_trained", "floor", "least")
@@ -97,13 +97,14 @@ class ClassFloor:
         """The classes below the floor where the student serves from a candidate's confidence on, sorted."""
         return sorted(name for name in self._counts if self._fails(name, confidence))
 
-    def withheld(self, confidence: float) -> list[str]:
-        """The student's answers that those classes were taken for, sorted."""
-        found: set[str] = set()
+    def withheld(self, confidence: float) -> dict[str, float]:
+        """The student's answers that those classes were taken for, with the highest confidence at which they were."""
+        found: dict[str, float] = {}
         for name in self.failing(confidence):
-            rare = self.is_rare(name)
-            found |= {answer for answer, sure in self._confused[name].items() if rare or sure >= confidence}
-        return sorted(found)
+            for answer, sure in self._confused[name].items():
+                if sure >= confidence:
+                    found[answer] = max(sure, found.get(answer, 0.0))
+        return found
 
     def counts(self, name: str, confidence: float) -> tuple[int, float]:
         """Verdicts of a class from a candidate's confidence on, all where it is rare, and the sum of their scores."""
@@ -117,9 +118,9 @@ class ClassFloor:
         n, total = self._counts[name][:, index].tolist()
         return int(n), total
 
-    def taken_for(self, name: str) -> list[str]:
-        """All that a class was taken for, sorted."""
-        return sorted(self._confused.get(name, ()))
+    def taken_for(self, name: str) -> dict[str, float]:
+        """All that a class was taken for, with the highest confidence at which it was."""
+        return dict(self._confused.get(name, {}))
 
     def _fails(self, name: str, confidence: float) -> bool:
         n, total = self.counts(name, confidence)

@@ -10,7 +10,7 @@ class Withheld(BaseModel):
 
     answers: dict[str, float] = Field(
         default_factory=dict,
-        description="the student's answers by their key, each with the confidence up to which it is withheld; 1: always",
+        description="the student's answers by key, each with the confidence up to which it is withheld; 1: always",
     )
     inputs: tuple[str, ...] = Field(default=(), description="inputs of the head, by the name that they are known by")
     groups: tuple[str, ...] = Field(default=(), description="calls by tenant or tag, such as `tenant=acme`")

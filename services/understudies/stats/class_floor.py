@@ -26,8 +26,8 @@ class ClassFloor:
     which it was wrong: other answers go on, and no threshold is tightened for all.
 
     A class that training saw fewer than `RARE` times fails by its verdicts at any confidence: the student cannot know
-    it, and how sure it is says nothing there. Multiple classes are not corrected for: the error is on the side of withholding, so the
-    gates' own promise stands.
+    it, and how sure it is says nothing there. Multiple classes are not corrected for: the error is on the side of
+    withholding, so the gates' own promise stands.
 
     Parameters
     ----------

@@ -5,11 +5,11 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from understudies.events import Message, Request
-from understudies.judges import label_of
-from understudies.judges.json_text import canonical_json, parse_json
+from understudies.judges import JsonJudge, Judge, LabelJudge, ToolCallsJudge, label_of
+from understudies.judges.json_text import parse_json
 from understudies.students.base import Answer, ArtifactError, request_text
 from understudies.students.classifier import ClassifierModel, fit
 from understudies.students.dataset import Example
@@ -49,21 +49,28 @@ class ClassifierStudent:
 
     @classmethod
     def fit(
-        cls, train: Sequence[Example], validation: Sequence[Example], *, seed: int, encoder: bool = False
+        cls,
+        train: Sequence[Example],
+        validation: Sequence[Example],
+        *,
+        seed: int,
+        encoder: bool = False,
+        judge: Judge | None = None,
     ) -> "ClassifierStudent":
         """Learn from the calls whose answer is one of the closed set; the rare others stay in validation.
 
-        Raises NotClosedError, with the counts, where the answers are no closed set.
+        Answers are alike as the judge reads them: a label with an explanation is that label. Raises NotClosedError,
+        with the counts, where the answers are no closed set.
         """
-        answers = closed_answers([example.answer for example in train])
-        learnt = [(example, key) for example in train if (key := class_key(example.answer)) in answers]
+        answers = closed_answers([example.answer for example in train], judge)
+        learnt = [(example, key) for example in train if (key := class_key(example.answer, judge)) in answers]
         model = fit(
             [classified_text(example.request) for example, _ in learnt],
             [key for _, key in learnt],
             seed=seed,
             validation=(
                 [classified_text(example.request) for example in validation],
-                [class_key(example.answer) for example in validation],
+                [class_key(example.answer, judge) for example in validation],
             ),
             encoder=encoder,
         )
@@ -94,30 +101,36 @@ def classified_text(request: Request) -> str:
     return request_text(request) or request.system
 
 
-def class_key(answer: Message) -> str:
-    """One text for answers that say the same: equal calls of tools, equal JSON, or the same label."""
+def class_key(answer: Message, judge: Judge | None = None) -> str:
+    """One text for answers that say the same to the judge: equal calls of tools, equal JSON, or the same label."""
     if answer.tool_calls:
-        calls = [[call.function.name, _canonical(call.function.arguments or "{}")] for call in answer.tool_calls]
+        tools = judge if isinstance(judge, ToolCallsJudge) else ToolCallsJudge()
+        calls = [
+            [call.function.name, _canonical(call.function.arguments or "{}", tools.of_tool(call.function.name))]
+            for call in answer.tool_calls
+        ]
         return "tools:" + json.dumps(calls, ensure_ascii=False, separators=(",", ":"))
-    return _canonical(answer.text)
+    if isinstance(judge, LabelJudge):
+        return f"label:{judge.label(answer.text)}"
+    return _canonical(answer.text, judge if isinstance(judge, JsonJudge) else JsonJudge())
 
 
-def _canonical(text: str) -> str:
+def _canonical(text: str, judge: JsonJudge) -> str:
     try:
-        value: JsonValue = parse_json(text)
-        return f"json:{canonical_json(value)}" if isinstance(value, dict | list) else f"label:{label_of(text)}"
+        value = parse_json(text)
+        return f"json:{judge.canonical(value)}" if isinstance(value, dict | list) else f"label:{label_of(text)}"
     except ValueError:
         return f"label:{label_of(text)}"
 
 
-def closed_answers(answers: Sequence[Message]) -> dict[str, Message]:
-    """The answers given at least twice, each by its class and in its most frequent form.
+def closed_answers(answers: Sequence[Message], judge: Judge | None = None) -> dict[str, Message]:
+    """The answers given at least twice, each by its class and in its most frequent form, of several in the shortest.
 
     Raises NotClosedError unless they cover 80 % of the calls and number at most 500.
     """
     forms: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for answer in answers:
-        forms[class_key(answer)][_without_ids(answer).model_dump_json(exclude_none=True)] += 1
+        forms[class_key(answer, judge)][_without_ids(answer).model_dump_json(exclude_none=True)] += 1
     repeated = {key: of for key, of in forms.items() if of.total() > 1}
     covered = sum(of.total() for of in repeated.values())
     if covered < LEAST_COVERED * len(answers) or not repeated:
@@ -136,4 +149,4 @@ def _without_ids(answer: Message) -> Message:
 
 
 def _commonest(forms: Counter[str]) -> str:
-    return min(forms, key=lambda form: (-forms[form], form))
+    return min(forms, key=lambda form: (-forms[form], len(form), form))

@@ -12,7 +12,7 @@ _LEAST = 2
 _MOST = 50
 _LONGEST = 100
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
-_KEY = re.compile(r"[\w-]{1,50}")
+_KEY = re.compile(r"[^\s.,:;\[\]]([^.,:;\[\]\n]{0,48}[^\s.,:;\[\]])?")
 
 
 def inner(path: str, key: str) -> str:

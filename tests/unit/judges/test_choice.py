@@ -60,6 +60,7 @@ def test_numbers_are_mixed_where_both_forms_occur_at_the_same_place() -> None:
     assert chosen('{"n": %d, "m": "1"}', '{"n": 7%d, "m": "2"}') == "json"
     assert chosen('{"n": true, "m": %d}', '{"n": "1", "m": %d}') == "json"
     assert chosen('{"n": %d}', '{"n": "no. %d"}') == "json"
+    assert chosen('{"order no": %d}', '{"order no": "%d"}') == "json[mixed:order no]"
     assert chosen('{"a.b": %d}', '{"a.b": "%d"}') == "json"
 
 

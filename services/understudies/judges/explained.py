@@ -46,8 +46,9 @@ def reading_of(texts: Sequence[str], share: float) -> Reading | None:
 
 
 def _fields(texts: Sequence[str], share: float) -> list[str]:
-    """The known names of lines with labels that most of the answers have."""
-    seen = Counter(name for text in texts for name in set(_named_lines(text)) & FIELDS)
+    """The known names of lines with labels that most of the answers have, once each."""
+    lines = (Counter(_named_lines(text)) for text in texts)
+    seen = Counter(name for names in lines for name, count in names.items() if count == 1 and name in FIELDS)
     return sorted(name for name, count in seen.items() if count >= share * len(texts))
 
 

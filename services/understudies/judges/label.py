@@ -25,8 +25,8 @@ class LabelJudge:
 
     @property
     def description(self) -> str:
-        case = "" if self.cased else ", capitals,"
-        return f"{self.reading.description}; decoration{case} and white space do not count, signs and digits do"
+        ignored = "decoration and white space" if self.cased else "case, decoration and white space"
+        return f"{self.reading.description}; {ignored} do not count, signs and digits do"
 
     def judge(self, teacher: Message, student: Message) -> Judgement:
         if bool(teacher.tool_calls) != bool(student.tool_calls):

@@ -91,6 +91,7 @@ def test_every_task_chart_and_decision_is_on_the_page() -> None:
     assert page.tags.count("figure") == 1 + 4 * len(report.tasks)
     assert page.tags.count("time") == len(report.decisions)
     assert all(decision.reason in page.text for decision in report.decisions)
+    assert "Answers are compared by label[before:dash]: the label is the first line of the answer" in page.text
     assert "Break even calls" in page.text
     assert "1,320" in page.text
     assert "1,502" in page.text

@@ -14,10 +14,12 @@ from understudies.backtest.report import (
     Day,
     Decision,
     Input,
+    JudgedBy,
     Outcome,
     Report,
     TaskReport,
 )
+from understudies.judges import judge_named
 from understudies.stats import anytime_lower_bound, clopper_pearson_upper
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -73,6 +75,7 @@ def distilled(name: str, every: Figures, days: int, *, drift: bool) -> TaskRepor
         summary=figures.summary(),
         outcome=Outcome("distilled", "distilled: 6.4x", {"cost_reduction": 6.4, "agreement": 0.985}),
         profile={"kind": "closed_set", "repeated_share": 0.08, "answers": {"shipping": 0.24, "billing": 0.17}},
+        judge=JudgedBy.of(judge_named("label[before:dash]")),
         series=series,
         risk_coverage=curve(),
         chosen=Chosen(0.71, 0.86),

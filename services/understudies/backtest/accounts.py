@@ -16,7 +16,7 @@ from understudies.stats import anytime_lower_bound, clopper_pearson_upper
 
 
 def judges_of(calls: Sequence[Scheduled], rules: Rules) -> dict[str, Judge]:
-    """For each task the judge that the evaluator would use, from all recorded answers."""
+    """For each task the judge of its rules, else of all recorded answers: for tasks of which no student is judged."""
     answers: dict[str, list[Response]] = {}
     for call in calls:
         answers.setdefault(call.task, []).append(call.call.response)
@@ -40,7 +40,12 @@ class Outcomes:
         """Whether the student that served the call answered as the teacher is recorded to have done."""
         if event.served_by != "student" or event.response is None:
             return None
-        return self.judges[call.task].judge(call.call.response.message, event.response.message).agreed
+        return self.judge(call.task, event.student).judge(call.call.response.message, event.response.message).agreed
+
+    def judge(self, task: str, student: str | None) -> Judge:
+        """The judge that the student was trained and tried with; that of the task where there was none."""
+        name = self.witness.judges.get(student or "")
+        return judge_named(name) if name else self.judges[task]
 
     def cost(self, event: Invocation) -> Decimal:
         """All that the call cost, its audit and what students answered to it in shadow included."""

@@ -11,6 +11,7 @@ import orjson
 from understudies.backtest.figures import Summary
 from understudies.backtest.plain import dollars, moment, plain
 from understudies.backtest.recorded import Broken, Reading
+from understudies.judges import Judge
 
 DecisionEvent = Literal[
     "authorised",
@@ -126,6 +127,22 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedBy:
+    """Which judge compares the task's answers, and in plain words, how."""
+
+    name: str
+    reads: str
+
+    @classmethod
+    def of(cls, judge: Judge) -> "JudgedBy":
+        """As the judge says of itself."""
+        return cls(judge.name, judge.description)
+
+    def to_dict(self) -> dict[str, str]:
+        return {"name": self.name, "reads": self.reads}
+
+
+@dataclass(frozen=True, slots=True)
 class TaskReport:
     """One task of a backtest."""
 
@@ -137,6 +154,7 @@ class TaskReport:
     chosen: Chosen | None = None
     roi_authorised: Mapping[str, object] | None = None
     roi_realised: Mapping[str, object] | None = None
+    judge: JudgedBy | None = None
 
     def to_dict(self) -> dict[str, Any]:
         chosen = self.chosen and {"threshold": plain(self.chosen.threshold), "coverage": plain(self.chosen.coverage)}
@@ -148,6 +166,7 @@ class TaskReport:
                 "numbers": plain(self.outcome.numbers),
             },
             "profile": plain(self.profile),
+            "judge": self.judge and self.judge.to_dict(),
             "series": [day.to_dict() for day in self.series],
             "risk_coverage": [point.to_dict() for point in self.risk_coverage],
             "chosen": chosen,

@@ -18,14 +18,15 @@ def summary_table(report: Report) -> Table:
     """One row for every task and one for all calls; below each figure, in grey, what qualifies it."""
     title = f"Backtest of {count(report.input.calls)} calls over {report.input.days:,.4g} days"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    table.caption = "late: in the last fifth of the calls; ≥: lower bound at 95%"
+    table.caption = "late: in the last fifth of the calls; ≥: lower bound at 95%; by: the judge"
     table.add_column("Task", overflow="fold", min_width=14)
     for column in _FIGURES:
         table.add_column(column, justify="right", no_wrap=True)
     for name, task in report.tasks.items():
         outcome = task.outcome.outcome
         words = Text(outcome.replace("_", " "), style=_STYLES.get(outcome, "dim"))
-        table.add_row(Text(_short(name)).append("\n").append_text(words), *_figures(task.summary))
+        judge = Text(f"\nby {task.judge.name.partition('[')[0]}" if task.judge else "", style="dim")
+        table.add_row(Text(_short(name)).append("\n").append_text(words).append_text(judge), *_figures(task.summary))
     table.add_section()
     table.add_row(Text("All calls"), *_figures(report.overall), style="bold")
     return table

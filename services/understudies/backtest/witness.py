@@ -24,7 +24,7 @@ class Witness:
     """What was seen: calls by id, audits and answers in shadow by call, verdicts by student, the story in order.
 
     `compared` names for each call the students that answered it in shadow; `prices` tells what an answer of theirs
-    costs, where it is known.
+    costs, where it is known, and `judges` the name of the judge that compares it.
     """
 
     name = "witness"
@@ -36,6 +36,7 @@ class Witness:
         self.audits: dict[str, Decimal] = {}
         self.compared: defaultdict[str, list[str]] = defaultdict(list)
         self.prices: dict[str, Decimal] = {}
+        self.judges: dict[str, str] = {}
         self.verdicts: defaultdict[str, list[Seen]] = defaultdict(list)
         self.story: list[Promotion | GateDecision | Drift] = []
 
@@ -54,6 +55,8 @@ class Witness:
             else:
                 self.served[event.id] = event
         elif isinstance(event, Verdict):
+            if event.phase != "self_agreement":
+                self.judges[event.student] = event.judge
             if event.phase in ("validation", "shadow"):
                 self.compared[event.invocation].append(event.student)
             if event.confidence is not None and (event.counts or event.phase == "audit"):
@@ -61,9 +64,15 @@ class Witness:
                 self.verdicts[event.student].append(seen)
         elif isinstance(event, Promotion | GateDecision | Drift):
             self.story.append(event)
-            validation = event.evidence.get("validation") if isinstance(event, Promotion) else None
-            if isinstance(validation, dict) and "cost_per_call_usd" in validation:
-                self.prices[event.student] = usd(str(validation["cost_per_call_usd"]))
+            if isinstance(event, Promotion):
+                self._note_training(event)
+
+    def _note_training(self, event: Promotion) -> None:
+        validation = event.evidence.get("validation")
+        if isinstance(validation, dict) and "cost_per_call_usd" in validation:
+            self.prices[event.student] = usd(str(validation["cost_per_call_usd"]))
+        if isinstance(judge := event.evidence.get("judge"), str):
+            self.judges.setdefault(event.student, judge)
 
     async def tick(self, now: datetime) -> None:
         """Nothing to decide."""

@@ -26,7 +26,10 @@ class Teachers:
             self._answers.popitem(last=False)
 
     def judge(self, task: str) -> Judge | None:
-        """The judge that the task's rules name, else the one for the shape of its answers; None while they are few."""
+        """The judge that the task's rules name, else the one for the shape of its answers; None while they are few.
+
+        It compares the teacher with itself: a student is judged as the training split of its dataset shows.
+        """
         if name := self._rules.of(task).judge:
             return judge_named(name)
         known = self._answers.get(task, ())

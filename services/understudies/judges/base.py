@@ -18,10 +18,16 @@ class Judgement:
 
 
 class Judge(Protocol):
-    """Compares two answers to one request."""
+    """Compares two answers to one request.
+
+    Its name tells all that it needs to be made again; its description says in plain words how it reads an answer.
+    """
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
 
     def judge(self, teacher: Message, student: Message) -> Judgement: ...
 

@@ -1,15 +1,22 @@
 """Which judge suits a task, from the shape of its teacher's answers."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+
+from pydantic import JsonValue
 
 from understudies.events import Message
 from understudies.judges.base import Judge
 from understudies.judges.exact import ExactJudge
-from understudies.judges.json_text import canonical_json, parse_json
+from understudies.judges.explained import reading_of
+from understudies.judges.json_text import parse_json
 from understudies.judges.json_value import JsonJudge
 from understudies.judges.label import LabelJudge, label_of
+from understudies.judges.mixed import mixed_paths
 from understudies.judges.numeric import NumericJudge, number_of
+from understudies.judges.reading import WHOLE, Reading
 from understudies.judges.tool_calls import ToolCallsJudge
 
 SHARE = 0.95
@@ -18,45 +25,60 @@ _LABEL_LENGTH = 100
 _MOST_LABELS = 500
 _MOST_CODES = 20
 _CLASS_LENGTH = 100
+_JSON_LENGTH = 100_000
+_A_NAME = re.compile(r"[\w-]{1,64}")
 _PLAIN = re.compile(r"\s*[$€£¥]?\s*[+-]?[\d.,]+(?:[eE][+-]?\d+)?\s*%?\s*")
 _CODE = re.compile(r"\s*\d{1,4}\s*")
-
-_NAMED: dict[str, Judge] = {
-    judge.name: judge
-    for judge in (
-        ExactJudge(),
-        LabelJudge(),
-        JsonJudge(),
-        NumericJudge(),
-        ToolCallsJudge(),
-        ToolCallsJudge(ordered=False),
-    )
-}
-_JSON_WITH = re.compile(r"json\[([^\[\]]+)\]")
-
-
-def judge_named(name: str) -> Judge:
-    """The judge of a name; `json[tags,lines.codes]` names arrays whose order does not count.
-
-    Raises ValueError where there is none, with the names that are known.
-    """
-    if judge := _NAMED.get(name):
-        return judge
-    if declared := _JSON_WITH.fullmatch(name):
-        return JsonJudge(frozenset(path.strip() for path in declared[1].split(",")))
-    raise ValueError(f"no judge is named {name!r}; choose one of {', '.join(sorted(_NAMED))} or json[array,...]")
+_PADDED = re.compile(r"\s*0\d+\s*")
 
 
 def choose_judge(answers: Sequence[Message]) -> Judge:
-    """The judge for the shape that at least 95 % of a teacher's answers have; `exact` where they have none."""
+    """The judge for the shape that at least 95 % of a teacher's answers have; `exact` where they have none.
+
+    What decides a student's fate is judged by the training split's answers alone.
+    """
     sample = answers[:: max(1, -(-len(answers) // _SAMPLE))]
     if _most(sample, lambda answer: bool(answer.tool_calls)):
-        return judge_named("tool_calls")
+        return ToolCallsJudge(arguments=JsonJudge(mixed=_mixed(sample)))
     if _most(sample, _is_json):
-        return judge_named("json")
-    if _most(sample, _is_number) and not _are_codes(sample):
-        return judge_named("numeric")
-    return judge_named("label" if _are_labels(sample, _MOST_LABELS) else "exact")
+        return JsonJudge(mixed=_mixed(sample))
+    if _most(sample, _is_number) and not _are_names(sample):
+        return NumericJudge()
+    if (reading := _reading(sample)) is None:
+        return ExactJudge()
+    return LabelJudge(reading, cased=_case_counts(reading.of(answer.text)[0] for answer in sample))
+
+
+def _reading(sample: Sequence[Message]) -> Reading | None:
+    """Where a label stands in the answers: all of each where they repeat, or else beside an explanation."""
+    closed = WHOLE if _are_labels(sample, _MOST_LABELS) else None
+    counts = Counter(label_of(answer.text) for answer in sample) if closed else Counter[str]()
+    if sum(count for count in counts.values() if count > 1) >= SHARE * len(sample):
+        return closed
+    return reading_of([answer.text for answer in sample], SHARE) or closed
+
+
+def _mixed(sample: Sequence[Message]) -> frozenset[str]:
+    """Where the teacher writes numbers as strings, too."""
+    try:
+        return mixed_paths(value for answer in sample for value in _values(answer))
+    except RecursionError:
+        return frozenset()
+
+
+def _values(answer: Message) -> Iterator[tuple[str, JsonValue]]:
+    texts = [(call.function.name, call.function.arguments) for call in answer.tool_calls or ()]
+    for path, text in texts or [("", answer.text)]:
+        if len(text) <= _JSON_LENGTH and (_A_NAME.fullmatch(path) or not path):
+            with suppress(ValueError):
+                yield path, parse_json(text)
+
+
+def _case_counts(labels: Iterable[str]) -> bool:
+    """Whether labels differ by their case alone, each of them more than once."""
+    counts = Counter(label.strip() for label in labels)
+    repeated = [label.casefold() for label, count in counts.items() if count > 1]
+    return len(set(repeated)) < len(repeated)
 
 
 def answer_class(message: Message, judge: Judge) -> str | None:
@@ -67,19 +89,19 @@ def answer_class(message: Message, judge: Judge) -> str | None:
     if isinstance(judge, ToolCallsJudge):
         found = ",".join(call.function.name for call in message.tool_calls or ())
     elif isinstance(judge, LabelJudge):
-        found = label_of(message.text) if len(message.text) <= _LABEL_LENGTH else ""
+        found = judge.label(message.text)
     elif isinstance(judge, JsonJudge):
-        found = _short_json(message.text)
+        found = _short_json(message.text, judge)
     else:
         return None
     return found if 0 < len(found) <= _CLASS_LENGTH else None
 
 
-def _short_json(text: str) -> str:
+def _short_json(text: str, judge: JsonJudge) -> str:
     if len(text) > 4 * _CLASS_LENGTH:
         return ""
     try:
-        return canonical_json(parse_json(text))
+        return judge.canonical(parse_json(text))
     except ValueError:
         return ""
 
@@ -101,9 +123,11 @@ def _is_number(answer: Message) -> bool:
     return _PLAIN.fullmatch(answer.text[:_LABEL_LENGTH]) is not None and number_of(answer.text) is not None
 
 
-def _are_codes(sample: Sequence[Message]) -> bool:
-    """Whether the numbers are names, such as 0 and 1: then their classes count, and no tolerance is needed."""
-    return _most(sample, lambda answer: bool(_CODE.fullmatch(answer.text))) and _are_labels(sample, _MOST_CODES)
+def _are_names(sample: Sequence[Message]) -> bool:
+    """Whether the numbers are names, such as 0 and 1, or 007: then no tolerance is needed, and classes count."""
+    padded = sum(_PADDED.fullmatch(answer.text) is not None for answer in sample)
+    codes = _most(sample, lambda answer: _CODE.fullmatch(answer.text) is not None)
+    return padded > 1 or (codes and _are_labels(sample, _MOST_CODES))
 
 
 def _are_labels(sample: Sequence[Message], most: int) -> bool:

@@ -14,6 +14,10 @@ class ExactJudge:
     def name(self) -> str:
         return "exact"
 
+    @property
+    def description(self) -> str:
+        return "the whole text, character by character; only white space does not count"
+
     def judge(self, teacher: Message, student: Message) -> Judgement:
         if bool(teacher.tool_calls) != bool(student.tool_calls):
             return disagreed(one_calls_tools(teacher))

@@ -6,16 +6,21 @@ from typing import NoReturn
 
 from pydantic import JsonValue
 
+from understudies.judges.number import read_number
+
 _FENCE = re.compile(r"```[\w-]*\s*\n?(.*?)```", re.DOTALL)
 
 
 def parse_json(text: str) -> JsonValue:
-    """The value that a text holds; raises ValueError where it holds none or nests too deeply to read."""
+    """The value that a text holds, its whole numbers as integers, so that none loses digits.
+
+    Raises ValueError where it holds none, nests too deeply to read, or has a number beyond any float.
+    """
     body = text.strip()
     if body.startswith("```") and (fenced := _FENCE.fullmatch(body)):
         body = fenced[1]
     try:
-        value: JsonValue = json.loads(body, parse_constant=_refuse)
+        value: JsonValue = json.loads(body, parse_constant=_refuse, parse_float=read_number)
     except RecursionError as error:
         raise ValueError("nests too deeply") from error
     return value

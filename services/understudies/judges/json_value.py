@@ -1,6 +1,5 @@
-"""The judge of JSON answers: key by key, numbers with a tolerance, order-free arrays where declared."""
+"""The judge of JSON answers: key by key, integers exact, other numbers with a tolerance."""
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,10 @@ from understudies.events import Message
 from understudies.judges.base import AGREED, Judgement, disagreed, shown
 from understudies.judges.exact import one_calls_tools, same_text
 from understudies.judges.json_text import canonical_json, parse_json
+from understudies.judges.mixed import inner, with_numbers
+from understudies.judges.number import same_number
+from understudies.judges.options import with_options
 
-RELATIVE = 1e-6
 _PAIRED_BY_TRIAL = 200
 
 
@@ -21,14 +22,24 @@ class JsonJudge:
     """Agrees where every key is equal; the score is the mean over keys, of nested values likewise.
 
     `unordered` names the arrays whose order does not count by their path, such as `tags` or `lines.codes`
-    (indices are left out).
+    (indices are left out); `mixed` names likewise the values that are numbers, written as such or as strings.
     """
 
     unordered: frozenset[str] = frozenset()
+    mixed: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
-        return f"json[{','.join(sorted(self.unordered))}]" if self.unordered else "json"
+        return with_options("json", {"": self.unordered, "mixed": self.mixed})
+
+    @property
+    def description(self) -> str:
+        told = "key by key in any order; integers exact, other numbers within 1e-6 of each other"
+        if self.mixed:
+            told += f"; a number as a string is that number in {' and '.join(sorted(self.mixed))}"
+        if self.unordered:
+            told += f"; the order of {' and '.join(sorted(self.unordered))} does not count"
+        return told
 
     def judge(self, teacher: Message, student: Message) -> Judgement:
         if bool(teacher.tool_calls) != bool(student.tool_calls):
@@ -51,9 +62,28 @@ class JsonJudge:
     def judge_values(self, teacher: JsonValue, student: JsonValue) -> Judgement:
         """Compare two JSON values."""
         try:
-            return self._compare(teacher, student, "")
+            return self._compare(self._read(teacher), self._read(student), "")
         except RecursionError:
             return disagreed("nests too deeply to compare")
+
+    def canonical(self, value: JsonValue) -> str:
+        """One text for values that say the same; raises ValueError where one nests too deeply."""
+        try:
+            return canonical_json(self._sorted(self._read(value), ""))
+        except RecursionError as error:
+            raise ValueError("nests too deeply") from error
+
+    def _read(self, value: JsonValue) -> JsonValue:
+        return with_numbers(value, self.mixed) if self.mixed else value
+
+    def _sorted(self, value: JsonValue, path: str) -> JsonValue:
+        """The value with its order-free arrays in one order."""
+        if isinstance(value, dict) and self.unordered:
+            return {key: self._sorted(item, inner(path, key)) for key, item in value.items()}
+        if isinstance(value, list) and self.unordered:
+            items = [self._sorted(item, path) for item in value]
+            return sorted(items, key=canonical_json) if path in self.unordered else items
+        return value
 
     def _compare(self, teacher: JsonValue, student: JsonValue, path: str) -> Judgement:
         if isinstance(teacher, dict) and isinstance(student, dict):
@@ -66,11 +96,10 @@ class JsonJudge:
 
     def _keys(self, teacher: dict[str, JsonValue], student: dict[str, JsonValue], path: str) -> Iterator[Judgement]:
         for key in [*teacher, *(key for key in student if key not in teacher)]:
-            inner = f"{path}.{key}" if path else key
             if key in teacher and key in student:
-                yield self._compare(teacher[key], student[key], inner)
+                yield self._compare(teacher[key], student[key], inner(path, key))
             else:
-                yield disagreed(_absent(inner, key in teacher))
+                yield disagreed(_absent(inner(path, key), key in teacher))
 
     def _items(self, teacher: list[JsonValue], student: list[JsonValue], path: str) -> Iterator[Judgement]:
         for one, other in zip(teacher, student, strict=False):
@@ -117,15 +146,8 @@ def _equal(teacher: JsonValue, student: JsonValue) -> bool:
     if isinstance(teacher, bool) or isinstance(student, bool):
         return teacher is student
     if isinstance(teacher, int | float) and isinstance(student, int | float):
-        return teacher == student or _close(teacher, student)
+        return same_number(teacher, student)
     return type(teacher) is type(student) and teacher == student
-
-
-def _close(one: float, other: float) -> bool:
-    try:
-        return math.isclose(one, other, rel_tol=RELATIVE)
-    except OverflowError:  # an integer beyond any float
-        return False
 
 
 def _mean(parts: Iterator[Judgement]) -> Judgement:

@@ -1,41 +1,40 @@
-"""The judge of closed answers: equal but for case, punctuation and white space."""
+"""The judge of closed answers: the same label, without decoration and without an explanation behind it."""
 
-import re
-import unicodedata
 from dataclasses import dataclass
 
 from understudies.events import Message
 from understudies.judges.base import AGREED, Judgement, differs, disagreed
 from understudies.judges.exact import one_calls_tools
+from understudies.judges.label_text import label_of
+from understudies.judges.options import with_options
+from understudies.judges.reading import WHOLE, Reading
 
-_AROUND = " \t\r\n\"'`*.,;:!?()[]{}“”‘’«»…"
-_JOINS = re.compile(r"(?<=\w)[\s_\-/–—]+(?=\w)|[\s_]+")
-# A comma or full stop between digits is part of the number.
-_WITHIN = re.compile(r"(?<!\d)[,.;:!?]|[,.;:!?](?!\d)|[\"'`*“”‘’]")
+__all__ = ["LabelJudge", "label_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class LabelJudge:
-    """Agrees where both answers name the same label."""
+    """Agrees where both answers name the same label, found by the `reading`; case counts where it is `cased`."""
+
+    reading: Reading = WHOLE
+    cased: bool = False
 
     @property
     def name(self) -> str:
-        return "label"
+        return with_options("label", {"": ("cased",) if self.cased else (), **self.reading.options})
+
+    @property
+    def description(self) -> str:
+        ignored = "decoration and white space" if self.cased else "case, decoration and white space"
+        return f"{self.reading.description}; {ignored} do not count, signs and digits do"
 
     def judge(self, teacher: Message, student: Message) -> Judgement:
         if bool(teacher.tool_calls) != bool(student.tool_calls):
             return disagreed(one_calls_tools(teacher))
-        if teacher.text == student.text or label_of(teacher.text) == label_of(student.text):
+        if teacher.text == student.text or self.label(teacher.text) == self.label(student.text):
             return AGREED
         return disagreed(differs(teacher.text, student.text))
 
-
-def label_of(text: str) -> str:
-    """The label that a text names; signs that tell labels apart (`C++`, `-1`, `1.5`) stay.
-
-    >>> label_of(' "Card_Arrival." '), label_of("card arrival"), label_of("C++"), label_of("-1")
-    ('card arrival', 'card arrival', 'c++', '-1')
-    """
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    stripped = _JOINS.sub(" ", _WITHIN.sub("", plain.strip(_AROUND))).strip(_AROUND)
-    return stripped or " ".join(plain.split())
+    def label(self, text: str) -> str:
+        """The label in an answer."""
+        return label_of(self.reading.of(text)[0], cased=self.cased)

@@ -1,12 +1,15 @@
-"""The judge of numbers: equal within a tolerance, units aside."""
+"""The judge of numbers: whole ones are exact, others equal within a tolerance, units aside."""
 
-import math
 import re
 from dataclasses import dataclass
 
 from understudies.events import Message
 from understudies.judges.base import AGREED, Judgement, differs, disagreed, shown
 from understudies.judges.exact import one_calls_tools, same_text
+from understudies.judges.label_text import unwrapped
+from understudies.judges.letters import plain_letters
+from understudies.judges.number import RELATIVE, read_number, same_number
+from understudies.judges.vocabulary import OF_NO_UNIT
 
 _LONGEST = 200
 _NUMBER = re.compile(
@@ -14,20 +17,38 @@ _NUMBER = re.compile(
     r"(?P<number>[+-]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)"
     r"(?P<after>[^\d]*)"
 )
+_CURRENCIES = frozenset("$€£¥₹%‰°")
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+_BETWEEN = ".,;:*"
+_AROUND_WORDS = ".,;:*=!?()[]{}\"'`"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number, the unit beside it, and the signs and words there that make another number of it, as in `(5)`, `<5`."""
+
+    value: int | float
+    unit: str = ""
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class NumericJudge:
-    """Agrees where both answers hold one number, equal within a relative tolerance.
+    """Agrees where both answers hold one number: the same integer, or others equal within a relative tolerance.
 
-    Units are stripped, but where both answers name one it must be the same.
+    Units are stripped, but where both answers name one it must be the same. Other signs beside the number count:
+    `(5)`, `<5`, `~5` and `5 million` are not 5.
     """
 
-    tolerance: float = 1e-6
+    tolerance: float = RELATIVE
 
     @property
     def name(self) -> str:
         return "numeric"
+
+    @property
+    def description(self) -> str:
+        return f"the number in the answer; integers exact, others within {self.tolerance:g} of each other, units aside"
 
     def judge(self, teacher: Message, student: Message) -> Judgement:
         if bool(teacher.tool_calls) != bool(student.tool_calls):
@@ -36,20 +57,41 @@ class NumericJudge:
             return same_text(teacher.text, student.text)
         if (given := number_of(student.text)) is None:
             return disagreed(f"the student's answer is not a number: {shown(student.text)}")
-        same_unit = expected[1] == given[1] or not (expected[1] and given[1])
-        if same_unit and math.isclose(expected[0], given[0], rel_tol=self.tolerance):
+        same_unit = expected.unit == given.unit or not (expected.unit and given.unit)
+        if same_unit and expected.beside == given.beside and same_number(expected.value, given.value, self.tolerance):
             return AGREED
         return disagreed(differs(teacher.text, student.text))
 
 
-def number_of(text: str) -> tuple[float, str] | None:
-    """The only number in a short text and its unit, or nothing.
+def number_of(text: str) -> Quantity | None:
+    """The only number in a short text and what is beside it, or nothing.
 
     >>> number_of("$1,250.50"), number_of("12 KG."), number_of("3 of 4")
-    ((1250.5, '$'), (12.0, 'kg'), None)
+    (Quantity(value=1250.5, unit='$', beside=()), Quantity(value=12, unit='kg', beside=()), None)
     """
-    if len(text) > _LONGEST or (match := _NUMBER.fullmatch(text.strip())) is None:
+    if len(text) > _LONGEST or (match := _NUMBER.fullmatch(unwrapped(plain_letters(text)))) is None:
         return None
-    value = float(match["number"].replace(",", ""))
-    unit = " ".join(f"{match['before']} {match['after']}".casefold().split()).strip(" .,;:!*'\"`")
-    return (value, unit) if math.isfinite(value) else None
+    try:
+        value = read_number(match["number"].replace(",", ""))
+    except ValueError:
+        return None
+    unit, beside = _told_beside(*_unquoted(match["before"].casefold(), match["after"].casefold()))
+    return Quantity(value, unit, beside)
+
+
+def _unquoted(before: str, after: str) -> tuple[str, str]:
+    return (before[:-1], after[1:]) if before[-1:] == after[:1] and after[:1] in ("'", '"', "`") else (before, after)
+
+
+def _told_beside(before: str, after: str) -> tuple[str, tuple[str, ...]]:
+    """The unit in the words around a number, and all else there that counts."""
+    units: list[str] = []
+    beside = [bracket for bracket in "([{" if bracket in before[before.rfind(_CLOSING[bracket]) + 1 :]]
+    for word in f"{before} {after}".split():
+        if any(map(str.isalpha, word)):
+            plain = word.strip(_AROUND_WORDS)
+            (beside if plain in OF_NO_UNIT else units).append(plain)
+        else:
+            units += [sign for sign in word if sign in _CURRENCIES]
+            beside += [sign for sign in word if sign not in _CURRENCIES and sign not in _BETWEEN]
+    return " ".join(units), tuple(sign for sign in beside if sign != "=" or len(beside) > 1)

@@ -4,11 +4,9 @@ import hashlib
 import json
 from typing import Final
 
-from pydantic import JsonValue
-
 from understudies.events import Message
-from understudies.judges import label_of
-from understudies.judges.json_text import canonical_json, parse_json
+from understudies.judges import JsonJudge, Judge, LabelJudge, ToolCallsJudge, label_of
+from understudies.judges.json_text import parse_json
 
 _LONGEST: Final = 120
 
@@ -19,18 +17,24 @@ def answer_key(message: Message) -> str:
     return key if len(key) <= _LONGEST else "sha256:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def class_key(answer: Message) -> str:
-    """One text for answers that say the same: equal calls of tools, equal JSON, or the same label."""
+def class_key(answer: Message, judge: Judge | None = None) -> str:
+    """One text for answers that say the same to the judge: equal calls of tools, equal JSON, or the same label."""
     if answer.tool_calls:
-        calls = [[call.function.name, _canonical(call.function.arguments or "{}")] for call in answer.tool_calls]
+        tools = judge if isinstance(judge, ToolCallsJudge) else ToolCallsJudge()
+        calls = [
+            [call.function.name, _canonical(call.function.arguments or "{}", tools.of_tool(call.function.name))]
+            for call in answer.tool_calls
+        ]
         return "tools:" + json.dumps(calls, ensure_ascii=False, separators=(",", ":"))
-    return _canonical(answer.text)
+    if isinstance(judge, LabelJudge):
+        return f"label:{judge.label(answer.text)}"
+    return _canonical(answer.text, judge if isinstance(judge, JsonJudge) else JsonJudge())
 
 
-def _canonical(text: str) -> str:
+def _canonical(text: str, judge: JsonJudge) -> str:
     try:
-        value: JsonValue = parse_json(text)
-        return f"json:{canonical_json(value)}" if isinstance(value, dict | list) else f"label:{label_of(text)}"
+        value = parse_json(text)
+        return f"json:{judge.canonical(value)}" if isinstance(value, dict | list) else f"label:{label_of(text)}"
     except ValueError:
         return f"label:{label_of(text)}"
 

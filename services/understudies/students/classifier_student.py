@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import TypeAdapter, ValidationError
 
 from understudies.events import Message, Request
+from understudies.judges import Judge
 from understudies.students.answer_key import class_key, without_ids
 from understudies.students.base import Answer, ArtifactError, request_text
 from understudies.students.classifier import ClassifierModel, fit
@@ -48,21 +49,28 @@ class ClassifierStudent:
 
     @classmethod
     def fit(
-        cls, train: Sequence[Example], validation: Sequence[Example], *, seed: int, encoder: bool = False
+        cls,
+        train: Sequence[Example],
+        validation: Sequence[Example],
+        *,
+        seed: int,
+        encoder: bool = False,
+        judge: Judge | None = None,
     ) -> "ClassifierStudent":
         """Learn from the calls whose answer is one of the closed set; the rare others stay in validation.
 
-        Raises NotClosedError, with the counts, where the answers are no closed set.
+        Answers are alike as the judge reads them: a label with an explanation is that label. Raises NotClosedError,
+        with the counts, where the answers are no closed set.
         """
-        answers = closed_answers([example.answer for example in train])
-        learnt = [(example, key) for example in train if (key := class_key(example.answer)) in answers]
+        answers = closed_answers([example.answer for example in train], judge)
+        learnt = [(example, key) for example in train if (key := class_key(example.answer, judge)) in answers]
         model = fit(
             [classified_text(example.request) for example, _ in learnt],
             [key for _, key in learnt],
             seed=seed,
             validation=(
                 [classified_text(example.request) for example in validation],
-                [class_key(example.answer) for example in validation],
+                [class_key(example.answer, judge) for example in validation],
             ),
             encoder=encoder,
         )
@@ -93,14 +101,14 @@ def classified_text(request: Request) -> str:
     return request_text(request) or request.system
 
 
-def closed_answers(answers: Sequence[Message]) -> dict[str, Message]:
-    """The answers given at least twice, each by its class and in its most frequent form.
+def closed_answers(answers: Sequence[Message], judge: Judge | None = None) -> dict[str, Message]:
+    """The answers given at least twice, each by its class and in its most frequent form, of several in the shortest.
 
     Raises NotClosedError unless they cover 80 % of the calls and number at most 500.
     """
     forms: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for answer in answers:
-        forms[class_key(answer)][without_ids(answer).model_dump_json(exclude_none=True)] += 1
+        forms[class_key(answer, judge)][without_ids(answer).model_dump_json(exclude_none=True)] += 1
     repeated = {key: of for key, of in forms.items() if of.total() > 1}
     covered = sum(of.total() for of in repeated.values())
     if covered < LEAST_COVERED * len(answers) or not repeated:
@@ -111,4 +119,4 @@ def closed_answers(answers: Sequence[Message]) -> dict[str, Message]:
 
 
 def _commonest(forms: Counter[str]) -> str:
-    return min(forms, key=lambda form: (-forms[form], form))
+    return min(forms, key=lambda form: (-forms[form], len(form), form))

@@ -160,7 +160,7 @@ def _commonest(answers: Sequence[Message], judge: Judge) -> tuple[Message, float
     """The answer given most often, and the share of all answers that agree with it."""
     forms: defaultdict[str, list[Message]] = defaultdict(list)
     for answer in answers:
-        forms[class_key(answer)].append(answer)
+        forms[class_key(answer, judge)].append(answer)
     key = min(forms, key=lambda name: (-len(forms[name]), name))
     texts = Counter(without_ids(answer).model_dump_json(exclude_none=True) for answer in forms[key])
     commonest = Message.model_validate_json(min(texts, key=lambda text: (-texts[text], text)))

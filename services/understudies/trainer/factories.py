@@ -36,7 +36,9 @@ def train_classifier(lesson: Lesson, settings: TrainerSettings) -> Trained | Dec
     validation = held_out(lesson.dataset.of("validation"))
     encoder = encoder_installed() if settings.encoder == "auto" else settings.encoder
     try:
-        student = ClassifierStudent.fit(lesson.dataset.of("train"), validation, seed=lesson.seed, encoder=encoder)
+        student = ClassifierStudent.fit(
+            lesson.dataset.of("train"), validation, seed=lesson.seed, encoder=encoder, judge=lesson.judge
+        )
     except NotClosedError as error:
         return Declined(str(error))
     return Trained(

@@ -107,6 +107,21 @@ def test_the_judge_is_that_of_the_rules_or_of_the_answers() -> None:
     assert {task: judge.name for task, judge in judges.items()} == {"a": "label", "b": "json", "c": "exact"}
 
 
+async def test_answers_are_compared_by_the_judge_that_the_student_was_tried_with() -> None:
+    calls = every_hour(2)
+    served = [by_student(call, "refund - as it is wanted") for call in calls]
+    found = await outcomes(calls, *served, verdict(calls[0], judge="label[before:dash]"))
+    assert found.agreed(calls[1], served[1]) is True
+    assert found.judge(TASK, f"{TASK}@1").name == "label[before:dash]"
+    assert found.judge(TASK, f"{TASK}@2").name == found.judge(TASK, None).name == "label"
+
+
+async def test_the_judge_of_a_student_without_verdicts_is_that_of_its_training() -> None:
+    calls = every_hour(2)
+    found = await outcomes(calls, story("trained", 0, evidence={"judge": "json[mixed:n]"}))
+    assert found.judge(TASK, f"{TASK}@1").name == "json[mixed:n]"
+
+
 # Break-even
 
 

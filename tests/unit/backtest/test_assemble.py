@@ -226,4 +226,7 @@ async def test_a_task_says_of_what_kind_it_is_and_whether_it_is_critical() -> No
     told = await report(calls, [by_teacher(call) for call in calls], critical=True)
     profile = told.tasks[TASK].profile
     assert (profile["kind"], profile["critical"]) == ("closed_set", True)
+    judge = told.tasks[TASK].judge
+    assert judge is not None
+    assert (judge.name, judge.reads.partition(";")[0]) == ("label", "the whole answer is one label")
     assert calls[-1].at - calls[0].at == timedelta(hours=59)

@@ -35,6 +35,8 @@ def test_the_report_is_written_under_its_keys() -> None:
     assert set(task["roi"]) == {"authorised", "realised"}
     assert written["tasks"]["marketing-copy"]["roi"] == {"authorised": None, "realised": None}
     assert written["tasks"]["marketing-copy"]["chosen"] is None
+    assert task["judge"]["name"] == "label[before:dash]"
+    assert task["judge"]["reads"].startswith("the label is the first line of the answer before a dash; explanations")
 
 
 def test_only_the_first_broken_lines_are_listed_and_all_are_counted() -> None:

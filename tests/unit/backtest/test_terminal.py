@@ -21,6 +21,7 @@ def test_the_table_has_a_row_for_every_task_and_fits_eighty_columns() -> None:
     there.print(summary_table(report))
     text = out.getvalue()
     assert "…" not in text
+    assert "by label" in text
     assert all(
         word in text for word in ("ticket-triage", "[bold]odd[/b", "marketing-copy", "All calls", "not worth it")
     )

@@ -4,7 +4,7 @@ import pytest
 from tests.support.messages import called, said
 
 from understudies.events import Message
-from understudies.judges import JsonJudge, answer_class, choose_judge, judge_named
+from understudies.judges import answer_class, choose_judge, judge_named
 
 SHAPES: dict[str, list[Message]] = {
     "tool_calls": [called(("f", json.dumps({"n": n}))) for n in range(40)],
@@ -36,20 +36,44 @@ def test_codes_are_labels_so_that_their_classes_count() -> None:
     assert choose_judge([said(str(n)) for n in range(40)]).name == "numeric"
 
 
+def test_numbers_with_leading_zeros_are_names() -> None:
+    assert choose_judge([said(f"{n:05}") for n in range(40)]).name == "exact"
+    assert choose_judge([said(("007", "7", "08")[n % 3]) for n in range(40)]).name == "label"
+
+
 def test_nothing_known_is_exact() -> None:
     assert choose_judge([]).name == "exact"
     assert choose_judge([said("yes")]).name == "exact"
 
 
-def test_every_name_leads_back_to_its_judge() -> None:
-    for name in ("exact", "label", "json", "numeric", "tool_calls", "tool_calls[any_order]", "json[a.b,tags]"):
-        assert judge_named(name).name == name
-    assert judge_named("json[tags]") == JsonJudge(frozenset({"tags"}))
+def test_case_counts_where_labels_differ_by_it_alone() -> None:
+    assert choose_judge([said(("kB", "KB", "MB")[n % 3]) for n in range(40)]).name == "label[cased]"
+    assert choose_judge([said(("MB", "mb.")[n % 2]) for n in range(40)]).name == "label"
 
 
-def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"no judge is named 'fuzzy'; choose one of exact, json, label, numeric"):
-        judge_named("fuzzy")
+def test_numbers_are_mixed_where_both_forms_occur_at_the_same_place() -> None:
+    def chosen(*forms: str) -> str:
+        return choose_judge([said(forms[n % len(forms)] % n) for n in range(40)]).name
+
+    assert chosen('{"n": %d}', '{"n": "%d"}') == "json[mixed:n]"
+    assert chosen('{"a": [{"n": %d}], "m": "x"}', '{"m": 1, "a": [{"n": "%d"}]}') == "json[mixed:a.n]"
+    assert chosen('{"n": %d, "m": "1"}', '{"n": 7%d, "m": "2"}') == "json"
+    assert chosen('{"n": true, "m": %d}', '{"n": "1", "m": %d}') == "json"
+    assert chosen('{"n": %d}', '{"n": "no. %d"}') == "json"
+    assert chosen('{"order no": %d}', '{"order no": "%d"}') == "json[mixed:order no]"
+    assert chosen('{"a.b": %d}', '{"a.b": "%d"}') == "json"
+
+
+def test_a_slip_does_not_make_numbers_mixed() -> None:
+    assert choose_judge([said('{"n": "1"}'), *(said(f'{{"n": {n}}}') for n in range(40))]).name == "json"
+
+
+def test_numbers_are_mixed_in_the_arguments_of_the_tool_that_mixes_them() -> None:
+    answers = [called(("f", f'{{"n": {n}}}'), ("g", '{"n": 1}')) for n in range(20)]
+    assert (
+        choose_judge([*answers, *(called(("f", f'{{"n": "{n}"}}')) for n in range(20))]).name == "tool_calls[mixed:f.n]"
+    )
+    assert choose_judge([*answers, *(called(("h", f'{{"n": "{n}"}}')) for n in range(20))]).name == "tool_calls"
 
 
 def test_answers_of_a_closed_set_have_a_class() -> None:
@@ -57,6 +81,8 @@ def test_answers_of_a_closed_set_have_a_class() -> None:
     assert answer_class(said(" Card_Arrival."), label) == "card arrival"
     assert answer_class(said('{"b": 1.0, "a": "x"}'), value) == '{"a":"x","b":1}'
     assert answer_class(called(("f", "{}"), ("g", "{}")), tools) == "f,g"
+    assert answer_class(said("Refund - " + "because " * 50), judge_named("label[before:dash]")) == "refund"
+    assert answer_class(said('{"n": "1"}'), judge_named("json[mixed:n]")) == '{"n":1}'
 
 
 def test_other_answers_have_none() -> None:

@@ -11,7 +11,21 @@ from understudies.judges import Judge, answer_class, choose_judge, judge_named
 
 JUDGES = [
     judge_named(name)
-    for name in ("exact", "label", "json", "json[a,tags]", "numeric", "tool_calls", "tool_calls[any_order]")
+    for name in (
+        "exact",
+        "label",
+        "label[cased]",
+        "label[before:bar,colon,dash]",
+        "label[field:answer;before:comma]",
+        "json",
+        "json[a,tags]",
+        "json[mixed:a]",
+        "json[tags;mixed:a,c]",
+        "numeric",
+        "tool_calls",
+        "tool_calls[any_order]",
+        "tool_calls[mixed:f.a]",
+    )
 ]
 every_judge = pytest.mark.parametrize("judge", JUDGES, ids=lambda judge: judge.name)
 
@@ -50,6 +64,13 @@ def test_agreement_goes_both_ways_and_is_explained(judge: Judge, one: Message, o
         assert judgement.agreed is (judgement.why is None)
         assert judgement.why is None or 0 < len(judgement.why) < 500
         assert judgement.score == 1 or not judgement.agreed
+
+
+@every_judge
+def test_its_name_leads_back_to_it_and_it_says_how_it_reads(judge: Judge) -> None:
+    assert judge_named(judge.name) == judge
+    assert 20 < len(judge.description) < 250
+    assert not judge.description.endswith(".")
 
 
 @given(answers=st.lists(messages, max_size=8))

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.messages import said
 
 from understudies.judges import JsonJudge, Judgement
@@ -33,12 +35,50 @@ def test_missing_and_added_keys_count_against_it() -> None:
         ("[0]", "[false]", False),
         ("[null]", "[0]", False),
         ("{}", "[]", False),
+        ('{"id": 123456789}', '{"id": 123456790}', False),
+        ("[9007199254740993]", "[9007199254740992]", False),
+        ("[9007199254740993]", "[9007199254740992.0]", False),
+        ("[9007199254740993]", "[9007199254740993.0]", True),
+        ("[1000000.0]", "[1000001.0]", False),
+        ("[1000]", "[1e3]", True),
+        ("[0.3]", "[0.30000000000000004]", True),
+        ("[-0.0]", "[0]", True),
+        ("[1e400]", "[1e401]", False),
+        ("[0e99999999999999999999]", "[0]", True),
         (f"[{10**400}]", "[1.5]", False),
         (f"[{10**400}]", f"[{10**400}.0]", False),
     ],
 )
-def test_numbers_have_a_tolerance_and_types_none(teacher: str, student: str, agreed: bool) -> None:
+def test_integers_are_exact_other_numbers_within_a_tolerance_and_types_count(
+    teacher: str, student: str, agreed: bool
+) -> None:
     assert judged(teacher, student).agreed is agreed
+
+
+@given(st.integers(), st.integers())
+def test_integers_are_compared_exactly(one: int, other: int) -> None:
+    assert judged(f'{{"id": {one}}}', f'{{"id": {other}.0}}').agreed is (one == other)
+
+
+def test_a_number_as_a_string_is_that_number_where_the_task_mixes_them() -> None:
+    judge = JsonJudge(mixed=frozenset({"n", "lines.qty"}))
+
+    def agreed(teacher: str, student: str) -> bool:
+        return judge.judge(said(teacher), said(student)).agreed
+
+    assert agreed('{"n": "12", "lines": [{"qty": 1}, {"qty": "2"}]}', '{"lines": [{"qty": "1"}, {"qty": 2}], "n": 12}')
+    assert agreed('{"n": "12.0"}', '{"n": 12}')
+    assert not agreed('{"n": "13"}', '{"n": 12}')
+    assert not agreed('{"n": "012"}', '{"n": 12}')
+    assert not agreed('{"n": "twelve"}', '{"n": 12}')
+    assert not agreed('{"n": "1"}', '{"n": true}')
+    assert not agreed('{"m": "12"}', '{"m": 12}')
+
+
+def test_answers_that_agree_have_one_canonical_text() -> None:
+    judge = JsonJudge(unordered=frozenset({"tags"}), mixed=frozenset({"n"}))
+    assert judge.canonical({"n": "1", "tags": ["b", "a"]}) == judge.canonical({"tags": ["a", "b"], "n": 1.0})
+    assert JsonJudge().canonical({"n": "1"}) != JsonJudge().canonical({"n": 1})
 
 
 def test_the_order_of_an_array_counts_unless_declared() -> None:
@@ -84,3 +124,4 @@ def test_ten_megabytes_are_compared() -> None:
 def test_the_name_carries_what_was_declared() -> None:
     assert JsonJudge().name == "json"
     assert JsonJudge(frozenset({"b", "a.c"})).name == "json[a.c,b]"
+    assert JsonJudge(frozenset({"b"}), frozenset({"n", "a.m"})).name == "json[b;mixed:a.m,n]"

@@ -5,6 +5,7 @@ from tests.support.datasets import intents
 from tests.support.messages import asked, called, said
 
 from understudies.events import Message
+from understudies.judges import choose_judge, judge_named
 from understudies.students import ArtifactError, Dataset
 from understudies.students.classifier_student import (
     ClassifierStudent,
@@ -68,6 +69,22 @@ def test_answers_seen_once_are_left_out_and_the_commonest_form_is_given() -> Non
     assert {key: m.text for key, m in closed_answers(answers).items()} == {"label:yes": "yes.", "label:no": "no"}
 
 
+async def test_it_answers_with_a_label_and_an_explanation() -> None:
+    data = intents(150, lambda intent, n: said(f"{intent} - because the customer asks for it in message {n}"))
+    judge = choose_judge([example.answer for example in data.of("train")])
+    with pytest.raises(NotClosedError):
+        fitted(data)
+    student = ClassifierStudent.fit(data.of("train"), data.of("validation"), seed=1, judge=judge)
+    [answer] = await student.answer([asked("i want a refund of my purchase")])
+    assert judge.judge(said("Refund - it is wanted back"), answer.message).agreed
+
+
+def test_of_forms_as_frequent_the_shortest_is_given() -> None:
+    answers = [said("no - as it is not so"), said("no - it is not"), said("yes - it is"), said("yes - it is so")]
+    found = closed_answers(answers, judge_named("label[before:dash]"))
+    assert {key: m.text for key, m in found.items()} == {"label:no": "no - it is not", "label:yes": "yes - it is"}
+
+
 def test_open_answers_are_no_closed_set() -> None:
     with pytest.raises(NotClosedError, match="cover 2 of 12 calls"):
         closed_answers([said("a"), said("a"), *(said(f"answer {n}") for n in range(10))])
@@ -91,6 +108,16 @@ def test_open_answers_are_no_closed_set() -> None:
 )
 def test_a_class_is_what_an_answer_says(one: Message, other: Message, same: bool) -> None:
     assert (class_key(one) == class_key(other)) is same
+
+
+def test_a_class_is_what_an_answer_says_to_the_judge() -> None:
+    assert class_key(said("no - x"), judge_named("label[before:dash]")) == class_key(said("No"))
+    assert class_key(said("kB"), judge_named("label[cased]")) != class_key(said("KB"), judge_named("label[cased]"))
+    mixed = judge_named("json[mixed:n]")
+    assert class_key(said('{"n": "1"}'), mixed) == class_key(said('{"n": 1}'), mixed)
+    tools = judge_named("tool_calls[mixed:f.n]")
+    assert class_key(called(("f", '{"n": "1"}')), tools) == class_key(called(("f", '{"n": 1}')), tools)
+    assert class_key(called(("f", '{"n": "1"}'))) != class_key(called(("f", '{"n": 1}')))
 
 
 def test_a_request_of_a_system_prompt_alone_has_its_text() -> None:

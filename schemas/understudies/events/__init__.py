@@ -31,6 +31,7 @@ from understudies.events.topics import (
     topic_of,
 )
 from understudies.events.verdict import GateDecision, Phase, Verdict, VerdictEvent
+from understudies.events.words import Words, words_of
 
 __all__ = [
     "BIASED",
@@ -67,6 +68,7 @@ __all__ = [
     "Utc",
     "Verdict",
     "VerdictEvent",
+    "Words",
     "cloud_headers",
     "discovered_task",
     "encode",
@@ -82,4 +84,5 @@ __all__ = [
     "topic_of",
     "usd",
     "usd_text",
+    "words_of",
 ]

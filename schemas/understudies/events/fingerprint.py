@@ -87,20 +87,21 @@ def masked(text: str) -> str:
 
 def _capped(text: str) -> str:
     if len(text) <= _LONG:
-        return _masked(text)
+        return mask(text)
     # Cut after masking, so that a number's length does not move what is cut.
-    head, tail = _masked(text[: _LONG // 2]), _masked(text[-_LONG // 2 :])
+    head, tail = mask(text[: _LONG // 2]), mask(text[-_LONG // 2 :])
     return f"{head[:_END]} … {tail[-_END:]}"
 
 
-def _masked(text: str) -> str:
+def mask(text: str) -> str:
+    """As `masked`, of the whole text whatever its length."""
     text = well_formed(text)
     for pattern, name in _MASKS:
         text = pattern.sub(name, text)
     return " ".join(text.split()).lower()
 
 
-_remembered = lru_cache(maxsize=4096)(_masked)
+_remembered = lru_cache(maxsize=4096)(mask)
 """Tasks repeat their system prompts, and the mask is asked for with every call."""
 
 

@@ -79,7 +79,9 @@ class Evaluation:
 
     async def _shadow(self, trial: Trial, calls: Sequence[Invocation]) -> list[Event]:
         # A student is asked only where its answer can count: what cannot be evidence is not worth paying for.
-        known = [(call, input_of(call.request, call.fingerprint, call.episode)) for call in calls if call.unbiased]
+        system = trial.shape.system
+        drawn = [call for call in calls if call.unbiased]
+        known = [(call, input_of(call.request, call.fingerprint, call.episode, system)) for call in drawn]
         useful = [(call, one) for call, one in known if trial.takes(one)]
         if not useful:
             return []
@@ -131,7 +133,7 @@ class Evaluation:
         if served_from is None:
             served_from = trial.story.threshold
         if call.confidence is not None and served_from is not None:
-            one = input_of(call.request, call.fingerprint, call.episode)
+            one = input_of(call.request, call.fingerprint, call.episode, trial.shape.system)
             trial.audited_call(Piece(score, call.confidence, at), served_from, one)
 
     def _shift(self, call: Invocation) -> list[Event]:

@@ -50,7 +50,7 @@ async def open_trial(
     )
     verdicts: list[Verdict] = []
     for example, answer in zip(held_out, answers, strict=True):
-        one = input_of(example.request, example.fingerprint, example.episode)
+        one = input_of(example.request, example.fingerprint, example.episode, shape.system)
         if answer is None or example.split != "evidence" or not trial.counts(one):
             continue
         judged = judge.judge(example.answer, answer.message)
@@ -82,5 +82,6 @@ def _off_limits(dataset: Dataset, kind: str, shape: Shape) -> Inputs:
     seen = [] if kind == CACHE else [*dataset.of("train"), *dataset.of("validation")]
     inputs = Inputs()
     for example in seen:
-        inputs.take(input_of(example.request, example.fingerprint, example.episode).since(shape.openings))
+        one = input_of(example.request, example.fingerprint, example.episode, shape.system)
+        inputs.take(one.since(shape.openings))
     return inputs

@@ -86,6 +86,7 @@ def _written(one: Input, piece: Piece) -> dict[str, Any]:
     return {
         "fingerprint": one.fingerprint,
         "text": one.text,
+        "reading": one.reading,
         "episode": one.episode,
         "score": piece.score,
         "confidence": piece.confidence,
@@ -97,5 +98,5 @@ def _written(one: Input, piece: Piece) -> dict[str, Any]:
 
 def _read(saved: dict[str, Any]) -> tuple[Input, Piece]:
     known = {key: saved[key] for key in ("score", "confidence", "answer_class", "served_from")}
-    one = Input(saved["fingerprint"], saved["text"], episode=saved["episode"])
+    one = Input(saved["fingerprint"], saved["text"], episode=saved["episode"], reading=saved.get("reading"))
     return one, Piece(at=datetime.fromisoformat(saved["at"]), **known)

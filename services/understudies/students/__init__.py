@@ -16,6 +16,7 @@ from understudies.students.base import (
     text_answer,
 )
 from understudies.students.clusters import Cluster, Clusters, clustered, openings_of
+from understudies.students.context import NO_CONTEXT, SystemTemplate
 from understudies.students.dataset import Dataset, Example, read_dataset, write_dataset
 from understudies.students.endpoint import Endpoint, Endpoints
 from understudies.students.files import Files
@@ -24,6 +25,7 @@ from understudies.students.load import load_student
 from understudies.students.shelf import Shelf
 
 __all__ = [
+    "NO_CONTEXT",
     "Answer",
     "ArtifactError",
     "Closing",
@@ -42,6 +44,7 @@ __all__ = [
     "Shelf",
     "Student",
     "StudentError",
+    "SystemTemplate",
     "Unsure",
     "close_student",
     "clustered",

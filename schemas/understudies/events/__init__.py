@@ -7,6 +7,7 @@ from understudies.events.fingerprint import (
     discovered_task,
     fingerprint,
     masked,
+    named_by,
     position,
     split_of,
     template_of,
@@ -19,6 +20,8 @@ from understudies.events.money import Usd, usd, usd_text
 from understudies.events.owned import own_task, owner_and_base
 from understudies.events.promotion import Promotion, Stage
 from understudies.events.request import FunctionCall, Message, Request, Response, ToolCall, Usage, request_of
+from understudies.events.siblings import Prompt
+from understudies.events.templates import Templates
 from understudies.events.topics import (
     BY_NAME,
     DRIFT,
@@ -51,6 +54,7 @@ __all__ = [
     "Origin",
     "Phase",
     "Promotion",
+    "Prompt",
     "ProvenLevels",
     "Reason",
     "Request",
@@ -61,6 +65,7 @@ __all__ = [
     "Split",
     "Stage",
     "TaskName",
+    "Templates",
     "ToolCall",
     "Topic",
     "Usage",
@@ -74,6 +79,7 @@ __all__ = [
     "encode",
     "fingerprint",
     "masked",
+    "named_by",
     "new_id",
     "own_task",
     "owner_and_base",

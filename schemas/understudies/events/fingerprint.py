@@ -112,9 +112,10 @@ def template_of(request: Request) -> str:
 
 def discovered_task(request: Request) -> str:
     """The name of the task that a request without one belongs to, such as `task-3f2a9c01d4`."""
-    return _named(template_of(request))
+    return named_by(template_of(request))
 
 
 @lru_cache(maxsize=4096)
-def _named(template: str) -> str:
+def named_by(template: str) -> str:
+    """The name of the task whose template a text is."""
     return "task-" + hashlib.sha256(template.encode()).hexdigest()[:10]

@@ -177,6 +177,8 @@ def _reason(trial: Trial, outcome: str, threshold: float | None, coverage: float
     strictest = gate.evidence()[0]
     agreement = "unknown" if strictest.agreement is None else f"{strictest.agreement:.1%}"
     surest = f"agreement on the surest {strictest.coverage:.0%} is {agreement} of {strictest.calls} verdicts"
+    if trial.shape.system.varies:
+        surest = f"{surest}; {trial.shape.system.reason}"
     if outcome == "reject":
         return f"shown to agree less than {trial.p0:.0%} even where it is surest: {surest}"
     return f"nothing proven after {_seen(trial)}, a better student is needed: {surest}"

@@ -99,8 +99,8 @@ class SystemTemplate(BaseModel):
     @property
     def reason(self) -> str:
         """How the system prompts differ, with the numbers."""
-        share = f"{self.differs:.0%}"
-        return f"the system prompt differs from call to call in {share} of calls (about {self.characters:,} characters)"
+        length = f"about {self.characters:,} characters of context"
+        return f"the system prompt differs from call to call in {self.differs:.0%} of calls ({length})"
 
     def _context(self, prompt: Words) -> str:
         return " ".join(_with_labels(prompt.written, self.differing(prompt)))

@@ -81,7 +81,8 @@ def test_it_is_kept_in_files() -> None:
 
 def test_how_prompts_differ_is_told_with_the_numbers() -> None:
     template = SystemTemplate.learn([example.request for example in decided_by_the_record(60)])
-    assert template.reason.startswith("the system prompt differs from call to call in 100% of calls (about ")
+    length = f"about {template.characters} characters of context"
+    assert template.reason == f"the system prompt differs from call to call in 100% of calls ({length})"
 
 
 def test_long_prompts_with_all_sorts_of_characters_are_read() -> None:

@@ -1,6 +1,6 @@
 """From a finished call to the message that tells of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from understudies.client.answers import Answered, answered
 from understudies.client.calls import Call
@@ -16,9 +16,9 @@ from understudies.events import (
     Invocation,
     NewId,
     Request,
+    Templates,
     Usage,
     cloud_headers,
-    discovered_task,
     encode,
     fingerprint,
     own_task,
@@ -37,6 +37,7 @@ class Preparation:
     ids: NewId
     max_bytes: int
     own_tasks: bool = False
+    templates: Templates = field(default_factory=Templates)
 
     def __call__(self, item: Call | Event) -> Outgoing:
         """The message for a call or an event; raises where it cannot be read."""
@@ -55,7 +56,7 @@ class Preparation:
         return value
 
     def _discovered(self, request: Request) -> str:
-        task = discovered_task(request)
+        task = self.templates.task_of(request)
         return own_task(self.tenant, task) if self.own_tasks else task
 
     def invocation(self, call: Call) -> Invocation:

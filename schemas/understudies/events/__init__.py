@@ -7,6 +7,7 @@ from understudies.events.fingerprint import (
     discovered_task,
     fingerprint,
     masked,
+    named_by,
     position,
     split_of,
     template_of,
@@ -19,6 +20,8 @@ from understudies.events.money import Usd, usd, usd_text
 from understudies.events.owned import own_task, owner_and_base
 from understudies.events.promotion import Promotion, Stage
 from understudies.events.request import FunctionCall, Message, Request, Response, ToolCall, Usage, request_of
+from understudies.events.siblings import Prompt
+from understudies.events.templates import Templates
 from understudies.events.topics import (
     BY_NAME,
     DRIFT,
@@ -32,6 +35,7 @@ from understudies.events.topics import (
 )
 from understudies.events.verdict import GateDecision, Phase, Verdict, VerdictEvent
 from understudies.events.withheld import ALWAYS, NOTHING_WITHHELD, Withheld
+from understudies.events.words import Words, words_of
 
 __all__ = [
     "ALWAYS",
@@ -54,6 +58,7 @@ __all__ = [
     "Origin",
     "Phase",
     "Promotion",
+    "Prompt",
     "ProvenLevels",
     "Reason",
     "Request",
@@ -64,6 +69,7 @@ __all__ = [
     "Split",
     "Stage",
     "TaskName",
+    "Templates",
     "ToolCall",
     "Topic",
     "Usage",
@@ -72,11 +78,13 @@ __all__ = [
     "Verdict",
     "VerdictEvent",
     "Withheld",
+    "Words",
     "cloud_headers",
     "discovered_task",
     "encode",
     "fingerprint",
     "masked",
+    "named_by",
     "new_id",
     "own_task",
     "owner_and_base",
@@ -87,4 +95,5 @@ __all__ = [
     "topic_of",
     "usd",
     "usd_text",
+    "words_of",
 ]

@@ -87,20 +87,21 @@ def masked(text: str) -> str:
 
 def _capped(text: str) -> str:
     if len(text) <= _LONG:
-        return _masked(text)
+        return mask(text)
     # Cut after masking, so that a number's length does not move what is cut.
-    head, tail = _masked(text[: _LONG // 2]), _masked(text[-_LONG // 2 :])
+    head, tail = mask(text[: _LONG // 2]), mask(text[-_LONG // 2 :])
     return f"{head[:_END]} … {tail[-_END:]}"
 
 
-def _masked(text: str) -> str:
+def mask(text: str) -> str:
+    """As `masked`, of the whole text whatever its length."""
     text = well_formed(text)
     for pattern, name in _MASKS:
         text = pattern.sub(name, text)
     return " ".join(text.split()).lower()
 
 
-_remembered = lru_cache(maxsize=4096)(_masked)
+_remembered = lru_cache(maxsize=4096)(mask)
 """Tasks repeat their system prompts, and the mask is asked for with every call."""
 
 
@@ -111,9 +112,10 @@ def template_of(request: Request) -> str:
 
 def discovered_task(request: Request) -> str:
     """The name of the task that a request without one belongs to, such as `task-3f2a9c01d4`."""
-    return _named(template_of(request))
+    return named_by(template_of(request))
 
 
 @lru_cache(maxsize=4096)
-def _named(template: str) -> str:
+def named_by(template: str) -> str:
+    """The name of the task whose template a text is."""
     return "task-" + hashlib.sha256(template.encode()).hexdigest()[:10]

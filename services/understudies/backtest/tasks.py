@@ -1,20 +1,32 @@
 """The task of every recorded call."""
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from understudies.backtest.recorded import RecordedCall
-from understudies.events import Request, discovered_task
+from understudies.events import Prompt, Templates, masked, named_by
 
-_LONGEST = 200
-_SEPARATORS = re.compile(r"[/@\x00-\x1f\x7f]+")
+_LONGEST: Final = 200
+_SEPARATORS: Final = re.compile(r"[/@\x00-\x1f\x7f]+")
+_FEW_CALLS: Final = 5
+_MOST: Final = 0.5
+_MANY: Final = 24
+_PASSES: Final = ((8, 5, 1_000_000), (3, 10, 2_000))
+"""How many prompts make a template, the least words of it, and of how many prompts at most: few must share more."""
 
 
 def named(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
     """The calls, each with a valid task: the record's own, cleaned, or the one discovered from its prompt."""
-    discovered: dict[str, str] = {}
-    return [call if call.task == (task := _task(call, discovered)) else replace(call, task=task) for call in calls]
+    calls = list(calls)
+    names = [clean_name(call.task) if call.task else None for call in calls]
+    unnamed = Counter(call.request.system for call, name in zip(calls, names, strict=True) if name is None)
+    templates = {system: masked(system) for system in unnamed}
+    discovered = _discovered(templates, unnamed)
+    tasks = [name or discovered[templates[call.request.system]] for call, name in zip(calls, names, strict=True)]
+    return [call if call.task == task else replace(call, task=task) for call, task in zip(calls, tasks, strict=True)]
 
 
 def clean_name(name: str) -> str | None:
@@ -23,13 +35,38 @@ def clean_name(name: str) -> str | None:
     return cleaned[:_LONGEST].strip() or None
 
 
-def _task(call: RecordedCall, discovered: dict[str, str]) -> str:
-    return (clean_name(call.task) if call.task else None) or _discovered(call.request, discovered)
+def _discovered(masks: Mapping[str, str], calls: Mapping[str, int]) -> dict[str, str]:
+    """The task of each masked prompt: of the template that it fills, else its own.
+
+    Prompts are read in an order of their own, so that what is found does not depend on the order of the log.
+    """
+    counts: Counter[str] = Counter()
+    for system, template in masks.items():
+        counts[template] += calls[system]
+    own = {template: named_by(template) for template in counts}
+    found: dict[str, str] = {}
+    for siblings, least, most in _PASSES:
+        left = sorted((t for t in counts if t and t not in found), key=lambda template: own[template])
+        if 1 < len(left) <= most:
+            found |= _filled(left, own, counts, Templates(siblings, least))
+    return own | found
 
 
-def _discovered(request: Request, known: dict[str, str]) -> str:
-    """Masking a long prompt is slow beside all else here, and few prompts differ."""
-    system = request.system
-    if system not in known:
-        known[system] = discovered_task(request)
-    return known[system]
+def _filled(
+    prompts: Sequence[str], own: Mapping[str, str], counts: Mapping[str, int], templates: Templates
+) -> dict[str, str]:
+    """The templates of the prompts that fill one.
+
+    A prompt that comes again and again is a task of its own, unless the template is most of it or many such fill it.
+    """
+    fits = {text: templates.learn(own[text], Prompt.of(text), counts[text]) for text in prompts}
+    if any(fits.values()):
+        # Some came before their template was known.
+        fits |= {text: templates.fit(Prompt.of(text)) for text, fit in fits.items() if fit is None}
+    known = {text: fit for text, fit in fits.items() if fit is not None}
+    repeated = Counter(task for text, (task, _) in known.items() if counts[text] > _FEW_CALLS)
+    return {
+        text: task
+        for text, (task, share) in known.items()
+        if counts[text] <= _FEW_CALLS or share >= _MOST or repeated[task] >= _MANY
+    }

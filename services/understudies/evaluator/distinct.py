@@ -10,7 +10,7 @@ from understudies.evaluator.shape import Shape
 from understudies.evaluator.waiting import Piece, Waiting, drawn
 from understudies.events import Request
 from understudies.stats import Judged, SelectiveGate
-from understudies.students import Cluster, Input
+from understudies.students import Cluster, Input, request_text
 
 
 class Distinct:
@@ -50,7 +50,8 @@ class Distinct:
 
     def group(self, request: Request, at: datetime) -> str:
         """The near copies that a request's text belongs to, counted for its day."""
-        return self.copies.place(request, at.date())
+        said = request_text(request) or request.system
+        return self.copies.place(f"{self._shape.system.context(request)} {said}", at.date())
 
     def add(self, one: Input, piece: Piece) -> None:
         """Take in one verdict, to be bet with all of its conversation."""

@@ -18,7 +18,7 @@ from understudies.judges import Judge, answer_class
 from understudies.runtime import RetryLater, Seldom
 from understudies.runtime.rules import TaskRulesOf
 from understudies.runtime.rules.groups import groups_of
-from understudies.students import ArtifactError, Input, Shelf, answer_key, input_of
+from understudies.students import ArtifactError, Input, Shelf, answer_key, input_of, name_of
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,8 @@ class Evaluation:
 
     async def _shadow(self, trial: Trial, calls: Sequence[Invocation]) -> list[Event]:
         # A student is asked only where its answer can count: what cannot be evidence is not worth paying for.
-        known = [(call, input_of(call.request, call.fingerprint, call.episode)) for call in calls]
+        system = trial.shape.system
+        known = [(call, input_of(call.request, call.fingerprint, call.episode, system)) for call in calls]
         useful = [(call, one) for call, one in known if self._is_useful(trial, call, one)]
         if not useful:
             return []
@@ -163,7 +164,7 @@ class Evaluation:
         if trial is None:
             return []
         verdict = self._verdict(audit, call, trial.judge, trial.student, "audit")
-        one = input_of(call.request, call.fingerprint, call.episode)
+        one = input_of(call.request, call.fingerprint, call.episode, trial.shape.system)
         piece = Piece(
             float(verdict.agreed),
             call.confidence or 0.0,
@@ -171,7 +172,7 @@ class Evaluation:
             answer_class=verdict.answer_class,
             answer=answer_key(call.response.message),
             groups=self._groups(call),
-            head=one.name if call.route and call.route.head else None,
+            head=name_of(call.request, trial.shape.system) if call.route and call.route.head else None,
         )
         if not trial.audit(one, piece, drawn=_drawn(call)):
             return [verdict]

@@ -1,6 +1,6 @@
 """Which inputs a student has been shown or judged on, so that none counts twice."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from understudies.students import Cluster, Input
@@ -27,7 +27,8 @@ class Inputs:
     def fresh(self, one: Input | Cluster[Any]) -> bool:
         """Whether neither the input, nor a turn before it, nor one that goes on from it, nor its episode, is spent."""
         own, earlier = self._own, self._earlier
-        return not (any(name in own or name in earlier for name in _names(one)) or any(n in own for n in one.earlier))
+        known = any(name in own for name in (*one.same, *_episodes(one)))
+        return not (known or any(name in earlier for name in one.own) or any(name in own for name in one.earlier))
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
@@ -35,4 +36,8 @@ class Inputs:
 
 
 def _names(one: Input | Cluster[Any]) -> set[str]:
-    return {*one.own, *(f"episode:{name}" for name in one.episodes)}
+    return {*one.own, *_episodes(one)}
+
+
+def _episodes(one: Input | Cluster[Any]) -> Iterator[str]:
+    return (f"episode:{name}" for name in one.episodes)

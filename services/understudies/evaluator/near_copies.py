@@ -9,8 +9,7 @@ from statistics import median
 from typing import Any, Final, Self
 from zlib import crc32
 
-from understudies.events import Request, masked
-from understudies.students import request_text
+from understudies.events import masked
 
 _ALIKE: Final = 0.7
 """Jaccard index of two texts' words from which they are near copies."""
@@ -45,9 +44,9 @@ class NearCopies:
         self._frequency: Counter[int] = Counter()
         self._totals: Counter[date] = Counter()
 
-    def place(self, request: Request, day: date) -> str:
-        """Count a request's text on a day; the name of its group."""
-        words = _words(request)
+    def place(self, text: str, day: date) -> str:
+        """Count a text on a day; the name of its group."""
+        words = _words(text)
         self._totals[day] += 1
         name = self._alike(words) or self._lead(words)
         self._leaders[name].days[day] += 1
@@ -121,10 +120,9 @@ class NearCopies:
         return copies
 
 
-def _words(request: Request) -> frozenset[int]:
-    """The words of a request's text without numbers, dates and ids, by their checksums."""
-    text = masked(request_text(request) or request.system)
-    words = dict.fromkeys(text.split())
+def _words(text: str) -> frozenset[int]:
+    """The words of a text without numbers, dates and ids, by their checksums."""
+    words = dict.fromkeys(masked(text).split())
     return frozenset(crc32(word.encode("utf-8", "surrogatepass")) for word in list(words)[:_MOST_WORDS])
 
 

@@ -28,6 +28,7 @@ from understudies.students import (
     HeadStudent,
     Shelf,
     Student,
+    SystemTemplate,
     answer_key,
     input_of,
     name_of,
@@ -63,7 +64,8 @@ async def open_trial(
     held_out = [one for one in (*dataset.of("validation"), *dataset.of("evidence")) if one.unbiased]
     answered = list(zip(held_out, await ask(student, [example.request for example in held_out]), strict=True))
     tail = [(example, answer) for example, answer in answered if answer is not None and answer.head is None]
-    head = await _of_head(student, dataset)
+    shape = await asyncio.to_thread(Shape.of, dataset.examples)
+    head = await _of_head(student, dataset, shape.system)
     candidates = candidates_of([answer.confidence for _, answer in tail])
     if not candidates:
         raise ArtifactError(f"student {story.student!r} is sure of none of the {len(held_out)} held-out calls")
@@ -77,13 +79,13 @@ async def open_trial(
         story,
         judge=judge,
         candidates=candidates,
-        off_limits=_off_limits(dataset, student.kind, shape := await asyncio.to_thread(Shape.of, dataset.examples)),
+        off_limits=_off_limits(dataset, student.kind, shape),
         shape=shape,
         p0=rules.min_agreement,
         settings=settings,
         since=last,
         aims=(_aim(candidates, chosen_by, rules), _aim(candidates, judged, rules)),
-        reach=_reach(candidates, dataset, judged, head),
+        reach=_reach(candidates, dataset, judged, head, shape.system),
         trained=_trained(dataset, judge),
         teachers=dataset.teachers,
         carried=carried,
@@ -92,7 +94,7 @@ async def open_trial(
     verdicts: list[Verdict] = []
     for held in judged:
         example, answer = held.example, held.answer
-        one = input_of(example.request, example.fingerprint, example.episode)
+        one = input_of(example.request, example.fingerprint, example.episode, shape.system)
         if example.split != "evidence" or not trial.counts(one):
             continue
         trial.add(one, held.piece, example.request, held_out=True)
@@ -149,24 +151,28 @@ def _trained(dataset: Dataset, judge: Judge) -> dict[str, int]:
     return dict(Counter(kind for kind in kinds if kind is not None))
 
 
-async def _of_head(student: Student, dataset: Dataset) -> dict[str, float]:
+async def _of_head(student: Student, dataset: Dataset, system: SystemTemplate) -> dict[str, float]:
     """How sure the student is of each input of the head."""
     known = student.head.names if isinstance(student, HeadStudent) else frozenset[str]()
-    requests = {name_of(one.request): one.request for one in dataset.examples} if known else {}
+    requests = {name_of(one.request, system): one.request for one in dataset.examples} if known else {}
     names = [name for name in requests if name in known]
     answers = await ask(student, [requests[name] for name in names])
     return {name: answer.confidence if answer else 0.0 for name, answer in zip(names, answers, strict=True)}
 
 
 def _reach(
-    candidates: Sequence[Threshold], dataset: Dataset, judged: Sequence[Held], head: Mapping[str, float]
+    candidates: Sequence[Threshold],
+    dataset: Dataset,
+    judged: Sequence[Held],
+    head: Mapping[str, float],
+    system: SystemTemplate,
 ) -> Reach:
     """What would be served: the held-out calls stand for all that are not of the head."""
     reach = Reach([candidate.confidence for candidate in candidates])
     of_head = dict.fromkeys(head, 0)
     tail_calls = 0
     for example in dataset.examples:
-        name = name_of(example.request)
+        name = name_of(example.request, system) if of_head else ""
         if name in of_head:
             of_head[name] += example.calls
         else:
@@ -193,5 +199,6 @@ def _off_limits(dataset: Dataset, kind: str, shape: Shape) -> Inputs:
     seen = [] if kind == CACHE else [*dataset.of("train"), *dataset.of("validation")]
     inputs = Inputs()
     for example in seen:
-        inputs.take(input_of(example.request, example.fingerprint, example.episode).since(shape.openings))
+        one = input_of(example.request, example.fingerprint, example.episode, shape.system)
+        inputs.take(one.since(shape.openings))
     return inputs

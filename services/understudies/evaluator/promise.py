@@ -90,6 +90,8 @@ def reason_of(trial: Trial, found: Finding) -> str:
     strictest = _evidence_against(trial)
     agreement = "unknown" if strictest.agreement is None else f"{strictest.agreement:.1%}"
     surest = f"agreement on the surest {strictest.coverage:.0%} is {agreement} of {strictest.calls} verdicts"
+    if trial.shape.system.varies:
+        surest = f"{surest}; {trial.shape.system.reason}"
     noise = noise_of(*trial.repeats)
     if found.outcome == "reject":
         return f"shown to agree less than {trial.p0:.0%} even where it is surest: {surest}{noise}"

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
-from understudies.students import Cluster, Example, clustered, input_of, openings_of
+from understudies.students import (
+    NO_CONTEXT,
+    Cluster,
+    Example,
+    SystemTemplate,
+    clustered,
+    input_of,
+    openings_of,
+)
 
 _HEARD: Final = 0.95
 _LONGEST: Final = timedelta(days=7)
@@ -15,11 +23,15 @@ _LONGEST: Final = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The most calls that speak for one conversation, how long one lasts, and the openings that many share."""
+    """The most calls that speak for one conversation, how long one lasts, and the openings that many share.
+
+    `system` tells the context of a call, as its students are taught to read it.
+    """
 
     w_max: int = 1
     lasts: timedelta = timedelta(0)
     openings: frozenset[str] = frozenset()
+    system: SystemTemplate = NO_CONTEXT
 
     @classmethod
     def of(cls, examples: Sequence[Example]) -> Self:
@@ -29,28 +41,31 @@ class Shape:
         most: the few that are longer must not slow down all the others. So many calls also come within `lasts` of the
         first call of theirs, at most a week.
         """
-        inputs = [input_of(one.request, one.fingerprint, one.episode) for one in examples]
+        system = SystemTemplate.learn([one.request for one in examples if one.split == "train"])
+        inputs = [input_of(one.request, one.fingerprint, one.episode, system) for one in examples]
         openings = openings_of(inputs)
         counting = ((one, known.at) for one, known in zip(inputs, examples, strict=True) if known.unbiased)
         times = [_distinct(cluster) for cluster in clustered(counting, openings)]
         offsets = sorted(at - min(conversation) for conversation in times for at in conversation)
-        return cls(_heard([len(one) for one in times]), _most(offsets), openings)
+        return cls(_heard([len(one) for one in times]), _most(offsets), openings, system)
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
-        return {"w_max": self.w_max, "lasts_s": self.lasts.total_seconds(), "openings": sorted(self.openings)}
+        known = {"w_max": self.w_max, "lasts_s": self.lasts.total_seconds(), "openings": sorted(self.openings)}
+        return known | ({"system": self.system.model_dump(mode="json")} if self.system.varies else {})
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The shape that `state` was taken from."""
-        return cls(state["w_max"], timedelta(seconds=state["lasts_s"]), frozenset(state["openings"]))
+        system = SystemTemplate.model_validate(state["system"]) if "system" in state else NO_CONTEXT
+        return cls(state["w_max"], timedelta(seconds=state["lasts_s"]), frozenset(state["openings"]), system)
 
 
 def _distinct(cluster: Cluster[datetime]) -> list[datetime]:
     """When each input of a conversation came first."""
     first: dict[str, datetime] = {}
     for one, at in cluster.members:
-        first[one.name] = min(at, first.get(one.name, at))
+        first[one.read] = min(at, first.get(one.read, at))
     return list(first.values())
 
 

@@ -92,12 +92,12 @@ def _began(cluster: Cluster[Piece]) -> datetime:
 
 
 def _written(one: Input, piece: Piece) -> dict[str, Any]:
-    own = {"fingerprint": one.fingerprint, "text": one.text, "episode": one.episode}
+    own = {"fingerprint": one.fingerprint, "text": one.text, "reading": one.reading, "episode": one.episode}
     return {**own, **asdict(piece), "at": piece.at.isoformat()}
 
 
 def _read(saved: dict[str, Any]) -> tuple[Input, Piece]:
-    one = Input(saved["fingerprint"], saved["text"], episode=saved["episode"])
+    one = Input(saved["fingerprint"], saved["text"], episode=saved["episode"], reading=saved.get("reading"))
     # A snapshot from before there was more to know of a verdict has less.
     known = {key: saved[key] for key in _FIELDS if key in saved}
     told = {"at": datetime.fromisoformat(saved["at"]), "groups": tuple(saved.get("groups", ()))}

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from understudies.events import NewId, discovered_task
+from understudies.events import NewId, Templates
 from understudies.router import headers as told
 from understudies.router.access import Admitted
 from understudies.router.call import Call, TeacherError
@@ -56,6 +56,7 @@ class Exchange:
         draw: Callable[[], float],
         metrics: Metrics,
         timer: Callable[[], float] = time.perf_counter,
+        templates: Templates | None = None,
     ) -> None:
         self._desk = desk
         self._gate = gate
@@ -65,6 +66,7 @@ class Exchange:
         self._draw = draw
         self._metrics = metrics
         self._timer = timer
+        self._templates = templates or Templates()
 
     async def serve(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; raises Problem for what the caller is to be told."""
@@ -108,7 +110,7 @@ class Exchange:
         query: str,
     ) -> _Asked:
         named = told.named_task(headers, read.task, read.model)
-        task = named or discovered_task(read.request)
+        task = named or self._templates.task_of(read.request)
         task = self._gate.task_for(admitted.tenant, task)
         model = self._gate.teacher_model(task, read.model) if read.model.startswith(ALIAS) else read.model
         if model != read.model or read.task is not None:

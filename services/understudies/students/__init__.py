@@ -17,6 +17,7 @@ from understudies.students.base import (
     text_answer,
 )
 from understudies.students.clusters import Cluster, Clusters, clustered, openings_of
+from understudies.students.context import NO_CONTEXT, SystemTemplate
 from understudies.students.dataset import Dataset, Example, read_dataset, write_dataset
 from understudies.students.endpoint import Endpoint, Endpoints
 from understudies.students.files import Files
@@ -26,6 +27,7 @@ from understudies.students.load import load_student
 from understudies.students.shelf import Shelf
 
 __all__ = [
+    "NO_CONTEXT",
     "Answer",
     "ArtifactError",
     "Closing",
@@ -46,6 +48,7 @@ __all__ = [
     "Shelf",
     "Student",
     "StudentError",
+    "SystemTemplate",
     "Unsure",
     "answer_key",
     "close_student",

@@ -111,6 +111,11 @@ def request_text(request: Request) -> str:
     return "\n".join(m.text for m in request.messages if m.role not in ("system", "developer"))
 
 
+def classified_text(request: Request) -> str:
+    """What a request without a context is told apart by: its text, the system's where there is no other."""
+    return request_text(request) or request.system
+
+
 def text_answer(text: str, confidence: float, usage: Usage | None = None) -> Answer:
     """An answer of plain text."""
     return Answer(Message(role="assistant", content=text), confidence, usage or Usage())

@@ -10,9 +10,12 @@ from pydantic import TypeAdapter, ValidationError
 from understudies.events import Message, Request
 from understudies.judges import Judge
 from understudies.students.answer_key import class_key, without_ids
-from understudies.students.base import Answer, ArtifactError, request_text
+from understudies.students.base import Answer, ArtifactError
+from understudies.students.base import classified_text as classified_text
 from understudies.students.classifier import ClassifierModel, fit
+from understudies.students.context import SystemTemplate
 from understudies.students.dataset import Example
+from understudies.students.reading import Reading, readings
 
 MOST_CLASSES = 500
 LEAST_COVERED = 0.80
@@ -31,9 +34,10 @@ class ClassifierStudent:
 
     kind = "classifier"
 
-    def __init__(self, model: ClassifierModel, answers: Mapping[str, Message]) -> None:
+    def __init__(self, model: ClassifierModel, answers: Mapping[str, Message], reading: Reading | None = None) -> None:
         self._model = model
         self._answers = dict(answers)
+        self.reading = reading or Reading()
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
         # A few are answered before a thread would start; more must not hold up the event loop.
@@ -44,7 +48,7 @@ class ClassifierStudent:
     def _answer(self, requests: Sequence[Request]) -> list[Answer]:
         if not requests:
             return []
-        labels, confidences = self._model.predict([classified_text(request) for request in requests])
+        labels, confidences = self._model.predict([self.reading(request) for request in requests])
         return [Answer(self._answers[label], float(sure)) for label, sure in zip(labels, confidences, strict=True)]
 
     @classmethod
@@ -56,25 +60,33 @@ class ClassifierStudent:
         seed: int,
         encoder: bool = False,
         judge: Judge | None = None,
+        system: SystemTemplate | None = None,
     ) -> "ClassifierStudent":
         """Learn from the calls whose answer is one of the closed set; the rare others stay in validation.
 
-        Answers are alike as the judge reads them: a label with an explanation is that label. Raises NotClosedError,
-        with the counts, where the answers are no closed set.
+        Answers are alike as the judge reads them: a label with an explanation is that label. `system` is the template
+        of the training calls, where it is known already. Of several ways to read the context the one that agrees most
+        often on validation is kept. Raises NotClosedError, with the counts, where the answers are no closed set.
         """
         answers = closed_answers([example.answer for example in train], judge)
+        system = SystemTemplate.learn([example.request for example in train]) if system is None else system
         learnt = [(example, key) for example in train if (key := class_key(example.answer, judge)) in answers]
-        model = fit(
-            [classified_text(example.request) for example, _ in learnt],
-            [key for _, key in learnt],
-            seed=seed,
-            validation=(
-                [classified_text(example.request) for example in validation],
-                [class_key(example.answer, judge) for example in validation],
-            ),
-            encoder=encoder,
-        )
-        return cls(model, answers)
+        labels = [key for _, key in learnt]
+        held_out = [class_key(example.answer, judge) for example in validation]
+
+        best: ClassifierStudent | None = None
+        most = -1
+        for reading in readings(system, [example.request for example, _ in learnt], labels):
+            texts = [reading(example.request) for example in validation]
+            asked = [reading(example.request) for example, _ in learnt]
+            model = fit(asked, labels, seed=seed, validation=(texts, held_out), encoder=encoder)
+            agreed = sum(label == answer for label, answer in zip(model.predict(texts)[0], held_out, strict=True))
+            if best is None or agreed > most:
+                best, most = cls(model, answers, reading), agreed
+            if agreed == len(held_out):
+                break
+        assert best is not None
+        return best
 
     @property
     def classes(self) -> int:
@@ -84,7 +96,7 @@ class ClassifierStudent:
     def to_files(self) -> dict[str, bytes]:
         known = {key: message.model_dump(mode="json", exclude_none=True) for key, message in self._answers.items()}
         files = {_ANSWERS: json.dumps(known, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")}
-        return files | {_MODEL + name: data for name, data in self._model.to_files().items()}
+        return files | self.reading.to_files() | {_MODEL + name: data for name, data in self._model.to_files().items()}
 
     @classmethod
     def from_files(cls, content: Mapping[str, bytes]) -> "ClassifierStudent":
@@ -93,12 +105,7 @@ class ClassifierStudent:
         except (KeyError, ValueError, ValidationError) as error:
             raise ArtifactError(f"the classifier's answers cannot be read: {error!r}") from error
         model = {name.removeprefix(_MODEL): data for name, data in content.items() if name.startswith(_MODEL)}
-        return cls(ClassifierModel.from_files(model), answers)
-
-
-def classified_text(request: Request) -> str:
-    """What a request is told apart by: the text of its messages, of the system's where there is no other."""
-    return request_text(request) or request.system
+        return cls(ClassifierModel.from_files(model), answers, Reading.from_files(content))
 
 
 def closed_answers(answers: Sequence[Message], judge: Judge | None = None) -> dict[str, Message]:

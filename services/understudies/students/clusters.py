@@ -23,6 +23,11 @@ class Cluster(Generic[Item]):
     earlier: set[str] = field(default_factory=set)
     episodes: set[str] = field(default_factory=set)
 
+    @property
+    def same(self) -> set[str]:
+        """The names that only inputs equal to one of the calls' have."""
+        return {name for one, _ in self.members for name in one.same}
+
 
 class Clusters(Generic[Item]):
     """Calls by the conversation or episode that they belong to.
@@ -48,7 +53,7 @@ class Clusters(Generic[Item]):
 
     def knows(self, one: Input) -> bool:
         """Whether an equal input is among the calls."""
-        return any(name in self._own for name in one.own)
+        return any(name in self._own for name in one.same)
 
     def links(self, one: Input) -> bool:
         """Whether a call with this input would belong to one of the clusters."""

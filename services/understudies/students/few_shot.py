@@ -12,15 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from understudies.events import Message, Request, Usage
 from understudies.judges import Judge, judge_named
-from understudies.students.base import Answer, ArtifactError, Unsure, request_text
+from understudies.students.base import Answer, ArtifactError, Unsure
 from understudies.students.calibration import Calibration
 from understudies.students.chat_endpoint import ChatEndpoint
 from understudies.students.classifier.sentences import Floats
 from understudies.students.connection import Connections
+from understudies.students.context import NO_CONTEXT, SystemTemplate
 from understudies.students.dataset import Example
 from understudies.students.endpoint import Endpoint, Endpoints
 from understudies.students.generation import Generation
-from understudies.students.shots import Shot, k_centre, nearest, shot_of, turns_of, vectors_of
+from understudies.students.shots import Shot, k_centre, nearest, shot_of, text_of, turns_of, vectors_of
 
 _FILE = "few_shot.json"
 _NEIGHBOURS = 8
@@ -51,6 +52,7 @@ class Recipe(BaseModel):
     shots: int = Field(ge=0)
     nearest: bool = False
     pool: tuple[Shot, ...]
+    system: SystemTemplate | None = None
 
 
 class FewShotStudent:
@@ -129,18 +131,25 @@ class FewShotStudent:
         shots: int = 16,
         nearest: bool = False,
         pool: int = 1000,
+        system: SystemTemplate | None = None,
         connections: Connections | None = None,
     ) -> "FewShotStudent":
-        """Choose representative examples: greedy k-centre, each next one the least like all before."""
+        """Choose representative examples: greedy k-centre, each next one the least like all before.
+
+        `system` is the template of the training calls, where it is known already.
+        """
+        system = SystemTemplate.learn([example.request for example in train]) if system is None else system
         distinct = list({example.fingerprint: example for example in train}.values())
         candidates = distinct[:: max(1, -(-len(distinct) // pool))]
-        order = k_centre(vectors_of([request_text(example.request) for example in candidates]), len(candidates))
+        shown = [shot_of(example, system) for example in candidates]
+        order = k_centre(vectors_of([shot.text for shot in shown]), len(candidates))
         recipe = Recipe(
             endpoint=endpoint_name,
             judge=judge.name,
             shots=shots,
             nearest=nearest,
-            pool=tuple(shot_of(candidates[i]) for i in order),
+            pool=tuple(shown[i] for i in order),
+            system=system if system.varies else None,
         )
         return cls(recipe, endpoint, connections=connections)
 
@@ -197,5 +206,6 @@ class FewShotStudent:
         return sum(w for w, same in zip(weights, agreed, strict=True) if same) / (sum(weights) or 1.0)
 
     def _similar(self, request: Request) -> Floats:
-        similar: Floats = vectors_of([request_text(request)])[0] @ self._vectors.T
+        text = text_of(request, self._recipe.system or NO_CONTEXT)
+        similar: Floats = vectors_of([text])[0] @ self._vectors.T
         return similar

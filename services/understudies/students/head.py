@@ -21,6 +21,7 @@ from understudies.students.base import (
     close_student,
     student_cost,
 )
+from understudies.students.context import NO_CONTEXT, SystemTemplate
 from understudies.students.dataset import Example
 from understudies.students.inputs import input_of
 
@@ -44,13 +45,15 @@ class Head:
     names: frozenset[str] = frozenset()
     memories: Mapping[str, Message] = field(default_factory=dict)
     contested: frozenset[str] = frozenset()
+    system: SystemTemplate = NO_CONTEXT
+    """Tells the context of a call, which is part of its input."""
 
     @classmethod
-    def of(cls, examples: Sequence[Example], judge: Judge) -> "Head":
+    def of(cls, examples: Sequence[Example], judge: Judge, system: SystemTemplate = NO_CONTEXT) -> "Head":
         """The head of a dataset, whatever the splits: what is remembered is proven by the calls that come after it."""
         by_name: defaultdict[str, list[Example]] = defaultdict(list)
         for example in examples:
-            by_name[name_of(example.request)].append(example)
+            by_name[name_of(example.request, system)].append(example)
         names = {name for name, of in by_name.items() if sum(one.calls for one in of) >= LEAST_CALLS}
         memories: dict[str, Message] = {}
         contested: set[str] = set()
@@ -60,8 +63,10 @@ class Head:
             if share < _ALIKE:
                 contested.add(name)
             elif len(answers) > 1:
-                memories |= {memory_key(one.request): commonest for one in by_name[name] if _repeatable(one.request)}
-        return cls(frozenset(names), memories, frozenset(contested))
+                memories |= {
+                    memory_key(one.request, system): commonest for one in by_name[name] if _repeatable(one.request)
+                }
+        return cls(frozenset(names), memories, frozenset(contested), system)
 
     def to_files(self) -> dict[str, bytes]:
         """The artifact's file; none where the task has no head."""
@@ -69,6 +74,8 @@ class Head:
             return {}
         memories = {key: answer.model_dump(mode="json", exclude_none=True) for key, answer in self.memories.items()}
         known = {"names": sorted(self.names), "memories": memories, "contested": sorted(self.contested)}
+        if self.system.varies:
+            known["system"] = self.system.model_dump(mode="json")
         return {FILE: json.dumps(known, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")}
 
     @classmethod
@@ -79,7 +86,8 @@ class Head:
         try:
             known = json.loads(content[FILE].decode("utf-8", "surrogatepass"))
             memories = _MEMORIES.validate_python(known["memories"])
-            return cls(frozenset(known["names"]), memories, frozenset(known["contested"]))
+            system = SystemTemplate.model_validate(known["system"]) if "system" in known else NO_CONTEXT
+            return cls(frozenset(known["names"]), memories, frozenset(known["contested"]), system)
         except (KeyError, TypeError, ValueError, ValidationError) as error:
             raise ArtifactError(f"the head of the student cannot be read: {error!r}") from error
 
@@ -108,12 +116,12 @@ class HeadStudent:
 
     def _remembered(self, request: Request) -> tuple[str | None, Answer | None]:
         """The name of an input of the head, and what is known to say to it."""
-        name = name_of(request)
+        name = name_of(request, self.head.system)
         if name not in self.head.names:
             return None, None
         if name in self.head.contested:
             return name, Answer(Message(role="assistant", content=""), 0.0, head=name)
-        memory = self.head.memories.get(memory_key(request)) if _repeatable(request) else None
+        memory = self.head.memories.get(memory_key(request, self.head.system)) if _repeatable(request) else None
         return name, None if memory is None else Answer(memory, 1.0, head=name)
 
     def cost(self, usage: Usage) -> Decimal | None:
@@ -144,16 +152,16 @@ def with_head(base: Student, head: Head) -> Student:
     return GeneratingHeadStudent(base, head) if isinstance(base, Generating) else HeadStudent(base, head)
 
 
-def name_of(request: Request) -> str:
-    """The name by which an input is known whatever else its request says: that of its text, else its fingerprint."""
-    return input_of(request, "").text or fingerprint(request)
+def name_of(request: Request, system: SystemTemplate = NO_CONTEXT) -> str:
+    """The name by which an input is known, whatever else its request says: of what is read of it, or its fingerprint."""
+    return input_of(request, "", None, system).read or fingerprint(request)
 
 
-def memory_key(request: Request) -> str:
+def memory_key(request: Request, system: SystemTemplate = NO_CONTEXT) -> str:
     """The input's name, and what else decides the answer: tools, response format, tool choice and parameters."""
     others = [request.tools, request.response_format, request.tool_choice, request.parameters]
     text = json.dumps(others, sort_keys=True, ensure_ascii=False)
-    return f"{name_of(request)}.{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    return f"{name_of(request, system)}.{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def _commonest(answers: Sequence[Message], judge: Judge) -> tuple[Message, float]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from understudies.events import Message, Request
+from understudies.students.context import NO_CONTEXT, SystemTemplate
 
 _BRIEF: Final = 200
 """Characters up to which a turn may be an opening that many conversations share, such as a greeting."""
@@ -13,9 +14,10 @@ _BRIEF: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One input by its fingerprint and by what a student reads of it; two that share a name are the same input.
+    """One input by its fingerprint, by its text, and by what a student reads of it where that is more than the text.
 
-    `earlier` names the turns before it that it contains whole, first to last; the first `brief` of them are short.
+    Two that share a fingerprint, or that read the same, are the same input. `earlier` names the turns before it that it
+    contains whole, by their text, first to last; the first `brief` of them are short.
     """
 
     fingerprint: str
@@ -23,10 +25,17 @@ class Input:
     earlier: tuple[str, ...] = ()
     episode: str | None = None
     brief: int = 0
+    reading: str | None = None
 
     @property
     def own(self) -> frozenset[str]:
-        return frozenset({self.fingerprint} if self.text is None else {self.fingerprint, self.text})
+        """All names that it has."""
+        return frozenset(name for name in (self.fingerprint, self.text, self.reading) if name is not None)
+
+    @property
+    def same(self) -> frozenset[str]:
+        """The names that only the same input has."""
+        return frozenset({self.fingerprint, self.read})
 
     @property
     def episodes(self) -> frozenset[str]:
@@ -38,6 +47,11 @@ class Input:
         """The name that a later turn would know it by."""
         return self.text or self.fingerprint
 
+    @property
+    def read(self) -> str:
+        """The name of what a student reads of it."""
+        return self.reading or self.name
+
     def since(self, openings: frozenset[str]) -> "Input":
         """The input without the turns up to the last that is a common opening."""
         common = [place + 1 for place, name in enumerate(self.earlier) if name in openings]
@@ -46,16 +60,20 @@ class Input:
         return replace(self, earlier=self.earlier[common[-1] :], brief=max(0, self.brief - common[-1]))
 
 
-def input_of(request: Request, fingerprint: str, episode: str | None = None) -> Input:
+def input_of(
+    request: Request, fingerprint: str, episode: str | None = None, system: SystemTemplate = NO_CONTEXT
+) -> Input:
     """An input by its fingerprint, by what a student reads of it, and by its episode.
 
-    Two requests that differ only in their system prompt, as by a date in it, read the same. A later turn of a
-    conversation contains the earlier ones whole, up to an answer of the assistant.
+    Two requests that differ only in their system prompt, as by a date in it, read the same, unless `system` finds
+    another context there. A later turn of a conversation contains the earlier ones whole, up to an answer of the
+    assistant, whatever the context was then.
     """
     *turns, (whole, _) = _readings(request.messages)
     lengths = {name: length for name, length in turns if length and name != whole}
     brief = sum(length <= _BRIEF for length in lengths.values())
-    return Input(fingerprint, whole or None, tuple(lengths), episode, brief)
+    context = system.context(request)
+    return Input(fingerprint, whole or None, tuple(lengths), episode, brief, _reading(context, whole))
 
 
 def _readings(messages: tuple[Message, ...]) -> Iterator[tuple[str, int]]:
@@ -71,6 +89,13 @@ def _readings(messages: tuple[Message, ...]) -> Iterator[tuple[str, int]]:
             read.update(words.encode("utf-8", "surrogatepass"))
             length += len(words)
     yield _name(read.hexdigest(), length)
+
+
+def _reading(context: str, text: str) -> str | None:
+    if not context:
+        return None
+    read = f"{context.lower()}\n{text}".encode("utf-8", "surrogatepass")
+    return f"read:{hashlib.sha256(read).hexdigest()[:32]}"
 
 
 def _name(digest: str, length: int) -> tuple[str, int]:

@@ -1,17 +1,23 @@
 """Examples that a prompt shows, and which of them."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from understudies.events import Message
+from understudies.events import Message, Request
+from understudies.students.base import request_text
 from understudies.students.classifier.sentences import Floats, normalised, static_vectors
+from understudies.students.context import NO_CONTEXT, SystemTemplate, clipped
 from understudies.students.dataset import Example
+
+_LONGEST: Final = 2_000
+"""Characters of a context that an example shows."""
 
 
 class Shot(BaseModel):
-    """A request without its system prompt, and the teacher's answer."""
+    """A request without its system prompt but with its context, and the teacher's answer."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -49,10 +55,24 @@ def nearest(similar: Floats, k: int) -> list[int]:
     return [int(i) for i in np.argsort(-similar, kind="stable")[:k]]
 
 
-def shot_of(example: Example) -> Shot:
-    """What an example shows."""
+def shot_of(example: Example, system: SystemTemplate = NO_CONTEXT) -> Shot:
+    """What an example shows; its context stands before the first turn, as system prompts are not shown."""
     turns = tuple(m for m in example.request.messages if m.role not in ("system", "developer"))
+    if context := _context(example.request, system):
+        turns = (Message(role="user", content=context), *turns)
+        if turns[1:] and turns[1].role == "user" and isinstance(turns[1].content, str):
+            turns = (Message(role="user", content=f"{context}\n\n{turns[1].content}"), *turns[2:])
     return Shot(messages=turns, answer=example.answer)
+
+
+def text_of(request: Request, system: SystemTemplate) -> str:
+    """What a request is compared by: its context and its text."""
+    context, text = _context(request, system), request_text(request)
+    return f"{context}\n\n{text}" if context else text
+
+
+def _context(request: Request, system: SystemTemplate) -> str:
+    return clipped(system.context(request), _LONGEST)
 
 
 def turns_of(shot: Shot, number: int) -> list[Message]:

@@ -17,7 +17,16 @@ from understudies.runtime import Bus, Clock, Record, RetryLater, Seldom
 from understudies.runtime.errors import OF_THE_SERVICE
 from understudies.runtime.outbox import Outbox
 from understudies.runtime.rules import Rules, TaskRules, TaskRulesOf
-from understudies.students import ArtifactError, Dataset, Files, Head, Manifest, read_dataset, write_artifact
+from understudies.students import (
+    ArtifactError,
+    Dataset,
+    Files,
+    Head,
+    Manifest,
+    SystemTemplate,
+    read_dataset,
+    write_artifact,
+)
 from understudies.trainer.factories import LADDER
 from understudies.trainer.factory import Factory, Lesson, Trained
 from understudies.trainer.ladder import Climb, Rung, climb, told
@@ -148,6 +157,8 @@ class TrainerApp:
         evidence = _evidence(training.found, best, training.lesson, training.seconds)
         if best is None:
             reason = training.found.why_none(self._settings)
+            if training.lesson.system.varies:
+                reason = f"{reason}; {training.lesson.system.reason}"
             return self._story(story, "rejected", reason=reason, evidence=evidence)
         artifact = self._keep(story, best, training)
         return self._story(story, "trained", reason=_praise(best), artifact=artifact, evidence=evidence)
@@ -157,7 +168,8 @@ class TrainerApp:
         answers = [example.answer for example in dataset.of("train")]
         judge = judge_named(rules.judge) if rules.judge else choose_judge(answers)
         seed = hashlib.sha256(f"{self._settings.seed}:{story.student}".encode()).digest()
-        return Lesson(dataset, judge, int.from_bytes(seed[:4], "big")), rules.min_agreement
+        system = SystemTemplate.learn([example.request for example in dataset.of("train")])
+        return Lesson(dataset, judge, int.from_bytes(seed[:4], "big"), system), rules.min_agreement
 
     def _allowed(self, story: Promotion) -> list[Factory]:
         """The rungs whose students the task's rules allow."""
@@ -184,7 +196,7 @@ class TrainerApp:
             licence=best.outcome.licence,
             consent=self._settings.consent,
         )
-        head = Head.of(dataset.examples, training.lesson.judge)
+        head = Head.of(dataset.examples, training.lesson.judge, training.lesson.system)
         return write_artifact(self._files, {**best.outcome.content, **head.to_files()}, manifest)
 
     def _story(self, story: Promotion, stage: Any, **rest: Any) -> Promotion:
@@ -222,6 +234,8 @@ def _evidence(found: Climb, best: Rung | None, lesson: Lesson, seconds: float) -
         "tried": [rung.tried for rung in found.rungs],
         "examples": len(lesson.dataset.of("train")),
     }
+    if lesson.system.varies:
+        evidence["context"] = lesson.system.summary()
     return evidence if best is None else {"kind": best.kind, "validation": best.metrics, **evidence}
 
 

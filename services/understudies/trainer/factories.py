@@ -37,7 +37,12 @@ def train_classifier(lesson: Lesson, settings: TrainerSettings) -> Trained | Dec
     encoder = encoder_installed() if settings.encoder == "auto" else settings.encoder
     try:
         student = ClassifierStudent.fit(
-            lesson.dataset.of("train"), validation, seed=lesson.seed, encoder=encoder, judge=lesson.judge
+            lesson.dataset.of("train"),
+            validation,
+            seed=lesson.seed,
+            encoder=encoder,
+            judge=lesson.judge,
+            system=lesson.system,
         )
     except NotClosedError as error:
         return Declined(str(error))
@@ -45,7 +50,7 @@ def train_classifier(lesson: Lesson, settings: TrainerSettings) -> Trained | Dec
         student,
         student.to_files(),
         judge_student(student, validation, lesson.judge),
-        {"seed": lesson.seed, "encoder": encoder, "classes": student.classes},
+        {"seed": lesson.seed, "encoder": encoder, "classes": student.classes, **student.reading.summary()},
         base_model="wordllama l2_supercat_256" + (", all-MiniLM-L6-v2" if encoder else ""),
         licence="MIT" + (", Apache-2.0" if encoder else ""),
     )
@@ -66,6 +71,7 @@ def train_few_shot(lesson: Lesson, settings: TrainerSettings) -> Trained | Decli
         shots=settings.few_shot_examples,
         nearest=settings.few_shot_nearest,
         pool=settings.few_shot_pool,
+        system=lesson.system,
     )
     validation = held_out(lesson.dataset.of("validation"))
     asked = validation[:: max(1, -(-len(validation) // settings.few_shot_validation))]

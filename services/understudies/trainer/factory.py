@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 
 from understudies.judges import Judge
-from understudies.students import Dataset, Student
+from understudies.students import NO_CONTEXT, Dataset, Student, SystemTemplate
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.validation import Judged
 
@@ -34,11 +34,12 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What a factory is given: the calls, the judge of the task, and the seed of all randomness."""
+    """What a factory is given: the calls, the judge of the task, the seed of all randomness, and what is context."""
 
     dataset: Dataset
     judge: Judge
     seed: int
+    system: SystemTemplate = NO_CONTEXT
 
 
 Train = Callable[[Lesson, TrainerSettings], Trained | Declined]

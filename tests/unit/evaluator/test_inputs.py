@@ -23,6 +23,16 @@ def test_another_date_in_the_system_prompt_is_the_same_input() -> None:
     assert fresh_after(named(monday), named(asked("Where is my money?")))
 
 
+def test_another_context_is_another_input_unless_it_was_said_before() -> None:
+    gold, silver = (
+        Input(f"{plan}-print", "text:may-i", ("text:hello",), reading=f"read:{plan}") for plan in ("gold", "silver")
+    )
+    assert not fresh_after(gold, Input("other", "text:may-i", reading="read:gold"))
+    assert fresh_after(Input("a", "text:may-i", reading="read:gold"), Input("b", "text:may-i", reading="read:silver"))
+    assert not fresh_after(gold, Input("c", "text:hello", reading="read:silver"))
+    assert not fresh_after(Input("c", "text:hello", reading="read:silver"), silver)
+
+
 def test_a_conversation_counts_once_whichever_turn_comes_first() -> None:
     first, second = asked("Where is my card?"), asked("Where is my card?", "On its way.", "Since when?")
     third = asked("Where is my card?", "On its way.", "Since when?", "Monday.", "Thanks!")

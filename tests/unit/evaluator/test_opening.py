@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.contexts import decided_by_the_record
 from tests.support.datasets import TASK
 from tests.support.messages import said
 from tests.support.trials import ARTIFACT, Bench, Scripted, dataset, failing_on, right
@@ -114,3 +115,9 @@ async def test_a_student_that_is_never_sure_cannot_be_tried(bench: Bench) -> Non
 async def test_a_dataset_without_held_out_calls_is_named(bench: Bench) -> None:
     with pytest.raises(ArtifactError, match="sure of none of the 0 held-out calls"):
         await opened(bench, Dataset(TASK, tuple(dataset().of("train"))))
+
+
+async def test_equal_texts_in_other_contexts_are_evidence(bench: Bench) -> None:
+    data = Dataset(TASK, tuple(decided_by_the_record(200, texts=("forgot the pin of my card",))))
+    _, verdicts = await opened(bench, data)
+    assert len(verdicts) == len(data.of("evidence"))

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.contexts import decided_by_the_record
 from tests.support.conversations import asked
 from tests.support.datasets import START, intents
 from tests.support.messages import said
@@ -86,3 +87,11 @@ def test_calls_that_can_never_count_do_not_make_a_bet_larger() -> None:
 def test_state_round_trips_through_json() -> None:
     before = Shape(3, timedelta(minutes=7.5), frozenset({"text:b", "text:a"}))
     assert Shape.from_state(json.loads(json.dumps(before.state()))) == before
+
+
+def test_the_context_of_the_calls_is_learnt_and_kept() -> None:
+    found = Shape.of(decided_by_the_record(100))
+    assert found.system.varies
+    assert found.w_max == 1
+    assert Shape.from_state(json.loads(json.dumps(found.state()))) == found
+    assert "system" not in Shape().state()

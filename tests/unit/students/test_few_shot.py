@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 from tests.support.chat_server import ChatServer, Reply, chat_server, completion
+from tests.support.contexts import decided_by_the_record
 from tests.support.datasets import dataset, intents
 from tests.support.messages import asked, called
 
@@ -56,6 +57,25 @@ async def test_the_prompt_is_system_then_examples_then_request() -> None:
     assert not body.keys() & {"logit_bias", "service_tier"}
     assert server.keys == ["Bearer secret-key-1"]
     assert answer.usage == Usage(prompt_tokens=7, completion_tokens=2)
+
+
+async def test_examples_are_shown_with_their_context_and_the_nearest_by_it() -> None:
+    data = Dataset("refunds", tuple(decided_by_the_record(60, texts=("May I?",))))
+    async with chat_server(always({"content": "yes"}, [-0.1])) as server:
+        student = fitted(server, data, shots=1, nearest=True)
+        again = FewShotStudent.from_files(student.to_files(), declared(server), connections)
+        known = data.of("train")[3]
+        for one in (student, again):
+            await one.answer([known.request])
+    for body in server.bodies:
+        system, shown, answered, request = body["messages"]
+        assert shown["content"].endswith("\n\nMay I?")
+        assert shown["content"].split("Notes:")[1].split("\n")[0] in system["content"]
+        assert (answered["content"], request["content"]) == (known.answer.text, "May I?")
+
+
+def declared(server: ChatServer) -> Endpoints:
+    return Endpoints(endpoints={"cheap": Endpoint(base_url=server.base_url, model="cheap-1", api_key=KEY)})
 
 
 async def test_confidence_is_the_probability_of_the_whole_answer() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.contexts import decided_by_the_record
 from tests.support.datasets import START, TASK, intents
 from tests.support.messages import said
 from tests.support.recorder import Recorder, records
@@ -108,6 +109,19 @@ async def test_random_answers_are_rejected_with_the_numbers(files: Files) -> Non
     assert (story.stage, story.artifact) == ("rejected", None)
     assert "no student reaches 95% agreement on any tenth of the" in story.reason
     assert story.evidence["tried"]
+
+
+async def test_where_the_system_prompt_varies_evidence_and_reason_say_so(files: Files) -> None:
+    chance = decided_by_the_record(450, lambda _, rng: rng.choice(("yes", "no")))
+    for version, calls in enumerate((decided_by_the_record(450), chance), start=1):
+        recorder = Recorder()
+        await make(files, recorder).handle(records(collected(files, Dataset(TASK, tuple(calls)), version)))
+        story = only(recorder)
+        context = story.evidence["context"]
+        assert isinstance(context, dict)
+        assert context["differs"] == 1.0
+        told_so = "the system prompt differs from call to call in 100% of calls (about" in (story.reason or "")
+        assert (story.stage, told_so) == (("trained", False) if version == 1 else ("rejected", True))
 
 
 async def test_the_rules_of_the_task_are_kept(files: Files) -> None:

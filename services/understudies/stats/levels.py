@@ -140,7 +140,8 @@ class Levels:
 
     def look(self) -> None:
         """Let the evidence count as it stands now; where verdicts carry time, at whole days only."""
-        for stream, counts in self._counts.items():
+        for stream in _STREAMS:
+            counts = self._counts[stream]
             for index, (agree, n) in enumerate(counts.T.tolist()):
                 climbed = self._climbs[stream][index]
                 while (

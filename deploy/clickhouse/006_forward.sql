@@ -17,4 +17,5 @@ ALTER TABLE promotions ADD COLUMN IF NOT EXISTS head_threshold Nullable(Float64)
 ALTER TABLE promotions ADD COLUMN IF NOT EXISTS
     withheld Tuple(answers Map(String, Float64), inputs Array(String), groups Array(String));
 ALTER TABLE promotions ADD COLUMN IF NOT EXISTS spot_checks Bool DEFAULT false;
+ALTER TABLE verdicts ADD COLUMN IF NOT EXISTS spot_check Bool DEFAULT false;
 ALTER TABLE drift ADD COLUMN IF NOT EXISTS cause LowCardinality(String) DEFAULT 'agreement' AFTER drifted;

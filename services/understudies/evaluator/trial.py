@@ -17,7 +17,7 @@ from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.shape import Shape
 from understudies.evaluator.traffic import Traffic
 from understudies.evaluator.waiting import Piece
-from understudies.evaluator.withholding import Withholding
+from understudies.evaluator.withholding import Failing, Withholding
 from understudies.events import Promotion, Request
 from understudies.judges import Judge, judge_named
 from understudies.stats import (
@@ -64,7 +64,7 @@ class Trial:
         reach: Reach | None = None,
         trained: Mapping[str, int] | None = None,
         teachers: Sequence[str] = (),
-        carried: Mapping[str, Mapping[str, float]] | None = None,
+        carried: Failing | None = None,
         repeats: tuple[int, int] = (0, 0),
     ) -> None:
         self.story = story
@@ -293,7 +293,7 @@ class Trial:
             held=hold.cause if hold else None,
         )
 
-    def failing(self) -> dict[str, dict[str, float]]:
+    def failing(self) -> Failing:
         """Classes of answers shown to agree less than the floor where it serves, with what each is taken for."""
         threshold = self.announced.threshold if self.announced else self.story.threshold
         return {} if threshold is None else self.withholding.failing(threshold)

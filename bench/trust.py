@@ -46,15 +46,27 @@ def main() -> None:
     # Terminated, it ends as by Ctrl-C: no worker is left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.perf_counter()
+    found: dict[str, Any] = {}
     try:
-        found = {name: figures for name in options.scenarios if (figures := _figures(name, options))}
+        for name in options.scenarios:
+            if figures := _figures(name, options):
+                found[name] = figures
+                _keep(found, began, options)
     except KeyboardInterrupt:
         sys.exit("stopped")
-    figures = {"seeds": options.seeds, "days": options.days, "seconds": round(time.perf_counter() - began)}
-    if options.json:
-        options.json.write_text(json.dumps({**figures, "scenarios": found}) + "\n", "utf-8")
     told = {name: {key: value for key, value in one.items() if key != "each"} for name, one in found.items()}
-    print(json.dumps({**figures, "scenarios": told}))
+    print(json.dumps(_whole(told, began, options)))
+
+
+def _keep(found: dict[str, Any], began: float, options: argparse.Namespace) -> None:
+    """What is known so far, as a run of hours may be stopped."""
+    if options.json:
+        options.json.write_text(json.dumps(_whole(found, began, options)) + "\n", "utf-8")
+
+
+def _whole(found: dict[str, Any], began: float, options: argparse.Namespace) -> dict[str, Any]:
+    seconds = round(time.perf_counter() - began)
+    return {"seeds": options.seeds, "days": options.days, "seconds": seconds, "scenarios": found}
 
 
 def _figures(name: str, options: argparse.Namespace) -> dict[str, Any]:

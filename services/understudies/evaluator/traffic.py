@@ -39,9 +39,6 @@ class Traffic:
         # The bounds take a millisecond and lie around the share: they cannot be so far away where it is not.
         if abs(self.share - expected) < _GAP:
             return False
-        # The bounds enclose the share itself, so they are not worth computing where that is near.
-        if abs(self.sure / self.asked - expected) < _GAP:
-            return False
         low = clopper_pearson_lower(self.sure, self.asked, _ALPHA)
         high = clopper_pearson_upper(self.sure, self.asked, _ALPHA)
         if high > expected - _GAP and low < expected + _GAP:

@@ -46,6 +46,7 @@ class GateDecision(Event):
     head_threshold: float | None = Field(default=None, description=HEAD_THRESHOLD)
     levels: ProvenLevels = Field(default=(), description=LEVELS)
     withheld: Withheld = Field(default=NOTHING_WITHHELD, description=WITHHELD)
+    judge: str | None = Field(default=None, description="by which answers were compared")
     reason: str = ""
     evidence: dict[str, JsonValue] = Field(default_factory=dict)
 

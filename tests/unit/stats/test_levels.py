@@ -231,7 +231,7 @@ def test_a_higher_level_is_watched_afresh() -> None:
     def failed_twice(more: int) -> bool:
         """Whether a third disagreement raises the alarm, where so much more is proven before it."""
         levels = fed(Levels([LOW]), 120)
-        assert not any([levels.watch(float(number < 300), 0.95, 0.1) for number in range(302)])
+        assert not any(levels.watch(float(number < 300), 0.95, 0.1) for number in range(302))
         assert fed(levels, more).proven(0.1)[0][0] == (0.99 if more else 0.965)
         return levels.watch(0.0, 0.95, 0.1)
 
@@ -306,7 +306,7 @@ def test_repeats_that_disagree_keep_down_what_distinct_inputs_prove() -> None:
 def test_what_its_audits_contradict_is_not_told_and_stricter_levels_are() -> None:
     levels = fed(fed(Levels([HIGH, LOW]), 500, confidence=0.5), 100)
     assert levels.proven(0.1) == ((0.99, 0.1),)
-    assert not any([levels.watch(float(number % 33 > 0), 0.5, 0.1) for number in range(1, 201)])
+    assert not any(levels.watch(float(number % 33 > 0), 0.5, 0.1) for number in range(1, 201))
     # 6 of 200 audits disagree: by the upper 95% bound, at most 98.7% agree. No alarm has to come first.
     assert levels.proven(0.1) == ((0.985, 0.1),)
 

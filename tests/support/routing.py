@@ -33,7 +33,9 @@ def promotion(stage: str = "promoted", *, minute: float = 0, student: str = "tri
     )
 
 
-def drift(tier: str = "contract", *, minute: float = 1, student: str = "triage@1", drifted: bool = True) -> Drift:
+def drift(
+    tier: str = "contract", *, minute: float = 1, student: str = "triage@1", drifted: bool = True, **fields: Any
+) -> Drift:
     """An alarm about a student of the task `triage`, so many minutes past noon."""
     return Drift.model_validate(
         {
@@ -46,6 +48,7 @@ def drift(tier: str = "contract", *, minute: float = 1, student: str = "triage@1
             "confidence": 0.999,
             "statistic": 1000.0,
             "audited": 40,
+            **fields,
         }
     )
 

@@ -130,6 +130,10 @@ class Trial:
         return self.story.stage == "promoted"
 
     @property
+    def _in_force(self) -> float | None:
+        return self.story.threshold if self.in_service else None
+
+    @property
     def gate(self) -> SelectiveGate:
         """The gate of distinct inputs."""
         return self.distinct.gate
@@ -157,7 +161,7 @@ class Trial:
 
         What was `held_out` of the dataset is no call to come. `request` tells which texts are near copies.
         """
-        self.withholding.add(one, piece)
+        self.withholding.add(one, piece, self._in_force)
         self._news_due = True
         if self.withholding.skips(piece):
             return False
@@ -324,7 +328,7 @@ class Trial:
         Every call counts, repeats included: a student that is wrong on what comes often is wrong often. A spot check
         speaks for its class of answers alone.
         """
-        self.withholding.add(one, piece)
+        self.withholding.add(one, piece, self._in_force)
         self._news_due = True
         if not drawn:
             return False

@@ -1,6 +1,7 @@
 """What a student must not answer though its gates have passed: answers, inputs of the head, groups of calls."""
 
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Self
 
@@ -12,6 +13,11 @@ from understudies.students import Input
 
 _USUAL = 0.5
 """The part of an answer's calls that must be surer than where it was wrong, for it to go on above that."""
+_LATELY = 6
+_FEWEST = 3
+_PRECISION = 0.8
+_RARELY = 0.02
+"""How many of the last verdicts on an answer may be wrong: so many have that probability at this precision."""
 _LEAST_RELEASING = 5
 """Verdicts of a class that its predecessor failed, before a successor is taken for having learned it."""
 
@@ -39,15 +45,22 @@ class Withholding:
         self._reach = reach
         self._carried = {name: dict(answers) for name, answers in (carried or {}).items()}
         self._inputs: dict[str, tuple[int, float]] = {}
+        self._lately: dict[str, deque[float]] = {}
         self._today: tuple[date | None, set[tuple[str, str]]] = (None, set())
 
-    def add(self, one: Input, piece: Piece) -> None:
-        """Take in one verdict; of an input's repeats, a class of answers counts the first of each day."""
+    def add(self, one: Input, piece: Piece, threshold: float | None = None) -> None:
+        """Take in one verdict; of an input's repeats, a class of answers counts the first of each day.
+
+        From the `threshold` in force on it also counts for what the student answered lately: where the teacher changes
+        its mind, all that it said before speaks for the class, and only the last verdicts speak against the answer.
+        """
         if piece.head is not None:
             n, total = self._inputs.get(piece.head, (0, 0.0))
             self._inputs[piece.head] = n + 1, total + piece.score
         elif piece.answer_class is not None and self._is_first(one.name, piece):
             self.floor.add(piece.answer_class, piece.score, piece.confidence, piece.answer)
+            if threshold is not None and piece.confidence >= threshold:
+                self._lately.setdefault(piece.answer, deque(maxlen=_LATELY)).append(piece.score)
         self.groups.add(piece.groups, piece.score, piece.confidence)
 
     def _is_first(self, name: str, piece: Piece) -> bool:
@@ -71,6 +84,7 @@ class Withholding:
         """What is to be withheld where the student serves from a threshold on, with all that is withheld already."""
         answers = _higher(self.floor.withheld(threshold), self._carried_at(threshold))
         answers = {name: self._up_to(name, sure, threshold) for name, sure in answers.items()}
+        answers |= {name: ALWAYS for name, scores in self._lately.items() if _is_wrong(scores)}
         failing = (name for name, (n, total) in self._inputs.items() if n >= 2 and total < self._critical(n))
         return Withheld(
             answers=dict(sorted(_higher(self.held.answers, answers).items())),
@@ -110,6 +124,7 @@ class Withholding:
             "held": self.held.model_dump(mode="json"),
             "carried": self._carried,
             "inputs": {name: list(counts) for name, counts in self._inputs.items()},
+            "lately": {name: list(scores) for name, scores in self._lately.items()},
             "today": [day and day.isoformat(), sorted(map(list, seen))],
         }
 
@@ -120,9 +135,15 @@ class Withholding:
         kept = cls(floor, groups, reach, carried=state["carried"])
         kept.held = Withheld.model_validate(state["held"])
         kept._inputs = {name: (n, total) for name, (n, total) in state["inputs"].items()}
+        kept._lately = {name: deque(scores, maxlen=_LATELY) for name, scores in state["lately"].items()}
         day, seen = state["today"]
         kept._today = day and date.fromisoformat(day), {(name, answer) for name, answer in seen}
         return kept
+
+
+def _is_wrong(scores: Sequence[float]) -> bool:
+    """Whether the last verdicts on an answer are too often wrong: three of three, four of five or six."""
+    return len(scores) >= _FEWEST and sum(scores) < critical_agreements(len(scores), _PRECISION, alpha=_RARELY)
 
 
 def _higher(*found: Mapping[str, float]) -> dict[str, float]:

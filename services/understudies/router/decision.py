@@ -63,7 +63,7 @@ class Decision:
     @property
     def student(self) -> str | None:
         """The student that was asked, or is to be."""
-        asked = self.reason in ("promoted", "low_confidence", "student_error", "withheld", "unproven")
+        asked = self.reason in ("promoted", "low_confidence", "student_error", "withheld", "unproven", "unconfirmed")
         return self.route.student if asked and self.route else None
 
     def recorded(

@@ -127,6 +127,8 @@ class Desk:
             return Case(account, Attempt(decision), rules)
         attempt = await self._asked(account, decision, rules)
         if attempt.answer is not None and attempt.decision.by_student:
+            attempt = self._register.confirmed(account, attempt)
+        if attempt.answer is not None and attempt.decision.by_student:
             return self._register.by_student(account, attempt)
         case = Case(account, attempt, rules)
         if rules.escalation == "refuse" and attempt.decision.reason == "low_confidence":

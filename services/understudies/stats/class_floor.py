@@ -153,8 +153,8 @@ class ClassFloor:
 
 
 @lru_cache(maxsize=65536)
-def critical_agreements(n: int, floor: float) -> int:
-    """The least number of agreements among `n` that is not significantly (5%, one-sided) below the floor.
+def critical_agreements(n: int, floor: float, alpha: float = _ALPHA) -> int:
+    """The least number of agreements among `n` that is not significantly (one-sided, at `alpha`) below the floor.
 
     >>> critical_agreements(1, 0.8), critical_agreements(2, 0.8), critical_agreements(20, 0.8)
     (0, 1, 13)
@@ -166,6 +166,6 @@ def critical_agreements(n: int, floor: float) -> int:
     for agree in range(n + 1):
         ways = math.lgamma(n + 1) - math.lgamma(agree + 1) - math.lgamma(n - agree + 1)
         below += math.exp(ways + agree * log_p + (n - agree) * log_q)
-        if below >= _ALPHA:
+        if below >= alpha:
             return agree
     return n

@@ -156,7 +156,7 @@ def with_head(base: Student, head: Head) -> Student:
 
 
 def name_of(request: Request, system: SystemTemplate = NO_CONTEXT) -> str:
-    """The name by which an input is known, whatever else its request says: of what is read of it, else its fingerprint."""
+    """The name by which an input is known: of what a student reads of it, else its fingerprint."""
     return input_of(request, "", None, system).read or fingerprint(request)
 
 

@@ -1,4 +1,4 @@
-"""The first of each answer on a day is audited beyond the draw."""
+"""Each answer of a student is audited beyond the draw, every day and later every other day."""
 
 from datetime import timedelta
 
@@ -34,6 +34,16 @@ def test_it_is_due_again_the_next_day_of_utc() -> None:
     # Calls are counted from noon: half a day later is the next.
     moments = [0, 0.49, 0.51, 1.49, 1.51]
     assert [due(checks, "refund", at=later(days)) for days in moments] == [True, False, True, False, True]
+
+
+def test_after_four_days_it_is_due_every_other_day() -> None:
+    checks = SpotChecks()
+    assert [day for day in range(12) if due(checks, "refund", at=later(day))] == [0, 1, 2, 3, 5, 7, 9, 11]
+
+
+def test_an_answer_that_is_seldom_given_is_due_whenever_it_is() -> None:
+    checks = SpotChecks()
+    assert [due(checks, "refund", at=later(day)) for day in (0, 30, 60)] == [True] * 3
 
 
 def test_each_student_is_checked_for_itself() -> None:

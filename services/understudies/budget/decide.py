@@ -246,7 +246,3 @@ class Decider:
 
 def _word(student: StudentBook) -> str:
     return student.decision.reason if student.decision else ""
-
-
-def _thresholds(told: GateDecision | Promotion) -> tuple[float | None, float | None]:
-    return told.threshold, told.head_threshold

@@ -141,6 +141,9 @@ class GeneratingHeadStudent(HeadStudent):
         name, answer = self._remembered(request)
         if answer is not None:
             return answer
+        # The floor is the threshold of the other inputs. Were unsure answers given up here, those that are recorded
+        # for an input of the head would be its surest, and say too much of it.
+        floor = floor if name is None else 0.0
         written = await cast(Generating, self.base).answer_until(request, floor, max_tokens)
         return replace(written, head=name)
 

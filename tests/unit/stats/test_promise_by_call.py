@@ -138,6 +138,8 @@ def err_on(rng: np.random.Generator, world: World, members: Ints) -> None:
                 world.right[inside[place]] = False
                 owed -= weights[place]
         left = inside[world.right[inside]]
+        if not len(left):
+            continue
         world.right[left[np.argmin(world.weights[left])]] = False
 
 
@@ -260,7 +262,7 @@ def test_where_popular_inputs_are_wrong_and_small_bursts_come_both_gates_keep_th
 
 
 def test_a_head_of_its_own_and_the_rest_err_together_with_alpha() -> None:
-    """Head and rest agree a hair less than promised by call, each with half of alpha: either is served in HEADFIG."""
+    """Head and rest agree a hair less than promised by call, each with half of alpha: either is served in 0 of 200 runs: [0, .018]."""
 
     def play(rng: np.random.Generator) -> bool:
         world = zipf(rng, popular_wrong=True)
@@ -286,7 +288,6 @@ def test_a_head_of_its_own_and_the_rest_err_together_with_alpha() -> None:
         return bool(of_head.passed) or trial(days, ALPHA / 2).both
 
     wrong = sum(play(np.random.default_rng([6, run])) for run in range(RUNS // 2))
-    print("HEAD", wrong, interval(wrong, RUNS // 2))
     assert interval(wrong, RUNS // 2)[0] <= ALPHA
 
 

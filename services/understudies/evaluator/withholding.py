@@ -86,7 +86,7 @@ class Withholding:
 
         Where it was wrong while as sure as it usually is, confidence tells nothing, and it is withheld altogether.
         """
-        return sure if self._reach.above(answer, sure) >= _USUAL * self._reach.above(answer, threshold) else ALWAYS
+        return sure if self._reach.above(answer, sure) >= _USUAL * self._reach.served(answer, threshold) else ALWAYS
 
     def _carried_at(self, threshold: float) -> dict[str, float]:
         return _higher(*(answers for name, answers in self._carried.items() if not self._is_learned(name, threshold)))

@@ -27,7 +27,9 @@ def at(hours: float) -> datetime:
     return START + timedelta(hours=hours)
 
 
-def called(forward: Forward, n: int, hours: float, score: float = 1, head: str | None = None, name: str = "same") -> None:
+def called(
+    forward: Forward, n: int, hours: float, score: float = 1, head: str | None = None, name: str = "same"
+) -> None:
     """So many calls of one input, some minutes apart."""
     for number in range(n):
         forward.add(Input(name), Piece(score, 0.95, at(hours + number / 100), head=head))

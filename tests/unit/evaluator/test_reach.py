@@ -38,7 +38,7 @@ def test_a_threshold_that_no_confidence_reaches_serves_nothing() -> None:
     [
         (Withheld(answers={"a": ALWAYS}), 0.4),
         (Withheld(answers={"a": 0.6}), 0.7),
-        (Withheld(answers={"a": 0.9}), 0.7),
+        (Withheld(answers={"a": 0.9}), 0.4),
         (Withheld(answers={"unheard of": ALWAYS}), 0.9),
         (Withheld(inputs=("often",)), 0.75),
         (Withheld(inputs=("often", "unsure")), 0.7),
@@ -51,7 +51,8 @@ def test_what_is_withheld_is_not_served(withheld: Withheld, share: float) -> Non
 def test_it_tells_how_often_an_answer_is_surer_than_a_confidence() -> None:
     reach = new()
     assert [reach.above("a", confidence) for confidence in (0.9, 0.5, 0.1)] == [0, 30, 50]
-    assert reach.above("unheard of", 0.1) == 0
+    assert [reach.served("a", confidence) for confidence in (0.9, 0.5)] == [30, 50]
+    assert reach.above("unheard of", 0.1) == reach.served("unheard of", 0.1) == 0
 
 
 def test_without_calls_nothing_is_served() -> None:

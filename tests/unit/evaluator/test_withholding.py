@@ -60,6 +60,7 @@ def test_where_the_student_was_as_sure_as_it_usually_is_the_answer_is_withheld_a
     # Most calls answered `shipping` are no surer than .6.
     assert say(new(), 2, 0, answer="shipping").found(0.5).answers == {"shipping": ALWAYS}
     assert say(new(), 2, 0, answer="shipping", confidence=0.4).found(0.5).answers == {}
+    assert say(new(), 2, 0, confidence=0.97).found(0.9).answers == {"billing": ALWAYS}, "at the strictest threshold too"
 
 
 def test_other_answers_go_on() -> None:

@@ -53,6 +53,10 @@ class Reach:
         """The calls with an answer that are surer than a confidence, by the candidates that they reach."""
         return sum(self.answers.get(answer, [])[: self._above(confidence)])
 
+    def served(self, answer: str, threshold: float) -> float:
+        """The calls with an answer that reach a candidate."""
+        return sum(self.answers.get(answer, [])[: self._above(threshold) + 1])
+
     def _above(self, confidence: float | None) -> int:
         """How many candidates are stricter than a confidence; all and more where there is none."""
         if confidence is None:

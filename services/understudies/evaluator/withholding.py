@@ -106,7 +106,7 @@ class Withholding:
         Where it was wrong again while as sure as it usually is, confidence tells nothing: it is withheld altogether.
         """
         above = self._reach.above(answer, wrong.confidence)
-        told_apart = wrong.times < _AGAIN or above >= _USUAL * self._reach.above(answer, threshold)
+        told_apart = wrong.times < _AGAIN or above >= _USUAL * self._reach.served(answer, threshold)
         return wrong.confidence if told_apart else ALWAYS
 
     def _carried_at(self, threshold: float) -> dict[str, Confused]:

@@ -1,0 +1,31 @@
+"""What a trial has found, as it is kept."""
+
+import json
+
+from understudies.evaluator.finding import UNREACHED, Finding
+from understudies.events import ALWAYS, NOTHING_WITHHELD, Withheld
+
+
+def test_state_round_trips() -> None:
+    for finding in (
+        Finding("reject"),
+        Finding(
+            "promote",
+            0.5,
+            1.0,
+            Withheld(answers={"a": ALWAYS}, inputs=("often",), groups=("tenant=acme",)),
+            0.42,
+            ((0.95, 0.5), (0.99, 0.9)),
+            "calendar",
+        ),
+    ):
+        assert Finding.from_state(json.loads(json.dumps(finding.state()))) == finding
+
+
+def test_a_finding_withholds_nothing_unless_it_says_so() -> None:
+    assert Finding("promote", 0.5).withheld == NOTHING_WITHHELD
+    assert not Finding("promote", 0.5).withheld
+
+
+def test_no_confidence_reaches_what_serves_the_head_alone() -> None:
+    assert UNREACHED > 1.0

@@ -1,0 +1,144 @@
+"""What a student must not answer though its gates have passed."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.support.datasets import START
+
+from understudies.evaluator.reach import Reach
+from understudies.evaluator.waiting import Piece
+from understudies.evaluator.withholding import Withholding
+from understudies.events import ALWAYS, NOTHING_WITHHELD, Withheld
+from understudies.stats import ClassFloor, Subgroups
+from understudies.students import Input
+
+CONFIDENCES = [0.9, 0.5]
+Carried = dict[str, dict[str, float]]
+
+
+def reach() -> Reach:
+    """`billing` is mostly surer than .9, `shipping` mostly not."""
+    found = Reach(list(CONFIDENCES))
+    for confidence, answer, calls in (
+        (0.95, "billing", 60), (0.6, "billing", 40), (0.95, "shipping", 10), (0.6, "shipping", 90),
+    ):  # fmt: skip
+        found.tail_call(confidence, answer, calls)
+    return found
+
+
+def new(carried: Carried | None = None, **floor: Any) -> Withholding:
+    groups = Subgroups(CONFIDENCES, p_null=0.9)
+    return Withholding(ClassFloor(CONFIDENCES, **floor), groups, reach(), carried=carried)
+
+
+def at(days: float) -> datetime:
+    return START + timedelta(days=days)
+
+
+def say(
+    known: Withholding, n: int, score: float, kind: str = "refund", answer: str = "billing", confidence: float = 0.6,
+    **changes: Any,
+) -> Withholding:  # fmt: skip
+    """So many verdicts, each on an input of its own."""
+    for number in range(n):
+        piece = Piece(score, confidence, at(0), answer_class=kind, answer=answer, **changes)
+        known.add(Input(f"{kind}-{answer}-{number}"), piece)
+    return known
+
+
+def test_nothing_is_withheld_at_first() -> None:
+    assert new().found(0.5) == NOTHING_WITHHELD
+
+
+def test_what_a_failing_class_was_taken_for_goes_on_above_where_it_was_wrong() -> None:
+    assert say(new(), 2, 0).found(0.5).answers == {"billing": 0.6}
+
+
+def test_where_the_student_was_as_sure_as_it_usually_is_the_answer_is_withheld_altogether() -> None:
+    # Most calls answered `shipping` are no surer than .6.
+    assert say(new(), 2, 0, answer="shipping").found(0.5).answers == {"shipping": ALWAYS}
+    assert say(new(), 2, 0, answer="shipping", confidence=0.4).found(0.5).answers == {}
+    assert say(new(), 2, 0, confidence=0.97).found(0.9).answers == {"billing": ALWAYS}, "at the strictest threshold too"
+
+
+def test_other_answers_go_on() -> None:
+    known = say(say(new(), 2, 0), 50, 1, kind="shipping", answer="shipping")
+    assert list(known.found(0.5).answers) == ["billing"]
+
+
+def test_of_an_inputs_repeats_a_class_counts_the_first_of_each_day() -> None:
+    known = new()
+    for hour in range(5):
+        known.add(Input("same"), Piece(0, 0.6, at(hour / 24), answer_class="refund", answer="billing"))
+    assert known.found(0.5).answers == {}
+    known.add(Input("same"), Piece(0, 0.6, at(1), answer_class="refund", answer="billing"))
+    assert known.found(0.5).answers == {"billing": 0.6}
+
+
+def test_an_input_of_the_head_is_judged_by_its_own_calls() -> None:
+    known = say(new(), 2, 0, head="often")
+    assert known.found(0.5) == Withheld(inputs=("often",))
+    assert say(new(), 20, 1, head="often").found(0.5) == NOTHING_WITHHELD
+
+
+def test_a_group_that_fails_is_withheld_and_one_that_was_found_elsewhere_too() -> None:
+    known = say(say(new(), 60, 0, kind="", groups=("tenant=bad",)), 300, 1, groups=("tenant=good",))
+    assert known.found(0.5, ["day=weekend"]).groups == ("day=weekend", "tenant=bad")
+
+
+def test_what_is_withheld_once_stays_so() -> None:
+    known = new()
+    known.held = Withheld(answers={"billing": 0.8}, inputs=("often",), groups=("tenant=a",))
+    assert known.found(0.5) == known.held
+    say(known, 2, 0)
+    assert known.found(0.5).answers == {"billing": 0.8}, "up to the highest confidence"
+
+
+@pytest.mark.parametrize(
+    ("piece", "skipped"),
+    [
+        (Piece(1, 0.7, START, answer="billing"), True),
+        (Piece(1, 0.8, START, answer="billing"), True),
+        (Piece(1, 0.81, START, answer="billing"), False),
+        (Piece(1, 0.7, START, answer="shipping"), False),
+        (Piece(1, 0.7, START, answer="billing", head="other"), False),
+        (Piece(1, 1.0, START, answer="billing", head="often"), True),
+        (Piece(1, 1.0, START, answer="shipping", groups=("tenant=a",)), True),
+        (Piece(1, 1.0, START, answer="shipping", groups=("tenant=b",)), False),
+    ],
+)
+def test_verdicts_on_what_is_withheld_are_no_evidence_of_what_is_served(piece: Piece, skipped: bool) -> None:
+    known = new()
+    known.held = Withheld(answers={"billing": 0.8}, inputs=("often",), groups=("tenant=a",))
+    assert known.skips(piece) == skipped
+
+
+def test_a_class_that_a_predecessor_failed_is_withheld_until_it_is_learned() -> None:
+    known = new({"refund": {"billing": 0.7}})
+    assert known.found(0.5).answers == {"billing": 0.7}
+    assert known.failing(0.5) == {"refund": {"billing": 0.7}}
+    say(known, 4, 1, answer="refund")
+    assert known.found(0.5).answers == {"billing": 0.7}
+    known.add(Input("a fifth"), Piece(1, 0.6, at(0), answer_class="refund", answer="refund"))
+    assert known.found(0.5).answers == {}
+    assert known.failing(0.5) == {}
+
+
+def test_a_successor_takes_over_what_it_fails_itself_and_what_it_was_given() -> None:
+    known = say(new({"chargeback": {"shipping": 0.7}}), 2, 0)
+    assert known.failing(0.5) == {"chargeback": {"shipping": 0.7}, "refund": {"billing": 0.6}}
+
+
+def test_state_round_trips_and_goes_on() -> None:
+    known = say(say(new({"chargeback": {"shipping": 0.7}}, trained={"refund": 3}), 2, 0), 3, 0, head="often")
+    say(known, 5, 0, groups=("tenant=a",))
+    known.held = known.found(0.5)
+    restored = Withholding.from_state(json.loads(json.dumps(known.state())), reach())
+    assert restored.state() == known.state()
+    for one in (known, restored):
+        say(one, 3, 0, kind="other", answer="shipping")
+        say(one, 2, 0)
+    assert restored.found(0.5) == known.found(0.5)
+    assert restored.state() == known.state()

@@ -11,7 +11,6 @@ from understudies.students.answer_key import class_key
 from understudies.students.classifier_student import (
     ClassifierStudent,
     NotClosedError,
-    class_key,
     classified_text,
     closed_answers,
 )

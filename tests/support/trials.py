@@ -5,8 +5,11 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
-from tests.support.datasets import INTENTS, START, TASK, intents
+from tests.support.datasets import INTENTS, START, TASK
+from tests.support.datasets import dataset as of_calls
+from tests.support.messages import said
 from tests.support.recorder import Recorder, records
+from tests.support.wordings import told_apart
 
 from understudies.evaluator import EvaluatorApp, EvaluatorSettings, create_app
 from understudies.events import Event, Invocation, Promotion, Request, Response, Route, SeededIds, position
@@ -36,7 +39,12 @@ Found = TypeVar("Found", bound=Event)
 @lru_cache
 def pool() -> tuple[Example, ...]:
     """Distinct calls: the first 200 for datasets, the others for traffic."""
-    return intents(2200).examples
+    calls = []
+    for number in range(2200):
+        intent = list(INTENTS)[number % 3]
+        text = f"{INTENTS[intent][number // 3 % 3]} number {number}: {told_apart(number)}"
+        calls.append((text, said(intent)))
+    return of_calls(calls).examples
 
 
 def dataset() -> Dataset:

@@ -216,6 +216,7 @@ class Decider:
             "head_threshold": story.head_threshold,
             "levels": story.levels,
             "withheld": story.withheld,
+            "judge": story.judge,
         }
         coverage = student.proven_share
         if decision is not None:

@@ -45,6 +45,10 @@ class Changes:
         """Note who answered as the teacher; a hold where it is not one of those that the student learned from."""
         if not model or model in self.teachers:
             return None
+        if not self.teachers:
+            # Of a snapshot from before they were noted: who answers now is taken for who always did.
+            self.teachers.add(model)
+            return None
         self._new_teachers[model] += 1
         if self._new_teachers[model] < _CALLS_OF_A_TEACHER:
             return None
@@ -83,8 +87,13 @@ class Changes:
         return n >= _VERDICTS_OF_A_DAY and self._evidence(total, n) <= _MOST_EVIDENCE
 
     def bad_days(self, threshold: float) -> list[str]:
-        """The kinds of day on which the student is shown to agree less than it promises."""
-        return self.days.failing(threshold)
+        """The kinds of day on which the student is shown to agree less than it promises.
+
+        None where all that were judged are such: then it is not the day.
+        """
+        failing = self.days.failing(threshold)
+        judged = [kind for kind in ("day=weekday", "day=weekend") if self.days.counts(kind, threshold)[1]]
+        return failing if len(failing) < len(judged) else []
 
     def _evidence(self, total: float, n: int) -> float:
         return Gate.from_counts(round(total), n, p0=self.days.p_null).reject_e

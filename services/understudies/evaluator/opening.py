@@ -15,6 +15,7 @@ from understudies.evaluator.shape import Shape
 from understudies.evaluator.trial import Trial, candidates_of
 from understudies.evaluator.verdict_id import verdict_id
 from understudies.evaluator.waiting import Piece
+from understudies.evaluator.withholding import Failing
 from understudies.events import Promotion, Verdict
 from understudies.judges import Judge, Judgement, answer_class, choose_judge, judge_named
 from understudies.runtime.rules import TaskRules
@@ -45,7 +46,7 @@ async def open_trial(
     files: Files,
     shelf: Shelf,
     *,
-    carried: Mapping[str, Mapping[str, float]] | None = None,
+    carried: Failing | None = None,
 ) -> tuple[Trial, list[Verdict]]:
     """The trial of a trained student and its verdicts on the held-out evidence.
 
@@ -66,7 +67,9 @@ async def open_trial(
     tail = [(example, answer) for example, answer in answered if answer is not None and answer.head is None]
     shape = await asyncio.to_thread(Shape.of, dataset.examples)
     head = await _of_head(student, dataset, shape.system)
-    candidates = candidates_of([answer.confidence for _, answer in tail])
+    # Where it fails to answer, the teacher serves: such a call counts, and no threshold covers it.
+    failed = sum(answer is None for _, answer in answered)
+    candidates = candidates_of([*(answer.confidence for _, answer in tail), *[0.0] * failed])
     if not candidates:
         raise ArtifactError(f"student {story.student!r} is sure of none of the {len(held_out)} held-out calls")
     last = max(example.at for example in dataset.examples)
@@ -85,7 +88,7 @@ async def open_trial(
         settings=settings,
         since=last,
         aims=(_aim(candidates, chosen_by, rules), _aim(candidates, judged, rules)),
-        reach=_reach(candidates, dataset, judged, head, shape.system),
+        reach=_reach(candidates, dataset, judged, failed, head, shape.system),
         trained=_trained(dataset, judge),
         teachers=dataset.teachers,
         carried=carried,
@@ -164,6 +167,7 @@ def _reach(
     candidates: Sequence[Threshold],
     dataset: Dataset,
     judged: Sequence[Held],
+    failed: int,
     head: Mapping[str, float],
     system: SystemTemplate,
 ) -> Reach:
@@ -179,8 +183,10 @@ def _reach(
             tail_calls += example.calls
     for name, calls in of_head.items():
         reach.head_call(name, head[name], calls)
+    each = tail_calls / (len(judged) + failed)
     for one in judged:
-        reach.tail_call(one.answer.confidence, answer_key(one.answer.message), tail_calls / len(judged))
+        reach.tail_call(one.answer.confidence, answer_key(one.answer.message), each)
+    reach.calls += each * failed
     return reach
 
 

@@ -107,7 +107,7 @@ def _promoted(trial: Trial, found: Finding) -> str:
     seen = f"after {_seen(trial.gate)} on distinct inputs and {_seen(trial.forward.tail)} on calls since"
     if found.threshold == UNREACHED:
         return f"answers {found.coverage:.0%} of the calls, inputs that come often and are proven, {seen}"
-    proven = found.levels[-1] if trial.in_service and len(found.levels) > 1 else None
+    proven = found.levels[-1] if trial.in_service and found.levels and found.levels[-1][0] > trial.p0 else None
     candidate = next((one for one in trial.thresholds if one.confidence == found.threshold), None)
     surest = f" on the surest {candidate.coverage:.0%} of calls" if candidate else ""
     told = f"agrees at least {trial.p0:.0%}{surest}, {seen}"

@@ -47,7 +47,7 @@ class Reach:
                 for name, (sure, calls) in self.head.items()
                 if sure >= head_threshold and name not in withheld.inputs
             )
-        return min(1.0, served / self.calls) if self.calls else 0.0
+        return min(1.0, round(served / self.calls, 9)) if self.calls else 0.0
 
     def above(self, answer: str, confidence: float) -> float:
         """The calls with an answer that are surer than a confidence, by the candidates that they reach."""

@@ -17,7 +17,7 @@ from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.shape import Shape
 from understudies.evaluator.traffic import Traffic
 from understudies.evaluator.waiting import Piece
-from understudies.evaluator.withholding import Withholding
+from understudies.evaluator.withholding import Failing, Withholding
 from understudies.events import Promotion, Request
 from understudies.judges import Judge, judge_named
 from understudies.stats import (
@@ -64,7 +64,7 @@ class Trial:
         reach: Reach | None = None,
         trained: Mapping[str, int] | None = None,
         teachers: Sequence[str] = (),
-        carried: Mapping[str, Mapping[str, float]] | None = None,
+        carried: Failing | None = None,
         repeats: tuple[int, int] = (0, 0),
     ) -> None:
         self.story = story
@@ -204,9 +204,8 @@ class Trial:
         A look while calls of the day are still to be read (`behind`) is not that of its end.
         """
         if self.is_due(now) and not behind:
-            until = self._next_mark
-            while self._next_mark <= now:
-                self._next_mark += DAY
+            self._next_mark += DAY * ((now - self._next_mark) // DAY + 1)
+            until = self._next_mark - DAY
             self.bet(until)
             if self.distinct.spans(self._min_span):
                 self.distinct.gate.mark()
@@ -219,10 +218,15 @@ class Trial:
             return None
         self._news_due = False
         found = self._in_service() if self.in_service else self._on_trial()
-        if found is None or found == self.announced:
+        if found is None or found == self._known(found):
             return None
         self.announced = found
         return found
+
+    def _known(self, found: Finding) -> Finding | None:
+        """What was announced; before a student serves, more that is proven beyond the promise is no news."""
+        known = self.announced
+        return known if known is None or self.in_service else replace(known, levels=found.levels)
 
     def _found(self) -> Finding | None:
         """What the gates say as of the last look; None while they say nothing."""
@@ -293,7 +297,7 @@ class Trial:
             held=hold.cause if hold else None,
         )
 
-    def failing(self) -> dict[str, dict[str, float]]:
+    def failing(self) -> Failing:
         """Classes of answers shown to agree less than the floor where it serves, with what each is taken for."""
         threshold = self.announced.threshold if self.announced else self.story.threshold
         return {} if threshold is None else self.withholding.failing(threshold)
@@ -303,16 +307,16 @@ class Trial:
         self.story = story
         if self.announced is None:
             # A trial that was opened again knows less than was proven, and must not take it back.
+            self.beyond.adopt(story, self.p0)
             self.announced = Finding(
                 "promote",
                 story.threshold,
                 story.head_threshold,
                 withheld=story.withheld,
                 coverage=self.reach.share(story.threshold, story.head_threshold, story.withheld),
-                levels=story.levels,
+                levels=self.beyond.told,
             )
             self.withholding.held = story.withheld
-            self.beyond.adopt(story, self.p0)
         if self.drift is None:
             agree, n = self._at(story.threshold)
             self.drift = TwoTierDrift.after_gate(self.p0, agree, n)
@@ -356,6 +360,8 @@ class Trial:
         if hold.cause != "calendar":
             self.forward.restart(hold.at)
             self._proven = None
+            if not self.in_service:
+                self.announced = None
         self._news_due = True
         return True
 
@@ -436,6 +442,10 @@ def _of_this_version(state: dict[str, Any]) -> dict[str, Any]:
     settings = EvaluatorSettings(
         alpha=gate.alpha, beta=gate.beta, n_max=state["n_max"], min_span_hours=state["min_span_s"] / 3600
     )
+    reach, covered = Reach([one.confidence for one in gate.thresholds], calls=1.0 - gate.thresholds[-1].coverage), 0.0
+    for one in gate.thresholds:
+        reach.tail_call(one.confidence, "", one.coverage - covered)
+        covered = one.coverage
     fresh = Trial(
         story,
         judge=judge_named(state["judge"]),
@@ -445,6 +455,7 @@ def _of_this_version(state: dict[str, Any]) -> dict[str, Any]:
         settings=settings,
         shape=Shape.from_state(shape),
         since=marked,
+        reach=reach,
     )
     fresh.beyond.adopt(story, state["p0"])
     fresh.promoted(story) if story.stage == "promoted" else None

@@ -26,6 +26,8 @@ class TaskRoute:
     head_threshold: float | None = None
     """Confidence from which inputs of the head are answered; None: they stay with the teacher."""
     withheld: Withheld = NOTHING_WITHHELD
+    judge: str | None = None
+    """By which its answers are compared with the teacher's."""
     spot_checks: bool = False
     """Whether the first of each answer on a day is audited beyond the draw."""
 

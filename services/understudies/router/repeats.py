@@ -7,7 +7,7 @@ from typing import Final
 
 from understudies.events import Message, Request
 from understudies.router.attempt import Attempt
-from understudies.students.answer_key import answer_key
+from understudies.router.probation import same_answer
 from understudies.students.base import request_text
 from understudies.students.copies import CopyGroups, copy_words
 
@@ -59,7 +59,8 @@ class Repeats:
         if attempt.answer is None or attempt.student is None:
             return
         group = self._of(task, attempt.student, day).group(request)
-        if answer_key(attempt.answer.message) == answer_key(answer):
+        route = attempt.decision.route
+        if same_answer(route.judge if route else None, answer, attempt.answer.message):
             group.agreed += 1
         else:
             group.disagreed += 1

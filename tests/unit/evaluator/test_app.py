@@ -47,8 +47,9 @@ async def on_trial(files: Files, student: Scripted | None = None, **settings: An
 
 
 async def in_service(files: Files, student: Scripted | None = None) -> Bench:
-    """A student that serves at the loosest of its thresholds."""
+    """A student that serves at the loosest of its thresholds, on a kind of day that it was judged on."""
     bench = await on_trial(files, student)
+    await bench.hear(*traffic(1900, 100, hours=1))
     loosest = bench.app.evaluation.trials[STUDENT].gate.thresholds[-1]
     await bench.hear(bench.story("promoted", share=1.0, threshold=loosest.confidence))
     return bench
@@ -83,22 +84,31 @@ async def test_a_call_of_the_teacher_is_evidence(files: Files) -> None:
     assert gathered(bench) == before + 1
 
 
-async def test_one_input_counts_once_for_each_student(files: Files) -> None:
+async def test_one_input_counts_once_for_each_student_and_every_call_of_it_forward(files: Files) -> None:
     bench = await on_trial(files)
     await bench.hear(bench.story("trained", version=2))
     example = pool()[300]
     calls = [call_of(example, hour, id=f"repeat-{hour}") for hour in range(3)]
     verdicts = of(Verdict, [*await bench.hear(calls[0]), *await bench.hear(*calls[1:])])
-    assert all(verdict.counts for verdict in verdicts)
-    assert [(v.student, v.invocation) for v in verdicts] == [(STUDENT, calls[0].id), (f"{TASK}@2", calls[0].id)]
+    assert [(v.student, v.invocation) for v in verdicts if v.counts] == [
+        (STUDENT, calls[0].id),
+        (f"{TASK}@2", calls[0].id),
+    ]
+    assert len(verdicts) == 6
+    for trial in bench.app.evaluation.trials.values():
+        trial.bet(TRAINED + timedelta(days=1))
+        assert trial.forward.tail.calls == 3
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "evidence"])
-async def test_inputs_of_the_dataset_do_not_count_again(files: Files, split: Any) -> None:
+async def test_inputs_of_the_dataset_do_not_count_again_but_as_calls(files: Files, split: Any) -> None:
     bench = await on_trial(files)
     before = gathered(bench)
-    assert of(Verdict, await bench.hear(*(call_of(example) for example in dataset().of(split)[:3]))) == []
+    verdicts = of(Verdict, await bench.hear(*(call_of(example) for example in dataset().of(split)[:3])))
+    assert [verdict.counts for verdict in verdicts] == [False] * 3
     assert gathered(bench) == before
+    forward = bench.app.evaluation.trials[STUDENT].forward
+    assert forward.gathered == 3, "as calls they do: users meet them again"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +154,10 @@ async def test_a_student_that_agrees_is_promoted_at_the_next_day(files: Files) -
     assert (found.decision, found.student, found.at) == ("promote", STUDENT, TRAINED + timedelta(days=3))
     assert found.coverage == 1.0
     assert found.threshold == bench.app.evaluation.trials[STUDENT].gate.thresholds[-1].confidence
-    assert found.reason == f"agrees at least 95% on the surest 100% of calls, after {gathered(bench)} verdicts"
+    assert found.reason == (
+        f"agrees at least 95% on the surest 100% of calls, after {gathered(bench)} verdicts on distinct inputs"
+        " and 300 verdicts on calls since"
+    )
     chosen: Any = found.evidence["chosen"]
     assert (chosen["threshold"], chosen["agreement"], chosen["passed"]) == (found.threshold, 1.0, True)
     assert await bench.look(3.5) == await bench.look(4) == []
@@ -156,7 +169,7 @@ async def test_a_student_that_disagrees_is_rejected_with_the_numbers(files: File
     found = decision(await bench.look(3))
     assert found.decision == "reject"
     assert re.fullmatch(
-        r"shown to agree less than 95% even where it is surest: agreement on the surest 11% is 0\.0% of \d+ verdicts",
+        r"shown to agree less than 95% even where it is surest: agreement on the surest 10% is 0\.0% of \d+ verdicts",
         found.reason,
     )
 
@@ -394,13 +407,27 @@ async def test_a_late_audit_finds_its_call_behind_any_number_that_were_not_drawn
     assert bench.app.evaluation.awaited.unpaired == 0
 
 
-async def test_repeats_of_one_input_feed_the_detectors_once_a_day(files: Files) -> None:
+async def test_repeats_of_one_input_feed_the_detectors_each_time(files: Files) -> None:
     bench = await in_service(files)
     [call] = served(1)
-    for hour in range(8):
+    alarms: list[Drift] = []
+    for hour in range(4):
         repeat = call.model_copy(update={"id": f"repeat-{hour}", "at": call.at + timedelta(hours=hour)})
-        assert of(Drift, await bench.hear(repeat, audit_of(repeat, "no"))) == []
-    assert bench.app.evaluation.trials[STUDENT].audited == 1
+        alarms += of(Drift, await bench.hear(repeat, audit_of(repeat, "no")))
+    assert bench.app.evaluation.trials[STUDENT].audited == 4
+    assert [(alarm.tier, alarm.cause) for alarm in alarms] == [("contract", "agreement")]
+
+
+async def test_a_spot_check_speaks_for_its_class_alone(files: Files) -> None:
+    bench = await in_service(files)
+    trial = bench.app.evaluation.trials[STUDENT]
+    for call in served(5):
+        spot = call.model_copy(update={"route": Route(reason="promoted", drawn=False, spot_check=True)})
+        found = await bench.hear(spot, audit_of(spot, "never said before"))
+        assert [verdict.phase for verdict in of(Verdict, found)] == ["audit"]
+        assert of(Drift, found) == []
+    assert trial.audited == 0
+    assert trial.withholding.floor.failing(trial.thresholds[-1].confidence) == ["never said before"]
 
 
 async def test_a_broken_contract_is_published_with_the_agreement_after_it(files: Files) -> None:
@@ -551,25 +578,37 @@ async def test_it_starts_and_stops(files: Files) -> None:
     await bench.app.stop()
 
 
-async def test_a_shift_of_traffic_asks_for_more_audits_once_a_day(files: Files) -> None:
+async def test_a_shift_of_traffic_holds_the_student_until_it_is_proven_anew(files: Files) -> None:
     bench = await in_service(files)
-    later = TRAINED + timedelta(hours=1)
-    await bench.hear(bench.story("promoted", at=later, threshold=0.9, share=1.0, evidence={"coverage": 0.8}))
     unsure = [
         call.model_copy(update={"student": STUDENT, "confidence": 0.3})
         for call in traffic(0, 120, hours=12, reason="low_confidence")
     ]
     [warning] = of(Drift, await bench.hear(*unsure))
-    assert (warning.tier, warning.drifted, warning.statistic) == ("warn", False, 0.0)
+    assert (warning.tier, warning.drifted, warning.cause, warning.statistic) == ("warn", False, "traffic", 0.0)
+    trial = bench.app.evaluation.trials[STUDENT]
+    assert (trial.forward.first, trial.forward.gathered) == (None, 0), "the calls before prove nothing of those to come"
     assert of(Drift, await bench.hear(*unsure)) == []
+    held = decision(await bench.look(0.6))
+    assert (held.decision, held.threshold) == ("promote", trial.story.threshold)
+    assert held.reason.endswith(
+        "; held at the canary share: it is sure of another share of the calls than it was proven on"
+    )
+
+    await bench.hear(*[call.model_copy(update={"at": call.at + timedelta(days=1)}) for call in traffic(400, 400)])
+    assert [("held" in found.reason) for found in of(GateDecision, await bench.look(3))] == [False]
 
 
 async def test_what_a_student_serves_for_want_of_money_is_no_shift_of_traffic(files: Files) -> None:
     bench = await in_service(files)
-    later = TRAINED + timedelta(hours=1)
-    await bench.hear(bench.story("promoted", at=later, threshold=0.9, share=1.0, evidence={"coverage": 0.2}))
+    strict = bench.app.evaluation.trials[STUDENT].thresholds[2]
+    assert strict.coverage < 0.3
+    await bench.hear(bench.story("promoted", at=TRAINED + timedelta(hours=1), threshold=strict.confidence, share=1.0))
     sure = [
-        call.model_copy(update={"student": STUDENT, "confidence": 0.99})
-        for call in traffic(0, 120, hours=12, reason="over_budget")
+        call.model_copy(update={"student": STUDENT, "confidence": 1.0})
+        for call in traffic(0, 240, hours=12, reason="over_budget")
     ]
-    assert of(Drift, await bench.hear(*sure)) == []
+    assert of(Drift, await bench.hear(*sure[:120])) == []
+    route = Route(reason="promoted")
+    [warning] = of(Drift, await bench.hear(*[call.model_copy(update={"route": route}) for call in sure[120:]]))
+    assert warning.cause == "traffic"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.stats import COVERAGES, ideal_coverage, risk_coverage, thresholds
+from understudies.stats import COVERAGES, Threshold, aim_of, ideal_coverage, risk_coverage, thresholds
 
 confidences = st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.5, 0.9, 1.0]), min_size=1, max_size=60)
 
@@ -90,3 +90,40 @@ def test_refuses_confidences_and_scores_that_cannot_be_compared() -> None:
         risk_coverage([0.5], [1.5])
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         risk_coverage([0.5], [math.nan])
+
+
+CANDIDATES = [Threshold(0.8, 0.2), Threshold(0.5, 0.5), Threshold(0.0, 1.0)]
+
+
+def seen(*bands: tuple[float, int, int]) -> tuple[list[float], list[float]]:
+    """Confidences and scores: at a confidence so many calls, of which so many agree."""
+    calls = [(confidence, float(number < agree)) for confidence, n, agree in bands for number in range(n)]
+    return [confidence for confidence, _ in calls], [score for _, score in calls]
+
+
+@pytest.mark.parametrize(
+    ("bands", "aim"),
+    [
+        (((0.9, 100, 100), (0.6, 100, 100), (0.1, 100, 100)), 2),
+        (((0.9, 100, 100), (0.6, 100, 100), (0.1, 100, 80)), 1),
+        (((0.9, 100, 100), (0.6, 100, 80), (0.1, 100, 80)), 0),
+    ],
+)
+def test_the_aim_is_where_evidence_will_grow_fastest(bands: tuple[tuple[float, int, int], ...], aim: int) -> None:
+    assert aim_of(CANDIDATES, *seen(*bands), 0.95) == aim
+
+
+@pytest.mark.parametrize("bands", [(), ((0.9, 100, 95),), ((0.9, 40, 20), (0.1, 400, 390))])
+def test_where_none_looks_better_than_promised_there_is_no_aim(bands: tuple[tuple[float, int, int], ...]) -> None:
+    assert aim_of(CANDIDATES[:1], *seen(*bands), 0.95) is None
+
+
+def test_a_few_good_verdicts_do_not_outweigh_many() -> None:
+    assert aim_of(CANDIDATES, *seen((0.9, 3, 3), (0.6, 500, 495)), 0.95) != 0
+
+
+def test_an_aim_needs_a_score_for_each_confidence() -> None:
+    with pytest.raises(ValueError, match="2 confidences do not match 1 scores"):
+        aim_of(CANDIDATES, [0.1, 0.2], [1.0], 0.95)
+    with pytest.raises(ValueError, match="NaN"):
+        aim_of(CANDIDATES, [math.nan], [1.0], 0.95)

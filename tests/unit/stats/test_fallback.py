@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.stats import fallback_levels, fallback_weights
+from understudies.stats import aimed_weights, fallback_levels, fallback_weights
 
 
 @settings(deadline=None)
@@ -18,6 +18,35 @@ def test_weights_spend_the_whole_budget_once(count: int) -> None:
     assert math.fsum(weights) == pytest.approx(1.0)
     assert len(weights) == count
     assert weights[0] == (1.0 if count == 1 else 0.5)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.data())
+def test_aimed_weights_spend_the_whole_budget_and_most_of_it_on_the_aim(count: int, data: st.DataObject) -> None:
+    aim = data.draw(st.integers(0, count - 1))
+    weights = aimed_weights(count, aim)
+
+    assert math.fsum(weights) == pytest.approx(1.0)
+    assert len(weights) == count
+    assert min(weights) > 0, "every test can pass by itself"
+    assert weights[aim] == max(weights) >= 0.5
+    if aim:
+        assert weights[0] >= 0.25, "should the guess be too bold"
+
+
+@pytest.mark.parametrize("aim", [-1, 3])
+def test_an_aim_that_is_no_test_is_refused(aim: int) -> None:
+    with pytest.raises(ValueError, match=f"3 tests, got {aim}"):
+        aimed_weights(3, aim)
+
+
+@pytest.mark.parametrize("aim", [0, 9, 18])
+def test_familywise_error_holds_wherever_the_budget_is_aimed(aim: int) -> None:
+    p_values = np.random.default_rng(42).random((4000, 19))
+    weights = aimed_weights(19, aim)
+    false = [any(passed for _, passed in fallback_levels(row, 0.05, weights)) for row in p_values.tolist()]
+
+    assert np.mean(false) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / len(false))
 
 
 def test_a_failed_test_hands_nothing_on() -> None:

@@ -27,9 +27,15 @@ verdicts = st.lists(
 
 def fed(levels: Levels, n: int, failures: int = 0, confidence: float = 0.95) -> Levels:
     for number in range(n):
-        levels.update(float(number >= failures), confidence)
+        both(levels, float(number >= failures), confidence)
     levels.look()
     return levels
+
+
+def both(levels: Levels, score: float, confidence: float, served_from: float = -math.inf) -> None:
+    """A verdict on a distinct input, which is a call as well."""
+    levels.update(score, confidence, "inputs", served_from)
+    levels.update(score, confidence, "calls", served_from)
 
 
 @pytest.mark.parametrize(("agreement", "n"), [(0.96, 99), (0.98, 200), (0.99, 401), (0.998, 2014)])
@@ -70,7 +76,7 @@ def test_rungs_up_to_p0_are_left_out() -> None:
 def test_evidence_counts_when_it_is_looked_at() -> None:
     levels = Levels([LOW])
     for _ in range(200):
-        levels.update(1.0, 0.5)
+        both(levels, 1.0, 0.5)
     assert levels.proven(0.1) == ((0.95, 0.1),)
     levels.look()
     assert levels.proven(0.1) == ((0.98, 0.1),)
@@ -93,7 +99,7 @@ def test_evidence_against_a_higher_agreement_is_never_more(agree: int, failures:
 def test_levels_rise_in_agreement_and_in_confidence(stream: list[tuple[float, float, float]], own: float) -> None:
     levels = Levels(CANDIDATES, p0=0.5, alpha=0.9, ladder=(0.52, 0.55, 0.6, 0.7))
     for verdict in stream:
-        levels.update(*verdict)
+        both(levels, *verdict)
     levels.look()
     proven = levels.proven(own)
     assert proven[0][1] == own
@@ -154,7 +160,7 @@ def test_the_simulation_and_the_class_agree() -> None:
         q, score = drawn(agreement, 600, np.random.default_rng(seed))
         levels = Levels(candidates, alpha=0.9)
         for one, agreed in zip(q.tolist(), score.tolist(), strict=True):
-            levels.update(agreed, 1.0 - one)
+            both(levels, agreed, 1.0 - one)
             levels.look()
         for rung in levels.rungs:
             proven = best_evidence(q, score, np.full(len(STAIRS), rung)) >= math.log(len(STAIRS) / 0.9)
@@ -176,7 +182,7 @@ def wrongly_proven(seed: int, *, known: bool) -> bool:
     for number, (one, agreed) in enumerate(zip(q.tolist(), score.tolist(), strict=True)):
         confidence, served_from = 1.0 - one, 0.8 if strict[number] else 0.4
         if confidence >= served_from:
-            levels.update(agreed, confidence, served_from if known else 0.4)
+            both(levels, agreed, confidence, served_from if known else 0.4)
         if number % 100 == 0:
             levels.look()
     found = [levels.proven(candidate.confidence)[0][0] for candidate in candidates]
@@ -194,7 +200,7 @@ def test_audits_keep_the_promise_where_they_count_from_what_their_call_had_to_re
 def test_an_audit_says_nothing_of_thresholds_that_its_call_could_not_have_been_served_at() -> None:
     levels = Levels([HIGH, LOW])
     for _ in range(500):
-        levels.update(1.0, confidence=0.95, served_from=0.9)
+        both(levels, 1.0, confidence=0.95, served_from=0.9)
     levels.look()
     assert levels.proven(0.1) == ((0.95, 0.1), (0.99, 0.9))
 
@@ -222,10 +228,15 @@ def test_disagreement_below_a_threshold_does_not_touch_its_level() -> None:
 
 
 def test_a_higher_level_is_watched_afresh() -> None:
-    levels = fed(Levels([LOW]), 120)
-    levels.watch(0.0, 0.95, 0.1)
-    assert fed(levels, 500).proven(0.1)[0][0] == 0.99
-    assert not levels.watch(0.0, 0.95, 0.1)
+    def failed_twice(more: int) -> bool:
+        """Whether a third disagreement raises the alarm, where so much more is proven before it."""
+        levels = fed(Levels([LOW]), 120)
+        assert not any(levels.watch(float(number < 300), 0.95, 0.1) for number in range(302))
+        assert fed(levels, more).proven(0.1)[0][0] == (0.99 if more else 0.965)
+        return levels.watch(0.0, 0.95, 0.1)
+
+    assert failed_twice(0)
+    assert not failed_twice(500)
 
 
 def test_alarms_of_levels_that_just_hold_are_a_thousand_audits_apart_in_the_mean() -> None:
@@ -260,6 +271,60 @@ def test_what_was_told_before_is_taken_over_where_its_evidence_is_lost() -> None
     assert fed(levels, 100).proven(0.1) == ((0.95, 0.1), (0.985, 0.9)), "and never taken back for want of evidence"
 
 
+# Two streams
+
+
+def fed_apart(levels: Levels, inputs: int, calls: int) -> Levels:
+    """Agreement on so many distinct inputs, and on so many calls."""
+    for _ in range(inputs):
+        levels.update(1.0, 0.95, "inputs")
+    for _ in range(calls):
+        levels.update(1.0, 0.95, "calls")
+    levels.look()
+    return levels
+
+
+@pytest.mark.parametrize(("inputs", "calls"), [(0, 500), (500, 0), (80, 500), (500, 80)])
+def test_a_level_is_proven_where_inputs_and_calls_prove_it_each_by_themselves(inputs: int, calls: int) -> None:
+    assert fed_apart(Levels([LOW]), inputs, calls).proven(0.1) == ((0.95, 0.1),)
+
+
+def test_the_stream_that_proves_less_says_how_much_is_told() -> None:
+    assert fed_apart(Levels([LOW]), 200, 500).proven(0.1) == ((0.98, 0.1),)
+    assert fed_apart(Levels([LOW]), 500, 200).proven(0.1) == ((0.98, 0.1),)
+    assert fed_apart(Levels([LOW]), 500, 500).proven(0.1) == ((0.99, 0.1),)
+
+
+def test_repeats_that_disagree_keep_down_what_distinct_inputs_prove() -> None:
+    levels = fed_apart(Levels([LOW]), 500, 0)
+    for call in range(1000):
+        levels.update(float(call % 20 > 0), 0.95, "calls")
+    levels.look()
+    assert levels.proven(0.1) == ((0.95, 0.1),)
+
+
+def test_what_its_audits_contradict_is_not_told_and_stricter_levels_are() -> None:
+    levels = fed(fed(Levels([HIGH, LOW]), 500, confidence=0.5), 100)
+    assert levels.proven(0.1) == ((0.99, 0.1),)
+    assert not any(levels.watch(float(number % 33 > 0), 0.5, 0.1) for number in range(1, 201))
+    # 6 of 200 audits disagree: by the upper 95% bound, at most 98.7% agree. No alarm has to come first.
+    assert levels.proven(0.1) == ((0.985, 0.1),)
+
+    for _ in range(2000):
+        levels.watch(1.0, 0.5, 0.1)
+    assert levels.proven(0.1) == ((0.99, 0.1),), "what was proven is told again where audits no longer speak against it"
+
+
+def test_levels_from_before_calls_counted_keep_what_was_proven() -> None:
+    levels = fed(Levels([HIGH, LOW]), 200)
+    state = levels.state()
+    old = {key: state[key] for key in ("confidences", "p0", "rungs", "needed", "watch")}
+    old |= {"counts": state["counts"]["inputs"], "climbed": state["climbs"]["inputs"]}
+    restored = Levels.from_state(json.loads(json.dumps(old)))
+    assert restored.proven(0.1) == levels.proven(0.1)
+    assert fed(restored, 100).proven(0.1) == levels.proven(0.1), "of the calls all is still to come"
+
+
 # State
 
 
@@ -272,13 +337,13 @@ def test_state_round_trips_and_the_fold_continues(
     if proven:
         levels.adopt(((0.6, 0.3), (0.7, 0.9)))
     for verdict in before:
-        levels.update(*verdict)
+        both(levels, *verdict)
         levels.watch(*verdict)
     levels.look()
     restored = Levels.from_state(json.loads(json.dumps(levels.state(), allow_nan=False)))
     for verdict in after:
-        levels.update(*verdict)
-        restored.update(*verdict)
+        both(levels, *verdict)
+        both(restored, *verdict)
         assert restored.watch(*verdict) == levels.watch(*verdict)
     levels.look()
     restored.look()
@@ -292,4 +357,4 @@ def test_refuses_what_is_out_of_range() -> None:
     with pytest.raises(ValueError, match="alpha"):
         Levels([LOW], alpha=0.0)
     with pytest.raises(ValueError, match=r"score .*2"):
-        Levels([LOW]).update(2.0, 0.5)
+        Levels([LOW]).update(2.0, 0.5, "calls")

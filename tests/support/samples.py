@@ -101,6 +101,7 @@ SAMPLES: dict[str, Event] = {
         weight=20.0,
         fingerprint=ANSWERED.fingerprint,
         answer_class="weather",
+        spot_check=False,
         counts=False,
     ),
     "gate_decision": GateDecision(
@@ -114,6 +115,7 @@ SAMPLES: dict[str, Event] = {
         head_threshold=0.625,
         levels=((0.95, 0.75), (0.98, 0.875)),
         withheld=_WITHHELD,
+        judge="tool_calls",
         reason="lower bound 0.962 is above 0.95",
         evidence={"n": 400, "agreed": 391, "lower": 0.962},
     ),
@@ -132,6 +134,7 @@ SAMPLES: dict[str, Event] = {
         levels=((0.95, 0.75), (0.98, 0.875)),
         withheld=_WITHHELD,
         audit_rate=0.125,
+        judge="tool_calls",
         spot_checks=True,
         evidence={"roi": 9.1, "teachers": ["teacher-2026-01"]},
     ),
@@ -154,8 +157,9 @@ SAMPLES: dict[str, Event] = {
 
 _LATER: dict[str, set[str]] = {
     "invocation": {"free", "usage_estimated", "api", "streamed", "hung_up"},
-    "gate_decision": {"head_threshold", "levels", "withheld"},
-    "promotion": {"head_threshold", "levels", "withheld", "spot_checks"},
+    "verdict": {"spot_check"},
+    "gate_decision": {"head_threshold", "levels", "withheld", "judge"},
+    "promotion": {"head_threshold", "levels", "withheld", "judge", "spot_checks"},
     "drift": {"cause"},
 }
 _LATER_OF_ROUTE = {"drawn", "head", "spot_check"}

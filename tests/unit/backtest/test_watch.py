@@ -74,16 +74,22 @@ async def test_a_critical_task_is_kept_with_the_teacher() -> None:
     assert state["fraction_done"] == 1
 
 
-@pytest.mark.parametrize("agreed", [30, 27])
-async def test_agreement_is_that_of_the_gate_with_its_bound(agreed: int) -> None:
+@pytest.mark.parametrize(
+    ("agreed", "forward", "least"),
+    [(30, (60, 60), (30, 30)), (27, (60, 60), (27, 30)), (30, (50, 60), (50, 60)), (30, (0, 0), (0, 0))],
+)
+async def test_agreement_is_that_of_the_gate_and_its_bound_the_lesser_of_inputs_and_calls(
+    agreed: int, forward: tuple[int, int], least: tuple[int, int]
+) -> None:
     office = Office()
     await office.on_trial()
     gate = SelectiveGate([Threshold(0.5, 1.0)])
     for number in range(30):
         gate.update(float(number < agreed), 0.9)
-    trial = SimpleNamespace(story=SimpleNamespace(threshold=None), gate=gate)
+    tail = SimpleNamespace(counts=lambda index: forward)
+    trial = SimpleNamespace(story=SimpleNamespace(threshold=None), gate=gate, forward=SimpleNamespace(tail=tail))
     (state,) = await told(office, 2, 10, {name(): trial})
-    assert (state["agreement"], state["lower"]) == (agreed / 30, anytime_lower_bound(agreed, 30))
+    assert (state["agreement"], state["lower"]) == (agreed / 30, anytime_lower_bound(*least))
 
 
 async def test_a_trial_without_verdicts_has_no_agreement() -> None:

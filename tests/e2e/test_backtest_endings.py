@@ -104,6 +104,7 @@ def test_an_escalated_call_is_paid_twice_and_each_other_once(everything: Played)
         "no_student": {PRICE},
         "control": {PRICE},
         "low_confidence": {PRICE + student},
+        "unconfirmed": {PRICE + student},
         "promoted": {student},
     }
 
@@ -127,12 +128,43 @@ def test_a_student_is_promoted_along_its_whole_story(everything: Played, task: s
     story = [decision for decision in everything.decisions(task) if decision.student == student]
     kinds = [decision.event for decision in story]
     assert kinds[:6] == ["authorised", "collected", "trained", "gate_promote", "qualified", "promoted"]
-    shares = [decision.evidence["share"] for decision in story if decision.event == "promoted"]
+    shares = climbed([decision for decision in story if decision.event == "promoted"])
     assert sorted(set(shares), key=shares.index) == [0.05, 0.25, 1.0]
-    assert [float(str(share)) for share in shares] == sorted(float(str(share)) for share in shares)
+    assert shares == sorted(shares)
 
 
-def test_every_promotion_was_proven_by_a_gate_on_whole_days(everything: Played) -> None:
+def climbed(promotions: list[Decision]) -> list[float]:
+    """The shares that the ramp gave; while a student is held at the canary share, it does not climb."""
+    shares: list[float] = []
+    held = False
+    for promotion in promotions:
+        share = float(str(promotion.evidence["share"]))
+        if promotion.reason.startswith("proven again"):
+            assert share == shares[-1]
+            held = False
+        elif held or promotion.reason.startswith("canary again"):
+            assert share == 0.05
+            held = True
+        else:
+            shares.append(share)
+    return shares
+
+
+@pytest.mark.parametrize("task", ["easy", "fuzzy"])
+def test_on_its_first_weekend_a_student_is_looked_at_before_it_has_its_share_again(
+    everything: Played, task: str
+) -> None:
+    saturday = START + timedelta(days=5)
+    assert saturday.weekday() == 5
+    [warned] = everything.decisions(task, "drift_warn")
+    assert warned.reason.startswith("the first calls of a kind of day")
+    assert saturday <= warned.at < saturday + timedelta(hours=2)
+    told = [(d.reason.split(":")[0], d.evidence["share"]) for d in everything.decisions(task, "promoted")]
+    again = [one for one in told if one[0].endswith("again")]
+    assert again == [("canary again", 0.05), ("proven again", 1.0)]
+
+
+def test_every_promotion_was_proven_by_a_gate_on_whole_days_of_calls_to_come(everything: Played) -> None:
     first: dict[str | None, Decision] = {}
     for decision in everything.report.decisions:
         if decision.event == "promoted":
@@ -146,8 +178,9 @@ def test_every_promotion_was_proven_by_a_gate_on_whole_days(everything: Played) 
         assert chosen["n"] >= 79
         assert chosen["agreement"] >= 0.95
         assert proof.at <= promotion.at
-        assert (proof.at.hour, proof.at.minute) == (0, 0)
-        assert authorised.at < proof.at
+        days, rest = divmod(proof.at - authorised.at, timedelta(days=1))
+        assert days >= 1
+        assert rest <= timedelta(hours=1), "looks are an hour apart"
 
 
 def test_what_is_served_agrees_and_is_bounded_from_below(everything: Played) -> None:
@@ -160,9 +193,12 @@ def test_what_is_served_agrees_and_is_bounded_from_below(everything: Played) -> 
         assert 0.8 < totals.agreement_lower_bound < totals.agreement_served
         assert totals.saved > 0
     last = everything.report.tasks["easy"].summary.last_fifth
-    assert last.served_share > 0.9
+    # All are asked of the student; of each text, two calls a day wait for the teacher to confirm it.
+    reasons = [call.route.reason for call in everything.calls("easy")[-last.calls :] if call.route]
+    assert reasons.count("promoted") + reasons.count("unconfirmed") > 0.9 * last.calls
+    assert last.served_share > 0.6
     assert last.cost_reduction is not None
-    assert last.cost_reduction > 3
+    assert last.cost_reduction > 2
 
 
 def test_audits_go_on_for_ever(everything: Played) -> None:

@@ -6,15 +6,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.support.datasets import TASK, intents
+from tests.support.datasets import TASK
 from tests.support.recorder import Recorder, records
-from tests.support.trials import TRAINED, audit_of, of, traffic
+from tests.support.trials import TRAINED, audit_of, dataset, of, traffic
 
 from understudies.evaluator import EvaluatorApp, EvaluatorSettings, create_app
 from understudies.events import Drift, GateDecision, Invocation, Promotion, SeededIds, Verdict
 from understudies.runtime import VirtualClock
 from understudies.runtime.rules import Rules
-from understudies.students import Dataset, Files, Shelf, write_dataset
+from understudies.students import Files, Shelf, write_dataset
 from understudies.trainer import TrainerSettings
 from understudies.trainer import create_app as create_trainer
 
@@ -27,7 +27,6 @@ def files(tmp_path: Path) -> Files:
 async def trained(files: Files) -> Promotion:
     """What the trainer tells of a student of the calls that the traffic of these tests does not repeat."""
     recorder = Recorder()
-    data = Dataset(TASK, intents(200).examples)
     app = create_trainer(
         TrainerSettings(encoder=False),
         bus=recorder.bus,
@@ -35,7 +34,7 @@ async def trained(files: Files) -> Promotion:
         files=files,
         new_id=SeededIds(1),
     )
-    uri, _ = write_dataset(files, TASK, data.examples)
+    uri, _ = write_dataset(files, TASK, dataset().examples)
     story = Promotion(id="1", at=TRAINED, task=TASK, student=f"{TASK}@1", stage="collected", dataset=uri)
     await app.handle(records(story))
     [outcome] = of(Promotion, recorder.published)
@@ -82,7 +81,9 @@ async def test_a_student_is_proven_and_later_drifts(files: Files) -> None:
     ]
     await app.handle(records(story.model_copy(update=promoted), *calls, *audits))
     broken = next(alarm for alarm in of(Drift, recorder.published) if alarm.tier == "contract")
-    assert (broken.agreement_before, broken.agreement_after) == (1.0, 0.0)
+    assert broken.agreement_before is not None
+    assert broken.agreement_before > 0.99
+    assert broken.agreement_after == 0.0
     assert 22 <= broken.audited <= 26
 
 

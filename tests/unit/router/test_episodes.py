@@ -1,6 +1,7 @@
 """What an episode asks of its calls: the target of each, the threshold for it, and who may go on with it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -131,6 +132,12 @@ def test_where_nothing_is_proven_for_it_the_teacher_serves() -> None:
 )
 def test_after_the_declared_steps_the_teacher_serves(served: int, reason: str) -> None:
     assert tightened(asked(), EpisodeTarget(0.9, 5), served).reason == reason
+
+
+def test_an_episode_that_asks_for_more_has_the_head_from_the_teacher() -> None:
+    task = Decision("promoted", replace(route(), head_threshold=0.5))
+    assert settle(task, 1.0, head="text:1").reason == "promoted"
+    assert settle(tightened(task, EpisodeTarget(0.9, 5)), 1.0, head="text:1").reason == "unproven"
 
 
 def test_a_call_of_no_episode_target_is_left_alone() -> None:

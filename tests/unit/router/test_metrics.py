@@ -1,5 +1,8 @@
 """What the router tells about itself."""
 
+from typing import Any
+
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.routing import call
 
@@ -103,6 +106,24 @@ def test_upstreams_students_money_and_the_online_state_are_told() -> None:
         "audits_given_up{}": 2,
     }
     assert {key: found[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("reason", "served_by", "escalated"),
+    [
+        ("withheld", "teacher", True),
+        ("unproven", "teacher", True),
+        ("unconfirmed", "teacher", True),
+        ("episode_target", "teacher", True),
+        ("control", "teacher", False),
+        ("promoted", "student", False),
+        ("low_confidence", "student", False),
+    ],
+)
+def test_what_its_student_might_have_answered_is_an_escalation(reason: Any, served_by: Any, escalated: bool) -> None:
+    metrics = Metrics()
+    metrics.served("triage", By(served_by, Decision(reason)))
+    assert (f"escalations_total{{reason={reason},task=triage}}" in numbers(metrics)) is escalated
 
 
 async def test_what_becomes_of_events_is_told() -> None:

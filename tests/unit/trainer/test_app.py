@@ -14,7 +14,7 @@ from tests.support.recorder import Recorder, records
 from understudies.events import Promotion, SeededIds
 from understudies.runtime import RetryLater, VirtualClock
 from understudies.runtime.rules import Rules, TaskRules
-from understudies.students import Dataset, Files, load_student, read_artifact, write_dataset
+from understudies.students import Dataset, Files, Head, load_student, name_of, read_artifact, write_dataset
 from understudies.trainer import TrainerApp, TrainerSettings, create_app
 from understudies.trainer import app as trainer_app
 
@@ -92,6 +92,28 @@ async def test_the_artifact_says_where_it_comes_from_and_can_be_loaded(files: Fi
     student = load_student(files, trained.artifact)
     [answer] = await student.answer([data.of("evidence")[0].request])
     assert answer.text == data.of("evidence")[0].answer.text
+
+
+async def test_what_many_calls_asked_is_remembered_in_the_artifact(files: Files) -> None:
+    recorder = Recorder()
+    data = intents(300)
+    often = data.of("evidence")[0]
+    answers = {"calls": 6, "answer": said("as it always was"), "repeats": (said("as it always was"),)}
+    popular = [one.model_copy(update=answers) if one == often else one for one in data.examples]
+    await make(files, recorder).handle(records(collected(files, Dataset(TASK, tuple(popular)))))
+    artifact = only(recorder).artifact
+    assert artifact is not None
+    assert Head.from_files(read_artifact(files, artifact)[1]).names == {name_of(often.request)}
+    [answer] = await load_student(files, artifact).answer([often.request])
+    assert (answer.text, answer.confidence, answer.head) == ("as it always was", 1.0, name_of(often.request))
+
+
+async def test_an_artifact_of_a_task_without_popular_inputs_has_no_head(files: Files) -> None:
+    recorder = Recorder()
+    await make(files, recorder).handle(records(collected(files, intents(300))))
+    artifact = only(recorder).artifact
+    assert artifact is not None
+    assert "head.json" not in read_artifact(files, artifact)[1]
 
 
 async def test_two_runs_make_the_same_artifact(files: Files) -> None:

@@ -20,7 +20,9 @@ FLAT_TOOL: Any = {"type": "function", **TOOL["function"], "strict": False}
 CALLED = {"name": "block_card", "arguments": {"card": 7}}
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
 ASKED: Any = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": PROMPT}], "extra_headers": TASK}
-ASKED_TOO: Any = {"model": "gpt-4o-mini", "input": PROMPT, "store": False, "extra_headers": TASK}
+# Another text: the third near copy of a day would wait for the teacher to confirm what the student says.
+OTHER_PROMPT = "When will the parcel arrive?"
+ASKED_TOO: Any = {"model": "gpt-4o-mini", "input": OTHER_PROMPT, "store": False, "extra_headers": TASK}
 
 
 class Label(BaseModel):

@@ -80,7 +80,8 @@ async def test_what_was_in_force_is_in_force_again(
         async with up(tmp_path, teacher.url, env=PATIENT) as first:
             async with client(await first.url()) as agent:
                 served = [await ask(agent, f"{REFUND} {number}") for number in range(12)]
-                assert set(served) == {"student"}
+                # They are near copies: after two of them the teacher confirms what the student says, twice.
+                assert served == ["student"] * 2 + ["teacher"] * 2 + ["student"] * 8
                 assert await ask(agent, "write a poem", "poetry") == "teacher"
             await end(first, tmp_path, 12)
         async with up(tmp_path, teacher.url, env=PATIENT) as second:

@@ -75,6 +75,11 @@ class Forward:
         if self.head is not None:
             self.head.mark()
 
+    def share(self, threshold: float | None) -> float | None:
+        """The share of the calls so far that reach a candidate; None where it is none, or there were no calls."""
+        reached = next((one.calls for one in self.tail.evidence() if one.confidence == threshold), None)
+        return None if reached is None or not self.tail.calls else reached / self.tail.calls
+
     def restart(self, since: datetime) -> None:
         """Forget all evidence; what comes after that moment is to prove the student anew."""
         fresh = type(self)(

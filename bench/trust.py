@@ -34,9 +34,7 @@ from bench.honesty.scenarios import SCENARIOS
 from bench.honesty.tally import Tally
 
 _RECORDED_SEEDS = 3
-_LOGS_A_PROCESS = 4
-"""A process keeps some 100 MB of every log that it played."""
-
+_LOGS_A_PROCESS = 5
 _NAMES = (*SCENARIOS, "many-students", "recorded")
 
 
@@ -48,22 +46,30 @@ def main() -> None:
     # Terminated, it ends as by Ctrl-C: no worker is left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.perf_counter()
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(options.jobs, mp_context=context, max_tasks_per_child=_LOGS_A_PROCESS)
+    found: dict[str, Any] = {}
     try:
-        found = {name: figures for name in options.scenarios if (figures := _figures(name, options, pool))}
+        for name in options.scenarios:
+            if figures := _figures(name, options):
+                found[name] = figures
+                _keep(found, began, options)
     except KeyboardInterrupt:
         sys.exit("stopped")
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-    figures = {"seeds": options.seeds, "days": options.days, "seconds": round(time.perf_counter() - began)}
-    if options.json:
-        options.json.write_text(json.dumps({**figures, "scenarios": found}) + "\n", "utf-8")
     told = {name: {key: value for key, value in one.items() if key != "each"} for name, one in found.items()}
-    print(json.dumps({**figures, "scenarios": told}))
+    print(json.dumps(_whole(told, began, options)))
 
 
-def _figures(name: str, options: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[str, Any]:
+def _keep(found: dict[str, Any], began: float, options: argparse.Namespace) -> None:
+    """What is known so far, as a run of hours may be stopped."""
+    if options.json:
+        options.json.write_text(json.dumps(_whole(found, began, options)) + "\n", "utf-8")
+
+
+def _whole(found: dict[str, Any], began: float, options: argparse.Namespace) -> dict[str, Any]:
+    seconds = round(time.perf_counter() - began)
+    return {"seeds": options.seeds, "days": options.days, "seconds": seconds, "scenarios": found}
+
+
+def _figures(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """The figures of a scenario, once its line is printed; nothing where it is left out."""
     if name == "many-students":
         years = many_students(options.seeds)
@@ -72,7 +78,7 @@ def _figures(name: str, options: argparse.Namespace, pool: ProcessPoolExecutor) 
     jobs = _jobs(name, options)
     if not jobs:
         return {}
-    tally = _tally(name, jobs, _outcomes(name, jobs, pool))
+    tally = _tally(name, jobs, _outcomes(name, jobs, options.jobs))
     print(line_of(tally), flush=True)
     return tally.plain()
 
@@ -87,10 +93,17 @@ def _jobs(name: str, options: argparse.Namespace) -> list[Job]:
     return [Job(name, seed, options.days, options.broker, options.recorded) for seed in seeds]
 
 
-def _outcomes(name: str, jobs: Sequence[Job], pool: ProcessPoolExecutor) -> Iterator[Outcome]:
-    for outcome in pool.map(played, jobs):
-        print(seed_line(name, outcome), file=sys.stderr, flush=True)
-        yield outcome
+def _outcomes(name: str, jobs: Sequence[Job], at_once: int) -> Iterator[Outcome]:
+    """Processes end after some logs, for they keep about 100 MB of each; executors that renew theirs hang in 3.11."""
+    some = at_once * _LOGS_A_PROCESS
+    for first in range(0, len(jobs), some):
+        pool = ProcessPoolExecutor(at_once, mp_context=multiprocessing.get_context("spawn"))
+        try:
+            for outcome in pool.map(played, jobs[first : first + some]):
+                print(seed_line(name, outcome), file=sys.stderr, flush=True)
+                yield outcome
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _tally(name: str, jobs: Sequence[Job], outcomes: Iterator[Outcome]) -> Tally:

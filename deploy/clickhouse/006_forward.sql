@@ -16,5 +16,8 @@ ALTER TABLE gate_decisions ADD COLUMN IF NOT EXISTS
 ALTER TABLE promotions ADD COLUMN IF NOT EXISTS head_threshold Nullable(Float64) AFTER threshold;
 ALTER TABLE promotions ADD COLUMN IF NOT EXISTS
     withheld Tuple(answers Map(String, Float64), inputs Array(String), groups Array(String));
+ALTER TABLE gate_decisions ADD COLUMN IF NOT EXISTS judge LowCardinality(Nullable(String));
+ALTER TABLE promotions ADD COLUMN IF NOT EXISTS judge LowCardinality(Nullable(String));
 ALTER TABLE promotions ADD COLUMN IF NOT EXISTS spot_checks Bool DEFAULT false;
+ALTER TABLE verdicts ADD COLUMN IF NOT EXISTS spot_check Bool DEFAULT false;
 ALTER TABLE drift ADD COLUMN IF NOT EXISTS cause LowCardinality(String) DEFAULT 'agreement' AFTER drifted;

@@ -5,9 +5,21 @@ import re
 
 import pytest
 from tests.support.events import invocation
+from tests.support.samples import OF_VERSION_1, SAMPLES
 from tests.support.store import migrated
 
-from understudies.events import INVOCATIONS, Invocation, Route, encode
+from understudies.events import (
+    INVOCATIONS,
+    TOPICS,
+    Drift,
+    Event,
+    GateDecision,
+    Invocation,
+    Promotion,
+    Route,
+    Verdict,
+    encode,
+)
 from understudies.observer import stored_since
 from understudies.runtime import Store
 from understudies.runtime.sqlfiles import migrations
@@ -72,7 +84,55 @@ async def test_rows_of_before_a_new_column_have_its_default() -> None:
         await store.close()
 
 
-async def test_every_field_of_an_invocation_has_a_column() -> None:
+async def test_rows_of_before_heads_and_withheld_answers_have_their_defaults() -> None:
+    *earlier, (name, _) = [one for one in migrations() if one[0] <= "006_forward.sql"]
+    assert name == "006_forward.sql"
+    routes = [None, Route(reason="audit", threshold=0.75, share=0.25, audit_probability=0.05, drawn=True)]
+    calls = [invocation(route=route) for route in routes]
+    others = [*(OF_VERSION_1[name] for name in ("gate_decision", "promotion", "drift"))]
+    store = await Store.open("chdb://")
+    try:
+        for _, sql in earlier:
+            for statement in filter(str.strip, re.split(r";\s*$", sql, flags=re.MULTILINE)):
+                await store.command(statement)
+        await put(store, *calls, *others)
+        await store.migrate()
+        assert await everything(store) == by_id(*calls, *others)
+        news = [SAMPLES[name].model_copy(update={"id": f"new-{name}"}) for name in sorted(SAMPLES)]
+        await put(store, *news)
+        assert await everything(store) == by_id(*calls, *others, *news)
+    finally:
+        await store.close()
+
+
+async def put(store: Store, *events: Event) -> None:
+    tables = {"gate_decision": "gate_decisions", "drift": "drift"}
+    for event in events:
+        await store.insert(tables.get(event.type, f"{event.type}s"), [encode(event)])
+
+
+async def everything(store: Store) -> dict[str, Event]:
+    moment = invocation().at.replace(year=1971)
+    pages = [page async for page in stored_since(store, moment, TOPICS)]
+    return by_id(*(event for page in pages for event in page))
+
+
+def by_id(*events: Event) -> dict[str, Event]:
+    return {event.id: event for event in events}
+
+
+@pytest.mark.parametrize(
+    ("model", "table"),
+    [
+        (Invocation, "invocations"),
+        (Verdict, "verdicts"),
+        (GateDecision, "gate_decisions"),
+        (Promotion, "promotions"),
+        (Drift, "drift"),
+    ],
+)
+async def test_every_field_of_an_event_has_a_column(model: type[Event], table: str) -> None:
     async with migrated() as store:
-        rows = await store.query("SELECT name FROM system.columns WHERE table = 'invocations' AND database = 'default'")
-    assert set(Invocation.model_fields) - NOT_COLUMNS <= {row["name"] for row in rows}
+        asked = "SELECT name FROM system.columns WHERE table = {table:String} AND database = 'default'"
+        rows = await store.query(asked, {"table": table})
+    assert set(model.model_fields) - NOT_COLUMNS <= {row["name"] for row in rows}

@@ -28,7 +28,7 @@ SETTINGS = BudgetSettings(
     expected_gain=0.10,
     canary=(0.05, 0.25, 1.0),
     step_hours=24,
-    step_verdicts=10,
+    step_verdicts=(10,),
     patience_hours=72,
     control_share=0.5,
     audits_per_day=5,
@@ -117,7 +117,11 @@ def decision(
         threshold=threshold if promoted else None,
         coverage=coverage if promoted else None,
         reason=reason,
-        evidence={"p0": 0.95, "curve": curve, "chosen": {"threshold": threshold} if promoted else None},
+        evidence={
+            "p0": 0.95,
+            "curve": curve,
+            "chosen": {"threshold": threshold, "coverage": coverage} if promoted else None,
+        },
     )
 
 
@@ -125,6 +129,17 @@ def drift(version: int = 1, hour: float = 0, *, tier: Any = "contract", **change
     known = {"confidence": 0.999, "statistic": 2000.0, "audited": 40, "agreement_before": 0.98, "agreement_after": 0.7}
     at = hours(hour)
     return Drift(id=_ids(at), at=at, task=TASK, student=name(version), tier=tier, **{**known, **changes})
+
+
+def changed(version: int = 1, hour: float = 0, *, cause: Any = "traffic") -> Drift:
+    """Something changed that proves nothing against the student."""
+    return drift(version, hour, tier="warn", drifted=False, cause=cause)
+
+
+def held(cause: str = "traffic", *, hour: float, **decided: Any) -> GateDecision:
+    """The gates' word on a student that is not proven anew yet."""
+    told = decision(hour=hour, **decided)
+    return told.model_copy(update={"evidence": {**told.evidence, "held": {"cause": cause}}})
 
 
 def story(stage: Any, version: int = 1, hour: float = 0, **changes: Any) -> Promotion:

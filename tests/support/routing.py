@@ -33,7 +33,9 @@ def promotion(stage: str = "promoted", *, minute: float = 0, student: str = "tri
     )
 
 
-def drift(tier: str = "contract", *, minute: float = 1, student: str = "triage@1", drifted: bool = True) -> Drift:
+def drift(
+    tier: str = "contract", *, minute: float = 1, student: str = "triage@1", drifted: bool = True, **fields: Any
+) -> Drift:
     """An alarm about a student of the task `triage`, so many minutes past noon."""
     return Drift.model_validate(
         {
@@ -46,6 +48,7 @@ def drift(tier: str = "contract", *, minute: float = 1, student: str = "triage@1
             "confidence": 0.999,
             "statistic": 1000.0,
             "audited": 40,
+            **fields,
         }
     )
 
@@ -62,6 +65,11 @@ def call(number: int = 0, text: str = "hello", *, minute: float = 10, draw: floa
         model="gpt-4o-mini",
         **fields,
     )
+
+
+def word(number: int) -> str:
+    """A word of its own for each number; texts that differ in numbers alone are near copies."""
+    return "word" + "".join("abcdefghij"[int(digit)] for digit in str(number))
 
 
 class FixedStudent:

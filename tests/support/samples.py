@@ -18,12 +18,14 @@ from understudies.events import (
     ToolCall,
     Usage,
     Verdict,
+    Withheld,
     usd,
 )
 
 _AT = datetime(2026, 3, 1, 12, 30, 0, 250_000, tzinfo=UTC)
 _ID = "019ca9a3-57fa-7032-afbb-6497f8bfc6a{}"
 _CALL = ToolCall(id="call_1", function=FunctionCall(name="weather", arguments='{"city": "Delft"}'))
+_WITHHELD = Withheld(answers={"label:storm": 0.875}, inputs=("text:0c1d",), groups=("tenant=acme", "day=weekend"))
 _TOOL: dict[str, JsonValue] = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 
 ANSWERED = Invocation(
@@ -53,10 +55,22 @@ ANSWERED = Invocation(
     response=Response(message=Message(role="assistant", tool_calls=(_CALL,)), finish_reason="tool_calls"),
     usage=Usage(prompt_tokens=120, completion_tokens=8, cached_tokens=64),
     cost_usd=usd("0.001234567"),
+    free=False,
     latency_ms=412.5,
+    usage_estimated=True,
+    api="messages",
+    streamed=True,
+    hung_up=False,
     confidence=0.875,
     route=Route(
-        reason="audit", threshold=0.75, share=0.25, audit_probability=0.05, student_cost_usd=usd("0.000000001")
+        reason="audit",
+        threshold=0.75,
+        share=0.25,
+        audit_probability=0.05,
+        student_cost_usd=usd("0.000000001"),
+        drawn=False,
+        head=True,
+        spot_check=True,
     ),
     fingerprint="8d31869a55c9e167140c92ba8f6fe5f4f3e7b694c9d429a3c49eea5ac2fe46c5",
     tags={"team": "field"},
@@ -97,6 +111,9 @@ SAMPLES: dict[str, Event] = {
         decision="promote",
         threshold=0.75,
         coverage=0.8125,
+        head_threshold=0.625,
+        levels=((0.95, 0.75), (0.98, 0.875)),
+        withheld=_WITHHELD,
         reason="lower bound 0.962 is above 0.95",
         evidence={"n": 400, "agreed": 391, "lower": 0.962},
     ),
@@ -111,7 +128,11 @@ SAMPLES: dict[str, Event] = {
         artifact="file:///data/artifacts/2c3d",
         share=0.25,
         threshold=0.75,
+        head_threshold=0.625,
+        levels=((0.95, 0.75), (0.98, 0.875)),
+        withheld=_WITHHELD,
         audit_rate=0.125,
+        spot_checks=True,
         evidence={"roi": 9.1, "teachers": ["teacher-2026-01"]},
     ),
     "drift": Drift(
@@ -121,6 +142,7 @@ SAMPLES: dict[str, Event] = {
         student="weather@3",
         tier="contract",
         drifted=True,
+        cause="traffic",
         confidence=0.999,
         statistic=1000.5,
         audited=212,
@@ -128,4 +150,21 @@ SAMPLES: dict[str, Event] = {
         agreement_after=0.81,
     ),
 }
-"""By the name of the file below `schemas/samples/v1/`."""
+"""By the name of the file below `schemas/samples/v2/`."""
+
+_LATER: dict[str, set[str]] = {
+    "invocation": {"free", "usage_estimated", "api", "streamed", "hung_up"},
+    "gate_decision": {"head_threshold", "levels", "withheld"},
+    "promotion": {"head_threshold", "levels", "withheld", "spot_checks"},
+    "drift": {"cause"},
+}
+_LATER_OF_ROUTE = {"drawn", "head", "spot_check"}
+
+
+def _of_version_1(name: str, event: Event) -> Event:
+    known = event.model_dump(exclude={**dict.fromkeys(_LATER.get(name, ()), True), "route": _LATER_OF_ROUTE})
+    return type(event).model_validate(known)
+
+
+OF_VERSION_1: dict[str, Event] = {name: _of_version_1(name, event) for name, event in SAMPLES.items()}
+"""What the files below `schemas/samples/v1/` hold, which know nothing of what came later."""

@@ -19,6 +19,7 @@ Reason = Literal[
     "student_error",  # the student was asked and failed
     "withheld",  # its answer, input or group is kept from the student, as the evidence speaks against it
     "unproven",  # an input that many calls have, whose answers are not proven yet: teacher, however sure the student is
+    "unconfirmed",  # near copies of it came before on that day, and the teacher has not confirmed the student's answer
     "over_budget",  # the budget is spent: refused, or a student answered what was the teacher's by draw or episode
     "unsuitable",  # asks for what no student can give, such as several choices
     "not_allowed",  # the rules of the task do not allow this student
@@ -35,6 +36,7 @@ BIASED: tuple[Reason, ...] = (
     "low_confidence",
     "student_error",
     "withheld",
+    "unconfirmed",
     "audit",
     "critical",
     "over_budget",

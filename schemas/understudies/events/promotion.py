@@ -31,6 +31,7 @@ class Promotion(Event):
     audit_rate: float = Field(
         default=0.05, ge=0, le=1, description="share of the calls it serves to ask the teacher again"
     )
+    judge: str | None = Field(default=None, description="by which its answers were compared with the teacher's")
     spot_checks: bool = Field(
         default=False, description="whether the first of each of its answers on a day is audited beyond that"
     )

@@ -26,6 +26,10 @@ class Verdict(Event):
     weight: float = Field(default=1.0, gt=0)
     fingerprint: str
     answer_class: str | None = Field(default=None, description="teacher's answer where the set of answers is closed")
+    spot_check: bool = Field(
+        default=False,
+        description="an audit beyond the draw by lot: it speaks for its class of answers alone",
+    )
     counts: bool = Field(
         default=True, description="whether it is evidence: unbiased, unseen in training, first of its input"
     )
@@ -42,6 +46,7 @@ class GateDecision(Event):
     head_threshold: float | None = Field(default=None, description=HEAD_THRESHOLD)
     levels: ProvenLevels = Field(default=(), description=LEVELS)
     withheld: Withheld = Field(default=NOTHING_WITHHELD, description=WITHHELD)
+    judge: str | None = Field(default=None, description="by which answers were compared")
     reason: str = ""
     evidence: dict[str, JsonValue] = Field(default_factory=dict)
 

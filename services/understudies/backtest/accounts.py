@@ -68,7 +68,8 @@ class Outcomes:
             event = self.witness.served.get(call.id)
             if event is not None:
                 agreed = self.agreed(call, event)
-                figures.add(call.price, self.cost(event), event.served_by == "student", agreed)
+                by_student = event.served_by == "student"
+                figures.add(call.price, self.cost(event), by_student, agreed, call.call.fingerprint)
         for _, cost in trainings:
             figures.charge(cost)
         return figures

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from understudies.backtest.accounts import Outcomes
+from understudies.backtest.promise import Promise
 from understudies.backtest.report import (
     Chosen,
     CoveragePoint,
@@ -17,7 +18,8 @@ from understudies.backtest.report import (
 )
 from understudies.budget.book import TaskBook
 from understudies.budget.student_book import StudentBook
-from understudies.events import Drift, GateDecision, Promotion, usd_text
+from understudies.evaluator.promise import noise_of
+from understudies.events import Cause, Drift, GateDecision, Promotion, usd_text
 from understudies.stats import anytime_lower_bound
 
 _GATE: dict[str, DecisionEvent] = {
@@ -67,7 +69,7 @@ def _decision(event: Promotion | GateDecision | Drift) -> Decision:
         facts = event.model_dump(mode="json", include=_DRIFT_FACTS)
         reason = f"{event.tier} alarm after {event.audited} audited verdicts"
         if not event.drifted:
-            reason = f"traffic shifted: the student is sure of {event.statistic:.0%} of today's calls; more audits"
+            reason = _CHANGED[event.cause].format(event.statistic)
         return Decision(event.at, event.task, _DRIFT[event.tier], event.student, reason, facts)
     # Measured seconds differ from run to run; a report of the same file and seed does not.
     told: dict[str, object] = {key: value for key, value in event.evidence.items() if key != "seconds"}
@@ -76,6 +78,12 @@ def _decision(event: Promotion | GateDecision | Drift) -> Decision:
     return Decision(event.at, event.task, event.stage, event.student, event.reason, told)
 
 
+_CHANGED: Mapping[Cause, str] = {
+    "agreement": "audited verdicts disagree more often",
+    "traffic": "traffic shifted: the student is sure of {:.0%} of today's calls; it is proven anew",
+    "teacher": "another model answers as the teacher: the student is proven anew",
+    "calendar": "the first calls of a kind of day that the student was not judged on: it is looked at first",
+}
 _DRIFT_FACTS = {"statistic", "confidence", "audited", "agreement_before", "agreement_after"}
 
 
@@ -98,6 +106,7 @@ def _task(outcomes: Outcomes, task: str, facts: Mapping[str, Any]) -> TaskReport
         chosen=_chosen(student),
         roi_authorised={key: student.investment.get(key) for key in _INVESTMENT} if student else None,
         roi_realised=_realised(book, outcomes.break_even_calls(task)) if student else None,
+        promise=Promise.of(student, facts["evidence"]) if student else None,
     )
 
 
@@ -118,11 +127,20 @@ def _unproven(student: str, evidence: Mapping[str, Any]) -> str:
     """Why a student serves nothing after all its verdicts."""
     widest = evidence["curve"][-1]
     failing = sorted({name for point in evidence["curve"] for name in point["failing_classes"]})
-    told = f"{student} is on trial, not proven after {_verdicts(evidence)}"
+    told = f"{student} is on trial, not proven after {_verdicts(evidence)}{_calls_since(evidence)}"
     if widest["agreement"] is not None:
         n = widest.get("calls", widest["n"])
         told += f": {widest['agreement']:.1%} of {n} agree, {evidence['p0']:.0%} must be proven"
+    repeats = evidence.get("repeats") or {}
+    told += noise_of(repeats.get("answers", 0), repeats.get("alike", 0))
     return f"{told}; too often wrong where the teacher says {', '.join(map(repr, failing))}" if failing else told
+
+
+def _calls_since(evidence: Mapping[str, Any]) -> str:
+    """On how many calls and days since its dataset it was judged."""
+    forward = evidence.get("forward") or {}
+    days = forward.get("days", 0)
+    return f" on distinct inputs and {forward.get('calls', 0)} calls in {days} days since" if forward else ""
 
 
 def _verdicts(evidence: Mapping[str, Any]) -> str:
@@ -139,11 +157,18 @@ def _curve(evidence: Mapping[str, Any]) -> list[CoveragePoint]:
             threshold=point["threshold"],
             agreement=point["agreement"],
             n=point["n"],
-            lower=anytime_lower_bound(round(point["agreement"] * point["n"]), point["n"]),
+            lower=_lower(point),
         )
         for point in evidence.get("curve", [])
         if point["agreement"] is not None and point["n"]
     ]
+
+
+def _lower(point: Mapping[str, Any]) -> float:
+    """The lesser of what distinct inputs and calls prove; nothing before both were counted."""
+    n, agreement = point.get("forward_n", point["n"]), point.get("forward_agreement", point["agreement"])
+    by_call = anytime_lower_bound(round(agreement * n), n) if n and agreement is not None else 0.0
+    return min(by_call, anytime_lower_bound(round(point["agreement"] * point["n"]), point["n"]))
 
 
 def _chosen(student: StudentBook | None) -> Chosen | None:

@@ -1,5 +1,7 @@
 """The figures of a backtest, for all calls, one task or one day: counts, agreement and money."""
 
+import math
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,14 +22,16 @@ class Played:
     cost_after: Decimal
     served: bool
     agreed: bool | None = None
+    input: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
     """The figures of a set of calls.
 
-    Agreement is that of the calls which a student served, with its anytime-valid 95 % lower bound; both are
-    None where none was. `cost_reduction` is how many times cheaper the calls became: cost before over cost after.
+    Agreement is that of the calls which a student served, with its anytime-valid 95 % lower bound: the lesser of those
+    by call and by distinct input, as repeats of an input are no news. Both are None where none was. `cost_reduction` is
+    how many times cheaper the calls became: cost before over cost after.
     """
 
     calls: int
@@ -36,6 +40,8 @@ class Totals:
     agreed: int
     cost_before: Decimal
     cost_after: Decimal
+    inputs: int = 0
+    inputs_agreed: float = 0.0
 
     @property
     def served_share(self) -> float:
@@ -47,7 +53,10 @@ class Totals:
 
     @property
     def agreement_lower_bound(self) -> float | None:
-        return anytime_lower_bound(self.agreed, self.judged) if self.judged else None
+        if not self.judged:
+            return None
+        by_call = anytime_lower_bound(self.agreed, self.judged)
+        return min(by_call, anytime_lower_bound(math.floor(self.inputs_agreed + 1e-9), self.inputs))
 
     @property
     def saved(self) -> Decimal:
@@ -93,9 +102,11 @@ class Figures:
     def __len__(self) -> int:
         return len(self._calls)
 
-    def add(self, cost_before: Decimal, cost_after: Decimal, served: bool, agreed: bool | None = None) -> None:
-        """Count one call."""
-        self._calls.append(Played(cost_before, cost_after, served, agreed if served else None))
+    def add(
+        self, cost_before: Decimal, cost_after: Decimal, served: bool, agreed: bool | None = None, input_: str = ""
+    ) -> None:
+        """Count one call; without a name, its input counts as one of its own."""
+        self._calls.append(Played(cost_before, cost_after, served, agreed if served else None, input_))
 
     def charge(self, cost: Decimal) -> None:
         """Add a cost that is no call's own, such as a training run, to the cost after the calls so far."""
@@ -117,14 +128,18 @@ def totals_of(calls: Iterable[Played], extra: Decimal = Decimal(0)) -> Totals:
     """The figures of a set of calls, with an extra cost after."""
     count = served = judged = agreed = 0
     before, after = Decimal(0), extra
-    for call in calls:
+    by_input: defaultdict[str, list[bool]] = defaultdict(list)
+    for place, call in enumerate(calls):
         count += 1
         served += call.served
         judged += call.agreed is not None
         agreed += call.agreed is True
         before += call.cost_before
         after += call.cost_after
-    return Totals(count, served, judged, agreed, before, after)
+        if call.agreed is not None:
+            by_input[call.input or str(place)].append(call.agreed)
+    inputs_agreed = math.fsum(sum(verdicts) / len(verdicts) for verdicts in by_input.values())
+    return Totals(count, served, judged, agreed, before, after, len(by_input), inputs_agreed)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -24,7 +24,7 @@ def task_section(place: int, name: str, task: TaskReport, decisions: Sequence[De
     return (
         f'<section class="task" id="task-{place}" aria-labelledby="task-{place}-name">'
         f'<header><h2 id="task-{place}-name">{escape(name)}</h2>{outcome_chip(task.outcome.outcome)}</header>'
-        f"{_message(task)}{_judge(task)}{_strip(task)}"
+        f"{_message(task)}{_promise(task)}{_judge(task)}{_strip(task)}"
         f'<div class="charts">{_charts(f"t{place}", task, decisions)}</div>'
         f"{_roi(task)}{_decisions(decisions)}{_details('What the task is like', task.profile)}"
         f"{_details('Numbers behind the outcome', task.outcome.numbers)}</section>"
@@ -46,6 +46,14 @@ def figure(caption: str, svg: str | None, legend: Sequence[tuple[str, str]] = ()
 
 def _message(task: TaskReport) -> str:
     return f'<p class="message">{escape(task.outcome.message)}</p>' if task.outcome.message else ""
+
+
+def _promise(task: TaskReport) -> str:
+    if task.promise is None:
+        return ""
+    said = "; ".join(escape(sentence) for sentence in task.promise.sentences())
+    tone = " bad" if task.promise.contradicted else ""
+    return f'<p class="message{tone}"><b>Promised:</b> {said}.</p>'
 
 
 def _judge(task: TaskReport) -> str:

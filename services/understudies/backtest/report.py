@@ -10,6 +10,7 @@ import orjson
 
 from understudies.backtest.figures import Summary
 from understudies.backtest.plain import dollars, moment, plain
+from understudies.backtest.promise import Promise
 from understudies.backtest.recorded import Broken, Reading
 from understudies.judges import Judge
 
@@ -155,6 +156,7 @@ class TaskReport:
     roi_authorised: Mapping[str, object] | None = None
     roi_realised: Mapping[str, object] | None = None
     judge: JudgedBy | None = None
+    promise: Promise | None = None
 
     def to_dict(self) -> dict[str, Any]:
         chosen = self.chosen and {"threshold": plain(self.chosen.threshold), "coverage": plain(self.chosen.coverage)}
@@ -167,6 +169,7 @@ class TaskReport:
             },
             "profile": plain(self.profile),
             "judge": self.judge and self.judge.to_dict(),
+            "promise": self.promise and self.promise.to_dict(),
             "series": [day.to_dict() for day in self.series],
             "risk_coverage": [point.to_dict() for point in self.risk_coverage],
             "chosen": chosen,

@@ -44,7 +44,11 @@ class Watch:
         threshold = trial.story.threshold
         index = confidences.index(threshold) if threshold in confidences else len(confidences) // 2
         agree, n = trial.gate.counts(index)
-        return (agree / n, anytime_lower_bound(agree, n)) if n else (None, None)
+        if not n:
+            return None, None
+        # What calls prove and what distinct inputs prove: only the lesser of both is held.
+        lower = min(anytime_lower_bound(*counts) for counts in ((agree, n), trial.forward.tail.counts(index)))
+        return agree / n, lower
 
 
 def phase_of(budget: BudgetApp, task: str, now: datetime) -> Stage:

@@ -59,7 +59,7 @@ class Witness:
                 self.judges[event.student] = event.judge
             if event.phase in ("validation", "shadow"):
                 self.compared[event.invocation].append(event.student)
-            if event.confidence is not None and (event.counts or event.phase == "audit"):
+            if event.confidence is not None and (event.counts or (event.phase == "audit" and not event.spot_check)):
                 seen = Seen(event.at, event.confidence, event.agreed, event.phase == "audit")
                 self.verdicts[event.student].append(seen)
         elif isinstance(event, Promotion | GateDecision | Drift):

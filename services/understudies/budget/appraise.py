@@ -165,10 +165,11 @@ def _gain(book: TaskBook, settings: BudgetSettings, proven: float) -> float:
     """What a successor is expected to add to the share that is proven.
 
     At least the usual gain of more examples; more where validation says that such a student could serve more than
-    the one in force has been able to prove, for a successor starts with all the evidence held out so far.
+    the one in force has been able to prove, of which gates prove about half: on banking77 students that were expected
+    to serve .56, .69, .73 and .77 proved .33, .51, .57 and .58.
     """
     known = [student.expected_share for student in book.students.values() if student.expected_share is not None]
-    return min(1 - proven, max(settings.expected_gain, (known[-1] if known else 0.0) - proven))
+    return min(1 - proven, max(settings.expected_gain, ((known[-1] if known else 0.0) - proven) / 2))
 
 
 def audit_rate(served_per_day: float, settings: BudgetSettings, share: float = 1.0) -> float:

@@ -216,6 +216,7 @@ class Decider:
             "head_threshold": story.head_threshold,
             "levels": story.levels,
             "withheld": story.withheld,
+            "judge": story.judge,
         }
         coverage = student.proven_share
         if decision is not None:
@@ -245,7 +246,3 @@ class Decider:
 
 def _word(student: StudentBook) -> str:
     return student.decision.reason if student.decision else ""
-
-
-def _thresholds(told: GateDecision | Promotion) -> tuple[float | None, float | None]:
-    return told.threshold, told.head_threshold

@@ -9,7 +9,7 @@ from understudies.events import Invocation, usd
 
 ZERO = Decimal(0)
 
-_ASKED_IN_VAIN: Final = frozenset({"low_confidence", "student_error", "withheld", "unproven"})
+_ASKED_IN_VAIN: Final = frozenset({"low_confidence", "student_error", "withheld", "unproven", "unconfirmed"})
 
 
 @dataclass(slots=True)

@@ -65,7 +65,7 @@ def _worth_waiting(student: StudentBook) -> bool:
     share that is held back; what it may bring is the gap to the share at which the student agrees well enough
     so far, for a week. The caller's patience bounds all waits together.
     """
-    gap = promising_share(student) - student.proven_share
+    gap = promising_share(student) - _surest(student)
     return gap * WEEK_DAYS > (1 - student.story.share) * student.proven_share
 
 
@@ -74,4 +74,10 @@ def promising_share(student: StudentBook) -> float:
     evidence: dict[str, Any] = dict(student.decision.evidence) if student.decision else {}
     p0 = evidence.get("p0", 1.0)
     agreeing = [point for point in evidence.get("curve", []) if (point["agreement"] or 0.0) >= p0]
-    return max(student.proven_share, *(float(point["coverage"]) for point in agreeing), 0.0)
+    return max(_surest(student), *(float(point["coverage"]) for point in agreeing), 0.0)
+
+
+def _surest(student: StudentBook) -> float:
+    """The share of calls that reach its threshold; what is withheld of them is no matter of thresholds."""
+    chosen: Any = student.decision.evidence.get("chosen") if student.decision else None
+    return float(chosen["coverage"]) if chosen else student.proven_share

@@ -128,6 +128,8 @@ class StudentBook:
         if verdict.phase != "audit":
             self.judged += verdict.phase == "shadow" and verdict.counts
             return
+        if verdict.spot_check:
+            return
         self.audited += 1
         self.step_audited += 1
         self.agreed += verdict.agreed

@@ -89,6 +89,9 @@ def run(
         report = asyncio.run(backtest(calls, options, progress))
     console = Console()
     console.print(summary_table(report))
+    for task in report.tasks.values():
+        if task.promise is not None:
+            console.print(f"Promised: {'; '.join(task.promise.sentences())}.", markup=False, highlight=False)
     if report.input.broken:
         first = report.input.broken[0]
         console.print(f"{len(report.input.broken)} lines were skipped; line {first.line}: {first.reason}", markup=False)

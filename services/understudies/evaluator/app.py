@@ -127,6 +127,7 @@ class EvaluatorApp:
             head_threshold=found.head_threshold,
             levels=found.levels,
             withheld=found.withheld,
+            judge=trial.judge.name,
             reason=reason_of(trial, found),
             evidence=evidence_of(trial, found),
         )

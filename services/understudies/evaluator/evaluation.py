@@ -13,6 +13,7 @@ from understudies.evaluator.teachers import Teachers
 from understudies.evaluator.trial import Trial
 from understudies.evaluator.verdict_id import verdict_id
 from understudies.evaluator.waiting import Piece
+from understudies.evaluator.withholding import Failing, read, written
 from understudies.events import Drift, Event, GateDecision, Invocation, NewId, Phase, Verdict
 from understudies.judges import Judge, answer_class
 from understudies.runtime import RetryLater, Seldom
@@ -28,7 +29,7 @@ class Evaluation:
 
     def __init__(self, settings: EvaluatorSettings, shelf: Shelf, rules: TaskRulesOf, new_id: NewId) -> None:
         self.trials: OrderedDict[str, Trial] = OrderedDict()
-        self._failing: dict[str, dict[str, dict[str, float]]] = {}
+        self._failing: dict[str, Failing] = {}
         self._rules = rules
         self._shelf = shelf
         self._new_id = new_id
@@ -84,13 +85,13 @@ class Evaluation:
         """Forget a trial; the classes that it failed are told to the task's next students."""
         trial = self.trials.pop(student, None)
         if trial is not None:
-            self._failing[trial.story.task] = self.failing(trial.story.task) | trial.failing()
+            self._failing[trial.story.task] = {**self.failing(trial.story.task), **trial.failing()}
 
-    def failing(self, task: str) -> dict[str, dict[str, float]]:
+    def failing(self, task: str) -> Failing:
         """The classes of answers that the task's students failed, with what each was taken for."""
         found = dict(self._failing.get(task, {}))
         for trial in self._of(task):
-            found |= trial.failing()
+            found |= dict(trial.failing())
         return found
 
     async def _shadow(self, trial: Trial, calls: Sequence[Invocation]) -> list[Event]:
@@ -260,6 +261,7 @@ class Evaluation:
             confidence=call.confidence,
             fingerprint=call.fingerprint,
             answer_class=answer_class(audit.response.message, judge),
+            spot_check=not _drawn(call),
             counts=False,
         )
 
@@ -286,7 +288,11 @@ class Evaluation:
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
         trials = [trial.state() for trial in self.trials.values()]
-        return {"trials": trials, "awaited": self.awaited.state(), "failing": self._failing}
+        return {
+            "trials": trials,
+            "awaited": self.awaited.state(),
+            "failing": {task: written(found) for task, found in self._failing.items()},
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a snapshot."""
@@ -295,7 +301,7 @@ class Evaluation:
             self.trials[trial.student] = trial
         # A snapshot from before they were kept has none.
         self.awaited.restore(state.get("awaited", {}))
-        self._failing = {task: dict(classes) for task, classes in state.get("failing", {}).items()}
+        self._failing = {task: read(found) for task, found in state.get("failing", {}).items()}
 
 
 def _drawn(call: Invocation) -> bool:

@@ -15,6 +15,7 @@ from understudies.evaluator.shape import Shape
 from understudies.evaluator.trial import Trial, candidates_of
 from understudies.evaluator.verdict_id import verdict_id
 from understudies.evaluator.waiting import Piece
+from understudies.evaluator.withholding import Failing
 from understudies.events import Promotion, Verdict
 from understudies.judges import Judge, Judgement, answer_class, choose_judge, judge_named
 from understudies.runtime.rules import TaskRules
@@ -45,7 +46,7 @@ async def open_trial(
     files: Files,
     shelf: Shelf,
     *,
-    carried: Mapping[str, Mapping[str, float]] | None = None,
+    carried: Failing | None = None,
 ) -> tuple[Trial, list[Verdict]]:
     """The trial of a trained student and its verdicts on the held-out evidence.
 

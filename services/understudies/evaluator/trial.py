@@ -17,7 +17,7 @@ from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.shape import Shape
 from understudies.evaluator.traffic import Traffic
 from understudies.evaluator.waiting import Piece
-from understudies.evaluator.withholding import Withholding
+from understudies.evaluator.withholding import Failing, Withholding
 from understudies.events import Promotion, Request
 from understudies.judges import Judge, judge_named
 from understudies.stats import (
@@ -64,7 +64,7 @@ class Trial:
         reach: Reach | None = None,
         trained: Mapping[str, int] | None = None,
         teachers: Sequence[str] = (),
-        carried: Mapping[str, Mapping[str, float]] | None = None,
+        carried: Failing | None = None,
         repeats: tuple[int, int] = (0, 0),
     ) -> None:
         self.story = story
@@ -130,6 +130,10 @@ class Trial:
         return self.story.stage == "promoted"
 
     @property
+    def _in_force(self) -> float | None:
+        return self.story.threshold if self.in_service else None
+
+    @property
     def gate(self) -> SelectiveGate:
         """The gate of distinct inputs."""
         return self.distinct.gate
@@ -157,7 +161,7 @@ class Trial:
 
         What was `held_out` of the dataset is no call to come. `request` tells which texts are near copies.
         """
-        self.withholding.add(one, piece)
+        self.withholding.add(one, piece, self._in_force)
         self._news_due = True
         if self.withholding.skips(piece):
             return False
@@ -293,7 +297,7 @@ class Trial:
             held=hold.cause if hold else None,
         )
 
-    def failing(self) -> dict[str, dict[str, float]]:
+    def failing(self) -> Failing:
         """Classes of answers shown to agree less than the floor where it serves, with what each is taken for."""
         threshold = self.announced.threshold if self.announced else self.story.threshold
         return {} if threshold is None else self.withholding.failing(threshold)
@@ -301,6 +305,7 @@ class Trial:
     def promoted(self, story: Promotion) -> None:
         """Watch for drift from now on; a change of share or threshold alone keeps the detectors."""
         self.story = story
+        self._news_due = True
         if self.announced is None:
             # A trial that was opened again knows less than was proven, and must not take it back.
             self.beyond.adopt(story, self.p0)
@@ -328,7 +333,7 @@ class Trial:
         Every call counts, repeats included: a student that is wrong on what comes often is wrong often. A spot check
         speaks for its class of answers alone.
         """
-        self.withholding.add(one, piece)
+        self.withholding.add(one, piece, self._in_force)
         self._news_due = True
         if not drawn:
             return False

@@ -1,19 +1,30 @@
 """What a student must not answer though its gates have passed: answers, inputs of the head, groups of calls."""
 
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Self
 
 from understudies.evaluator.reach import Reach
 from understudies.evaluator.waiting import Piece
 from understudies.events import ALWAYS, NOTHING_WITHHELD, Withheld
-from understudies.stats import ClassFloor, Subgroups, critical_agreements
+from understudies.stats import ClassFloor, Confused, Subgroups, critical_agreements, together
 from understudies.students import Input
 
 _USUAL = 0.5
 """The part of an answer's calls that must be surer than where it was wrong, for it to go on above that."""
+_AGAIN = 2
+_LATELY = 6
+_FEWEST = 3
+_PRECISION = 0.8
+_RARELY = 0.02
+"""How many of the last verdicts on an answer may be wrong: so many have that probability at this precision."""
 _LEAST_RELEASING = 5
 """Verdicts of a class that its predecessor failed, before a successor is taken for having learned it."""
+
+
+Failing = Mapping[str, Mapping[str, Confused]]
+"""Classes of answers that a student failed, with what each was taken for."""
 
 
 class Withholding:
@@ -31,7 +42,7 @@ class Withholding:
         groups: Subgroups,
         reach: Reach,
         *,
-        carried: Mapping[str, Mapping[str, float]] | None = None,
+        carried: Failing | None = None,
     ) -> None:
         self.floor = floor
         self.groups = groups
@@ -39,15 +50,22 @@ class Withholding:
         self._reach = reach
         self._carried = {name: dict(answers) for name, answers in (carried or {}).items()}
         self._inputs: dict[str, tuple[int, float]] = {}
+        self._lately: dict[str, deque[float]] = {}
         self._today: tuple[date | None, set[tuple[str, str]]] = (None, set())
 
-    def add(self, one: Input, piece: Piece) -> None:
-        """Take in one verdict; of an input's repeats, a class of answers counts the first of each day."""
+    def add(self, one: Input, piece: Piece, threshold: float | None = None) -> None:
+        """Take in one verdict; of an input's repeats, a class of answers counts the first of each day.
+
+        From the `threshold` in force on it also counts for what the student answered lately: where the teacher changes
+        its mind, all that it said before speaks for the class, and only the last verdicts speak against the answer.
+        """
         if piece.head is not None:
             n, total = self._inputs.get(piece.head, (0, 0.0))
             self._inputs[piece.head] = n + 1, total + piece.score
         elif piece.answer_class is not None and self._is_first(one.name, piece):
             self.floor.add(piece.answer_class, piece.score, piece.confidence, piece.answer)
+            if threshold is not None and piece.confidence >= threshold:
+                self._lately.setdefault(piece.answer, deque(maxlen=_LATELY)).append(piece.score)
         self.groups.add(piece.groups, piece.score, piece.confidence)
 
     def _is_first(self, name: str, piece: Piece) -> bool:
@@ -69,8 +87,9 @@ class Withholding:
 
     def found(self, threshold: float, groups: Iterable[str] = ()) -> Withheld:
         """What is to be withheld where the student serves from a threshold on, with all that is withheld already."""
-        answers = _higher(self.floor.withheld(threshold), self._carried_at(threshold))
-        answers = {name: self._up_to(name, sure, threshold) for name, sure in answers.items()}
+        wrong = _both(self.floor.withheld(threshold), self._carried_at(threshold))
+        answers = {name: self._up_to(name, one, threshold) for name, one in wrong.items()}
+        answers |= {name: ALWAYS for name, scores in self._lately.items() if _is_wrong(scores)}
         failing = (name for name, (n, total) in self._inputs.items() if n >= 2 and total < self._critical(n))
         return Withheld(
             answers=dict(sorted(_higher(self.held.answers, answers).items())),
@@ -81,21 +100,23 @@ class Withholding:
     def _critical(self, n: int) -> int:
         return critical_agreements(n, self.floor.floor)
 
-    def _up_to(self, answer: str, sure: float, threshold: float) -> float:
+    def _up_to(self, answer: str, wrong: Confused, threshold: float) -> float:
         """The confidence up to which an answer is withheld that was wrong at one.
 
-        Where it was wrong while as sure as it usually is, confidence tells nothing, and it is withheld altogether.
+        Where it was wrong again while as sure as it usually is, confidence tells nothing: it is withheld altogether.
         """
-        return sure if self._reach.above(answer, sure) >= _USUAL * self._reach.served(answer, threshold) else ALWAYS
+        above = self._reach.above(answer, wrong.confidence)
+        told_apart = wrong.times < _AGAIN or above >= _USUAL * self._reach.served(answer, threshold)
+        return wrong.confidence if told_apart else ALWAYS
 
-    def _carried_at(self, threshold: float) -> dict[str, float]:
-        return _higher(*(answers for name, answers in self._carried.items() if not self._is_learned(name, threshold)))
+    def _carried_at(self, threshold: float) -> dict[str, Confused]:
+        return _both(*(answers for name, answers in self._carried.items() if not self._is_learned(name, threshold)))
 
     def _is_learned(self, name: str, threshold: float) -> bool:
         n, total = self.floor.counts(name, threshold)
         return n >= _LEAST_RELEASING and total >= self.floor.floor * n
 
-    def failing(self, threshold: float) -> dict[str, dict[str, float]]:
+    def failing(self, threshold: float) -> Failing:
         """The failing classes with what they are taken for, as a successor takes them over."""
         own = {name: self.floor.taken_for(name) for name in self.floor.failing(threshold)}
         kept = {name: answers for name, answers in self._carried.items() if not self._is_learned(name, threshold)}
@@ -108,8 +129,9 @@ class Withholding:
             "floor": self.floor.state(),
             "groups": self.groups.state(),
             "held": self.held.model_dump(mode="json"),
-            "carried": self._carried,
+            "carried": written(self._carried),
             "inputs": {name: list(counts) for name, counts in self._inputs.items()},
+            "lately": {name: list(scores) for name, scores in self._lately.items()},
             "today": [day and day.isoformat(), sorted(map(list, seen))],
         }
 
@@ -117,12 +139,18 @@ class Withholding:
     def from_state(cls, state: dict[str, Any], reach: Reach) -> Self:
         """What `state` was taken from."""
         floor, groups = ClassFloor.from_state(state["floor"]), Subgroups.from_state(state["groups"])
-        kept = cls(floor, groups, reach, carried=state["carried"])
+        kept = cls(floor, groups, reach, carried=read(state["carried"]))
         kept.held = Withheld.model_validate(state["held"])
         kept._inputs = {name: (n, total) for name, (n, total) in state["inputs"].items()}
+        kept._lately = {name: deque(scores, maxlen=_LATELY) for name, scores in state["lately"].items()}
         day, seen = state["today"]
         kept._today = day and date.fromisoformat(day), {(name, answer) for name, answer in seen}
         return kept
+
+
+def _is_wrong(scores: Sequence[float]) -> bool:
+    """Whether the last verdicts on an answer are too often wrong: three of three, four of five or six."""
+    return len(scores) >= _FEWEST and sum(scores) < critical_agreements(len(scores), _PRECISION, alpha=_RARELY)
 
 
 def _higher(*found: Mapping[str, float]) -> dict[str, float]:
@@ -132,3 +160,25 @@ def _higher(*found: Mapping[str, float]) -> dict[str, float]:
         for name, sure in answers.items():
             merged[name] = max(sure, merged.get(name, 0.0))
     return merged
+
+
+def _both(*found: Mapping[str, Confused]) -> dict[str, Confused]:
+    """All answers, each with all that was wrong about it."""
+    merged: dict[str, Confused] = {}
+    for answers in found:
+        for name, wrong in answers.items():
+            merged[name] = together(merged.get(name), wrong)
+    return merged
+
+
+def written(failing: Failing) -> dict[str, dict[str, list[float]]]:
+    """Failing classes for a snapshot."""
+    return {name: {answer: list(wrong) for answer, wrong in answers.items()} for name, answers in failing.items()}
+
+
+def read(saved: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, dict[str, Confused]]:
+    """The failing classes that were written."""
+    return {
+        name: {answer: Confused(sure, int(times)) for answer, (sure, times) in answers.items()}
+        for name, answers in saved.items()
+    }

@@ -29,7 +29,9 @@ SELECT * FROM (
         argMax(tuple(episode), (origin != 'synthetic', at, id)).1 AS last_episode,
         min(at) AS first_at,
         count() AS calls,
-        groupArrayLastIf(21)(assumeNotNull(response), origin != 'synthetic') AS answers,
+        arrayReverse(arrayMap(one -> one.3, groupArraySortedIf(21)(
+            (-toUnixTimestamp64Micro(at), id, assumeNotNull(response)), origin != 'synthetic'
+        ))) AS answers,
         max(origin != 'synthetic' AND route.reason NOT IN {biased:Array(String)}) AS drawn,
         min(origin = 'synthetic') AS synthetic
     FROM invocations FINAL

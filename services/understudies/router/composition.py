@@ -104,6 +104,7 @@ def create_app(
             settings.student_price_usd,
             settings.self_agreement_rate,
             settings.audits_at_once,
+            settings.probation_calls,
         ),
         rules=source,
         redact=redact,

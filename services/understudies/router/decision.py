@@ -26,6 +26,8 @@ class TaskRoute:
     head_threshold: float | None = None
     """Confidence from which inputs of the head are answered; None: they stay with the teacher."""
     withheld: Withheld = NOTHING_WITHHELD
+    judge: str | None = None
+    """By which its answers are compared with the teacher's."""
     spot_checks: bool = False
     """Whether the first of each answer on a day is audited beyond the draw."""
 
@@ -63,7 +65,7 @@ class Decision:
     @property
     def student(self) -> str | None:
         """The student that was asked, or is to be."""
-        asked = self.reason in ("promoted", "low_confidence", "student_error", "withheld", "unproven")
+        asked = self.reason in ("promoted", "low_confidence", "student_error", "withheld", "unproven", "unconfirmed")
         return self.route.student if asked and self.route else None
 
     def recorded(
@@ -165,11 +167,14 @@ def _serves(decision: Decision, route: TaskRoute, confidence: float, head: str |
         return replace(decision, reason="unproven")
     if confidence < threshold:
         return replace(decision, reason="low_confidence")
-    withheld = route.withheld
+    return replace(decision, reason="withheld") if _withheld(route, confidence, head, answer) else decision
+
+
+def _withheld(route: TaskRoute, confidence: float, head: str | None, answer: str) -> bool:
     # What is remembered for an input of the head is proven by itself, whatever else gets the same answer.
-    if head in withheld.inputs or (head is None and confidence <= withheld.answers.get(answer, -1.0)):
-        return replace(decision, reason="withheld")
-    return decision
+    if head is not None:
+        return head in route.withheld.inputs
+    return confidence <= route.withheld.answers.get(answer, -1.0)
 
 
 def upheld(
@@ -194,6 +199,9 @@ def upheld(
         return replace(decision, reason="not_allowed")
     if now.drifted or not student_allowed:
         return replace(decision, reason="not_allowed")
+    if _withheld(now, confidence, head, answer):
+        # Told before how unsure it was: as a last resort an unsure answer is given, and one that is withheld never.
+        return replace(decision, reason="withheld")
     return _serves(decision, now, confidence, head, answer)
 
 

@@ -22,6 +22,7 @@ from understudies.router.money import Grant
 from understudies.router.money.amounts import dollars
 from understudies.router.payment import OverBudget, Payments
 from understudies.router.policy import Policy
+from understudies.router.probation import Probation
 from understudies.router.register import Register
 from understudies.router.roster import Roster
 from understudies.router.served import By, Served, Stream
@@ -68,6 +69,7 @@ class Desk:
             timeout_s=self.policy.student_timeout_s,
             timer=timer,
         )
+        self._probation = Probation(self._asker, self.policy.probation_calls)
         self._audits = Audits(teacher, self._payments, record, at_once=self.policy.audits_at_once)
         self._register = Register(record, self._audits, self_agreement_rate=self.policy.self_agreement_rate)
 
@@ -105,10 +107,12 @@ class Desk:
         """Return when no audit and no load of a student is in flight."""
         await self.roster.idle()
         await self._audits.idle()
+        await self._probation.idle()
 
     async def close(self, timeout_s: float = 5.0) -> None:
         """Wait for the audits in flight, within a time-out, and give up those that are not done."""
         await self._audits.close(timeout_s)
+        await self._probation.close()
         self.roster.close()
 
     async def _without_teacher(self, call: Call) -> Served | Case:
@@ -125,7 +129,11 @@ class Desk:
             raise
         if not decision.by_student or decision.route is None:
             return Case(account, Attempt(decision), rules)
+        if self._probation.holds(decision.route.student):
+            return Case(account, Attempt(replace(decision, reason="control")), rules)
         attempt = await self._asked(account, decision, rules)
+        if attempt.answer is not None and attempt.decision.by_student:
+            attempt = self._register.confirmed(account, attempt)
         if attempt.answer is not None and attempt.decision.by_student:
             return self._register.by_student(account, attempt)
         case = Case(account, attempt, rules)
@@ -194,6 +202,7 @@ class Desk:
             return answer
         answer = self._counted(call, grant, answer)
         note = self._register.by_teacher(case, answer)
+        self._try_out(case, answer)
         self._answers.put(call, case.rules, answer)
         attempt = case.attempt
         waited_ms = attempt.latency_ms + answer.latency_ms
@@ -218,6 +227,7 @@ class Desk:
                 return
             answer = self._counted(call, grant, answer)
             self._register.by_teacher(case, answer)
+            self._try_out(case, answer)
             if case.rules.cache_ttl_s is not None:
                 self._answers.put(call, case.rules, replace(answer, raw=stream.body()))
 
@@ -248,6 +258,14 @@ class Desk:
             self._payments.settle(grant, call, failed.cost_usd)
             self._register.failed(case, failed)
             raise
+
+    def _try_out(self, case: Case, answer: TeacherAnswer) -> None:
+        """Compare what a student new here would have said to a call of the control group."""
+        decision = case.attempt.decision
+        if decision.reason != "control" or decision.route is None or answer.hung_up or answer.fallback:
+            return
+        if self._probation.holds(decision.route.student):
+            self._probation.begin(case.account, decision.route, answer.response.message, case.rules.min_agreement)
 
     def _counted(self, call: Call, grant: Grant | None, answer: TeacherAnswer) -> TeacherAnswer:
         """The answer with all that it cost, which is settled."""
@@ -281,7 +299,9 @@ class Desk:
         """The answer of a student that a draw or its episode alone kept from the call; raises what else was refused."""
         account, rules = case.account, case.rules
         decision = case.attempt.decision
-        asked = self.chooser.spared(decision, account.call, rules) if refused.student_may else None
+        tried_out = decision.route is None or not self._probation.holds(decision.route.student)
+        may = refused.student_may and tried_out
+        asked = self.chooser.spared(decision, account.call, rules) if may else None
         attempt = case.attempt if asked is None else await self._asked(account, asked, rules)
         if attempt.answer is not None and attempt.decision.by_student:
             return self._register.by_student(account, attempt, spared=True)

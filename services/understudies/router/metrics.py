@@ -31,7 +31,9 @@ _LATENCIES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.
 _OVERHEADS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
 _BREAKER: Final = {"closed": 0, "half_open": 1, "open": 2}
 
-_ESCALATED: Final = frozenset({"student_error", "low_confidence", "withheld", "unproven", "episode_target"})
+_ESCALATED: Final = frozenset(
+    {"student_error", "low_confidence", "withheld", "unproven", "unconfirmed", "episode_target"}
+)
 """Why the teacher answered a call that its student might have."""
 
 

@@ -13,3 +13,4 @@ class Policy:
     student_price_usd: Decimal = Decimal("0.0002")
     self_agreement_rate: float = 0.0
     audits_at_once: int = 8
+    probation_calls: int = 0

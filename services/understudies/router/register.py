@@ -15,6 +15,7 @@ from understudies.router.case import Case, gave_up
 from understudies.router.decision import NOTHING, Decision, barred, drawn, instead
 from understudies.router.dialects import student_able
 from understudies.router.payment import OverBudget
+from understudies.router.repeats import Repeats
 from understudies.router.served import By, Served
 from understudies.router.spot_checks import SpotChecks
 
@@ -27,6 +28,7 @@ class Register:
         self._audits = audits
         self._self_agreement_rate = self_agreement_rate
         self._spot_checks = SpotChecks()
+        self._repeats = Repeats()
 
     def by_student(
         self, account: Account, attempt: Attempt, *, paid: Decimal | None = None, spared: bool = False
@@ -62,6 +64,18 @@ class Register:
             self._audits.begin(account, Decision("audit", route), probability)
         by = By("student", decision, attempt.confidence, waited_ms=attempt.latency_ms)
         return Served(response, by, note, route.student, answer.usage)
+
+    def confirmed(self, account: Account, attempt: Attempt) -> Attempt:
+        """What the student has answered, unless near copies of the call still wait for the teacher to confirm it.
+
+        What is remembered for an input of the head is proven by itself.
+        """
+        call, decision = account.call, attempt.decision
+        if decision.head or decision.route is None:
+            return attempt
+        if self._repeats.may_serve(call.task, decision.route.student, account.request, call.at.date()):
+            return attempt
+        return replace(attempt, decision=replace(decision, reason="unconfirmed"))
 
     def abandoned(self, case: Case, cancelled: asyncio.CancelledError, cost: Decimal = NOTHING) -> None:
         """Nobody waits for the answer any longer."""
@@ -102,6 +116,10 @@ class Register:
     def by_teacher(self, case: Case, answer: TeacherAnswer) -> Note:
         """Write down the teacher's answer, and draw whether it is asked again."""
         attempt = case.attempt
+        if attempt.decision.reason == "unconfirmed" and not (answer.hung_up or answer.fallback):
+            account = case.account
+            day = account.call.at.date()
+            self._repeats.told(account.call.task, day, account.request, attempt, answer.response.message)
         # What the provider keeps or does itself would be kept or done twice.
         call = case.account.call
         once = answer.hung_up or answer.fallback or call.stored or not student_able(call.request)

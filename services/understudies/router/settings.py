@@ -33,6 +33,11 @@ class RouterSettings(BaseSettings):
         le=1,
         description="share of the teacher's calls that it is asked again, to know its own consistency",
     )
+    probation_calls: int = Field(
+        default=20,
+        ge=0,
+        description="answers of a student new to this router that are compared with the teacher's before any is given",
+    )
     audits_at_once: int = Field(
         default=8, gt=0, description="audits that a teacher is asked at the same time; more wait, and nobody for them"
     )

@@ -1,7 +1,7 @@
-"""Audits beyond the draw: the first of each answer on a day."""
+"""Audits beyond the draw: each answer of a student every day, later every other day."""
 
 from collections import OrderedDict
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 from understudies.router.call import Call
@@ -10,24 +10,27 @@ from understudies.students.answer_key import answer_key
 from understudies.students.base import Answer
 
 _MOST: Final = 50_000
+_DAILY: Final = timedelta(days=4)
+"""How long an answer is checked daily, since it was first given."""
 
 
 class SpotChecks:
-    """Remembers on which day each answer of each student was last checked; the oldest are forgotten first.
+    """Remembers on which day each answer of each student was first and last checked; the oldest are forgotten first.
 
     A draw by lot hardly ever meets an answer that one call in a hundred gets, so a class of calls that is always
-    answered wrongly would go on for weeks. It is checked once a day; such audits say nothing of all calls together.
+    answered wrongly would go on for weeks. Such audits say nothing of all calls together.
     """
 
     def __init__(self) -> None:
-        self._checked: OrderedDict[tuple[str, str], date] = OrderedDict()
+        self._checked: OrderedDict[tuple[str, str], tuple[date, date]] = OrderedDict()
 
     def due(self, call: Call, route: TaskRoute, answer: Answer) -> bool:
-        """Whether this answer is the student's first of its kind today; it then counts as checked."""
+        """Whether this answer of the student is to be checked; it then counts as checked today."""
         key, today = (route.student, answer_key(answer.message)), call.at.date()
-        if self._checked.get(key) == today:
+        first, last = self._checked.get(key, (today, date.min))
+        if today - last < timedelta(days=1 if today - first < _DAILY else 2):
             return False
-        self._checked[key] = today
+        self._checked[key] = first, today
         self._checked.move_to_end(key)
         if len(self._checked) > _MOST:
             self._checked.popitem(last=False)

@@ -40,6 +40,7 @@ class Standing(BaseModel):
     levels: ProvenLevels = ()
     head_threshold: float | None = None
     withheld: Withheld = NOTHING_WITHHELD
+    judge: str | None = None
     spot_checks: bool = False
     drifted_at: Utc | None = None
     warned_at: Utc | None = None
@@ -74,6 +75,7 @@ class Standing(BaseModel):
                 "levels": event.levels,
                 "head_threshold": event.head_threshold,
                 "withheld": event.withheld,
+                "judge": event.judge,
                 "spot_checks": event.spot_checks,
             }
         )
@@ -123,6 +125,7 @@ class RoutingTable:
             standing.levels,
             standing.head_threshold,
             standing.withheld,
+            standing.judge,
             standing.spot_checks,
         )
 

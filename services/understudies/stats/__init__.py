@@ -1,7 +1,7 @@
 """Statistics behind every decision: gates, drift, selective routing and consistency. Pure: no I/O."""
 
 from understudies.stats.bounds import anytime_lower_bound, clopper_pearson_lower, clopper_pearson_upper
-from understudies.stats.class_floor import ClassFloor, critical_agreements
+from understudies.stats.class_floor import ClassFloor, Confused, critical_agreements, together
 from understudies.stats.consistency import RelativeGate, ceiling
 from understudies.stats.coverage import (
     COVERAGES,
@@ -24,6 +24,7 @@ __all__ = [
     "COVERAGES",
     "LADDER",
     "ClassFloor",
+    "Confused",
     "Decision",
     "Detector",
     "Gate",
@@ -53,4 +54,5 @@ __all__ = [
     "risk_coverage",
     "spent_alpha",
     "thresholds",
+    "together",
 ]

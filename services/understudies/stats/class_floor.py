@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,22 @@ RARE = 10
 """A class with fewer examples in training is one that the student cannot know."""
 
 _ALPHA = 0.05
+
+
+class Confused(NamedTuple):
+    """The highest confidence at which an answer was given in place of a class, and how often it was."""
+
+    confidence: float
+    times: int
+
+
+def together(one: Confused | None, other: Confused) -> Confused:
+    """Both in one.
+
+    >>> together(Confused(0.9, 1), Confused(0.8, 2))
+    Confused(confidence=0.9, times=3)
+    """
+    return other if one is None else Confused(max(one.confidence, other.confidence), one.times + other.times)
 
 
 class ClassFloor:
@@ -55,7 +71,7 @@ class ClassFloor:
     >>> for _ in range(2):
     ...     floor.add("refund", 0.0, confidence=0.95, answer="billing")
     >>> floor.failing(0.9), floor.withheld(0.9)
-    (['refund'], {'billing': 0.95})
+    (['refund'], {'billing': Confused(confidence=0.95, times=2)})
     """
 
     __slots__ = ("_all", "_confused", "_counts", "_rising", "_trained", "floor", "least")
@@ -76,8 +92,7 @@ class ClassFloor:
         self._trained = None if trained is None else dict(trained)
         self._counts: dict[str, npt.NDArray[np.float64]] = {}
         self._all: dict[str, tuple[int, float]] = {}
-        # For each class, each answer that it was taken for, and the highest confidence at which it was.
-        self._confused: dict[str, dict[str, float]] = {}
+        self._confused: dict[str, dict[str, Confused]] = {}
 
     def add(self, answer_class: str, score: float, confidence: float, answer: str) -> None:
         """Count one verdict: the teacher's class, the agreement, and what the student answered how surely."""
@@ -91,19 +106,19 @@ class ClassFloor:
         self._all[answer_class] = n + 1, total + score
         if score < 1.0:
             confused = self._confused.setdefault(answer_class, {})
-            confused[answer] = max(confused.get(answer, 0.0), confidence)
+            confused[answer] = together(confused.get(answer), Confused(confidence, 1))
 
     def failing(self, confidence: float) -> list[str]:
         """The classes below the floor where the student serves from a candidate's confidence on, sorted."""
         return sorted(name for name in self._counts if self._fails(name, confidence))
 
-    def withheld(self, confidence: float) -> dict[str, float]:
-        """The student's answers that those classes were taken for, with the highest confidence at which they were."""
-        found: dict[str, float] = {}
+    def withheld(self, confidence: float) -> dict[str, Confused]:
+        """The student's answers that those classes were taken for, how often and how surely."""
+        found: dict[str, Confused] = {}
         for name in self.failing(confidence):
-            for answer, sure in self._confused[name].items():
-                if sure >= confidence:
-                    found[answer] = max(sure, found.get(answer, 0.0))
+            for answer, wrong in self._confused[name].items():
+                if wrong.confidence >= confidence:
+                    found[answer] = together(found.get(answer), wrong)
         return found
 
     def counts(self, name: str, confidence: float) -> tuple[int, float]:
@@ -118,8 +133,8 @@ class ClassFloor:
         n, total = self._counts[name][:, index].tolist()
         return int(n), total
 
-    def taken_for(self, name: str) -> dict[str, float]:
-        """All that a class was taken for, with the highest confidence at which it was."""
+    def taken_for(self, name: str) -> dict[str, Confused]:
+        """All that a class was taken for."""
         return dict(self._confused.get(name, {}))
 
     def _fails(self, name: str, confidence: float) -> bool:
@@ -139,7 +154,7 @@ class ClassFloor:
             "trained": self._trained,
             "counts": {name: counts.tolist() for name, counts in self._counts.items()},
             "all": {name: list(counts) for name, counts in self._all.items()},
-            "confused": self._confused,
+            "confused": {name: {a: list(c) for a, c in answers.items()} for name, answers in self._confused.items()},
         }
 
     @classmethod
@@ -148,13 +163,16 @@ class ClassFloor:
         restored = cls(state["confidences"], state["trained"], floor=state["floor"], least=state["least"])
         restored._counts = {name: np.array(counts, dtype=np.float64) for name, counts in state["counts"].items()}
         restored._all = {name: (n, total) for name, (n, total) in state["all"].items()}
-        restored._confused = {name: dict(answers) for name, answers in state["confused"].items()}
+        restored._confused = {
+            name: {answer: Confused(sure, times) for answer, (sure, times) in answers.items()}
+            for name, answers in state["confused"].items()
+        }
         return restored
 
 
 @lru_cache(maxsize=65536)
-def critical_agreements(n: int, floor: float) -> int:
-    """The least number of agreements among `n` that is not significantly (5%, one-sided) below the floor.
+def critical_agreements(n: int, floor: float, alpha: float = _ALPHA) -> int:
+    """The least number of agreements among `n` that is not significantly (one-sided, at `alpha`) below the floor.
 
     >>> critical_agreements(1, 0.8), critical_agreements(2, 0.8), critical_agreements(20, 0.8)
     (0, 1, 13)
@@ -166,6 +184,6 @@ def critical_agreements(n: int, floor: float) -> int:
     for agree in range(n + 1):
         ways = math.lgamma(n + 1) - math.lgamma(agree + 1) - math.lgamma(n - agree + 1)
         below += math.exp(ways + agree * log_p + (n - agree) * log_q)
-        if below >= _ALPHA:
+        if below >= alpha:
             return agree
     return n

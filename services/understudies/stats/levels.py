@@ -183,9 +183,12 @@ class Levels:
 
     def _told(self, index: int) -> int:
         """The rung that both streams prove at a threshold and that its audits do not contradict; 0 for none."""
-        agree, n = self._audits[:, index].tolist()
-        highest = clopper_pearson_upper(round(agree), int(n)) if n else 1.0
         climbed = self._climbed(index)
+        agree, n = self._audits[:, index].tolist()
+        # Audits that agree as often as the rung contradict nothing: their bound is not worth computing.
+        if not climbed or agree >= self.rungs[climbed - 1] * n:
+            return climbed
+        highest = clopper_pearson_upper(round(agree), int(n))
         while climbed and self.rungs[climbed - 1] > highest:
             climbed -= 1
         return climbed

@@ -141,6 +141,9 @@ class GeneratingHeadStudent(HeadStudent):
         name, answer = self._remembered(request)
         if answer is not None:
             return answer
+        # The floor is the threshold of the other inputs. Were unsure answers given up here, those that are recorded
+        # for an input of the head would be its surest, and say too much of it.
+        floor = floor if name is None else 0.0
         written = await cast(Generating, self.base).answer_until(request, floor, max_tokens)
         return replace(written, head=name)
 
@@ -153,7 +156,7 @@ def with_head(base: Student, head: Head) -> Student:
 
 
 def name_of(request: Request, system: SystemTemplate = NO_CONTEXT) -> str:
-    """The name by which an input is known, whatever else its request says: of what is read of it, else its fingerprint."""
+    """The name by which an input is known: of what a student reads of it, else its fingerprint."""
     return input_of(request, "", None, system).read or fingerprint(request)
 
 

@@ -21,6 +21,7 @@ from tests.support.books import (
 
 from understudies.budget.appraise import Appraisal, appraise, audit_rate, examples_needed
 from understudies.budget.book import TaskBook
+from understudies.budget.settings import BudgetSettings
 from understudies.events import Event
 from understudies.runtime.rules import TaskRules
 
@@ -189,9 +190,20 @@ def test_after_a_drift_the_next_student_is_a_first_one() -> None:
     assert found.investment.student_cost == SETTINGS.student_cost_usd
 
 
-@pytest.mark.parametrize(
-    ("served_per_day", "rate"), [(0, 1.0), (4, 1.0), (5, 1.0), (50, 0.1), (1000, 0.02), (1e6, 0.02)]
-)
-def test_audits_keep_their_pace_and_never_stop(served_per_day: float, rate: float) -> None:
+@pytest.mark.parametrize(("served_per_day", "rate"), [(0, 0.25), (4, 0.25), (50, 0.1), (1000, 0.02), (1e6, 0.02)])
+def test_audits_keep_their_pace_and_never_stop_and_leave_something_to_save(served_per_day: float, rate: float) -> None:
+    assert audit_rate(served_per_day, SETTINGS) == rate
+
+
+@pytest.mark.parametrize(("served_per_day", "rate"), [(0, 1.0), (4, 1.0), (10, 1.0), (50, 0.2), (1000, 0.02)])
+def test_on_the_ramp_audits_come_as_fast_as_a_step_takes_them(served_per_day: float, rate: float) -> None:
     assert audit_rate(served_per_day, SETTINGS, share=0.25) == rate
-    assert audit_rate(served_per_day, SETTINGS) == min(rate, 0.25), "at full share a ceiling leaves something to save"
+
+
+@pytest.mark.parametrize(("share", "rate"), [(0.05, 0.05), (0.25, 0.175), (0.5, 0.175)])
+def test_a_later_step_of_the_ramp_takes_more_audits_within_its_time(share: float, rate: float) -> None:
+    assert audit_rate(400, BudgetSettings(), share=share) == rate
+
+
+def test_steps_without_a_least_time_are_audited_at_the_usual_pace() -> None:
+    assert audit_rate(50, SETTINGS.model_copy(update={"step_hours": 0}), share=0.25) == 0.1

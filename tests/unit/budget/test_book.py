@@ -9,6 +9,7 @@ from tests.support.books import (
     audit,
     call,
     calls,
+    changed,
     decision,
     drift,
     hours,
@@ -132,3 +133,20 @@ def test_a_restored_book_goes_on_as_if_nothing_had_happened(before: list[Event],
         lambda book: (book.next_student, book.examples, book.profile.kind, book.ledger),
     ]
     assert [view(restored) for view in views] == [view(book) for view in views]
+
+
+def test_a_change_holds_a_student_and_an_alarm_about_its_audits_does_not() -> None:
+    in_force = [trained(), story("promoted", share=1.0, threshold=0.8)]
+
+    def known(event: Event) -> tuple[bool, bool]:
+        student = folded(*in_force, event).students[name()]
+        return student.held is not None, student.drift is not None
+
+    assert {cause: known(changed(cause=cause)) for cause in ("traffic", "teacher", "calendar", "agreement")} == {
+        "traffic": (True, False),
+        "teacher": (True, False),
+        "calendar": (True, False),
+        "agreement": (False, False),
+    }
+    assert known(drift()) == (False, True)
+    assert known(changed(2)) == (False, False)

@@ -4,9 +4,26 @@ import json
 from typing import Any
 
 import pytest
-from tests.support.books import TASK, Office, audit, call, calls, decision, drift, hours, name, shadow, story, trained
+from tests.support.books import (
+    SETTINGS,
+    TASK,
+    Office,
+    audit,
+    call,
+    calls,
+    changed,
+    decision,
+    drift,
+    held,
+    hours,
+    name,
+    shadow,
+    story,
+    trained,
+)
 
-from understudies.events import GateDecision, Promotion
+from understudies.budget.settings import BudgetSettings
+from understudies.events import GateDecision, Promotion, Withheld
 
 
 @pytest.fixture
@@ -236,6 +253,171 @@ async def test_a_drift_ends_the_trial_of_who_learned_from_before_it(office: Offi
     assert student(office, 2).story.reason == f"learned from answers before the drift of {name()}"
     await office.hear(decision(version=2, hour=hour + 24, coverage=0.9))
     assert await office.moves(hour + 24) == []
+
+
+# A change
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        ("traffic", "canary again: it is sure of another share of the calls than it was proven on"),
+        ("teacher", "canary again: another model answers as the teacher"),
+        ("calendar", "canary again: it was not judged on such days yet"),
+    ],
+)
+async def test_a_change_takes_a_student_back_to_the_canary(office: Office, cause: str, reason: str) -> None:
+    await office.in_force()
+    await office.hear(changed(hour=90, cause=cause))
+    [move] = await office.tick(90)
+    assert (move.stage, move.share, move.reason) == ("promoted", 0.05, reason)
+    assert (move.threshold, move.evidence["coverage"]) == (0.8, 0.6)
+    assert await office.tick(91) == []
+
+
+async def test_a_share_is_given_back_once_the_gates_decided_again(office: Office) -> None:
+    await office.in_force()
+    await office.hear(changed(hour=90))
+    await office.tick(90)
+    await office.hear(held(hour=95))
+    assert await office.tick(95) == []
+    await office.hear(decision(hour=140, reason="at least 95.2% proven"))
+    [move] = await office.tick(140)
+    assert (move.stage, move.share, move.reason) == ("promoted", 1.0, "proven again: at least 95.2% proven")
+    assert student(office).held is None
+    assert await office.tick(141) == []
+
+
+async def test_a_decision_of_before_the_change_gives_nothing_back(office: Office) -> None:
+    await office.in_force()
+    await office.hear(decision(hour=89))
+    await office.tick(89)
+    await office.hear(changed(hour=90))
+    assert [move.share for move in await office.tick(90)] == [0.05]
+    assert await office.tick(300) == []
+
+
+async def test_a_held_student_does_not_climb_the_ramp(office: Office) -> None:
+    await office.in_force(share=0.05)
+    await office.hear(changed(hour=30), *(audit(hour=40) for _ in range(20)))
+    assert await office.tick(30) == await office.tick(60) == []
+    await office.hear(decision(hour=61))
+    # Nothing is given back, as it had no more: the step goes on where it was.
+    [step] = await office.tick(61)
+    assert (step.share, step.reason) == (0.25, "ramp to 25%: 20 of 20 audited verdicts agreed at the step before")
+
+
+async def test_a_hold_does_not_restart_the_step_of_the_ramp(office: Office) -> None:
+    await office.in_force(share=0.25)
+    await office.hear(*(audit(hour=51) for _ in range(6)), changed(hour=52))
+    assert [move.share for move in await office.tick(52)] == [0.05]
+    await office.hear(*(audit(hour=60) for _ in range(4)), decision(hour=75))
+    assert [(move.share, move.reason) for move in await office.tick(75)] == [
+        (0.25, "proven again: because of the numbers"),
+        (1.0, "ramp to 100%: 10 of 10 audited verdicts agreed at the step before"),
+    ]
+
+
+async def test_a_threshold_found_while_held_is_told_at_the_canary_share(office: Office) -> None:
+    await office.in_force()
+    await office.hear(changed(hour=90))
+    await office.tick(90)
+    await office.hear(held(hour=95, threshold=0.9, coverage=0.4))
+    [tighter] = await office.tick(95)
+    assert (tighter.share, tighter.threshold) == (0.05, 0.9)
+    await office.hear(decision(hour=140, threshold=0.9, coverage=0.4))
+    [back] = await office.tick(140)
+    assert (back.share, back.threshold) == (1.0, 0.9)
+
+
+async def test_a_hold_survives_a_restart(office: Office) -> None:
+    await office.in_force()
+    await office.hear(changed(hour=90))
+    await office.tick(90)
+    await office.restart(json.loads(json.dumps(office.app.state())))
+    assert await office.tick(91) == []
+    await office.hear(decision(hour=140))
+    assert [move.share for move in await office.tick(140)] == [1.0]
+
+
+async def test_drift_of_a_held_student_demotes_it(office: Office) -> None:
+    await office.in_force()
+    await office.hear(changed(hour=90))
+    await office.tick(90)
+    await office.hear(drift(hour=92))
+    assert await office.moves(92) == [(name(), "demoted")]
+    await office.hear(decision(hour=140))
+    assert await office.moves(140) == []
+
+
+# The head, and what is withheld
+
+WITHHELD = Withheld(answers={"label:refund": 0.9}, inputs=("text:1",), groups=("tenant=acme",))
+
+
+def forward(head_threshold: float | None = None, withheld: Withheld = WITHHELD, *, hour: float) -> GateDecision:
+    return decision(hour=hour).model_copy(update={"head_threshold": head_threshold, "withheld": withheld})
+
+
+async def test_every_step_of_the_ramp_tells_of_the_head_and_of_what_is_withheld(office: Office) -> None:
+    await office.on_trial()
+    await office.hear(forward(0.6, hour=26))
+    seen = [move for move in await office.tick(26) if move.stage == "promoted"]
+    await office.hear(*(audit(hour=49) for _ in range(10)))
+    seen += await office.tick(50)
+    told = [(move.share, move.head_threshold, move.withheld) for move in seen]
+    assert told == [(0.05, 0.6, WITHHELD), (0.25, 0.6, WITHHELD)]
+
+
+async def test_a_head_that_is_proven_later_is_told_at_once_and_keeps_the_share(office: Office) -> None:
+    await office.in_force()
+    await office.hear(forward(0.6, Withheld(), hour=90))
+    [move] = await office.tick(90)
+    assert (move.share, move.head_threshold, move.threshold) == (1.0, 0.6, 0.8)
+    assert await office.tick(91) == []
+
+
+async def test_what_is_withheld_later_is_told_and_changes_nothing_else(office: Office) -> None:
+    await office.in_force()
+    before = student(office).story
+    await office.hear(*(audit(hour=89) for _ in range(3)), forward(hour=90))
+    [move] = await office.tick(90)
+    assert move.withheld == WITHHELD
+    same = {"id": before.id, "at": before.at, "withheld": before.withheld, "reason": before.reason}
+    assert move.model_copy(update={**same, "evidence": before.evidence}) == before
+    assert student(office).step_audited == 3
+    assert await office.tick(91) == []
+
+
+async def test_what_is_given_back_serves_again(office: Office) -> None:
+    await office.in_force()
+    await office.hear(forward(hour=90))
+    await office.tick(90)
+    await office.hear(forward(withheld=Withheld(), hour=120))
+    [move] = await office.tick(120)
+    assert move.withheld == Withheld()
+
+
+async def test_answers_of_a_closed_set_are_spot_checked(office: Office) -> None:
+    await office.in_force()
+    assert student(office).story.spot_checks
+
+
+async def test_free_text_is_not_spot_checked(office: Office) -> None:
+    await office.hear(*(call(number, number / 100, answer=f"Dear {number}") for number in range(100)))
+    await office.hear(story("promoted", share=0.05, threshold=0.8, evidence={"coverage": 0.6}))
+    await office.hear(decision(hour=2, threshold=0.7))
+    move, *_ = await office.tick(2)
+    assert (move.stage, move.threshold, move.spot_checks) == ("promoted", 0.7, False)
+
+
+async def test_by_default_the_ramp_takes_ten_and_then_35_audits() -> None:
+    office = Office(settings=SETTINGS.model_copy(update={"step_verdicts": BudgetSettings().step_verdicts}))
+    await office.in_force(share=0.25)
+    await office.hear(*(audit(hour=60) for _ in range(34)))
+    assert await office.tick(100) == []
+    await office.hear(audit(hour=100))
+    assert [move.share for move in await office.tick(100)] == [1.0]
 
 
 # Successors

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 from tests.support.books import SETTINGS, audit, decision, hours, story
 
-from understudies.budget.ramp import next_share, promising_share
+from understudies.budget.ramp import next_share, promising_share, verdicts_needed
+from understudies.budget.settings import BudgetSettings
 from understudies.budget.student_book import StudentBook
 
 
@@ -18,8 +19,8 @@ def student(share: float = 0.05, agreed: int = 10, disagreed: int = 0, **decided
     return book
 
 
-def due(book: StudentBook, hour: float = 24, most: float = 1.0) -> float | None:
-    return next_share(book, SETTINGS, 0.95, hours(hour), most=most, reduced_since=hours(0))
+def due(book: StudentBook, hour: float = 24, most: float = 1.0, settings: BudgetSettings = SETTINGS) -> float | None:
+    return next_share(book, settings, 0.95, hours(hour), most=most, reduced_since=hours(0))
 
 
 @pytest.mark.parametrize(("share", "later"), [(0.05, 0.25), (0.25, 1.0), (0.5, 1.0), (1.0, None)])
@@ -37,9 +38,50 @@ def test_a_step_takes_its_audits() -> None:
     assert due(student(agreed=10)) == 0.25
 
 
-@pytest.mark.parametrize(("agreed", "disagreed", "holds"), [(7, 3, True), (6, 4, False), (15, 4, True), (15, 5, False)])
-def test_a_step_holds_unless_its_audits_disprove_it(agreed: int, disagreed: int, holds: bool) -> None:
-    assert (due(student(agreed=agreed, disagreed=disagreed)) is not None) == holds
+@pytest.mark.parametrize(
+    ("share", "agreed", "disagreed", "later"),
+    [
+        (0.05, 9, 0, None),
+        (0.05, 10, 0, 0.25),
+        (0.05, 9, 1, 0.25),
+        (0.05, 8, 2, None),
+        (0.25, 34, 0, None),
+        (0.25, 35, 0, 1.0),
+        (0.25, 32, 3, 1.0),
+        (0.25, 31, 4, None),
+        (0.5, 34, 0, None),
+    ],
+)
+def test_a_step_takes_ten_audits_and_then_35_that_speak_for_it(
+    share: float, agreed: int, disagreed: int, later: float | None
+) -> None:
+    assert due(student(share, agreed, disagreed), settings=BudgetSettings()) == later
+
+
+def test_a_step_takes_half_a_day_unless_set_otherwise() -> None:
+    assert due(student(), 11.9, settings=BudgetSettings()) is None
+    assert due(student(), 12, settings=BudgetSettings()) == 0.25
+
+
+@pytest.mark.parametrize(("agreed", "disagreed"), [(7, 3), (15, 4)])
+def test_what_would_not_disprove_a_student_yet_can_hold_its_ramp(agreed: int, disagreed: int) -> None:
+    doubted = student(agreed=agreed, disagreed=disagreed)
+    assert due(doubted) is None
+    assert due(doubted, settings=SETTINGS.model_copy(update={"step_evidence": 20.0})) == 0.25
+
+
+def test_a_step_that_is_held_goes_on_once_its_audits_speak_for_it() -> None:
+    book = student(0.05, 8, 2)
+    assert due(book) is None
+    for _ in range(10):
+        book.judge(audit(True))
+    assert due(book) == 0.25
+
+
+@pytest.mark.parametrize(("share", "audits"), [(0.01, 10), (0.05, 10), (0.1, 20), (0.3, 30), (0.5, 40), (0.9, 40)])
+def test_the_last_number_of_audits_is_for_all_later_steps(share: float, audits: int) -> None:
+    settings = BudgetSettings(canary=(0.05, 0.2, 0.3, 0.5, 1.0), step_verdicts=(10, 20, 30, 40))
+    assert verdicts_needed(share, settings) == audits
 
 
 def test_part_of_the_calls_can_be_kept() -> None:

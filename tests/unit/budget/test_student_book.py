@@ -1,6 +1,11 @@
-from tests.support.books import TASK, audit, decision, hours, name, shadow, story, trained
+import json
+from typing import Any
+
+import pytest
+from tests.support.books import TASK, audit, changed, decision, drift, hours, name, shadow, story, trained
 
 from understudies.budget.student_book import StudentBook
+from understudies.events import Drift
 
 
 def test_its_version_is_in_its_name() -> None:
@@ -62,3 +67,84 @@ def test_its_agreement_is_that_of_its_audits_and_before_them_of_its_gates() -> N
 
 def test_names_of_versions_are_those_of_the_task() -> None:
     assert StudentBook(story("trained", 3)).name == name(3)
+
+
+# Held, as something changed
+
+
+def serving(share: float = 0.25, hour: float = 0) -> StudentBook:
+    book = StudentBook(story("qualified"))
+    book.follow(story("promoted", hour=hour, share=share, threshold=0.8))
+    return book
+
+
+def test_a_hold_does_not_begin_the_step_anew() -> None:
+    book = serving(0.25, hour=1)
+    for agreed in (True, True, False):
+        book.judge(audit(agreed))
+    book.hold(changed(hour=2))
+    book.follow(story("promoted", hour=2, share=0.05, threshold=0.8))
+    book.judge(audit(True))
+    book.follow(story("promoted", hour=30, share=0.25, threshold=0.8))
+    book.release()
+    assert (book.step_since, book.step_audited, book.step_agreed) == (hours(1), 4, 3)
+    book.follow(story("promoted", hour=31, share=1.0, threshold=0.8))
+    assert (book.step_since, book.step_audited) == (hours(31), 0)
+
+
+def test_the_share_that_it_comes_back_to_is_the_one_of_before_all_changes() -> None:
+    book = serving(1.0)
+    book.hold(changed(hour=2))
+    book.follow(story("promoted", hour=2, share=0.05, threshold=0.8))
+    book.hold(changed(hour=3, cause="teacher"))
+    assert (book.share_before, book.held and book.held.cause) == (1.0, "teacher")
+
+
+def test_only_a_student_in_force_is_held() -> None:
+    book = StudentBook(story("trained"))
+    book.hold(changed())
+    assert book.held is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "hour", "evidence", "again"),
+    [
+        ("promote", 5, {}, True),
+        ("promote", 4, {}, True),
+        ("promote", 3, {}, False),
+        ("promote", 5, {"held": {"cause": "traffic"}}, False),
+        ("inconclusive", 5, {}, False),
+        ("reject", 5, {}, False),
+    ],
+)
+def test_it_is_proven_again_by_a_decision_since_that_nothing_holds(
+    outcome: str, hour: float, evidence: dict[str, Any], again: bool
+) -> None:
+    book = serving()
+    told = decision(outcome, hour=hour)
+    book.decision = told.model_copy(update={"evidence": {**told.evidence, **evidence}})
+    assert not book.proven_again
+    book.hold(changed(hour=4))
+    assert book.proven_again is again
+
+
+def test_a_student_without_a_decision_is_not_proven_again() -> None:
+    book = serving()
+    book.hold(changed(hour=4))
+    assert not book.proven_again
+
+
+@pytest.mark.parametrize("change", [None, changed(hour=4), drift(hour=4)])
+def test_a_hold_survives_a_restart(change: Drift | None) -> None:
+    book = serving()
+    if change is not None:
+        book.hold(change)
+    assert StudentBook.from_state(json.loads(json.dumps(book.state()))) == book
+
+
+def test_a_book_of_before_there_were_holds_can_be_read() -> None:
+    state = serving().state()
+    for field in ("held", "share_before"):
+        del state[field]
+    book = StudentBook.from_state(state)
+    assert (book.held, book.share_before, book.story.share) == (None, 0.0, 0.25)

@@ -96,6 +96,50 @@ async def test_the_latest_answer_to_an_input_wins(scene: Scene) -> None:
     assert scene.collected().evidence["calls"] == 3
 
 
+async def test_an_example_tells_how_many_calls_had_its_input_and_what_they_were_answered(scene: Scene) -> None:
+    # They come in another order than they were made.
+    for minute in (3, 1, 4, 2, 0):
+        await scene.play(invocation("often", f"answer {minute}", at=START - (10 - minute) * MINUTE))
+    await scene.play(invocation("once", "x", at=START - MINUTE), promotion())
+    often, once = scene.dataset().examples
+    assert (often.answer.text, often.calls) == ("answer 4", 5)
+    assert [answer.text for answer in often.repeats] == [f"answer {minute}" for minute in range(4)]
+    assert (once.answer.text, once.calls, once.repeats) == ("x", 1, ())
+
+
+async def test_of_many_answers_the_twenty_before_the_last_are_kept(scene: Scene) -> None:
+    calls = [invocation("often", f"answer {n:02}", at=START - (40 - n) * MINUTE) for n in range(30)]
+    await scene.play(*reversed(calls), promotion())
+    [example] = scene.dataset().examples
+    assert (example.answer.text, example.calls) == ("answer 29", 30)
+    assert [answer.text for answer in example.repeats] == [f"answer {n:02}" for n in range(9, 29)]
+
+
+async def test_a_synthetic_answer_is_no_repeat(scene: Scene) -> None:
+    await scene.play(
+        invocation("same", "real", at=START - 3 * MINUTE),
+        invocation("same", "made up", at=START - 2 * MINUTE, origin="synthetic"),
+        invocation("same", "real too", at=START - MINUTE),
+        promotion(),
+    )
+    [example] = scene.dataset().examples
+    assert (example.answer.text, [answer.text for answer in example.repeats]) == ("real too", ["real"])
+
+
+async def test_one_answer_given_twice_is_repeated_once(scene: Scene) -> None:
+    await scene.play(invocation("same", "x", at=START - MINUTE), invocation("same", "x"), promotion())
+    [example] = scene.dataset().examples
+    assert (example.calls, [answer.text for answer in example.repeats]) == (2, ["x"])
+
+
+async def test_what_is_withheld_is_biased_and_an_unproven_head_is_not(scene: Scene) -> None:
+    await scene.play(
+        *[invocation(reason, route=routed(reason)) for reason in ("withheld", "unproven", "unconfirmed")], promotion()
+    )
+    unbiased = {e.request.messages[0].text: e.unbiased for e in scene.dataset().examples}
+    assert unbiased == {"withheld": False, "unproven": True, "unconfirmed": False}
+
+
 async def test_synthetic_examples_only_ever_train(scene: Scene) -> None:
     made = [invocation(f"made up {n}", origin="synthetic") for n in range(60)]
     real = invocation("made up 0", "real answer", at=START - 10 * MINUTE)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudies.events import position
+from understudies.events import Withheld, position
 from understudies.router import Decision, TaskRoute, decide, drawn, settle
-from understudies.router.decision import barred
+from understudies.router.decision import barred, upheld
 
 ROUTE = TaskRoute("triage@1", "memory://a", threshold=0.8, share=1.0)
 shares = st.floats(0, 1)
@@ -142,3 +142,110 @@ def test_no_student_is_asked_behind_an_open_circuit_or_without_a_budget(
         assert after.reason == "over_budget"
     elif not (circuit_open and before.by_student):
         assert after == before
+
+
+# The head: inputs that many calls have
+
+HEAD = replace(ROUTE, head_threshold=0.6)
+
+
+def settled(route: TaskRoute, confidence: float, **told: Any) -> str:
+    return settle(Decision("promoted", route), confidence, **told).reason
+
+
+@given(st.floats(0, 1))
+def test_an_unproven_head_stays_with_the_teacher_however_sure_the_student_is(confidence: float) -> None:
+    assert settled(ROUTE, confidence, head="text:1") == "unproven"
+
+
+@given(st.floats(0, 1))
+def test_inputs_of_the_head_have_a_threshold_of_their_own(confidence: float) -> None:
+    assert (settled(HEAD, confidence, head="text:1") == "promoted") is (confidence >= 0.6)
+    assert (settled(HEAD, confidence) == "promoted") is (confidence >= 0.8)
+
+
+@pytest.mark.parametrize(("route", "threshold"), [(HEAD, 0.6), (ROUTE, None)])
+def test_the_threshold_on_the_event_is_the_one_that_counted(route: TaskRoute, threshold: float | None) -> None:
+    of_head = settle(Decision("promoted", route), 0.9, head="text:1").recorded()
+    assert (of_head.threshold, of_head.head) == (threshold, True)
+    other = settle(Decision("promoted", route), 0.9).recorded()
+    assert (other.threshold, other.head) == (0.8, False)
+
+
+def test_who_was_asked_in_vain_is_on_the_event() -> None:
+    for reason_ in ("unproven", "withheld", "low_confidence", "student_error"):
+        assert Decision(reason_, ROUTE).student == "triage@1"  # type: ignore[arg-type] # each of them is a reason
+
+
+def test_an_error_on_an_input_of_the_head_is_of_the_head() -> None:
+    failed = settle(Decision("promoted", HEAD), None, head="text:1")
+    assert (failed.reason, failed.head) == ("student_error", True)
+
+
+# What is withheld
+
+WITHHOLDING = replace(
+    HEAD, withheld=Withheld(answers={"label:a": 0.9, "label:b": 1.0}, inputs=("text:2",), groups=("tenant=acme",))
+)
+
+
+@given(st.floats(0, 1))
+def test_an_answer_is_withheld_up_to_the_confidence_where_it_was_wrong(confidence: float) -> None:
+    assert (settled(WITHHOLDING, confidence, answer="label:a") == "promoted") is (confidence > 0.9)
+    assert settled(WITHHOLDING, confidence, answer="label:b") != "promoted"
+    assert (settled(WITHHOLDING, confidence, answer="label:c") == "promoted") is (confidence >= 0.8)
+
+
+def test_who_is_not_sure_at_all_is_told_first() -> None:
+    assert settled(WITHHOLDING, 0.5, answer="label:a") == "low_confidence"
+    assert settled(WITHHOLDING, 0.85, answer="label:a") == "withheld"
+
+
+def test_an_input_of_the_head_is_withheld_by_its_name_and_not_by_its_answer() -> None:
+    assert settled(WITHHOLDING, 1.0, head="text:2", answer="label:c") == "withheld"
+    assert settled(WITHHOLDING, 0.85, head="text:1", answer="label:a") == "promoted"
+
+
+def test_nothing_is_withheld_where_nothing_is_said() -> None:
+    assert settled(HEAD, 0.8, answer="label:a") == "promoted"
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        (("tenant=acme", "day=weekday"), "withheld"),
+        (("day=weekday", "tenant=acme"), "withheld"),
+        (("tenant=other",), "promoted"),
+        ((), "promoted"),
+    ],
+)
+def test_calls_of_a_group_that_is_withheld_never_reach_the_student(groups: tuple[str, ...], expected: str) -> None:
+    assert reason(WITHHOLDING, groups=groups) == expected
+
+
+def test_a_group_is_withheld_whether_or_not_the_canary_lets_it_in() -> None:
+    assert {reason(replace(WITHHOLDING, share=share), groups=("tenant=acme",)) for share in (0.0, 1.0)} == {"withheld"}
+
+
+# What came up while the student was asked
+
+
+def now(route: TaskRoute | None, confidence: float = 0.85, **told: Any) -> str:
+    return upheld(Decision("promoted", HEAD), route, confidence, **told).reason
+
+
+def test_what_was_withheld_meanwhile_is_not_served() -> None:
+    assert now(HEAD, answer="label:a") == "promoted"
+    assert now(WITHHOLDING, answer="label:a") == "withheld"
+    assert now(WITHHOLDING, 1.0, head="text:2") == "withheld"
+    assert now(replace(HEAD, head_threshold=None), 1.0, head="text:1") == "unproven"
+
+
+def test_what_is_withheld_is_so_for_the_last_resort_however_unsure_it_is() -> None:
+    assert now(WITHHOLDING, 0.1, answer="label:a") == "withheld"
+    assert now(WITHHOLDING, 0.1, answer="label:c") == "low_confidence"
+    assert now(WITHHOLDING, 0.1, head="text:2") == "withheld"
+
+
+def test_another_student_in_force_withholds_nothing_of_this_one() -> None:
+    assert now(replace(WITHHOLDING, student="triage@2"), answer="label:c") == "not_allowed"

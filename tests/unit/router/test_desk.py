@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from tests.support.messages import asked, said
-from tests.support.routing import Book, FixedStudent, FixedTeacher, Loading, call, drift, promotion
+from tests.support.routing import Book, FixedStudent, FixedTeacher, Loading, call, drift, promotion, word
 
 from understudies.client.redaction import default_redactor
 from understudies.events import Event, Request, fingerprint, position
@@ -121,7 +121,7 @@ async def test_an_answer_that_is_not_the_json_asked_for_goes_to_the_teacher() ->
 async def test_the_control_group_is_answered_without_asking_the_student(share: float) -> None:
     world = World(promotion(share=share))
     for number in range(40):
-        await world.desk.serve(call(number, f"message {number}"))
+        await world.desk.serve(call(number, word(number)))
     reasons = [event.route.reason for event in world.book.events if event.route]
     assert world.student.asked == reasons.count("promoted")
     control = [event for event in world.book.events if event.route and event.route.reason == "control"]
@@ -134,7 +134,13 @@ async def test_an_episode_stays_with_the_variant_it_began_with() -> None:
     world = World(promotion(share=0.5))
     for episode in range(20):
         for turn in range(4):
-            await world.desk.serve(call(episode * 10 + turn, f"turn {turn} of {episode}", episode=f"episode {episode}"))
+            await world.desk.serve(
+                call(
+                    episode * 10 + turn,
+                    f"turn {word(turn)} of {word(episode)} {word(10 * episode + turn)}",
+                    episode=f"episode {episode}",
+                )
+            )
     variants = {(event.episode, event.served_by) for event in world.book.events}
     assert len(variants) == 20
     assert {served_by for _, served_by in variants} == {"student", "teacher"}
@@ -204,7 +210,7 @@ def slowly_audited() -> tuple[Desk, Slow, Book]:
 async def test_a_slow_teacher_gets_eight_audits_at_a_time() -> None:
     desk, teacher, book = slowly_audited()
     for number in range(20):
-        await desk.serve(call(number))
+        await desk.serve(call(number, word(number)))
     await asyncio.wait_for(teacher.eight.wait(), 5)
     teacher.go_on.set()
     await desk.idle()
@@ -313,8 +319,8 @@ async def test_an_answer_with_what_redaction_left_goes_to_the_teacher() -> None:
 async def test_the_canary_is_drawn_by_the_fingerprint_that_is_recorded() -> None:
     world = World(promotion(share=0.5))
     for number in range(40):
-        await world.desk.serve(call(number, f"{number} to ada{number}@example.org"))
-        await world.desk.serve(call(100 + number, f"{number} to bob{number}@example.org"))
+        await world.desk.serve(call(number, f"{word(number)} to ada{number}@example.org"))
+        await world.desk.serve(call(100 + number, f"{word(100 + number)} to bob{number}@example.org"))
     for event in world.book.events:
         inside = position(event.fingerprint, salt="canary:triage") < 0.5
         assert event.fingerprint == fingerprint(event.request)

@@ -56,11 +56,13 @@ def test_the_request_goes_as_it_came_and_is_read_and_redacted_again(api: Api) ->
     answer=TEXTS,
     episode=st.none() | TEXTS,
     tags=st.dictionaries(TEXTS, TEXTS, max_size=2),
-    reason=st.sampled_from(["no_student", "control", "promoted", "low_confidence"]),
+    reason=st.sampled_from(["no_student", "control", "promoted", "low_confidence", "withheld", "unproven"]),
     confidence=st.none() | st.floats(0, 1),
     cost=st.decimals(0, 10, places=9),
     probability=st.floats(0, 1),
     drawn=st.none() | st.booleans(),
+    head=st.booleans(),
+    spot_check=st.booleans(),
 )
 def test_whatever_a_note_holds_comes_out_again(
     text: str,
@@ -72,6 +74,8 @@ def test_whatever_a_note_holds_comes_out_again(
     cost: Decimal,
     probability: float,
     drawn: bool | None,
+    head: bool,
+    spot_check: bool,
 ) -> None:
     account = Account(call(asked(text), episode=episode, tags=tags, tenant="acme"), default_redactor)
     route = Routed(
@@ -81,6 +85,8 @@ def test_whatever_a_note_holds_comes_out_again(
         audit_probability=probability,
         student_cost_usd=usd(cost),
         drawn=drawn,
+        head=head,
+        spot_check=spot_check,
     )
     note = account.served(
         route,

@@ -9,27 +9,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.routing import ARTIFACT, NOON, drift, promotion
 
-from understudies.events import Event
+from understudies.events import NOTHING_WITHHELD, Event, Withheld
 from understudies.router import RoutingTable, TaskRoute
 
 STAGES = ("authorised", "collected", "trained", "qualified", "rejected", "promoted", "demoted", "retired")
+BEYOND: list[dict[str, Any]] = [
+    {},
+    {"head_threshold": 0.6},
+    {"withheld": {"answers": {"label:a": 0.9}, "groups": ["tenant=acme"]}, "spot_checks": True},
+    {"withheld": {"inputs": ["text:1"]}, "head_threshold": 0.0},
+]
 minutes = st.integers(0, 3)
 students = st.sampled_from(["triage@1", "triage@2"])
 promotions = st.builds(
-    lambda stage, minute, student, share, levels: promotion(
-        stage, minute=minute, student=student, share=share, levels=levels, id=f"{stage}{minute}{share}{len(levels)}"
+    lambda stage, minute, student, share, levels, beyond: promotion(
+        stage,
+        minute=minute,
+        student=student,
+        share=share,
+        levels=levels,
+        id=f"{stage}{minute}{share}{len(levels)}{beyond}",
+        **BEYOND[beyond],
     ),
     st.sampled_from(STAGES),
     minutes,
     students,
     st.sampled_from([0.05, 0.25, 1.0]),
     st.sampled_from([(), ((0.95, 0.8),), ((0.95, 0.8), (0.98, 0.9))]),
+    st.integers(0, 3),
 )
 drifts = st.builds(
-    lambda tier, minute, student: drift(tier, minute=minute, student=student),
+    lambda tier, minute, student, cause: drift(tier, minute=minute, student=student, cause=cause),
     st.sampled_from(["warn", "contract"]),
     minutes,
     students,
+    st.sampled_from(["agreement", "traffic", "teacher", "calendar"]),
 )
 stories = st.lists(promotions | drifts, max_size=12)
 
@@ -172,3 +186,30 @@ def test_a_promotion_of_before_there_were_levels_has_none() -> None:
     route = route_of(promotion())
     assert route is not None
     assert route.levels == ()
+
+
+def test_what_the_head_may_serve_and_what_is_withheld_is_on_the_route() -> None:
+    withheld = Withheld(answers={"label:a": 0.9}, inputs=("text:1",), groups=("tenant=acme",))
+    first = promotion(head_threshold=0.6, withheld=withheld, spot_checks=True)
+    route = route_of(first)
+    assert route is not None
+    assert (route.head_threshold, route.withheld, route.spot_checks) == (0.6, withheld, True)
+    taken_back = route_of(first, promotion(minute=1))
+    assert taken_back is not None
+    assert (taken_back.head_threshold, taken_back.withheld, taken_back.spot_checks) == (None, NOTHING_WITHHELD, False)
+
+
+def test_a_table_of_before_there_was_a_head_has_none() -> None:
+    state = table_of(promotion(head_threshold=0.6, spot_checks=True)).state()
+    for field in ("head_threshold", "withheld", "spot_checks", "levels"):
+        del state["triage"]["triage@1"][field]
+    route = RoutingTable.from_state(state).route("triage", NOON)
+    assert route == TaskRoute("triage@1", ARTIFACT, 0.8, 1.0)
+
+
+@pytest.mark.parametrize("cause", ["traffic", "teacher", "calendar"])
+def test_a_change_that_proves_nothing_against_the_student_leaves_it_in_force(cause: str) -> None:
+    route = route_of(promotion(audit_rate=0.03), drift("warn", cause=cause), minute=2)
+    assert route is not None
+    assert not route.drifted
+    assert route.audit_probability == pytest.approx(0.3)

@@ -168,7 +168,7 @@ def with_bursts(rng: np.random.Generator, days: list[Day], *, share: float = 0.3
         sure, agreed = rng.random(), rng.random() < P0
         name = groups.place(f"incident {number}: " + " ".join(rng.choice(list("abcdefghijklmnop"), 12)), day)
         groups._totals[day] = len(q) + n
-        groups._leaders[name].days[day] = n
+        groups._days[name][day] = n
         counted = min(n, groups.most(name, day))
         found.append(
             (

@@ -42,3 +42,18 @@ def test_an_episodes_target_asks_for_more_of_each_call_and_never_for_less() -> N
     assert TaskRules(episode_target=0.9, episode_steps=5).agreement_per_call == pytest.approx(0.979, abs=0.001)
     assert TaskRules(episode_target=0.9, episode_steps=1).agreement_per_call == 0.95
     assert TaskRules(episode_steps=9).agreement_per_call == 0.95
+
+
+@pytest.mark.parametrize("watch", [("tenant",), ("tags.channel",), ("tenant", "tags.a.b"), ()])
+def test_groups_are_watched_by_tenant_and_by_tags(watch: tuple[str, ...]) -> None:
+    assert TaskRules(watch=watch).watch == watch
+
+
+def test_tenants_are_watched_unless_something_else_is_said() -> None:
+    assert TaskRules().watch == ("tenant",)
+
+
+@pytest.mark.parametrize("field", ["channel", "tags", "tags.", "Tenant", "", "tenant.acme"])
+def test_a_field_that_cannot_be_watched_is_told_with_those_that_can(field: str) -> None:
+    with pytest.raises(ValidationError, match=rf"'{field}' cannot be watched; give 'tenant', or a tag such as"):
+        TaskRules(watch=("tenant", field))

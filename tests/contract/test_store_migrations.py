@@ -29,6 +29,13 @@ if "UNDERSTUDIES_TEST_CLICKHOUSE" in os.environ:
     STORES["clickhouse"] = os.environ["UNDERSTUDIES_TEST_CLICKHOUSE"]
 
 NOT_COLUMNS = {"type"}
+TABLES: dict[type[Event], str] = {
+    Invocation: "invocations",
+    Verdict: "verdicts",
+    GateDecision: "gate_decisions",
+    Promotion: "promotions",
+    Drift: "drift",
+}
 
 
 async def stored(store: Store) -> list[Invocation]:
@@ -106,9 +113,8 @@ async def test_rows_of_before_heads_and_withheld_answers_have_their_defaults() -
 
 
 async def put(store: Store, *events: Event) -> None:
-    tables = {"gate_decision": "gate_decisions", "drift": "drift"}
     for event in events:
-        await store.insert(tables.get(event.type, f"{event.type}s"), [encode(event)])
+        await store.insert(TABLES[type(event)], [encode(event)])
 
 
 async def everything(store: Store) -> dict[str, Event]:
@@ -121,16 +127,7 @@ def by_id(*events: Event) -> dict[str, Event]:
     return {event.id: event for event in events}
 
 
-@pytest.mark.parametrize(
-    ("model", "table"),
-    [
-        (Invocation, "invocations"),
-        (Verdict, "verdicts"),
-        (GateDecision, "gate_decisions"),
-        (Promotion, "promotions"),
-        (Drift, "drift"),
-    ],
-)
+@pytest.mark.parametrize(("model", "table"), TABLES.items())
 async def test_every_field_of_an_event_has_a_column(model: type[Event], table: str) -> None:
     async with migrated() as store:
         asked = "SELECT name FROM system.columns WHERE table = {table:String} AND database = 'default'"

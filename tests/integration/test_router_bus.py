@@ -37,7 +37,7 @@ class World:
     async def router(self, snapshots: Snapshots | None = None, *, auto: bool = False) -> tuple[RouterApp, Runner]:
         bus = Bus(self._settings, "router", self.flow)
         app = create_app(
-            RouterSettings(auto_deliver=auto, self_agreement_rate=0),
+            RouterSettings(auto_deliver=auto, self_agreement_rate=0, probation_calls=0),
             bus=bus,
             clock=VirtualClock(NOON),
             files=Files("memory://students"),

@@ -84,7 +84,7 @@ async def build() -> AsyncIterator[Build]:
             teacher = await stack.enter_async_context(FakeTeacher())
             bus, student = Bus(), FixedStudent()
             load = Loading(student)
-            told = {"port": 0, "auto_deliver": False, **settings}
+            told = {"port": 0, "auto_deliver": False, "probation_calls": 0, **settings}
             seconds = told.pop("seconds", 20.0)
             spec = TeacherSpec.model_validate(
                 {

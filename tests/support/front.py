@@ -206,7 +206,9 @@ async def _built(
     house: House
     told = {"teachers": specs, **(rules or {})}
     app = create_app(
-        RouterSettings.model_validate({"port": 0, "auto_deliver": False, "self_agreement_rate": 0.0, **settings}),
+        RouterSettings.model_validate(
+            {"port": 0, "auto_deliver": False, "self_agreement_rate": 0.0, "probation_calls": 0, **settings}
+        ),
         bus=bus,
         files=Files("memory://students"),
         load=load or Loading(student),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudies.events import Withheld, position
+from understudies.events import Reason, Withheld, position
 from understudies.router import Decision, TaskRoute, decide, drawn, settle
 from understudies.router.decision import barred, upheld
 
@@ -172,9 +172,10 @@ def test_the_threshold_on_the_event_is_the_one_that_counted(route: TaskRoute, th
     assert (other.threshold, other.head) == (0.8, False)
 
 
-def test_who_was_asked_in_vain_is_on_the_event() -> None:
-    for reason_ in ("unproven", "withheld", "low_confidence", "student_error"):
-        assert Decision(reason_, ROUTE).student == "triage@1"  # type: ignore[arg-type] # each of them is a reason
+@pytest.mark.parametrize("told", ["unproven", "withheld", "unconfirmed", "low_confidence", "student_error"])
+def test_who_was_asked_in_vain_is_on_the_event(told: Reason) -> None:
+    assert Decision(told, ROUTE).student == "triage@1"
+    assert Decision(told, ROUTE).by_student is False
 
 
 def test_an_error_on_an_input_of_the_head_is_of_the_head() -> None:

@@ -7,10 +7,10 @@ from tests.support.messages import asked, called, said
 from understudies.events import Message
 from understudies.judges import choose_judge, judge_named
 from understudies.students import ArtifactError, Dataset
+from understudies.students.answer_key import class_key
 from understudies.students.classifier_student import (
     ClassifierStudent,
     NotClosedError,
-    class_key,
     classified_text,
     closed_answers,
 )

@@ -137,7 +137,7 @@ def test_the_last_answer_is_not_remembered_where_others_are_commoner() -> None:
 
 def test_one_known_answer_alone_is_neither_remembered_nor_contested() -> None:
     found = head(known("often", "a", calls=9))
-    assert (found.names, found.memories, found.contested) == ({named("often")}, {}, frozenset())
+    assert found == Head(frozenset({named("often")}))
 
 
 @pytest.mark.parametrize(("temperature", "remembered"), [(None, True), (0, True), (0.7, False)])

@@ -1,0 +1,93 @@
+"""Near copies of a text within a day: confirmed by the teacher before they are served freely."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from tests.support.routing import Book, FixedStudent, FixedTeacher, Loading, call, promotion, word
+
+from understudies.router import Desk, Policy, Roster, RoutingTable
+from understudies.students import text_answer
+
+SAME, OTHER = "teacher's answer", "another answer"
+INCIDENT = "the page of order {} shows an error again and again since this morning"
+
+
+class World:
+    """A desk where a student serves all calls, by what it says."""
+
+    def __init__(self, says: str) -> None:
+        self.student, self.teacher, self.book = FixedStudent(says), FixedTeacher(), Book()
+        self.number = 0
+        self.desk = Desk(
+            teacher=self.teacher,
+            roster=Roster(Loading(self.student)),
+            record=self.book,
+            table=RoutingTable().apply(promotion()),
+            policy=Policy(),
+            timer=lambda: 0.0,
+        )
+
+    async def serve(self, calls: int, text: str = INCIDENT, days: int = 0) -> list[str]:
+        """Who served so many near copies, by the first letter."""
+        served = []
+        for _ in range(calls):
+            self.number += 1
+            one = call(self.number, text.format(100 + self.number))
+            await self.desk.serve(replace(one, at=one.at + timedelta(days=days)))
+            served.append(self.book.events[-1].served_by[0])
+        return served
+
+
+async def test_an_incident_that_the_student_gets_wrong_is_served_twice() -> None:
+    world = World(OTHER)
+    assert "".join(await world.serve(60)) == "ss" + 58 * "t"
+    last = world.book.events[-1]
+    assert last.route is not None
+    assert (last.route.reason, last.unbiased) == ("unconfirmed", False)
+    assert last.student == "triage@1"
+
+
+async def test_one_that_the_teacher_confirms_twice_is_served() -> None:
+    assert "".join(await World(SAME).serve(8)) == "ssttssss"
+
+
+async def test_other_texts_are_served_meanwhile() -> None:
+    world = World(OTHER)
+    await world.serve(5)
+    assert await world.serve(1, f"{word(1)} {word(2)} {word(3)}") == ["s"]
+
+
+async def test_one_that_differs_in_a_word_is_a_near_copy() -> None:
+    world = World(OTHER)
+    await world.serve(2)
+    assert await world.serve(1, INCIDENT.replace("morning", "night")) == ["t"]
+
+
+async def test_the_next_day_begins_anew() -> None:
+    world = World(OTHER)
+    await world.serve(4)
+    assert "".join(await world.serve(3, days=1)) == "sst"
+
+
+async def test_disagreements_are_outweighed_by_twenty_agreements_each() -> None:
+    world = World(OTHER)
+    await world.serve(3)
+    world.student.reply = text_answer(SAME, 0.9)
+    assert "".join(await world.serve(24)) == 22 * "t" + "ss"
+
+
+async def test_inputs_of_the_head_are_proven_by_themselves() -> None:
+    world = World(OTHER)
+    world.desk.table = RoutingTable().apply(promotion(head_threshold=0.5))
+    world.student.reply = replace(text_answer(OTHER, 0.9), head="text:1")
+    assert "".join(await world.serve(9)) == 9 * "s"
+
+
+async def test_a_fallback_confirms_nothing() -> None:
+    class Fallback(FixedTeacher):
+        async def ask(self, call, *, fresh=False):  # type: ignore[no-untyped-def]
+            return replace(await super().ask(call, fresh=fresh), fallback=True)
+
+    world = World(SAME)
+    world.desk._teacher = Fallback()
+    assert "".join(await world.serve(6)) == "sstttt"

@@ -1,4 +1,4 @@
-"""Trials under ordinary traffic: what comes often, contradicts itself, comes in bursts, changes, or is a class apart."""
+"""Trials under ordinary traffic: what comes often, contradicts itself, comes in bursts, changes or is rare."""
 
 from collections.abc import Sequence
 from datetime import timedelta

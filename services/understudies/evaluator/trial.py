@@ -307,6 +307,7 @@ class Trial:
     def promoted(self, story: Promotion) -> None:
         """Watch for drift from now on; a change of share or threshold alone keeps the detectors."""
         self.story = story
+        self._news_due = True
         if self.announced is None:
             # A trial that was opened again knows less than was proven, and must not take it back.
             self.beyond.adopt(story, self.p0)

@@ -108,14 +108,19 @@ class World:
         return float(self.right[self.q <= coverage].mean())
 
 
+def popularity(inputs: int) -> Floats:
+    """How often each of some inputs comes, nearly by Zipf's law: the most popular is some .8% of the calls."""
+    weights = 1.0 / (np.arange(inputs, dtype=np.float64) + 25.0)
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
+
+
 def zipf(rng: np.random.Generator, *, popular_wrong: bool, inputs: int = 4000) -> World:
     """Popular and rare inputs, of which in every band of confidence calls that weigh a hair over 5% are wrong.
 
     Where the popular ones are wrong, distinct inputs agree far more often than calls; else the student is wrong on rare
     ones alone, and of those so often that distinct inputs agree less than promised while calls agree more.
     """
-    weights = 1.0 / (np.arange(inputs) + 25.0)
-    weights /= weights.sum()
+    weights = popularity(inputs)
     q, right = rng.random(inputs), np.ones(inputs, dtype=bool)
     if not popular_wrong:
         rare = np.arange(inputs) >= inputs // 4
@@ -168,7 +173,7 @@ def with_bursts(rng: np.random.Generator, days: list[Day], *, share: float = 0.3
         sure, agreed = rng.random(), rng.random() < P0
         name = groups.place(f"incident {number}: " + " ".join(rng.choice(list("abcdefghijklmnop"), 12)), day)
         groups._totals[day] = len(q) + n
-        groups._leaders[name].days[day] = n
+        groups._days[name][day] = n
         counted = min(n, groups.most(name, day))
         found.append(
             (
@@ -262,7 +267,10 @@ def test_where_popular_inputs_are_wrong_and_small_bursts_come_both_gates_keep_th
 
 
 def test_a_head_of_its_own_and_the_rest_err_together_with_alpha() -> None:
-    """Head and rest agree a hair less than promised by call, each with half of alpha: either is served in 0 of 200 runs: [0, .018]."""
+    """Head and rest agree a hair less than promised by call, each with half of alpha.
+
+    Either is served in 0 of 200 runs: [0, .018].
+    """
 
     def play(rng: np.random.Generator) -> bool:
         world = zipf(rng, popular_wrong=True)
@@ -325,8 +333,7 @@ def alarms(world: World, after: World | None, change: int, runs: int, cap: int, 
 
 def at(agreement: float, seed: int) -> World:
     """Inputs that come again, of which the student is wrong on so much of the calls, the popular ones first."""
-    weights = 1.0 / (np.arange(2000) + 25.0)
-    weights /= weights.sum()
+    weights = popularity(2000)
     order = np.argsort(-weights * np.random.default_rng(seed).uniform(0.2, 1, len(weights)))
     right = np.ones(len(weights), dtype=bool)
     owed = 1 - agreement

@@ -167,13 +167,14 @@ class Trial:
         if self.withholding.skips(piece):
             return False
         first = piece.head is None and self.distinct.takes(one, self._n_max)
+        text = None if request is None else self.shape.said(request)
         if first:
-            copies = None if request is None else self.distinct.group(request, piece.at)
+            copies = None if text is None else self.distinct.group(text, piece.at)
             self.distinct.add(one, piece if copies is None else _in_group(piece, copies))
         if not held_out and self.forward.takes(piece.at, self._n_max):
             if self.forward.first is None:
                 self._next_mark = piece.at + DAY
-            self.forward.add(one, piece)
+            self.forward.add(one, piece, text)
             if piece.head is None:
                 self.changes.verdict(piece.at, piece.score, piece.confidence)
         return first
@@ -231,7 +232,7 @@ class Trial:
 
     def _found(self) -> Finding | None:
         """What the gates say as of the last look; None while they say nothing."""
-        both = [a and b for a, b in zip(self.gate.passing, self.forward.tail.passing, strict=True)]
+        both = [a and b for a, b in zip(self.gate.passing, self.forward.passing, strict=True)]
         loosest = max((place for place, passed in enumerate(both) if passed), default=None)
         head = self.forward.head and self.forward.head.passed
         head_threshold = head.confidence if head else None

@@ -265,7 +265,7 @@ def test_where_near_copies_come_in_bursts_the_gate_of_inputs_keeps_the_promise(s
 
 @pytest.mark.parametrize("copies", [50, 400])
 def test_where_popular_inputs_are_wrong_and_bursts_come_all_gates_together_keep_the_promise(copies: int) -> None:
-    """Bursts of 50 (400) on 3 days in 10, beside 250 calls a day: 1 (2) of 400 runs promote, .0025 (.005, [.0006, .018]).
+    """Bursts of 50 (400) on 3 days in 10, beside 250 calls a day: 1 (2) of 400 runs promote: .005, [.0006, .018].
 
     Neither view of traffic holds. Without the gate that caps near copies among calls, bursts of 400 promote in .88, as
     incidents promote by calls and what is popular and wrong is one input among many.

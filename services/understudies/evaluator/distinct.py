@@ -1,16 +1,15 @@
 """The gate that counts distinct inputs: what the student learned nothing from, each input once."""
 
-from collections import defaultdict
-from datetime import datetime, timedelta
+from collections import Counter
+from datetime import date, datetime, timedelta
 from typing import Any, Self
 
 from understudies.evaluator.inputs import Inputs
 from understudies.evaluator.near_copies import NearCopies
 from understudies.evaluator.shape import Shape
 from understudies.evaluator.waiting import Piece, Waiting, drawn
-from understudies.events import Request
 from understudies.stats import Judged, SelectiveGate
-from understudies.students import Cluster, Input, request_text
+from understudies.students import Cluster, Input
 
 
 class Distinct:
@@ -48,10 +47,9 @@ class Distinct:
         room = self.gathered < n_max
         return self.counts(one) and (room or self._waiting.continues(one.since(self._shape.openings)))
 
-    def group(self, request: Request, at: datetime) -> str:
-        """The near copies that a request's text belongs to, counted for its day."""
-        said = request_text(request) or request.system
-        return self.copies.place(f"{self._shape.system.context(request)} {said}", at.date())
+    def group(self, text: str, at: datetime) -> str:
+        """The near copies that a text belongs to, counted for its day."""
+        return self.copies.place(text, at.date())
 
     def add(self, one: Input, piece: Piece) -> None:
         """Take in one verdict, to be bet with all of its conversation."""
@@ -60,16 +58,13 @@ class Distinct:
     def bet(self, until: datetime) -> list[tuple[Cluster[Piece], Piece]]:
         """Feed the gate with what is due; each conversation that counted, with the verdict that speaks for it."""
         counted: list[tuple[Cluster[Piece], Piece]] = []
-        made: defaultdict[tuple[str, Any], int] = defaultdict(int)
+        made: Counter[tuple[str, date]] = Counter()
         for cluster in self._waiting.due(until, self._shape.lasts):
             pieces = drawn(cluster, self._student)[: self._shape.w_max]
             self._spend(cluster)
             speaks = pieces[0]
-            if speaks.copies is not None:
-                day = speaks.at.date()
-                made[speaks.copies, day] += 1
-                if made[speaks.copies, day] > self.copies.most(speaks.copies, day):
-                    continue
+            if not self.copies.allows(speaks.copies, speaks.at.date(), made):
+                continue
             self.gate.bet([Judged(one.score, one.confidence) for one in pieces], w_max=self._shape.w_max)
             counted.append((cluster, speaks))
         self.copies.forget(until.date())

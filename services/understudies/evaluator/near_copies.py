@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 from understudies.students.copies import CopyGroups, copy_words
 
-_SHARE: Final = 0.05
+SHARE: Final = 0.05
 """The part of a day's verdicts that near copies of one text may always make."""
 _KNOWN_DAYS: Final = 3
 """Days on which it must be known how often a text comes before it may come as often again."""
@@ -24,7 +24,8 @@ class NearCopies:
     gates stay valid. A group that comes every day is traffic like any other: it may have twice its usual number.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, share: float = SHARE) -> None:
+        self._share = share
         self._groups = CopyGroups()
         self._days: dict[str, Counter[date]] = {}
         self._totals: Counter[date] = Counter()
@@ -39,11 +40,18 @@ class NearCopies:
     def most(self, group: str, day: date) -> int:
         """How many verdicts of a group may count on a day."""
         known = self._days.get(group)
-        own = ceil(_SHARE * self._totals[day])
+        own = ceil(self._share * self._totals[day])
         others = [other for other in self._totals if other != day]
         if known is None or len(others) < _KNOWN_DAYS:
             return max(1, own)
         return max(1, own, ceil(2 * median(known[other] for other in others)))
+
+    def allows(self, group: str | None, day: date, made: Counter[tuple[str, date]]) -> bool:
+        """Whether one more verdict of a group may count on a day, of which so many were made; it then counts there."""
+        if group is None:
+            return True
+        made[group, day] += 1
+        return made[group, day] <= self.most(group, day)
 
     def forget(self, now: date) -> None:
         """Let go of days long past, and of the texts that came on those alone."""
@@ -59,12 +67,12 @@ class NearCopies:
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
         groups = {name: [sorted(self._groups.words(name)), _written(days)] for name, days in self._days.items()}
-        return {"totals": _written(self._totals), "groups": groups}
+        return {"share": self._share, "totals": _written(self._totals), "groups": groups}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The groups that `state` was taken from."""
-        copies = cls()
+        copies = cls(state.get("share", SHARE))
         copies._totals = _read(state["totals"])
         for words, days in state["groups"].values():
             copies._days[copies._groups.lead(frozenset(words))] = _read(days)

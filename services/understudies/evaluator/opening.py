@@ -119,7 +119,14 @@ async def open_trial(
             )
         )
     trial.bet(last + timedelta.resolution)
+    # How often texts come on usual days is known of all recorded calls, whatever taught the student.
+    await asyncio.to_thread(_know_texts, trial, dataset)
     return trial, verdicts
+
+
+def _know_texts(trial: Trial, dataset: Dataset) -> None:
+    for example in dataset.examples:
+        trial.forward.copies.place(trial.shape.said(example.request), example.at.date())
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ def evidence_of(trial: Trial, found: Finding | None = None) -> dict[str, Any]:
     found = found or trial.announced
     threshold = found.threshold if found and found.threshold is not None else trial.story.threshold
     inputs, calls = trial.gate.evidence(), trial.forward.tail.evidence()
-    curve = [_point(trial, one, other) for one, other in zip(inputs, calls, strict=True)]
+    capped = trial.forward.capped.passing
+    curve = [_point(trial, *of_all) for of_all in zip(inputs, calls, capped, strict=True)]
     chosen = next((point for point in curve if point["threshold"] == threshold), None)
     withheld = found.withheld if found else trial.withholding.held
     return {
@@ -40,7 +41,7 @@ def evidence_of(trial: Trial, found: Finding | None = None) -> dict[str, Any]:
     }
 
 
-def _point(trial: Trial, inputs: ThresholdEvidence, calls: ThresholdEvidence) -> dict[str, Any]:
+def _point(trial: Trial, inputs: ThresholdEvidence, calls: ThresholdEvidence, capped: bool) -> dict[str, Any]:
     return {
         "threshold": inputs.confidence,
         "coverage": round(inputs.coverage, 4),
@@ -52,7 +53,7 @@ def _point(trial: Trial, inputs: ThresholdEvidence, calls: ThresholdEvidence) ->
         "forward_calls": calls.calls,
         "forward_agreement": _rounded(calls.agreement),
         "forward_e_value": _e(calls.max_e),
-        "passed": inputs.passed and calls.passed,
+        "passed": inputs.passed and calls.passed and capped,
         "failing_classes": [*trial.withholding.floor.failing(inputs.confidence)[:_NAMED]],
     }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
+from understudies.events import Request
 from understudies.students import (
     NO_CONTEXT,
     Cluster,
@@ -15,6 +16,7 @@ from understudies.students import (
     clustered,
     input_of,
     openings_of,
+    request_text,
 )
 
 _HEARD: Final = 0.95
@@ -48,6 +50,10 @@ class Shape:
         times = [_distinct(cluster) for cluster in clustered(counting, openings)]
         offsets = sorted(at - min(conversation) for conversation in times for at in conversation)
         return cls(_heard([len(one) for one in times]), _most(offsets), openings, system)
+
+    def said(self, request: Request) -> str:
+        """What a call says: its context and its text, the system's where there is no other."""
+        return f"{self.system.context(request)} {request_text(request) or request.system}"
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""

@@ -113,6 +113,7 @@ class Trial:
         self.drift: TwoTierDrift | None = None
         self.audited = 0
         self.traffic = Traffic()
+        self._usual_share: float | None = None
         self._next_mark = story.at + DAY
         self._news_due = False
         self._proven: Finding | None = None
@@ -166,13 +167,14 @@ class Trial:
         if self.withholding.skips(piece):
             return False
         first = piece.head is None and self.distinct.takes(one, self._n_max)
+        text = None if request is None else self.shape.said(request)
         if first:
-            copies = None if request is None else self.distinct.group(request, piece.at)
+            copies = None if text is None else self.distinct.group(text, piece.at)
             self.distinct.add(one, piece if copies is None else _in_group(piece, copies))
         if not held_out and self.forward.takes(piece.at, self._n_max):
             if self.forward.first is None:
                 self._next_mark = piece.at + DAY
-            self.forward.add(one, piece)
+            self.forward.add(one, piece, text)
             if piece.head is None:
                 self.changes.verdict(piece.at, piece.score, piece.confidence)
         return first
@@ -230,7 +232,7 @@ class Trial:
 
     def _found(self) -> Finding | None:
         """What the gates say as of the last look; None while they say nothing."""
-        both = [a and b for a, b in zip(self.gate.passing, self.forward.tail.passing, strict=True)]
+        both = [a and b for a, b in zip(self.gate.passing, self.forward.passing, strict=True)]
         loosest = max((place for place, passed in enumerate(both) if passed), default=None)
         head = self.forward.head and self.forward.head.passed
         head_threshold = head.confidence if head else None
@@ -269,8 +271,9 @@ class Trial:
         threshold, head_threshold = now.threshold, now.head_threshold
         held = self.changes.hold
         if held is not None and found is not None and held.cause != "calendar":
-            # Proven anew by what came after the change: at the threshold that is proven now.
+            # Proven anew by what came after the change: at the threshold that is proven now, of the traffic of now.
             threshold, head_threshold = found.threshold, found.head_threshold
+            self._usual_share = self.forward.share(threshold)
             self.changes.end()
         elif held is not None and self.changes.day_is_good(threshold or 0.0):
             self.changes.end()
@@ -305,6 +308,7 @@ class Trial:
     def promoted(self, story: Promotion) -> None:
         """Watch for drift from now on; a change of share or threshold alone keeps the detectors."""
         self.story = story
+        self._news_due = True
         if self.announced is None:
             # A trial that was opened again knows less than was proven, and must not take it back.
             self.beyond.adopt(story, self.p0)
@@ -351,7 +355,7 @@ class Trial:
         if candidate is None:
             return False
         self.traffic.add(confidence >= candidate.confidence, at)
-        return self.traffic.shifted(candidate.coverage)
+        return self.traffic.shifted(candidate.coverage if self._usual_share is None else self._usual_share)
 
     def held_for(self, hold: Hold | None) -> bool:
         """Begin a hold: the calls so far prove nothing of those to come, but for a look at a kind of day."""
@@ -360,8 +364,11 @@ class Trial:
         if hold.cause != "calendar":
             self.forward.restart(hold.at)
             self._proven = None
-            if not self.in_service:
-                self.announced = None
+        if not self.in_service:
+            self.announced = None if hold.cause != "calendar" else self.announced
+        elif self.announced is not None:
+            # So that its end is news, even where nobody looked in between.
+            self.announced = replace(self.announced, held=hold.cause)
         self._news_due = True
         return True
 
@@ -387,6 +394,7 @@ class Trial:
             "drift": self.drift and self.drift.state(),
             "audited": self.audited,
             "traffic": self.traffic.state(),
+            "usual_share": self._usual_share,
         }
 
     @classmethod
@@ -415,6 +423,7 @@ class Trial:
         trial.drift = TwoTierDrift.from_state(state["drift"]) if state["drift"] else None
         trial.audited = state["audited"]
         trial.traffic = Traffic.from_state(state["traffic"])
+        trial._usual_share = state.get("usual_share")
         trial._news_due = True
         return trial
 

@@ -31,7 +31,7 @@ def add(distinct: Distinct, request: Request, hours: float = 0, score: float = 1
     one = named(request)
     if not distinct.takes(one, 5000):
         return False
-    distinct.add(one, Piece(score, 0.9, at(hours), copies=distinct.group(request, at(hours))))
+    distinct.add(one, Piece(score, 0.9, at(hours), copies=distinct.group(SHAPE.said(request), at(hours))))
     return True
 
 

@@ -45,9 +45,12 @@ def new(repeats: tuple[int, int] = (0, 0)) -> Trial:
 
 def judged(trial: Trial, n: int, failures: int = 0, repeats: int = 0) -> Trial:
     """So many verdicts on distinct inputs, and repeats of one of them, over two days; and the look after them."""
-    for number in range(n + repeats):
-        at = START + timedelta(hours=1 + 46 * number / (n + repeats))
-        trial.add(Input(str(min(number, n - 1))), Piece(float(number >= failures), 0.95, at, "kind", answer="answer"))
+    for number in range(n):
+        at = START + timedelta(hours=1 + 46 * number / n)
+        trial.add(Input(str(number)), Piece(float(number >= failures), 0.95, at, "kind", answer="answer"))
+    for number in range(repeats):
+        at = START + timedelta(hours=1 + 46 * number / repeats)
+        trial.add(Input(str(n - 1)), Piece(1.0, 0.95, at, "kind", answer="answer"))
     trial.look(START + timedelta(days=3))
     return trial
 

@@ -22,7 +22,7 @@ from understudies.evaluator.trial import Trial, candidates_of
 from understudies.evaluator.waiting import Piece
 from understudies.events import ALWAYS, Promotion
 from understudies.judges import judge_named
-from understudies.stats import Threshold
+from understudies.stats import Confused, Threshold
 from understudies.students import Input
 
 HIGH, LOW = Threshold(0.9, 0.5), Threshold(0.1, 1.0)
@@ -309,7 +309,7 @@ def test_a_class_that_is_always_wrong_is_withheld_and_nothing_else() -> None:
     assert told(found) == ("promote", 0.1, 1.0)
     assert found is not None
     assert found.withheld.answers == {"mistaken": 0.97}
-    assert trial.failing() == {"rare": {"mistaken": 0.97}}
+    assert trial.failing() == {"rare": {"mistaken": Confused(0.97, 3)}}
 
 
 def test_where_it_is_as_sure_as_ever_the_answer_is_withheld_altogether() -> None:

@@ -1,6 +1,7 @@
 """What a student must not answer though its gates have passed."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,13 +10,12 @@ from tests.support.datasets import START
 
 from understudies.evaluator.reach import Reach
 from understudies.evaluator.waiting import Piece
-from understudies.evaluator.withholding import Withholding
+from understudies.evaluator.withholding import Failing, Withholding, read, written
 from understudies.events import ALWAYS, NOTHING_WITHHELD, Withheld
-from understudies.stats import ClassFloor, Subgroups
+from understudies.stats import ClassFloor, Confused, Subgroups
 from understudies.students import Input
 
 CONFIDENCES = [0.9, 0.5]
-Carried = dict[str, dict[str, float]]
 
 
 def reach() -> Reach:
@@ -28,7 +28,7 @@ def reach() -> Reach:
     return found
 
 
-def new(carried: Carried | None = None, **floor: Any) -> Withholding:
+def new(carried: Failing | None = None, **floor: Any) -> Withholding:
     groups = Subgroups(CONFIDENCES, p_null=0.9)
     return Withholding(ClassFloor(CONFIDENCES, **floor), groups, reach(), carried=carried)
 
@@ -60,6 +60,9 @@ def test_where_the_student_was_as_sure_as_it_usually_is_the_answer_is_withheld_a
     # Most calls answered `shipping` are no surer than .6.
     assert say(new(), 2, 0, answer="shipping").found(0.5).answers == {"shipping": ALWAYS}
     assert say(new(), 2, 0, answer="shipping", confidence=0.4).found(0.5).answers == {}
+    assert say(say(new(), 1, 0, answer="shipping"), 1, 0).found(0.5).answers == {"billing": 0.6, "shipping": 0.6}, (
+        "once"
+    )
     assert say(new(), 2, 0, confidence=0.97).found(0.9).answers == {"billing": ALWAYS}, "at the strictest threshold too"
 
 
@@ -116,9 +119,9 @@ def test_verdicts_on_what_is_withheld_are_no_evidence_of_what_is_served(piece: P
 
 
 def test_a_class_that_a_predecessor_failed_is_withheld_until_it_is_learned() -> None:
-    known = new({"refund": {"billing": 0.7}})
+    known = new({"refund": {"billing": Confused(0.7, 1)}})
     assert known.found(0.5).answers == {"billing": 0.7}
-    assert known.failing(0.5) == {"refund": {"billing": 0.7}}
+    assert known.failing(0.5) == {"refund": {"billing": Confused(0.7, 1)}}
     say(known, 4, 1, answer="refund")
     assert known.found(0.5).answers == {"billing": 0.7}
     known.add(Input("a fifth"), Piece(1, 0.6, at(0), answer_class="refund", answer="refund"))
@@ -127,12 +130,48 @@ def test_a_class_that_a_predecessor_failed_is_withheld_until_it_is_learned() -> 
 
 
 def test_a_successor_takes_over_what_it_fails_itself_and_what_it_was_given() -> None:
-    known = say(new({"chargeback": {"shipping": 0.7}}), 2, 0)
-    assert known.failing(0.5) == {"chargeback": {"shipping": 0.7}, "refund": {"billing": 0.6}}
+    known = say(new({"chargeback": {"shipping": Confused(0.7, 1)}}), 2, 0)
+    found = {"chargeback": {"shipping": Confused(0.7, 1)}, "refund": {"billing": Confused(0.6, 2)}}
+    assert known.failing(0.5) == found
+    assert read(json.loads(json.dumps(written(known.failing(0.5))))) == found
+
+
+@pytest.mark.parametrize(
+    ("scores", "withheld"),
+    [
+        ((0, 0), False),
+        ((0, 0, 0), True),
+        ((1, 0, 0, 0), False),
+        ((1, 0, 1, 0, 0), False),
+        ((0, 0, 1, 0, 0), True),
+        ((0, 0, 0, 0, 0, 1, 1, 1), False),
+        ((1,) * 40 + (0,) * 4, True),
+    ],
+)
+def test_an_answer_that_was_wrong_of_late_is_withheld_whatever_it_was_before(
+    scores: tuple[float, ...], withheld: bool
+) -> None:
+    known = new()
+    for number, score in enumerate(scores):
+        # Each time of another class, so that none of them fails.
+        piece = Piece(score, 0.6, at(0), answer_class=f"class {number}", answer="billing")
+        known.add(Input(str(number)), piece, 0.5)
+    assert known.found(0.5).answers == ({"billing": ALWAYS} if withheld else {})
+
+
+def test_what_is_not_served_says_nothing_of_an_answer_of_late() -> None:
+    known = new()
+    for number in range(5):
+        piece = Piece(0, 0.6, at(0), answer_class=f"class {number}", answer="billing")
+        known.add(Input(str(number)), piece, 0.9)
+        known.add(Input(f"{number} on trial"), replace(piece, answer_class=f"another {number}"))
+    assert known.found(0.5).answers == {}
 
 
 def test_state_round_trips_and_goes_on() -> None:
-    known = say(say(new({"chargeback": {"shipping": 0.7}}, trained={"refund": 3}), 2, 0), 3, 0, head="often")
+    known = say(
+        say(new({"chargeback": {"shipping": Confused(0.7, 1)}}, trained={"refund": 3}), 2, 0), 3, 0, head="often"
+    )
     say(known, 5, 0, groups=("tenant=a",))
     known.held = known.found(0.5)
     restored = Withholding.from_state(json.loads(json.dumps(known.state())), reach())

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from understudies.stats import ClassFloor, clopper_pearson_upper, critical_agreements
+from understudies.stats import ClassFloor, Confused, clopper_pearson_upper, critical_agreements
 
 
 def counted(n: int, agree: int, *, confidence: float = 0.9, least: int = 2) -> ClassFloor:
@@ -69,9 +69,11 @@ def test_what_a_failing_class_was_taken_for_is_withheld_up_to_where_it_was() -> 
     counts.add("refund", 0.0, 0.6, "greeting")
     counts.add("greeting", 0.0, 0.99, "refund")
 
-    assert counts.withheld(0.9) == {"billing": 0.95, "shipping": 0.97}, "less sure ones are not served anyway"
-    assert counts.withheld(0.5) == {"billing": 0.95, "shipping": 0.97, "greeting": 0.6}
-    assert counts.taken_for("refund") == {"billing": 0.95, "shipping": 0.97, "greeting": 0.6}
+    assert counts.withheld(0.9) == {"billing": Confused(0.95, 2), "shipping": Confused(0.97, 1)}, (
+        "less sure ones are not served anyway"
+    )
+    assert counts.withheld(0.5) == counts.taken_for("refund")
+    assert counts.taken_for("refund")["greeting"] == Confused(0.6, 1)
     assert counts.taken_for("unheard of") == {}
 
 
@@ -79,7 +81,7 @@ def test_what_the_same_class_got_right_is_not_withheld() -> None:
     counts = ClassFloor([0.5])
     for call in range(6):
         counts.add("refund", float(call == 0), 0.8, "refund" if call == 0 else "billing")
-    assert counts.withheld(0.5) == {"billing": 0.8}
+    assert counts.withheld(0.5) == {"billing": Confused(0.8, 5)}
 
 
 def test_a_class_that_training_hardly_saw_fails_whatever_the_confidence() -> None:
@@ -90,7 +92,7 @@ def test_a_class_that_training_hardly_saw_fails_whatever_the_confidence() -> Non
 
     assert [counts.is_rare(name) for name in ("known", "rare", "new", None)] == [False, True, True, False]
     assert counts.failing(0.9) == ["new", "rare"], "of the known class one verdict was served"
-    assert counts.withheld(0.9) == {"other": 0.95}
+    assert counts.withheld(0.9) == {"other": Confused(0.95, 4)}
 
 
 def test_where_training_is_not_known_no_class_is_rare() -> None:
@@ -107,7 +109,7 @@ def test_state_round_trips_through_json_and_the_fold_continues() -> None:
     for one in (counts, restored):
         one.add("ä", 0.0, 0.7, "c")
     assert restored.state() == counts.state()
-    assert restored.withheld(0.5) == counts.withheld(0.5) == {"b": 0.95, "c": 0.7}
+    assert restored.withheld(0.5) == counts.withheld(0.5) == {"b": Confused(0.95, 2), "c": Confused(0.7, 1)}
 
 
 def test_refuses_a_floor_that_is_no_probability() -> None:

@@ -14,7 +14,8 @@ from tests.support.teacher import FakeTeacher
 
 REFUND = "money back for order number"
 # A machine that is busy with other tests may take longer to load a student than a caller would wait for it.
-PATIENT = {"UNDERSTUDIES_ROUTER_STUDENT_TIMEOUT_S": "60"}
+# And a student that was never judged on such a day would be taken back to the canary share, at some moment of the test.
+PATIENT = {"UNDERSTUDIES_ROUTER_STUDENT_TIMEOUT_S": "60", "UNDERSTUDIES_BUDGET_CANARY": "[1.0]"}
 COUNTED = """
 SELECT
     countIf(origin = 'live') AS calls,

@@ -99,7 +99,6 @@ class MemoryBus(Bus):
             self._exchange.put(message)
 
     async def _consume(self, handler: Handler) -> None:
-        """A batch is of one topic, as what a fetch returns mostly is."""
         while True:
             await self._news.wait()
             batch = self._waiting[: self._max_records]

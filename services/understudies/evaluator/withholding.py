@@ -13,7 +13,8 @@ from understudies.students import Input
 
 _USUAL = 0.5
 """The part of an answer's calls that must be surer than where it was wrong, for it to go on above that."""
-_AGAIN = 2
+_AGAIN = 3
+"""How often an answer was wrong for failing classes before confidence is taken for telling nothing about it."""
 _LATELY = 6
 _FEWEST = 3
 _PRECISION = 0.8

@@ -133,8 +133,6 @@ class Desk:
             return Case(account, Attempt(replace(decision, reason="control")), rules)
         attempt = await self._asked(account, decision, rules)
         if attempt.answer is not None and attempt.decision.by_student:
-            attempt = self._register.confirmed(account, attempt)
-        if attempt.answer is not None and attempt.decision.by_student:
             return self._register.by_student(account, attempt)
         case = Case(account, attempt, rules)
         if rules.escalation == "refuse" and attempt.decision.reason == "low_confidence":
@@ -168,6 +166,8 @@ class Desk:
             raise
         finally:
             self.circuits.leave(student, ticket, ok)
+        if attempt.answer is not None and attempt.decision.by_student:
+            attempt = self._register.confirmed(account, attempt)
         try:
             if attempt.decision.by_student and not await self.chooser.may_serve(call, rules):
                 return replace(attempt, decision=replace(attempt.decision, reason="episode_target"))

@@ -73,7 +73,7 @@ class Register:
         call, decision = account.call, attempt.decision
         if decision.head or decision.route is None:
             return attempt
-        if self._repeats.may_serve(call.task, decision.route.student, account.request, call.at.date()):
+        if self._repeats.may_serve(decision.route.student, account.request, call.at.date()):
             return attempt
         return replace(attempt, decision=replace(decision, reason="unconfirmed"))
 
@@ -119,7 +119,7 @@ class Register:
         if attempt.decision.reason == "unconfirmed" and not (answer.hung_up or answer.fallback):
             account = case.account
             day = account.call.at.date()
-            self._repeats.told(account.call.task, day, account.request, attempt, answer.response.message)
+            self._repeats.told(day, account.request, attempt, answer.response.message)
         # What the provider keeps or does itself would be kept or done twice.
         call = case.account.call
         once = answer.hung_up or answer.fallback or call.stored or not student_able(call.request)

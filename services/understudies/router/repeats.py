@@ -1,4 +1,4 @@
-"""Near copies within a day: the teacher confirms what a student says to them before they are served freely."""
+"""Near copies: the teacher confirms what a student says to them before they are served freely."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -14,20 +14,27 @@ from understudies.students.copies import CopyGroups, copy_words
 _FREE: Final = 2
 """Calls of a group that are served on a day before the teacher has confirmed any."""
 _CONFIRMED: Final = 2
-"""Answers of the teacher that agree, after which a group is served for the rest of the day."""
+"""Answers of the teacher that agree, after which a group is served like any other call."""
 _OUTWEIGHED: Final = 20
 """Answers that have to agree for each that did not: no more than one in twenty may."""
-_MOST_TASKS: Final = 500
+_MOST_STUDENTS: Final = 500
 _MOST_GROUPS: Final = 20_000
 
 
 @dataclass(slots=True)
 class _Group:
-    """What became of a group today."""
+    """How often near copies of a text came on their last day, and how the teacher answered them."""
 
+    day: date
     calls: int = 0
     agreed: int = 0
     disagreed: int = 0
+
+    def count(self, day: date) -> None:
+        """One more call."""
+        if day != self.day:
+            self.day, self.calls = day, 0
+        self.calls += 1
 
     @property
     def may_be_served(self) -> bool:
@@ -42,52 +49,49 @@ class Repeats:
     What is proven of calls like those that came says nothing of a thousand near copies of a text that never came: a
     student that is wrong on the first is wrong on all, long before audits drawn by lot have met enough of them. So the
     third near copy of a day, and those after it, go to the teacher until two of its answers agreed with the student's,
-    and twenty more for each that did not.
+    and twenty more for each that did not. A text that was confirmed once stays so: that the teacher changes its mind is
+    what audits find.
     """
 
     def __init__(self) -> None:
-        self._tasks: OrderedDict[str, _Day] = OrderedDict()
+        self._students: OrderedDict[str, _Groups] = OrderedDict()
 
-    def may_serve(self, task: str, student: str, request: Request, day: date) -> bool:
+    def may_serve(self, student: str, request: Request, day: date) -> bool:
         """Count a call that a student is about to serve; whether it may."""
-        group = self._of(task, student, day).group(request)
-        group.calls += 1
+        group = self._of(student).find(request, day)
+        group.count(day)
         return group.may_be_served
 
-    def told(self, task: str, day: date, request: Request, attempt: Attempt, answer: Message) -> None:
+    def told(self, day: date, request: Request, attempt: Attempt, answer: Message) -> None:
         """Note what the teacher answered where a student's answer waited for it."""
         if attempt.answer is None or attempt.student is None:
             return
-        group = self._of(task, attempt.student, day).group(request)
+        group = self._of(attempt.student).find(request, day)
         route = attempt.decision.route
         if same_answer(route.judge if route else None, answer, attempt.answer.message):
             group.agreed += 1
         else:
             group.disagreed += 1
 
-    def _of(self, task: str, student: str, day: date) -> "_Day":
-        known = self._tasks.get(task)
-        if known is None or (known.student, known.day) != (student, day):
-            known = self._tasks[task] = _Day(student, day)
-        self._tasks.move_to_end(task)
-        if len(self._tasks) > _MOST_TASKS:
-            self._tasks.popitem(last=False)
-        return known
+    def _of(self, student: str) -> "_Groups":
+        groups = self._students.setdefault(student, _Groups())
+        self._students.move_to_end(student)
+        if len(self._students) > _MOST_STUDENTS:
+            self._students.popitem(last=False)
+        return groups
 
 
-class _Day:
-    """The groups of one task's student on one day; once there are too many, the oldest are forgotten."""
+class _Groups:
+    """The groups of one student; those that did not come for longest are forgotten first."""
 
-    def __init__(self, student: str, day: date) -> None:
-        self.student = student
-        self.day = day
+    def __init__(self) -> None:
         self._copies = CopyGroups()
         self._groups: OrderedDict[str, _Group] = OrderedDict()
 
-    def group(self, request: Request) -> _Group:
+    def find(self, request: Request, day: date) -> _Group:
         name = self._copies.place(copy_words(request_text(request) or request.system))
-        if name not in self._groups:
-            self._groups[name] = _Group()
-            if len(self._groups) > _MOST_GROUPS:
-                self._copies.forget(self._groups.popitem(last=False)[0])
-        return self._groups[name]
+        group = self._groups.setdefault(name, _Group(day))
+        self._groups.move_to_end(name)
+        if len(self._groups) > _MOST_GROUPS:
+            self._copies.forget(self._groups.popitem(last=False)[0])
+        return group

@@ -63,10 +63,29 @@ async def test_one_that_differs_in_a_word_is_a_near_copy() -> None:
     assert await world.serve(1, INCIDENT.replace("morning", "night")) == ["t"]
 
 
-async def test_the_next_day_begins_anew() -> None:
+async def test_what_was_not_confirmed_yet_is_free_again_the_next_day() -> None:
     world = World(OTHER)
-    await world.serve(4)
+    await world.serve(2)
     assert "".join(await world.serve(3, days=1)) == "sst"
+
+
+async def test_what_the_teacher_did_not_confirm_stays_with_it() -> None:
+    world = World(OTHER)
+    await world.serve(3)
+    assert "".join(await world.serve(3, days=1)) == "ttt"
+
+
+async def test_what_it_confirmed_is_served_on_other_days() -> None:
+    world = World(SAME)
+    await world.serve(4)
+    assert "".join(await world.serve(9, days=1)) == 9 * "s"
+
+
+async def test_a_successor_is_confirmed_anew() -> None:
+    world = World(SAME)
+    await world.serve(5)
+    world.desk.table = world.desk.table.apply(promotion(student="triage@2", minute=5))
+    assert "".join(await world.serve(4)) == "sstt"
 
 
 async def test_disagreements_are_outweighed_by_twenty_agreements_each() -> None:

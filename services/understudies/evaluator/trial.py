@@ -114,6 +114,7 @@ class Trial:
         self.audited = 0
         self.traffic = Traffic()
         self._usual_share: float | None = None
+        self._hold_untold = False
         self._next_mark = story.at + DAY
         self._news_due = False
         self._proven: Finding | None = None
@@ -220,8 +221,9 @@ class Trial:
             return None
         self._news_due = False
         found = self._in_service() if self.in_service else self._on_trial()
-        if found is None or found == self._known(found):
+        if found is None or (found == self._known(found) and not self._hold_untold):
             return None
+        self._hold_untold = False
         self.announced = found
         return found
 
@@ -366,9 +368,8 @@ class Trial:
             self._proven = None
         if not self.in_service:
             self.announced = None if hold.cause != "calendar" else self.announced
-        elif self.announced is not None:
-            # So that its end is news, even where nobody looked in between.
-            self.announced = replace(self.announced, held=hold.cause)
+        # Told even where nobody looks before it has ended: who heard of the change waits to hear that it is over.
+        self._hold_untold = self.in_service
         self._news_due = True
         return True
 
@@ -395,6 +396,7 @@ class Trial:
             "audited": self.audited,
             "traffic": self.traffic.state(),
             "usual_share": self._usual_share,
+            "hold_untold": self._hold_untold,
         }
 
     @classmethod
@@ -424,6 +426,7 @@ class Trial:
         trial.audited = state["audited"]
         trial.traffic = Traffic.from_state(state["traffic"])
         trial._usual_share = state.get("usual_share")
+        trial._hold_untold = state.get("hold_untold", False)
         trial._news_due = True
         return trial
 

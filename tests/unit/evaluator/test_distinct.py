@@ -9,6 +9,7 @@ from tests.support.wordings import told_apart
 
 from understudies.evaluator.distinct import Distinct
 from understudies.evaluator.inputs import Inputs
+from understudies.evaluator.near_copies import NearCopies
 from understudies.evaluator.shape import Shape
 from understudies.evaluator.waiting import Piece
 from understudies.events import Request
@@ -145,4 +146,4 @@ def test_a_snapshot_from_before_near_copies_were_told_apart_knows_none() -> None
     del state["copies"], state["waiting"]
     restored = Distinct.from_state(state, SHAPE, "triage@1")
     assert restored.gathered == 0
-    assert restored.copies.state() == {"totals": {}, "groups": {}}
+    assert restored.copies.state() == NearCopies().state()

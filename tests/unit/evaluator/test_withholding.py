@@ -58,12 +58,12 @@ def test_what_a_failing_class_was_taken_for_goes_on_above_where_it_was_wrong() -
 
 def test_where_the_student_was_as_sure_as_it_usually_is_the_answer_is_withheld_altogether() -> None:
     # Most calls answered `shipping` are no surer than .6.
-    assert say(new(), 2, 0, answer="shipping").found(0.5).answers == {"shipping": ALWAYS}
-    assert say(new(), 2, 0, answer="shipping", confidence=0.4).found(0.5).answers == {}
-    assert say(say(new(), 1, 0, answer="shipping"), 1, 0).found(0.5).answers == {"billing": 0.6, "shipping": 0.6}, (
-        "once"
+    assert say(new(), 3, 0, answer="shipping").found(0.5).answers == {"shipping": ALWAYS}
+    assert say(new(), 3, 0, answer="shipping", confidence=0.4).found(0.5).answers == {}
+    assert say(say(new(), 2, 0, answer="shipping"), 1, 0).found(0.5).answers == {"billing": 0.6, "shipping": 0.6}, (
+        "twice may be chance"
     )
-    assert say(new(), 2, 0, confidence=0.97).found(0.9).answers == {"billing": ALWAYS}, "at the strictest threshold too"
+    assert say(new(), 3, 0, confidence=0.97).found(0.9).answers == {"billing": ALWAYS}, "at the strictest threshold too"
 
 
 def test_other_answers_go_on() -> None:

@@ -130,3 +130,47 @@ def test_state_round_trips_and_the_fold_continues(has_head: bool) -> None:
     restored.mark(at(50))
     forward.mark(at(50))
     assert restored.state() == forward.state()
+
+
+def burst(forward: Forward, n: int, hours: float, score: float = 1) -> None:
+    """So many near copies of one text, some minutes apart."""
+    for number in range(n):
+        text = f"disk full on the host number {number}, please look at it now"
+        forward.add(Input(f"copy-{hours}-{number}"), Piece(score, 0.95, at(hours + number / 100)), text)
+
+
+def test_near_copies_of_a_day_count_as_calls_and_not_beyond_their_share_where_they_are_capped() -> None:
+    forward = new()
+    burst(forward, 200, 1)
+    forward.bet(at(24))
+    assert (forward.tail.n, forward.capped.n) == (200, 10)
+    forward.mark(at(24))
+    assert forward.tail.passing == [True, True]
+    assert forward.passing == [False, False], "both have to pass"
+
+
+def test_calls_of_texts_that_come_on_usual_days_are_not_capped() -> None:
+    forward = new()
+    for day in range(4):
+        for number in range(50):
+            forward.copies.place(f"disk full on the host number {number}, please look at it now", at(24 * day).date())
+    burst(forward, 60, 24 * 4 + 1)
+    forward.bet(at(24 * 6))
+    assert forward.capped.n == 60
+
+
+def test_a_restart_forgets_the_capped_evidence_too() -> None:
+    forward = new()
+    burst(forward, 20, 1)
+    forward.bet(at(24))
+    forward.restart(at(25))
+    assert (forward.tail.n, forward.capped.n, forward.first) == (0, 0, None)
+
+
+def test_the_share_of_the_calls_that_reach_a_threshold_is_known() -> None:
+    forward = new()
+    assert forward.share(0.9) is None
+    called(forward, 3, 1)
+    forward.add(Input("unsure"), Piece(1, 0.6, at(2)))
+    forward.bet(at(24))
+    assert (forward.share(0.9), forward.share(0.5), forward.share(0.7)) == (0.75, 1.0, None)

@@ -416,6 +416,32 @@ def test_a_kind_of_day_that_is_not_judged_yet_is_held_until_it_agrees() -> None:
     assert (found.threshold, found.held) == (0.1, None)
 
 
+def test_a_hold_that_ended_before_anybody_looked_is_told_to_be_over() -> None:
+    trial = serving()
+    saturday = 5.5
+    assert trial.held_for(trial.changes.served(after(saturday), 0.1))
+    for number in range(60):
+        audit(trial, str(number), 1, saturday)
+    found = trial.look(after(saturday))
+    assert found is not None
+    assert found.held is None
+    assert trial.look(after(saturday)) is None
+
+
+def test_shifted_traffic_that_it_was_proven_on_again_is_usual() -> None:
+    trial = new()
+    feed(trial, 200, confidence=0.5)
+    trial.look(after(2.1))
+    trial.promoted(story("promoted", threshold=0.9, share=1.0))
+    assert trial.held_for(trial.changes.traffic(after(2.2)))
+    feed(trial, 150, day=3)
+    found = trial.look(after(5.1))
+    assert found is not None
+    assert (found.threshold, found.held) == (0.1, None)
+    trial.promoted(story("promoted", threshold=0.1, share=1.0))
+    assert not any(trial.asked(0.95, after(6)) for _ in range(300))
+
+
 def test_a_kind_of_day_on_which_it_fails_is_withheld() -> None:
     trial = serving()
     saturday = 5.5

@@ -141,9 +141,9 @@ def burst(forward: Forward, n: int, hours: float, score: float = 1) -> None:
 
 def test_near_copies_of_a_day_count_as_calls_and_not_beyond_their_share_where_they_are_capped() -> None:
     forward = new()
-    burst(forward, 200, 1)
+    burst(forward, 400, 1)
     forward.bet(at(24))
-    assert (forward.tail.n, forward.capped.n) == (200, 10)
+    assert (forward.tail.n, forward.capped.n) == (400, 20)
     forward.mark(at(24))
     assert forward.tail.passing == [True, True]
     assert forward.passing == [False, False], "both have to pass"

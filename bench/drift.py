@@ -1,4 +1,4 @@
-"""How soon the loop answers a teacher that changes its mind: audited verdicts from the change to the demotion.
+"""How soon the loop answers a teacher that changes its mind: audited verdicts until what is wrong is served no more.
 
     python bench/drift.py --seeds 5
 
@@ -34,7 +34,7 @@ def main() -> None:
     after = statistics.mean(one["agreement_after_change"] for one in found)
     figures = {
         "seeds": options.seeds,
-        "demoted": len(known),
+        "answered": len(known),
         "audited_verdicts_mean": statistics.mean(known) if known else None,
         "audited_verdicts_max": max(known, default=None),
         "false_alarms_before_the_change": sum(one["early"] for one in found),
@@ -45,7 +45,10 @@ def main() -> None:
 
 
 def looped(seed: int) -> dict[str, Any]:
-    """Audited verdicts between the change and the contract alarm, counted from the change's midnight: at most."""
+    """Audited verdicts between the change and the first answer to it, whole days counted: so many at most.
+
+    The student is demoted by a contract alarm, or what it says in place of the new name is withheld.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "calls.jsonl"
         generate(path, seed=seed)
@@ -56,15 +59,22 @@ def looped(seed: int) -> dict[str, Any]:
     changed = datetime.fromtimestamp(json.loads(lines[int(len(lines) * CHANGES_AT)])["created"], UTC)
     day = changed.date().isoformat()
     series = report["tasks"][TASK]["series"]
-    alarms = [one for one in report["decisions"] if one["event"] == "drift_contract"]
-    early = [one for one in alarms if one["at"][:10] < day]
-    late = [one for one in alarms if one["at"][:10] >= day]
-    before = sum(one["audited"] for one in series if one["at"][:10] < day)
-    since = [one for one in series if one["at"][:10] > day and one["served"]]
+    answers = [one for one in report["decisions"] if _answers(one)]
+    early = [one for one in answers if one["event"] == "drift_contract" and one["at"][:10] < day]
+    late = [one for one in answers if one["at"] >= changed.isoformat()[:19]]
+    until = late[0]["at"][:10] if late else "9999"
+    since = [one for one in series if day <= one["at"][:10] <= until and one["served"]]
     served, agreed = sum(one["served"] for one in since), sum(one["agreed_served"] for one in since)
-    audited = late[0]["evidence"]["audited"] - before if late and not early else None
-    print(f"seed {seed}: changed {changed:%d %H:%M}, {len(early)} early, {audited} audited verdicts to the alarm")
+    audited = sum(one["audited"] for one in since) if late and not early else None
+    how = late[0]["event"] if late else "never"
+    print(f"seed {seed}: changed {changed:%d %H:%M}, {len(early)} early, {audited} audited verdicts until {how}")
     return {"audited": audited, "early": len(early), "agreement_after_change": agreed / served if served else 0.65}
+
+
+def _answers(decision: dict[str, Any]) -> bool:
+    """Whether a decision demotes, or withholds what the student answers wrongly."""
+    withheld = decision["evidence"].get("withheld") or {}
+    return decision["event"] == "drift_contract" or (decision["event"] == "gate_promote" and bool(withheld["answers"]))
 
 
 def alone(agreement: float, runs: int = 400) -> float:

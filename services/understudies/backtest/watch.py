@@ -46,9 +46,10 @@ class Watch:
         agree, n = trial.gate.counts(index)
         if not n:
             return None, None
-        # What calls prove and what distinct inputs prove: only the lesser of both is held.
-        lower = min(anytime_lower_bound(*counts) for counts in ((agree, n), trial.forward.tail.counts(index)))
-        return agree / n, lower
+        # What calls prove and what distinct inputs prove: only the lesser of both is held, and nothing before both are.
+        by_call = trial.forward.tail.counts(index)
+        bounds = [anytime_lower_bound(*counts) for counts in ((agree, n), by_call)] if by_call[1] else []
+        return agree / n, min(bounds, default=None)
 
 
 def phase_of(budget: BudgetApp, task: str, now: datetime) -> Stage:

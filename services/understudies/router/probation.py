@@ -16,8 +16,12 @@ from understudies.students.answer_key import answer_key
 
 _MOST: Final = 10_000
 _AT_ONCE: Final = 50
-_EVIDENCE: Final = 1.5
-"""The evidence against the promised agreement up to which the path that serves is taken for the one that was proven."""
+_EVIDENCE: Final = 1.0
+"""The evidence against the promised agreement up to which the path that serves is taken for the one that was proven.
+
+Of thirty comparisons two may disagree then: a path that spoils one answer in four passes with .01, at twenty and 1.5 it
+did so with .09, and a student at .97 passes with .94, else a few comparisons later.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +30,7 @@ class Probation:
     """Asks a student that is new here about calls that the teacher has answered, until it has said so often the same.
 
     What was proven in shadow is the student; what serves is another process, with another machine, network and version
-    of everything. A path that spoils one answer in four is found by twenty comparisons that nobody sees, instead of by
+    of everything. A path that spoils one answer in four is found by thirty comparisons that nobody sees, instead of by
     what callers were given. Meanwhile the teacher answers all calls, as a control group, without regard to confidence.
     """
 

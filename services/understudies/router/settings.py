@@ -34,7 +34,7 @@ class RouterSettings(BaseSettings):
         description="share of the teacher's calls that it is asked again, to know its own consistency",
     )
     probation_calls: int = Field(
-        default=20,
+        default=30,
         ge=0,
         description="answers of a student new to this router that are compared with the teacher's before any is given",
     )

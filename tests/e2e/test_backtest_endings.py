@@ -160,8 +160,11 @@ def test_on_its_first_weekend_a_student_is_looked_at_before_it_has_its_share_aga
     assert warned.reason.startswith("the first calls of a kind of day")
     assert saturday <= warned.at < saturday + timedelta(hours=2)
     told = [(d.reason.split(":")[0], d.evidence["share"]) for d in everything.decisions(task, "promoted")]
+    held = next(place for place, (reason, _) in enumerate(told) if reason == "canary again")
+    share = told[held - 1][1]
     again = [one for one in told if one[0].endswith("again")]
-    assert again == [("canary again", 0.05), ("proven again", 1.0)]
+    assert again == [("canary again", 0.05), ("proven again", share)]
+    assert share in (0.25, 1.0)
 
 
 def test_every_promotion_was_proven_by_a_gate_on_whole_days_of_calls_to_come(everything: Played) -> None:

@@ -59,6 +59,14 @@ def trial(data: Path) -> dict[str, Any]:
     return dict(found)
 
 
+def is_held(data: Path) -> bool:
+    """Whether the snapshots know the decision to hold the student, as it was not judged on such days."""
+    (student,) = book(data)["students"]
+    return (
+        trial(data)["hold_untold"] is False and (student["decision"] or {}).get("evidence", {}).get("held") is not None
+    )
+
+
 async def end_by_signal(running: Command, data: Path, calls: int) -> None:
     assert await running.stopped() == 0
 
@@ -88,6 +96,8 @@ async def test_what_was_in_force_is_in_force_again(
         async with up(tmp_path, teacher.url, env=PATIENT) as second:
             async with client(await second.url()) as agent:
                 assert await ask(agent, f"{REFUND} 77") == "student"
+            # No call of such a day was judged: the look that says so, and its decision, come with a tick.
+            await until(lambda: is_held(tmp_path))
             assert await second.stopped() == 0
         kept = book(tmp_path), trial(tmp_path)
         async with up(tmp_path, teacher.url, env=PATIENT) as third:

@@ -33,6 +33,6 @@ class Promotion(Event):
     )
     judge: str | None = Field(default=None, description="by which its answers were compared with the teacher's")
     spot_checks: bool = Field(
-        default=False, description="whether the first of each of its answers on a day is audited beyond that"
+        default=False, description="whether each of its answers is audited now and then beyond that"
     )
     evidence: dict[str, JsonValue] = Field(default_factory=dict)

@@ -1,8 +1,9 @@
 """Settings of the budget service."""
 
 from decimal import Decimal
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -29,8 +30,10 @@ class BudgetSettings(BaseSettings):
     expected_gain: float = Field(default=0.10, ge=0, le=1, description="share a successor is expected to add")
     canary: tuple[float, ...] = Field(default=(0.05, 0.25, 1.0), description="shares of the ramp, in (0, 1]")
     step_hours: float = Field(default=12, ge=0, description="least time at one step of the ramp")
-    step_verdicts: tuple[int, ...] = Field(
-        default=(10, 35), description="audited verdicts that the steps of the ramp take; the last is for all others"
+    step_verdicts: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(10, 35),
+        min_length=1,
+        description="audited verdicts that the steps of the ramp take; the last is for all others",
     )
     step_evidence: float = Field(
         default=1.5, gt=0, description="evidence against the promise at which a step of the ramp is held, an e-value"
@@ -42,3 +45,8 @@ class BudgetSettings(BaseSettings):
     audits_per_day: float = Field(default=20, gt=0, description="audited verdicts to aim for, a day and student")
     max_audit_rate: float = Field(default=0.25, gt=0, le=1, description="the same, at most, once at full share")
     min_audit_rate: float = Field(default=0.02, gt=0, le=1, description="audited share of served calls, at least")
+
+    @field_validator("step_verdicts", mode="before")
+    @classmethod
+    def _same_for_all_steps(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, int) else value

@@ -19,7 +19,7 @@ from typing import Any
 from understudies.backtest.importers import read_calls
 from understudies.events import split_of
 from understudies.students import request_text
-from understudies.students.classifier import encoder_installed, fit
+from understudies.students.classifier import fit_classifier, is_encoder_installed
 
 
 def main() -> None:
@@ -27,12 +27,12 @@ def main() -> None:
     parser.add_argument("calls", type=Path, nargs="?", default=Path("../shared/data/banking77.jsonl.gz"))
     parser.add_argument("--teacher-price", default="0.03")
     options = parser.parse_args()
-    report, seconds, peak_gb = backtested(options.calls, options.teacher_price)
-    reading, fitting = parts(options.calls)
+    report, seconds, peak_gb = run_backtest_command(options.calls, options.teacher_price)
+    reading, fitting = measure_parts(options.calls)
     late = report["last_fifth"]
     figures = {
         "calls": report["calls"],
-        "encoder": encoder_installed(),
+        "encoder": is_encoder_installed(),
         "seconds": round(seconds, 1),
         "calls_per_second": round(report["calls"] / seconds, 1),
         "seconds_over_one_fit": round(seconds / fitting, 1),
@@ -48,7 +48,7 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-def backtested(calls: Path, price: str) -> tuple[dict[str, Any], float, float]:
+def run_backtest_command(calls: Path, price: str) -> tuple[dict[str, Any], float, float]:
     """The report, the seconds and the peak memory (GB, largest process) of a backtest as a user starts it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.json"
@@ -60,7 +60,7 @@ def backtested(calls: Path, price: str) -> tuple[dict[str, Any], float, float]:
         return json.loads(path.read_bytes()), seconds, peak
 
 
-def parts(path: Path) -> tuple[float, float]:
+def measure_parts(path: Path) -> tuple[float, float]:
     """Seconds of reading the log, and of one fit on the training split of its first half."""
     began = time.perf_counter()
     calls = read_calls(path).calls
@@ -68,7 +68,7 @@ def parts(path: Path) -> tuple[float, float]:
     half = [call for call in calls[: len(calls) // 2] if split_of(call.fingerprint) == "train"]
     texts, labels = [request_text(call.request) for call in half], [call.response.message.text for call in half]
     began = time.perf_counter()
-    fit(texts, labels, seed=7, encoder=encoder_installed())
+    fit_classifier(texts, labels, seed=7, encoder=is_encoder_installed())
     return reading, time.perf_counter() - began
 
 

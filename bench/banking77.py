@@ -19,22 +19,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from understudies.students.classifier import encoder_installed, fit
+from understudies.students.classifier import fit_classifier, is_encoder_installed
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "banking77.jsonl.gz"
-TARGET = 0.969
-TO_BEAT = {"agreement": 0.969, "served": 0.763}
+TARGET_AGREEMENT = 0.969
+REFERENCE = {"agreement": 0.969, "served": 0.763}
 
 
-class Calls(NamedTuple):
+class LabelledTexts(NamedTuple):
     texts: list[str]
     labels: list[str]
 
-    def chosen(self, indices: Sequence[int]) -> Calls:
-        return Calls([self.texts[i] for i in indices], [self.labels[i] for i in indices])
+    def select(self, indices: Sequence[int]) -> LabelledTexts:
+        return LabelledTexts([self.texts[i] for i in indices], [self.labels[i] for i in indices])
 
 
-class Outcome(NamedTuple):
+class HeldOutResult(NamedTuple):
     """Confidences and agreements, surest first."""
 
     confidences: NDArray[np.float64]
@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
 
     def served_at(self, target: float) -> float:
         """The largest share of the surest calls that agrees at the target."""
-        reached = np.flatnonzero(self.running >= target)
+        reached = np.flatnonzero(self.running_agreement >= target)
         return float((reached[-1] + 1) / len(self.agreed)) if len(reached) else 0.0
 
     def threshold_at(self, target: float) -> float:
@@ -51,36 +51,38 @@ class Outcome(NamedTuple):
         return float(self.confidences[last]) if last >= 0 else 1.0
 
     @property
-    def running(self) -> NDArray[np.float64]:
+    def running_agreement(self) -> NDArray[np.float64]:
         return np.cumsum(self.agreed) / np.arange(1, len(self.agreed) + 1)
 
 
-def read(path: Path, split: str) -> Calls:
+def read_split(path: Path, split: str) -> LabelledTexts:
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         calls = [json.loads(line) for line in lines]
     found = [call["messages"] for call in calls if call["tags"]["split"] == split]
     users = ["\n".join(m["content"] for m in messages[:-1] if m["role"] == "user") for messages in found]
-    return Calls(users, [messages[-1]["content"].strip() for messages in found])
+    return LabelledTexts(users, [messages[-1]["content"].strip() for messages in found])
 
 
-def outcome(train: Calls, test: Calls, *, seed: int, encoder: bool) -> tuple[Outcome, float, float]:
+def evaluate(
+    train: LabelledTexts, test: LabelledTexts, *, seed: int, encoder: bool
+) -> tuple[HeldOutResult, float, float]:
     """What a classifier fitted on the first does on the second; seconds to fit, milliseconds to answer."""
     start = time.perf_counter()
-    model = fit(train.texts, train.labels, seed=seed, encoder=encoder)
+    model = fit_classifier(train.texts, train.labels, seed=seed, encoder=encoder)
     fitted = time.perf_counter()
     labels, confidences = model.predict(test.texts)
     answered = (time.perf_counter() - fitted) / len(test.texts)
     agreed = np.array([one == other for one, other in zip(labels, test.labels, strict=True)])
     order = np.argsort(-confidences, kind="stable")
-    return Outcome(confidences[order], agreed[order]), fitted - start, answered * 1e3
+    return HeldOutResult(confidences[order], agreed[order]), fitted - start, answered * 1e3
 
 
-def figures(train: Calls, test: Calls, *, seed: int, encoder: bool) -> dict[str, Any]:
+def compute_figures(train: LabelledTexts, test: LabelledTexts, *, seed: int, encoder: bool) -> dict[str, Any]:
     order = random.Random(seed).sample(range(len(train.texts)), len(train.texts))
     fifth = len(order) // 5
-    held_out, _, _ = outcome(train.chosen(order[fifth:]), train.chosen(order[:fifth]), seed=seed, encoder=encoder)
-    threshold = held_out.threshold_at(TARGET)
-    tested, fit_seconds, answer_ms = outcome(train, test, seed=seed, encoder=encoder)
+    held_out, _, _ = evaluate(train.select(order[fifth:]), train.select(order[:fifth]), seed=seed, encoder=encoder)
+    threshold = held_out.threshold_at(TARGET_AGREEMENT)
+    tested, fit_seconds, answer_ms = evaluate(train, test, seed=seed, encoder=encoder)
     served = tested.confidences >= threshold
     return {
         "threshold": round(threshold, 4),
@@ -99,12 +101,12 @@ def main() -> None:
     parser.add_argument("calls", nargs="?", type=Path, default=DATA)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    train, test = read(given.calls, "train"), read(given.calls, "test")
-    found: dict[str, Any] = {"train": len(train.texts), "test": len(test.texts), "to_beat": TO_BEAT}
+    train, test = read_split(given.calls, "train"), read_split(given.calls, "test")
+    found: dict[str, Any] = {"train": len(train.texts), "test": len(test.texts), "to_beat": REFERENCE}
     for name, encoder in (("base", False), ("encoder", True)):
-        if encoder and not encoder_installed():
+        if encoder and not is_encoder_installed():
             continue
-        found[name] = figures(train, test, seed=given.seed, encoder=encoder)
+        found[name] = compute_figures(train, test, seed=given.seed, encoder=encoder)
         print(f"{name}: {found[name]}", flush=True)
     print(json.dumps(found))
 

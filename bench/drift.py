@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from understudies.backtest.generator import generate
-from understudies.backtest.progress import Progress
-from understudies.backtest.run import Options, backtest
-from understudies.stats import Detector
+from understudies.backtest.generator import generate_demo_log
+from understudies.backtest.progress import ProgressDisplay
+from understudies.backtest.run import BacktestOptions, backtest_log
+from understudies.stats import DriftDetector
 
 TASK = "language-routing"
 CHANGES_AT = 0.75
@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
-    found = [looped(seed) for seed in range(1, options.seeds + 1)]
+    found = [run_loop(seed) for seed in range(1, options.seeds + 1)]
     known = [one["audited"] for one in found if one["audited"] is not None]
     after = statistics.mean(one["agreement_after_change"] for one in found)
     figures = {
@@ -39,27 +39,27 @@ def main() -> None:
         "audited_verdicts_max": max(known, default=None),
         "false_alarms_before_the_change": sum(one["early"] for one in found),
         "agreement_after_change": round(after, 3),
-        "detector_alone_mean": round(alone(after), 1),
+        "detector_alone_mean": round(run_detector_alone(after), 1),
     }
     print(json.dumps(figures))
 
 
-def looped(seed: int) -> dict[str, Any]:
+def run_loop(seed: int) -> dict[str, Any]:
     """Audited verdicts between the change and the first answer to it, whole days counted: so many at most.
 
     The student is demoted by a contract alarm, or what it says in place of the new name is withheld.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "calls.jsonl"
-        generate(path, seed=seed)
+        generate_demo_log(path, seed=seed)
         lines = [line for line in path.read_text("utf-8").splitlines() if json.loads(line)["task"] == TASK]
         path.write_text("\n".join(lines), "utf-8")
-        with Progress() as progress:
-            report = asyncio.run(backtest(path, Options(seed=seed), progress)).to_dict()
+        with ProgressDisplay() as progress:
+            report = asyncio.run(backtest_log(path, BacktestOptions(seed=seed), progress)).to_dict()
     changed = datetime.fromtimestamp(json.loads(lines[int(len(lines) * CHANGES_AT)])["created"], UTC)
     day = changed.date().isoformat()
     series = report["tasks"][TASK]["series"]
-    answers = [one for one in report["decisions"] if _answers(one)]
+    answers = [one for one in report["decisions"] if _is_response(one)]
     early = [one for one in answers if one["event"] == "drift_contract" and one["at"][:10] < day]
     late = [one for one in answers if one["at"] >= changed.isoformat()[:19]]
     until = late[0]["at"][:10] if late else "9999"
@@ -71,19 +71,19 @@ def looped(seed: int) -> dict[str, Any]:
     return {"audited": audited, "early": len(early), "agreement_after_change": agreed / served if served else 0.65}
 
 
-def _answers(decision: dict[str, Any]) -> bool:
+def _is_response(decision: dict[str, Any]) -> bool:
     """Whether a decision demotes, or withholds what the student answers wrongly."""
     withheld = decision["evidence"].get("withheld") or {}
     return decision["event"] == "drift_contract" or (decision["event"] == "gate_promote" and bool(withheld["answers"]))
 
 
-def alone(agreement: float, runs: int = 400) -> float:
+def run_detector_alone(agreement: float, runs: int = 400) -> float:
     """Mean verdicts to the alarm of the detector alone, from a fresh start at the given agreement."""
     rng = random.Random(7)
     delays = []
     for _ in range(runs):
-        detector, n = Detector(0.95, 1000), 0
-        while not detector.alarmed:
+        detector, n = DriftDetector(0.95, 1000), 0
+        while not detector.has_alarm:
             detector, n = detector.update(float(rng.random() < agreement)), n + 1
         delays.append(n)
     return statistics.mean(delays)

@@ -17,18 +17,18 @@ ROUNDS = 5
 BUDGET_MICROSECONDS = 50.0
 
 
-def candidates() -> list[Threshold]:
+def make_candidates() -> list[Threshold]:
     return [Threshold(1.0 - coverage, coverage) for coverage in COVERAGES]
 
 
-def selective(scores: list[float]) -> None:
-    gate = SelectiveGate(candidates(), n_max=10**9)
+def play_selective_gate(scores: list[float]) -> None:
+    gate = SelectiveGate(make_candidates(), n_max=10**9)
     for score in scores:
         gate.update(score, 1.0)
 
 
-def plain(scores: list[float]) -> None:
-    thresholds = candidates()
+def play_plain_gates(scores: list[float]) -> None:
+    thresholds = make_candidates()
     gates = [Gate() for _ in thresholds]
     for score in scores:
         gates = [
@@ -37,7 +37,7 @@ def plain(scores: list[float]) -> None:
         ]
 
 
-def microseconds(play: Callable[[list[float]], None], scores: list[float]) -> float:
+def measure_microseconds(play: Callable[[list[float]], None], scores: list[float]) -> float:
     """Best of several rounds, per verdict: other processes only ever add time."""
     best = float("inf")
     for _ in range(ROUNDS):
@@ -50,7 +50,10 @@ def microseconds(play: Callable[[list[float]], None], scores: list[float]) -> fl
 def main() -> None:
     draw = random.Random(1)
     scores = [float(draw.random() < 0.97) for _ in range(VERDICTS)]
-    fast, slow = microseconds(selective, scores), microseconds(plain, scores[: VERDICTS // 8])
+    fast, slow = (
+        measure_microseconds(play_selective_gate, scores),
+        measure_microseconds(play_plain_gates, scores[: VERDICTS // 8]),
+    )
     print(f"{len(COVERAGES)} thresholds, {VERDICTS} verdicts, best of {ROUNDS} rounds")
     print(
         json.dumps(

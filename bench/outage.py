@@ -24,17 +24,26 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.proxies.nginx import instant_upstream
-from tests.support.outage import Answer, Arrived, Traffic, arrived, router, spooled, until_told, url_of
-from tests.support.tansu import Tansu
-from tests.support.tcp_proxy import State, TcpProxy
+from bench.proxies.nginx import start_instant_upstream
+from tests.support.outage import (
+    CallResponse,
+    ReceivedEvents,
+    SteadyTraffic,
+    read_received_events,
+    router_command,
+    spool_size,
+    wait_readiness,
+    wait_router_url,
+)
+from tests.support.tansu import TansuBroker
+from tests.support.tcp_proxy import ProxyState, TcpProxy
 
-STATES: Sequence[State] = ("refused", "reset", "silent", "mute")
-CALM_S = 10.0
+STATES: Sequence[ProxyState] = ("refused", "reset", "silent", "mute")
+WARM_UP_S = 10.0
 
 
 @dataclass
-class Peaks:
+class PeakUsage:
     """The largest values of what grows while the bus is away."""
 
     rss_mb: list[float] = field(default_factory=list)
@@ -44,7 +53,7 @@ class Peaks:
         """Look twice a second, for ever."""
         while True:
             self.rss_mb.append(_rss_mb(pid))
-            self.spool_mb = max(self.spool_mb, spooled(data) / 1e6)
+            self.spool_mb = max(self.spool_mb, spool_size(data) / 1e6)
             await asyncio.sleep(0.5)
 
 
@@ -54,73 +63,75 @@ def _rss_mb(pid: int) -> float:
 
 
 @contextlib.asynccontextmanager
-async def line(options: argparse.Namespace) -> AsyncIterator[TcpProxy]:
+async def open_proxy(options: argparse.Namespace) -> AsyncIterator[TcpProxy]:
     """A line to a fresh broker, or to the one that is given."""
     async with TcpProxy(port=options.line) as proxy:
         if options.bootstrap:
             proxy.target = options.bootstrap
             yield proxy
             return
-        broker = Tansu(advertised=proxy.address)
+        broker = TansuBroker(advertised=proxy.address)
         proxy.target = broker.bootstrap
         async with broker:
             yield proxy
 
 
-async def outage(state: State, upstream: str, options: argparse.Namespace) -> dict[str, Any]:
+async def measure_outage(state: ProxyState, upstream: str, options: argparse.Namespace) -> dict[str, Any]:
     """One outage in the middle of load."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
-        async with line(options) as proxy:
+        async with open_proxy(options) as proxy:
             env = {
                 "UNDERSTUDIES_BUS_REPLICATION_FACTOR": "1",
                 "UNDERSTUDIES_BUS_IDEMPOTENT": str(options.idempotent),
             }
-            async with router(data, f"{upstream}/v1", proxy.address, env=env) as running:
-                url = await url_of(running)
-                peaks = Peaks()
+            async with router_command(data, f"{upstream}/v1", proxy.address, env=env) as running:
+                url = await wait_router_url(running)
+                peaks = PeakUsage()
                 watching = asyncio.create_task(peaks.watch(running.process.pid, data))
-                async with Traffic(url, per_second=options.per_second).running() as traffic:
-                    await asyncio.sleep(CALM_S)
+                async with SteadyTraffic(url, per_second=options.per_second).running() as traffic:
+                    await asyncio.sleep(WARM_UP_S)
                     cut = time.time()
-                    await proxy.put(state)
+                    await proxy.set_state(state)
                     await asyncio.sleep(options.seconds)
                     mended = time.time()
-                    await proxy.put("open")
-                    await until_told(url, lambda facts: not facts["bus_away"] and spooled(data) == 0)
+                    await proxy.set_state("open")
+                    await wait_readiness(url, lambda facts: not facts["bus_away"] and spool_size(data) == 0)
                     back = time.time()
-                    await asyncio.sleep(CALM_S)
+                    await asyncio.sleep(WARM_UP_S)
                 watching.cancel()
-                facts = await until_told(url, lambda facts: not facts["events_waiting"])
-                code = await running.stopped()
-            found = await arrived(proxy.address)
+                facts = await wait_readiness(url, lambda facts: not facts["events_waiting"])
+                code = await running.terminate()
+            found = await read_received_events(proxy.address)
     return _figures(traffic, found, peaks, cut, mended, back) | {
         "exit_code": code,
         "events_dropped": facts["events_lost"],
     }
 
 
-def _figures(traffic: Traffic, found: Arrived, peaks: Peaks, cut: float, mended: float, back: float) -> dict[str, Any]:
+def _figures(
+    traffic: SteadyTraffic, found: ReceivedEvents, peaks: PeakUsage, cut: float, mended: float, back: float
+) -> dict[str, Any]:
     answered = {id_ for ids in traffic.ids.values() for id_ in ids}
     there = {id_ for ids in found.ids.values() for id_ in ids}
     return {
         "answered": len(traffic.answers),
-        "failed": len(traffic.bad),
-        "before": _latency([one for one in traffic.answers if one.began < cut]),
-        "away": _latency([one for one in traffic.answers if cut <= one.began < mended]),
-        "replay": _latency([one for one in traffic.answers if mended <= one.began < back]),
-        "after": _latency([one for one in traffic.answers if one.began >= back]),
+        "failed": len(traffic.errors),
+        "before": _latency([one for one in traffic.answers if one.started_at < cut]),
+        "away": _latency([one for one in traffic.answers if cut <= one.started_at < mended]),
+        "replay": _latency([one for one in traffic.answers if mended <= one.started_at < back]),
+        "after": _latency([one for one in traffic.answers if one.started_at >= back]),
         "recovered_s": round(back - mended, 2),
         "spool_peak_mb": round(peaks.spool_mb, 2),
         "rss_mb": {"start": round(peaks.rss_mb[0], 1), "peak": round(max(peaks.rss_mb), 1)},
         "lost": len(answered - there),
-        "doubled": found.again,
-        "tasks_in_order": sum(found.first[task] == ids for task, ids in traffic.ids.items()),
+        "doubled": found.duplicates,
+        "tasks_in_order": sum(found.first_occurrences[task] == ids for task, ids in traffic.ids.items()),
         "tasks": len(traffic.ids),
     }
 
 
-def _latency(answers: Sequence[Answer]) -> dict[str, float]:
+def _latency(answers: Sequence[CallResponse]) -> dict[str, float]:
     if len(answers) < 2:
         return {"calls": len(answers)}
     cuts = statistics.quantiles([one.seconds * 1e3 for one in answers], n=100)
@@ -136,10 +147,10 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """All outages, one after the other."""
     figures: dict[str, Any] = {"seconds": options.seconds, "per_second": options.per_second}
     with tempfile.TemporaryDirectory() as folder:
-        upstream = instant_upstream(Path(folder))
+        upstream = start_instant_upstream(Path(folder))
         try:
             for state in options.states.split(","):
-                figures[state] = await outage(state, upstream.url, options)
+                figures[state] = await measure_outage(state, upstream.url, options)
                 print(state, json.dumps(figures[state]), flush=True)
         finally:
             upstream.stop()

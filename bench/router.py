@@ -26,18 +26,18 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.proxies.nginx import instant_upstream, plain_proxy
-from bench.proxies.open_loop import steady
-from bench.proxies.peers import Peer, litellm, portkey
-from bench.proxies.process import ROOT, Process, free_port, started
-from bench.proxies.quota import available, capped
-from bench.proxies.recorded import Reader
-from bench.proxies.streaming import timed
-from bench.proxies.wrk import Load, load
-from tests.support.tansu import Tansu
+from bench.proxies.nginx import start_instant_upstream, start_plain_proxy
+from bench.proxies.open_loop import run_open_loop
+from bench.proxies.peers import PeerProxy, start_litellm, start_portkey
+from bench.proxies.process import ROOT, BenchProcess, free_port, start_process
+from bench.proxies.quota import is_available, limit_cpu
+from bench.proxies.recorded import TopicReader
+from bench.proxies.streaming import time_streams
+from bench.proxies.wrk import LoadResult, run_wrk
+from tests.support.tansu import TansuBroker
 
 PARTS = ("throughput", "latency", "ttft", "steady", "memory", "workers", "crowded", "peers")
-_PART_OF_A_CORE = 0.3
+_CORE_SHARE = 0.3
 BARS = {
     "requests_per_second": 2500,
     "p50_at_one_ms": 0.8,
@@ -51,7 +51,7 @@ BARS = {
 
 
 @dataclass
-class Bench:
+class RouterBench:
     """What runs, and what the router has answered."""
 
     options: argparse.Namespace
@@ -61,11 +61,11 @@ class Bench:
     answered: int = 0
     interrupted: int = 0
     errors: int = 0
-    peers: dict[str, Peer] = field(default_factory=dict)
+    peers: dict[str, PeerProxy] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
 
     @contextlib.contextmanager
-    def router(self, name: str, teacher: str, *, workers: int = 1) -> Iterator[Process]:
+    def start_router(self, name: str, teacher: str, *, workers: int = 1) -> Iterator[BenchProcess]:
         """The router as a user starts it, until it has ended and delivered all it had."""
         port = free_port()
         environment = {
@@ -75,7 +75,7 @@ class Bench:
         }
         command = [sys.executable, "-m", "understudies.cli", "router", "--bootstrap", self.broker]
         command += ["--data", str(self.folder / name), *(["--workers", str(workers)] if workers > 1 else [])]
-        process = started(
+        process = start_process(
             name, command, f"http://127.0.0.1:{port}", self.folder / f"{name}.log",
             ready="/readyz", environment=environment,
         )  # fmt: skip
@@ -85,20 +85,20 @@ class Bench:
             process.stop()
 
     @contextlib.contextmanager
-    def bare(self) -> Iterator[Process]:
+    def start_bare_proxy(self) -> Iterator[BenchProcess]:
         """The bare proxy."""
         port = free_port()
         command = [sys.executable, "-m", "bench.proxies.bare", str(port), self.upstream]
-        process = started("bare", command, f"http://127.0.0.1:{port}", self.folder / "bare.log")
+        process = start_process("bare", command, f"http://127.0.0.1:{port}", self.folder / "bare.log")
         try:
             yield process
         finally:
             process.stop()
 
-    def load(self, server: Process, connections: int, seconds: float) -> Load:
+    def run_load(self, server: BenchProcess, connections: int, seconds: float) -> LoadResult:
         """Ask a server for so long; what the router answered is added up."""
         headers = self.peers[server.name].headers if server.name in self.peers else None
-        found = load(server.url, connections=connections, seconds=seconds, folder=self.folder, headers=headers)
+        found = run_wrk(server.url, connections=connections, seconds=seconds, folder=self.folder, headers=headers)
         if server.name.startswith("router"):
             self.answered += found.requests
             self.interrupted += connections
@@ -106,19 +106,21 @@ class Bench:
         return found
 
 
-def side_by_side(bench: Bench, servers: Sequence[Process], connections: int) -> dict[str, dict[str, float]]:
+def compare_side_by_side(
+    bench: RouterBench, servers: Sequence[BenchProcess], connections: int
+) -> dict[str, dict[str, float]]:
     """Medians over rounds in which the servers take turns."""
-    rounds: dict[str, list[tuple[Load, float, float]]] = {server.name: [] for server in servers}
+    rounds: dict[str, list[tuple[LoadResult, float, float]]] = {server.name: [] for server in servers}
     for number in range(bench.options.rounds + 1):
         for server in servers:
-            before, family_before = server.cpu_s, server.family_cpu_s
-            found = bench.load(server, connections, 2 if number == 0 else bench.options.seconds)
+            before, family_before = server.cpu_s, server.tree_cpu_s
+            found = bench.run_load(server, connections, 2 if number == 0 else bench.options.seconds)
             if number == 0:
                 continue
             cpu_us = (server.cpu_s - before) / max(1, found.requests) * 1e6
-            all_us = (server.family_cpu_s - family_before) / max(1, found.requests) * 1e6
+            all_us = (server.tree_cpu_s - family_before) / max(1, found.requests) * 1e6
             rounds[server.name].append((found, cpu_us, all_us))
-            say(
+            print_progress(
                 f"{server.name:8} at {connections:2}: {found.per_second:8,.0f}/s, p50 {found.p50_ms:.2f} ms, "
                 f"p99 {found.p99_ms:.2f} ms, {cpu_us:.0f} µs of CPU a request, {all_us:.0f} with children, "
                 f"{found.errors} errors"
@@ -136,37 +138,37 @@ def side_by_side(bench: Bench, servers: Sequence[Process], connections: int) -> 
     }
 
 
-def closed_loop(bench: Bench, parts: Sequence[str]) -> None:
+def measure_closed_loop(bench: RouterBench, parts: Sequence[str]) -> None:
     """Throughput at 64 connections and latency at one, beside nginx, the bare proxy and the peers."""
     with contextlib.ExitStack() as opened:
-        nginx = plain_proxy(bench.folder, bench.upstream)
+        nginx = start_plain_proxy(bench.folder, bench.upstream)
         opened.callback(nginx.stop)
-        servers = [nginx, opened.enter_context(bench.bare())]
-        servers.append(opened.enter_context(bench.router("router", bench.upstream)))
+        servers = [nginx, opened.enter_context(bench.start_bare_proxy())]
+        servers.append(opened.enter_context(bench.start_router("router", bench.upstream)))
         if "peers" in parts:
-            servers += [peer.process for peer in _peers(bench, opened)]
+            servers += [peer.process for peer in _start_peers(bench, opened)]
         if "throughput" in parts:
-            found = side_by_side(bench, servers, 64)
+            found = compare_side_by_side(bench, servers, 64)
             bench.figures["throughput"] = found
             mine = found["router"]["per_second"]
             bench.figures["times"] = {
                 name: round(mine / one["per_second"], 3) for name, one in found.items() if name != "router"
             }
         if "latency" in parts:
-            bench.figures["latency"] = side_by_side(bench, servers, 1)
+            bench.figures["latency"] = compare_side_by_side(bench, servers, 1)
 
 
-def _peers(bench: Bench, opened: contextlib.ExitStack) -> list[Peer]:
+def _start_peers(bench: RouterBench, opened: contextlib.ExitStack) -> list[PeerProxy]:
     cache = bench.options.cache
     cache.mkdir(parents=True, exist_ok=True)
-    installed: dict[str, Callable[[Path, Path, str], Peer]] = {"litellm": litellm, "portkey": portkey}
+    installed: dict[str, Callable[[Path, Path, str], PeerProxy]] = {"litellm": start_litellm, "portkey": start_portkey}
     versions: dict[str, str] = {}
     for name, start in installed.items():
         try:
             bench.peers[name] = peer = start(cache, bench.folder, bench.upstream)
         except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
             versions[name] = f"left out: {error} {getattr(error, 'stderr', None) or ''}".strip()[-500:]
-            say(f"{name} {versions[name]}")
+            print_progress(f"{name} {versions[name]}")
         else:
             opened.callback(peer.process.stop)
             versions[name] = peer.version
@@ -174,18 +176,18 @@ def _peers(bench: Bench, opened: contextlib.ExitStack) -> list[Peer]:
     return list(bench.peers.values())
 
 
-def ttft(bench: Bench) -> None:
+def measure_ttft(bench: RouterBench) -> None:
     """What the router adds until a stream's first piece and its end, beside nginx without buffering."""
     port = free_port()
     with contextlib.ExitStack() as opened:
         command = [sys.executable, "-m", "bench.proxies.streaming", str(port)]
-        teacher = started("teacher", command, f"http://127.0.0.1:{port}", bench.folder / "teacher.log")
+        teacher = start_process("teacher", command, f"http://127.0.0.1:{port}", bench.folder / "teacher.log")
         opened.callback(teacher.stop)
-        nginx = plain_proxy(bench.folder, teacher.url, name="nginx-unbuffered", buffering=False)
+        nginx = start_plain_proxy(bench.folder, teacher.url, name="nginx-unbuffered", buffering=False)
         opened.callback(nginx.stop)
-        router = opened.enter_context(bench.router("router-streaming", teacher.url))
+        router = opened.enter_context(bench.start_router("router-streaming", teacher.url))
         urls = {"direct": teacher.url, "nginx": nginx.url, "router": router.url}
-        spans, same = asyncio.run(timed(urls, bench.options.streams))
+        spans, same = asyncio.run(time_streams(urls, bench.options.streams))
     bench.answered += bench.options.streams + 20
     direct = spans["direct"]
     bench.figures["ttft"] = {
@@ -198,76 +200,78 @@ def ttft(bench: Bench) -> None:
             for what in ("p50", "p99", "whole_p50")
         },
     }
-    say(f"streams: {bench.figures['ttft']}")
+    print_progress(f"streams: {bench.figures['ttft']}")
 
 
-def open_loop(bench: Bench) -> None:
+def measure_open_loop(bench: RouterBench) -> None:
     """Latency at 500 requests a second by a timetable; the same against nginx is the noise floor."""
     with contextlib.ExitStack() as opened:
-        nginx = plain_proxy(bench.folder, bench.upstream, name="nginx-steady")
+        nginx = start_plain_proxy(bench.folder, bench.upstream, name="nginx-steady")
         opened.callback(nginx.stop)
-        router = opened.enter_context(bench.router("router-steady", bench.upstream))
-        bench.load(router, 16, 3)
-        floor = steady(nginx.url, 500, min(20, bench.options.steady_seconds))
-        say(f"nginx at 500/s: {floor}")
-        found = steady(router.url, 500, bench.options.steady_seconds)
-        say(f"router at 500/s: {found}")
+        router = opened.enter_context(bench.start_router("router-steady", bench.upstream))
+        bench.run_load(router, 16, 3)
+        floor = run_open_loop(nginx.url, 500, min(20, bench.options.steady_seconds))
+        print_progress(f"nginx at 500/s: {floor}")
+        found = run_open_loop(router.url, 500, bench.options.steady_seconds)
+        print_progress(f"router at 500/s: {found}")
     bench.answered += found.requests
     bench.errors += found.errors
     bench.figures["steady"] = {"seconds": bench.options.steady_seconds, "router": asdict(found), "nginx": asdict(floor)}
 
 
-def memory(bench: Bench) -> None:
+def measure_memory(bench: RouterBench) -> None:
     """Resident memory over many requests, from a tenth of them on."""
     goal, done = bench.options.memory_requests, 0
     samples: list[float] = []
-    with bench.router("router-memory", bench.upstream) as router:
+    with bench.start_router("router-memory", bench.upstream) as router:
         while done < goal:
-            done += bench.load(router, 64, 10).requests
+            done += bench.run_load(router, 64, 10).requests
             if done >= goal / 10:
                 samples.append(round(router.rss_mb, 1))
-                say(f"memory after {done:,} requests: {samples[-1]} MB")
+                print_progress(f"memory after {done:,} requests: {samples[-1]} MB")
     growth = round(max(samples) / samples[0], 3)
     bench.figures["memory"] = {"requests": done, "first_mb": samples[0], "last_mb": samples[-1], "growth": growth}
 
 
-def workers(bench: Bench) -> None:
+def measure_workers(bench: RouterBench) -> None:
     """One worker against two; where upstream, broker and load share the cores, there is none left for the second.
 
     Where control groups may be made, each worker with its recorder is given a part of a core too, so that there is
     room for two: then what one keeps the other from would show.
     """
     figures: dict[str, Any] = {"cores": os.cpu_count()}
-    for name, share in {"": None, "capped_": _PART_OF_A_CORE}.items():
-        if share is not None and not available():
-            say("workers: no control groups may be made here, so nothing is capped")
+    for name, share in {"": None, "capped_": _CORE_SHARE}.items():
+        if share is not None and not is_available():
+            print_progress("workers: no control groups may be made here, so nothing is capped")
             continue
         found = {}
         for count in (1, 2):
-            with bench.router(f"router-{name}{count}", bench.upstream, workers=count) as router:
-                families = [router.pids] if count == 1 else router.families
-                with capped(families, share) if share is not None else contextlib.nullcontext():
-                    bench.load(router, 64, 3)
-                    found[count] = bench.load(router, 64, bench.options.seconds).per_second
-                say(f"{count} workers{'' if share is None else f' of {share:.0%} of a core'}: {found[count]:,.0f}/s")
+            with bench.start_router(f"router-{name}{count}", bench.upstream, workers=count) as router:
+                families = [router.pids] if count == 1 else router.process_trees
+                with limit_cpu(families, share) if share is not None else contextlib.nullcontext():
+                    bench.run_load(router, 64, 3)
+                    found[count] = bench.run_load(router, 64, bench.options.seconds).per_second
+                print_progress(
+                    f"{count} workers{'' if share is None else f' of {share:.0%} of a core'}: {found[count]:,.0f}/s"
+                )
         figures[f"{name}one_per_second"] = round(found[1], 1)
         figures[f"{name}two_per_second"] = round(found[2], 1)
         figures[f"{name}speedup"] = round(found[2] / found[1], 3)
     bench.figures["workers"] = figures
 
 
-def crowded(bench: Bench) -> None:
+def measure_crowded(bench: RouterBench) -> None:
     """Under load beside others that never stop, where whoever gives way too often has no time: no event may be lost."""
-    with bench.router("router-crowded", bench.upstream) as router, contextlib.ExitStack() as others:
+    with bench.start_router("router-crowded", bench.upstream) as router, contextlib.ExitStack() as others:
         for _ in range(os.cpu_count() or 1):
             busy = others.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
             others.callback(busy.kill)
-        found = bench.load(router, 64, 2 * bench.options.seconds)
-        say(f"beside a busy loop for each core: {found.per_second:,.0f}/s, p99 {found.p99_ms:.0f} ms")
+        found = bench.run_load(router, 64, 2 * bench.options.seconds)
+        print_progress(f"beside a busy loop for each core: {found.per_second:,.0f}/s, p99 {found.p99_ms:.0f} ms")
     bench.figures["crowded"] = {"per_second": round(found.per_second, 1), "p99_ms": found.p99_ms}
 
 
-def verdicts(figures: Mapping[str, Any]) -> dict[str, bool]:
+def check_bars(figures: Mapping[str, Any]) -> dict[str, bool]:
     """Which bars are reached, of those that were measured."""
     reached: dict[str, bool] = {}
     if "throughput" in figures:
@@ -290,42 +294,42 @@ def verdicts(figures: Mapping[str, Any]) -> dict[str, bool]:
     return reached
 
 
-def count_events(bench: Bench) -> None:
+def count_events(bench: RouterBench) -> None:
     """Compare what was answered with what was recorded; calls that wrk broke off at its end may be recorded too."""
-    recorded = Reader(bench.broker).caught_up(bench.answered)
+    recorded = TopicReader(bench.broker).read_until(bench.answered)
     lost = max(0, bench.answered - recorded.calls)
     bench.figures["recorded"] = {
         "answered": bench.answered,
         "broken_off_at_most": bench.interrupted,
         "recorded": recorded.calls,
         "audits": recorded.audits,
-        "delivered_again": recorded.again,
+        "delivered_again": recorded.duplicates,
         "lost": lost,
         "errors": bench.errors,
         "void": lost > 0 or bench.errors > 0,
     }
 
 
-def say(text: str) -> None:
+def print_progress(text: str) -> None:
     print(text, flush=True)
 
 
-def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def run_parts(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All parts that were asked for, one after the other."""
-    broker = Tansu()
+    broker = TansuBroker()
     asyncio.run(broker.start())
-    upstream = instant_upstream(folder)
-    bench = Bench(options, folder, broker.bootstrap, upstream.url)
+    upstream = start_instant_upstream(folder)
+    bench = RouterBench(options, folder, broker.bootstrap, upstream.url)
     bench.figures.update(bench="router", parts=options.parts)
     try:
         if {"throughput", "latency"} & set(options.parts):
-            closed_loop(bench, options.parts)
+            measure_closed_loop(bench, options.parts)
         for name, part in {
-            "ttft": ttft,
-            "steady": open_loop,
-            "memory": memory,
-            "workers": workers,
-            "crowded": crowded,
+            "ttft": measure_ttft,
+            "steady": measure_open_loop,
+            "memory": measure_memory,
+            "workers": measure_workers,
+            "crowded": measure_crowded,
         }.items():
             if name in options.parts:
                 part(bench)
@@ -333,7 +337,7 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     finally:
         upstream.stop()
         broker.stop()
-    return {**bench.figures, "bars": BARS, "reached": verdicts(bench.figures)}
+    return {**bench.figures, "bars": BARS, "reached": check_bars(bench.figures)}
 
 
 def main() -> None:
@@ -351,7 +355,7 @@ def main() -> None:
     if unknown or missing:
         parser.error(f"no such part: {sorted(unknown)}" if unknown else f"not installed: {', '.join(missing)}")
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measured(options, Path(folder))))
+        print(json.dumps(run_parts(options, Path(folder))))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.support.tansu import Tansu
+from tests.support.tansu import TansuBroker
 
 from understudies.client import Understudies
 
@@ -35,7 +35,7 @@ async def teacher_async(messages: list[dict[str, Any]], temperature: float = 1) 
     return "shipping"
 
 
-def timed(call: Callable[..., Any], calls: int, pause: float) -> list[float]:
+def time_calls(call: Callable[..., Any], calls: int, pause: float) -> list[float]:
     """Microseconds of each call; a pause between them lets the background work, as an agent's own waiting does."""
     taken = []
     for _ in range(calls):
@@ -47,7 +47,7 @@ def timed(call: Callable[..., Any], calls: int, pause: float) -> list[float]:
     return taken
 
 
-async def timed_async(call: Callable[..., Awaitable[Any]], calls: int, pause: float) -> list[float]:
+async def time_async_calls(call: Callable[..., Awaitable[Any]], calls: int, pause: float) -> list[float]:
     """The same for a coroutine."""
     taken = []
     for _ in range(calls):
@@ -59,7 +59,7 @@ async def timed_async(call: Callable[..., Awaitable[Any]], calls: int, pause: fl
     return taken
 
 
-def figures(bare: list[float], shadowed: list[float]) -> dict[str, float]:
+def compute_figures(bare: list[float], shadowed: list[float]) -> dict[str, float]:
     """Percentiles, and what shadowing adds."""
     bare_p50, p50 = statistics.median(bare), statistics.median(shadowed)
     p99 = statistics.quantiles(shadowed, n=100)[98]
@@ -67,15 +67,15 @@ def figures(bare: list[float], shadowed: list[float]) -> dict[str, float]:
     return {name: round(value, 2) for name, value in found.items()}
 
 
-async def measured(client: Understudies, calls: int) -> dict[str, Any]:
+async def measure(client: Understudies, calls: int) -> dict[str, Any]:
     """Sync and async, with pauses and flat out."""
     sync, coroutine = client.shadow(teacher, "bench"), client.shadow(teacher_async, "bench")
     found: dict[str, Any] = {}
     for name, pause in (("paced", PAUSE), ("flat_out", 0.0)):
-        found[f"sync_{name}"] = figures(timed(teacher, calls, pause), timed(sync, calls, pause))
+        found[f"sync_{name}"] = compute_figures(time_calls(teacher, calls, pause), time_calls(sync, calls, pause))
         await asyncio.to_thread(client.flush, 60)
-        found[f"async_{name}"] = figures(
-            await timed_async(teacher_async, calls, pause), await timed_async(coroutine, calls, pause)
+        found[f"async_{name}"] = compute_figures(
+            await time_async_calls(teacher_async, calls, pause), await time_async_calls(coroutine, calls, pause)
         )
         await asyncio.to_thread(client.flush, 60)
     return found
@@ -83,11 +83,11 @@ async def measured(client: Understudies, calls: int) -> dict[str, Any]:
 
 async def main(calls: int) -> dict[str, Any]:
     """Measure against a broker of our own."""
-    async with Tansu() as tansu, Understudies(tansu.bootstrap, max_buffer=100_000) as client:
+    async with TansuBroker() as tansu, Understudies(tansu.bootstrap, max_buffer=100_000) as client:
         client.shadow(teacher)(MESSAGES)
         client.flush()
         begun = time.perf_counter()
-        found = await measured(client, calls)
+        found = await measure(client, calls)
         seconds = time.perf_counter() - begun
         worst = max(case["added_p50"] for case in found.values())
         return {

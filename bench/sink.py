@@ -30,21 +30,21 @@ from understudies.events import (
     fingerprint,
 )
 from understudies.observer import ObserverSettings, create_app
-from understudies.runtime import Bus, EmbeddedBroker, Flow, Store, SystemClock
-from understudies.students import Files
+from understudies.runtime import Bus, EmbeddedBroker, InFlightTracker, Store, SystemClock
+from understudies.students import ObjectStore
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Options:
+class SinkOptions:
     events: int
     rounds: int
     max_records: int
     profile: bool
 
 
-def values(n: int) -> list[bytes]:
+def make_values(n: int) -> list[bytes]:
     """Events of about 0.5 kB."""
     ids = SeededIds("sink")
     made = []
@@ -65,7 +65,7 @@ def values(n: int) -> list[bytes]:
     return made
 
 
-async def fill(bootstrap: str, lines: list[bytes]) -> None:
+async def publish_events(bootstrap: str, lines: list[bytes]) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=5, max_batch_size=1 << 18)
     await producer.start()
     sent = [await producer.send(INVOCATIONS.name, line, partition=i % 6) for i, line in enumerate(lines)]
@@ -73,7 +73,7 @@ async def fill(bootstrap: str, lines: list[bytes]) -> None:
     await producer.stop()
 
 
-async def fetch(bootstrap: str, n: int) -> float:
+async def measure_fetch(bootstrap: str, n: int) -> float:
     """Seconds that a bare client takes to fetch everything."""
     consumer = AIOKafkaConsumer(INVOCATIONS.name, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     began = time.perf_counter()
@@ -86,10 +86,10 @@ async def fetch(bootstrap: str, n: int) -> float:
     return seconds
 
 
-async def sink(broker: EmbeddedBroker, folder: Path, n: int, max_records: int) -> tuple[float, int]:
+async def measure_sink(broker: EmbeddedBroker, folder: Path, n: int, max_records: int) -> tuple[float, int]:
     """Seconds until all events are in the store, and the rows that are there."""
-    flow = Flow()
-    flow.published(INVOCATIONS.name, n)
+    flow = InFlightTracker()
+    flow.record_published(INVOCATIONS.name, n)
     store = await Store.open(f"chdb://{folder / 'store'}")
     bus = Bus(broker.settings, "observer", flow)
     app = create_app(
@@ -97,14 +97,14 @@ async def sink(broker: EmbeddedBroker, folder: Path, n: int, max_records: int) -
         bus=bus,
         clock=SystemClock(),
         store=store,
-        files=Files(f"file://{folder}"),
+        files=ObjectStore(f"file://{folder}"),
         new_id=SeededIds(0),
     )
     await app.start()
     bus.consume(app.topics, app.handle, max_records=max_records)
     began = time.perf_counter()
     await bus.start()
-    await flow.drained()
+    await flow.wait_until_idle()
     seconds = time.perf_counter() - began
     await bus.stop()
     (row,) = await store.query("SELECT count() AS n FROM invocations FINAL")
@@ -112,18 +112,18 @@ async def sink(broker: EmbeddedBroker, folder: Path, n: int, max_records: int) -
     return seconds, row["n"]
 
 
-async def measure(options: Options) -> dict[str, object]:
-    lines = values(options.events)
+async def measure(options: SinkOptions) -> dict[str, object]:
+    lines = make_values(options.events)
     fetched, sunk = [], []
     async with EmbeddedBroker() as broker:
         bus = Bus(broker.settings, "setup")
         await bus.start()
         await bus.stop()
-        await fill(broker.bootstrap, lines)
+        await publish_events(broker.bootstrap, lines)
         for _ in range(options.rounds):
-            fetched.append(options.events / await fetch(broker.bootstrap, options.events))
+            fetched.append(options.events / await measure_fetch(broker.bootstrap, options.events))
             with tempfile.TemporaryDirectory() as folder:
-                seconds, rows = await sink(broker, Path(folder), options.events, options.max_records)
+                seconds, rows = await measure_sink(broker, Path(folder), options.events, options.max_records)
             if rows != options.events:
                 raise SystemExit(f"{rows} rows of {options.events} events")
             sunk.append(options.events / seconds)
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--max-records", type=int, default=20_000)
     parser.add_argument("--profile", action="store_true")
-    options = Options(**vars(parser.parse_args()))
+    options = SinkOptions(**vars(parser.parse_args()))
     profiler = cProfile.Profile()
     if options.profile:
         profiler.enable()

@@ -26,22 +26,22 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.honesty.lines import line_of, seed_line
-from bench.honesty.many_students import lines_of_years, many_students
-from bench.honesty.outcome import Outcome
-from bench.honesty.played import Job, log_of, played
+from bench.honesty.lines import format_scenario, format_seed
+from bench.honesty.many_students import format_years, simulate_many_students
+from bench.honesty.outcome import LogOutcome
+from bench.honesty.played import ReplayJob, generate_log, replay_log
 from bench.honesty.scenarios import SCENARIOS
-from bench.honesty.tally import Tally
+from bench.honesty.tally import ScenarioSummary
 
 _RECORDED_SEEDS = 3
-_LOGS_A_PROCESS = 5
-_NAMES = (*SCENARIOS, "many-students", "recorded")
+_LOGS_PER_PROCESS = 5
+_SCENARIO_NAMES = (*SCENARIOS, "many-students", "recorded")
 
 
 def main() -> None:
-    options = _options()
+    options = _parse_options()
     if options.list:
-        print("\n".join(_NAMES))
+        print("\n".join(_SCENARIO_NAMES))
         return
     # Terminated, it ends as by Ctrl-C: no worker is left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -49,75 +49,77 @@ def main() -> None:
     found: dict[str, Any] = {}
     try:
         for name in options.scenarios:
-            if figures := _figures(name, options):
+            if figures := _scenario_figures(name, options):
                 found[name] = figures
-                _keep(found, began, options)
+                _write_figures(found, began, options)
     except KeyboardInterrupt:
         sys.exit("stopped")
     told = {name: {key: value for key, value in one.items() if key != "each"} for name, one in found.items()}
-    print(json.dumps(_whole(told, began, options)))
+    print(json.dumps(_all_figures(told, began, options)))
 
 
-def _keep(found: dict[str, Any], began: float, options: argparse.Namespace) -> None:
+def _write_figures(found: dict[str, Any], began: float, options: argparse.Namespace) -> None:
     """What is known so far, as a run of hours may be stopped."""
     if options.json:
-        options.json.write_text(json.dumps(_whole(found, began, options)) + "\n", "utf-8")
+        options.json.write_text(json.dumps(_all_figures(found, began, options)) + "\n", "utf-8")
 
 
-def _whole(found: dict[str, Any], began: float, options: argparse.Namespace) -> dict[str, Any]:
+def _all_figures(found: dict[str, Any], began: float, options: argparse.Namespace) -> dict[str, Any]:
     seconds = round(time.perf_counter() - began)
     return {"seeds": options.seeds, "days": options.days, "seconds": seconds, "scenarios": found}
 
 
-def _figures(name: str, options: argparse.Namespace) -> dict[str, Any]:
+def _scenario_figures(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """The figures of a scenario, once its line is printed; nothing where it is left out."""
     if name == "many-students":
-        years = many_students(options.seeds)
-        print("\n".join(lines_of_years(years)), flush=True)
+        years = simulate_many_students(options.seeds)
+        print("\n".join(format_years(years)), flush=True)
         return years
-    jobs = _jobs(name, options)
+    jobs = _scenario_jobs(name, options)
     if not jobs:
         return {}
-    tally = _tally(name, jobs, _outcomes(name, jobs, options.jobs))
-    print(line_of(tally), flush=True)
-    return tally.plain()
+    tally = _summarise(name, jobs, _replay_jobs(name, jobs, options.jobs))
+    print(format_scenario(tally), flush=True)
+    return tally.to_json()
 
 
-def _jobs(name: str, options: argparse.Namespace) -> list[Job]:
+def _scenario_jobs(name: str, options: argparse.Namespace) -> list[ReplayJob]:
     if name != "recorded":
-        return [Job(name, seed, options.days, options.broker) for seed in range(1, options.seeds + 1)]
+        return [ReplayJob(name, seed, options.days, options.broker) for seed in range(1, options.seeds + 1)]
     if not options.recorded.is_file():
         print(f"recorded: left out, {str(options.recorded)!r} is no file; name a log by --recorded", flush=True)
         return []
     seeds = range(1, min(options.seeds, _RECORDED_SEEDS) + 1)
-    return [Job(name, seed, options.days, options.broker, options.recorded) for seed in seeds]
+    return [ReplayJob(name, seed, options.days, options.broker, options.recorded) for seed in seeds]
 
 
-def _outcomes(name: str, jobs: Sequence[Job], at_once: int) -> Iterator[Outcome]:
+def _replay_jobs(name: str, jobs: Sequence[ReplayJob], at_once: int) -> Iterator[LogOutcome]:
     """Processes end after some logs, for they keep about 100 MB of each; executors that renew theirs hang in 3.11."""
-    some = at_once * _LOGS_A_PROCESS
+    some = at_once * _LOGS_PER_PROCESS
     for first in range(0, len(jobs), some):
         pool = ProcessPoolExecutor(at_once, mp_context=multiprocessing.get_context("spawn"))
         try:
-            for outcome in pool.map(played, jobs[first : first + some]):
-                print(seed_line(name, outcome), file=sys.stderr, flush=True)
+            for outcome in pool.map(replay_log, jobs[first : first + some]):
+                print(format_seed(name, outcome), file=sys.stderr, flush=True)
                 yield outcome
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _tally(name: str, jobs: Sequence[Job], outcomes: Iterator[Outcome]) -> Tally:
+def _summarise(name: str, jobs: Sequence[ReplayJob], outcomes: Iterator[LogOutcome]) -> ScenarioSummary:
     if name == "recorded":
-        return Tally(name, list(outcomes))
-    logs = [log_of(job) for job in jobs]
-    watched = frozenset(label for log in logs for label in log.watched)
-    return Tally(name, list(outcomes), watched, changes=any(log.changed for log in logs))
+        return ScenarioSummary(name, list(outcomes))
+    logs = [generate_log(job) for job in jobs]
+    watched = frozenset(label for log in logs for label in log.watched_classes)
+    return ScenarioSummary(name, list(outcomes), watched, changes=any(log.changed_at for log in logs))
 
 
-def _options() -> argparse.Namespace:
+def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20, help="logs a scenario (20)")
-    parser.add_argument("--scenarios", type=_scenarios, default=list(_NAMES), help="names, with commas (all)")
+    parser.add_argument(
+        "--scenarios", type=_parse_scenarios, default=list(_SCENARIO_NAMES), help="names, with commas (all)"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time (1)")
     parser.add_argument("--days", type=float, default=14, help="days of a log (14)")
     parser.add_argument("--json", type=Path, help="write the JSON object with every log to this file")
@@ -127,11 +129,13 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _scenarios(text: str) -> list[str]:
+def _parse_scenarios(text: str) -> list[str]:
     names = [name for name in text.split(",") if name]
-    unknown = [name for name in names if name not in _NAMES]
+    unknown = [name for name in names if name not in _SCENARIO_NAMES]
     if unknown:
-        raise argparse.ArgumentTypeError(f"no scenario is called {unknown[0]!r}; there are: {', '.join(_NAMES)}")
+        raise argparse.ArgumentTypeError(
+            f"no scenario is called {unknown[0]!r}; there are: {', '.join(_SCENARIO_NAMES)}"
+        )
     return names
 
 

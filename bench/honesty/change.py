@@ -5,17 +5,17 @@ from datetime import datetime
 
 from understudies.events import Drift, GateDecision, Promotion
 
-Story = Sequence[Promotion | GateDecision | Drift]
+LifecycleEvents = Sequence[Promotion | GateDecision | Drift]
 
 
-def in_service(story: Story, at: datetime) -> bool:
+def was_in_service(story: LifecycleEvents, at: datetime) -> bool:
     """Whether students served at a moment."""
-    return any(share > 0 for share in _shares(event for event in story if event.at <= at).values())
+    return any(share > 0 for share in _current_shares(event for event in story if event.at <= at).values())
 
 
-def taken_back(story: Story, changed: datetime) -> datetime | None:
+def find_withdrawal(story: LifecycleEvents, changed: datetime) -> datetime | None:
     """When, after a change, a student was first demoted, or went back to a smaller share of the calls."""
-    before = _shares(event for event in story if event.at <= changed)
+    before = _current_shares(event for event in story if event.at <= changed)
     for event in story:
         if event.at <= changed:
             continue
@@ -25,11 +25,11 @@ def taken_back(story: Story, changed: datetime) -> datetime | None:
             succeeded = event.stage == "retired"
             if event.stage == "demoted" or (not succeeded and event.share < before.get(event.student, 0.0)):
                 return event.at
-            before |= _shares([event])
+            before |= _current_shares([event])
     return None
 
 
-def _shares(story: Iterable[Promotion | GateDecision | Drift]) -> dict[str, float]:
+def _current_shares(story: Iterable[Promotion | GateDecision | Drift]) -> dict[str, float]:
     """By student, the share of the calls that it may serve after all that was told."""
     shares: dict[str, float] = {}
     for event in story:

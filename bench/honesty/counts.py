@@ -6,12 +6,12 @@ from typing import Self
 
 from understudies.stats import clopper_pearson_upper
 
-PROMISED = 0.95
-_CHANCE = 0.05
+PROMISED_AGREEMENT = 0.95
+_SIGNIFICANCE = 0.05
 
 
 @dataclass(slots=True)
-class Counts:
+class CallCounts:
     """Calls, served ones, and wrong ones among these."""
 
     calls: int = 0
@@ -25,9 +25,9 @@ class Counts:
         self.wrong += wrong
 
     @classmethod
-    def sum(cls, parts: Iterable[Self]) -> "Counts":
+    def sum(cls, parts: Iterable[Self]) -> "CallCounts":
         """All of them together."""
-        total = Counts()
+        total = CallCounts()
         for part in parts:
             total.calls += part.calls
             total.served += part.served
@@ -45,9 +45,9 @@ class Counts:
         return (self.served - self.wrong) / self.served if self.served else None
 
     @property
-    def kept(self) -> bool:
+    def is_promise_kept(self) -> bool:
         """Whether the promise was kept: at 95% agreement, so many wrong answers come with a chance of 5% or more."""
-        return clopper_pearson_upper(self.served - self.wrong, self.served, _CHANCE) >= PROMISED
+        return clopper_pearson_upper(self.served - self.wrong, self.served, _SIGNIFICANCE) >= PROMISED_AGREEMENT
 
-    def plain(self) -> tuple[int, int, int]:
+    def to_json(self) -> tuple[int, int, int]:
         return self.calls, self.served, self.wrong

@@ -9,36 +9,36 @@ from unittest import mock
 from understudies.runtime import Store
 
 
-class LateStore(Store):
+class DeferredStore(Store):
     """The embedded store, to which a backtest of a short log would insert some rows a thousand times."""
 
-    _waiting: defaultdict[str, list[bytes]]
+    _pending_lines: defaultdict[str, list[bytes]]
 
     async def insert(self, table: str, lines: Sequence[bytes]) -> None:
-        self._rows[table].extend(lines)
+        self._pending_rows[table].extend(lines)
 
     async def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        await self._catch_up()
+        await self._write_pending()
         return await super().query(sql, parameters)
 
     async def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
-        await self._catch_up()
+        await self._write_pending()
         await super().command(sql, parameters)
 
-    async def _catch_up(self) -> None:
-        rows, self._waiting = self._rows, defaultdict(list)
+    async def _write_pending(self) -> None:
+        rows, self._pending_lines = self._pending_rows, defaultdict(list)
         for table, lines in rows.items():
             await super().insert(table, lines)
 
     @property
-    def _rows(self) -> defaultdict[str, list[bytes]]:
+    def _pending_rows(self) -> defaultdict[str, list[bytes]]:
         if not hasattr(self, "_waiting"):
-            self._waiting = defaultdict(list)
-        return self._waiting
+            self._pending_lines = defaultdict(list)
+        return self._pending_lines
 
 
 @contextmanager
-def late_store() -> Iterator[None]:
+def use_deferred_store() -> Iterator[None]:
     """Platforms that are started meanwhile have a store that writes late."""
-    with mock.patch("understudies.embedded.platform.Store", LateStore):
+    with mock.patch("understudies.embedded.platform.Store", DeferredStore):
         yield

@@ -2,40 +2,40 @@
 
 from typing import Any
 
-from bench.honesty.outcome import Outcome
-from bench.honesty.tally import Tally
+from bench.honesty.outcome import LogOutcome
+from bench.honesty.tally import ScenarioSummary
 
 
-def line_of(tally: Tally) -> str:
+def format_scenario(tally: ScenarioSummary) -> str:
     """One line: what was served, how well, where worst, and whether the promise was kept."""
     parts = [
         f"{tally.scenario:27}{len(tally.seeds):3} seeds",
         f"served {tally.pooled.share:6.1%}",
-        f"agreement {_share(tally.pooled.agreement)} min {_share(tally.least)}",
-        f"wrong {tally.wrong:5.1f} a log",
-        f"worst day {_share(tally.worst_day)}",
-        f"worst group {_group(tally)}",
-        f"worst class {_class(tally)}",
-        f"{tally.kept}" + (f", nothing served in {tally.idle}" if tally.idle else ""),
-        f"by student before any change: {tally.kept_before}",
+        f"agreement {_format_share(tally.pooled.agreement)} min {_format_share(tally.lowest_agreement)}",
+        f"wrong {tally.mean_wrong:5.1f} a log",
+        f"worst day {_format_share(tally.worst_day)}",
+        f"worst group {_format_worst_group(tally)}",
+        f"worst class {_format_worst_class(tally)}",
+        f"{tally.promise_kept}" + (f", nothing served in {tally.idle_count}" if tally.idle_count else ""),
+        f"by student before any change: {tally.promise_kept_before_change}",
     ]
-    return "  ".join(parts + _change(tally.plain()["change"]))
+    return "  ".join(parts + _format_change(tally.to_json()["change"]))
 
 
-def seed_line(scenario: str, seed: Outcome) -> str:
+def format_seed(scenario: str, seed: LogOutcome) -> str:
     """One line for a log."""
-    verdict = "nothing served" if not seed.all.served else "kept" if seed.all.kept else "BROKEN"
+    verdict = "nothing served" if not seed.all.served else "kept" if seed.all.is_promise_kept else "BROKEN"
     change = ""
     if seed.in_force:
-        taken = f"after {seed.answered_days} d" if seed.answered_days is not None else "never"
+        taken = f"after {seed.withdrawn_after_days} d" if seed.withdrawn_after_days is not None else "never"
         change = f", taken back {taken}, {seed.wrong_until} of {seed.wrong_since} wrong answers until then"
     return (
         f"{scenario} seed {seed.seed}: {seed.seconds:.0f} s, served {seed.all.share:.1%} "
-        f"at {_share(seed.all.agreement)}, {verdict}{change}"
+        f"at {_format_share(seed.all.agreement)}, {verdict}{change}"
     )
 
 
-def _change(change: dict[str, Any] | None) -> list[str]:
+def _format_change(change: dict[str, Any] | None) -> list[str]:
     if change is None or not change["in_service"]:
         return ["no student was in service at the change"] if change else []
     return [
@@ -45,15 +45,15 @@ def _change(change: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def _group(tally: Tally) -> str:
+def _format_worst_group(tally: ScenarioSummary) -> str:
     worst = tally.worst_group
-    return "-" if worst is None else f"{worst[0]} {_share(worst[1].agreement)}"
+    return "-" if worst is None else f"{worst[0]} {_format_share(worst[1].agreement)}"
 
 
-def _class(tally: Tally) -> str:
+def _format_worst_class(tally: ScenarioSummary) -> str:
     worst = tally.worst_class
     return "-" if worst is None else f"{worst[0]} {worst[1].wrong} of {worst[1].calls} wrong"
 
 
-def _share(value: float | None) -> str:
+def _format_share(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"

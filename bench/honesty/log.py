@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from understudies.backtest.timeline import FIXED_START, rhythm
+from understudies.backtest.timeline import DEFAULT_START, sample_arrival_times
 
 SYSTEM = "You sort the messages of an online shop's customers. Reply with one intent, in lower case, and nothing else."
 TASK = "desk"
@@ -17,7 +17,7 @@ MODEL = "teacher-2026-01"
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class GeneratedCall:
     """One call: what was asked, what the teacher answered, and the group to which the bench counts it."""
 
     at: datetime
@@ -29,7 +29,7 @@ class Made:
     system: str = SYSTEM
     task: str | None = TASK
 
-    def record(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """The call as it is recorded."""
         told = ("system", self.system), ("user", self.text), ("assistant", self.answer)
         record: dict[str, Any] = {
@@ -43,39 +43,41 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class GeneratedLog:
     """Calls in order; `changed` is when something begins that was not so before, to the groups and classes named.
 
     `watched` are the answers whose service is counted for the worst class; where there are none, all are.
     """
 
-    calls: Sequence[Made]
-    changed: datetime | None = None
-    hit: frozenset[str] = frozenset()
-    watched: frozenset[str] = frozenset()
+    calls: Sequence[GeneratedCall]
+    changed_at: datetime | None = None
+    changed_groups: frozenset[str] = frozenset()
+    watched_classes: frozenset[str] = frozenset()
 
     def write(self, path: Path) -> None:
         """As JSON lines; line k is call k."""
-        path.write_bytes(b"".join(orjson.dumps(call.record(), option=orjson.OPT_APPEND_NEWLINE) for call in self.calls))
+        path.write_bytes(
+            b"".join(orjson.dumps(call.to_record(), option=orjson.OPT_APPEND_NEWLINE) for call in self.calls)
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class LogSpec:
     """When the calls of a log happen."""
 
     rng: random.Random
     days: float
     per_day: int
 
-    def moments(self) -> list[datetime]:
+    def sample_times(self) -> list[datetime]:
         """Ascending, busy by day and quiet by night, from a Monday on."""
-        return rhythm(round(self.days * self.per_day), self.days, FIXED_START, self.rng)
+        return sample_arrival_times(round(self.days * self.per_day), self.days, DEFAULT_START, self.rng)
 
-    def after(self, share: float) -> datetime:
+    def time_at(self, share: float) -> datetime:
         """The moment at which that share of the days has passed."""
-        return FIXED_START + timedelta(days=self.days * share)
+        return DEFAULT_START + timedelta(days=self.days * share)
 
 
-def merged(*parts: Sequence[Made]) -> list[Made]:
+def merge_calls(*parts: Sequence[GeneratedCall]) -> list[GeneratedCall]:
     """The calls of all parts in the order of their times."""
     return sorted((call for part in parts for call in part), key=lambda call: call.at)

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from bench.honesty.tally import Kept
+from bench.honesty.tally import KeptCount
 
 from understudies.stats import COVERAGES, SelectiveGate, Threshold
 
@@ -22,19 +22,19 @@ _LEVELS: Final[Mapping[str, Callable[[int], float]]] = {
 }
 
 
-def many_students(seeds: int) -> dict[str, Any]:
+def simulate_many_students(seeds: int) -> dict[str, Any]:
     """By agreement and by what the k-th student is given of alpha: false promotions by student, and years with one."""
     found: dict[str, Any] = {}
     for agreement in _AGREEMENTS:
         for name, level in _LEVELS.items():
-            years = [_year(agreement, level, seed) for seed in range(seeds * _YEARS_A_SEED)]
-            clean = Kept(sum(not year for year in years), len(years))
+            years = [_simulate_year(agreement, level, seed) for seed in range(seeds * _YEARS_A_SEED)]
+            clean = KeptCount(sum(not year for year in years), len(years))
             by_student = sum(years) / (len(years) * _WEEKS)
-            found[f"{agreement} {name}"] = {"false_by_student": round(by_student, 5), "clean_years": clean.plain()}
+            found[f"{agreement} {name}"] = {"false_by_student": round(by_student, 5), "clean_years": clean.to_json()}
     return found
 
 
-def lines_of_years(found: Mapping[str, Any]) -> list[str]:
+def format_years(found: Mapping[str, Any]) -> list[str]:
     """One line for each."""
     return [
         f"many-students, agreement {name}: {one['false_by_student']:.4f} false promotions a student, years without: "
@@ -43,13 +43,13 @@ def lines_of_years(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _year(agreement: float, level: Callable[[int], float], seed: int) -> int:
+def _simulate_year(agreement: float, level: Callable[[int], float], seed: int) -> int:
     """How many of a year's students were promoted."""
     rng = random.Random(f"{agreement}:{seed}")
-    return sum(_promoted(agreement, level(week + 1), rng) for week in range(_WEEKS))
+    return sum(_is_promoted(agreement, level(week + 1), rng) for week in range(_WEEKS))
 
 
-def _promoted(agreement: float, alpha: float, rng: random.Random) -> bool:
+def _is_promoted(agreement: float, alpha: float, rng: random.Random) -> bool:
     """Whether a student is promoted that is right so often, however sure it is; looked at by whole days."""
     gate = SelectiveGate([Threshold(1 - c, c) for c in COVERAGES], p0=0.95, alpha=alpha, at_marks=True)
     for _ in range(_DAYS):

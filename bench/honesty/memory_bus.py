@@ -15,22 +15,22 @@ from zlib import crc32
 from opentelemetry.trace import NoOpTracer, Tracer
 
 from understudies.events import TOPICS, Topic
-from understudies.runtime import Bus, BusSettings, Flow, Record
-from understudies.runtime.bus import Handler, Offsets
-from understudies.runtime.message import Message
-from understudies.runtime.poison import PoisonLimit
+from understudies.runtime import Bus, BusSettings, InFlightTracker, Record
+from understudies.runtime.bus import BatchHandler, Offsets
+from understudies.runtime.message import BusMessage
+from understudies.runtime.poison import DeadLetterLimit
 
 _PARTITIONS = {topic.name: topic.partitions for topic in TOPICS}
 
 
-class _Exchange:
+class _InMemoryTopics:
     """The topics of one platform, and who listens to them."""
 
     def __init__(self) -> None:
         self.ends: Counter[tuple[str, int]] = Counter()
         self.listeners: defaultdict[str, list[MemoryBus]] = defaultdict(list)
 
-    def put(self, message: Message) -> None:
+    def put(self, message: BusMessage) -> None:
         partition = crc32(message.key or b"") % _PARTITIONS.get(message.topic, 1)
         where = (message.topic, partition)
         record = Record(message.topic, partition, self.ends[where], message.key, message.value, message.headers)
@@ -39,36 +39,41 @@ class _Exchange:
             bus.put(record)
 
 
-_exchanges: dict[str, _Exchange] = {}
+_topics_by_generation: dict[str, _InMemoryTopics] = {}
 
 
 class MemoryBus(Bus):
     """One service's connection to the topics of its process."""
 
     def __init__(
-        self, settings: BusSettings, service: str, flow: Flow | None = None, *, tracer: Tracer | None = None
+        self,
+        settings: BusSettings,
+        service: str,
+        in_flight: InFlightTracker | None = None,
+        *,
+        tracer: Tracer | None = None,
     ) -> None:
         self.service, self.settings = service, settings
-        self._flow = flow
+        self._in_flight = in_flight
         self._tracer = tracer or NoOpTracer()
-        self._limit = PoisonLimit()
+        self._dead_letter_limit = DeadLetterLimit()
         self._failure: BaseException | None = None
-        self._ended = asyncio.Event()
-        self._exchange = _exchanges.setdefault(settings.generation, _Exchange())
-        self._handler: Handler | None = None
+        self._stopped = asyncio.Event()
+        self._exchange = _topics_by_generation.setdefault(settings.generation, _InMemoryTopics())
+        self._handler: BatchHandler | None = None
         self._max_records = 0
         self._waiting: list[Record] = []
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def consume(
-        self, topics: Sequence[Topic], handler: Handler, *, max_records: int = 2000, start: Offsets | None = None
+        self, topics: Sequence[Topic], handler: BatchHandler, *, max_records: int = 2000, start: Offsets | None = None
     ) -> None:
         self._handler, self._max_records = handler, max_records
         for topic in topics:
             self._exchange.listeners[topic.name].append(self)
-        if self._flow is not None:
-            self._flow.register(self.service, [topic.name for topic in topics])
+        if self._in_flight is not None:
+            self._in_flight.register(self.service, [topic.name for topic in topics])
 
     async def start(self) -> None:
         if self._handler is not None and self._task is None:
@@ -78,14 +83,14 @@ class MemoryBus(Bus):
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        if self._flow is not None:
-            self._flow.forget(self.service)
-        self._ended.set()
+        if self._in_flight is not None:
+            self._in_flight.unregister(self.service)
+        self._stopped.set()
 
-    async def ends(self, done: Offsets) -> Offsets:
+    async def fetch_end_offsets(self, consumed: Offsets) -> Offsets:
         return dict(self._exchange.ends)
 
-    async def committed(self) -> Offsets:
+    async def fetch_committed_offsets(self) -> Offsets:
         return {}
 
     def put(self, record: Record) -> None:
@@ -93,12 +98,12 @@ class MemoryBus(Bus):
         self._waiting.append(record)
         self._news.set()
 
-    async def _send(self, messages: Sequence[Message]) -> None:
-        self._count(Counter(message.topic for message in messages))
+    async def _send(self, messages: Sequence[BusMessage]) -> None:
+        self._record_published(Counter(message.topic for message in messages))
         for message in messages:
             self._exchange.put(message)
 
-    async def _consume(self, handler: Handler) -> None:
+    async def _consume(self, handler: BatchHandler) -> None:
         while True:
             await self._news.wait()
             batch = self._waiting[: self._max_records]
@@ -110,7 +115,7 @@ class MemoryBus(Bus):
             except Exception as error:  # noqa: BLE001 - whoever drives the play gets it
                 self._fail(error)
                 return
-            self._settle(batch)
+            self._record_consumed(batch)
 
 
 class _NoBroker:
@@ -118,7 +123,7 @@ class _NoBroker:
 
     _made = 0
 
-    def __init__(self, elsewhere: str = "") -> None:
+    def __init__(self, alternative: str = "") -> None:
         _NoBroker._made += 1
         self.settings = BusSettings(
             bootstrap="memory", group_prefix=None, generation=f"memory-{_NoBroker._made}", replication_factor=1
@@ -128,20 +133,20 @@ class _NoBroker:
         return self
 
     async def __aexit__(self, *failure: object) -> None:
-        _exchanges.pop(self.settings.generation, None)
+        _topics_by_generation.pop(self.settings.generation, None)
 
 
-async def _nothing(*_: Any) -> None:
+async def _do_nothing(*_: Any) -> None:
     """There are no topics to make."""
 
 
 @contextmanager
-def in_memory() -> Iterator[None]:
+def use_memory_bus() -> Iterator[None]:
     """Platforms that are started meanwhile have their bus in this process."""
     where = "understudies.embedded.platform"
     with (
         mock.patch(f"{where}.Bus", MemoryBus),
         mock.patch(f"{where}.EmbeddedBroker", _NoBroker),
-        mock.patch(f"{where}.ensure_topics", _nothing),
+        mock.patch(f"{where}.ensure_topics", _do_nothing),
     ):
         yield

@@ -12,24 +12,24 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from bench.honesty.late_store import late_store
-from bench.honesty.log import Frame, Log
-from bench.honesty.memory_bus import in_memory
-from bench.honesty.outcome import Outcome, outcome_of
+from bench.honesty.late_store import use_deferred_store
+from bench.honesty.log import GeneratedLog, LogSpec
+from bench.honesty.memory_bus import use_memory_bus
+from bench.honesty.outcome import LogOutcome, count_outcome
 from bench.honesty.scenarios import SCENARIOS
-from bench.honesty.spoilt import spoil
+from bench.honesty.spoilt import corrupt_answers
 from rich.console import Console
 
-from understudies.backtest.accounts import Outcomes
-from understudies.backtest.progress import Progress
-from understudies.backtest.run import Options, backtest
+from understudies.backtest.accounts import CallOutcomes
+from understudies.backtest.progress import ProgressDisplay
+from understudies.backtest.run import BacktestOptions, backtest_log
 from understudies.embedded import Platform
 
 _PRICE = Decimal("0.03")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ReplayJob:
     """A scenario with a seed, or a recorded log with the seed of its times; `broker` plays on the real one."""
 
     scenario: str
@@ -39,46 +39,52 @@ class Job:
     recorded: Path | None = None
 
 
-def played(job: Job) -> Outcome:
+def replay_log(job: ReplayJob) -> LogOutcome:
     """What became of the calls of a job's log."""
     logging.disable(logging.ERROR)
     warnings.simplefilter("ignore")
     began, busy = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory(prefix="trust-") as folder, ExitStack() as stack:
         if not job.broker:
-            stack.enter_context(in_memory())
-            stack.enter_context(late_store())
-        outcome = _recorded(job, job.recorded) if job.recorded else _made(job, Path(folder) / "calls.jsonl")
+            stack.enter_context(use_memory_bus())
+            stack.enter_context(use_deferred_store())
+        outcome = (
+            _replay_recorded(job, job.recorded)
+            if job.recorded
+            else _replay_generated(job, Path(folder) / "calls.jsonl")
+        )
     outcome.seconds, outcome.cpu_seconds = time.perf_counter() - began, time.process_time() - busy
     return outcome
 
 
-def log_of(job: Job) -> Log:
+def generate_log(job: ReplayJob) -> GeneratedLog:
     """The log of a made-up job."""
     scenario = SCENARIOS[job.scenario]
     rng = random.Random(f"{job.scenario}:{job.seed}")
-    return scenario.make(Frame(rng, job.days, scenario.per_day))
+    return scenario.make(LogSpec(rng, job.days, scenario.per_day))
 
 
-def _made(job: Job, path: Path) -> Outcome:
-    log = log_of(job)
+def _replay_generated(job: ReplayJob, path: Path) -> LogOutcome:
+    log = generate_log(job)
     log.write(path)
-    outcomes = _outcomes(path, Options(seed=job.seed, teacher_price=_PRICE), SCENARIOS[job.scenario].spoilt)
-    return outcome_of(log, outcomes, job.seed)
+    outcomes = _run_backtest(
+        path, BacktestOptions(seed=job.seed, teacher_price=_PRICE), SCENARIOS[job.scenario].corruption_rate
+    )
+    return count_outcome(log, outcomes, job.seed)
 
 
-def _recorded(job: Job, path: Path) -> Outcome:
-    options = Options(seed=job.seed, days=job.days, teacher_price=_PRICE)
-    return outcome_of(None, _outcomes(path, options, 0.0), job.seed)
+def _replay_recorded(job: ReplayJob, path: Path) -> LogOutcome:
+    options = BacktestOptions(seed=job.seed, days=job.days, teacher_price=_PRICE)
+    return count_outcome(None, _run_backtest(path, options, 0.0), job.seed)
 
 
-def _outcomes(path: Path, options: Options, spoilt: float) -> Outcomes:
-    kept: list[Outcomes] = []
+def _run_backtest(path: Path, options: BacktestOptions, spoilt: float) -> CallOutcomes:
+    kept: list[CallOutcomes] = []
 
-    def attend(platform: Platform, outcomes: Outcomes) -> None:
+    def attend(platform: Platform, outcomes: CallOutcomes) -> None:
         kept.append(outcomes)
         if spoilt:
-            spoil(platform, spoilt)
+            corrupt_answers(platform, spoilt)
 
-    asyncio.run(backtest(path, options, Progress(Console(file=io.StringIO())), attend))
+    asyncio.run(backtest_log(path, options, ProgressDisplay(Console(file=io.StringIO())), attend))
     return kept[0]

@@ -9,7 +9,7 @@ from understudies.events import Message, Request, fingerprint, position
 from understudies.students.base import Answer, Student
 
 
-class Spoilt:
+class FaultyStudent:
     """A student some of whose answers are another call's; which ones, the request decides."""
 
     def __init__(self, student: Student, rate: float) -> None:
@@ -24,9 +24,9 @@ class Spoilt:
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """The student's answers, with the student's confidence."""
         answers = await self._student.answer(requests)
-        return [self._passed_on(request, answer) for request, answer in zip(requests, answers, strict=True)]
+        return [self._corrupt_some(request, answer) for request, answer in zip(requests, answers, strict=True)]
 
-    def _passed_on(self, request: Request, answer: Answer) -> Answer:
+    def _corrupt_some(self, request: Request, answer: Answer) -> Answer:
         self._seen.append(answer.text)
         where = position(fingerprint(request), "spoilt")
         others = sorted({text for text in self._seen if text != answer.text})
@@ -35,12 +35,12 @@ class Spoilt:
         return replace(answer, message=Message(role="assistant", content=random.Random(where).choice(others)))
 
 
-def spoil(platform: Platform, rate: float) -> None:
+def corrupt_answers(platform: Platform, rate: float) -> None:
     """Have the router's students spoilt; those that answer in shadow are loaded elsewhere, and are not."""
-    roster = platform.router.desk.roster
+    roster = platform.router.call_service.student_registry
     load = roster._load
 
     async def loaded(uri: str) -> Student:
-        return Spoilt(await load(uri), rate)
+        return FaultyStudent(await load(uri), rate)
 
     roster._load = loaded

@@ -1,6 +1,6 @@
 """What the made-up customers talk about: matters, what they want of each, and how that is said."""
 
-MATTERS: dict[str, tuple[str, ...]] = {
+TOPIC_PHRASES: dict[str, tuple[str, ...]] = {
     "invoice": ("invoice", "bill"),
     "parcel": ("parcel", "package"),
     "password": ("password", "login code"),
@@ -15,7 +15,7 @@ MATTERS: dict[str, tuple[str, ...]] = {
     "newsletter": ("newsletter", "mailing list"),
 }
 
-WISHES: dict[str, tuple[str, ...]] = {
+ACTION_PHRASES: dict[str, tuple[str, ...]] = {
     "cancel": (
         "please cancel my {matter}.",
         "I do not want the {matter} any more, cancel it.",
@@ -66,7 +66,7 @@ WISHES: dict[str, tuple[str, ...]] = {
     ),
 }
 
-VAGUE = (
+VAGUE_PHRASES = (
     "I am writing about the {matter}.",
     "there is something about my {matter} that I need to discuss.",
     "a question concerning the {matter} and order {order}.",
@@ -75,7 +75,7 @@ VAGUE = (
     "same issue with the {matter} as {n} days ago.",
 )
 
-AT_WEEKENDS = (
+WEEKEND_PHRASES = (
     "We are out with the children, so text me instead.",
     "Sorry to write at the weekend.",
     "I only have time for this on a Saturday.",

@@ -11,10 +11,10 @@ import orjson
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from understudies.router.server import Server
+from understudies.router.server import HttpServer
 
 
-class Bare:
+class BareProxy:
     """Passes chat completions on."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
@@ -44,7 +44,7 @@ class Bare:
 async def _main(port: int, url: str) -> None:
     connector = aiohttp.TCPConnector(limit=1000)
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
-        server = Server(Bare(session, url), "127.0.0.1", port)
+        server = HttpServer(BareProxy(session, url), "127.0.0.1", port)
         await server.start()
         await asyncio.Event().wait()
 

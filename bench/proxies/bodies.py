@@ -3,7 +3,7 @@
 import json
 from typing import Final
 
-KINDS: Final = 1000
+DISTINCT_REQUESTS: Final = 1000
 """Requests that differ: what a server remembers of a whole request shall not help it."""
 
 _CARD = "000"
@@ -57,12 +57,12 @@ ANSWER = json.dumps(
 )
 
 
-def request(number: int) -> str:
+def make_request(number: int) -> str:
     """One of the requests."""
-    return f"{BEFORE}{number % KINDS:03}{AFTER}"
+    return f"{BEFORE}{number % DISTINCT_REQUESTS:03}{AFTER}"
 
 
-def chunk(content: str, finish_reason: str | None = None) -> bytes:
+def make_chunk(content: str, finish_reason: str | None = None) -> bytes:
     """One event of a stream."""
     delta = {"role": "assistant", "content": content} if finish_reason is None else {}
     event = {

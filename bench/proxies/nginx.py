@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bench.proxies.bodies import ANSWER
-from bench.proxies.process import Process, free_port, started
+from bench.proxies.process import BenchProcess, free_port, start_process
 
 _MAIN = """
 daemon off; master_process off; pid {folder}/pid; error_log {folder}/errors warn;
@@ -32,22 +32,22 @@ server {{
 """
 
 
-def instant_upstream(folder: Path) -> Process:
+def start_instant_upstream(folder: Path) -> BenchProcess:
     """Answers everything at once with the same chat completion."""
     port = free_port()
-    return _nginx("upstream", folder / "upstream", port, _UPSTREAM.format(port=port, answer=ANSWER))
+    return _start_nginx("upstream", folder / "upstream", port, _UPSTREAM.format(port=port, answer=ANSWER))
 
 
-def plain_proxy(folder: Path, upstream: str, *, name: str = "nginx", buffering: bool = True) -> Process:
+def start_plain_proxy(folder: Path, upstream: str, *, name: str = "nginx", buffering: bool = True) -> BenchProcess:
     """Passes everything on to an upstream, as the ceiling of what a proxy can do."""
     port, teacher = free_port(), upstream.removeprefix("http://")
     what = _PROXY.format(port=port, teacher=teacher, buffering="on" if buffering else "off")
-    return _nginx(name, folder / name, port, what)
+    return _start_nginx(name, folder / name, port, what)
 
 
-def _nginx(name: str, folder: Path, port: int, what: str) -> Process:
+def _start_nginx(name: str, folder: Path, port: int, what: str) -> BenchProcess:
     folder.mkdir(parents=True)
     config = folder / "nginx.conf"
     config.write_text(_MAIN.format(folder=folder, what=what))
     command = ["nginx", "-c", str(config), "-p", str(folder), "-e", str(folder / "errors")]
-    return started(name, command, f"http://127.0.0.1:{port}", folder / "log")
+    return start_process(name, command, f"http://127.0.0.1:{port}", folder / "log")

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import httptools
-from bench.proxies.bodies import KINDS
-from bench.proxies.bodies import request as asked_for
+from bench.proxies.bodies import DISTINCT_REQUESTS
+from bench.proxies.bodies import make_request as asked_for
 from bench.proxies.process import ROOT
 
 
 @dataclass(frozen=True)
-class Steady:
+class OpenLoopResult:
     """Latencies in milliseconds from the moment each request was due; `late_p99_ms` is the generator's own part."""
 
     requests: int
@@ -34,11 +34,11 @@ class Steady:
     late_p99_ms: float
 
 
-def steady(url: str, per_second: int, seconds: int) -> Steady:
+def run_open_loop(url: str, per_second: int, seconds: int) -> OpenLoopResult:
     """Measured in a process of its own."""
     command = [sys.executable, "-m", "bench.proxies.open_loop", url, str(per_second), str(seconds)]
     output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
-    return Steady(**json.loads(output))
+    return OpenLoopResult(**json.loads(output))
 
 
 class _Connection(asyncio.Protocol):
@@ -85,11 +85,11 @@ class _Run:
         self._late: list[float] = []
         self._errors = 0
         self._over = self._loop.create_future()
-        self._requests = [_posted(asked_for(number).encode()) for number in range(KINDS)]
+        self._requests = [_encode_post(asked_for(number).encode()) for number in range(DISTINCT_REQUESTS)]
 
     async def result(self) -> dict[str, float]:
         for _ in range(8):
-            self._idle.append(await self._opened())
+            self._idle.append(await self._open_connection())
         self._begin = self._loop.time() + 0.1
         self._loop.call_at(self._begin, self._tick, 0)
         await self._over
@@ -111,24 +111,26 @@ class _Run:
         while number < self._count and (due := self._begin + number * self._gap) <= now:
             self._late.append(self._loop.time() - due)
             if self._idle:
-                self._idle.pop().ask(due, self._requests[number % KINDS])
+                self._idle.pop().ask(due, self._requests[number % DISTINCT_REQUESTS])
             else:
-                task = self._loop.create_task(self._on_a_new_one(due, self._requests[number % KINDS]))
+                task = self._loop.create_task(
+                    self._ask_on_new_connection(due, self._requests[number % DISTINCT_REQUESTS])
+                )
                 self._opening.add(task)
                 task.add_done_callback(self._opening.discard)
             number += 1
         if number < self._count:
             self._loop.call_at(self._begin + number * self._gap, self._tick, number)
 
-    async def _on_a_new_one(self, due: float, request: bytes) -> None:
+    async def _ask_on_new_connection(self, due: float, request: bytes) -> None:
         try:
-            connection = await self._opened()
+            connection = await self._open_connection()
         except OSError:
             self.failed()
         else:
             connection.ask(due, request)
 
-    async def _opened(self) -> _Connection:
+    async def _open_connection(self) -> _Connection:
         _, connection = await self._loop.create_connection(lambda: _Connection(self), self._host, int(self._port))
         return connection
 
@@ -141,19 +143,19 @@ class _Run:
         self._latencies.append(self._loop.time() - due)
         self._errors += status != 200
         self._idle.append(connection)
-        self._end_where_done()
+        self._finish_if_done()
 
     def failed(self) -> None:
         self._latencies.append(60.0)
         self._errors += 1
-        self._end_where_done()
+        self._finish_if_done()
 
-    def _end_where_done(self) -> None:
+    def _finish_if_done(self) -> None:
         if len(self._latencies) == self._count:
             self._over.set_result(None)
 
 
-def _posted(body: bytes) -> bytes:
+def _encode_post(body: bytes) -> bytes:
     return (
         b"POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
         b"authorization: Bearer sk-bench\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.proxies.process import Process, free_port, started
+from bench.proxies.process import BenchProcess, free_port, start_process
 
 _LITELLM = """
 model_list:
@@ -17,26 +17,26 @@ litellm_settings: {{telemetry: false, num_retries: 0}}
 
 
 @dataclass(frozen=True)
-class Peer:
+class PeerProxy:
     """A proxy that runs; `headers` say where it shall go."""
 
-    process: Process
+    process: BenchProcess
     version: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def litellm(cache: Path, folder: Path, upstream: str) -> Peer:
+def start_litellm(cache: Path, folder: Path, upstream: str) -> PeerProxy:
     """LiteLLM's proxy in an environment of its own; raises RuntimeError, OSError or CalledProcessError."""
     venv = cache / "litellm"
     python = venv / "bin" / "python"
     if not (venv / "ready").exists():
-        _run([sys.executable, "-m", "venv", str(venv)])
-        _run([str(python), "-m", "pip", "install", "-qq", "litellm[proxy]>=1.80,<2"])
+        _run_command([sys.executable, "-m", "venv", str(venv)])
+        _run_command([str(python), "-m", "pip", "install", "-qq", "litellm[proxy]>=1.80,<2"])
         (venv / "ready").touch()
     asked = "from importlib.metadata import version; print(version('litellm'))"
     config, port = folder / "litellm.yaml", free_port()
     config.write_text(_LITELLM.format(upstream=upstream))
-    process = started(
+    process = start_process(
         "litellm",
         [str(venv / "bin" / "litellm"), "--config", str(config), "--host", "127.0.0.1", "--port", str(port),
          "--num_workers", "1"],
@@ -50,28 +50,28 @@ def litellm(cache: Path, folder: Path, upstream: str) -> Peer:
         },
         timeout_s=120,
     )  # fmt: skip
-    return Peer(process, _run([str(python), "-c", asked]))
+    return PeerProxy(process, _run_command([str(python), "-c", asked]))
 
 
-def portkey(cache: Path, folder: Path, upstream: str) -> Peer:
+def start_portkey(cache: Path, folder: Path, upstream: str) -> PeerProxy:
     """Portkey's gateway on Node; raises RuntimeError, OSError or CalledProcessError."""
     root = cache / "portkey"
     package = root / "node_modules" / "@portkey-ai" / "gateway"
     if not (root / "ready").exists():
         root.mkdir(parents=True, exist_ok=True)
-        _run(["npm", "install", "--no-audit", "--no-fund", "--prefix", str(root), "@portkey-ai/gateway@^1.15"])
+        _run_command(["npm", "install", "--no-audit", "--no-fund", "--prefix", str(root), "@portkey-ai/gateway@^1.15"])
         (root / "ready").touch()
     port = free_port()
-    process = started(
+    process = start_process(
         "portkey",
         ["node", str(package / "build" / "start-server.js"), "--headless", f"--port={port}"],
         f"http://127.0.0.1:{port}",
         folder / "portkey.log",
         environment={"NODE_ENV": "production"},
     )
-    version = _run(["node", "-p", f"require('{package}/package.json').version"])
-    return Peer(process, version, {"x-portkey-provider": "openai", "x-portkey-custom-host": f"{upstream}/v1"})
+    version = _run_command(["node", "-p", f"require('{package}/package.json').version"])
+    return PeerProxy(process, version, {"x-portkey-provider": "openai", "x-portkey-custom-host": f"{upstream}/v1"})
 
 
-def _run(command: list[str]) -> str:
+def _run_command(command: list[str]) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

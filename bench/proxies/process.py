@@ -33,18 +33,18 @@ def _rss_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def _family(pid: int) -> list[int]:
+def _process_tree(pid: int) -> list[int]:
     """A process, its children and theirs."""
-    return [pid, *(one for child in _children(pid) for one in _family(child))]
+    return [pid, *(one for child in _child_pids(pid) for one in _process_tree(child))]
 
 
-def _children(pid: int) -> list[int]:
+def _child_pids(pid: int) -> list[int]:
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 @dataclass(frozen=True)
-class Process:
+class BenchProcess:
     """A server on loopback, with what it says in a file."""
 
     name: str
@@ -58,24 +58,24 @@ class Process:
         return _cpu_s(self.popen.pid)
 
     @property
-    def family_cpu_s(self) -> float:
+    def tree_cpu_s(self) -> float:
         """The same with its children that live."""
-        return sum(map(_cpu_s, _family(self.popen.pid)))
+        return sum(map(_cpu_s, _process_tree(self.popen.pid)))
 
     @property
     def pids(self) -> list[int]:
         """It and all below it."""
-        return _family(self.popen.pid)
+        return _process_tree(self.popen.pid)
 
     @property
-    def families(self) -> list[list[int]]:
+    def process_trees(self) -> list[list[int]]:
         """Each of its children with all below that."""
-        return [_family(child) for child in _children(self.popen.pid)]
+        return [_process_tree(child) for child in _child_pids(self.popen.pid)]
 
     @property
     def rss_mb(self) -> float:
         """Resident memory of it and its children, in MB; what they share counts for each."""
-        return sum(map(_rss_mb, _family(self.popen.pid)))
+        return sum(map(_rss_mb, _process_tree(self.popen.pid)))
 
     def stop(self) -> None:
         """End it, by force after half a minute."""
@@ -88,7 +88,7 @@ class Process:
             self.popen.wait(10)
 
 
-def started(
+def start_process(
     name: str,
     command: Sequence[str],
     url: str,
@@ -97,7 +97,7 @@ def started(
     ready: str = "/",
     environment: Mapping[str, str] | None = None,
     timeout_s: float = 60.0,
-) -> Process:
+) -> BenchProcess:
     """Start a server and wait until it answers below 500 at the path `ready`; raises RuntimeError where it does not."""
     with log.open("wb") as output:
         popen = subprocess.Popen(
@@ -108,17 +108,17 @@ def started(
             stderr=output,
             env={**os.environ, **(environment or {})},
         )
-    process = Process(name, url, popen, log)
+    process = BenchProcess(name, url, popen, log)
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline and popen.poll() is None:
-        if _answers(url + ready):
+        if _is_ready(url + ready):
             return process
         time.sleep(0.1)
     process.stop()
     raise RuntimeError(f"{name} does not answer at {url}{ready}: {log.read_text(errors='replace')[-600:]}")
 
 
-def _answers(url: str) -> bool:
+def _is_ready(url: str) -> bool:
     try:
         with urlopen(Request(url), timeout=2):
             return True

@@ -11,20 +11,20 @@ _V2: Final = Path("/sys/fs/cgroup")
 _PERIOD_US: Final = 10_000
 
 
-def available() -> bool:
+def is_available() -> bool:
     """Whether this user may make such groups here."""
     return any(os.access(root, os.W_OK) for root in (_V1, _V2) if (root / _marker(root)).exists())
 
 
 @contextlib.contextmanager
-def capped(families: Sequence[Sequence[int]], share: float) -> Iterator[None]:
+def limit_cpu(process_trees: Sequence[Sequence[int]], share: float) -> Iterator[None]:
     """Let each family of processes have at most so much of one core; raises OSError where that is not possible."""
     root = _V1 if (_V1 / _marker(_V1)).exists() else _V2
     home = _home(root)
-    groups = [root / f"understudies-bench-{os.getpid()}-{number}" for number in range(len(families))]
+    groups = [root / f"understudies-bench-{os.getpid()}-{number}" for number in range(len(process_trees))]
     quota = int(_PERIOD_US * share)
     try:
-        for group, family in zip(groups, families, strict=True):
+        for group, family in zip(groups, process_trees, strict=True):
             group.mkdir()
             if root is _V1:
                 (group / "cpu.cfs_period_us").write_text(str(_PERIOD_US))

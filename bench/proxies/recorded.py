@@ -14,12 +14,12 @@ _STILL_S = 3.0
 
 
 @dataclass
-class Recorded:
+class RecordedCounts:
     """Calls with an event, audits of them, events that came more than once, and the bytes of all."""
 
     calls: int = 0
     audits: int = 0
-    again: int = 0
+    duplicates: int = 0
     mb: float = 0.0
     _ids: set[str] = field(default_factory=set, repr=False)
 
@@ -28,7 +28,7 @@ class Recorded:
         event = json.loads(value)
         self.mb += len(value) / 1e6
         if event["id"] in self._ids:
-            self.again += 1
+            self.duplicates += 1
             return
         self._ids.add(event["id"])
         if event.get("origin") == "audit":
@@ -37,15 +37,15 @@ class Recorded:
             self.calls += 1
 
 
-class Reader:
+class TopicReader:
     """Reads the topic from its beginning, again and again, each event once."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
         self._offsets = dict.fromkeys(range(INVOCATIONS.partitions), 0)
-        self.recorded = Recorded()
+        self.recorded = RecordedCounts()
 
-    def caught_up(self, calls: int, timeout_s: float = 120.0) -> Recorded:
+    def read_until(self, calls: int, timeout_s: float = 120.0) -> RecordedCounts:
         """All that is recorded once there are so many calls, or once nothing more comes."""
         asyncio.run(self._read(calls, timeout_s))
         return self.recorded

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httptools
-from bench.proxies.bodies import ANSWER, chunk
-from bench.proxies.bodies import request as asked_for
+from bench.proxies.bodies import ANSWER, make_chunk
+from bench.proxies.bodies import make_request as asked_for
 
 _EVENTS = 8
 _GAP_S = 0.002
@@ -27,7 +27,7 @@ _WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
-class _Teacher(asyncio.Protocol):
+class _StreamingTeacher(asyncio.Protocol):
     def __init__(self) -> None:
         self._parser: Any = httptools.HttpRequestParser(self)
         self._transport: Any = None
@@ -47,20 +47,22 @@ class _Teacher(asyncio.Protocol):
         if not (asked and json.loads(asked).get("stream")):
             self._transport.write(_WHOLE)
             return
-        self._transport.write(_HEAD + _framed(chunk("card")))
-        asyncio.get_running_loop().call_later(_GAP_S, self._go_on, _EVENTS)
+        self._transport.write(_HEAD + _encode_chunk(make_chunk("card")))
+        asyncio.get_running_loop().call_later(_GAP_S, self._send_next, _EVENTS)
 
-    def _go_on(self, left: int) -> None:
+    def _send_next(self, left: int) -> None:
         if self._transport.is_closing():
             return
         if left:
-            self._transport.write(_framed(chunk("_arrival")))
-            asyncio.get_running_loop().call_later(_GAP_S, self._go_on, left - 1)
+            self._transport.write(_encode_chunk(make_chunk("_arrival")))
+            asyncio.get_running_loop().call_later(_GAP_S, self._send_next, left - 1)
         else:
-            self._transport.write(_framed(chunk("", "stop")) + _framed(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+            self._transport.write(
+                _encode_chunk(make_chunk("", "stop")) + _encode_chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+            )
 
 
-def _framed(piece: bytes) -> bytes:
+def _encode_chunk(piece: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
@@ -112,7 +114,7 @@ class _Stream(asyncio.Protocol):
 
 
 @dataclass
-class Spans:
+class StreamTimings:
     """Milliseconds to the first piece and to the end of each stream."""
 
     first: list[float] = field(default_factory=list)
@@ -131,7 +133,7 @@ class Spans:
         return statistics.quantiles(self.first, n=100)[98]
 
 
-async def timed(urls: dict[str, str], streams: int) -> tuple[dict[str, Spans], dict[str, bool]]:
+async def time_streams(urls: dict[str, str], streams: int) -> tuple[dict[str, StreamTimings], dict[str, bool]]:
     """The times at each of the servers, which take turns, and whether its stream is the first one's to the byte."""
     loop = asyncio.get_running_loop()
     opened = {}
@@ -143,7 +145,7 @@ async def timed(urls: dict[str, str], streams: int) -> tuple[dict[str, Spans], d
         b"POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
         b"authorization: Bearer sk-bench\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
     )
-    spans = {name: Spans() for name in urls}
+    spans = {name: StreamTimings() for name in urls}
     same = dict.fromkeys(urls, True)
     gc.freeze()
     for number in range(streams + 20):
@@ -161,7 +163,7 @@ async def timed(urls: dict[str, str], streams: int) -> tuple[dict[str, Spans], d
 
 
 async def _serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(_Teacher, "127.0.0.1", port)
+    server = await asyncio.get_running_loop().create_server(_StreamingTeacher, "127.0.0.1", port)
     await server.serve_forever()
 
 

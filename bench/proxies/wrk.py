@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.proxies.bodies import AFTER, BEFORE, KINDS
+from bench.proxies.bodies import AFTER, BEFORE, DISTINCT_REQUESTS
 
 _SCRIPT = """
 {headers}
@@ -31,7 +31,7 @@ end
 
 
 @dataclass(frozen=True)
-class Load:
+class LoadResult:
     """What came of a while of load; times in milliseconds."""
 
     connections: int
@@ -46,17 +46,19 @@ class Load:
         return self.requests / self.seconds
 
 
-def load(url: str, *, connections: int, seconds: float, folder: Path, headers: Mapping[str, str] | None = None) -> Load:
+def run_wrk(
+    url: str, *, connections: int, seconds: float, folder: Path, headers: Mapping[str, str] | None = None
+) -> LoadResult:
     """Ask a server for chat completions for so many seconds, from one thread."""
     given = {"content-type": "application/json", "authorization": "Bearer sk-bench", **(headers or {})}
     script = folder / "post.lua"
     lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in given.items())
-    script.write_text(_SCRIPT.format(before=BEFORE, after=AFTER, kinds=KINDS, headers=lines))
+    script.write_text(_SCRIPT.format(before=BEFORE, after=AFTER, kinds=DISTINCT_REQUESTS, headers=lines))
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "30s", "-s", str(script)]
     command.append(f"{url}/v1/chat/completions")
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = json.loads(output.strip().splitlines()[-1])
-    return Load(
+    return LoadResult(
         connections,
         found["requests"],
         found["seconds"],

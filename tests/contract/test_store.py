@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.events import START, invocation, promotion
-from tests.support.store import migrated
+from tests.support.events import START, make_invocation, make_promotion
+from tests.support.store import open_migrated_store
 
 from understudies.events import encode
 from understudies.runtime import ConfigurationError, Reject, RetryLater, Store
@@ -21,7 +21,7 @@ if "UNDERSTUDIES_TEST_CLICKHOUSE" in os.environ:
 
 @pytest.fixture(params=sorted(STORES))
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    async with migrated(STORES[request.param]) as store:
+    async with open_migrated_store(STORES[request.param]) as store:
         for table in ("invocations", "promotions"):
             await store.command(f"TRUNCATE TABLE {table}")
         yield store
@@ -35,7 +35,7 @@ async def test_migrations_are_applied_once(store: Store) -> None:
 
 
 async def test_an_event_is_stored_as_it_came(store: Store) -> None:
-    call = invocation(
+    call = make_invocation(
         "naïve \N{PILE OF POO} \x00 'quote' \"double\" \\ back",
         cost_usd="0.000000123",
         usage={"prompt_tokens": 12, "completion_tokens": 3},
@@ -58,7 +58,7 @@ async def test_an_event_is_stored_as_it_came(store: Store) -> None:
 
 
 async def test_an_event_delivered_twice_is_one_row(store: Store) -> None:
-    lines = [encode(invocation(f"question {n}")) for n in range(50)]
+    lines = [encode(make_invocation(f"question {n}")) for n in range(50)]
     await store.insert("invocations", lines)
     await store.insert("invocations", lines[10:])
     assert await store.query("SELECT count() AS n FROM invocations FINAL") == [{"n": 50}]
@@ -67,19 +67,19 @@ async def test_an_event_delivered_twice_is_one_row(store: Store) -> None:
 async def test_a_line_that_does_not_fit_is_refused_and_nothing_is_stored(store: Store) -> None:
     for bad in (b'{"id":', b'{"id":"x"}', b'{"id":"x","at":"yesterday","task":"t"}', b'{"task":"t","at":"2025-01-01"}'):
         with pytest.raises(Reject):
-            await store.insert("promotions", [encode(promotion()), bad])
+            await store.insert("promotions", [encode(make_promotion()), bad])
     assert await store.query("SELECT count() AS n FROM promotions") == [{"n": 0}]
 
 
 async def test_fields_of_a_later_version_are_skipped(store: Store) -> None:
-    line = encode(promotion())[:-1] + b',"field_of_the_future":{"deep":[1,2,{"x":null}]}}'
+    line = encode(make_promotion())[:-1] + b',"field_of_the_future":{"deep":[1,2,{"x":null}]}}'
     await store.insert("promotions", [line])
     assert await store.query("SELECT stage FROM promotions") == [{"stage": "authorised"}]
 
 
 async def test_parameters_are_never_sql(store: Store) -> None:
     task = "o'brien\\'); DROP TABLE promotions; --"
-    await store.insert("promotions", [encode(promotion(task="triage"))])
+    await store.insert("promotions", [encode(make_promotion(task="triage"))])
     assert await store.query("SELECT {task:String} AS task", {"task": task}) == [{"task": task}]
     assert await store.query("SELECT count() AS n FROM promotions") == [{"n": 1}]
 
@@ -97,15 +97,15 @@ async def test_a_closed_store_says_so(store: Store) -> None:
 
 
 async def test_two_stores_of_one_path_are_one(tmp_path: Path) -> None:
-    async with migrated(f"chdb://{tmp_path}") as one, migrated(f"chdb://{tmp_path}") as other:
-        await one.insert("promotions", [encode(promotion())])
+    async with open_migrated_store(f"chdb://{tmp_path}") as one, open_migrated_store(f"chdb://{tmp_path}") as other:
+        await one.insert("promotions", [encode(make_promotion())])
         assert await other.query("SELECT count() AS n FROM promotions") == [{"n": 1}]
         await other.close()
         assert await one.query("SELECT count() AS n FROM promotions") == [{"n": 1}]
 
 
 async def test_a_second_path_in_the_process_is_refused_by_name(tmp_path: Path) -> None:
-    async with migrated(f"chdb://{tmp_path / 'one'}"):
+    async with open_migrated_store(f"chdb://{tmp_path / 'one'}"):
         with pytest.raises(ConfigurationError, match="cannot open"):
             await Store.open(f"chdb://{tmp_path / 'two'}")
 
@@ -140,7 +140,7 @@ async def test_what_was_inserted_survives_a_kill(tmp_path: Path) -> None:
     assert await writer.stdout.readline() == b"written\n"
     writer.send_signal(signal.SIGKILL)
     await writer.wait()
-    async with migrated(url) as store:
+    async with open_migrated_store(url) as store:
         (row,) = await store.query("SELECT uniqExact(id) AS n FROM invocations WHERE request LIKE '%question%'")
         assert row["n"] == 1000
-        await store.insert("invocations", [encode(invocation("afterwards"))])
+        await store.insert("invocations", [encode(make_invocation("afterwards"))])

@@ -4,9 +4,9 @@ import os
 import re
 
 import pytest
-from tests.support.events import invocation
+from tests.support.events import make_invocation
 from tests.support.samples import OF_VERSION_1, SAMPLES
-from tests.support.store import migrated
+from tests.support.store import open_migrated_store
 
 from understudies.events import (
     INVOCATIONS,
@@ -20,9 +20,9 @@ from understudies.events import (
     Verdict,
     encode,
 )
-from understudies.observer import stored_since
+from understudies.observer import replay_since
 from understudies.runtime import Store
-from understudies.runtime.sqlfiles import migrations
+from understudies.runtime.sqlfiles import read_migrations
 
 STORES = {"chdb": "chdb://"}
 if "UNDERSTUDIES_TEST_CLICKHOUSE" in os.environ:
@@ -39,15 +39,15 @@ TABLES: dict[type[Event], str] = {
 
 
 async def stored(store: Store) -> list[Invocation]:
-    moment = invocation().at.replace(year=1971)
-    pages = [page async for page in stored_since(store, moment, (INVOCATIONS,))]
+    moment = make_invocation().at.replace(year=1971)
+    pages = [page async for page in replay_since(store, moment, (INVOCATIONS,))]
     return [event for page in pages for event in page if isinstance(event, Invocation)]
 
 
 @pytest.mark.parametrize("url", STORES.values(), ids=STORES.keys())
 async def test_how_a_call_came_and_ended_is_stored(url: str) -> None:
-    call = invocation(api="messages", streamed=True, hung_up=True, usage_estimated=True)
-    async with migrated(url) as store:
+    call = make_invocation(api="messages", streamed=True, hung_up=True, usage_estimated=True)
+    async with open_migrated_store(url) as store:
         await store.command("TRUNCATE TABLE invocations")
         await store.insert("invocations", [encode(call)])
         (row,) = await store.query("SELECT api, streamed, hung_up, usage_estimated FROM invocations")
@@ -58,8 +58,8 @@ async def test_how_a_call_came_and_ended_is_stored(url: str) -> None:
 @pytest.mark.parametrize("url", STORES.values(), ids=STORES.keys())
 @pytest.mark.parametrize("drawn", [True, False, None])
 async def test_whether_a_call_was_drawn_is_stored(url: str, drawn: bool | None) -> None:
-    call = invocation(route=Route(reason="promoted", audit_probability=0.02, drawn=drawn))
-    async with migrated(url) as store:
+    call = make_invocation(route=Route(reason="promoted", audit_probability=0.02, drawn=drawn))
+    async with open_migrated_store(url) as store:
         await store.command("TRUNCATE TABLE invocations")
         await store.insert("invocations", [encode(call)])
         assert await stored(store) == [call]
@@ -67,24 +67,24 @@ async def test_whether_a_call_was_drawn_is_stored(url: str, drawn: bool | None) 
 
 @pytest.mark.parametrize("url", STORES.values(), ids=STORES.keys())
 async def test_an_event_of_an_older_version_has_the_defaults(url: str) -> None:
-    old = re.sub(rb'"(?:usage_estimated|api|streamed|hung_up|free)":(?:"[^"]*"|\w+),', b"", encode(invocation()))
+    old = re.sub(rb'"(?:usage_estimated|api|streamed|hung_up|free)":(?:"[^"]*"|\w+),', b"", encode(make_invocation()))
     assert b"streamed" not in old
-    async with migrated(url) as store:
+    async with open_migrated_store(url) as store:
         await store.command("TRUNCATE TABLE invocations")
         await store.insert("invocations", [old])
         assert await stored(store) == [Invocation.model_validate_json(old)]
 
 
 async def test_rows_of_before_a_new_column_have_its_default() -> None:
-    (_, first), *others = migrations()
+    (_, first), *others = read_migrations()
     store = await Store.open("chdb://")
     try:
         for statement in filter(str.strip, re.split(r";\s*$", first, flags=re.MULTILINE)):
             await store.command(statement)
-        before = invocation()
+        before = make_invocation()
         await store.insert("invocations", [encode(before)])
         assert await store.migrate() == ["001_events.sql", *(name for name, _ in others)]
-        after = invocation(api="responses")
+        after = make_invocation(api="responses")
         await store.insert("invocations", [encode(after)])
         assert sorted(await stored(store), key=lambda event: event.id) == [before, after]
     finally:
@@ -92,10 +92,10 @@ async def test_rows_of_before_a_new_column_have_its_default() -> None:
 
 
 async def test_rows_of_before_heads_and_withheld_answers_have_their_defaults() -> None:
-    *earlier, (name, _) = [one for one in migrations() if one[0] <= "006_forward.sql"]
+    *earlier, (name, _) = [one for one in read_migrations() if one[0] <= "006_forward.sql"]
     assert name == "006_forward.sql"
     routes = [None, Route(reason="audit", threshold=0.75, share=0.25, audit_probability=0.05, drawn=True)]
-    calls = [invocation(route=route) for route in routes]
+    calls = [make_invocation(route=route) for route in routes]
     others = [*(OF_VERSION_1[name] for name in ("gate_decision", "promotion", "drift"))]
     store = await Store.open("chdb://")
     try:
@@ -118,8 +118,8 @@ async def put(store: Store, *events: Event) -> None:
 
 
 async def everything(store: Store) -> dict[str, Event]:
-    moment = invocation().at.replace(year=1971)
-    pages = [page async for page in stored_since(store, moment, TOPICS)]
+    moment = make_invocation().at.replace(year=1971)
+    pages = [page async for page in replay_since(store, moment, TOPICS)]
     return by_id(*(event for page in pages for event in page))
 
 
@@ -129,7 +129,7 @@ def by_id(*events: Event) -> dict[str, Event]:
 
 @pytest.mark.parametrize(("model", "table"), TABLES.items())
 async def test_every_field_of_an_event_has_a_column(model: type[Event], table: str) -> None:
-    async with migrated() as store:
+    async with open_migrated_store() as store:
         asked = "SELECT name FROM system.columns WHERE table = {table:String} AND database = 'default'"
         rows = await store.query(asked, {"table": table})
     assert set(model.model_fields) - NOT_COLUMNS <= {row["name"] for row in rows}

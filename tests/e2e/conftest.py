@@ -7,29 +7,31 @@ from pathlib import Path
 
 import orjson
 import pytest
-from tests.support.played import MIN_EXAMPLES, RULES, Played, Twins, every_ending, played
+from tests.support.played import MIN_EXAMPLES, RULES, BacktestRun, BacktestTwins, run_small_backtest, write_every_ending
 
 RULES_TOML = '[tasks."by-rule"]\ncritical = true\n'
 
 
 @pytest.fixture(scope="session")
-def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
+def twins(tmp_path_factory: pytest.TempPathFactory) -> BacktestTwins:
     folder = tmp_path_factory.mktemp("twins")
-    calls = every_ending(folder / "calls.jsonl")
+    calls = write_every_ending(folder / "calls.jsonl")
     (folder / "rules.toml").write_text(RULES_TOML)
     # The command runs beside the play in this process: the machine has more than one core.
     with (folder / "output").open("wb") as output, subprocess.Popen(_command(calls, folder), stdout=output,
             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=_environment()) as command:  # fmt: skip
-        here = played(calls, rules=RULES)
+        here = run_small_backtest(calls, rules=RULES)
         code = command.wait()
     said = (folder / "output").read_text()
     assert code == 0, said
-    return Twins(here, said, orjson.loads((folder / "report.json").read_bytes()), (folder / "report.html").read_text())
+    return BacktestTwins(
+        here, said, orjson.loads((folder / "report.json").read_bytes()), (folder / "report.html").read_text()
+    )
 
 
 @pytest.fixture(scope="session")
-def everything(twins: Twins) -> Played:
-    return twins.played
+def everything(twins: BacktestTwins) -> BacktestRun:
+    return twins.in_process
 
 
 def _command(calls: Path, folder: Path) -> list[str]:

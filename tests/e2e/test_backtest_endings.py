@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from tests.support.logs import START
-from tests.support.played import DAYS, SETTINGS, TURNS_AT, Played, Twins
+from tests.support.played import CHANGES_AT, DAYS, SETTINGS, BacktestRun, BacktestTwins
 
-from understudies.backtest.report import Decision
+from understudies.backtest.report import DecisionEntry
 from understudies.events import Drift, Invocation, Promotion, Verdict
 
 FIGURES = {
@@ -29,7 +29,7 @@ DISTILLED = ("easy", "fuzzy", "turning")
 KEPT = ("drawn", "skewed", "cheap", "rare", "by-flag", "by-option", "by-rule", "essays")
 NEVER_TRAINED = ("cheap", "rare", "by-flag", "by-option", "by-rule", "essays")
 TURNING, FIRST, SECOND = "turning", "turning@1", "turning@2"
-TURN = START + timedelta(days=DAYS * TURNS_AT)
+TURN = START + timedelta(days=DAYS * CHANGES_AT)
 
 
 def parts(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -38,7 +38,7 @@ def parts(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from report["tasks"].values()
 
 
-def test_every_figure_is_there_in_sum_by_task_and_for_the_last_fifth(everything: Played) -> None:
+def test_every_figure_is_there_in_sum_by_task_and_for_the_last_fifth(everything: BacktestRun) -> None:
     report = everything.report.to_dict()
     assert {"decisions", "seconds", "tasks", "input", "seed"} <= set(report)
     assert len(report["tasks"]) == 11
@@ -50,7 +50,7 @@ def test_every_figure_is_there_in_sum_by_task_and_for_the_last_fifth(everything:
         assert task["outcome"]["message"]
 
 
-def test_a_decision_says_when_about_what_and_why(everything: Played) -> None:
+def test_a_decision_says_when_about_what_and_why(everything: BacktestRun) -> None:
     decisions = everything.report.to_dict()["decisions"]
     assert [decision["at"] for decision in decisions] == sorted(decision["at"] for decision in decisions)
     for decision in decisions:
@@ -59,7 +59,7 @@ def test_a_decision_says_when_about_what_and_why(everything: Played) -> None:
         assert decision["student"] or decision["event"] == "not_worth_it"
 
 
-def test_costs_are_those_of_all_that_was_said(everything: Played) -> None:
+def test_costs_are_those_of_all_that_was_said(everything: BacktestRun) -> None:
     report = everything.report
     spent = {name: Decimal(0) for name in report.tasks}
     for event in everything.events:
@@ -76,7 +76,7 @@ def test_costs_are_those_of_all_that_was_said(everything: Played) -> None:
     assert report.tasks["cheap"].summary.totals.cost_before == Decimal("0.025")
 
 
-def test_what_was_saved_is_before_less_after_everywhere(everything: Played) -> None:
+def test_what_was_saved_is_before_less_after_everywhere(everything: BacktestRun) -> None:
     for part in parts(everything.report.to_dict()):
         for figures in (part, part["last_fifth"]):
             saved = figures["cost_before_usd"] - figures["cost_after_usd"]
@@ -87,16 +87,16 @@ def test_what_was_saved_is_before_less_after_everywhere(everything: Played) -> N
 
 
 @pytest.mark.parametrize("task", [*DISTILLED, "drawn", "skewed"])
-def test_the_ledger_of_the_budget_tells_the_same_story(everything: Played, task: str) -> None:
+def test_the_ledger_of_the_budget_tells_the_same_story(everything: BacktestRun, task: str) -> None:
     reported = everything.report.tasks[task]
     assert reported.roi_realised is not None
     assert Decimal(str(reported.roi_realised["spent_usd"])) == reported.summary.totals.cost_after
     assert Decimal(str(reported.roi_realised["saved_usd"])) == reported.summary.totals.saved
 
 
-def test_an_escalated_call_is_paid_twice_and_each_other_once(everything: Played) -> None:
+def test_an_escalated_call_is_paid_twice_and_each_other_once(everything: BacktestRun) -> None:
     prices: dict[str, set[Decimal]] = {}
-    for call in everything.calls("fuzzy"):
+    for call in everything.calls_of("fuzzy"):
         assert call.route is not None
         prices.setdefault(call.route.reason, set()).add(call.cost_usd)
     student = SETTINGS.student_cost_usd
@@ -109,10 +109,10 @@ def test_an_escalated_call_is_paid_twice_and_each_other_once(everything: Played)
     }
 
 
-def test_days_add_up_to_the_whole(everything: Played) -> None:
+def test_days_add_up_to_the_whole(everything: BacktestRun) -> None:
     for name, task in everything.report.tasks.items():
         totals, training = task.summary.totals, Decimal(0)
-        for decision in everything.decisions(name, "trained", "rejected"):
+        for decision in everything.decisions_of(name, "trained", "rejected"):
             training += Decimal(str(decision.evidence.get("cost_usd", 0)))
         assert sum(day.calls for day in task.series) == totals.calls
         assert sum(day.served for day in task.series) == totals.served
@@ -122,10 +122,10 @@ def test_days_add_up_to_the_whole(everything: Played) -> None:
 
 
 @pytest.mark.parametrize("task", DISTILLED)
-def test_a_student_is_promoted_along_its_whole_story(everything: Played, task: str) -> None:
-    promoted = [decision.student for decision in everything.decisions(task, "promoted")]
+def test_a_student_is_promoted_along_its_whole_story(everything: BacktestRun, task: str) -> None:
+    promoted = [decision.student for decision in everything.decisions_of(task, "promoted")]
     student = promoted[0]
-    story = [decision for decision in everything.decisions(task) if decision.student == student]
+    story = [decision for decision in everything.decisions_of(task) if decision.student == student]
     kinds = [decision.event for decision in story]
     assert kinds[:6] == ["authorised", "collected", "trained", "gate_promote", "qualified", "promoted"]
     shares = climbed([decision for decision in story if decision.event == "promoted"])
@@ -133,7 +133,7 @@ def test_a_student_is_promoted_along_its_whole_story(everything: Played, task: s
     assert shares == sorted(shares)
 
 
-def climbed(promotions: list[Decision]) -> list[float]:
+def climbed(promotions: list[DecisionEntry]) -> list[float]:
     """The shares that the ramp gave; while a student is held at the canary share, it does not climb."""
     shares: list[float] = []
     held = False
@@ -152,14 +152,14 @@ def climbed(promotions: list[Decision]) -> list[float]:
 
 @pytest.mark.parametrize("task", ["easy", "fuzzy"])
 def test_on_its_first_weekend_a_student_is_looked_at_before_it_has_its_share_again(
-    everything: Played, task: str
+    everything: BacktestRun, task: str
 ) -> None:
     saturday = START + timedelta(days=5)
     assert saturday.weekday() == 5
-    [warned] = everything.decisions(task, "drift_warn")
+    [warned] = everything.decisions_of(task, "drift_warn")
     assert warned.reason.startswith("the first calls of a kind of day")
     assert saturday <= warned.at < saturday + timedelta(hours=2)
-    told = [(d.reason.split(":")[0], d.evidence["share"]) for d in everything.decisions(task, "promoted")]
+    told = [(d.reason.split(":")[0], d.evidence["share"]) for d in everything.decisions_of(task, "promoted")]
     held = next(place for place, (reason, _) in enumerate(told) if reason == "canary again")
     share = told[held - 1][1]
     again = [one for one in told if one[0].endswith("again")]
@@ -167,14 +167,14 @@ def test_on_its_first_weekend_a_student_is_looked_at_before_it_has_its_share_aga
     assert share in (0.25, 1.0)
 
 
-def test_every_promotion_was_proven_by_a_gate_on_whole_days_of_calls_to_come(everything: Played) -> None:
-    first: dict[str | None, Decision] = {}
+def test_every_promotion_was_proven_by_a_gate_on_whole_days_of_calls_to_come(everything: BacktestRun) -> None:
+    first: dict[str | None, DecisionEntry] = {}
     for decision in everything.report.decisions:
         if decision.event == "promoted":
             first.setdefault(decision.student, decision)
     assert len(first) >= len(DISTILLED)
     for student, promotion in first.items():
-        story = everything.decisions(promotion.task)
+        story = everything.decisions_of(promotion.task)
         proof = next(d for d in story if d.event == "gate_promote" and d.student == student)
         authorised = next(d for d in story if d.event == "authorised" and d.student == student)
         chosen: Any = proof.evidence["chosen"]
@@ -186,7 +186,7 @@ def test_every_promotion_was_proven_by_a_gate_on_whole_days_of_calls_to_come(eve
         assert rest <= timedelta(hours=1), "looks are an hour apart"
 
 
-def test_what_is_served_agrees_and_is_bounded_from_below(everything: Played) -> None:
+def test_what_is_served_agrees_and_is_bounded_from_below(everything: BacktestRun) -> None:
     for task in ("easy", "fuzzy"):
         totals = everything.report.tasks[task].summary.totals
         assert totals.served > 100
@@ -197,23 +197,23 @@ def test_what_is_served_agrees_and_is_bounded_from_below(everything: Played) -> 
         assert totals.saved > 0
     last = everything.report.tasks["easy"].summary.last_fifth
     # All are asked of the student; of each text, two calls a day wait for the teacher to confirm it.
-    reasons = [call.route.reason for call in everything.calls("easy")[-last.calls :] if call.route]
+    reasons = [call.route.reason for call in everything.calls_of("easy")[-last.calls :] if call.route]
     assert reasons.count("promoted") + reasons.count("unconfirmed") > 0.9 * last.calls
     assert last.served_share > 0.6
     assert last.cost_reduction is not None
     assert last.cost_reduction > 2
 
 
-def test_audits_go_on_for_ever(everything: Played) -> None:
-    full = [d.at for d in everything.decisions("easy", "promoted") if d.evidence["share"] == 1]
+def test_audits_go_on_for_ever(everything: BacktestRun) -> None:
+    full = [d.at for d in everything.decisions_of("easy", "promoted") if d.evidence["share"] == 1]
     audits = [e for e in everything.events if isinstance(e, Invocation) and e.task == "easy" and e.audits]
     days = {audit.at.date() for audit in audits if audit.at > full[0]}
     assert len(days) >= 3
     assert all(audit.served_by == "teacher" and audit.cost_usd == PRICE for audit in audits)
 
 
-def test_the_same_file_and_seed_give_the_same_report_in_another_process(twins: Twins) -> None:
-    here = twins.played.report.to_dict()
+def test_the_same_file_and_seed_give_the_same_report_in_another_process(twins: BacktestTwins) -> None:
+    here = twins.in_process.report.to_dict()
     there = dict(twins.json)
     assert here.pop("seconds") > 0
     assert there.pop("seconds") > 0
@@ -221,7 +221,7 @@ def test_the_same_file_and_seed_give_the_same_report_in_another_process(twins: T
     assert list(there["tasks"]) == list(here["tasks"])
 
 
-def test_the_command_shows_a_table_and_writes_both_reports(twins: Twins) -> None:
+def test_the_command_shows_a_table_and_writes_both_reports(twins: BacktestTwins) -> None:
     for task in (*DISTILLED, "drawn", "essays"):
         assert task in twins.output
         assert task in twins.html
@@ -231,27 +231,27 @@ def test_the_command_shows_a_table_and_writes_both_reports(twins: Twins) -> None
 
 
 @pytest.mark.parametrize("task", KEPT)
-def test_nothing_is_promoted_and_the_teacher_answers_every_call(everything: Played, task: str) -> None:
+def test_nothing_is_promoted_and_the_teacher_answers_every_call(everything: BacktestRun, task: str) -> None:
     totals = everything.report.tasks[task].summary.totals
     assert (totals.served, totals.agreement_served, totals.agreement_lower_bound) == (0, None, None)
-    assert everything.decisions(task, "qualified", "promoted", "gate_promote") == []
-    calls = everything.calls(task)
+    assert everything.decisions_of(task, "qualified", "promoted", "gate_promote") == []
+    calls = everything.calls_of(task)
     assert len(calls) == totals.calls
     assert {call.served_by for call in calls} == {"teacher"}
 
 
 @pytest.mark.parametrize("task", NEVER_TRAINED)
-def test_nothing_is_trained_and_nothing_is_spent(everything: Played, task: str) -> None:
+def test_nothing_is_trained_and_nothing_is_spent(everything: BacktestRun, task: str) -> None:
     reported = everything.report.tasks[task]
-    assert [decision.event for decision in everything.decisions(task)] == ["not_worth_it"]
+    assert [decision.event for decision in everything.decisions_of(task)] == ["not_worth_it"]
     assert reported.summary.totals.cost_after == reported.summary.totals.cost_before
     assert reported.outcome.outcome == "not_worth_it"
     assert reported.roi_authorised is None
     assert reported.roi_realised is None
 
 
-def test_a_teacher_who_draws_is_found_out_with_the_numbers(everything: Played) -> None:
-    rejected = everything.decisions("drawn", "rejected")
+def test_a_teacher_who_draws_is_found_out_with_the_numbers(everything: BacktestRun) -> None:
+    rejected = everything.decisions_of("drawn", "rejected")
     assert rejected
     for decision in rejected:
         assert "95%" in decision.reason
@@ -262,9 +262,9 @@ def test_a_teacher_who_draws_is_found_out_with_the_numbers(everything: Played) -
     assert rejected[-1].reason in outcome.message
 
 
-def test_always_saying_the_commonest_answer_does_not_pass(everything: Played) -> None:
+def test_always_saying_the_commonest_answer_does_not_pass(everything: BacktestRun) -> None:
     reported = everything.report.tasks["skewed"]
-    assert everything.decisions("skewed", "trained")
+    assert everything.decisions_of("skewed", "trained")
     assert "not proven after" in reported.outcome.message
     assert "95% must be proven" in reported.outcome.message
     assert any(point.n > 100 and point.agreement > 0.9 for point in reported.risk_coverage)
@@ -278,8 +278,8 @@ def test_always_saying_the_commonest_answer_does_not_pass(everything: Played) ->
         ("essays", "free text of", "weekly_calls"),
     ],
 )
-def test_below_the_return_the_numbers_are_told(everything: Played, task: str, words: str, number: str) -> None:
-    (decision,) = everything.decisions(task)
+def test_below_the_return_the_numbers_are_told(everything: BacktestRun, task: str, words: str, number: str) -> None:
+    (decision,) = everything.decisions_of(task)
     outcome = everything.report.tasks[task].outcome
     assert words in outcome.message
     assert words in decision.reason
@@ -288,27 +288,27 @@ def test_below_the_return_the_numbers_are_told(everything: Played, task: str, wo
 
 
 @pytest.mark.parametrize("task", ["by-flag", "by-option", "by-rule"])
-def test_a_critical_task_says_so_whoever_declared_it(everything: Played, task: str) -> None:
+def test_a_critical_task_says_so_whoever_declared_it(everything: BacktestRun, task: str) -> None:
     reported = everything.report.tasks[task]
     assert "declared critical" in reported.outcome.message
     assert reported.profile["critical"] is True
-    routes = [call.route.reason for call in everything.calls(task) if call.route]
+    routes = [call.route.reason for call in everything.calls_of(task) if call.route]
     assert set(routes) == {"critical"}
 
 
-def test_tasks_that_are_not_critical_are_not_said_to_be(everything: Played) -> None:
+def test_tasks_that_are_not_critical_are_not_said_to_be(everything: BacktestRun) -> None:
     for task in ("easy", "rare", "essays"):
         assert everything.report.tasks[task].profile["critical"] is False
 
 
-def test_no_one_is_asked_again_about_what_stays_with_the_teacher(everything: Played) -> None:
+def test_no_one_is_asked_again_about_what_stays_with_the_teacher(everything: BacktestRun) -> None:
     audited = {event.task for event in everything.events if isinstance(event, Invocation) and event.audits}
     assert audited == {"easy", "fuzzy", "turning"}
 
 
-def test_a_student_that_drifts_is_demoted_after_the_change_with_the_numbers(everything: Played) -> None:
-    (demoted,) = everything.decisions(TURNING, "demoted")
-    alarms = everything.decisions(TURNING, "drift_contract")
+def test_a_student_that_drifts_is_demoted_after_the_change_with_the_numbers(everything: BacktestRun) -> None:
+    (demoted,) = everything.decisions_of(TURNING, "demoted")
+    alarms = everything.decisions_of(TURNING, "drift_contract")
     assert demoted.student == FIRST
     assert TURN < alarms[0].at <= demoted.at < TURN + timedelta(days=1)
     assert "audited verdicts" in demoted.reason
@@ -317,37 +317,37 @@ def test_a_student_that_drifts_is_demoted_after_the_change_with_the_numbers(ever
     assert agreement < 0.95
 
 
-def test_there_is_no_alarm_before_the_change(everything: Played) -> None:
+def test_there_is_no_alarm_before_the_change(everything: BacktestRun) -> None:
     contracts = [e for e in everything.events if isinstance(e, Drift) and e.tier == "contract"]
     assert {event.task for event in contracts} == {TURNING}
     assert all(event.at > TURN for event in contracts)
 
 
-def test_the_student_never_serves_again_and_the_teacher_does(everything: Played) -> None:
-    (demoted,) = everything.decisions(TURNING, "demoted")
-    served = [call for call in everything.calls(TURNING) if call.served_by == "student" and call.student == FIRST]
-    after = [call for call in everything.calls(TURNING) if call.at > demoted.at]
+def test_the_student_never_serves_again_and_the_teacher_does(everything: BacktestRun) -> None:
+    (demoted,) = everything.decisions_of(TURNING, "demoted")
+    served = [call for call in everything.calls_of(TURNING) if call.served_by == "student" and call.student == FIRST]
+    after = [call for call in everything.calls_of(TURNING) if call.at > demoted.at]
     assert served
     assert max(call.at for call in served) <= demoted.at
     assert len(after) > 200
     assert {call.served_by for call in after} == {"teacher"}
 
 
-def test_what_was_served_wrongly_is_counted(everything: Played) -> None:
+def test_what_was_served_wrongly_is_counted(everything: BacktestRun) -> None:
     totals = everything.report.tasks[TURNING].summary.totals
-    wrong = [call for call in everything.calls(TURNING) if call.served_by == "student" and call.at >= TURN]
+    wrong = [call for call in everything.calls_of(TURNING) if call.served_by == "student" and call.at >= TURN]
     assert totals.served - totals.agreed == len(wrong) > 0
     # It was found within a day of the change.
     assert len(wrong) < 1400 / DAYS
 
 
-def test_a_new_student_learns_from_what_was_said_since(everything: Played) -> None:
-    (demoted,) = everything.decisions(TURNING, "demoted")
-    (authorised,) = [d for d in everything.decisions(TURNING, "authorised") if d.student == SECOND]
+def test_a_new_student_learns_from_what_was_said_since(everything: BacktestRun) -> None:
+    (demoted,) = everything.decisions_of(TURNING, "demoted")
+    (authorised,) = [d for d in everything.decisions_of(TURNING, "authorised") if d.student == SECOND]
     assert authorised.at > demoted.at
     assert authorised.evidence["since"] == demoted.at.isoformat()
     examples, needed = authorised.evidence["examples"], authorised.evidence["needed"]
     assert isinstance(examples, int)
     assert isinstance(needed, int)
     assert needed <= examples < needed + 20
-    assert [d.event for d in everything.decisions(TURNING) if d.student == FIRST][-1] == "demoted"
+    assert [d.event for d in everything.decisions_of(TURNING) if d.student == FIRST][-1] == "demoted"

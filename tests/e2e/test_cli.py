@@ -14,7 +14,7 @@ from tests.support import logs
 from typer.testing import CliRunner, Result
 
 from understudies.cli.main import app
-from understudies.runtime.rules import hash_of
+from understudies.runtime.rules import key_hash
 
 COMMANDS = ("backtest", "demo", "up", "observer", "evaluator", "trainer", "router", "budget", "rules", "keys")
 LABEL = "refund"
@@ -42,11 +42,11 @@ def failed(result: Result) -> str:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    return logs.write(tmp_path / "calls.jsonl", logs.task("triage", 5, days=1))
+    return logs.write_log(tmp_path / "calls.jsonl", logs.task_entries("triage", 5, days=1))
 
 
 def native(number: int, **more: Any) -> dict[str, Any]:
-    return logs.record("triage", f"pay me back for number {number}", LABEL, **more)
+    return logs.build_record("triage", f"pay me back for number {number}", LABEL, **more)
 
 
 def lines(*records: dict[str, Any] | bytes) -> bytes:
@@ -293,14 +293,14 @@ def made(tenant: str) -> tuple[str, str]:
 @pytest.mark.parametrize("tenant", ["acme", "acme gmbh & co", 'the "best"', "zürich"])
 def test_a_new_key_is_known_by_the_lines_that_come_with_it(tenant: str) -> None:
     key, table = made(tenant)
-    assert tomllib.loads(table) == {"tenants": {tenant: {"keys": [hash_of(key)]}}}
+    assert tomllib.loads(table) == {"tenants": {tenant: {"keys": [key_hash(key)]}}}
     assert made(tenant)[0] != key
 
 
 def test_a_key_that_is_there_is_hashed() -> None:
     key, _ = made("acme")
     result = CliRunner().invoke(app, ["keys", "hash"], input=f"{key}\n")
-    assert (result.exit_code, result.stdout) == (0, f"{hash_of(key)}\n")
+    assert (result.exit_code, result.stdout) == (0, f"{key_hash(key)}\n")
 
 
 @pytest.mark.parametrize("key", ["", "hunter2", "a" * 64])
@@ -366,7 +366,7 @@ def test_what_holds_is_printed_with_where_it_comes_from(tmp_path: Path, monkeypa
         "# request_timeout_s: as the environment says",
     ):
         assert line in said.splitlines(), line
-    assert not [secret for secret in ("sk-secret", key, hash_of(key)) if secret in said]
+    assert not [secret for secret in ("sk-secret", key, key_hash(key)) if secret in said]
 
 
 def test_tasks_of_one_tenant_are_printed_as_such(tmp_path: Path) -> None:
@@ -419,7 +419,7 @@ def test_broken_lines_of_every_kind_are_skipped_and_named(tmp_path: Path) -> Non
         orjson.dumps(native(1))[:-1] + b',"latency_ms":NaN}',
         orjson.dumps(native(2, id="same", usage="many", tags=5, temperature="hot")),
         orjson.dumps(native(3, id="same")),
-        orjson.dumps(logs.record("long", "x" * 10_000_000, LABEL)),
+        orjson.dumps(logs.build_record("long", "x" * 10_000_000, LABEL)),
     ]
     content = lines(native(0), *broken, *odd, native(4))
     report, said = report_of(content, tmp_path, "--days", 1)

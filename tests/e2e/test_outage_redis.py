@@ -5,10 +5,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from tests.support.outage import Traffic, router, url_of
-from tests.support.process import SECONDS
+from tests.support.outage import SteadyTraffic, router_command, wait_router_url
+from tests.support.process import TIMEOUT_S
 from tests.support.redis import RedisServer
-from tests.support.tansu import Tansu
+from tests.support.tansu import TansuBroker
 from tests.support.teacher import FakeTeacher
 
 RULES = """
@@ -29,7 +29,7 @@ async def redis() -> AsyncIterator[RedisServer]:
 async def asked(url: str, task: str) -> int:
     """The status of one call."""
     body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
-    timeout = aiohttp.ClientTimeout(total=SECONDS)
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
         session.post(f"{url}/chat/completions", json=body, headers={"x-understudies-task": task}) as response,
@@ -54,10 +54,10 @@ async def test_calls_within_a_budget_fail_to_the_side_that_is_set(
 ) -> None:
     rules = tmp_path / "understudies.toml"
     rules.write_text(RULES.format(router=rule))
-    async with Tansu() as broker, FakeTeacher() as teacher:
+    async with TansuBroker() as broker, FakeTeacher() as teacher:
         words = ("--rules", rules, "--redis-url", redis.url)
-        async with router(tmp_path / "data", teacher.url, broker.bootstrap, *words) as running:
-            url = await url_of(running)
+        async with router_command(tmp_path / "data", teacher.url, broker.bootstrap, *words) as running:
+            url = await wait_router_url(running)
             assert await asked(url, "bounded") == 200
             redis.pause()
             assert [await asked(url, task) for task in ("bounded", "free", "bounded")] == [status, 200, status]
@@ -67,21 +67,21 @@ async def test_calls_within_a_budget_fail_to_the_side_that_is_set(
             assert [await asked(url, task) for task in ("bounded", "free", "bounded")] == [status, 200, status]
             await redis.start()
             await until_served(url)
-            assert await running.stopped() == 0, running.output
+            assert await running.terminate() == 0, running.output
     assert "Traceback" not in running.output
 
 
 async def test_without_budgets_nobody_notices_that_redis_is_away(tmp_path: Path) -> None:
     words = ("--redis-url", RedisServer().url)
     async with (
-        Tansu() as broker,
+        TansuBroker() as broker,
         FakeTeacher() as teacher,
-        router(tmp_path, teacher.url, broker.bootstrap, *words) as running,
+        router_command(tmp_path, teacher.url, broker.bootstrap, *words) as running,
     ):
-        async with Traffic(await url_of(running)).running() as traffic:
-            await traffic.more(100)
-        assert await running.stopped() == 0, running.output
-    assert traffic.bad == []
+        async with SteadyTraffic(await wait_router_url(running)).running() as traffic:
+            await traffic.wait_more_answers(100)
+        assert await running.terminate() == 0, running.output
+    assert traffic.errors == []
 
 
 async def test_a_redis_that_freezes_under_load_costs_no_call(
@@ -89,16 +89,16 @@ async def test_a_redis_that_freezes_under_load_costs_no_call(
 ) -> None:
     rules = tmp_path / "understudies.toml"
     rules.write_text(RULES.format(router='when_online_away = "serve"').replace("tasks.bounded", "defaults"))
-    async with Tansu() as broker, FakeTeacher() as teacher:
+    async with TansuBroker() as broker, FakeTeacher() as teacher:
         words = ("--rules", rules, "--redis-url", redis.url)
-        async with router(tmp_path / "data", teacher.url, broker.bootstrap, *words) as running:
-            async with Traffic(await url_of(running)).running() as traffic:
-                await traffic.more(100)
+        async with router_command(tmp_path / "data", teacher.url, broker.bootstrap, *words) as running:
+            async with SteadyTraffic(await wait_router_url(running)).running() as traffic:
+                await traffic.wait_more_answers(100)
                 redis.pause()
-                await traffic.more(300)
+                await traffic.wait_more_answers(300)
                 redis.resume()
-                await traffic.more(100)
-            assert await running.stopped() == 0, running.output
-    assert traffic.bad == []
+                await traffic.wait_more_answers(100)
+            assert await running.terminate() == 0, running.output
+    assert traffic.errors == []
     slowest = max(answer.seconds for answer in traffic.answers)
     record_property("slowest", f"{slowest * 1000:.0f} ms")

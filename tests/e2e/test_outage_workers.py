@@ -6,8 +6,15 @@ import socket
 import time
 from pathlib import Path
 
-from tests.support.outage import IN_FLIGHT, Traffic, arrived, line, router, spooled
-from tests.support.process import Command, until
+from tests.support.outage import (
+    IN_FLIGHT,
+    SteadyTraffic,
+    open_broker_line,
+    read_received_events,
+    router_command,
+    spool_size,
+)
+from tests.support.process import Command, wait_until
 from tests.support.teacher import FakeTeacher
 
 SOON_S = 10.0
@@ -35,34 +42,34 @@ def times(running: Command, words: str) -> int:
 async def test_workers_share_the_port_and_what_reaches_one_reaches_all(tmp_path: Path) -> None:
     rules, data, port = tmp_path / "understudies.toml", tmp_path / "data", free_port()
     rules.write_text("[tasks.triage]\ncritical = true\n")
-    async with line() as bus, FakeTeacher() as teacher:
+    async with open_broker_line() as bus, FakeTeacher() as teacher:
         words = ("--workers", "2", "--port", str(port), "--rules", rules)
-        async with router(data, teacher.url, bus.address, *words) as running:
-            await until(lambda: times(running, "router runs: ") == 2)
+        async with router_command(data, teacher.url, bus.address, *words) as running:
+            await wait_until(lambda: times(running, "router runs: ") == 2)
             began = time.monotonic()
-            traffic = Traffic(f"http://127.0.0.1:{port}/v1", connect_anew=True)
+            traffic = SteadyTraffic(f"http://127.0.0.1:{port}/v1", new_connections=True)
             async with traffic.running():
-                await traffic.more(50)
-                await bus.proxy.put("refused")
-                await until(lambda: all(spooled(data / f"worker-{number}") for number in (1, 2)))
+                await traffic.wait_more_answers(50)
+                await bus.proxy.set_state("refused")
+                await wait_until(lambda: all(spool_size(data / f"worker-{number}") for number in (1, 2)))
                 rules.write_text("[tasks.triage]\ncritical = false\n")
                 running.process.send_signal(signal.SIGHUP)
-                await until(lambda: times(running, "are in force") == 2)
-                await bus.proxy.put("open")
-                await until(lambda: spooled(data) == 0)
-            await until(lambda: time.monotonic() > began + SOON_S)
+                await wait_until(lambda: times(running, "are in force") == 2)
+                await bus.proxy.set_state("open")
+                await wait_until(lambda: spool_size(data) == 0)
+            await wait_until(lambda: time.monotonic() > began + SOON_S)
             os.kill(workers(running)[0], signal.SIGKILL)
-            await running.said(r"worker .* ended with -9 and is started again")
-            await until(lambda: times(running, "router runs: ") == 3)
+            await running.wait_for_line(r"worker .* ended with -9 and is started again")
+            await wait_until(lambda: times(running, "router runs: ") == 3)
             assert len(workers(running)) == 2
-            after = Traffic(traffic.url, connect_anew=True)
+            after = SteadyTraffic(traffic.url, new_connections=True)
             async with after.running():
-                await after.more(50)
-            assert await running.stopped() == 0, running.output
+                await after.wait_more_answers(50)
+            assert await running.terminate() == 0, running.output
             assert running.lines.count("stopped") == 2
-        found = await arrived(bus.address)
-    assert traffic.bad + after.bad == []
+        found = await read_received_events(bus.address)
+    assert traffic.errors + after.errors == []
     answered = {answer.id for answer in traffic.answers + after.answers}
     assert {id_ for ids in found.ids.values() for id_ in ids} == answered
-    assert found.again <= IN_FLIGHT
+    assert found.duplicates <= IN_FLIGHT
     assert "Traceback" not in running.output

@@ -3,12 +3,12 @@
 from html.parser import HTMLParser
 
 import pytest
-from tests.support.sample_report import START, sample_report
+from tests.support.sample_report import START, build_sample_report
 
-from understudies.backtest.figures import Figures
-from understudies.backtest.recorded import Broken
-from understudies.backtest.report import Decision, Input, Outcome, Report, TaskReport
-from understudies.backtest.report_html import headline, render_html
+from understudies.backtest.figures import FiguresAccumulator
+from understudies.backtest.recorded import SkippedLine
+from understudies.backtest.report import BacktestReport, DecisionEntry, LogSummary, TaskOutcome, TaskReport
+from understudies.backtest.report_html import headline_text, render_html
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 HOSTILE = "<script>alert('x')</script>\"onload=\"y"
@@ -47,30 +47,39 @@ class Page(HTMLParser):
             self.text += data
 
 
-def empty_report() -> Report:
-    source = Input("none.jsonl", "empty", 0, [], 0.0)
-    return Report(Figures().summary(), {}, [], source, seed=1, seconds=0.0, version="0")
+def empty_report() -> BacktestReport:
+    source = LogSummary("none.jsonl", "empty", 0, [], 0.0)
+    return BacktestReport(FiguresAccumulator().summarise(), {}, [], source, seed=1, seconds=0.0, version="0")
 
 
-def bare_report() -> Report:
+def bare_report() -> BacktestReport:
     """A task with nothing but its name."""
-    task = TaskReport(Figures().summary(), Outcome("collecting"))
-    return Report(Figures().summary(), {"a": task}, [], empty_report().input, seed=1, seconds=0.0, version="0")
+    task = TaskReport(FiguresAccumulator().summarise(), TaskOutcome("collecting"))
+    return BacktestReport(
+        FiguresAccumulator().summarise(), {"a": task}, [], empty_report().input, seed=1, seconds=0.0, version="0"
+    )
 
 
-def hostile_report() -> Report:
-    report = sample_report(names=(HOSTILE,))
-    told = Decision(START, HOSTILE, "rejected", HOSTILE, HOSTILE, {HOSTILE: HOSTILE, "deep": {HOSTILE: [HOSTILE]}})
-    source = Input(HOSTILE, HOSTILE, 3, [Broken(k, HOSTILE) for k in range(25)], 14.0)
-    return Report(report.overall, report.tasks, [told], source, seed=1, seconds=1.0, version=HOSTILE)
+def hostile_report() -> BacktestReport:
+    report = build_sample_report(names=(HOSTILE,))
+    told = DecisionEntry(START, HOSTILE, "rejected", HOSTILE, HOSTILE, {HOSTILE: HOSTILE, "deep": {HOSTILE: [HOSTILE]}})
+    source = LogSummary(HOSTILE, HOSTILE, 3, [SkippedLine(k, HOSTILE) for k in range(25)], 14.0)
+    return BacktestReport(report.overall, report.tasks, [told], source, seed=1, seconds=1.0, version=HOSTILE)
 
 
 @pytest.mark.parametrize(
     "report",
-    [sample_report(), sample_report(days=1), sample_report(days=40), empty_report(), bare_report(), hostile_report()],
+    [
+        build_sample_report(),
+        build_sample_report(days=1),
+        build_sample_report(days=40),
+        empty_report(),
+        bare_report(),
+        hostile_report(),
+    ],
     ids=["sample", "one day", "forty days", "empty", "bare", "hostile"],
 )
-def test_the_page_is_well_formed_and_loads_nothing(report: Report) -> None:
+def test_the_page_is_well_formed_and_loads_nothing(report: BacktestReport) -> None:
     html = render_html(report)
     page = Page(html)
     assert "http" not in html.replace("http-equiv", "")
@@ -84,7 +93,7 @@ def test_the_page_is_well_formed_and_loads_nothing(report: Report) -> None:
 
 
 def test_every_task_chart_and_decision_is_on_the_page() -> None:
-    report = sample_report()
+    report = build_sample_report()
     page = Page(render_html(report))
     assert all(name in page.text for name in report.tasks)
     assert page.tags.count("svg") == 1 + 4 + 4 + 2 + 2
@@ -98,7 +107,7 @@ def test_every_task_chart_and_decision_is_on_the_page() -> None:
 
 
 def test_charts_have_titles_and_descriptions_that_they_name() -> None:
-    page = Page(render_html(sample_report()))
+    page = Page(render_html(build_sample_report()))
     named = [value for name, value in page.attributes if name == "aria-labelledby" and value and " " in value]
     assert len(named) == page.tags.count("svg")
     assert all(part in page.ids for value in named for part in value.split())
@@ -111,25 +120,25 @@ def test_markup_in_the_data_is_text_on_the_page() -> None:
 
 
 def test_the_headline_tells_what_would_have_been_saved() -> None:
-    report = sample_report()
+    report = build_sample_report()
     saved = report.overall.totals.saved
-    assert headline(report) == f"${saved:.2f} of ${report.overall.totals.cost_before:.2f} would have been saved."
-    assert headline(empty_report()) == "No calls were played."
+    assert headline_text(report) == f"${saved:.2f} of ${report.overall.totals.cost_before:.2f} would have been saved."
+    assert headline_text(empty_report()) == "No calls were played."
 
 
 def test_the_headline_hides_no_loss_and_no_idleness() -> None:
-    figures = Figures()
-    price = sample_report().tasks["marketing-copy"].series[0].cost_before / 40
+    figures = FiguresAccumulator()
+    price = build_sample_report().tasks["marketing-copy"].series[0].cost_before / 40
     figures.add(price, price, served=False)
     base = empty_report()
-    idle = Report(figures.summary(), {}, [], base.input, seed=1, seconds=0.0, version="0")
-    assert headline(idle).startswith("No student would have served any of 1 calls")
+    idle = BacktestReport(figures.summarise(), {}, [], base.input, seed=1, seconds=0.0, version="0")
+    assert headline_text(idle).startswith("No student would have served any of 1 calls")
     figures.add(price, 3 * price, served=True, agreed=True)
-    loss = Report(figures.summary(), {}, [], base.input, seed=1, seconds=0.0, version="0")
-    assert headline(loss) == "Students would have cost $0.033 more than they saved."
+    loss = BacktestReport(figures.summarise(), {}, [], base.input, seed=1, seconds=0.0, version="0")
+    assert headline_text(loss) == "Students would have cost $0.033 more than they saved."
 
 
 def test_the_page_follows_the_reader_s_colours_and_prints() -> None:
-    html = render_html(sample_report())
+    html = render_html(build_sample_report())
     assert "prefers-color-scheme: dark" in html
     assert "@media print" in html

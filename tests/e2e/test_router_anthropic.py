@@ -6,7 +6,7 @@ from typing import Any
 
 import anthropic
 import pytest
-from tests.support.front import KEY, PROMPT, TASK, Build, House, houses
+from tests.support.front import KEY, PROMPT, TASK, BuildHarness, RouterHarness, router_harnesses
 
 MODEL = "claude-sonnet"
 PIXEL = "R0lGODlhAQABAAAAACwAAAAAAQABAAA="
@@ -21,24 +21,24 @@ ASKED: Any = {
 
 
 @pytest.fixture
-async def build() -> AsyncIterator[Build]:
-    async with houses() as build:
+async def build() -> AsyncIterator[BuildHarness]:
+    async with router_harnesses() as build:
         yield build
 
 
 @pytest.fixture
-async def house(build: Build) -> House:
+async def house(build: BuildHarness) -> RouterHarness:
     return await build()
 
 
 @pytest.fixture
-async def client(house: House) -> AsyncIterator[anthropic.AsyncAnthropic]:
+async def client(house: RouterHarness) -> AsyncIterator[anthropic.AsyncAnthropic]:
     async with house.anthropic() as client:
         yield client
 
 
 @pytest.mark.parametrize("promoted", [False, True])
-async def test_the_client_that_blocks_creates_and_streams(house: House, promoted: bool) -> None:
+async def test_the_client_that_blocks_creates_and_streams(house: RouterHarness, promoted: bool) -> None:
     if promoted:
         await house.promote()
 
@@ -58,7 +58,7 @@ async def test_the_client_that_blocks_creates_and_streams(house: House, promoted
 
 @pytest.mark.parametrize("promoted", [False, True])
 async def test_the_client_that_waits_creates_and_streams(
-    house: House, client: anthropic.AsyncAnthropic, promoted: bool
+    house: RouterHarness, client: anthropic.AsyncAnthropic, promoted: bool
 ) -> None:
     if promoted:
         await house.promote()
@@ -76,7 +76,7 @@ async def test_the_client_that_waits_creates_and_streams(
 
 
 async def test_tools_system_blocks_and_pictures_reach_the_teacher_as_they_are(
-    house: House, client: anthropic.AsyncAnthropic
+    house: RouterHarness, client: anthropic.AsyncAnthropic
 ) -> None:
     house.teacher.tools = (CALLED, {**CALLED, "arguments": {"card": 8}})
     system: Any = [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]
@@ -99,7 +99,9 @@ async def test_tools_system_blocks_and_pictures_reach_the_teacher_as_they_are(
     assert [len(event.response.message.tool_calls or ()) for event in events if event.response] == [2, 2]
 
 
-async def test_a_conversation_with_tools_goes_on_with_a_student(house: House, client: anthropic.AsyncAnthropic) -> None:
+async def test_a_conversation_with_tools_goes_on_with_a_student(
+    house: RouterHarness, client: anthropic.AsyncAnthropic
+) -> None:
     await house.promote()
     said: Any = [
         {"role": "user", "content": PROMPT},
@@ -112,7 +114,9 @@ async def test_a_conversation_with_tools_goes_on_with_a_student(house: House, cl
     assert [message.role for message in request.messages] == ["user", "assistant", "tool"]
 
 
-async def test_beta_headers_and_the_key_reach_the_teacher(house: House, client: anthropic.AsyncAnthropic) -> None:
+async def test_beta_headers_and_the_key_reach_the_teacher(
+    house: RouterHarness, client: anthropic.AsyncAnthropic
+) -> None:
     await client.beta.messages.create(
         model=MODEL,
         max_tokens=10,
@@ -126,7 +130,7 @@ async def test_beta_headers_and_the_key_reach_the_teacher(house: House, client: 
     assert headers["authorization"] == f"Bearer {KEY}"
 
 
-async def test_tokens_are_counted_by_the_teacher(house: House, client: anthropic.AsyncAnthropic) -> None:
+async def test_tokens_are_counted_by_the_teacher(house: RouterHarness, client: anthropic.AsyncAnthropic) -> None:
     raw = await client.messages.with_raw_response.count_tokens(
         model=MODEL, messages=[{"role": "user", "content": PROMPT}]
     )
@@ -136,7 +140,7 @@ async def test_tokens_are_counted_by_the_teacher(house: House, client: anthropic
     assert passed.headers["authorization"] == f"Bearer {KEY}"
 
 
-async def test_models_are_listed_in_anthropics_shape(house: House, client: anthropic.AsyncAnthropic) -> None:
+async def test_models_are_listed_in_anthropics_shape(house: RouterHarness, client: anthropic.AsyncAnthropic) -> None:
     await house.promote()
     listed = [model async for model in client.models.list()]
     assert [model.id for model in listed] == ["understudies/triage", "gpt-4o-mini"]
@@ -144,7 +148,7 @@ async def test_models_are_listed_in_anthropics_shape(house: House, client: anthr
     assert (await client.models.retrieve("understudies/triage")).display_name == "understudies/triage"
 
 
-async def test_a_stream_may_be_left_early(house: House, client: anthropic.AsyncAnthropic) -> None:
+async def test_a_stream_may_be_left_early(house: RouterHarness, client: anthropic.AsyncAnthropic) -> None:
     house.teacher.hold_after = 5
     async with client.messages.stream(**ASKED) as stream:
         async for _ in stream.text_stream:

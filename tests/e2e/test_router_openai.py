@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 from pydantic import BaseModel
-from tests.support.front import KEY, PROMPT, TASK, Build, House, houses
+from tests.support.front import KEY, PROMPT, TASK, BuildHarness, RouterHarness, router_harnesses
 
 from understudies.students import text_answer
 
@@ -33,24 +33,24 @@ class Label(BaseModel):
 
 
 @pytest.fixture
-async def build() -> AsyncIterator[Build]:
-    async with houses() as build:
+async def build() -> AsyncIterator[BuildHarness]:
+    async with router_harnesses() as build:
         yield build
 
 
 @pytest.fixture
-async def house(build: Build) -> House:
+async def house(build: BuildHarness) -> RouterHarness:
     return await build()
 
 
 @pytest.fixture
-async def client(house: House) -> AsyncIterator[openai.AsyncOpenAI]:
+async def client(house: RouterHarness) -> AsyncIterator[openai.AsyncOpenAI]:
     async with house.openai() as client:
         yield client
 
 
 @pytest.mark.parametrize("promoted", [False, True])
-async def test_the_client_that_blocks_completes_and_streams(house: House, promoted: bool) -> None:
+async def test_the_client_that_blocks_completes_and_streams(house: RouterHarness, promoted: bool) -> None:
     if promoted:
         await house.promote()
 
@@ -77,7 +77,7 @@ async def test_the_client_that_blocks_completes_and_streams(house: House, promot
 
 
 @pytest.mark.parametrize("promoted", [False, True])
-async def test_structured_output_is_parsed(house: House, client: openai.AsyncOpenAI, promoted: bool) -> None:
+async def test_structured_output_is_parsed(house: RouterHarness, client: openai.AsyncOpenAI, promoted: bool) -> None:
     house.teacher.text = '{"label":"fraud","urgent":true}'
     if promoted:
         house.student.reply = text_answer(house.teacher.text, 0.95)
@@ -95,7 +95,9 @@ async def test_structured_output_is_parsed(house: House, client: openai.AsyncOpe
         assert house.teacher.asked[0]["response_format"]["type"] == "json_schema"
 
 
-async def test_a_student_whose_answer_has_another_form_does_not_serve(house: House, client: openai.AsyncOpenAI) -> None:
+async def test_a_student_whose_answer_has_another_form_does_not_serve(
+    house: RouterHarness, client: openai.AsyncOpenAI
+) -> None:
     house.teacher.text = '{"label":"fraud","urgent":true}'
     await house.promote()
     completion = await client.chat.completions.parse(**ASKED, response_format=Label)
@@ -105,7 +107,7 @@ async def test_a_student_whose_answer_has_another_form_does_not_serve(house: Hou
     assert (event.served_by, event.route.reason) == ("teacher", "student_error")
 
 
-async def test_tools_are_called_whole_and_streamed(house: House, client: openai.AsyncOpenAI) -> None:
+async def test_tools_are_called_whole_and_streamed(house: RouterHarness, client: openai.AsyncOpenAI) -> None:
     house.teacher.tools = (CALLED, {**CALLED, "arguments": {"card": 8}})
     whole = await client.chat.completions.create(**ASKED, tools=[TOOL])
     async with client.chat.completions.stream(**ASKED, tools=[TOOL]) as stream:
@@ -125,7 +127,7 @@ async def test_tools_are_called_whole_and_streamed(house: House, client: openai.
     assert [len(event.response.message.tool_calls or ()) for event in recorded if event.response] == [2] * 4
 
 
-async def test_a_conversation_with_tools_goes_on(house: House, client: openai.AsyncOpenAI) -> None:
+async def test_a_conversation_with_tools_goes_on(house: RouterHarness, client: openai.AsyncOpenAI) -> None:
     call = {"id": "call_123456789012", "type": "function", "function": {"name": "block_card", "arguments": "{}"}}
     said: Any = [
         {"role": "user", "content": PROMPT},
@@ -141,7 +143,7 @@ async def test_a_conversation_with_tools_goes_on(house: House, client: openai.As
     "wanted", [{"logprobs": True, "top_logprobs": 2}, {"n": 2}], ids=["log-probabilities", "two choices"]
 )
 async def test_what_only_the_teacher_has_is_the_teachers(
-    house: House, client: openai.AsyncOpenAI, wanted: dict[str, Any]
+    house: RouterHarness, client: openai.AsyncOpenAI, wanted: dict[str, Any]
 ) -> None:
     await house.promote()
     raw = await client.chat.completions.with_raw_response.create(**ASKED, **wanted)
@@ -150,7 +152,7 @@ async def test_what_only_the_teacher_has_is_the_teachers(
     assert {name: house.teacher.asked[0][name] for name in wanted} == wanted
 
 
-async def test_pictures_reach_the_teacher_as_they_are(house: House, client: openai.AsyncOpenAI) -> None:
+async def test_pictures_reach_the_teacher_as_they_are(house: RouterHarness, client: openai.AsyncOpenAI) -> None:
     parts: Any = [
         {"type": "text", "text": "what is this?"},
         {"type": "image_url", "image_url": {"url": PIXEL, "detail": "low"}},
@@ -177,7 +179,7 @@ async def test_pictures_reach_the_teacher_as_they_are(house: House, client: open
 
 
 async def test_the_headers_say_who_answered_and_which_event_records_it(
-    house: House, client: openai.AsyncOpenAI
+    house: RouterHarness, client: openai.AsyncOpenAI
 ) -> None:
     raw = await client.chat.completions.with_raw_response.create(**ASKED)
     (event,) = await house.recorded()
@@ -192,7 +194,7 @@ async def test_the_headers_say_who_answered_and_which_event_records_it(
     assert raw.parse()._request_id == "req-1"
 
 
-async def test_embeddings_pass_through(house: House, client: openai.AsyncOpenAI) -> None:
+async def test_embeddings_pass_through(house: RouterHarness, client: openai.AsyncOpenAI) -> None:
     answer = await client.embeddings.create(model="text-embedding-3-small", input=["one", "three"])
     assert [len(item.embedding) for item in answer.data] == [2, 2]
     assert house.teacher.passed[0].path_and_query == "/v1/embeddings"
@@ -200,7 +202,7 @@ async def test_embeddings_pass_through(house: House, client: openai.AsyncOpenAI)
     assert await house.recorded() == []
 
 
-async def test_models_are_listed_and_found(house: House, client: openai.AsyncOpenAI) -> None:
+async def test_models_are_listed_and_found(house: RouterHarness, client: openai.AsyncOpenAI) -> None:
     await house.promote()
     assert [model.id async for model in client.models.list()] == ["understudies/triage", "gpt-4o-mini"]
     assert (await client.models.retrieve("understudies/triage")).owned_by == "understudies"
@@ -208,7 +210,7 @@ async def test_models_are_listed_and_found(house: House, client: openai.AsyncOpe
         await client.models.retrieve("understudies/unknown")
 
 
-async def test_a_file_is_passed_on_as_it_is_uploaded(house: House, client: openai.AsyncOpenAI) -> None:
+async def test_a_file_is_passed_on_as_it_is_uploaded(house: RouterHarness, client: openai.AsyncOpenAI) -> None:
     content = b'{"custom_id": "1"}\n' * 50_000
     raw = await client.files.with_raw_response.create(file=("batch.jsonl", content), purpose="batch")
     (passed,) = house.teacher.passed
@@ -218,7 +220,7 @@ async def test_a_file_is_passed_on_as_it_is_uploaded(house: House, client: opena
     assert content in raw.content
 
 
-async def test_a_stream_may_be_left_early(house: House, client: openai.AsyncOpenAI) -> None:
+async def test_a_stream_may_be_left_early(house: RouterHarness, client: openai.AsyncOpenAI) -> None:
     house.teacher.hold_after = 2
     stream = await client.chat.completions.create(**ASKED, stream=True)
     async for _ in stream:

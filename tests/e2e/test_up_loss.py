@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
-from tests.support.process import stored, until, up
+from tests.support.process import query_store, up_command, wait_until
 from tests.support.teacher import FakeTeacher
 
 WINDOW = timedelta(seconds=5)
@@ -51,17 +51,17 @@ async def test_a_kill_loses_at_most_the_last_second_and_the_ledger_has_all_that_
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     async with FakeTeacher() as teacher:
-        async with up(tmp_path, teacher.url) as first:
-            traffic = Traffic(await first.url())
+        async with up_command(tmp_path, teacher.url) as first:
+            traffic = Traffic(await first.wait_router_url())
             running = asyncio.create_task(traffic.run())
-            await until(lambda: len(traffic.answered) >= CALLS)
+            await wait_until(lambda: len(traffic.answered) >= CALLS)
             killed = datetime.now(UTC)
-            await first.killed()
+            await first.kill()
             await running
-        async with up(tmp_path, teacher.url) as second:
-            await second.url()
-            assert await second.stopped() == 0
-    rows = await stored(tmp_path, "SELECT id, cost_usd FROM invocations FINAL")
+        async with up_command(tmp_path, teacher.url) as second:
+            await second.wait_router_url()
+            assert await second.terminate() == 0
+    rows = await query_store(tmp_path, "SELECT id, cost_usd FROM invocations FINAL")
     there = {row["id"] for row in rows}
     lost = {call: at for call, at in traffic.answered.items() if call not in there}
     oldest = killed - min(lost.values(), default=killed)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 from tests.support.datasets import TASK
-from tests.support.process import Command, client, stored, until, up
-from tests.support.promoted import STUDENT, promote
+from tests.support.process import Command, openai_client, query_store, up_command, wait_until
+from tests.support.promoted import STUDENT, write_promoted_student
 from tests.support.teacher import FakeTeacher
 
 REFUND = "money back for order number"
@@ -68,41 +68,43 @@ def is_held(data: Path) -> bool:
 
 
 async def end_by_signal(running: Command, data: Path, calls: int) -> None:
-    assert await running.stopped() == 0
+    assert await running.terminate() == 0
 
 
 async def end_by_kill(running: Command, data: Path, calls: int) -> None:
     """Once the snapshots have some calls, in the middle of more that they have not."""
-    async with client(await running.url()) as agent:
-        await until(lambda: (data / "snapshots" / "budget.json").exists() and book(data)["ledger"]["calls"] >= calls)
+    async with openai_client(await running.wait_router_url()) as agent:
+        await wait_until(
+            lambda: (data / "snapshots" / "budget.json").exists() and book(data)["ledger"]["calls"] >= calls
+        )
         for extra in range(10):
             await ask(agent, f"{REFUND} {1000 + extra}")
-    await running.killed()
+    await running.kill()
 
 
 @pytest.mark.parametrize("end", [end_by_signal, end_by_kill])
 async def test_what_was_in_force_is_in_force_again(
     tmp_path: Path, end: Callable[[Command, Path, int], Awaitable[None]]
 ) -> None:
-    await promote(tmp_path)
+    await write_promoted_student(tmp_path)
     async with FakeTeacher("refund") as teacher:
-        async with up(tmp_path, teacher.url, env=PATIENT) as first:
-            async with client(await first.url()) as agent:
+        async with up_command(tmp_path, teacher.url, env=PATIENT) as first:
+            async with openai_client(await first.wait_router_url()) as agent:
                 served = [await ask(agent, f"{REFUND} {number}") for number in range(12)]
                 # They are near copies: after two of them the teacher confirms what the student says, twice.
                 assert served == ["student"] * 2 + ["teacher"] * 2 + ["student"] * 8
                 assert await ask(agent, "write a poem", "poetry") == "teacher"
             await end(first, tmp_path, 12)
-        async with up(tmp_path, teacher.url, env=PATIENT) as second:
-            async with client(await second.url()) as agent:
+        async with up_command(tmp_path, teacher.url, env=PATIENT) as second:
+            async with openai_client(await second.wait_router_url()) as agent:
                 assert await ask(agent, f"{REFUND} 77") == "student"
             # No call of such a day was judged: the look that says so, and its decision, come with a tick.
-            await until(lambda: is_held(tmp_path))
-            assert await second.stopped() == 0
+            await wait_until(lambda: is_held(tmp_path))
+            assert await second.terminate() == 0
         kept = book(tmp_path), trial(tmp_path)
-        async with up(tmp_path, teacher.url, env=PATIENT) as third:
-            await third.url()
-            assert await third.stopped() == 0
+        async with up_command(tmp_path, teacher.url, env=PATIENT) as third:
+            await third.wait_router_url()
+            assert await third.terminate() == 0
     assert (book(tmp_path), trial(tmp_path)) == kept
     for run in (first, second, third):
         assert "Traceback" not in run.output
@@ -111,16 +113,16 @@ async def test_what_was_in_force_is_in_force_again(
 
 
 async def agrees_with_the_store(data: Path, kept: dict[str, Any], tried: dict[str, Any]) -> None:
-    (there,) = await stored(data, COUNTED, task=TASK)
+    (there,) = await query_store(data, COUNTED, task=TASK)
     ledger = kept["ledger"]
     assert {name: ledger[name] for name in ("calls", "served", "audits")} == {
         name: there[name] for name in ("calls", "served", "audits")
     }
     assert sum(float(ledger[name]) for name in ("teacher", "students", "audit")) == pytest.approx(float(there["cost"]))
-    (judged,) = await stored(data, JUDGED)
+    (judged,) = await query_store(data, JUDGED)
     (student,) = kept["students"]
     assert judged["n"] == judged["calls"] == student["audited"] == tried["audited"]
-    (unjudged,) = await stored(data, UNJUDGED)
+    (unjudged,) = await query_store(data, UNJUDGED)
     # What the evaluator knew to wait for an audit ends with it: a few audits find no call to judge.
     assert unjudged["n"] <= 2
     assert tried["drift"]["contract"]["n"] == judged["n"] >= 10

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.support.datasets import TASK, dataset
-from tests.support.messages import said
-from tests.support.process import client, until, up
-from tests.support.store import migrated
+from tests.support.messages import assistant_message
+from tests.support.process import openai_client, up_command, wait_until
+from tests.support.store import open_migrated_store
 from tests.support.teacher import FakeTeacher
 
 from understudies.events import Promotion, encode
-from understudies.students import Files, write_dataset
+from understudies.students import ObjectStore, write_dataset
 
 STUDENT = f"{TASK}@1"
 
@@ -21,15 +21,17 @@ async def collect_much(data: Path) -> None:
     """Have a student collected that takes half a minute to train: many classes, nothing to tell them apart by."""
     rng = random.Random(1)
     words = [f"word{number}" for number in range(3000)]
-    calls = ((" ".join(rng.choices(words, k=12)), said(f"label {number % 400}")) for number in range(12_000))
-    uri, _ = write_dataset(Files(f"file://{data / 'artifacts'}"), TASK, dataset(calls).examples)
+    calls = (
+        (" ".join(rng.choices(words, k=12)), assistant_message(f"label {number % 400}")) for number in range(12_000)
+    )
+    uri, _ = write_dataset(ObjectStore(f"file://{data / 'artifacts'}"), TASK, dataset(calls).examples)
     at = datetime.now(UTC) - timedelta(minutes=1)
     known = {"at": at, "task": TASK, "student": STUDENT}
     story = [
         Promotion.model_validate({**known, "id": "1", "stage": "authorised"}),
         Promotion.model_validate({**known, "id": "2", "stage": "collected", "dataset": uri}),
     ]
-    async with migrated(f"chdb://{data / 'store'}") as store:
+    async with open_migrated_store(f"chdb://{data / 'store'}") as store:
         await store.insert("promotions", [encode(stage) for stage in story])
 
 
@@ -43,11 +45,11 @@ def calls_in_snapshot(data: Path) -> int:
 
 async def test_a_training_holds_up_neither_decisions_nor_the_end(tmp_path: Path) -> None:
     await collect_much(tmp_path)
-    async with FakeTeacher() as teacher, up(tmp_path, teacher.url) as running:
-        async with client(await running.url()) as agent:
+    async with FakeTeacher() as teacher, up_command(tmp_path, teacher.url) as running:
+        async with openai_client(await running.wait_router_url()) as agent:
             await agent.chat.completions.create(model="m", messages=[{"role": "user", "content": "hello"}])
-        await until(lambda: calls_in_snapshot(tmp_path) == 1)
-        assert await running.stopped() == 0, running.output
+        await wait_until(lambda: calls_in_snapshot(tmp_path) == 1)
+        assert await running.terminate() == 0, running.output
     assert "trainer ends in the middle of its work, which it begins again at the next start" in running.output
     assert "Traceback" not in running.output
     snapshot = tmp_path / "snapshots" / "trainer.json"

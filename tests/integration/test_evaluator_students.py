@@ -7,48 +7,53 @@ from pathlib import Path
 
 import pytest
 from tests.support.datasets import TASK
-from tests.support.recorder import Recorder, records
-from tests.support.trials import TRAINED, audit_of, dataset, of, traffic
+from tests.support.recorder import CapturingBus, to_records
+from tests.support.trials import TRAINED, audit_of, dataset, events_of_type, traffic
 
 from understudies.evaluator import EvaluatorApp, EvaluatorSettings, create_app
 from understudies.events import Drift, GateDecision, Invocation, Promotion, SeededIds, Verdict
 from understudies.runtime import VirtualClock
 from understudies.runtime.rules import Rules
-from understudies.students import Files, Shelf, write_dataset
+from understudies.students import ObjectStore, StudentCache, write_dataset
 from understudies.trainer import TrainerSettings
 from understudies.trainer import create_app as create_trainer
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Files:
-    return Files(f"file://{tmp_path}")
+def files(tmp_path: Path) -> ObjectStore:
+    return ObjectStore(f"file://{tmp_path}")
 
 
-async def trained(files: Files) -> Promotion:
+async def trained(files: ObjectStore) -> Promotion:
     """What the trainer tells of a student of the calls that the traffic of these tests does not repeat."""
-    recorder = Recorder()
+    recorder = CapturingBus()
     app = create_trainer(
         TrainerSettings(encoder=False),
         bus=recorder.bus,
         clock=VirtualClock(TRAINED),
-        files=files,
+        object_store=files,
         new_id=SeededIds(1),
     )
     uri, _ = write_dataset(files, TASK, dataset().examples)
     story = Promotion(id="1", at=TRAINED, task=TASK, student=f"{TASK}@1", stage="collected", dataset=uri)
-    await app.handle(records(story))
-    [outcome] = of(Promotion, recorder.published)
+    await app.handle(to_records(story))
+    [outcome] = events_of_type(Promotion, recorder.published)
     assert outcome.stage == "trained"
     return outcome
 
 
-def evaluator(files: Files, recorder: Recorder) -> EvaluatorApp:
+def evaluator(files: ObjectStore, recorder: CapturingBus) -> EvaluatorApp:
     return create_app(
-        EvaluatorSettings(), bus=recorder.bus, files=files, shelf=Shelf(files), rules=Rules(), new_id=SeededIds(2)
+        EvaluatorSettings(),
+        bus=recorder.bus,
+        object_store=files,
+        students=StudentCache(files),
+        rules=Rules(),
+        new_id=SeededIds(2),
     )
 
 
-def folder(files: Files, story: Promotion) -> Path:
+def folder(files: ObjectStore, story: Promotion) -> Path:
     assert story.artifact is not None
     return Path(story.artifact.removeprefix("file://"))
 
@@ -57,17 +62,17 @@ def served(call: Invocation) -> Invocation:
     return call.model_copy(update={"served_by": "student", "student": f"{TASK}@1", "confidence": 0.99})
 
 
-async def test_a_student_is_proven_and_later_drifts(files: Files) -> None:
-    recorder = Recorder()
+async def test_a_student_is_proven_and_later_drifts(files: ObjectStore) -> None:
+    recorder = CapturingBus()
     app = evaluator(files, recorder)
     story = await trained(files)
-    await app.handle(records(story, *traffic(0, 300)))
+    await app.handle(to_records(story, *traffic(0, 300)))
     await app.tick(TRAINED + timedelta(days=3))
-    [decision] = of(GateDecision, recorder.published)
+    [decision] = events_of_type(GateDecision, recorder.published)
     assert decision.decision == "promote"
     assert decision.coverage is not None
     assert decision.coverage > 0.8
-    verdicts = of(Verdict, recorder.published)
+    verdicts = events_of_type(Verdict, recorder.published)
     assert {verdict.phase for verdict in verdicts} == {"validation", "shadow"}
     assert len({verdict.fingerprint for verdict in verdicts if verdict.counts}) == len(verdicts)
 
@@ -79,20 +84,20 @@ async def test_a_student_is_proven_and_later_drifts(files: Files) -> None:
         for number, call in enumerate(calls)
         if call.response is not None
     ]
-    await app.handle(records(story.model_copy(update=promoted), *calls, *audits))
-    broken = next(alarm for alarm in of(Drift, recorder.published) if alarm.tier == "contract")
+    await app.handle(to_records(story.model_copy(update=promoted), *calls, *audits))
+    broken = next(alarm for alarm in events_of_type(Drift, recorder.published) if alarm.tier == "contract")
     assert broken.agreement_before is not None
     assert broken.agreement_before > 0.99
     assert broken.agreement_after == 0.0
     assert 22 <= broken.audited <= 26
 
 
-async def test_an_artifact_that_was_changed_is_rejected(files: Files) -> None:
-    recorder = Recorder()
+async def test_an_artifact_that_was_changed_is_rejected(files: ObjectStore) -> None:
+    recorder = CapturingBus()
     story = await trained(files)
     _change(folder(files, story))
-    await evaluator(files, recorder).handle(records(story))
-    [decision] = of(GateDecision, recorder.published)
+    await evaluator(files, recorder).handle(to_records(story))
+    [decision] = events_of_type(GateDecision, recorder.published)
     assert decision.decision == "reject"
     assert "was changed after it was written; train the student again" in decision.reason
 
@@ -102,17 +107,17 @@ def _change(artifact: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1] + b"!")
 
 
-async def test_an_artifact_that_vanishes_during_the_trial_is_rejected(files: Files) -> None:
-    recorder = Recorder()
+async def test_an_artifact_that_vanishes_during_the_trial_is_rejected(files: ObjectStore) -> None:
+    recorder = CapturingBus()
     app = evaluator(files, recorder)
     story = await trained(files)
-    await app.handle(records(story))
+    await app.handle(to_records(story))
     shutil.rmtree(folder(files, story))
     restarted = evaluator(files, recorder)
     await restarted.restore(json.loads(json.dumps(app.state())))
-    await restarted.handle(records(*traffic(0, 5)))
-    [decision] = of(GateDecision, recorder.published)
+    await restarted.handle(to_records(*traffic(0, 5)))
+    [decision] = events_of_type(GateDecision, recorder.published)
     assert decision.decision == "reject"
     assert decision.reason.startswith("can no longer be tried: cannot read ")
-    await restarted.handle(records(*traffic(5, 5)))
-    assert len(of(GateDecision, recorder.published)) == 1
+    await restarted.handle(to_records(*traffic(5, 5)))
+    assert len(events_of_type(GateDecision, recorder.published)) == 1

@@ -9,23 +9,32 @@ import anthropic
 import openai
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.support.front import APIS, PROMPT, TASK, Build, Caller, Got, House, houses
-from tests.support.teacher import LARGE, Mood, refusing
-from tests.support.teacher_answers import Api, error_body, error_event, whole
+from tests.support.front import (
+    APIS,
+    PROMPT,
+    TASK,
+    BuildHarness,
+    RawClient,
+    RawResponse,
+    RouterHarness,
+    router_harnesses,
+)
+from tests.support.teacher import LARGE, Behaviour, refusing_address
+from tests.support.teacher_answers import Api, render_error_body, render_error_event, render_response
 
 
 @pytest.fixture
-async def build() -> AsyncIterator[Build]:
-    async with houses() as build:
+async def build() -> AsyncIterator[BuildHarness]:
+    async with router_harnesses() as build:
         yield build
 
 
 @pytest.fixture
-async def house(build: Build) -> House:
+async def house(build: BuildHarness) -> RouterHarness:
     return await build()
 
 
-def told(api: Api, got: Got) -> str:
+def told(api: Api, got: RawResponse) -> str:
     """The message of an error in an API's own shape."""
     body = json.loads(got.body)
     if api == "messages":
@@ -37,7 +46,7 @@ def told(api: Api, got: Got) -> str:
     return str(body["error"]["message"]).rpartition(": " if api == "messages" else "\0")[2]
 
 
-BROKEN: dict[Mood, tuple[int, str]] = {
+BROKEN: dict[Behaviour, tuple[int, str]] = {
     "html": (502, "Bad Gateway"),
     "page": (502, "not"),
     "redirect": (502, "answered 307"),
@@ -51,7 +60,7 @@ BROKEN: dict[Mood, tuple[int, str]] = {
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_a_broken_answer_is_an_error_of_the_api(house: House, api: Api) -> None:
+async def test_a_broken_answer_is_an_error_of_the_api(house: RouterHarness, api: Api) -> None:
     for mood, (status, words) in BROKEN.items():
         house.teacher.mood = mood
         got = await house.ask(api)
@@ -65,7 +74,7 @@ async def test_a_broken_answer_is_an_error_of_the_api(house: House, api: Api) ->
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_teachers_own_error_is_passed_as_it_is(house: House, api: Api, stream: bool) -> None:
+async def test_a_teachers_own_error_is_passed_as_it_is(house: RouterHarness, api: Api, stream: bool) -> None:
     house.teacher.extra = {"x-ratelimit-remaining-requests": "0", "openai-processing-ms": "5", "server": "hidden"}
     for mood, status, kind, message, code in (
         ("fail", 500, "server_error", "broken", None),
@@ -77,7 +86,7 @@ async def test_a_teachers_own_error_is_passed_as_it_is(house: House, api: Api, s
     ):
         house.teacher.mood = mood  # type: ignore[assignment] # one of them
         got = await house.ask(api, stream=stream)
-        assert (got.status, json.loads(got.body)) == (status, error_body(api, kind, message, code))
+        assert (got.status, json.loads(got.body)) == (status, render_error_body(api, kind, message, code))
         assert got.headers["x-request-id"] == f"req-{len(house.teacher.asked)}"
         assert got.headers["x-ratelimit-remaining-requests"] == "0"
         assert got.headers.get("retry-after") == ("7" if mood == "limit" else None)
@@ -91,7 +100,7 @@ async def test_a_teachers_own_error_is_passed_as_it_is(house: House, api: Api, s
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_a_stream_that_breaks_off_ends_with_an_error_of_the_api(house: House, api: Api) -> None:
+async def test_a_stream_that_breaks_off_ends_with_an_error_of_the_api(house: RouterHarness, api: Api) -> None:
     for mood, words in (("truncate", "ended before"), ("reset", "broke off"), ("cut", "broke off")):
         house.teacher.mood = mood  # type: ignore[assignment] # one of them
         got = await house.ask(api, stream=True)
@@ -107,17 +116,17 @@ async def test_a_stream_that_breaks_off_ends_with_an_error_of_the_api(house: Hou
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_an_error_inside_a_stream_is_passed_as_it_is(house: House, api: Api) -> None:
+async def test_an_error_inside_a_stream_is_passed_as_it_is(house: RouterHarness, api: Api) -> None:
     house.teacher.mood = "error_event"
     got = await house.ask(api, stream=True)
-    assert got.body.endswith(error_event(api))
+    assert got.body.endswith(render_error_event(api))
     event = await house.event()
     assert event.served_by == "none"
     assert "overloaded in the middle" in (event.error or "")
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_a_stream_that_begins_with_an_error_or_makes_no_sense_is_an_error(house: House, api: Api) -> None:
+async def test_a_stream_that_begins_with_an_error_or_makes_no_sense_is_an_error(house: RouterHarness, api: Api) -> None:
     house.teacher.mood = "error_first"
     got = await house.ask(api, stream=True)
     assert (got.status, told(api, got)) == (502, "overloaded in the middle")
@@ -126,7 +135,7 @@ async def test_a_stream_that_begins_with_an_error_or_makes_no_sense_is_an_error(
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_a_stream_of_nonsense_ends_with_an_error(house: House, api: Api) -> None:
+async def test_a_stream_of_nonsense_ends_with_an_error(house: RouterHarness, api: Api) -> None:
     house.teacher.mood = "not_json"
     got = await house.ask(api, stream=True)
     assert b"ended before" in got.body
@@ -136,16 +145,16 @@ async def test_a_stream_of_nonsense_ends_with_an_error(house: House, api: Api) -
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_teacher_that_streams_nothing_is_passed_whole(house: House, api: Api, stream: bool) -> None:
+async def test_a_teacher_that_streams_nothing_is_passed_whole(house: RouterHarness, api: Api, stream: bool) -> None:
     house.teacher.mood = "whole"
     got = await house.ask(api, stream=stream)
-    assert got.body == json.dumps(whole(api, house.teacher.said)).encode()
+    assert got.body == json.dumps(render_response(api, house.teacher.said)).encode()
     assert got.headers["content-type"].startswith("application/json")
     assert (await house.event()).usage.completion_tokens == 100
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_answer_of_20_megabytes_comes_whole(house: House, stream: bool) -> None:
+async def test_an_answer_of_20_megabytes_comes_whole(house: RouterHarness, stream: bool) -> None:
     house.teacher.mood = "large"
     got = await house.ask("chat", stream=stream)
     assert len(got.body) > LARGE
@@ -155,8 +164,8 @@ async def test_an_answer_of_20_megabytes_comes_whole(house: House, stream: bool)
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_teacher_that_refuses_connections_is_an_error(build: Build, api: Api, stream: bool) -> None:
-    with refusing() as url:
+async def test_a_teacher_that_refuses_connections_is_an_error(build: BuildHarness, api: Api, stream: bool) -> None:
+    with refusing_address() as url:
         house = await build(teachers={"teacher": {"base_url": url}})
         got = await house.ask(api, stream=stream)
     assert (got.status, told(api, got)) == (502, "the teacher cannot be reached")
@@ -172,7 +181,9 @@ async def test_a_teacher_that_refuses_connections_is_an_error(build: Build, api:
         *((True, mood) for mood in ("fail", "overloaded", "limit", "drop", "html")),
     ],
 )
-async def test_another_teacher_answers_where_one_fails(build: Build, api: Api, stream: bool, mood: Mood) -> None:
+async def test_another_teacher_answers_where_one_fails(
+    build: BuildHarness, api: Api, stream: bool, mood: Behaviour
+) -> None:
     house = await build(teachers={"teacher": {"fallback": ["other"]}, "other": {"models": ["none"], "auth": "none"}})
     house.teacher.mood = mood
     got = await house.ask(api, stream=stream)
@@ -186,7 +197,7 @@ async def test_another_teacher_answers_where_one_fails(build: Build, api: Api, s
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_short_limit_is_waited_for_and_asked_again(build: Build, stream: bool) -> None:
+async def test_a_short_limit_is_waited_for_and_asked_again(build: BuildHarness, stream: bool) -> None:
     house = await build(teachers={"teacher": {"retries": {"max": 2, "base_s": 0.01}}})
     house.teacher.retry_after = {"retry-after-ms": "20"}
     house.teacher.moods.extend(["limit", "overloaded"])
@@ -195,7 +206,7 @@ async def test_a_short_limit_is_waited_for_and_asked_again(build: Build, stream:
     assert got.headers["x-request-id"] == "req-3"
 
 
-async def test_what_is_no_answer_reaches_the_caller_as_it_is_and_is_charged(house: House) -> None:
+async def test_what_is_no_answer_reaches_the_caller_as_it_is_and_is_charged(house: RouterHarness) -> None:
     house.teacher.mood = "odd_paid"
     got = await house.ask("chat")
     assert (got.status, json.loads(got.body)["detail"]) == (200, "moo")
@@ -204,7 +215,7 @@ async def test_what_is_no_answer_reaches_the_caller_as_it_is_and_is_charged(hous
     assert event.cost_usd > 0
 
 
-async def test_a_teacher_that_never_answers_is_given_up(build: Build) -> None:
+async def test_a_teacher_that_never_answers_is_given_up(build: BuildHarness) -> None:
     house = await build(teachers={"teacher": {"timeouts": {"first_byte_s": 0.1}}})
     house.teacher.mood = "hang"
     for api in APIS:
@@ -212,7 +223,7 @@ async def test_a_teacher_that_never_answers_is_given_up(build: Build) -> None:
         assert (got.status, told(api, got)) == (504, "the teacher did not answer in time")
 
 
-async def test_the_routers_own_time_out_ends_a_call(build: Build) -> None:
+async def test_the_routers_own_time_out_ends_a_call(build: BuildHarness) -> None:
     house = await build(request_timeout_s=0.2)
     house.teacher.mood = "hang"
     for api in APIS:
@@ -225,7 +236,7 @@ async def test_the_routers_own_time_out_ends_a_call(build: Build) -> None:
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_a_stream_that_the_routers_own_time_out_ends_is_told_as_such(build: Build, api: Api) -> None:
+async def test_a_stream_that_the_routers_own_time_out_ends_is_told_as_such(build: BuildHarness, api: Api) -> None:
     house = await build(request_timeout_s=1.0)
     house.teacher.text = "one two three four five six"
     house.teacher.hold_after = {"chat": 3, "responses": 6, "messages": 5}[api]
@@ -242,7 +253,7 @@ async def test_a_stream_that_the_routers_own_time_out_ends_is_told_as_such(build
     assert counted((await house.send("GET", "/metrics")).body) == {("teacher", "timeout", "504"): 1}
 
 
-async def test_a_stream_that_outlasts_the_time_for_draining_is_told_as_such(build: Build) -> None:
+async def test_a_stream_that_outlasts_the_time_for_draining_is_told_as_such(build: BuildHarness) -> None:
     house = await build(drain_s=1)
     house.teacher.hold_after = 2
     asking = asyncio.create_task(house.ask("messages", stream=True))
@@ -255,17 +266,17 @@ async def test_a_stream_that_outlasts_the_time_for_draining_is_told_as_such(buil
     assert not event.hung_up
 
 
-async def test_a_body_that_takes_too_long_is_not_waited_for(build: Build) -> None:
+async def test_a_body_that_takes_too_long_is_not_waited_for(build: BuildHarness) -> None:
     house = await build(rules={"router": {"request_timeout_s": 0.2}})
     for path in ("/v1/chat/completions", "/v1/embeddings"):
-        caller = await Caller.post(house, path, b'{"model":', **{"content-length": "1000"})
+        caller = await RawClient.post(house, path, b'{"model":', **{"content-length": "1000"})
         assert b" 408 " in await caller.reader.readline()
         assert b"the body did not come within 0.2 s" in await caller.reader.read()
-        await caller.hang_up()
+        await caller.disconnect()
     assert await house.recorded() == []
 
 
-async def test_the_time_outs_of_calls_are_counted(build: Build) -> None:
+async def test_the_time_outs_of_calls_are_counted(build: BuildHarness) -> None:
     house = await build(request_timeout_s=0.1)
     house.teacher.mood = "hang"
     await house.ask("chat")
@@ -282,7 +293,7 @@ def counted(page: bytes) -> dict[tuple[str, str, str], float]:
     }
 
 
-RAISED: list[tuple[Mood, type[openai.APIError], type[anthropic.APIError]]] = [
+RAISED: list[tuple[Behaviour, type[openai.APIError], type[anthropic.APIError]]] = [
     ("refuse", openai.BadRequestError, anthropic.BadRequestError),
     ("unauthorized", openai.AuthenticationError, anthropic.AuthenticationError),
     ("limit", openai.RateLimitError, anthropic.RateLimitError),
@@ -293,7 +304,7 @@ RAISED: list[tuple[Mood, type[openai.APIError], type[anthropic.APIError]]] = [
 ]
 
 
-async def test_the_official_clients_raise_the_right_errors(house: House) -> None:
+async def test_the_official_clients_raise_the_right_errors(house: RouterHarness) -> None:
     said: Any = [{"role": "user", "content": PROMPT}]
     async with house.openai() as ours, house.anthropic() as theirs:
         for mood, of_openai, of_anthropic in RAISED:
@@ -306,7 +317,7 @@ async def test_the_official_clients_raise_the_right_errors(house: House) -> None
                 await theirs.messages.create(model="m", max_tokens=9, messages=said, extra_headers=TASK)
 
 
-async def test_the_official_clients_raise_what_happens_in_a_stream(house: House) -> None:
+async def test_the_official_clients_raise_what_happens_in_a_stream(house: RouterHarness) -> None:
     said: Any = [{"role": "user", "content": PROMPT}]
     async with house.openai() as ours, house.anthropic() as theirs:
         for mood in ("error_event", "reset"):
@@ -325,8 +336,8 @@ async def test_the_official_clients_raise_what_happens_in_a_stream(house: House)
                     await messages.get_final_message()
 
 
-async def test_what_is_passed_on_fails_in_the_apis_own_shape(build: Build, house: House) -> None:
-    with refusing() as url:
+async def test_what_is_passed_on_fails_in_the_apis_own_shape(build: BuildHarness, house: RouterHarness) -> None:
+    with refusing_address() as url:
         away = await build(teachers={"teacher": {"base_url": url}})
         got = await away.send("POST", "/v1/embeddings", json={"model": "e", "input": "x"})
         assert (got.status, told("chat", got)) == (502, "the teacher cannot be reached")
@@ -337,14 +348,16 @@ async def test_what_is_passed_on_fails_in_the_apis_own_shape(build: Build, house
     assert (got.status, got.headers["retry-after"]) == (429, "7")
 
 
-async def test_a_passed_answer_that_breaks_off_breaks_off(house: House, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_passed_answer_that_breaks_off_breaks_off(
+    house: RouterHarness, caplog: pytest.LogCaptureFixture
+) -> None:
     house.teacher.mood = "reset"
     with pytest.raises(Exception, match=r"."):
         await house.send("POST", "/v1/embeddings", json={"model": "e", "input": "x"})
     assert "Traceback" not in caplog.text
 
 
-async def test_before_it_stops_it_says_so_and_still_takes_calls(build: Build) -> None:
+async def test_before_it_stops_it_says_so_and_still_takes_calls(build: BuildHarness) -> None:
     house = await build(lame_duck_s=2.0)
     assert (await house.send("GET", "/readyz")).status == 200
     stopping = asyncio.create_task(house.app.stop())

@@ -6,32 +6,32 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
-from tests.support.front import APIS, Build, Caller, House, body_of, houses
-from tests.support.teacher_answers import PATHS, Api, streamed
+from tests.support.front import APIS, BuildHarness, RawClient, RouterHarness, body_of, router_harnesses
+from tests.support.teacher_answers import PATHS, Api, render_stream
 
-from understudies.runtime.online import Hold, MemoryOnline, Purse
+from understudies.runtime.online import BudgetCounter, BudgetHold, MemoryOnlineState
 
 TENANT_BUDGET = {"defaults": {"daily_budget_usd": "1"}}
 
 
 @pytest.fixture
-async def build() -> AsyncIterator[Build]:
-    async with houses() as build:
+async def build() -> AsyncIterator[BuildHarness]:
+    async with router_harnesses() as build:
         yield build
 
 
-async def call(house: House, api: Api, *, stream: bool = False) -> Caller:
-    return await Caller.post(house, PATHS[api], json.dumps(body_of(api, stream=stream)).encode())
+async def call(house: RouterHarness, api: Api, *, stream: bool = False) -> RawClient:
+    return await RawClient.post(house, PATHS[api], json.dumps(body_of(api, stream=stream)).encode())
 
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("stream", [False, True])
-async def test_while_the_teacher_thinks(build: Build, api: Api, stream: bool) -> None:
-    house = await build(rules=TENANT_BUDGET, online=MemoryOnline())
+async def test_while_the_teacher_thinks(build: BuildHarness, api: Api, stream: bool) -> None:
+    house = await build(rules=TENANT_BUDGET, online=MemoryOnlineState())
     house.teacher.mood = "hang"
     caller = await call(house, api, stream=stream)
     await asyncio.wait_for(house.teacher.arrived.wait(), 10)
-    await caller.hang_up()
+    await caller.disconnect()
     await asyncio.wait_for(house.teacher.cancelled.wait(), 10)
     event = await house.event()
     assert (event.hung_up, event.served_by, event.api, event.streamed) == (True, "none", api, stream)
@@ -41,14 +41,14 @@ async def test_while_the_teacher_thinks(build: Build, api: Api, stream: bool) ->
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_in_the_middle_of_a_stream(build: Build, api: Api) -> None:
-    house = await build(rules=TENANT_BUDGET, online=MemoryOnline())
+async def test_in_the_middle_of_a_stream(build: BuildHarness, api: Api) -> None:
+    house = await build(rules=TENANT_BUDGET, online=MemoryOnlineState())
     house.teacher.text = "one two three four five six"
     house.teacher.hold_after = {"chat": 3, "responses": 6, "messages": 5}[api]
     caller = await call(house, api, stream=True)
     await asyncio.wait_for(house.teacher.held.wait(), 10)
     assert await caller.reader.readuntil(b"two")
-    await caller.hang_up()
+    await caller.disconnect()
     await asyncio.wait_for(house.teacher.cancelled.wait(), 10)
     event = await house.event()
     assert (event.hung_up, event.usage_estimated, event.streamed) == (True, True, True)
@@ -60,27 +60,27 @@ async def test_in_the_middle_of_a_stream(build: Build, api: Api) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_while_the_student_thinks(build: Build, stream: bool) -> None:
-    house = await build(by_endpoint=True, rules=TENANT_BUDGET, online=MemoryOnline(), student_timeout_s=30)
+async def test_while_the_student_thinks(build: BuildHarness, stream: bool) -> None:
+    house = await build(by_endpoint=True, rules=TENANT_BUDGET, online=MemoryOnlineState(), student_timeout_s=30)
     await house.promote(threshold=0.5)
-    house.student_server.mood = "hang"
+    house.student_server.behavior = "hang"
     caller = await call(house, "chat", stream=stream)
     await asyncio.wait_for(house.student_server.arrived.wait(), 10)
-    await caller.hang_up()
-    await asyncio.wait_for(house.student_server.hung_up.wait(), 10)
+    await caller.disconnect()
+    await asyncio.wait_for(house.student_server.client_disconnected.wait(), 10)
     event = await house.event()
     assert (event.hung_up, event.served_by, event.streamed) == (True, "none", stream)
     assert house.teacher.asked == []
     await nothing_held(house, event.cost_usd)
 
 
-async def test_while_the_teacher_thinks_after_an_unsure_student(build: Build) -> None:
-    house = await build(rules=TENANT_BUDGET, online=MemoryOnline())
+async def test_while_the_teacher_thinks_after_an_unsure_student(build: BuildHarness) -> None:
+    house = await build(rules=TENANT_BUDGET, online=MemoryOnlineState())
     await house.promote(threshold=0.99)
     house.teacher.mood = "hang"
     caller = await call(house, "messages", stream=True)
     await asyncio.wait_for(house.teacher.arrived.wait(), 10)
-    await caller.hang_up()
+    await caller.disconnect()
     await asyncio.wait_for(house.teacher.cancelled.wait(), 10)
     event = await house.event()
     assert event.route is not None
@@ -89,34 +89,34 @@ async def test_while_the_teacher_thinks_after_an_unsure_student(build: Build) ->
     await nothing_held(house, event.cost_usd)
 
 
-async def test_before_the_whole_body_has_come(build: Build) -> None:
+async def test_before_the_whole_body_has_come(build: BuildHarness) -> None:
     house = await build()
-    caller = await Caller.post(house, PATHS["chat"], b'{"model":', **{"content-length": "1000"})
-    await caller.hang_up()
+    caller = await RawClient.post(house, PATHS["chat"], b'{"model":', **{"content-length": "1000"})
+    await caller.disconnect()
     assert (await house.ask("chat")).status == 200
     assert len(await house.recorded()) == 1
 
 
-async def test_while_something_passes_through(build: Build) -> None:
+async def test_while_something_passes_through(build: BuildHarness) -> None:
     house = await build()
     house.teacher.mood = "hang"
-    caller = await Caller.post(house, "/v1/embeddings", b'{"model": "e", "input": "x"}')
+    caller = await RawClient.post(house, "/v1/embeddings", b'{"model": "e", "input": "x"}')
     await asyncio.wait_for(house.teacher.arrived.wait(), 10)
-    await caller.hang_up()
+    await caller.disconnect()
     await asyncio.wait_for(house.teacher.cancelled.wait(), 10)
     assert await house.recorded() == []
 
 
-async def test_while_the_teacher_thinks_about_an_upload(build: Build) -> None:
+async def test_while_the_teacher_thinks_about_an_upload(build: BuildHarness) -> None:
     house = await build()
     house.teacher.mood = "hang"
-    caller = await Caller.post(house, "/v1/files", b"hello", content_type="multipart/form-data; boundary=x")
+    caller = await RawClient.post(house, "/v1/files", b"hello", content_type="multipart/form-data; boundary=x")
     await asyncio.wait_for(house.teacher.arrived.wait(), 10)
-    await caller.hang_up()
+    await caller.disconnect()
     await asyncio.wait_for(house.teacher.cancelled.wait(), 10)
 
 
-async def test_while_a_teacher_lists_its_models(build: Build) -> None:
+async def test_while_a_teacher_lists_its_models(build: BuildHarness) -> None:
     house = await build()
     house.teacher.mood = "hang"
     host, port = house.url.removeprefix("http://").split(":")
@@ -127,7 +127,7 @@ async def test_while_a_teacher_lists_its_models(build: Build) -> None:
     await asyncio.wait_for(house.teacher.cancelled.wait(), 10)
 
 
-async def test_a_list_that_does_not_come_in_time_is_not_waited_for(build: Build) -> None:
+async def test_a_list_that_does_not_come_in_time_is_not_waited_for(build: BuildHarness) -> None:
     house = await build(teachers={"teacher": {"models": ["gpt-x", "gpt-*"]}}, request_timeout_s=0.1)
     house.teacher.mood = "hang"
     listed = json.loads((await house.send("GET", "/v1/models")).body)
@@ -135,14 +135,14 @@ async def test_a_list_that_does_not_come_in_time_is_not_waited_for(build: Build)
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_once_the_answer_is_whole_but_for_the_end_of_the_transfer(build: Build, api: Api) -> None:
+async def test_once_the_answer_is_whole_but_for_the_end_of_the_transfer(build: BuildHarness, api: Api) -> None:
     house = await build()
-    house.teacher.hold_after = len(streamed(api, house.teacher.said, usage=True))
+    house.teacher.hold_after = len(render_stream(api, house.teacher.said, usage=True))
     caller = await call(house, api, stream=True)
     await asyncio.wait_for(house.teacher.held.wait(), 10)
     last = {"chat": b"[DONE]", "responses": b'"response.completed"', "messages": b'"message_stop"'}[api]
     await caller.reader.readuntil(last)
-    await caller.hang_up()
+    await caller.disconnect()
     event = await house.event()
     assert (event.hung_up, event.answered_by_teacher, event.usage_estimated) == (False, True, False)
     assert event.usage.completion_tokens == 100
@@ -150,26 +150,26 @@ async def test_once_the_answer_is_whole_but_for_the_end_of_the_transfer(build: B
     assert 'reason="no_student",served_by="teacher",status="200"' in page
 
 
-async def test_who_hung_up_is_counted(build: Build) -> None:
+async def test_who_hung_up_is_counted(build: BuildHarness) -> None:
     house = await build()
     house.teacher.mood = "hang"
     caller = await call(house, "chat")
     await asyncio.wait_for(house.teacher.arrived.wait(), 10)
-    await caller.hang_up()
+    await caller.disconnect()
     await house.event()
     page = (await house.send("GET", "/metrics")).body.decode()
     assert 'reason="hung_up",served_by="none",status="499",task="triage"} 1.0' in page
 
 
-async def test_many_at_once_leave_nothing_behind(build: Build) -> None:
-    house = await build(rules=TENANT_BUDGET, online=MemoryOnline())
+async def test_many_at_once_leave_nothing_behind(build: BuildHarness) -> None:
+    house = await build(rules=TENANT_BUDGET, online=MemoryOnlineState())
     house.teacher.mood = "hang"
     callers = [await call(house, api, stream=stream) for api in APIS for stream in (False, True) for _ in range(10)]
     async with asyncio.timeout(20):
         while len(house.teacher.asked) < len(callers):  # noqa: ASYNC110 - it promises no event
             await asyncio.sleep(0.01)
     for caller in callers:
-        await caller.hang_up()
+        await caller.disconnect()
     async with asyncio.timeout(20):
         while len(await house.recorded()) < len(callers):  # noqa: ASYNC110 - it promises no event
             await asyncio.sleep(0.01)
@@ -177,9 +177,9 @@ async def test_many_at_once_leave_nothing_behind(build: Build) -> None:
     await nothing_held(house, sum((event.cost_usd for event in house.bus.published), Decimal(0)))
 
 
-async def nothing_held(house: House, spent: Decimal) -> None:
+async def nothing_held(house: RouterHarness, spent: Decimal) -> None:
     """No money is set aside any more, and what was spent is what the events say."""
-    assert isinstance(house.online, MemoryOnline)
+    assert isinstance(house.online, MemoryOnlineState)
     async with asyncio.timeout(20):
         while True:
             standings = await standing(house.online)
@@ -189,8 +189,8 @@ async def nothing_held(house: House, spent: Decimal) -> None:
     assert [Decimal(nanos).scaleb(-9) for nanos, _ in standings if nanos] == [spent.quantize(Decimal("1e-9"))]
 
 
-async def standing(online: MemoryOnline) -> list[tuple[int, int]]:
+async def standing(online: MemoryOnlineState) -> list[tuple[int, int]]:
     """What is spent and held of each budget, in billionths of a dollar."""
-    purses = [Purse(key) for key in online._purses]
-    reserved = await online.reserve("look", Hold("look", 0), purses, lease_s=1, keep_s=86_400)
-    return [(one.spent, one.held) for one in reserved.standings]
+    purses = [BudgetCounter(key) for key in online._counters]
+    reserved = await online.reserve("look", BudgetHold("look", 0), purses, lease_s=1, retention_s=86_400)
+    return [(one.spent, one.held) for one in reserved.counters]

@@ -8,31 +8,31 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-from tests.support.front import APIS, PROMPT, TASK, Build, Got, House, houses
-from tests.support.teacher import refusing
+from tests.support.front import APIS, PROMPT, TASK, BuildHarness, RawResponse, RouterHarness, router_harnesses
+from tests.support.teacher import refusing_address
 from tests.support.teacher_answers import Api
 
 from understudies.runtime.reload import RulesSource
-from understudies.runtime.rules.keys import hash_of, new_key
+from understudies.runtime.rules.keys import generate_key, key_hash
 from understudies.students import StudentError
 
-SHOP, BANK, TEACHERS = new_key(), new_key(), "sk-teachers-own-0123456789abcdefgh"
+SHOP, BANK, TEACHERS = generate_key(), generate_key(), "sk-teachers-own-0123456789abcdefgh"
 TENANTS: dict[str, Any] = {
     "tenants": {
-        "shop": {"keys": [hash_of(SHOP)], "tasks": ["triage"]},
-        "bank": {"keys": [hash_of(BANK)], "own_teacher_key": True},
+        "shop": {"keys": [key_hash(SHOP)], "tasks": ["triage"]},
+        "bank": {"keys": [key_hash(BANK)], "own_teacher_key": True},
     },
     "router": {"max_body_bytes": 20_000},
 }
 
 
 @pytest.fixture
-async def build() -> AsyncIterator[Build]:
-    async with houses() as build:
+async def build() -> AsyncIterator[BuildHarness]:
+    async with router_harnesses() as build:
         yield build
 
 
-def in_shape(api: Api, got: Got, kind: str, words: str) -> None:
+def in_shape(api: Api, got: RawResponse, kind: str, words: str) -> None:
     """See that an error has the shape of an API."""
     body = json.loads(got.body)
     assert body["error"]["type"] == kind
@@ -44,12 +44,12 @@ def in_shape(api: Api, got: Got, kind: str, words: str) -> None:
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_who_may_not_is_told_in_the_shape_of_the_api(build: Build, api: Api) -> None:
+async def test_who_may_not_is_told_in_the_shape_of_the_api(build: BuildHarness, api: Api) -> None:
     house = await build(rules=TENANTS)
     got = await house.ask(api, key="")
     assert (got.status, got.headers["www-authenticate"]) == (401, 'Bearer realm="understudies"')
     in_shape(api, got, "authentication_error", "needs a key")
-    got = await house.ask(api, key=new_key())
+    got = await house.ask(api, key=generate_key())
     assert got.status == 401
     in_shape(api, got, "authentication_error", "not known here")
     got = await house.ask(api, key=SHOP, headers={"X-Understudies-Task": "billing"})
@@ -64,11 +64,11 @@ async def test_who_may_not_is_told_in_the_shape_of_the_api(build: Build, api: Ap
     assert len(house.teacher.asked) == 1
 
 
-async def test_the_official_clients_raise_what_they_raise_of_the_provider(build: Build) -> None:
+async def test_the_official_clients_raise_what_they_raise_of_the_provider(build: BuildHarness) -> None:
     house = await build(rules=TENANTS)
     said: Any = [{"role": "user", "content": PROMPT}]
     refusals: list[tuple[str, Mapping[str, str], str]] = [
-        (new_key(), TASK, "AuthenticationError"),
+        (generate_key(), TASK, "AuthenticationError"),
         (SHOP, {"X-Understudies-Task": "billing"}, "PermissionDeniedError"),
     ]
     for key, headers, name in refusals:
@@ -79,7 +79,7 @@ async def test_the_official_clients_raise_what_they_raise_of_the_provider(build:
                 await theirs.messages.create(model="m", max_tokens=9, messages=said, extra_headers=headers)
 
 
-async def test_a_tenant_with_certain_tasks_may_not_go_around_them(build: Build) -> None:
+async def test_a_tenant_with_certain_tasks_may_not_go_around_them(build: BuildHarness) -> None:
     house = await build(rules=TENANTS)
     got = await house.send("POST", "/v1/embeddings", json={"model": "e", "input": "x"}, authorization=f"Bearer {SHOP}")
     assert got.status == 403
@@ -89,7 +89,7 @@ async def test_a_tenant_with_certain_tasks_may_not_go_around_them(build: Build) 
 
 
 @pytest.mark.parametrize("carrier", ["authorization", "x-api-key", "api-key"])
-async def test_a_tenants_key_reaches_no_teacher_in_whatever_header_it_comes(build: Build, carrier: str) -> None:
+async def test_a_tenants_key_reaches_no_teacher_in_whatever_header_it_comes(build: BuildHarness, carrier: str) -> None:
     house = await build(rules=TENANTS)
     value = f"Bearer {BANK}" if carrier == "authorization" else BANK
     for path, body in (
@@ -105,7 +105,7 @@ async def test_a_tenants_key_reaches_no_teacher_in_whatever_header_it_comes(buil
     assert BANK not in json.dumps(seen)
 
 
-async def test_a_tenant_that_may_brings_the_teachers_key(build: Build) -> None:
+async def test_a_tenant_that_may_brings_the_teachers_key(build: BuildHarness) -> None:
     house = await build(rules=TENANTS)
     await house.ask("chat", key=BANK, headers={"X-Understudies-Teacher-Key": TEACHERS})
     (headers,) = house.teacher.headers
@@ -115,9 +115,9 @@ async def test_a_tenant_that_may_brings_the_teachers_key(build: Build) -> None:
     assert got.status == 403
 
 
-async def test_neither_keys_nor_prompts_are_ever_logged(build: Build, caplog: pytest.LogCaptureFixture) -> None:
+async def test_neither_keys_nor_prompts_are_ever_logged(build: BuildHarness, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
-    with refusing() as url:
+    with refusing_address() as url:
         house = await build(
             rules=TENANTS,
             teachers={
@@ -148,14 +148,16 @@ async def test_neither_keys_nor_prompts_are_ever_logged(build: Build, caplog: py
     assert not any(secret.encode() in ready.body + metrics.body for secret in (SHOP, BANK, TEACHERS, "harbour"))
 
 
-async def test_an_unforeseen_failure_is_told_without_its_text(build: Build, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unforeseen_failure_is_told_without_its_text(
+    build: BuildHarness, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("DEBUG")
     house = await build()
 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(PROMPT)
 
-    house.app.desk.chooser.decide = fail  # type: ignore[method-assign, assignment] # as a bug would
+    house.app.call_service.route_selector.decide = fail  # type: ignore[method-assign, assignment] # as a bug would
     for api in APIS:
         got = await house.ask(api)
         assert got.status == 500
@@ -164,7 +166,7 @@ async def test_an_unforeseen_failure_is_told_without_its_text(build: Build, capl
     assert "harbour" not in caplog.text
 
 
-async def test_rules_that_change_hold_from_the_next_call_on(build: Build, tmp_path: Path) -> None:
+async def test_rules_that_change_hold_from_the_next_call_on(build: BuildHarness, tmp_path: Path) -> None:
     path = tmp_path / "understudies.toml"
     written: list[str] = []
 
@@ -178,7 +180,7 @@ async def test_rules_that_change_hold_from_the_next_call_on(build: Build, tmp_pa
     sources: list[RulesSource] = []
     house = await build(source=source)
     await house.promote()
-    async with sources[0].watching(0.01):
+    async with sources[0].watch(0.01):
         assert (await house.ask("chat")).about["served-by"] == "student"
         path.write_text(written[0] + "[tasks.triage]\ncritical = true\n")
         assert sources[0].reload()
@@ -194,7 +196,7 @@ async def test_rules_that_change_hold_from_the_next_call_on(build: Build, tmp_pa
         assert (await house.ask("chat")).about["served-by"] == "student"
 
 
-async def test_a_call_under_way_goes_on_by_the_rules_it_began_with(build: Build, tmp_path: Path) -> None:
+async def test_a_call_under_way_goes_on_by_the_rules_it_began_with(build: BuildHarness, tmp_path: Path) -> None:
     path = tmp_path / "understudies.toml"
     sources: list[RulesSource] = []
 
@@ -213,7 +215,7 @@ async def test_a_call_under_way_goes_on_by_the_rules_it_began_with(build: Build,
     assert (await house.ask("chat")).status == 502
 
 
-async def begun(house: House) -> AsyncIterator[bytes]:
+async def begun(house: RouterHarness) -> AsyncIterator[bytes]:
     """A stream of which the first piece has come."""
     client = house.openai()
     raw = client.chat.completions.with_streaming_response.create(
@@ -231,7 +233,7 @@ async def begun(house: House) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_the_task_in_the_metadata_is_the_routers_alone(build: Build, api: Api) -> None:
+async def test_the_task_in_the_metadata_is_the_routers_alone(build: BuildHarness, api: Api) -> None:
     house = await build()
     await house.ask(api, headers={"X-Understudies-Task": "triage"}, metadata={"task": "other", "kept": "1"})
     assert house.teacher.asked[0]["metadata"] == {"kept": "1"}
@@ -243,7 +245,7 @@ async def test_the_task_in_the_metadata_is_the_routers_alone(build: Build, api: 
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_a_model_may_name_a_task(build: Build, api: Api) -> None:
+async def test_a_model_may_name_a_task(build: BuildHarness, api: Api) -> None:
     house = await build(rules={"tasks": {"triage": {"model": "gpt-real"}}})
     await house.promote(share=0.0)
     got = await house.ask(api, headers={"X-Understudies-Task": "triage"}, model="understudies/triage")

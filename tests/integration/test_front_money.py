@@ -10,45 +10,45 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-from tests.support.front import APIS, PROMPT, TASK, Build, House, houses
-from tests.support.online import Fickle
+from tests.support.front import APIS, PROMPT, TASK, BuildHarness, RouterHarness, router_harnesses
+from tests.support.online import UnreliableOnlineState
 from tests.support.redis import RedisServer
-from tests.support.teacher import Mood
+from tests.support.teacher import Behaviour
 from tests.support.teacher_answers import Api
 
-from understudies.router.money.amounts import dollars
-from understudies.router.wallet import Wallet
-from understudies.runtime.online import online_state
-from understudies.runtime.rules.keys import hash_of, new_key
+from understudies.router.money.amounts import from_nanos
+from understudies.router.wallet import EnforcedBudget
+from understudies.runtime.online import create_online_state
+from understudies.runtime.rules.keys import generate_key, key_hash
 from understudies.students import text_answer
 
-SHOP, BANK = new_key(), new_key()
-TENANTS: dict[str, Any] = {"shop": {"keys": [hash_of(SHOP)]}, "bank": {"keys": [hash_of(BANK)]}}
+SHOP, BANK = generate_key(), generate_key()
+TENANTS: dict[str, Any] = {"shop": {"keys": [key_hash(SHOP)]}, "bank": {"keys": [key_hash(BANK)]}}
 CACHED: dict[str, Any] = {"tasks": {"triage": {"cache_ttl_s": 60}}}
 SPENT: dict[str, Any] = {"tasks": {"triage": {"daily_budget_usd": "0.001"}}}
 FLAT: dict[str, Any] = {"teacher": {"price_usd": "0.0006"}}
 
 
 @pytest.fixture
-async def build() -> AsyncIterator[Build]:
-    async with RedisServer() as server, houses() as build:
+async def build() -> AsyncIterator[BuildHarness]:
+    async with RedisServer() as server, router_harnesses() as build:
 
-        async def on_redis(**told: Any) -> House:
-            return await build(**{"online": online_state(server.url), **told})
+        async def on_redis(**told: Any) -> RouterHarness:
+            return await build(**{"online": create_online_state(server.url), **told})
 
         yield on_redis
 
 
-async def once_kept(house: House) -> None:
+async def once_kept(house: RouterHarness) -> None:
     """Wait until the answer before is in the cache: it is put there in the background."""
-    cache = house.app.desk._answers._cache
+    cache = house.app.call_service._response_cache._store
     assert cache is not None
-    if cache._keeping:
-        await asyncio.wait(cache._keeping)
+    if cache._writes:
+        await asyncio.wait(cache._writes)
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_an_identical_question_gets_the_same_answer_without_the_teacher(build: Build, api: Api) -> None:
+async def test_an_identical_question_gets_the_same_answer_without_the_teacher(build: BuildHarness, api: Api) -> None:
     house = await build(rules=CACHED)
     first = await house.ask(api, temperature=0)
     await once_kept(house)
@@ -70,7 +70,7 @@ async def test_an_identical_question_gets_the_same_answer_without_the_teacher(bu
     ]
 
 
-async def test_a_streamed_answer_is_kept_too(build: Build) -> None:
+async def test_a_streamed_answer_is_kept_too(build: BuildHarness) -> None:
     house = await build(rules=CACHED)
     for api in APIS:
         await house.ask(api, temperature=0, stream=True)
@@ -85,7 +85,7 @@ async def test_a_streamed_answer_is_kept_too(build: Build) -> None:
     assert len(house.teacher.asked) == 3
 
 
-async def test_an_answer_never_crosses_from_one_tenant_to_another(build: Build) -> None:
+async def test_an_answer_never_crosses_from_one_tenant_to_another(build: BuildHarness) -> None:
     house = await build(rules={**CACHED, "tenants": TENANTS})
     for key in (SHOP, BANK):
         await house.ask("chat", key=key, temperature=0)
@@ -95,7 +95,7 @@ async def test_an_answer_never_crosses_from_one_tenant_to_another(build: Build) 
 
 
 @pytest.mark.parametrize("word", [{"X-Understudies-Cache": "no"}, {"Cache-Control": "no-store"}])
-async def test_a_caller_may_have_nothing_to_do_with_the_cache(build: Build, word: dict[str, str]) -> None:
+async def test_a_caller_may_have_nothing_to_do_with_the_cache(build: BuildHarness, word: dict[str, str]) -> None:
     house = await build(rules=CACHED)
     await house.ask("chat", temperature=0)
     await once_kept(house)
@@ -103,7 +103,7 @@ async def test_a_caller_may_have_nothing_to_do_with_the_cache(build: Build, word
 
 
 @pytest.mark.parametrize("different", [{}, {"temperature": 0.5}, {"temperature": 0, "n": 2}])
-async def test_what_is_not_repeatable_is_asked_each_time(build: Build, different: dict[str, Any]) -> None:
+async def test_what_is_not_repeatable_is_asked_each_time(build: BuildHarness, different: dict[str, Any]) -> None:
     house = await build(rules=CACHED)
     for _ in range(2):
         await house.ask("chat", **different)
@@ -111,7 +111,7 @@ async def test_what_is_not_repeatable_is_asked_each_time(build: Build, different
     assert len(house.teacher.asked) == 2
 
 
-async def test_nothing_but_whole_answers_is_kept(build: Build) -> None:
+async def test_nothing_but_whole_answers_is_kept(build: BuildHarness) -> None:
     house = await build(rules=CACHED)
     for mood in ("fail", "truncate", "odd", "error_event", "reset"):
         house.teacher.mood = mood
@@ -123,7 +123,7 @@ async def test_nothing_but_whole_answers_is_kept(build: Build) -> None:
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("stream", [False, True])
-async def test_beyond_its_budget_a_task_has_its_student_alone(build: Build, api: Api, stream: bool) -> None:
+async def test_beyond_its_budget_a_task_has_its_student_alone(build: BuildHarness, api: Api, stream: bool) -> None:
     house = await build(rules=SPENT, teachers=FLAT)
     assert (await house.ask(api, stream=stream)).status == 200
     refused = await house.ask(api, stream=stream)
@@ -149,7 +149,7 @@ async def test_beyond_its_budget_a_task_has_its_student_alone(build: Build, api:
     ]
 
 
-async def test_the_official_clients_do_not_try_again_until_tomorrow(build: Build) -> None:
+async def test_the_official_clients_do_not_try_again_until_tomorrow(build: BuildHarness) -> None:
     house = await build(rules=SPENT, teachers=FLAT)
     await house.ask("chat")
     said: Any = [{"role": "user", "content": PROMPT}]
@@ -162,14 +162,14 @@ async def test_the_official_clients_do_not_try_again_until_tomorrow(build: Build
     assert [event.served_by for event in events] == ["teacher", "none", "none"]
 
 
-async def test_a_tenant_that_has_spent_its_money_is_refused_and_others_are_not(build: Build) -> None:
+async def test_a_tenant_that_has_spent_its_money_is_refused_and_others_are_not(build: BuildHarness) -> None:
     tenants = {**TENANTS, "shop": {**TENANTS["shop"], "daily_budget_usd": "0.001"}}
     house = await build(rules={"tenants": tenants}, teachers=FLAT)
     assert [(await house.ask("messages", key=SHOP)).status for _ in range(2)] == [200, 429]
     assert [(await house.ask("messages", key=BANK)).status for _ in range(3)] == [200] * 3
 
 
-async def test_where_the_rules_say_so_the_student_is_refused_too(build: Build) -> None:
+async def test_where_the_rules_say_so_the_student_is_refused_too(build: BuildHarness) -> None:
     rules = {"tasks": {"triage": {"daily_budget_usd": "0.0003", "over_budget": "refuse"}}}
     house = await build(rules=rules)
     await house.promote()
@@ -177,9 +177,9 @@ async def test_where_the_rules_say_so_the_student_is_refused_too(build: Build) -
     assert house.student.asked == 1
 
 
-async def test_while_nobody_knows_what_is_spent_callers_are_told_to_ask_again_in_a_moment(build: Build) -> None:
-    away = Fickle()
-    away.cut = True
+async def test_while_nobody_knows_what_is_spent_callers_are_told_to_ask_again_in_a_moment(build: BuildHarness) -> None:
+    away = UnreliableOnlineState()
+    away.disconnected = True
     house = await build(rules=SPENT, online=away)
     got = await house.ask("chat")
     assert (got.status, json.loads(got.body)["error"]["code"]) == (503, "budget_unknown")
@@ -189,7 +189,7 @@ async def test_while_nobody_knows_what_is_spent_callers_are_told_to_ask_again_in
     (event,) = await house.recorded()
     assert event.route is not None
     assert event.route.reason == "over_budget"
-    away.cut = False
+    away.disconnected = False
     assert (await house.ask("chat")).status == 200
 
 
@@ -198,7 +198,9 @@ BOUNDED: dict[str, Any] = {"tasks": {"triage": {"daily_budget_usd": "100"}}}
 
 @pytest.mark.parametrize("mood", ["cut", "reset", "truncate", "not_json", "page"])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_what_the_teacher_took_and_did_not_deliver_is_counted(build: Build, mood: Mood, stream: bool) -> None:
+async def test_what_the_teacher_took_and_did_not_deliver_is_counted(
+    build: BuildHarness, mood: Behaviour, stream: bool
+) -> None:
     house = await build(rules=BOUNDED, teachers={"teacher": {"price_usd": "1"}})
     house.teacher.mood = mood
     await house.ask("chat", stream=stream)
@@ -207,7 +209,7 @@ async def test_what_the_teacher_took_and_did_not_deliver_is_counted(build: Build
     assert await spent(house) == 1
 
 
-async def test_so_is_what_a_teacher_was_still_at_when_the_patience_ended(build: Build) -> None:
+async def test_so_is_what_a_teacher_was_still_at_when_the_patience_ended(build: BuildHarness) -> None:
     house = await build(rules=BOUNDED, teachers={"teacher": {"price_usd": "1", "timeouts": {"first_byte_s": 0.1}}})
     house.teacher.mood = "hang"
     assert (await house.ask("chat")).status == 504
@@ -216,7 +218,7 @@ async def test_so_is_what_a_teacher_was_still_at_when_the_patience_ended(build: 
     assert await spent(house) == 1
 
 
-async def test_attempts_in_vain_are_counted_beside_the_answer(build: Build) -> None:
+async def test_attempts_in_vain_are_counted_beside_the_answer(build: BuildHarness) -> None:
     house = await build(rules=BOUNDED, teachers={"teacher": {"price_usd": "1", "retries": {"max": 2, "base_s": 0.001}}})
     house.teacher.moods.extend(["cut", "unavailable"])
     assert (await house.ask("chat")).status == 200
@@ -225,7 +227,7 @@ async def test_attempts_in_vain_are_counted_beside_the_answer(build: Build) -> N
     assert await spent(house) == 2
 
 
-async def test_a_stream_of_a_fallback_has_what_the_first_teacher_took_counted_too(build: Build) -> None:
+async def test_a_stream_of_a_fallback_has_what_the_first_teacher_took_counted_too(build: BuildHarness) -> None:
     spare = {"models": ["none"], "price_usd": "3", "auth": "none"}
     house = await build(rules=BOUNDED, teachers={"teacher": {"price_usd": "1", "fallback": ["spare"]}, "spare": spare})
     house.teacher.mood = "page"
@@ -236,7 +238,7 @@ async def test_a_stream_of_a_fallback_has_what_the_first_teacher_took_counted_to
 
 
 @pytest.mark.parametrize("mood", ["drop", "unavailable", "refuse", "limit"])
-async def test_what_the_teacher_did_not_take_is_free(build: Build, mood: Mood) -> None:
+async def test_what_the_teacher_did_not_take_is_free(build: BuildHarness, mood: Behaviour) -> None:
     house = await build(rules=BOUNDED, teachers={"teacher": {"price_usd": "1"}})
     house.teacher.mood = mood
     await house.ask("chat")
@@ -244,17 +246,17 @@ async def test_what_the_teacher_did_not_take_is_free(build: Build, mood: Mood) -
     assert await spent(house) == 0
 
 
-async def spent(house: House) -> Decimal:
+async def spent(house: RouterHarness) -> Decimal:
     """What is spent of the one budget there is."""
-    payments = house.app.desk._payments
-    assert isinstance(payments, Wallet)
-    await payments._budgets.told()
-    (entry,) = payments._budgets._book._entries.values()
-    assert entry.open == 0
-    return dollars(entry.total)
+    payments = house.app.call_service._budget
+    assert isinstance(payments, EnforcedBudget)
+    await payments._limiter.flush()
+    (entry,) = payments._limiter._usage._usage.values()
+    assert entry.held == 0
+    return from_nanos(entry.spent)
 
 
-async def test_a_critical_call_is_not_answered_from_the_cache(build: Build) -> None:
+async def test_a_critical_call_is_not_answered_from_the_cache(build: BuildHarness) -> None:
     house = await build(rules=CACHED)
     for _ in range(2):
         got = await house.ask("chat", temperature=0, headers={"X-Understudies-Critical": "true"})
@@ -263,8 +265,8 @@ async def test_a_critical_call_is_not_answered_from_the_cache(build: Build) -> N
     assert (await house.ask("chat", temperature=0)).about["served-by"] == "cache"
 
 
-async def test_what_is_held_for_a_call_outlasts_it_whatever_the_rules_say(build: Build) -> None:
+async def test_what_is_held_for_a_call_outlasts_it_whatever_the_rules_say(build: BuildHarness) -> None:
     house = await build(rules={**BOUNDED, "router": {"request_timeout_s": 9000}})
-    payments = house.app.desk._payments
-    assert isinstance(payments, Wallet)
-    assert payments._budgets.lease_s > 9000
+    payments = house.app.call_service._budget
+    assert isinstance(payments, EnforcedBudget)
+    assert payments._limiter.lease_s > 9000

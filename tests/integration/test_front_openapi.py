@@ -6,21 +6,21 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.front import Build, houses
+from tests.support.front import BuildHarness, router_harnesses
 from tests.support.strict_teacher import StrictTeacher
 
 OPTIONS = {"--checks": "all", "--mode": "all", "--phases": "examples,coverage,fuzzing", "--max-examples": "25"}
 
 
 @pytest.fixture
-async def build() -> AsyncIterator[Build]:
-    async with houses() as build:
+async def build() -> AsyncIterator[BuildHarness]:
+    async with router_harnesses() as build:
         yield build
 
 
 @pytest.mark.parametrize(("share", "seed"), [(0.0, 1), (1.0, 2)], ids=["teacher", "student"])
 async def test_nothing_that_is_sent_is_answered_otherwise_than_documented(
-    build: Build, tmp_path: Path, share: float, seed: int
+    build: BuildHarness, tmp_path: Path, share: float, seed: int
 ) -> None:
     house = await build(teacher=StrictTeacher)
     await house.promote(share=share)
@@ -65,7 +65,7 @@ HOSTILE = [
 ]
 
 
-async def test_hostile_requests_are_refused_and_reach_no_teacher(build: Build) -> None:
+async def test_hostile_requests_are_refused_and_reach_no_teacher(build: BuildHarness) -> None:
     house = await build()
     host, port = house.url.removeprefix("http://").split(":")
     for request in HOSTILE:
@@ -82,7 +82,7 @@ async def test_hostile_requests_are_refused_and_reach_no_teacher(build: Build) -
     assert (await house.send("GET", "/healthz")).status == 200
 
 
-async def test_trace_is_refused_with_what_is_allowed(build: Build) -> None:
+async def test_trace_is_refused_with_what_is_allowed(build: BuildHarness) -> None:
     house = await build()
     got = await house.send("TRACE", "/v1/chat/completions", authorization="Bearer sk-secret")
     assert (got.status, got.headers["allow"]) == (405, "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")
@@ -90,7 +90,7 @@ async def test_trace_is_refused_with_what_is_allowed(build: Build) -> None:
 
 
 @pytest.mark.parametrize("word", ["ture", "", "2", "on"])
-async def test_a_misspelt_critical_is_refused_rather_than_overlooked(build: Build, word: str) -> None:
+async def test_a_misspelt_critical_is_refused_rather_than_overlooked(build: BuildHarness, word: str) -> None:
     house = await build()
     await house.promote()
     got = await house.ask("chat", headers={"X-Understudies-Critical": word})

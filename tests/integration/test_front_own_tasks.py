@@ -6,37 +6,37 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.front import PROMPT, Build, Got, House, houses
-from tests.support.routing import promotion
+from tests.support.front import PROMPT, BuildHarness, RawResponse, RouterHarness, router_harnesses
+from tests.support.routing import make_promotion
 
 from understudies.runtime.reload import RulesSource
-from understudies.runtime.rules.keys import hash_of, new_key
+from understudies.runtime.rules.keys import generate_key, key_hash
 from understudies.students import text_answer
 
-ACME, BANK, SHOP = new_key(), new_key(), new_key()
+ACME, BANK, SHOP = generate_key(), generate_key(), generate_key()
 TENANTS: dict[str, Any] = {
-    "acme": {"keys": [hash_of(ACME)], "own_tasks": True, "tasks": ["tri*", "auto-*"]},
-    "bank": {"keys": [hash_of(BANK)], "own_tasks": ["triage"]},
-    "shop": {"keys": [hash_of(SHOP)]},
+    "acme": {"keys": [key_hash(ACME)], "own_tasks": True, "tasks": ["tri*", "auto-*"]},
+    "bank": {"keys": [key_hash(BANK)], "own_tasks": ["triage"]},
+    "shop": {"keys": [key_hash(SHOP)]},
 }
 RULES: dict[str, Any] = {"tenants": TENANTS}
 
 
 @pytest.fixture
-async def build() -> AsyncIterator[Build]:
-    async with houses() as build:
+async def build() -> AsyncIterator[BuildHarness]:
+    async with router_harnesses() as build:
         yield build
 
 
-async def asked(house: House, key: str, task: str = "triage", **fields: Any) -> Got:
+async def asked(house: RouterHarness, key: str, task: str = "triage", **fields: Any) -> RawResponse:
     return await house.ask("chat", key=key, headers={"X-Understudies-Task": task}, **fields)
 
 
 def own_promotion(task: str, **fields: Any) -> Any:
-    return promotion(student=f"{task}@1", **fields).model_copy(update={"task": task})
+    return make_promotion(student=f"{task}@1", **fields).model_copy(update={"task": task})
 
 
-async def test_the_same_name_from_two_tenants_is_two_tasks(build: Build) -> None:
+async def test_the_same_name_from_two_tenants_is_two_tasks(build: BuildHarness) -> None:
     house = await build(rules=RULES)
     shown = [(await asked(house, key)).about["task"] for key in (ACME, BANK, SHOP)]
     shown.append((await asked(house, ACME, "acme:triage")).about["task"])
@@ -44,8 +44,8 @@ async def test_the_same_name_from_two_tenants_is_two_tasks(build: Build) -> None
     assert [event.task for event in await house.recorded()] == ["acme:triage", "bank:triage", "triage", "acme:triage"]
 
 
-async def test_what_is_discovered_is_the_tenants_own_too(build: Build) -> None:
-    house = await build(rules={"tenants": {**TENANTS, "acme": {"keys": [hash_of(ACME)], "own_tasks": True}}})
+async def test_what_is_discovered_is_the_tenants_own_too(build: BuildHarness) -> None:
+    house = await build(rules={"tenants": {**TENANTS, "acme": {"keys": [key_hash(ACME)], "own_tasks": True}}})
     body = {"model": "m", "messages": [{"role": "system", "content": "Sort."}, {"role": "user", "content": PROMPT}]}
     for key in (ACME, SHOP):
         await house.send("POST", "/v1/chat/completions", json=body, authorization=f"Bearer {key}")
@@ -53,20 +53,20 @@ async def test_what_is_discovered_is_the_tenants_own_too(build: Build) -> None:
     assert own.task == f"acme:{shared.task}"
 
 
-async def test_a_student_of_one_tenant_serves_it_alone(build: Build) -> None:
+async def test_a_student_of_one_tenant_serves_it_alone(build: BuildHarness) -> None:
     house = await build(rules=RULES)
-    await house.hear(own_promotion("acme:triage"))
+    await house.publish(own_promotion("acme:triage"))
     assert [(await asked(house, key)).about["served-by"] for key in (ACME, BANK, SHOP)] == [
         "student",
         "teacher",
         "teacher",
     ]
     house.student.reply = text_answer("shared", 0.99)
-    await house.hear(own_promotion("triage"))
+    await house.publish(own_promotion("triage"))
     assert [(await asked(house, key)).about["served-by"] for key in (BANK, SHOP)] == ["teacher", "student"]
 
 
-async def test_nobody_else_may_name_it(build: Build) -> None:
+async def test_nobody_else_may_name_it(build: BuildHarness) -> None:
     house = await build(rules=RULES)
     for key, task in ((SHOP, "acme:triage"), (BANK, "acme:triage"), (SHOP, "bank:anything")):
         got = await asked(house, key, task)
@@ -80,7 +80,7 @@ async def test_nobody_else_may_name_it(build: Build) -> None:
     assert (house.teacher.asked, house.teacher.passed) == ([], [])
 
 
-async def test_what_a_tenant_may_call_is_said_in_its_own_words(build: Build) -> None:
+async def test_what_a_tenant_may_call_is_said_in_its_own_words(build: BuildHarness) -> None:
     house = await build(rules=RULES)
     assert [(await asked(house, ACME, task)).status for task in ("triage", "acme:triage", "other", "acme:other")] == [
         200,
@@ -90,16 +90,16 @@ async def test_what_a_tenant_may_call_is_said_in_its_own_words(build: Build) -> 
     ]
 
 
-async def test_a_name_that_gets_too_long_is_refused(build: Build) -> None:
+async def test_a_name_that_gets_too_long_is_refused(build: BuildHarness) -> None:
     house = await build(rules=RULES)
     assert (await asked(house, ACME, "tri" + "x" * 192)).status == 200
     got = await asked(house, ACME, "tri" + "x" * 193)
     assert (got.status, b"too long" in got.body) == (400, True)
 
 
-async def test_the_list_of_models_has_a_tenants_own_tasks_by_its_own_names(build: Build) -> None:
+async def test_the_list_of_models_has_a_tenants_own_tasks_by_its_own_names(build: BuildHarness) -> None:
     house = await build(rules=RULES)
-    await house.hear(
+    await house.publish(
         *(own_promotion(task) for task in ("acme:triage", "acme:other", "bank:triage", "triage", "letters"))
     )
     shown = {}
@@ -115,28 +115,28 @@ async def test_the_list_of_models_has_a_tenants_own_tasks_by_its_own_names(build
     assert page.status == 404
 
 
-async def test_each_has_the_daily_budget_of_the_name_for_itself(build: Build) -> None:
+async def test_each_has_the_daily_budget_of_the_name_for_itself(build: BuildHarness) -> None:
     rules = {**RULES, "tasks": {"triage": {"daily_budget_usd": "0.001"}}}
     house = await build(rules=rules, teachers={"teacher": {"price_usd": "0.0006"}})
     for key in (ACME, BANK, SHOP):
         assert [(await asked(house, key)).status for _ in range(2)] == [200, 429]
 
 
-async def test_what_is_critical_by_name_is_so_for_it(build: Build) -> None:
+async def test_what_is_critical_by_name_is_so_for_it(build: BuildHarness) -> None:
     for told in ({"critical_tasks": ["triage"]}, {"rules": {**RULES, "tasks": {"triage": {"critical": True}}}}):
         house = await build(**{"rules": RULES, **told})
-        await house.hear(own_promotion("acme:triage"))
+        await house.publish(own_promotion("acme:triage"))
         assert (await asked(house, ACME)).about["reason"] == "critical"
 
 
-async def test_it_holds_from_the_next_call_on(build: Build, tmp_path: Path) -> None:
+async def test_it_holds_from_the_next_call_on(build: BuildHarness, tmp_path: Path) -> None:
     file = tmp_path / "understudies.toml"
     sources: list[RulesSource] = []
 
     def written(told: Mapping[str, Any], own: str) -> None:
         url = told["teachers"]["teacher"]["base_url"]
         file.write_text(
-            f'[teachers.teacher]\nbase_url = "{url}"\n[tenants.acme]\nkeys = ["{hash_of(ACME)}"]\nown_tasks = {own}\n'
+            f'[teachers.teacher]\nbase_url = "{url}"\n[tenants.acme]\nkeys = ["{key_hash(ACME)}"]\nown_tasks = {own}\n'
         )
 
     def source(told: Mapping[str, Any]) -> RulesSource:

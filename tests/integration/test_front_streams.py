@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.support.front import APIS, Build, House, houses
-from tests.support.routing import drift
-from tests.support.teacher_answers import MODELS, Api, whole
+from tests.support.front import APIS, BuildHarness, RouterHarness, router_harnesses
+from tests.support.routing import make_drift
+from tests.support.teacher_answers import MODELS, Api, render_response
 
 from understudies.students import text_answer
 
@@ -15,22 +15,24 @@ TOOL = {"name": "block_card", "arguments": {"card": 7, "why": "stolen – near t
 
 
 @pytest.fixture
-async def build() -> AsyncIterator[Build]:
-    async with houses() as build:
+async def build() -> AsyncIterator[BuildHarness]:
+    async with router_harnesses() as build:
         yield build
 
 
 @pytest.fixture
-async def house(build: Build) -> House:
+async def house(build: BuildHarness) -> RouterHarness:
     return await build()
 
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("tools", [(), (TOOL,), (TOOL, TOOL)])
-async def test_a_teachers_whole_answer_is_passed_to_the_byte(house: House, api: Api, tools: tuple[object, ...]) -> None:
+async def test_a_teachers_whole_answer_is_passed_to_the_byte(
+    house: RouterHarness, api: Api, tools: tuple[object, ...]
+) -> None:
     house.teacher.tools = tools  # type: ignore[assignment] # parametrized
     got = await house.ask(api)
-    assert (got.status, got.body) == (200, json.dumps(whole(api, house.teacher.said)).encode())
+    assert (got.status, got.body) == (200, json.dumps(render_response(api, house.teacher.said)).encode())
     assert got.headers["x-request-id"] == "req-1"
     assert "set-cookie" not in got.headers
     event = await house.event()
@@ -44,7 +46,7 @@ async def test_a_teachers_whole_answer_is_passed_to_the_byte(house: House, api: 
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("mood", ["answer", "drip", "ping"])
-async def test_a_teachers_stream_is_passed_to_the_byte(house: House, api: Api, mood: str) -> None:
+async def test_a_teachers_stream_is_passed_to_the_byte(house: RouterHarness, api: Api, mood: str) -> None:
     house.teacher.mood = mood  # type: ignore[assignment] # parametrized
     house.teacher.release.set()
     asked: dict[str, Any] = {"stream_options": {"include_usage": True}} if api == "chat" else {}
@@ -60,7 +62,7 @@ async def test_a_teachers_stream_is_passed_to_the_byte(house: House, api: Api, m
     assert event.cost_usd > 0
 
 
-async def test_usage_that_nobody_asked_for_is_counted_and_not_shown(house: House) -> None:
+async def test_usage_that_nobody_asked_for_is_counted_and_not_shown(house: RouterHarness) -> None:
     got = await house.ask("chat", stream=True)
     assert house.teacher.asked[0]["stream_options"] == {"include_usage": True}
     assert got.body == b"".join(event for event in events_of(house) if b'"choices": []' not in event)
@@ -71,7 +73,9 @@ async def test_usage_that_nobody_asked_for_is_counted_and_not_shown(house: House
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("by_endpoint", [False, True])
-async def test_a_students_answer_comes_in_every_api(build: Build, api: Api, stream: bool, by_endpoint: bool) -> None:
+async def test_a_students_answer_comes_in_every_api(
+    build: BuildHarness, api: Api, stream: bool, by_endpoint: bool
+) -> None:
     house = await build(by_endpoint=by_endpoint)
     await house.promote(threshold=0.5)
     got = await house.ask(api, stream=stream)
@@ -97,7 +101,7 @@ async def test_a_students_answer_comes_in_every_api(build: Build, api: Api, stre
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("by_endpoint", [False, True])
 async def test_an_unsure_student_escalates_within_the_same_answer(
-    build: Build, api: Api, stream: bool, by_endpoint: bool
+    build: BuildHarness, api: Api, stream: bool, by_endpoint: bool
 ) -> None:
     house = await build(by_endpoint=by_endpoint)
     await house.promote(threshold=0.9)
@@ -114,13 +118,13 @@ async def test_an_unsure_student_escalates_within_the_same_answer(
     assert event.cost_usd > event.route.student_cost_usd > 0
 
 
-def events_of(house: House) -> list[bytes]:
+def events_of(house: RouterHarness) -> list[bytes]:
     """What the teacher streams, event by event."""
     return [event + b"\n\n" for event in house.teacher.stream("chat").split(b"\n\n") if event]
 
 
-async def test_drift_moves_the_next_call_to_the_teacher(house: House) -> None:
+async def test_drift_moves_the_next_call_to_the_teacher(house: RouterHarness) -> None:
     await house.promote()
     assert (await house.ask("messages")).about["served-by"] == "student"
-    await house.hear(drift())
+    await house.publish(make_drift())
     assert (await house.ask("messages")).about["reason"] == "drift"

@@ -7,9 +7,16 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from tests.support.redis import RedisServer
-from tests.support.spender import PURSES, Plan, Replica, Spender
+from tests.support.spender import PURSES, ReplicaProcess, SpendingPlan, SpendingReplica
 
-from understudies.runtime.online import Hold, Online, OnlineAway, Purse, Standing, online_state
+from understudies.runtime.online import (
+    BudgetCounter,
+    BudgetHold,
+    CounterState,
+    OnlineState,
+    OnlineUnavailable,
+    create_online_state,
+)
 
 SECONDS = 120
 TASK_LIMIT, TENANT_LIMIT = 300_000, 500_000
@@ -23,26 +30,26 @@ async def server() -> AsyncIterator[RedisServer]:
 
 
 @pytest.fixture
-async def online(server: RedisServer) -> AsyncIterator[Online]:
-    state = online_state(server.url, timeout_s=30)
+async def online(server: RedisServer) -> AsyncIterator[OnlineState]:
+    state = create_online_state(server.url, timeout_s=30)
     yield state
     await state.close()
 
 
 @contextlib.asynccontextmanager
-async def replicas(plans: Sequence[Plan]) -> AsyncIterator[list[Replica]]:
+async def replicas(plans: Sequence[SpendingPlan]) -> AsyncIterator[list[ReplicaProcess]]:
     async with contextlib.AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(Replica(plan)) for plan in plans]
+        yield [await stack.enter_async_context(ReplicaProcess(plan)) for plan in plans]
 
 
-async def standings(online: Online) -> dict[str, Standing]:
+async def standings(online: OnlineState) -> dict[str, CounterState]:
     """How the purses stand, asked by one whose own limit lets nothing through."""
-    purses = [Purse(key, 0) for key in PURSES]
-    got = await online.reserve("look", Hold("look", 0), purses, lease_s=1, keep_s=86_400)
-    return dict(zip(PURSES, got.standings, strict=True))
+    purses = [BudgetCounter(key, 0) for key in PURSES]
+    got = await online.reserve("look", BudgetHold("look", 0), purses, lease_s=1, retention_s=86_400)
+    return dict(zip(PURSES, got.counters, strict=True))
 
 
-async def outcome(running: Sequence[Replica]) -> tuple[Counter[str], Counter[str]]:
+async def outcome(running: Sequence[ReplicaProcess]) -> tuple[Counter[str], Counter[str]]:
     """What all spent, and what became of their calls."""
     spent, counts = Counter[str](), Counter[str]()
     for more_spent, more_counts in await asyncio.gather(*(replica.done() for replica in running)):
@@ -51,8 +58,8 @@ async def outcome(running: Sequence[Replica]) -> tuple[Counter[str], Counter[str
     return spent, counts
 
 
-async def test_a_limit_holds_at_every_moment(server: RedisServer, online: Online) -> None:
-    plans = [Plan(server.url, n, per_task=TASK_LIMIT, per_tenant=TENANT_LIMIT) for n in range(4)]
+async def test_a_limit_holds_at_every_moment(server: RedisServer, online: OnlineState) -> None:
+    plans = [SpendingPlan(server.url, n, per_task=TASK_LIMIT, per_tenant=TENANT_LIMIT) for n in range(4)]
     looks = 0
 
     async def look() -> None:
@@ -70,23 +77,23 @@ async def test_a_limit_holds_at_every_moment(server: RedisServer, online: Online
     assert looks > 10
     assert counts["refused"] > 0
     assert counts["granted"] + counts["refused"] == 2000
-    assert await standings(online) == {key: Standing(spent[key], 0) for key in PURSES}
+    assert await standings(online) == {key: CounterState(spent[key], 0) for key in PURSES}
     assert spent[PURSES[2]] > TENANT_LIMIT * 0.9
 
 
 async def test_calls_that_cost_more_than_estimated_and_spending_without_leave_are_counted_in_full(
-    server: RedisServer, online: Online
+    server: RedisServer, online: OnlineState
 ) -> None:
-    async with replicas([Plan(server.url, n, dearer=True) for n in range(4)]) as running:
+    async with replicas([SpendingPlan(server.url, n, exceeds_estimates=True) for n in range(4)]) as running:
         spent, counts = await outcome(running)
     assert counts["granted"] == 2000
-    assert await standings(online) == {key: Standing(spent[key], 0) for key in PURSES}
+    assert await standings(online) == {key: CounterState(spent[key], 0) for key in PURSES}
 
 
 async def test_nothing_is_lost_or_counted_twice_when_the_server_is_killed_and_started_again(
-    server: RedisServer, online: Online
+    server: RedisServer, online: OnlineState
 ) -> None:
-    async with replicas([Plan(server.url, n, calls=2000, dearer=True) for n in range(3)]) as running:
+    async with replicas([SpendingPlan(server.url, n, calls=2000, exceeds_estimates=True) for n in range(3)]) as running:
         await running[0].half()
         server.kill()
         await server.start()
@@ -96,13 +103,15 @@ async def test_nothing_is_lost_or_counted_twice_when_the_server_is_killed_and_st
     assert {key: found[key].spent for key in PURSES} == dict(spent)
 
 
-async def test_nothing_is_lost_or_counted_twice_when_the_server_pauses(server: RedisServer, online: Online) -> None:
-    async with replicas([Plan(server.url, n, calls=2000, dearer=True) for n in range(3)]) as running:
+async def test_nothing_is_lost_or_counted_twice_when_the_server_pauses(
+    server: RedisServer, online: OnlineState
+) -> None:
+    async with replicas([SpendingPlan(server.url, n, calls=2000, exceeds_estimates=True) for n in range(3)]) as running:
         await running[0].half()
         server.pause()
         # As long as it takes until somebody has noticed: one time-out.
-        impatient = online_state(server.url)
-        with pytest.raises(OnlineAway):
+        impatient = create_online_state(server.url)
+        with pytest.raises(OnlineUnavailable):
             await impatient.get("key")
         await impatient.close()
         server.resume()
@@ -113,20 +122,20 @@ async def test_nothing_is_lost_or_counted_twice_when_the_server_pauses(server: R
 
 
 async def test_what_replicas_spent_that_live_on_survives_a_server_that_forgets(
-    server: RedisServer, online: Online
+    server: RedisServer, online: OnlineState
 ) -> None:
-    spenders = [Spender(Plan(server.url, n, calls=1000, dearer=True)) for n in range(3)]
+    spenders = [SpendingReplica(SpendingPlan(server.url, n, calls=1000, exceeds_estimates=True)) for n in range(3)]
     async with asyncio.TaskGroup() as running:
         for spender in spenders:
             running.create_task(spender.run())
         await spenders[0].half.wait()
-        await server.forget()
+        await server.flush()
     spent = sum((spender.spent for spender in spenders), Counter[str]())
-    assert await standings(online) == {key: Standing(spent[key], 0) for key in PURSES}
+    assert await standings(online) == {key: CounterState(spent[key], 0) for key in PURSES}
 
 
-async def test_what_a_replica_held_that_was_killed_is_lifted(server: RedisServer, online: Online) -> None:
-    async with replicas([Plan(server.url, clients=200, for_ever=True, lease_s=3)]) as (doomed,):
+async def test_what_a_replica_held_that_was_killed_is_lifted(server: RedisServer, online: OnlineState) -> None:
+    async with replicas([SpendingPlan(server.url, clients=200, runs_until_killed=True, lease_s=3)]) as (doomed,):
         await doomed.half()
         held = 0
         while not held:
@@ -136,10 +145,10 @@ async def test_what_a_replica_held_that_was_killed_is_lifted(server: RedisServer
         pass
 
 
-async def told(online: Online) -> dict[str, Standing]:
+async def told(online: OnlineState) -> dict[str, CounterState]:
     """How the purses stand once the server answers again."""
     while True:
         try:
             return await standings(online)
-        except OnlineAway:
+        except OnlineUnavailable:
             await asyncio.sleep(0.01)

@@ -3,62 +3,62 @@
 import asyncio
 
 import pytest
-from tests.support.events import invocation
-from tests.support.tansu import Tansu, events
+from tests.support.events import make_invocation
+from tests.support.tansu import TansuBroker, read_events
 
 from understudies.events import INVOCATIONS
-from understudies.runtime import Bus, BusSettings, Flow, NotTaken
+from understudies.runtime import Bus, BusSettings, InFlightTracker, NotDelivered
 
 
-def settings(tansu: Tansu, timeout_s: float = 0.5) -> BusSettings:
+def settings(tansu: TansuBroker, timeout_s: float = 0.5) -> BusSettings:
     return BusSettings(bootstrap=tansu.bootstrap, group_prefix=None, publish_timeout_s=timeout_s)
 
 
 async def test_a_dead_broker_is_noticed_named_and_reached_again_when_it_is_back() -> None:
-    async with Tansu() as tansu:
-        flow = Flow()
+    async with TansuBroker() as tansu:
+        flow = InFlightTracker()
         flow.register("reader", [INVOCATIONS.name])
         bus = Bus(settings(tansu), "writer", flow)
         await bus.start()
-        await bus.publish(invocation())
+        await bus.publish(make_invocation())
         tansu.stop()
         for _ in range(2):
-            with pytest.raises(NotTaken, match="2 of 2 events did not reach the broker") as caught:
-                await asyncio.wait_for(bus.publish(invocation(), invocation()), 20)
+            with pytest.raises(NotDelivered, match="2 of 2 events did not reach the broker") as caught:
+                await asyncio.wait_for(bus.publish(make_invocation(), make_invocation()), 20)
             assert caught.value.missing == (0, 1)
         assert flow.lag == {"reader": 1}
         await tansu.start()
-        last = invocation("the last one")
+        last = make_invocation("the last one")
         async with asyncio.timeout(20):
             while True:
                 try:
                     await bus.publish(last)
-                except NotTaken:
+                except NotDelivered:
                     continue
                 break
-        assert last in await events(tansu.bootstrap, INVOCATIONS, 1)
+        assert last in await read_events(tansu.bootstrap, INVOCATIONS, 1)
         await asyncio.wait_for(bus.stop(), 20)
 
 
 async def test_a_broker_that_answers_nothing_is_noticed() -> None:
-    async with Tansu() as tansu:
+    async with TansuBroker() as tansu:
         bus = Bus(settings(tansu), "writer")
         await bus.start()
-        await bus.publish(invocation())
+        await bus.publish(make_invocation())
         tansu.pause()
-        with pytest.raises(NotTaken, match="1 of 1 events"):
-            await asyncio.wait_for(bus.publish(invocation()), 20)
+        with pytest.raises(NotDelivered, match="1 of 1 events"):
+            await asyncio.wait_for(bus.publish(make_invocation()), 20)
         tansu.resume()
         await asyncio.wait_for(bus.stop(), 20)
 
 
 async def test_a_bus_with_a_dead_broker_stops() -> None:
-    async with Tansu() as tansu:
+    async with TansuBroker() as tansu:
         bus = Bus(settings(tansu), "writer")
         await bus.start()
         tansu.stop()
-        publishing = asyncio.ensure_future(bus.publish(invocation()))
+        publishing = asyncio.ensure_future(bus.publish(make_invocation()))
         await asyncio.sleep(0)
         await asyncio.wait_for(bus.stop(), 20)
-        with pytest.raises(NotTaken):
+        with pytest.raises(NotDelivered):
             await publishing

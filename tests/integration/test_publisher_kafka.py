@@ -3,9 +3,9 @@
 import asyncio
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from tests.support.events import invocation
-from tests.support.kafka import Kafka
-from tests.support.tansu import events
+from tests.support.events import make_invocation
+from tests.support.kafka import KafkaServer
+from tests.support.tansu import read_events
 from tests.support.tcp_proxy import TcpProxy
 
 from understudies.events import INVOCATIONS
@@ -26,21 +26,21 @@ async def records(bootstrap: str) -> int:
 
 
 async def test_what_the_broker_took_before_its_answer_was_lost_is_not_taken_again() -> None:
-    async with TcpProxy() as line, Kafka(advertised=line.address) as kafka:
+    async with TcpProxy() as line, KafkaServer(advertised=line.address) as kafka:
         line.target = kafka.bootstrap
         settings = BusSettings(bootstrap=line.address, idempotent=True, group_prefix=None, publish_timeout_s=2)
         bus = Bus(settings, "router")
         await bus.start()
-        await bus.publish(invocation("the first"))
-        sent = [invocation(f"call {number}") for number in range(100)]
-        await line.put("mute")
+        await bus.publish(make_invocation("the first"))
+        sent = [make_invocation(f"call {number}") for number in range(100)]
+        await line.set_state("mute")
         publishing = asyncio.ensure_future(bus.publish(*sent))
         await asyncio.wait({publishing}, timeout=1)
         assert not publishing.done()
-        await line.drop()
-        await line.put("open")
+        await line.reset_connections()
+        await line.set_state("open")
         await asyncio.wait_for(publishing, SECONDS)
-        found = await events(line.address, INVOCATIONS, 101)
+        found = await read_events(line.address, INVOCATIONS, 101)
         assert {event.id for event in sent} <= {event.id for event in found}
         assert await records(line.address) == 101
         await bus.stop()

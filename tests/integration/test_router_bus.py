@@ -6,15 +6,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from tests.support.broker import embedded
-from tests.support.routing import NOON, FixedStudent, FixedTeacher, Loading, call, drift, promotion
+from tests.support.broker import open_embedded
+from tests.support.routing import NOON, FixedStudent, FixedTeacher, StubLoader, make_call, make_drift, make_promotion
 
 from understudies.events import INVOCATIONS, Event, Invocation
 from understudies.router import RouterApp, RouterSettings, create_app
-from understudies.runtime import Bus, BusSettings, Flow, Record, VirtualClock
+from understudies.runtime import Bus, BusSettings, InFlightTracker, Record, VirtualClock
 from understudies.runtime.runner import Runner
-from understudies.runtime.snapshots import Snapshots
-from understudies.students import Files
+from understudies.runtime.snapshots import SnapshotStore
+from understudies.students import ObjectStore
 
 
 class World:
@@ -23,7 +23,7 @@ class World:
     def __init__(self, settings: BusSettings, stack: AsyncExitStack) -> None:
         self._settings = settings
         self._stack = stack
-        self.flow = Flow()
+        self.flow = InFlightTracker()
         self.outside = Bus(settings, "outside", self.flow)
         self.seen: list[Invocation] = []
         self.news = asyncio.Event()
@@ -34,15 +34,15 @@ class World:
         await self.outside.start()
         self._stack.push_async_callback(self.outside.stop)
 
-    async def router(self, snapshots: Snapshots | None = None, *, auto: bool = False) -> tuple[RouterApp, Runner]:
+    async def router(self, snapshots: SnapshotStore | None = None, *, auto: bool = False) -> tuple[RouterApp, Runner]:
         bus = Bus(self._settings, "router", self.flow)
         app = create_app(
             RouterSettings(auto_deliver=auto, self_agreement_rate=0, probation_calls=0),
             bus=bus,
             clock=VirtualClock(NOON),
-            files=Files("memory://students"),
+            files=ObjectStore("memory://students"),
             teacher=self.teacher,
-            load=Loading(FixedStudent()),
+            load=StubLoader(FixedStudent()),
         )
         runner = Runner(app, bus, snapshots=snapshots, generation=self._settings.generation)
         await runner.start()
@@ -50,20 +50,20 @@ class World:
 
     async def tell(self, *events: Event) -> None:
         await self.outside.publish(*events)
-        await asyncio.wait_for(self.flow.drained(), 30)
+        await asyncio.wait_for(self.flow.wait_until_idle(), 30)
 
     async def heard(self) -> list[str]:
-        await asyncio.wait_for(self.flow.drained(), 30)
+        await asyncio.wait_for(self.flow.wait_until_idle(), 30)
         return sorted(event.route.reason for event in self.seen if event.route)
 
     async def _hear(self, records: Sequence[Record]) -> None:
-        self.seen += [event for event in await self.outside.events(records) if isinstance(event, Invocation)]
+        self.seen += [event for event in await self.outside.decode_events(records) if isinstance(event, Invocation)]
         self.news.set()
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    async with embedded() as settings, AsyncExitStack() as stack:
+    async with open_embedded() as settings, AsyncExitStack() as stack:
         world = World(settings, stack)
         await world.begin()
         yield world
@@ -71,12 +71,12 @@ async def world() -> AsyncIterator[World]:
 
 async def test_a_story_told_on_the_bus_routes_the_calls(world: World) -> None:
     app, runner = await world.router()
-    await app.desk.serve(call(0))
-    await world.tell(promotion(audit_rate=1.0))
-    await app.desk.serve(call(1))
-    await world.tell(drift())
-    await app.desk.serve(call(2))
-    await app.desk.idle()
+    await app.call_service.serve(make_call(0))
+    await world.tell(make_promotion(audit_rate=1.0))
+    await app.call_service.serve(make_call(1))
+    await world.tell(make_drift())
+    await app.call_service.serve(make_call(2))
+    await app.call_service.wait_idle()
     assert await world.heard() == []
     await app.recorder.flush()
     assert await world.heard() == ["audit", "drift", "no_student", "promoted"]
@@ -85,7 +85,7 @@ async def test_a_story_told_on_the_bus_routes_the_calls(world: World) -> None:
 
 async def test_events_are_delivered_in_the_background(world: World) -> None:
     app, runner = await world.router(auto=True)
-    await app.desk.serve(call(0))
+    await app.call_service.serve(make_call(0))
     await asyncio.wait_for(world.news.wait(), 30)
     await runner.stop()
     assert await world.heard() == ["no_student"]
@@ -93,17 +93,17 @@ async def test_events_are_delivered_in_the_background(world: World) -> None:
 
 async def test_what_waits_is_delivered_at_the_stop(world: World) -> None:
     app, runner = await world.router()
-    await app.desk.serve(call(0))
+    await app.call_service.serve(make_call(0))
     await runner.stop()
     assert await world.heard() == ["no_student"]
 
 
 async def test_the_table_survives_a_restart(world: World, tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path)
+    snapshots = SnapshotStore(tmp_path)
     app, runner = await world.router(snapshots)
-    await world.tell(promotion())
-    table = app.desk.table
+    await world.tell(make_promotion())
+    table = app.call_service.table
     await runner.stop()
     app, runner = await world.router(snapshots)
-    assert app.desk.table == table
+    assert app.call_service.table == table
     await runner.stop()

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 import openai
 import pytest
-from tests.support.routing import ARTIFACT, FixedStudent, Loading, drift, promotion
+from tests.support.routing import ARTIFACT, FixedStudent, StubLoader, make_drift, make_promotion
 from tests.support.teacher import FakeTeacher
 
 from understudies.events import Event, FunctionCall, Invocation, Message, ToolCall
@@ -16,7 +16,7 @@ from understudies.router import RouterApp, RouterSettings, create_app
 from understudies.runtime import Record
 from understudies.runtime.rules import Rules
 from understudies.runtime.teachers import TeacherSpec
-from understudies.students import Answer, Files, StudentError, text_answer
+from understudies.students import Answer, ObjectStore, StudentError, text_answer
 
 KEY = "sk-the-callers-own-key-0001"
 ASK = [{"role": "user", "content": "My card was stolen"}]
@@ -30,7 +30,7 @@ class Bus:
         self.inbox: list[Event] = []
         self.published: list[Invocation] = []
 
-    async def events(self, records: Sequence[Record]) -> list[Event]:
+    async def decode_events(self, records: Sequence[Record]) -> list[Event]:
         return self.inbox
 
     async def publish(self, *events: Event) -> None:
@@ -40,7 +40,7 @@ class Bus:
 class World:
     """A router between a teacher and a client."""
 
-    def __init__(self, app: RouterApp, bus: Bus, teacher: FakeTeacher, student: FixedStudent, load: Loading) -> None:
+    def __init__(self, app: RouterApp, bus: Bus, teacher: FakeTeacher, student: FixedStudent, load: StubLoader) -> None:
         self.app = app
         self.bus = bus
         self.teacher = teacher
@@ -55,10 +55,10 @@ class World:
     async def hear(self, *events: Event) -> None:
         self.bus.inbox = list(events)
         await self.app.handle([])
-        await self.app.desk.idle()
+        await self.app.call_service.wait_idle()
 
     async def recorded(self) -> list[Invocation]:
-        await self.app.desk.idle()
+        await self.app.call_service.wait_idle()
         await self.app.recorder.flush()
         return self.bus.published
 
@@ -83,7 +83,7 @@ async def build() -> AsyncIterator[Build]:
         async def built(**settings: object) -> World:
             teacher = await stack.enter_async_context(FakeTeacher())
             bus, student = Bus(), FixedStudent()
-            load = Loading(student)
+            load = StubLoader(student)
             told = {"port": 0, "auto_deliver": False, "probation_calls": 0, **settings}
             seconds = told.pop("seconds", 20.0)
             spec = TeacherSpec.model_validate(
@@ -99,10 +99,10 @@ async def build() -> AsyncIterator[Build]:
             app = create_app(
                 RouterSettings.model_validate(told),
                 bus=bus,
-                files=Files("memory://students"),
+                files=ObjectStore("memory://students"),
                 load=load,
                 rules=Rules(teachers={"teacher": spec}),
-                draw=lambda: world.draw,
+                sample=lambda: world.draw,
             )
             world = World(app, bus, teacher, student, load)
             await app.start()
@@ -157,7 +157,7 @@ async def test_the_sync_client_is_served_too(world: World) -> None:
 
 
 async def test_a_promoted_student_answers(world: World) -> None:
-    await world.hear(promotion())
+    await world.hear(make_promotion())
     text, headers = await ask(world)
     assert text == "student's answer"
     assert headers["x-understudies-served-by"] == "student"
@@ -168,7 +168,7 @@ async def test_a_promoted_student_answers(world: World) -> None:
 
 
 async def test_low_confidence_escalates_inside_the_call(world: World) -> None:
-    await world.hear(promotion())
+    await world.hear(make_promotion())
     world.student.reply = text_answer("a guess", 0.2)
     text, headers = await ask(world)
     assert text == "teacher's answer"
@@ -176,7 +176,7 @@ async def test_low_confidence_escalates_inside_the_call(world: World) -> None:
 
 
 async def test_a_student_that_raises_falls_back(world: World) -> None:
-    await world.hear(promotion())
+    await world.hear(make_promotion())
     world.student.reply = StudentError("out of memory")
     text, headers = await ask(world)
     assert (text, headers["x-understudies-reason"]) == ("teacher's answer", "student_error")
@@ -184,35 +184,35 @@ async def test_a_student_that_raises_falls_back(world: World) -> None:
 
 async def test_a_student_that_is_slow_falls_back(build: Build) -> None:
     world = await build(student_timeout_s=0.05)
-    await world.hear(promotion())
+    await world.hear(make_promotion())
     world.student.asleep = True
     text, headers = await ask(world)
     assert (text, headers["x-understudies-reason"]) == ("teacher's answer", "student_error")
 
 
 async def test_drift_falls_back_with_the_next_call(world: World) -> None:
-    await world.hear(promotion())
+    await world.hear(make_promotion())
     await ask(world)
-    await world.hear(drift())
+    await world.hear(make_drift())
     text, headers = await ask(world)
     assert (text, headers["x-understudies-reason"]) == ("teacher's answer", "drift")
 
 
 async def test_critical_tasks_stay_with_the_teacher(build: Build) -> None:
     world = await build(critical_tasks=frozenset({"triage"}))
-    await world.hear(promotion())
+    await world.hear(make_promotion())
     text, headers = await ask(world)
     assert (text, headers["x-understudies-reason"]) == ("teacher's answer", "critical")
 
 
 async def test_a_call_declared_critical_stays_with_the_teacher(world: World) -> None:
-    await world.hear(promotion())
+    await world.hear(make_promotion())
     _, headers = await ask(world, extra_headers={**TASK, "X-Understudies-Critical": "true"})
     assert headers["x-understudies-reason"] == "critical"
 
 
 async def test_a_drawn_call_is_audited_without_the_caller_waiting(world: World) -> None:
-    await world.hear(promotion(audit_rate=0.6))
+    await world.hear(make_promotion(audit_rate=0.6))
     world.teacher.mood = "hang"
     text, _ = await ask(world)
     assert text == "student's answer"
@@ -226,7 +226,7 @@ async def test_a_drawn_call_is_audited_without_the_caller_waiting(world: World) 
 async def test_the_callers_key_reaches_the_teacher_and_nothing_else(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await world.hear(promotion(audit_rate=1.0))
+    await world.hear(make_promotion(audit_rate=1.0))
     caplog.set_level("DEBUG")
     await ask(world, model="gpt-4o-mini")
     (live, audit) = await world.recorded()
@@ -252,7 +252,7 @@ async def test_records_are_redacted_and_the_teachers_request_is_not(world: World
 
 
 async def test_a_students_tool_call_is_the_clients_tool_call(world: World) -> None:
-    await world.hear(promotion())
+    await world.hear(make_promotion())
     function = FunctionCall(name="block_card", arguments='{"card": 7}')
     world.student.reply = Answer(Message(role="assistant", tool_calls=(ToolCall(id="c1", function=function),)), 0.95)
     tool = {"type": "function", "function": {"name": "block_card", "parameters": {"required": ["card"]}}}
@@ -276,7 +276,7 @@ async def test_a_students_tool_call_is_the_clients_tool_call(world: World) -> No
 @pytest.mark.parametrize("promoted", [True, False])
 async def test_a_stream_carries_the_whole_answer(world: World, promoted: bool) -> None:
     if promoted:
-        await world.hear(promotion())
+        await world.hear(make_promotion())
     async with world.client as client:
         stream = await client.chat.completions.create(
             model="gpt-4o-mini",
@@ -294,7 +294,7 @@ async def test_a_stream_carries_the_whole_answer(world: World, promoted: bool) -
 
 async def test_the_model_may_name_the_task(build: Build) -> None:
     world = await build(teacher_model="gpt-4o")
-    await world.hear(promotion(share=0.0))
+    await world.hear(make_promotion(share=0.0))
     _, headers = await ask(world, model="understudies/triage", extra_headers={})
     assert headers["x-understudies-task"] == "triage"
     assert world.teacher.asked[0]["model"] == "gpt-4o"
@@ -362,7 +362,7 @@ async def test_a_teacher_that_is_away_is_an_error_and_the_student_serves_on(buil
     world = await build(teacher_url="http://127.0.0.1:9/v1")
     with pytest.raises(openai.InternalServerError, match="cannot be reached"):
         await ask(world)
-    await world.hear(promotion())
+    await world.hear(make_promotion())
     assert (await ask(world))[0] == "student's answer"
 
 
@@ -426,7 +426,7 @@ async def test_health_and_readiness(world: World) -> None:
 
 async def test_odd_names_do_not_break_the_headers(world: World) -> None:
     task = "über \x7f%"
-    await world.hear(promotion(student=f"{task}@1").model_copy(update={"task": task}))
+    await world.hear(make_promotion(student=f"{task}@1").model_copy(update={"task": task}))
     _, headers = await ask(world, metadata={"task": task}, extra_headers={})
     assert headers["x-understudies-task"] == "%C3%BCber%20%7F%25"
     assert headers["x-understudies-student"] == "%C3%BCber%20%7F%25@1"
@@ -444,8 +444,8 @@ async def test_stopping_finishes_the_calls_that_have_begun(world: World) -> None
 
 
 async def test_the_state_brings_the_table_back(world: World, build: Build) -> None:
-    await world.hear(promotion())
+    await world.hear(make_promotion())
     other = await build()
     await other.app.restore(json.loads(json.dumps(world.app.state())))
-    await other.app.desk.idle()
+    await other.app.call_service.wait_idle()
     assert (await ask(other))[0] == "student's answer"

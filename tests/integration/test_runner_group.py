@@ -6,16 +6,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tests.support.broker import embedded_with_groups
-from tests.support.events import invocation
-from tests.support.routing import promotion
+from tests.support.broker import open_embedded_with_groups
+from tests.support.events import make_invocation
+from tests.support.routing import make_promotion
 
 from understudies.events import INVOCATIONS, PROMOTIONS, Event, Topic
-from understudies.runtime import Bus, BusSettings, Record, Snapshots
+from understudies.runtime import Bus, BusSettings, Record, SnapshotStore
 from understudies.runtime.runner import Runner
 
 
-class Reader:
+class RecordingService:
     """Keeps what it reads."""
 
     name = "reader"
@@ -30,7 +30,7 @@ class Reader:
     async def start(self) -> None: ...
 
     async def handle(self, records: Sequence[Record]) -> None:
-        events = await self._bus.events(records)
+        events = await self._bus.decode_events(records)
         async with self.more:
             self.read += [event.id for event in events]
             self.more.notify_all()
@@ -50,17 +50,17 @@ class Reader:
         self.read = state["read"]
 
 
-async def started(settings: BusSettings, folder: Path) -> tuple[Reader, Runner, Bus]:
+async def started(settings: BusSettings, folder: Path) -> tuple[RecordingService, Runner, Bus]:
     bus = Bus(settings, "reader")
-    app = Reader(bus)
-    runner = Runner(app, bus, snapshots=Snapshots(folder))
+    app = RecordingService(bus)
+    runner = Runner(app, bus, snapshots=SnapshotStore(folder))
     await runner.start()
     return app, runner, bus
 
 
 async def test_promotions_are_read_anew_and_calls_are_not(tmp_path: Path) -> None:
-    told, first, second = promotion(), invocation("first"), invocation("second")
-    async with embedded_with_groups() as settings:
+    told, first, second = make_promotion(), make_invocation("first"), make_invocation("second")
+    async with open_embedded_with_groups() as settings:
         app, runner, bus = await started(settings, tmp_path / "kept")
         await bus.publish(told, first)
         await app.has(told)

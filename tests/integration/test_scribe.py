@@ -9,18 +9,18 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
-from tests.support.messages import asked, said
-from tests.support.outage import line
+from tests.support.messages import assistant_message, user_request
+from tests.support.outage import open_broker_line
 from tests.support.recording import FakeBus
-from tests.support.tansu import Tansu, events
+from tests.support.tansu import TansuBroker, read_events
 
 from understudies.client.redaction import default_redactor
 from understudies.events import INVOCATIONS, Response
-from understudies.router.account import Account
+from understudies.router.account import InvocationBuilder
 from understudies.router.call import Call
 from understudies.router.decision import Decision
-from understudies.router.packing import packed, unpacked
-from understudies.router.recording import Brief, Recorder, Scribe
+from understudies.router.packing import deserialize, serialize
+from understudies.router.recording import InProcessRecorder, ProcessRecorder, WorkerConfig
 from understudies.runtime import BusSettings, SystemClock
 
 APART = (sys.executable, "-m", "understudies.router.apart")
@@ -29,26 +29,28 @@ SECONDS = 30
 
 
 def event(name: str) -> bytes:
-    call = Call(id=name, at=SystemClock().now(), task="triage", request=asked(f"this is {name}"), draw=0.5)
-    account = Account(call)
-    return packed(account.repeated(Decision("cached").recorded(), Response(message=said("hi")), model="m"))
+    call = Call(id=name, at=SystemClock().now(), task="triage", request=user_request(f"this is {name}"), sample=0.5)
+    account = InvocationBuilder(call)
+    return serialize(
+        account.from_cache(Decision("cached").to_record(), Response(message=assistant_message("hi")), model="m")
+    )
 
 
 def scribe(
     bootstrap: str, spool: Path, command: Sequence[str] = APART, *, capacity: int = 1000, instead: FakeBus | None = None
-) -> Scribe:
-    brief = Brief(BusSettings(bootstrap=bootstrap, replication_factor=1), capacity, spool, 10**6)
-    return Scribe(
+) -> ProcessRecorder:
+    brief = WorkerConfig(BusSettings(bootstrap=bootstrap, replication_factor=1), capacity, spool, 10**6)
+    return ProcessRecorder(
         brief,
         command,
-        unpack=lambda data: unpacked(data, default_redactor).invocation(),
-        instead=lambda: Recorder(instead or FakeBus()),
+        deserialize=lambda data: deserialize(data, default_redactor).invocation(),
+        make_fallback=lambda: InProcessRecorder(instead or FakeBus()),
         pause_s=(0.01, 0.02),
     )
 
 
 @contextlib.asynccontextmanager
-async def running(made: Scribe) -> AsyncIterator[Scribe]:
+async def running(made: ProcessRecorder) -> AsyncIterator[ProcessRecorder]:
     await made.start()
     try:
         yield made
@@ -70,12 +72,12 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def arrived(broker: Tansu, count: int) -> list[str]:
-    return [one.id for one in await events(broker.bootstrap, INVOCATIONS, count)]
+async def arrived(broker: TansuBroker, count: int) -> list[str]:
+    return [one.id for one in await read_events(broker.bootstrap, INVOCATIONS, count)]
 
 
 async def test_what_is_recorded_arrives_in_order_and_is_counted(tmp_path: Path) -> None:
-    async with Tansu() as broker, running(scribe(broker.bootstrap, tmp_path)) as made:
+    async with TansuBroker() as broker, running(scribe(broker.bootstrap, tmp_path)) as made:
         for number in range(50):
             made.record(event(f"call-{number}"))
         assert await made.deliver(SECONDS)
@@ -85,7 +87,7 @@ async def test_what_is_recorded_arrives_in_order_and_is_counted(tmp_path: Path) 
 
 
 async def test_what_waits_at_the_stop_is_delivered(tmp_path: Path) -> None:
-    async with Tansu() as broker:
+    async with TansuBroker() as broker:
         async with running(scribe(broker.bootstrap, tmp_path)) as made:
             made.record(event("last"))
         assert await arrived(broker, 1) == ["last"]
@@ -93,7 +95,7 @@ async def test_what_waits_at_the_stop_is_delivered(tmp_path: Path) -> None:
 
 
 async def test_a_process_that_is_killed_is_replaced_and_what_it_had_not_settled_arrives(tmp_path: Path) -> None:
-    async with Tansu() as broker, running(scribe(broker.bootstrap, tmp_path)) as made:
+    async with TansuBroker() as broker, running(scribe(broker.bootstrap, tmp_path)) as made:
         made.record(event("first"))
         await until(lambda: len(children()) == 1)
         os.kill(children()[0], signal.SIGKILL)
@@ -106,15 +108,15 @@ async def test_a_process_that_is_killed_is_replaced_and_what_it_had_not_settled_
 
 
 async def test_while_the_bus_is_away_events_are_on_disk_and_the_next_one_delivers_them(tmp_path: Path) -> None:
-    async with line() as bus:
-        await bus.proxy.put("refused")
+    async with open_broker_line() as bus:
+        await bus.proxy.set_state("refused")
         async with running(scribe(bus.address, tmp_path)) as made:
             made.record(event("early"))
             assert await made.deliver(SECONDS)
-            await until(lambda: made.away)
-            assert made.backlog is not None
-            assert made.backlog.size > 0
-        await bus.proxy.put("open")
+            await until(lambda: made.bus_unavailable)
+            assert made.spool is not None
+            assert made.spool.size > 0
+        await bus.proxy.set_state("open")
         async with running(scribe(bus.address, tmp_path)) as heir:
             heir.record(event("late"))
             assert await heir.deliver(SECONDS)
@@ -126,7 +128,7 @@ async def test_beyond_its_capacity_the_newest_are_dropped_and_counted(tmp_path: 
     for number in range(5):
         made.record(event(f"call-{number}"))
     assert (len(made), made.dropped, made.counts.lost["buffer_full"]) == (2, 3, 3)
-    made.cannot_record()
+    made.count_unrecordable()
     assert (made.counts.recorded, made.counts.unrecordable) == (6, 1)
     await made.stop()
 
@@ -154,7 +156,7 @@ async def test_what_waits_for_a_process_that_never_ran_is_recorded_at_the_stop(t
 
 
 async def test_an_event_that_ends_the_process_again_and_again_is_given_up_alone(tmp_path: Path) -> None:
-    async with Tansu() as broker, running(scribe(broker.bootstrap, tmp_path, FRAGILE)) as made:
+    async with TansuBroker() as broker, running(scribe(broker.bootstrap, tmp_path, FRAGILE)) as made:
         made.record(event("before"))
         assert await made.deliver(SECONDS)
         made.record(event("poison"))

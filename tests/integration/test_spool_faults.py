@@ -9,17 +9,17 @@ from pathlib import Path
 
 from aiokafka.errors import KafkaError
 from tests.support.recording import event
-from tests.support.tansu import Tansu, reader
+from tests.support.tansu import TansuBroker, open_consumer
 
 from understudies.events import INVOCATIONS
-from understudies.router.recording import Backlog, Recorder
-from understudies.runtime import Bus, BusSettings, Message
+from understudies.router.recording import AsyncSpool, InProcessRecorder
+from understudies.runtime import Bus, BusMessage, BusSettings
 
 TASKS = ("triage", "booking", "refunds", "search")
 SECONDS = 60
 
 
-class Gate(Bus):
+class PausableBus(Bus):
     """A bus that can be held while a broker that came back is given its topics.
 
     The embedded broker loses records that it acknowledges at that moment; brokers that keep their topics have no such
@@ -30,11 +30,11 @@ class Gate(Bus):
         super().__init__(settings, "router")
         self._turn = asyncio.Lock()
 
-    async def publish_encoded(self, messages: Sequence[Message]) -> None:
+    async def publish_encoded(self, messages: Sequence[BusMessage]) -> None:
         async with self._turn:
             await super().publish_encoded(messages)
 
-    async def restart(self, tansu: Tansu) -> None:
+    async def restart(self, tansu: TansuBroker) -> None:
         """Start the broker between two attempts to publish."""
         async with self._turn:
             await tansu.start()
@@ -43,7 +43,7 @@ class Gate(Bus):
 class Load:
     """Records calls without end of several tasks in turn, and knows how many."""
 
-    def __init__(self, bus: Gate, recorder: Recorder) -> None:
+    def __init__(self, bus: PausableBus, recorder: InProcessRecorder) -> None:
         self.bus = bus
         self.recorder = recorder
         self.count = 0
@@ -61,10 +61,10 @@ async def recording(
     bootstrap: str, folder: Path, *, patience_s: float = 0.2, timeout_s: float = 1
 ) -> AsyncIterator[Load]:
     """A recorder on a bus, with short times."""
-    bus = Gate(BusSettings(bootstrap=bootstrap, group_prefix=None, publish_timeout_s=timeout_s))
+    bus = PausableBus(BusSettings(bootstrap=bootstrap, group_prefix=None, publish_timeout_s=timeout_s))
     await bus.start()
-    recorder = Recorder(
-        bus, backlog=Backlog(folder), linger_s=0.005, patience_s=patience_s, retry_s=(0.02, 0.1), batch=50
+    recorder = InProcessRecorder(
+        bus, spool=AsyncSpool(folder), linger_s=0.005, patience_s=patience_s, retry_s=(0.02, 0.1), batch_size=50
     )
     await recorder.start()
     try:
@@ -78,7 +78,7 @@ async def arrived(bootstrap: str, count: int) -> dict[str, list[int]]:
     """Numbers of the calls on the bus by task, in the order of their partition, once there are so many."""
     found: dict[str, list[int]] = {}
     seen = 0
-    async with asyncio.timeout(SECONDS), reader(bootstrap, INVOCATIONS) as consumer:
+    async with asyncio.timeout(SECONDS), open_consumer(bootstrap, INVOCATIONS) as consumer:
         while seen < count:
             try:
                 record = await consumer.getone()
@@ -96,7 +96,7 @@ def whole(first: int, end: int) -> dict[str, list[int]]:
 
 
 async def test_a_bus_that_dies_under_load_costs_no_event_and_doubles_none(tmp_path: Path) -> None:
-    async with Tansu() as tansu, recording(tansu.bootstrap, tmp_path) as load:
+    async with TansuBroker() as tansu, recording(tansu.bootstrap, tmp_path) as load:
         await load.run(400)
         await asyncio.wait_for(load.recorder.flush(), SECONDS)
         assert await arrived(tansu.bootstrap, 400) == whole(0, 400)
@@ -104,7 +104,7 @@ async def test_a_bus_that_dies_under_load_costs_no_event_and_doubles_none(tmp_pa
         await load.run(1500)
         await asyncio.wait_for(load.recorder.flush(), SECONDS)
         counts = load.recorder.counts
-        assert (counts.published, counts.spooled, load.recorder.away) == (400, 1500, True)
+        assert (counts.published, counts.spooled, load.recorder.bus_unavailable) == (400, 1500, True)
         await asyncio.gather(load.bus.restart(tansu), load.run(1000))
         assert await arrived(tansu.bootstrap, 2500) == whole(400, 2900)
         await load.run(100)
@@ -114,7 +114,7 @@ async def test_a_bus_that_dies_under_load_costs_no_event_and_doubles_none(tmp_pa
 
 
 async def test_a_bus_that_freezes_and_goes_on_gets_each_event_once(tmp_path: Path) -> None:
-    async with Tansu() as tansu, recording(tansu.bootstrap, tmp_path, patience_s=0.05, timeout_s=30) as load:
+    async with TansuBroker() as tansu, recording(tansu.bootstrap, tmp_path, patience_s=0.05, timeout_s=30) as load:
         await load.run(100)
         await asyncio.wait_for(load.recorder.flush(), SECONDS)
         tansu.pause()
@@ -129,7 +129,7 @@ async def test_a_bus_that_freezes_and_goes_on_gets_each_event_once(tmp_path: Pat
 
 
 async def test_a_bus_that_dies_again_and_again_gets_each_event_once(tmp_path: Path) -> None:
-    async with Tansu() as tansu, recording(tansu.bootstrap, tmp_path, timeout_s=0.5) as load:
+    async with TansuBroker() as tansu, recording(tansu.bootstrap, tmp_path, timeout_s=0.5) as load:
         since = 0
         for _ in range(3):
             await load.run(300)
@@ -165,7 +165,7 @@ asyncio.run(main())
 
 
 async def test_a_router_killed_while_the_bus_is_away_leaves_its_events_to_the_next(tmp_path: Path) -> None:
-    async with Tansu() as tansu:
+    async with TansuBroker() as tansu:
         options = [sys.executable, "-c", ROUTER, tansu.bootstrap, str(tmp_path)]
         router = await asyncio.create_subprocess_exec(
             *options, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

@@ -14,8 +14,8 @@ import pytest
 from tests.support.datasets import intents
 
 from understudies.events import Request, request_of
-from understudies.judges import judge_named
-from understudies.students import StudentError, Unsure
+from understudies.judges import parse_judge
+from understudies.students import ConfidenceTooLow, StudentError
 from understudies.students.endpoint import Endpoint
 from understudies.students.few_shot import FewShotStudent
 
@@ -32,8 +32,8 @@ def question() -> Request:
 @asynccontextmanager
 async def student(model: str, streamed: Literal["text", "never"] = "text") -> AsyncIterator[FewShotStudent]:
     endpoint = Endpoint(base_url=URL or "", model=model, streamed=streamed, timeout_seconds=120)
-    train = intents(30).of("train")
-    made = FewShotStudent.fit(train, judge_named("label"), endpoint_name="vllm", endpoint=endpoint, shots=3)
+    train = intents(30).in_split("train")
+    made = FewShotStudent.fit(train, parse_judge("label"), endpoint_name="vllm", endpoint=endpoint, shots=3)
     try:
         yield made
     finally:
@@ -59,7 +59,7 @@ async def test_the_adapter_answers_by_its_own_name_and_not_as_its_base_does() ->
 
 async def test_it_is_given_up_as_soon_as_it_can_no_longer_be_sure_enough() -> None:
     async with student("base") as made:
-        with pytest.raises(Unsure) as unsure:
+        with pytest.raises(ConfidenceTooLow) as unsure:
             await made.answer_until(question(), 0.999_999)
     assert unsure.value.usage.completion_tokens < 12
 

@@ -10,14 +10,14 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from tests.support.teacher import LARGE, FakeTeacher, Mood, refusing
-from tests.support.teacher_answers import PATHS, Api, whole
+from tests.support.teacher import LARGE, Behaviour, FakeTeacher, refusing_address
+from tests.support.teacher_answers import PATHS, Api, render_response
 from tests.support.upstream import AT, FakeTime, call_of, table, teachers
 
 from understudies.router.call import TeacherError
 from understudies.router.dialects import dialect_of
-from understudies.router.upstream import Catalogue, Teachers
-from understudies.router.upstream.client import Client
+from understudies.router.upstream import TeacherCatalogue, TeacherPool
+from understudies.router.upstream.client import HttpClient
 
 APIS: tuple[Api, ...] = ("chat", "responses", "messages")
 TOOL = {"name": "block_card", "arguments": {"card": 7}}
@@ -35,7 +35,7 @@ async def other() -> AsyncIterator[FakeTeacher]:
         yield fake
 
 
-async def failure(asked: Teachers, **fields: Any) -> TeacherError:
+async def failure(asked: TeacherPool, **fields: Any) -> TeacherError:
     with pytest.raises(TeacherError) as raised:
         await asked.ask(call_of(**fields))
     return raised.value
@@ -47,7 +47,7 @@ async def test_bodies_pass_unchanged_both_ways(teacher: FakeTeacher, api: Api) -
         call = call_of(api)
         answer = await asked.ask(call)
     assert teacher.raws == [call.raw]
-    assert answer.raw == json.dumps(whole(api, teacher.said)).encode()
+    assert answer.raw == json.dumps(render_response(api, teacher.said)).encode()
     assert (answer.status, answer.teacher, answer.estimated) == (200, "main", False)
     assert answer.response.message.text == "teacher's answer"
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (1000, 100)
@@ -189,7 +189,7 @@ async def test_an_unknown_model_is_refused_with_those_that_are_known(teacher: Fa
 
 
 @pytest.mark.parametrize("mood", ["fail", "unavailable", "overloaded", "limit", "html", "drop", "reset", "cut"])
-async def test_what_may_mend_is_tried_again(teacher: FakeTeacher, mood: Mood) -> None:
+async def test_what_may_mend_is_tried_again(teacher: FakeTeacher, mood: Behaviour) -> None:
     teacher.moods.extend([mood, mood])
     time = FakeTime()
     async with teachers(time, main={"base_url": teacher.url, "retries": {"max": 2, "base_s": 1.0}}) as asked:
@@ -204,7 +204,7 @@ async def test_what_may_mend_is_tried_again(teacher: FakeTeacher, mood: Mood) ->
 
 
 @pytest.mark.parametrize("mood", ["refuse", "spent", "unauthorized", "redirect", "odd", "not_json", "truncate", "page"])
-async def test_what_cannot_mend_is_not_tried_again(teacher: FakeTeacher, mood: Mood) -> None:
+async def test_what_cannot_mend_is_not_tried_again(teacher: FakeTeacher, mood: Behaviour) -> None:
     teacher.mood = mood
     async with teachers(main={"base_url": teacher.url}) as asked:
         await failure(asked)
@@ -271,7 +271,7 @@ async def test_waits_end_with_the_calls_time(teacher: FakeTeacher) -> None:
 
 
 @pytest.mark.parametrize("mood", ["fail", "overloaded", "html", "page", "not_json", "redirect", "reset", "spent"])
-async def test_failures_move_on_to_the_next_teacher(teacher: FakeTeacher, other: FakeTeacher, mood: Mood) -> None:
+async def test_failures_move_on_to_the_next_teacher(teacher: FakeTeacher, other: FakeTeacher, mood: Behaviour) -> None:
     teacher.mood = mood
     async with teachers(
         main={"base_url": teacher.url, "auth": "none", "fallback": ["second"], "retries": {"max": 1}},
@@ -295,7 +295,7 @@ async def test_where_all_fail_the_caller_hears_the_first_that_spoke(teacher: Fak
     teacher.mood = "limit"
     teacher.retry_after = {"retry-after": "61"}
     other.mood = "refuse"
-    with refusing() as url:
+    with refusing_address() as url:
         async with teachers(
             main={"base_url": url, "auth": "none", "fallback": ["second", "third"]},
             second={"base_url": teacher.url, "auth": "none"},
@@ -308,7 +308,7 @@ async def test_where_all_fail_the_caller_hears_the_first_that_spoke(teacher: Fak
 
 async def test_a_refused_connection_is_tried_again_and_told() -> None:
     time = FakeTime()
-    with refusing() as url:
+    with refusing_address() as url:
         async with teachers(time, main={"base_url": url}) as asked:
             error = await failure(asked)
     assert (error.status, error.code, len(time.waits)) == (502, "teacher_unreachable", 2)
@@ -344,7 +344,7 @@ async def test_a_key_of_the_callers_that_is_not_taken_is_the_callers_to_know(tea
     ],
 )
 async def test_what_is_no_answer_is_an_error_of_the_routers(
-    teacher: FakeTeacher, mood: Mood, status: int, words: str
+    teacher: FakeTeacher, mood: Behaviour, status: int, words: str
 ) -> None:
     teacher.mood = mood
     async with teachers(main={"base_url": teacher.url, "retries": {"max": 0}}) as asked:
@@ -413,7 +413,7 @@ async def test_a_large_request_arrives(teacher: FakeTeacher) -> None:
     ],
 )
 async def test_a_teacher_that_is_too_slow_is_given_up(
-    teacher: FakeTeacher, mood: Mood, timeouts: dict[str, float]
+    teacher: FakeTeacher, mood: Behaviour, timeouts: dict[str, float]
 ) -> None:
     teacher.mood = mood
     async with teachers(main={"base_url": teacher.url, "timeouts": timeouts}) as asked:
@@ -451,7 +451,7 @@ async def test_a_teacher_that_keeps_failing_is_left_alone_and_tried_again(teache
         await asked.ask(call_of())
         await asked.ask(call_of())
         (upstream,) = asked.upstreams
-    assert (upstream.breaker.state, upstream.breaker.opened, upstream.counts.passed_over) == ("closed", 2, 2)
+    assert (upstream.breaker.state, upstream.breaker.times_opened, upstream.counts.passed_over) == ("closed", 2, 2)
 
 
 async def test_the_failure_that_opens_the_circuit_is_the_one_that_is_told(teacher: FakeTeacher) -> None:
@@ -479,7 +479,7 @@ async def test_others_answer_for_a_teacher_that_is_left_alone(teacher: FakeTeach
 
 
 @pytest.mark.parametrize("mood", ["limit", "refuse", "odd", "unauthorized"])
-async def test_what_is_not_the_teachers_fault_does_not_open_the_circuit(teacher: FakeTeacher, mood: Mood) -> None:
+async def test_what_is_not_the_teachers_fault_does_not_open_the_circuit(teacher: FakeTeacher, mood: Behaviour) -> None:
     teacher.mood = mood
     async with teachers(main={"base_url": teacher.url, "breaker": {"min_calls": 1}, "retries": {"max": 0}}) as asked:
         await failure(asked)
@@ -543,7 +543,9 @@ async def test_teachers_may_change_while_calls_are_served(teacher: FakeTeacher, 
     async with teachers(main={"base_url": teacher.url}) as asked:
         await asked.ask(call_of())
         (before,) = asked.upstreams
-        asked.use(Catalogue(table(main={"base_url": teacher.url}, more={"base_url": other.url, "models": ["gpt-*"]})))
+        asked.update_catalogue(
+            TeacherCatalogue(table(main={"base_url": teacher.url}, more={"base_url": other.url, "models": ["gpt-*"]}))
+        )
         assert (await asked.ask(call_of())).teacher == "more"
         assert asked.upstreams[0] is before
 
@@ -570,8 +572,8 @@ async def test_a_time_out_before_anything_was_sent_was_not_accepted(teacher: Fak
     teacher.mood = "hang"
     spec = {"base_url": teacher.url, "timeouts": {"first_byte_s": 0.05}}
     for at_once, in_vain in ((0, 0), (1, 1)):
-        asked = Teachers(Catalogue(table(main=spec)), client=Client(at_once=at_once))
-        assert (await failure(asked)).in_vain == in_vain
+        asked = TeacherPool(TeacherCatalogue(table(main=spec)), client=HttpClient(max_connections=at_once))
+        assert (await failure(asked)).unproductive_attempts == in_vain
         await asked.close()
 
 

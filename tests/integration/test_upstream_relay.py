@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
-from tests.support.teacher import FakeTeacher, refusing
+from tests.support.teacher import FakeTeacher, refusing_address
 from tests.support.upstream import teachers
 
 from understudies.router.call import TeacherError
-from understudies.router.upstream import Relay, Teachers
+from understudies.router.upstream import PassthroughResponse, TeacherPool
 
 CALLERS = {"Authorization": "Bearer callers", "X-Api-Key": "callers-too", "Cookie": "c=1"}
 
@@ -22,20 +22,20 @@ async def teacher() -> AsyncIterator[FakeTeacher]:
         yield fake
 
 
-async def read(relayed: Relay) -> bytes:
+async def read(relayed: PassthroughResponse) -> bytes:
     return b"".join([piece async for piece in relayed])
 
 
-async def refused(asked: Teachers, path: str, **fields: Any) -> TeacherError:
+async def refused(asked: TeacherPool, path: str, **fields: Any) -> TeacherError:
     with pytest.raises(TeacherError) as raised:
-        await asked.relay("GET", path, {}, **fields)
+        await asked.pass_through("GET", path, {}, **fields)
     return raised.value
 
 
 async def test_embeddings_pass(teacher: FakeTeacher) -> None:
     async with teachers(main={"base_url": teacher.url}) as asked:
         body = b'{ "model": "embed-1",  "input": ["a", "bc"] }'
-        relayed = await asked.relay("POST", "/v1/embeddings?x=%20y", {"Content-Type": "application/json"}, body)
+        relayed = await asked.pass_through("POST", "/v1/embeddings?x=%20y", {"Content-Type": "application/json"}, body)
         answer = json.loads(await read(relayed))
     assert [listed["embedding"] for listed in answer["data"]] == [[1.0, 0.5], [2.0, 0.5]]
     assert (relayed.status, relayed.teacher) == (200, "main")
@@ -47,7 +47,7 @@ async def test_embeddings_pass(teacher: FakeTeacher) -> None:
 
 async def test_the_models_are_the_teachers(teacher: FakeTeacher) -> None:
     async with teachers(main={"base_url": teacher.url}) as asked:
-        relayed = await asked.relay("GET", "/v1/models", {})
+        relayed = await asked.pass_through("GET", "/v1/models", {})
         assert json.loads(await read(relayed))["data"][0]["id"] == "gpt-4o-mini"
     assert "transfer-encoding" not in teacher.passed[0].headers
 
@@ -64,7 +64,7 @@ async def test_a_multipart_body_passes_untouched_and_piece_by_piece(teacher: Fak
 
     headers = {"content-type": "multipart/form-data; boundary=b"}
     async with teachers(main={"base_url": teacher.url}) as asked:
-        relayed = await asked.relay("POST", "/v1/files", headers, pieces())
+        relayed = await asked.pass_through("POST", "/v1/files", headers, pieces())
         got = b""
         async for piece in relayed:
             got += piece
@@ -81,14 +81,14 @@ async def test_a_declared_length_stays_declared(teacher: FakeTeacher) -> None:
         yield b"def"
 
     async with teachers(main={"base_url": teacher.url}) as asked:
-        await read(await asked.relay("POST", "/v1/files", {"Content-Length": "6"}, pieces()))
+        await read(await asked.pass_through("POST", "/v1/files", {"Content-Length": "6"}, pieces()))
     assert teacher.passed[0].headers["content-length"] == "6"
     assert "transfer-encoding" not in teacher.passed[0].headers
 
 
 async def test_an_encoded_body_stays_encoded_as_its_headers_say(teacher: FakeTeacher) -> None:
     async with teachers(main={"base_url": teacher.url}) as asked:
-        relayed = await asked.relay("POST", "/v1/audio/speech?zip", {"accept-encoding": "gzip"}, b"moo" * 1000)
+        relayed = await asked.pass_through("POST", "/v1/audio/speech?zip", {"accept-encoding": "gzip"}, b"moo" * 1000)
         zipped = await read(relayed)
     headers = dict(relayed.headers)
     assert gzip.decompress(zipped) == b"moo" * 1000
@@ -98,7 +98,7 @@ async def test_an_encoded_body_stays_encoded_as_its_headers_say(teacher: FakeTea
 @pytest.mark.parametrize("method", ["DELETE", "PATCH", "PUT", "HEAD", "OPTIONS"])
 async def test_every_method_passes(teacher: FakeTeacher, method: str) -> None:
     async with teachers(main={"base_url": teacher.url}) as asked:
-        relayed = await asked.relay(method, "/v1/responses/resp_1", {})
+        relayed = await asked.pass_through(method, "/v1/responses/resp_1", {})
         await read(relayed)
     assert (relayed.status, dict(relayed.headers)["x-echo"]) == (200, method)
     assert teacher.passed[0].body == b""
@@ -117,7 +117,7 @@ async def test_the_key_is_the_one_that_is_meant(
     teacher: FakeTeacher, spec: dict[str, str], headers: Mapping[str, str], sent: dict[str, str]
 ) -> None:
     async with teachers(main={"base_url": teacher.url, **spec}) as asked:
-        await read(await asked.relay("POST", "/v1/files", {**CALLERS, **headers}, b"x"))
+        await read(await asked.pass_through("POST", "/v1/files", {**CALLERS, **headers}, b"x"))
     got = teacher.passed[0].headers
     assert {name: got[name] for name in ("authorization", "x-api-key", "cookie") if name in got} == sent
 
@@ -133,7 +133,7 @@ async def test_headers_of_a_connection_and_of_the_router_stay_behind(teacher: Fa
         "OpenAI-Beta": "assistants=v2",
     }
     async with teachers(main={"base_url": teacher.url}) as asked:
-        relayed = await asked.relay("POST", "/v1/files", sent, b"x")
+        relayed = await asked.pass_through("POST", "/v1/files", sent, b"x")
         await read(relayed)
     got = teacher.passed[0].headers
     assert got["openai-beta"] == "assistants=v2"
@@ -155,7 +155,7 @@ async def test_the_model_or_the_manner_chooses_the_teacher(teacher: FakeTeacher)
                 (None, {}, "all"),
                 (None, {"Anthropic-Version": "2023-06-01"}, "claudes"),
             ):
-                relayed = await asked.relay("POST", "/v1/files", headers, b"", model)
+                relayed = await asked.pass_through("POST", "/v1/files", headers, b"", model)
                 await read(relayed)
                 assert relayed.teacher == name
 
@@ -192,18 +192,18 @@ async def test_only_plain_paths_under_v1_pass(teacher: FakeTeacher, path: str) -
 async def test_odd_but_plain_paths_arrive_as_they_are(teacher: FakeTeacher) -> None:
     async with teachers(main={"base_url": teacher.url}) as asked:
         for path in ("/v1/models/org%2Fname", "/v1/files/..a...b?after=../x&b=%2e%2e", "/v1/files//x/"):
-            await read(await asked.relay("POST", path, {}, b""))
+            await read(await asked.pass_through("POST", path, {}, b""))
             assert teacher.passed[-1].path_and_query == path
 
 
 async def test_errors_and_redirects_pass_as_they_are(teacher: FakeTeacher) -> None:
     async with teachers(main={"base_url": teacher.url}) as asked:
         teacher.mood = "limit"
-        relayed = await asked.relay("POST", "/v1/embeddings", {}, b"{}")
+        relayed = await asked.pass_through("POST", "/v1/embeddings", {}, b"{}")
         assert (relayed.status, dict(relayed.headers)["retry-after"]) == (429, "7")
         assert b"slow down" in await read(relayed)
         teacher.mood = "redirect"
-        relayed = await asked.relay("POST", "/v1/embeddings", {}, b"{}")
+        relayed = await asked.pass_through("POST", "/v1/embeddings", {}, b"{}")
         assert relayed.status == 307
         await relayed.close()
     assert len(teacher.passed) == 2
@@ -216,7 +216,7 @@ async def test_a_key_that_is_not_taken_is_not_shown(teacher: FakeTeacher) -> Non
 
 
 async def test_a_teacher_that_cannot_be_reached_is_told() -> None:
-    with refusing() as url:
+    with refusing_address() as url:
         async with teachers(main={"base_url": url}) as asked:
             assert (await refused(asked, "/v1/files")).code == "teacher_unreachable"
 
@@ -230,7 +230,7 @@ async def test_a_kept_connection_that_is_gone_is_made_again(teacher: FakeTeacher
             ("POST", "/v1/messages/count_tokens?beta=true", {}),
         ):
             teacher.moods.append("drop")
-            assert (await read(await asked.relay(method, path, headers, b"x"))) == b"x"
+            assert (await read(await asked.pass_through(method, path, headers, b"x"))) == b"x"
         teacher.mood = "drop"
         assert (await refused(asked, "/v1/files", body=_pieces())).code == "teacher_answer_broken"
 
@@ -239,7 +239,7 @@ async def test_what_may_have_been_done_is_not_asked_for_again(teacher: FakeTeach
     teacher.moods.append("drop")
     async with teachers(main={"base_url": teacher.url}) as asked:
         with pytest.raises(TeacherError, match="broke off"):
-            await asked.relay("POST", "/v1/batches", {}, b"x")
+            await asked.pass_through("POST", "/v1/batches", {}, b"x")
     assert len(teacher.passed) == 1
 
 
@@ -250,7 +250,7 @@ async def _pieces() -> AsyncIterator[bytes]:
 async def test_an_answer_that_breaks_off_raises(teacher: FakeTeacher) -> None:
     teacher.mood = "reset"
     async with teachers(main={"base_url": teacher.url}) as asked:
-        relayed = await asked.relay("POST", "/v1/files", {}, b"x")
+        relayed = await asked.pass_through("POST", "/v1/files", {}, b"x")
         with pytest.raises(TeacherError, match="broke off"):
             await read(relayed)
 
@@ -264,7 +264,7 @@ async def test_an_answer_that_does_not_begin_is_given_up(teacher: FakeTeacher) -
 async def test_an_answer_that_stalls_is_given_up(teacher: FakeTeacher) -> None:
     teacher.mood = "stall"
     async with teachers(main={"base_url": teacher.url, "timeouts": {"idle_s": 0.05}}) as asked:
-        relayed = await asked.relay("POST", "/v1/files", {}, b"x")
+        relayed = await asked.pass_through("POST", "/v1/files", {}, b"x")
         with pytest.raises(TeacherError, match="in time"):
             await read(relayed)
 
@@ -272,7 +272,7 @@ async def test_an_answer_that_stalls_is_given_up(teacher: FakeTeacher) -> None:
 async def test_closing_cancels_the_teacher(teacher: FakeTeacher) -> None:
     teacher.mood = "stall"
     async with teachers(main={"base_url": teacher.url}) as asked:
-        relayed = await asked.relay("POST", "/v1/files", {}, b"x")
+        relayed = await asked.pass_through("POST", "/v1/files", {}, b"x")
         await anext(aiter(relayed))
         await relayed.close()
         await asyncio.wait_for(teacher.cancelled.wait(), 10)

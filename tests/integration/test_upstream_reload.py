@@ -6,7 +6,7 @@ from typing import Any
 from tests.support.teacher import FakeTeacher
 from tests.support.upstream import call_of, table, teachers
 
-from understudies.router.upstream import Catalogue
+from understudies.router.upstream import TeacherCatalogue
 
 
 async def test_a_call_keeps_the_fallback_that_it_began_with() -> None:
@@ -19,6 +19,6 @@ async def test_a_call_keeps_the_fallback_that_it_began_with() -> None:
         async with teachers(**known) as asked:
             asking = asyncio.create_task(asked.ask(call_of()))
             await first.arrived.wait()
-            asked.use(Catalogue(table(main={"base_url": first.url})))
+            asked.update_catalogue(TeacherCatalogue(table(main={"base_url": first.url})))
             answer = await asking
     assert (answer.teacher, answer.response.message.text) == ("more", "second")

@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.support.teacher import LARGE, FakeTeacher, Mood, refusing
-from tests.support.teacher_answers import MODELS, Api, streamed, whole
+from tests.support.teacher import LARGE, Behaviour, FakeTeacher, refusing_address
+from tests.support.teacher_answers import MODELS, Api, render_response, render_stream
 from tests.support.upstream import FakeTime, call_of, teachers
 
 from understudies.router.call import TeacherError, TeacherStream
-from understudies.router.upstream import Teachers
+from understudies.router.upstream import TeacherPool
 
 APIS: tuple[Api, ...] = ("chat", "responses", "messages")
 TOOL = {"name": "block_card", "arguments": {"card": 7}}
@@ -46,7 +46,7 @@ async def broken(stream: TeacherStream) -> tuple[bytes, TeacherError]:
     raise AssertionError("the stream came to its end")
 
 
-async def failure(asked: Teachers, **fields: Any) -> TeacherError:
+async def failure(asked: TeacherPool, **fields: Any) -> TeacherError:
     with pytest.raises(TeacherError) as raised:
         await asked.stream(call_of(stream=True, **fields))
     return raised.value
@@ -56,7 +56,7 @@ async def failure(asked: Teachers, **fields: Any) -> TeacherError:
 @pytest.mark.parametrize("mood", ["answer", "drip", "zipped"])
 @pytest.mark.parametrize("api", APIS)
 async def test_a_stream_passes_byte_for_byte_and_is_recorded_whole(
-    teacher: FakeTeacher, api: Api, mood: Mood, tools: tuple[dict[str, Any], ...]
+    teacher: FakeTeacher, api: Api, mood: Behaviour, tools: tuple[dict[str, Any], ...]
 ) -> None:
     teacher.mood, teacher.tools = mood, tools
     options: dict[str, Any] = {"stream_options": {"include_usage": True}} if api == "chat" else {}
@@ -79,7 +79,7 @@ async def test_usage_that_the_caller_did_not_ask_for_is_recorded_and_not_shown(t
         stream = await asked.stream(call_of(stream=True))
         shown = await read(stream)
     assert teacher.asked[0]["stream_options"] == {"include_usage": True}
-    events = streamed("chat", teacher.said)
+    events = render_stream("chat", teacher.said)
     assert shown == b"".join(events[:-2] + events[-1:])
     assert (stream.answer().usage.prompt_tokens, stream.answer().estimated) == (1000, False)
 
@@ -105,10 +105,10 @@ async def test_a_caller_that_hangs_up_cancels_the_teacher_and_pays_what_came(tea
                 break
         await stream.close()
         await asyncio.wait_for(teacher.cancelled.wait(), 10)
-        answer = stream.answer(hung_up=True)
+        answer = stream.answer(client_disconnected=True)
         assert asked.upstreams[0].counts.cancelled == 1
     assert answer.response.message.text == "Your card is"
-    assert (answer.hung_up, answer.estimated, answer.usage.completion_tokens) == (True, True, 3)
+    assert (answer.client_disconnected, answer.estimated, answer.usage.completion_tokens) == (True, True, 3)
     sent = len(call.raw or b"") if api != "chat" else len(teacher.raws[0])
     assert answer.usage.prompt_tokens == (1000 if api == "messages" else round(sent / 4))
     assert answer.cost_usd > 0
@@ -125,7 +125,7 @@ async def test_estimates_learn_from_complete_calls(teacher: FakeTeacher) -> None
             if teacher.held.is_set():
                 break
         await stream.close()
-        answer = stream.answer(hung_up=True)
+        answer = stream.answer(client_disconnected=True)
     part = len(answer.response.message.text) / len(teacher.text)
     assert answer.usage.completion_tokens == round(100 * part)
     assert answer.usage.prompt_tokens == 1000
@@ -153,7 +153,7 @@ async def test_a_stream_that_is_cancelled_before_it_begins_is_cancelled_at_the_t
 
 @pytest.mark.parametrize("mood", ["fail", "overloaded", "limit", "drop", "html", "error_first"])
 @pytest.mark.parametrize("api", APIS)
-async def test_failures_before_the_first_byte_are_tried_again(teacher: FakeTeacher, api: Api, mood: Mood) -> None:
+async def test_failures_before_the_first_byte_are_tried_again(teacher: FakeTeacher, api: Api, mood: Behaviour) -> None:
     teacher.moods.extend([mood, mood])
     async with teachers(main={"base_url": teacher.url}) as asked:
         stream = await asked.stream(call_of(api, stream=True))
@@ -163,7 +163,9 @@ async def test_failures_before_the_first_byte_are_tried_again(teacher: FakeTeach
 
 
 @pytest.mark.parametrize("mood", ["fail", "page", "hang", "error_first"])
-async def test_failures_before_the_first_byte_move_on(teacher: FakeTeacher, other: FakeTeacher, mood: Mood) -> None:
+async def test_failures_before_the_first_byte_move_on(
+    teacher: FakeTeacher, other: FakeTeacher, mood: Behaviour
+) -> None:
     teacher.mood = mood
     async with teachers(
         main={
@@ -182,7 +184,7 @@ async def test_failures_before_the_first_byte_move_on(teacher: FakeTeacher, othe
 
 
 async def test_a_refused_connection_is_an_error_before_the_stream() -> None:
-    with refusing() as url:
+    with refusing_address() as url:
         async with teachers(main={"base_url": url}) as asked:
             assert (await failure(asked)).code == "teacher_unreachable"
 
@@ -200,11 +202,11 @@ async def test_a_whole_body_instead_of_a_stream_passes(teacher: FakeTeacher, api
     teacher.mood = "whole"
     async with teachers(main={"base_url": teacher.url}) as asked:
         stream = await asked.stream(call_of(api, stream=True))
-        assert json.loads(await read(stream)) == whole(api, teacher.said)
+        assert json.loads(await read(stream)) == render_response(api, teacher.said)
         await stream.close()
     assert stream.headers["content-type"] == "application/json"
     # It was whole before anybody could hang up.
-    assert not stream.answer(hung_up=True).hung_up
+    assert not stream.answer(client_disconnected=True).client_disconnected
     assert stream.answer().cost_usd == (Decimal("0.0045") if api == "messages" else Decimal("0.00021"))
 
 
@@ -228,7 +230,9 @@ async def test_a_web_page_is_no_stream(teacher: FakeTeacher) -> None:
 
 @pytest.mark.parametrize("mood", ["truncate", "reset", "cut"])
 @pytest.mark.parametrize("api", APIS)
-async def test_a_stream_that_breaks_off_passes_what_came_and_raises(teacher: FakeTeacher, api: Api, mood: Mood) -> None:
+async def test_a_stream_that_breaks_off_passes_what_came_and_raises(
+    teacher: FakeTeacher, api: Api, mood: Behaviour
+) -> None:
     teacher.mood = mood
     async with teachers(main={"base_url": teacher.url}) as asked:
         stream = await asked.stream(call_of(api, stream=True))
@@ -331,6 +335,6 @@ async def test_hanging_up_before_the_answer_began_is_an_error_that_costs_the_pro
         stream = await asked.stream(call_of(stream=True))
         await stream.close()
         with pytest.raises(TeacherError) as raised:
-            stream.answer(hung_up=True)
+            stream.answer(client_disconnected=True)
     assert (raised.value.status, raised.value.code) == (499, "caller_hung_up")
     assert raised.value.cost_usd == round(len(teacher.raws[0]) / 4)

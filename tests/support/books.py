@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from tests.support.events import invocation
-from tests.support.recorder import Recorder, records
+from tests.support.events import make_invocation
+from tests.support.recorder import CapturingBus, to_records
 
 from understudies.budget import BudgetApp, BudgetSettings, create_app
 from understudies.events import Drift, Event, GateDecision, Invocation, Promotion, Route, SeededIds, Verdict, usd
@@ -37,46 +37,46 @@ SETTINGS = BudgetSettings(
 _ids = SeededIds("tests.support.books")
 
 
-def hours(number: float) -> datetime:
+def at_hour(number: float) -> datetime:
     """So many hours after Monday, midnight."""
     return MONDAY + timedelta(hours=number)
 
 
-def name(version: int = 1) -> str:
+def student_name(version: int = 1) -> str:
     return f"{TASK}@{version}"
 
 
-def call(
+def teacher_call(
     number: int = 0, hour: float = 0, *, cost: str = "0.01", reason: Any = None, student_cost: str = "0", **changes: Any
 ) -> Invocation:
     """A call that the teacher answered for a cent, each number another input; the answer is one of three labels."""
     known: dict[str, Any] = {
-        "id": _ids(hours(hour)),
+        "id": _ids(at_hour(hour)),
         "answer": LABELS[number % 3],
         "task": TASK,
-        "at": hours(hour),
+        "at": at_hour(hour),
         "cost_usd": usd(cost),
         "route": Route(reason=reason, student_cost_usd=usd(student_cost)) if reason else None,
     }
-    return invocation(f"request {number}", **{**known, **changes})
+    return make_invocation(f"request {number}", **{**known, **changes})
 
 
-def calls(n: int, hour: float = 0, *, first: int = 0, **changes: Any) -> list[Invocation]:
+def teacher_calls(n: int, hour: float = 0, *, first: int = 0, **changes: Any) -> list[Invocation]:
     """`n` calls with inputs of their own, within the hour."""
-    return [call(first + number, hour + number / n, **changes) for number in range(n)]
+    return [teacher_call(first + number, hour + number / n, **changes) for number in range(n)]
 
 
-def audit(agreed: bool = True, *, version: int = 1, hour: float = 0, **changes: Any) -> Verdict:
+def audit_verdict(agreed: bool = True, *, version: int = 1, hour: float = 0, **changes: Any) -> Verdict:
     """An audited call of a student in force."""
-    return _verdict("audit", name(version), agreed, hour, **{"counts": False, **changes})
+    return _verdict("audit", student_name(version), agreed, hour, **{"counts": False, **changes})
 
 
-def shadow(*, version: int = 1, hour: float = 0, **changes: Any) -> Verdict:
+def shadow_verdict(*, version: int = 1, hour: float = 0, **changes: Any) -> Verdict:
     """A call that a student on trial was asked as well."""
-    return _verdict(changes.pop("phase", "shadow"), name(version), True, hour, **changes)
+    return _verdict(changes.pop("phase", "shadow"), student_name(version), True, hour, **changes)
 
 
-def self_agreement(agreed: bool, number: int, hour: float = 0) -> Verdict:
+def self_agreement_verdict(agreed: bool, number: int, hour: float = 0) -> Verdict:
     """The teacher, asked again about an input."""
     fingerprint = f"{number:015x}".ljust(64, "0")
     return _verdict("self_agreement", "teacher", agreed, hour, counts=False, fingerprint=fingerprint)
@@ -84,8 +84,8 @@ def self_agreement(agreed: bool, number: int, hour: float = 0) -> Verdict:
 
 def _verdict(phase: Any, student: str, agreed: bool, hour: float, **changes: Any) -> Verdict:
     known: dict[str, Any] = {
-        "id": _ids(hours(hour)),
-        "at": hours(hour),
+        "id": _ids(at_hour(hour)),
+        "at": at_hour(hour),
         "task": TASK,
         "invocation": "call",
         "student": student,
@@ -98,7 +98,7 @@ def _verdict(phase: Any, student: str, agreed: bool, hour: float, **changes: Any
     return Verdict(**{**known, **changes})
 
 
-def decision(
+def gate_decision(
     outcome: Any = "promote", *, version: int = 1, hour: float = 0, threshold: float = 0.8, coverage: float = 0.6,
     promising: float = 0.0, reason: str = "because of the numbers",
 ) -> GateDecision:  # fmt: skip
@@ -109,10 +109,10 @@ def decision(
     ]
     promoted = outcome == "promote"
     return GateDecision(
-        id=_ids(hours(hour)),
-        at=hours(hour),
+        id=_ids(at_hour(hour)),
+        at=at_hour(hour),
         task=TASK,
-        student=name(version),
+        student=student_name(version),
         decision=outcome,
         threshold=threshold if promoted else None,
         coverage=coverage if promoted else None,
@@ -125,30 +125,30 @@ def decision(
     )
 
 
-def drift(version: int = 1, hour: float = 0, *, tier: Any = "contract", **changes: Any) -> Drift:
+def drift_event(version: int = 1, hour: float = 0, *, tier: Any = "contract", **changes: Any) -> Drift:
     known = {"confidence": 0.999, "statistic": 2000.0, "audited": 40, "agreement_before": 0.98, "agreement_after": 0.7}
-    at = hours(hour)
-    return Drift(id=_ids(at), at=at, task=TASK, student=name(version), tier=tier, **{**known, **changes})
+    at = at_hour(hour)
+    return Drift(id=_ids(at), at=at, task=TASK, student=student_name(version), tier=tier, **{**known, **changes})
 
 
-def changed(version: int = 1, hour: float = 0, *, cause: Any = "traffic") -> Drift:
+def change_event(version: int = 1, hour: float = 0, *, cause: Any = "traffic") -> Drift:
     """Something changed that proves nothing against the student."""
-    return drift(version, hour, tier="warn", drifted=False, cause=cause)
+    return drift_event(version, hour, tier="warn", drifted=False, cause=cause)
 
 
-def held(cause: str = "traffic", *, hour: float, **decided: Any) -> GateDecision:
+def held_decision(cause: str = "traffic", *, hour: float, **decided: Any) -> GateDecision:
     """The gates' word on a student that is not proven anew yet."""
-    told = decision(hour=hour, **decided)
+    told = gate_decision(hour=hour, **decided)
     return told.model_copy(update={"evidence": {**told.evidence, "held": {"cause": cause}}})
 
 
-def story(stage: Any, version: int = 1, hour: float = 0, **changes: Any) -> Promotion:
+def promotion_stage(stage: Any, version: int = 1, hour: float = 0, **changes: Any) -> Promotion:
     """A stage of a student's story."""
-    at = hours(hour)
-    return Promotion(id=_ids(at), at=at, task=TASK, student=name(version), stage=stage, **changes)
+    at = at_hour(hour)
+    return Promotion(id=_ids(at), at=at, task=TASK, student=student_name(version), stage=stage, **changes)
 
 
-def trained(
+def trained_promotion(
     version: int = 1,
     hour: float = 0,
     *,
@@ -162,14 +162,16 @@ def trained(
         evidence["validation"] = {"expected_coverage": coverage}
     if price is not None:
         evidence["validation"] = {**evidence.get("validation", {}), "cost_per_call_usd": price}
-    return story("trained", version, hour, artifact=f"artifact-{version}", dataset="dataset", evidence=evidence)
+    return promotion_stage(
+        "trained", version, hour, artifact=f"artifact-{version}", dataset="dataset", evidence=evidence
+    )
 
 
-class Office:
+class BudgetHarness:
     """The budget service with what it publishes."""
 
     def __init__(self, rules: Rules | None = None, settings: BudgetSettings = SETTINGS) -> None:
-        self.recorder = Recorder()
+        self.recorder = CapturingBus()
         self.rules = rules or Rules()
         self.settings = settings
         self.app = self._create()
@@ -182,49 +184,49 @@ class Office:
         self.app = self._create()
         await self.app.restore(state)
 
-    async def hear(self, *events: Event) -> None:
+    async def handle(self, *events: Event) -> None:
         """Give it a batch of events."""
-        await self.app.handle(records(*events))
+        await self.app.handle(to_records(*events))
 
     async def tick(self, hour: float) -> list[Promotion]:
         """Let it decide, so many hours after Monday; what it publishes."""
         before = len(self.recorder.published)
-        await self.app.tick(hours(hour))
+        await self.app.tick(at_hour(hour))
         return [event for event in self.recorder.published[before:] if isinstance(event, Promotion)]
 
-    async def moves(self, hour: float) -> list[tuple[str, str]]:
+    async def tick_stages(self, hour: float) -> list[tuple[str, str]]:
         """The same in short: student and stage."""
         return [(move.student, move.stage) for move in await self.tick(hour)]
 
     # Where a task stands after some history
 
-    async def authorised(self) -> Promotion:
+    async def authorise_first(self) -> Promotion:
         """The first student, of 100 calls in the first hour."""
-        await self.hear(*calls(100))
+        await self.handle(*teacher_calls(100))
         [move] = await self.tick(1)
         return move
 
-    async def on_trial(self, price: str | None = None) -> None:
+    async def start_trial(self, price: str | None = None) -> None:
         """The first student, trained in hour 2, of its own price."""
-        await self.authorised()
-        await self.hear(story("collected", hour=1.5), trained(hour=2, price=price))
+        await self.authorise_first()
+        await self.handle(promotion_stage("collected", hour=1.5), trained_promotion(hour=2, price=price))
         assert await self.tick(2) == []
 
-    async def in_force(self, share: float = 1.0, *, price: str | None = None, **decided: Any) -> None:
+    async def promote_first(self, share: float = 1.0, *, price: str | None = None, **decided: Any) -> None:
         """The first student, promoted in hour 26 and then given the share, a day for each step."""
-        await self.on_trial(price)
-        await self.hear(decision(hour=26, **decided))
-        assert await self.moves(26) == [(name(), "qualified"), (name(), "promoted")]
+        await self.start_trial(price)
+        await self.handle(gate_decision(hour=26, **decided))
+        assert await self.tick_stages(26) == [(student_name(), "qualified"), (student_name(), "promoted")]
         hour = 26.0
-        while (student := self.app.book(TASK).in_force) and student.story.share < share:
+        while (student := self.app.task_state(TASK).serving) and student.promotion.share < share:
             hour += 24
-            await self.hear(*(audit(hour=hour - 1) for _ in range(10)))
-            assert await self.moves(hour) == [(name(), "promoted")]
+            await self.handle(*(audit_verdict(hour=hour - 1) for _ in range(10)))
+            assert await self.tick_stages(hour) == [(student_name(), "promoted")]
 
-    async def succeeding(self) -> float:
+    async def start_successor_trial(self) -> float:
         """A successor, trained while the first student serves everything; the hour at which it is on trial."""
-        await self.in_force()
-        await self.hear(*calls(100, 100, first=100), *(call(0, 101) for _ in range(2000)))
-        assert await self.moves(102) == [(name(2), "authorised")]
-        await self.hear(story("collected", 2, 102), trained(2, 103))
+        await self.promote_first()
+        await self.handle(*teacher_calls(100, 100, first=100), *(teacher_call(0, 101) for _ in range(2000)))
+        assert await self.tick_stages(102) == [(student_name(2), "authorised")]
+        await self.handle(promotion_stage("collected", 2, 102), trained_promotion(2, 103))
         return 103

@@ -11,7 +11,7 @@ from understudies.students import Example
 
 REFUNDS = "Decide by the customer's record whether the request may be granted. Answer only yes or no."
 FRENCH = "Translate what the user writes into French, keep the names of places, and explain nothing."
-ASKED = ("May I have a refund?", "Cancel my order, please.", "I want my money back.", "Send me a new card.")
+QUESTIONS = ("May I have a refund?", "Cancel my order, please.", "I want my money back.", "Send me a new card.")
 
 
 def passage(rng: random.Random, words: int = 60) -> str:
@@ -28,8 +28,8 @@ def record(rng: random.Random, plan: str) -> str:
     return f"{REFUNDS}\nCustomer: {passage(rng, 2)}\nPlan: {plan}\nNotes: {passage(rng, 40)}"
 
 
-def decided_by_the_record(
-    n: int, answer: Callable[[str, random.Random], str] | None = None, texts: tuple[str, ...] = ASKED, seed: int = 1
+def examples_decided_by_record(
+    n: int, answer: Callable[[str, random.Random], str] | None = None, texts: tuple[str, ...] = QUESTIONS, seed: int = 1
 ) -> list[Example]:
     """Calls with few texts, whose answer depends on the plan in the customer's record alone."""
     rng = random.Random(seed)

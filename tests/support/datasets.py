@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
-from tests.support.messages import asked, said
+from tests.support.messages import assistant_message, user_request
 
 from understudies.events import Message, fingerprint, split_of
 from understudies.students import Dataset, Example
@@ -19,7 +19,7 @@ INTENTS = {
 
 def example(text: str, answer: Message, number: int = 0, *, temperature: float | None = 0) -> Example:
     """One call, a minute after the one before."""
-    request = asked(text, system="Name the intent.", temperature=temperature)
+    request = user_request(text, system="Name the intent.", temperature=temperature)
     print_ = fingerprint(request)
     return Example(
         id=f"call-{number}",
@@ -37,7 +37,7 @@ def dataset(calls: Iterable[tuple[str, Message]]) -> Dataset:
     return Dataset(TASK, tuple(example(text, answer, number) for number, (text, answer) in enumerate(calls)))
 
 
-def intents(n: int, answer: Callable[[str, int], Message] = lambda intent, _: said(intent)) -> Dataset:
+def intents(n: int, answer: Callable[[str, int], Message] = lambda intent, _: assistant_message(intent)) -> Dataset:
     """`n` messages of three intents, easy to tell apart; `answer` makes the teacher's answer of intent and number."""
     names = list(INTENTS)
     calls = []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from understudies.events import FunctionCall, Message, Response, ToolCall, Usage
 from understudies.router.call import Api
-from understudies.router.dialects import Answered, Assembler, dialect_of
+from understudies.router.dialects import DecodedResponse, StreamAccumulator, dialect_of
 
 APIS: tuple[Api, ...] = ("chat", "responses", "messages")
 CALL = "019aa0f0-5c1e-7d5a-8f00-2b6d3c4e5f60"
@@ -53,23 +53,23 @@ _usages = st.builds(
     st.integers(0, 10**6),
     st.integers(0, 10**6),
 )
-answers = st.builds(Answered, _said | _called, st.just("m-2026"), _usages)
+answers = st.builds(DecodedResponse, _said | _called, st.just("m-2026"), _usages)
 """Answers that every API can carry without loss."""
 
 
-def rendered(api: Api, answered: Answered, asked: dict[str, Any] | None = None) -> dict[str, Any]:
+def render_response(api: Api, answered: DecodedResponse, asked: dict[str, Any] | None = None) -> dict[str, Any]:
     """The body that carries an answer."""
-    return dialect_of(api).render(
-        id=CALL, at=NOON, model=answered.model, response=answered.response, usage=answered.usage, asked=asked or {}
+    return dialect_of(api).encode_response(
+        id=CALL, at=NOON, model=answered.model, answer=answered.response, usage=answered.usage, request_body=asked or {}
     )
 
 
-def streamed(api: Api, answered: Answered, *, include_usage: bool = True) -> bytes:
+def render_stream(api: Api, answered: DecodedResponse, *, include_usage: bool = True) -> bytes:
     """The stream that carries an answer."""
-    return b"".join(dialect_of(api).events(rendered(api, answered), include_usage=include_usage))
+    return b"".join(dialect_of(api).encode_stream(render_response(api, answered), include_usage=include_usage))
 
 
-def sse(*chunks: dict[str, Any] | str, named: bool = False) -> bytes:
+def encode_sse(*chunks: dict[str, Any] | str, named: bool = False) -> bytes:
     """Events with these data; `named` ones say their type."""
     return b"".join(_event(chunk, named) for chunk in chunks)
 
@@ -79,15 +79,15 @@ def _event(chunk: dict[str, Any] | str, named: bool) -> bytes:
     return f"{head}data: {chunk if isinstance(chunk, str) else json.dumps(chunk)}\n\n".encode()
 
 
-def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+def split_bytes(data: bytes, cuts: list[int]) -> list[bytes]:
     """Bytes, cut at places."""
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
     return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
-def read(api: Api, stream: bytes, *, include_usage: bool = True) -> Assembler:
+def accumulate_stream(api: Api, stream: bytes, *, include_usage: bool = True) -> StreamAccumulator:
     """A stream, put together."""
-    assembler = dialect_of(api).assembler(include_usage=include_usage)
+    assembler = dialect_of(api).stream_accumulator(include_usage=include_usage)
     assembler.feed(stream)
     assembler.end()
     return assembler

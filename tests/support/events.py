@@ -6,21 +6,21 @@ from typing import Any
 from understudies.events import Invocation, Message, Promotion, Request, Response, SeededIds, fingerprint
 
 START = datetime(2025, 3, 3, 9, 0, tzinfo=UTC)
-ids = SeededIds("tests.support.events")
+event_ids = SeededIds("tests.support.events")
 
 
-def request(text: str) -> Request:
+def make_request(text: str) -> Request:
     """A request of one user message."""
     return Request(messages=(Message(role="user", content=text),))
 
 
-def invocation(
+def make_invocation(
     text: str = "hello", answer: str = "world", *, task: str = "triage", at: datetime = START, **rest: Any
 ) -> Invocation:
     """A call that the teacher answered."""
-    asked = request(text)
+    asked = make_request(text)
     fields: dict[str, Any] = {
-        "id": ids(at),
+        "id": event_ids(at),
         "at": at,
         "task": task,
         "model": "teacher-1",
@@ -31,9 +31,9 @@ def invocation(
     return Invocation(**{**fields, **rest})
 
 
-def promotion(
+def make_promotion(
     stage: Any = "authorised", *, task: str = "triage", version: int = 1, minutes: float = 0, **rest: Any
 ) -> Promotion:
     """A stage of the task's student of a version."""
     at = START + timedelta(minutes=minutes)
-    return Promotion(id=ids(at), at=at, task=task, student=f"{task}@{version}", stage=stage, **rest)
+    return Promotion(id=event_ids(at), at=at, task=task, student=f"{task}@{version}", stage=stage, **rest)

@@ -7,7 +7,7 @@ from understudies.events import Invocation
 from understudies.router import apart
 
 
-def _invocation(data: bytes, redact: Redactor | None) -> Invocation:
+def _invocation_or_crash(data: bytes, redact: Redactor | None) -> Invocation:
     if b"poison" in data:
         os._exit(3)
     return _unharmed(data, redact)
@@ -15,5 +15,5 @@ def _invocation(data: bytes, redact: Redactor | None) -> Invocation:
 
 if __name__ == "__main__":
     _unharmed = apart._invocation
-    apart._invocation = _invocation
+    apart._invocation = _invocation_or_crash
     apart.main()

@@ -10,21 +10,21 @@ import aiohttp
 from anthropic import Anthropic, AsyncAnthropic
 from openai import AsyncOpenAI, OpenAI
 from tests.support.datasets import intents
-from tests.support.routing import FixedStudent, Loading, promotion
+from tests.support.routing import FixedStudent, StubLoader, make_promotion
 from tests.support.student_server import StudentServer, student_server
 from tests.support.teacher import FakeTeacher
 from tests.support.teacher_answers import PATHS, Api
 
 from understudies.events import Event, Invocation
-from understudies.judges import judge_named
+from understudies.judges import parse_judge
 from understudies.router import RouterApp, RouterSettings, create_app
-from understudies.router.roster import Loader
+from understudies.router.roster import StudentLoader
 from understudies.runtime import Record
-from understudies.runtime.online import Online
+from understudies.runtime.online import OnlineState
 from understudies.runtime.reload import RulesSource
 from understudies.runtime.rules import Rules
-from understudies.students import Endpoint, Files
-from understudies.students.connection import Connections
+from understudies.students import Endpoint, ObjectStore
+from understudies.students.connection import EndpointPools
 from understudies.students.few_shot import FewShotStudent
 
 KEY: Final = "sk-the-callers-own-key-0123456789abcdef"
@@ -51,7 +51,7 @@ class Bus:
         self.inbox: list[Event] = []
         self.published: list[Invocation] = []
 
-    async def events(self, records: Sequence[Record]) -> list[Event]:
+    async def decode_events(self, records: Sequence[Record]) -> list[Event]:
         return self.inbox
 
     async def publish(self, *events: Event) -> None:
@@ -59,7 +59,7 @@ class Bus:
 
 
 @dataclass(frozen=True)
-class Got:
+class RawResponse:
     """An answer as it came over the wire."""
 
     status: int
@@ -74,7 +74,7 @@ class Got:
 
 
 @dataclass
-class House:
+class RouterHarness:
     """A router with everything around it."""
 
     app: RouterApp
@@ -82,7 +82,7 @@ class House:
     teachers: Mapping[str, FakeTeacher]
     student: FixedStudent
     endpoint: StudentServer | None
-    online: Online | None = None
+    online: OnlineState | None = None
     endpoint_stack: AsyncExitStack | None = None
     draw: float = 0.5
 
@@ -115,7 +115,9 @@ class House:
         """Anthropic's client that blocks: use it in a thread."""
         return Anthropic(**{"base_url": self.url, "api_key": KEY, "max_retries": 0, **settings})
 
-    async def send(self, method: str, path: str, *, json: Any = None, data: bytes | None = None, **headers: Any) -> Got:
+    async def send(
+        self, method: str, path: str, *, json: Any = None, data: bytes | None = None, **headers: Any
+    ) -> RawResponse:
         """Ask for anything, and get it as it comes over the wire."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         async with (
@@ -123,7 +125,7 @@ class House:
             session.request(method, f"{self.url}{path}", json=json, data=data, headers=named) as answer,
         ):
             lower = {name.lower(): value for name, value in answer.headers.items()}
-            return Got(answer.status, lower, await answer.read())
+            return RawResponse(answer.status, lower, await answer.read())
 
     @property
     def student_server(self) -> StudentServer:
@@ -131,24 +133,26 @@ class House:
         assert self.endpoint is not None
         return self.endpoint
 
-    async def ask(self, api: Api, *, key: str = KEY, headers: Mapping[str, str] | None = None, **fields: Any) -> Got:
+    async def ask(
+        self, api: Api, *, key: str = KEY, headers: Mapping[str, str] | None = None, **fields: Any
+    ) -> RawResponse:
         """Ask for an answer of the task `triage` in an API."""
         kept: dict[str, Any] = {"authorization": f"Bearer {key}", **TASK, **(headers or {})}
         return await self.send("POST", PATHS[api], json=body_of(api, **fields), **kept)
 
     async def promote(self, **fields: Any) -> None:
         """Put a student in force for the task `triage`."""
-        await self.hear(promotion(**fields))
+        await self.publish(make_promotion(**fields))
 
-    async def hear(self, *events: Event) -> None:
+    async def publish(self, *events: Event) -> None:
         """Let the router read events."""
         self.bus.inbox = list(events)
         await self.app.handle([])
-        await self.app.desk.idle()
+        await self.app.call_service.wait_idle()
 
     async def recorded(self) -> list[Invocation]:
         """All that was recorded so far."""
-        await self.app.desk.idle()
+        await self.app.call_service.wait_idle()
         await self.app.recorder.flush()
         return self.bus.published
 
@@ -161,35 +165,35 @@ class House:
         return event
 
 
-Build = Callable[..., Awaitable[House]]
+BuildHarness = Callable[..., Awaitable[RouterHarness]]
 
 
 @asynccontextmanager
-async def houses() -> AsyncIterator[Build]:
+async def router_harnesses() -> AsyncIterator[BuildHarness]:
     """Builds routers, and takes them down again; no task may be left over then."""
     before = asyncio.all_tasks()
     async with AsyncExitStack() as stack:
 
-        async def built(**told: Any) -> House:
-            return await _built(stack, **told)
+        async def built(**told: Any) -> RouterHarness:
+            return await _build(stack, **told)
 
         yield built
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     assert not left, f"left over: {left}"
 
 
-async def _built(
+async def _build(
     stack: AsyncExitStack,
     *,
     teachers: Mapping[str, Mapping[str, Any]] | None = None,
     rules: Mapping[str, Any] | None = None,
     source: Callable[[Mapping[str, Any]], RulesSource] | None = None,
     by_endpoint: bool = False,
-    load: Loader | None = None,
-    online: Online | None = None,
+    load: StudentLoader | None = None,
+    online: OnlineState | None = None,
     teacher: Callable[[str], FakeTeacher] = FakeTeacher,
     **settings: Any,
-) -> House:
+) -> RouterHarness:
     """A router; `teachers` are tables of the rules, each of a fake teacher of its own unless it has a `base_url`."""
     tables = teachers or {"teacher": {}}
     fakes: dict[str, FakeTeacher] = {}
@@ -203,32 +207,32 @@ async def _built(
     if by_endpoint:
         endpoint = await endpoint_stack.enter_async_context(student_server())
         load = await _few_shot(stack, endpoint)
-    house: House
+    house: RouterHarness
     told = {"teachers": specs, **(rules or {})}
     app = create_app(
         RouterSettings.model_validate(
             {"port": 0, "auto_deliver": False, "self_agreement_rate": 0.0, "probation_calls": 0, **settings}
         ),
         bus=bus,
-        files=Files("memory://students"),
-        load=load or Loading(student),
+        files=ObjectStore("memory://students"),
+        load=load or StubLoader(student),
         rules=source(told) if source else Rules.model_validate(told),
-        draw=lambda: house.draw,
+        sample=lambda: house.draw,
         online=online,
     )
-    house = House(app, bus, fakes, student, endpoint, online, endpoint_stack)
+    house = RouterHarness(app, bus, fakes, student, endpoint, online, endpoint_stack)
     await app.start()
     stack.push_async_callback(app.stop)
     return house
 
 
-async def _few_shot(stack: AsyncExitStack, endpoint: StudentServer) -> Loading:
+async def _few_shot(stack: AsyncExitStack, endpoint: StudentServer) -> StubLoader:
     """Loads a student that asks an endpoint."""
-    connections = Connections()
+    connections = EndpointPools()
     stack.push_async_callback(connections.close)
     student = FewShotStudent.fit(
-        intents(30).of("train"),
-        judge_named("label"),
+        intents(30).in_split("train"),
+        parse_judge("label"),
         endpoint_name="cheap",
         endpoint=Endpoint(
             base_url=endpoint.base_url,
@@ -237,12 +241,12 @@ async def _few_shot(stack: AsyncExitStack, endpoint: StudentServer) -> Loading:
             usd_per_million_completion_tokens="2",  # type: ignore[arg-type] # pydantic reads it
         ),
         shots=1,
-        connections=connections,
+        pools=connections,
     )
-    return Loading(student)
+    return StubLoader(student)
 
 
-class Caller:
+class RawClient:
     """A caller on a bare socket, who can hang up at any moment."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -250,7 +254,7 @@ class Caller:
         self._writer = writer
 
     @classmethod
-    async def post(cls, house: House, path: str, body: bytes, **headers: str) -> "Caller":
+    async def post(cls, house: RouterHarness, path: str, body: bytes, **headers: str) -> "RawClient":
         """Send a request, and wait for nothing."""
         host, port = house.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
@@ -260,7 +264,7 @@ class Caller:
         await writer.drain()
         return cls(reader, writer)
 
-    async def hang_up(self) -> None:
+    async def disconnect(self) -> None:
         """Be gone."""
         self._writer.close()
         await self._writer.wait_closed()

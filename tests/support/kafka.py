@@ -37,18 +37,18 @@ auto.create.topics.enable=false
 """
 
 
-def needed() -> str:
+def require_kafka() -> str:
     """The jars and the Java to run them; without them the test is skipped."""
     if LIBS is None or shutil.which("java") is None:
         pytest.skip("needs Apache Kafka: set UNDERSTUDIES_TEST_KAFKA_LIBS to the libs of a distribution, with Java 17")
     return f"{LIBS}/*"
 
 
-class Kafka:
+class KafkaServer:
     """One broker that is its own controller, with a folder of its own; `advertised` is where it sends its clients."""
 
     def __init__(self, advertised: str | None = None) -> None:
-        self._jars = needed()
+        self._jars = require_kafka()
         self._port, self._controller = _free_port(), _free_port()
         self.bootstrap = f"127.0.0.1:{self._port}"
         self._advertised = advertised or self.bootstrap
@@ -72,7 +72,7 @@ class Kafka:
             stderr=subprocess.DEVNULL,
         )
         until = time.monotonic() + _SECONDS
-        while not _listens(self._port):
+        while not _is_listening(self._port):
             if self._process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"Kafka does not come up: {self._process.poll()}")
             time.sleep(0.1)
@@ -86,7 +86,7 @@ class Kafka:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def emptied(self) -> None:
+    async def delete_topics(self) -> None:
         """Delete all topics, so that the next test finds none of what the last one left."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
         await admin.start()
@@ -122,7 +122,7 @@ def _free_port() -> int:
     return port
 
 
-def _listens(port: int) -> bool:
+def _is_listening(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
-Entry = tuple[datetime, dict[str, Any]]
-Answer = Callable[[str, float, random.Random], str]
+LogEntry = tuple[datetime, dict[str, Any]]
+AnswerRule = Callable[[str, float, random.Random], str]
 
 LABELS = ("refund", "delivery", "password", "cancel")
 _SAID = {
@@ -22,7 +22,7 @@ _SAID = {
 _THINGS = ("the kettle", "a lamp", "two chairs", "the red blanket", "a mirror", "the knife set", "a bookshelf")
 
 
-def record(task: str | None, user: str, answer: str, at: datetime | None = None, **more: Any) -> dict[str, Any]:
+def build_record(task: str | None, user: str, answer: str, at: datetime | None = None, **more: Any) -> dict[str, Any]:
     """One recorded call in the native form."""
     known: dict[str, Any] = {
         "messages": [
@@ -38,42 +38,42 @@ def record(task: str | None, user: str, answer: str, at: datetime | None = None,
     return {**known, **more}
 
 
-def honest(label: str, place: float, rng: random.Random) -> str:
+def constant_answer(label: str, place: float, rng: random.Random) -> str:
     """A teacher who knows."""
     return label
 
 
-def drawn(label: str, place: float, rng: random.Random) -> str:
+def random_answer(label: str, place: float, rng: random.Random) -> str:
     """A teacher who draws one of four labels, whatever was asked."""
     return rng.choice(LABELS)
 
 
-def skewed(label: str, place: float, rng: random.Random) -> str:
+def skewed_answer(label: str, place: float, rng: random.Random) -> str:
     """A teacher who says the same to 96 of 100, and something else to 4 at random."""
     return LABELS[0] if rng.random() < 0.96 else LABELS[1]
 
 
-def turning(place_of_change: float) -> Answer:
+def changing_answer(place_of_change: float) -> AnswerRule:
     """A teacher who from then on, as a share of the time, names every queue otherwise."""
     return lambda label, place, rng: label if place < place_of_change else f"desk-{LABELS.index(label)}"
 
 
-def essay(label: str, place: float, rng: random.Random) -> str:
+def essay_answer(label: str, place: float, rng: random.Random) -> str:
     """A teacher who writes."""
     words = [rng.choice(("soft", "wool", "morning", "quiet", "light", "stone", "paper", "slow")) for _ in range(60)]
     return f"{' '.join(words)}, {rng.random():.12f}."
 
 
-def task(
+def task_entries(
     name: str | None,
     count: int,
     *,
     days: float,
-    answer: Answer = honest,
+    answer: AnswerRule = constant_answer,
     unclear: float = 0.0,
     seed: int = 1,
     **more: Any,
-) -> Iterator[Entry]:
+) -> Iterator[LogEntry]:
     """Calls of one task, evenly over some days, each input nearly always another.
 
     A share of the messages can be `unclear`: nothing in them tells the label.
@@ -85,10 +85,10 @@ def task(
         label = rng.choice(LABELS)
         said = "I am writing about" if rng.random() < unclear else rng.choice(_SAID[label])
         user = f"{said} {rng.choice(_THINGS)}, number {rng.randint(1, 99_999)}."
-        yield at, record(name, user, answer(label, place, rng), at, **more)
+        yield at, build_record(name, user, answer(label, place, rng), at, **more)
 
 
-def write(path: Path, *tasks: Iterable[Entry]) -> Path:
+def write_log(path: Path, *tasks: Iterable[LogEntry]) -> Path:
     """The calls of all tasks in order of time, as JSON lines."""
     entries = sorted((entry for entries in tasks for entry in entries), key=lambda entry: entry[0])
     path.write_bytes(b"".join(orjson.dumps(call, option=orjson.OPT_APPEND_NEWLINE) for _, call in entries))

@@ -3,12 +3,12 @@
 from understudies.events import FunctionCall, Message, Request, ToolCall
 
 
-def said(text: str) -> Message:
+def assistant_message(text: str) -> Message:
     """An assistant's text."""
     return Message(role="assistant", content=text)
 
 
-def called(*calls: tuple[str, str]) -> Message:
+def tool_call_message(*calls: tuple[str, str]) -> Message:
     """An assistant's calls of tools: (name, arguments)."""
     return Message(
         role="assistant",
@@ -16,7 +16,7 @@ def called(*calls: tuple[str, str]) -> Message:
     )
 
 
-def asked(text: str, *, system: str = "", temperature: float | None = 0) -> Request:
+def user_request(text: str, *, system: str = "", temperature: float | None = 0) -> Request:
     """A request of one user message."""
     prompt = (Message(role="system", content=system),) if system else ()
     return Request(messages=(*prompt, Message(role="user", content=text)), temperature=temperature)

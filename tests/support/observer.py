@@ -5,53 +5,53 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.broker import embedded
-from tests.support.store import migrated
+from tests.support.broker import open_embedded
+from tests.support.store import open_migrated_store
 
 from understudies.events import PROMOTIONS, Event, Promotion, SeededIds
 from understudies.observer import ObserverApp, ObserverSettings, create_app
-from understudies.runtime import Bus, BusSettings, Flow, Record, Store, SystemClock
-from understudies.students import Dataset, Files, read_dataset
+from understudies.runtime import Bus, BusSettings, InFlightTracker, Record, Store, SystemClock
+from understudies.students import Dataset, ObjectStore, read_dataset
 
 
 @dataclass
-class Scene:
+class ObserverHarness:
     """An observer, and what it published."""
 
     app: ObserverApp
     bus: Bus
     store: Store
-    flow: Flow
-    files: Files
+    in_flight: InFlightTracker
+    files: ObjectStore
     settings: BusSettings
-    stories: list[Promotion] = field(default_factory=list)
+    promotions: list[Promotion] = field(default_factory=list)
 
-    async def play(self, *events: Event) -> None:
+    async def publish_and_wait(self, *events: Event) -> None:
         """Publish events and wait until they are handled, and what follows from them."""
         await self.bus.publish(*events)
-        await self.flow.drained()
+        await self.in_flight.wait_until_idle()
 
     async def count(self, table: str) -> int:
         (row,) = await self.store.query(f"SELECT count() AS n FROM {table} FINAL")
         return int(row["n"])
 
-    def collected(self) -> Promotion:
+    def last_collected(self) -> Promotion:
         """The last `collected`."""
-        return [story for story in self.stories if story.stage == "collected"][-1]
+        return [story for story in self.promotions if story.stage == "collected"][-1]
 
-    def dataset(self) -> Dataset:
-        story = self.collected()
+    def read_last_dataset(self) -> Dataset:
+        story = self.last_collected()
         assert story.dataset is not None
         return read_dataset(self.files, story.dataset, story.task)
 
 
 @asynccontextmanager
-async def observing(folder: Path, *, max_examples: int = 1000) -> AsyncIterator[Scene]:
+async def run_observer(folder: Path, *, max_examples: int = 1000) -> AsyncIterator[ObserverHarness]:
     """A started observer with a witness of the promotions."""
-    async with embedded() as settings, migrated() as store:
-        flow = Flow()
+    async with open_embedded() as settings, open_migrated_store() as store:
+        flow = InFlightTracker()
         bus, witness = Bus(settings, "observer", flow), Bus(settings, "witness", flow)
-        files = Files(f"file://{folder}")
+        files = ObjectStore(f"file://{folder}")
         app = create_app(
             ObserverSettings(max_examples=max_examples),
             bus=bus,
@@ -60,10 +60,12 @@ async def observing(folder: Path, *, max_examples: int = 1000) -> AsyncIterator[
             files=files,
             new_id=SeededIds("observer"),
         )
-        scene = Scene(app, bus, store, flow, files, settings)
+        scene = ObserverHarness(app, bus, store, flow, files, settings)
 
         async def see(records: Sequence[Record]) -> None:
-            scene.stories += [event for event in await witness.events(records) if isinstance(event, Promotion)]
+            scene.promotions += [
+                event for event in await witness.decode_events(records) if isinstance(event, Promotion)
+            ]
 
         await app.start()
         bus.consume(app.topics, app.handle, max_records=app.max_records)

@@ -7,24 +7,28 @@ import httpx2
 import openai
 
 from understudies.events import FunctionCall, Message, Response, ToolCall, Usage
-from understudies.router.dialects import Answered
+from understudies.router.dialects import DecodedResponse
 
 USAGE = Usage(prompt_tokens=12, completion_tokens=5, cached_tokens=4)
 CALLS = tuple(
     ToolCall(id=f"call_0123456789_{place}", function=FunctionCall(name="weather", arguments=f'{{"day":{place}}}'))
     for place in range(2)
 )
-SAID = Answered(Response(message=Message(role="assistant", content="Rain in Delft"), finish_reason="stop"), "m", USAGE)
-CALLED = Answered(
+TEXT_ANSWER = DecodedResponse(
+    Response(message=Message(role="assistant", content="Rain in Delft"), finish_reason="stop"), "m", USAGE
+)
+TOOL_CALL_ANSWER = DecodedResponse(
     Response(message=Message(role="assistant", content="Let me look", tool_calls=CALLS), finish_reason="tool_calls"),
     "m",
     USAGE,
 )
-CUT = Answered(Response(message=Message(role="assistant", content="Rain"), finish_reason="length"), "m", USAGE)
-NO = Message(role="assistant", content=[{"type": "refusal", "refusal": "no"}])
-REFUSED = Answered(Response(message=NO, finish_reason="content_filter"), "m", USAGE)
-ANSWERS = {"said": SAID, "called": CALLED, "cut": CUT, "refused": REFUSED}
-ASKED: Any = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+TRUNCATED_ANSWER = DecodedResponse(
+    Response(message=Message(role="assistant", content="Rain"), finish_reason="length"), "m", USAGE
+)
+REFUSAL_MESSAGE = Message(role="assistant", content=[{"type": "refusal", "refusal": "no"}])
+REFUSED_ANSWER = DecodedResponse(Response(message=REFUSAL_MESSAGE, finish_reason="content_filter"), "m", USAGE)
+ANSWERS = {"said": TEXT_ANSWER, "called": TOOL_CALL_ANSWER, "cut": TRUNCATED_ANSWER, "refused": REFUSED_ANSWER}
+REQUEST_BODY: Any = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
 
 def openai_client(content: bytes, **about: Any) -> Any:
@@ -37,7 +41,7 @@ def anthropic_client(content: bytes, **about: Any) -> Any:
     return anthropic.Anthropic(api_key="k", max_retries=0, http_client=_served(content, **about))
 
 
-def calls_in(calls: Any) -> list[tuple[str, str, str]]:
+def list_tool_calls(calls: Any) -> list[tuple[str, str, str]]:
     """Id, name and arguments of the calls of tools."""
     return [(call.id, call.function.name, call.function.arguments) for call in calls or ()]
 

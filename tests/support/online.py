@@ -3,41 +3,48 @@
 import asyncio
 from collections.abc import Sequence
 
-from understudies.runtime.online import Hold, MemoryOnline, OnlineAway, Purse, Reserved, Settlement
+from understudies.runtime.online import (
+    BudgetCounter,
+    BudgetHold,
+    CounterSettlement,
+    MemoryOnlineState,
+    OnlineUnavailable,
+    ReserveResult,
+)
 
 
-class Fickle(MemoryOnline):
+class UnreliableOnlineState(MemoryOnlineState):
     """Memory behind a line: it may be cut, before or after what is asked is done, and counts what is asked."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.cut = False
-        self.answers_lost = 0
+        self.disconnected = False
+        self.lost_replies = 0
         """So many of the next answers get lost, after what was asked is done."""
-        self.asked = 0
-        self.slow: asyncio.Event | None = None
+        self.requests = 0
+        self.reply_gate: asyncio.Event | None = None
         """Answers to reservations wait for it."""
-        self.waiting = asyncio.Event()
+        self.reply_waiting = asyncio.Event()
         """An answer waits."""
 
     @property
-    def away(self) -> bool:  # type: ignore[override]  # it is a fixed value there
-        return self.cut
+    def is_unavailable(self) -> bool:  # type: ignore[override]  # it is a fixed value there
+        return self.disconnected
 
     async def reserve(
-        self, source: str, hold: Hold, purses: Sequence[Purse], *, lease_s: float, keep_s: float
-    ) -> Reserved:
+        self, source: str, hold: BudgetHold, counters: Sequence[BudgetCounter], *, lease_s: float, retention_s: float
+    ) -> ReserveResult:
         self._begin()
-        reserved = await super().reserve(source, hold, purses, lease_s=lease_s, keep_s=keep_s)
-        if self.slow is not None and source != "look":
-            self.waiting.set()
-            await self.slow.wait()
+        reserved = await super().reserve(source, hold, counters, lease_s=lease_s, retention_s=retention_s)
+        if self.reply_gate is not None and source != "look":
+            self.reply_waiting.set()
+            await self.reply_gate.wait()
         self._end()
         return reserved
 
-    async def settle(self, source: str, settlements: Sequence[Settlement], *, keep_s: float) -> None:
+    async def settle(self, source: str, settlements: Sequence[CounterSettlement], *, retention_s: float) -> None:
         self._begin()
-        await super().settle(source, settlements, keep_s=keep_s)
+        await super().settle(source, settlements, retention_s=retention_s)
         self._end()
 
     async def get(self, key: str) -> bytes | None:
@@ -49,17 +56,17 @@ class Fickle(MemoryOnline):
         await super().put(key, value, ttl_s)
         self._end()
 
-    def forget(self) -> None:
+    def lose_everything(self) -> None:
         """Lose everything."""
-        self._purses.clear()
+        self._counters.clear()
         self._values.clear()
 
     def _begin(self) -> None:
-        self.asked += 1
-        if self.cut:
-            raise OnlineAway("the line is cut")
+        self.requests += 1
+        if self.disconnected:
+            raise OnlineUnavailable("the line is cut")
 
     def _end(self) -> None:
-        if self.answers_lost:
-            self.answers_lost -= 1
-            raise OnlineAway("the answer got lost")
+        if self.lost_replies:
+            self.lost_replies -= 1
+            raise OnlineUnavailable("the answer got lost")

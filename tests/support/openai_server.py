@@ -34,14 +34,14 @@ class OpenAIServer:
             message = {"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]}
         finish = "tool_calls" if body.get("tools") else "stop"
         return web.json_response(
-            _whole(body, choices=[{"index": 0, "message": message, "finish_reason": finish}], usage=USAGE)
+            _completion(body, choices=[{"index": 0, "message": message, "finish_reason": finish}], usage=USAGE)
         )
 
     async def _stream(self, request: web.Request, body: dict[str, Any], asked: str) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
-        for delta, finish in _deltas(body, asked):
-            chunk = _whole(body, object="chat.completion.chunk")
+        for delta, finish in _stream_deltas(body, asked):
+            chunk = _completion(body, object="chat.completion.chunk")
             chunk["choices"] = [{"index": 0, "delta": delta, "finish_reason": finish}]
             await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
             if asked == "break" and delta.get("content"):
@@ -49,18 +49,18 @@ class OpenAIServer:
                 request.transport.abort()
                 return response
         if (body.get("stream_options") or {}).get("include_usage"):
-            chunk = _whole(body, object="chat.completion.chunk", choices=[], usage=USAGE)
+            chunk = _completion(body, object="chat.completion.chunk", choices=[], usage=USAGE)
             await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
         await response.write(b"data: [DONE]\n\n")
         return response
 
 
-def _whole(body: dict[str, Any], **rest: Any) -> dict[str, Any]:
+def _completion(body: dict[str, Any], **rest: Any) -> dict[str, Any]:
     model = body["model"] + "-2026"
     return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1_790_000_000, "model": model, **rest}
 
 
-def _deltas(body: dict[str, Any], asked: str) -> list[tuple[dict[str, Any], str | None]]:
+def _stream_deltas(body: dict[str, Any], asked: str) -> list[tuple[dict[str, Any], str | None]]:
     pieces: list[tuple[dict[str, Any], str | None]]
     if not body.get("tools"):
         pieces = [({"content": letter}, None) for letter in asked.upper()]
@@ -76,7 +76,7 @@ def _deltas(body: dict[str, Any], asked: str) -> list[tuple[dict[str, Any], str 
 
 
 @contextlib.asynccontextmanager
-async def openai_server() -> AsyncIterator[OpenAIServer]:
+async def run_openai_server() -> AsyncIterator[OpenAIServer]:
     """The server on a free port, in this event loop."""
     server = OpenAIServer()
     app = web.Application()

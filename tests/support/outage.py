@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import aiohttp
 from aiokafka.errors import KafkaError
-from tests.support.process import SECONDS, Command
-from tests.support.tansu import Tansu, reader
+from tests.support.process import TIMEOUT_S, Command
+from tests.support.tansu import TansuBroker, open_consumer
 from tests.support.tcp_proxy import TcpProxy
 
 from understudies.events import INVOCATIONS, Invocation
@@ -23,11 +23,11 @@ IN_FLIGHT: Final = 100
 TASKS: Final = tuple(f"task-{number}" for number in range(8))
 
 
-class Line(NamedTuple):
+class BrokerLine(NamedTuple):
     """A broker, and the line to it."""
 
     proxy: TcpProxy
-    broker: Tansu
+    broker: TansuBroker
 
     @property
     def address(self) -> str:
@@ -36,16 +36,16 @@ class Line(NamedTuple):
 
 
 @asynccontextmanager
-async def line() -> AsyncIterator[Line]:
+async def open_broker_line() -> AsyncIterator[BrokerLine]:
     """A fresh broker behind a line."""
     async with TcpProxy() as proxy:
-        broker = Tansu(advertised=proxy.address)
+        broker = TansuBroker(advertised=proxy.address)
         proxy.target = broker.bootstrap
         async with broker:
-            yield Line(proxy, broker)
+            yield BrokerLine(proxy, broker)
 
 
-def router(
+def router_command(
     data: Path, teacher_url: str, bootstrap: str, *more: str | Path, env: Mapping[str, str] | None = None
 ) -> Command:
     """`understudies router` on any free port."""
@@ -53,54 +53,54 @@ def router(
     return Command("router", *words, *more, env=env)
 
 
-async def url_of(running: Command) -> str:
+async def wait_router_url(running: Command) -> str:
     """The base URL for OpenAI clients of a router alone, once it listens."""
-    return (await running.said(r"router runs: listens on (http://\S+/v1), broker "))[1]
+    return (await running.wait_for_line(r"router runs: listens on (http://\S+/v1), broker "))[1]
 
 
 @dataclass
-class Answer:
+class CallResponse:
     """How one call went."""
 
     task: str
-    began: float
+    started_at: float
     seconds: float
     status: int
     id: str
 
 
 @dataclass
-class Traffic:
+class SteadyTraffic:
     """Callers at a steady pace, one for each task: each asks again once it is answered."""
 
     url: str
     per_second: float = 160.0
-    connect_anew: bool = False
+    new_connections: bool = False
     """Whether each call comes on a connection of its own."""
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[CallResponse] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    _grew: asyncio.Event = field(default_factory=asyncio.Event)
-    _over: asyncio.Event = field(default_factory=asyncio.Event)
+    _answered: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["Traffic"]:
+    async def running(self) -> AsyncIterator["SteadyTraffic"]:
         """Calls are made while the block runs; those that have begun are waited for."""
-        connector = aiohttp.TCPConnector(limit=0, force_close=self.connect_anew)
+        connector = aiohttp.TCPConnector(limit=0, force_close=self.new_connections)
         async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as callers:
             for task in TASKS:
-                callers.create_task(self._call_again_and_again(session, task))
+                callers.create_task(self._call_repeatedly(session, task))
             try:
                 yield self
             finally:
-                self._over.set()
+                self._stopping.set()
 
-    async def more(self, count: int) -> None:
+    async def wait_more_answers(self, count: int) -> None:
         """Wait until so many more calls were answered."""
         wanted = len(self.answers) + count
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(TIMEOUT_S):
             while len(self.answers) < wanted:
-                self._grew.clear()
-                await self._grew.wait()
+                self._answered.clear()
+                await self._answered.wait()
 
     @property
     def ids(self) -> dict[str, list[str]]:
@@ -111,16 +111,16 @@ class Traffic:
         return found
 
     @property
-    def bad(self) -> list[str]:
+    def errors(self) -> list[str]:
         """What failed, and what was answered other than 200."""
         return self.failures + [f"{answer.status}" for answer in self.answers if answer.status != 200]
 
-    async def _call_again_and_again(self, session: aiohttp.ClientSession, task: str) -> None:
+    async def _call_repeatedly(self, session: aiohttp.ClientSession, task: str) -> None:
         loop = asyncio.get_running_loop()
         gap = len(TASKS) / self.per_second
         due = loop.time() + gap * TASKS.index(task) / len(TASKS)
         number = 0
-        while not self._over.is_set():
+        while not self._stopping.is_set():
             await asyncio.sleep(max(0.0, due - loop.time()))
             due = max(due + gap, loop.time() - 1.0)
             await self._call(session, task, number)
@@ -137,29 +137,29 @@ class Traffic:
                 await response.read()
         except aiohttp.ClientError as error:
             self.failures.append(repr(error))
-            self._over.set()
+            self._stopping.set()
             return
         id_ = response.headers.get("x-understudies-invocation", "")
-        self.answers.append(Answer(task, began, time.perf_counter() - timer, response.status, id_))
-        self._grew.set()
+        self.answers.append(CallResponse(task, began, time.perf_counter() - timer, response.status, id_))
+        self._answered.set()
 
 
-async def told(url: str) -> dict[str, Any]:
+async def fetch_readiness(url: str) -> dict[str, Any]:
     """What the router says of itself."""
     async with aiohttp.ClientSession() as session, session.get(url.removesuffix("/v1") + "/readyz") as response:
         found: dict[str, Any] = await response.json()
         return found
 
 
-async def until_told(url: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+async def wait_readiness(url: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """Wait until what the router says of itself is as wanted."""
-    async with asyncio.timeout(SECONDS):
-        while not holds(found := await told(url)):  # noqa: ASYNC110 - another process, which announces nothing
+    async with asyncio.timeout(TIMEOUT_S):
+        while not holds(found := await fetch_readiness(url)):  # noqa: ASYNC110 - another process, which announces nothing
             await asyncio.sleep(0.05)
         return found
 
 
-def spooled(data: Path) -> int:
+def spool_size(data: Path) -> int:
     """Bytes in the spool's files."""
     return sum(_size(path) for path in data.rglob("*.spool"))
 
@@ -172,29 +172,29 @@ def _size(path: Path) -> int:
 
 
 @dataclass
-class Arrived:
+class ReceivedEvents:
     """The events on the topic, by task and in order."""
 
     ids: dict[str, list[str]] = field(default_factory=lambda: {task: [] for task in TASKS})
 
     @property
-    def again(self) -> int:
+    def duplicates(self) -> int:
         """How many came once more."""
         return sum(n - 1 for ids in self.ids.values() for n in Counter(ids).values())
 
     @property
-    def first(self) -> dict[str, list[str]]:
+    def first_occurrences(self) -> dict[str, list[str]]:
         """In the order in which each came first."""
         return {task: list(dict.fromkeys(ids)) for task, ids in self.ids.items()}
 
 
-async def arrived(bootstrap: str) -> Arrived:
+async def read_received_events(bootstrap: str) -> ReceivedEvents:
     """All that is on the topic of calls now."""
-    found = Arrived()
-    async with asyncio.timeout(SECONDS), reader(bootstrap, INVOCATIONS) as consumer:
+    found = ReceivedEvents()
+    async with asyncio.timeout(TIMEOUT_S), open_consumer(bootstrap, INVOCATIONS) as consumer:
         partitions = consumer.assignment()
         ends = await consumer.end_offsets(partitions)
-        while not await _at_the_end(consumer, partitions, ends):
+        while not await _is_at_end(consumer, partitions, ends):
             try:
                 batches = await consumer.getmany(timeout_ms=50)
             except KafkaError:
@@ -207,7 +207,7 @@ async def arrived(bootstrap: str) -> Arrived:
     return found
 
 
-async def _at_the_end(consumer: Any, partitions: Any, ends: Mapping[Any, int]) -> bool:
+async def _is_at_end(consumer: Any, partitions: Any, ends: Mapping[Any, int]) -> bool:
     for partition in partitions:
         # Asked for the latest offset, the embedded broker counts only the first record of the last batch.
         end = consumer.highwater(partition)

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from tests.support.messages import asked, said
-from tests.support.recorder import records
+from tests.support.messages import assistant_message, user_request
+from tests.support.recorder import to_records
 
-from understudies.backtest.accounts import Outcomes, judges_of
-from understudies.backtest.play import Scheduled
+from understudies.backtest.accounts import CallOutcomes, select_judges
+from understudies.backtest.play import ScheduledCall
 from understudies.backtest.recorded import RecordedCall
-from understudies.backtest.witness import Witness
+from understudies.backtest.witness import EventCollector
 from understudies.events import (
     Event,
     Invocation,
@@ -33,19 +33,19 @@ STUDENT_PRICE = usd("0.0002")
 _ids = SeededIds("tests.support.outcomes")
 
 
-def hours(number: float) -> datetime:
+def hours_after_monday(number: float) -> datetime:
     return MONDAY + timedelta(hours=number)
 
 
-def recorded(number: int = 0, answer: str = "refund", **changes: Any) -> RecordedCall:
+def make_recorded_call(number: int = 0, answer: str = "refund", **changes: Any) -> RecordedCall:
     """A call as a log has it."""
-    request = asked(f"request {number}")
+    request = user_request(f"request {number}")
     known: dict[str, Any] = {
         "line": number + 1,
         "at": None,
         "task": TASK,
         "request": request,
-        "response": Response(message=said(answer)),
+        "response": Response(message=assistant_message(answer)),
         "model": "teacher-1",
         "usage": Usage(),
         "recorded_cost": None,
@@ -57,17 +57,26 @@ def recorded(number: int = 0, answer: str = "refund", **changes: Any) -> Recorde
     return RecordedCall(**{**known, **changes})
 
 
-def scheduled(hour: float, number: int = 0, *, task: str = TASK, price: Decimal = PRICE, **changes: Any) -> Scheduled:
+def make_scheduled_call(
+    hour: float, number: int = 0, *, task: str = TASK, price: Decimal = PRICE, **changes: Any
+) -> ScheduledCall:
     """A call with its place in the play."""
-    return Scheduled(f"call-{task}-{number}", hours(hour), task, recorded(number, task=task, **changes), price, 0.5)
+    return ScheduledCall(
+        f"call-{task}-{number}",
+        hours_after_monday(hour),
+        task,
+        make_recorded_call(number, task=task, **changes),
+        price,
+        0.5,
+    )
 
 
-def every_hour(count: int, *, first: float = 0, task: str = TASK) -> list[Scheduled]:
+def hourly_calls(count: int, *, first: float = 0, task: str = TASK) -> list[ScheduledCall]:
     """A call at each hour."""
-    return [scheduled(first + number, number, task=task) for number in range(count)]
+    return [make_scheduled_call(first + number, number, task=task) for number in range(count)]
 
 
-def by_teacher(call: Scheduled, **changes: Any) -> Invocation:
+def teacher_invocation(call: ScheduledCall, **changes: Any) -> Invocation:
     """The call as the teacher answered it."""
     known: dict[str, Any] = {
         "id": call.id,
@@ -82,31 +91,31 @@ def by_teacher(call: Scheduled, **changes: Any) -> Invocation:
     return Invocation(**{**known, **changes})
 
 
-def by_student(call: Scheduled, answer: str = "refund", **changes: Any) -> Invocation:
+def student_invocation(call: ScheduledCall, answer: str = "refund", **changes: Any) -> Invocation:
     """The call as a student answered it."""
     known: dict[str, Any] = {
         "served_by": "student",
         "student": f"{call.task}@1",
         "confidence": 0.9,
-        "response": Response(message=said(answer)),
+        "response": Response(message=assistant_message(answer)),
         "cost_usd": STUDENT_PRICE,
         "route": Route(reason="promoted"),
     }
-    return by_teacher(call, **{**known, **changes})
+    return teacher_invocation(call, **{**known, **changes})
 
 
-def escalated(call: Scheduled) -> Invocation:
+def escalated_invocation(call: ScheduledCall) -> Invocation:
     """The call as the teacher answered it after a student had passed it on."""
     route = Route(reason="low_confidence", student_cost_usd=STUDENT_PRICE)
-    return by_teacher(call, student=f"{call.task}@1", cost_usd=usd(call.price + STUDENT_PRICE), route=route)
+    return teacher_invocation(call, student=f"{call.task}@1", cost_usd=usd(call.price + STUDENT_PRICE), route=route)
 
 
-def audit(call: Scheduled) -> Invocation:
+def audit_invocation(call: ScheduledCall) -> Invocation:
     """The teacher's answer to a call that was served already."""
-    return by_teacher(call, id=_ids(call.at), origin="audit", audits=call.id)
+    return teacher_invocation(call, id=_ids(call.at), origin="audit", audits=call.id)
 
 
-def verdict(call: Scheduled, agreed: bool = True, *, version: int = 1, **changes: Any) -> Verdict:
+def make_verdict(call: ScheduledCall, agreed: bool = True, *, version: int = 1, **changes: Any) -> Verdict:
     """A student's answer compared with the teacher's, in shadow."""
     known: dict[str, Any] = {
         "id": _ids(call.at),
@@ -124,19 +133,19 @@ def verdict(call: Scheduled, agreed: bool = True, *, version: int = 1, **changes
     return Verdict(**{**known, **changes})
 
 
-def story(stage: Any, hour: float, *, version: int = 1, task: str = TASK, **changes: Any) -> Promotion:
+def make_promotion(stage: Any, hour: float, *, version: int = 1, task: str = TASK, **changes: Any) -> Promotion:
     """A stage of a student's story."""
-    at = hours(hour)
+    at = hours_after_monday(hour)
     return Promotion(id=_ids(at), at=at, task=task, student=f"{task}@{version}", stage=stage, **changes)
 
 
-async def witness_of(*events: Event) -> Witness:
+async def collect_events(*events: Event) -> EventCollector:
     """A witness that was told the events."""
-    witness = Witness()
-    await witness.handle(records(*events))
+    witness = EventCollector()
+    await witness.handle(to_records(*events))
     return witness
 
 
-async def outcomes(calls: Sequence[Scheduled], *events: Event, rules: Rules | None = None) -> Outcomes:
+async def make_outcomes(calls: Sequence[ScheduledCall], *events: Event, rules: Rules | None = None) -> CallOutcomes:
     """What became of the calls, by the events."""
-    return Outcomes(calls, await witness_of(*events), judges_of(calls, rules or Rules()), STUDENT_PRICE)
+    return CallOutcomes(calls, await collect_events(*events), select_judges(calls, rules or Rules()), STUDENT_PRICE)

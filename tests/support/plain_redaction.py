@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
-from understudies.client.bank import iban_pattern, is_card, is_iban
+from understudies.client.bank import compile_iban_pattern, is_card, is_iban
 from understudies.events import Invocation, Request, Response, fingerprint
 
 Redactor = Callable[[str], str]
@@ -30,7 +30,7 @@ _KEY = re.compile(
 _BEARER = re.compile(r"(?<![A-Za-z0-9])([Bb]earer|BEARER)([ \t]{1,4})([\w.~+/=-]{16,}+)")
 _EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]++@[\w-]++(?:\.[\w-]++)+")
 _DIGITS = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,}+(?!\w|\.\d)")
-_IBAN = iban_pattern()
+_IBAN = compile_iban_pattern()
 _INTERNATIONAL = re.compile(r"(?<![\w+.])\+[1-9](?:(?:[ .-]|\) ?| ?\()?\d){7,}+(?!\w|[.,]\d)")
 _AMOUNT = re.compile(r"\+\d+\.\d\d")
 _AMERICAN = re.compile(r"(?<![\w.-])(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[.-])\d{3}[.-]\d{4}(?!\w|[.-]\d)")

@@ -10,24 +10,24 @@ import pytest
 from tests.support import logs
 
 from understudies.backtest import run
-from understudies.backtest.accounts import Outcomes
-from understudies.backtest.progress import Progress
-from understudies.backtest.report import Decision, Report
-from understudies.backtest.witness import Witness
+from understudies.backtest.accounts import CallOutcomes
+from understudies.backtest.progress import ProgressDisplay
+from understudies.backtest.report import BacktestReport, DecisionEntry
+from understudies.backtest.witness import EventCollector
 from understudies.budget import BudgetSettings
 from understudies.embedded import Platform
 from understudies.events import Event, Invocation
-from understudies.runtime import Record, decode
+from understudies.runtime import Record, decode_records
 from understudies.runtime.rules import Rules, TaskRules
 
 MIN_EXAMPLES = 150
 SETTINGS = BudgetSettings(min_examples=MIN_EXAMPLES, patience_hours=0, growth=3)
 RULES = Rules(tasks={"by-rule": TaskRules(critical=True)}).with_critical(frozenset({"by-option"}))
 DAYS = 8.0
-TURNS_AT = 0.75
+CHANGES_AT = 0.75
 
 
-class Recording(Witness):
+class RecordingCollector(EventCollector):
     """A witness that keeps every event."""
 
     def __init__(self) -> None:
@@ -35,65 +35,67 @@ class Recording(Witness):
         self.events: list[Event] = []
 
     async def handle(self, records: Sequence[Record]) -> None:
-        self.events += [event for _, event in decode(records)[0]]
+        self.events += [event for _, event in decode_records(records)[0]]
         await super().handle(records)
 
 
 @dataclass(frozen=True)
-class Played:
+class BacktestRun:
     """What was reported, what was said, and what became of each call, as who attends it is told."""
 
-    report: Report
+    report: BacktestReport
     events: Sequence[Event]
-    outcomes: Outcomes
+    outcomes: CallOutcomes
 
-    def calls(self, task: str) -> list[Invocation]:
+    def calls_of(self, task: str) -> list[Invocation]:
         """What became of the task's calls, audits apart, in order of time."""
         found = [e for e in self.events if isinstance(e, Invocation) and e.task == task and e.origin != "audit"]
         return sorted(found, key=lambda call: (call.at, call.id))
 
-    def decisions(self, task: str, *kinds: str) -> list[Decision]:
+    def decisions_of(self, task: str, *kinds: str) -> list[DecisionEntry]:
         """What was decided about a task, of some kinds or of all."""
         return [d for d in self.report.decisions if d.task == task and (not kinds or d.event in kinds)]
 
 
 @dataclass(frozen=True)
-class Twins:
+class BacktestTwins:
     """The same log and seed, played in this process and as a command of its own."""
 
-    played: Played
+    in_process: BacktestRun
     output: str
     json: dict[str, Any]
     html: str
 
 
-def played(path: Path, **options: Any) -> Played:
+def run_small_backtest(path: Path, **options: Any) -> BacktestRun:
     """The backtest of a log."""
-    witness = Recording()
-    attended: list[Outcomes] = []
+    witness = RecordingCollector()
+    attended: list[CallOutcomes] = []
 
-    def attend(_: Platform, outcomes: Outcomes) -> None:
+    def attend(_: Platform, outcomes: CallOutcomes) -> None:
         attended.append(outcomes)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "Witness", lambda: witness)
-        report = asyncio.run(run.backtest(path, run.Options(**{"budget": SETTINGS, **options}), Progress(), attend))
-    return Played(report, witness.events, *attended)
+        report = asyncio.run(
+            run.backtest_log(path, run.BacktestOptions(**{"budget": SETTINGS, **options}), ProgressDisplay(), attend)
+        )
+    return BacktestRun(report, witness.events, *attended)
 
 
-def every_ending(path: Path) -> Path:
+def write_every_ending(path: Path) -> Path:
     """A log with one task for each way that a task can end."""
-    return logs.write(
+    return logs.write_log(
         path,
-        logs.task("easy", 1200, days=DAYS),
-        logs.task("fuzzy", 1500, days=DAYS, unclear=0.2),
-        logs.task("turning", 1400, days=DAYS, answer=logs.turning(TURNS_AT)),
-        logs.task("drawn", 500, days=DAYS, answer=logs.drawn),
-        logs.task("skewed", 600, days=DAYS, answer=logs.skewed),
-        logs.task("cheap", 250, days=DAYS, usage={"cost": 0.0001}),
-        logs.task("rare", 40, days=DAYS),
-        logs.task("by-flag", 250, days=DAYS, critical=True),
-        logs.task("by-option", 250, days=DAYS),
-        logs.task("by-rule", 250, days=DAYS),
-        logs.task("essays", 250, days=DAYS, answer=logs.essay),
+        logs.task_entries("easy", 1200, days=DAYS),
+        logs.task_entries("fuzzy", 1500, days=DAYS, unclear=0.2),
+        logs.task_entries("turning", 1400, days=DAYS, answer=logs.changing_answer(CHANGES_AT)),
+        logs.task_entries("drawn", 500, days=DAYS, answer=logs.random_answer),
+        logs.task_entries("skewed", 600, days=DAYS, answer=logs.skewed_answer),
+        logs.task_entries("cheap", 250, days=DAYS, usage={"cost": 0.0001}),
+        logs.task_entries("rare", 40, days=DAYS),
+        logs.task_entries("by-flag", 250, days=DAYS, critical=True),
+        logs.task_entries("by-option", 250, days=DAYS),
+        logs.task_entries("by-rule", 250, days=DAYS),
+        logs.task_entries("essays", 250, days=DAYS, answer=logs.essay_answer),
     )

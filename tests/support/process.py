@@ -14,7 +14,7 @@ import openai
 
 from understudies.runtime import Store
 
-SECONDS = 60
+TIMEOUT_S = 60
 _COMMAND = "from understudies.cli.main import app; app()"
 
 
@@ -26,7 +26,7 @@ class Command:
         self._env = {**_plain_environment(), **(env or {})}
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._grew = asyncio.Condition()
+        self._line_added = asyncio.Condition()
         self.lines: list[str] = []
 
     async def __aenter__(self) -> Self:
@@ -40,7 +40,7 @@ class Command:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        self._reader = asyncio.create_task(self._listen())
+        self._reader = asyncio.create_task(self._read_output())
         return self
 
     async def __aexit__(
@@ -48,7 +48,7 @@ class Command:
     ) -> None:
         if self.process.returncode is None:
             self.process.kill()
-        await self.ended()
+        await self.wait_exit()
 
     @property
     def process(self) -> asyncio.subprocess.Process:
@@ -60,67 +60,67 @@ class Command:
         """All that it said so far."""
         return "\n".join(self.lines)
 
-    async def said(self, pattern: str) -> "re.Match[str]":
+    async def wait_for_line(self, pattern: str) -> "re.Match[str]":
         """Wait until a line matches; fails with what was said instead, should it end before."""
-        async with asyncio.timeout(SECONDS), self._grew:
+        async with asyncio.timeout(TIMEOUT_S), self._line_added:
             while True:
                 for line in self.lines:
                     if found := re.search(pattern, line):
                         return found
                 assert self._reader is not None
                 assert not self._reader.done(), f"ended with {self.process.returncode}, it said:\n{self.output}"
-                await self._grew.wait()
+                await self._line_added.wait()
 
-    async def url(self) -> str:
+    async def wait_router_url(self) -> str:
         """The router's base URL for OpenAI clients, once it listens."""
-        return (await self.said(r"router listens on (http://\S+/v1)"))[1]
+        return (await self.wait_for_line(r"router listens on (http://\S+/v1)"))[1]
 
-    async def ended(self) -> int:
+    async def wait_exit(self) -> int:
         """Wait for the end; returns the exit code."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(TIMEOUT_S):
             code = await self.process.wait()
             if self._reader is not None:
                 await self._reader
         return code
 
-    async def stopped(self) -> int:
+    async def terminate(self) -> int:
         """Ask it to end as a supervisor does; returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return await self.ended()
+        return await self.wait_exit()
 
-    async def killed(self) -> None:
+    async def kill(self) -> None:
         """End it in the middle of whatever it does."""
         self.process.kill()
-        await self.ended()
+        await self.wait_exit()
 
-    async def _listen(self) -> None:
+    async def _read_output(self) -> None:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
-            async with self._grew:
+            async with self._line_added:
                 self.lines.append(line.decode(errors="replace").rstrip())
-                self._grew.notify_all()
-        async with self._grew:
-            self._grew.notify_all()
+                self._line_added.notify_all()
+        async with self._line_added:
+            self._line_added.notify_all()
 
 
-async def until(holds: Callable[[], bool]) -> None:
+async def wait_until(holds: Callable[[], bool]) -> None:
     """Wait for what another process does and nobody announces."""
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(TIMEOUT_S):
         while not holds():  # noqa: ASYNC110 - a file of another process
             await asyncio.sleep(0.02)
 
 
-def up(data: Path, teacher_url: str, *more: str | Path, env: Mapping[str, str] | None = None) -> Command:
+def up_command(data: Path, teacher_url: str, *more: str | Path, env: Mapping[str, str] | None = None) -> Command:
     """`understudies up` on any free port."""
     return Command("up", "--port", "0", "--teacher-url", teacher_url, "--data", data, *more, env=env)
 
 
-def client(url: str, key: str = "sk-test") -> openai.AsyncOpenAI:
+def openai_client(url: str, key: str = "sk-test") -> openai.AsyncOpenAI:
     """The real client, which asks once."""
-    return openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=SECONDS)
+    return openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=TIMEOUT_S)
 
 
-async def stored(data: Path, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+async def query_store(data: Path, sql: str, **parameters: Any) -> list[dict[str, Any]]:
     """What the store of a data folder answers; nothing may run on the folder meanwhile."""
     store = await Store.open(f"chdb://{(data / 'store').resolve()}")
     try:

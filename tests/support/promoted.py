@@ -5,39 +5,43 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.datasets import TASK, intents
-from tests.support.recorder import Recorder, records
-from tests.support.store import migrated
+from tests.support.recorder import CapturingBus, to_records
+from tests.support.store import open_migrated_store
 
 from understudies.events import Promotion, SeededIds, Stage, encode
 from understudies.runtime import SystemClock
-from understudies.students import Files, write_dataset
+from understudies.students import ObjectStore, write_dataset
 from understudies.trainer import TrainerSettings, create_app
 
 STUDENT = f"{TASK}@1"
 
 
-async def promote(data: Path) -> Promotion:
+async def write_promoted_student(data: Path) -> Promotion:
     """Fill the folder; returns the promotion in force, which has every served call audited."""
-    files = Files(f"file://{(data / 'artifacts').resolve()}")
+    files = ObjectStore(f"file://{(data / 'artifacts').resolve()}")
     dataset = intents(300)
     uri, _ = write_dataset(files, TASK, dataset.examples)
     began = datetime.now(UTC) - timedelta(minutes=1)
-    collected = _told("collected", began, dataset=uri)
-    recorder = Recorder()
+    collected = _promotion_event("collected", began, dataset=uri)
+    recorder = CapturingBus()
     trainer = create_app(
-        TrainerSettings(encoder=False), bus=recorder.bus, clock=SystemClock(), files=files, new_id=SeededIds(1)
+        TrainerSettings(encoder=False), bus=recorder.bus, clock=SystemClock(), object_store=files, new_id=SeededIds(1)
     )
-    await trainer.handle(records(collected))
+    await trainer.handle(to_records(collected))
     (trained,) = recorder.published
     assert isinstance(trained, Promotion)
     later = {"dataset": uri, "artifact": trained.artifact, "threshold": 0.5}
-    promoted = _told("promoted", datetime.now(UTC), share=1.0, audit_rate=1.0, evidence={"coverage": 0.9}, **later)
-    authorised = _told("authorised", began - timedelta(seconds=1), evidence={"examples": len(dataset.examples)})
-    story = [authorised, collected, trained, _told("qualified", trained.at, **later), promoted]
-    async with migrated(f"chdb://{(data / 'store').resolve()}") as store:
+    promoted = _promotion_event(
+        "promoted", datetime.now(UTC), share=1.0, audit_rate=1.0, evidence={"coverage": 0.9}, **later
+    )
+    authorised = _promotion_event(
+        "authorised", began - timedelta(seconds=1), evidence={"examples": len(dataset.examples)}
+    )
+    story = [authorised, collected, trained, _promotion_event("qualified", trained.at, **later), promoted]
+    async with open_migrated_store(f"chdb://{(data / 'store').resolve()}") as store:
         await store.insert("promotions", [encode(stage) for stage in story])
     return promoted
 
 
-def _told(stage: Stage, at: datetime, **rest: Any) -> Promotion:
+def _promotion_event(stage: Stage, at: datetime, **rest: Any) -> Promotion:
     return Promotion(id=f"{stage}-{at:%s}", at=at, task=TASK, student=STUDENT, stage=stage, **rest)

@@ -8,30 +8,30 @@ HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "mo
 USAGE = {"prompt_tokens": 5, "completion_tokens": 9, "total_tokens": 14}
 
 
-def chunk(delta: dict[str, Any], finish: str | None = None, **fields: Any) -> dict[str, Any]:
+def make_chunk(delta: dict[str, Any], finish: str | None = None, **fields: Any) -> dict[str, Any]:
     return {**HEAD, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], "usage": None, **fields}
 
 
-def tool(index: int, arguments: str, **named: Any) -> dict[str, Any]:
+def tool_call_delta(index: int, arguments: str, **named: Any) -> dict[str, Any]:
     function = {"arguments": arguments, **({"name": named.pop("name")} if "name" in named else {})}
     return {"index": index, "function": function, **named}
 
 
-CALLS = (
-    chunk({"role": "assistant", "content": None}),
-    chunk({"tool_calls": [tool(0, "", id="c1", type="function", name="f")]}),
-    chunk({"tool_calls": [tool(0, '{"a"')]}),
-    chunk({"tool_calls": [tool(0, ":1}")]}),
-    chunk({"tool_calls": [tool(1, "{}", id="c2", type="function", name="g")]}),
-    chunk({}, "tool_calls"),
+TOOL_CALL_CHUNKS = (
+    make_chunk({"role": "assistant", "content": None}),
+    make_chunk({"tool_calls": [tool_call_delta(0, "", id="c1", type="function", name="f")]}),
+    make_chunk({"tool_calls": [tool_call_delta(0, '{"a"')]}),
+    make_chunk({"tool_calls": [tool_call_delta(0, ":1}")]}),
+    make_chunk({"tool_calls": [tool_call_delta(1, "{}", id="c2", type="function", name="g")]}),
+    make_chunk({}, "tool_calls"),
 )
-USED = {**HEAD, "choices": [], "usage": USAGE}
-FILTERED = {**HEAD, "model": "", "id": "", "choices": [], "prompt_filter_results": []}
+USAGE_CHUNK = {**HEAD, "choices": [], "usage": USAGE}
+FILTER_CHUNK = {**HEAD, "model": "", "id": "", "choices": [], "prompt_filter_results": []}
 
 
 RESPONSE = {"id": "resp_1", "object": "response", "model": "m", "status": "in_progress", "output": []}
-PLACE = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
-SAID = (
+ITEM_LOCATION = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+TEXT_EVENTS = (
     {"type": "response.created", "response": RESPONSE},
     {"type": "response.in_progress", "response": RESPONSE},
     {
@@ -39,11 +39,15 @@ SAID = (
         "output_index": 0,
         "item": {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "status": "in_progress"},
     },
-    {"type": "response.content_part.added", **PLACE, "part": {"type": "output_text", "text": "", "annotations": []}},
-    {"type": "response.output_text.delta", **PLACE, "delta": "Let me "},
-    {"type": "response.output_text.delta", **PLACE, "delta": "look."},
+    {
+        "type": "response.content_part.added",
+        **ITEM_LOCATION,
+        "part": {"type": "output_text", "text": "", "annotations": []},
+    },
+    {"type": "response.output_text.delta", **ITEM_LOCATION, "delta": "Let me "},
+    {"type": "response.output_text.delta", **ITEM_LOCATION, "delta": "look."},
 )
-CALLED = (
+TOOL_CALL_EVENTS = (
     {
         "type": "response.output_item.added",
         "output_index": 1,
@@ -62,7 +66,7 @@ MESSAGE: dict[str, Any] = {
     "content": [],
     "stop_reason": None,
 }
-BEGUN = (
+START_EVENTS = (
     {"type": "message_start", "message": {**MESSAGE, "usage": {"input_tokens": 7, "output_tokens": 1}}},
     {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": "", "signature": ""}},
     {"type": "ping"},
@@ -82,7 +86,7 @@ BEGUN = (
     {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": ""}},
     {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": '{"a": '}},
 )
-ENDED = (
+END_EVENTS = (
     {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": "1}"}},
     {"type": "content_block_stop", "index": 2},
     {
@@ -95,8 +99,8 @@ ENDED = (
 
 
 EVENTS: dict[Api, list[dict[str, Any]]] = {
-    "chat": [*CALLS, USED, {"error": {"message": "x"}}],
-    "responses": [*SAID, *CALLED, {"type": "response.completed", "response": {}}, {"type": "error"}],
-    "messages": [*BEGUN, *ENDED, {"type": "error", "error": {"message": "x"}}],
+    "chat": [*TOOL_CALL_CHUNKS, USAGE_CHUNK, {"error": {"message": "x"}}],
+    "responses": [*TEXT_EVENTS, *TOOL_CALL_EVENTS, {"type": "response.completed", "response": {}}, {"type": "error"}],
+    "messages": [*START_EVENTS, *END_EVENTS, {"type": "error", "error": {"message": "x"}}],
 }
 """Some events of every kind that is read."""

@@ -7,7 +7,7 @@ from understudies.backtest.recorded import RecordedCall
 from understudies.events import Message, Request, Response, Usage, fingerprint
 
 
-def recorded(
+def recorded_call(
     *,
     line: int = 1,
     at: datetime | None = None,

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import cast
 
 from understudies.events import Event, encode, topic_of
-from understudies.runtime import Bus, Record, decode
+from understudies.runtime import Bus, Record, decode_records
 
 
-class Recorder:
+class CapturingBus:
     """Reads records as the bus does; `failing` is raised by the next publication."""
 
     def __init__(self) -> None:
@@ -19,9 +19,9 @@ class Recorder:
         """As the services' type for it."""
         return cast(Bus, self)
 
-    async def events(self, records: Sequence[Record]) -> list[Event]:
+    async def decode_events(self, records: Sequence[Record]) -> list[Event]:
         """The events of the records."""
-        return [event for _, event in decode(records)[0]]
+        return [event for _, event in decode_records(records)[0]]
 
     async def publish(self, *events: Event) -> None:
         """Keep the events."""
@@ -31,6 +31,6 @@ class Recorder:
         self.published += events
 
 
-def records(*events: Event) -> list[Record]:
+def to_records(*events: Event) -> list[Record]:
     """The records that carry the events."""
     return [Record(topic_of(event).name, 0, offset, None, encode(event)) for offset, event in enumerate(events)]

@@ -3,28 +3,28 @@
 import asyncio
 from collections.abc import Sequence
 
-from tests.support.messages import asked
+from tests.support.messages import user_request
 from tests.support.routing import NOON
 
 from understudies.events import Event, Invocation, fingerprint
-from understudies.runtime import Message, message_of
+from understudies.runtime import BusMessage, encode_message
 
 
 def event(number: int, task: str = "triage", text: str = "call") -> Invocation:
     """A failed call, named `call-NUMBER`."""
-    request = asked(f"{text} {number}")
+    request = user_request(f"{text} {number}")
     return Invocation(
         id=f"call-{number}", at=NOON, task=task, request=request, error="none", fingerprint=fingerprint(request)
     )
 
 
-def message(number: int, size: int = 0) -> Message:
+def message(number: int, size: int = 0) -> BusMessage:
     """The message of that event, or one with a value of some size."""
-    made = message_of(event(number), "router")
+    made = encode_message(event(number), "router")
     return made._replace(value=b"%d:" % number + b"x" * size) if size else made
 
 
-def name(one: Message) -> str:
+def name(one: BusMessage) -> str:
     """The id of the event in a message."""
     return dict(one.headers)["ce_id"].decode()
 
@@ -41,10 +41,10 @@ class FakeBus:
         self.open.set()
         self._grew = asyncio.Condition()
 
-    def message(self, one: Event) -> Message:
-        return message_of(one, "router")
+    def to_message(self, one: Event) -> BusMessage:
+        return encode_message(one, "router")
 
-    async def publish_encoded(self, messages: Sequence[Message]) -> None:
+    async def publish_encoded(self, messages: Sequence[BusMessage]) -> None:
         self.asked.set()
         await self.open.wait()
         if self.errors:

@@ -17,7 +17,7 @@ import pytest
 PROGRAM = shutil.which("redis-server")
 
 
-def needed() -> str:
+def require_redis() -> str:
     """The server's program; without one the test is skipped, or fails where `UNDERSTUDIES_TEST_REDIS=required`."""
     if PROGRAM is not None:
         return PROGRAM
@@ -31,7 +31,7 @@ class RedisServer:
     """A server on a loopback port that was free; what it holds survives `kill` and `start`, in a folder of its own."""
 
     def __init__(self, *, password: str | None = None) -> None:
-        self._program = needed()
+        self._program = require_redis()
         self._password = password
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -55,7 +55,7 @@ class RedisServer:
             [self._program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         async with asyncio.timeout(20):
-            while not await self._answers():
+            while not await self._is_ready():
                 if (code := self._process.poll()) is not None:
                     raise RuntimeError(f"redis-server ended with code {code}")
                 await asyncio.sleep(0.01)
@@ -69,18 +69,18 @@ class RedisServer:
 
     def pause(self) -> None:
         """Let it answer nothing; connections stay open."""
-        self._running.send_signal(signal.SIGSTOP)
+        self._running_process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it answer again, first of all what it was asked meanwhile."""
-        self._running.send_signal(signal.SIGCONT)
+        self._running_process.send_signal(signal.SIGCONT)
 
-    async def forget(self) -> None:
+    async def flush(self) -> None:
         """Let it lose everything, as one without a disk does when it restarts."""
-        await self.asked(b"FLUSHALL\r\n")
-        await self.asked(b"SCRIPT FLUSH\r\n")
+        await self.send_command(b"FLUSHALL\r\n")
+        await self.send_command(b"SCRIPT FLUSH\r\n")
 
-    async def asked(self, command: bytes) -> bytes:
+    async def send_command(self, command: bytes) -> bytes:
         """The first line of the answer to a command, on a connection of its own."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
@@ -102,12 +102,12 @@ class RedisServer:
             shutil.rmtree(self._folder)
 
     @property
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running_process(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             raise RuntimeError("the server is not running")
         return self._process
 
-    async def _answers(self) -> bool:
+    async def _is_ready(self) -> bool:
         with contextlib.suppress(OSError):
-            return (await self.asked(b"PING\r\n")).startswith((b"+PONG", b"-NOAUTH"))
+            return (await self.send_command(b"PING\r\n")).startswith((b"+PONG", b"-NOAUTH"))
         return False

@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.support.messages import asked
+from tests.support.messages import user_request
 
 from understudies.events import Drift, Invocation, Promotion, Request, Response, Usage, usd
 from understudies.router import Call, TeacherAnswer, TeacherError
-from understudies.router.account import Note
+from understudies.router.account import PendingInvocation
 from understudies.students import Answer, Student, StudentError, text_answer
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ARTIFACT = "memory://students/triage"
 
 
-def promotion(stage: str = "promoted", *, minute: float = 0, student: str = "triage@1", **fields: Any) -> Promotion:
+def make_promotion(
+    stage: str = "promoted", *, minute: float = 0, student: str = "triage@1", **fields: Any
+) -> Promotion:
     """A stage of a student of the task `triage`, so many minutes past noon."""
     known = {"artifact": ARTIFACT, "threshold": 0.8, "share": 1.0, "audit_rate": 0.0}
     return Promotion.model_validate(
@@ -33,7 +35,7 @@ def promotion(stage: str = "promoted", *, minute: float = 0, student: str = "tri
     )
 
 
-def drift(
+def make_drift(
     tier: str = "contract", *, minute: float = 1, student: str = "triage@1", drifted: bool = True, **fields: Any
 ) -> Drift:
     """An alarm about a student of the task `triage`, so many minutes past noon."""
@@ -53,21 +55,21 @@ def drift(
     )
 
 
-def call(number: int = 0, text: str = "hello", *, minute: float = 10, draw: float = 0.5, **fields: Any) -> Call:
+def make_call(number: int = 0, text: str = "hello", *, minute: float = 10, draw: float = 0.5, **fields: Any) -> Call:
     """A call of the task `triage`, so many minutes past noon."""
-    request: Request = fields.pop("request", asked(text))
+    request: Request = fields.pop("request", user_request(text))
     return Call(
         id=f"call-{number}",
         at=NOON + timedelta(minutes=minute),
         task=fields.pop("task", "triage"),
         request=request,
-        draw=draw,
+        sample=draw,
         model="gpt-4o-mini",
         **fields,
     )
 
 
-def word(number: int) -> str:
+def word_for(number: int) -> str:
     """A word of its own for each number; texts that differ in numbers alone are near copies."""
     return "word" + "".join("abcdefghij"[int(digit)] for digit in str(number))
 
@@ -95,7 +97,7 @@ class FixedStudent:
         return [self.reply] * len(requests)
 
 
-class Loading:
+class StubLoader:
     """Loads one student, whatever the artifact; fails when there is none."""
 
     def __init__(self, student: Student | None) -> None:
@@ -124,12 +126,12 @@ class FixedTeacher:
         return TeacherAnswer(Response(message=message), "gpt-4o-mini", Usage(prompt_tokens=5), usd("0.01"), 3.0)
 
 
-class Book:
+class InvocationCollector:
     """Keeps what is recorded; like the recorder, it leaves out what the redactor fails on."""
 
     def __init__(self) -> None:
         self.events: list[Invocation] = []
 
-    def __call__(self, note: Note) -> None:
+    def __call__(self, note: PendingInvocation) -> None:
         with contextlib.suppress(RuntimeError):
             self.events.append(note.invocation())

@@ -6,41 +6,47 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from understudies.backtest.figures import Figures
-from understudies.backtest.recorded import Broken
+from understudies.backtest.figures import FiguresAccumulator
+from understudies.backtest.recorded import SkippedLine
 from understudies.backtest.report import (
-    Chosen,
+    BacktestReport,
+    ChosenThreshold,
     CoveragePoint,
-    Day,
-    Decision,
-    Input,
-    JudgedBy,
-    Outcome,
-    Report,
+    DailyFigures,
+    DecisionEntry,
+    JudgeSummary,
+    LogSummary,
+    TaskOutcome,
     TaskReport,
 )
-from understudies.judges import judge_named
+from understudies.judges import parse_judge
 from understudies.stats import anytime_lower_bound, clopper_pearson_upper
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 TEACHER, STUDENT = Decimal("0.0167"), Decimal("0.0004")
 
 
-def sample_report(days: int = 14, names: tuple[str, ...] = ("ticket-triage", "language-routing")) -> Report:
+def build_sample_report(
+    days: int = 14, names: tuple[str, ...] = ("ticket-triage", "language-routing")
+) -> BacktestReport:
     """Two tasks that are distilled, the second with drift, and two that stay with the teacher."""
-    every, tasks, decisions = Figures(), {}, []
+    every, tasks, decisions = FiguresAccumulator(), {}, []
     for place, name in enumerate(names):
-        tasks[name] = distilled(name, every, days, drift=place == 1)
-        decisions += story(name, drift=place == 1)
-    tasks["marketing-copy"] = kept("marketing-copy", every, days, "not_worth_it", "open answers that never repeat")
-    tasks["order-extraction"] = kept("order-extraction", every, days, "collecting", "collecting: 240 of 500 examples")
-    broken = [Broken(17, "not JSON: unexpected end of data at column 80"), Broken(912, "no teacher answer")]
-    source = Input("calls/agent.jsonl.gz", "native", len(every), broken, float(days))
-    return Report(every.summary(), tasks, decisions, source, seed=7, seconds=48.2, version="0.1.0")
+        tasks[name] = distilled_task(name, every, days, drift=place == 1)
+        decisions += decision_history(name, drift=place == 1)
+    tasks["marketing-copy"] = undistilled_task(
+        "marketing-copy", every, days, "not_worth_it", "open answers that never repeat"
+    )
+    tasks["order-extraction"] = undistilled_task(
+        "order-extraction", every, days, "collecting", "collecting: 240 of 500 examples"
+    )
+    broken = [SkippedLine(17, "not JSON: unexpected end of data at column 80"), SkippedLine(912, "no teacher answer")]
+    source = LogSummary("calls/agent.jsonl.gz", "native", len(every), broken, float(days))
+    return BacktestReport(every.summarise(), tasks, decisions, source, seed=7, seconds=48.2, version="0.1.0")
 
 
-def distilled(name: str, every: Figures, days: int, *, drift: bool) -> TaskReport:
-    rng, figures, series = random.Random(name), Figures(), []
+def distilled_task(name: str, every: FiguresAccumulator, days: int, *, drift: bool) -> TaskReport:
+    rng, figures, series = random.Random(name), FiguresAccumulator(), []
     agree = judged = 0
     for k in range(days):
         share = 0.0 if k < 4 or (drift and k == 10) else min(0.05 + 0.27 * (k - 4), 0.86)
@@ -58,7 +64,7 @@ def distilled(name: str, every: Figures, days: int, *, drift: bool) -> TaskRepor
         seen = audited + (120 if k in (3, 4) else 0)
         judged, agree = judged + seen, agree + round(seen * (0.8 if drift and k == 10 else 0.985))
         known = judged > 0
-        day = Day(
+        day = DailyFigures(
             at=START + timedelta(days=k),
             calls=calls,
             served=served,
@@ -72,19 +78,19 @@ def distilled(name: str, every: Figures, days: int, *, drift: bool) -> TaskRepor
         )
         series.append(day)
     return TaskReport(
-        summary=figures.summary(),
-        outcome=Outcome("distilled", "distilled: 6.4x", {"cost_reduction": 6.4, "agreement": 0.985}),
+        summary=figures.summarise(),
+        outcome=TaskOutcome("distilled", "distilled: 6.4x", {"cost_reduction": 6.4, "agreement": 0.985}),
         profile={"kind": "closed_set", "repeated_share": 0.08, "answers": {"shipping": 0.24, "billing": 0.17}},
-        judge=JudgedBy.of(judge_named("label[before:dash]")),
+        judge=JudgeSummary.of(parse_judge("label[before:dash]")),
         series=series,
-        risk_coverage=curve(),
-        chosen=Chosen(0.71, 0.86),
+        risk_coverage=coverage_curve(),
+        chosen=ChosenThreshold(0.71, 0.86),
         roi_authorised=investment("6.58", 1320),
         roi_realised=investment("5.91", 1502),
     )
 
 
-def curve() -> list[CoveragePoint]:
+def coverage_curve() -> list[CoveragePoint]:
     shares = [k / 20 for k in range(2, 21)]
     agreements = [1 - 0.002 - 0.03 * math.exp(-(1 - share) * 9) for share in shares]
     return [
@@ -105,15 +111,17 @@ def investment(roi: str, calls: int) -> Mapping[str, object]:
     }
 
 
-def story(task: str, *, drift: bool) -> list[Decision]:
+def decision_history(task: str, *, drift: bool) -> list[DecisionEntry]:
     def at(day: int, hour: int = 6) -> datetime:
         return START + timedelta(days=day, hours=hour)
 
     told = [
-        Decision(at(2), task, "authorised", f"{task}@1", "$1.25 pays back within a week", investment("6.58", 1320)),
-        Decision(at(2, 7), task, "collected", f"{task}@1", "", {"dataset": "sha256-3f9a", "train": 512}),
-        Decision(at(2, 8), task, "trained", f"{task}@1", "classifier of 8 labels", {"cost_usd": "0.31"}),
-        Decision(
+        DecisionEntry(
+            at(2), task, "authorised", f"{task}@1", "$1.25 pays back within a week", investment("6.58", 1320)
+        ),
+        DecisionEntry(at(2, 7), task, "collected", f"{task}@1", "", {"dataset": "sha256-3f9a", "train": 512}),
+        DecisionEntry(at(2, 8), task, "trained", f"{task}@1", "classifier of 8 labels", {"cost_usd": "0.31"}),
+        DecisionEntry(
             at(4),
             task,
             "gate_promote",
@@ -121,24 +129,26 @@ def story(task: str, *, drift: bool) -> list[Decision]:
             "agreement proven above 95%",
             {"n": 412, "agreed": 406, "agreement": 0.985, "lower": 0.958, "by_class": {"billing": 0.97}},
         ),
-        Decision(at(4, 7), task, "promoted", f"{task}@1", "5% of the calls from confidence 0.71", {"share": 0.05}),
+        DecisionEntry(at(4, 7), task, "promoted", f"{task}@1", "5% of the calls from confidence 0.71", {"share": 0.05}),
     ]
     if drift:
         told += [
-            Decision(at(10, 9), task, "drift_warn", f"{task}@1", "agreement is falling", {"statistic": 22.1}),
-            Decision(at(10, 11), task, "drift_contract", f"{task}@1", "98.5% before, 64% since", {"confidence": 0.999}),
-            Decision(at(10, 11), task, "demoted", f"{task}@1", "drift"),
-            Decision(at(11), task, "promoted", f"{task}@2", "relearned from 380 newer answers", {"share": 0.05}),
+            DecisionEntry(at(10, 9), task, "drift_warn", f"{task}@1", "agreement is falling", {"statistic": 22.1}),
+            DecisionEntry(
+                at(10, 11), task, "drift_contract", f"{task}@1", "98.5% before, 64% since", {"confidence": 0.999}
+            ),
+            DecisionEntry(at(10, 11), task, "demoted", f"{task}@1", "drift"),
+            DecisionEntry(at(11), task, "promoted", f"{task}@2", "relearned from 380 newer answers", {"share": 0.05}),
         ]
     return told
 
 
-def kept(name: str, every: Figures, days: int, outcome: str, message: str) -> TaskReport:
-    figures, series = Figures(), []
+def undistilled_task(name: str, every: FiguresAccumulator, days: int, outcome: str, message: str) -> TaskReport:
+    figures, series = FiguresAccumulator(), []
     for k in range(days):
         for _ in range(40):
             figures.add(TEACHER, TEACHER, False)
             every.add(TEACHER, TEACHER, False)
         at = START + timedelta(days=k)
-        series.append(Day(at, 40, 0, 0, 0, None, None, None, 40 * TEACHER, 40 * TEACHER))
-    return TaskReport(figures.summary(), Outcome(outcome, message), {"kind": "open"}, series)
+        series.append(DailyFigures(at, 40, 0, 0, 0, None, None, None, 40 * TEACHER, 40 * TEACHER))
+    return TaskReport(figures.summarise(), TaskOutcome(outcome, message), {"kind": "open"}, series)

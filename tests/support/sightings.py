@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.tansu import Tansu, events
+from tests.support.tansu import TansuBroker, read_events
 
 from understudies.client import Understudies
 from understudies.events import INVOCATIONS, Invocation
@@ -25,13 +25,13 @@ def local(path: Path, **options: Any) -> Iterator[Understudies]:
 
 
 @asynccontextmanager
-async def on_the_bus(tansu: Tansu, **options: Any) -> AsyncIterator[Understudies]:
+async def on_the_bus(tansu: TansuBroker, **options: Any) -> AsyncIterator[Understudies]:
     """A client that records to a broker, closed at the end."""
     async with Understudies(tansu.bootstrap, **options) as client:
         yield client
 
 
-async def invocations(tansu: Tansu, count: int) -> list[Invocation]:
+async def invocations(tansu: TansuBroker, count: int) -> list[Invocation]:
     """The first invocations on the bus, oldest first."""
-    found = [event for event in await events(tansu.bootstrap, INVOCATIONS, count) if isinstance(event, Invocation)]
+    found = [event for event in await read_events(tansu.bootstrap, INVOCATIONS, count) if isinstance(event, Invocation)]
     return sorted(found, key=lambda event: event.id)

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from understudies.router.money import Budget, Budgets, Grant, Limits, Refusal
-from understudies.runtime.online import online_state
+from understudies.router.money import Budget, BudgetLimiter, BudgetLimits, Denial, Reservation
+from understudies.runtime.online import create_online_state
 
 NOON = datetime(2026, 5, 9, 12, tzinfo=UTC)
 TASKS = ("triage", "refunds")
@@ -19,7 +19,7 @@ PURSES = ("2026-05-09:task:triage", "2026-05-09:task:refunds", "2026-05-09:tenan
 
 
 @dataclass(frozen=True)
-class Plan:
+class SpendingPlan:
     """What a replica does: amounts are in billionths of a dollar; `calls` is how many have to get leave, or be refused.
 
     `dearer` lets calls cost more than they were estimated at, and some spend without leave. `for_ever` goes on until
@@ -32,15 +32,15 @@ class Plan:
     calls: int = 500
     per_task: int = 10**9
     per_tenant: int = 10**9
-    dearer: bool = False
-    for_ever: bool = False
+    exceeds_estimates: bool = False
+    runs_until_killed: bool = False
     lease_s: float = 2000.0
 
 
-class Spender:
+class SpendingReplica:
     """Many clients at once, and a tally of what they spent."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: SpendingPlan) -> None:
         self.plan = plan
         self.left = plan.calls
         self.spent: Counter[str] = Counter()
@@ -48,49 +48,49 @@ class Spender:
         self.half = asyncio.Event()
         """Half of the calls are done."""
         self._random = random.Random(plan.seed)
-        self._online = online_state(plan.url)
-        limits = Limits(
+        self._online = create_online_state(plan.url)
+        limits = BudgetLimits(
             tasks={task: Budget(Decimal(plan.per_task).scaleb(-9)) for task in TASKS},
             tenants={"acme": Budget(Decimal(plan.per_tenant).scaleb(-9))},
         )
-        self.budgets = Budgets(self._online, limits, lease_s=plan.lease_s, pause_s=0.05)
+        self.budgets = BudgetLimiter(self._online, limits, lease_s=plan.lease_s, pause_s=0.05)
 
     async def run(self) -> None:
         """Spend, and tell all of it."""
         async with asyncio.TaskGroup() as clients:
             for _ in range(self.plan.clients):
                 clients.create_task(self._client())
-        await self.budgets.told()
+        await self.budgets.flush()
         await self._online.close()
 
     async def _client(self) -> None:
         while self.left > 0:
-            self.left -= not self.plan.for_ever
+            self.left -= not self.plan.runs_until_killed
             await self._call()
-            if self.left <= self.plan.calls // 2 or self.plan.for_ever:
+            if self.left <= self.plan.calls // 2 or self.plan.runs_until_killed:
                 self.half.set()
 
     async def _call(self) -> None:
         task, estimate = self._random.choice(TASKS), self._random.randint(0, 2000)
         got = await self.budgets.reserve("acme", task, Decimal(estimate).scaleb(-9), NOON)
-        if isinstance(got, Refusal):
-            self.counts["unknown" if got.unknown else "refused"] += 1
-            if got.unknown:
+        if isinstance(got, Denial):
+            self.counts["unknown" if got.usage_unknown else "refused"] += 1
+            if got.usage_unknown:
                 self.left += 1
                 await asyncio.sleep(0.005)
             return
-        cost = self._random.randint(0, estimate * 2 if self.plan.dearer else estimate)
+        cost = self._random.randint(0, estimate * 2 if self.plan.exceeds_estimates else estimate)
         calling = asyncio.create_task(self._answered(got, task, cost))
         await asyncio.sleep(0)
         if self._random.random() < 0.1:
             calling.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await calling
-        if self.plan.dearer and self._random.random() < 0.1:
+        if self.plan.exceeds_estimates and self._random.random() < 0.1:
             self._spend(task, 77)
             self.budgets.charge("acme", task, Decimal(77).scaleb(-9), NOON)
 
-    async def _answered(self, grant: Grant, task: str, cost: int) -> None:
+    async def _answered(self, grant: Reservation, task: str, cost: int) -> None:
         try:
             await asyncio.sleep(self._random.random() / 500)
         finally:
@@ -103,14 +103,14 @@ class Spender:
         self.spent["2026-05-09:tenant:acme"] += nanos
 
 
-class Replica:
+class ReplicaProcess:
     """A spender from outside; killed at the end of the block, should it run still."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: SpendingPlan) -> None:
         self._plan = plan
         self._process: asyncio.subprocess.Process | None = None
 
-    async def __aenter__(self) -> "Replica":
+    async def __aenter__(self) -> "ReplicaProcess":
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.support.spender", json.dumps(asdict(self._plan)),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
@@ -144,7 +144,7 @@ class Replica:
 
 
 async def _main() -> None:
-    spender = Spender(Plan(**json.loads(sys.argv[1])))
+    spender = SpendingReplica(SpendingPlan(**json.loads(sys.argv[1])))
     running = asyncio.create_task(spender.run())
     await spender.half.wait()
     print("half", flush=True)  # noqa: T201 - its parent reads it

@@ -7,7 +7,7 @@ from understudies.runtime import Store
 
 
 @asynccontextmanager
-async def migrated(url: str = "chdb://") -> AsyncIterator[Store]:
+async def open_migrated_store(url: str = "chdb://") -> AsyncIterator[Store]:
     """A store with its tables; without a URL a throw-away one."""
     store = await Store.open(url)
     try:

@@ -5,9 +5,9 @@ from typing import Any
 import jsonschema_rs
 from aiohttp import web
 from tests.support.teacher import FakeTeacher
-from tests.support.teacher_answers import PATHS, Api, error_body
+from tests.support.teacher_answers import PATHS, Api, render_error_body
 
-from understudies.router.openapi import document
+from understudies.router.openapi import build_document
 
 
 class StrictTeacher(FakeTeacher):
@@ -15,20 +15,22 @@ class StrictTeacher(FakeTeacher):
 
     def __init__(self, text: str = "teacher's answer") -> None:
         super().__init__(text)
-        paths = document()["paths"]
+        paths = build_document()["paths"]
         self._bodies = {api: jsonschema_rs.validator_for(_body_schema(paths[path])) for api, path in PATHS.items()}
 
-    async def _watched(self, request: web.Request, api: Api, body: dict[str, Any]) -> web.StreamResponse:
+    async def _respond_unless_disconnected(
+        self, request: web.Request, api: Api, body: dict[str, Any]
+    ) -> web.StreamResponse:
         wrong = next(iter(self._bodies[api].iter_errors(body)), None)
         if wrong is None:
-            return await super()._watched(request, api, body)
-        return web.json_response(error_body(api, "invalid_request_error", wrong.message), status=400)
+            return await super()._respond_unless_disconnected(request, api, body)
+        return web.json_response(render_error_body(api, "invalid_request_error", wrong.message), status=400)
 
-    async def _other(self, request: web.Request) -> web.StreamResponse:
+    async def _handle_other(self, request: web.Request) -> web.StreamResponse:
         if request.path in PATHS.values():
-            refused = error_body("chat", "invalid_request_error", f"{request.method} is not to be had here")
+            refused = render_error_body("chat", "invalid_request_error", f"{request.method} is not to be had here")
             return web.json_response(refused, status=405, headers={"allow": "POST"})
-        return await super()._other(request)
+        return await super()._handle_other(request)
 
 
 def _body_schema(path: dict[str, Any]) -> dict[str, Any]:

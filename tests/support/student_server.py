@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from aiohttp import web
 
-Mood = Literal[
+Behavior = Literal[
     "answer",
     "whole",
     "forget",
@@ -37,7 +37,7 @@ Mood = Literal[
     "reset",
     "silent",
 ]
-BROKEN: tuple[Mood, ...] = tuple(mood for mood in get_args(Mood) if mood not in ("answer", "whole", "forget"))
+BROKEN: tuple[Behavior, ...] = tuple(mood for mood in get_args(Behavior) if mood not in ("answer", "whole", "forget"))
 USAGE = {"prompt_tokens": 40, "completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": 16}}
 
 
@@ -51,7 +51,7 @@ class StudentServer:
 
     tokens: Sequence[tuple[str, float | None]] = (("re", -0.1), ("fund", -0.2))
     calls: Sequence[dict[str, Any]] = ()
-    mood: Mood = "answer"
+    behavior: Behavior = "answer"
     shape: Literal["openai", "llama", "llama_old"] = "openai"
     finish: str | None = None
     wait_after: int | None = None
@@ -60,7 +60,7 @@ class StudentServer:
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     callers: set[Any] = field(default_factory=set)
-    hung_up: asyncio.Event = field(default_factory=asyncio.Event)
+    client_disconnected: asyncio.Event = field(default_factory=asyncio.Event)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -72,11 +72,11 @@ class StudentServer:
         try:
             return await self._misbehave(request) or await self._answer(request)
         except (asyncio.CancelledError, ConnectionResetError):
-            self.hung_up.set()
+            self.client_disconnected.set()
             raise
 
     async def _misbehave(self, request: web.Request) -> web.StreamResponse | None:
-        match self.mood:
+        match self.behavior:
             case "fail":
                 return web.json_response({"error": {"message": "broken on 'the prompt'"}}, status=500)
             case "limit":
@@ -114,7 +114,7 @@ class StudentServer:
 
     async def _break(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
-        if self.mood == "reset":
+        if self.behavior == "reset":
             await response.prepare(request)
             await response.write(_event(self._chunk({"content": "half"}, [("half", -0.1)])))
         assert request.transport is not None
@@ -135,7 +135,7 @@ class StudentServer:
         request.transport.close()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        if self.mood == "whole" or not self.bodies[-1].get("stream"):
+        if self.behavior == "whole" or not self.bodies[-1].get("stream"):
             return web.json_response(self._completion())
         response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
         await response.prepare(request)
@@ -144,7 +144,7 @@ class StudentServer:
                 await self.release.wait()
             else:
                 await response.write(event)
-        if self.mood == "forget":
+        if self.behavior == "forget":
             await response.write_eof()
             self._forget(request)
         return response
@@ -156,7 +156,7 @@ class StudentServer:
             return [*events[: 1 + self.wait_after], None]
         for index, call in enumerate(self.calls):
             events += [_event(self._chunk({"tool_calls": [piece]}, [])) for piece in _pieces(index, call)]
-        match self.mood:
+        match self.behavior:
             case "cut_stream":
                 return events
             case "malformed":

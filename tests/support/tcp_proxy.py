@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
-State = Literal[
+ProxyState = Literal[
     "open",
     "refused",  # nobody listens; what was connected is reset
     "reset",  # whoever connects is reset
@@ -16,11 +16,11 @@ State = Literal[
     "mute",  # what is asked comes through, but no answer does until the line is open again
 ]
 
-_End = socket.socket | asyncio.StreamWriter
+_Endpoint = socket.socket | asyncio.StreamWriter
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 _ABORT: Final = struct.pack("ii", 1, 0)
-_PIECE: Final = 256 * 1024
+_CHUNK_SIZE: Final = 256 * 1024
 _BACKLOG: Final = 100
 
 
@@ -30,14 +30,14 @@ class TcpProxy:
     def __init__(self, target: str = "", *, port: int = 0) -> None:
         self.target = target
         """HOST:PORT; to be set before anybody connects."""
-        self._bound = _bound(port)
+        self._bound = _bind(port)
         self._port: int = self._bound.getsockname()[1]
         self._listening = False
-        self._state: State = "open"
-        self._asking = asyncio.Event()
-        self._answering = asyncio.Event()
-        self._lines: dict[asyncio.Task[None], list[_End]] = {}
-        self.connected = 0
+        self._state: ProxyState = "open"
+        self._requests_pass = asyncio.Event()
+        self._replies_pass = asyncio.Event()
+        self._connections: dict[asyncio.Task[None], list[_Endpoint]] = {}
+        self.connection_count = 0
         """Connections taken so far."""
 
     @property
@@ -46,19 +46,19 @@ class TcpProxy:
         return f"127.0.0.1:{self._port}"
 
     async def __aenter__(self) -> Self:
-        await self.put("open")
+        await self.set_state("open")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.put("refused")
+        await self.set_state("refused")
 
-    async def put(self, state: State) -> None:
+    async def set_state(self, state: ProxyState) -> None:
         """From now on the line is in this state."""
         self._state = state
-        _set(self._asking, state in ("open", "mute"))
-        _set(self._answering, state == "open")
+        _set_event(self._requests_pass, state in ("open", "mute"))
+        _set_event(self._replies_pass, state == "open")
         if state == "refused":
             self._close()
         if state in ("refused", "reset"):
@@ -66,15 +66,15 @@ class TcpProxy:
         if state != "refused" and not self._listening:
             self._listen()
 
-    async def drop(self) -> None:
+    async def reset_connections(self) -> None:
         """Reset all connections that there are, with what is on its way in them."""
         await self._reset_all()
 
     def _listen(self) -> None:
         if self._bound.fileno() == -1:
-            self._bound = _bound(self._port)
+            self._bound = _bind(self._port)
         self._bound.listen(_BACKLOG)
-        asyncio.get_running_loop().add_reader(self._bound, self._take)
+        asyncio.get_running_loop().add_reader(self._bound, self._accept)
         self._listening = True
 
     def _close(self) -> None:
@@ -83,41 +83,41 @@ class TcpProxy:
         self._bound.close()
         self._listening = False
 
-    def _take(self) -> None:
+    def _accept(self) -> None:
         """Take whoever waits, at once: asyncio's own server loses a connection that it took as it was closed."""
         with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
             while True:
                 near, _ = self._bound.accept()
                 near.setblocking(False)
-                self.connected += 1
-                task = asyncio.get_running_loop().create_task(self._line(near))
+                self.connection_count += 1
+                task = asyncio.get_running_loop().create_task(self._serve(near))
                 # Known from now on, not from its first step on: the line may be cut before that.
-                self._lines[task] = [near]
-                task.add_done_callback(self._over)
+                self._connections[task] = [near]
+                task.add_done_callback(self._forget)
 
-    async def _line(self, near: socket.socket) -> None:
+    async def _serve(self, near: socket.socket) -> None:
         task = asyncio.current_task()
         assert task is not None
         if self._state == "reset":
             return
         # From here on it belongs to the stream that it becomes.
-        ends = self._lines[task]
+        ends = self._connections[task]
         ends.clear()
         with contextlib.suppress(OSError, asyncio.CancelledError):
-            await self._pass(near, ends)
+            await self._relay(near, ends)
 
-    def _over(self, task: asyncio.Task[None]) -> None:
-        for end in self._lines.pop(task):
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        for end in self._connections.pop(task):
             _abort(end)
 
-    async def _pass(self, near: socket.socket, ends: list[_End]) -> None:
-        reader, writer = await _connected(asyncio.open_connection(sock=near), ends)
-        await self._asking.wait()
+    async def _relay(self, near: socket.socket, ends: list[_Endpoint]) -> None:
+        reader, writer = await _track_connection(asyncio.open_connection(sock=near), ends)
+        await self._requests_pass.wait()
         host, _, port = self.target.rpartition(":")
-        far_reader, far_writer = await _connected(asyncio.open_connection(host, int(port)), ends)
+        far_reader, far_writer = await _track_connection(asyncio.open_connection(host, int(port)), ends)
         both = [
-            asyncio.ensure_future(_pump(reader, far_writer, self._asking)),
-            asyncio.ensure_future(_pump(far_reader, writer, self._answering)),
+            asyncio.ensure_future(_pump(reader, far_writer, self._requests_pass)),
+            asyncio.ensure_future(_pump(far_reader, writer, self._replies_pass)),
         ]
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -130,9 +130,9 @@ class TcpProxy:
                     end.close()
 
     async def _reset_all(self) -> None:
-        tasks = list(self._lines)
+        tasks = list(self._connections)
         for task in tasks:
-            for end in self._lines[task]:
+            for end in self._connections[task]:
                 _abort(end)
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -142,14 +142,14 @@ class TcpProxy:
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, through: asyncio.Event) -> None:
     """Pass on what comes, when it may, until one side ends."""
-    while piece := await reader.read(_PIECE):
+    while piece := await reader.read(_CHUNK_SIZE):
         await through.wait()
         writer.write(piece)
         await writer.drain()
     await through.wait()
 
 
-async def _connected(connecting: Coroutine[Any, Any, _Streams], ends: list[_End]) -> _Streams:
+async def _track_connection(connecting: Coroutine[Any, Any, _Streams], ends: list[_Endpoint]) -> _Streams:
     """What connects, noted as one of the line's ends; whoever is cancelled meanwhile leaves it there to be closed."""
     opening = asyncio.ensure_future(connecting)
     try:
@@ -161,7 +161,7 @@ async def _connected(connecting: Coroutine[Any, Any, _Streams], ends: list[_End]
     return reader, writer
 
 
-def _abort(end: _End) -> None:
+def _abort(end: _Endpoint) -> None:
     """Close with a reset; what was written and is not sent yet is lost."""
     if isinstance(end, socket.socket):
         if end.fileno() != -1:
@@ -173,14 +173,14 @@ def _abort(end: _End) -> None:
         end.transport.abort()
 
 
-def _set(event: asyncio.Event, on: bool) -> None:
+def _set_event(event: asyncio.Event, on: bool) -> None:
     if on:
         event.set()
     else:
         event.clear()
 
 
-def _bound(port: int = 0) -> socket.socket:
+def _bind(port: int = 0) -> socket.socket:
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", port))

@@ -13,9 +13,17 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from aiohttp import web
-from tests.support.teacher_answers import PATHS, Api, Said, error_body, error_event, streamed, whole
+from tests.support.teacher_answers import (
+    PATHS,
+    Api,
+    FakeAnswer,
+    render_error_body,
+    render_error_event,
+    render_response,
+    render_stream,
+)
 
-Mood = Literal[
+Behaviour = Literal[
     "answer",
     "fail",  # 500
     "unavailable",  # 503
@@ -47,7 +55,7 @@ Mood = Literal[
 ]
 
 LARGE: Final = 20_000_000
-_STATUSES: Final[dict[Mood, tuple[int, str, str, str | None]]] = {
+_STATUSES: Final[dict[Behaviour, tuple[int, str, str, str | None]]] = {
     "fail": (500, "server_error", "broken", None),
     "unavailable": (503, "server_error", "gone for a moment", None),
     "overloaded": (529, "overloaded_error", "Overloaded", None),
@@ -59,7 +67,7 @@ _STATUSES: Final[dict[Mood, tuple[int, str, str, str | None]]] = {
 
 
 @dataclass(frozen=True)
-class Passed:
+class PassedRequest:
     """A request to any other path, as it came."""
 
     method: str
@@ -69,7 +77,7 @@ class Passed:
 
 
 @dataclass
-class _Piecewise:
+class _ChunkedBody:
     """How a body is written: in pieces, and where it stops."""
 
     pieces: list[bytes]
@@ -88,8 +96,8 @@ class FakeTeacher:
 
     def __init__(self, text: str = "teacher's answer") -> None:
         self.text = text
-        self.mood: Mood = "answer"
-        self.moods: deque[Mood] = deque()
+        self.mood: Behaviour = "answer"
+        self.moods: deque[Behaviour] = deque()
         self.message: dict[str, Any] | None = None
         self.models = ["gpt-4o-mini"]
         self.tools: tuple[dict[str, Any], ...] = ()
@@ -100,7 +108,7 @@ class FakeTeacher:
         self.raws: list[bytes] = []
         self.headers: list[dict[str, str]] = []
         self.queries: list[str] = []
-        self.passed: list[Passed] = []
+        self.passed: list[PassedRequest] = []
         self.arrived = asyncio.Event()
         self.held = asyncio.Event()
         self.release = asyncio.Event()
@@ -113,7 +121,7 @@ class FakeTeacher:
         app = web.Application(client_max_size=64_000_000)
         for api, path in PATHS.items():
             app.router.add_post(path, self._handler(api))
-        app.router.add_route("*", "/v1/{rest:.*}", self._other)
+        app.router.add_route("*", "/v1/{rest:.*}", self._handle_other)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -130,17 +138,17 @@ class FakeTeacher:
             await self._runner.cleanup()
 
     @property
-    def said(self) -> Said:
+    def said(self) -> FakeAnswer:
         """What it says when it answers."""
-        return Said(self.text, tools=self.tools, message=self.message)
+        return FakeAnswer(self.text, tools=self.tools, message=self.message)
 
     def completion(self) -> dict[str, Any]:
         """The chat completion that it answers when it answers."""
-        return whole("chat", self.said)
+        return render_response("chat", self.said)
 
     def stream(self, api: Api = "chat", *, usage: bool = True) -> bytes:
         """The stream that it answers when it answers."""
-        return b"".join(streamed(api, self.said, usage=usage))
+        return b"".join(render_stream(api, self.said, usage=usage))
 
     def _handler(self, api: Api) -> Any:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -148,13 +156,15 @@ class FakeTeacher:
             body = json.loads(raw)
             self.raws.append(raw)
             self.asked.append(body)
-            self.headers.append(_lower(request))
+            self.headers.append(_lower_case_headers(request))
             self.queries.append(request.query_string)
-            return await self._watched(request, api, body)
+            return await self._respond_unless_disconnected(request, api, body)
 
         return handle
 
-    async def _watched(self, request: web.Request, api: Api, body: dict[str, Any]) -> web.StreamResponse:
+    async def _respond_unless_disconnected(
+        self, request: web.Request, api: Api, body: dict[str, Any]
+    ) -> web.StreamResponse:
         self.connections.add(request.transport)
         self.arrived.set()
         try:
@@ -163,13 +173,15 @@ class FakeTeacher:
             self.cancelled.set()
             raise
 
-    async def _answer(self, request: web.Request, api: Api, body: dict[str, Any], mood: Mood) -> web.StreamResponse:
+    async def _answer(
+        self, request: web.Request, api: Api, body: dict[str, Any], mood: Behaviour
+    ) -> web.StreamResponse:
         named = {"x-request-id": f"req-{len(self.asked)}", "set-cookie": "session=secret", **self.extra}
         if mood in _STATUSES:
             status, kind, message, code = _STATUSES[mood]
             if mood == "limit":
                 named |= self.retry_after
-            return web.json_response(error_body(api, kind, message, code), status=status, headers=named)
+            return web.json_response(render_error_body(api, kind, message, code), status=status, headers=named)
         match mood:
             case "html":
                 return web.Response(text="<h1>Bad Gateway</h1>", status=502, content_type="text/html")
@@ -180,7 +192,9 @@ class FakeTeacher:
             case "odd":
                 return web.json_response({"object": "chat.completion", "choices": []}, headers=named)
             case "odd_paid":
-                paid = {key: value for key, value in whole(api, self.said).items() if key in ("usage", "model")}
+                paid = {
+                    key: value for key, value in render_response(api, self.said).items() if key in ("usage", "model")
+                }
                 return web.json_response({**paid, "detail": "moo"}, headers=named)
             case "hang":
                 await self.release.wait()
@@ -189,11 +203,11 @@ class FakeTeacher:
                 request.transport.close()
                 return web.Response()
         if body.get("stream") is True and mood != "whole":
-            return await self._write(request, self._streamed(api, body, mood, named))
-        return await self._write(request, self._whole(api, mood, named))
+            return await self._write(request, self._build_stream(api, body, mood, named))
+        return await self._write(request, self._build_response(api, mood, named))
 
-    def _whole(self, api: Api, mood: Mood, named: dict[str, str]) -> _Piecewise:
-        answer = whole(api, Said("x" * LARGE) if mood == "large" else self.said)
+    def _build_response(self, api: Api, mood: Behaviour, named: dict[str, str]) -> _ChunkedBody:
+        answer = render_response(api, FakeAnswer("x" * LARGE) if mood == "large" else self.said)
         if mood == "no_usage":
             answer.pop("usage")
         body = b"moo" if mood == "not_json" else json.dumps(answer).encode()
@@ -202,49 +216,49 @@ class FakeTeacher:
         middle = len(body) // 2
         match mood:
             case "zipped":
-                return _Piecewise([gzip.compress(body)], headers={**headers, "content-encoding": "gzip"})
+                return _ChunkedBody([gzip.compress(body)], headers={**headers, "content-encoding": "gzip"})
             case "truncate":
-                return _Piecewise([body[:middle]], headers=headers)
+                return _ChunkedBody([body[:middle]], headers=headers)
             case "drip":
-                return _Piecewise([bytes([byte]) for byte in body], headers=headers)
+                return _ChunkedBody([bytes([byte]) for byte in body], headers=headers)
             case "reset" | "cut" | "stall":
                 headers["content-length"] = str(len(body))
                 end: Literal["end", "reset", "close"] = {"reset": "reset", "cut": "close"}.get(mood, "end")  # type: ignore[assignment]
                 pieces = [body[:middle], *([body[middle:]] if mood == "stall" else [])]
-                return _Piecewise(pieces, 1 if mood == "stall" else None, end, headers)
+                return _ChunkedBody(pieces, 1 if mood == "stall" else None, end, headers)
             case _:
                 headers["content-length"] = str(len(body))
-                return _Piecewise([body], headers=headers)
+                return _ChunkedBody([body], headers=headers)
 
-    def _streamed(self, api: Api, body: dict[str, Any], mood: Mood, named: dict[str, str]) -> _Piecewise:
+    def _build_stream(self, api: Api, body: dict[str, Any], mood: Behaviour, named: dict[str, str]) -> _ChunkedBody:
         options = body.get("stream_options") or {}
         usage = options.get("include_usage") is True and mood != "no_usage"
-        events = streamed(api, Said("x" * LARGE) if mood == "large" else self.said, usage=usage)
+        events = render_stream(api, FakeAnswer("x" * LARGE) if mood == "large" else self.said, usage=usage)
         headers = {"content-type": "text/event-stream; charset=utf-8", **named}
         middle = (len(events) + 1) // 2
         match mood:
             case "truncate":
                 half = len(events[middle]) // 2
-                return _Piecewise([*events[:middle], events[middle][:half]], headers=headers)
+                return _ChunkedBody([*events[:middle], events[middle][:half]], headers=headers)
             case "not_json":
-                return _Piecewise([b"data: {moo\n\n", b"moo\n\n", b"\xff\xfe\n\n"], headers=headers)
+                return _ChunkedBody([b"data: {moo\n\n", b"moo\n\n", b"\xff\xfe\n\n"], headers=headers)
             case "error_first":
-                return _Piecewise([error_event(api)], headers=headers)
+                return _ChunkedBody([render_error_event(api)], headers=headers)
             case "error_event":
-                return _Piecewise([*events[:middle], error_event(api)], headers=headers)
+                return _ChunkedBody([*events[:middle], render_error_event(api)], headers=headers)
             case "drip":
-                return _Piecewise([bytes([byte]) for byte in b"".join(events)], headers=headers)
+                return _ChunkedBody([bytes([byte]) for byte in b"".join(events)], headers=headers)
             case "zipped":
                 zipped = gzip.compress(b"".join(events))
-                return _Piecewise([zipped], headers={**headers, "content-encoding": "gzip"})
+                return _ChunkedBody([zipped], headers={**headers, "content-encoding": "gzip"})
             case "ping":
-                return _Piecewise([b": still thinking\n\n", *events], 1, headers=headers)
+                return _ChunkedBody([b": still thinking\n\n", *events], 1, headers=headers)
             case "reset" | "cut":
-                return _Piecewise(events[:middle], None, "reset" if mood == "reset" else "close", headers)
+                return _ChunkedBody(events[:middle], None, "reset" if mood == "reset" else "close", headers)
             case _:
-                return _Piecewise(events, middle if mood == "stall" else self.hold_after, headers=headers)
+                return _ChunkedBody(events, middle if mood == "stall" else self.hold_after, headers=headers)
 
-    async def _write(self, request: web.Request, body: _Piecewise) -> web.StreamResponse:
+    async def _write(self, request: web.Request, body: _ChunkedBody) -> web.StreamResponse:
         response = web.StreamResponse(headers=body.headers)
         await response.prepare(request)
         for place, piece in enumerate(body.pieces):
@@ -258,25 +272,25 @@ class FakeTeacher:
         if body.end == "end":
             await response.write_eof()
         else:
-            _hang_up(request, reset=body.end == "reset")
+            _close_connection(request, reset=body.end == "reset")
         return response
 
-    async def _other(self, request: web.Request) -> web.StreamResponse:
-        headers = _lower(request)
+    async def _handle_other(self, request: web.Request) -> web.StreamResponse:
+        headers = _lower_case_headers(request)
         if request.path == "/v1/models" and request.method == "GET" and self.mood == "answer":
-            self.passed.append(Passed("GET", request.path_qs, headers, b""))
+            self.passed.append(PassedRequest("GET", request.path_qs, headers, b""))
             listed = [{"id": name, "object": "model"} for name in self.models]
             return web.json_response({"object": "list", "data": listed})
         if self.moods or self.mood != "answer":
-            self.passed.append(Passed(request.method, request.path_qs, headers, await request.read()))
-            return await self._watched(request, "chat", {})
+            self.passed.append(PassedRequest(request.method, request.path_qs, headers, await request.read()))
+            return await self._respond_unless_disconnected(request, "chat", {})
         if request.path == "/v1/embeddings":
             return await self._embeddings(request, headers)
         return await self._echo(request, headers)
 
     async def _embeddings(self, request: web.Request, headers: dict[str, str]) -> web.Response:
         raw = await request.read()
-        self.passed.append(Passed(request.method, request.path_qs, headers, raw))
+        self.passed.append(PassedRequest(request.method, request.path_qs, headers, raw))
         body = json.loads(raw)
         texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
         listed = [
@@ -292,7 +306,7 @@ class FakeTeacher:
         kind = {"content-type": headers.get("content-type", "application/octet-stream"), "x-echo": request.method}
         if "zip" in request.query:
             raw = await request.read()
-            self.passed.append(Passed(request.method, request.path_qs, headers, raw))
+            self.passed.append(PassedRequest(request.method, request.path_qs, headers, raw))
             return web.Response(body=gzip.compress(raw), headers={**kind, "content-encoding": "gzip"})
         response = web.StreamResponse(headers={**kind, "set-cookie": "session=secret"})
         await response.prepare(request)
@@ -300,20 +314,20 @@ class FakeTeacher:
         async for piece in request.content.iter_any():
             body += piece
             await response.write(piece)
-        self.passed.append(Passed(request.method, request.path_qs, headers, bytes(body)))
+        self.passed.append(PassedRequest(request.method, request.path_qs, headers, bytes(body)))
         await response.write_eof()
         return response
 
 
 @contextmanager
-def refusing() -> Iterator[str]:
+def refusing_address() -> Iterator[str]:
     """The URL of a teacher on a port that is taken but refuses every connection."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
 
 
-def _hang_up(request: web.Request, *, reset: bool) -> None:
+def _close_connection(request: web.Request, *, reset: bool) -> None:
     transport = request.transport
     assert transport is not None
     if reset:
@@ -324,5 +338,5 @@ def _hang_up(request: web.Request, *, reset: bool) -> None:
         transport.close()
 
 
-def _lower(request: web.Request) -> dict[str, str]:
+def _lower_case_headers(request: web.Request) -> dict[str, str]:
     return {name.lower(): value for name, value in request.headers.items()}

@@ -22,7 +22,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 @dataclass(frozen=True)
-class Said:
+class FakeAnswer:
     """An answer, apart from how an API writes it; `message` is a whole message of a chat completion, if given."""
 
     text: str = "teacher's answer"
@@ -32,23 +32,23 @@ class Said:
     message: dict[str, Any] | None = field(default=None)
 
     @property
-    def pieces(self) -> list[str]:
+    def text_chunks(self) -> list[str]:
         return re.findall(r"\s*\S+\s*\Z|\s*\S+", self.text)
 
 
-def whole(api: Api, said: Said) -> dict[str, Any]:
+def render_response(api: Api, said: FakeAnswer) -> dict[str, Any]:
     """The body of an answer in one piece."""
     return {"chat": _chat, "responses": _responses, "messages": _messages}[api](said)
 
 
-def streamed(api: Api, said: Said, *, usage: bool = True) -> list[bytes]:
+def render_stream(api: Api, said: FakeAnswer, *, usage: bool = True) -> list[bytes]:
     """The events of an answer; `usage` says whether a chat's stream reports it."""
     if api == "chat":
         return list(_chat_events(said, usage))
     return [_named(event) for event in (_responses_events(said) if api == "responses" else _messages_events(said))]
 
 
-def error_event(api: Api, message: str = "overloaded in the middle") -> bytes:
+def render_error_event(api: Api, message: str = "overloaded in the middle") -> bytes:
     """An error inside a stream."""
     if api == "chat":
         return _data({"error": {"message": message, "type": "server_error", "code": None}})
@@ -57,14 +57,14 @@ def error_event(api: Api, message: str = "overloaded in the middle") -> bytes:
     return _named({"type": "error", "error": {"type": "overloaded_error", "message": message}})
 
 
-def error_body(api: Api, kind: str, message: str, code: str | None = None) -> dict[str, Any]:
+def render_error_body(api: Api, kind: str, message: str, code: str | None = None) -> dict[str, Any]:
     """The body of an error."""
     if api == "messages":
         return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_fake"}
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
-def _chat(said: Said) -> dict[str, Any]:
+def _chat(said: FakeAnswer) -> dict[str, Any]:
     content = None if said.tools else said.text
     message = said.message or {"role": "assistant", "content": content}
     if said.tools:
@@ -81,7 +81,7 @@ def _chat(said: Said) -> dict[str, Any]:
     }
 
 
-def _chat_events(said: Said, usage: bool) -> Iterator[bytes]:
+def _chat_events(said: FakeAnswer, usage: bool) -> Iterator[bytes]:
     head = {key: value for key, value in _chat(said).items() if key not in ("choices", "usage")}
     head["object"] = "chat.completion.chunk"
     reported = {"usage": None} if usage else {}
@@ -98,7 +98,7 @@ def _chat_events(said: Said, usage: bool) -> Iterator[bytes]:
         yield chunk({"tool_calls": [{"index": place, **begun}]})
         for half in _halves(arguments):
             yield chunk({"tool_calls": [{"index": place, "function": {"arguments": half}}]})
-    for piece in () if said.tools else said.pieces:
+    for piece in () if said.tools else said.text_chunks:
         yield chunk({"content": piece})
     yield chunk({}, "tool_calls" if said.tools else "stop")
     if usage:
@@ -106,7 +106,7 @@ def _chat_events(said: Said, usage: bool) -> Iterator[bytes]:
     yield DONE
 
 
-def _responses(said: Said) -> dict[str, Any]:
+def _responses(said: FakeAnswer) -> dict[str, Any]:
     return {
         "id": "resp_teacher",
         "object": "response",
@@ -139,7 +139,7 @@ def _responses(said: Said) -> dict[str, Any]:
     }
 
 
-def _responses_events(said: Said) -> list[dict[str, Any]]:
+def _responses_events(said: FakeAnswer) -> list[dict[str, Any]]:
     done = _responses(said)
     begun = {**done, "status": "in_progress", "output": [], "usage": None}
     events: list[dict[str, Any]] = [
@@ -152,7 +152,7 @@ def _responses_events(said: Said) -> list[dict[str, Any]]:
     return [{"type": event["type"], "sequence_number": number, **event} for number, event in enumerate(events)]
 
 
-def _item_events(place: int, item: dict[str, Any], said: Said) -> Iterator[dict[str, Any]]:
+def _item_events(place: int, item: dict[str, Any], said: FakeAnswer) -> Iterator[dict[str, Any]]:
     at = {"item_id": item["id"], "output_index": place}
     if item["type"] == "function_call":
         yield _of_item("response.output_item.added", place, {**item, "arguments": "", "status": "in_progress"})
@@ -163,7 +163,7 @@ def _item_events(place: int, item: dict[str, Any], said: Said) -> Iterator[dict[
         (part,) = item["content"]
         yield _of_item("response.output_item.added", place, {**item, "content": [], "status": "in_progress"})
         yield {"type": "response.content_part.added", **at, "content_index": 0, "part": {**part, "text": ""}}
-        for piece in said.pieces:
+        for piece in said.text_chunks:
             delta = {"type": "response.output_text.delta", **at, "content_index": 0, "delta": piece, "logprobs": []}
             yield delta
         yield {"type": "response.output_text.done", **at, "content_index": 0, "text": part["text"], "logprobs": []}
@@ -175,7 +175,7 @@ def _of_item(kind: str, place: int, item: dict[str, Any]) -> dict[str, Any]:
     return {"type": kind, "output_index": place, "item": item}
 
 
-def _items(said: Said) -> list[dict[str, Any]]:
+def _items(said: FakeAnswer) -> list[dict[str, Any]]:
     if said.tools:
         return [
             {
@@ -192,7 +192,7 @@ def _items(said: Said) -> list[dict[str, Any]]:
     return [{"id": "msg_0", "type": "message", "status": "completed", "role": "assistant", "content": [part]}]
 
 
-def _messages(said: Said) -> dict[str, Any]:
+def _messages(said: FakeAnswer) -> dict[str, Any]:
     content: list[dict[str, Any]] = [
         {"type": "tool_use", "id": f"toolu_{place}", "name": tool["name"], "input": tool["arguments"]}
         for place, tool in enumerate(said.tools)
@@ -214,7 +214,7 @@ def _messages(said: Said) -> dict[str, Any]:
     }
 
 
-def _messages_events(said: Said) -> Iterator[dict[str, Any]]:
+def _messages_events(said: FakeAnswer) -> Iterator[dict[str, Any]]:
     message = _messages(said)
     begun = {**message, "content": [], "stop_reason": None, "usage": {**message["usage"], "output_tokens": 1}}
     yield {"type": "message_start", "message": begun}
@@ -223,7 +223,7 @@ def _messages_events(said: Said) -> Iterator[dict[str, Any]]:
         tool = block["type"] == "tool_use"
         empty = {**block, "input": {}} if tool else {**block, "text": ""}
         yield {"type": "content_block_start", "index": place, "content_block": empty}
-        for piece in _halves(json.dumps(block["input"])) if tool else said.pieces:
+        for piece in _halves(json.dumps(block["input"])) if tool else said.text_chunks:
             delta = (
                 {"type": "input_json_delta", "partial_json": piece} if tool else {"type": "text_delta", "text": piece}
             )
@@ -239,7 +239,7 @@ def _tool_call(place: int, tool: dict[str, Any]) -> dict[str, Any]:
     return {"id": f"call_{place}", "type": "function", "function": function}
 
 
-def _chat_usage(said: Said) -> dict[str, Any]:
+def _chat_usage(said: FakeAnswer) -> dict[str, Any]:
     return {
         "prompt_tokens": said.prompt_tokens,
         "completion_tokens": said.completion_tokens,

@@ -7,9 +7,9 @@ from typing import Any, TypeVar, cast
 
 from tests.support.datasets import INTENTS, START, TASK
 from tests.support.datasets import dataset as of_calls
-from tests.support.messages import said
-from tests.support.recorder import Recorder, records
-from tests.support.wordings import told_apart
+from tests.support.messages import assistant_message
+from tests.support.recorder import CapturingBus, to_records
+from tests.support.wordings import distinct_words
 
 from understudies.evaluator import EvaluatorApp, EvaluatorSettings, create_app
 from understudies.events import Event, Invocation, Promotion, Request, Response, Route, SeededIds, position
@@ -20,9 +20,9 @@ from understudies.students import (
     ArtifactError,
     Dataset,
     Example,
-    Files,
-    Shelf,
+    ObjectStore,
     Student,
+    StudentCache,
     StudentError,
     request_text,
     text_answer,
@@ -33,7 +33,7 @@ TRAINED = START + timedelta(days=1)
 """When the students of these tests are announced as trained."""
 ARTIFACT = "artifact"
 Rule = Callable[[str], tuple[str, float]]
-Found = TypeVar("Found", bound=Event)
+FoundEvent = TypeVar("FoundEvent", bound=Event)
 
 
 @lru_cache
@@ -42,8 +42,8 @@ def pool() -> tuple[Example, ...]:
     calls = []
     for number in range(2200):
         intent = list(INTENTS)[number % 3]
-        text = f"{INTENTS[intent][number // 3 % 3]} number {number}: {told_apart(number)}"
-        calls.append((text, said(intent)))
+        text = f"{INTENTS[intent][number // 3 % 3]} number {number}: {distinct_words(number)}"
+        calls.append((text, assistant_message(intent)))
     return of_calls(calls).examples
 
 
@@ -92,7 +92,7 @@ def wrong(text: str) -> tuple[str, float]:
     return "something else", right(text)[1]
 
 
-class Scripted:
+class ScriptedStudent:
     """A student that answers by a rule; a rule that raises StudentError spoils the whole batch."""
 
     kind = "scripted"
@@ -118,45 +118,45 @@ def failing_on(*words: str, rule: Rule = right) -> Rule:
     return failing
 
 
-class Shelved:
+class FakeStudentCache:
     """Students by artifact, as a shelf gives them."""
 
     def __init__(self, **students: Student) -> None:
         self.students = students
-        self.away = False
+        self.unavailable = False
 
     @property
-    def shelf(self) -> Shelf:
+    def cache(self) -> StudentCache:
         """As the services' type for it."""
-        return cast(Shelf, self)
+        return cast(StudentCache, self)
 
     async def get(self, uri: str) -> Student:
-        if self.away:
+        if self.unavailable:
             raise RetryLater(f"cannot read {uri!r} now")
         if uri not in self.students:
             raise ArtifactError(f"cannot read {uri!r}: no such file")
         return self.students[uri]
 
 
-class Bench:
+class EvaluatorHarness:
     """An evaluator with what it publishes."""
 
     def __init__(
-        self, files: Files, student: Student | None = None, rules: Rules | None = None, **settings: Any
+        self, files: ObjectStore, student: Student | None = None, rules: Rules | None = None, **settings: Any
     ) -> None:
-        self.files = files
-        self.shelved = Shelved(**{ARTIFACT: student} if student else {})
+        self.object_store = files
+        self.students = FakeStudentCache(**{ARTIFACT: student} if student else {})
         self.rules = rules or Rules()
         self.settings = EvaluatorSettings(**settings)
-        self.recorder = Recorder()
+        self.recorder = CapturingBus()
         self.app = self._create()
 
     def _create(self) -> EvaluatorApp:
         return create_app(
             self.settings,
             bus=self.recorder.bus,
-            files=self.files,
-            shelf=self.shelved.shelf,
+            object_store=self.object_store,
+            students=self.students.cache,
             rules=self.rules,
             new_id=SeededIds(1),
         )
@@ -167,10 +167,10 @@ class Bench:
         if state is not None:
             await self.app.restore(state)
 
-    async def hear(self, *events: Event) -> list[Event]:
+    async def handle(self, *events: Event) -> list[Event]:
         """Give the evaluator a batch; what it publishes for it."""
         before = len(self.recorder.published)
-        await self.app.handle(records(*events))
+        await self.app.handle(to_records(*events))
         return self.recorder.published[before:]
 
     async def look(self, days: float = 0) -> list[Event]:
@@ -179,7 +179,7 @@ class Bench:
         await self.app.tick(TRAINED + timedelta(days=days))
         return self.recorder.published[before:]
 
-    def story(self, stage: Any, *, version: int = 1, at: datetime = TRAINED, **changes: Any) -> Promotion:
+    def promotion(self, stage: Any, *, version: int = 1, at: datetime = TRAINED, **changes: Any) -> Promotion:
         """A stage of a student that learned from the dataset."""
         known = {
             "id": f"{stage}-{version}-{at.isoformat()}-{changes.get('share')}",
@@ -187,12 +187,12 @@ class Bench:
             "task": TASK,
             "student": f"{TASK}@{version}",
             "stage": stage,
-            "dataset": write_dataset(self.files, TASK, dataset().examples)[0],
+            "dataset": write_dataset(self.object_store, TASK, dataset().examples)[0],
             "artifact": ARTIFACT,
         }
         return Promotion(**{**known, **changes})
 
 
-def of(kind: type[Found], events: Sequence[Event]) -> list[Found]:
+def events_of_type(kind: type[FoundEvent], events: Sequence[Event]) -> list[FoundEvent]:
     """The events of one kind."""
     return [event for event in events if isinstance(event, kind)]

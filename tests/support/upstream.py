@@ -12,7 +12,7 @@ from tests.support.teacher_answers import Api
 
 from understudies.events import Message, Request
 from understudies.router.call import Call
-from understudies.router.upstream import Catalogue, Teachers
+from understudies.router.upstream import TeacherCatalogue, TeacherPool
 from understudies.runtime.clock import VirtualClock
 from understudies.runtime.teachers import TeacherSpec, TeacherTable
 
@@ -57,12 +57,12 @@ def call_of(api: Api = "chat", *, stream: bool = False, passed: Mapping[str, str
         at=AT,
         task="triage",
         request=Request(messages=(Message(role="user", content="my card is gone"),)),
-        draw=0.5,
+        sample=0.5,
         model=body["model"],
         api=api,
         stream=stream,
         raw=orjson.dumps(body, option=orjson.OPT_INDENT_2),
-        passed=passed or {},
+        forwarded_headers=passed or {},
     )
 
 
@@ -79,13 +79,13 @@ async def teachers(
     max_answer_bytes: int = 64_000_000,
     draw: float = 0.5,
     **specs: Mapping[str, Any],
-) -> AsyncIterator[Teachers]:
+) -> AsyncIterator[TeacherPool]:
     """The teachers of a table, whose waits take no time."""
     time = time or FakeTime()
-    asked = Teachers(
-        Catalogue(table(**specs)),
+    asked = TeacherPool(
+        TeacherCatalogue(table(**specs)),
         clock=VirtualClock(AT),
-        chosen=chosen,
+        choose_teacher=chosen,
         timer=time,
         sleep=time.sleep,
         draw=lambda: draw,

@@ -5,7 +5,7 @@ from understudies.events import position
 _SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ka", "le", "mi", "no", "pu", "ra", "se", "ti", "vo", "wu", "za")
 
 
-def told_apart(number: int, words: int = 8) -> str:
+def distinct_words(number: int, words: int = 8) -> str:
     """So many made-up words, others for each number.
 
     >>> told_apart(7, words=2) == told_apart(7, words=2) != told_apart(8, words=2)

@@ -13,7 +13,7 @@ _ISSUERS = (
     re.compile(r"35\d{14}"),  # JCB
     re.compile(r"62\d{14,17}"),  # UnionPay
 )
-_SIXTEEN = {1, 4}
+_SIXTEEN_DIGIT_ISSUERS = {1, 4}
 
 # ISO 13616 registry: length of the whole IBAN by country.
 _IBAN_LENGTHS = {
@@ -38,7 +38,7 @@ _IBAN_LENGTHS = {
 }
 
 
-def luhn(digits: str) -> bool:
+def has_valid_luhn(digits: str) -> bool:
     """Whether the last digit checks the others (ISO/IEC 7812-1)."""
     total = 0
     for place, digit in enumerate(reversed(digits)):
@@ -52,17 +52,17 @@ def is_card(groups: Sequence[str], count: int) -> bool:
     if len(groups) != count or (count > 1 and tuple(map(len, groups)) not in _GROUPINGS):
         return False
     number = "".join(groups)
-    return 13 <= len(number) <= 19 and number.isascii() and _issued(number) and luhn(number)
+    return 13 <= len(number) <= 19 and number.isascii() and _has_known_issuer(number) and has_valid_luhn(number)
 
 
-def _issued(number: str) -> bool:
+def _has_known_issuer(number: str) -> bool:
     for place, issuer in enumerate(_ISSUERS):
         if issuer.fullmatch(number):
-            return place not in _SIXTEEN or len(number) == 16
+            return place not in _SIXTEEN_DIGIT_ISSUERS or len(number) == 16
     return False
 
 
-def iban_pattern() -> re.Pattern[str]:
+def compile_iban_pattern() -> re.Pattern[str]:
     """Matches what has the length and country of an IBAN, in one piece or in groups."""
     forms = (
         f"(?:{countries.replace(' ', '|')})[0-9]{{2}}(?: ?[A-Z0-9]){{{length - 4}}}"

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Shadow:
+class TeacherInfo:
     """What all calls of one wrapped teacher share."""
 
     task: str | None
@@ -16,7 +16,7 @@ class Shadow:
 
 
 @dataclass(frozen=True, slots=True)
-class Arguments:
+class CallArguments:
     """A teacher's arguments as they were when it was called.
 
     Lists and dicts are copied two levels down, messages and their content parts three and four: what the caller
@@ -29,13 +29,13 @@ class Arguments:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class TeacherCall:
     """One call of a teacher, finished: `answer` is what it returned, or `chunks` what it streamed."""
 
-    shadow: Shadow
+    teacher: TeacherInfo
     at: datetime
     episode: str | None
-    arguments: Arguments
+    arguments: CallArguments
     latency_ms: float
     answer: Any = None
     chunks: list[Any] | None = field(default=None)
@@ -43,22 +43,24 @@ class Call:
     traceparent: str | None = None
 
 
-def snapshot(positional: tuple[Any, ...], named: dict[str, Any]) -> Arguments:
+def copy_arguments(positional: tuple[Any, ...], named: dict[str, Any]) -> CallArguments:
     """Copy what the caller is likely to change: the messages."""
-    copied = tuple([_copied(value) for value in positional])
-    copied_named = {key: _copied(value) for key, value in named.items()}
-    return Arguments(copied, copied_named, _characters(copied) + _characters(tuple(copied_named.values())))
+    copied = tuple([_copy_value(value) for value in positional])
+    copied_named = {key: _copy_value(value) for key, value in named.items()}
+    return CallArguments(
+        copied, copied_named, _count_characters(copied) + _count_characters(tuple(copied_named.values()))
+    )
 
 
-def _copied(value: Any) -> Any:
+def _copy_value(value: Any) -> Any:
     if type(value) is list or type(value) is tuple:
-        return [_shallow(item) for item in value]
+        return [_copy_message(item) for item in value]
     if type(value) is dict:
-        return {key: [_shallow(i) for i in item] if type(item) is list else item for key, item in value.items()}
+        return {key: [_copy_message(i) for i in item] if type(item) is list else item for key, item in value.items()}
     return value
 
 
-def _shallow(item: Any) -> Any:
+def _copy_message(item: Any) -> Any:
     if type(item) is not dict:
         return item
     content = item.get("content")
@@ -67,7 +69,7 @@ def _shallow(item: Any) -> Any:
     return {**item, "content": [part.copy() if type(part) is dict else part for part in content]}
 
 
-def _characters(values: tuple[Any, ...]) -> int:
+def _count_characters(values: tuple[Any, ...]) -> int:
     """Characters of the texts near the surface: enough to refuse what is far too large."""
     total = 0
     for value in values:
@@ -79,5 +81,5 @@ def _characters(values: tuple[Any, ...]) -> int:
                 if type(content) is str:
                     total += len(content)
         elif type(value) is dict:
-            total += _characters(tuple(value.values()))
+            total += _count_characters(tuple(value.values()))
     return total

@@ -5,7 +5,7 @@ from typing import Any
 from understudies.events import Invocation, Usage
 
 
-def corpus_line(invocation: Invocation) -> dict[str, Any] | None:
+def to_corpus_line(invocation: Invocation) -> dict[str, Any] | None:
     """The call as a JSON object, or None for one without an answer."""
     if invocation.response is None:
         return None
@@ -20,7 +20,7 @@ def corpus_line(invocation: Invocation) -> dict[str, Any] | None:
         "task": invocation.task,
         "tenant": invocation.tenant,
         "model": invocation.model,
-        "usage": _usage(invocation.usage),
+        "usage": _usage_fields(invocation.usage),
         "latency_ms": round(invocation.latency_ms, 3),
         "tags": dict(invocation.tags),
     }
@@ -31,7 +31,7 @@ def corpus_line(invocation: Invocation) -> dict[str, Any] | None:
     return line
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
+def _usage_fields(usage: Usage) -> dict[str, Any]:
     counts: dict[str, Any] = {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
     if usage.cached_tokens:
         counts["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}

@@ -3,17 +3,17 @@
 import re
 from typing import Any, Final
 
-MARK: Final = "[KEY]"
+CREDENTIAL_PLACEHOLDER: Final = "[KEY]"
 
-_NAMES: Final = frozenset(
+_CREDENTIAL_NAMES: Final = frozenset(
     {"authorization", "authorization_token", "api_key", "x_api_key", "apikey", "password", "passwd"}
     | {"secret", "client_secret", "access_token", "refresh_token", "private_key"}
 )
-_OF_A_SERVER: Final = ("server_url", "url", "server_label", "connector_id")
+_SERVER_FIELDS: Final = ("server_url", "url", "server_label", "connector_id")
 """Fields of text that tell a tool or server with headers of its own from a schema with a property of that name."""
 
 # Begins with what can be searched for quickly, and looks back: at one letter first, as most names end otherwise.
-_SIGN: Final = re.compile(
+_CREDENTIAL_FIELD: Final = re.compile(
     rb'":["{](?<=[ndyts]"..)(?:(?<=authorization"..)|(?<=[_-]token"..)|(?<=password"..)|(?<=passwd"..)|'
     rb'(?<=api[_-]key"..)|(?<=apikey"..)|(?<=private[_-]key"..)|(?<=secret"..)|(?<=headers"..))',
     re.IGNORECASE,
@@ -22,22 +22,24 @@ _SIGN: Final = re.compile(
 
 def has_credentials(raw: bytes) -> bool:
     """Whether compact JSON may name a credential; texts inside it do not count, as their quotes are escaped."""
-    return _SIGN.search(raw) is not None
+    return _CREDENTIAL_FIELD.search(raw) is not None
 
 
-def without_credentials(fields: dict[str, Any]) -> dict[str, Any]:
+def mask_credentials(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields with every text under the name of a credential masked, and all of a server's headers.
 
     Itself where nothing changes. A schema's property of such a name is an object, and stays.
     """
     masked: dict[str, Any] = {
-        key: MARK for key, value in fields.items() if isinstance(value, str) and value and _names_one(key)
+        key: CREDENTIAL_PLACEHOLDER
+        for key, value in fields.items()
+        if isinstance(value, str) and value and _is_credential_name(key)
     }
     headers = fields.get("headers")
-    if isinstance(headers, dict) and any(isinstance(fields.get(name), str) for name in _OF_A_SERVER):
-        masked["headers"] = dict.fromkeys(headers, MARK)
+    if isinstance(headers, dict) and any(isinstance(fields.get(name), str) for name in _SERVER_FIELDS):
+        masked["headers"] = dict.fromkeys(headers, CREDENTIAL_PLACEHOLDER)
     return fields if all(fields[key] == value for key, value in masked.items()) else {**fields, **masked}
 
 
-def _names_one(key: Any) -> bool:
-    return isinstance(key, str) and key.lower().replace("-", "_") in _NAMES
+def _is_credential_name(key: Any) -> bool:
+    return isinstance(key, str) and key.lower().replace("-", "_") in _CREDENTIAL_NAMES

@@ -7,47 +7,47 @@ from typing import Any
 from understudies.client.errors import NotRecorded
 
 
-def get(source: Any, name: str) -> Any:
+def get_field(source: Any, name: str) -> Any:
     """An item of a dict or an attribute of an object, None where it is missing."""
     return source.get(name) if isinstance(source, dict) else getattr(source, name, None)
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+def to_json(value: Any, depth: int = 0) -> Any:
     """The value as JSON: models, dataclasses and tuples as what they hold; raises NotRecorded for anything else."""
     if value is None or isinstance(value, str | int | float):
         return value
     if depth > 100:
         raise NotRecorded("unreadable", "nested too deeply, or within itself")
     if isinstance(value, dict):
-        return {str(key): plain(item, depth + 1) for key, item in value.items()}
+        return {str(key): to_json(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item, depth + 1) for item in value]
+        return [to_json(item, depth + 1) for item in value]
     if isinstance(value, type):
-        return _schema(value)
+        return _model_schema(value)
     if callable(getattr(value, "model_dump", None)):
-        return plain(value.model_dump(mode="json", exclude_none=True), depth + 1)
+        return to_json(value.model_dump(mode="json", exclude_none=True), depth + 1)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return plain(dataclasses.asdict(value), depth + 1)
+        return to_json(dataclasses.asdict(value), depth + 1)
     raise NotRecorded("unreadable", f"a {type(value).__name__} is not JSON")
 
 
-def plain_items(source: dict[str, Any]) -> dict[str, Any]:
+def to_json_items(source: dict[str, Any]) -> dict[str, Any]:
     """The items that are JSON; a client's time-outs and markers of missing values are not."""
     kept = {}
     for name, value in source.items():
         try:
-            kept[name] = plain(value)
+            kept[name] = to_json(value)
         except NotRecorded:
             continue
     return kept
 
 
-def json_text(value: Any) -> str:
+def to_json_text(value: Any) -> str:
     """The value as text: itself if it is text, otherwise JSON."""
-    return value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(to_json(value), ensure_ascii=False)
 
 
-def _schema(model: type) -> Any:
+def _model_schema(model: type) -> Any:
     schema = getattr(model, "model_json_schema", None)
     if not callable(schema):
         raise NotRecorded("unreadable", f"class {model.__name__} is not JSON")

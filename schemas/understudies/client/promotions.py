@@ -13,8 +13,8 @@ from understudies.events import PROMOTIONS, Promotion
 
 log = logging.getLogger("understudies.client")
 
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
+_MIN_BACKOFF_S = 0.1
+_MAX_BACKOFF_S = 5.0
 
 
 async def promotions(bootstrap: str, task: str | None = None, **kafka: Any) -> AsyncIterator[Promotion]:
@@ -23,18 +23,18 @@ async def promotions(bootstrap: str, task: str | None = None, **kafka: Any) -> A
     Broken messages are skipped, and while the bus is away it is waited for. `kafka` are further options of the
     consumer, such as security settings.
     """
-    consumer = await _connected(bootstrap, kafka)
+    consumer = await _connect(bootstrap, kafka)
     try:
         async for record in consumer:
-            promotion = _read(record.value, record.offset)
+            promotion = _decode_promotion(record.value, record.offset)
             if promotion is not None and task in (None, promotion.task):
                 yield promotion
     finally:
         await consumer.stop()
 
 
-async def _connected(bootstrap: str, options: dict[str, Any]) -> AIOKafkaConsumer:
-    pause = _FIRST_PAUSE
+async def _connect(bootstrap: str, options: dict[str, Any]) -> AIOKafkaConsumer:
+    pause = _MIN_BACKOFF_S
     while True:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
@@ -50,13 +50,13 @@ async def _connected(bootstrap: str, options: dict[str, Any]) -> AIOKafkaConsume
             await consumer.stop()
             log.warning("no promotions from %r yet: %r", bootstrap, error)
             await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            pause = min(pause * 2, _MAX_BACKOFF_S)
             continue
         consumer.assign([TopicPartition(PROMOTIONS.name, partition) for partition in range(PROMOTIONS.partitions)])
         return consumer
 
 
-def _read(value: bytes | None, offset: int) -> Promotion | None:
+def _decode_promotion(value: bytes | None, offset: int) -> Promotion | None:
     if value is None:  # a tombstone: the student was compacted away
         return None
     try:

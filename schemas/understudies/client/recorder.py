@@ -12,17 +12,17 @@ from concurrent.futures import Future
 from typing import Any
 
 from understudies.client.errors import NotRecorded
-from understudies.client.sinks import Outgoing, Sink
-from understudies.client.worker import Entry, Worker
+from understudies.client.sinks import OutgoingEvent, Sink
+from understudies.client.worker import BufferedEntry, DeliveryWorker
 
 log = logging.getLogger("understudies.client")
 
-_BATCH = 100
-_COMPLAINT_SECONDS = 60.0
+_MAX_BATCH = 100
+_LOG_INTERVAL_SECONDS = 60.0
 _MAX_CHARACTERS = 64_000_000
 
 
-class Recorder:
+class CallRecorder:
     """Takes calls and events without waiting and delivers them in order, at least once.
 
     When the buffer is full the newest is dropped: what was accepted is never given up again, so the record is
@@ -32,73 +32,75 @@ class Recorder:
 
     def __init__(
         self,
-        prepare: Callable[[Any], Outgoing],
+        encoder: Callable[[Any], OutgoingEvent],
         sinks: Callable[[], Sequence[Sink]],
         max_buffer: int,
         max_bytes: int,
         exit_timeout: float,
     ) -> None:
-        self._prepare = prepare
+        self._encoder = encoder
         self._sinks = sinks
         self._max_buffer = max_buffer
         self._max_bytes = max_bytes
         self._exit_timeout = exit_timeout
-        self._forget()
+        self._reset()
         _RECORDERS.add(self)
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         """Begin anew, as after a fork: the parent's thread is not here, and the parent delivers what it buffered."""
         # Reentrant: a stream that is collected as garbage while its thread holds the lock is recorded as well.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
-        self._buffer: deque[Entry] = deque()
+        self._buffer: deque[BufferedEntry] = deque()
         self._characters = 0
         self._accepted = 0
         self._settled = 0
-        self._lost: Counter[str] = Counter()
-        self._complained = -_COMPLAINT_SECONDS
+        self._losses_by_reason: Counter[str] = Counter()
+        self._last_logged = -_LOG_INTERVAL_SECONDS
         self._closed = False
-        self._worker: Worker | None = None
+        self._worker: DeliveryWorker | None = None
 
     def put(self, item: Any, characters: int = 0, delivered: "Future[None] | None" = None) -> bool:
         """Append an item; returns whether there was room."""
         if characters > self._max_bytes:
-            return self.lost("too_large")
+            return self.count_loss("too_large")
         with self._lock:
             if self._closed:
-                return self.lost("closed")
+                return self.count_loss("closed")
             if len(self._buffer) >= self._max_buffer or self._characters > _MAX_CHARACTERS:
-                return self.lost("full")
-            self._buffer.append(Entry(item, characters, delivered))
+                return self.count_loss("full")
+            self._buffer.append(BufferedEntry(item, characters, delivered))
             self._characters += characters
             self._accepted += 1
             worker = self._worker
             if worker is None:
-                worker = self._worker = Worker(self)
+                worker = self._worker = DeliveryWorker(self)
                 worker.start()
         worker.wake()
         return True
 
-    def lost(self, reason: str, count: int = 1, detail: object = "") -> bool:
+    def count_loss(self, reason: str, count: int = 1, detail: object = "") -> bool:
         """Count what is lost and say so once a minute; returns False."""
         with self._lock:
-            self._lost[reason] += count
+            self._losses_by_reason[reason] += count
             now = time.monotonic()
-            silent = now - self._complained < _COMPLAINT_SECONDS
+            silent = now - self._last_logged < _LOG_INTERVAL_SECONDS
             if not silent:
-                self._complained = now
+                self._last_logged = now
         if not silent:
-            log.warning("calls not recorded so far: %s; last reason: %s %s", dict(self._lost), reason, detail)
+            log.warning(
+                "calls not recorded so far: %s; last reason: %s %s", dict(self._losses_by_reason), reason, detail
+            )
         return False
 
     @property
     def losses(self) -> dict[str, int]:
         """How many were lost, by reason."""
         with self._lock:
-            return dict(self._lost)
+            return dict(self._losses_by_reason)
 
     @property
-    def delivered(self) -> int:
+    def settled_count(self) -> int:
         """How many were delivered or, once accepted, lost."""
         with self._lock:
             return self._settled
@@ -124,46 +126,46 @@ class Recorder:
             unsent = self._accepted - self._settled
             entries, self._buffer = list(self._buffer), deque()
             if unsent:
-                self.lost("unsent", unsent)
+                self.count_loss("unsent", unsent)
         for entry in entries:
             entry.fail("the client was closed before the event was delivered")
 
-    def restart_after_fork(self, keep: list[Any]) -> None:
+    def restart_after_fork(self, parent_objects: list[Any]) -> None:
         """Begin anew in a child process, keeping alive what belongs to the parent."""
-        keep.append((self._worker, self._buffer))
+        parent_objects.append((self._worker, self._buffer))
         closed = self._closed
-        self._forget()
+        self._reset()
         self._closed = closed
 
     # Called by the worker
 
     @property
-    def waiting(self) -> bool:
+    def has_entries(self) -> bool:
         """Whether there is something to take."""
         return bool(self._buffer)
 
-    def take(self) -> list[Entry]:
+    def take_batch(self) -> list[BufferedEntry]:
         """The oldest entries, out of the buffer."""
         with self._lock:
-            taken = [self._buffer.popleft() for _ in range(min(_BATCH, len(self._buffer)))]
+            taken = [self._buffer.popleft() for _ in range(min(_MAX_BATCH, len(self._buffer)))]
             self._characters -= sum(entry.characters for entry in taken)
             return taken
 
-    def prepared(self, entry: Entry) -> Outgoing | None:
+    def encode(self, entry: BufferedEntry) -> OutgoingEvent | None:
         """The message for an entry, or None where there is none."""
         try:
-            outgoing = self._prepare(entry.item)
+            outgoing = self._encoder(entry.item)
         except NotRecorded as error:
-            self.lost(error.reason, detail=error)
+            self.count_loss(error.reason, detail=error)
             entry.fail(str(error))
         except Exception as error:  # noqa: BLE001 - one call that cannot be read must not end the recording
-            self.lost("unreadable", detail=repr(error)[:500])
+            self.count_loss("unreadable", detail=repr(error)[:500])
             entry.fail(repr(error)[:500])
         else:
             return outgoing
         return None
 
-    def settle(self, entries: Sequence[Entry]) -> None:
+    def settle_entries(self, entries: Sequence[BufferedEntry]) -> None:
         """Note that nothing more will be done for the entries."""
         for entry in entries:
             entry.succeed()
@@ -176,14 +178,14 @@ class Recorder:
         return self._sinks()
 
 
-_RECORDERS: "weakref.WeakSet[Recorder]" = weakref.WeakSet()
+_RECORDERS: "weakref.WeakSet[CallRecorder]" = weakref.WeakSet()
 # Collecting the parent's loop in a child would take the parent's sockets out of the epoll set that both share.
-_OF_THE_PARENT: list[Any] = []
+_PARENT_OBJECTS: list[Any] = []
 
 
 def _after_fork_in_child() -> None:
     for recorder in list(_RECORDERS):
-        recorder.restart_after_fork(_OF_THE_PARENT)
+        recorder.restart_after_fork(_PARENT_OBJECTS)
 
 
 if hasattr(os, "register_at_fork"):

@@ -10,16 +10,16 @@ from typing import Any, Self, TypeVar, cast
 
 from pydantic import TypeAdapter
 
-from understudies.client.calls import Shadow
+from understudies.client.calls import TeacherInfo
 from understudies.client.errors import PublishError
-from understudies.client.preparation import Preparation
+from understudies.client.preparation import InvocationEncoder
 from understudies.client.pricing import Price
-from understudies.client.recorder import Recorder
+from understudies.client.recorder import CallRecorder
 from understudies.client.redaction import Redactor, default_redactor
 from understudies.client.sinks import CorpusSink, KafkaSink, Sink
-from understudies.client.witness import Episode, Witness
+from understudies.client.witness import EpisodeSource, Instrumentor
 from understudies.events import Event, NewId, TaskName, new_id, own_task
-from understudies.events.owned import OWNER
+from understudies.events.owned import OWNER_PATTERN
 
 Teacher = TypeVar("Teacher")
 _TASK: TypeAdapter[str] = TypeAdapter(TaskName)
@@ -58,7 +58,7 @@ class Understudies:
     ) -> None:
         if bootstrap is None and corpus is None:
             raise ValueError("nowhere to record to: give a bootstrap server, a corpus file, or both")
-        if own_tasks and not OWNER.fullmatch(tenant):
+        if own_tasks and not OWNER_PATTERN.fullmatch(tenant):
             raise ValueError(f"{tenant!r} has no tasks of its own: name it with at most 64 letters, digits, _, . and -")
         self._owner = tenant if own_tasks else None
         self._now = now
@@ -67,8 +67,12 @@ class Understudies:
             local = [] if corpus is None else [CorpusSink(Path(corpus))]
             return [*local, *([] if bootstrap is None else [KafkaSink(bootstrap, max_bytes, kafka or {})])]
 
-        self._recorder = Recorder(
-            Preparation(tenant, redact, price, ids, max_bytes, own_tasks), sinks, max_buffer, max_bytes, exit_timeout
+        self._recorder = CallRecorder(
+            InvocationEncoder(tenant, redact, price, ids, max_bytes, own_tasks),
+            sinks,
+            max_buffer,
+            max_bytes,
+            exit_timeout,
         )
 
     def shadow(
@@ -76,7 +80,7 @@ class Understudies:
         teacher: Teacher,
         task: str | None = None,
         *,
-        episode: Episode = None,
+        episode: EpisodeSource = None,
         model: str = "",
         tags: Mapping[str, str] | None = None,
     ) -> Teacher:
@@ -88,8 +92,8 @@ class Understudies:
         """
         if task is not None:
             task = _TASK.validate_python(task if self._owner is None else own_task(self._owner, task))
-        shadow = Shadow(task, model, dict(tags or {}))
-        return cast(Teacher, Witness(self._recorder, shadow, episode, self._now).wrapped(teacher))
+        shadow = TeacherInfo(task, model, dict(tags or {}))
+        return cast(Teacher, Instrumentor(self._recorder, shadow, episode, self._now).wrap(teacher))
 
     async def publish(self, event: Event) -> None:
         """Publish an event and wait until it is delivered, while the bus is away too; raises PublishError."""

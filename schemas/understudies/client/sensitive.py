@@ -5,9 +5,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from understudies.client.bank import iban_pattern, is_card, is_iban
+from understudies.client.bank import compile_iban_pattern, is_card, is_iban
 from understudies.client.signs import (
-    ALL,
+    ALL_KINDS,
     AMERICAN,
     BEARER,
     CARD,
@@ -17,10 +17,10 @@ from understudies.client.signs import (
     KEY,
     PEM,
     TOKEN,
-    signs,
+    possible_kinds,
 )
 
-_SHORTEST: Final = 6
+_MIN_SENSITIVE_CHARACTERS: Final = 6
 """Characters of the shortest sensitive text, an e-mail address such as `a@b.cc`."""
 
 # Every pattern starts only where a run of its characters starts and gives nothing back (possessive
@@ -40,7 +40,7 @@ _KEY = re.compile(
 _BEARER = re.compile(r"(?<![A-Za-z0-9])([Bb]earer|BEARER)([ \t]{1,4})([\w.~+/=-]{16,}+)")
 _EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]++@[\w-]++(?:\.[\w-]++)+")
 _DIGITS = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,}+(?!\w|\.\d)")
-_IBAN = iban_pattern()
+_IBAN = compile_iban_pattern()
 _INTERNATIONAL = re.compile(r"(?<![\w+.])\+[1-9](?:(?:[ .-]|\) ?| ?\()?\d){7,}+(?!\w|[.,]\d)")
 _AMOUNT = re.compile(r"\+\d+\.\d\d")
 _AMERICAN = re.compile(r"(?<![\w.-])(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[.-])\d{3}[.-]\d{4}(?!\w|[.-]\d)")
@@ -55,57 +55,57 @@ def default_redactor(text: str) -> str:
     >>> default_redactor("Write to ada@example.org, order 4711, total 1,299.00")
     'Write to [EMAIL], order 4711, total 1,299.00'
     """
-    if len(text) < _SHORTEST or text.isalpha():
+    if len(text) < _MIN_SENSITIVE_CHARACTERS or text.isalpha():
         return text
-    found = _signs(text)
+    found = _find_possible_kinds(text)
     if not found:
         return text
     if found & PEM:
         text = _PEM.sub("[PRIVATE_KEY]", text)
     if "\n" not in text:
-        return _replaced(text, found)
+        return _replace_kinds(text, found)
     # Nothing else goes over the end of a line.
-    return "\n".join([_replaced(line, _signs(line, found)) for line in text.split("\n")])
+    return "\n".join([_replace_kinds(line, _find_possible_kinds(line, found)) for line in text.split("\n")])
 
 
-def _signs(text: str, wanted: int = ALL) -> int:
-    return signs(text.encode("utf-8", "surrogatepass"), wanted)
+def _find_possible_kinds(text: str, wanted: int = ALL_KINDS) -> int:
+    return possible_kinds(text.encode("utf-8", "surrogatepass"), wanted)
 
 
-def _replaced(text: str, found: int) -> str:
+def _replace_kinds(text: str, found: int) -> str:
     """The text with placeholders for the kinds of which signs were found."""
     if found:
-        for kind, replace in _STEPS:
+        for kind, replace in _REPLACEMENTS:
             if found & kind:
                 text = replace(text)
     return text
 
 
-def _key(match: re.Match[str]) -> str:
+def _replace_key(match: re.Match[str]) -> str:
     return "[KEY]" if any(character.isdigit() for character in match[0]) else match[0]
 
 
-def _bearer(match: re.Match[str]) -> str:
+def _replace_bearer(match: re.Match[str]) -> str:
     if not any(character.isdigit() for character in match[3]):
         return match[0]
     return f"{match[1]}{match[2]}[TOKEN]"
 
 
-def _email(match: re.Match[str]) -> str:
+def _replace_email(match: re.Match[str]) -> str:
     top = match[0].rsplit(".", 1)[-1]
     return "[EMAIL]" if len(top) > 1 and (top.isalpha() or top.startswith("xn--")) else match[0]
 
 
-def _iban(match: re.Match[str]) -> str:
+def _replace_iban(match: re.Match[str]) -> str:
     return "[IBAN]" if is_iban(match[0]) else match[0]
 
 
-def _phone(match: re.Match[str]) -> str:
+def _replace_phone(match: re.Match[str]) -> str:
     digits = sum(character.isdigit() for character in match[0])
     return match[0] if digits > 15 or _AMOUNT.fullmatch(match[0]) else "[PHONE]"
 
 
-def _cards(match: re.Match[str]) -> str:
+def _replace_cards(match: re.Match[str]) -> str:
     groups = list(re.finditer(r"\d+", match[0]))
     text, done, at = "", 0, 0
     while at < len(groups):
@@ -120,24 +120,24 @@ def _cards(match: re.Match[str]) -> str:
     return text + match[0][done:]
 
 
-_STEPS: Final[tuple[tuple[int, Callable[[str], str]], ...]] = (
+_REPLACEMENTS: Final[tuple[tuple[int, Callable[[str], str]], ...]] = (
     (TOKEN, lambda text: _JWT.sub("[TOKEN]", text)),
-    (KEY, lambda text: _KEY.sub(_key, text)),
-    (BEARER, lambda text: _BEARER.sub(_bearer, text)),
-    (EMAIL, lambda text: _EMAIL.sub(_email, text)),
-    (IBAN, lambda text: _IBAN.sub(_iban, text)),
-    (CARD, lambda text: _DIGITS.sub(_cards, text)),
-    (INTERNATIONAL, lambda text: _INTERNATIONAL.sub(_phone, text)),
+    (KEY, lambda text: _KEY.sub(_replace_key, text)),
+    (BEARER, lambda text: _BEARER.sub(_replace_bearer, text)),
+    (EMAIL, lambda text: _EMAIL.sub(_replace_email, text)),
+    (IBAN, lambda text: _IBAN.sub(_replace_iban, text)),
+    (CARD, lambda text: _DIGITS.sub(_replace_cards, text)),
+    (INTERNATIONAL, lambda text: _INTERNATIONAL.sub(_replace_phone, text)),
     (AMERICAN, lambda text: _AMERICAN.sub("[PHONE]", text)),
 )
 """What replaces each kind, in this order: each leaves the placeholders of those before alone."""
 
-_LONGEST_PROMPT: Final = 32_768
+_MAX_CACHED_CHARACTERS: Final = 32_768
 
 
-def redacted_prompt(text: str) -> str:
+def redact_prompt(text: str) -> str:
     """The same for a text that comes again and again: the last 128 of them are remembered, in memory alone."""
-    return _remembered(text) if len(text) <= _LONGEST_PROMPT else default_redactor(text)
+    return _redact_cached(text) if len(text) <= _MAX_CACHED_CHARACTERS else default_redactor(text)
 
 
-_remembered = lru_cache(maxsize=128)(default_redactor)
+_redact_cached = lru_cache(maxsize=128)(default_redactor)

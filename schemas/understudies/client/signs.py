@@ -17,11 +17,11 @@ IBAN: Final = 32
 CARD: Final = 64
 INTERNATIONAL: Final = 128
 AMERICAN: Final = 256
-ALL: Final = 511
+ALL_KINDS: Final = 511
 
 
-def _kinds_of_bytes(foreign: str) -> bytes:
-    table = bytearray(b"?" * 128 + foreign.encode() * 128)
+def _byte_class_table(non_ascii_class: str) -> bytes:
+    table = bytearray(b"?" * 128 + non_ascii_class.encode() * 128)
     for kind, characters in (("a", string.ascii_letters), ("0", string.digits)):
         for character in characters:
             table[ord(character)] = ord(kind)
@@ -30,8 +30,8 @@ def _kinds_of_bytes(foreign: str) -> bytes:
     return bytes(table)
 
 
-_STRICT: Final = _kinds_of_bytes("?")
-_WIDE: Final = _kinds_of_bytes("0")
+_ASCII_CLASSES: Final = _byte_class_table("?")
+_WIDE_CLASSES: Final = _byte_class_table("0")
 """Phone numbers may have digits of other scripts: what is not ASCII may be one."""
 
 # Each begins with one rare character, which is searched for many times as fast as a word.
@@ -46,34 +46,36 @@ _IBAN: Final = re.compile(rb"aa00(?: ?[a0]){11}")
 _INTERNATIONAL: Final = re.compile(rb"\+0(?:(?:[ .-]|\) ?| ?\()?0){7}")
 
 
-def signs(raw: bytes, wanted: int = ALL) -> int:
+def possible_kinds(raw: bytes, wanted_kinds: int = ALL_KINDS) -> int:
     """The kinds of which the text, in UTF-8, has a sign; the sum of their numbers.
 
     The text may also be JSON in which it occurs: nothing that is looked for is escaped there.
     """
     found = 0
-    if wanted & PEM and b"-----BEGIN " in raw:
+    if wanted_kinds & PEM and b"-----BEGIN " in raw:
         found |= PEM
-    if wanted & TOKEN and _TOKEN.search(raw):
+    if wanted_kinds & TOKEN and _TOKEN.search(raw):
         found |= TOKEN
-    if wanted & KEY and (_KEYS[0].search(raw) or _KEYS[1].search(raw) or _KEYS[2].search(raw)):
+    if wanted_kinds & KEY and (_KEYS[0].search(raw) or _KEYS[1].search(raw) or _KEYS[2].search(raw)):
         found |= KEY
-    if wanted & BEARER and (b"earer" in raw or b"EARER" in raw):
+    if wanted_kinds & BEARER and (b"earer" in raw or b"EARER" in raw):
         found |= BEARER
-    if wanted & EMAIL and b"@" in raw:
+    if wanted_kinds & EMAIL and b"@" in raw:
         found |= EMAIL
-    return found | (_numbers(raw, wanted) if wanted & ~(PEM | TOKEN | KEY | BEARER | EMAIL) else 0)
+    return found | (
+        _possible_number_kinds(raw, wanted_kinds) if wanted_kinds & ~(PEM | TOKEN | KEY | BEARER | EMAIL) else 0
+    )
 
 
-def _numbers(raw: bytes, wanted: int) -> int:
-    kinds = raw.translate(_STRICT)
+def _possible_number_kinds(raw: bytes, wanted: int) -> int:
+    kinds = raw.translate(_ASCII_CLASSES)
     found = 0
     if wanted & IBAN and b"aa00" in kinds and _IBAN.search(kinds):
         found |= IBAN
     if wanted & CARD and (b"0000-0000" in kinds or b"0000 0000" in kinds or b"0000000000000" in kinds):
         found |= CARD
     if not raw.isascii():
-        kinds = raw.translate(_WIDE)
+        kinds = raw.translate(_WIDE_CLASSES)
     if wanted & INTERNATIONAL and b"+0" in kinds and _INTERNATIONAL.search(kinds):
         found |= INTERNATIONAL
     if wanted & AMERICAN and (b"000-0000" in kinds or b"000.0000" in kinds):

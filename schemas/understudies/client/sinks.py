@@ -21,17 +21,17 @@ from aiokafka.errors import (
     RecordTooLargeError,
 )
 
-from understudies.client.corpus import corpus_line
+from understudies.client.corpus import to_corpus_line
 from understudies.events import Event, Invocation, Topic
 
 log = logging.getLogger("understudies.client")
 
-Refused = Mapping[int, str]
+Rejections = Mapping[int, str]
 """What a sink will never take: the place in the batch, and why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class OutgoingEvent:
     """An event on its way, encoded."""
 
     event: Event
@@ -43,7 +43,7 @@ class Outgoing:
 class Sink(Protocol):
     """Takes events in order."""
 
-    async def write(self, batch: Sequence[Outgoing]) -> Refused:
+    async def write(self, batch: Sequence[OutgoingEvent]) -> Rejections:
         """Deliver the batch, for as long as it takes."""
         ...
 
@@ -58,10 +58,10 @@ class CorpusSink:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def write(self, batch: Sequence[Outgoing]) -> Refused:
+    async def write(self, batch: Sequence[OutgoingEvent]) -> Rejections:
         """Append the batch's answered calls in one write."""
         calls = [out.event for out in batch if isinstance(out.event, Invocation)]
-        lines = b"".join(json.dumps(line).encode() + b"\n" for line in map(corpus_line, calls) if line is not None)
+        lines = b"".join(json.dumps(line).encode() + b"\n" for line in map(to_corpus_line, calls) if line is not None)
         try:
             self._append(lines)
         except OSError as error:
@@ -95,10 +95,10 @@ class KafkaSink:
             **options,
         }
         self._producer: AIOKafkaProducer | None = None
-        self._pause = _FIRST_PAUSE
-        self._complain_after = 0.0
+        self._backoff_s = _MIN_BACKOFF_S
+        self._next_log_at = 0.0
 
-    async def write(self, batch: Sequence[Outgoing]) -> Refused:
+    async def write(self, batch: Sequence[OutgoingEvent]) -> Rejections:
         """Publish the batch; while the broker is away, wait for it."""
         refused: dict[int, str] = {}
         missing = list(range(len(batch)))
@@ -106,11 +106,11 @@ class KafkaSink:
             try:
                 missing = await self._send(batch, missing, refused)
             except (KafkaError, OSError) as error:
-                self._complain(error)
-                await self._abandon()
+                self._log_unavailable(error)
+                await self._discard_producer()
             if missing:
-                await asyncio.sleep(self._pause)
-                self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+                await asyncio.sleep(self._backoff_s)
+                self._backoff_s = min(self._backoff_s * 2, _MAX_BACKOFF_S)
         return refused
 
     async def stop(self) -> None:
@@ -119,8 +119,8 @@ class KafkaSink:
         if producer is not None:
             await producer.stop()
 
-    async def _send(self, batch: Sequence[Outgoing], places: Sequence[int], refused: dict[int, str]) -> list[int]:
-        producer = await self._started()
+    async def _send(self, batch: Sequence[OutgoingEvent], places: Sequence[int], refused: dict[int, str]) -> list[int]:
+        producer = await self._get_producer()
         sent: dict[int, Any] = {}
         for place in places:
             out = batch[place]
@@ -129,19 +129,19 @@ class KafkaSink:
                 sent[place] = await producer.send(out.topic.name, out.value, key=key, headers=list(out.headers))
             except KafkaError as error:
                 sent[place] = error
-        outcomes = await asyncio.gather(*map(_outcome, sent.values()))
+        outcomes = await asyncio.gather(*map(_await_delivery, sent.values()))
         again: list[int] = []
         for place, problem in zip(sent, outcomes, strict=True):
             if problem is None:
-                self._pause = _FIRST_PAUSE
-            elif isinstance(problem, _ABOUT_THE_MESSAGE):
+                self._backoff_s = _MIN_BACKOFF_S
+            elif isinstance(problem, _NON_RETRIABLE):
                 refused[place] = repr(problem)
             else:
-                self._complain(problem)
+                self._log_unavailable(problem)
                 again.append(place)
         return again
 
-    async def _started(self) -> AIOKafkaProducer:
+    async def _get_producer(self) -> AIOKafkaProducer:
         if self._producer is None:
             producer = AIOKafkaProducer(**self._options)
             try:
@@ -152,22 +152,22 @@ class KafkaSink:
             self._producer = producer
         return self._producer
 
-    def _complain(self, error: BaseException) -> None:
+    def _log_unavailable(self, error: BaseException) -> None:
         now = time.monotonic()
-        if now >= self._complain_after:
-            self._complain_after = now + 60
+        if now >= self._next_log_at:
+            self._next_log_at = now + 60
             log.warning("the bus at %r is away, calls wait: %r", self._options["bootstrap_servers"], error)
 
-    async def _abandon(self) -> None:
+    async def _discard_producer(self) -> None:
         try:
             await self.stop()
         except (KafkaError, OSError) as error:
             log.debug("producer did not stop cleanly: %r", error)
 
 
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
-_ABOUT_THE_MESSAGE = (
+_MIN_BACKOFF_S = 0.1
+_MAX_BACKOFF_S = 5.0
+_NON_RETRIABLE = (
     CorruptRecordException,
     IllegalArgumentError,
     InvalidTimestampError,
@@ -178,7 +178,7 @@ _ABOUT_THE_MESSAGE = (
 """What another attempt cannot mend; anything else is waited out."""
 
 
-async def _outcome(sent: Any) -> KafkaError | None:
+async def _await_delivery(sent: Any) -> KafkaError | None:
     if isinstance(sent, KafkaError):
         return sent
     try:

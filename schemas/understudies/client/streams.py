@@ -3,19 +3,19 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-Done = Callable[[list[Any], BaseException | str | None], None]
+OnStreamEnd = Callable[[list[Any], BaseException | str | None], None]
 """Told once how a stream ended: its chunks, and the error or None; never raises."""
 
 ABANDONED = "abandoned: the caller stopped reading the stream"
 
 
-class _Tapped:
+class _TappedBase:
     """Stands for a stream: what is not about reading it goes to the stream itself."""
 
-    def __init__(self, stream: Any, done: Done) -> None:
+    def __init__(self, stream: Any, done: OnStreamEnd) -> None:
         self._understudies_stream = stream
         self._understudies_chunks: list[Any] = []
-        self._understudies_done: Done | None = done
+        self._understudies_done: OnStreamEnd | None = done
 
     @property  # type: ignore[misc]  # only read
     def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # only read
@@ -42,7 +42,7 @@ class _Tapped:
             done(self._understudies_chunks, error)
 
 
-class TappedStream(_Tapped):
+class TappedStream(_TappedBase):
     """A stream that is read with `for`."""
 
     def __iter__(self) -> Iterator[Any]:
@@ -69,10 +69,10 @@ class TappedStream(_Tapped):
         return self._understudies_stream.__exit__(*exc_info)
 
 
-class TappedAsyncStream(_Tapped):
+class TappedAsyncStream(_TappedBase):
     """A stream that is read with `async for`."""
 
-    def __init__(self, stream: Any, done: Done) -> None:
+    def __init__(self, stream: Any, done: OnStreamEnd) -> None:
         super().__init__(stream, done)
         self._understudies_source = stream if hasattr(type(stream), "__anext__") else aiter(stream)
 
@@ -100,7 +100,7 @@ class TappedAsyncStream(_Tapped):
         return await self._understudies_stream.__aexit__(*exc_info)
 
 
-def tapped(answer: Any, done: Done) -> Any:
+def tap_stream(answer: Any, done: OnStreamEnd) -> Any:
     """The stream that stands for the answer, or None where the answer is no stream."""
     kind = type(answer)
     if hasattr(kind, "__next__"):

@@ -4,17 +4,17 @@ import importlib
 from typing import Any
 
 
-def _tracing() -> Any:
+def _load_opentelemetry() -> Any:
     try:
         return importlib.import_module("opentelemetry.trace")
     except ImportError:
         return None
 
 
-_TRACE = _tracing()
+_TRACE = _load_opentelemetry()
 
 
-def traceparent() -> str | None:
+def current_traceparent() -> str | None:
     """The `traceparent` of the current span, or None outside of a trace."""
     if _TRACE is None:
         return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from understudies.client.errors import PublishError
-from understudies.client.sinks import Outgoing, Sink
+from understudies.client.sinks import OutgoingEvent, Sink
 
 log = logging.getLogger("understudies.client")
 
@@ -18,7 +18,7 @@ _LINGER_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BufferedEntry:
     """An item that waits for its delivery, and who waits for it."""
 
     item: Any
@@ -36,25 +36,25 @@ class Entry:
             self.delivered.set_exception(PublishError(reason))
 
 
-class Source(Protocol):
+class EntrySource(Protocol):
     """What a worker empties."""
 
     @property
-    def waiting(self) -> bool: ...
+    def has_entries(self) -> bool: ...
     def open_sinks(self) -> Sequence[Sink]: ...
-    def take(self) -> list[Entry]: ...
-    def prepared(self, entry: Entry) -> Outgoing | None: ...
-    def settle(self, entries: Sequence[Entry]) -> None: ...
-    def lost(self, reason: str, count: int = 1, detail: object = "") -> bool: ...
+    def take_batch(self) -> list[BufferedEntry]: ...
+    def encode(self, entry: BufferedEntry) -> OutgoingEvent | None: ...
+    def settle_entries(self, entries: Sequence[BufferedEntry]) -> None: ...
+    def count_loss(self, reason: str, count: int = 1, detail: object = "") -> bool: ...
 
 
-class Worker:
+class DeliveryWorker:
     """Takes entries, has them prepared and written, until it is stopped."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: EntrySource) -> None:
         self._source = source
-        self._loop = _Loop()
-        self._something = asyncio.Event()
+        self._loop = _ThreadEventLoop()
+        self._wakeup = asyncio.Event()
         self._idle = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="understudies-recorder", daemon=True)
@@ -66,23 +66,23 @@ class Worker:
         """Have the worker look at the buffer; costs a system call only when it is idle."""
         if self._idle:
             self._idle = False
-            self._loop.call_soon_threadsafe(self._something.set)
+            self._loop.call_soon_threadsafe(self._wakeup.set)
 
     def stop(self, timeout: float = 1.0) -> None:
         """End the thread, in the middle of a delivery that does not succeed if need be."""
         self._stopping = True
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
-            self._loop.call_soon_threadsafe(self._task_cancel)
+            self._loop.call_soon_threadsafe(self._cancel_tasks)
             self._thread.join(timeout)
 
-    def _task_cancel(self) -> None:
+    def _cancel_tasks(self) -> None:
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_until_complete(self._work())
+            self._loop.run_until_complete(self._deliver_until_stopped())
         except asyncio.CancelledError:
             log.debug("recorder stopped")
         except Exception:
@@ -90,52 +90,52 @@ class Worker:
         finally:
             self._loop.close()
 
-    async def _work(self) -> None:
+    async def _deliver_until_stopped(self) -> None:
         sinks = self._source.open_sinks()
         try:
             while not self._stopping:
-                entries = self._source.take()
+                entries = self._source.take_batch()
                 if entries:
                     await self._deliver(sinks, entries)
                 else:
-                    await self._rest()
+                    await self._wait_for_entries()
         finally:
             for sink in sinks:
                 await sink.stop()
 
-    async def _rest(self) -> None:
-        self._something.clear()
+    async def _wait_for_entries(self) -> None:
+        self._wakeup.clear()
         self._idle = True
-        if not self._source.waiting:
-            await self._something.wait()
+        if not self._source.has_entries:
+            await self._wakeup.wait()
             # A few calls at once cost the agent's own thread fewer switches.
             await asyncio.sleep(_LINGER_SECONDS)
         self._idle = False
 
-    async def _deliver(self, sinks: Sequence[Sink], entries: Sequence[Entry]) -> None:
+    async def _deliver(self, sinks: Sequence[Sink], entries: Sequence[BufferedEntry]) -> None:
         try:
             await self._write(sinks, entries)
         except BaseException:
             for entry in entries:
                 entry.fail("the client was closed before the event was delivered")
             raise
-        self._source.settle(entries)
+        self._source.settle_entries(entries)
 
-    async def _write(self, sinks: Sequence[Sink], entries: Sequence[Entry]) -> None:
-        batch: list[tuple[Entry, Outgoing]] = []
+    async def _write(self, sinks: Sequence[Sink], entries: Sequence[BufferedEntry]) -> None:
+        batch: list[tuple[BufferedEntry, OutgoingEvent]] = []
         for entry in entries:
-            outgoing = self._source.prepared(entry)
+            outgoing = self._source.encode(entry)
             if outgoing is not None:
                 batch.append((entry, outgoing))
             await asyncio.sleep(0)  # lets go of the interpreter after each call
         for sink in sinks:
             refused = await sink.write([outgoing for _, outgoing in batch])
             for place, reason in refused.items():
-                self._source.lost("refused", detail=reason)
+                self._source.count_loss("refused", detail=reason)
                 batch[place][0].fail(reason)
 
 
-class _Loop(asyncio.SelectorEventLoop):
+class _ThreadEventLoop(asyncio.SelectorEventLoop):
     """Resolves names in its own thread: executors are gone when the interpreter ends, and the last flush is then."""
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:

@@ -38,12 +38,12 @@ _HEADERS = {
 }
 
 
-def json_schemas() -> dict[str, dict[str, Any]]:
+def build_json_schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schema of each topic's values, by topic."""
     return {topic.name: {"$schema": _DIALECT, **topic.adapter.json_schema(mode="validation")} for topic in TOPICS}
 
 
-def asyncapi() -> dict[str, Any]:
+def build_asyncapi() -> dict[str, Any]:
     """The AsyncAPI 3.0 document of the four topics."""
     return {
         "asyncapi": "3.0.0",
@@ -67,21 +67,21 @@ def asyncapi() -> dict[str, Any]:
     }
 
 
-def files() -> dict[str, str]:
+def render_files() -> dict[str, str]:
     """The text of every generated file, by its path below the folder."""
-    documents = {"asyncapi.json": asyncapi()}
-    documents |= {f"json/{name}.schema.json": schema for name, schema in json_schemas().items()}
+    documents = {"asyncapi.json": build_asyncapi()}
+    documents |= {f"json/{name}.schema.json": schema for name, schema in build_json_schemas().items()}
     return {path: json.dumps(document, indent=2, sort_keys=True) + "\n" for path, document in documents.items()}
 
 
-def stale(folder: Path) -> list[str]:
+def find_stale_files(folder: Path) -> list[str]:
     """The generated files that are missing in a folder or differ from the models."""
-    return [path for path, text in files().items() if not _holds(folder / path, text)]
+    return [path for path, text in render_files().items() if not _file_has_text(folder / path, text)]
 
 
-def write(folder: Path) -> None:
+def write_files(folder: Path) -> None:
     """Write the generated files."""
-    for path, text in files().items():
+    for path, text in render_files().items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8", newline="\n")
 
@@ -90,15 +90,15 @@ def main(arguments: Sequence[str]) -> int:
     """Write the files, or with `--check` name the stale ones and return 1."""
     folder = Path(next((argument for argument in arguments if not argument.startswith("-")), "schemas"))
     if "--check" not in arguments:
-        write(folder)
+        write_files(folder)
         return 0
-    found = stale(folder)
+    found = find_stale_files(folder)
     if found:
         sys.stderr.write(f"stale: {', '.join(found)}; run `python -m understudies.events.export {folder}`\n")
     return 1 if found else 0
 
 
-def _holds(file: Path, text: str) -> bool:
+def _file_has_text(file: Path, text: str) -> bool:
     return file.is_file() and file.read_text(encoding="utf-8") == text
 
 

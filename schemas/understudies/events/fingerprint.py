@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import Final, Literal
 
-from understudies.events.json_values import well_formed
+from understudies.events.json_values import replace_lone_surrogates
 from understudies.events.request import Message, Request
 
 Split = Literal["train", "validation", "evidence"]
@@ -22,14 +22,14 @@ def fingerprint(request: Request) -> str:
     (`split_of`), so this function never changes.
     """
     canonical = {
-        "messages": [_canonical(message) for message in request.messages],
+        "messages": [_canonical_message(message) for message in request.messages],
         "tools": request.tools,
         "response_format": request.response_format,
     }
-    return hashlib.sha256(well_formed(_JSON.encode(canonical)).encode()).hexdigest()
+    return hashlib.sha256(replace_lone_surrogates(_JSON.encode(canonical)).encode()).hexdigest()
 
 
-def _canonical(message: Message) -> dict[str, object]:
+def _canonical_message(message: Message) -> dict[str, object]:
     content: object = message.content
     if not isinstance(content, list) or all(part.get("type") == "text" for part in content):
         content = " ".join(message.text.split())
@@ -39,25 +39,25 @@ def _canonical(message: Message) -> dict[str, object]:
 
 def position(key: str, salt: str) -> float:
     """A number in [0, 1) that depends on the key and the salt alone, uniform over keys."""
-    digest = hashlib.sha256(well_formed(f"{salt}:{key}").encode()).digest()
+    digest = hashlib.sha256(replace_lone_surrogates(f"{salt}:{key}").encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def split_of(fingerprint_: str) -> Split:
+def split_of(input_fingerprint: str) -> Split:
     """The split of an input for ever: train 70 %, validation 10 %, evidence 20 %."""
-    where = position(fingerprint_, "split")
+    where = position(input_fingerprint, "split")
     return next(name for edge, name in _SPLITS if where < edge)
 
 
 # Time is linear in the length of the text whatever the text: an id is looked for once in a run of its characters, from
 # the run's first word boundary on, as all that a later one could find is shorter.
-_RUN: Final = "[0-9a-zA-Z_-]"
+_ID_CHARACTER: Final = "[0-9a-zA-Z_-]"
 _MASKS: Final = (
     (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<id>"),
     (
         re.compile(
-            rf"(?<!{_RUN})(\b|-++|[0-9a-zA-Z_]++)"
-            rf"(?={_RUN}*\d)(?={_RUN}*[a-zA-Z]){_RUN}{{12,}}\b"
+            rf"(?<!{_ID_CHARACTER})(\b|-++|[0-9a-zA-Z_]++)"
+            rf"(?={_ID_CHARACTER}*\d)(?={_ID_CHARACTER}*[a-zA-Z]){_ID_CHARACTER}{{12,}}\b"
         ),
         r"\1<id>",
     ),
@@ -72,9 +72,9 @@ _MASKS: Final = (
     ),
     (re.compile(r"\d+(?:[.,:/-]\d+)*"), "<n>"),
 )
-_LONG: Final = 32_768
-_END: Final = 4096
-_REMEMBERED: Final = 8192
+_MAX_MASKED_CHARACTERS: Final = 32_768
+_KEPT_CHARACTERS_PER_END: Final = 4096
+_MAX_CACHED_CHARACTERS: Final = 8192
 
 
 def masked(text: str) -> str:
@@ -82,26 +82,29 @@ def masked(text: str) -> str:
 
     Of a text of more than 32768 characters only the first and the last 4096 of that count.
     """
-    return _remembered(text) if len(text) <= _REMEMBERED else _capped(text)
+    return _mask_cached(text) if len(text) <= _MAX_CACHED_CHARACTERS else _mask_long(text)
 
 
-def _capped(text: str) -> str:
-    if len(text) <= _LONG:
-        return mask(text)
+def _mask_long(text: str) -> str:
+    if len(text) <= _MAX_MASKED_CHARACTERS:
+        return mask_untruncated(text)
     # Cut after masking, so that a number's length does not move what is cut.
-    head, tail = mask(text[: _LONG // 2]), mask(text[-_LONG // 2 :])
-    return f"{head[:_END]} … {tail[-_END:]}"
+    head, tail = (
+        mask_untruncated(text[: _MAX_MASKED_CHARACTERS // 2]),
+        mask_untruncated(text[-_MAX_MASKED_CHARACTERS // 2 :]),
+    )
+    return f"{head[:_KEPT_CHARACTERS_PER_END]} … {tail[-_KEPT_CHARACTERS_PER_END:]}"
 
 
-def mask(text: str) -> str:
+def mask_untruncated(text: str) -> str:
     """As `masked`, of the whole text whatever its length."""
-    text = well_formed(text)
+    text = replace_lone_surrogates(text)
     for pattern, name in _MASKS:
         text = pattern.sub(name, text)
     return " ".join(text.split()).lower()
 
 
-_remembered = lru_cache(maxsize=4096)(mask)
+_mask_cached = lru_cache(maxsize=4096)(mask_untruncated)
 """Tasks repeat their system prompts, and the mask is asked for with every call."""
 
 

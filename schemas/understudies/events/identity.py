@@ -14,7 +14,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def _uuid7(at: datetime, counter: int, entropy: int) -> str:
+def _format_uuid7(at: datetime, counter: int, entropy: int) -> str:
     stamp = (at - _EPOCH) // _MILLISECOND & (2**48 - 1)
     tail = (counter & (2**_COUNTER_BITS - 1)) << _RANDOM_BITS | entropy
     number = stamp << 80 | 0x7 << 76 | (tail >> 62) << 64 | 0b10 << 62 | tail & (2**62 - 1)
@@ -22,12 +22,12 @@ def _uuid7(at: datetime, counter: int, entropy: int) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-_created = itertools.count(int.from_bytes(os.urandom(5), "big"))
+_counter = itertools.count(int.from_bytes(os.urandom(5), "big"))
 
 
 def new_id(at: datetime) -> str:
     """A fresh UUIDv7 of a moment; later ones of the same process and moment sort later."""
-    return _uuid7(at, next(_created), int.from_bytes(os.urandom(4), "big"))
+    return _format_uuid7(at, next(_counter), int.from_bytes(os.urandom(4), "big"))
 
 
 class SeededIds:
@@ -35,7 +35,7 @@ class SeededIds:
 
     def __init__(self, seed: int | str) -> None:
         self._entropy = random.Random(seed).getrandbits(_RANDOM_BITS)
-        self._created = itertools.count()
+        self._counter = itertools.count()
 
     def __call__(self, at: datetime) -> str:
-        return _uuid7(at, next(self._created), self._entropy)
+        return _format_uuid7(at, next(self._counter), self._entropy)

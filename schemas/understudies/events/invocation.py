@@ -100,7 +100,7 @@ class Invocation(Event):
     tags: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _answered_or_failed(self) -> "Invocation":
+    def _check_answered_or_failed(self) -> "Invocation":
         if self.response is None and self.error is None:
             raise ValueError("an invocation carries a response or an error")
         return self

@@ -8,17 +8,17 @@ MAX_DEPTH = 100
 """Levels of nesting; parsers of JSON stop at 128 to 200, and an event adds some of its own."""
 
 
-def _portable(value: Any) -> Any:
+def _check_json_limits(value: Any) -> Any:
     layer, depth = [value], 0
     while layer:
         if depth > MAX_DEPTH:
             raise ValueError(f"JSON nested deeper than {MAX_DEPTH} levels")
-        layer = _below(layer)
+        layer = _children(layer)
         depth += 1
     return value
 
 
-def _below(layer: list[Any]) -> list[Any]:
+def _children(layer: list[Any]) -> list[Any]:
     """What the values of a layer hold; raises ValueError for a number that JSON has not."""
     found: list[Any] = []
     for item in layer:
@@ -33,14 +33,14 @@ def _below(layer: list[Any]) -> list[Any]:
     return found
 
 
-Json = Annotated[JsonValue, AfterValidator(_portable)]
+Json = Annotated[JsonValue, AfterValidator(_check_json_limits)]
 """Any JSON value of limited depth."""
 
-JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_portable)]
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_check_json_limits)]
 """A JSON object of limited depth."""
 
 
-def well_formed(text: str) -> str:
+def replace_lone_surrogates(text: str) -> str:
     """The text as UTF-8 can carry it: a surrogate pair becomes its character, a lone surrogate U+FFFD."""
     if text.isascii():
         return text

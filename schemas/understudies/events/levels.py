@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-_Share = Annotated[float, Field(gt=0, le=1)]
+_Agreement = Annotated[float, Field(gt=0, le=1)]
 
-ProvenLevels = tuple[tuple[_Share, float], ...]
+ProvenLevels = tuple[tuple[_Agreement, float], ...]
 """Pairs of an agreement and the confidence from which it is proven, rising in both."""
 
-LEVELS = (
+LEVELS_DESCRIPTION = (
     "agreement proven from a confidence on, as [agreement, confidence], rising in both; the first is what holds "
     "from the threshold on"
 )

@@ -3,10 +3,10 @@
 import re
 from typing import Final
 
-OWNER: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+OWNER_PATTERN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 """What a tenant with tasks of its own may be called."""
 
-_OWNED: Final = re.compile(rf"({OWNER.pattern}):(\S.*)", re.DOTALL)
+_OWNED_TASK_PATTERN: Final = re.compile(rf"({OWNER_PATTERN.pattern}):(\S.*)", re.DOTALL)
 
 
 def own_task(tenant: str, task: str) -> str:
@@ -28,5 +28,5 @@ def owner_and_base(name: str) -> tuple[str | None, str]:
     >>> owner_and_base("acme:ticket-triage"), owner_and_base("ticket-triage")
     (('acme', 'ticket-triage'), (None, 'ticket-triage'))
     """
-    found = _OWNED.fullmatch(name)
+    found = _OWNED_TASK_PATTERN.fullmatch(name)
     return (found[1], found[2]) if found else (None, name)

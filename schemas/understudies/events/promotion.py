@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from understudies.events.base import Event
-from understudies.events.levels import LEVELS, ProvenLevels
-from understudies.events.withheld import HEAD_THRESHOLD, NOTHING_WITHHELD, WITHHELD, Withheld
+from understudies.events.levels import LEVELS_DESCRIPTION, ProvenLevels
+from understudies.events.withheld import HEAD_THRESHOLD_DESCRIPTION, NOTHING_WITHHELD, WITHHELD_DESCRIPTION, Withheld
 
 Stage = Literal["authorised", "collected", "trained", "qualified", "rejected", "promoted", "demoted", "retired"]
 
@@ -25,9 +25,9 @@ class Promotion(Event):
     artifact: str | None = Field(default=None, description="URI of the artifact, from `trained` on")
     share: float = Field(default=0.0, ge=0, le=1, description="share of the eligible calls that it may serve")
     threshold: float | None = Field(default=None, description="confidence from which it serves")
-    head_threshold: float | None = Field(default=None, description=HEAD_THRESHOLD)
-    levels: ProvenLevels = Field(default=(), description=LEVELS)
-    withheld: Withheld = Field(default=NOTHING_WITHHELD, description=WITHHELD)
+    head_threshold: float | None = Field(default=None, description=HEAD_THRESHOLD_DESCRIPTION)
+    levels: ProvenLevels = Field(default=(), description=LEVELS_DESCRIPTION)
+    withheld: Withheld = Field(default=NOTHING_WITHHELD, description=WITHHELD_DESCRIPTION)
     audit_rate: float = Field(
         default=0.05, ge=0, le=1, description="share of the calls it serves to ask the teacher again"
     )

@@ -7,13 +7,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from understudies.events.json_values import Json, JsonObject
 
 
-def _lower(role: object) -> object:
+def _to_lower_case(role: object) -> object:
     return role.lower() if isinstance(role, str) else role
 
 
 Role = Annotated[
     Literal["system", "developer", "user", "assistant", "tool", "function"],
-    BeforeValidator(_lower),
+    BeforeValidator(_to_lower_case),
 ]
 """Who speaks; read in any case, kept in lower case."""
 
@@ -38,7 +38,7 @@ class ToolCall(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _custom(cls, call: Any) -> Any:
+    def _convert_custom_call(cls, call: Any) -> Any:
         """A custom tool's call as providers write it."""
         custom = call.get("custom") if isinstance(call, dict) else None
         if not isinstance(custom, dict) or "function" in call:
@@ -118,12 +118,12 @@ class Response(BaseModel):
 
 def request_of(body: dict[str, Any]) -> Request:
     """The request in the body of a chat completion call; raises pydantic's ValidationError."""
-    known = {key: value for key, value in body.items() if key in _NAMED and value is not None}
-    known["parameters"] = {key: value for key, value in body.items() if key not in _NO_PARAMETERS}
+    known = {key: value for key, value in body.items() if key in _REQUEST_FIELDS and value is not None}
+    known["parameters"] = {key: value for key, value in body.items() if key not in _NON_PARAMETER_FIELDS}
     request: Request = Request.__pydantic_validator__.validate_python(known)
     return request
 
 
-_NAMED = frozenset({"messages", "tools", "tool_choice", "response_format", "temperature"})
-_NOT_THE_INPUT = frozenset({"model", "stream", "stream_options", "user", "metadata", "store", "extra_headers"})
-_NO_PARAMETERS = _NAMED | _NOT_THE_INPUT
+_REQUEST_FIELDS = frozenset({"messages", "tools", "tool_choice", "response_format", "temperature"})
+_NON_INPUT_FIELDS = frozenset({"model", "stream", "stream_options", "user", "metadata", "store", "extra_headers"})
+_NON_PARAMETER_FIELDS = _REQUEST_FIELDS | _NON_INPUT_FIELDS

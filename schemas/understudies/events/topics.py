@@ -10,7 +10,7 @@ from pydantic_core import PydanticSerializationError
 from understudies.events.base import Event
 from understudies.events.drift import Drift
 from understudies.events.invocation import Invocation
-from understudies.events.json_values import well_formed
+from understudies.events.json_values import replace_lone_surrogates
 from understudies.events.promotion import Promotion
 from understudies.events.verdict import GateDecision, Verdict, VerdictEvent
 
@@ -49,25 +49,27 @@ def encode(event: Event) -> bytes:
     try:
         return event.model_dump_json(exclude_none=True).encode()
     except PydanticSerializationError:
-        return event.model_validate(_legible(event.model_dump())).model_dump_json(exclude_none=True).encode()
+        return (
+            event.model_validate(_replace_surrogates_in(event.model_dump())).model_dump_json(exclude_none=True).encode()
+        )
 
 
-def _legible(value: Any) -> Any:
+def _replace_surrogates_in(value: Any) -> Any:
     if isinstance(value, str):
-        return well_formed(value)
+        return replace_lone_surrogates(value)
     if isinstance(value, dict):
-        return {well_formed(key): _legible(item) for key, item in value.items()}
-    return [_legible(item) for item in value] if isinstance(value, list | tuple) else value
+        return {replace_lone_surrogates(key): _replace_surrogates_in(item) for key, item in value.items()}
+    return [_replace_surrogates_in(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _task(event: Event) -> str:
+def _task_key(event: Event) -> str:
     return event.task
 
 
 INVOCATIONS = Topic(
     "invocations",
     TypeAdapter(Invocation),
-    _task,
+    _task_key,
     "task",
     6,
     "delete",
@@ -77,7 +79,7 @@ INVOCATIONS = Topic(
 VERDICTS = Topic(
     "verdicts",
     TypeAdapter(VerdictEvent),
-    _task,
+    _task_key,
     "task",
     6,
     "delete",
@@ -97,7 +99,7 @@ PROMOTIONS = Topic(
 DRIFT = Topic(
     "drift",
     TypeAdapter(Drift),
-    _task,
+    _task_key,
     "task",
     2,
     "delete",
@@ -107,7 +109,7 @@ DRIFT = Topic(
 TOPICS: tuple[Topic, ...] = (INVOCATIONS, VERDICTS, PROMOTIONS, DRIFT)
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}
 
-_OF_EVENT: dict[type[Event], Topic] = {
+_TOPIC_BY_EVENT: dict[type[Event], Topic] = {
     Invocation: INVOCATIONS,
     Verdict: VERDICTS,
     GateDecision: VERDICTS,
@@ -118,4 +120,4 @@ _OF_EVENT: dict[type[Event], Topic] = {
 
 def topic_of(event: Event) -> Topic:
     """The topic that carries an event."""
-    return _OF_EVENT[type(event)]
+    return _TOPIC_BY_EVENT[type(event)]

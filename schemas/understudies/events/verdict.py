@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from understudies.events.base import Event
-from understudies.events.levels import LEVELS, ProvenLevels
-from understudies.events.withheld import HEAD_THRESHOLD, NOTHING_WITHHELD, WITHHELD, Withheld
+from understudies.events.levels import LEVELS_DESCRIPTION, ProvenLevels
+from understudies.events.withheld import HEAD_THRESHOLD_DESCRIPTION, NOTHING_WITHHELD, WITHHELD_DESCRIPTION, Withheld
 
 Phase = Literal["validation", "shadow", "audit", "self_agreement"]
 
@@ -43,9 +43,9 @@ class GateDecision(Event):
     decision: Literal["promote", "reject", "inconclusive"]
     threshold: float | None = Field(default=None, description="confidence from which the student may serve")
     coverage: float | None = Field(default=None, description="share of calls expected to reach the threshold")
-    head_threshold: float | None = Field(default=None, description=HEAD_THRESHOLD)
-    levels: ProvenLevels = Field(default=(), description=LEVELS)
-    withheld: Withheld = Field(default=NOTHING_WITHHELD, description=WITHHELD)
+    head_threshold: float | None = Field(default=None, description=HEAD_THRESHOLD_DESCRIPTION)
+    levels: ProvenLevels = Field(default=(), description=LEVELS_DESCRIPTION)
+    withheld: Withheld = Field(default=NOTHING_WITHHELD, description=WITHHELD_DESCRIPTION)
     judge: str | None = Field(default=None, description="by which answers were compared")
     reason: str = ""
     evidence: dict[str, JsonValue] = Field(default_factory=dict)

@@ -24,5 +24,5 @@ ALWAYS = 1.0
 
 NOTHING_WITHHELD = Withheld()
 
-WITHHELD = "what stays with the teacher though the student is sure enough"
-HEAD_THRESHOLD = "confidence from which inputs of the head are answered; absent: they stay with the teacher"
+WITHHELD_DESCRIPTION = "what stays with the teacher though the student is sure enough"
+HEAD_THRESHOLD_DESCRIPTION = "confidence from which inputs of the head are answered; absent: they stay with the teacher"

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from understudies.events.fingerprint import mask, masked
-from understudies.events.json_values import well_formed
+from understudies.events.fingerprint import mask_untruncated, masked
+from understudies.events.json_values import replace_lone_surrogates
 
-LONGEST: Final = 32_768
+MAX_PROMPT_CHARACTERS: Final = 32_768
 """Characters of a prompt that are read: of a longer one, the first and the last 16,384."""
 
-_REMEMBERED: Final = 8192
+_MAX_CACHED_CHARACTERS: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +25,24 @@ class Words:
 
 def words_of(text: str) -> Words:
     """A text word by word."""
-    if len(text) > LONGEST:
-        text = f"{text[: LONGEST // 2]} {text[-LONGEST // 2 :]}"
-    return _remembered(text) if len(text) <= _REMEMBERED else _words(text, mask(text))
+    if len(text) > MAX_PROMPT_CHARACTERS:
+        text = f"{text[: MAX_PROMPT_CHARACTERS // 2]} {text[-MAX_PROMPT_CHARACTERS // 2 :]}"
+    return _split_cached(text) if len(text) <= _MAX_CACHED_CHARACTERS else _split(text, mask_untruncated(text))
 
 
-def runs_of(words: Sequence[str]) -> tuple[str, ...]:
+def word_trigrams(words: Sequence[str]) -> tuple[str, ...]:
     """Each word with its two neighbours; what has none has the edge of the text for one."""
     edged = ("", *words, "")
     return tuple(map(" ".join, zip(edged, edged[1:], edged[2:], strict=False)))
 
 
-def _words(text: str, masks: str) -> Words:
+def _split(text: str, masks: str) -> Words:
     # No mask takes in white space or leaves any, so words stay in their places.
-    written, words = tuple(well_formed(text).split()), tuple(masks.split())
-    return Words(written, words, runs_of(words))
+    written, words = tuple(replace_lone_surrogates(text).split()), tuple(masks.split())
+    return Words(written, words, word_trigrams(words))
 
 
 @lru_cache(maxsize=512)
-def _remembered(text: str) -> Words:
+def _split_cached(text: str) -> Words:
     # Prompts repeat, and each is asked for by naming, by the student and by its trial.
-    return _words(text, masked(text))
+    return _split(text, masked(text))

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from understudies.backtest.plain import dollars
+from understudies.backtest.plain import to_json_usd
 from understudies.stats import anytime_lower_bound
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class CallFigures:
     """One call as it was played: what it cost without and with students, and how it was answered.
 
     `agreed` is None where a student did not serve, or where it is not known.
@@ -26,7 +26,7 @@ class Played:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class FigureTotals:
     """The figures of a set of calls.
 
     Agreement is that of the calls which a student served, with its anytime-valid 95 % lower bound: the lesser of those
@@ -40,8 +40,8 @@ class Totals:
     agreed: int
     cost_before: Decimal
     cost_after: Decimal
-    inputs: int = 0
-    inputs_agreed: float = 0.0
+    distinct_inputs: int = 0
+    distinct_inputs_agreed: float = 0.0
 
     @property
     def served_share(self) -> float:
@@ -56,7 +56,7 @@ class Totals:
         if not self.judged:
             return None
         by_call = anytime_lower_bound(self.agreed, self.judged)
-        return min(by_call, anytime_lower_bound(math.floor(self.inputs_agreed + 1e-9), self.inputs))
+        return min(by_call, anytime_lower_bound(math.floor(self.distinct_inputs_agreed + 1e-9), self.distinct_inputs))
 
     @property
     def saved(self) -> Decimal:
@@ -71,33 +71,33 @@ class Totals:
         return {
             "calls": self.calls,
             "served_share": round(self.served_share, 6),
-            "agreement_served": _rounded(self.agreement_served),
-            "agreement_lower_bound": _rounded(self.agreement_lower_bound),
-            "cost_before_usd": dollars(self.cost_before),
-            "cost_after_usd": dollars(self.cost_after),
-            "cost_reduction": _rounded(self.cost_reduction),
-            "saved_usd": dollars(self.saved),
+            "agreement_served": _round_or_none(self.agreement_served),
+            "agreement_lower_bound": _round_or_none(self.agreement_lower_bound),
+            "cost_before_usd": to_json_usd(self.cost_before),
+            "cost_after_usd": to_json_usd(self.cost_after),
+            "cost_reduction": _round_or_none(self.cost_reduction),
+            "saved_usd": to_json_usd(self.saved),
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class FiguresSummary:
     """The figures of all calls and, beside them, of the last fifth of them, when students have settled."""
 
-    totals: Totals
-    last_fifth: Totals
+    totals: FigureTotals
+    last_fifth: FigureTotals
 
     def to_dict(self) -> dict[str, Any]:
         """The figures under the keys of the report."""
         return {**self.totals.to_dict(), "last_fifth": self.last_fifth.to_dict()}
 
 
-class Figures:
+class FiguresAccumulator:
     """Collects calls in the order in which they were played."""
 
     def __init__(self) -> None:
-        self._calls: list[Played] = []
-        self._extras: list[tuple[int, Decimal]] = []
+        self._calls: list[CallFigures] = []
+        self._extra_costs: list[tuple[int, Decimal]] = []
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -106,25 +106,27 @@ class Figures:
         self, cost_before: Decimal, cost_after: Decimal, served: bool, agreed: bool | None = None, input_: str = ""
     ) -> None:
         """Count one call; without a name, its input counts as one of its own."""
-        self._calls.append(Played(cost_before, cost_after, served, agreed if served else None, input_))
+        self._calls.append(CallFigures(cost_before, cost_after, served, agreed if served else None, input_))
 
-    def charge(self, cost: Decimal) -> None:
+    def add_cost(self, cost: Decimal) -> None:
         """Add a cost that is no call's own, such as a training run, to the cost after the calls so far."""
-        self._extras.append((len(self._calls), cost))
+        self._extra_costs.append((len(self._calls), cost))
 
-    def totals(self) -> Totals:
+    def compute_totals(self) -> FigureTotals:
         """The figures so far."""
-        return self._from(0)
+        return self._totals_from(0)
 
-    def summary(self) -> Summary:
+    def summarise(self) -> FiguresSummary:
         """The figures so far, with those of the last fifth of the calls."""
-        return Summary(self._from(0), self._from(-(-len(self._calls) * 4 // 5)))
+        return FiguresSummary(self._totals_from(0), self._totals_from(-(-len(self._calls) * 4 // 5)))
 
-    def _from(self, first: int) -> Totals:
-        return totals_of(self._calls[first:], sum((cost for at, cost in self._extras if at >= first), Decimal(0)))
+    def _totals_from(self, first: int) -> FigureTotals:
+        return compute_totals(
+            self._calls[first:], sum((cost for at, cost in self._extra_costs if at >= first), Decimal(0))
+        )
 
 
-def totals_of(calls: Iterable[Played], extra: Decimal = Decimal(0)) -> Totals:
+def compute_totals(calls: Iterable[CallFigures], extra: Decimal = Decimal(0)) -> FigureTotals:
     """The figures of a set of calls, with an extra cost after."""
     count = served = judged = agreed = 0
     before, after = Decimal(0), extra
@@ -139,8 +141,8 @@ def totals_of(calls: Iterable[Played], extra: Decimal = Decimal(0)) -> Totals:
         if call.agreed is not None:
             by_input[call.input or str(place)].append(call.agreed)
     inputs_agreed = math.fsum(sum(verdicts) / len(verdicts) for verdicts in by_input.values())
-    return Totals(count, served, judged, agreed, before, after, len(by_input), inputs_agreed)
+    return FigureTotals(count, served, judged, agreed, before, after, len(by_input), inputs_agreed)
 
 
-def _rounded(value: float | None) -> float | None:
+def _round_or_none(value: float | None) -> float | None:
     return None if value is None else round(value, 6)

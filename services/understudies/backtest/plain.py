@@ -8,17 +8,17 @@ from enum import Enum
 from typing import Any
 
 
-def dollars(amount: Decimal) -> float:
+def to_json_usd(amount: Decimal) -> float:
     """An amount of US dollars as a JSON number, rounded to 1e-6."""
     return float(round(amount, 6))
 
 
-def moment(at: datetime) -> str:
+def to_iso_utc(at: datetime) -> str:
     """A moment as ISO 8601 in UTC, to the second."""
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def plain(value: object) -> Any:
+def to_json(value: object) -> Any:
     """The value in the types of JSON; what has none becomes text, and a number that is not finite null."""
     match value:
         case None | bool() | int() | str():
@@ -26,16 +26,16 @@ def plain(value: object) -> Any:
         case float():
             return value if math.isfinite(value) else None
         case Decimal():
-            return dollars(value) if value.is_finite() else None
+            return to_json_usd(value) if value.is_finite() else None
         case datetime():
-            return moment(value)
+            return to_iso_utc(value)
         case date():
             return value.isoformat()
         case Enum():
-            return plain(value.value)
+            return to_json(value.value)
         case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
+            return {str(key): to_json(item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [plain(item) for item in value]
+            return [to_json(item) for item in value]
         case _:
             return str(value)

@@ -15,7 +15,7 @@ STEP = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Scheduled:
+class ScheduledCall:
     """A recorded call with its place in the play."""
 
     id: str
@@ -23,26 +23,26 @@ class Scheduled:
     task: str
     call: RecordedCall
     price: Decimal
-    draw: float
+    sample: float
 
 
-def schedule(
+def schedule_calls(
     timeline: Sequence[tuple[datetime, RecordedCall]], price: Callable[[RecordedCall], Decimal], seed: int
-) -> list[Scheduled]:
+) -> list[ScheduledCall]:
     """Give every call an id, its price and its audit draw, all decided by its place and the seed."""
     new_id = SeededIds(f"{seed}:calls")
     return [
-        Scheduled(new_id(at), at, call.task or "", call, price(call), position(f"{seed}:{index}", "draw"))
+        ScheduledCall(new_id(at), at, call.task or "", call, price(call), position(f"{seed}:{index}", "draw"))
         for index, (at, call) in enumerate(timeline)
     ]
 
 
-def steps(calls: Sequence[Scheduled]) -> Iterator[tuple[datetime, list[Scheduled]]]:
+def iter_steps(calls: Sequence[ScheduledCall]) -> Iterator[tuple[datetime, list[ScheduledCall]]]:
     """The end of each step and its calls, over whole hours from the first call's; steps without calls included."""
     if not calls:
         return
     end = calls[0].at.replace(minute=0, second=0, microsecond=0) + STEP
-    step: list[Scheduled] = []
+    step: list[ScheduledCall] = []
     for call in calls:
         while call.at >= end:
             yield end, step
@@ -51,34 +51,34 @@ def steps(calls: Sequence[Scheduled]) -> Iterator[tuple[datetime, list[Scheduled
     yield end, step
 
 
-async def play(
+async def replay_calls(
     platform: Platform,
     clock: VirtualClock,
-    calls: Sequence[Scheduled],
-    watch: Callable[[datetime, int], Awaitable[None]],
+    calls: Sequence[ScheduledCall],
+    on_step: Callable[[datetime, int], Awaitable[None]],
 ) -> datetime:
     """Play all calls; the next step begins when every service has handled the one before. Returns the end.
 
     All calls of a step are routed by one routing table, as events are held back until the step is played:
     what a live router learns within the second, this one learns within the step.
     """
-    desk, recorder = platform.router.desk, platform.router.recorder
+    desk, recorder = platform.router.call_service, platform.router.recorder
     played, end = 0, clock.now()
-    for end, step in steps(calls):
+    for end, step in iter_steps(calls):
         for scheduled in step:
             clock.set(scheduled.at)
-            await desk.serve(call_of(scheduled))
-            await desk.idle()
+            await desk.serve(to_router_call(scheduled))
+            await desk.wait_idle()
         await recorder.flush()
-        await platform.drained()
+        await platform.wait_until_idle()
         clock.set(end)
         await platform.tick(end)
         played += len(step)
-        await watch(end, played)
+        await on_step(end, played)
     return end
 
 
-def call_of(scheduled: Scheduled) -> Call:
+def to_router_call(scheduled: ScheduledCall) -> Call:
     """The call as the router's desk sees it."""
     recorded = scheduled.call
     return Call(
@@ -86,7 +86,7 @@ def call_of(scheduled: Scheduled) -> Call:
         at=scheduled.at,
         task=scheduled.task,
         request=recorded.request,
-        draw=scheduled.draw,
+        sample=scheduled.sample,
         episode=recorded.episode,
         model=recorded.model,
         tags=recorded.tags,

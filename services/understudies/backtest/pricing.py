@@ -7,7 +7,7 @@ from understudies.economics.prices import teacher_call_cost
 from understudies.events import usd
 
 
-def price_of(call: RecordedCall, teacher_price: Decimal | None = None) -> Decimal:
+def resolve_price(call: RecordedCall, teacher_price: Decimal | None = None) -> Decimal:
     """The teacher's price of a call in US dollars: as given, as recorded, by model and usage, or 0.03."""
     if teacher_price is not None:
         return usd(teacher_price)

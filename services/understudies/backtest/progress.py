@@ -13,29 +13,34 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from understudies.backtest.wording import money, percent
+from understudies.backtest.wording import format_percent, format_usd
 
-Stage = Literal["hitchhiker", "imposter", "switch", "kept with teacher"]
+TaskPhase = Literal["hitchhiker", "imposter", "switch", "kept with teacher"]
 
-_STYLES: dict[Stage, str] = {"hitchhiker": "dim", "imposter": "yellow", "switch": "green", "kept with teacher": "red"}
+_STYLES: dict[TaskPhase, str] = {
+    "hitchhiker": "dim",
+    "imposter": "yellow",
+    "switch": "green",
+    "kept with teacher": "red",
+}
 _BAR_WIDTH = 12
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
-    phase: Stage
+class _TaskProgress:
+    phase: TaskPhase
     agreement: float | None
     lower: float | None
     served_share: float
     saved: Decimal
 
     @property
-    def agreed(self) -> str:
-        bound = f" ≥ {percent(self.lower)}" if self.lower is not None else ""
-        return f"{percent(self.agreement)}{bound}"
+    def agreement_text(self) -> str:
+        bound = f" ≥ {format_percent(self.lower)}" if self.lower is not None else ""
+        return f"{format_percent(self.agreement)}{bound}"
 
 
-class Progress:
+class ProgressDisplay:
     """Shows how each task fares; use it as a context manager and feed it by `update`."""
 
     def __init__(
@@ -48,16 +53,16 @@ class Progress:
         self._console = console or Console()
         self._monotonic = monotonic
         self._interval = seconds_between_lines
-        self._began = self._last_line = monotonic()
-        self._told = -1.0
-        self._tasks: dict[str, _State] = {}
+        self._started_at = self._last_line = monotonic()
+        self._last_printed = -1.0
+        self._tasks: dict[str, _TaskProgress] = {}
         self._done = 0.0
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        self._began = self._last_line = self._monotonic()
+        self._started_at = self._last_line = self._monotonic()
         if self._console.is_terminal:
-            self._live = Live(get_renderable=self.picture, console=self._console, refresh_per_second=5)
+            self._live = Live(get_renderable=self.render, console=self._console, refresh_per_second=5)
             self._live.start()
         return self
 
@@ -67,13 +72,13 @@ class Progress:
         if self._live is not None:
             self._live.stop()
             self._live = None
-        elif kind is None and self._told != self._done:
-            self._tell()
+        elif kind is None and self._last_printed != self._done:
+            self._print_line()
 
     def update(
         self,
         task: str,
-        phase: Stage,
+        phase: TaskPhase,
         agreement: float | None,
         lower: float | None,
         served_share: float,
@@ -81,12 +86,12 @@ class Progress:
         fraction_done: float,
     ) -> None:
         """Take note of a task's state, and of how much of the whole has been played, in [0, 1]."""
-        self._tasks[task] = _State(phase, agreement, lower, served_share, saved)
+        self._tasks[task] = _TaskProgress(phase, agreement, lower, served_share, saved)
         self._done = min(max(fraction_done, 0.0), 1.0)
         if self._live is None and self._monotonic() - self._last_line >= self._interval:
-            self._tell()
+            self._print_line()
 
-    def picture(self) -> Group:
+    def render(self) -> Group:
         """The state as it is drawn in a terminal."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column("Task", overflow="ellipsis", no_wrap=True, max_width=32)
@@ -98,36 +103,39 @@ class Progress:
             served = Table.grid(padding=(0, 1))
             served.add_row(
                 ProgressBar(total=1.0, completed=state.served_share, width=_BAR_WIDTH),
-                Text(percent(state.served_share, 0)),
+                Text(format_percent(state.served_share, 0)),
             )
             table.add_row(
                 Text(name),
                 Text(state.phase, style=_STYLES[state.phase]),
-                Text(state.agreed),
+                Text(state.agreement_text),
                 served,
-                Text(money(state.saved)),
+                Text(format_usd(state.saved)),
             )
-        return Group(table, self._overall())
+        return Group(table, self._render_overall())
 
-    def _overall(self) -> Table:
+    def _render_overall(self) -> Table:
         grid = Table.grid(padding=(0, 1))
-        seconds = self._monotonic() - self._began
+        seconds = self._monotonic() - self._started_at
         grid.add_row(
             ProgressBar(total=1.0, completed=self._done, width=40),
-            Text(f"{percent(self._done, 0)} played, {money(self._saved())} saved, {seconds:,.0f} s", style="bold"),
+            Text(
+                f"{format_percent(self._done, 0)} played, {format_usd(self._total_saved())} saved, {seconds:,.0f} s",
+                style="bold",
+            ),
         )
         return grid
 
-    def _saved(self) -> Decimal:
+    def _total_saved(self) -> Decimal:
         return sum((state.saved for state in self._tasks.values()), Decimal(0))
 
-    def _tell(self) -> None:
-        self._last_line, self._told = self._monotonic(), self._done
+    def _print_line(self) -> None:
+        self._last_line, self._last_printed = self._monotonic(), self._done
         tasks = "; ".join(
-            f"{name}: {state.phase}, {state.agreed} agreement, {percent(state.served_share, 0)} served"
+            f"{name}: {state.phase}, {state.agreement_text} agreement, {format_percent(state.served_share, 0)} served"
             for name, state in self._tasks.items()
         )
-        line = f"{percent(self._done, 0)} played, {money(self._saved())} saved"
+        line = f"{format_percent(self._done, 0)} played, {format_usd(self._total_saved())} saved"
         self._console.print(
             f"{line}; {tasks}" if tasks else line, markup=False, highlight=False, soft_wrap=True, emoji=False
         )

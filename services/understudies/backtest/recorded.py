@@ -31,7 +31,7 @@ class RecordedCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class SkippedLine:
     """A line that is no recorded call, and why."""
 
     line: int
@@ -39,9 +39,9 @@ class Broken:
 
 
 @dataclass(slots=True)
-class Reading:
+class ParsedLog:
     """What was found in a file: its calls in recorded order, and the lines that were skipped."""
 
     format: str = "empty"
     calls: list[RecordedCall] = field(default_factory=list)
-    broken: list[Broken] = field(default_factory=list)
+    skipped: list[SkippedLine] = field(default_factory=list)

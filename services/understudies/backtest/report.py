@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import orjson
 
-from understudies.backtest.figures import Summary
-from understudies.backtest.plain import dollars, moment, plain
-from understudies.backtest.promise import Promise
-from understudies.backtest.recorded import Broken, Reading
+from understudies.backtest.figures import FiguresSummary
+from understudies.backtest.plain import to_iso_utc, to_json, to_json_usd
+from understudies.backtest.promise import AgreementPromise
+from understudies.backtest.recorded import ParsedLog, SkippedLine
 from understudies.judges import Judge
 
 DecisionEvent = Literal[
@@ -35,11 +35,11 @@ DecisionEvent = Literal[
     "fallback_teacher",
     "distilled",
 ]
-_BROKEN_SHOWN = 20
+_MAX_SKIPPED_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class DecisionEntry:
     """Something that was decided, with the evidence for it."""
 
     at: datetime
@@ -51,17 +51,17 @@ class Decision:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "at": moment(self.at),
+            "at": to_iso_utc(self.at),
             "task": self.task,
             "student": self.student,
             "event": self.event,
             "reason": self.reason,
-            "evidence": plain(self.evidence),
+            "evidence": to_json(self.evidence),
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class DailyFigures:
     """A task's day; agreement and its bounds are what the services knew at its end (None before any evidence)."""
 
     at: datetime
@@ -77,16 +77,16 @@ class Day:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "at": moment(self.at),
+            "at": to_iso_utc(self.at),
             "calls": self.calls,
             "served": self.served,
             "agreed_served": self.agreed_served,
             "audited": self.audited,
-            "agreement": plain(self.agreement),
-            "lower": plain(self.lower),
-            "upper": plain(self.upper),
-            "cost_before": dollars(self.cost_before),
-            "cost_after": dollars(self.cost_after),
+            "agreement": to_json(self.agreement),
+            "lower": to_json(self.lower),
+            "upper": to_json(self.upper),
+            "cost_before": to_json_usd(self.cost_before),
+            "cost_after": to_json_usd(self.cost_after),
         }
 
 
@@ -102,16 +102,16 @@ class CoveragePoint:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "coverage": plain(self.coverage),
-            "threshold": plain(self.threshold),
-            "agreement": plain(self.agreement),
+            "coverage": to_json(self.coverage),
+            "threshold": to_json(self.threshold),
+            "agreement": to_json(self.agreement),
             "n": self.n,
-            "lower": plain(self.lower),
+            "lower": to_json(self.lower),
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenThreshold:
     """The threshold that the gate chose, and the share of calls expected to reach it."""
 
     threshold: float
@@ -119,7 +119,7 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TaskOutcome:
     """How a task ended: `distilled`, `not_worth_it`, `fallback_teacher`, and so on."""
 
     outcome: str
@@ -128,91 +128,94 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedBy:
+class JudgeSummary:
     """Which judge compares the task's answers, and in plain words, how."""
 
     name: str
-    reads: str
+    description: str
 
     @classmethod
-    def of(cls, judge: Judge) -> "JudgedBy":
+    def of(cls, judge: Judge) -> "JudgeSummary":
         """As the judge says of itself."""
         return cls(judge.name, judge.description)
 
     def to_dict(self) -> dict[str, str]:
-        return {"name": self.name, "reads": self.reads}
+        return {"name": self.name, "reads": self.description}
 
 
 @dataclass(frozen=True, slots=True)
 class TaskReport:
     """One task of a backtest."""
 
-    summary: Summary
-    outcome: Outcome
+    summary: FiguresSummary
+    outcome: TaskOutcome
     profile: Mapping[str, object] = field(default_factory=dict)
-    series: Sequence[Day] = ()
+    series: Sequence[DailyFigures] = ()
     risk_coverage: Sequence[CoveragePoint] = ()
-    chosen: Chosen | None = None
+    chosen: ChosenThreshold | None = None
     roi_authorised: Mapping[str, object] | None = None
     roi_realised: Mapping[str, object] | None = None
-    judge: JudgedBy | None = None
-    promise: Promise | None = None
+    judge: JudgeSummary | None = None
+    promise: AgreementPromise | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        chosen = self.chosen and {"threshold": plain(self.chosen.threshold), "coverage": plain(self.chosen.coverage)}
+        chosen = self.chosen and {
+            "threshold": to_json(self.chosen.threshold),
+            "coverage": to_json(self.chosen.coverage),
+        }
         return {
             **self.summary.to_dict(),
             "outcome": {
                 "outcome": self.outcome.outcome,
                 "message": self.outcome.message,
-                "numbers": plain(self.outcome.numbers),
+                "numbers": to_json(self.outcome.numbers),
             },
-            "profile": plain(self.profile),
+            "profile": to_json(self.profile),
             "judge": self.judge and self.judge.to_dict(),
             "promise": self.promise and self.promise.to_dict(),
             "series": [day.to_dict() for day in self.series],
             "risk_coverage": [point.to_dict() for point in self.risk_coverage],
             "chosen": chosen,
-            "roi": {"authorised": plain(self.roi_authorised), "realised": plain(self.roi_realised)},
+            "roi": {"authorised": to_json(self.roi_authorised), "realised": to_json(self.roi_realised)},
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class LogSummary:
     """What was read; `undated` of the calls have no time, or none that can be true."""
 
     path: str
     format: str
     calls: int
-    broken: Sequence[Broken]
+    skipped: Sequence[SkippedLine]
     days: float
     undated: int = 0
 
     @classmethod
-    def of(cls, path: str, reading: Reading, days: float, undated: int = 0) -> "Input":
+    def of(cls, path: str, reading: ParsedLog, days: float, undated: int = 0) -> "LogSummary":
         """What a reading found in a file that was played over a number of days."""
-        return cls(path, reading.format, len(reading.calls), tuple(reading.broken), days, undated)
+        return cls(path, reading.format, len(reading.calls), tuple(reading.skipped), days, undated)
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "path": self.path,
             "format": self.format,
             "calls": self.calls,
-            "broken": [{"line": b.line, "reason": b.reason} for b in self.broken[:_BROKEN_SHOWN]],
-            "broken_total": len(self.broken),
-            "days": plain(self.days),
+            "broken": [{"line": b.line, "reason": b.reason} for b in self.skipped[:_MAX_SKIPPED_SHOWN]],
+            "broken_total": len(self.skipped),
+            "days": to_json(self.days),
             "undated": self.undated,
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BacktestReport:
     """The whole report."""
 
-    overall: Summary
+    overall: FiguresSummary
     tasks: Mapping[str, TaskReport]
-    decisions: Sequence[Decision]
-    input: Input
+    decisions: Sequence[DecisionEntry]
+    input: LogSummary
     seed: int
     seconds: float
     version: str

@@ -8,89 +8,95 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from understudies.backtest.charts import cost_chart
-from understudies.backtest.figures import Summary, Totals
-from understudies.backtest.html_task import figure, outcome_chip, task_section
-from understudies.backtest.report import Day, Input, Report, TaskReport
-from understudies.backtest.wording import NOTHING, count, factor, money, percent
+from understudies.backtest.charts import render_cost_chart
+from understudies.backtest.figures import FiguresSummary, FigureTotals
+from understudies.backtest.html_task import render_figure, render_outcome_chip, render_task
+from understudies.backtest.report import BacktestReport, DailyFigures, LogSummary, TaskReport
+from understudies.backtest.wording import MISSING_VALUE, format_count, format_factor, format_percent, format_usd
 
 
-def render_html(report: Report) -> str:
+def render_html(report: BacktestReport) -> str:
     """The page of a report; everything that comes from the data is escaped."""
     pages = files("understudies.backtest") / "templates"
     template = Template((pages / "report.html").read_text(encoding="utf-8"))
     return template.substitute(
         style=(pages / "report.css").read_text(encoding="utf-8"),
-        title=escape(headline(report)),
-        headline=_headline_html(report),
-        lead=escape(_lead(report)),
-        cards=_cards(report.overall),
-        cost=figure(
+        title=escape(headline_text(report)),
+        headline=_render_headline(report),
+        lead=escape(_lead_text(report)),
+        cards=_render_cards(report.overall),
+        cost=render_figure(
             "Cost of all calls, cumulative",
-            cost_chart("all-cost", _all_days(report.tasks.values()), width=1060),
+            render_cost_chart("all-cost", _sum_days(report.tasks.values()), width=1060),
             (("teacher", "teacher alone"), ("student", "with students")),
         ),
-        rows="".join(_row(place, name, task) for place, (name, task) in enumerate(report.tasks.items(), 1)),
-        total=_total(report.overall),
+        rows="".join(_render_task_row(place, name, task) for place, (name, task) in enumerate(report.tasks.items(), 1)),
+        total=_render_total_row(report.overall),
         tasks="".join(
-            task_section(place, name, task, [d for d in report.decisions if d.task == name])
+            render_task(place, name, task, [d for d in report.decisions if d.task == name])
             for place, (name, task) in enumerate(report.tasks.items(), 1)
         ),
-        input=_input(report.input),
+        input=_render_log_summary(report.input),
         seed=report.seed,
         seconds=f"{report.seconds:,.0f}",
         version=escape(report.version),
     )
 
 
-def headline(report: Report) -> str:
+def headline_text(report: BacktestReport) -> str:
     """What would have been saved, in one sentence."""
     totals = report.overall.totals
     if not totals.calls:
         return "No calls were played."
     if not totals.served:
-        return f"No student would have served any of {count(totals.calls)} calls: the teacher keeps them all."
+        return f"No student would have served any of {format_count(totals.calls)} calls: the teacher keeps them all."
     if totals.saved <= 0:
-        return f"Students would have cost {money(-totals.saved)} more than they saved."
-    return f"{money(totals.saved)} of {money(totals.cost_before)} would have been saved."
+        return f"Students would have cost {format_usd(-totals.saved)} more than they saved."
+    return f"{format_usd(totals.saved)} of {format_usd(totals.cost_before)} would have been saved."
 
 
-def _headline_html(report: Report) -> str:
+def _render_headline(report: BacktestReport) -> str:
     totals = report.overall.totals
     if totals.served and totals.saved > 0:
         return (
-            f"<strong>{escape(money(totals.saved))}</strong> of {escape(money(totals.cost_before))} "
+            f"<strong>{escape(format_usd(totals.saved))}</strong> of {escape(format_usd(totals.cost_before))} "
             "would have been saved."
         )
-    return escape(headline(report))
+    return escape(headline_text(report))
 
 
-def _lead(report: Report) -> str:
+def _lead_text(report: BacktestReport) -> str:
     totals, last = report.overall.totals, report.overall.last_fifth
-    played = _played(report.input)
+    played = _replayed_text(report.input)
     if not totals.served:
         return f"{played} No task was worth handing over, or no student was good enough; the reasons are below."
-    agreed = f", and agreed with the teacher on {percent(totals.agreement_served)} of those" if totals.judged else ""
-    served = f"Students would have served {percent(totals.served_share, 0)} of them{agreed}."
-    late = f" In the last fifth, calls were {factor(last.cost_reduction)} cheaper."
+    agreed = (
+        f", and agreed with the teacher on {format_percent(totals.agreement_served)} of those" if totals.judged else ""
+    )
+    served = f"Students would have served {format_percent(totals.served_share, 0)} of them{agreed}."
+    late = f" In the last fifth, calls were {format_factor(last.cost_reduction)} cheaper."
     return f"{played} {served}{late if last.cost_reduction and last.cost_reduction > 1 else ''}"
 
 
-def _played(source: Input) -> str:
+def _replayed_text(source: LogSummary) -> str:
     days = f"{source.days:,.0f} days" if source.days >= 1.5 else "a day"
-    return f"{count(source.calls)} recorded calls over {days} were played through all five services."
+    return f"{format_count(source.calls)} recorded calls over {days} were played through all five services."
 
 
-def _cards(overall: Summary) -> str:
+def _render_cards(overall: FiguresSummary) -> str:
     totals, last = overall.totals, overall.last_fifth
     cards = (
-        ("Saved", money(totals.saved), f"{money(last.saved)} in the last fifth"),
-        ("Cheaper by", factor(totals.cost_reduction), f"{factor(last.cost_reduction)} in the last fifth"),
-        ("Served by students", percent(totals.served_share), f"{percent(last.served_share)} in the last fifth"),
+        ("Saved", format_usd(totals.saved), f"{format_usd(last.saved)} in the last fifth"),
+        ("Cheaper by", format_factor(totals.cost_reduction), f"{format_factor(last.cost_reduction)} in the last fifth"),
+        (
+            "Served by students",
+            format_percent(totals.served_share),
+            f"{format_percent(last.served_share)} in the last fifth",
+        ),
         (
             "Agreement when served",
-            percent(totals.agreement_served),
-            f"at least {percent(totals.agreement_lower_bound)}, at 95% confidence"
+            format_percent(totals.agreement_served),
+            f"at least {format_percent(totals.agreement_lower_bound)}, at 95% confidence"
             if totals.judged
             else "no call was served",
         ),
@@ -101,47 +107,47 @@ def _cards(overall: Summary) -> str:
     )
 
 
-def _row(place: int, name: str, task: TaskReport) -> str:
+def _render_task_row(place: int, name: str, task: TaskReport) -> str:
     return (
-        f'<tr><th scope="row"><a href="#task-{place}">{escape(name)}</a>{outcome_chip(task.outcome.outcome)}</th>'
-        f"{_figures(task.summary.totals, task.summary.last_fifth)}</tr>"
+        f'<tr><th scope="row"><a href="#task-{place}">{escape(name)}</a>{render_outcome_chip(task.outcome.outcome)}</th>'
+        f"{_render_figures(task.summary.totals, task.summary.last_fifth)}</tr>"
     )
 
 
-def _total(overall: Summary) -> str:
-    return f'<tr><th scope="row">All calls</th>{_figures(overall.totals, overall.last_fifth)}</tr>'
+def _render_total_row(overall: FiguresSummary) -> str:
+    return f'<tr><th scope="row">All calls</th>{_render_figures(overall.totals, overall.last_fifth)}</tr>'
 
 
-def _figures(totals: Totals, last: Totals) -> str:
-    lower = f"<small>≥ {escape(percent(totals.agreement_lower_bound))}</small>" if totals.judged else ""
+def _render_figures(totals: FigureTotals, last: FigureTotals) -> str:
+    lower = f"<small>≥ {escape(format_percent(totals.agreement_lower_bound))}</small>" if totals.judged else ""
     return (
-        f"<td>{count(totals.calls)}</td>"
-        f"<td>{_meter(totals.served_share)}</td>"
-        f"<td>{escape(percent(totals.agreement_served))}{lower}</td>"
-        f"<td>{escape(money(totals.cost_before))}</td><td>{escape(money(totals.cost_after))}</td>"
+        f"<td>{format_count(totals.calls)}</td>"
+        f"<td>{_render_meter(totals.served_share)}</td>"
+        f"<td>{escape(format_percent(totals.agreement_served))}{lower}</td>"
+        f"<td>{escape(format_usd(totals.cost_before))}</td><td>{escape(format_usd(totals.cost_after))}</td>"
         f'<td class="{"gain" if totals.saved > 0 else "loss" if totals.saved < 0 else ""}">'
-        f"{escape(money(totals.saved))}</td>"
-        f"<td>{escape(factor(totals.cost_reduction))}"
-        f"<small>{escape(factor(last.cost_reduction))} last fifth</small></td>"
+        f"{escape(format_usd(totals.saved))}</td>"
+        f"<td>{escape(format_factor(totals.cost_reduction))}"
+        f"<small>{escape(format_factor(last.cost_reduction))} last fifth</small></td>"
     )
 
 
-def _meter(share: float) -> str:
+def _render_meter(share: float) -> str:
     filled = min(max(share, 0.0), 1.0) * 100
-    return f'<span class="meter"><i style="width:{filled:.1f}%"></i></span>{escape(percent(share, 0))}'
+    return f'<span class="meter"><i style="width:{filled:.1f}%"></i></span>{escape(format_percent(share, 0))}'
 
 
-def _all_days(tasks: Iterable[TaskReport]) -> list[Day]:
+def _sum_days(tasks: Iterable[TaskReport]) -> list[DailyFigures]:
     """The days of all tasks together; only their costs and counts are summed."""
-    sums: dict[datetime, Day] = {}
+    sums: dict[datetime, DailyFigures] = {}
     for task in tasks:
         for day in task.series:
             known = sums.get(day.at)
-            sums[day.at] = day if known is None else _plus(known, day)
+            sums[day.at] = day if known is None else _add_days(known, day)
     return [sums[at] for at in sorted(sums)]
 
 
-def _plus(one: Day, other: Day) -> Day:
+def _add_days(one: DailyFigures, other: DailyFigures) -> DailyFigures:
     return replace(
         one,
         calls=one.calls + other.calls,
@@ -151,26 +157,26 @@ def _plus(one: Day, other: Day) -> Day:
     )
 
 
-def _input(source: Input) -> str:
+def _render_log_summary(source: LogSummary) -> str:
     facts = (
         ("File", source.path),
         ("Form", source.format),
-        ("Calls", count(source.calls)),
+        ("Calls", format_count(source.calls)),
         ("Played over", f"{source.days:,.4g} days"),
-        ("Without a time", count(source.undated) if source.undated else NOTHING),
-        ("Lines skipped", count(len(source.broken)) if source.broken else NOTHING),
+        ("Without a time", format_count(source.undated) if source.undated else MISSING_VALUE),
+        ("Lines skipped", format_count(len(source.skipped)) if source.skipped else MISSING_VALUE),
     )
     listed = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
-    return f'<dl class="facts">{listed}</dl>{_broken(source)}'
+    return f'<dl class="facts">{listed}</dl>{_render_skipped_lines(source)}'
 
 
-def _broken(source: Input) -> str:
-    if not source.broken:
+def _render_skipped_lines(source: LogSummary) -> str:
+    if not source.skipped:
         return ""
     shown = source.to_dict()["broken"]
     rows = "".join(f"<tr><td>{b['line']}</td><td>{escape(b['reason'])}</td></tr>" for b in shown)
-    more = len(source.broken) - len(shown)
-    rest = f"<p>and {count(more)} more</p>" if more else ""
+    more = len(source.skipped) - len(shown)
+    rest = f"<p>and {format_count(more)} more</p>" if more else ""
     return (
         f"<details><summary>Lines that hold no recorded call</summary><table class='plain'><thead><tr><th>Line</th>"
         f"<th>Why it was skipped</th></tr></thead><tbody>{rows}</tbody></table>{rest}</details>"

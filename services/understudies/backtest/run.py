@@ -11,35 +11,35 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from understudies.backtest.accounts import Outcomes, judges_of
-from understudies.backtest.assemble import assemble
+from understudies.backtest.accounts import CallOutcomes, select_judges
+from understudies.backtest.assemble import build_report
 from understudies.backtest.importers import read_calls
-from understudies.backtest.play import Scheduled, play, schedule
-from understudies.backtest.pricing import price_of
-from understudies.backtest.progress import Progress
-from understudies.backtest.recorded import Reading
+from understudies.backtest.play import ScheduledCall, replay_calls, schedule_calls
+from understudies.backtest.pricing import resolve_price
+from understudies.backtest.progress import ProgressDisplay
+from understudies.backtest.recorded import ParsedLog
 from understudies.backtest.replay import ReplayTeacher
-from understudies.backtest.report import Input, Report
-from understudies.backtest.strays import without_strays
-from understudies.backtest.tasks import named
-from understudies.backtest.threads import one_thread
-from understudies.backtest.timeline import spread
-from understudies.backtest.watch import Watch
-from understudies.backtest.witness import Witness
+from understudies.backtest.report import BacktestReport, LogSummary
+from understudies.backtest.strays import clear_outlier_times
+from understudies.backtest.tasks import assign_tasks
+from understudies.backtest.threads import limit_to_one_thread
+from understudies.backtest.timeline import assign_times
+from understudies.backtest.watch import ProgressReporter
+from understudies.backtest.witness import EventCollector
 from understudies.budget import BudgetSettings
-from understudies.embedded import Plan, Platform
+from understudies.embedded import Platform, PlatformConfig
 from understudies.evaluator import EvaluatorSettings
-from understudies.evaluator.promise import evidence_of
+from understudies.evaluator.promise import decision_evidence
 from understudies.events import SeededIds
 from understudies.router import RouterSettings
-from understudies.runtime import ConfigurationError, Flow, VirtualClock
+from understudies.runtime import ConfigurationError, InFlightTracker, VirtualClock
 from understudies.runtime.environment import settings_from
 from understudies.runtime.rules import Rules
 from understudies.trainer import TrainerSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class BacktestOptions:
     """What a user may choose about a backtest."""
 
     days: float | None = None
@@ -51,56 +51,58 @@ class Options:
     trainer: TrainerSettings = field(default_factory=partial(settings_from, TrainerSettings))
 
 
-Attend = Callable[[Platform, Outcomes], None]
+OnStart = Callable[[Platform, CallOutcomes], None]
 """Told the running platform and what will become of each call, before the first is played."""
 
 
-def _nobody(platform: Platform, outcomes: Outcomes) -> None:
+def _ignore_start(platform: Platform, outcomes: CallOutcomes) -> None:
     """Whoever wants the report alone."""
 
 
-async def backtest(path: Path, options: Options, progress: Progress, attend: Attend = _nobody) -> Report:
+async def backtest_log(
+    path: Path, options: BacktestOptions, progress: ProgressDisplay, on_start: OnStart = _ignore_start
+) -> BacktestReport:
     """Play the calls of a log through all five services and report what would have been saved.
 
     Raises ConfigurationError where the file cannot be read or holds no call that can be played.
     """
     began = time.perf_counter()
-    reading = _read(path)
+    reading = _read_log(path)
     if not reading.calls:
-        raise ConfigurationError(_nothing_to_play(path, reading))
-    recorded = without_strays(named(reading.calls))
-    timeline = spread(recorded, days=options.days, seed=options.seed)
-    calls = schedule(timeline, lambda call: price_of(call, options.teacher_price), options.seed)
+        raise ConfigurationError(_describe_empty_log(path, reading))
+    recorded = clear_outlier_times(assign_tasks(reading.calls))
+    timeline = assign_times(recorded, days=options.days, seed=options.seed)
+    calls = schedule_calls(timeline, lambda call: resolve_price(call, options.teacher_price), options.seed)
     critical = frozenset(call.task for call in calls if call.call.critical)
     rules = options.rules.with_critical(critical)
-    with one_thread():
-        outcomes, details = await _played(calls, rules, options, progress, attend)
+    with limit_to_one_thread():
+        outcomes, details = await _replay(calls, rules, options, progress, on_start)
     days = (calls[-1].at - calls[0].at).total_seconds() / 86_400
-    return assemble(
+    return build_report(
         outcomes,
         details,
-        source=Input.of(str(path), reading, round(days, 2), undated=sum(call.at is None for call in recorded)),
+        source=LogSummary.of(str(path), reading, round(days, 2), undated=sum(call.at is None for call in recorded)),
         seed=options.seed,
         seconds=time.perf_counter() - began,
         version=version("understudies"),
     )
 
 
-async def _played(
-    calls: Sequence[Scheduled], rules: Rules, options: Options, progress: Progress, attend: Attend
-) -> tuple[Outcomes, Mapping[str, Any]]:
+async def _replay(
+    calls: Sequence[ScheduledCall], rules: Rules, options: BacktestOptions, progress: ProgressDisplay, on_start: OnStart
+) -> tuple[CallOutcomes, Mapping[str, Any]]:
     clock = VirtualClock(calls[0].at)
-    witness = Witness()
-    outcomes = Outcomes(calls, witness, judges_of(calls, rules), options.budget.student_cost_usd)
+    witness = EventCollector()
+    outcomes = CallOutcomes(calls, witness, select_judges(calls, rules), options.budget.student_cost_usd)
     with tempfile.TemporaryDirectory(prefix="understudies-backtest-") as folder:
-        plan = Plan(
+        plan = PlatformConfig(
             folder=Path(folder),
             rules=rules,
             clock=clock,
-            ids=lambda service: SeededIds(f"{options.seed}:{service}"),
+            id_factory=lambda service: SeededIds(f"{options.seed}:{service}"),
             teacher=ReplayTeacher({c.id: c.call for c in calls}, {c.id: c.price for c in calls}),
             redact=False,
-            flow=Flow(),
+            in_flight=InFlightTracker(),
             keeps_state=False,
             router=settings_from(RouterSettings).model_copy(
                 update={
@@ -117,49 +119,49 @@ async def _played(
             budget=options.budget,
             evaluator=options.evaluator,
             trainer=options.trainer,
-            witnesses=(witness,),
+            extra_services=(witness,),
         )
         async with Platform(plan) as platform:
-            attend(platform, outcomes)
-            watch = Watch(platform, outcomes, progress)
-            end = await play(platform, clock, calls, watch)
-            return outcomes, _details(platform, rules, calls, end)
+            on_start(platform, outcomes)
+            watch = ProgressReporter(platform, outcomes, progress)
+            end = await replay_calls(platform, clock, calls, watch)
+            return outcomes, _collect_details(platform, rules, calls, end)
 
 
-def _details(platform: Platform, rules: Rules, calls: Sequence[Scheduled], end: datetime) -> dict[str, Any]:
+def _collect_details(platform: Platform, rules: Rules, calls: Sequence[ScheduledCall], end: datetime) -> dict[str, Any]:
     """For each task what the budget knows at the end: outcome, profile, ledger, appraisal."""
     return {
         task: {
-            "outcome": platform.budget.optimize_for_budget(task, rules.of(task).weekly_budget_usd, end),
+            "outcome": platform.budget.optimize_for_budget(task, rules.for_task(task).weekly_budget_usd, end),
             "appraisal": platform.budget.appraisal(task, end),
-            "book": platform.budget.book(task),
-            "evidence": _evidence(platform, task),
-            "critical": rules.of(task).critical,
+            "book": platform.budget.task_state(task),
+            "evidence": _trial_evidence(platform, task),
+            "critical": rules.for_task(task).critical,
         }
         for task in sorted({call.task for call in calls})
     }
 
 
-def _evidence(platform: Platform, task: str) -> dict[str, Any]:
+def _trial_evidence(platform: Platform, task: str) -> dict[str, Any]:
     """What the gates of the task's student know at the end; nothing where none is on trial or in force."""
-    book = platform.budget.book(task)
-    student = book.in_force or book.on_trial
+    book = platform.budget.task_state(task)
+    student = book.serving or book.candidate
     trial = platform.evaluator.evaluation.trials.get(student.name) if student else None
-    return evidence_of(trial) if trial else {}
+    return decision_evidence(trial) if trial else {}
 
 
-def _read(path: Path) -> Reading:
+def _read_log(path: Path) -> ParsedLog:
     try:
         return read_calls(path)
     except OSError as error:
         raise ConfigurationError(f"cannot read the calls in {str(path)!r}: {error.strerror or error}") from error
 
 
-def _nothing_to_play(path: Path, reading: Reading) -> str:
-    if not reading.broken:
+def _describe_empty_log(path: Path, reading: ParsedLog) -> str:
+    if not reading.skipped:
         return f"{str(path)!r} is empty; expected one JSON object a line with `messages`, the last one the answer"
-    first = reading.broken[0]
+    first = reading.skipped[0]
     return (
-        f"{str(path)!r} holds no recorded call: all {len(reading.broken)} lines were skipped, "
+        f"{str(path)!r} holds no recorded call: all {len(reading.skipped)} lines were skipped, "
         f"line {first.line} because: {first.reason}"
     )

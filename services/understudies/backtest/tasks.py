@@ -9,33 +9,33 @@ from typing import Final
 from understudies.backtest.recorded import RecordedCall
 from understudies.events import Prompt, Templates, masked, named_by
 
-_LONGEST: Final = 200
+_MAX_NAME_CHARACTERS: Final = 200
 _SEPARATORS: Final = re.compile(r"[/@\x00-\x1f\x7f]+")
 _FEW_CALLS: Final = 5
-_MOST: Final = 0.5
-_MANY: Final = 24
+_MIN_TEMPLATE_SHARE: Final = 0.5
+_MIN_REPEATED_PROMPTS: Final = 24
 _PASSES: Final = ((8, 5, 1_000_000), (3, 10, 2_000))
 """How many prompts make a template, the least words of it, and of how many prompts at most: few must share more."""
 
 
-def named(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
+def assign_tasks(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
     """The calls, each with a valid task: the record's own, cleaned, or the one discovered from its prompt."""
     calls = list(calls)
-    names = [clean_name(call.task) if call.task else None for call in calls]
+    names = [sanitize_task_name(call.task) if call.task else None for call in calls]
     unnamed = Counter(call.request.system for call, name in zip(calls, names, strict=True) if name is None)
     templates = {system: masked(system) for system in unnamed}
-    discovered = _discovered(templates, unnamed)
+    discovered = _discover_tasks(templates, unnamed)
     tasks = [name or discovered[templates[call.request.system]] for call, name in zip(calls, names, strict=True)]
     return [call if call.task == task else replace(call, task=task) for call, task in zip(calls, tasks, strict=True)]
 
 
-def clean_name(name: str) -> str | None:
+def sanitize_task_name(name: str) -> str | None:
     """The name as events allow it, `-` for slashes, at signs and control characters; None where nothing is left."""
     cleaned = _SEPARATORS.sub("-", name.strip()).strip("- \t")
-    return cleaned[:_LONGEST].strip() or None
+    return cleaned[:_MAX_NAME_CHARACTERS].strip() or None
 
 
-def _discovered(masks: Mapping[str, str], calls: Mapping[str, int]) -> dict[str, str]:
+def _discover_tasks(masks: Mapping[str, str], calls: Mapping[str, int]) -> dict[str, str]:
     """The task of each masked prompt: of the template that it fills, else its own.
 
     Prompts are read in an order of their own, so that what is found does not depend on the order of the log.
@@ -48,11 +48,11 @@ def _discovered(masks: Mapping[str, str], calls: Mapping[str, int]) -> dict[str,
     for siblings, least, most in _PASSES:
         left = sorted((t for t in counts if t and t not in found), key=lambda template: own[template])
         if 1 < len(left) <= most:
-            found |= _filled(left, own, counts, Templates(siblings, least))
+            found |= _match_templates(left, own, counts, Templates(siblings, least))
     return own | found
 
 
-def _filled(
+def _match_templates(
     prompts: Sequence[str], own: Mapping[str, str], counts: Mapping[str, int], templates: Templates
 ) -> dict[str, str]:
     """The templates of the prompts that fill one.
@@ -68,5 +68,5 @@ def _filled(
     return {
         text: task
         for text, (task, share) in known.items()
-        if counts[text] <= _FEW_CALLS or share >= _MOST or repeated[task] >= _MANY
+        if counts[text] <= _FEW_CALLS or share >= _MIN_TEMPLATE_SHARE or repeated[task] >= _MIN_REPEATED_PROMPTS
     }

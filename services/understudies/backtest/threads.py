@@ -6,13 +6,13 @@ from importlib import import_module
 
 from threadpoolctl import threadpool_limits
 
-_LINEAR_ALGEBRA = ("scipy.linalg.blas", "sklearn.utils.extmath")
+_BLAS_MODULES = ("scipy.linalg.blas", "sklearn.utils.extmath")
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def limit_to_one_thread() -> Iterator[None]:
     """One thread: a sum is rounded by how many share it, and a student would be another one on another machine."""
-    for library in _LINEAR_ALGEBRA:
+    for library in _BLAS_MODULES:
         # A limit holds for what is loaded when it is set.
         import_module(library)
     with threadpool_limits(limits=1):

@@ -10,9 +10,9 @@ from math import ceil
 from understudies.backtest.recorded import RecordedCall
 
 DEFAULT_DAYS = 14.0
-FIXED_START = datetime(2026, 1, 5, tzinfo=UTC)
-_BURST = timedelta(hours=1)
-_HOURLY_RATE = (
+DEFAULT_START = datetime(2026, 1, 5, tzinfo=UTC)
+_MIN_RECORDED_SPAN = timedelta(hours=1)
+_HOURLY_RATES = (
     1.2,
     1.0,
     1.0,
@@ -40,12 +40,12 @@ _HOURLY_RATE = (
 )
 """Calls in each hour of a day, UTC, relative to the quietest."""
 
-Timed = tuple[datetime, RecordedCall]
+TimedCall = tuple[datetime, RecordedCall]
 
 
-def spread(
+def assign_times(
     calls: Sequence[RecordedCall], days: float | None = None, start: datetime | None = None, seed: int = 7
-) -> list[Timed]:
+) -> list[TimedCall]:
     """The calls with the moments at which they are played, in order.
 
     Recorded times are kept. Where there are none, where all lie within an hour, or where `days` is given, the calls
@@ -55,24 +55,26 @@ def spread(
     """
     if not calls:
         return []
-    recorded = _filled(calls)
+    recorded = _fill_missing_times(calls)
     recorded.sort(key=lambda timed: timed[0])
     has_times = any(call.at for call in calls)
     first, last = recorded[0][0], recorded[-1][0]
-    if days is None and has_times and last - first >= _BURST:
+    if days is None and has_times and last - first >= _MIN_RECORDED_SPAN:
         shift = timedelta(0) if start is None else start.astimezone(UTC) - first
         return [(at + shift, call) for at, call in recorded]
-    began = start or (first if has_times else FIXED_START)
-    moments = rhythm(len(recorded), DEFAULT_DAYS if days is None else days, midnight(began), random.Random(seed))
+    began = start or (first if has_times else DEFAULT_START)
+    moments = sample_arrival_times(
+        len(recorded), DEFAULT_DAYS if days is None else days, start_of_utc_day(began), random.Random(seed)
+    )
     return [(at, call) for at, (_, call) in zip(moments, recorded, strict=True)]
 
 
-def midnight(moment: datetime) -> datetime:
+def start_of_utc_day(moment: datetime) -> datetime:
     """The beginning of a moment's day in UTC."""
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def rhythm(count: int, days: float, start: datetime, rng: random.Random) -> list[datetime]:
+def sample_arrival_times(count: int, days: float, start: datetime, rng: random.Random) -> list[datetime]:
     """Ascending moments over some days, about five times as dense in working hours as at night.
 
     One moment falls into each of `count` equal shares of the total rate, so the density is the profile's and
@@ -81,21 +83,21 @@ def rhythm(count: int, days: float, start: datetime, rng: random.Random) -> list
     if not 0 < days < 10_000:
         raise ValueError(f"cannot spread calls over {days!r} days: give a positive number of days")
     hours = ceil(days * 24)
-    rates = [_HOURLY_RATE[hour % 24] * min(1.0, days * 24 - hour) for hour in range(hours)]
+    rates = [_HOURLY_RATES[hour % 24] * min(1.0, days * 24 - hour) for hour in range(hours)]
     edges = [0.0, *accumulate(rates)]
-    return [start + timedelta(hours=_quantile((k + rng.random()) / count, rates, edges)) for k in range(count)]
+    return [start + timedelta(hours=_hours_at_quantile((k + rng.random()) / count, rates, edges)) for k in range(count)]
 
 
-def _quantile(share: float, rates: list[float], edges: list[float]) -> float:
+def _hours_at_quantile(share: float, rates: list[float], edges: list[float]) -> float:
     """The hours after which that share of the total rate has passed."""
     mass = share * edges[-1]
     hour = min(bisect_right(edges, mass) - 1, len(rates) - 1)
     within = (mass - edges[hour]) / rates[hour] if rates[hour] > 0 else 0.0
-    return hour + within * min(1.0, rates[hour] / _HOURLY_RATE[hour % 24])
+    return hour + within * min(1.0, rates[hour] / _HOURLY_RATES[hour % 24])
 
 
-def _filled(calls: Sequence[RecordedCall]) -> list[Timed]:
-    known = next((call.at for call in calls if call.at), FIXED_START)
+def _fill_missing_times(calls: Sequence[RecordedCall]) -> list[TimedCall]:
+    known = next((call.at for call in calls if call.at), DEFAULT_START)
     timed = []
     for call in calls:
         known = call.at or known

@@ -3,60 +3,60 @@
 from datetime import datetime
 from decimal import Decimal
 
-from understudies.backtest.accounts import Outcomes
-from understudies.backtest.progress import Progress, Stage
+from understudies.backtest.accounts import CallOutcomes
+from understudies.backtest.progress import ProgressDisplay, TaskPhase
 from understudies.budget import BudgetApp
 from understudies.embedded import Platform
 from understudies.stats import anytime_lower_bound
 
 
-class Watch:
+class ProgressReporter:
     """Called after each step with the virtual time and the number of calls played."""
 
-    def __init__(self, platform: Platform, outcomes: Outcomes, progress: Progress) -> None:
+    def __init__(self, platform: Platform, outcomes: CallOutcomes, display: ProgressDisplay) -> None:
         self._platform = platform
         self._outcomes = outcomes
-        self._progress = progress
+        self._display = display
 
     async def __call__(self, now: datetime, played: int) -> None:
         """Update every task that was seen so far."""
         fraction = played / len(self._outcomes.calls)
-        for task, book in sorted(self._platform.budget.books.items()):
-            agreement, lower = self._agreement(task)
+        for task, book in sorted(self._platform.budget.tasks.items()):
+            agreement, lower = self._measure_agreement(task)
             ledger = book.ledger
-            self._progress.update(
+            self._display.update(
                 task,
-                phase=phase_of(self._platform.budget, task, now),
+                phase=task_phase(self._platform.budget, task, now),
                 agreement=agreement,
                 lower=lower,
                 served_share=ledger.served / ledger.calls if ledger.calls else 0.0,
-                saved=ledger.saved if book.students else Decimal(0),
+                saved=ledger.savings if book.students else Decimal(0),
                 fraction_done=fraction,
             )
 
-    def _agreement(self, task: str) -> tuple[float | None, float | None]:
-        book = self._platform.budget.book(task)
-        student = book.in_force or book.on_trial
+    def _measure_agreement(self, task: str) -> tuple[float | None, float | None]:
+        book = self._platform.budget.task_state(task)
+        student = book.serving or book.candidate
         trial = self._platform.evaluator.evaluation.trials.get(student.name) if student else None
         if trial is None:
             return None, None
-        confidences = [one.confidence for one in trial.gate.thresholds]
-        threshold = trial.story.threshold
+        confidences = [one.confidence for one in trial.selective_gate.thresholds]
+        threshold = trial.promotion.threshold
         index = confidences.index(threshold) if threshold in confidences else len(confidences) // 2
-        agree, n = trial.gate.counts(index)
+        agree, n = trial.selective_gate.agreement_counts(index)
         if not n:
             return None, None
         # What calls prove and what distinct inputs prove: only the lesser of both is held, and nothing before both are.
-        by_call = trial.forward.tail.counts(index)
+        by_call = trial.call_gate.tail_gate.agreement_counts(index)
         bounds = [anytime_lower_bound(*counts) for counts in ((agree, n), by_call)] if by_call[1] else []
         return agree / n, min(bounds, default=None)
 
 
-def phase_of(budget: BudgetApp, task: str, now: datetime) -> Stage:
+def task_phase(budget: BudgetApp, task: str, now: datetime) -> TaskPhase:
     """Where a task stands, in the four phases of a task's life."""
-    book = budget.book(task)
-    if book.in_force is not None:
+    book = budget.task_state(task)
+    if book.serving is not None:
         return "switch"
-    if book.on_trial is not None:
+    if book.candidate is not None:
         return "imposter"
     return "kept with teacher" if budget.appraisal(task, now).verdict == "refuse" else "hitchhiker"

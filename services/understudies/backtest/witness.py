@@ -7,11 +7,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from understudies.events import TOPICS, Drift, Event, GateDecision, Invocation, Promotion, Verdict, usd
-from understudies.runtime import Record, decode
+from understudies.runtime import Record, decode_records
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ObservedVerdict:
     """One verdict, as far as agreement over time needs it."""
 
     at: datetime
@@ -20,7 +20,7 @@ class Seen:
     audit: bool
 
 
-class Witness:
+class EventCollector:
     """What was seen: calls by id, audits and answers in shadow by call, verdicts by student, the story in order.
 
     `compared` names for each call the students that answered it in shadow; `prices` tells what an answer of theirs
@@ -32,47 +32,47 @@ class Witness:
     max_records = 2000
 
     def __init__(self) -> None:
-        self.served: dict[str, Invocation] = {}
-        self.audits: dict[str, Decimal] = {}
-        self.compared: defaultdict[str, list[str]] = defaultdict(list)
-        self.prices: dict[str, Decimal] = {}
-        self.judges: dict[str, str] = {}
-        self.verdicts: defaultdict[str, list[Seen]] = defaultdict(list)
-        self.story: list[Promotion | GateDecision | Drift] = []
+        self.invocations: dict[str, Invocation] = {}
+        self.audit_costs: dict[str, Decimal] = {}
+        self.shadow_students: defaultdict[str, list[str]] = defaultdict(list)
+        self.student_prices: dict[str, Decimal] = {}
+        self.student_judges: dict[str, str] = {}
+        self.verdicts: defaultdict[str, list[ObservedVerdict]] = defaultdict(list)
+        self.lifecycle_events: list[Promotion | GateDecision | Drift] = []
 
     async def start(self) -> None:
         """Nothing to open."""
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Take note of every event."""
-        for _, event in decode(records)[0]:
-            self._note(event)
+        for _, event in decode_records(records)[0]:
+            self._collect(event)
 
-    def _note(self, event: Event) -> None:
+    def _collect(self, event: Event) -> None:
         if isinstance(event, Invocation):
             if event.audits is not None:
-                self.audits[event.audits] = usd(self.audits.get(event.audits, Decimal(0)) + event.cost_usd)
+                self.audit_costs[event.audits] = usd(self.audit_costs.get(event.audits, Decimal(0)) + event.cost_usd)
             else:
-                self.served[event.id] = event
+                self.invocations[event.id] = event
         elif isinstance(event, Verdict):
             if event.phase != "self_agreement":
-                self.judges[event.student] = event.judge
+                self.student_judges[event.student] = event.judge
             if event.phase in ("validation", "shadow"):
-                self.compared[event.invocation].append(event.student)
+                self.shadow_students[event.invocation].append(event.student)
             if event.confidence is not None and (event.counts or (event.phase == "audit" and not event.spot_check)):
-                seen = Seen(event.at, event.confidence, event.agreed, event.phase == "audit")
+                seen = ObservedVerdict(event.at, event.confidence, event.agreed, event.phase == "audit")
                 self.verdicts[event.student].append(seen)
         elif isinstance(event, Promotion | GateDecision | Drift):
-            self.story.append(event)
+            self.lifecycle_events.append(event)
             if isinstance(event, Promotion):
-                self._note_training(event)
+                self._collect_training(event)
 
-    def _note_training(self, event: Promotion) -> None:
+    def _collect_training(self, event: Promotion) -> None:
         validation = event.evidence.get("validation")
         if isinstance(validation, dict) and "cost_per_call_usd" in validation:
-            self.prices[event.student] = usd(str(validation["cost_per_call_usd"]))
+            self.student_prices[event.student] = usd(str(validation["cost_per_call_usd"]))
         if isinstance(judge := event.evidence.get("judge"), str):
-            self.judges.setdefault(event.student, judge)
+            self.student_judges.setdefault(event.student, judge)
 
     async def tick(self, now: datetime) -> None:
         """Nothing to decide."""

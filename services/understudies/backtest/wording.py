@@ -3,23 +3,23 @@
 import math
 from decimal import Decimal
 
-NOTHING = "–"
-_SHARE_WORDS = ("share", "agreement", "coverage", "rate", "probability", "lower", "upper", "confidence", "accuracy")
+MISSING_VALUE = "–"
+_SHARE_KEY_WORDS = ("share", "agreement", "coverage", "rate", "probability", "lower", "upper", "confidence", "accuracy")
 _ACRONYMS = {"roi": "ROI", "usd": "", "bep": "break-even", "json": "JSON", "id": "id", "n": "n", "uri": "URI"}
 
 
-def percent(share: float | None, places: int = 1) -> str:
+def format_percent(share: float | None, places: int = 1) -> str:
     """A share as a percentage; one that is almost, but not, whole is never rounded up to 100 %."""
     if share is None or not math.isfinite(share):
-        return NOTHING
+        return MISSING_VALUE
     highest = 100.0 if share >= 1 else 100 - 0.1**places
     return f"{min(share * 100, highest) if share <= 1 else share * 100:.{places}f}%"
 
 
-def money(amount: Decimal | float | None) -> str:
+def format_usd(amount: Decimal | float | None) -> str:
     """US dollars: cents where they matter, two significant digits below ten cents."""
     if amount is None or not math.isfinite(amount):
-        return NOTHING
+        return MISSING_VALUE
     size = abs(float(amount))
     if size >= 10_000:
         written = f"{size:,.0f}"
@@ -31,45 +31,45 @@ def money(amount: Decimal | float | None) -> str:
     return f"{'−' if amount < 0 else ''}${written}"
 
 
-def factor(times: float | None) -> str:
+def format_factor(times: float | None) -> str:
     """How many times cheaper, such as `9.1×`."""
     if times is None or not math.isfinite(times):
-        return NOTHING
+        return MISSING_VALUE
     return f"{times:,.0f}×" if times >= 100 else f"{times:.1f}×" if times >= 2 else f"{times:.2f}×"
 
 
-def count(number: float) -> str:
+def format_count(number: float) -> str:
     """A number of things."""
     return f"{number:,.0f}"
 
 
-def label(key: str) -> str:
+def format_label(key: str) -> str:
     """The key of a figure as words."""
     words = [_ACRONYMS.get(word, word) for word in key.replace("-", "_").split("_") if word]
     text = " ".join(word for word in words if word)
     return text[:1].upper() + text[1:]
 
 
-def value(key: str, item: object) -> str:
+def format_value(key: str, item: object) -> str:
     """The value of a figure, in the unit that its key tells."""
-    number = _number(item)
+    number = _parse_number(item)
     words = key.lower().split("_")
     if isinstance(item, bool):
         return "yes" if item else "no"
     if item is None or item == "":
-        return NOTHING
+        return MISSING_VALUE
     if number is None:
         return str(item)
     if "usd" in words or words[-1] in ("cost", "saving", "savings", "saved", "investment", "price"):
-        return money(number)
+        return format_usd(number)
     if words[-1] == "roi":
         return f"{number * 100:+,.0f}%"
-    if 0 <= number <= 1 and not isinstance(item, int) and any(word in _SHARE_WORDS for word in words):
-        return percent(number)
-    return count(number) if number == int(number) else f"{number:,.4g}"
+    if 0 <= number <= 1 and not isinstance(item, int) and any(word in _SHARE_KEY_WORDS for word in words):
+        return format_percent(number)
+    return format_count(number) if number == int(number) else f"{number:,.4g}"
 
 
-def _number(item: object) -> float | None:
+def _parse_number(item: object) -> float | None:
     if isinstance(item, bool) or not isinstance(item, int | float | Decimal | str):
         return None
     try:

@@ -5,137 +5,142 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from understudies.budget.book import TaskBook
+from understudies.budget.book import TaskState
 from understudies.budget.ramp import verdicts_needed
 from understudies.budget.settings import BudgetSettings
-from understudies.budget.student_book import StudentBook
+from understudies.budget.student_book import StudentState
 from understudies.economics import Investment, forecast
 from understudies.events import usd_text
 from understudies.runtime.rules import TaskRules
-from understudies.stats import ceiling
+from understudies.stats import agreement_ceiling
 
-Verdict = Literal["authorise", "wait", "refuse"]
-_LEAST_ASKED = 30
+AppraisalVerdict = Literal["authorise", "wait", "refuse"]
+_MIN_SELF_COMPARED = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Appraisal:
     """The answer, why in words, and the investment where there is one."""
 
-    verdict: Verdict
+    verdict: AppraisalVerdict
     reason: str
-    needed: int
+    needed_examples: int
     investment: Investment | None = None
 
     @property
-    def final(self) -> bool:
+    def is_final(self) -> bool:
         """Whether it is refused for what more calls do not change."""
         return self.verdict == "refuse" and (self.investment is None or not self.investment.expected_share)
 
     @property
-    def numbers(self) -> dict[str, Any]:
+    def investment_numbers(self) -> dict[str, Any]:
         """The investment's numbers, where there is one."""
-        return {} if self.investment is None else numbers_of(self.investment)
+        return {} if self.investment is None else format_investment(self.investment)
 
 
-def numbers_of(i: Investment) -> dict[str, Any]:
+def format_investment(investment: Investment) -> dict[str, Any]:
     """An investment's numbers, JSON-serialisable; money as decimal strings."""
     return {
-        "roi": None if i.roi is None else round(float(i.roi), 4),
-        "break_even_calls": i.break_even_calls,
-        "weekly_calls": i.weekly_calls,
-        "weekly_calls_lower": i.weekly_calls_lower,
-        "expected_share": round(i.expected_share, 4),
-        "audit_rate": round(i.audit_rate, 4),
-        "teacher_cost_usd": usd_text(i.teacher_cost),
-        "student_cost_usd": usd_text(i.student_cost),
-        "training_cost_usd": usd_text(i.training_cost),
-        "evidence_cost_usd": usd_text(i.evidence_cost),
-        "net_weekly_saving_usd": usd_text(i.net_weekly_saving),
+        "roi": None if investment.roi is None else round(float(investment.roi), 4),
+        "break_even_calls": investment.break_even_calls,
+        "weekly_calls": investment.weekly_calls,
+        "weekly_calls_lower": investment.weekly_calls_lower,
+        "expected_share": round(investment.expected_share, 4),
+        "audit_rate": round(investment.audit_rate, 4),
+        "teacher_cost_usd": usd_text(investment.teacher_cost),
+        "student_cost_usd": usd_text(investment.student_cost),
+        "training_cost_usd": usd_text(investment.training_cost),
+        "evidence_cost_usd": usd_text(investment.evidence_cost),
+        "net_weekly_saving_usd": usd_text(investment.net_weekly_saving),
     }
 
 
-def appraise(book: TaskBook, rules: TaskRules, settings: BudgetSettings, now: datetime) -> Appraisal:
+def appraise(task: TaskState, rules: TaskRules, settings: BudgetSettings, now: datetime) -> Appraisal:
     """Decide about the next student of a task: the first, or a successor at `growth` times the examples."""
-    needed = examples_needed(book, settings)
+    needed = count_needed_examples(task, settings)
     if rules.critical:
         return Appraisal("refuse", "declared critical: it stays with the teacher", needed)
     if rules.students == ():
         return Appraisal("refuse", "its rules allow no student", needed)
-    if book.profile.verdict == "no":
-        return Appraisal("refuse", book.profile.reason, needed, invest(book, settings, now, share=0.0))
-    if book.on_trial is not None:
-        return Appraisal("wait", f"{book.on_trial.name} is on its way: {book.on_trial.story.stage}", needed)
-    inconsistent = _inconsistent(book, rules)
+    if task.profile.recommendation == "no":
+        return Appraisal("refuse", task.profile.reason, needed, estimate_investment(task, settings, now, share=0.0))
+    if task.candidate is not None:
+        return Appraisal("wait", f"{task.candidate.name} is on its way: {task.candidate.promotion.stage}", needed)
+    inconsistent = _find_inconsistency(task, rules)
     if inconsistent:
         return Appraisal("refuse", inconsistent, needed)
-    investment = invest(book, settings, now)
-    if not investment.worth_it:
+    investment = estimate_investment(task, settings, now)
+    if not investment.is_worthwhile:
         return Appraisal("refuse", investment.reason, needed, investment)
-    if book.examples < needed:
-        return Appraisal("wait", f"{book.examples} of the {needed} examples needed", needed, investment)
-    if not is_rested(book, settings, now):
-        return Appraisal("wait", f"{book.latest.name if book.latest else ''} was authorised lately", needed, investment)
+    if task.examples < needed:
+        return Appraisal("wait", f"{task.examples} of the {needed} examples needed", needed, investment)
+    if not is_cooldown_over(task, settings, now):
+        return Appraisal(
+            "wait",
+            f"{task.latest_student.name if task.latest_student else ''} was authorised lately",
+            needed,
+            investment,
+        )
     return Appraisal("authorise", investment.reason, needed, investment)
 
 
-def examples_needed(book: TaskBook, settings: BudgetSettings) -> int:
+def count_needed_examples(task: TaskState, settings: BudgetSettings) -> int:
     """Distinct inputs that the next student takes; more where the last one was rejected."""
-    before = [student.examples for student in book.students.values() if not _stale(book, student.story.at)]
-    classes = book.profile.repeated_answers if book.profile.kind == "closed_set" else 0
+    before = [student.examples for student in task.students.values() if not _is_outdated(task, student.promotion.at)]
+    classes = task.profile.repeated_answers if task.profile.kind == "closed_set" else 0
     first = max(settings.min_examples, settings.examples_per_class * classes)
-    rejected = book.latest is not None and book.latest.story.stage == "rejected"
+    rejected = task.latest_student is not None and task.latest_student.promotion.stage == "rejected"
     growth = settings.growth_after_rejection if rejected else settings.growth
     return max(first, round(max(before, default=0) * growth))
 
 
-def is_rested(book: TaskBook, settings: BudgetSettings, now: datetime) -> bool:
+def is_cooldown_over(task: TaskState, settings: BudgetSettings, now: datetime) -> bool:
     """Whether the last student was authorised long enough ago: each new one is a new chance of a wrong promotion."""
-    latest = book.latest
+    latest = task.latest_student
     authorised = latest.authorised_at if latest else None
     return authorised is None or now - authorised >= timedelta(hours=settings.rest_hours)
 
 
-def _stale(book: TaskBook, at: datetime) -> bool:
-    return book.fresh_since is not None and at <= book.fresh_since
+def _is_outdated(task: TaskState, at: datetime) -> bool:
+    return task.valid_since is not None and at <= task.valid_since
 
 
-def _inconsistent(book: TaskBook, rules: TaskRules) -> str | None:
-    if book.self_asked < _LEAST_ASKED:
+def _find_inconsistency(task: TaskState, rules: TaskRules) -> str | None:
+    if task.self_compared < _MIN_SELF_COMPARED:
         return None
-    best = ceiling(book.self_agreed, book.self_asked)
+    best = agreement_ceiling(task.self_agreed, task.self_compared)
     if best >= rules.min_agreement:
         return None
     return (
-        f"the teacher agrees with itself on {book.self_agreed} of {book.self_asked} calls, so no student can "
+        f"the teacher agrees with itself on {task.self_agreed} of {task.self_compared} calls, so no student can "
         f"agree on more than {best:.1%}; {rules.min_agreement:.0%} are asked for"
     )
 
 
-def invest(
-    book: TaskBook,
+def estimate_investment(
+    task: TaskState,
     settings: BudgetSettings,
     now: datetime,
     *,
     share: float | None = None,
-    student: StudentBook | None = None,
+    student: StudentState | None = None,
 ) -> Investment:
     """The next student as an investment, at the volume forecast from the hours seen so far.
 
     Or one that is there, at its own price: its training is paid, and so is the evidence that it has.
     """
-    volume = forecast(book.volume.hourly(now))
-    teacher = book.ledger.teacher_price or Decimal(0)
-    student_cost = price_of(student, settings)
+    volume = forecast(task.volume.hourly_counts(now))
+    teacher = task.ledger.teacher_price or Decimal(0)
+    student_cost = student_price(student, settings)
     verdicts = max(0, settings.shadow_verdicts - (student.judged if student else 0))
     evidence = student_cost * verdicts
-    incumbent = book.in_force
+    incumbent = task.serving
     if incumbent is None or incumbent is student or student_cost >= teacher:
-        expected = _first_share(book, settings) if share is None else share
+        expected = _expected_first_share(task, settings) if share is None else share
     else:
-        expected = _gain(book, settings, incumbent.proven_share)
+        expected = _expected_gain(task, settings, incumbent.proven_share)
         # The incumbent's price is paid already; what a successor costs is the calls kept back for its trial.
-        student_cost = max(Decimal(0), student_cost - price_of(incumbent, settings))
+        student_cost = max(Decimal(0), student_cost - student_price(incumbent, settings))
         fresh = min(settings.fresh_verdicts, verdicts)
         evidence += Decimal(round(fresh * incumbent.proven_share)) * teacher
     return Investment(
@@ -150,25 +155,25 @@ def invest(
     )
 
 
-def price_of(student: StudentBook | None, settings: BudgetSettings) -> Decimal:
+def student_price(student: StudentState | None, settings: BudgetSettings) -> Decimal:
     """US dollars of a student's answer: its own where that is known, else what the settings say of any."""
-    own = student.cost if student else None
+    own = student.cost_per_answer if student else None
     return settings.student_cost_usd if own is None else own
 
 
-def _first_share(book: TaskBook, settings: BudgetSettings) -> float:
-    known = [student.expected_share for student in book.students.values() if student.expected_share is not None]
+def _expected_first_share(task: TaskState, settings: BudgetSettings) -> float:
+    known = [student.expected_share for student in task.students.values() if student.expected_share is not None]
     return max(settings.expected_share, *known) if known else settings.expected_share
 
 
-def _gain(book: TaskBook, settings: BudgetSettings, proven: float) -> float:
+def _expected_gain(task: TaskState, settings: BudgetSettings, proven: float) -> float:
     """What a successor is expected to add to the share that is proven.
 
     At least the usual gain of more examples; more where validation says that such a student could serve more than
     the one in force has been able to prove, of which gates prove about half: on banking77 students that were expected
     to serve .56, .69, .73 and .77 proved .33, .51, .57 and .58.
     """
-    known = [student.expected_share for student in book.students.values() if student.expected_share is not None]
+    known = [student.expected_share for student in task.students.values() if student.expected_share is not None]
     return min(1 - proven, max(settings.expected_gain, ((known[-1] if known else 0.0) - proven) / 2))
 
 

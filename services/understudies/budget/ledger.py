@@ -7,9 +7,9 @@ from typing import Any, Final
 from understudies.economics import teacher_call_cost
 from understudies.events import Invocation, usd
 
-ZERO = Decimal(0)
+ZERO_USD = Decimal(0)
 
-_ASKED_IN_VAIN: Final = frozenset({"low_confidence", "student_error", "withheld", "unproven", "unconfirmed"})
+_ESCALATION_REASONS: Final = frozenset({"low_confidence", "student_error", "withheld", "unproven", "unconfirmed"})
 
 
 @dataclass(slots=True)
@@ -25,19 +25,19 @@ class Ledger:
     escalated: int = 0
     audits: int = 0
     teacher_calls: int = 0
-    teacher: Decimal = ZERO
-    students: Decimal = ZERO
-    audit: Decimal = ZERO
-    training: Decimal = ZERO
-    compared: Decimal = ZERO
-    avoided: Decimal = ZERO
+    teacher: Decimal = ZERO_USD
+    students: Decimal = ZERO_USD
+    audit: Decimal = ZERO_USD
+    training: Decimal = ZERO_USD
+    compared: Decimal = ZERO_USD
+    avoided: Decimal = ZERO_USD
 
     def record(self, call: Invocation) -> None:
         """Book one invocation."""
         if call.origin == "synthetic":
             self.training += call.cost_usd
             return
-        student_cost = call.route.student_cost_usd if call.route else ZERO
+        student_cost = call.route.student_cost_usd if call.route else ZERO_USD
         if call.origin == "audit":
             self.audits += 1
             self.audit += call.cost_usd
@@ -49,14 +49,14 @@ class Ledger:
         if call.served_by == "student":
             self.served += 1
             self.students += call.cost_usd
-            self.avoided += self.teacher_price or ZERO
+            self.avoided += self.teacher_price or ZERO_USD
             return
         self.teacher_calls += call.response is not None
         self.students += student_cost
         self.teacher += _cost(call) - student_cost
-        self.escalated += bool(call.route and call.route.reason in _ASKED_IN_VAIN)
+        self.escalated += bool(call.route and call.route.reason in _ESCALATION_REASONS)
 
-    def compare(self, cost: Decimal) -> None:
+    def record_comparison(self, cost: Decimal) -> None:
         """Book one answer of a student that was not served, only compared."""
         self.compared += cost
 
@@ -66,7 +66,7 @@ class Ledger:
         return usd(self.teacher / self.teacher_calls) if self.teacher_calls else None
 
     @property
-    def spent(self) -> Decimal:
+    def total_cost(self) -> Decimal:
         """All that was paid: teacher, students, and what was invested."""
         return usd(self.teacher + self.students + self.invested)
 
@@ -76,14 +76,14 @@ class Ledger:
         return usd(self.training + self.compared + self.audit)
 
     @property
-    def without(self) -> Decimal:
+    def cost_without_students(self) -> Decimal:
         """What the teacher alone would have cost."""
         return usd(self.teacher + self.avoided)
 
     @property
-    def saved(self) -> Decimal:
+    def savings(self) -> Decimal:
         """What was saved so far; negative while the investment is not earned back."""
-        return usd(self.without - self.spent)
+        return usd(self.cost_without_students - self.total_cost)
 
     def state(self) -> dict[str, Any]:
         return {name: str(value) if isinstance(value := getattr(self, name), Decimal) else value for name in _FIELDS}

@@ -4,19 +4,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from understudies.budget.settings import BudgetSettings
-from understudies.budget.student_book import StudentBook
+from understudies.budget.student_book import StudentState
 from understudies.stats import Gate
 
 WEEK_DAYS = 7
 
 
 def next_share(
-    student: StudentBook,
+    student: StudentState,
     settings: BudgetSettings,
     p0: float,
     now: datetime,
     *,
-    most: float = 1.0,
+    max_share: float = 1.0,
     reduced_since: datetime | None = None,
 ) -> float | None:
     """The next share of the ramp, if this step has been held long enough and by enough good verdicts.
@@ -24,17 +24,17 @@ def next_share(
     `most` keeps part of the calls for the teacher while a successor is on trial; `reduced_since` is the moment
     since which the task's students were given less than all.
     """
-    later = [min(share, most) for share in settings.canary if min(share, most) > student.story.share]
+    later = [min(share, max_share) for share in settings.canary if min(share, max_share) > student.promotion.share]
     if not later or student.step_since is None:
         return None
     if now - student.step_since < timedelta(hours=settings.step_hours):
         return None
-    if student.step_audited < verdicts_needed(student.story.share, settings) or not _holds(
+    if student.step_audited < verdicts_needed(student.promotion.share, settings) or not _has_step_evidence(
         student, p0, settings.step_evidence
     ):
         return None
     patient = reduced_since is not None and now - reduced_since < timedelta(hours=settings.patience_hours)
-    if later[0] == settings.canary[-1] and patient and _worth_waiting(student):
+    if later[0] == settings.canary[-1] and patient and _is_worth_waiting(student):
         return None
     return later[0]
 
@@ -49,35 +49,35 @@ def verdicts_needed(share: float, settings: BudgetSettings) -> int:
     return settings.step_verdicts[min(step, len(settings.step_verdicts) - 1)]
 
 
-def _holds(student: StudentBook, p0: float, most: float) -> bool:
+def _has_step_evidence(student: StudentState, p0: float, max_reject_e: float) -> bool:
     """Whether the step's audits speak for a step on; to be not yet rejected is not enough.
 
     At evidence below 20, as for a rejection, a student that agrees 87% passes a step of 10 audits with .97 and one of
     35 with .84; at 1.5 with .62 and .32, where one that agrees 97% passes with .97.
     """
-    return Gate.from_counts(student.step_agreed, student.step_audited, p0=p0).reject_e <= most
+    return Gate.from_counts(student.step_agreed, student.step_audited, p0=p0).reject_e <= max_reject_e
 
 
-def _worth_waiting(student: StudentBook) -> bool:
+def _is_worth_waiting(student: StudentState) -> bool:
     """Whether the control group may soon prove a looser threshold that pays for the wait.
 
     Serving everything ends the control group, and with it the unbiased evidence. A day more of it costs the
     share that is held back; what it may bring is the gap to the share at which the student agrees well enough
     so far, for a week. The caller's patience bounds all waits together.
     """
-    gap = promising_share(student) - _surest(student)
-    return gap * WEEK_DAYS > (1 - student.story.share) * student.proven_share
+    gap = promising_share(student) - _threshold_coverage(student)
+    return gap * WEEK_DAYS > (1 - student.promotion.share) * student.proven_share
 
 
-def promising_share(student: StudentBook) -> float:
+def promising_share(student: StudentState) -> float:
     """The largest share of calls on which the student agrees well enough so far, proven or not."""
     evidence: dict[str, Any] = dict(student.decision.evidence) if student.decision else {}
     p0 = evidence.get("p0", 1.0)
     agreeing = [point for point in evidence.get("curve", []) if (point["agreement"] or 0.0) >= p0]
-    return max(_surest(student), *(float(point["coverage"]) for point in agreeing), 0.0)
+    return max(_threshold_coverage(student), *(float(point["coverage"]) for point in agreeing), 0.0)
 
 
-def _surest(student: StudentBook) -> float:
+def _threshold_coverage(student: StudentState) -> float:
     """The share of calls that reach its threshold; what is withheld of them is no matter of thresholds."""
     chosen: Any = student.decision.evidence.get("chosen") if student.decision else None
     return float(chosen["coverage"]) if chosen else student.proven_share

@@ -8,16 +8,16 @@ from typing import Any
 
 from understudies.events import Drift, GateDecision, Invocation, Promotion, Verdict, usd
 
-IN_TRIAL = frozenset({"authorised", "collected", "trained", "qualified"})
-_LEAST_ASKED = 30
+TRIAL_STAGES = frozenset({"authorised", "collected", "trained", "qualified"})
+_MIN_ANSWERS = 30
 """Answers in service before their mean cost says more than validation did."""
 
 
 @dataclass(slots=True)
-class StudentBook:
+class StudentState:
     """A student's story so far, its gate's last word and its audits."""
 
-    story: Promotion
+    promotion: Promotion
     seen: list[str] = field(default_factory=list)
     examples: int = 0
     authorised_at: datetime | None = None
@@ -42,19 +42,19 @@ class StudentBook:
 
     @property
     def name(self) -> str:
-        return self.story.student
+        return self.promotion.student
 
     @property
     def version(self) -> int:
         return int(self.name.rpartition("@")[2])
 
     @property
-    def on_trial(self) -> bool:
-        return self.story.stage in IN_TRIAL
+    def is_on_trial(self) -> bool:
+        return self.promotion.stage in TRIAL_STAGES
 
     @property
-    def in_force(self) -> bool:
-        return self.story.stage == "promoted"
+    def is_serving(self) -> bool:
+        return self.promotion.stage == "promoted"
 
     @property
     def agreement(self) -> float | None:
@@ -66,53 +66,53 @@ class StudentBook:
         return curve[-1]["agreement"] if curve else None
 
     @property
-    def cost(self) -> Decimal | None:
+    def cost_per_answer(self) -> Decimal | None:
         """US dollars of an answer: the mean in service, before that the one in validation; None where none is known."""
-        return usd(self.paid / self.asked) if self.asked >= _LEAST_ASKED else self.validated_cost
+        return usd(self.paid / self.asked) if self.asked >= _MIN_ANSWERS else self.validated_cost
 
-    def pay(self, call: Invocation) -> None:
+    def record_cost(self, call: Invocation) -> None:
         """Count what a call cost in which it was asked, whether or not it served."""
         own = call.route.student_cost_usd if call.route else Decimal(0)
         self.asked += 1
         self.paid += own or (call.cost_usd if call.served_by == "student" else Decimal(0))
 
-    def follow(self, story: Promotion) -> None:
+    def apply_promotion(self, promotion: Promotion) -> None:
         """Take in the next stage of the story; a step of the ramp starts its own count of audits."""
         # Without a step, this book begins with the promotion: the topic is compacted, and a snapshot may be lost.
         # A hold interrupts a step of the ramp and does not begin it anew: its audits are of the same serving path.
-        new_step = story.share != self.story.share and self.held is None
-        if story.stage == "promoted" and (self.step_since is None or new_step):
-            self.step_since, self.step_audited, self.step_agreed = story.at, 0, 0
-        if story.stage == "promoted":
-            self.proven_share = float(str(story.evidence.get("coverage") or 0.0))
-            self._priced(story.evidence)
-        if story.stage == "authorised":
-            self.authorised_at = story.at
-            self.investment = dict(story.evidence)
-            self.examples = int(str(story.evidence.get("examples", 0)))
-        if story.stage == "trained":
-            validation = story.evidence.get("validation")
+        new_step = promotion.share != self.promotion.share and self.held is None
+        if promotion.stage == "promoted" and (self.step_since is None or new_step):
+            self.step_since, self.step_audited, self.step_agreed = promotion.at, 0, 0
+        if promotion.stage == "promoted":
+            self.proven_share = float(str(promotion.evidence.get("coverage") or 0.0))
+            self._record_validated_cost(promotion.evidence)
+        if promotion.stage == "authorised":
+            self.authorised_at = promotion.at
+            self.investment = dict(promotion.evidence)
+            self.examples = int(str(promotion.evidence.get("examples", 0)))
+        if promotion.stage == "trained":
+            validation = promotion.evidence.get("validation")
             if isinstance(validation, dict):
                 self.expected_share = float(str(validation.get("expected_coverage", 0.0)))
-                self._priced(validation)
-        self.story = story
+                self._record_validated_cost(validation)
+        self.promotion = promotion
 
-    def _priced(self, evidence: Mapping[str, Any]) -> None:
+    def _record_validated_cost(self, evidence: Mapping[str, Any]) -> None:
         if evidence.get("cost_per_call_usd") is not None:
             self.validated_cost = usd(str(evidence["cost_per_call_usd"]))
 
-    def hold(self, change: Drift) -> None:
+    def hold_share(self, change: Drift) -> None:
         """Something changed: the share in force is what it comes back to once it is proven again."""
-        if self.in_force:
-            self.share_before = max(self.story.share, self.share_before)
+        if self.is_serving:
+            self.share_before = max(self.promotion.share, self.share_before)
             self.held = change
 
-    def release(self) -> None:
+    def release_share(self) -> None:
         """It is proven again."""
         self.held, self.share_before = None, 0.0
 
     @property
-    def proven_again(self) -> bool:
+    def is_reproven(self) -> bool:
         """Whether the gates have spoken for it since it was held."""
         decision = self.decision
         return (
@@ -123,7 +123,7 @@ class StudentBook:
             and decision.evidence.get("held") is None
         )
 
-    def judge(self, verdict: Verdict) -> None:
+    def record_verdict(self, verdict: Verdict) -> None:
         """Count one verdict: an audit, or in shadow one that is evidence and cost a teacher's call."""
         if verdict.phase != "audit":
             self.judged += verdict.phase == "shadow" and verdict.counts
@@ -137,7 +137,7 @@ class StudentBook:
 
     def state(self) -> dict[str, Any]:
         return {
-            "story": self.story.model_dump(mode="json"),
+            "story": self.promotion.model_dump(mode="json"),
             "seen": list(self.seen),
             "examples": self.examples,
             "authorised_at": self.authorised_at and self.authorised_at.isoformat(),
@@ -160,10 +160,10 @@ class StudentBook:
         }
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> "StudentBook":
+    def from_state(cls, state: dict[str, Any]) -> "StudentState":
         cost = state.get("validated_cost")
         parsed = {
-            "story": Promotion.model_validate(state["story"]),
+            "promotion": Promotion.model_validate(state["story"]),
             "decision": state["decision"] and GateDecision.model_validate(state["decision"]),
             "drift": state["drift"] and Drift.model_validate(state["drift"]),
             "held": Drift.model_validate(state["held"]) if state.get("held") else None,
@@ -172,4 +172,5 @@ class StudentBook:
             "authorised_at": state["authorised_at"] and datetime.fromisoformat(state["authorised_at"]),
             "step_since": state["step_since"] and datetime.fromisoformat(state["step_since"]),
         }
-        return cls(**{**state, **parsed})
+        kept = {name: value for name, value in state.items() if name != "story"}
+        return cls(**{**kept, **parsed})

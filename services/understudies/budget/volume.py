@@ -4,10 +4,10 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import Any
 
-KEEP = 24 * 7 * 8
+MAX_HOURS = 24 * 7 * 8
 
 
-class Volume:
+class CallVolume:
     """Hourly counts of the last eight weeks, oldest first, hours without calls included."""
 
     def __init__(self) -> None:
@@ -21,30 +21,30 @@ class Volume:
             self._start = hour
         if hour < self._start:
             return
-        self._reach(hour)
+        self._extend_to(hour)
         self._counts[hour - self._start] += 1
 
-    def _reach(self, hour: int) -> None:
+    def _extend_to(self, hour: int) -> None:
         assert self._start is not None
         missing = hour - self._start - len(self._counts) + 1
-        if missing > KEEP:
+        if missing > MAX_HOURS:
             self._counts.clear()
             self._start, missing = hour, 1
         self._counts.extend([0] * max(0, missing))
-        while len(self._counts) > KEEP:
+        while len(self._counts) > MAX_HOURS:
             self._counts.popleft()
             self._start += 1
 
-    def hourly(self, now: datetime) -> list[int]:
+    def hourly_counts(self, now: datetime) -> list[int]:
         """Counts of the complete hours before `now`."""
         if self._start is None:
             return []
         complete = int(now.timestamp() // 3600) - self._start
         counts = list(self._counts)
-        return (counts + [0] * max(0, complete - len(counts)))[: max(0, complete)][-KEEP:]
+        return (counts + [0] * max(0, complete - len(counts)))[: max(0, complete)][-MAX_HOURS:]
 
     @property
-    def first(self) -> datetime | None:
+    def first_hour(self) -> datetime | None:
         """The oldest hour that is kept."""
         return None if self._start is None else datetime.fromtimestamp(self._start * 3600, UTC)
 
@@ -52,7 +52,7 @@ class Volume:
         return {"start": self._start, "counts": list(self._counts)}
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> "Volume":
+    def from_state(cls, state: dict[str, Any]) -> "CallVolume":
         volume = cls()
         volume._start = state["start"]
         volume._counts = deque(state["counts"])

@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from understudies.cli.options import settings_from
-from understudies.cli.process import leave, say, stopping_by_signal
+from understudies.cli.process import exit_now, print_line, stop_on_signal
 from understudies.runtime import BusSettings, ConfigurationError, SystemClock
 from understudies.runtime.reload import RulesSource
 
 if TYPE_CHECKING:
     from understudies.runtime import Bus
-    from understudies.runtime.runner import App
-    from understudies.students import Files
+    from understudies.runtime.runner import Service
+    from understudies.students import ObjectStore
 
-Compose = Callable[["Bus", "Files", contextlib.AsyncExitStack], Awaitable["App"]]
+ServiceFactory = Callable[["Bus", "ObjectStore", contextlib.AsyncExitStack], Awaitable["Service"]]
 """Makes the service; what it opens is closed with the stack."""
 
 _TICK_SECONDS = 1.0
 
 
-def broker(name: str, bootstrap: str | None) -> BusSettings:
+def load_bus_settings(name: str, bootstrap: str | None) -> BusSettings:
     """The settings of the bus; raises ConfigurationError where they name no broker."""
     settings = settings_from(BusSettings, bootstrap=bootstrap)
     if not settings.bootstrap:
@@ -32,43 +32,45 @@ def broker(name: str, bootstrap: str | None) -> BusSettings:
     return settings
 
 
-def root_of(data: Path, artifacts: str | None) -> str:
+def artifact_root(data: Path, artifacts: str | None) -> str:
     """The root URL of datasets and artifacts."""
     return artifacts or f"file://{data / 'artifacts'}"
 
 
-async def run_alone(
-    name: str, settings: BusSettings, *, data: Path, root: str, rules: RulesSource, compose: Compose
+async def run_single_service(
+    name: str, settings: BusSettings, *, data: Path, artifacts: str, rules: RulesSource, create_service: ServiceFactory
 ) -> None:
     """Run a service until SIGTERM or Ctrl-C, and say what it runs against."""
-    from understudies.runtime import Bus, Snapshots, Telemetry, TelemetrySettings
-    from understudies.runtime.garbage import settle
+    from understudies.runtime import Bus, SnapshotStore, Telemetry, TelemetrySettings
+    from understudies.runtime.garbage import freeze_startup_objects
     from understudies.runtime.runner import Runner, keep_ticking
-    from understudies.students import Files
+    from understudies.students import ObjectStore
 
-    stopping = stopping_by_signal()
+    stopping = stop_on_signal()
     async with contextlib.AsyncExitStack() as opened:
-        await opened.enter_async_context(rules.watching())
+        await opened.enter_async_context(rules.watch())
         telemetry = Telemetry(settings_from(TelemetrySettings), name)
         opened.callback(telemetry.shutdown)
         bus = Bus(settings, name, tracer=telemetry.tracer)
-        app = await compose(bus, Files(root), opened)
+        app = await create_service(bus, ObjectStore(artifacts), opened)
         generation = settings.generation or settings.bootstrap or ""
-        runner = Runner(app, bus, snapshots=Snapshots(data / "snapshots"), generation=generation)
+        runner = Runner(app, bus, snapshots=SnapshotStore(data / "snapshots"), generation=generation)
         await runner.start()
-        settle()
+        freeze_startup_objects()
         group = f"group {settings.group_prefix}-{name}" if settings.group_prefix else "no group"
-        say(f"{name} runs: {_place(app)}broker {settings.bootstrap}, {group}, artifacts in {root}")
+        print_line(
+            f"{name} runs: {_describe_address(app)}broker {settings.bootstrap}, {group}, artifacts in {artifacts}"
+        )
         try:
-            await keep_ticking(runner.tick, runner.ended, SystemClock(), stopping, _TICK_SECONDS)
-            say("stopping")
+            await keep_ticking(runner.tick, runner.wait_stopped, SystemClock(), stopping, _TICK_SECONDS)
+            print_line("stopping")
         finally:
             finished = await runner.stop()
-    say("stopped")
+    print_line("stopped")
     if not finished:
-        leave()
+        exit_now()
 
 
-def _place(app: "App") -> str:
+def _describe_address(app: "Service") -> str:
     url = getattr(app, "url", None)
     return f"listens on {url}/v1, " if url else ""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from understudies.cli.failure import told
+from understudies.cli.failure import report_errors
 from understudies.runtime import ConfigurationError
 from understudies.runtime.environment import settings_from
 from understudies.runtime.rules import Rules, read_rules
@@ -22,7 +22,7 @@ Examples:
 
   understudies backtest litellm-logs.jsonl --critical refund-approval --rules understudies.toml
 """
-_DEAREST = 1_000_000
+_MAX_PRICE_USD = 1_000_000
 
 
 def backtest(
@@ -49,13 +49,13 @@ def backtest(
     seed: Annotated[int, typer.Option(help="The same file and seed give the same report.")] = 7,
 ) -> None:
     """Play recorded calls through all five services, live, and report what would have been saved."""
-    with told():
+    with report_errors():
         chosen = (read_rules(rules) if rules else Rules()).with_critical(frozenset(critical or ()))
         _check_writable(calls, json_path, html_path)
-        run(
+        run_backtest(
             calls,
             days=days,
-            teacher_price=_price(teacher_price),
+            teacher_price=_parse_price(teacher_price),
             json_path=json_path,
             html_path=html_path,
             rules=chosen,
@@ -64,7 +64,7 @@ def backtest(
         )
 
 
-def run(
+def run_backtest(
     calls: Path,
     *,
     days: float | None = None,
@@ -77,24 +77,26 @@ def run(
 ) -> None:
     """Run a backtest with progress, print its table and write its files."""
     # Imported here, so that `--help` answers at once: the loop brings numpy, scikit-learn and the engine.
-    from understudies.backtest.progress import Progress
+    from understudies.backtest.progress import ProgressDisplay
     from understudies.backtest.report_html import render_html
-    from understudies.backtest.run import Options, backtest
-    from understudies.backtest.table import summary_table
+    from understudies.backtest.run import BacktestOptions, backtest_log
+    from understudies.backtest.table import render_summary_table
     from understudies.budget import BudgetSettings
 
     budget = settings_from(BudgetSettings, min_examples=min_examples)
-    options = Options(days=days, teacher_price=teacher_price, seed=seed, rules=rules or Rules(), budget=budget)
-    with Progress() as progress:
-        report = asyncio.run(backtest(calls, options, progress))
+    options = BacktestOptions(days=days, teacher_price=teacher_price, seed=seed, rules=rules or Rules(), budget=budget)
+    with ProgressDisplay() as progress:
+        report = asyncio.run(backtest_log(calls, options, progress))
     console = Console()
-    console.print(summary_table(report))
+    console.print(render_summary_table(report))
     for task in report.tasks.values():
         if task.promise is not None:
             console.print(f"Promised: {'; '.join(task.promise.sentences())}.", markup=False, highlight=False)
-    if report.input.broken:
-        first = report.input.broken[0]
-        console.print(f"{len(report.input.broken)} lines were skipped; line {first.line}: {first.reason}", markup=False)
+    if report.input.skipped:
+        first = report.input.skipped[0]
+        console.print(
+            f"{len(report.input.skipped)} lines were skipped; line {first.line}: {first.reason}", markup=False
+        )
     if 0 < report.input.undated < report.input.calls:
         console.print(
             f"{report.input.undated} calls have no time that can be true; each was played with the call before it",
@@ -110,14 +112,14 @@ def run(
             console.print(f"wrote {path}", markup=False, highlight=False)
 
 
-def _price(text: str | None) -> Decimal | None:
+def _parse_price(text: str | None) -> Decimal | None:
     if text is None:
         return None
     try:
         price = Decimal(text)
     except InvalidOperation:
         price = Decimal(-1)
-    if not (price.is_finite() and 0 <= price <= _DEAREST):
+    if not (price.is_finite() and 0 <= price <= _MAX_PRICE_USD):
         raise ConfigurationError(f"--teacher-price must be US dollars a call such as 0.03, got {text!r}")
     return price
 

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from understudies.cli.backtest import run
-from understudies.cli.failure import told
+from understudies.cli.backtest import run_backtest
+from understudies.cli.failure import report_errors
 from understudies.runtime import ConfigurationError
 
 
@@ -16,17 +16,17 @@ def demo(
     seed: Annotated[int, typer.Option(help="Another seed, another fortnight.")] = 7,
 ) -> None:
     """Make up two weeks of an agent's calls and backtest them: no keys, no network, about a minute."""
-    from understudies.backtest.generator import generate
+    from understudies.backtest.generator import generate_demo_log
 
-    with told():
-        _make(folder)
+    with report_errors():
+        _create_folder(folder)
         calls = folder / "calls.jsonl"
-        generate(calls, seed=seed)
+        generate_demo_log(calls, seed=seed)
         Console().print(f"wrote {calls}: an agent's fortnight, five tasks", markup=False, highlight=False)
-        run(calls, json_path=folder / "report.json", html_path=folder / "report.html", seed=seed)
+        run_backtest(calls, json_path=folder / "report.json", html_path=folder / "report.html", seed=seed)
 
 
-def _make(folder: Path) -> None:
+def _create_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

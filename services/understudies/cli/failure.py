@@ -8,21 +8,23 @@ from rich.console import Console
 
 from understudies.runtime import UnderstudiesError
 
-USAGE = 2
+USAGE_ERROR = 2
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def report_errors() -> Iterator[None]:
     """Print an expected error as one line that names the remedy, and exit with 2."""
     try:
         yield
     except UnderstudiesError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]understudies:[/] {_plain(str(error))}", highlight=False)
-        raise typer.Exit(USAGE) from error
+        Console(stderr=True, soft_wrap=True).print(
+            f"[bold red]understudies:[/] {_escape_markup(str(error))}", highlight=False
+        )
+        raise typer.Exit(USAGE_ERROR) from error
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted")
         raise typer.Exit(130) from None
 
 
-def _plain(text: str) -> str:
+def _escape_markup(text: str) -> str:
     return text.replace("[", r"\[")

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from understudies.cli.failure import told
+from understudies.cli.failure import report_errors
 from understudies.cli.toml_words import header
 from understudies.runtime import ConfigurationError
-from understudies.runtime.rules import hash_of, new_key
+from understudies.runtime.rules import generate_key, key_hash
 
 keys = typer.Typer(help="API keys of tenants: the rules hold their hashes alone.", no_args_is_help=True)
 
@@ -25,20 +25,20 @@ Examples:
 @keys.command(epilog=EPILOG)
 def new(tenant: Annotated[str, typer.Option(help="Name of the tenant in the rules.", show_default=False)]) -> None:
     """Make a key: it is shown once, and its hash goes into the rules."""
-    with told():
+    with report_errors():
         if not tenant.strip():
             raise ConfigurationError("--tenant must be a name such as acme")
-        key = new_key()
+        key = generate_key()
         typer.echo(f"the key, shown this once:\n\n{key}\n\nfor understudies.toml, beside the tenant's other keys:\n")
-        typer.echo(f'{header("tenants", tenant)}\nkeys = ["{hash_of(key)}"]')
+        typer.echo(f'{header("tenants", tenant)}\nkeys = ["{key_hash(key)}"]')
 
 
 @keys.command("hash", epilog=EPILOG)
 def hash_key() -> None:
     """Print the hash of a key that is there already, read from standard input."""
-    with told():
+    with report_errors():
         key = getpass.getpass("key: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
         try:
-            typer.echo(hash_of(key))
+            typer.echo(key_hash(key))
         except ValueError as error:
             raise ConfigurationError(f"this key cannot be used: {error}") from None

@@ -9,19 +9,19 @@ import typer
 from understudies.runtime import ConfigurationError
 from understudies.runtime.environment import settings_from as settings_from
 
-Bootstrap = Annotated[
+BootstrapOption = Annotated[
     str | None, typer.Option(help="Kafka broker, HOST:PORT.", show_default="UNDERSTUDIES_BUS_BOOTSTRAP")
 ]
-Data = Annotated[Path, typer.Option(help="Folder for snapshots; artifacts too, unless --artifacts names a URL.")]
-Artifacts = Annotated[
+DataOption = Annotated[Path, typer.Option(help="Folder for snapshots; artifacts too, unless --artifacts names a URL.")]
+ArtifactsOption = Annotated[
     str | None, typer.Option(help="Root URL of datasets and artifacts that all services share, such as s3://…")
 ]
-RulesFile = Annotated[
+RulesOption = Annotated[
     Path | None,
     typer.Option("--rules", help="Rules per task, such as understudies.toml; read again where it changes."),
 ]
 
-DATA = Path("understudies-data")
+DEFAULT_DATA_DIR = Path("understudies-data")
 
 
 def check_teacher_url(url: str) -> None:

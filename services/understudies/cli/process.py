@@ -15,7 +15,7 @@ T = TypeVar("T")
 _INTERRUPTED: Final = 130
 
 
-def stopping_by_signal() -> asyncio.Event:
+def stop_on_signal() -> asyncio.Event:
     """Set by SIGTERM and by Ctrl-C.
 
     Another SIGTERM changes nothing, as supervisors may send it to a process and to its parent. Another Ctrl-C ends
@@ -25,8 +25,8 @@ def stopping_by_signal() -> asyncio.Event:
 
     def interrupt() -> None:
         if stopping.is_set():
-            say("interrupted")
-            leave(_INTERRUPTED)
+            print_line("interrupted")
+            exit_now(_INTERRUPTED)
         stopping.set()
 
     for number, handle in ((signal.SIGTERM, stopping.set), (signal.SIGINT, interrupt)):
@@ -35,7 +35,7 @@ def stopping_by_signal() -> asyncio.Event:
     return stopping
 
 
-def run(main: Coroutine[Any, Any, T]) -> T:
+def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
     """Run to the end on uvloop, which takes a tenth less of the router's time; on asyncio's own loop without it."""
     try:
         import uvloop
@@ -45,12 +45,12 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """One line for whoever started the process."""
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
 
 
-def leave(code: int = 0) -> None:
+def exit_now(code: int = 0) -> None:
     """End at once: a training cannot be interrupted, and Python would wait for its thread.
 
     With code 0 only after all that is kept has been written.

@@ -9,22 +9,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from understudies.cli.alone import broker, root_of, run_alone
-from understudies.cli.failure import told
-from understudies.cli.options import DATA, Artifacts, Bootstrap, Data, RulesFile, check_teacher_url, settings_from
-from understudies.cli.process import run, say, stopping_by_signal
+from understudies.cli.alone import artifact_root, load_bus_settings, run_single_service
+from understudies.cli.failure import report_errors
+from understudies.cli.options import (
+    DEFAULT_DATA_DIR,
+    ArtifactsOption,
+    BootstrapOption,
+    DataOption,
+    RulesOption,
+    check_teacher_url,
+    settings_from,
+)
+from understudies.cli.process import print_line, run_event_loop, stop_on_signal
 from understudies.cli.workers import run_workers
 from understudies.runtime import ConfigurationError, OnlineSettings, SystemClock
-from understudies.runtime.folder import data_folder
-from understudies.runtime.logs import log_to_stderr
-from understudies.runtime.online import online_state
+from understudies.runtime.folder import lock_data_dir
+from understudies.runtime.logs import configure_logging
+from understudies.runtime.online import create_online_state
 from understudies.runtime.reload import RulesSource
 from understudies.runtime.rules import Rules
 
 if TYPE_CHECKING:
     from understudies.router import RouterApp, RouterSettings
     from understudies.runtime import Bus
-    from understudies.students import Files
+    from understudies.students import ObjectStore
 
 EPILOG = """
 Examples:
@@ -35,7 +43,7 @@ Examples:
 
   kill -HUP $(cat understudies-data/router.lock)      reads the rules again at once
 """
-_PORT = 8080
+_DEFAULT_PORT = 8080
 
 
 def router(
@@ -45,7 +53,7 @@ def router(
             help="Port to listen on; 0 takes any free one.",
             min=0,
             max=65535,
-            show_default=f"UNDERSTUDIES_ROUTER_PORT, else {_PORT}",
+            show_default=f"UNDERSTUDIES_ROUTER_PORT, else {_DEFAULT_PORT}",
         ),
     ] = None,
     host: Annotated[
@@ -59,16 +67,16 @@ def router(
             show_default="UNDERSTUDIES_ROUTER_TEACHER_URL",
         ),
     ] = None,
-    bootstrap: Bootstrap = None,
+    bootstrap: BootstrapOption = None,
     redis_url: Annotated[
         str | None,
         typer.Option(
             help="Redis, for budgets and the cache of several routers.", show_default="UNDERSTUDIES_ONLINE_URL"
         ),
     ] = None,
-    rules: RulesFile = None,
-    data: Data = DATA,
-    artifacts: Artifacts = None,
+    rules: RulesOption = None,
+    data: DataOption = DEFAULT_DATA_DIR,
+    artifacts: ArtifactsOption = None,
     workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1, max=256)] = 1,
 ) -> None:
     """Run the router: the front door for OpenAI's and Anthropic's clients, until SIGTERM or Ctrl-C.
@@ -78,34 +86,43 @@ def router(
     """
     from understudies.router import RouterSettings
 
-    log_to_stderr()
-    with told():
+    configure_logging()
+    with report_errors():
         if teacher_url is not None:
             check_teacher_url(teacher_url)
         source = RulesSource(path=rules)
         settings = settings_from(RouterSettings, port=port, host=host, teacher_url=teacher_url)
-        settings = settings.model_copy(update={"port": _PORT if settings.port is None else settings.port})
+        settings = settings.model_copy(update={"port": _DEFAULT_PORT if settings.port is None else settings.port})
         online = settings_from(OnlineSettings, url=redis_url)
-        folder, bus = data.resolve(), broker("router", bootstrap)
-        _check(settings, source.current())
-        root = root_of(folder, artifacts)
+        folder, bus = data.resolve(), load_bus_settings("router", bootstrap)
+        _check_has_teacher(settings, source.current())
+        root = artifact_root(folder, artifacts)
         # Every replica needs the whole routing table, so none shares the partitions with another.
         bus = bus.model_copy(update={"group_prefix": None})
 
-        async def compose(bus: "Bus", files: "Files", opened: contextlib.AsyncExitStack) -> "RouterApp":
-            return _app(settings, bus, files, source, online, folder / "spool")
+        async def compose(bus: "Bus", files: "ObjectStore", opened: contextlib.AsyncExitStack) -> "RouterApp":
+            return _create_app(settings, bus, files, source, online, folder / "spool")
 
-        with data_folder(folder, "router"):
+        with lock_data_dir(folder, "router"):
             if workers > 1:
-                _check_shared(settings, source.current(), online)
-                commands = [_worker(folder / f"worker-{number}", root, rules) for number in range(1, workers + 1)]
-                environment = _environment(settings, bootstrap, redis_url)
-                raise typer.Exit(run(_run_several(commands, environment)))
-            run(run_alone("router", bus, data=folder, root=root, rules=source, compose=compose))
+                _check_multiple_workers(settings, source.current(), online)
+                commands = [
+                    _worker_command(folder / f"worker-{number}", root, rules) for number in range(1, workers + 1)
+                ]
+                environment = _worker_environment(settings, bootstrap, redis_url)
+                raise typer.Exit(run_event_loop(_run_workers(commands, environment)))
+            run_event_loop(
+                run_single_service("router", bus, data=folder, artifacts=root, rules=source, create_service=compose)
+            )
 
 
-def _app(
-    settings: "RouterSettings", bus: "Bus", files: "Files", rules: RulesSource, online: OnlineSettings, spool: Path
+def _create_app(
+    settings: "RouterSettings",
+    bus: "Bus",
+    files: "ObjectStore",
+    rules: RulesSource,
+    online: OnlineSettings,
+    spool: Path,
 ) -> "RouterApp":
     from understudies import router
     from understudies.events import new_id
@@ -117,20 +134,20 @@ def _app(
         files=files,
         new_id=new_id,
         rules=rules,
-        online=online_state(online.url.get_secret_value(), timeout_s=online.timeout_s),
+        online=create_online_state(online.url.get_secret_value(), timeout_s=online.timeout_s),
         spool=spool,
-        apart=bus.settings if settings.record_apart else None,
+        recorder_process=bus.settings if settings.record_apart else None,
     )
 
 
-def _check(settings: "RouterSettings", rules: Rules) -> None:
+def _check_has_teacher(settings: "RouterSettings", rules: Rules) -> None:
     if settings.teacher_url is None and not rules.teachers:
         raise ConfigurationError(
             "the router needs a teacher: give --teacher-url URL, or --rules with a table [teachers.NAME]"
         )
 
 
-def _check_shared(settings: "RouterSettings", rules: Rules, online: OnlineSettings) -> None:
+def _check_multiple_workers(settings: "RouterSettings", rules: Rules, online: OnlineSettings) -> None:
     """What several processes cannot do without."""
     if settings.port == 0:
         raise ConfigurationError("--workers needs a --port that all of them share, not 0")
@@ -142,19 +159,19 @@ def _check_shared(settings: "RouterSettings", rules: Rules, online: OnlineSettin
         )
 
 
-async def _run_several(commands: Sequence[Sequence[str]], environment: Mapping[str, str]) -> int:
-    stopping = stopping_by_signal()
-    say(f"router runs as {len(commands)} workers")
+async def _run_workers(commands: Sequence[Sequence[str]], environment: Mapping[str, str]) -> int:
+    stopping = stop_on_signal()
+    print_line(f"router runs as {len(commands)} workers")
     return await run_workers(commands, environment, stopping)
 
 
-def _worker(data: Path, root: str, rules: Path | None) -> list[str]:
+def _worker_command(data: Path, root: str, rules: Path | None) -> list[str]:
     # The path stays as it is given: what it links to changes.
     file = [] if rules is None else ["--rules", str(rules.absolute())]
     return [sys.executable, "-m", "understudies.cli", "router", "--artifacts", root, *file, "--data", str(data)]
 
 
-def _environment(settings: "RouterSettings", bootstrap: str | None, redis_url: str | None) -> dict[str, str]:
+def _worker_environment(settings: "RouterSettings", bootstrap: str | None, redis_url: str | None) -> dict[str, str]:
     """The environment of a worker; secrets stay out of the command line, which every process can read."""
     given = {
         "UNDERSTUDIES_ROUTER_HOST": settings.host,

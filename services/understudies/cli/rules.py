@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from understudies.cli.failure import told
+from understudies.cli.failure import report_errors
 from understudies.cli.toml_words import header, value
 from understudies.runtime.rules import RouterRules, Rules, TaskRules, TenantRules, read_rules
 from understudies.runtime.teachers import TeacherSpec
@@ -19,8 +19,8 @@ Examples:
 
   understudies rules check understudies.toml
 """
-_BUILT_IN = "  # built in"
-_ABSENT: Final[Mapping[str, str]] = {
+_BUILT_IN_COMMENT = "  # built in"
+_UNSET_DESCRIPTIONS: Final[Mapping[str, str]] = {
     "judge": "by the shape of the answers",
     "weekly_budget_usd": "none",
     "daily_budget_usd": "no limit",
@@ -46,38 +46,38 @@ def check(
     file: Annotated[Path, typer.Argument(help="The rules, such as understudies.toml.", show_default=False)],
 ) -> None:
     """Check the rules, and print what holds and where it is set; ends with 2 where they are wrong."""
-    with told():
+    with report_errors():
         found = read_rules(file)
-    for line in _said(found, os.environ):
+    for line in _format_rules(found, os.environ):
         typer.echo(line)
 
 
-def _said(found: Rules, environ: Mapping[str, str]) -> Iterator[str]:
+def _format_rules(found: Rules, environ: Mapping[str, str]) -> Iterator[str]:
     yield "[defaults]  # every task that has no table below"
-    yield from _task(found.defaults, TaskRules(), "")
+    yield from _format_task(found.defaults, TaskRules(), "")
     for name, task in found.tasks.items():
-        base = found.base_of(name)
+        base = found.unqualified_name(name)
         by_base = base is not None and base in found.tasks
         yield from ("", header("tasks", name) + ("" if base is None else "  # of one tenant alone"))
         where = header("tasks", str(base)) if by_base else "[defaults]"
-        yield from _task(task, found.tasks[str(base)] if by_base else found.defaults, where)
+        yield from _format_task(task, found.tasks[str(base)] if by_base else found.defaults, where)
     for name, teacher in found.teachers.items():
         yield from ("", header("teachers", name))
-        yield from _teacher(teacher, environ)
+        yield from _format_teacher(teacher, environ)
     for name, tenant in found.tenants.items():
         yield from ("", header("tenants", name))
-        yield from _tenant(tenant)
+        yield from _format_tenant(tenant)
     yield from ("", "[router]")
-    yield from _router(found.router, found.require_key)
+    yield from _format_router(found.router, found.require_key)
 
 
-def _task(task: TaskRules, defaults: TaskRules, where: str) -> Iterator[str]:
+def _format_task(task: TaskRules, defaults: TaskRules, where: str) -> Iterator[str]:
     for name in TaskRules.model_fields:
         found = getattr(task, name)
         if found is None:
-            yield f"# {name}: {_ABSENT[name]}"
+            yield f"# {name}: {_UNSET_DESCRIPTIONS[name]}"
         elif name not in task.model_fields_set:
-            yield f"{name} = {value(found)}{_BUILT_IN}"
+            yield f"{name} = {value(found)}{_BUILT_IN_COMMENT}"
         else:
             inherited = name in defaults.model_fields_set and found == getattr(defaults, name)
             yield f"{name} = {value(found)}{f'  # from {where}' if inherited else ''}"
@@ -85,7 +85,7 @@ def _task(task: TaskRules, defaults: TaskRules, where: str) -> Iterator[str]:
         yield f"# each call of an episode is held to {task.agreement_per_call:.4f}"
 
 
-def _teacher(teacher: TeacherSpec, environ: Mapping[str, str]) -> Iterator[str]:
+def _format_teacher(teacher: TeacherSpec, environ: Mapping[str, str]) -> Iterator[str]:
     yield f"base_url = {value(teacher.base_url)}"
     yield f"models = {value(teacher.models)}"
     yield f"apis = {value(teacher.apis)}"
@@ -98,18 +98,18 @@ def _teacher(teacher: TeacherSpec, environ: Mapping[str, str]) -> Iterator[str]:
     yield f"# where it fails: {', then '.join(others) or 'the caller is told'}"
 
 
-def _tenant(tenant: TenantRules) -> Iterator[str]:
+def _format_tenant(tenant: TenantRules) -> Iterator[str]:
     yield f"# keys: {len(tenant.keys)}"
     for name in TenantRules.model_fields:
         found = getattr(tenant, name)
         if name != "keys":
-            yield f"# {name}: {_ABSENT[name]}" if found is None else f"{name} = {value(found)}"
+            yield f"# {name}: {_UNSET_DESCRIPTIONS[name]}" if found is None else f"{name} = {value(found)}"
 
 
-def _router(router: RouterRules, require_key: bool) -> Iterator[str]:
-    yield f"require_key = {value(require_key)}{_BUILT_IN if router.require_key is None else ''}"
+def _format_router(router: RouterRules, require_key: bool) -> Iterator[str]:
+    yield f"require_key = {value(require_key)}{_BUILT_IN_COMMENT if router.require_key is None else ''}"
     for name in RouterRules.model_fields:
         found = getattr(router, name)
         if name != "require_key":
-            absent = _ABSENT.get(name, "as the environment says")
+            absent = _UNSET_DESCRIPTIONS.get(name, "as the environment says")
             yield f"# {name}: {absent}" if found is None else f"{name} = {value(found)}"

@@ -6,19 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from understudies.cli.alone import broker, root_of, run_alone
-from understudies.cli.failure import told
-from understudies.cli.options import DATA, Artifacts, Bootstrap, Data, RulesFile
+from understudies.cli.alone import artifact_root, load_bus_settings, run_single_service
+from understudies.cli.failure import report_errors
+from understudies.cli.options import DEFAULT_DATA_DIR, ArtifactsOption, BootstrapOption, DataOption, RulesOption
 from understudies.runtime import StoreSettings, SystemClock
 from understudies.runtime.environment import settings_from
-from understudies.runtime.folder import data_folder
-from understudies.runtime.logs import log_to_stderr
+from understudies.runtime.folder import lock_data_dir
+from understudies.runtime.logs import configure_logging
 from understudies.runtime.reload import RulesSource
 
 if TYPE_CHECKING:
     from understudies.runtime import Bus
-    from understudies.runtime.runner import App
-    from understudies.students import Files
+    from understudies.runtime.runner import Service
+    from understudies.students import ObjectStore
 
 SERVICES = {
     "observer": "Run the observer: all topics into the store, datasets on demand.",
@@ -32,32 +32,40 @@ def service_command(name: str) -> Callable[..., None]:
     """The command that runs one service."""
 
     def run(
-        bootstrap: Bootstrap = None, data: Data = DATA, artifacts: Artifacts = None, rules: RulesFile = None
+        bootstrap: BootstrapOption = None,
+        data: DataOption = DEFAULT_DATA_DIR,
+        artifacts: ArtifactsOption = None,
+        rules: RulesOption = None,
     ) -> None:
-        log_to_stderr()
-        with told():
+        configure_logging()
+        with report_errors():
             source = RulesSource(path=rules)
-            settings, folder = broker(name, bootstrap), data.resolve()
+            settings, folder = load_bus_settings(name, bootstrap), data.resolve()
 
-            async def compose(bus: "Bus", files: "Files", opened: contextlib.AsyncExitStack) -> "App":
-                return await _app(name, bus, files, folder, source, opened)
+            async def compose(bus: "Bus", files: "ObjectStore", opened: contextlib.AsyncExitStack) -> "Service":
+                return await _create_service(name, bus, files, folder, source, opened)
 
-            with data_folder(folder, name):
+            with lock_data_dir(folder, name):
                 asyncio.run(
-                    run_alone(
-                        name, settings, data=folder, root=root_of(folder, artifacts), rules=source, compose=compose
+                    run_single_service(
+                        name,
+                        settings,
+                        data=folder,
+                        artifacts=artifact_root(folder, artifacts),
+                        rules=source,
+                        create_service=compose,
                     )
                 )
 
     return run
 
 
-async def _app(
-    name: str, bus: "Bus", files: "Files", data: Path, rules: RulesSource, opened: contextlib.AsyncExitStack
-) -> "App":
+async def _create_service(
+    name: str, bus: "Bus", files: "ObjectStore", data: Path, rules: RulesSource, opened: contextlib.AsyncExitStack
+) -> "Service":
     """The service, composed from its settings; what it opens is closed with `opened`."""
     from understudies.events import new_id
-    from understudies.students import Shelf
+    from understudies.students import StudentCache
 
     clock = SystemClock()
     if name == "observer":
@@ -71,16 +79,21 @@ async def _app(
     if name == "evaluator":
         from understudies import evaluator
 
-        shelf = Shelf(files)
+        shelf = StudentCache(files)
         opened.push_async_callback(shelf.close)
         return evaluator.create_app(
-            settings_from(evaluator.EvaluatorSettings), bus=bus, files=files, shelf=shelf, rules=rules, new_id=new_id
+            settings_from(evaluator.EvaluatorSettings),
+            bus=bus,
+            object_store=files,
+            students=shelf,
+            rules=rules,
+            new_id=new_id,
         )
     if name == "trainer":
         from understudies import trainer
 
         settings_ = settings_from(trainer.TrainerSettings)
-        return trainer.create_app(settings_, bus=bus, clock=clock, files=files, new_id=new_id, rules=rules)
+        return trainer.create_app(settings_, bus=bus, clock=clock, object_store=files, new_id=new_id, rules=rules)
     from understudies import budget
 
     return budget.create_app(settings_from(budget.BudgetSettings), bus=bus, rules=rules, new_id=new_id)

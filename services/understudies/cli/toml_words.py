@@ -5,7 +5,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def header(*names: str) -> str:
@@ -14,7 +14,7 @@ def header(*names: str) -> str:
     >>> header("tasks", "ticket triage"), header("router")
     ('[tasks."ticket triage"]', '[router]')
     """
-    return f"[{'.'.join(name if _BARE.fullmatch(name) else _text(name) for name in names)}]"
+    return f"[{'.'.join(name if _BARE_KEY.fullmatch(name) else _quote(name) for name in names)}]"
 
 
 def value(found: Any) -> str:
@@ -27,9 +27,9 @@ def value(found: Any) -> str:
         return f"[{', '.join(value(one) for one in found)}]"
     if isinstance(found, Decimal):
         return format(found, "f")
-    return _text(found)
+    return _quote(found)
 
 
-def _text(found: Any) -> str:
+def _quote(found: Any) -> str:
     # JSON's words are TOML's but for one character, which TOML wants escaped.
     return json.dumps(found, ensure_ascii=False).replace("\x7f", "\\u007F")

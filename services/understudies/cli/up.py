@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from understudies.cli.failure import told
-from understudies.cli.options import DATA, RulesFile, check_teacher_url, settings_from
-from understudies.cli.process import leave, run, say, stopping_by_signal
+from understudies.cli.failure import report_errors
+from understudies.cli.options import DEFAULT_DATA_DIR, RulesOption, check_teacher_url, settings_from
+from understudies.cli.process import exit_now, print_line, run_event_loop, stop_on_signal
 from understudies.runtime import BusSettings, StoreSettings
-from understudies.runtime.folder import data_folder
-from understudies.runtime.logs import log_to_stderr
+from understudies.runtime.folder import lock_data_dir
+from understudies.runtime.logs import configure_logging
 from understudies.runtime.reload import RulesSource
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def up(
         int, typer.Option(help="Port that the router listens on; 0 takes any free one.", min=0, max=65535)
     ] = 8080,
     host: Annotated[str, typer.Option(help="Address that the router listens on.")] = "127.0.0.1",
-    data: Annotated[Path, typer.Option(help="Folder for store, artifacts and snapshots.")] = DATA,
-    rules: RulesFile = None,
+    data: Annotated[Path, typer.Option(help="Folder for store, artifacts and snapshots.")] = DEFAULT_DATA_DIR,
+    rules: RulesOption = None,
     tick_seconds: Annotated[float, typer.Option(help="Seconds between decisions and snapshots.", min=0.05)] = 1.0,
 ) -> None:
     """Run router, observer, evaluator, trainer and budget in one process, until SIGTERM or Ctrl-C.
@@ -55,8 +55,8 @@ def up(
     """
     from understudies.router import RouterSettings
 
-    log_to_stderr()
-    with told():
+    configure_logging()
+    with report_errors():
         if teacher_url is not None:
             check_teacher_url(teacher_url)
         source = RulesSource(path=rules)
@@ -65,29 +65,31 @@ def up(
             raise typer.BadParameter(
                 "give the teacher's base URL, or --rules with a table [teachers.NAME]", param_hint="'--teacher-url'"
             )
-        with data_folder(data.resolve(), "up"):
-            run(_run(router, data.resolve(), source, tick_seconds))
+        with lock_data_dir(data.resolve(), "up"):
+            run_event_loop(_run(router, data.resolve(), source, tick_seconds))
 
 
 async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_seconds: float) -> None:
-    from understudies.embedded import Plan, Platform
-    from understudies.runtime.garbage import settle
+    from understudies.embedded import Platform, PlatformConfig
+    from understudies.runtime.garbage import freeze_startup_objects
 
-    stopping = stopping_by_signal()
-    bus, store = _bus(), _store_url()
-    platform = Platform(Plan(folder=data, rules=rules, router=router, bus=bus, store_url=store))
-    async with rules.watching(), platform:
-        settle()
+    stopping = stop_on_signal()
+    bus, store = _external_bus(), _external_store_url()
+    platform = Platform(PlatformConfig(folder=data, rules=rules, router=router, bus=bus, store_url=store))
+    async with rules.watch(), platform:
+        freeze_startup_objects()
         teacher = router.teacher_url or ", ".join(rules.current().teachers)
-        say(f"router listens on {platform.router.url}/v1, teacher {teacher}, data in {data}{_elsewhere(bus, store)}")
-        await platform.live(stopping, tick_seconds)
-        say("stopping: calls in flight are finished and stored")
-    say("stopped")
-    if platform.abandoned:
-        leave()
+        print_line(
+            f"router listens on {platform.router.url}/v1, teacher {teacher}, data in {data}{_describe_external(bus, store)}"
+        )
+        await platform.run(stopping, tick_seconds)
+        print_line("stopping: calls in flight are finished and stored")
+    print_line("stopped")
+    if platform.has_abandoned_work:
+        exit_now()
 
 
-def _bus() -> BusSettings | None:
+def _external_bus() -> BusSettings | None:
     """The broker of the settings; None where an embedded one is to be started."""
     settings = settings_from(BusSettings)
     if not settings.bootstrap:
@@ -96,13 +98,13 @@ def _bus() -> BusSettings | None:
     return settings.model_copy(update={"generation": settings.generation or settings.bootstrap})
 
 
-def _store_url() -> str | None:
+def _external_store_url() -> str | None:
     """The store of the settings; None for the data folder's."""
     settings = settings_from(StoreSettings)
     return settings.url.get_secret_value() if "url" in settings.model_fields_set else None
 
 
-def _elsewhere(bus: BusSettings | None, store: str | None) -> str:
+def _describe_external(bus: BusSettings | None, store: str | None) -> str:
     """What is not in this process, in words; without the store's password."""
     named = [f"broker {bus.bootstrap}"] if bus else []
     if store:

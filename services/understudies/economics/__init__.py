@@ -1,9 +1,9 @@
 """Economics of distilling: prices, return on investment, forecasts and what is worth trying. Pure: no I/O."""
 
 from understudies.economics.forecast import Forecast, forecast
-from understudies.economics.outcome import BudgetOutcome, Outcome, optimize_for_budget
+from understudies.economics.outcome import BudgetOutcome, OptimizationOutcome, optimize_for_budget
 from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, Price, call_cost, teacher_call_cost
-from understudies.economics.profile import Kind, TaskProfile, Worth
+from understudies.economics.profile import Recommendation, TaskKind, TaskProfile
 from understudies.economics.roi import Investment, break_even_calls, roi, saving_per_call
 
 __all__ = [
@@ -11,11 +11,11 @@ __all__ = [
     "BudgetOutcome",
     "Forecast",
     "Investment",
-    "Kind",
-    "Outcome",
+    "TaskKind",
+    "OptimizationOutcome",
     "Price",
     "TaskProfile",
-    "Worth",
+    "Recommendation",
     "break_even_calls",
     "call_cost",
     "forecast",

@@ -9,14 +9,14 @@ from typing import Literal
 from understudies.economics.roi import Investment
 from understudies.events import Stage, usd_text
 
-Outcome = Literal["no_change", "collecting", "not_worth_it", "training", "fallback_teacher", "distilled"]
+OptimizationOutcome = Literal["no_change", "collecting", "not_worth_it", "training", "fallback_teacher", "distilled"]
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetOutcome:
     """The outcome for one task, in words and with the numbers behind them (JSON-serialisable)."""
 
-    outcome: Outcome
+    outcome: OptimizationOutcome
     task: str
     message: str
     numbers: dict[str, str | float | int | None] = field(default_factory=dict)
@@ -97,7 +97,7 @@ def _decide(
     stage: Stage | None,
     agreement: float | None,
     cost_reduction: float | None,
-) -> tuple[Outcome, str]:
+) -> tuple[OptimizationOutcome, str]:
     if stage == "promoted":
         return "distilled", "distilled" if cost_reduction is None else f"distilled: {cost_reduction:.1f}x"
     if weekly_cost <= budget_target:
@@ -114,7 +114,7 @@ def _decide(
         return "collecting", f"collecting: {examples:,} of {needed:,} examples"
     if investment is None:
         return "collecting", "collecting: examples suffice, the weekly volume is not known yet"
-    if not investment.worth_it:
+    if not investment.is_worthwhile:
         return "not_worth_it", f"not worth it: {investment.reason}"
     return "training", f"training: {investment.reason}"
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, Self
 
 from understudies.economics.sketch import DistinctCounter, FrequentKeys
 
-Kind = Literal["closed_set", "structured", "repetitive", "open", "unknown"]
-Worth = Literal["yes", "maybe", "no", "unknown"]
+TaskKind = Literal["closed_set", "structured", "repetitive", "open", "unknown"]
+Recommendation = Literal["yes", "maybe", "no", "unknown"]
 
 # Caps bound a profile to about 1 MB in memory and 0.2 MB as state, however long the task runs.
 FINGERPRINT_CAP = 4096
@@ -19,9 +19,14 @@ TEMPLATE_CAP = 256
 CLOSED_SET_SIZE = 100
 MIN_CALLS = 50
 # Until then a closed set with many labels still meets new ones, so a task is not called open for it.
-SETTLED_CALLS = 500
+MIN_CALLS_FOR_OPEN = 500
 
-_WORTH: dict[Kind, Worth] = {"closed_set": "yes", "structured": "yes", "repetitive": "yes", "unknown": "unknown"}
+_RECOMMENDATIONS: dict[TaskKind, Recommendation] = {
+    "closed_set": "yes",
+    "structured": "yes",
+    "repetitive": "yes",
+    "unknown": "unknown",
+}
 
 
 class TaskProfile:
@@ -160,7 +165,7 @@ class TaskProfile:
         return self.calls / hours if hours >= 1 else None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> TaskKind:
         """What kind of task this is, by the calls so far."""
         if self.calls < MIN_CALLS:
             return "unknown"
@@ -172,15 +177,15 @@ class TaskProfile:
             return "structured"
         if self.repeated_share >= 0.5:
             return "repetitive"
-        unsettled = self.calls < SETTLED_CALLS and self.closed_set_share >= 0.2
+        unsettled = self.calls < MIN_CALLS_FOR_OPEN and self.closed_set_share >= 0.2
         return "unknown" if unsettled else "open"
 
     @property
-    def verdict(self) -> Worth:
+    def recommendation(self) -> Recommendation:
         """Whether to try: `maybe` for open tasks whose answers are short or often repeat."""
         kind = self.kind
         if kind != "open":
-            return _WORTH[kind]
+            return _RECOMMENDATIONS[kind]
         return "no" if self.mean_answer_chars >= 200 and self.closed_set_share < 0.3 else "maybe"
 
     @property
@@ -200,7 +205,7 @@ class TaskProfile:
                     f"{self.answer_variety:.0%} of them distinct."
                 )
             case "unknown":
-                needed = MIN_CALLS if self.calls < MIN_CALLS else SETTLED_CALLS
+                needed = MIN_CALLS if self.calls < MIN_CALLS else MIN_CALLS_FOR_OPEN
                 return f"{calls} are too few to tell; {needed} are needed."
 
     def state(self) -> dict[str, Any]:
@@ -223,7 +228,7 @@ class TaskProfile:
         profile = cls()
         profile.calls, profile.json_calls = state["calls"], state["json_calls"]
         profile.answer_chars = state["answer_chars"]
-        profile.first_at, profile.last_at = _time(state["first_at"]), _time(state["last_at"])
+        profile.first_at, profile.last_at = _parse_time(state["first_at"]), _parse_time(state["last_at"])
         profile._fingerprints = DistinctCounter.from_state(state["fingerprints"])
         profile._answers = DistinctCounter.from_state(state["answers"])
         profile._frequent = FrequentKeys.from_state(state["frequent"])
@@ -238,5 +243,5 @@ class TaskProfile:
         return amount / self.calls if self.calls else 0.0
 
 
-def _time(text: str | None) -> datetime | None:
+def _parse_time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)

@@ -202,7 +202,7 @@ class Investment:
         )
 
     @property
-    def worth_it(self) -> bool:
+    def is_worthwhile(self) -> bool:
         """Whether break-even comes in less than one week of volume at its lower bound."""
         needed = self.break_even_calls
         return needed is not None and needed < self.weekly_calls_lower
@@ -222,7 +222,7 @@ class Investment:
                 f"${_money(-self._saving)} a call: the student is paid on every call, "
                 "the teacher on every escalation."
             )
-        verb = "pays back" if self.worth_it else "does not pay back"
+        verb = "pays back" if self.is_worthwhile else "does not pay back"
         return (
             f"${_money(self.cost)} {verb} within a week: break-even takes {needed:,} calls at "
             f"${_money(self._saving)} saved a call, and at least {self.weekly_calls_lower:,} are expected."

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 
-def digest(text: str) -> int:
+def hash64(text: str) -> int:
     """A stable 64-bit hash of a text.
 
     >>> digest("refund") == digest("refund") != digest("cancel")
@@ -44,7 +44,7 @@ class DistinctCounter:
 
     def add(self, key: str) -> None:
         """Count one key."""
-        hashed = digest(key)
+        hashed = hash64(key)
         if not hashed & self._mask:
             self._hashes.add(hashed)
             while len(self._hashes) > self.cap:
@@ -57,7 +57,7 @@ class DistinctCounter:
         return len(self._hashes) << self._level
 
     @property
-    def exact(self) -> bool:
+    def is_exact(self) -> bool:
         """Whether the estimate is a count."""
         return self._level == 0
 
@@ -105,7 +105,7 @@ class FrequentKeys:
 
     def add(self, key: str) -> None:
         """Count one key."""
-        hashed = digest(key)
+        hashed = hash64(key)
         if hashed in self._counts:
             self._counts[hashed] += 1
         elif len(self._counts) < self.cap:

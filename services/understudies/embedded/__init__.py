@@ -1,5 +1,5 @@
 """The platform: all five services composed into one process."""
 
-from understudies.embedded.platform import Plan, Platform
+from understudies.embedded.platform import Platform, PlatformConfig
 
-__all__ = ["Plan", "Platform"]
+__all__ = ["PlatformConfig", "Platform"]

@@ -17,16 +17,16 @@ from understudies.budget import BudgetApp, BudgetSettings
 from understudies.client.redaction import default_redactor
 from understudies.evaluator import EvaluatorApp, EvaluatorSettings
 from understudies.events import Event, NewId, Topic, new_id
-from understudies.observer import ObserverApp, ObserverSettings, stored_since, unstored
+from understudies.observer import ObserverApp, ObserverSettings, missing_from_store, replay_since
 from understudies.router import RouterApp, RouterSettings, Teacher
 from understudies.runtime import (
     Bus,
     BusSettings,
     Clock,
     EmbeddedBroker,
-    Flow,
+    InFlightTracker,
     OnlineSettings,
-    Snapshots,
+    SnapshotStore,
     Store,
     SystemClock,
     Telemetry,
@@ -34,45 +34,45 @@ from understudies.runtime import (
     ensure_topics,
 )
 from understudies.runtime.environment import settings_from
-from understudies.runtime.online import Online, online_state
+from understudies.runtime.online import OnlineState, create_online_state
 from understudies.runtime.reload import RulesSource
 from understudies.runtime.rules import Rules
-from understudies.runtime.runner import App, Cut, Missed, Runner, Saying, keep_ticking
-from understudies.students import Files, Shelf
+from understudies.runtime.runner import Checkpoint, ReplaySource, Republishing, Runner, Service, keep_ticking
+from understudies.students import ObjectStore, StudentCache
 from understudies.trainer import TrainerApp, TrainerSettings
 
 SERVICES = ("observer", "evaluator", "trainer", "budget", "router")
 
-_PLAYED_ELSEWHERE = (
+_BACKTEST_ALTERNATIVE = (
     "a backtest has no other broker; `understudies up`, or its services one by one, take a Kafka broker that is set in "
     "UNDERSTUDIES_BUS_BOOTSTRAP"
 )
-_FIRST_MOMENT = datetime(1971, 1, 1, tzinfo=UTC)
+_EARLIEST_TIME = datetime(1971, 1, 1, tzinfo=UTC)
 # Should the machine's clock go back a little meanwhile; what comes twice counts once.
-_CLOCK_ERROR = timedelta(seconds=1)
+_CLOCK_TOLERANCE = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PlatformConfig:
     """What the platform is made of; the parts that a backtest replaces are fields."""
 
     folder: Path
     rules: Rules | RulesSource = field(default_factory=Rules)
     clock: Clock = field(default_factory=SystemClock)
-    ids: Callable[[str], NewId] = lambda service: new_id
+    id_factory: Callable[[str], NewId] = lambda service: new_id
     teacher: Teacher | None = None
     draw: Callable[[], float] | None = None
     redact: bool = True
     keeps_state: bool = True
     bus: BusSettings | None = None
-    flow: Flow | None = None
+    in_flight: InFlightTracker | None = None
     store_url: str | None = None
     router: RouterSettings = field(default_factory=partial(settings_from, RouterSettings))
     budget: BudgetSettings = field(default_factory=partial(settings_from, BudgetSettings))
     evaluator: EvaluatorSettings = field(default_factory=partial(settings_from, EvaluatorSettings))
     trainer: TrainerSettings = field(default_factory=partial(settings_from, TrainerSettings))
     observer: ObserverSettings = field(default_factory=partial(settings_from, ObserverSettings))
-    witnesses: Sequence[App] = ()
+    extra_services: Sequence[Service] = ()
 
 
 class Platform:
@@ -84,102 +84,107 @@ class Platform:
     router: RouterApp
     budget: BudgetApp
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.settings = plan.bus or settings_from(BusSettings)
-        self.abandoned = False
+    def __init__(self, config: PlatformConfig) -> None:
+        self.config = config
+        self.settings = config.bus or settings_from(BusSettings)
+        self.has_abandoned_work = False
         """Whether a service was ended in the middle of its work, so that a thread of this process may still be busy."""
         self._runners: list[Runner] = []
         self._broker: EmbeddedBroker | None = None
-        self._open = AsyncExitStack()
-        self._stored: Cut | None = None
+        self._exit_stack = AsyncExitStack()
+        self._store_checkpoint: Checkpoint | None = None
 
     async def __aenter__(self) -> Self:
         try:
             await self._start()
         except BaseException:
-            await self._open.aclose()
+            await self._exit_stack.aclose()
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._open.aclose()
+        await self._exit_stack.aclose()
 
     async def _start(self) -> None:
-        plan = self.plan
+        plan = self.config
         plan.folder.mkdir(parents=True, exist_ok=True)
-        self.settings = plan.bus or await self._own_broker()
+        self.settings = plan.bus or await self._start_embedded_broker()
         await ensure_topics(self.settings)
         store = await Store.open(plan.store_url or f"chdb://{(plan.folder / 'store').resolve()}")
-        self._open.push_async_callback(store.close)
+        self._exit_stack.push_async_callback(store.close)
         await store.migrate()
         self._compose(store)
         if plan.bus is None:
-            await self._tell(await self.observer.in_force())
+            await self._republish(await self.observer.fetch_latest_promotions())
         for runner in self._runners:
-            missed = self._missed(store, runner.app) if plan.bus is None and plan.keeps_state else None
+            missed = self._replay_source(store, runner.service) if plan.bus is None and plan.keeps_state else None
             await runner.start(missed)
-            self._open.push_async_callback(self._end, runner)
-            if missed is not None and isinstance(runner.app, Saying):
+            self._exit_stack.push_async_callback(self._stop_runner, runner)
+            if missed is not None and isinstance(runner.service, Republishing):
                 # A kill may have come after a snapshot that knows of them, and before they were stored.
-                await self._tell(await unstored(store, runner.app.said()))
+                await self._republish(await missing_from_store(store, runner.service.recently_published()))
 
-    async def _own_broker(self) -> BusSettings:
-        broker = EmbeddedBroker() if self.plan.flow is None else EmbeddedBroker(_PLAYED_ELSEWHERE)
-        self._broker = await self._open.enter_async_context(broker)
+    async def _start_embedded_broker(self) -> BusSettings:
+        broker = EmbeddedBroker() if self.config.in_flight is None else EmbeddedBroker(_BACKTEST_ALTERNATIVE)
+        self._broker = await self._exit_stack.enter_async_context(broker)
         return self._broker.settings
 
-    def _missed(self, store: Store, app: App) -> Missed:
+    def _replay_source(self, store: Store, service: Service) -> ReplaySource:
         """What the store has that the service's snapshot has not; without one, the ledger is folded from all of it."""
 
         async def missed(since: datetime | None, topics: Sequence[Topic]) -> AsyncIterator[Sequence[Event]]:
-            moment = since - _CLOCK_ERROR if since else _FIRST_MOMENT if app is self.budget else None
+            moment = since - _CLOCK_TOLERANCE if since else _EARLIEST_TIME if service is self.budget else None
             if moment is not None:
-                async for events in stored_since(store, moment, topics):
+                async for events in replay_since(store, moment, topics):
                     yield events
 
         return missed
 
-    async def _end(self, runner: Runner) -> None:
+    async def _stop_runner(self, runner: Runner) -> None:
         """The observer is the last to end: what the others said at their end is stored."""
-        if runner.app is self.observer and self._broker is not None and self.plan.flow is None:
-            await runner.catch_up()
+        if runner.service is self.observer and self._broker is not None and self.config.in_flight is None:
+            await runner.wait_caught_up()
         if not await runner.stop():
-            self.abandoned = True
+            self.has_abandoned_work = True
 
-    def _tracer(self, service: str) -> Tracer:
+    def _create_tracer(self, service: str) -> Tracer:
         telemetry = Telemetry(settings_from(TelemetrySettings), service)
-        self._open.callback(telemetry.shutdown)
+        self._exit_stack.callback(telemetry.shutdown)
         return telemetry.tracer
 
-    def _online(self) -> Online | None:
+    def _create_online_state(self) -> OnlineState | None:
         """Played calls share nothing with others, and are not limited."""
-        if self.plan.flow is not None:
+        if self.config.in_flight is not None:
             return None
         settings = settings_from(OnlineSettings)
-        return online_state(settings.url.get_secret_value(), timeout_s=settings.timeout_s)
+        return create_online_state(settings.url.get_secret_value(), timeout_s=settings.timeout_s)
 
     def _compose(self, store: Store) -> None:
-        plan, clock, ids = self.plan, self.plan.clock, self.plan.ids
-        files = Files(f"file://{(plan.folder / 'artifacts').resolve()}")
-        shelf = Shelf(files)
-        self._open.push_async_callback(shelf.close)
+        plan, clock, ids = self.config, self.config.clock, self.config.id_factory
+        files = ObjectStore(f"file://{(plan.folder / 'artifacts').resolve()}")
+        shelf = StudentCache(files)
+        self._exit_stack.push_async_callback(shelf.close)
         # Every router needs the whole routing table, so none shares the partitions with another.
         own = {"router": self.settings.model_copy(update={"group_prefix": None})}
         bus = {
-            name: Bus(own.get(name, self.settings), name, self.plan.flow, tracer=self._tracer(name))
+            name: Bus(own.get(name, self.settings), name, self.config.in_flight, tracer=self._create_tracer(name))
             for name in SERVICES
         }
         self.observer = observer.create_app(
             plan.observer, bus=bus["observer"], clock=clock, store=store, files=files, new_id=ids("observer")
         )
         self.evaluator = evaluator.create_app(
-            plan.evaluator, bus=bus["evaluator"], files=files, shelf=shelf, rules=plan.rules, new_id=ids("evaluator")
+            plan.evaluator,
+            bus=bus["evaluator"],
+            object_store=files,
+            students=shelf,
+            rules=plan.rules,
+            new_id=ids("evaluator"),
         )
         self.trainer = trainer.create_app(
-            plan.trainer, bus=bus["trainer"], clock=clock, files=files, new_id=ids("trainer"), rules=plan.rules
+            plan.trainer, bus=bus["trainer"], clock=clock, object_store=files, new_id=ids("trainer"), rules=plan.rules
         )
         self.budget = budget.create_app(plan.budget, bus=bus["budget"], rules=plan.rules, new_id=ids("budget"))
         self.router = router.create_app(
@@ -190,24 +195,31 @@ class Platform:
             new_id=ids("router"),
             teacher=plan.teacher,
             load=shelf.get,
-            draw=plan.draw,
+            sample=plan.draw,
             redact=default_redactor if plan.redact else None,
             rules=plan.rules,
-            online=self._online(),
+            online=self._create_online_state(),
             spool=plan.folder / "spool" if plan.keeps_state else None,
         )
         # The router comes last: it takes no call before everybody listens, and is the first to stop.
-        apps: list[App] = [*plan.witnesses, self.observer, self.evaluator, self.trainer, self.budget, self.router]
-        snapshots = Snapshots(plan.folder / "snapshots") if plan.keeps_state else None
+        apps: list[Service] = [
+            *plan.extra_services,
+            self.observer,
+            self.evaluator,
+            self.trainer,
+            self.budget,
+            self.router,
+        ]
+        snapshots = SnapshotStore(plan.folder / "snapshots") if plan.keeps_state else None
         for app in apps:
-            mine = bus.get(app.name) or Bus(self.settings, app.name, self.plan.flow)
+            mine = bus.get(app.name) or Bus(self.settings, app.name, self.config.in_flight)
             self._runners.append(Runner(app, mine, snapshots=snapshots, generation=self.settings.generation))
 
-    async def _tell(self, events: Sequence[Event]) -> None:
+    async def _republish(self, events: Sequence[Event]) -> None:
         """Tell an embedded broker, which starts empty, what is in force, or what nobody else can know of."""
         if not events:
             return
-        bus = Bus(self.settings, "restore", self.plan.flow)
+        bus = Bus(self.settings, "restore", self.config.in_flight)
         await bus.start()
         try:
             await bus.publish(*events)
@@ -218,25 +230,27 @@ class Platform:
         """Tick every service in turn; where flow is counted, each after all that the one before it said is handled."""
         for runner in self._runners:
             await runner.tick(now)
-            await self.drained()
+            await self.wait_until_idle()
 
-    async def drained(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until every service has handled everything, where flow is counted; raises what a service failed with."""
-        if self.plan.flow is not None:
-            await self.plan.flow.drained()
+        if self.config.in_flight is not None:
+            await self.config.in_flight.wait_until_idle()
 
-    async def live(self, stopping: asyncio.Event, seconds: float) -> None:
+    async def run(self, stopping: asyncio.Event, seconds: float) -> None:
         """Tick every service every so often until told to stop; raises what the first fails with that fails for good.
 
         Each has its own loop: a student that is being trained holds up nobody else's decisions and snapshots.
         """
         loops = [
             asyncio.ensure_future(
-                keep_ticking(partial(self._live_tick, runner), runner.ended, self.plan.clock, stopping, seconds)
+                keep_ticking(
+                    partial(self._tick_runner, runner), runner.wait_stopped, self.config.clock, stopping, seconds
+                )
             )
             for runner in self._runners
         ]
-        watch = [asyncio.ensure_future(self._broker.watch())] if self._broker else []
+        watch = [asyncio.ensure_future(self._broker.raise_on_exit())] if self._broker else []
         try:
             await asyncio.wait([*loops, *watch], return_when=asyncio.FIRST_COMPLETED)
             for task in [task for task in (*watch, *loops) if task.done()]:
@@ -247,7 +261,7 @@ class Platform:
                 task.cancel()
             await asyncio.gather(*loops, *watch, return_exceptions=True)
 
-    async def _live_tick(self, runner: Runner, now: datetime) -> None:
-        if runner.app is self.observer:
-            self._stored = await runner.cut(self.plan.clock)
-        await runner.tick(now, self._stored)
+    async def _tick_runner(self, runner: Runner, now: datetime) -> None:
+        if runner.service is self.observer:
+            self._store_checkpoint = await runner.checkpoint(self.config.clock)
+        await runner.tick(now, self._store_checkpoint)

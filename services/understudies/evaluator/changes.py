@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 from understudies.events import Cause
 from understudies.runtime.rules.groups import day_group
-from understudies.stats import Gate, Subgroups
+from understudies.stats import Gate, SubgroupMonitor
 
 _CALLS_OF_A_TEACHER: Final = 3
 """Answers of another model before it counts as another teacher: one may be a provider's slip."""
@@ -19,7 +19,7 @@ _MOST_EVIDENCE: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class CanaryRestriction:
     """Why a student in service serves the canary share alone, and since when."""
 
     cause: Cause
@@ -27,21 +27,21 @@ class Hold:
 
 
 @dataclass(slots=True)
-class Changes:
+class ChangeMonitor:
     """Notices changes once a student is in service, each a reason to prove it anew before it serves its share again."""
 
-    days: Subgroups
+    day_types: SubgroupMonitor
     teachers: set[str] = field(default_factory=set)
-    hold: Hold | None = None
+    restriction: CanaryRestriction | None = None
     _new_teachers: Counter[str] = field(default_factory=Counter)
-    _seen_days: set[str] = field(default_factory=set)
+    _seen_day_types: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, confidences: Iterable[float], teachers: Iterable[str], p0: float) -> Self:
+    def create(cls, confidences: Iterable[float], teachers: Iterable[str], p0: float) -> Self:
         """Nothing has changed yet; `teachers` are the models whose answers the student learned from."""
-        return cls(Subgroups(list(confidences), p_null=p0), set(teachers))
+        return cls(SubgroupMonitor(list(confidences), p_null=p0), set(teachers))
 
-    def teacher(self, model: str, at: datetime) -> Hold | None:
+    def observe_teacher(self, model: str, at: datetime) -> CanaryRestriction | None:
         """Note who answered as the teacher; a hold where it is not one of those that the student learned from."""
         if not model or model in self.teachers:
             return None
@@ -53,72 +53,72 @@ class Changes:
         if self._new_teachers[model] < _CALLS_OF_A_TEACHER:
             return None
         self.teachers.add(model)
-        return self._begin("teacher", at)
+        return self._restrict("teacher", at)
 
-    def verdict(self, at: datetime, score: float, confidence: float) -> None:
+    def observe_verdict(self, at: datetime, score: float, confidence: float) -> None:
         """Note an unbiased verdict of a kind of day."""
-        self.days.add([day_group(at)], score, confidence)
+        self.day_types.add([day_group(at)], score, confidence)
 
-    def served(self, at: datetime, threshold: float) -> Hold | None:
+    def observe_served(self, at: datetime, threshold: float) -> CanaryRestriction | None:
         """Note that calls of a kind of day come while the student serves; a hold where too few of them were judged."""
         kind = day_group(at)
-        if kind in self._seen_days:
+        if kind in self._seen_day_types:
             return None
-        self._seen_days.add(kind)
-        _, n = self.days.counts(kind, threshold)
-        return None if n >= _VERDICTS_OF_A_DAY else self._begin("calendar", at)
+        self._seen_day_types.add(kind)
+        _, n = self.day_types.counts(kind, threshold)
+        return None if n >= _VERDICTS_OF_A_DAY else self._restrict("calendar", at)
 
-    def traffic(self, at: datetime) -> Hold | None:
+    def on_coverage_shift(self, at: datetime) -> CanaryRestriction | None:
         """Note that the student is sure of fewer or more calls than it was proven on."""
-        return self._begin("traffic", at)
+        return self._restrict("traffic", at)
 
-    def _begin(self, cause: Cause, at: datetime) -> Hold | None:
+    def _restrict(self, cause: Cause, at: datetime) -> CanaryRestriction | None:
         # What asks for a whole proof is not replaced by what asks for a look.
-        if self.hold is not None and (self.hold.cause != "calendar" or cause == "calendar"):
+        if self.restriction is not None and (self.restriction.cause != "calendar" or cause == "calendar"):
             return None
-        self.hold = Hold(cause, at)
-        return self.hold
+        self.restriction = CanaryRestriction(cause, at)
+        return self.restriction
 
-    def day_is_good(self, threshold: float) -> bool:
+    def is_day_type_proven(self, threshold: float) -> bool:
         """Whether the kind of day that the hold is for agrees with the others, by now."""
-        if self.hold is None or self.hold.cause != "calendar":
+        if self.restriction is None or self.restriction.cause != "calendar":
             return False
-        total, n = self.days.counts(day_group(self.hold.at), threshold)
-        return n >= _VERDICTS_OF_A_DAY and self._evidence(total, n) <= _MOST_EVIDENCE
+        total, n = self.day_types.counts(day_group(self.restriction.at), threshold)
+        return n >= _VERDICTS_OF_A_DAY and self._reject_evidence(total, n) <= _MOST_EVIDENCE
 
-    def bad_days(self, threshold: float) -> list[str]:
+    def failing_day_types(self, threshold: float) -> list[str]:
         """The kinds of day on which the student is shown to agree less than it promises.
 
         None where all that were judged are such: then it is not the day.
         """
-        failing = self.days.failing(threshold)
-        judged = [kind for kind in ("day=weekday", "day=weekend") if self.days.counts(kind, threshold)[1]]
+        failing = self.day_types.failing_groups(threshold)
+        judged = [kind for kind in ("day=weekday", "day=weekend") if self.day_types.counts(kind, threshold)[1]]
         return failing if len(failing) < len(judged) else []
 
-    def _evidence(self, total: float, n: int) -> float:
-        return Gate.from_counts(round(total), n, p0=self.days.p_null).reject_e
+    def _reject_evidence(self, total: float, n: int) -> float:
+        return Gate.from_counts(round(total), n, p0=self.day_types.p_null).reject_e
 
-    def end(self) -> None:
+    def lift(self) -> None:
         """The student is proven again."""
-        self.hold = None
+        self.restriction = None
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
         return {
-            "days": self.days.state(),
+            "days": self.day_types.state(),
             "teachers": sorted(self.teachers),
-            "hold": self.hold and [self.hold.cause, self.hold.at.isoformat()],
+            "hold": self.restriction and [self.restriction.cause, self.restriction.at.isoformat()],
             "new_teachers": dict(self._new_teachers),
-            "seen_days": sorted(self._seen_days),
+            "seen_days": sorted(self._seen_day_types),
         }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """What `state` was taken from."""
-        changes = cls(Subgroups.from_state(state["days"]), set(state["teachers"]))
+        changes = cls(SubgroupMonitor.from_state(state["days"]), set(state["teachers"]))
         if state["hold"]:
             cause, at = state["hold"]
-            changes.hold = Hold(cause, datetime.fromisoformat(at))
+            changes.restriction = CanaryRestriction(cause, datetime.fromisoformat(at))
         changes._new_teachers = Counter(state["new_teachers"])
-        changes._seen_days = set(state["seen_days"])
+        changes._seen_day_types = set(state["seen_days"])
         return changes

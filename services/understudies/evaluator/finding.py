@@ -5,20 +5,20 @@ from typing import Any, Final, Literal, Self
 
 from understudies.events import NOTHING_WITHHELD, Cause, ProvenLevels, Withheld
 
-Outcome = Literal["promote", "reject", "inconclusive"]
+TrialOutcome = Literal["promote", "reject", "inconclusive"]
 
-UNREACHED: Final = 2.0
+UNREACHABLE_THRESHOLD: Final = 2.0
 """A threshold that no confidence reaches: the head alone is served."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class TrialResult:
     """A decision of the gates with its thresholds, what is withheld, and the share of the calls that is left.
 
     `held` is why a student in service serves the canary share alone for now.
     """
 
-    outcome: Outcome
+    outcome: TrialOutcome
     threshold: float | None = None
     head_threshold: float | None = None
     withheld: Withheld = NOTHING_WITHHELD

@@ -6,16 +6,16 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, Self
 
-from understudies.evaluator.near_copies import SHARE, NearCopies
-from understudies.evaluator.shape import Shape
-from understudies.evaluator.waiting import Piece, Waiting, drawn
-from understudies.stats import Judged, SelectiveGate
-from understudies.students import Cluster, Input
+from understudies.evaluator.near_copies import MIN_DAILY_SHARE, NearCopyCap
+from understudies.evaluator.shape import ConversationShape
+from understudies.evaluator.waiting import Observation, PendingEvidence, shuffle_observations
+from understudies.stats import ScoredCall, SelectiveGate
+from understudies.students import Conversation, Input
 
 DAY = timedelta(days=1)
 
 
-class Forward:
+class CallGate:
     """The gate of the calls to come, repeats and inputs that were learned from included; one bet a conversation.
 
     Distinct inputs of the past say how often a student is right on an input, not on a call. Here a call counts as often
@@ -29,118 +29,127 @@ class Forward:
     """
 
     def __init__(
-        self, tail: SelectiveGate, head: SelectiveGate | None, *, since: datetime, shape: Shape, student: str
+        self,
+        tail: SelectiveGate,
+        head: SelectiveGate | None,
+        *,
+        since: datetime,
+        shape: ConversationShape,
+        student: str,
     ) -> None:
-        self.tail = tail
-        self.capped = _anew(tail)
-        self.head = head
+        self.tail_gate = tail
+        self.capped_gate = _copy_without_evidence(tail)
+        self.head_gate = head
         # At less than 1 - p0, calls of one text that are all wrong could be capped to what is forgiven.
-        self.copies = NearCopies(max(SHARE, 1.0 - tail.p0))
+        self.near_copies = NearCopyCap(max(MIN_DAILY_SHARE, 1.0 - tail.p0))
         self.since = since
         """Only calls after this moment count."""
-        self.first: datetime | None = None
+        self.first_at: datetime | None = None
         self._shape = shape
         self._student = student
-        self._waiting = Waiting()
+        self._pending = PendingEvidence()
         self._marked_days = 0
 
     @property
-    def gathered(self) -> int:
+    def collected(self) -> int:
         """Conversations that were bet or wait for it."""
-        return self.tail.n + len(self._waiting)
+        return self.tail_gate.n + len(self._pending)
 
     @property
-    def days(self) -> int:
+    def looked_days(self) -> int:
         """Whole days of calls that were looked at."""
         return self._marked_days
 
-    def takes(self, at: datetime, n_max: int) -> bool:
+    def can_use(self, at: datetime, n_max: int) -> bool:
         """Whether a call of that time can still change what is decided."""
-        return at > self.since and self.gathered < n_max
+        return at > self.since and self.collected < n_max
 
-    def add(self, one: Input, piece: Piece, text: str | None = None) -> None:
+    def add(self, one: Input, observation: Observation, text: str | None = None) -> None:
         """Take in one call, to be bet with all of its conversation; its text tells which others are near copies."""
-        self.first = min(self.first or piece.at, piece.at)
-        copies = None if text is None else self.copies.place(text, piece.at.date())
-        self._waiting.add(one.since(self._shape.openings), replace(piece, copies=copies))
+        self.first_at = min(self.first_at or observation.at, observation.at)
+        copies = None if text is None else self.near_copies.record(text, observation.at.date())
+        self._pending.add(one.without_openings(self._shape.openings), replace(observation, copies=copies))
 
-    def bet(self, until: datetime) -> list[Cluster[Piece]]:
+    def place_bets(self, until: datetime) -> list[Conversation[Observation]]:
         """Feed the gates with the conversations that had run as long as conversations do by then."""
-        due = self._waiting.due(until, self._shape.lasts)
+        due = self._pending.pop_due(until, self._shape.duration)
         made: Counter[tuple[str, date]] = Counter()
         for cluster in due:
-            pieces = drawn(cluster, self._student)[: self._shape.w_max]
+            pieces = shuffle_observations(cluster, self._student)[: self._shape.w_max]
             tail = [one for one in pieces if one.head is None]
-            _bet(self.tail, tail, self._shape.w_max)
-            if tail and self.copies.allows(tail[0].copies, tail[0].at.date(), made):
-                _bet(self.capped, tail, self._shape.w_max)
-            if self.head is not None:
-                _bet(self.head, [one for one in pieces if one.head is not None], self._shape.w_max)
-        self.copies.forget(until.date())
+            _bet(self.tail_gate, tail, self._shape.w_max)
+            if tail and self.near_copies.admit(tail[0].copies, tail[0].at.date(), made):
+                _bet(self.capped_gate, tail, self._shape.w_max)
+            if self.head_gate is not None:
+                _bet(self.head_gate, [one for one in pieces if one.head is not None], self._shape.w_max)
+        self.near_copies.expire(until.date())
         return due
 
     @property
-    def passing(self) -> list[bool]:
+    def passed_flags(self) -> list[bool]:
         """For each threshold, strictest first, whether it has passed with and without the cap on near copies."""
-        return [a and b for a, b in zip(self.tail.passing, self.capped.passing, strict=True)]
+        return [a and b for a, b in zip(self.tail_gate.passed_flags, self.capped_gate.passed_flags, strict=True)]
 
-    def spans(self, until: datetime, least: timedelta) -> bool:
+    def has_span(self, until: datetime, least: timedelta) -> bool:
         """Whether its traffic had lasted so long by then."""
-        return self.first is not None and until - self.first >= least
+        return self.first_at is not None and until - self.first_at >= least
 
     def mark(self, until: datetime) -> None:
         """Let the evidence count as it stands at the end of whole days."""
-        self._marked_days = 0 if self.first is None else (until - self.first) // DAY
-        self.tail.mark()
-        self.capped.mark()
-        if self.head is not None:
-            self.head.mark()
+        self._marked_days = 0 if self.first_at is None else (until - self.first_at) // DAY
+        self.tail_gate.mark()
+        self.capped_gate.mark()
+        if self.head_gate is not None:
+            self.head_gate.mark()
 
-    def share(self, threshold: float | None) -> float | None:
+    def share_reaching(self, threshold: float | None) -> float | None:
         """The share of the calls so far that reach a candidate; None where it is none, or there were no calls."""
-        reached = next((one.calls for one in self.tail.evidence() if one.confidence == threshold), None)
-        return None if reached is None or not self.tail.calls else reached / self.tail.calls
+        reached = next((one.calls for one in self.tail_gate.evidence() if one.confidence == threshold), None)
+        return None if reached is None or not self.tail_gate.calls else reached / self.tail_gate.calls
 
     def restart(self, since: datetime) -> None:
         """Forget all evidence; what comes after that moment is to prove the student anew."""
-        self.tail, self.head = _anew(self.tail), self.head and _anew(self.head)
-        self.capped = _anew(self.tail)
-        self.since, self.first, self._marked_days = since, None, 0
-        self._waiting.clear()
+        self.tail_gate, self.head_gate = (
+            _copy_without_evidence(self.tail_gate),
+            self.head_gate and _copy_without_evidence(self.head_gate),
+        )
+        self.capped_gate = _copy_without_evidence(self.tail_gate)
+        self.since, self.first_at, self._marked_days = since, None, 0
+        self._pending.clear()
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
         return {
-            "tail": self.tail.state(),
-            "capped": self.capped.state(),
-            "copies": self.copies.state(),
-            "head": self.head and self.head.state(),
+            "tail": self.tail_gate.state(),
+            "capped": self.capped_gate.state(),
+            "copies": self.near_copies.state(),
+            "head": self.head_gate and self.head_gate.state(),
             "since": self.since.isoformat(),
-            "first": self.first and self.first.isoformat(),
-            "waiting": self._waiting.state(),
+            "first": self.first_at and self.first_at.isoformat(),
+            "waiting": self._pending.state(),
             "days": self._marked_days,
         }
 
     @classmethod
-    def from_state(cls, state: dict[str, Any], shape: Shape, student: str) -> Self:
+    def from_state(cls, state: dict[str, Any], shape: ConversationShape, student: str) -> Self:
         """The gates that `state` was taken from."""
         head = state["head"] and SelectiveGate.from_state(state["head"])
         since = datetime.fromisoformat(state["since"])
         forward = cls(SelectiveGate.from_state(state["tail"]), head, since=since, shape=shape, student=student)
-        forward.capped = SelectiveGate.from_state(state["capped"])
-        forward.copies = NearCopies.from_state(state["copies"])
-        forward.first = datetime.fromisoformat(state["first"]) if state["first"] else None
-        forward._waiting = Waiting.from_state(state["waiting"])
+        forward.capped_gate = SelectiveGate.from_state(state["capped"])
+        forward.near_copies = NearCopyCap.from_state(state["copies"])
+        forward.first_at = datetime.fromisoformat(state["first"]) if state["first"] else None
+        forward._pending = PendingEvidence.from_state(state["waiting"])
         forward._marked_days = state["days"]
         return forward
 
 
-def _bet(gate: SelectiveGate, pieces: Sequence[Piece], w_max: int) -> None:
+def _bet(gate: SelectiveGate, pieces: Sequence[Observation], w_max: int) -> None:
     if pieces:
-        gate.bet([Judged(one.score, one.confidence) for one in pieces], w_max=w_max)
+        gate.bet([ScoredCall(one.score, one.confidence) for one in pieces], w_max=w_max)
 
 
-def _anew(gate: SelectiveGate) -> SelectiveGate:
+def _copy_without_evidence(gate: SelectiveGate) -> SelectiveGate:
     return SelectiveGate(
         gate.thresholds,
         p0=gate.p0,

@@ -9,25 +9,25 @@ from understudies.events import NOTHING_WITHHELD, Withheld
 
 
 @dataclass(slots=True)
-class Reach:
+class ExpectedCoverage:
     """Calls by the student's answer and the strictest threshold that it reaches; those of the head apart, by input."""
 
     confidences: list[float]
     calls: float = 0.0
-    answers: dict[str, list[float]] = field(default_factory=dict)
-    head: dict[str, tuple[float, float]] = field(default_factory=dict)
+    tail_calls_by_answer: dict[str, list[float]] = field(default_factory=dict)
+    head_calls: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    def tail_call(self, confidence: float, answer: str, calls: float) -> None:
+    def add_tail_call(self, confidence: float, answer: str, calls: float) -> None:
         """Count the calls of an input that is not of the head."""
         self.calls += calls
-        counts = self.answers.setdefault(answer, [0.0] * (len(self.confidences) + 1))
+        counts = self.tail_calls_by_answer.setdefault(answer, [0.0] * (len(self.confidences) + 1))
         counts[bisect_left(self.confidences, -confidence, key=lambda known: -known)] += calls
 
-    def head_call(self, name: str, confidence: float, calls: float) -> None:
+    def add_head_call(self, name: str, confidence: float, calls: float) -> None:
         """Count the calls of an input of the head."""
         self.calls += calls
-        sure, known = self.head.get(name, (0.0, 0.0))
-        self.head[name] = max(sure, confidence), known + calls
+        sure, known = self.head_calls.get(name, (0.0, 0.0))
+        self.head_calls[name] = max(sure, confidence), known + calls
 
     def share(
         self, threshold: float | None, head_threshold: float | None, withheld: Withheld = NOTHING_WITHHELD
@@ -37,27 +37,27 @@ class Reach:
         if threshold is not None:
             last = bisect_left(self.confidences, -threshold, key=lambda known: -known) + 1
             own = (
-                sum(counts[: min(last, self._above(withheld.answers.get(answer)))])
-                for answer, counts in self.answers.items()
+                sum(counts[: min(last, self._stricter_count(withheld.answers.get(answer)))])
+                for answer, counts in self.tail_calls_by_answer.items()
             )
             served += sum(own) if threshold <= self._strictest else 0.0
         if head_threshold is not None:
             served += sum(
                 calls
-                for name, (sure, calls) in self.head.items()
+                for name, (sure, calls) in self.head_calls.items()
                 if sure >= head_threshold and name not in withheld.inputs
             )
         return min(1.0, round(served / self.calls, 9)) if self.calls else 0.0
 
-    def above(self, answer: str, confidence: float) -> float:
+    def calls_above(self, answer: str, confidence: float) -> float:
         """The calls with an answer that are surer than a confidence, by the candidates that they reach."""
-        return sum(self.answers.get(answer, [])[: self._above(confidence)])
+        return sum(self.tail_calls_by_answer.get(answer, [])[: self._stricter_count(confidence)])
 
-    def served(self, answer: str, threshold: float) -> float:
+    def calls_served(self, answer: str, threshold: float) -> float:
         """The calls with an answer that reach a candidate."""
-        return sum(self.answers.get(answer, [])[: self._above(threshold) + 1])
+        return sum(self.tail_calls_by_answer.get(answer, [])[: self._stricter_count(threshold) + 1])
 
-    def _above(self, confidence: float | None) -> int:
+    def _stricter_count(self, confidence: float | None) -> int:
         """How many candidates are stricter than a confidence; all and more where there is none."""
         if confidence is None:
             return len(self.confidences) + 1
@@ -70,15 +70,15 @@ class Reach:
     @property
     def head_share(self) -> float:
         """The share of all calls that is of the head."""
-        return sum(calls for _, calls in self.head.values()) / self.calls if self.calls else 0.0
+        return sum(calls for _, calls in self.head_calls.values()) / self.calls if self.calls else 0.0
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
         return {
             "confidences": self.confidences,
             "calls": self.calls,
-            "answers": self.answers,
-            "head": {name: list(known) for name, known in self.head.items()},
+            "answers": self.tail_calls_by_answer,
+            "head": {name: list(known) for name, known in self.head_calls.items()},
         }
 
     @classmethod
@@ -88,7 +88,7 @@ class Reach:
         return cls(state["confidences"], state["calls"], state["answers"], head)
 
 
-def candidates(confidences: Sequence[float]) -> list[float]:
+def head_thresholds(confidences: Sequence[float]) -> list[float]:
     """Thresholds of the head, strictest first: few, as it has few inputs."""
     known = sorted({one for one in confidences if one > 0}, reverse=True)
     return known if len(known) <= 4 else [known[round(place * (len(known) - 1) / 3)] for place in range(4)]

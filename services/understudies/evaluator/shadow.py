@@ -9,7 +9,7 @@ from understudies.students import Answer, Student, StudentError
 _log = logging.getLogger(__name__)
 
 
-async def ask(student: Student, requests: Sequence[Request]) -> list[Answer | None]:
+async def ask_student(student: Student, requests: Sequence[Request]) -> list[Answer | None]:
     """One answer for each request; None where the student could not, as the teacher would have served then."""
     try:
         return list(await student.answer(requests))
@@ -17,4 +17,4 @@ async def ask(student: Student, requests: Sequence[Request]) -> list[Answer | No
         if len(requests) == 1:
             _log.warning("student gave no answer in shadow: %s", error)
             return [None]
-    return [answer for request in requests for answer in await ask(student, [request])]
+    return [answer for request in requests for answer in await ask_student(student, [request])]

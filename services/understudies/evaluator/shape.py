@@ -10,33 +10,33 @@ from typing import Any, Final, Self
 from understudies.events import Request
 from understudies.students import (
     NO_CONTEXT,
-    Cluster,
+    Conversation,
     Example,
     SystemTemplate,
-    clustered,
-    input_of,
-    openings_of,
+    group_conversations,
+    identify_input,
     request_text,
+    shared_openings,
 )
 
-_HEARD: Final = 0.95
+_COVERED_SHARE: Final = 0.95
 _LONGEST: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ConversationShape:
     """The most calls that speak for one conversation, how long one lasts, and the openings that many share.
 
     `system` tells the context of a call, as its students are taught to read it.
     """
 
     w_max: int = 1
-    lasts: timedelta = timedelta(0)
+    duration: timedelta = timedelta(0)
     openings: frozenset[str] = frozenset()
     system: SystemTemplate = NO_CONTEXT
 
     @classmethod
-    def of(cls, examples: Sequence[Example]) -> Self:
+    def measure(cls, examples: Sequence[Example]) -> Self:
         """The shape of a dataset's conversations, whatever their splits.
 
         `w_max` is the least number at which 95% of the calls are heard, where every conversation is heard that often at
@@ -44,21 +44,21 @@ class Shape:
         first call of theirs, at most a week.
         """
         system = SystemTemplate.learn([one.request for one in examples if one.split == "train"])
-        inputs = [input_of(one.request, one.fingerprint, one.episode, system) for one in examples]
-        openings = openings_of(inputs)
+        inputs = [identify_input(one.request, one.fingerprint, one.episode, system) for one in examples]
+        openings = shared_openings(inputs)
         counting = ((one, known.at) for one, known in zip(inputs, examples, strict=True) if known.unbiased)
-        times = [_distinct(cluster) for cluster in clustered(counting, openings)]
+        times = [_first_times(cluster) for cluster in group_conversations(counting, openings)]
         offsets = sorted(at - min(conversation) for conversation in times for at in conversation)
-        return cls(_heard([len(one) for one in times]), _most(offsets), openings, system)
+        return cls(_cluster_cap([len(one) for one in times]), _typical_duration(offsets), openings, system)
 
-    def said(self, request: Request) -> str:
+    def call_text(self, request: Request) -> str:
         """What a call says: its context and its text, the system's where there is no other."""
         return f"{self.system.context(request)} {request_text(request) or request.system}"
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
-        known = {"w_max": self.w_max, "lasts_s": self.lasts.total_seconds(), "openings": sorted(self.openings)}
-        return known | ({"system": self.system.model_dump(mode="json")} if self.system.varies else {})
+        known = {"w_max": self.w_max, "lasts_s": self.duration.total_seconds(), "openings": sorted(self.openings)}
+        return known | ({"system": self.system.model_dump(mode="json")} if self.system.has_context else {})
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
@@ -67,23 +67,23 @@ class Shape:
         return cls(state["w_max"], timedelta(seconds=state["lasts_s"]), frozenset(state["openings"]), system)
 
 
-def _distinct(cluster: Cluster[datetime]) -> list[datetime]:
+def _first_times(cluster: Conversation[datetime]) -> list[datetime]:
     """When each input of a conversation came first."""
     first: dict[str, datetime] = {}
     for one, at in cluster.members:
-        first[one.read] = min(at, first.get(one.read, at))
+        first[one.reading_name] = min(at, first.get(one.reading_name, at))
     return list(first.values())
 
 
-def _heard(sizes: Sequence[int]) -> int:
+def _cluster_cap(sizes: Sequence[int]) -> int:
     """The least number of calls of each conversation that makes 95% of all calls."""
-    needed = _HEARD * sum(sizes)
+    needed = _COVERED_SHARE * sum(sizes)
     candidates = range(1, max(sizes, default=1) + 1)
     return candidates[bisect_left(candidates, needed, key=lambda most: sum(min(size, most) for size in sizes))]
 
 
-def _most(offsets: Sequence[timedelta]) -> timedelta:
+def _typical_duration(offsets: Sequence[timedelta]) -> timedelta:
     """The least time within which 95% of the calls come, at most a week."""
     if not offsets:
         return timedelta(0)
-    return min(offsets[math.ceil(_HEARD * len(offsets)) - 1], _LONGEST)
+    return min(offsets[math.ceil(_COVERED_SHARE * len(offsets)) - 1], _LONGEST)

@@ -12,7 +12,7 @@ _GAP = 0.10
 
 
 @dataclass(slots=True)
-class Traffic:
+class CoverageShiftMonitor:
     """The share of a day's calls that reach the threshold, against the share that was expected.
 
     Labels come late and few, confidences at once and always. A shift proves nothing about agreement, so it never
@@ -32,7 +32,7 @@ class Traffic:
         self.asked += 1
         self.sure += sure
 
-    def shifted(self, expected: float) -> bool:
+    def check_shift(self, expected: float) -> bool:
         """Whether today's calls are not those that the student was proven on; true once a day at most."""
         if self.asked < _FEWEST or self.warned == self.day:
             return False
@@ -60,7 +60,7 @@ class Traffic:
         }
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> "Traffic":
+    def from_state(cls, state: dict[str, Any]) -> "CoverageShiftMonitor":
         """The counts that `state` was taken from."""
         days = {name: state[name] and date.fromisoformat(state[name]) for name in ("day", "warned")}
         return cls(**{**state, **days})

@@ -4,10 +4,10 @@ from understudies.judges.base import Judge, Judgement
 from understudies.judges.choice import answer_class, choose_judge
 from understudies.judges.exact import ExactJudge
 from understudies.judges.json_value import JsonJudge
-from understudies.judges.label import LabelJudge, label_of
-from understudies.judges.names import judge_named
+from understudies.judges.label import LabelJudge, normalize_label
+from understudies.judges.names import parse_judge
 from understudies.judges.numeric import NumericJudge
-from understudies.judges.reading import Reading
+from understudies.judges.reading import LabelLocator
 from understudies.judges.tool_calls import ToolCallsJudge
 
 __all__ = [
@@ -17,10 +17,10 @@ __all__ = [
     "Judgement",
     "LabelJudge",
     "NumericJudge",
-    "Reading",
+    "LabelLocator",
     "ToolCallsJudge",
     "answer_class",
     "choose_judge",
-    "judge_named",
-    "label_of",
+    "parse_judge",
+    "normalize_label",
 ]

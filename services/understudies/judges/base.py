@@ -32,20 +32,20 @@ class Judge(Protocol):
     def judge(self, teacher: Message, student: Message) -> Judgement: ...
 
 
-AGREED = Judgement(1.0, True)
+AGREEMENT = Judgement(1.0, True)
 
 
-def disagreed(why: str, score: float = 0.0) -> Judgement:
+def disagreement(why: str, score: float = 0.0) -> Judgement:
     """Disagreement, for a reason."""
     return Judgement(score, False, why)
 
 
-def differs(teacher: object, student: object) -> str:
+def describe_difference(teacher: object, student: object) -> str:
     """The reason "these two differ", short enough for an event."""
-    return f"teacher {shown(teacher)}, student {shown(student)}"
+    return f"teacher {abbreviate(teacher)}, student {abbreviate(student)}"
 
 
-def shown(value: object) -> str:
+def abbreviate(value: object) -> str:
     """A value as a reason shows it, cut where it is long."""
     text = repr(value[: _SHOWN + 1]) if isinstance(value, str) else repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

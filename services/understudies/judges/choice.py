@@ -10,23 +10,23 @@ from pydantic import JsonValue
 from understudies.events import Message
 from understudies.judges.base import Judge
 from understudies.judges.exact import ExactJudge
-from understudies.judges.explained import reading_of
+from understudies.judges.explained import detect_label_locator
 from understudies.judges.json_text import parse_json
 from understudies.judges.json_value import JsonJudge
-from understudies.judges.label import LabelJudge, label_of
-from understudies.judges.mixed import mixed_paths
-from understudies.judges.numeric import NumericJudge, number_of
-from understudies.judges.reading import WHOLE, Reading
+from understudies.judges.label import LabelJudge, normalize_label
+from understudies.judges.mixed import find_mixed_paths
+from understudies.judges.numeric import NumericJudge, parse_quantity
+from understudies.judges.reading import WHOLE_ANSWER, LabelLocator
 from understudies.judges.tool_calls import ToolCallsJudge
 
-SHARE = 0.95
+MIN_SHARE = 0.95
 _SAMPLE = 1_000
 _LABEL_LENGTH = 100
 _MOST_LABELS = 500
 _MOST_CODES = 20
 _CLASS_LENGTH = 100
 _JSON_LENGTH = 100_000
-_A_NAME = re.compile(r"[\w-]{1,64}")
+_TOOL_NAME = re.compile(r"[\w-]{1,64}")
 _PLAIN = re.compile(r"\s*[$€£¥]?\s*[+-]?[\d.,]+(?:[eE][+-]?\d+)?\s*%?\s*")
 _CODE = re.compile(r"\s*\d{1,4}\s*")
 _PADDED = re.compile(r"\s*0\d+\s*")
@@ -38,30 +38,30 @@ def choose_judge(answers: Sequence[Message]) -> Judge:
     What decides a student's fate is judged by the training split's answers alone.
     """
     sample = answers[:: max(1, -(-len(answers) // _SAMPLE))]
-    if _most(sample, lambda answer: bool(answer.tool_calls)):
-        return ToolCallsJudge(arguments=JsonJudge(mixed=_mixed(sample)))
-    if _most(sample, _is_json):
-        return JsonJudge(mixed=_mixed(sample))
-    if _most(sample, _is_number) and not _are_names(sample):
+    if _hold_for_most(sample, lambda answer: bool(answer.tool_calls)):
+        return ToolCallsJudge(arguments=JsonJudge(mixed=_mixed_number_paths(sample)))
+    if _hold_for_most(sample, _is_json):
+        return JsonJudge(mixed=_mixed_number_paths(sample))
+    if _hold_for_most(sample, _is_number) and not _are_names(sample):
         return NumericJudge()
-    if (reading := _reading(sample)) is None:
+    if (reading := _locate_label(sample)) is None:
         return ExactJudge()
-    return LabelJudge(reading, cased=_case_counts(reading.of(answer.text)[0] for answer in sample))
+    return LabelJudge(reading, cased=_is_case_significant(reading.locate(answer.text)[0] for answer in sample))
 
 
-def _reading(sample: Sequence[Message]) -> Reading | None:
+def _locate_label(sample: Sequence[Message]) -> LabelLocator | None:
     """Where a label stands in the answers: all of each where they repeat, or else beside an explanation."""
-    closed = WHOLE if _are_labels(sample, _MOST_LABELS) else None
-    counts = Counter(label_of(answer.text) for answer in sample) if closed else Counter[str]()
-    if sum(count for count in counts.values() if count > 1) >= SHARE * len(sample):
+    closed = WHOLE_ANSWER if _are_labels(sample, _MOST_LABELS) else None
+    counts = Counter(normalize_label(answer.text) for answer in sample) if closed else Counter[str]()
+    if sum(count for count in counts.values() if count > 1) >= MIN_SHARE * len(sample):
         return closed
-    return reading_of([answer.text for answer in sample], SHARE) or closed
+    return detect_label_locator([answer.text for answer in sample], MIN_SHARE) or closed
 
 
-def _mixed(sample: Sequence[Message]) -> frozenset[str]:
+def _mixed_number_paths(sample: Sequence[Message]) -> frozenset[str]:
     """Where the teacher writes numbers as strings, too."""
     try:
-        return mixed_paths(value for answer in sample for value in _values(answer))
+        return find_mixed_paths(value for answer in sample for value in _values(answer))
     except RecursionError:
         return frozenset()
 
@@ -69,12 +69,12 @@ def _mixed(sample: Sequence[Message]) -> frozenset[str]:
 def _values(answer: Message) -> Iterator[tuple[str, JsonValue]]:
     texts = [(call.function.name, call.function.arguments) for call in answer.tool_calls or ()]
     for path, text in texts or [("", answer.text)]:
-        if len(text) <= _JSON_LENGTH and (_A_NAME.fullmatch(path) or not path):
+        if len(text) <= _JSON_LENGTH and (_TOOL_NAME.fullmatch(path) or not path):
             with suppress(ValueError):
                 yield path, parse_json(text)
 
 
-def _case_counts(labels: Iterable[str]) -> bool:
+def _is_case_significant(labels: Iterable[str]) -> bool:
     """Whether labels differ by their case alone, each of them more than once."""
     counts = Counter(label.strip() for label in labels)
     repeated = [label.casefold() for label, count in counts.items() if count > 1]
@@ -106,8 +106,8 @@ def _short_json(text: str, judge: JsonJudge) -> str:
         return ""
 
 
-def _most(sample: Sequence[Message], holds: Callable[[Message], bool]) -> bool:
-    return bool(sample) and sum(map(holds, sample)) >= SHARE * len(sample)
+def _hold_for_most(sample: Sequence[Message], holds: Callable[[Message], bool]) -> bool:
+    return bool(sample) and sum(map(holds, sample)) >= MIN_SHARE * len(sample)
 
 
 def _is_json(answer: Message) -> bool:
@@ -120,18 +120,20 @@ def _is_json(answer: Message) -> bool:
 
 
 def _is_number(answer: Message) -> bool:
-    return _PLAIN.fullmatch(answer.text[:_LABEL_LENGTH]) is not None and number_of(answer.text) is not None
+    return _PLAIN.fullmatch(answer.text[:_LABEL_LENGTH]) is not None and parse_quantity(answer.text) is not None
 
 
 def _are_names(sample: Sequence[Message]) -> bool:
     """Whether the numbers are names, such as 0 and 1, or 007: then no tolerance is needed, and classes count."""
     padded = sum(_PADDED.fullmatch(answer.text) is not None for answer in sample)
-    codes = _most(sample, lambda answer: _CODE.fullmatch(answer.text) is not None)
+    codes = _hold_for_most(sample, lambda answer: _CODE.fullmatch(answer.text) is not None)
     return padded > 1 or (codes and _are_labels(sample, _MOST_CODES))
 
 
 def _are_labels(sample: Sequence[Message], most: int) -> bool:
-    if not _most(sample, lambda answer: 0 < len(answer.text) <= _LABEL_LENGTH and "\n" not in answer.text.strip()):
+    if not _hold_for_most(
+        sample, lambda answer: 0 < len(answer.text) <= _LABEL_LENGTH and "\n" not in answer.text.strip()
+    ):
         return False
-    distinct = len({label_of(answer.text[: 2 * _LABEL_LENGTH]) for answer in sample})
+    distinct = len({normalize_label(answer.text[: 2 * _LABEL_LENGTH]) for answer in sample})
     return distinct <= most and 2 * distinct <= len(sample)

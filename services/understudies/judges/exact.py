@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from understudies.events import Message
-from understudies.judges.base import AGREED, Judgement, differs, disagreed
+from understudies.judges.base import AGREEMENT, Judgement, describe_difference, disagreement
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +20,18 @@ class ExactJudge:
 
     def judge(self, teacher: Message, student: Message) -> Judgement:
         if bool(teacher.tool_calls) != bool(student.tool_calls):
-            return disagreed(one_calls_tools(teacher))
-        return same_text(teacher.text, student.text)
+            return disagreement(tool_use_mismatch(teacher))
+        return compare_texts(teacher.text, student.text)
 
 
-def same_text(teacher: str, student: str) -> Judgement:
+def compare_texts(teacher: str, student: str) -> Judgement:
     """Agreement where two texts are equal but for white space."""
     if teacher == student or teacher.split() == student.split():
-        return AGREED
-    return disagreed(differs(teacher, student))
+        return AGREEMENT
+    return disagreement(describe_difference(teacher, student))
 
 
-def one_calls_tools(teacher: Message) -> str:
+def tool_use_mismatch(teacher: Message) -> str:
     """The reason for disagreement where one answer calls tools and the other does not."""
     caller, other = ("teacher", "student") if teacher.tool_calls else ("student", "teacher")
     return f"the {caller} calls tools, the {other} does not"

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from pydantic import JsonValue
 
-from understudies.judges.number import read_number
+from understudies.judges.number import parse_number
 
 _FENCE = re.compile(r"```[\w-]*\s*\n?(.*?)```", re.DOTALL)
 
@@ -20,13 +20,13 @@ def parse_json(text: str) -> JsonValue:
     if body.startswith("```") and (fenced := _FENCE.fullmatch(body)):
         body = fenced[1]
     try:
-        value: JsonValue = json.loads(body, parse_constant=_refuse, parse_float=read_number)
+        value: JsonValue = json.loads(body, parse_constant=_reject_constant, parse_float=parse_number)
     except RecursionError as error:
         raise ValueError("nests too deeply") from error
     return value
 
 
-def _refuse(constant: str) -> NoReturn:
+def _reject_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
@@ -37,16 +37,16 @@ def canonical_json(value: JsonValue) -> str:
     '{"a":[true,null],"b":1}'
     """
     try:
-        return json.dumps(_whole(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(_with_integers(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     except RecursionError as error:
         raise ValueError("nests too deeply") from error
 
 
-def _whole(value: JsonValue) -> JsonValue:
+def _with_integers(value: JsonValue) -> JsonValue:
     if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
+        return {key: _with_integers(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_whole(item) for item in value]
+        return [_with_integers(item) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value

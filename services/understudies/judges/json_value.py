@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from understudies.events import Message
-from understudies.judges.base import AGREED, Judgement, disagreed, shown
-from understudies.judges.exact import one_calls_tools, same_text
+from understudies.judges.base import AGREEMENT, Judgement, abbreviate, disagreement
+from understudies.judges.exact import compare_texts, tool_use_mismatch
 from understudies.judges.json_text import canonical_json, parse_json
-from understudies.judges.mixed import inner, with_numbers
-from understudies.judges.number import same_number
-from understudies.judges.options import with_options
+from understudies.judges.mixed import coerce_numbers, join_path
+from understudies.judges.number import is_same_number
+from understudies.judges.options import format_judge_name
 
 _PAIRED_BY_TRIAL = 200
 
@@ -30,7 +30,7 @@ class JsonJudge:
 
     @property
     def name(self) -> str:
-        return with_options("json", {"": self.unordered, "mixed": self.mixed})
+        return format_judge_name("json", {"": self.unordered, "mixed": self.mixed})
 
     @property
     def description(self) -> str:
@@ -43,43 +43,43 @@ class JsonJudge:
 
     def judge(self, teacher: Message, student: Message) -> Judgement:
         if bool(teacher.tool_calls) != bool(student.tool_calls):
-            return disagreed(one_calls_tools(teacher))
+            return disagreement(tool_use_mismatch(teacher))
         return self.judge_texts(teacher.text, student.text)
 
     def judge_texts(self, teacher: str, student: str) -> Judgement:
         """Compare two JSON texts; where the teacher's is none, as texts."""
         if teacher == student:
-            return AGREED
+            return AGREEMENT
         try:
             expected = parse_json(teacher)
         except ValueError:
-            return same_text(teacher, student)
+            return compare_texts(teacher, student)
         try:
             return self.judge_values(expected, parse_json(student))
         except ValueError as error:
-            return disagreed(f"the student's answer is not JSON: {shown(str(error))}")
+            return disagreement(f"the student's answer is not JSON: {abbreviate(str(error))}")
 
     def judge_values(self, teacher: JsonValue, student: JsonValue) -> Judgement:
         """Compare two JSON values."""
         try:
-            return self._compare(self._read(teacher), self._read(student), "")
+            return self._compare(self._coerce(teacher), self._coerce(student), "")
         except RecursionError:
-            return disagreed("nests too deeply to compare")
+            return disagreement("nests too deeply to compare")
 
     def canonical(self, value: JsonValue) -> str:
         """One text for values that say the same; raises ValueError where one nests too deeply."""
         try:
-            return canonical_json(self._sorted(self._read(value), ""))
+            return canonical_json(self._sorted(self._coerce(value), ""))
         except RecursionError as error:
             raise ValueError("nests too deeply") from error
 
-    def _read(self, value: JsonValue) -> JsonValue:
-        return with_numbers(value, self.mixed) if self.mixed else value
+    def _coerce(self, value: JsonValue) -> JsonValue:
+        return coerce_numbers(value, self.mixed) if self.mixed else value
 
     def _sorted(self, value: JsonValue, path: str) -> JsonValue:
         """The value with its order-free arrays in one order."""
         if isinstance(value, dict) and self.unordered:
-            return {key: self._sorted(item, inner(path, key)) for key, item in value.items()}
+            return {key: self._sorted(item, join_path(path, key)) for key, item in value.items()}
         if isinstance(value, list) and self.unordered:
             items = [self._sorted(item, path) for item in value]
             return sorted(items, key=canonical_json) if path in self.unordered else items
@@ -87,51 +87,57 @@ class JsonJudge:
 
     def _compare(self, teacher: JsonValue, student: JsonValue, path: str) -> Judgement:
         if isinstance(teacher, dict) and isinstance(student, dict):
-            return _mean(self._keys(teacher, student, path))
+            return _mean_judgement(self._keys(teacher, student, path))
         if isinstance(teacher, list) and isinstance(student, list):
             if path in self.unordered:
                 return self._any_order(teacher, student, path)
-            return _mean(self._items(teacher, student, path))
-        return AGREED if _equal(teacher, student) else disagreed(_where(path, shown(teacher), shown(student)))
+            return _mean_judgement(self._items(teacher, student, path))
+        return (
+            AGREEMENT
+            if _is_equal(teacher, student)
+            else disagreement(_describe_difference_at(path, abbreviate(teacher), abbreviate(student)))
+        )
 
     def _keys(self, teacher: dict[str, JsonValue], student: dict[str, JsonValue], path: str) -> Iterator[Judgement]:
         for key in [*teacher, *(key for key in student if key not in teacher)]:
             if key in teacher and key in student:
-                yield self._compare(teacher[key], student[key], inner(path, key))
+                yield self._compare(teacher[key], student[key], join_path(path, key))
             else:
-                yield disagreed(_absent(inner(path, key), key in teacher))
+                yield disagreement(_describe_missing(join_path(path, key), key in teacher))
 
     def _items(self, teacher: list[JsonValue], student: list[JsonValue], path: str) -> Iterator[Judgement]:
         for one, other in zip(teacher, student, strict=False):
             yield self._compare(one, other, path)
         for _ in range(abs(len(teacher) - len(student))):
-            yield disagreed(_where(path, f"{len(teacher)} items", f"{len(student)} items"))
+            yield disagreement(_describe_difference_at(path, f"{len(teacher)} items", f"{len(student)} items"))
 
     def _any_order(self, teacher: list[JsonValue], student: list[JsonValue], path: str) -> Judgement:
         total = max(len(teacher), len(student))
-        unpaired = total - self._paired(teacher, student, path)
+        unpaired = total - self._count_pairs(teacher, student, path)
         if not unpaired:
-            return AGREED
-        return disagreed(f"{path}: {unpaired} of {total} items have no equal", 1 - unpaired / total)
+            return AGREEMENT
+        return disagreement(f"{path}: {unpaired} of {total} items have no equal", 1 - unpaired / total)
 
-    def _paired(self, teacher: list[JsonValue], student: list[JsonValue], path: str) -> int:
+    def _count_pairs(self, teacher: list[JsonValue], student: list[JsonValue], path: str) -> int:
         wanted, given = ([canonical_json(item) for item in side] for side in (teacher, student))
         common = Counter(wanted) & Counter(given)
-        left, right = _without(teacher, wanted, common), _without(student, given, common)
+        left, right = _remove_common(teacher, wanted, common), _remove_common(student, given, common)
         paired = common.total()
         # What differs by its text may still be equal within the tolerance; trying all pairs is quadratic.
         for item in left[:_PAIRED_BY_TRIAL]:
-            match = next((i for i, other in enumerate(right[:_PAIRED_BY_TRIAL]) if self._same(item, other, path)), None)
+            match = next(
+                (i for i, other in enumerate(right[:_PAIRED_BY_TRIAL]) if self._is_same(item, other, path)), None
+            )
             if match is not None:
                 del right[match]
                 paired += 1
         return paired
 
-    def _same(self, teacher: JsonValue, student: JsonValue, path: str) -> bool:
+    def _is_same(self, teacher: JsonValue, student: JsonValue, path: str) -> bool:
         return self._compare(teacher, student, path).agreed
 
 
-def _without(items: Sequence[JsonValue], texts: Sequence[str], common: Counter[str]) -> list[JsonValue]:
+def _remove_common(items: Sequence[JsonValue], texts: Sequence[str], common: Counter[str]) -> list[JsonValue]:
     spare = common.copy()
     kept = []
     for item, text in zip(items, texts, strict=True):
@@ -142,26 +148,26 @@ def _without(items: Sequence[JsonValue], texts: Sequence[str], common: Counter[s
     return kept
 
 
-def _equal(teacher: JsonValue, student: JsonValue) -> bool:
+def _is_equal(teacher: JsonValue, student: JsonValue) -> bool:
     if isinstance(teacher, bool) or isinstance(student, bool):
         return teacher is student
     if isinstance(teacher, int | float) and isinstance(student, int | float):
-        return same_number(teacher, student)
+        return is_same_number(teacher, student)
     return type(teacher) is type(student) and teacher == student
 
 
-def _mean(parts: Iterator[Judgement]) -> Judgement:
+def _mean_judgement(parts: Iterator[Judgement]) -> Judgement:
     total, count, why = 0.0, 0, None
     for part in parts:
         total += part.score
         count += 1
         why = why or part.why
-    return AGREED if why is None else disagreed(why, total / count)
+    return AGREEMENT if why is None else disagreement(why, total / count)
 
 
-def _absent(path: str, expected: bool) -> str:
-    return f"{shown(path)}: missing" if expected else f"{shown(path)}: not in the teacher's answer"
+def _describe_missing(path: str, expected: bool) -> str:
+    return f"{abbreviate(path)}: missing" if expected else f"{abbreviate(path)}: not in the teacher's answer"
 
 
-def _where(path: str, teacher: str, student: str) -> str:
-    return f"{shown(path) + ': ' if path else ''}teacher {teacher}, student {student}"
+def _describe_difference_at(path: str, teacher: str, student: str) -> str:
+    return f"{abbreviate(path) + ': ' if path else ''}teacher {teacher}, student {student}"

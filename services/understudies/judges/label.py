@@ -3,38 +3,38 @@
 from dataclasses import dataclass
 
 from understudies.events import Message
-from understudies.judges.base import AGREED, Judgement, differs, disagreed
-from understudies.judges.exact import one_calls_tools
-from understudies.judges.label_text import label_of
-from understudies.judges.options import with_options
-from understudies.judges.reading import WHOLE, Reading
+from understudies.judges.base import AGREEMENT, Judgement, describe_difference, disagreement
+from understudies.judges.exact import tool_use_mismatch
+from understudies.judges.label_text import normalize_label
+from understudies.judges.options import format_judge_name
+from understudies.judges.reading import WHOLE_ANSWER, LabelLocator
 
-__all__ = ["LabelJudge", "label_of"]
+__all__ = ["LabelJudge", "normalize_label"]
 
 
 @dataclass(frozen=True, slots=True)
 class LabelJudge:
     """Agrees where both answers name the same label, found by the `reading`; case counts where it is `cased`."""
 
-    reading: Reading = WHOLE
+    locator: LabelLocator = WHOLE_ANSWER
     cased: bool = False
 
     @property
     def name(self) -> str:
-        return with_options("label", {"": ("cased",) if self.cased else (), **self.reading.options})
+        return format_judge_name("label", {"": ("cased",) if self.cased else (), **self.locator.options})
 
     @property
     def description(self) -> str:
         ignored = "decoration and white space" if self.cased else "case, decoration and white space"
-        return f"{self.reading.description}; {ignored} do not count, signs and digits do"
+        return f"{self.locator.description}; {ignored} do not count, signs and digits do"
 
     def judge(self, teacher: Message, student: Message) -> Judgement:
         if bool(teacher.tool_calls) != bool(student.tool_calls):
-            return disagreed(one_calls_tools(teacher))
+            return disagreement(tool_use_mismatch(teacher))
         if teacher.text == student.text or self.label(teacher.text) == self.label(student.text):
-            return AGREED
-        return disagreed(differs(teacher.text, student.text))
+            return AGREEMENT
+        return disagreement(describe_difference(teacher.text, student.text))
 
     def label(self, text: str) -> str:
         """The label in an answer."""
-        return label_of(self.reading.of(text)[0], cased=self.cased)
+        return normalize_label(self.locator.locate(text)[0], cased=self.cased)

@@ -2,9 +2,9 @@
 
 import re
 
-from understudies.judges.letters import plain_letters
+from understudies.judges.letters import normalize_characters
 
-LONGEST = 1_000
+MAX_LABEL_CHARS = 1_000
 """Characters beyond which a text is no label, and nothing of it is decoration."""
 _LAYERS = 4
 _PAIRS = ('""', "''", "``", "__")
@@ -14,7 +14,7 @@ _SIGNS = re.compile(r"[\W_]+")
 _JOINS = re.compile(r"_+|-| -+ |[,;]|[,;.:!?…]+ ")
 
 
-def label_of(text: str, *, cased: bool = False) -> str:
+def normalize_label(text: str, *, cased: bool = False) -> str:
     """The label that a text names; case counts where it is `cased`.
 
     Between letters, a hyphen, an underscore and a comma are a space; behind letters, the marks that end a sentence are
@@ -27,15 +27,15 @@ def label_of(text: str, *, cased: bool = False) -> str:
     ('c++', '(5)', '0-5', '2/1', 'x²', '1.5')
     """
     plain = text.strip()
-    if len(plain) <= LONGEST:
-        plain = " ".join(plain_letters(plain).split())
-        plain = _SIGNS.sub(_kept, unwrapped(plain)) or plain
+    if len(plain) <= MAX_LABEL_CHARS:
+        plain = " ".join(normalize_characters(plain).split())
+        plain = _SIGNS.sub(_keep_signs, strip_decoration(plain)) or plain
     else:
         plain = " ".join(plain.split())
     return plain if cased else plain.casefold()
 
 
-def unwrapped(text: str) -> str:
+def strip_decoration(text: str) -> str:
     """A text without what is around all of it: white space, a last full stop, quotes, `**`, brackets around words.
 
     >>> unwrapped('**"5".**'), unwrapped("(n/a)"), unwrapped("(5)")
@@ -59,14 +59,14 @@ def _without_layer(text: str) -> str:
     inside = text[1:-1]
     if text[:1] + text[-1:] in _PAIRS and inside and text[0] not in inside:
         return inside
-    return inside if text[:1] + text[-1:] in _BRACKETS and _words(inside) else text
+    return inside if text[:1] + text[-1:] in _BRACKETS and _is_words(inside) else text
 
 
-def _words(text: str) -> bool:
+def _is_words(text: str) -> bool:
     return any(map(str.isalpha, text)) and all(c.isalpha() or c in _IN_WORDS for c in text)
 
 
-def _kept(signs: re.Match[str]) -> str:
+def _keep_signs(signs: re.Match[str]) -> str:
     """What stays of the signs between two words, or at an end."""
     before = signs.string[max(0, signs.start() - 2) : signs.start()]
     after = signs.string[signs.end() : signs.end() + 2]

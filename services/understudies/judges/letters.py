@@ -2,8 +2,10 @@
 
 import unicodedata
 
-_SAME = frozenset({"<wide>", "<narrow>", "<noBreak>", "<small>", "<initial>", "<medial>", "<final>", "<isolated>"})
-_DRAWN = str.maketrans(
+_COMPATIBLE_FORMS = frozenset(
+    {"<wide>", "<narrow>", "<noBreak>", "<small>", "<initial>", "<medial>", "<final>", "<isolated>"}
+)
+_LOOKALIKES = str.maketrans(
     {
         **dict.fromkeys("‐‑‒–—―−", "-"),
         **dict.fromkeys("‘’‚‛", "'"),
@@ -14,7 +16,7 @@ _DRAWN = str.maketrans(
 )
 
 
-def plain_letters(text: str) -> str:
+def normalize_characters(text: str) -> str:
     """The same text in the plainest characters; powers, indices, fractions and circled digits stay what they are.
 
     >>> plain_letters("ＹＥＳ ﬁne – 5"), plain_letters("x² ½ ①")
@@ -22,12 +24,12 @@ def plain_letters(text: str) -> str:
     """
     if text.isascii():
         return text
-    return unicodedata.normalize("NFC", "".join(map(_plain, text)).translate(_DRAWN))
+    return unicodedata.normalize("NFC", "".join(map(_normalize_character, text)).translate(_LOOKALIKES))
 
 
-def _plain(character: str) -> str:
+def _normalize_character(character: str) -> str:
     kind, _, codes = unicodedata.decomposition(character).partition(" ")
     # Letters alone: compatible forms of others, such as ⑴, Ⅷ and ℃, may be labels of their own.
-    if kind in _SAME or (kind == "<compat>" and character.isalpha()):
+    if kind in _COMPATIBLE_FORMS or (kind == "<compat>" and character.isalpha()):
         return "".join(chr(int(code, 16)) for code in codes.split())
     return character

@@ -7,8 +7,8 @@ from understudies.judges.exact import ExactJudge
 from understudies.judges.json_value import JsonJudge
 from understudies.judges.label import LabelJudge
 from understudies.judges.numeric import NumericJudge
-from understudies.judges.options import options_of
-from understudies.judges.reading import Reading
+from understudies.judges.options import parse_judge_name
+from understudies.judges.reading import LabelLocator
 from understudies.judges.tool_calls import ToolCallsJudge
 
 _Options = Mapping[str, frozenset[str]]
@@ -19,7 +19,7 @@ _KNOWN = (
 _NONE: frozenset[str] = frozenset()
 
 
-def judge_named(name: str) -> Judge:
+def parse_judge(name: str) -> Judge:
     """The judge of a name, whose options tell it all: what a judge says to be its `name` leads back to it.
 
     `json[tags,lines.codes]` names arrays whose order does not count, `json[mixed:n]` numbers that may be strings;
@@ -27,7 +27,7 @@ def judge_named(name: str) -> Judge:
 
     Raises ValueError where there is none, with the names that are known.
     """
-    kind, options = options_of(name)
+    kind, options = parse_judge_name(name)
     if (made := _JUDGES.get(kind)) is None or (name != kind and not any(options.values())):
         raise ValueError(f"no judge is named {name!r}; choose one of {_KNOWN}")
     allowed, judge = made
@@ -43,8 +43,8 @@ def _label(options: _Options) -> Judge:
     fields = sorted(options.get("field", _NONE))
     if len(fields) > 1:
         raise ValueError(f"a label stands behind one field, not {len(fields)}")
-    reading = Reading(fields[0] if fields else None, options.get("before", _NONE))
-    return LabelJudge(reading, cased=_told(options, "cased"))
+    reading = LabelLocator(fields[0] if fields else None, options.get("before", _NONE))
+    return LabelJudge(reading, cased=_has_flag(options, "cased"))
 
 
 def _json(options: _Options) -> Judge:
@@ -52,10 +52,10 @@ def _json(options: _Options) -> Judge:
 
 
 def _tool_calls(options: _Options) -> Judge:
-    return ToolCallsJudge(not _told(options, "any_order"), JsonJudge(mixed=options.get("mixed", _NONE)))
+    return ToolCallsJudge(not _has_flag(options, "any_order"), JsonJudge(mixed=options.get("mixed", _NONE)))
 
 
-def _told(options: _Options, flag: str) -> bool:
+def _has_flag(options: _Options, flag: str) -> bool:
     if unknown := options.get("", _NONE) - {flag}:
         raise ValueError(f"the only word it knows is {flag!r}, not {', '.join(map(repr, sorted(unknown)))}")
     return flag in options.get("", _NONE)

@@ -3,10 +3,10 @@
 import math
 from decimal import Decimal
 
-RELATIVE = 1e-6
+RELATIVE_TOLERANCE = 1e-6
 
 
-def read_number(text: str) -> int | float:
+def parse_number(text: str) -> int | float:
     """A number written in digits; one that is whole is an integer, however it is written.
 
     Raises ValueError beyond any float.
@@ -26,11 +26,11 @@ def read_number(text: str) -> int | float:
     return int(exact) if exact == exact.to_integral_value() else value
 
 
-def same_number(one: float, other: float, tolerance: float = RELATIVE) -> bool:
+def is_same_number(one: float, other: float, tolerance: float = RELATIVE_TOLERANCE) -> bool:
     """Whether two numbers are equal; the tolerance is for those of which one at least is not whole."""
     if one == other:
         return True
-    if _whole(one) and _whole(other):
+    if _is_whole(one) and _is_whole(other):
         return False
     try:
         return math.isclose(one, other, rel_tol=tolerance)
@@ -38,5 +38,5 @@ def same_number(one: float, other: float, tolerance: float = RELATIVE) -> bool:
         return False
 
 
-def _whole(value: float) -> bool:
+def _is_whole(value: float) -> bool:
     return isinstance(value, int) or value.is_integer()

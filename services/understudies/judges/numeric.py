@@ -4,12 +4,12 @@ import re
 from dataclasses import dataclass
 
 from understudies.events import Message
-from understudies.judges.base import AGREED, Judgement, differs, disagreed, shown
-from understudies.judges.exact import one_calls_tools, same_text
-from understudies.judges.label_text import unwrapped
-from understudies.judges.letters import plain_letters
-from understudies.judges.number import RELATIVE, read_number, same_number
-from understudies.judges.vocabulary import OF_NO_UNIT
+from understudies.judges.base import AGREEMENT, Judgement, abbreviate, describe_difference, disagreement
+from understudies.judges.exact import compare_texts, tool_use_mismatch
+from understudies.judges.label_text import strip_decoration
+from understudies.judges.letters import normalize_characters
+from understudies.judges.number import RELATIVE_TOLERANCE, is_same_number, parse_number
+from understudies.judges.vocabulary import QUANTITY_MODIFIERS
 
 _LONGEST = 200
 _NUMBER = re.compile(
@@ -29,7 +29,7 @@ class Quantity:
 
     value: int | float
     unit: str = ""
-    beside: tuple[str, ...] = ()
+    modifiers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class NumericJudge:
     `(5)`, `<5`, `~5` and `5 million` are not 5.
     """
 
-    tolerance: float = RELATIVE
+    tolerance: float = RELATIVE_TOLERANCE
 
     @property
     def name(self) -> str:
@@ -52,45 +52,49 @@ class NumericJudge:
 
     def judge(self, teacher: Message, student: Message) -> Judgement:
         if bool(teacher.tool_calls) != bool(student.tool_calls):
-            return disagreed(one_calls_tools(teacher))
-        if (expected := number_of(teacher.text)) is None:
-            return same_text(teacher.text, student.text)
-        if (given := number_of(student.text)) is None:
-            return disagreed(f"the student's answer is not a number: {shown(student.text)}")
+            return disagreement(tool_use_mismatch(teacher))
+        if (expected := parse_quantity(teacher.text)) is None:
+            return compare_texts(teacher.text, student.text)
+        if (given := parse_quantity(student.text)) is None:
+            return disagreement(f"the student's answer is not a number: {abbreviate(student.text)}")
         same_unit = expected.unit == given.unit or not (expected.unit and given.unit)
-        if same_unit and expected.beside == given.beside and same_number(expected.value, given.value, self.tolerance):
-            return AGREED
-        return disagreed(differs(teacher.text, student.text))
+        if (
+            same_unit
+            and expected.modifiers == given.modifiers
+            and is_same_number(expected.value, given.value, self.tolerance)
+        ):
+            return AGREEMENT
+        return disagreement(describe_difference(teacher.text, student.text))
 
 
-def number_of(text: str) -> Quantity | None:
+def parse_quantity(text: str) -> Quantity | None:
     """The only number in a short text and what is beside it, or nothing.
 
     >>> number_of("$1,250.50"), number_of("12 KG."), number_of("3 of 4")
     (Quantity(value=1250.5, unit='$', beside=()), Quantity(value=12, unit='kg', beside=()), None)
     """
-    if len(text) > _LONGEST or (match := _NUMBER.fullmatch(unwrapped(plain_letters(text)))) is None:
+    if len(text) > _LONGEST or (match := _NUMBER.fullmatch(strip_decoration(normalize_characters(text)))) is None:
         return None
     try:
-        value = read_number(match["number"].replace(",", ""))
+        value = parse_number(match["number"].replace(",", ""))
     except ValueError:
         return None
-    unit, beside = _told_beside(*_unquoted(match["before"].casefold(), match["after"].casefold()))
+    unit, beside = _split_unit(*_strip_quotes(match["before"].casefold(), match["after"].casefold()))
     return Quantity(value, unit, beside)
 
 
-def _unquoted(before: str, after: str) -> tuple[str, str]:
+def _strip_quotes(before: str, after: str) -> tuple[str, str]:
     return (before[:-1], after[1:]) if before[-1:] == after[:1] and after[:1] in ("'", '"', "`") else (before, after)
 
 
-def _told_beside(before: str, after: str) -> tuple[str, tuple[str, ...]]:
+def _split_unit(before: str, after: str) -> tuple[str, tuple[str, ...]]:
     """The unit in the words around a number, and all else there that counts."""
     units: list[str] = []
     beside = [bracket for bracket in "([{" if bracket in before[before.rfind(_CLOSING[bracket]) + 1 :]]
     for word in f"{before} {after}".split():
         if any(map(str.isalpha, word)):
             plain = word.strip(_AROUND_WORDS)
-            (beside if plain in OF_NO_UNIT else units).append(plain)
+            (beside if plain in QUANTITY_MODIFIERS else units).append(plain)
         else:
             units += [sign for sign in word if sign in _CURRENCIES]
             beside += [sign for sign in word if sign not in _CURRENCIES and sign not in _BETWEEN]

@@ -9,7 +9,7 @@ from typing import Final
 _SEARCHED = 300
 """Characters of a line within which a label ends, if it does not take all of it."""
 
-ENDS: Final[Mapping[str, re.Pattern[str]]] = {
+LABEL_ENDS: Final[Mapping[str, re.Pattern[str]]] = {
     "dash": re.compile(r"\s[-–—]+\s|(?<=\D)—(?=\D)|\s(?:->|=>|→)"),
     "bracket": re.compile(r"\s[(\[]"),
     "colon": re.compile(r":(?=[\s*]|$)"),
@@ -25,7 +25,7 @@ _FIELD = re.compile(r"[\w -]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class LabelLocator:
     """A label is on the line of the `field`, or on the first where there is none, up to the first of `before`.
 
     With neither, it is the whole answer; before `line`, it is a whole line.
@@ -35,8 +35,8 @@ class Reading:
     before: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        if unknown := self.before - {_LINE, *ENDS}:
-            raise ValueError(f"a label ends before {_LINE}, {', '.join(ENDS)}, not {', '.join(sorted(unknown))}")
+        if unknown := self.before - {_LINE, *LABEL_ENDS}:
+            raise ValueError(f"a label ends before {_LINE}, {', '.join(LABEL_ENDS)}, not {', '.join(sorted(unknown))}")
         if self.field is not None and not _FIELD.fullmatch(self.field):
             raise ValueError(f"no field of an answer is called {self.field!r}")
 
@@ -48,25 +48,27 @@ class Reading:
     @property
     def description(self) -> str:
         """In plain words."""
-        if self == WHOLE:
+        if self == WHOLE_ANSWER:
             return "the whole answer is one label"
         where = f"what stands behind {self.field!r}" if self.field else "the first line of the answer"
-        ends = " or ".join(end for end in ENDS if end in self.before)
+        ends = " or ".join(end for end in LABEL_ENDS if end in self.before)
         return f"the label is {where}{f' before a {ends}' if ends else ''}; explanations beside it are not compared"
 
-    def of(self, text: str) -> tuple[str, str]:
+    def locate(self, text: str) -> tuple[str, str]:
         """The label as it is written and the rest of the answer; the whole answer where the label cannot be found."""
-        found = None if self == WHOLE else _first_line(text) if self.field is None else _behind(self.field, text)
+        found = (
+            None if self == WHOLE_ANSWER else _first_line(text) if self.field is None else _find_field(self.field, text)
+        )
         if found is None:
             return text, ""
         line, rest = found
-        ends = (ENDS[end].search(line, 0, _SEARCHED) for end in self.before - {_LINE})
+        ends = (LABEL_ENDS[end].search(line, 0, _SEARCHED) for end in self.before - {_LINE})
         cut = min((end.start() for end in ends if end), default=len(line))
-        label = _balanced(line[:cut].strip())
+        label = _balance_emphasis(line[:cut].strip())
         return (label, f"{line[cut:]}\n{rest}".strip()) if label else (text, "")
 
 
-WHOLE: Final = Reading()
+WHOLE_ANSWER: Final = LabelLocator()
 
 
 def _first_line(text: str) -> tuple[str, str]:
@@ -74,10 +76,10 @@ def _first_line(text: str) -> tuple[str, str]:
     return line, rest
 
 
-def _behind(field: str, text: str) -> tuple[str, str] | None:
+def _find_field(field: str, text: str) -> tuple[str, str] | None:
     """What stands behind a field, on its line or the next, and all other lines; None unless the field is there once."""
     lines = [line for line in text.splitlines() if line.strip()]
-    found = [(place, match[1]) for place, line in enumerate(lines) if (match := _line_of(field).fullmatch(line))]
+    found = [(place, match[1]) for place, line in enumerate(lines) if (match := _field_pattern(field).fullmatch(line))]
     if len(found) != 1:
         return None
     [(place, value)] = found
@@ -88,10 +90,10 @@ def _behind(field: str, text: str) -> tuple[str, str] | None:
 
 
 @cache
-def _line_of(field: str) -> re.Pattern[str]:
+def _field_pattern(field: str) -> re.Pattern[str]:
     return re.compile(rf"[\s>*#_-]{{0,8}}{re.escape(field)}[*_]{{0,3}}\s?[:=](?:\*\*)?(.*)", re.IGNORECASE)
 
 
-def _balanced(label: str) -> str:
+def _balance_emphasis(label: str) -> str:
     # What was cut out of `**Billing: because**` has half of its emphasis.
     return label.replace("**", "") if label.count("**") % 2 else label

@@ -6,24 +6,28 @@ from collections import Counter
 from datetime import datetime
 
 from understudies.events import NewId, Promotion
-from understudies.observer.corpus import profile_summary, read_corpus
+from understudies.observer.corpus import read_task_corpus, summarize_profile
 from understudies.observer.settings import ObserverSettings
 from understudies.runtime import Store
-from understudies.students import Files, write_dataset
+from understudies.students import ObjectStore, write_dataset
 
 log = logging.getLogger(__name__)
 
 
-async def collect(story: Promotion, store: Store, files: Files, new_id: NewId, settings: ObserverSettings) -> Promotion:
+async def build_dataset(
+    promotion: Promotion, store: Store, files: ObjectStore, new_id: NewId, settings: ObserverSettings
+) -> Promotion:
     """Write what the teacher had answered when the student was authorised; the same story makes the same dataset."""
-    corpus = await read_corpus(store, story.task, until=story.at, since=_since(story), most=settings.max_examples)
-    uri, digest = await asyncio.to_thread(write_dataset, files, story.task, corpus.examples)
-    log.info("collected %d examples for %s: %s", len(corpus.examples), story.student, uri)
+    corpus = await read_task_corpus(
+        store, promotion.task, until=promotion.at, since=_evidence_since(promotion), max_inputs=settings.max_examples
+    )
+    uri, digest = await asyncio.to_thread(write_dataset, files, promotion.task, corpus.examples)
+    log.info("collected %d examples for %s: %s", len(corpus.examples), promotion.student, uri)
     return Promotion(
-        id=new_id(story.at),
-        at=story.at,
-        task=story.task,
-        student=story.student,
+        id=new_id(promotion.at),
+        at=promotion.at,
+        task=promotion.task,
+        student=promotion.student,
         stage="collected",
         dataset=uri,
         evidence={
@@ -33,12 +37,12 @@ async def collect(story: Promotion, store: Store, files: Files, new_id: NewId, s
             "calls": corpus.calls,
             "unreadable": corpus.unreadable,
             "teachers": [*sorted({example.teacher for example in corpus.examples})],
-            "profile": profile_summary(corpus.profile),
+            "profile": summarize_profile(corpus.profile),
         },
     )
 
 
-def _since(story: Promotion) -> datetime | None:
+def _evidence_since(promotion: Promotion) -> datetime | None:
     """Where earlier answers no longer hold, as after a drift, the story says since when they do."""
-    since = story.evidence.get("since")
+    since = promotion.evidence.get("since")
     return datetime.fromisoformat(since) if isinstance(since, str) else None

@@ -7,82 +7,84 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from understudies.events import NewId, Promotion
-from understudies.observer.collect import collect
-from understudies.observer.reads import in_force, stages_of
+from understudies.observer.collect import build_dataset
+from understudies.observer.reads import fetch_latest_promotions, fetch_stages
 from understudies.observer.settings import ObserverSettings
-from understudies.runtime import Bus, RetryLater, Seldom, Store
-from understudies.students import Files
+from understudies.runtime import Bus, RetryLater, Store, Throttle
+from understudies.students import ObjectStore
 
-_AGAIN: Final = timedelta(seconds=10)
+_RETRY_INTERVAL: Final = timedelta(seconds=10)
 
 _log = logging.getLogger(__name__)
 
 
-class Collector:
+class DatasetBuilder:
     """Publishes `collected` for authorised students, one at a time, in the order in which they came.
 
     Nothing of it is kept but in the store: who was authorised there and not collected is due after a restart.
     """
 
-    def __init__(self, settings: ObserverSettings, *, bus: Bus, store: Store, files: Files, new_id: NewId) -> None:
+    def __init__(
+        self, settings: ObserverSettings, *, bus: Bus, store: Store, files: ObjectStore, new_id: NewId
+    ) -> None:
         self._settings = settings
         self._bus = bus
         self._store = store
         self._files = files
         self._new_id = new_id
-        self._due: dict[str, Promotion] = {}
-        self._work: asyncio.Task[None] | None = None
+        self._pending: dict[str, Promotion] = {}
+        self._task: asyncio.Task[None] | None = None
         self._tried_at: datetime | None = None
-        self._complain = Seldom()
+        self._log_throttle = Throttle()
 
-    async def recall(self) -> None:
+    async def load_pending(self) -> None:
         """Find in the store who was authorised before the start; `go_on` collects for them."""
-        stories = await in_force(self._store)
-        self._due = {story.student: story for story in stories if story.stage == "authorised"}
+        stories = await fetch_latest_promotions(self._store)
+        self._pending = {story.student: story for story in stories if story.stage == "authorised"}
 
-    def begin(self, story: Promotion) -> None:
+    def enqueue(self, promotion: Promotion) -> None:
         """Collect for a student that was authorised, after those that came before it."""
-        self._due.setdefault(story.student, story)
-        self._start()
+        self._pending.setdefault(promotion.student, promotion)
+        self._start_building()
 
-    def go_on(self, now: datetime) -> None:
+    def retry_due(self, now: datetime) -> None:
         """Collect what is due still, as after a start or where something was away."""
-        if self._due and (self._tried_at is None or now - self._tried_at >= _AGAIN):
+        if self._pending and (self._tried_at is None or now - self._tried_at >= _RETRY_INTERVAL):
             self._tried_at = now
-            self._start()
+            self._start_building()
 
     async def stop(self) -> None:
         """Give up what is under way; the next start begins it again."""
-        if self._work is not None:
-            self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
-    def _start(self) -> None:
-        if self._work is None:
+    def _start_building(self) -> None:
+        if self._task is None:
             # From now on, as it must not seem for a moment that all is done.
             busy = ExitStack()
-            busy.enter_context(self._bus.busy())
-            self._work = asyncio.get_running_loop().create_task(self._collect_all())
-            self._work.add_done_callback(lambda _: busy.close())
+            busy.enter_context(self._bus.hold_open())
+            self._task = asyncio.get_running_loop().create_task(self._build_all())
+            self._task.add_done_callback(lambda _: busy.close())
 
-    async def _collect_all(self) -> None:
+    async def _build_all(self) -> None:
         try:
-            while self._due:
-                student, story = next(iter(self._due.items()))
-                await self._collect(story)
-                del self._due[student]
+            while self._pending:
+                student, story = next(iter(self._pending.items()))
+                await self._build(story)
+                del self._pending[student]
         except RetryLater as error:
-            if self._complain():
+            if self._log_throttle():
                 _log.warning("a dataset is collected later: %s", error)
         finally:
-            self._work = None
+            self._task = None
 
-    async def _collect(self, story: Promotion) -> None:
+    async def _build(self, promotion: Promotion) -> None:
         try:
-            if await stages_of(self._store, story.task, story.student) == {"authorised"}:
-                collected = await collect(story, self._store, self._files, self._new_id, self._settings)
+            if await fetch_stages(self._store, promotion.task, promotion.student) == {"authorised"}:
+                collected = await build_dataset(promotion, self._store, self._files, self._new_id, self._settings)
                 await self._bus.publish(collected)
         except RetryLater:
             raise
         except Exception:  # noqa: BLE001 - one task's calls must not end the observer again and again
-            _log.exception("no dataset for %s, which the next start tries again", story.student)
+            _log.exception("no dataset for %s, which the next start tries again", promotion.student)

@@ -11,13 +11,13 @@ from pydantic import JsonValue, ValidationError
 
 from understudies.economics import TaskProfile
 from understudies.events import BIASED, Message, Request, Response, split_of, template_of
-from understudies.observer.splits import Dated, split
+from understudies.observer.splits import DatedExample, assign_splits
 from understudies.runtime import Store
 from understudies.students import Example
 
 # A later answer replaces an earlier one, and any of the traffic's replaces a synthetic one. One call drawn without
 # regard to a student's confidence is enough for its input to be unbiased evidence: see `Invocation.unbiased`.
-_ANSWERED: Final = """
+_ANSWERED_INPUTS: Final = """
 SELECT * FROM (
     SELECT
         fingerprint,
@@ -45,14 +45,14 @@ SELECT * FROM (
 )
 ORDER BY last_at, last_id
 """
-_FOREVER: Final = "1971-01-01 00:00:00"
-_MOST_REPEATS: Final = 20
-_AT_ONCE: Final = 2000
+_EPOCH: Final = "1971-01-01 00:00:00"
+_MAX_REPEATS: Final = 20
+_ROWS_PER_BATCH: Final = 2000
 """Rows read in one piece of work, after which it can be given up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Corpus:
+class TaskCorpus:
     """The examples of a task, oldest first, and how they came about."""
 
     task: str
@@ -62,52 +62,54 @@ class Corpus:
     profile: TaskProfile
 
 
-async def read_corpus(store: Store, task: str, *, until: datetime, since: datetime | None, most: int) -> Corpus:
+async def read_task_corpus(
+    store: Store, task: str, *, until: datetime, since: datetime | None, max_inputs: int
+) -> TaskCorpus:
     """The newest `most` inputs of a task that its teacher answered from `since` to `until`, both included."""
     parameters = {
         "task": task,
-        "until": _moment(until),
-        "since": _moment(since) if since else _FOREVER,
-        "most": most,
+        "until": _format_time(until),
+        "since": _format_time(since) if since else _EPOCH,
+        "most": max_inputs,
         "biased": list(BIASED),
     }
-    rows = await store.query(_ANSWERED, parameters)
-    reading = _Reading()
-    for first in range(0, len(rows), _AT_ONCE):
-        await asyncio.to_thread(reading.take, rows[first : first + _AT_ONCE])
-    return await asyncio.to_thread(reading.corpus, task)
+    rows = await store.query(_ANSWERED_INPUTS, parameters)
+    reading = _CorpusReader()
+    for first in range(0, len(rows), _ROWS_PER_BATCH):
+        await asyncio.to_thread(reading.add_rows, rows[first : first + _ROWS_PER_BATCH])
+    return await asyncio.to_thread(reading.build, task)
 
 
-class _Reading:
+class _CorpusReader:
     """A corpus in the making."""
 
     def __init__(self) -> None:
-        self._read: list[tuple[Mapping[str, Any], Dated]] = []
+        self._read: list[tuple[Mapping[str, Any], DatedExample]] = []
         self._calls = 0
         self._unreadable = 0
 
-    def take(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def add_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows:
             self._calls += row["calls"]
             try:
-                self._read.append((row, Dated(_example(row), row["first_at"])))
+                self._read.append((row, DatedExample(_to_example(row), row["first_at"])))
             except ValidationError:
                 self._unreadable += 1
 
-    def corpus(self, task: str) -> Corpus:
+    def build(self, task: str) -> TaskCorpus:
         """All that was read; synthetic inputs of another split than train are left out."""
         examples: list[Example] = []
         profile = TaskProfile()
-        for (row, _), example in zip(self._read, split([dated for _, dated in self._read]), strict=True):
+        for (row, _), example in zip(self._read, assign_splits([dated for _, dated in self._read]), strict=True):
             if row["synthetic"] and example.split != "train":
                 continue
             examples.append(example)
             if not row["synthetic"]:
-                _count(profile, example, row["calls"])
-        return Corpus(task, tuple(examples), self._calls, self._unreadable, profile)
+                _update_profile(profile, example, row["calls"])
+        return TaskCorpus(task, tuple(examples), self._calls, self._unreadable, profile)
 
 
-def _example(row: Mapping[str, Any]) -> Example:
+def _to_example(row: Mapping[str, Any]) -> Example:
     answer = Response.model_validate_json(row["answer"]).message
     return Example(
         id=row["last_id"],
@@ -120,28 +122,28 @@ def _example(row: Mapping[str, Any]) -> Example:
         unbiased=bool(row["drawn"]),
         episode=row["last_episode"],
         calls=row["calls"],
-        repeats=_repeats(row["answers"], row["answer"]),
+        repeats=_earlier_answers(row["answers"], row["answer"]),
     )
 
 
-def _repeats(answers: Sequence[str], last: str) -> tuple[Message, ...]:
+def _earlier_answers(answers: Sequence[str], last: str) -> tuple[Message, ...]:
     """The answers to one input but for the last of them."""
     others = list(answers)
     if last in others:
         others.remove(last)
-    return tuple(Response.model_validate_json(answer).message for answer in others[-_MOST_REPEATS:])
+    return tuple(Response.model_validate_json(answer).message for answer in others[-_MAX_REPEATS:])
 
 
-def _count(profile: TaskProfile, example: Example, calls: int) -> None:
+def _update_profile(profile: TaskProfile, example: Example, calls: int) -> None:
     template, answer = template_of(example.request), example.answer.text
     valid = _is_json(answer)
     for _ in range(calls):
         profile.update(template, answer, example.fingerprint, valid_json=valid, at=example.at)
 
 
-def profile_summary(profile: TaskProfile) -> dict[str, JsonValue]:
+def summarize_profile(profile: TaskProfile) -> dict[str, JsonValue]:
     """What a task is like, for the record."""
-    return {"kind": profile.kind, "verdict": profile.verdict, "reason": profile.reason}
+    return {"kind": profile.kind, "verdict": profile.recommendation, "reason": profile.reason}
 
 
 def _is_json(text: str) -> bool:
@@ -151,5 +153,5 @@ def _is_json(text: str) -> bool:
         return False
 
 
-def _moment(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -11,16 +11,16 @@ from understudies.events import Promotion
 from understudies.runtime import Store
 
 # Stages of one moment are told apart by their order in a student's life.
-_ORDER: Final = """
+_STAGE_ORDER: Final = """
 at, indexOf(['authorised', 'collected', 'trained', 'qualified', 'promoted', 'demoted', 'rejected', 'retired'], stage),
 id
 """
-_IN_FORCE: Final = f"""
-SELECT *, row_number() OVER (PARTITION BY task, student ORDER BY {_ORDER}) AS nth,
+_LATEST_PROMOTIONS: Final = f"""
+SELECT *, row_number() OVER (PARTITION BY task, student ORDER BY {_STAGE_ORDER}) AS nth,
     count() OVER (PARTITION BY task, student) AS stages
 FROM promotions FINAL
 QUALIFY nth = stages
-ORDER BY {_ORDER}
+ORDER BY {_STAGE_ORDER}
 """
 _SPENDING: Final = """
 SELECT task, served_by, count() AS calls, sum(cost_usd) AS cost_usd, min(at) AS first_at, max(at) AS last_at,
@@ -32,7 +32,7 @@ ORDER BY task, served_by
 """
 
 
-class Spending(NamedTuple):
+class TaskSpending(NamedTuple):
     """Calls of a task that one side served, and what they cost as recorded.
 
     `unpriced` of them came without a price and add nothing here; the budget's ledger prices them by model and usage.
@@ -47,21 +47,21 @@ class Spending(NamedTuple):
     unpriced: int
 
 
-async def in_force(store: Store) -> list[Promotion]:
+async def fetch_latest_promotions(store: Store) -> list[Promotion]:
     """The latest stage of every student, in the order in which they came."""
-    return [_promotion(row) for row in await store.query(_IN_FORCE)]
+    return [_to_promotion(row) for row in await store.query(_LATEST_PROMOTIONS)]
 
 
-async def stages_of(store: Store, task: str, student: str) -> set[str]:
+async def fetch_stages(store: Store, task: str, student: str) -> set[str]:
     """The stages that a student has reached."""
     sql = "SELECT DISTINCT stage FROM promotions WHERE task = {task:String} AND student = {student:String}"
     return {row["stage"] for row in await store.query(sql, {"task": task, "student": student})}
 
 
-async def spending(store: Store) -> list[Spending]:
+async def fetch_spending(store: Store) -> list[TaskSpending]:
     """Calls and costs by task and by who served."""
-    return [Spending(**row) for row in await store.query(_SPENDING)]
+    return [TaskSpending(**row) for row in await store.query(_SPENDING)]
 
 
-def _promotion(row: Mapping[str, Any]) -> Promotion:
+def _to_promotion(row: Mapping[str, Any]) -> Promotion:
     return Promotion.model_validate({**row, "evidence": orjson.loads(row["evidence"])})

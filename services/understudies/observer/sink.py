@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from understudies.events import VERDICTS
-from understudies.runtime import Bus, Poison, Record, Reject, Store, decode
+from understudies.runtime import Bus, InvalidRecord, Record, Reject, Store, decode_records
 
-_GATE_DECISION: Final = re.compile(rb'"type"\s*:\s*"gate_decision"')
+_GATE_DECISION_PATTERN: Final = re.compile(rb'"type"\s*:\s*"gate_decision"')
 """Never inside a string of JSON, where quotes are escaped."""
 
 
-class Sink:
+class StoreSink:
     """Inserts batches without looking into them; only a batch that the store refuses is taken apart."""
 
     def __init__(self, store: Store, bus: Bus) -> None:
@@ -21,51 +21,53 @@ class Sink:
 
     async def insert(self, records: Sequence[Record]) -> None:
         """Store the records, all that can be; returns when they are stored and the rest is set aside."""
-        good, poison = _objects(records)
-        for table, rows in _by_table(good).items():
-            poison += await self._fill(table, rows)
-        await self._bus.set_aside(records, poison)
+        good, poison = _split_json_objects(records)
+        for table, rows in _group_by_table(good).items():
+            poison += await self._insert_table(table, rows)
+        await self._bus.dead_letter(records, poison)
 
-    async def _fill(self, table: str, records: Sequence[Record]) -> list[Poison]:
+    async def _insert_table(self, table: str, records: Sequence[Record]) -> list[InvalidRecord]:
         try:
             await self._store.insert(table, [record.value for record in records])
         except Reject:
-            decoded, poison = decode(records)
-            return poison + await self._bisect(table, [record for record, _ in decoded])
+            decoded, poison = decode_records(records)
+            return poison + await self._insert_bisecting(table, [record for record, _ in decoded])
         return []
 
-    async def _bisect(self, table: str, records: Sequence[Record]) -> list[Poison]:
+    async def _insert_bisecting(self, table: str, records: Sequence[Record]) -> list[InvalidRecord]:
         """Halve what the store refuses until the culprits stand alone."""
         try:
             await self._store.insert(table, [record.value for record in records])
         except Reject as error:
             if len(records) == 1:
-                return [Poison(records[0], str(error))]
+                return [InvalidRecord(records[0], str(error))]
             middle = len(records) // 2
-            return await self._bisect(table, records[:middle]) + await self._bisect(table, records[middle:])
+            return await self._insert_bisecting(table, records[:middle]) + await self._insert_bisecting(
+                table, records[middle:]
+            )
         return []
 
 
-def _by_table(records: Sequence[Record]) -> dict[str, list[Record]]:
+def _group_by_table(records: Sequence[Record]) -> dict[str, list[Record]]:
     """The records by the table of their event, told from topic and bytes."""
     tables: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
         tables[record.topic].append(record)
     if verdicts := tables.pop(VERDICTS.name, []):
-        decisions = [record for record in verdicts if _GATE_DECISION.search(record.value)]
-        others = [record for record in verdicts if not _GATE_DECISION.search(record.value)]
+        decisions = [record for record in verdicts if _GATE_DECISION_PATTERN.search(record.value)]
+        others = [record for record in verdicts if not _GATE_DECISION_PATTERN.search(record.value)]
         tables |= {table: rows for table, rows in (("gate_decisions", decisions), (VERDICTS.name, others)) if rows}
     return tables
 
 
-def _objects(records: Sequence[Record]) -> tuple[list[Record], list[Poison]]:
+def _split_json_objects(records: Sequence[Record]) -> tuple[list[Record], list[InvalidRecord]]:
     """The records that may be JSON objects; the store takes arrays, emptiness and broken UTF-8 without a word."""
     good = [record for record in records if record.value.lstrip().startswith(b"{")]
-    poison: list[Poison] = []
+    poison: list[InvalidRecord] = []
     if len(good) < len(records):
-        poison = [Poison(r, "not a JSON object") for r in records if not r.value.lstrip().startswith(b"{")]
+        poison = [InvalidRecord(r, "not a JSON object") for r in records if not r.value.lstrip().startswith(b"{")]
     if not _is_utf8(b"".join(record.value for record in good)):
-        poison += [Poison(record, "not UTF-8") for record in good if not _is_utf8(record.value)]
+        poison += [InvalidRecord(record, "not UTF-8") for record in good if not _is_utf8(record.value)]
         good = [record for record in good if _is_utf8(record.value)]
     return good, poison
 

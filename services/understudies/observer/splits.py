@@ -5,26 +5,26 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from understudies.events import split_of
-from understudies.students import Example, clustered, input_of, openings_of
+from understudies.students import Example, group_conversations, identify_input, shared_openings
 
 
 @dataclass(frozen=True, slots=True)
-class Dated:
+class DatedExample:
     """An example, and when its input came first."""
 
     example: Example
     first_at: datetime
 
 
-def split(dated: Sequence[Dated]) -> list[Example]:
+def assign_splits(dated: Sequence[DatedExample]) -> list[Example]:
     """The examples in the same order, whole conversations and episodes in one split each.
 
     Else the later turns of a conversation would be clean evidence only where all turns before them were, which is
     rare, and what is held out would be short conversations and first turns.
     """
-    inputs = [input_of(one.example.request, one.example.fingerprint, one.example.episode) for one in dated]
+    inputs = [identify_input(one.example.request, one.example.fingerprint, one.example.episode) for one in dated]
     found: dict[int, Example] = {}
-    for cluster in clustered(zip(inputs, range(len(dated)), strict=True), openings_of(inputs)):
+    for cluster in group_conversations(zip(inputs, range(len(dated)), strict=True), shared_openings(inputs)):
         places = [place for _, place in cluster.members]
         first = min(places, key=lambda place: (dated[place].first_at, dated[place].example.id))
         own = split_of(dated[first].example.fingerprint)

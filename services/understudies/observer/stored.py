@@ -31,42 +31,42 @@ _TABLES: Final[Mapping[str, Sequence[str]]] = {
     DRIFT.name: ("drift",),
 }
 # What is told apart neither by when it was stored nor by when it happened: a call comes before its audit.
-_RANKS: Final[Mapping[str, str]] = {
+_RANK_BY_TABLE: Final[Mapping[str, str]] = {
     "invocations": "origin = 'audit'",
     "promotions": f"indexOf({list(get_args(Stage))}, stage)",
 }
-_PAGE: Final = """
+_PAGE_QUERY: Final = """
 SELECT *, stored_at, toUInt8({rank}) AS rank FROM {table} FINAL
 WHERE (stored_at, at, rank, id)
     > ({{stored:DateTime64(6, 'UTC')}}, {{at:DateTime64(6, 'UTC')}}, {{rank:UInt8}}, {{id:String}})
 ORDER BY stored_at, at, rank, id
 LIMIT {{most:UInt32}}
 """
-_START: Final = "1971-01-01 00:00:00"
+_EPOCH: Final = "1971-01-01 00:00:00"
 
 
-async def stored_since(
-    store: Store, moment: datetime, topics: Sequence[Topic], *, most: int = 2000
+async def replay_since(
+    store: Store, moment: datetime, topics: Sequence[Topic], *, max_events: int = 2000
 ) -> AsyncIterator[list[Event]]:
     """The events of the topics that were stored from a moment on, oldest first, at most so many at a time."""
     tables = [table for name, tables in _TABLES.items() if name in {topic.name for topic in topics} for table in tables]
-    ahead = {table: _rows(store, table, moment, most) for table in tables}
+    ahead = {table: _iter_rows(store, table, moment, max_events) for table in tables}
     heads = {table: row for table in tables if (row := await anext(ahead[table], None)) is not None}
     events: list[Event] = []
     while heads:
         table = min(heads, key=lambda name: heads[name]["stored_at"])
-        events.append(_event(table, heads[table]))
+        events.append(_to_event(table, heads[table]))
         following = await anext(ahead[table], None)
         if following is None:
             del heads[table]
         else:
             heads[table] = following
-        if len(events) == most or not heads:
+        if len(events) == max_events or not heads:
             yield events
             events = []
 
 
-async def unstored(store: Store, events: Sequence[Event]) -> list[Event]:
+async def missing_from_store(store: Store, events: Sequence[Event]) -> list[Event]:
     """Those of the events that the store has not."""
     ids = [event.id for event in events]
     of_any = (table for tables in _TABLES.values() for table in tables)
@@ -75,9 +75,9 @@ async def unstored(store: Store, events: Sequence[Event]) -> list[Event]:
     return [event for event in events if event.id not in known]
 
 
-async def _rows(store: Store, table: str, moment: datetime, most: int) -> AsyncIterator[Mapping[str, Any]]:
-    sql = _PAGE.format(table=table, rank=_RANKS.get(table, "0"))
-    after = {"stored": _text(moment), "at": _START, "rank": 0, "id": ""}
+async def _iter_rows(store: Store, table: str, moment: datetime, most: int) -> AsyncIterator[Mapping[str, Any]]:
+    sql = _PAGE_QUERY.format(table=table, rank=_RANK_BY_TABLE.get(table, "0"))
+    after = {"stored": _format_time(moment), "at": _EPOCH, "rank": 0, "id": ""}
     while True:
         rows = await store.query(sql, {"most": most, **after})
         for row in rows:
@@ -86,17 +86,17 @@ async def _rows(store: Store, table: str, moment: datetime, most: int) -> AsyncI
             return
         last = rows[-1]
         after = {
-            "stored": _text(last["stored_at"]),
-            "at": _text(last["at"]),
+            "stored": _format_time(last["stored_at"]),
+            "at": _format_time(last["at"]),
             "rank": last["rank"],
             "id": last["id"],
         }
 
 
-def _event(table: str, row: Mapping[str, Any]) -> Event:
+def _to_event(table: str, row: Mapping[str, Any]) -> Event:
     match table:
         case "invocations":
-            return _invocation(row)
+            return _to_invocation(row)
         case "verdicts":
             return Verdict.model_validate(row)
         case "gate_decisions":
@@ -107,7 +107,7 @@ def _event(table: str, row: Mapping[str, Any]) -> Event:
             return Drift.model_validate(row)
 
 
-def _invocation(row: Mapping[str, Any]) -> Invocation:
+def _to_invocation(row: Mapping[str, Any]) -> Invocation:
     answer, route = row["response"], row["route"]
     read = {
         "request": Request.model_validate_json(row["request"]),
@@ -117,5 +117,5 @@ def _invocation(row: Mapping[str, Any]) -> Invocation:
     return Invocation.model_validate({**row, **read})
 
 
-def _text(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -3,31 +3,31 @@
 from understudies.router.app import RouterApp
 from understudies.router.call import Call, Teacher, TeacherAnswer, TeacherError
 from understudies.router.composition import create_app
-from understudies.router.decision import Decision, TaskRoute, decide, drawn, settle
-from understudies.router.desk import Desk
-from understudies.router.policy import Policy
-from understudies.router.roster import Loader, Roster
-from understudies.router.served import Served
+from understudies.router.decision import Decision, TaskRoute, after_student, decide, is_sampled
+from understudies.router.desk import CallService
+from understudies.router.policy import ServingLimits
+from understudies.router.roster import StudentLoader, StudentRegistry
+from understudies.router.served import CallResult
 from understudies.router.settings import RouterSettings
 from understudies.router.table import RoutingTable
 
 __all__ = [
     "Call",
     "Decision",
-    "Desk",
-    "Loader",
-    "Policy",
-    "Roster",
+    "CallService",
+    "StudentLoader",
+    "ServingLimits",
+    "StudentRegistry",
     "RouterApp",
     "RouterSettings",
     "RoutingTable",
-    "Served",
+    "CallResult",
     "TaskRoute",
     "Teacher",
     "TeacherAnswer",
     "TeacherError",
     "create_app",
     "decide",
-    "drawn",
-    "settle",
+    "is_sampled",
+    "after_student",
 ]

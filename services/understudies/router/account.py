@@ -5,10 +5,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
-from understudies.client.redaction import Redactor, redacted, redacted_request
+from understudies.client.redaction import Redactor, redact_request, redacted
 from understudies.events import Invocation, Request, Response, SeededIds, fingerprint
 from understudies.router.call import Call, TeacherAnswer, TeacherError
-from understudies.router.decision import Routed
+from understudies.router.decision import RouteRecord
 
 _LARGE: Final = 128 * 1024
 """Bytes of a body from which on it is redacted in a thread."""
@@ -16,12 +16,14 @@ _LARGE: Final = 128 * 1024
 _log = logging.getLogger(__name__)
 
 
-class Note:
+class PendingInvocation:
     """An event to be: it costs nothing on the way of the call, and is written out when the recorder has time."""
 
     __slots__ = ("_event", "account", "fields", "route", "size")
 
-    def __init__(self, account: "Account", route: Routed, fields: Mapping[str, Any], size: int = 0) -> None:
+    def __init__(
+        self, account: "InvocationBuilder", route: RouteRecord, fields: Mapping[str, Any], size: int = 0
+    ) -> None:
         self.account = account
         self.route = route
         self.fields = fields
@@ -33,11 +35,11 @@ class Note:
     def invocation(self) -> Invocation:
         """The event as it may be recorded, redacted; raises what the redactor raises."""
         if self._event is None:
-            self._event = self.account.event(self.route, self.fields)
+            self._event = self.account.build(self.route, self.fields)
         return self._event
 
 
-class Account:
+class InvocationBuilder:
     """Writes down what happens to a call, or to the audit of it.
 
     `request` and `fingerprint` are as they are recorded, and as students know them; reading them raises what the
@@ -58,7 +60,7 @@ class Account:
         """The request, redacted."""
         if self._request is None:
             call = self.call
-            self._request = call.request if self._redact is None else redacted_request(call.request, self._redact)
+            self._request = call.request if self._redact is None else redact_request(call.request, self._redact)
         return self._request
 
     @property
@@ -69,7 +71,7 @@ class Account:
         return self._fingerprint
 
     @property
-    def recordable(self) -> bool:
+    def is_recordable(self) -> bool:
         """Whether the request can be redacted."""
         try:
             return bool(self.request)
@@ -77,48 +79,48 @@ class Account:
             _log.error("call %s is not recorded, redaction failed: %s", self.call.id, type(error).__name__)
             return False
 
-    async def can_be_recorded(self) -> bool:
+    async def check_recordable(self) -> bool:
         """The same of a request of any size: one that takes long to redact does not keep the other calls waiting."""
         if self._request is not None or len(self.call.raw or b"") < _LARGE:
-            return self.recordable
-        return await asyncio.to_thread(lambda: self.recordable)
+            return self.is_recordable
+        return await asyncio.to_thread(lambda: self.is_recordable)
 
-    def of_audit(self) -> "Account":
+    def for_audit(self) -> "InvocationBuilder":
         """The account of the audit of this call."""
-        audit = Account(self.call, self._redact, audit=True)
+        audit = InvocationBuilder(self.call, self._redact, audit=True)
         audit._request, audit._fingerprint = self._request, self._fingerprint
         return audit
 
-    def served(self, route: Routed, response: Response, *, student: str, **fields: Any) -> Note:
+    def from_student(self, route: RouteRecord, response: Response, *, student: str, **fields: Any) -> PendingInvocation:
         """The student answered."""
-        return self._note(route, served_by="student", model=student, student=student, response=response, **fields)
+        return self._pending(route, served_by="student", model=student, student=student, response=response, **fields)
 
-    def repeated(self, route: Routed, response: Response, *, model: str, **fields: Any) -> Note:
+    def from_cache(self, route: RouteRecord, response: Response, *, model: str, **fields: Any) -> PendingInvocation:
         """The answer to an identical request was given again."""
-        return self._note(route, served_by="cache", model=model, response=response, **fields)
+        return self._pending(route, served_by="cache", model=model, response=response, **fields)
 
-    def answered(self, route: Routed, answer: TeacherAnswer, **fields: Any) -> Note:
+    def from_teacher(self, route: RouteRecord, answer: TeacherAnswer, **fields: Any) -> PendingInvocation:
         """The teacher answered."""
-        return self._note(
+        return self._pending(
             route,
             served_by="teacher",
             model=answer.model,
             response=answer.response,
             usage=answer.usage,
             usage_estimated=answer.estimated,
-            hung_up=answer.hung_up,
+            hung_up=answer.client_disconnected,
             answer_bytes=len(answer.raw or b""),
             **fields,
         )
 
-    def failed(self, route: Routed, error: TeacherError, **fields: Any) -> Note:
+    def from_failure(self, route: RouteRecord, error: TeacherError, **fields: Any) -> PendingInvocation:
         """The teacher did not answer."""
-        return self._note(route, served_by="none", model=self.call.model, error=str(error), **fields)
+        return self._pending(route, served_by="none", model=self.call.model, error=str(error), **fields)
 
-    def _note(self, route: Routed, *, answer_bytes: int = 0, **fields: Any) -> Note:
-        return Note(self, route, fields, len(self.call.raw or b"") + answer_bytes)
+    def _pending(self, route: RouteRecord, *, answer_bytes: int = 0, **fields: Any) -> PendingInvocation:
+        return PendingInvocation(self, route, fields, len(self.call.raw or b"") + answer_bytes)
 
-    def event(self, route: Routed, fields: Mapping[str, Any]) -> Invocation:
+    def build(self, route: RouteRecord, fields: Mapping[str, Any]) -> Invocation:
         """The call as an event; an audit's id follows from that of the call, so it stays the same if asked twice."""
         call = self.call
         event = Invocation(
@@ -133,7 +135,7 @@ class Account:
             streamed=call.stream and not self.audit,
             request=self.request,
             fingerprint=self.fingerprint,
-            route=route.route(),
+            route=route.to_route(),
             tags=dict(call.tags),
             **fields,
         )

@@ -4,18 +4,18 @@ import asyncio
 import math
 from typing import Final, Protocol
 
-_APART_S: Final = 0.02
+_RESOLUTION_S: Final = 0.02
 
 
-class Late(Protocol):
+class DeadlineListener(Protocol):
     """Who has a deadline."""
 
-    def time_is_over(self) -> None:
+    def on_deadline(self) -> None:
         """Is called once the deadline has passed, which is then dropped."""
         ...
 
 
-class Alarm:
+class DeadlineTimer:
     """One timer of an event loop for several deadlines.
 
     A deadline that is put off or dropped leaves the timer as it is: when it goes off, it is set again for what is
@@ -26,19 +26,19 @@ class Alarm:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._deadlines: dict[Late, float] = {}
+        self._deadlines: dict[DeadlineListener, float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
 
-    def set(self, late: Late, seconds: float) -> None:
+    def set(self, listener: DeadlineListener, seconds: float) -> None:
         """Give somebody so many seconds from now on, whatever deadline it had."""
-        self._deadlines[late] = deadline = self._loop.time() + seconds
+        self._deadlines[listener] = deadline = self._loop.time() + seconds
         if deadline < self._due:
-            self._look_at(deadline)
+            self._schedule(deadline)
 
-    def drop(self, late: Late) -> None:
+    def cancel(self, listener: DeadlineListener) -> None:
         """Forget somebody's deadline, if it has one."""
-        self._deadlines.pop(late, None)
+        self._deadlines.pop(listener, None)
 
     def close(self) -> None:
         """Forget all deadlines, and those to come."""
@@ -46,10 +46,10 @@ class Alarm:
         self._stop()
         self._due = -math.inf
 
-    def _look_at(self, deadline: float) -> None:
+    def _schedule(self, deadline: float) -> None:
         self._stop()
         self._due = deadline
-        self._timer = self._loop.call_at(deadline, self._look)
+        self._timer = self._loop.call_at(deadline, self._fire)
 
     def _stop(self) -> None:
         self._due = math.inf
@@ -57,11 +57,11 @@ class Alarm:
             self._timer.cancel()
             self._timer = None
 
-    def _look(self) -> None:
+    def _fire(self) -> None:
         self._stop()
         now = self._loop.time()
         for late in [late for late, deadline in self._deadlines.items() if deadline <= now]:
-            self.drop(late)
-            late.time_is_over()
+            self.cancel(late)
+            late.on_deadline()
         if (soonest := min(self._deadlines.values(), default=math.inf)) < self._due:
-            self._look_at(max(soonest, now + _APART_S))
+            self._schedule(max(soonest, now + _RESOLUTION_S))

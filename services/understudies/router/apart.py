@@ -19,134 +19,136 @@ from typing import Any, Final
 
 from understudies.client.redaction import Redactor, default_redactor
 from understudies.events import Invocation
-from understudies.router.packing import unpacked
-from understudies.router.recording import Backlog, Recorder
-from understudies.router.recording.counts import Counts, OnDisk
-from understudies.router.recording.line import Line
-from understudies.router.recording.report import Brief, Finish, Report
-from understudies.runtime import Bus, Seldom
-from understudies.runtime.garbage import settle
-from understudies.runtime.logs import log_to_stderr
+from understudies.router.packing import deserialize
+from understudies.router.recording import AsyncSpool, InProcessRecorder
+from understudies.router.recording.counts import RecorderStats, SpoolSnapshot
+from understudies.router.recording.line import IpcChannel
+from understudies.router.recording.report import Shutdown, WorkerConfig, WorkerStatus
+from understudies.runtime import Bus, Throttle
+from understudies.runtime.garbage import freeze_startup_objects
+from understudies.runtime.logs import configure_logging
 
-_REPORT_S: Final = 0.25
-_FOR_THE_BUS_S: Final = 2.0
-_ALONE_S: Final = 10.0
+_STATUS_INTERVAL_S: Final = 0.25
+_BUS_START_TIMEOUT_S: Final = 2.0
+_ORPHAN_DRAIN_S: Final = 10.0
 """How long it delivers what it has when its router is gone."""
-_PREDECESSOR_S: Final = 20.0
-_AGAIN_S: Final = 2.0
-_FEW: Final = 300
+_LOCK_TIMEOUT_S: Final = 20.0
+_RECONNECT_S: Final = 2.0
+_YIELD_BELOW_EVENTS: Final = 300
 """Events up to which it keeps up."""
 
 _log = logging.getLogger(__name__)
 
 
-class Apart:
+class RecorderWorker:
     """Records what comes over a line, and reports."""
 
     def __init__(self) -> None:
-        self.briefed: asyncio.Future[Brief | None] = asyncio.get_running_loop().create_future()
-        self._given: list[bytes] = []
-        self._recorder: Recorder | None = None
+        self.config: asyncio.Future[WorkerConfig | None] = asyncio.get_running_loop().create_future()
+        self._received: list[bytes] = []
+        self._recorder: InProcessRecorder | None = None
         self._redact: Redactor | None = None
-        self._news = asyncio.Event()
-        self._over = asyncio.Event()
-        self._timeout_s = _ALONE_S
-        self._told: Report | None = None
+        self._changed = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._timeout_s = _ORPHAN_DRAIN_S
+        self._last_status: WorkerStatus | None = None
 
-    def hear(self, value: Any) -> None:
+    def on_message(self, value: Any) -> None:
         """Take what the router says."""
         if isinstance(value, list):
-            self._given += value
-            self._take()
-        elif isinstance(value, Finish):
+            self._received += value
+            self._record_received()
+        elif isinstance(value, Shutdown):
             self._timeout_s = value.timeout_s
-            self.end()
+            self.on_disconnect()
         else:
-            self.briefed.set_result(value)
+            self.config.set_result(value)
 
-    def end(self) -> None:
+    def on_disconnect(self) -> None:
         """Nothing more comes."""
-        if not self.briefed.done():
-            self.briefed.set_result(None)
-        self._over.set()
-        self._news.set()
+        if not self.config.done():
+            self.config.set_result(None)
+        self._ended.set()
+        self._changed.set()
 
-    async def run(self, line: Line) -> None:
+    async def run(self, channel: IpcChannel) -> None:
         """Record until the end, as the router's brief says."""
-        brief = await self.briefed
+        brief = await self.config
         if brief is None:
             return
         bus = Bus(brief.bus, "router")
-        backlog = Backlog(brief.spool, limit_bytes=brief.spool_bytes) if brief.spool is not None else None
-        recorder = Recorder(
+        backlog = AsyncSpool(brief.spool, limit_bytes=brief.spool_bytes) if brief.spool is not None else None
+        recorder = InProcessRecorder(
             bus,
             capacity=brief.capacity,
             capacity_bytes=2 * brief.capacity_bytes,
-            backlog=backlog,
+            spool=backlog,
             slice_s=0.02,
-            on_settled=self._news.set,
+            on_settled=self._changed.set,
         )
         self._recorder, self._redact = recorder, default_redactor if brief.redact else None
-        self._report(line, recorder)
-        self._take()
-        joining = asyncio.create_task(_join(bus))
-        lock = await _alone(brief.spool)
-        await asyncio.wait({joining}, timeout=_FOR_THE_BUS_S)
+        self._send_status(channel, recorder)
+        self._record_received()
+        joining = asyncio.create_task(_connect_bus(bus))
+        lock = await _lock_spool(brief.spool)
+        await asyncio.wait({joining}, timeout=_BUS_START_TIMEOUT_S)
         await recorder.start()
-        settle()
-        while not self._over.is_set():
+        freeze_startup_objects()
+        while not self._ended.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), _REPORT_S)
-            self._news.clear()
-            self._report(line, recorder)
+                await asyncio.wait_for(self._changed.wait(), _STATUS_INTERVAL_S)
+            self._changed.clear()
+            self._send_status(channel, recorder)
         await recorder.stop(self._timeout_s)
-        self._report(line, recorder)
+        self._send_status(channel, recorder)
         joining.cancel()
         await asyncio.gather(joining, return_exceptions=True)
         await bus.stop()
-        line.close()
+        channel.close()
         if lock is not None:
             os.close(lock)
 
-    def _take(self) -> None:
+    def _record_received(self) -> None:
         if self._recorder is None:
             return
-        given, self._given = self._given, []
+        given, self._received = self._received, []
         for data in given:
-            self._recorder.record(partial(self._event, data), len(data))
+            self._recorder.record(partial(self._deserialize, data), len(data))
 
-    def _event(self, data: bytes) -> Invocation:
+    def _deserialize(self, data: bytes) -> Invocation:
         if self._recorder is not None:
-            give_way(len(self._recorder))
+            yield_core(len(self._recorder))
         return _invocation(data, self._redact)
 
-    def _report(self, line: Line, recorder: Recorder) -> None:
-        disk = recorder.backlog
-        on_disk = None if disk is None else OnDisk(disk.size, disk.segments, disk.age_s)
-        report = Report(recorder.settled, recorder.away, recorder.counts.plus(Counts()), on_disk)
-        if report != self._told:
-            self._told = report
+    def _send_status(self, line: IpcChannel, recorder: InProcessRecorder) -> None:
+        disk = recorder.spool
+        on_disk = None if disk is None else SpoolSnapshot(disk.size, disk.segments, disk.age_s)
+        report = WorkerStatus(
+            recorder.settled, recorder.bus_unavailable, recorder.counts.plus(RecorderStats()), on_disk
+        )
+        if report != self._last_status:
+            self._last_status = report
             line.send(report)
 
 
-def give_way(waiting: int) -> None:
+def yield_core(queued: int) -> None:
     """Let a call that waits for this core have it now, not after the milliseconds of a time slice.
 
     Beside others that never stop, whoever yields again and again has next to no time. So nobody is let by once many
     events wait: then this process takes its share, and none of them is lost.
     """
-    if waiting < _FEW:
+    if queued < _YIELD_BELOW_EVENTS:
         os.sched_yield()
 
 
 def _invocation(data: bytes, redact: Redactor | None) -> Invocation:
-    return unpacked(data, redact).invocation()
+    return deserialize(data, redact).invocation()
 
 
-async def _join(bus: Bus) -> None:
+async def _connect_bus(bus: Bus) -> None:
     """Connect, as often as it takes; the router itself says what is wrong with its settings."""
-    complain = Seldom()
-    for pause_s in chain((0.1, 0.2, 0.5, 1.0), repeat(_AGAIN_S)):
+    complain = Throttle()
+    for pause_s in chain((0.1, 0.2, 0.5, 1.0), repeat(_RECONNECT_S)):
         try:
             await bus.start()
             return
@@ -156,16 +158,16 @@ async def _join(bus: Bus) -> None:
             await asyncio.sleep(pause_s)
 
 
-async def _alone(spool: Path | None) -> int | None:
+async def _lock_spool(spool: Path | None) -> int | None:
     """Wait until the process of an earlier router is done with the spool; returns the lock, which ends with this one.
 
     After a while it goes on all the same: then it takes a folder of its own, and what the other one leaves waits there
     for the next start.
     """
-    lock = None if spool is None else _opened(spool)
+    lock = None if spool is None else _open_lock(spool)
     if lock is None:
         return None
-    for _ in range(int(_PREDECESSOR_S / 0.1)):
+    for _ in range(int(_LOCK_TIMEOUT_S / 0.1)):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -177,7 +179,7 @@ async def _alone(spool: Path | None) -> int | None:
     return None
 
 
-def _opened(spool: Path) -> int | None:
+def _open_lock(spool: Path) -> int | None:
     try:
         spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(spool / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -187,12 +189,12 @@ def _opened(spool: Path) -> int | None:
 
 
 async def _main(number: int) -> None:
-    apart = Apart()
-    line = await Line.over(socket.socket(fileno=number), apart.hear, apart.end)
+    apart = RecorderWorker()
+    line = await IpcChannel.connect(socket.socket(fileno=number), apart.on_message, apart.on_disconnect)
     await apart.run(line)
 
 
-def _ask_for_no_haste() -> None:
+def _use_batch_scheduling() -> None:
     """Have no less time than others, but never take a core from a call that has only just begun to need it."""
     with contextlib.suppress(AttributeError, OSError):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
@@ -202,8 +204,8 @@ def main() -> None:
     """Run until the router says so, or is gone."""
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
-    log_to_stderr()
-    _ask_for_no_haste()
+    configure_logging()
+    _use_batch_scheduling()
     try:
         import uvloop
     except ImportError:

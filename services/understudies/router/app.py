@@ -7,25 +7,25 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from understudies.events import DRIFT, PROMOTIONS, Event, Topic
-from understudies.router.desk import Desk
-from understudies.router.recording import Recording
-from understudies.router.server import Server
+from understudies.router.desk import CallService
+from understudies.router.recording import EventRecorder
+from understudies.router.server import HttpServer
 from understudies.router.table import RoutingTable
 from understudies.runtime import Clock, ConfigurationError, Record
-from understudies.runtime.online import Online, OnlineAway
+from understudies.runtime.online import OnlineState, OnlineUnavailable
 
 _log = logging.getLogger(__name__)
 
-_LOADING_S = 30.0
+_PRELOAD_TIMEOUT_S = 30.0
 """After which calls are taken all the same: the teacher answers them while a student is being loaded."""
 
-Close = Callable[[], Awaitable[None]]
+CloseCallback = Callable[[], Awaitable[None]]
 
 
-class Reading(Protocol):
+class EventReader(Protocol):
     """The part of the bus that reads."""
 
-    async def events(self, records: Sequence[Record]) -> list[Event]: ...
+    async def decode_events(self, records: Sequence[Record]) -> list[Event]: ...
 
 
 class RouterApp:
@@ -38,31 +38,31 @@ class RouterApp:
 
     def __init__(
         self,
-        desk: Desk,
-        recorder: Recording,
+        call_service: CallService,
+        recorder: EventRecorder,
         *,
-        bus: Reading,
+        bus: EventReader,
         clock: Clock,
-        online: Online | None = None,
+        online: OnlineState | None = None,
         address: str = "",
-        closing: Sequence[Close] = (),
+        on_stop: Sequence[CloseCallback] = (),
         lame_duck_s: float = 0.0,
     ) -> None:
-        self.desk = desk
+        self.call_service = call_service
         self.recorder = recorder
-        self.server: Server | None = None
+        self.server: HttpServer | None = None
         """The HTTP server, where there is one; to be set before the start."""
         self.ready = False
         """Whether calls are taken."""
-        self._table = desk.table
+        self._table = call_service.table
         self._behind = False
         self._bus = bus
         self._clock = clock
         self._online = online
         self._address = address
-        self._closing = closing
+        self._on_stop = on_stop
         self._lame_duck_s = lame_duck_s
-        self._serving: Server | None = None
+        self._serving: HttpServer | None = None
 
     @property
     def url(self) -> str:
@@ -76,10 +76,12 @@ class RouterApp:
         if self._online is not None:
             try:
                 await self._online.check()
-            except OnlineAway as error:
+            except OnlineUnavailable as error:
                 _log.warning("online state is away, and asked again: %s", error)
         await self.recorder.start()
-        await asyncio.wait([asyncio.ensure_future(self.desk.roster.idle())], timeout=_LOADING_S)
+        await asyncio.wait(
+            [asyncio.ensure_future(self.call_service.student_registry.wait_idle())], timeout=_PRELOAD_TIMEOUT_S
+        )
         if self.server is not None:
             try:
                 await self.server.start()
@@ -94,19 +96,19 @@ class RouterApp:
     async def handle(self, records: Sequence[Record]) -> None:
         """Fold promotions and drift into the routing table."""
         table = self._table
-        for event in await self._bus.events(records):
+        for event in await self._bus.decode_events(records):
             table = table.apply(event)
-        self._use(table)
+        self._apply_table(table)
 
-    def fall_behind(self) -> None:
+    def mark_stale(self) -> None:
         """Have the teacher answer alone: what is known to be in force may have been demoted long since."""
         self._behind = True
-        self.desk.table = RoutingTable()
+        self.call_service.table = RoutingTable()
 
-    def catch_up(self) -> None:
+    def mark_caught_up(self) -> None:
         """Route by what was read from now on."""
         self._behind = False
-        self.desk.table = self._table
+        self.call_service.table = self._table
 
     @property
     def behind(self) -> bool:
@@ -116,7 +118,7 @@ class RouterApp:
     async def tick(self, now: datetime) -> None:
         """Nothing here waits for a span of time: what holds for a while is read off the clock at each call."""
 
-    async def leave(self) -> None:
+    async def drain(self) -> None:
         """Finish the calls that have begun; what is in force is followed meanwhile.
 
         For a while before that it is not ready, and takes calls all the same, until whoever sends them has noticed.
@@ -129,11 +131,11 @@ class RouterApp:
 
     async def stop(self) -> None:
         """Leave, deliver the events of its calls, give their audits a moment, and end."""
-        await self.leave()
+        await self.drain()
         await self.recorder.deliver()
-        await self.desk.close()
+        await self.call_service.close()
         await self.recorder.stop()
-        for close in self._closing:
+        for close in self._on_stop:
             await close()
         if self._online is not None:
             await self._online.close()
@@ -144,12 +146,12 @@ class RouterApp:
 
     async def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
-        self._use(RoutingTable.from_state(state["table"]))
+        self._apply_table(RoutingTable.from_state(state["table"]))
 
-    def _use(self, table: RoutingTable) -> None:
+    def _apply_table(self, table: RoutingTable) -> None:
         self._table = table
         if not self._behind:
-            self.desk.table = table
-        self.desk.roster.keep(table.artifacts)
+            self.call_service.table = table
+        self.call_service.student_registry.retain(table.artifacts)
         for uri in sorted(table.artifacts):
-            self.desk.roster.warm(uri, self._clock.now())
+            self.call_service.student_registry.preload(uri, self._clock.now())

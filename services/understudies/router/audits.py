@@ -7,53 +7,58 @@ from collections.abc import Callable
 from typing import Final
 
 from understudies.events import usd
-from understudies.router.account import Account, Note
+from understudies.router.account import InvocationBuilder, PendingInvocation
 from understudies.router.call import Teacher, TeacherError
 from understudies.router.decision import Decision
-from understudies.router.payment import Payments
-from understudies.runtime import Seldom
+from understudies.router.payment import CallBudget
+from understudies.runtime import Throttle
 
-_MOST_WAITING: Final = 1000
-_MOST_BYTES: Final = 64 * 1024 * 1024
+_MAX_PENDING: Final = 1000
+_MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
 """What may wait for its turn; where the teacher is too slow for all audits that are drawn, the newest are given up."""
 
 _log = logging.getLogger(__name__)
 
 
-class Audits:
+class AuditQueue:
     """The audits in flight, of which `at_once` are asked together.
 
     What they cost is charged to the call's budget, which never refuses one.
     """
 
     def __init__(
-        self, teacher: Teacher, payments: Payments, record: Callable[[Note], None], *, at_once: int = 8
+        self,
+        teacher: Teacher,
+        budget: CallBudget,
+        record: Callable[[PendingInvocation], None],
+        *,
+        max_concurrent: int = 8,
     ) -> None:
         self._teacher = teacher
-        self._payments = payments
+        self._budget = budget
         self._record = record
         self._tasks: set[asyncio.Task[None]] = set()
         self._bytes = 0
-        self._say = Seldom()
-        self.given_up = 0
+        self._log_throttle = Throttle()
+        self.dropped = 0
         """Audits that were drawn, but never asked."""
-        self._turn = asyncio.Semaphore(at_once)
+        self._slots = asyncio.Semaphore(max_concurrent)
 
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def begin(self, account: Account, decision: Decision, probability: float) -> None:
+    def enqueue(self, builder: InvocationBuilder, decision: Decision, probability: float) -> None:
         """Ask about a call in the background, unless too many wait already."""
-        size = len(account.call.raw or b"")
-        if self._tasks and (len(self._tasks) >= _MOST_WAITING or self._bytes + size > _MOST_BYTES):
-            self._give_up(1)
+        size = len(builder.call.raw or b"")
+        if self._tasks and (len(self._tasks) >= _MAX_PENDING or self._bytes + size > _MAX_PENDING_BYTES):
+            self._drop(1)
             return
-        task = asyncio.get_running_loop().create_task(self._audit(account.of_audit(), decision, probability))
+        task = asyncio.get_running_loop().create_task(self._audit(builder.for_audit(), decision, probability))
         self._tasks.add(task)
         self._bytes += size
         task.add_done_callback(functools.partial(self._done, size))
 
-    async def idle(self) -> None:
+    async def wait_idle(self) -> None:
         """Return when none is in flight."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -73,25 +78,29 @@ class Audits:
         self._tasks.discard(task)
         self._bytes -= size
 
-    def _give_up(self, audits: int) -> None:
-        self.given_up += audits
-        if self._say():
-            _log.warning("%d audits are given up so far: their teacher is too slow for them", self.given_up)
+    def _drop(self, audits: int) -> None:
+        self.dropped += audits
+        if self._log_throttle():
+            _log.warning("%d audits are given up so far: their teacher is too slow for them", self.dropped)
 
-    async def _audit(self, account: Account, decision: Decision, probability: float) -> None:
-        route = decision.recorded(audit_probability=probability)
+    async def _audit(self, account: InvocationBuilder, decision: Decision, probability: float) -> None:
+        route = decision.to_record(audit_probability=probability)
         student = decision.route.student if decision.route else None
         call = account.call
-        if not await account.can_be_recorded():
+        if not await account.check_recordable():
             return
         try:
-            async with self._turn:
+            async with self._slots:
                 answer = await self._teacher.ask(call, fresh=True)
         except TeacherError as error:
-            cost = usd(error.cost_usd + self._payments.lost(call, error.in_vain))
-            self._payments.charge(call, cost)
-            self._record(account.failed(route, error, student=student, cost_usd=cost, latency_ms=error.latency_ms))
+            cost = usd(error.cost_usd + self._budget.unproductive_cost(call, error.unproductive_attempts))
+            self._budget.charge(call, cost)
+            self._record(
+                account.from_failure(route, error, student=student, cost_usd=cost, latency_ms=error.latency_ms)
+            )
         else:
-            cost = usd(answer.cost_usd + self._payments.lost(call, answer.in_vain))
-            self._payments.charge(call, cost)
-            self._record(account.answered(route, answer, student=student, cost_usd=cost, latency_ms=answer.latency_ms))
+            cost = usd(answer.cost_usd + self._budget.unproductive_cost(call, answer.unproductive_attempts))
+            self._budget.charge(call, cost)
+            self._record(
+                account.from_teacher(route, answer, student=student, cost_usd=cost, latency_ms=answer.latency_ms)
+            )

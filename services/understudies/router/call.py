@@ -7,13 +7,13 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from understudies.events import Request, Response, Usage, usd
-from understudies.runtime.plain import plain
+from understudies.runtime.plain import fast_dataclass
 
 Api = Literal["chat", "responses", "messages"]
 """How the caller speaks: OpenAI's Chat Completions or Responses, or Anthropic's Messages."""
 
 
-@plain
+@fast_dataclass
 class Call:
     """A request to be served.
 
@@ -30,7 +30,7 @@ class Call:
     at: datetime
     task: str
     request: Request
-    draw: float
+    sample: float
     episode: str | None = None
     tenant: str = "default"
     model: str = ""
@@ -40,15 +40,15 @@ class Call:
     api: Api = "chat"
     stream: bool = False
     include_usage: bool = False
-    takes_cached: bool = False
-    lets_cache: bool = False
+    accepts_cached: bool = False
+    allows_caching: bool = False
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     raw: bytes | None = field(default=None, repr=False)
-    passed: Mapping[str, str] = field(default_factory=dict, repr=False)
+    forwarded_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: str = field(default="", repr=False)
 
 
-@plain
+@fast_dataclass
 class TeacherAnswer:
     """What the teacher answered; `raw` and `headers` are for the caller, as the teacher sent them.
 
@@ -68,9 +68,9 @@ class TeacherAnswer:
     status: int = 200
     teacher: str = ""
     estimated: bool = False
-    hung_up: bool = False
+    client_disconnected: bool = False
     fallback: bool = False
-    in_vain: int = 0
+    unproductive_attempts: int = 0
 
 
 class TeacherError(Exception):
@@ -91,7 +91,7 @@ class TeacherError(Exception):
         headers: Mapping[str, str] | None = None,
         latency_ms: float = 0.0,
         cost_usd: Decimal | None = None,
-        in_vain: int = 0,
+        unproductive_attempts: int = 0,
     ) -> None:
         super().__init__(f"teacher answered {status}: {message}")
         self.status = status
@@ -101,7 +101,7 @@ class TeacherError(Exception):
         self.headers = dict(headers or {})
         self.latency_ms = latency_ms
         self.cost_usd = usd(0) if cost_usd is None else cost_usd
-        self.in_vain = in_vain
+        self.unproductive_attempts = unproductive_attempts
 
 
 class TeacherStream(Protocol):
@@ -126,7 +126,7 @@ class TeacherStream(Protocol):
         """The answer so far, as it is where nothing is streamed."""
         ...
 
-    def answer(self, *, hung_up: bool = False) -> TeacherAnswer:
+    def answer(self, *, client_disconnected: bool = False) -> TeacherAnswer:
         """What was answered so far, whole where the stream has ended; raises TeacherError where it makes no answer."""
         ...
 

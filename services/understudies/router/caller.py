@@ -4,46 +4,46 @@ from typing import Final, Protocol
 
 from starlette.types import Scope
 
-from understudies.router.alarm import Alarm, Late
+from understudies.router.alarm import DeadlineListener, DeadlineTimer
 
-EXTENSION: Final = "understudies.caller"
+CLIENT_EXTENSION: Final = "understudies.caller"
 """Where a request's scope has its caller, among the extensions."""
 
 
-class Worker(Late, Protocol):
+class DisconnectListener(DeadlineListener, Protocol):
     """Who works for a caller."""
 
-    def hung_up(self) -> None:
+    def on_disconnect(self) -> None:
         """Is called when the caller hangs up."""
         ...
 
 
-class Caller:
+class ClientConnectionState:
     """Tells whoever works for it; there is one for all requests of a connection."""
 
-    def __init__(self, alarm: Alarm) -> None:
-        self.gone = False
-        self._alarm = alarm
-        self._workers: set[Worker] = set()
+    def __init__(self, timer: DeadlineTimer) -> None:
+        self.is_disconnected = False
+        self._timer = timer
+        self._listeners: set[DisconnectListener] = set()
 
-    def engage(self, worker: Worker, seconds: float) -> None:
+    def add_listener(self, listener: DisconnectListener, seconds: float) -> None:
         """Let somebody work, for so many seconds."""
-        self._workers.add(worker)
-        self._alarm.set(worker, seconds)
+        self._listeners.add(listener)
+        self._timer.set(listener, seconds)
 
-    def release(self, worker: Worker) -> None:
+    def remove_listener(self, listener: DisconnectListener) -> None:
         """Tell somebody nothing more."""
-        self._workers.discard(worker)
-        self._alarm.drop(worker)
+        self._listeners.discard(listener)
+        self._timer.cancel(listener)
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """Tell all who work."""
-        self.gone = True
-        for worker in tuple(self._workers):
-            worker.hung_up()
+        self.is_disconnected = True
+        for worker in tuple(self._listeners):
+            worker.on_disconnect()
 
 
-def caller_of(scope: Scope) -> Caller:
+def client_connection(scope: Scope) -> ClientConnectionState:
     """The caller of a request that came over a `Connection`."""
-    caller: Caller = scope["extensions"][EXTENSION]
+    caller: ClientConnectionState = scope["extensions"][CLIENT_EXTENSION]
     return caller

@@ -2,65 +2,65 @@
 
 from typing import Final
 
-from understudies.router.account import Account
+from understudies.router.account import InvocationBuilder
 from understudies.router.call import Call
-from understudies.router.conformity import within_reach
-from understudies.router.decision import Decision, decide, spared, upheld
-from understudies.router.episodes import EpisodeTarget, pinned, tightened, would_be
-from understudies.router.pins import Pins
-from understudies.router.roster import Roster
+from understudies.router.conformity import is_answerable
+from understudies.router.decision import Decision, decide, revalidate, student_instead
+from understudies.router.episodes import EpisodeTarget, apply_variant, initial_variant, with_episode_threshold
+from understudies.router.pins import EpisodeAffinity
+from understudies.router.roster import StudentRegistry
 from understudies.router.table import RoutingTable
 from understudies.runtime.rules import TaskRules
 from understudies.runtime.rules.groups import day_group, groups_of
 from understudies.students.answer_key import answer_key
 from understudies.students.base import Answer
 
-_MOST_BYTES: Final = 1_000_000
+_MAX_STUDENT_BODY_BYTES: Final = 1_000_000
 """Of a body that a student is asked with: to redact what looks like card numbers takes seconds a megabyte."""
 
 
-class Chooser:
+class RouteSelector:
     """Decides for each call by the routing table, the task's rules, its episode and how its student fared lately."""
 
-    def __init__(self, roster: Roster, *, pins: Pins | None = None) -> None:
+    def __init__(self, registry: StudentRegistry, *, affinity: EpisodeAffinity | None = None) -> None:
         self.table = RoutingTable()
-        self._roster = roster
-        self._pins = Pins() if pins is None else pins
+        self._registry = registry
+        self._affinity = EpisodeAffinity() if affinity is None else affinity
 
-    async def decide(self, account: Account, rules: TaskRules, *, critical: bool = False) -> Decision:
+    async def decide(self, builder: InvocationBuilder, rules: TaskRules, *, critical: bool = False) -> Decision:
         """Who serves the call, before anyone is asked."""
-        call = account.call
+        call = builder.call
         route = self.table.route(call.task, call.at)
-        able = not call.stored and len(call.raw or b"") <= _MOST_BYTES and within_reach(call.request)
-        able = able and (route is None or await account.can_be_recorded())
+        able = not call.stored and len(call.raw or b"") <= _MAX_STUDENT_BODY_BYTES and is_answerable(call.request)
+        able = able and (route is None or await builder.check_recordable())
         decision = decide(
             route,
             task=call.task,
-            sticky_key=call.episode or (account.fingerprint if route is not None and able else ""),
+            sticky_key=call.episode or (builder.fingerprint if route is not None and able else ""),
             critical=critical or call.critical or rules.critical,
             student_able=able,
-            student_allowed=route is None or rules.allows_student(route.student, self._roster.kind(route.artifact)),
+            student_allowed=route is None or rules.allows_student(route.student, self._registry.kind(route.artifact)),
             groups=_groups(call, rules) if route is not None and route.withheld.groups else (),
         )
         return decision if call.episode is None else await self._in_episode(decision, call, call.episode, rules)
 
-    def spared(self, decision: Decision, call: Call, rules: TaskRules) -> Decision | None:
+    def student_instead(self, decision: Decision, call: Call, rules: TaskRules) -> Decision | None:
         """The decision to ask the student instead of a teacher that cannot be paid; None where it must not be asked."""
-        asked = spared(decision)
+        asked = student_instead(decision)
         if asked is None or call.episode is None:
             return asked
-        served = self._pins.served(call.tenant, call.task, call.episode)
-        asked = tightened(asked, _target(rules), served)
-        return asked if asked.by_student else None
+        served = self._affinity.count_served(call.tenant, call.task, call.episode)
+        asked = with_episode_threshold(asked, _episode_target(rules), served)
+        return asked if asked.is_for_student else None
 
-    async def may_serve(self, call: Call, rules: TaskRules) -> bool:
+    async def claim_episode_step(self, call: Call, rules: TaskRules) -> bool:
         """Whether a student that is sure enough may serve the call; it then counts as a step of its episode."""
-        target = _target(rules)
+        target = _episode_target(rules)
         if target is None or call.episode is None:
             return True
-        return await self._pins.take_step(call.tenant, call.task, call.episode, call.id, target.steps)
+        return await self._affinity.claim_step(call.tenant, call.task, call.episode, call.id, target.steps)
 
-    def upheld(
+    def revalidate(
         self, decision: Decision, call: Call, rules: TaskRules, answer: Answer | None, *, critical: bool
     ) -> Decision:
         """The decision to serve what a student has answered, by the table and the rules as they are now."""
@@ -68,21 +68,23 @@ class Chooser:
         if answer is not None:
             confidence, head, key = answer.confidence, answer.head, answer_key(answer.message)
         route = self.table.route(call.task, call.at)
-        allowed = route is not None and rules.allows_student(route.student, self._roster.kind(route.artifact))
+        allowed = route is not None and rules.allows_student(route.student, self._registry.kind(route.artifact))
         critical = critical or call.critical or rules.critical
-        return upheld(decision, route, confidence, head=head, answer=key, critical=critical, student_allowed=allowed)
+        return revalidate(
+            decision, route, confidence, head=head, answer=key, critical=critical, student_allowed=allowed
+        )
 
     async def _in_episode(self, decision: Decision, call: Call, episode: str, rules: TaskRules) -> Decision:
-        variant = await self._pins.variant(call.tenant, call.task, episode, would_be(decision))
-        served = self._pins.served(call.tenant, call.task, episode)
-        return tightened(pinned(decision, variant), _target(rules), served)
+        variant = await self._affinity.variant(call.tenant, call.task, episode, initial_variant(decision))
+        served = self._affinity.count_served(call.tenant, call.task, episode)
+        return with_episode_threshold(apply_variant(decision, variant), _episode_target(rules), served)
 
 
 def _groups(call: Call, rules: TaskRules) -> tuple[str, ...]:
     return (*groups_of(rules.watch, call.tenant, call.tags), day_group(call.at))
 
 
-def _target(rules: TaskRules) -> EpisodeTarget | None:
+def _episode_target(rules: TaskRules) -> EpisodeTarget | None:
     if rules.episode_target is None or rules.episode_steps is None:
         return None
     return EpisodeTarget(rules.episode_target, rules.episode_steps)

@@ -11,48 +11,55 @@ from typing import Any, Final, Protocol
 
 from understudies.client.redaction import Redactor, default_redactor
 from understudies.events import Event, NewId, Usage, new_id
-from understudies.router.account import Note
-from understudies.router.answers import Answers
-from understudies.router.app import Reading, RouterApp
+from understudies.router.account import PendingInvocation
+from understudies.router.answers import ResponseCache
+from understudies.router.app import EventReader, RouterApp
 from understudies.router.call import Call, Teacher
-from understudies.router.chooser import Chooser
-from understudies.router.desk import Desk
-from understudies.router.exchange import Exchange
-from understudies.router.front import Front
-from understudies.router.gate import Gate
-from understudies.router.metrics import Metrics
-from understudies.router.models import Models
-from understudies.router.money import Budgets, Cache, Limits
-from understudies.router.packing import packed, unpacked
-from understudies.router.pages import Pages
-from understudies.router.payment import Payments
-from understudies.router.pins import Pins
-from understudies.router.policy import Policy
-from understudies.router.recording import Backlog, Brief, Outlet, Recorder, Recording, Scribe
-from understudies.router.relaying import Relaying
-from understudies.router.roster import Loader, Roster
-from understudies.router.server import Server
+from understudies.router.chooser import RouteSelector
+from understudies.router.desk import CallService
+from understudies.router.exchange import InferenceEndpoint
+from understudies.router.front import Dispatcher
+from understudies.router.gate import Admission
+from understudies.router.metrics import RouterMetrics
+from understudies.router.models import ModelListEndpoint
+from understudies.router.money import BudgetLimiter, BudgetLimits, CacheStore
+from understudies.router.packing import deserialize, serialize
+from understudies.router.pages import AdminEndpoints
+from understudies.router.payment import CallBudget
+from understudies.router.pins import EpisodeAffinity
+from understudies.router.policy import ServingLimits
+from understudies.router.recording import (
+    AsyncSpool,
+    EventRecorder,
+    EventSink,
+    InProcessRecorder,
+    ProcessRecorder,
+    WorkerConfig,
+)
+from understudies.router.relaying import PassthroughEndpoint
+from understudies.router.roster import StudentLoader, StudentRegistry
+from understudies.router.server import HttpServer
 from understudies.router.settings import RouterSettings
-from understudies.router.upstream.catalogue import Catalogue, UnknownModel
-from understudies.router.upstream.pricing import Prices
-from understudies.router.upstream.teachers import Teachers
-from understudies.router.wallet import Wallet
-from understudies.runtime import BusSettings, Clock, ConfigurationError, Seldom, SystemClock
-from understudies.runtime.online import MemoryOnline, Online
-from understudies.runtime.reload import Derived, RulesSource
+from understudies.router.upstream.catalogue import TeacherCatalogue, UnknownModel
+from understudies.router.upstream.pricing import PriceCache
+from understudies.router.upstream.teachers import TeacherPool
+from understudies.router.wallet import EnforcedBudget
+from understudies.runtime import BusSettings, Clock, ConfigurationError, SystemClock, Throttle
+from understudies.runtime.online import MemoryOnlineState, OnlineState
+from understudies.runtime.reload import DerivedFromRules, RulesSource
 from understudies.runtime.rules import Rules
-from understudies.runtime.teachers import TeacherSpec, Timeouts, with_keys
-from understudies.students.files import Files
-from understudies.students.shelf import Shelf
+from understudies.runtime.teachers import TeacherSpec, TimeoutSettings, load_api_keys
+from understudies.students.files import ObjectStore
+from understudies.students.shelf import StudentCache
 
 _log = logging.getLogger(__name__)
 
-_APART: Final = (sys.executable, "-m", "understudies.router.apart")
-_LEASE_S: Final = 2000.0
-_AFTER_S: Final = 100.0
+_WORKER_COMMAND: Final = (sys.executable, "-m", "understudies.router.apart")
+_MIN_LEASE_S: Final = 2000.0
+_LEASE_MARGIN_S: Final = 100.0
 
 
-class Bus(Reading, Protocol):
+class RouterBus(EventReader, Protocol):
     """The part of the bus that the router uses; a recorder takes a faster way where it has one."""
 
     async def publish(self, *events: Event) -> None: ...
@@ -61,18 +68,18 @@ class Bus(Reading, Protocol):
 def create_app(
     settings: RouterSettings,
     *,
-    bus: Bus,
+    bus: RouterBus,
     clock: Clock | None = None,
-    files: Files,
+    files: ObjectStore,
     new_id: NewId = new_id,
     teacher: Teacher | None = None,
-    load: Loader | None = None,
-    draw: Callable[[], float] | None = None,
+    load: StudentLoader | None = None,
+    sample: Callable[[], float] | None = None,
     redact: Redactor | None = default_redactor,
     rules: Rules | RulesSource | None = None,
-    online: Online | None = None,
+    online: OnlineState | None = None,
     spool: Path | None = None,
-    apart: BusSettings | None = None,
+    recorder_process: BusSettings | None = None,
 ) -> RouterApp:
     """The router.
 
@@ -82,23 +89,23 @@ def create_app(
     """
     clock = clock or SystemClock()
     source = rules if isinstance(rules, RulesSource) else RulesSource(rules)
-    recorder, record = _recording(settings, source, bus, redact, spool, apart)
+    recorder, record = _build_recorder(settings, source, bus, redact, spool, recorder_process)
     by_http = teacher is None or settings.port is not None
-    catalogue = source.derived(lambda told: Catalogue(_specs(settings, told))) if by_http else None
-    teachers = None if catalogue is None else _teachers(catalogue, source, clock)
-    payments = _payments(settings, source, online, catalogue)
-    cache = Cache(online or MemoryOnline())
-    answers = Answers(cache)
-    shelf = Shelf(files)
-    roster = Roster(load or shelf.get)
+    catalogue = source.derive(lambda told: TeacherCatalogue(_teacher_specs(settings, told))) if by_http else None
+    teachers = None if catalogue is None else _build_teachers(catalogue, source, clock)
+    payments = _build_budget(settings, source, online, catalogue)
+    cache = CacheStore(online or MemoryOnlineState())
+    answers = ResponseCache(cache)
+    shelf = StudentCache(files)
+    roster = StudentRegistry(load or shelf.get)
 
     asked = teacher or teachers
     assert asked is not None
-    desk = Desk(
+    desk = CallService(
         teacher=asked,
-        roster=roster,
+        student_registry=roster,
         record=record,
-        policy=Policy(
+        limits=ServingLimits(
             settings.critical_tasks,
             settings.student_timeout_s,
             settings.student_price_usd,
@@ -109,9 +116,11 @@ def create_app(
         rules=source,
         redact=redact,
         # The memory of one process bounds its pins by time alone; those kept here are bounded by number too.
-        chooser=Chooser(roster, pins=Pins(None if isinstance(online, MemoryOnline) else online)),
-        payments=payments,
-        answers=answers,
+        route_selector=RouteSelector(
+            roster, affinity=EpisodeAffinity(None if isinstance(online, MemoryOnlineState) else online)
+        ),
+        budget=payments,
+        response_cache=answers,
     )
     app = RouterApp(
         desk,
@@ -121,39 +130,39 @@ def create_app(
         address=f"{settings.host}:{settings.port}",
         online=online,
         lame_duck_s=settings.lame_duck_s,
-        closing=[payments.close, shelf.close, *([teachers.close] if teachers else [])],
+        on_stop=[payments.close, shelf.close, *([teachers.close] if teachers else [])],
     )
     if settings.port is not None and teachers is not None:
-        metrics = Metrics(known_task=lambda task: task in source.current().tasks or desk.table.knows(task))
-        metrics.watch_recorder(recorder)
-        metrics.watch_audits(lambda: desk.audits_in_flight, lambda: desk.audits_given_up)
-        metrics.watch_cache(cache)
-        metrics.watch_upstreams(lambda: teachers.upstreams)
+        metrics = RouterMetrics(known_task=lambda task: task in source.current().tasks or desk.table.has_task(task))
+        metrics.observe_recorder(recorder)
+        metrics.observe_audits(lambda: desk.audits_in_flight, lambda: desk.audits_dropped)
+        metrics.observe_cache(cache)
+        metrics.observe_upstreams(lambda: teachers.upstreams)
         if online is not None:
-            metrics.watch_online(lambda: online.away)
-        gate = Gate(source, settings)
-        relaying = Relaying(teachers, gate)
-        exchange = Exchange(
+            metrics.observe_online(lambda: online.is_unavailable)
+        gate = Admission(source, settings)
+        relaying = PassthroughEndpoint(teachers, gate)
+        exchange = InferenceEndpoint(
             desk,
-            gate=gate,
-            relaying=relaying,
+            admission=gate,
+            passthrough=relaying,
             clock=clock,
             new_id=new_id,
-            draw=draw or random.Random().random,
+            sample=sample or random.Random().random,
             metrics=metrics,
         )
-        models = Models(teachers, gate, lambda: desk.table.tasks)
-        front = Front(exchange, Pages(Standing(app, source, metrics)), models, relaying)
-        app.server = Server(
+        models = ModelListEndpoint(teachers, gate, lambda: desk.table.tasks)
+        front = Dispatcher(exchange, AdminEndpoints(RouterStatus(app, source, metrics)), models, relaying)
+        app.server = HttpServer(
             front, settings.host, settings.port, grace_s=settings.drain_s, reuse_port=settings.reuse_port
         )
     return app
 
 
-class Standing:
+class RouterStatus:
     """What the pages say of the router."""
 
-    def __init__(self, app: RouterApp, rules: RulesSource, metrics: Metrics) -> None:
+    def __init__(self, app: RouterApp, rules: RulesSource, metrics: RouterMetrics) -> None:
         self._app = app
         self._rules = rules
         self._metrics = metrics
@@ -163,17 +172,17 @@ class Standing:
         """Whether calls are taken."""
         return self._app.ready
 
-    def facts(self) -> Mapping[str, Any]:
+    def details(self) -> Mapping[str, Any]:
         """What an operator wants to know."""
         recorder = self._app.recorder
         return {
             "events_waiting": len(recorder),
             "events_lost": recorder.dropped,
-            "bus_away": recorder.away,
+            "bus_away": recorder.bus_unavailable,
             "promotions_read": not self._app.behind,
             "rules_refused": self._rules.last_error,
-            "tasks_served": self._app.desk.table.tasks,
-            "students_left_alone": self._app.desk.circuits.open(),
+            "tasks_served": self._app.call_service.table.tasks,
+            "students_left_alone": self._app.call_service.circuit_breakers.open_students(),
         }
 
     def exposition(self) -> bytes:
@@ -181,36 +190,38 @@ class Standing:
         return self._metrics.exposition()
 
 
-def _recording(
+def _build_recorder(
     settings: RouterSettings,
     rules: RulesSource,
-    bus: Bus,
+    bus: RouterBus,
     redact: Redactor | None,
     spool: Path | None,
-    apart: BusSettings | None,
-) -> tuple[Recording, Callable[[Note], None]]:
+    recorder_process: BusSettings | None,
+) -> tuple[EventRecorder, Callable[[PendingInvocation], None]]:
     """What records, in this process or apart, and how it is given a note."""
     spool_bytes = _spool_bytes(settings, rules)
-    outlet = bus if isinstance(bus, Outlet) else bus.publish
+    outlet = bus if isinstance(bus, EventSink) else bus.publish
 
-    def here() -> Recorder:
-        backlog = Backlog(spool, limit_bytes=spool_bytes) if spool is not None else None
-        return Recorder(outlet, capacity=settings.buffer_events, auto=settings.auto_deliver, backlog=backlog)
+    def here() -> InProcessRecorder:
+        backlog = AsyncSpool(spool, limit_bytes=spool_bytes) if spool is not None else None
+        return InProcessRecorder(outlet, capacity=settings.buffer_events, auto=settings.auto_deliver, spool=backlog)
 
-    if apart is None:
+    if recorder_process is None:
         recorder = here()
         return recorder, lambda note: recorder.record(note.invocation, note.size)
     if redact not in (None, default_redactor):
         raise ValueError("a redactor of one's own cannot be taken into another process; record in this one")
-    brief = Brief(apart, settings.buffer_events, spool, spool_bytes, redact=redact is not None)
-    scribe = Scribe(brief, _APART, unpack=lambda data: unpacked(data, redact).invocation(), instead=here)
-    complain = Seldom()
+    brief = WorkerConfig(recorder_process, settings.buffer_events, spool, spool_bytes, redact=redact is not None)
+    scribe = ProcessRecorder(
+        brief, _WORKER_COMMAND, deserialize=lambda data: deserialize(data, redact).invocation(), make_fallback=here
+    )
+    complain = Throttle()
 
-    def record(note: Note) -> None:
+    def record(note: PendingInvocation) -> None:
         try:
-            scribe.record(packed(note))
+            scribe.record(serialize(note))
         except Exception as error:  # noqa: BLE001 - whatever befalls the record, the call goes on
-            scribe.cannot_record()
+            scribe.count_unrecordable()
             if complain():
                 _log.error("a call could not be recorded: %s", type(error).__name__)
 
@@ -222,42 +233,45 @@ def _spool_bytes(settings: RouterSettings, rules: RulesSource) -> int:
     return settings.spool_bytes if told is None else told
 
 
-def _teachers(catalogue: Derived[Catalogue], rules: RulesSource, clock: Clock) -> Teachers:
+def _build_teachers(catalogue: DerivedFromRules[TeacherCatalogue], rules: RulesSource, clock: Clock) -> TeacherPool:
     """The teachers of the rules, and of the rules to come."""
-    teachers = Teachers(catalogue.value, clock=clock, chosen=lambda call: rules.of(call.task).teacher)
-    rules.subscribe(lambda _: teachers.use(catalogue.value))
+    teachers = TeacherPool(catalogue.value, clock=clock, choose_teacher=lambda call: rules.for_task(call.task).teacher)
+    rules.subscribe(lambda _: teachers.update_catalogue(catalogue.value))
     return teachers
 
 
-def _payments(
-    settings: RouterSettings, rules: RulesSource, online: Online | None, catalogue: Derived[Catalogue] | None
-) -> Payments:
+def _build_budget(
+    settings: RouterSettings,
+    rules: RulesSource,
+    online: OnlineState | None,
+    catalogue: DerivedFromRules[TeacherCatalogue] | None,
+) -> CallBudget:
     """The budgets of the rules, and of the rules to come."""
     if catalogue is None:
-        return Payments()
-    prices = Prices()
+        return CallBudget()
+    prices = PriceCache()
 
     def likely(call: Call, usage: Usage) -> Decimal:
         try:
-            price = catalogue.value.chain(call.model, call.api, rules.of(call.task).teacher)[0].spec.price
+            price = catalogue.value.chain(call.model, call.api, rules.for_task(call.task).teacher)[0].spec.price
         except UnknownModel:
             price = None
         return prices.cost(call.model, usage, price, call.at)
 
     def lease_s(told: Rules) -> float:
         # What is held for a call must outlast it.
-        return max(_LEASE_S, (told.router.request_timeout_s or settings.request_timeout_s) + _AFTER_S)
+        return max(_MIN_LEASE_S, (told.router.request_timeout_s or settings.request_timeout_s) + _LEASE_MARGIN_S)
 
-    limits = rules.derived(Limits.of)
-    budgets = Budgets(online or MemoryOnline(), limits.value, lease_s=lease_s(rules.current()))
-    wallet = Wallet(budgets, likely)
-    rules.subscribe(lambda told: wallet.use(limits.value, lease_s=lease_s(told)))
+    limits = rules.derive(BudgetLimits.from_rules)
+    budgets = BudgetLimiter(online or MemoryOnlineState(), limits.value, lease_s=lease_s(rules.current()))
+    wallet = EnforcedBudget(budgets, likely)
+    rules.subscribe(lambda told: wallet.update_limits(limits.value, lease_s=lease_s(told)))
     return wallet
 
 
-def _specs(settings: RouterSettings, rules: Rules) -> Mapping[str, TeacherSpec]:
+def _teacher_specs(settings: RouterSettings, rules: Rules) -> Mapping[str, TeacherSpec]:
     if rules.teachers:
-        return with_keys(rules.teachers, os.environ)
+        return load_api_keys(rules.teachers, os.environ)
     if settings.teacher_url is None:
         raise ConfigurationError(
             "the router needs a teacher: set UNDERSTUDIES_ROUTER_TEACHER_URL, or name some in the rules, "
@@ -268,6 +282,6 @@ def _specs(settings: RouterSettings, rules: Rules) -> Mapping[str, TeacherSpec]:
         base_url=settings.teacher_url,
         api_key=settings.teacher_api_key,
         price_usd=settings.teacher_price_usd,
-        timeouts=Timeouts(first_byte_s=settings.teacher_timeout_s, total_s=settings.teacher_timeout_s),
+        timeouts=TimeoutSettings(first_byte_s=settings.teacher_timeout_s, total_s=settings.teacher_timeout_s),
     )
     return {spec.name: spec}

@@ -3,10 +3,10 @@
 import asyncio
 from typing import Any, Final
 
-_MANY: Final = 65_536
+_WRITE_THROUGH_BYTES: Final = 65_536
 
 
-class Corked:
+class CoalescingTransport:
     """Writes to a transport, but holds everything back until the loop's next turn.
 
     An answer's head and body then take one system call and one packet, and all that a turn has to say goes out one
@@ -22,7 +22,7 @@ class Corked:
 
     def write(self, data: bytes) -> None:
         """Send bytes, a little later; many at once, as joining them would cost more than a call."""
-        if len(data) > _MANY:
+        if len(data) > _WRITE_THROUGH_BYTES:
             self._flush()
             self._transport.write(data)
             return

@@ -16,7 +16,7 @@ _BODILESS: Final = frozenset({204, 304})
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
-class Cycle(RequestResponseCycle):
+class RequestCycle(RequestResponseCycle):
     """Hands a request to an application, and its answer to the caller.
 
     How the application is run, and what is told of one that fails, is uvicorn's. What is overridden does what uvicorn's
@@ -66,7 +66,7 @@ class Cycle(RequestResponseCycle):
         finally:
             self._tasks.discard(self._task)
 
-    def take(self, body: bytes) -> int:
+    def receive_body(self, body: bytes) -> int:
         """Take in a part of the request's body; how many bytes are held by now."""
         self._parts.append(body)
         self._held += len(body)
@@ -86,22 +86,22 @@ class Cycle(RequestResponseCycle):
         if self.response_started:
             if message["type"] != "http.response.body":
                 raise RuntimeError(f"Expected ASGI message 'http.response.body', but got '{message['type']}'.")
-            self._go_on(message.get("body", b""), message.get("more_body", False))
+            self._write_body(message.get("body", b""), message.get("more_body", False))
         else:
             if message["type"] != "http.response.start":
                 raise RuntimeError(f"Expected ASGI message 'http.response.start', but got '{message['type']}'.")
             self.response_started = True
             self.waiting_for_100_continue = False
-            self._begin(message["status"], [*self.default_headers, *message.get("headers", ())])
+            self._write_head(message["status"], [*self.default_headers, *message.get("headers", ())])
 
-    def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        _check(headers)
+    def _write_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        _check_headers(headers)
         told_of_close = False
         head = [STATUS_LINE[status]]
         for name, value in headers:
             name = name.lower()
             if name in _FRAMING:
-                told_of_close |= self._heed(name, value)
+                told_of_close |= self._apply_framing(name, value)
             head += (name, b": ", value, b"\r\n")
         if not self.keep_alive and not told_of_close:
             head.append(b"connection: close\r\n")
@@ -111,7 +111,7 @@ class Cycle(RequestResponseCycle):
         head.append(b"\r\n")
         self.transport.write(b"".join(head))
 
-    def _heed(self, name: bytes, value: bytes) -> bool:
+    def _apply_framing(self, name: bytes, value: bytes) -> bool:
         """Take in how the answer ends; whether the connection ends with it."""
         if name == b"connection":
             closes = b"close" in [token.strip() for token in value.lower().split(b",")]
@@ -125,7 +125,7 @@ class Cycle(RequestResponseCycle):
             self.chunked_encoding = True
         return False
 
-    def _go_on(self, body: bytes, more_body: bool) -> None:
+    def _write_body(self, body: bytes, more_body: bool) -> None:
         if self.scope["method"] == "HEAD":
             self.expected_content_length = 0
         elif self.chunked_encoding:
@@ -171,7 +171,7 @@ class Cycle(RequestResponseCycle):
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
 
-def _check(headers: list[tuple[bytes, bytes]]) -> None:
+def _check_headers(headers: list[tuple[bytes, bytes]]) -> None:
     """Raises RuntimeError for what would end a header in the middle, or make two of one."""
     if headers:
         names, values = zip(*headers, strict=True)

@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from understudies.events import NOTHING_WITHHELD, Reason, Route, Withheld, position, usd
-from understudies.runtime.plain import plain
+from understudies.runtime.plain import fast_dataclass
 
-NOTHING = usd(0)
+ZERO_USD = usd(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class TaskRoute:
     """Whether the first of each answer on a day is audited beyond the draw."""
 
 
-class Routed(NamedTuple):
+class RouteRecord(NamedTuple):
     """A decision as it is written on the event, in plain values."""
 
     reason: Reason
@@ -44,12 +44,12 @@ class Routed(NamedTuple):
     head: bool = False
     spot_check: bool = False
 
-    def route(self) -> Route:
+    def to_route(self) -> Route:
         """The same, validated."""
         return Route(**self._asdict())
 
 
-@plain
+@fast_dataclass
 class Decision:
     """Where a call goes and why; `promoted` means that the student is asked, or has answered."""
 
@@ -59,7 +59,7 @@ class Decision:
     """Whether the input is of the head, as the student that was asked told."""
 
     @property
-    def by_student(self) -> bool:
+    def is_for_student(self) -> bool:
         return self.reason == "promoted"
 
     @property
@@ -68,20 +68,20 @@ class Decision:
         asked = self.reason in ("promoted", "low_confidence", "student_error", "withheld", "unproven", "unconfirmed")
         return self.route.student if asked and self.route else None
 
-    def recorded(
+    def to_record(
         self,
         *,
         audit_probability: float = 0.0,
-        student_cost: Decimal = NOTHING,
+        student_cost: Decimal = ZERO_USD,
         drawn: bool | None = None,
         spot_check: bool = False,
-    ) -> Routed:
+    ) -> RouteRecord:
         """The decision as it is written on the event."""
         route = self.route
         threshold, share = (None, 0.0) if route is None else (route.threshold, route.share)
         if self.head and route is not None:
             threshold = route.head_threshold
-        return Routed(self.reason, threshold, share, audit_probability, student_cost, drawn, self.head, spot_check)
+        return RouteRecord(self.reason, threshold, share, audit_probability, student_cost, drawn, self.head, spot_check)
 
 
 def decide(
@@ -119,7 +119,7 @@ def decide(
     return Decision("promoted", route)
 
 
-def barred(decision: Decision, *, circuit_open: bool = False, over_budget: bool = False) -> Decision:
+def block(decision: Decision, *, circuit_open: bool = False, over_budget: bool = False) -> Decision:
     """The decision where something stands in its way.
 
     A student whose circuit is open is not asked, and the teacher answers; without a budget nobody may be asked any
@@ -128,12 +128,12 @@ def barred(decision: Decision, *, circuit_open: bool = False, over_budget: bool 
     """
     if over_budget:
         return replace(decision, reason="over_budget")
-    if circuit_open and decision.by_student:
+    if circuit_open and decision.is_for_student:
         return replace(decision, reason="circuit_open")
     return decision
 
 
-def spared(decision: Decision) -> Decision | None:
+def student_instead(decision: Decision) -> Decision | None:
     """The decision to ask the student where there is no money for a teacher; None where that is not for a student.
 
     It is for one that is kept from the call by a draw or by its episode's beginning alone.
@@ -141,45 +141,49 @@ def spared(decision: Decision) -> Decision | None:
     return replace(decision, reason="promoted") if decision.reason in ("control", "pinned") else None
 
 
-def instead(decision: Decision, *, fallback: bool) -> Decision:
+def mark_fallback(decision: Decision, *, fallback: bool) -> Decision:
     """The decision where another model answered in place of the teacher: its answer is evidence of nothing."""
     return replace(decision, reason="fallback") if fallback else decision
 
 
-def settle(decision: Decision, confidence: float | None, *, head: str | None = None, answer: str = "") -> Decision:
+def after_student(
+    decision: Decision, confidence: float | None, *, head: str | None = None, answer: str = ""
+) -> Decision:
     """The decision once the student was asked; confidence is None where it failed.
 
     `head` names an input of the head; `answer` is the key of what the student said.
     """
     route = decision.route
-    if route is None or not decision.by_student:
+    if route is None or not decision.is_for_student:
         raise ValueError(f"no student was to be asked: {decision.reason!r}")
     decision = replace(decision, head=True) if head is not None else decision
     if confidence is None or not 0.0 <= confidence <= 1.0:
         return replace(decision, reason="student_error")
-    return _serves(decision, route, confidence, head, answer)
+    return _apply_threshold(decision, route, confidence, head, answer)
 
 
-def _serves(decision: Decision, route: TaskRoute, confidence: float, head: str | None, answer: str) -> Decision:
+def _apply_threshold(
+    decision: Decision, route: TaskRoute, confidence: float, head: str | None, answer: str
+) -> Decision:
     """The decision to serve an answer by what is proven and withheld on a route."""
     threshold = route.threshold if head is None else route.head_threshold
     if threshold is None:
         return replace(decision, reason="unproven")
     if confidence < threshold:
         return replace(decision, reason="low_confidence")
-    return replace(decision, reason="withheld") if _withheld(route, confidence, head, answer) else decision
+    return replace(decision, reason="withheld") if _is_withheld(route, confidence, head, answer) else decision
 
 
-def _withheld(route: TaskRoute, confidence: float, head: str | None, answer: str) -> bool:
+def _is_withheld(route: TaskRoute, confidence: float, head: str | None, answer: str) -> bool:
     # What is remembered for an input of the head is proven by itself, whatever else gets the same answer.
     if head is not None:
         return head in route.withheld.inputs
     return confidence <= route.withheld.answers.get(answer, -1.0)
 
 
-def upheld(
+def revalidate(
     decision: Decision,
-    now: TaskRoute | None,
+    current: TaskRoute | None,
     confidence: float,
     *,
     head: str | None = None,
@@ -195,16 +199,16 @@ def upheld(
     if critical:
         return replace(decision, reason="critical")
     asked = decision.route
-    if now is None or asked is None or (now.student, now.artifact) != (asked.student, asked.artifact):
+    if current is None or asked is None or (current.student, current.artifact) != (asked.student, asked.artifact):
         return replace(decision, reason="not_allowed")
-    if now.drifted or not student_allowed:
+    if current.drifted or not student_allowed:
         return replace(decision, reason="not_allowed")
-    if _withheld(now, confidence, head, answer):
+    if _is_withheld(current, confidence, head, answer):
         # Told before how unsure it was: as a last resort an unsure answer is given, and one that is withheld never.
         return replace(decision, reason="withheld")
-    return _serves(decision, now, confidence, head, answer)
+    return _apply_threshold(decision, current, confidence, head, answer)
 
 
-def drawn(draw: float, probability: float) -> bool:
+def is_sampled(sample: float, probability: float) -> bool:
     """Whether a call with this uniform number in [0, 1) is among those drawn with the probability."""
-    return draw < probability
+    return sample < probability

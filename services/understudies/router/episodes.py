@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from understudies.router.decision import Decision, TaskRoute
 
-TEACHER = "teacher"
+TEACHER_VARIANT = "teacher"
 """The variant of an episode that no student began."""
 
 _ROUNDING = 1e-9
@@ -51,7 +51,7 @@ def per_call_target(target: float, steps: int) -> float:
     return float(target ** (1.0 / steps))
 
 
-def threshold_for(route: TaskRoute, target: float | None) -> float | None:
+def proven_threshold(route: TaskRoute, target: float | None) -> float | None:
     """The loosest confidence from which agreement of at least `target` is proven; None where there is none.
 
     Without a target it is the route's own threshold.
@@ -63,27 +63,27 @@ def threshold_for(route: TaskRoute, target: float | None) -> float | None:
     return None if found is None else max(found, route.threshold)
 
 
-def tightened(decision: Decision, episode: EpisodeTarget | None, served: int = 0) -> Decision:
+def with_episode_threshold(decision: Decision, episode: EpisodeTarget | None, served: int = 0) -> Decision:
     """The decision for a call of an episode in which students served so many calls before.
 
     A student that is to be asked gets the threshold that the episode needs; where none is proven, or the steps are
     used up, the teacher serves. Other decisions stand.
     """
-    if episode is None or not decision.by_student or decision.route is None:
+    if episode is None or not decision.is_for_student or decision.route is None:
         return decision
-    threshold = threshold_for(decision.route, episode.per_call) if episode.allows(served) else None
+    threshold = proven_threshold(decision.route, episode.per_call) if episode.allows(served) else None
     if threshold is None:
         return replace(decision, reason="episode_target")
     # What is proven of the head is the task's own promise; an episode that asks for more has it from the teacher.
     return replace(decision, route=replace(decision.route, threshold=threshold, head_threshold=None))
 
 
-def would_be(decision: Decision) -> str:
+def initial_variant(decision: Decision) -> str:
     """The variant that a call begins an episode with: the student that is to be asked, else the teacher."""
-    return decision.route.student if decision.by_student and decision.route else TEACHER
+    return decision.route.student if decision.is_for_student and decision.route else TEACHER_VARIANT
 
 
-def pinned(decision: Decision, variant: str) -> Decision:
+def apply_variant(decision: Decision, variant: str) -> Decision:
     """The decision for a call of an episode that began with a variant.
 
     The teacher keeps what it began, and also what a student began that is no longer in force. A student in force
@@ -93,7 +93,7 @@ def pinned(decision: Decision, variant: str) -> Decision:
     if decision.route is None:
         return decision
     own = variant == decision.route.student
-    if decision.by_student and not own:
+    if decision.is_for_student and not own:
         return replace(decision, reason="pinned")
     if decision.reason == "control" and own:
         return replace(decision, reason="promoted")

@@ -9,11 +9,11 @@ from starlette.types import Send
 from understudies.router.call import TeacherError
 from understudies.router.dialects import Dialect, dialect_of
 from understudies.router.headers import BadRequest
-from understudies.router.incoming import TooLarge
-from understudies.router.replies import reply
+from understudies.router.incoming import PayloadTooLarge
+from understudies.router.replies import send_response
 
 
-class Problem(Exception):  # noqa: N818 - it is told, not only raised
+class HttpError(Exception):  # noqa: N818 - it is told, not only raised
     """A request that the router answers with an error of its own."""
 
     def __init__(
@@ -33,29 +33,29 @@ class Problem(Exception):  # noqa: N818 - it is told, not only raised
         self.headers = dict(headers or {})
 
 
-def too_slow(seconds: float) -> Problem:
+def request_timeout(seconds: float) -> HttpError:
     """What to tell of a body that did not come in time; the connection is of no use any more."""
     message = f"the body did not come within {seconds:g} s"
-    return Problem(408, message, code="request_timeout", headers={"connection": "close"})
+    return HttpError(408, message, code="request_timeout", headers={"connection": "close"})
 
 
-def problem_of(error: Exception) -> Problem:
+def to_http_error(error: Exception) -> HttpError:
     """What to tell of an error; one that nobody expected is told without its text, which may quote a prompt."""
-    if isinstance(error, Problem):
+    if isinstance(error, HttpError):
         return error
     if isinstance(error, BadRequest):
-        return Problem(400, str(error), code="invalid_request", param=error.param)
-    if isinstance(error, TooLarge):
-        return Problem(413, str(error), code="request_too_large")
+        return HttpError(400, str(error), code="invalid_request", param=error.param)
+    if isinstance(error, PayloadTooLarge):
+        return HttpError(413, str(error), code="request_too_large")
     if isinstance(error, TeacherError):
-        return Problem(error.status, error.message, code=error.code, headers=error.headers)
+        return HttpError(error.status, error.message, code=error.code, headers=error.headers)
     if isinstance(error, asyncio.TimeoutError):
-        return Problem(504, "the router's time-out passed", code="timeout")
-    return Problem(500, "the router failed; its log says why", code="router_failed")
+        return HttpError(504, "the router's time-out passed", code="timeout")
+    return HttpError(500, "the router failed; its log says why", code="router_failed")
 
 
-async def send_problem(send: Send, problem: Problem, api: Dialect | None) -> None:
+async def send_error(send: Send, error: HttpError, api: Dialect | None) -> None:
     """Answer with an error."""
     dialect = api or dialect_of("chat")
-    body = dialect.error(problem.status, problem.message, code=problem.code, param=problem.param)
-    await reply(send, problem.status, problem.headers, orjson.dumps(body))
+    body = dialect.encode_error(error.status, error.message, code=error.code, param=error.param)
+    await send_response(send, error.status, error.headers, orjson.dumps(body))

@@ -11,59 +11,66 @@ from starlette.types import Receive, Scope, Send
 
 from understudies.events import NewId, Templates
 from understudies.router import headers as told
-from understudies.router.access import Admitted
+from understudies.router.access import Principal
 from understudies.router.call import Call, TeacherError
-from understudies.router.caller import caller_of
-from understudies.router.case import gave_up
-from understudies.router.desk import Desk
-from understudies.router.dialects import Dialect, Read, Unreadable
-from understudies.router.errors import Problem, too_slow
-from understudies.router.gate import Gate
+from understudies.router.caller import client_connection
+from understudies.router.case import cancellation_error
+from understudies.router.desk import CallService
+from understudies.router.dialects import DecodedRequest, Dialect, InvalidRequest
+from understudies.router.errors import HttpError, request_timeout
+from understudies.router.gate import Admission
 from understudies.router.headers import ALIAS
-from understudies.router.incoming import Watch, parsed, whole_body
-from understudies.router.metrics import Metrics
-from understudies.router.money import wish
-from understudies.router.payment import OverBudget
-from understudies.router.relaying import Relaying
-from understudies.router.replies import EVENTS, begin, end, piece, reply, reply_events
-from understudies.router.served import Served, Stream
+from understudies.router.incoming import CancelScope, parse_json_object, read_body
+from understudies.router.metrics import RouterMetrics
+from understudies.router.money import parse_cache_directives
+from understudies.router.payment import BudgetExceeded
+from understudies.router.relaying import PassthroughEndpoint
+from understudies.router.replies import (
+    EVENT_STREAM_TYPE,
+    end_stream,
+    send_chunk,
+    send_events,
+    send_response,
+    start_stream,
+)
+from understudies.router.served import CallResult, CallStream
 from understudies.runtime import Clock
-from understudies.runtime.plain import plain
+from understudies.runtime.plain import fast_dataclass
 
-_LAST_S: Final = 1.0
+_FINAL_CHUNK_TIMEOUT_S: Final = 1.0
 
 
-@plain
-class _Asked:
+@fast_dataclass
+class _ParsedCall:
     """A call, the body as it was parsed, and how the caller names the task."""
 
     call: Call
     body: Mapping[str, Any]
-    shown: str
+    task_name: str
 
 
-class Exchange:
+class InferenceEndpoint:
     """Serves the calls of all APIs."""
 
     def __init__(
         self,
-        desk: Desk,
+        call_service: CallService,
         *,
-        gate: Gate,
-        relaying: Relaying,
+        admission: Admission,
+        passthrough: PassthroughEndpoint,
         clock: Clock,
         new_id: NewId,
-        draw: Callable[[], float],
-        metrics: Metrics,
+        sample: Callable[[], float],
+        metrics: RouterMetrics,
         timer: Callable[[], float] = time.perf_counter,
         templates: Templates | None = None,
     ) -> None:
-        self._desk = desk
-        self._gate = gate
-        self._relaying = relaying
+        self._call_service = call_service
+        self._admission = admission
+        self._passthrough = passthrough
         self._clock = clock
         self._new_id = new_id
-        self._draw = draw
+        self._sample = sample
         self._metrics = metrics
         self._timer = timer
         self._templates = templates or Templates()
@@ -71,112 +78,114 @@ class Exchange:
     async def serve(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; raises Problem for what the caller is to be told."""
         began = self._timer()
-        headers = told.plain(scope["headers"])
-        admitted = self._gate.admit(headers)
-        seconds = self._gate.seconds
-        watch = Watch(caller_of(scope), seconds, reading=True)
+        headers = told.as_dict(scope["headers"])
+        admitted = self._admission.admit(headers)
+        seconds = self._admission.timeout_s
+        watch = CancelScope(client_connection(scope), seconds, is_reading_body=True)
         try:
             with watch:
-                raw = await whole_body(receive, headers.get("content-length"), self._gate.max_body_bytes)
-                watch.body_has_come()
-                body = parsed(raw)
+                raw = await read_body(receive, headers.get("content-length"), self._admission.max_body_bytes)
+                watch.body_received()
+                body = parse_json_object(raw)
                 try:
-                    read = dialect.read(body)
-                except Unreadable as error:
+                    read = dialect.decode_request(body)
+                except InvalidRequest as error:
                     unreadable = str(error)
                 else:
                     query = scope["query_string"].decode("latin-1")
-                    asked = self._asked(dialect, headers, admitted, raw, body, read, query)
+                    asked = self._parse_call(dialect, headers, admitted, raw, body, read, query)
                     return await self._answer(dialect, asked, send, began)
         except TimeoutError:
-            raise (too_slow if watch.reading else _too_long)(seconds) from None
-        model, task = str(body.get("model") or ""), told.task_named_in(body)
-        named = told.named_task(headers, task, model)
-        named = named and self._gate.task_for(admitted.tenant, named)
-        self._gate.check_unreadable(named, unreadable)
+            raise (request_timeout if watch.is_reading_body else _answer_timeout)(seconds) from None
+        model, task = str(body.get("model") or ""), told.read_metadata_task(body)
+        named = told.parse_task(headers, task, model)
+        named = named and self._admission.resolve_task(admitted.tenant, named)
+        self._admission.check_budget_bypass(named, unreadable)
         if named is not None and (task is not None or model.startswith(ALIAS)):
-            model = self._gate.teacher_model(named, model) if model.startswith(ALIAS) else model
-            raw = orjson.dumps(_for_the_teacher(body, model))
-        return await self._relaying.pass_on(scope, admitted, headers, raw, model or None, receive, send)
+            model = self._admission.teacher_model(named, model) if model.startswith(ALIAS) else model
+            raw = orjson.dumps(_without_router_fields(body, model))
+        return await self._passthrough.forward(scope, admitted, headers, raw, model or None, receive, send)
 
-    def _asked(
+    def _parse_call(
         self,
         dialect: Dialect,
         headers: Mapping[str, str],
-        admitted: Admitted,
+        admitted: Principal,
         raw: bytes,
         body: dict[str, Any],
-        read: Read,
+        read: DecodedRequest,
         query: str,
-    ) -> _Asked:
-        named = told.named_task(headers, read.task, read.model)
+    ) -> _ParsedCall:
+        named = told.parse_task(headers, read.task, read.model)
         task = named or self._templates.task_of(read.request)
-        task = self._gate.task_for(admitted.tenant, task)
-        model = self._gate.teacher_model(task, read.model) if read.model.startswith(ALIAS) else read.model
+        task = self._admission.resolve_task(admitted.tenant, task)
+        model = self._admission.teacher_model(task, read.model) if read.model.startswith(ALIAS) else read.model
         if model != read.model or read.task is not None:
-            body = _for_the_teacher(body, model)
+            body = _without_router_fields(body, model)
             raw = orjson.dumps(body)
-        wished = wish(headers.get(told.CACHE), headers.get("cache-control"))
+        wished = parse_cache_directives(headers.get(told.CACHE), headers.get("cache-control"))
         now = self._clock.now()
         call = Call(
             id=self._new_id(now),
             at=now,
             task=task,
             request=read.request,
-            draw=self._draw(),
-            episode=told.episode(headers),
+            sample=self._sample(),
+            episode=told.parse_episode(headers),
             tenant=admitted.tenant.name,
             model=model,
-            critical=told.critical(headers),
+            critical=told.parse_critical(headers),
             stored=read.stored,
             api=dialect.api,
             stream=read.stream,
             include_usage=read.include_usage,
-            takes_cached=wished.read,
-            lets_cache=wished.write,
+            accepts_cached=wished.read,
+            allows_caching=wished.write,
             body=body,
             raw=raw,
-            passed=self._gate.for_the_teacher(admitted, headers),
+            forwarded_headers=self._admission.upstream_headers(admitted, headers),
             query=query,
         )
-        return _Asked(call, body, admitted.tenant.shown(task))
+        return _ParsedCall(call, body, admitted.tenant.display_name(task))
 
-    async def _answer(self, dialect: Dialect, asked: _Asked, send: Send, began: float) -> None:
+    async def _answer(self, dialect: Dialect, asked: _ParsedCall, send: Send, began: float) -> None:
         call = asked.call
-        about = told.about_call(asked.shown, call.id)
+        about = told.call_headers(asked.task_name, call.id)
         try:
-            done = await (self._desk.stream(call) if call.stream else self._desk.serve(call))
+            done = await (self._call_service.stream(call) if call.stream else self._call_service.serve(call))
         except asyncio.CancelledError as cancelled:
-            self._count_stopped(call, "none", gave_up(cancelled), began)
+            self._count_cancelled(call, "none", cancellation_error(cancelled), began)
             raise
         except TeacherError as error:
-            if isinstance(error, OverBudget):
-                self._metrics.budget_refused(call.task)
+            if isinstance(error, BudgetExceeded):
+                self._metrics.record_budget_refusal(call.task)
             self._count(call, "none", error.code, error.status, began)
-            body = error.raw or orjson.dumps(dialect.error(error.status, error.message, code=error.code))
-            return await reply(send, error.status, {**error.headers, **about}, body)
-        about |= told.about_service(done.by)
-        self._metrics.served(call.task, done.by)
-        if isinstance(done, Stream):
-            self._metrics.first_byte(api=call.api, served_by=done.by.served_by, seconds=self._timer() - began)
+            body = error.raw or orjson.dumps(dialect.encode_error(error.status, error.message, code=error.code))
+            return await send_response(send, error.status, {**error.headers, **about}, body)
+        about |= told.serving_headers(done.serving)
+        self._metrics.record_serving(call.task, done.serving)
+        if isinstance(done, CallStream):
+            self._metrics.record_first_byte(
+                api=call.api, served_by=done.serving.served_by, seconds=self._timer() - began
+            )
             try:
-                await _pass(dialect, done, about, send)
+                await _send_stream(dialect, done, about, send)
             except asyncio.CancelledError as cancelled:
-                if done.whole:
-                    self._count(call, done.by.served_by, done.by.decision.reason, done.status, began)
+                if done.is_complete:
+                    self._count(call, done.serving.served_by, done.serving.decision.reason, done.status, began)
                 else:
-                    self._count_stopped(call, done.by.served_by, gave_up(cancelled), began)
+                    self._count_cancelled(call, done.serving.served_by, cancellation_error(cancelled), began)
                 raise
         elif call.stream:
-            events = dialect.events(_body(dialect, asked, done), include_usage=call.include_usage)
-            await reply_events(send, about, events)
+            events = dialect.encode_stream(_response_body(dialect, asked, done), include_usage=call.include_usage)
+            await send_events(send, about, events)
         else:
-            raw = done.raw or orjson.dumps(_body(dialect, asked, done))
-            await reply(send, done.status, {**done.headers, **about}, raw)
-        waited_s = None if isinstance(done, Stream) else done.by.waited_ms / 1000
-        return self._count(call, done.by.served_by, done.by.decision.reason, done.status, began, waited_s)
+            raw = done.raw or orjson.dumps(_response_body(dialect, asked, done))
+            await send_response(send, done.status, {**done.headers, **about}, raw)
+        waited_s = None if isinstance(done, CallStream) else done.serving.upstream_ms / 1000
+        return self._count(call, done.serving.served_by, done.serving.decision.reason, done.status, began, waited_s)
 
-    def _count_stopped(self, call: Call, served_by: str, stopped: TeacherError, began: float) -> None:
+    def _count_cancelled(self, call: Call, served_by: str, stopped: TeacherError, began: float) -> None:
         """Nobody waits for the rest."""
         self._count(call, served_by, stopped.code, stopped.status, began)
 
@@ -184,7 +193,7 @@ class Exchange:
         self, call: Call, served_by: str, reason: str, status: int, began: float, waited_s: float | None = None
     ) -> None:
         seconds = self._timer() - began
-        self._metrics.request(
+        self._metrics.record_request(
             api=call.api,
             task=call.task,
             served_by=served_by,
@@ -195,52 +204,52 @@ class Exchange:
         )
 
 
-async def _pass(dialect: Dialect, stream: Stream, about: Mapping[str, str], send: Send) -> None:
+async def _send_stream(dialect: Dialect, stream: CallStream, about: Mapping[str, str], send: Send) -> None:
     """Pass a teacher's stream on as it comes; what breaks off or is stopped ends with an error in the caller's API."""
     try:
-        await begin(send, stream.status, {**stream.headers, **about}, EVENTS)
+        await start_stream(send, stream.status, {**stream.headers, **about}, EVENT_STREAM_TYPE)
         try:
             async for data in stream:
-                await piece(send, data)
+                await send_chunk(send, data)
         except TeacherError as error:
-            await piece(send, dialect.error_event(error.message, error.code))
-        await end(send)
+            await send_chunk(send, dialect.encode_error_event(error.message, error.code))
+        await end_stream(send)
     except asyncio.CancelledError as cancelled:
-        stopped = gave_up(cancelled)
+        stopped = cancellation_error(cancelled)
         await stream.finish(stopped)
-        if stopped.code != "hung_up" and not stream.whole:
+        if stopped.code != "hung_up" and not stream.is_complete:
             # What was passed may end inside an event.
-            await _last(send, b"\n\n" + dialect.error_event(stopped.message, stopped.code))
+            await _send_final_chunk(send, b"\n\n" + dialect.encode_error_event(stopped.message, stopped.code))
         raise
     finally:
         await stream.finish()
 
 
-async def _last(send: Send, data: bytes) -> None:
+async def _send_final_chunk(send: Send, data: bytes) -> None:
     """The end of an answer, which a caller who does not take it cannot keep waiting."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_LAST_S):
-            await piece(send, data)
-            await end(send)
+        async with asyncio.timeout(_FINAL_CHUNK_TIMEOUT_S):
+            await send_chunk(send, data)
+            await end_stream(send)
 
 
-def _too_long(seconds: float) -> Problem:
+def _answer_timeout(seconds: float) -> HttpError:
     message = f"no answer within {seconds:g} s; set request_timeout_s, or ask for less"
-    return Problem(504, message, code="timeout")
+    return HttpError(504, message, code="timeout")
 
 
-def _body(dialect: Dialect, asked: _Asked, served: Served) -> dict[str, Any]:
+def _response_body(dialect: Dialect, asked: _ParsedCall, served: CallResult) -> dict[str, Any]:
     """The body of an answer in the caller's API."""
     if served.raw is not None:
         body: dict[str, Any] = orjson.loads(served.raw)
         return body
     call = asked.call
-    return dialect.render(
-        id=call.id, at=call.at, model=served.model, response=served.response, usage=served.usage, asked=asked.body
+    return dialect.encode_response(
+        id=call.id, at=call.at, model=served.model, answer=served.response, usage=served.usage, request_body=asked.body
     )
 
 
-def _for_the_teacher(body: Mapping[str, Any], model: str) -> dict[str, Any]:
+def _without_router_fields(body: Mapping[str, Any], model: str) -> dict[str, Any]:
     """The body without what was meant for the router."""
     kept = {key: value for key, value in body.items() if key != "metadata"}
     metadata = body.get("metadata")

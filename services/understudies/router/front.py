@@ -9,54 +9,62 @@ from typing import Final
 from starlette.types import Message, Receive, Scope, Send
 
 from understudies.router.dialects import DIALECTS, Dialect
-from understudies.router.errors import Problem, problem_of, send_problem
-from understudies.router.exchange import Exchange
-from understudies.router.incoming import Gone
-from understudies.router.models import Models
-from understudies.router.pages import Pages
-from understudies.router.relaying import Relaying
+from understudies.router.errors import HttpError, send_error, to_http_error
+from understudies.router.exchange import InferenceEndpoint
+from understudies.router.incoming import ClientDisconnected
+from understudies.router.models import ModelListEndpoint
+from understudies.router.pages import AdminEndpoints
+from understudies.router.relaying import PassthroughEndpoint
 
 _log = logging.getLogger(__name__)
 
-_BY_PATH: Final[Mapping[str, Dialect]] = {dialect.path: dialect for dialect in DIALECTS.values()}
+_DIALECT_BY_PATH: Final[Mapping[str, Dialect]] = {dialect.path: dialect for dialect in DIALECTS.values()}
 
 
-class Front:
+class Dispatcher:
     """Finds who answers a request; whatever goes wrong is told in the shape of the API that was asked."""
 
-    def __init__(self, exchange: Exchange, pages: Pages, models: Models, relaying: Relaying) -> None:
-        self._exchange = exchange
-        self._pages = pages
-        self._models = models
-        self._relaying = relaying
+    def __init__(
+        self,
+        inference: InferenceEndpoint,
+        admin: AdminEndpoints,
+        model_list: ModelListEndpoint,
+        passthrough: PassthroughEndpoint,
+    ) -> None:
+        self._inference = inference
+        self._admin = admin
+        self._model_list = model_list
+        self._passthrough = passthrough
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             return
         path: str = scope["path"]
-        dialect = _BY_PATH.get(path) or _BY_PATH.get(path.rstrip("/"))
-        sent = _Sent(send)
+        dialect = _DIALECT_BY_PATH.get(path) or _DIALECT_BY_PATH.get(path.rstrip("/"))
+        sent = _SendTracker(send)
         try:
             if dialect is not None and scope["method"] == "POST":
-                await self._exchange.serve(dialect, scope, receive, sent)
-            elif (page := self._pages.at(path)) is not None:
+                await self._inference.serve(dialect, scope, receive, sent)
+            elif (page := self._admin.find(path)) is not None:
                 await page(scope, receive, sent)
-            elif self._models.has(path):
-                await self._models.serve(scope, receive, sent)
+            elif self._model_list.handles(path):
+                await self._model_list.serve(scope, receive, sent)
             elif path.startswith("/v1/"):
-                await self._relaying.serve(scope, receive, sent)
+                await self._passthrough.serve(scope, receive, sent)
             else:
-                raise Problem(404, f"there is nothing at {path!r}; the APIs are under /v1", code="not_found")
-        except Gone:
+                raise HttpError(404, f"there is nothing at {path!r}; the APIs are under /v1", code="not_found")
+        except ClientDisconnected:
             return
         except asyncio.CancelledError:
             # The server gives up what is in flight once the time for draining is over.
             if not sent.begun:
-                problem = Problem(503, "the router stops; ask again", code="stopping", headers={"connection": "close"})
-                await send_problem(send, problem, dialect or _spoken(scope))
+                problem = HttpError(
+                    503, "the router stops; ask again", code="stopping", headers={"connection": "close"}
+                )
+                await send_error(send, problem, dialect or _client_dialect(scope))
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
-            problem = problem_of(error)
+            problem = to_http_error(error)
             if problem.status == 500:
                 # The error's own text may quote a prompt: where it came from has to do.
                 where = "".join(traceback.format_tb(error.__traceback__))
@@ -64,10 +72,10 @@ class Front:
             if sent.begun:
                 # The server closes the connection of an answer without an end: the caller knows that it is not whole.
                 return
-            await send_problem(send, problem, dialect or _spoken(scope))
+            await send_error(send, problem, dialect or _client_dialect(scope))
 
 
-class _Sent:
+class _SendTracker:
     """Remembers whether an answer has begun."""
 
     __slots__ = ("_send", "begun")
@@ -81,7 +89,7 @@ class _Sent:
         return self._send(message)
 
 
-def _spoken(scope: Scope) -> Dialect:
+def _client_dialect(scope: Scope) -> Dialect:
     """The API whose errors the caller understands, by what its client sends with everything."""
     anthropic = any(name == b"anthropic-version" for name, _ in scope["headers"])
     return DIALECTS["messages" if anthropic else "chat"]

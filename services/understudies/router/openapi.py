@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 
-def document() -> dict[str, Any]:
+def build_document() -> dict[str, Any]:
     """OpenAPI 3.1."""
     return {
         "openapi": "3.1.0",

@@ -14,24 +14,24 @@ from pydantic import TypeAdapter
 
 from understudies.client.redaction import Redactor
 from understudies.events import Request, Response, Usage
-from understudies.router.account import Account, Note
+from understudies.router.account import InvocationBuilder, PendingInvocation
 from understudies.router.call import Call
-from understudies.router.decision import Routed
+from understudies.router.decision import RouteRecord
 from understudies.router.dialects import dialect_of
 
 _RESPONSE: Final = TypeAdapter(Response).serializer
 
 
-def packed(note: Note) -> bytes:
+def serialize(pending: PendingInvocation) -> bytes:
     """The bytes of a note."""
-    account, fields = note.account, note.fields
+    account, fields = pending.account, pending.fields
     call = account.call
     told = {**fields, "cost_usd": str(fields["cost_usd"])} if "cost_usd" in fields else {**fields}
     if (response := told.get("response")) is not None:
         told["response"] = _RESPONSE.to_python(response)
     if (usage := told.get("usage")) is not None:
         told["usage"] = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
-    reason, threshold, share, audit_probability, student_cost, drawn, head, spot_check = note.route
+    reason, threshold, share, audit_probability, student_cost, drawn, head, spot_check = pending.route
     raw = call.raw
     return pickle.dumps(
         (
@@ -47,23 +47,27 @@ def packed(note: Note) -> bytes:
     )
 
 
-def unpacked(data: bytes, redact: Redactor | None) -> Note:
+def deserialize(data: bytes, redact: Redactor | None) -> PendingInvocation:
     """The note of bytes that this program has packed, to be redacted with `redact`."""
     audit, raw, request, call, tags, route, fields = pickle.loads(data)
     reason, threshold, share, audit_probability, student_cost, *rest = route
-    routed = Routed(reason, threshold, share, audit_probability, Decimal(student_cost), *rest)
-    return Note(Account(_call(raw, request, call, tags), redact, audit=audit), routed, _fields(fields))
+    routed = RouteRecord(reason, threshold, share, audit_probability, Decimal(student_cost), *rest)
+    return PendingInvocation(
+        InvocationBuilder(_restore_call(raw, request, call, tags), redact, audit=audit), routed, _restore_fields(fields)
+    )
 
 
-def _call(raw: bytes | None, request: Any, call: Any, tags: dict[str, str]) -> Call:
+def _restore_call(raw: bytes | None, request: Any, call: Any, tags: dict[str, str]) -> Call:
     id_, at, task, episode, tenant, model, api, stream = call
-    asked = Request.model_validate(request) if raw is None else dialect_of(api).read(orjson.loads(raw)).request
+    asked = (
+        Request.model_validate(request) if raw is None else dialect_of(api).decode_request(orjson.loads(raw)).request
+    )
     return Call(
         id=id_,
         at=datetime.fromtimestamp(at, UTC),
         task=task,
         request=asked,
-        draw=0.0,
+        sample=0.0,
         episode=episode,
         tenant=tenant,
         model=model,
@@ -74,7 +78,7 @@ def _call(raw: bytes | None, request: Any, call: Any, tags: dict[str, str]) -> C
     )
 
 
-def _fields(fields: dict[str, Any]) -> dict[str, Any]:
+def _restore_fields(fields: dict[str, Any]) -> dict[str, Any]:
     if "cost_usd" in fields:
         fields["cost_usd"] = Decimal(fields["cost_usd"])
     if fields.get("response") is not None:

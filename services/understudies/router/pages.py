@@ -5,14 +5,14 @@ from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
 
-from understudies.router.errors import Problem
-from understudies.router.openapi import document
-from understudies.router.replies import reply, reply_json
+from understudies.router.errors import HttpError
+from understudies.router.openapi import build_document
+from understudies.router.replies import send_json, send_response
 
-Page = Callable[[Scope, Receive, Send], Awaitable[None]]
+AdminHandler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class Standing(Protocol):
+class StatusSource(Protocol):
     """What the pages say of the router."""
 
     @property
@@ -20,7 +20,7 @@ class Standing(Protocol):
         """Whether calls are taken."""
         ...
 
-    def facts(self) -> Mapping[str, Any]:
+    def details(self) -> Mapping[str, Any]:
         """What an operator wants to know beside it; never a key, never a prompt."""
         ...
 
@@ -29,43 +29,43 @@ class Standing(Protocol):
         ...
 
 
-class Pages:
+class AdminEndpoints:
     """Found by path; each answers GET and HEAD."""
 
-    def __init__(self, standing: Standing) -> None:
-        self._standing = standing
-        self._pages: dict[str, Page] = {
+    def __init__(self, status: StatusSource) -> None:
+        self._status = status
+        self._handlers: dict[str, AdminHandler] = {
             "/healthz": self._healthz,
             "/readyz": self._readyz,
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
         }
-        self._document = document()
+        self._document = build_document()
 
-    def at(self, path: str) -> Page | None:
+    def find(self, path: str) -> AdminHandler | None:
         """The page at a path."""
-        return self._pages.get(path)
+        return self._handlers.get(path)
 
     async def _healthz(self, scope: Scope, receive: Receive, send: Send) -> None:
-        _only_reads(scope)
-        await reply_json(send, 200, {"status": "ok"})
+        _require_read_method(scope)
+        await send_json(send, 200, {"status": "ok"})
 
     async def _readyz(self, scope: Scope, receive: Receive, send: Send) -> None:
-        _only_reads(scope)
-        ready = self._standing.ready
-        told = {"status": "ready" if ready else "not ready", **self._standing.facts()}
-        await reply_json(send, 200 if ready else 503, told)
+        _require_read_method(scope)
+        ready = self._status.ready
+        told = {"status": "ready" if ready else "not ready", **self._status.details()}
+        await send_json(send, 200 if ready else 503, told)
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
-        _only_reads(scope)
-        await reply(send, 200, {}, self._standing.exposition(), "text/plain; version=0.0.4; charset=utf-8")
+        _require_read_method(scope)
+        await send_response(send, 200, {}, self._status.exposition(), "text/plain; version=0.0.4; charset=utf-8")
 
     async def _openapi(self, scope: Scope, receive: Receive, send: Send) -> None:
-        _only_reads(scope)
-        await reply_json(send, 200, self._document)
+        _require_read_method(scope)
+        await send_json(send, 200, self._document)
 
 
-def _only_reads(scope: Scope) -> None:
+def _require_read_method(scope: Scope) -> None:
     if scope["method"] not in ("GET", "HEAD"):
         message = f"{scope['method']} is not to be had at {scope['path']!r}; GET is"
-        raise Problem(405, message, code="method_not_allowed", headers={"allow": "GET, HEAD"})
+        raise HttpError(405, message, code="method_not_allowed", headers={"allow": "GET, HEAD"})

@@ -9,84 +9,92 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from understudies.router import headers as told
-from understudies.router.access import Admitted
+from understudies.router.access import Principal
 from understudies.router.call import TeacherError
-from understudies.router.caller import caller_of
-from understudies.router.errors import Problem, too_slow
-from understudies.router.gate import Gate
-from understudies.router.headers import task_named_in
-from understudies.router.incoming import LARGE, Gone, TooLarge, Watch, pieces, too_many, whole_body
-from understudies.router.replies import end, piece
-from understudies.router.upstream.teachers import Teachers
+from understudies.router.caller import client_connection
+from understudies.router.errors import HttpError, request_timeout
+from understudies.router.gate import Admission
+from understudies.router.headers import read_metadata_task
+from understudies.router.incoming import (
+    COUNT_VALUES_ABOVE_BYTES,
+    CancelScope,
+    ClientDisconnected,
+    PayloadTooLarge,
+    exceeds_values,
+    iter_body,
+    read_body,
+)
+from understudies.router.replies import end_stream, send_chunk
+from understudies.router.upstream.teachers import TeacherPool
 
 _WITH_A_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"}) | _WITH_A_BODY
-_FIELD: Final = re.compile(rb'\bname="?model"?(?:;[^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]+)\r\n')
-_BEGINNING: Final = 65_536
+_FORM_MODEL_FIELD: Final = re.compile(rb'\bname="?model"?(?:;[^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]+)\r\n')
+_FORM_SEARCH_BYTES: Final = 65_536
 """Bytes of a form in which its model is looked for."""
 _MODELS: Final = "/v1/models/"
 _MODEL: Final = re.compile(rb'"model"\s*:\s*"([^"\\]*)"')
-_FREE: Final = frozenset({"/v1/messages/count_tokens"})
+_UNMETERED_PATHS: Final = frozenset({"/v1/messages/count_tokens"})
 """Paths of what costs nothing, and so goes around no budget."""
-_ABOUT: Final = [(b"x-understudies-served-by", b"teacher"), (b"x-understudies-reason", b"passed_through")]
+_ROUTER_HEADERS: Final = [(b"x-understudies-served-by", b"teacher"), (b"x-understudies-reason", b"passed_through")]
 
 
-class Relaying:
+class PassthroughEndpoint:
     """Passes requests on, whatever they are: embeddings, files, batches, and bodies that only the teacher can read."""
 
-    def __init__(self, teachers: Teachers, gate: Gate) -> None:
+    def __init__(self, teachers: TeacherPool, admission: Admission) -> None:
         self._teachers = teachers
-        self._gate = gate
+        self._admission = admission
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on by its path."""
         if scope["method"] not in _METHODS:
             # TRACE would send the headers back, with the key in them.
             message, allow = f"{scope['method']} is not passed on", ", ".join(sorted(_METHODS))
-            raise Problem(405, message, code="method_not_allowed", headers={"allow": allow})
-        headers = told.plain(scope["headers"])
-        admitted = self._gate.admit(headers)
-        limit = self._gate.max_body_bytes
+            raise HttpError(405, message, code="method_not_allowed", headers={"allow": allow})
+        headers = told.as_dict(scope["headers"])
+        admitted = self._admission.admit(headers)
+        limit = self._admission.max_body_bytes
         if scope["method"] in _WITH_A_BODY and _is_json(headers):
-            seconds = self._gate.seconds
+            seconds = self._admission.timeout_s
             try:
                 async with asyncio.timeout(seconds):
-                    raw = await whole_body(receive, headers.get("content-length"), limit)
+                    raw = await read_body(receive, headers.get("content-length"), limit)
             except TimeoutError:
-                raise too_slow(seconds) from None
-            model, task = _named_in(raw)
+                raise request_timeout(seconds) from None
+            model, task = _parse_model_and_task(raw)
             self._check_task(scope, admitted, headers, task, model)
-            await self.pass_on(scope, admitted, headers, raw, model, receive, send)
+            await self.forward(scope, admitted, headers, raw, model, receive, send)
         elif scope["method"] in _WITH_A_BODY:
             self._check_task(scope, admitted, headers, None, None)
-            upload = _Upload(receive, limit)
+            upload = _StreamedUpload(receive, limit)
             try:
-                with Watch(caller_of(scope), reading=True) as watch:
-                    upload.on_taken = watch.body_has_come
-                    await self._relay(scope, admitted, headers, upload, None, send)
+                with CancelScope(client_connection(scope), is_reading_body=True) as watch:
+                    upload.on_received = watch.body_received
+                    await self._forward(scope, admitted, headers, upload, None, send)
             except TeacherError as error:
-                raise upload.wrong or error from None
+                raise upload.error or error from None
         else:
-            await self.pass_on(scope, admitted, headers, None, _model_at(scope["path"]), receive, send)
+            await self.forward(scope, admitted, headers, None, _model_in_path(scope["path"]), receive, send)
 
     def _check_task(
-        self, scope: Scope, admitted: Admitted, headers: Mapping[str, str], task: object, model: object
+        self, scope: Scope, admitted: Principal, headers: Mapping[str, str], task: object, model: object
     ) -> None:
         """Raises Problem for what names a task with a budget, around which it would go."""
-        if scope["path"].rstrip("/") in _FREE:
+        if scope["path"].rstrip("/") in _UNMETERED_PATHS:
             return
-        named = told.named_task(headers, None, model if isinstance(model, str) else "")
+        named = told.parse_task(headers, None, model if isinstance(model, str) else "")
         if named is not None:
-            named = self._gate.task_for(admitted.tenant, named)
+            named = self._admission.resolve_task(admitted.tenant, named)
         elif isinstance(task, str):
             # What passes through may have metadata for others, in which any text stands.
-            named = admitted.tenant.task_of(task)
-        self._gate.check_unreadable(named, f"{scope['path']} passes through")
+            named = admitted.tenant.qualified_name(task)
+        self._admission.check_budget_bypass(named, f"{scope['path']} passes through")
 
-    async def pass_on(
+    async def forward(
         self,
         scope: Scope,
-        admitted: Admitted,
+        admitted: Principal,
         headers: Mapping[str, str],
         body: bytes | None,
         model: object,
@@ -94,76 +102,78 @@ class Relaying:
         send: Send,
     ) -> None:
         """Pass a request on whose body is read and whose tenant is known; ends it where the caller hangs up."""
-        with Watch(caller_of(scope)):
-            await self._relay(scope, admitted, headers, body, model, send)
+        with CancelScope(client_connection(scope)):
+            await self._forward(scope, admitted, headers, body, model, send)
 
-    async def _relay(
+    async def _forward(
         self,
         scope: Scope,
-        admitted: Admitted,
+        admitted: Principal,
         headers: Mapping[str, str],
-        body: "bytes | _Upload | None",
+        body: "bytes | _StreamedUpload | None",
         model: object,
         send: Send,
     ) -> None:
-        self._gate.check_unrecorded(admitted.tenant, scope["method"], scope["path"])
-        seconds = self._gate.seconds
+        self._admission.check_passthrough_allowed(admitted.tenant, scope["method"], scope["path"])
+        seconds = self._admission.timeout_s
         try:
             async with asyncio.timeout(seconds):
-                if isinstance(body, _Upload) and _is_form(headers):
+                if isinstance(body, _StreamedUpload) and _is_form(headers):
                     model = await body.model()
-                answer = await self._teachers.relay(
+                answer = await self._teachers.pass_through(
                     scope["method"],
                     _target(scope),
-                    self._gate.for_relay(admitted, headers),
-                    body.pieces() if isinstance(body, _Upload) else body,
+                    self._admission.passthrough_headers(admitted, headers),
+                    body.iter_body() if isinstance(body, _StreamedUpload) else body,
                     model if isinstance(model, str) else None,
                 )
                 raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in answer.headers]
                 try:
-                    await send({"type": "http.response.start", "status": answer.status, "headers": [*raw, *_ABOUT]})
+                    await send(
+                        {"type": "http.response.start", "status": answer.status, "headers": [*raw, *_ROUTER_HEADERS]}
+                    )
                     async for data in answer:
-                        await piece(send, data)
-                    await end(send)
+                        await send_chunk(send, data)
+                    await end_stream(send)
                 finally:
                     await answer.close()
         except TimeoutError:
-            raise Problem(504, f"no answer within {seconds:g} s", code="timeout") from None
+            raise HttpError(504, f"no answer within {seconds:g} s", code="timeout") from None
 
 
-class _Upload:
+class _StreamedUpload:
     """A body that is sent on as it comes; `wrong` is why that ended early, which its sender cannot tell any more.
 
     `on_taken` is told once all of it has come.
     """
 
     def __init__(self, receive: Receive, limit: int) -> None:
-        self.wrong: TooLarge | Gone | None = None
-        self.on_taken: Callable[[], None] = lambda: None
-        self._begun = b""
-        self._coming = pieces(receive, limit)
+        self.error: PayloadTooLarge | ClientDisconnected | None = None
+        self.on_received: Callable[[], None] = lambda: None
+        self._buffered = b""
+        self._remaining = iter_body(receive, limit)
 
     async def model(self) -> str | None:
         """The field `model` of a form, if it stands near the beginning; raises TooLarge or Gone."""
         named = None
-        while named is None and len(self._begun) < _BEGINNING:
-            piece_of_it = await anext(self._coming, b"")
+        while named is None and len(self._buffered) < _FORM_SEARCH_BYTES:
+            piece_of_it = await anext(self._remaining, b"")
             if not piece_of_it:
                 break
-            self._begun += piece_of_it
-            named = _FIELD.search(self._begun[:_BEGINNING])
+            self._buffered += piece_of_it
+            named = _FORM_MODEL_FIELD.search(self._buffered[:_FORM_SEARCH_BYTES])
         return named and named[1].decode("utf-8", "replace")
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def iter_body(self) -> AsyncIterator[bytes]:
         """The body as it comes; raises TooLarge or Gone."""
         try:
-            if self._begun:
-                yield self._begun
-            async for piece_of_it in self._coming:
+            if self._buffered:
+                yield self._buffered
+            async for piece_of_it in self._remaining:
                 yield piece_of_it
-            self.on_taken()
-        except (TooLarge, Gone) as wrong:
-            self.wrong = wrong
+            self.on_received()
+        except (PayloadTooLarge, ClientDisconnected) as wrong:
+            self.error = wrong
             raise
 
 
@@ -182,21 +192,21 @@ def _is_form(headers: Mapping[str, str]) -> bool:
     return headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data"
 
 
-def _model_at(path: str) -> str | None:
+def _model_in_path(path: str) -> str | None:
     """The model that a path names."""
     return path.removeprefix(_MODELS) or None if path.startswith(_MODELS) else None
 
 
-def _named_in(raw: bytes) -> tuple[object, object]:
+def _parse_model_and_task(raw: bytes) -> tuple[object, object]:
     """The model that a body names, and the task in its metadata; None for what it does not name, or is no JSON object.
 
     Of a body with too many values to be read, such as tokens to embed, the model is the first that is named anywhere.
     """
-    if len(raw) > LARGE and too_many(raw):
+    if len(raw) > COUNT_VALUES_ABOVE_BYTES and exceeds_values(raw):
         named = _MODEL.search(raw)
         return named and named[1].decode("utf-8", "replace"), None
     try:
         body: Any = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return None, None
-    return (body.get("model"), task_named_in(body)) if isinstance(body, dict) else (None, None)
+    return (body.get("model"), read_metadata_task(body)) if isinstance(body, dict) else (None, None)

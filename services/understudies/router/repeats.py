@@ -6,23 +6,23 @@ from datetime import date
 from typing import Final
 
 from understudies.events import Message, Request
-from understudies.router.attempt import Attempt
-from understudies.router.probation import same_answer
+from understudies.router.attempt import StudentAttempt
+from understudies.router.probation import is_same_answer
 from understudies.students.base import request_text
-from understudies.students.copies import CopyGroups, copy_words
+from understudies.students.copies import NearCopyGroups, masked_word_hashes
 
-_FREE: Final = 2
+_UNCONFIRMED_CALLS: Final = 2
 """Calls of a group that are served on a day before the teacher has confirmed any."""
-_CONFIRMED: Final = 2
+_CONFIRMATIONS: Final = 2
 """Answers of the teacher that agree, after which a group is served like any other call."""
-_OUTWEIGHED: Final = 20
+_AGREED_PER_DISAGREED: Final = 20
 """Answers that have to agree for each that did not: no more than one in twenty may."""
-_MOST_STUDENTS: Final = 500
-_MOST_GROUPS: Final = 20_000
+_MAX_TRACKED_STUDENTS: Final = 500
+_MAX_GROUPS: Final = 20_000
 
 
 @dataclass(slots=True)
-class _Group:
+class _CopyGroup:
     """How often near copies of a text came on their last day, and how the teacher answered them."""
 
     day: date
@@ -30,20 +30,20 @@ class _Group:
     agreed: int = 0
     disagreed: int = 0
 
-    def count(self, day: date) -> None:
+    def add_call(self, day: date) -> None:
         """One more call."""
         if day != self.day:
             self.day, self.calls = day, 0
         self.calls += 1
 
     @property
-    def may_be_served(self) -> bool:
+    def can_be_served(self) -> bool:
         if self.disagreed:
-            return self.agreed >= _CONFIRMED + _OUTWEIGHED * self.disagreed
-        return self.calls <= _FREE or self.agreed >= _CONFIRMED
+            return self.agreed >= _CONFIRMATIONS + _AGREED_PER_DISAGREED * self.disagreed
+        return self.calls <= _UNCONFIRMED_CALLS or self.agreed >= _CONFIRMATIONS
 
 
-class Repeats:
+class NearCopyGuard:
     """Watches for texts that come again and again within a day, as in an incident.
 
     What is proven of calls like those that came says nothing of a thousand near copies of a text that never came: a
@@ -54,44 +54,44 @@ class Repeats:
     """
 
     def __init__(self) -> None:
-        self._students: OrderedDict[str, _Groups] = OrderedDict()
+        self._students: OrderedDict[str, _StudentCopyGroups] = OrderedDict()
 
-    def may_serve(self, student: str, request: Request, day: date) -> bool:
+    def admit_call(self, student: str, request: Request, day: date) -> bool:
         """Count a call that a student is about to serve; whether it may."""
-        group = self._of(student).find(request, day)
-        group.count(day)
-        return group.may_be_served
+        group = self._groups_of(student).find(request, day)
+        group.add_call(day)
+        return group.can_be_served
 
-    def told(self, day: date, request: Request, attempt: Attempt, answer: Message) -> None:
+    def record_teacher_answer(self, day: date, request: Request, attempt: StudentAttempt, answer: Message) -> None:
         """Note what the teacher answered where a student's answer waited for it."""
         if attempt.answer is None or attempt.student is None:
             return
-        group = self._of(attempt.student).find(request, day)
+        group = self._groups_of(attempt.student).find(request, day)
         route = attempt.decision.route
-        if same_answer(route.judge if route else None, answer, attempt.answer.message):
+        if is_same_answer(route.judge if route else None, answer, attempt.answer.message):
             group.agreed += 1
         else:
             group.disagreed += 1
 
-    def _of(self, student: str) -> "_Groups":
-        groups = self._students.setdefault(student, _Groups())
+    def _groups_of(self, student: str) -> "_StudentCopyGroups":
+        groups = self._students.setdefault(student, _StudentCopyGroups())
         self._students.move_to_end(student)
-        if len(self._students) > _MOST_STUDENTS:
+        if len(self._students) > _MAX_TRACKED_STUDENTS:
             self._students.popitem(last=False)
         return groups
 
 
-class _Groups:
+class _StudentCopyGroups:
     """The groups of one student; those that did not come for longest are forgotten first."""
 
     def __init__(self) -> None:
-        self._copies = CopyGroups()
-        self._groups: OrderedDict[str, _Group] = OrderedDict()
+        self._copies = NearCopyGroups()
+        self._groups: OrderedDict[str, _CopyGroup] = OrderedDict()
 
-    def find(self, request: Request, day: date) -> _Group:
-        name = self._copies.place(copy_words(request_text(request) or request.system))
-        group = self._groups.setdefault(name, _Group(day))
+    def find(self, request: Request, day: date) -> _CopyGroup:
+        name = self._copies.assign(masked_word_hashes(request_text(request) or request.system))
+        group = self._groups.setdefault(name, _CopyGroup(day))
         self._groups.move_to_end(name)
-        if len(self._groups) > _MOST_GROUPS:
-            self._copies.forget(self._groups.popitem(last=False)[0])
+        if len(self._groups) > _MAX_GROUPS:
+            self._copies.remove(self._groups.popitem(last=False)[0])
         return group

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from understudies.students.base import Student, StudentError
 
-Loader = Callable[[str], Awaitable[Student]]
+StudentLoader = Callable[[str], Awaitable[Student]]
 """Loads the student whose artifact lies at a URI."""
 
 RETRY_AFTER = timedelta(seconds=30)
@@ -15,15 +15,15 @@ RETRY_AFTER = timedelta(seconds=30)
 _log = logging.getLogger(__name__)
 
 
-class Roster:
+class StudentRegistry:
     """Loads students in the background; a student that cannot be loaded is tried again after half a minute."""
 
-    def __init__(self, load: Loader) -> None:
+    def __init__(self, load: StudentLoader) -> None:
         self._load = load
         self._loads: dict[str, tuple[datetime, asyncio.Task[Student | None]]] = {}
-        self._dropped: set[asyncio.Task[Student | None]] = set()
+        self._released: set[asyncio.Task[Student | None]] = set()
 
-    def warm(self, uri: str, now: datetime) -> asyncio.Task[Student | None]:
+    def preload(self, uri: str, now: datetime) -> asyncio.Task[Student | None]:
         """Begin to load a student, unless that has begun or has just failed; the result is None where it failed."""
         begun = self._loads.get(uri)
         if begun is not None:
@@ -31,16 +31,16 @@ class Roster:
             failed = task.done() and (task.cancelled() or task.result() is None)
             if not failed or now - at < RETRY_AFTER:
                 return task
-        task = asyncio.get_running_loop().create_task(self._loaded(uri))
+        task = asyncio.get_running_loop().create_task(self._try_load(uri))
         self._loads[uri] = now, task
         return task
 
-    async def student(self, uri: str, now: datetime) -> Student:
+    async def get(self, uri: str, now: datetime) -> Student:
         """The student of an artifact; raises StudentError where it cannot be loaded.
 
         Giving up waiting does not end the load, so the next call finds the student.
         """
-        student = await asyncio.shield(self.warm(uri, now))
+        student = await asyncio.shield(self.preload(uri, now))
         if student is None:
             raise StudentError(f"the student at {uri!r} cannot be loaded")
         return student
@@ -53,24 +53,24 @@ class Roster:
         student = begun[1].result()
         return None if student is None else student.kind
 
-    def keep(self, uris: Collection[str]) -> None:
+    def retain(self, uris: Collection[str]) -> None:
         """Let go of all students but these; a load that a call may be waiting for goes on to its end."""
         for uri in self._loads.keys() - set(uris):
             _, task = self._loads.pop(uri)
-            self._dropped.add(task)
-            task.add_done_callback(self._dropped.discard)
+            self._released.add(task)
+            task.add_done_callback(self._released.discard)
 
     def close(self) -> None:
         """Let go of all students and end all loads."""
-        self.keep(())
-        for task in self._dropped:
+        self.retain(())
+        for task in self._released:
             task.cancel()
 
-    async def idle(self) -> None:
+    async def wait_idle(self) -> None:
         """Return when nothing is being loaded."""
         await asyncio.gather(*(task for _, task in self._loads.values()), return_exceptions=True)
 
-    async def _loaded(self, uri: str) -> Student | None:
+    async def _try_load(self, uri: str) -> Student | None:
         try:
             return await self._load(uri)
         except Exception as error:  # noqa: BLE001 - an artifact may fail in any way; the teacher serves meanwhile

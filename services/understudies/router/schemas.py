@@ -12,47 +12,49 @@ from typing import Any, Final
 import jsonschema_rs
 import orjson
 
-_MOST_BYTES: Final = 65_536
-_MOST_STEPS: Final = 20_000
-_MOST_PATTERNS: Final = 16
-_MOST_DEPTH: Final = 64
-_KEPT: Final = 512
-_PATTERNS: Final = jsonschema_rs.RegexOptions(size_limit=40_000, dfa_size_limit=200_000)
+_MAX_BYTES: Final = 65_536
+_MAX_STEPS: Final = 20_000
+_MAX_PATTERNS: Final = 16
+_MAX_DEPTH: Final = 64
+_MAX_CACHED: Final = 512
+_PATTERN_OPTIONS: Final = jsonschema_rs.RegexOptions(size_limit=40_000, dfa_size_limit=200_000)
 
 
-def checkable(schema: object) -> bool:
+def is_supported(schema: object) -> bool:
     """Whether values can be checked against a schema; no schema at all allows everything."""
-    return schema is None or _known(schema) is not None
+    return schema is None or _find_validator(schema) is not None
 
 
-def fits(value: object, schema: object) -> bool:
+def is_valid(value: object, schema: object) -> bool:
     """Whether a value keeps to a schema that is checkable; it keeps to no other."""
     if schema is None:
         return True
-    validator = _known(schema)
+    validator = _find_validator(schema)
     return validator is not None and validator.is_valid(value)
 
 
-def _known(schema: object) -> jsonschema_rs.Validator | None:
+def _find_validator(schema: object) -> jsonschema_rs.Validator | None:
     try:
         text = orjson.dumps(schema)
     except TypeError:
         return None
-    return _compiled(text) if len(text) <= _MOST_BYTES else None
+    return _compile(text) if len(text) <= _MAX_BYTES else None
 
 
 # The text itself is the key: hashing it is quicker than a digest, and its length is bounded.
-@lru_cache(maxsize=_KEPT)
-def _compiled(text: bytes) -> jsonschema_rs.Validator | None:
+@lru_cache(maxsize=_MAX_CACHED)
+def _compile(text: bytes) -> jsonschema_rs.Validator | None:
     schema = orjson.loads(text)
     try:
-        _Unfolding(schema).walk(schema)
-        return jsonschema_rs.validator_for(schema, pattern_options=_PATTERNS, offline=True, validate_formats=True)
+        _SchemaCost(schema).count_steps(schema)
+        return jsonschema_rs.validator_for(
+            schema, pattern_options=_PATTERN_OPTIONS, offline=True, validate_formats=True
+        )
     except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):
         return None
 
 
-class _Unfolding:
+class _SchemaCost:
     """Counts what a schema comes to with every reference in its place; raises ValueError where that is too much.
 
     A reference back to what is being unfolded counts once: the validator remembers the results of those.
@@ -63,15 +65,15 @@ class _Unfolding:
         self._sizes: dict[int, int] = {}
         self._patterns: set[str] = set()
 
-    def walk(self, node: object, depth: int = 0) -> int:
+    def count_steps(self, node: object, depth: int = 0) -> int:
         """The steps that one look at a value can take."""
         if not isinstance(node, dict | list):
             return 0
         if (known := self._sizes.get(id(node))) is not None:
             return known
         self._sizes[id(node)] = 1
-        steps = 1 + sum(self.walk(part, depth + 1) for part in self._parts(node))
-        if steps > _MOST_STEPS or depth > _MOST_DEPTH:
+        steps = 1 + sum(self.count_steps(part, depth + 1) for part in self._parts(node))
+        if steps > _MAX_STEPS or depth > _MAX_DEPTH:
             raise ValueError("the schema unfolds into too much")
         self._sizes[id(node)] = steps
         return steps
@@ -91,7 +93,7 @@ class _Unfolding:
         self._patterns.update(several if isinstance(several, dict) else ())
         if isinstance(pattern := node.get("pattern"), str):
             self._patterns.add(pattern)
-        if len(self._patterns) > _MOST_PATTERNS:
+        if len(self._patterns) > _MAX_PATTERNS:
             raise ValueError("the schema has too many patterns")
 
     def _target(self, reference: str) -> object:

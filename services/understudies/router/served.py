@@ -4,21 +4,21 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import field
 
 from understudies.events import Invocation, Response, ServedBy, Usage
-from understudies.router.account import Note
+from understudies.router.account import PendingInvocation
 from understudies.router.call import TeacherAnswer, TeacherError, TeacherStream
 from understudies.router.decision import Decision
-from understudies.runtime.plain import plain
+from understudies.runtime.plain import fast_dataclass
 
 
-@plain
-class By:
+@fast_dataclass
+class ServingInfo:
     """Who served a call, and why: what the caller is told in headers."""
 
     served_by: ServedBy
     decision: Decision
     confidence: float | None = None
     teacher: str = ""
-    waited_ms: float = 0.0
+    upstream_ms: float = 0.0
     """Time spent on student and teacher."""
 
     @property
@@ -28,13 +28,13 @@ class By:
         return route.student if self.served_by == "student" and route else self.decision.student
 
 
-@plain
-class Served:
+@fast_dataclass
+class CallResult:
     """A call that was answered whole; `raw` is the body as the teacher sent it, where a teacher answered."""
 
     response: Response
-    by: By
-    note: Note
+    serving: ServingInfo
+    pending: PendingInvocation
     model: str
     usage: Usage = field(default_factory=Usage)
     raw: bytes | None = field(default=None, repr=False)
@@ -44,23 +44,23 @@ class Served:
     @property
     def invocation(self) -> Invocation:
         """The event as it is recorded; raises what the redactor raises."""
-        return self.note.invocation()
+        return self.pending.invocation()
 
 
-class Stream:
+class CallStream:
     """A teacher's answer on its way to the caller; `finish` has to be called, however it ends."""
 
     def __init__(
         self,
         stream: TeacherStream,
-        by: By,
-        finished: Callable[[TeacherAnswer | TeacherError], None],
+        serving: ServingInfo,
+        on_finished: Callable[[TeacherAnswer | TeacherError], None],
     ) -> None:
-        self.by = by
+        self.serving = serving
         self._stream = stream
-        self._finished = finished
+        self._on_finished = on_finished
         self._done = False
-        self.whole = False
+        self.is_complete = False
         """Whether it came to its end; to be asked once it is finished."""
 
     @property
@@ -75,7 +75,7 @@ class Stream:
         """The body as it comes; raises TeacherError where it breaks off."""
         return self._stream.__aiter__()
 
-    async def finish(self, stopped: TeacherError | None = None) -> None:
+    async def finish(self, cancelled: TeacherError | None = None) -> None:
         """End the teacher's work if it still goes on, and write down what was answered.
 
         `stopped` is why nobody waits for the rest: the caller hung up, or else the answer has failed by that.
@@ -86,16 +86,20 @@ class Stream:
         try:
             await self._stream.close()
         finally:
-            answer = self._answer(stopped)
-            self.whole = isinstance(answer, TeacherAnswer) and not answer.hung_up
-            self._finished(answer)
+            answer = self._answer(cancelled)
+            self.is_complete = isinstance(answer, TeacherAnswer) and not answer.client_disconnected
+            self._on_finished(answer)
 
     def _answer(self, stopped: TeacherError | None) -> TeacherAnswer | TeacherError:
         hung_up = stopped is not None and stopped.code == "hung_up"
         try:
-            return self._stream.answer(hung_up=hung_up)
+            return self._stream.answer(client_disconnected=hung_up)
         except TeacherError as error:
             if stopped is None or hung_up:
                 return error
-            stopped.cost_usd, stopped.latency_ms, stopped.in_vain = error.cost_usd, error.latency_ms, error.in_vain
+            stopped.cost_usd, stopped.latency_ms, stopped.unproductive_attempts = (
+                error.cost_usd,
+                error.latency_ms,
+                error.unproductive_attempts,
+            )
             return stopped

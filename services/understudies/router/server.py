@@ -10,17 +10,17 @@ from typing import cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from understudies.router.connection import Connection, Limits
+from understudies.router.connection import ConnectionLimits, ServerConnection
 
 
-class _Embedded(uvicorn.Server):
+class _EmbeddedUvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.up = asyncio.Event()
+        self.started_event = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.up.set()
+        self.started_event.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -28,7 +28,7 @@ class _Embedded(uvicorn.Server):
         yield
 
 
-class Server:
+class HttpServer:
     """Listens from `start` to `stop`; calls that have begun are finished, within `grace_s` seconds.
 
     With `reuse_port`, several processes may listen on one address, and each connection goes to one of them.
@@ -41,17 +41,17 @@ class Server:
         port: int,
         *,
         grace_s: int = 30,
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
         reuse_port: bool = False,
     ) -> None:
-        limits = limits or Limits()
+        limits = limits or ConnectionLimits()
         self._socket: socket.socket | None = None
         self._where = (host, port)
         self._reuse_port = reuse_port
-        self._uvicorn = _Embedded(
+        self._uvicorn = _EmbeddedUvicorn(
             uvicorn.Config(
                 app,
-                http=cast(type[asyncio.Protocol], functools.partial(Connection, limits=limits)),
+                http=cast(type[asyncio.Protocol], functools.partial(ServerConnection, limits=limits)),
                 ws="none",
                 interface="asgi3",
                 proxy_headers=False,
@@ -76,9 +76,9 @@ class Server:
 
     async def start(self) -> None:
         """Listen; raises OSError where the address is taken."""
-        self._socket = _bound(self._where, self._reuse_port)
+        self._socket = _bind(self._where, self._reuse_port)
         self._task = asyncio.get_running_loop().create_task(self._uvicorn.serve([self._socket]))
-        await self._uvicorn.up.wait()
+        await self._uvicorn.started_event.wait()
 
     async def stop(self) -> None:
         """Take no more calls, finish those that have begun, and close."""
@@ -92,7 +92,7 @@ class Server:
             self._socket = None
 
 
-def _bound(where: tuple[str, int], reuse_port: bool) -> socket.socket:
+def _bind(where: tuple[str, int], reuse_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
     # asyncio turns Nagle's algorithm off only where the protocol is named; with it, answers wait 40 ms.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

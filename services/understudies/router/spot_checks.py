@@ -9,12 +9,12 @@ from understudies.router.decision import TaskRoute
 from understudies.students.answer_key import answer_key
 from understudies.students.base import Answer
 
-_MOST: Final = 50_000
-_DAILY: Final = timedelta(days=4)
+_MAX_ANSWERS: Final = 50_000
+_DAILY_SPAN: Final = timedelta(days=4)
 """How long an answer is checked daily, since it was first given."""
 
 
-class SpotChecks:
+class SpotCheckSchedule:
     """Remembers on which day each answer of each student was first and last checked; the oldest are forgotten first.
 
     A draw by lot hardly ever meets an answer that one call in a hundred gets, so a class of calls that is always
@@ -24,14 +24,14 @@ class SpotChecks:
     def __init__(self) -> None:
         self._checked: OrderedDict[tuple[str, str], tuple[date, date]] = OrderedDict()
 
-    def due(self, call: Call, route: TaskRoute, answer: Answer) -> bool:
+    def take_due(self, call: Call, route: TaskRoute, answer: Answer) -> bool:
         """Whether this answer of the student is to be checked; it then counts as checked today."""
         key, today = (route.student, answer_key(answer.message)), call.at.date()
         first, last = self._checked.get(key, (today, date.min))
-        if today - last < timedelta(days=1 if today - first < _DAILY else 2):
+        if today - last < timedelta(days=1 if today - first < _DAILY_SPAN else 2):
             return False
         self._checked[key] = first, today
         self._checked.move_to_end(key)
-        if len(self._checked) > _MOST:
+        if len(self._checked) > _MAX_ANSWERS:
             self._checked.popitem(last=False)
         return True

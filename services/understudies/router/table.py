@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from understudies.events import NOTHING_WITHHELD, Drift, Event, Promotion, ProvenLevels, Stage, Utc, Withheld
 from understudies.router.decision import TaskRoute
 
-WARNED_FOR = timedelta(days=1)
-WARNED_FACTOR = 10.0
+WARNING_SPAN = timedelta(days=1)
+WARNING_AUDIT_FACTOR = 10.0
 
-_ORDER: tuple[Stage, ...] = (
+_STAGE_ORDER: tuple[Stage, ...] = (
     "authorised",
     "collected",
     "trained",
@@ -25,7 +25,7 @@ _ORDER: tuple[Stage, ...] = (
 )
 
 
-class Standing(BaseModel):
+class StudentStatus(BaseModel):
     """What is known of one student: its latest stage and its latest alarms."""
 
     model_config = ConfigDict(frozen=True)
@@ -46,22 +46,22 @@ class Standing(BaseModel):
     warned_at: Utc | None = None
 
     @property
-    def order(self) -> tuple[datetime, int, str]:
+    def stage_order(self) -> tuple[datetime, int, str]:
         """Where the stage lies in the student's story; at one moment the later stage counts."""
         if self.stage is None or self.at is None:
             raise ValueError("the student has no stage yet")
-        return self.at, _ORDER.index(self.stage), self.event
+        return self.at, _STAGE_ORDER.index(self.stage), self.event
 
     @property
-    def serving(self) -> bool:
+    def is_serving(self) -> bool:
         return self.stage == "promoted" and self.artifact is not None and self.threshold is not None
 
     @property
-    def drifted(self) -> bool:
+    def has_drifted(self) -> bool:
         """Whether an alarm came since the promotion; at the same moment the alarm counts."""
         return self.drifted_at is not None and (self.at is None or self.drifted_at >= self.at)
 
-    def promoted_by(self, event: Promotion) -> "Standing":
+    def after_promotion(self, event: Promotion) -> "StudentStatus":
         """The standing after a promotion, unless that is older than what is known."""
         new = self.model_copy(
             update={
@@ -79,14 +79,14 @@ class Standing(BaseModel):
                 "spot_checks": event.spot_checks,
             }
         )
-        return new if self.stage is None or self.order < new.order else self
+        return new if self.stage is None or self.stage_order < new.stage_order else self
 
-    def alarmed_by(self, event: Drift) -> "Standing":
+    def after_drift(self, event: Drift) -> "StudentStatus":
         """The standing after an alarm; a warning counts even where it only reports a shift of traffic."""
         if event.tier == "warn":
-            return self.model_copy(update={"warned_at": _later(self.warned_at, event.at)})
+            return self.model_copy(update={"warned_at": _latest(self.warned_at, event.at)})
         if event.drifted:
-            return self.model_copy(update={"drifted_at": _later(self.drifted_at, event.at)})
+            return self.model_copy(update={"drifted_at": _latest(self.drifted_at, event.at)})
         return self
 
 
@@ -94,22 +94,22 @@ class Standing(BaseModel):
 class RoutingTable:
     """Every student's standing by task and name; applying events in any order, any number of times, gives the same."""
 
-    standings: Mapping[str, Mapping[str, Standing]] = field(default_factory=dict)
+    students: Mapping[str, Mapping[str, StudentStatus]] = field(default_factory=dict)
 
     def apply(self, event: Event) -> "RoutingTable":
         """The table after an event; events that are neither promotion nor drift change nothing."""
         if not isinstance(event, Promotion | Drift):
             return self
-        old = self._standing(event.task, event.student)
-        new = old.promoted_by(event) if isinstance(event, Promotion) else old.alarmed_by(event)
+        old = self._student(event.task, event.student)
+        new = old.after_promotion(event) if isinstance(event, Promotion) else old.after_drift(event)
         if new == old:
             return self
-        of_task = {**self.standings.get(event.task, {}), event.student: new}
-        return RoutingTable({**self.standings, event.task: of_task})
+        of_task = {**self.students.get(event.task, {}), event.student: new}
+        return RoutingTable({**self.students, event.task: of_task})
 
     def route(self, task: str, now: datetime) -> TaskRoute | None:
         """What is in force for a task at a moment; None where no student is promoted."""
-        serving = [(s.order, name, s) for name, s in self.standings.get(task, {}).items() if s.serving]
+        serving = [(s.stage_order, name, s) for name, s in self.students.get(task, {}).items() if s.is_serving]
         if not serving:
             return None
         _, student, standing = max(serving, key=lambda entry: entry[:2])
@@ -120,7 +120,7 @@ class RoutingTable:
             standing.artifact,
             standing.threshold,
             standing.share,
-            standing.drifted,
+            standing.has_drifted,
             _audit_probability(standing, now),
             standing.levels,
             standing.head_threshold,
@@ -132,23 +132,23 @@ class RoutingTable:
     @property
     def artifacts(self) -> frozenset[str]:
         """URIs of the artifacts of the promoted students."""
-        of_all = (standing for of_task in self.standings.values() for standing in of_task.values())
-        return frozenset(s.artifact for s in of_all if s.serving and s.artifact is not None)
+        of_all = (standing for of_task in self.students.values() for standing in of_task.values())
+        return frozenset(s.artifact for s in of_all if s.is_serving and s.artifact is not None)
 
     @property
     def tasks(self) -> list[str]:
         """Names of the tasks with a promoted student."""
-        return sorted(task for task, students in self.standings.items() if any(s.serving for s in students.values()))
+        return sorted(task for task, students in self.students.items() if any(s.is_serving for s in students.values()))
 
-    def knows(self, task: str) -> bool:
+    def has_task(self, task: str) -> bool:
         """Whether the task has or had a student."""
-        return task in self.standings
+        return task in self.students
 
     def state(self) -> dict[str, Any]:
         """The table in the types of JSON."""
         return {
             task: {name: s.model_dump(mode="json", exclude_none=True) for name, s in students.items()}
-            for task, students in self.standings.items()
+            for task, students in self.students.items()
         }
 
     @classmethod
@@ -156,19 +156,19 @@ class RoutingTable:
         """The table that `state` described."""
         return cls(
             {
-                task: {name: Standing.model_validate(s) for name, s in students.items()}
+                task: {name: StudentStatus.model_validate(s) for name, s in students.items()}
                 for task, students in state.items()
             }
         )
 
-    def _standing(self, task: str, student: str) -> Standing:
-        return self.standings.get(task, {}).get(student) or Standing()
+    def _student(self, task: str, student: str) -> StudentStatus:
+        return self.students.get(task, {}).get(student) or StudentStatus()
 
 
-def _audit_probability(standing: Standing, now: datetime) -> float:
-    warned = standing.warned_at is not None and now < standing.warned_at + WARNED_FOR
-    return min(1.0, standing.audit_rate * (WARNED_FACTOR if warned else 1.0))
+def _audit_probability(standing: StudentStatus, now: datetime) -> float:
+    warned = standing.warned_at is not None and now < standing.warned_at + WARNING_SPAN
+    return min(1.0, standing.audit_rate * (WARNING_AUDIT_FACTOR if warned else 1.0))
 
 
-def _later(known: datetime | None, new: datetime) -> datetime:
+def _latest(known: datetime | None, new: datetime) -> datetime:
     return new if known is None else max(known, new)

@@ -8,11 +8,11 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 
-class Tally(Collector):
+class FastCounter(Collector):
     """How often something happened, by labels."""
 
-    def __init__(self, name: str, what: str, labels: Sequence[str]) -> None:
-        self._about = (name.removesuffix("_total"), what, tuple(labels))
+    def __init__(self, name: str, description: str, labels: Sequence[str]) -> None:
+        self._about = (name.removesuffix("_total"), description, tuple(labels))
         self._counts: dict[tuple[str, ...], int] = {}
 
     def add(self, *values: str) -> None:
@@ -28,11 +28,11 @@ class Tally(Collector):
         yield family
 
 
-class Spread(Collector):
+class FastHistogram(Collector):
     """How values are distributed, by labels: counted in buckets, each with the values up to its bound."""
 
-    def __init__(self, name: str, what: str, bounds: Sequence[float], labels: Sequence[str]) -> None:
-        self._about = (name, what, tuple(labels))
+    def __init__(self, name: str, description: str, bounds: Sequence[float], labels: Sequence[str]) -> None:
+        self._about = (name, description, tuple(labels))
         self._bounds = tuple(bounds)
         self._shown = [*map(str, bounds), "+Inf"]
         self._cells: dict[tuple[str, ...], _Cell] = {}

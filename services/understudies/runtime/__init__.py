@@ -1,19 +1,19 @@
 """What every service runs on: the bus, the store, time, snapshots, telemetry and the embedded broker."""
 
-from understudies.runtime.bus import Bus, Handler, Offsets
+from understudies.runtime.bus import BatchHandler, Bus, Offsets
 from understudies.runtime.clock import Clock, SystemClock, VirtualClock
 from understudies.runtime.embedded import EmbeddedBroker
 from understudies.runtime.errors import ConfigurationError, Reject, RetryLater, StopService, UnderstudiesError
-from understudies.runtime.flow import Flow
+from understudies.runtime.flow import InFlightTracker
 from understudies.runtime.kafka import ensure_topics
-from understudies.runtime.message import Message, message_of
-from understudies.runtime.online import online_state
-from understudies.runtime.poison import DEAD_LETTERS, Poison, decode
-from understudies.runtime.publisher import NotTaken, Refused
+from understudies.runtime.message import BusMessage, encode_message
+from understudies.runtime.online import create_online_state
+from understudies.runtime.poison import DEAD_LETTERS, InvalidRecord, decode_records
+from understudies.runtime.publisher import NotDelivered, Undeliverable
 from understudies.runtime.records import Record
-from understudies.runtime.seldom import Seldom
+from understudies.runtime.seldom import Throttle
 from understudies.runtime.settings import BusSettings, OnlineSettings, StoreSettings, TelemetrySettings
-from understudies.runtime.snapshots import Snapshot, Snapshots
+from understudies.runtime.snapshots import Snapshot, SnapshotStore
 from understudies.runtime.store import Store
 from understudies.runtime.telemetry import Telemetry
 
@@ -24,20 +24,20 @@ __all__ = [
     "Clock",
     "ConfigurationError",
     "EmbeddedBroker",
-    "Flow",
-    "Handler",
-    "Message",
-    "NotTaken",
+    "InFlightTracker",
+    "BatchHandler",
+    "BusMessage",
+    "NotDelivered",
     "Offsets",
     "OnlineSettings",
-    "Poison",
+    "InvalidRecord",
     "Record",
-    "Refused",
+    "Undeliverable",
     "Reject",
     "RetryLater",
-    "Seldom",
+    "Throttle",
     "Snapshot",
-    "Snapshots",
+    "SnapshotStore",
     "StopService",
     "Store",
     "StoreSettings",
@@ -46,8 +46,8 @@ __all__ = [
     "TelemetrySettings",
     "UnderstudiesError",
     "VirtualClock",
-    "decode",
+    "decode_records",
     "ensure_topics",
-    "message_of",
-    "online_state",
+    "encode_message",
+    "create_online_state",
 ]

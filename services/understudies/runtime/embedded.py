@@ -13,15 +13,15 @@ from typing import Self
 from understudies.runtime.errors import ConfigurationError, StopService
 from understudies.runtime.settings import BusSettings
 
-_REMEDY = "install `understudies[embedded]` on a platform that it supports"
-_ELSEWHERE = "or set UNDERSTUDIES_BUS_BOOTSTRAP to the address of a Kafka broker"
+_INSTALL_REMEDY = "install `understudies[embedded]` on a platform that it supports"
+_DEFAULT_ALTERNATIVE = "or set UNDERSTUDIES_BUS_BOOTSTRAP to the address of a Kafka broker"
 _START_SECONDS = 20.0
 # It keeps nothing that could be written; left to itself, it waits five seconds for connections that are still open.
 _STOP_SECONDS = 1.0
 _PORTS_TO_TRY = 3
 
 # Linux kills the broker with its parent, even when that is killed; the parent may die before the request is made.
-_TIED_TO_PARENT = """
+_DIE_WITH_PARENT = """
 import os, sys
 if sys.platform == "linux":
     import ctypes, signal
@@ -37,12 +37,12 @@ class EmbeddedBroker:
     `elsewhere` is what can be done instead where it does not run.
     """
 
-    def __init__(self, elsewhere: str = _ELSEWHERE) -> None:
-        self._remedy = f"{_REMEDY}, {elsewhere}"
+    def __init__(self, alternative: str = _DEFAULT_ALTERNATIVE) -> None:
+        self._remedy = f"{_INSTALL_REMEDY}, {alternative}"
         self.generation = uuid.uuid4().hex
         self._port = 0
         self._process: asyncio.subprocess.Process | None = None
-        self._complaints: deque[str] = deque(maxlen=20)
+        self._stderr_lines: deque[str] = deque(maxlen=20)
         self._reader: asyncio.Task[None] | None = None
 
     @property
@@ -69,56 +69,56 @@ class EmbeddedBroker:
             security_protocol="PLAINTEXT",
         )
 
-    async def watch(self) -> None:
+    async def raise_on_exit(self) -> None:
         """Wait for ever; raises StopService when the broker ends by itself, and all events with it."""
         process = self._process
         if process is not None:
             code = await process.wait()
             if process is self._process:
-                said = "; ".join(self._complaints) or "nothing"
+                said = "; ".join(self._stderr_lines) or "nothing"
                 raise StopService(f"the embedded broker ended by itself with code {code}, it said: {said}")
 
     async def __aenter__(self) -> Self:
         for _ in range(_PORTS_TO_TRY):
-            if await self._started():
+            if await self._try_start():
                 return self
-        said = "; ".join(self._complaints) or "nothing"
+        said = "; ".join(self._stderr_lines) or "nothing"
         raise ConfigurationError(f"the embedded broker does not run here, it said: {said}. To go on, {self._remedy}")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._end()
+        await self._stop()
 
-    async def _started(self) -> bool:
+    async def _try_start(self) -> bool:
         """Start on a fresh port; false when the broker ended at once, as it does if the port was taken meanwhile."""
         self._port = _free_port()
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-c", _TIED_TO_PARENT, str(os.getpid()), *_command(self._port, self._remedy),
+            sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *_command(self._port, self._remedy),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C at the terminal is for this process, which still has events to deliver
         )  # fmt: skip
-        self._reader = asyncio.create_task(self._listen(self._process))
+        self._reader = asyncio.create_task(self._read_stderr(self._process))
         try:
             async with asyncio.timeout(_START_SECONDS):
                 while self._process.returncode is None:
-                    if await _answers(self._port):
+                    if await _is_listening(self._port):
                         return True
         except TimeoutError:
-            self._complaints.append(f"no answer on port {self._port} in {_START_SECONDS:.0f} s")
+            self._stderr_lines.append(f"no answer on port {self._port} in {_START_SECONDS:.0f} s")
         except BaseException:
-            await self._end()
+            await self._stop()
             raise
-        await self._end()
+        await self._stop()
         return False
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+    async def _read_stderr(self, process: asyncio.subprocess.Process) -> None:
         """Keep the pipe empty and the last lines at hand."""
         if process.stderr is not None:
             async for line in process.stderr:
-                self._complaints.append(line.decode(errors="replace").strip()[:500])
+                self._stderr_lines.append(line.decode(errors="replace").strip()[:500])
 
-    async def _end(self) -> None:
+    async def _stop(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return
@@ -157,7 +157,7 @@ def _free_port() -> int:
     return port
 
 
-async def _answers(port: int) -> bool:
+async def _is_listening(port: int) -> bool:
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

@@ -10,8 +10,8 @@ from understudies.runtime.errors import ConfigurationError
 
 S = TypeVar("S", bound=BaseSettings)
 
-_FIELD: Final = re.compile(r'for field "(\w+)"')
-_NO_JSON: Final = "Input should be JSON, such as [0.05, 0.25, 1.0]"
+_FIELD_PATTERN: Final = re.compile(r'for field "(\w+)"')
+_INVALID_JSON: Final = "Input should be JSON, such as [0.05, 0.25, 1.0]"
 
 
 def settings_from(kind: type[S], **options: Any) -> S:
@@ -23,12 +23,12 @@ def settings_from(kind: type[S], **options: Any) -> S:
         field = str(first["loc"][0]) if first["loc"] else ""
         if options.get(field) is not None:
             raise ConfigurationError(f"--{field.replace('_', '-')}: {first['msg']}") from None
-        raise _wrong(kind, field, first["msg"]) from None
+        raise _setting_error(kind, field, first["msg"]) from None
     except SettingsError as error:
-        found = _FIELD.search(str(error))
-        raise _wrong(kind, found[1] if found else "", _NO_JSON) from None
+        found = _FIELD_PATTERN.search(str(error))
+        raise _setting_error(kind, found[1] if found else "", _INVALID_JSON) from None
 
 
-def _wrong(kind: type[BaseSettings], field: str, why: str) -> ConfigurationError:
+def _setting_error(kind: type[BaseSettings], field: str, why: str) -> ConfigurationError:
     variable = f"{kind.model_config.get('env_prefix', '')}{field.upper()}"
     return ConfigurationError(f"{variable}: {why}; correct the variable or unset it")

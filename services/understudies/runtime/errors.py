@@ -23,5 +23,5 @@ class StopService(UnderstudiesError):  # noqa: N818 - named by what to do
     """Going on would do harm; stop the service and let a person look."""
 
 
-OF_THE_SERVICE: Final = (ConfigurationError, RetryLater, StopService)
+SERVICE_ERRORS: Final = (ConfigurationError, RetryLater, StopService)
 """What says nothing about one piece of work: whoever sets a piece aside for whatever it raises lets these pass."""

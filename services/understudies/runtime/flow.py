@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
-class Flow:
+class InFlightTracker:
     """Counts events in and out, so that a driver can wait until every service has handled everything.
 
     An event counts as published before it is sent and as consumed after its handler returned. What a handler
@@ -17,7 +17,7 @@ class Flow:
     def __init__(self) -> None:
         self._published: Counter[str] = Counter()
         self._consumed: Counter[tuple[str, str]] = Counter()
-        self._busy: Counter[str] = Counter()
+        self._held: Counter[str] = Counter()
         self._failures: dict[str, BaseException] = {}
         self._changed = asyncio.Event()
 
@@ -27,34 +27,34 @@ class Flow:
             self._consumed[service, topic] += 0
         self._changed.set()
 
-    def forget(self, service: str) -> None:
+    def unregister(self, service: str) -> None:
         """Stop waiting for a service that was stopped."""
         for key in [key for key in self._consumed if key[0] == service]:
             del self._consumed[key]
         self._changed.set()
 
-    def published(self, topic: str, n: int = 1) -> None:
+    def record_published(self, topic: str, n: int = 1) -> None:
         """Count events about to be sent; a negative number takes back those that were not."""
         self._published[topic] += n
         self._changed.set()
 
-    def consumed(self, service: str, topic: str, n: int = 1) -> None:
+    def record_consumed(self, service: str, topic: str, n: int = 1) -> None:
         """Count events whose handler has returned."""
         if (service, topic) in self._consumed:
             self._consumed[service, topic] += n
             self._changed.set()
 
     @contextmanager
-    def busy(self, service: str) -> Iterator[None]:
+    def hold_open(self, service: str) -> Iterator[None]:
         """Hold `drained` back during work that a service does outside its handler."""
-        self._busy[service] += 1
+        self._held[service] += 1
         try:
             yield
         finally:
-            self._busy[service] -= 1
+            self._held[service] -= 1
             self._changed.set()
 
-    def fail(self, service: str, error: BaseException) -> None:
+    def record_failure(self, service: str, error: BaseException) -> None:
         """Record what a service failed with: everyone who waits gets it."""
         self._failures.setdefault(service, error)
         self._changed.set()
@@ -62,12 +62,12 @@ class Flow:
     @property
     def lag(self) -> dict[str, int]:
         """Events and pieces of work still open, by service; empty when all is done."""
-        lag: Counter[str] = Counter(+self._busy)
+        lag: Counter[str] = Counter(+self._held)
         for (service, topic), consumed in self._consumed.items():
             lag[service] += max(0, self._published[topic] - consumed)
         return dict(+lag)
 
-    async def drained(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until every service has handled everything published; raises what a service failed with."""
         while True:
             if self._failures:

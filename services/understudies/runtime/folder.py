@@ -10,7 +10,7 @@ from understudies.runtime.errors import ConfigurationError
 
 
 @contextmanager
-def data_folder(folder: Path, user: str) -> Iterator[None]:
+def lock_data_dir(folder: Path, user: str) -> Iterator[None]:
     """Hold a folder for `user` of this machine; the lock ends with the process, however that ends.
 
     Raises ConfigurationError where the folder cannot be written, or where another process holds it.
@@ -23,13 +23,13 @@ def data_folder(folder: Path, user: str) -> Iterator[None]:
             f"cannot write in the data folder {str(folder)!r}: {error.strerror}; give another with --data"
         ) from error
     try:
-        _lock(descriptor, folder, user)
+        _lock_file(descriptor, folder, user)
         yield
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, folder: Path, user: str) -> None:
+def _lock_file(descriptor: int, folder: Path, user: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -3,11 +3,11 @@
 import gc
 from typing import Final
 
-_YOUNG: Final = 2_000
-_OLD: Final = (20, 50)
+_YOUNG_THRESHOLD: Final = 2_000
+_OLD_THRESHOLDS: Final = (20, 50)
 
 
-def settle() -> None:
+def freeze_startup_objects() -> None:
     """Spare what was made until now, code and price lists above all, from searches for garbage, and search less often.
 
     With Python's own thresholds, calls that wait to be recorded set off a search of everything several times a second,
@@ -15,4 +15,4 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_YOUNG, *_OLD)
+    gc.set_threshold(_YOUNG_THRESHOLD, *_OLD_THRESHOLDS)

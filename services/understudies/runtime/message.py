@@ -6,20 +6,20 @@ from typing import Final, NamedTuple
 
 from understudies.events import Event, encode, topic_of
 
-Headers = Sequence[tuple[str, bytes]]
+BusHeaders = Sequence[tuple[str, bytes]]
 """Names and values, in order."""
 
-_VERSION: Final = ("ce_specversion", b"1.0")
-_JSON: Final = ("content-type", b"application/json")
+_CE_VERSION: Final = ("ce_specversion", b"1.0")
+_CONTENT_TYPE: Final = ("content-type", b"application/json")
 
 
-class Message(NamedTuple):
+class BusMessage(NamedTuple):
     """What the bus needs to publish an event, now or after a restart."""
 
     topic: str
     value: bytes
     key: bytes | None = None
-    headers: Headers = ()
+    headers: BusHeaders = ()
 
     @property
     def size(self) -> int:
@@ -27,25 +27,25 @@ class Message(NamedTuple):
         return len(self.value) + len(self.key or b"") + sum(len(name) + len(value) for name, value in self.headers)
 
 
-def message_of(event: Event, source: str) -> Message:
+def encode_message(event: Event, source: str) -> BusMessage:
     """The message that carries an event of the service `source`."""
     topic = topic_of(event)
     headers = (
         ("ce_id", event.id.encode("utf-8", "surrogatepass")),
-        ("ce_type", _kind(getattr(event, "type", topic.name))),
-        ("ce_source", _source(source)),
+        ("ce_type", _ce_type(getattr(event, "type", topic.name))),
+        ("ce_source", _ce_source(source)),
         ("ce_time", event.at.isoformat().replace("+00:00", "Z").encode()),
-        _VERSION,
-        _JSON,
+        _CE_VERSION,
+        _CONTENT_TYPE,
     )
-    return Message(topic.name, encode(event), topic.key(event).encode("utf-8", "surrogatepass"), headers)
+    return BusMessage(topic.name, encode(event), topic.key(event).encode("utf-8", "surrogatepass"), headers)
 
 
 @lru_cache(maxsize=64)
-def _kind(name: str) -> bytes:
+def _ce_type(name: str) -> bytes:
     return f"understudies.{name}".encode()
 
 
 @lru_cache(maxsize=64)
-def _source(service: str) -> bytes:
+def _ce_source(service: str) -> bytes:
     return f"/understudies/{service}".encode()

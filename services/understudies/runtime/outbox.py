@@ -7,8 +7,8 @@ from typing import Any, Final
 from understudies.events import BY_NAME, Event, Verdict, encode, topic_of
 from understudies.runtime.bus import Bus
 
-_SAID: Final = 100
-_Written = Sequence[str]
+_MAX_RECENT: Final = 100
+_EncodedEvent = Sequence[str]
 
 
 class Outbox:
@@ -21,7 +21,7 @@ class Outbox:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._events: list[Event] = []
-        self._said: deque[_Written] = deque(maxlen=_SAID)
+        self._recent: deque[_EncodedEvent] = deque(maxlen=_MAX_RECENT)
 
     def __len__(self) -> int:
         return len(self._events)
@@ -33,28 +33,28 @@ class Outbox:
     async def flush(self) -> None:
         """Publish everything; what the bus did not take stays, and comes again with its id."""
         await self._bus.publish(*self._events)
-        self._said += [_written(event) for event in self._events if not isinstance(event, Verdict)]
+        self._recent += [_encode_event(event) for event in self._events if not isinstance(event, Verdict)]
         self._events.clear()
 
-    def said(self) -> list[Event]:
+    def recently_published(self) -> list[Event]:
         """What was published last, oldest first."""
-        return [_read(written) for written in self._said]
+        return [_decode_event(written) for written in self._recent]
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot: topic and value of each event."""
-        return {"waiting": [_written(event) for event in self._events], "said": list(self._said)}
+        return {"waiting": [_encode_event(event) for event in self._events], "said": list(self._recent)}
 
-    def restore(self, state: Mapping[str, Any] | Sequence[_Written]) -> None:
+    def restore(self, state: Mapping[str, Any] | Sequence[_EncodedEvent]) -> None:
         """Continue from a snapshot; older ones have what is waiting alone."""
         waiting, said = (state["waiting"], state["said"]) if isinstance(state, Mapping) else (state, ())
-        self._events = [_read(written) for written in waiting]
-        self._said = deque(said, maxlen=_SAID)
+        self._events = [_decode_event(written) for written in waiting]
+        self._recent = deque(said, maxlen=_MAX_RECENT)
 
 
-def _written(event: Event) -> _Written:
+def _encode_event(event: Event) -> _EncodedEvent:
     return [topic_of(event).name, encode(event).decode()]
 
 
-def _read(written: _Written) -> Event:
+def _decode_event(written: _EncodedEvent) -> Event:
     topic, value = written
     return BY_NAME[topic].decode(value.encode())

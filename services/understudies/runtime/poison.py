@@ -13,11 +13,11 @@ from understudies.runtime.records import Record
 DEAD_LETTERS: Final = "dead-letters"
 """Topic of the messages that could not be read: their bytes, and the reason as a header."""
 
-_LONGEST_REASON = 500
+_MAX_REASON_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Poison:
+class InvalidRecord:
     """A record that can never be handled, and why."""
 
     record: Record
@@ -26,7 +26,7 @@ class Poison:
     @property
     def headers(self) -> dict[str, str]:
         """Headers of the dead letter: the reason and where the record came from."""
-        reason = self.reason[:_LONGEST_REASON].encode("ascii", "backslashreplace").decode()
+        reason = self.reason[:_MAX_REASON_LENGTH].encode("ascii", "backslashreplace").decode()
         return {
             "reason": reason,
             "original-topic": self.record.topic,
@@ -35,41 +35,41 @@ class Poison:
         }
 
 
-def decode(records: Sequence[Record]) -> tuple[list[tuple[Record, Event]], list[Poison]]:
+def decode_records(records: Sequence[Record]) -> tuple[list[tuple[Record, Event]], list[InvalidRecord]]:
     """The records that carry an event of their topic with that event, and the rest with the reason."""
     decoded: list[tuple[Record, Event]] = []
-    poison: list[Poison] = []
+    poison: list[InvalidRecord] = []
     for record in records:
         try:
             decoded.append((record, BY_NAME[record.topic].decode(record.value)))
         except ValidationError as error:
-            poison.append(Poison(record, _reason(error)))
+            poison.append(InvalidRecord(record, _format_reason(error)))
     return decoded, poison
 
 
-def _reason(error: ValidationError) -> str:
+def _format_reason(error: ValidationError) -> str:
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     return "; ".join(f"{'.'.join(map(str, p['loc'])) or 'value'}: {p['msg']}" for p in problems)
 
 
-class PoisonLimit:
+class DeadLetterLimit:
     """Stops a service that can read nothing: more likely its own fault than everyone else's."""
 
-    def __init__(self, most: int = 100) -> None:
-        self._most = most
-        self._in_a_row = 0
+    def __init__(self, max_consecutive: int = 100) -> None:
+        self._max_consecutive = max_consecutive
+        self._consecutive = 0
 
-    def check(self, records: Sequence[Record], poison: Sequence[Poison]) -> None:
+    def check(self, records: Sequence[Record], invalid: Sequence[InvalidRecord]) -> None:
         """Count unreadable records in a row; raises StopService beyond the limit."""
-        if not poison:
-            self._in_a_row = 0
+        if not invalid:
+            self._consecutive = 0
             return
-        bad = {(p.record.topic, p.record.partition, p.record.offset) for p in poison}
+        bad = {(p.record.topic, p.record.partition, p.record.offset) for p in invalid}
         for record in records:
             where = (record.topic, record.partition, record.offset)
-            self._in_a_row = self._in_a_row + 1 if where in bad else 0
-            if self._in_a_row > self._most:
+            self._consecutive = self._consecutive + 1 if where in bad else 0
+            if self._consecutive > self._max_consecutive:
                 raise StopService(
-                    f"more than {self._most} messages in a row cannot be read, the last one at {where!r}; compare the "
+                    f"more than {self._max_consecutive} messages in a row cannot be read, the last one at {where!r}; compare the "
                     "versions of this service and of the producers, then start it again"
                 )

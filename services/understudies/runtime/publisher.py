@@ -13,37 +13,37 @@ from aiokafka.partitioner import murmur2
 from faststream.kafka.security import parse_security
 
 from understudies.runtime.errors import Reject, RetryLater
-from understudies.runtime.kafka import security, servers
-from understudies.runtime.message import Message
+from understudies.runtime.kafka import bootstrap_servers, build_security
+from understudies.runtime.message import BusMessage
 from understudies.runtime.settings import MAX_MESSAGE_BYTES, BusSettings
 
-Place = int
+MessageIndex = int
 """Where a message stands among those given, from 0."""
 
 _BATCH_BYTES: Final = 1024 * 1024
-_AT_ONCE: Final = 200
+_YIELD_EVERY: Final = 200
 """About a millisecond of work, after which others of the process have their turn."""
 _RETRY_MS: Final = 250
-_PATIENCE_S: Final = 2.0
+_STOP_TIMEOUT_S: Final = 2.0
 _RECORD_OVERHEAD: Final = 100
 _HEADER_OVERHEAD: Final = 10
-_Lane = tuple[str, int]
+_TopicPartition = tuple[str, int]
 
 
-class NotTaken(RetryLater):
+class NotDelivered(RetryLater):
     """Some messages did not reach the broker, as far as is known; `missing` are their places, the others arrived."""
 
-    def __init__(self, message: str, missing: Sequence[Place]) -> None:
+    def __init__(self, message: str, missing: Sequence[MessageIndex]) -> None:
         super().__init__(message)
         self.missing = tuple(missing)
 
 
-class Refused(Reject):
+class Undeliverable(Reject):
     """Some messages can never be taken; `refused` are their places, the others arrived."""
 
-    def __init__(self, message: str, refused: Sequence[Place]) -> None:
+    def __init__(self, message: str, rejected: Sequence[MessageIndex]) -> None:
         super().__init__(message)
-        self.refused = tuple(refused)
+        self.rejected = tuple(rejected)
 
 
 class Publisher:
@@ -56,13 +56,13 @@ class Publisher:
         self._settings = settings
         self._client_id = client_id
         self._producer: AIOKafkaProducer | None = None
-        self._away = False
+        self._unavailable = False
 
     async def start(self) -> None:
         """Connect; raises RetryLater while the broker is away."""
-        options: Mapping[str, Any] = parse_security(security(self._settings))
+        options: Mapping[str, Any] = parse_security(build_security(self._settings))
         producer = AIOKafkaProducer(
-            bootstrap_servers=",".join(servers(self._settings)),
+            bootstrap_servers=",".join(bootstrap_servers(self._settings)),
             client_id=self._client_id,
             acks="all",
             enable_idempotence=self._settings.idempotent,
@@ -86,58 +86,60 @@ class Publisher:
         producer, self._producer = self._producer, None
         if producer is not None:
             ending = asyncio.ensure_future(producer.stop())
-            await asyncio.wait({ending}, timeout=_PATIENCE_S)
+            await asyncio.wait({ending}, timeout=_STOP_TIMEOUT_S)
             if ending.done():
                 ending.result()
             else:
-                await _given_up(producer, ending)
+                await _abort_producer(producer, ending)
 
-    async def send(self, messages: Sequence[Message]) -> list[BaseException | None]:
+    async def send(self, messages: Sequence[BusMessage]) -> list[BaseException | None]:
         """Send messages and wait for the broker; returns for each what it failed with.
 
         That a broker is away is found out within `publish_timeout_s`, and from then on at once.
         """
         outcomes: list[BaseException | None] = [None] * len(messages)
-        if self._away and not await self._answers():
+        if self._unavailable and not await self._is_broker_reachable():
             return [RetryLater("the broker is away")] * len(messages)
         topics = {message.topic for message in messages}
-        partitions = dict(zip(topics, await asyncio.gather(*map(self._partitions, topics)), strict=True))
-        lanes: defaultdict[_Lane, list[Place]] = defaultdict(list)
+        partitions = dict(zip(topics, await asyncio.gather(*map(self._find_partitions, topics)), strict=True))
+        lanes: defaultdict[_TopicPartition, list[MessageIndex]] = defaultdict(list)
         for place, (topic, _, key, _) in enumerate(messages):
             known = partitions[topic]
             if isinstance(known, BaseException):
                 outcomes[place] = known
             else:
-                number = known[_hashed(key) % len(known)] if key is not None else random.choice(known)
+                number = known[_hash_key(key) % len(known)] if key is not None else random.choice(known)
                 lanes[topic, number].append(place)
-        await asyncio.gather(*(self._drive(lane, places, messages, outcomes) for lane, places in lanes.items()))
-        self._away = any(one is not None and not isinstance(one, MessageSizeTooLargeError) for one in outcomes)
+        await asyncio.gather(
+            *(self._send_partition(lane, places, messages, outcomes) for lane, places in lanes.items())
+        )
+        self._unavailable = any(one is not None and not isinstance(one, MessageSizeTooLargeError) for one in outcomes)
         return outcomes
 
-    async def _answers(self) -> bool:
+    async def _is_broker_reachable(self) -> bool:
         """Whether a broker says where the topics are."""
         return self._producer is not None and bool(await self._producer.client.force_metadata_update())
 
-    async def _partitions(self, topic: str) -> list[int] | BaseException:
+    async def _find_partitions(self, topic: str) -> list[int] | BaseException:
         try:
-            return sorted(await self._started().partitions_for(topic))
+            return sorted(await self._require_producer().partitions_for(topic))
         except (KafkaError, OSError, RetryLater) as error:
             return error
 
-    async def _drive(
+    async def _send_partition(
         self,
-        lane: _Lane,
-        places: Sequence[Place],
-        messages: Sequence[Message],
+        topic_partition: _TopicPartition,
+        indexes: Sequence[MessageIndex],
+        messages: Sequence[BusMessage],
         outcomes: list[BaseException | None],
     ) -> None:
         """Send one partition's messages, batch after batch; where one fails, so do all behind it."""
-        topic, partition = lane
-        waiting = [place for place in places if not _too_large(messages[place], place, outcomes)]
+        topic, partition = topic_partition
+        waiting = [place for place in indexes if not _reject_too_large(messages[place], place, outcomes)]
         at = 0
         try:
             while at < len(waiting):
-                producer = self._started()
+                producer = self._require_producer()
                 batch = producer.create_batch()
                 end = at
                 while end < len(waiting):
@@ -145,10 +147,10 @@ class Publisher:
                     if batch.append(timestamp=None, key=key, value=value, headers=list(headers)) is None:
                         break
                     end += 1
-                    if (end - at) % _AT_ONCE == 0:
+                    if (end - at) % _YIELD_EVERY == 0:
                         await asyncio.sleep(0)
                 sent = await producer.send_batch(batch, topic, partition=partition)
-                sent.add_done_callback(_heard)
+                sent.add_done_callback(_consume_exception)
                 await asyncio.wait({sent})
                 sent.result()
                 at = end
@@ -156,38 +158,38 @@ class Publisher:
             for place in waiting[at:]:
                 outcomes[place] = error
 
-    def _started(self) -> AIOKafkaProducer:
+    def _require_producer(self) -> AIOKafkaProducer:
         if self._producer is None:
             raise RetryLater("the bus is not started, or it was stopped")
         return self._producer
 
 
-async def _given_up(producer: AIOKafkaProducer, ending: "asyncio.Future[Any]") -> None:
+async def _abort_producer(producer: AIOKafkaProducer, ending: "asyncio.Future[Any]") -> None:
     """Have a producer end that waits for its broker; what it stumbles over then is of no interest."""
-    ending.add_done_callback(_heard)
+    ending.add_done_callback(_consume_exception)
     producer._message_accumulator.fail_all(ProducerClosed())
     await producer.client.close()
-    await asyncio.wait({ending}, timeout=_PATIENCE_S)
+    await asyncio.wait({ending}, timeout=_STOP_TIMEOUT_S)
     ending.cancel()
 
 
-def _heard(sent: "asyncio.Future[Any]") -> None:
+def _consume_exception(sent: "asyncio.Future[Any]") -> None:
     """Whoever waited for it may be gone, and then nobody is to complain of an error that nobody heard of."""
     if not sent.cancelled():
         sent.exception()
 
 
-def _too_large(message: Message, place: Place, outcomes: list[BaseException | None]) -> bool:
+def _reject_too_large(message: BusMessage, index: MessageIndex, outcomes: list[BaseException | None]) -> bool:
     size = len(message.value) + _RECORD_OVERHEAD
     if size > MAX_MESSAGE_BYTES // 2:
         size = message.size + _RECORD_OVERHEAD + _HEADER_OVERHEAD * len(message.headers)
     if size > MAX_MESSAGE_BYTES:
-        outcomes[place] = MessageSizeTooLargeError(f"{size} bytes")
+        outcomes[index] = MessageSizeTooLargeError(f"{size} bytes")
         return True
     return False
 
 
 @lru_cache(maxsize=8192)
-def _hashed(key: bytes) -> int:
+def _hash_key(key: bytes) -> int:
     """As Kafka's own clients hash a key, to the same partition."""
     return int(murmur2(key)) & 0x7FFFFFFF

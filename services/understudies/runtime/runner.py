@@ -14,21 +14,21 @@ from understudies.runtime.bus import Bus, Offsets
 from understudies.runtime.clock import Clock
 from understudies.runtime.errors import RetryLater, UnderstudiesError
 from understudies.runtime.records import Record
-from understudies.runtime.saving import Saving
-from understudies.runtime.seldom import Seldom
-from understudies.runtime.snapshots import Snapshots, encoded
+from understudies.runtime.saving import SnapshotWriter
+from understudies.runtime.seldom import Throttle
+from understudies.runtime.snapshots import SnapshotStore, encode_snapshot
 
 _log = logging.getLogger(__name__)
 
-_JOIN_AGAIN_S: Final = 2.0
-_GOAL_S: Final = 600.0
-_LOOK_S: Final = 30.0
+_JOIN_RETRY_S: Final = 2.0
+_GOAL_TIMEOUT_S: Final = 600.0
+_END_OFFSETS_TIMEOUT_S: Final = 30.0
 """How long a tick looks where the topics end; a backlog that takes longer is looked through again at the next."""
 _PATIENCE_S: Final = 3.0
 """How long the end waits for a service in the middle of its work, such as a training; the next start repeats it."""
 
 
-class App(Protocol):
+class Service(Protocol):
     """What every service is made of."""
 
     @property
@@ -57,64 +57,64 @@ class Replaying(Protocol):
     """A service that names the topics to read from their beginning where it has no snapshot."""
 
     @property
-    def replays(self) -> Sequence[Topic]: ...
+    def replay_topics(self) -> Sequence[Topic]: ...
 
 
 @runtime_checkable
-class Saying(Protocol):
+class Republishing(Protocol):
     """A service that says each thing once, and knows what it said last."""
 
-    def said(self) -> Sequence[Event]: ...
+    def recently_published(self) -> Sequence[Event]: ...
 
 
 @runtime_checkable
-class Following(Protocol):
+class RunsWithoutBus(Protocol):
     """A service that does its work while its bus is away too, from the first moment on.
 
     What it knows by then may be old, so it heeds that only once it has handled all that the topics held.
     """
 
-    def fall_behind(self) -> None:
+    def mark_stale(self) -> None:
         """What is known may be old; told before the start."""
         ...
 
-    def catch_up(self) -> None:
+    def mark_caught_up(self) -> None:
         """Everything was handled that the topics held when the bus was joined."""
         ...
 
 
 @runtime_checkable
-class Leaving(Protocol):
+class Draining(Protocol):
     """A service that others wait for: it finishes that before its end, and handles events meanwhile."""
 
-    async def leave(self) -> None:
+    async def drain(self) -> None:
         """Take no new work, and finish what has begun."""
         ...
 
 
 @runtime_checkable
-class Reckoning(Protocol):
+class PeriodClosing(Protocol):
     """A service that closes a span of time only once it has handled what its topics held when the span was over.
 
     Ticks come before a backlog is read. At those at which something is due it is told whether it is `behind`.
     """
 
-    behind: bool
+    is_behind: bool
 
-    def is_due(self, now: datetime) -> bool:
+    def is_period_due(self, now: datetime) -> bool:
         """Whether a span is over that was not closed yet."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Checkpoint:
     """A moment, and the offsets below which a service had handled everything then."""
 
     at: datetime
     offsets: Offsets
 
 
-Missed = Callable[[datetime | None, Sequence[Topic]], AsyncIterator[Sequence[Event]]]
+ReplaySource = Callable[[datetime | None, Sequence[Topic]], AsyncIterator[Sequence[Event]]]
 """The events of the topics that were stored since the moment that a snapshot names; None where there is none."""
 
 
@@ -123,32 +123,32 @@ class Runner:
 
     def __init__(
         self,
-        app: App,
+        service: Service,
         bus: Bus,
         *,
-        snapshots: Snapshots | None = None,
+        snapshots: SnapshotStore | None = None,
         generation: str = "",
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.app = app
+        self.service = service
         self._bus = bus
-        self._snapshots = snapshots if isinstance(app, Stateful) else None
-        self._saving = Saving(self._snapshots, app.name, timer) if self._snapshots else None
+        self._snapshots = snapshots if isinstance(service, Stateful) else None
+        self._snapshot_writer = SnapshotWriter(self._snapshots, service.name, timer) if self._snapshots else None
         self._generation = generation
         self._offsets: dict[tuple[str, int], int] = {}
-        self._done: Offsets = {}
+        self._committed: Offsets = {}
         self._goal: Offsets | None = None
         self._goal_at = 0.0
         self._timer = timer
         self._since: datetime | None = None
-        self._dirty = False
-        self._complain = Seldom()
-        self._turn = asyncio.Lock()
+        self._has_unsaved_changes = False
+        self._log_throttle = Throttle()
+        self._lock = asyncio.Lock()
         self._handled = asyncio.Event()
         self._started = False
-        self._joining: asyncio.Task[None] | None = None
+        self._join_task: asyncio.Task[None] | None = None
 
-    async def start(self, missed: Missed | None = None) -> None:
+    async def start(self, replay_source: ReplaySource | None = None) -> None:
         """Restore the last snapshot, then start the service and its consumer from where the snapshot ends.
 
         On a broker that has forgotten what came after the snapshot, `missed` tells it, before anything new. Without
@@ -158,103 +158,105 @@ class Runner:
         Raises RetryLater while the broker is away, unless the service is Following: that one starts, and joins its bus
         in the background, as often as it takes.
         """
-        snapshot = self._snapshots.load(self.app.name) if self._snapshots else None
-        if snapshot is not None and isinstance(self.app, Stateful):
-            await self.app.restore(snapshot.state)
+        snapshot = self._snapshots.load(self.service.name) if self._snapshots else None
+        if snapshot is not None and isinstance(self.service, Stateful):
+            await self.service.restore(snapshot.state)
             self._since = snapshot.since
             if snapshot.generation == self._generation:
                 self._offsets = dict(snapshot.offsets)
-        begin = self._beginnings() if snapshot is None else self._offsets
-        self._bus.consume(self.app.topics, self._handle, max_records=self.app.max_records, start=begin or None)
-        if isinstance(self.app, Following):
-            self.app.fall_behind()
-        async with self._turn:
-            await self.app.start()
-            if not isinstance(self.app, Following):
+        begin = self._initial_offsets() if snapshot is None else self._offsets
+        self._bus.consume(self.service.topics, self._handle, max_records=self.service.max_records, start=begin or None)
+        if isinstance(self.service, RunsWithoutBus):
+            self.service.mark_stale()
+        async with self._lock:
+            await self.service.start()
+            if not isinstance(self.service, RunsWithoutBus):
                 await self._bus.start()
-            if missed is not None and isinstance(self.app, Stateful):
-                await self._replay(missed(self._since, self.app.topics))
-        if isinstance(self.app, Following):
-            await self._follow(self.app)
+            if replay_source is not None and isinstance(self.service, Stateful):
+                await self._replay(replay_source(self._since, self.service.topics))
+        if isinstance(self.service, RunsWithoutBus):
+            await self._start_join(self.service)
         self._started = True
 
-    async def _follow(self, app: Following) -> None:
+    async def _start_join(self, service: RunsWithoutBus) -> None:
         """Join the bus, and wait a moment until all is handled; what takes longer goes on in the background."""
-        self._joining = asyncio.get_running_loop().create_task(self._join(app))
-        await asyncio.wait({self._joining}, timeout=_PATIENCE_S)
-        if self._joining.done():
-            self._joining.result()
+        self._join_task = asyncio.get_running_loop().create_task(self._join(service))
+        await asyncio.wait({self._join_task}, timeout=_PATIENCE_S)
+        if self._join_task.done():
+            self._join_task.result()
 
-    async def _join(self, app: Following) -> None:
-        pauses = chain((0.1, 0.2, 0.5, 1.0), repeat(_JOIN_AGAIN_S))
+    async def _join(self, service: RunsWithoutBus) -> None:
+        pauses = chain((0.1, 0.2, 0.5, 1.0), repeat(_JOIN_RETRY_S))
         joined = caught_up = False
         while not caught_up:
             try:
                 if not joined:
                     await self._bus.start()
                     joined = True
-                await self._handled_up_to(await self._bus.ends(self._offsets))
+                await self._wait_handled(await self._bus.fetch_end_offsets(self._offsets))
                 caught_up = True
             except Exception as error:
                 # What a running service is told too late to refuse, it can only say.
                 if not (isinstance(error, RetryLater) or self._started):
                     raise
-                if self._complain():
+                if self._log_throttle():
                     why = error if isinstance(error, UnderstudiesError) else repr(error)
-                    _log.warning("%s goes on without its bus, and tries again: %s", self.app.name, why)
+                    _log.warning("%s goes on without its bus, and tries again: %s", self.service.name, why)
                 await asyncio.sleep(next(pauses))
-        app.catch_up()
-        _log.debug("%s has handled all that the topics held", self.app.name)
+        service.mark_caught_up()
+        _log.debug("%s has handled all that the topics held", self.service.name)
 
-    def _beginnings(self) -> Offsets:
-        if not isinstance(self.app, Stateful):
+    def _initial_offsets(self) -> Offsets:
+        if not isinstance(self.service, Stateful):
             return {}
-        kept = [topic for topic in self.app.topics if topic.cleanup == "compact"]
-        topics = self.app.replays if isinstance(self.app, Replaying) else kept
+        kept = [topic for topic in self.service.topics if topic.cleanup == "compact"]
+        topics = self.service.replay_topics if isinstance(self.service, Replaying) else kept
         return {(topic.name, partition): 0 for topic in topics for partition in range(topic.partitions)}
 
-    async def _replay(self, missed: AsyncIterator[Sequence[Event]]) -> None:
+    async def _replay(self, batches: AsyncIterator[Sequence[Event]]) -> None:
         count = 0
-        async for events in missed:
-            await self.app.handle([Record(topic_of(event).name, 0, -1, None, encode(event)) for event in events])
+        async for events in batches:
+            await self.service.handle([Record(topic_of(event).name, 0, -1, None, encode(event)) for event in events])
             count += len(events)
-            self._dirty = True
+            self._has_unsaved_changes = True
         if count:
-            _log.info("%s looked again at the last %d events that were stored before this start", self.app.name, count)
+            _log.info(
+                "%s looked again at the last %d events that were stored before this start", self.service.name, count
+            )
 
     async def _handle(self, records: Sequence[Record]) -> None:
-        async with self._turn:
-            self._dirty = True
-            await self.app.handle(records)
+        async with self._lock:
+            self._has_unsaved_changes = True
+            await self.service.handle(records)
             for record in records:
                 self._offsets[record.topic, record.partition] = record.offset + 1
         self._handled.set()
 
-    async def tick(self, now: datetime, stored: Cut | None = None) -> None:
+    async def tick(self, now: datetime, store_checkpoint: Checkpoint | None = None) -> None:
         """Let the service decide what needs a span of time, and keep its state, a large one at some of the ticks.
 
         `stored` is what was in the store at a moment: where the state has all of it, the snapshot says so. While the
         snapshot is written, the service goes on.
         """
-        reckoning = self.app if isinstance(self.app, Reckoning) and not self._bus.counted else None
-        if reckoning is not None and self._goal is None and reckoning.is_due(now):
+        reckoning = self.service if isinstance(self.service, PeriodClosing) and not self._bus.is_tracked else None
+        if reckoning is not None and self._goal is None and reckoning.is_period_due(now):
             await self._set_goal()
-        async with self._turn:
+        async with self._lock:
             if reckoning is not None:
-                reckoning.behind = reckoning.is_due(now) and not self._reached_goal()
-            await self.app.tick(now)
-            if stored is not None and self._has(stored.offsets):
-                self._since = stored.at
-            if self._saving is not None and self._saving.is_due:
-                self._save()
-        await self._saved()
+                reckoning.is_behind = reckoning.is_period_due(now) and not self._reached_goal()
+            await self.service.tick(now)
+            if store_checkpoint is not None and self._has_handled(store_checkpoint.offsets):
+                self._since = store_checkpoint.at
+            if self._snapshot_writer is not None and self._snapshot_writer.is_due:
+                self._start_snapshot()
+        await self._wait_snapshot()
 
     async def _set_goal(self) -> None:
         """Note what the topics hold now; a long backlog takes a while to look through, and is handled meanwhile."""
         try:
-            async with asyncio.timeout(_LOOK_S):
-                self._done = await self._bus.committed()
-                self._goal = await self._bus.ends({**self._done, **self._offsets})
+            async with asyncio.timeout(_END_OFFSETS_TIMEOUT_S):
+                self._committed = await self._bus.fetch_committed_offsets()
+                self._goal = await self._bus.fetch_end_offsets({**self._committed, **self._offsets})
                 self._goal_at = self._timer()
         except (TimeoutError, RetryLater):
             self._goal = None
@@ -264,35 +266,35 @@ class Runner:
 
         After a while it is noted anew: another process of the group may have a partition by then.
         """
-        reached = bool(self._goal) and self._has(self._goal or {})
-        if reached or not self._goal or self._timer() - self._goal_at > _GOAL_S:
+        reached = bool(self._goal) and self._has_handled(self._goal or {})
+        if reached or not self._goal or self._timer() - self._goal_at > _GOAL_TIMEOUT_S:
             self._goal = None
         return reached
 
-    def _has(self, offsets: Offsets) -> bool:
-        mine = {topic.name for topic in self.app.topics}
-        done = {**self._done, **self._offsets}
+    def _has_handled(self, offsets: Offsets) -> bool:
+        mine = {topic.name for topic in self.service.topics}
+        done = {**self._committed, **self._offsets}
         return all(done.get(where, 0) >= end for where, end in offsets.items() if where[0] in mine)
 
-    async def cut(self, clock: Clock) -> Cut:
+    async def checkpoint(self, clock: Clock) -> Checkpoint:
         """What is handled, at a moment between two batches."""
-        async with self._turn:
-            return Cut(clock.now(), dict(self._offsets))
+        async with self._lock:
+            return Checkpoint(clock.now(), dict(self._offsets))
 
-    async def ended(self) -> None:
+    async def wait_stopped(self) -> None:
         """Wait until the service was stopped; raises what it failed with."""
-        await self._bus.ended()
+        await self._bus.wait_stopped()
 
-    async def catch_up(self, seconds: float = 5.0) -> None:
+    async def wait_caught_up(self, seconds: float = 5.0) -> None:
         """Wait until all that the topics hold now is handled; gives up where that takes longer."""
         try:
             async with asyncio.timeout(seconds):
-                await self._handled_up_to(await self._bus.ends(self._offsets))
+                await self._wait_handled(await self._bus.fetch_end_offsets(self._offsets))
         except (TimeoutError, RetryLater) as error:
-            _log.warning("%s ends before it has handled everything: %r", self.app.name, error)
+            _log.warning("%s ends before it has handled everything: %r", self.service.name, error)
 
-    async def _handled_up_to(self, ends: Offsets) -> None:
-        while not self._has(ends):
+    async def _wait_handled(self, ends: Offsets) -> None:
+        while not self._has_handled(ends):
             self._handled.clear()
             await self._handled.wait()
 
@@ -301,44 +303,46 @@ class Runner:
 
         False where it was in the middle of something long: that is abandoned, and the last tick's snapshot holds.
         """
-        if isinstance(self.app, Leaving):
-            await self.app.leave()
-        if self._joining is not None:
-            self._joining.cancel()
-            await asyncio.gather(self._joining, return_exceptions=True)
+        if isinstance(self.service, Draining):
+            await self.service.drain()
+        if self._join_task is not None:
+            self._join_task.cancel()
+            await asyncio.gather(self._join_task, return_exceptions=True)
         try:
-            await asyncio.wait_for(self._turn.acquire(), _PATIENCE_S)
+            await asyncio.wait_for(self._lock.acquire(), _PATIENCE_S)
         except TimeoutError:
-            _log.info("%s ends in the middle of its work, which it begins again at the next start", self.app.name)
+            _log.info("%s ends in the middle of its work, which it begins again at the next start", self.service.name)
             await asyncio.wait({asyncio.ensure_future(self._bus.stop())}, timeout=_PATIENCE_S)
-            await self._saved()
+            await self._wait_snapshot()
             return False
         try:
-            await self.app.stop()
+            await self.service.stop()
         finally:
-            self._turn.release()
+            self._lock.release()
         await self._bus.stop()
-        await self._saved()
-        self._dirty = True
-        self._save()
-        await self._saved()
+        await self._wait_snapshot()
+        self._has_unsaved_changes = True
+        self._start_snapshot()
+        await self._wait_snapshot()
         return True
 
-    def _save(self) -> None:
+    def _start_snapshot(self) -> None:
         """Begin to keep the state as it is now, between two batches, with the offsets up to which it holds."""
-        app = self.app
-        if self._saving is not None and self._dirty and isinstance(app, Stateful):
-            self._saving.begin(lambda: encoded(app.state(), self._offsets, self._generation, self._since))
-            self._dirty = False
+        app = self.service
+        if self._snapshot_writer is not None and self._has_unsaved_changes and isinstance(app, Stateful):
+            self._snapshot_writer.start_write(
+                lambda: encode_snapshot(app.state(), self._offsets, self._generation, self._since)
+            )
+            self._has_unsaved_changes = False
 
-    async def _saved(self) -> None:
-        if self._saving is not None and not await self._saving.ended():
-            self._dirty = True
+    async def _wait_snapshot(self) -> None:
+        if self._snapshot_writer is not None and not await self._snapshot_writer.wait_written():
+            self._has_unsaved_changes = True
 
 
 async def keep_ticking(
     tick: Callable[[datetime], Awaitable[None]],
-    failed: Callable[[], Awaitable[None]],
+    wait_failed: Callable[[], Awaitable[None]],
     clock: Clock,
     stopping: asyncio.Event,
     seconds: float,
@@ -347,13 +351,13 @@ async def keep_ticking(
 
     A tick that has to be tried later, such as while the broker is away, is left to the next.
     """
-    complain = Seldom()
-    ends = asyncio.ensure_future(failed())
+    complain = Throttle()
+    ends = asyncio.ensure_future(wait_failed())
     stopped = asyncio.ensure_future(stopping.wait())
     try:
         while not stopped.done():
             try:
-                await _ticked(asyncio.ensure_future(tick(clock.now())), {ends, stopped})
+                await _wait_tick(asyncio.ensure_future(tick(clock.now())), {ends, stopped})
             except RetryLater as error:
                 if complain():
                     _log.warning("a tick is tried again: %s", error)
@@ -366,7 +370,7 @@ async def keep_ticking(
         stopped.cancel()
 
 
-async def _ticked(tick: "asyncio.Future[None]", over: "set[asyncio.Future[Any]]") -> None:
+async def _wait_tick(tick: "asyncio.Future[None]", over: "set[asyncio.Future[Any]]") -> None:
     """Wait for a tick; at the end only for a moment, as it may wait for a service that works for hours."""
     try:
         await asyncio.wait({tick, *over}, return_when=asyncio.FIRST_COMPLETED)

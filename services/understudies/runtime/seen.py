@@ -8,18 +8,18 @@ from understudies.events import Event
 AnyEvent = TypeVar("AnyEvent", bound=Event)
 
 
-class Seen:
+class SeenIds:
     """Ids of the events folded lately; the oldest are forgotten first.
 
     A producer that is not sure that an event arrived sends it again under its id, and a batch whose handler
     failed comes again: both soon after the first time, so a bounded memory is enough.
     """
 
-    def __init__(self, keep: int = 10_000, ids: Iterable[str] = ()) -> None:
-        self._keep = keep
+    def __init__(self, capacity: int = 10_000, ids: Iterable[str] = ()) -> None:
+        self._capacity = capacity
         self._ids = dict.fromkeys(ids)
 
-    def fresh(self, events: Sequence[AnyEvent]) -> list[AnyEvent]:
+    def filter_new(self, events: Sequence[AnyEvent]) -> list[AnyEvent]:
         """The events that were not folded yet, each once, in order."""
         found: dict[str, AnyEvent] = {}
         for event in events:
@@ -30,7 +30,7 @@ class Seen:
     def add(self, events: Iterable[Event]) -> None:
         """Remember events as folded."""
         self._ids.update(dict.fromkeys(event.id for event in events))
-        while len(self._ids) > self._keep:
+        while len(self._ids) > self._capacity:
             del self._ids[next(iter(self._ids))]
 
     def state(self) -> list[str]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-class Seldom:
+class Throttle:
     """True once in so many seconds, the first time at once."""
 
     def __init__(self, seconds: float = 60.0, timer: Callable[[], float] = time.monotonic) -> None:

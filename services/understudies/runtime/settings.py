@@ -45,7 +45,7 @@ class BusSettings(BaseSettings):
 
     @field_validator("group_prefix")
     @classmethod
-    def _none_where_empty(cls, prefix: str | None) -> str | None:
+    def _empty_to_none(cls, prefix: str | None) -> str | None:
         return prefix or None
 
 

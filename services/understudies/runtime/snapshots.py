@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-_AS_JSON = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+_JSON_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +26,13 @@ class Snapshot:
     since: datetime | None = None
     """What was stored before this moment is in the state; None where nobody compared."""
 
-    def start(self, generation: str) -> dict[tuple[str, int], int]:
+    def start_offsets(self, generation: str) -> dict[tuple[str, int], int]:
         """Offsets to start from; none on a broker that has started a new life since, which counts from zero."""
         return dict(self.offsets) if generation == self.generation else {}
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshots:
+class SnapshotStore:
     """One snapshot a service, as JSON files in a folder."""
 
     folder: Path
@@ -46,7 +46,7 @@ class Snapshots:
         since: datetime | None = None,
     ) -> None:
         """Replace a service's snapshot."""
-        self.write(service, encoded(state, offsets, generation, since))
+        self.write(service, encode_snapshot(state, offsets, generation, since))
 
     def write(self, service: str, body: bytes) -> None:
         """Replace a service's snapshot by an encoded one: after a crash either the old or the new is there, whole."""
@@ -64,7 +64,7 @@ class Snapshots:
         """A service's snapshot; one that cannot be read is moved aside, so that the service starts afresh."""
         path = self._path(service)
         try:
-            return _snapshot(json.loads(path.read_bytes()))
+            return _decode_snapshot(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -84,7 +84,7 @@ class Snapshots:
             os.close(descriptor)
 
 
-def encoded(
+def encode_snapshot(
     state: Mapping[str, Any],
     offsets: Mapping[tuple[str, int], int],
     generation: str,
@@ -98,13 +98,13 @@ def encoded(
         "state": state,
     }
     try:
-        return orjson.dumps(body, option=_AS_JSON)
+        return orjson.dumps(body, option=_JSON_OPTIONS)
     except orjson.JSONEncodeError:
         # Numbers above 64 bits and lone surrogates, or really not JSON.
         return json.dumps(body).encode()
 
 
-def _snapshot(body: dict[str, Any]) -> Snapshot:
+def _decode_snapshot(body: dict[str, Any]) -> Snapshot:
     offsets: dict[tuple[str, int], int] = {}
     for position, offset in body["offsets"].items():
         topic, _, partition = position.rpartition("/")

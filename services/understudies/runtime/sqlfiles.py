@@ -5,12 +5,14 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 
-def _folder() -> Traversable:
+def _migrations_folder() -> Traversable:
     installed = resources.files("understudies.runtime") / "migrations"
     return installed if installed.is_dir() else Path(__file__).parents[3] / "deploy" / "clickhouse"
 
 
-def migrations() -> list[tuple[str, str]]:
+def read_migrations() -> list[tuple[str, str]]:
     """Name and text of every SQL file, in order."""
-    files = sorted((file for file in _folder().iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    files = sorted(
+        (file for file in _migrations_folder().iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
+    )
     return [(file.name, file.read_text(encoding="utf-8")) for file in files]

@@ -13,22 +13,24 @@ import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from understudies.runtime.errors import ConfigurationError, Reject, RetryLater
-from understudies.runtime.sqlfiles import migrations
+from understudies.runtime.sqlfiles import read_migrations
 
 T = TypeVar("T")
 
-_READ_EVENTS: Final = {
+_INSERT_SETTINGS: Final = {
     "input_format_json_read_objects_as_strings": 1,
     "input_format_skip_unknown_fields": 1,
     "date_time_input_format": "best_effort",
 }
-_JOURNAL: Final = """
+_CREATE_MIGRATIONS_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS migrations (name String, at DateTime64(3, 'UTC') DEFAULT now64(3))
 ENGINE = ReplacingMergeTree ORDER BY name
 """
 # ClickHouse's codes for a value that it cannot take, as opposed to trouble of its own.
-_BAD_VALUE: Final = frozenset({6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 306, 321, 349, 376, 407, 467, 469})
-_CODE: Final = re.compile(r"Code: (\d+)")
+_BAD_VALUE_CODES: Final = frozenset(
+    {6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 306, 321, 349, 376, 407, 467, 469}
+)
+_CODE_PATTERN: Final = re.compile(r"Code: (\d+)")
 
 
 class _Engine:
@@ -39,38 +41,38 @@ class _Engine:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._users = 1
-        self._folder = TemporaryDirectory(prefix="understudies-") if _is_throw_away(url) else None
+        self._ref_count = 1
+        self._folder = TemporaryDirectory(prefix="understudies-") if _is_temporary(url) else None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="store")
         try:
             self.client = self._worker.submit(_connect, self._folder.name if self._folder else url).result()
         except BaseException:
-            self._release()
+            self._dispose()
             raise
 
     @classmethod
-    def of(cls, url: str) -> "_Engine":
+    def acquire(cls, url: str) -> "_Engine":
         """The engine of a URL, opened by its first user; blocks."""
         with cls._lock:
             shared = cls._open.get(url)
             if shared is None:
                 engine = cls(url)
-                if url.startswith("chdb") and not _is_throw_away(url):
+                if url.startswith("chdb") and not _is_temporary(url):
                     cls._open[url] = engine
                 return engine
-            shared._users += 1
+            shared._ref_count += 1
             return shared
 
-    def close(self) -> None:
+    def release(self) -> None:
         """Close with the last user; blocks."""
         with self._lock:
-            self._users -= 1
-            if self._users == 0:
+            self._ref_count -= 1
+            if self._ref_count == 0:
                 self._open.pop(self.url, None)
                 self._worker.submit(self.client.close).result()
-                self._release()
+                self._dispose()
 
-    def _release(self) -> None:
+    def _dispose(self) -> None:
         self._worker.shutdown()
         if self._folder is not None:
             self._folder.cleanup()
@@ -89,13 +91,13 @@ class Store:
     @classmethod
     async def open(cls, url: str) -> Self:
         """Connect; raises ConfigurationError for a URL that cannot work and RetryLater while a server is away."""
-        return cls(await asyncio.to_thread(_Engine.of, url))
+        return cls(await asyncio.to_thread(_Engine.acquire, url))
 
     async def migrate(self) -> list[str]:
         """Apply the numbered SQL files that were not applied yet; returns their names."""
-        await self._run(lambda client: client.command(_JOURNAL))
+        await self._run(lambda client: client.command(_CREATE_MIGRATIONS_TABLE))
         done = {row["name"] for row in await self.query("SELECT DISTINCT name FROM migrations")}
-        new = [(name, sql) for name, sql in migrations() if name not in done]
+        new = [(name, sql) for name, sql in read_migrations() if name not in done]
         for name, sql in new:
             for statement in filter(str.strip, re.split(r";\s*$", sql, flags=re.MULTILINE)):
                 await self.command(statement)
@@ -107,7 +109,9 @@ class Store:
         if lines:
             block = b"\n".join(lines)
             await self._run(
-                lambda client: client.raw_insert(table, insert_block=block, fmt="JSONEachRow", settings=_READ_EVENTS)
+                lambda client: client.raw_insert(
+                    table, insert_block=block, fmt="JSONEachRow", settings=_INSERT_SETTINGS
+                )
             )
 
     async def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -124,7 +128,7 @@ class Store:
         """Disconnect; a second call does nothing."""
         engine, self._engine = self._engine, None
         if engine is not None:
-            await asyncio.to_thread(engine.close)
+            await asyncio.to_thread(engine.release)
 
     async def _run(self, call: Callable[[Any], T]) -> T:
         if self._engine is None:
@@ -132,18 +136,18 @@ class Store:
         try:
             return await self._engine.run(call)
         except ClickHouseError as error:
-            raise _named(error) from error
+            raise _to_error(error) from error
 
 
-def _named(error: ClickHouseError) -> Reject | RetryLater:
+def _to_error(error: ClickHouseError) -> Reject | RetryLater:
     text = str(error)[:500]
-    code = _CODE.search(text)
-    if isinstance(error, DatabaseError) and code is not None and int(code[1]) in _BAD_VALUE:
+    code = _CODE_PATTERN.search(text)
+    if isinstance(error, DatabaseError) and code is not None and int(code[1]) in _BAD_VALUE_CODES:
         return Reject(f"the store cannot take this value: {text}")
     return RetryLater(f"the store failed: {text}")
 
 
-def _is_throw_away(url: str) -> bool:
+def _is_temporary(url: str) -> bool:
     return url in ("chdb://", "chdb://memory")
 
 

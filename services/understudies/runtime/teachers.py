@@ -16,11 +16,11 @@ Auth = Literal["by_api", "bearer", "x-api-key", "none"]
 TeacherApi = Literal["chat", "responses", "messages"]
 
 
-class _Settings(BaseModel):
+class _TeacherModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Timeouts(_Settings):
+class TimeoutSettings(_TeacherModel):
     """How long a teacher is waited for, in seconds."""
 
     connect_s: float = Field(default=10.0, gt=0, description="for a connection")
@@ -31,7 +31,7 @@ class Timeouts(_Settings):
     total_s: float = Field(default=1800.0, gt=0, description="for a call, with all retries and fallbacks")
 
 
-class Retries(_Settings):
+class RetrySettings(_TeacherModel):
     """How often a failed attempt is repeated, and how long is waited before."""
 
     max: int = Field(default=2, ge=0, le=20, description="attempts after the first one, with the same teacher")
@@ -42,7 +42,7 @@ class Retries(_Settings):
     )
 
 
-class BreakerSettings(_Settings):
+class BreakerSettings(_TeacherModel):
     """When something that keeps failing is left alone for a while."""
 
     window_s: float = Field(default=30.0, gt=0, description="span over which failures are counted")
@@ -51,7 +51,7 @@ class BreakerSettings(_Settings):
     open_s: float = Field(default=5.0, gt=0, description="time it stays open before one call is tried")
 
 
-class TokenPrice(_Settings):
+class TokenPrice(_TeacherModel):
     """A model's price in US dollars per million tokens."""
 
     input: Decimal = Field(ge=0)
@@ -59,7 +59,7 @@ class TokenPrice(_Settings):
     cached_input: Decimal | None = Field(default=None, ge=0, description="unset: as input")
 
 
-class Fallback(_Settings):
+class Fallback(_TeacherModel):
     """Whom to ask instead, and by which model name; written as `"other"` or `{teacher = "other", model = "name"}`."""
 
     teacher: str = Field(min_length=1)
@@ -67,11 +67,11 @@ class Fallback(_Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _by_name(cls, value: Any) -> Any:
+    def _parse_name(cls, value: Any) -> Any:
         return {"teacher": value} if isinstance(value, str) else value
 
 
-class TeacherSpec(_Settings):
+class TeacherSpec(_TeacherModel):
     """One upstream: where it is, which models it has, whose key it is asked with, and how patiently."""
 
     name: str = Field(default="", description="its name in the table; not to be set in the file")
@@ -88,13 +88,13 @@ class TeacherSpec(_Settings):
     price_usd: Decimal | None = Field(default=None, ge=0, description="flat price of a call")
     price_per_mtok: TokenPrice | None = Field(default=None, description="unset, as price_usd: the public price list")
     fallback: tuple[Fallback, ...] = Field(default=(), description="asked in this order where this one fails")
-    timeouts: Timeouts = Timeouts()
-    retries: Retries = Retries()
+    timeouts: TimeoutSettings = TimeoutSettings()
+    retries: RetrySettings = RetrySettings()
     breaker: BreakerSettings = BreakerSettings()
 
     @field_validator("base_url")
     @classmethod
-    def _plain_url(cls, url: str) -> str:
+    def _check_url(cls, url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is no http:// or https:// URL")
@@ -103,13 +103,13 @@ class TeacherSpec(_Settings):
         return url.rstrip("/")
 
     @model_validator(mode="after")
-    def _one_price(self) -> "TeacherSpec":
+    def _check_price(self) -> "TeacherSpec":
         if self.price_usd is not None and self.price_per_mtok is not None:
             raise ValueError("price_usd and price_per_mtok exclude each other")
         return self
 
     @property
-    def own_key(self) -> bool:
+    def has_own_key(self) -> bool:
         """Whether it is asked with a key of its own; the caller's is then never sent to it."""
         return self.api_key is not None or self.api_key_env is not None
 
@@ -131,38 +131,38 @@ class TeacherSpec(_Settings):
         return self.price_usd if listed is None else Price(listed.input, listed.output, listed.cached_input)
 
 
-def _checked(teachers: dict[str, TeacherSpec]) -> dict[str, TeacherSpec]:
+def _check_teachers(teachers: dict[str, TeacherSpec]) -> dict[str, TeacherSpec]:
     named = {name: spec.model_copy(update={"name": name}) for name, spec in teachers.items()}
     for spec in named.values():
         for fallback in spec.fallback:
-            _check(spec, fallback, named)
+            _check_fallback(spec, fallback, named)
     return named
 
 
-def _check(spec: TeacherSpec, fallback: Fallback, named: Mapping[str, TeacherSpec]) -> None:
+def _check_fallback(spec: TeacherSpec, fallback: Fallback, named: Mapping[str, TeacherSpec]) -> None:
     other = named.get(fallback.teacher)
     if other is None:
         raise ValueError(f"{spec.name}.fallback: no teacher {fallback.teacher!r}; there are {sorted(named)}")
     if other is spec and fallback.model is None:
         raise ValueError(f"{spec.name}.fallback: a teacher falls back to itself by another model's name alone")
-    passes_on = not other.own_key and other.auth != "none"
-    if passes_on and (spec.own_key or spec.origin != other.origin):
+    passes_on = not other.has_own_key and other.auth != "none"
+    if passes_on and (spec.has_own_key or spec.origin != other.origin):
         raise ValueError(
             f"{spec.name}.fallback: {other.name!r} would be sent the caller's key, which is not meant for it; "
             'give it api_key_env, or auth = "none" where it needs no key'
         )
 
 
-TeacherTable = Annotated[dict[str, TeacherSpec], AfterValidator(_checked)]
+TeacherTable = Annotated[dict[str, TeacherSpec], AfterValidator(_check_teachers)]
 """Teachers by name, for a field of a pydantic model: names are set, and fallbacks are checked."""
 
 
-def with_keys(teachers: Mapping[str, TeacherSpec], environ: Mapping[str, str]) -> dict[str, TeacherSpec]:
+def load_api_keys(teachers: Mapping[str, TeacherSpec], environ: Mapping[str, str]) -> dict[str, TeacherSpec]:
     """The teachers with their keys read from the environment; raises ConfigurationError where one is missing."""
-    return {name: _with_key(spec, environ) for name, spec in teachers.items()}
+    return {name: _load_api_key(spec, environ) for name, spec in teachers.items()}
 
 
-def _with_key(spec: TeacherSpec, environ: Mapping[str, str]) -> TeacherSpec:
+def _load_api_key(spec: TeacherSpec, environ: Mapping[str, str]) -> TeacherSpec:
     if spec.api_key is not None or spec.api_key_env is None:
         return spec
     key = environ.get(spec.api_key_env, "").strip()

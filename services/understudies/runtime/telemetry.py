@@ -16,8 +16,8 @@ from understudies.runtime import names
 from understudies.runtime.records import Record
 from understudies.runtime.settings import TelemetrySettings
 
-_MOST_LINKS = 32
-_CONTEXT = TraceContextTextMapPropagator()
+_MAX_LINKS = 32
+_PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class Telemetry:
@@ -38,7 +38,7 @@ class Telemetry:
             self._provider.shutdown()
 
 
-def carried() -> dict[str, str]:
+def trace_headers() -> dict[str, str]:
     """Headers that carry the current trace; none outside a trace."""
     headers: dict[str, str] = {}
     propagate.inject(headers)
@@ -51,7 +51,7 @@ def batch_span(tracer: Tracer, service: str, records: Sequence[Record]) -> Itera
     if isinstance(tracer, NoOpTracer):
         yield trace.INVALID_SPAN
         return
-    contexts = _contexts(records)
+    contexts = _span_contexts(records)
     parent = trace.set_span_in_context(trace.NonRecordingSpan(contexts[0])) if len(contexts) == 1 else None
     links = [Link(context) for context in contexts]
     attributes: dict[str, AttributeValue] = {
@@ -66,14 +66,14 @@ def batch_span(tracer: Tracer, service: str, records: Sequence[Record]) -> Itera
         yield span
 
 
-def _contexts(records: Sequence[Record]) -> list[trace.SpanContext]:
+def _span_contexts(records: Sequence[Record]) -> list[trace.SpanContext]:
     """One span context for each distinct trace among the records, at most 32."""
     found: dict[int, trace.SpanContext] = {}
     for parent in dict.fromkeys(value for record in records for key, value in record.headers if key == "traceparent"):
         carrier = {"traceparent": parent.decode("ascii", "replace")}
-        context = trace.get_current_span(_CONTEXT.extract(carrier)).get_span_context()
+        context = trace.get_current_span(_PROPAGATOR.extract(carrier)).get_span_context()
         if context.is_valid:
             found.setdefault(context.trace_id, context)
-        if len(found) == _MOST_LINKS:
+        if len(found) == _MAX_LINKS:
             break
     return list(found.values())

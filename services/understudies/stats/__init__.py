@@ -1,50 +1,50 @@
 """Statistics behind every decision: gates, drift, selective routing and consistency. Pure: no I/O."""
 
 from understudies.stats.bounds import anytime_lower_bound, clopper_pearson_lower, clopper_pearson_upper
-from understudies.stats.class_floor import ClassFloor, Confused, critical_agreements, together
-from understudies.stats.consistency import RelativeGate, ceiling
+from understudies.stats.class_floor import ClassFloor, Confusion, critical_agreements, merge_confusion
+from understudies.stats.consistency import RelativeGate, agreement_ceiling
 from understudies.stats.coverage import (
     COVERAGES,
     RiskPoint,
     Threshold,
-    aim_of,
+    choose_aim,
+    coverage_thresholds,
     ideal_coverage,
     risk_coverage,
-    thresholds,
 )
-from understudies.stats.drift import Detector, Tier, TwoTierDrift
+from understudies.stats.drift import DriftDetector, DriftTier, TwoTierDriftDetector
 from understudies.stats.fallback import aimed_weights, fallback_levels, fallback_weights
-from understudies.stats.gate import Decision, Gate
-from understudies.stats.levels import LADDER, Levels, Proven, Stream
-from understudies.stats.selective import Judged, Passed, SelectiveGate, ThresholdEvidence
-from understudies.stats.spending import spent_alpha
-from understudies.stats.subgroups import Subgroups
+from understudies.stats.gate import Gate, GateState
+from understudies.stats.levels import AGREEMENT_LEVELS, AgreementLevels, EvidenceStream, ProvenLevels
+from understudies.stats.selective import PassedThreshold, ScoredCall, SelectiveGate, ThresholdEvidence
+from understudies.stats.spending import alpha_for_trial
+from understudies.stats.subgroups import SubgroupMonitor
 
 __all__ = [
     "COVERAGES",
-    "LADDER",
+    "AGREEMENT_LEVELS",
     "ClassFloor",
-    "Confused",
-    "Decision",
-    "Detector",
+    "Confusion",
+    "GateState",
+    "DriftDetector",
     "Gate",
-    "Judged",
-    "Levels",
-    "Passed",
-    "Proven",
+    "ScoredCall",
+    "AgreementLevels",
+    "PassedThreshold",
+    "ProvenLevels",
     "RelativeGate",
     "RiskPoint",
     "SelectiveGate",
-    "Stream",
-    "Subgroups",
+    "EvidenceStream",
+    "SubgroupMonitor",
     "Threshold",
     "ThresholdEvidence",
-    "Tier",
-    "TwoTierDrift",
-    "aim_of",
+    "DriftTier",
+    "TwoTierDriftDetector",
+    "choose_aim",
     "aimed_weights",
     "anytime_lower_bound",
-    "ceiling",
+    "agreement_ceiling",
     "clopper_pearson_lower",
     "clopper_pearson_upper",
     "critical_agreements",
@@ -52,7 +52,7 @@ __all__ = [
     "fallback_weights",
     "ideal_coverage",
     "risk_coverage",
-    "spent_alpha",
-    "thresholds",
-    "together",
+    "alpha_for_trial",
+    "coverage_thresholds",
+    "merge_confusion",
 ]

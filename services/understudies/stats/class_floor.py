@@ -11,33 +11,33 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-RARE = 10
+RARE_CLASS_SIZE = 10
 """A class with fewer examples in training is one that the student cannot know."""
 
 _ALPHA = 0.05
 
 
-class Confused(NamedTuple):
+class Confusion(NamedTuple):
     """The highest confidence at which an answer was given in place of a class, and how often it was."""
 
     confidence: float
-    times: int
+    occurrences: int
 
 
-def together(one: Confused | None, other: Confused) -> Confused:
+def merge_confusion(one: Confusion | None, other: Confusion) -> Confusion:
     """Both in one.
 
     >>> together(Confused(0.9, 1), Confused(0.8, 2))
     Confused(confidence=0.9, times=3)
     """
-    return other if one is None else Confused(max(one.confidence, other.confidence), one.times + other.times)
+    return other if one is None else Confusion(max(one.confidence, other.confidence), one.occurrences + other.occurrences)
 
 
 class ClassFloor:
     """Counts by class of the teacher's answer, and the student's answers that failing classes are taken for.
 
     A gate on all calls does not see a class at 1% of them that is always answered wrongly. A class fails from a
-    threshold on when at least `least` of its verdicts reach it and their agreements would be that few with probability
+    threshold on when at least `min_verdicts` of its verdicts reach it and their agreements would be that few with probability
     below .05 at the floor. Then what the student answered in their place is to be withheld up to the confidence at
     which it was wrong: other answers go on, and no threshold is tightened for all.
 
@@ -79,20 +79,20 @@ class ClassFloor:
     def __init__(
         self,
         confidences: Sequence[float],
-        trained: Mapping[str, int] | None = None,
+        training_counts: Mapping[str, int] | None = None,
         *,
         floor: float = 0.8,
-        least: int = 2,
+        min_verdicts: int = 2,
     ) -> None:
         if not 0.0 <= floor <= 1.0:
             raise ValueError(f"floor must lie in [0, 1], got {floor!r}")
         self.floor = floor
-        self.least = least
+        self.least = min_verdicts
         self._rising = [-confidence for confidence in confidences]
-        self._trained = None if trained is None else dict(trained)
+        self._trained = None if training_counts is None else dict(training_counts)
         self._counts: dict[str, npt.NDArray[np.float64]] = {}
         self._all: dict[str, tuple[int, float]] = {}
-        self._confused: dict[str, dict[str, Confused]] = {}
+        self._confused: dict[str, dict[str, Confusion]] = {}
 
     def add(self, answer_class: str, score: float, confidence: float, answer: str) -> None:
         """Count one verdict: the teacher's class, the agreement, and what the student answered how surely."""
@@ -106,22 +106,22 @@ class ClassFloor:
         self._all[answer_class] = n + 1, total + score
         if score < 1.0:
             confused = self._confused.setdefault(answer_class, {})
-            confused[answer] = together(confused.get(answer), Confused(confidence, 1))
+            confused[answer] = merge_confusion(confused.get(answer), Confusion(confidence, 1))
 
-    def failing(self, confidence: float) -> list[str]:
+    def failing_classes(self, confidence: float) -> list[str]:
         """The classes below the floor where the student serves from a candidate's confidence on, sorted."""
         return sorted(name for name in self._counts if self._fails(name, confidence))
 
-    def withheld(self, confidence: float) -> dict[str, Confused]:
+    def answers_to_withhold(self, confidence: float) -> dict[str, Confusion]:
         """The student's answers that those classes were taken for, how often and how surely."""
-        found: dict[str, Confused] = {}
-        for name in self.failing(confidence):
+        found: dict[str, Confusion] = {}
+        for name in self.failing_classes(confidence):
             for answer, wrong in self._confused[name].items():
                 if wrong.confidence >= confidence:
-                    found[answer] = together(found.get(answer), wrong)
+                    found[answer] = merge_confusion(found.get(answer), wrong)
         return found
 
-    def counts(self, name: str, confidence: float) -> tuple[int, float]:
+    def class_counts(self, name: str, confidence: float) -> tuple[int, float]:
         """Verdicts of a class from a candidate's confidence on, all where it is rare, and the sum of their scores."""
         if name not in self._counts:
             return 0, 0.0
@@ -133,17 +133,17 @@ class ClassFloor:
         n, total = self._counts[name][:, index].tolist()
         return int(n), total
 
-    def taken_for(self, name: str) -> dict[str, Confused]:
+    def confusions_of(self, name: str) -> dict[str, Confusion]:
         """All that a class was taken for."""
         return dict(self._confused.get(name, {}))
 
     def _fails(self, name: str, confidence: float) -> bool:
-        n, total = self.counts(name, confidence)
+        n, total = self.class_counts(name, confidence)
         return n >= self.least and total < critical_agreements(n, self.floor)
 
     def is_rare(self, name: str | None) -> bool:
         """Whether training saw so few examples of a class that the student cannot know it."""
-        return name is not None and self._trained is not None and self._trained.get(name, 0) < RARE
+        return name is not None and self._trained is not None and self._trained.get(name, 0) < RARE_CLASS_SIZE
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
@@ -160,11 +160,11 @@ class ClassFloor:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The counts that `state` was taken from."""
-        restored = cls(state["confidences"], state["trained"], floor=state["floor"], least=state["least"])
+        restored = cls(state["confidences"], state["trained"], floor=state["floor"], min_verdicts=state["least"])
         restored._counts = {name: np.array(counts, dtype=np.float64) for name, counts in state["counts"].items()}
         restored._all = {name: (n, total) for name, (n, total) in state["all"].items()}
         restored._confused = {
-            name: {answer: Confused(sure, times) for answer, (sure, times) in answers.items()}
+            name: {answer: Confusion(sure, times) for answer, (sure, times) in answers.items()}
             for name, answers in state["confused"].items()
         }
         return restored

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 from understudies.stats.bounds import clopper_pearson_upper
-from understudies.stats.gate import check_levels, check_verdict, log_mean_exp, saturating_exp
+from understudies.stats.gate import check_parameters, check_verdict, log_mean_exp, saturating_exp
 
 RELATIVE_BETS: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
-def ceiling(agree: int, n: int, alpha: float = 0.01) -> float:
+def agreement_ceiling(agree: int, n: int, alpha: float = 0.01) -> float:
     """Upper bound on the agreement of any student that sees only the input.
 
     If the teacher answers an input with distribution q, two of its answers agree with probability sum q^2, and
@@ -92,7 +92,7 @@ class RelativeGate:
     def __post_init__(self) -> None:
         if not 0.0 < self.rho <= 1.0:
             raise ValueError(f"rho must lie in (0, 1], got {self.rho!r}")
-        check_levels(0.5, self.alpha, 0.5, self.n_max)
+        check_parameters(0.5, self.alpha, 0.5, self.n_max)
 
     def update(self, student: float, teacher: float) -> Self:
         """The gate after one pair of scores in [0, 1] (ValueError otherwise)."""

@@ -29,7 +29,7 @@ class RiskPoint:
     agreement: float
 
 
-def thresholds(confidences: Sequence[float], coverages: Sequence[float] = COVERAGES) -> list[Threshold]:
+def coverage_thresholds(confidences: Sequence[float], coverages: Sequence[float] = COVERAGES) -> list[Threshold]:
     """Candidate thresholds at the given coverages, fixed before any label is seen.
 
     Each is the highest confidence that at least the wanted share of requests reaches. Requests with the same
@@ -75,12 +75,12 @@ def thresholds(confidences: Sequence[float], coverages: Sequence[float] = COVERA
     return [Threshold(value, int(np.count_nonzero(surest >= value)) / n) for value in distinct]
 
 
-_DOUBT = 20
+_PRIOR_VERDICTS = 20
 """Verdicts at exactly p0 that are added to those seen, so that a few good ones promise little."""
 
 
-def aim_of(
-    candidates: Sequence[Threshold], confidences: Sequence[float], scores: Sequence[float], p0: float
+def choose_aim(
+    thresholds: Sequence[Threshold], confidences: Sequence[float], scores: Sequence[float], p0: float
 ) -> int | None:
     """The candidate whose gate is likely to pass first, by verdicts that the gate will never see.
 
@@ -115,14 +115,14 @@ def aim_of(
     confidence, score = _confidences(confidences), np.asarray(scores, dtype=np.float64)
     if confidence.shape != score.shape:
         raise ValueError(f"{confidence.size} confidences do not match {score.size} scores")
-    growth = [_growth(score[confidence >= one.confidence], p0) * one.coverage for one in candidates]
+    growth = [_growth(score[confidence >= one.confidence], p0) * one.coverage for one in thresholds]
     best = max(range(len(growth)), key=growth.__getitem__, default=None)
     return None if best is None or growth[best] <= 0.0 else best
 
 
 def _growth(scores: npt.NDArray[np.float64], p0: float) -> float:
     """The divergence of a cautious estimate of agreement from p0, in nats; 0 where it is no better."""
-    agreement = (float(scores.sum()) + _DOUBT * p0) / (scores.size + _DOUBT)
+    agreement = (float(scores.sum()) + _PRIOR_VERDICTS * p0) / (scores.size + _PRIOR_VERDICTS)
     if agreement <= p0:
         return 0.0
     return agreement * math.log(agreement / p0) + (1.0 - agreement) * math.log((1.0 - agreement) / (1.0 - p0))

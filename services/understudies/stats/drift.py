@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from understudies.stats.bounds import clopper_pearson_lower
 from understudies.stats.gate import REJECT_BETS, check_verdict
 
-Tier = Literal["warn", "contract"]
+DriftTier = Literal["warn", "contract"]
 
 CONTRACT_RUN_LENGTH = 1_000.0
 WARN_RUN_LENGTH = 10_000.0
@@ -20,7 +20,7 @@ _DATING_BET = 0.12
 
 
 @dataclass(frozen=True, slots=True)
-class Detector:
+class DriftDetector:
     """Mixture e-Shiryaev-Roberts detector of a mean that falls below `p_null`.
 
     While every conditional mean is at least `p_null`, the statistic minus the number of verdicts is a
@@ -79,7 +79,7 @@ class Detector:
     def update(self, score: float) -> Self:
         """The detector after one more audited verdict with `score` in [0, 1] (ValueError otherwise)."""
         check_verdict(score)
-        start = self.reset() if self.alarmed else self
+        start = self.reset() if self.has_alarm else self
         loss = (1.0 - score) / (1.0 - self.p_null) - 1.0
         # At zero every verdict so far favours health over a fall, so the change, if any, comes later.
         recent_n, recent_total = (start.recent_n, start.recent_total) if start.cusum > 0.0 else (0, 0.0)
@@ -105,7 +105,7 @@ class Detector:
         return math.fsum(self.statistics) / len(self.statistics)
 
     @property
-    def alarmed(self) -> bool:
+    def has_alarm(self) -> bool:
         """Whether the last verdict raised the alarm."""
         return self.statistic >= self.threshold
 
@@ -130,7 +130,7 @@ class Detector:
 
 
 @dataclass(frozen=True, slots=True)
-class TwoTierDrift:
+class TwoTierDriftDetector:
     """Two detectors over the same audited verdicts: `contract` demotes, `warn` asks for attention.
 
     The contract tier watches the promised agreement, p0. The warn tier watches the agreement that the gate
@@ -147,8 +147,8 @@ class TwoTierDrift:
     'contract'
     """
 
-    contract: Detector
-    warn: Detector
+    contract: DriftDetector
+    warn: DriftDetector
     baseline: float | None = None
 
     @classmethod
@@ -159,8 +159,8 @@ class TwoTierDrift:
         """
         healthy = max(p0, clopper_pearson_lower(agree, n))
         return cls(
-            Detector(p0, CONTRACT_RUN_LENGTH),
-            Detector(healthy, WARN_RUN_LENGTH),
+            DriftDetector(p0, CONTRACT_RUN_LENGTH),
+            DriftDetector(healthy, WARN_RUN_LENGTH),
             agree / n if n else None,
         )
 
@@ -169,11 +169,11 @@ class TwoTierDrift:
         return replace(self, contract=self.contract.update(score), warn=self.warn.update(score))
 
     @property
-    def tier(self) -> Tier | None:
+    def tier(self) -> DriftTier | None:
         """The gravest alarm that the last verdict raised, or None."""
-        if self.contract.alarmed:
+        if self.contract.has_alarm:
             return "contract"
-        return "warn" if self.warn.alarmed else None
+        return "warn" if self.warn.has_alarm else None
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
@@ -186,4 +186,6 @@ class TwoTierDrift:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The detectors that `state` was taken from."""
-        return cls(Detector.from_state(state["contract"]), Detector.from_state(state["warn"]), state["baseline"])
+        return cls(
+            DriftDetector.from_state(state["contract"]), DriftDetector.from_state(state["warn"]), state["baseline"]
+        )

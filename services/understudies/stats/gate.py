@@ -13,7 +13,7 @@ REJECT_BETS: tuple[float, ...] = (0.015, 0.03, 0.06, 0.12, 0.25, 0.5)
 # Evidence is kept in logs; as a plain number it is reported up to this many nats, well below float overflow.
 MAX_NATS = 700.0
 
-Decision = Literal["continue", "promote", "reject", "inconclusive"]
+GateState = Literal["continue", "promote", "reject", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Gate:
     reject_logs: tuple[float, ...] = (0.0,) * len(REJECT_BETS)
 
     def __post_init__(self) -> None:
-        check_levels(self.p0, self.alpha, self.beta, self.n_max)
+        check_parameters(self.p0, self.alpha, self.beta, self.n_max)
 
     @classmethod
     def from_counts(
@@ -95,9 +95,9 @@ class Gate:
         """
         if not 0 <= agree <= n:
             raise ValueError(f"agree must lie in [0, n], got {agree!r} of {n!r}")
-        check_levels(p0, alpha, beta, n_max)
-        promote, reject = steps(1.0, p0), steps(0.0, p0)
-        promote_fail, reject_agree = steps(0.0, p0), steps(1.0, p0)
+        check_parameters(p0, alpha, beta, n_max)
+        promote, reject = log_increments(1.0, p0), log_increments(0.0, p0)
+        promote_fail, reject_agree = log_increments(0.0, p0), log_increments(1.0, p0)
         return cls(
             p0,
             alpha,
@@ -131,7 +131,7 @@ class Gate:
         4.0875
         """
         check_verdict(score, weight, w_max)
-        promote, reject = steps(score, self.p0, weight / w_max)
+        promote, reject = log_increments(score, self.p0, weight / w_max)
         return replace(
             self,
             n=self.n + 1,
@@ -166,7 +166,7 @@ class Gate:
         return self.total / self.n if self.n else None
 
     @property
-    def decision(self) -> Decision:
+    def decision(self) -> GateState:
         """What the evidence says now. Both sides can never hold at once: they need means on opposite sides of p0."""
         if self.log_promote_e >= -math.log(self.alpha):
             return "promote"
@@ -195,11 +195,11 @@ class Gate:
         >>> Gate.from_state(gate.state()) == gate
         True
         """
-        logs = {key: tuple(map(none_to_lost, state[key])) for key in ("promote_logs", "reject_logs")}
+        logs = {key: tuple(map(none_to_minus_infinity, state[key])) for key in ("promote_logs", "reject_logs")}
         return cls(**{**state, **logs})
 
 
-def steps(score: float, p0: float, scale: float = 1.0) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def log_increments(score: float, p0: float, scale: float = 1.0) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Log-wealth increments of the promote and the reject bets for one score, bets scaled by `scale` in [0, 1].
 
     >>> promote, reject = steps(0.0, 0.95)
@@ -239,12 +239,12 @@ def finite_or_none(log: float) -> float | None:
     return None if log == -math.inf else log
 
 
-def none_to_lost(log: float | None) -> float:
+def none_to_minus_infinity(log: float | None) -> float:
     """The inverse of `finite_or_none`."""
     return -math.inf if log is None else log
 
 
-def check_levels(p0: float, alpha: float, beta: float, n_max: int) -> None:
+def check_parameters(p0: float, alpha: float, beta: float, n_max: int) -> None:
     """Raise ValueError, naming the value, unless probabilities lie in (0, 1) and `n_max` is positive."""
     for name, value in (("p0", p0), ("alpha", alpha), ("beta", beta)):
         if not 0.0 < value < 1.0:

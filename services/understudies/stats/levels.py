@@ -11,22 +11,22 @@ import numpy as np
 
 from understudies.stats.bounds import clopper_pearson_upper, promote_log_e
 from understudies.stats.coverage import Threshold
-from understudies.stats.drift import CONTRACT_RUN_LENGTH, Detector
-from understudies.stats.gate import check_levels, check_verdict
+from understudies.stats.drift import CONTRACT_RUN_LENGTH, DriftDetector
+from understudies.stats.gate import check_parameters, check_verdict
 
-LADDER: tuple[float, ...] = (0.90, 0.925, *(round(0.95 + 0.005 * step, 3) for step in range(10)), 0.998)
+AGREEMENT_LEVELS: tuple[float, ...] = (0.90, 0.925, *(round(0.95 + 0.005 * step, 3) for step in range(10)), 0.998)
 """Agreements that are tried to be proven; those up to p0 are left out."""
 
-Proven = tuple[tuple[float, float], ...]
+ProvenLevels = tuple[tuple[float, float], ...]
 """Pairs of an agreement and the confidence from which it is proven, rising in both."""
 
-Stream = Literal["inputs", "calls"]
+EvidenceStream = Literal["inputs", "calls"]
 """What evidence counts: each distinct input once, or every call, as for the two gates."""
 
-_STREAMS: tuple[Stream, ...] = ("inputs", "calls")
+_STREAMS: tuple[EvidenceStream, ...] = ("inputs", "calls")
 
 
-class Levels:
+class AgreementLevels:
     """Which agreement above `p0` is proven from which threshold on, valid at every look.
 
     Each threshold has one betting e-process for each rung of the ladder, all at the level `alpha / m` for `m`
@@ -81,27 +81,27 @@ class Levels:
         *,
         p0: float = 0.95,
         alpha: float = 0.05,
-        ladder: Sequence[float] = LADDER,
+        levels: Sequence[float] = AGREEMENT_LEVELS,
     ) -> None:
-        check_levels(p0, alpha, alpha, 1)
+        check_parameters(p0, alpha, alpha, 1)
         if not thresholds:
             raise ValueError("levels need at least one threshold, got none")
         self.p0 = p0
-        self.rungs = tuple(rung for rung in ladder if rung > p0)
-        self._rising = [-threshold.confidence for threshold in thresholds]
-        self._needed = math.log(len(thresholds) / alpha)
+        self.levels = tuple(rung for rung in levels if rung > p0)
+        self._negated_confidences = [-threshold.confidence for threshold in thresholds]
+        self._required_log_e = math.log(len(thresholds) / alpha)
         self._run_length = CONTRACT_RUN_LENGTH * len(thresholds)
         self.restart()
 
     def restart(self) -> None:
         """Forget all evidence and all that was proven."""
-        size = len(self._rising)
+        size = len(self._negated_confidences)
         self._counts = {stream: np.zeros((2, size)) for stream in _STREAMS}
-        self._climbs = {stream: [0] * size for stream in _STREAMS}
+        self._proven_counts = {stream: [0] * size for stream in _STREAMS}
         self._audits = np.zeros((2, size))
-        self._watch: list[Detector | None] = [None] * size
+        self._detectors: list[DriftDetector | None] = [None] * size
 
-    def update(self, score: float, confidence: float, stream: Stream, served_from: float = -math.inf) -> None:
+    def update(self, score: float, confidence: float, stream: EvidenceStream, served_from: float = -math.inf) -> None:
         """Take in one verdict, at every threshold that its confidence reaches and that is no looser than `served_from`.
 
         Parameters
@@ -126,14 +126,14 @@ class Levels:
         counts[0, reached] += score
         counts[1, reached] += 1.0
 
-    def watch(self, score: float, confidence: float, served_from: float) -> bool:
+    def update_detectors(self, score: float, confidence: float, served_from: float) -> bool:
         """Feed one audited verdict to the detectors; true where a level has fallen, and with it all of them."""
         reached = self._reached(confidence, served_from)
         self._audits[0, reached] += score
         self._audits[1, reached] += 1.0
-        watching = [detector and detector.update(score) for detector in self._watch[reached]]
-        self._watch[reached] = watching
-        if not any(detector is not None and detector.alarmed for detector in watching):
+        watching = [detector and detector.update(score) for detector in self._detectors[reached]]
+        self._detectors[reached] = watching
+        if not any(detector is not None and detector.has_alarm for detector in watching):
             return False
         self.restart()
         return True
@@ -143,23 +143,23 @@ class Levels:
         for stream in _STREAMS:
             counts = self._counts[stream]
             for index, (agree, n) in enumerate(counts.T.tolist()):
-                climbed = self._climbs[stream][index]
+                climbed = self._proven_counts[stream][index]
                 while (
-                    climbed < len(self.rungs)
-                    and promote_log_e(round(agree), int(n), self.rungs[climbed]) >= self._needed
+                    climbed < len(self.levels)
+                    and promote_log_e(round(agree), int(n), self.levels[climbed]) >= self._required_log_e
                 ):
                     climbed += 1
-                self._climb(stream, index, climbed)
+                self._raise_level(stream, index, climbed)
 
-    def adopt(self, proven: Proven) -> None:
+    def adopt(self, proven: ProvenLevels) -> None:
         """Take over what was proven before, where its evidence is lost."""
         for agreement, confidence in proven:
             reached = self._reached(confidence, confidence)
             for index in range(reached.start, reached.stop):
                 for stream in _STREAMS:
-                    self._climb(stream, index, bisect_right(self.rungs, agreement))
+                    self._raise_level(stream, index, bisect_right(self.levels, agreement))
 
-    def proven(self, from_confidence: float, withheld: Sequence[bool] = ()) -> Proven:
+    def proven(self, from_confidence: float, withheld: Sequence[bool] = ()) -> ProvenLevels:
         """The loosest threshold for each agreement that is proven, from the threshold in force on.
 
         Parameters
@@ -169,65 +169,71 @@ class Levels:
         withheld
             For each threshold, strictest first, whether it must not be used, as for a class floor.
         """
-        index = bisect_left(self._rising, -from_confidence)
-        own = self._told(index) if index < len(self._rising) and self._rising[index] == -from_confidence else 0
-        found = [(self.rungs[own - 1] if own else self.p0, from_confidence)]
+        index = bisect_left(self._negated_confidences, -from_confidence)
+        own = (
+            self._uncontradicted_count(index)
+            if index < len(self._negated_confidences) and self._negated_confidences[index] == -from_confidence
+            else 0
+        )
+        found = [(self.levels[own - 1] if own else self.p0, from_confidence)]
         for stricter in range(index - 1, -1, -1):
-            if self._told(stricter) > own and not (withheld and withheld[stricter]):
-                own = self._told(stricter)
-                found.append((self.rungs[own - 1], -self._rising[stricter]))
+            if self._uncontradicted_count(stricter) > own and not (withheld and withheld[stricter]):
+                own = self._uncontradicted_count(stricter)
+                found.append((self.levels[own - 1], -self._negated_confidences[stricter]))
         return tuple(found)
 
-    def _climbed(self, index: int) -> int:
-        return min(climbs[index] for climbs in self._climbs.values())
+    def _proven_count(self, index: int) -> int:
+        return min(climbs[index] for climbs in self._proven_counts.values())
 
-    def _told(self, index: int) -> int:
+    def _uncontradicted_count(self, index: int) -> int:
         """The rung that both streams prove at a threshold and that its audits do not contradict; 0 for none."""
-        climbed = self._climbed(index)
+        climbed = self._proven_count(index)
         agree, n = self._audits[:, index].tolist()
         # Audits that agree as often as the rung contradict nothing: their bound is not worth computing.
-        if not climbed or agree >= self.rungs[climbed - 1] * n:
+        if not climbed or agree >= self.levels[climbed - 1] * n:
             return climbed
         highest = clopper_pearson_upper(round(agree), int(n))
-        while climbed and self.rungs[climbed - 1] > highest:
+        while climbed and self.levels[climbed - 1] > highest:
             climbed -= 1
         return climbed
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
         return {
-            "confidences": [-value for value in self._rising],
+            "confidences": [-value for value in self._negated_confidences],
             "p0": self.p0,
-            "rungs": list(self.rungs),
-            "needed": self._needed,
+            "rungs": list(self.levels),
+            "needed": self._required_log_e,
             "counts": {stream: counts.tolist() for stream, counts in self._counts.items()},
-            "climbs": {stream: list(climbs) for stream, climbs in self._climbs.items()},
+            "climbs": {stream: list(climbs) for stream, climbs in self._proven_counts.items()},
             "audits": self._audits.tolist(),
-            "watch": [detector and detector.state() for detector in self._watch],
+            "watch": [detector and detector.state() for detector in self._detectors],
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The levels that `state` was taken from; from before calls counted too, what was proven stays proven."""
         candidates = [Threshold(confidence, 0.0) for confidence in state["confidences"]]
-        levels = cls(candidates, p0=state["p0"], ladder=state["rungs"])
-        levels._needed = state["needed"]
+        levels = cls(candidates, p0=state["p0"], levels=state["rungs"])
+        levels._required_log_e = state["needed"]
         if "climbs" in state:
             levels._counts = {stream: np.array(state["counts"][stream], dtype=np.float64) for stream in _STREAMS}
-            levels._climbs = {stream: list(state["climbs"][stream]) for stream in _STREAMS}
+            levels._proven_counts = {stream: list(state["climbs"][stream]) for stream in _STREAMS}
             levels._audits = np.array(state["audits"], dtype=np.float64)
         else:
             levels._counts["inputs"] = np.array(state["counts"], dtype=np.float64)
-            levels._climbs = {stream: list(state["climbed"]) for stream in _STREAMS}
-        levels._watch = [detector and Detector.from_state(detector) for detector in state["watch"]]
+            levels._proven_counts = {stream: list(state["climbed"]) for stream in _STREAMS}
+        levels._detectors = [detector and DriftDetector.from_state(detector) for detector in state["watch"]]
         return levels
 
     def _reached(self, confidence: float, served_from: float) -> slice:
-        return slice(bisect_left(self._rising, -confidence), bisect_right(self._rising, -served_from))
+        return slice(
+            bisect_left(self._negated_confidences, -confidence), bisect_right(self._negated_confidences, -served_from)
+        )
 
-    def _climb(self, stream: Stream, index: int, climbed: int) -> None:
-        before = self._climbed(index)
-        self._climbs[stream][index] = max(self._climbs[stream][index], climbed)
-        now = self._climbed(index)
+    def _raise_level(self, stream: EvidenceStream, index: int, climbed: int) -> None:
+        before = self._proven_count(index)
+        self._proven_counts[stream][index] = max(self._proven_counts[stream][index], climbed)
+        now = self._proven_count(index)
         if now > before:
-            self._watch[index] = Detector(self.rungs[now - 1], self._run_length)
+            self._detectors[index] = DriftDetector(self.levels[now - 1], self._run_length)

@@ -17,20 +17,20 @@ from understudies.stats.fallback import fallback_levels, fallback_weights
 from understudies.stats.gate import (
     PROMOTE_BETS,
     REJECT_BETS,
-    Decision,
-    check_levels,
+    GateState,
+    check_parameters,
     check_verdict,
     finite_or_none,
+    log_increments,
     log_mean_exp,
-    none_to_lost,
+    none_to_minus_infinity,
     saturating_exp,
-    steps,
 )
 
 _PROMOTE = np.array(PROMOTE_BETS)[:, None]
 
 
-class Judged(NamedTuple):
+class ScoredCall(NamedTuple):
     """One call of a bet: how far the student agreed, and how sure it was."""
 
     score: float
@@ -38,7 +38,7 @@ class Judged(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class PassedThreshold:
     """The loosest threshold that a student may serve at, and its place among the candidates."""
 
     index: int
@@ -125,16 +125,16 @@ class SelectiveGate:
         weights: Sequence[float] | None = None,
         at_marks: bool = False,
     ) -> None:
-        check_levels(p0, alpha, beta, n_max)
-        _check_thresholds(thresholds)
+        check_parameters(p0, alpha, beta, n_max)
+        check_thresholds(thresholds)
         self.thresholds = tuple(thresholds)
         self.p0, self.alpha, self.beta, self.n_max = p0, alpha, beta, n_max
         self.at_marks = at_marks
         self.n = 0
         self.calls = 0
         size = len(self.thresholds)
-        self.weights = _checked_weights(weights, size)
-        self._rising = [-threshold.confidence for threshold in self.thresholds]
+        self.weights = validate_weights(weights, size)
+        self._negated_confidences = [-threshold.confidence for threshold in self.thresholds]
         # Bets, the calls in them, and how many of those agreed.
         self._counts = np.zeros((3, size))
         self._promote = np.zeros((len(PROMOTE_BETS), size))
@@ -142,7 +142,7 @@ class SelectiveGate:
         self._max_promote = np.zeros(size)
         self._max_reject = 0.0
         self._marked_n = 0
-        self._steps: dict[tuple[float, float], tuple[npt.NDArray[np.float64], tuple[float, ...]]] = {}
+        self._increment_cache: dict[tuple[float, float], tuple[npt.NDArray[np.float64], tuple[float, ...]]] = {}
 
     def update(
         self,
@@ -173,8 +173,8 @@ class SelectiveGate:
             raise ValueError(f"confidence must be a number, got {confidence!r}")
         self.n += 1
         self.calls += 1
-        first = bisect_left(self._rising, -confidence)
-        if first < len(self._rising):
+        first = bisect_left(self._negated_confidences, -confidence)
+        if first < len(self._negated_confidences):
             promote, reject = self._increments(score, weight / w_max)
             self._promote[:, first:] += promote
             self._counts[:2, first:] += 1.0
@@ -184,7 +184,7 @@ class SelectiveGate:
         if not self.at_marks:
             self._count_evidence(first)
 
-    def bet(self, calls: Sequence[Judged], *, w_max: float) -> None:
+    def bet(self, calls: Sequence[ScoredCall], *, w_max: float) -> None:
         """Feed all calls of one conversation or episode as one bet, on the sum over those that reach a threshold.
 
         Where `n` calls reach a threshold and `s` is the sum of their scores, a promote bet u is multiplied by
@@ -225,7 +225,7 @@ class SelectiveGate:
         if len(calls) == 1:
             self.update(*calls[0], w_max=w_max)
             return
-        places = [self._place(call) for call in calls]
+        places = [self._first_reached(call) for call in calls]
         self.n += 1
         self.calls += len(calls)
         reached = np.zeros((3, len(self.thresholds)))
@@ -242,48 +242,48 @@ class SelectiveGate:
         if not self.at_marks:
             self._count_evidence(min(places))
 
-    def _place(self, call: Judged) -> int:
+    def _first_reached(self, call: ScoredCall) -> int:
         """The first threshold that a call reaches."""
         check_verdict(call.score)
         if math.isnan(call.confidence):
             raise ValueError(f"confidence must be a number, got {call.confidence!r}")
-        return bisect_left(self._rising, -call.confidence)
+        return bisect_left(self._negated_confidences, -call.confidence)
 
     def mark(self) -> None:
         """Let the evidence count as it stands now; with `at_marks`, call it at whole days only."""
         self._count_evidence(0)
 
     @property
-    def passing(self) -> list[bool]:
+    def passed_flags(self) -> list[bool]:
         """For each threshold, strictest first, whether it has passed."""
         return [passed for _, passed in self._levels()]
 
     @property
-    def passed(self) -> Passed | None:
+    def loosest_passed(self) -> PassedThreshold | None:
         """The loosest threshold that has passed; None when there is none."""
-        passing = self.passing
+        passing = self.passed_flags
         if not any(passing):
             return None
         index = max(place for place, passed in enumerate(passing) if passed)
         threshold = self.thresholds[index]
-        return Passed(index, threshold.confidence, threshold.coverage)
+        return PassedThreshold(index, threshold.confidence, threshold.coverage)
 
     @property
-    def decision(self) -> Decision:
+    def decision(self) -> GateState:
         """Reject by the strictest threshold, promote at `passed`, or inconclusive after `n_max` bets."""
-        if self.rejected:
+        if self.is_rejected:
             return "reject"
-        if self.passed is not None:
+        if self.loosest_passed is not None:
             return "promote"
-        return "inconclusive" if self.spent else "continue"
+        return "inconclusive" if self.is_exhausted else "continue"
 
     @property
-    def rejected(self) -> bool:
+    def is_rejected(self) -> bool:
         """Whether even the strictest threshold is shown to agree less than `p0`."""
         return self._max_reject >= -math.log(self.beta)
 
     @property
-    def spent(self) -> bool:
+    def is_exhausted(self) -> bool:
         """Whether `n_max` bets have been looked at."""
         return self._marked_n >= self.n_max
 
@@ -292,7 +292,7 @@ class SelectiveGate:
         """Largest evidence so far that even the strictest threshold agrees less than `p0`."""
         return saturating_exp(self._max_reject)
 
-    def counts(self, index: int) -> tuple[int, int]:
+    def agreement_counts(self, index: int) -> tuple[int, int]:
         """Agreements and bets at a candidate: a conversation counts once, as the share of its calls that agreed."""
         bets, calls, agreed = self._counts[:, index].tolist()
         return (round(agreed / calls * bets) if calls else 0), int(bets)
@@ -349,7 +349,7 @@ class SelectiveGate:
         gate.calls = state.get("calls", gate.n)
         counts = state["counts"]
         gate._counts = np.array(counts if len(counts) == 3 else [counts[0], *counts], dtype=np.float64)
-        gate._promote = np.array([[none_to_lost(log) for log in row] for row in state["promote"]])
+        gate._promote = np.array([[none_to_minus_infinity(log) for log in row] for row in state["promote"]])
         gate._reject = list(state["reject"])
         gate._max_promote = np.array(state["max_promote"], dtype=np.float64)
         gate._max_reject = state["max_reject"]
@@ -372,16 +372,16 @@ class SelectiveGate:
 
     def _increments(self, score: float, scale: float) -> tuple[npt.NDArray[np.float64], tuple[float, ...]]:
         # Verdicts are mostly 0 or 1 with weight 1, so a few entries serve nearly every call.
-        found = self._steps.get((score, scale))
+        found = self._increment_cache.get((score, scale))
         if found is None:
-            promote, reject = steps(score, self.p0, scale)
+            promote, reject = log_increments(score, self.p0, scale)
             found = np.array(promote)[:, None], reject
-            if len(self._steps) < 64:
-                self._steps[score, scale] = found
+            if len(self._increment_cache) < 64:
+                self._increment_cache[score, scale] = found
         return found
 
 
-def _checked_weights(weights: Sequence[float] | None, size: int) -> list[float]:
+def validate_weights(weights: Sequence[float] | None, size: int) -> list[float]:
     if weights is None:
         return fallback_weights(size)
     if len(weights) != size or any(weight < 0 for weight in weights) or sum(weights) > 1 + 1e-9:
@@ -389,7 +389,7 @@ def _checked_weights(weights: Sequence[float] | None, size: int) -> list[float]:
     return list(weights)
 
 
-def _check_thresholds(thresholds: Sequence[Threshold]) -> None:
+def check_thresholds(thresholds: Sequence[Threshold]) -> None:
     if not thresholds:
         raise ValueError("a selective gate needs at least one threshold, got none")
     for stricter, looser in pairwise(thresholds):

@@ -3,7 +3,7 @@
 import math
 
 
-def spent_alpha(alpha: float, trial: int) -> float:
+def alpha_for_trial(alpha: float, trial: int) -> float:
     """The level of a task's k-th trial so that all its trials together err with probability at most `alpha`.
 
     6 * alpha / (pi^2 * k^2); these sum to `alpha` over all k, and a union bound needs nothing of how the trials hang

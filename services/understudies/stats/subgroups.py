@@ -15,7 +15,7 @@ from understudies.stats.gate import REJECT_BETS, check_verdict
 _BETS = np.array(REJECT_BETS)[:, None]
 
 
-class Subgroups:
+class SubgroupMonitor:
     """One betting e-process for each subgroup and threshold, against "it agrees at least `p_null`".
 
     A promise on all calls leaves room for a tenant of 13% on which the student agrees 80%. Which subgroups to withhold
@@ -54,37 +54,39 @@ class Subgroups:
     ['tenant=acme']
     """
 
-    def __init__(self, confidences: Sequence[float], *, p_null: float, alpha: float = 0.05, most: int = 500) -> None:
+    def __init__(
+        self, confidences: Sequence[float], *, p_null: float, alpha: float = 0.05, max_groups: int = 500
+    ) -> None:
         if not 0.0 <= p_null < 1.0:
             raise ValueError(f"p_null must lie in [0, 1), got {p_null!r}")
         if not 0.0 < alpha < 1.0:
             raise ValueError(f"alpha must lie strictly between 0 and 1, got {alpha!r}")
-        self.p_null, self.alpha, self.most = p_null, alpha, most
-        self.unwatched = 0
-        self._rising = [-confidence for confidence in confidences]
+        self.p_null, self.alpha, self.max_groups = p_null, alpha, max_groups
+        self.skipped = 0
+        self._negated_confidences = [-confidence for confidence in confidences]
         self._logs: dict[str, npt.NDArray[np.float64]] = {}
         self._counts: dict[str, npt.NDArray[np.float64]] = {}
 
     def add(self, groups: Iterable[str], score: float, confidence: float) -> None:
         """Feed one verdict to the subgroups of its call; ValueError where the score is out of range."""
         check_verdict(score)
-        first = bisect_left(self._rising, -confidence)
+        first = bisect_left(self._negated_confidences, -confidence)
         step = np.log1p(_BETS * ((1.0 - score) / (1.0 - self.p_null) - 1.0))
         for group in groups:
             if group not in self._logs:
-                if len(self._logs) >= self.most:
-                    self.unwatched += 1
+                if len(self._logs) >= self.max_groups:
+                    self.skipped += 1
                     continue
-                self._logs[group] = np.zeros((len(REJECT_BETS), len(self._rising)))
-                self._counts[group] = np.zeros((2, len(self._rising)))
+                self._logs[group] = np.zeros((len(REJECT_BETS), len(self._negated_confidences)))
+                self._counts[group] = np.zeros((2, len(self._negated_confidences)))
             self._logs[group][:, first:] += step
             self._counts[group][0, first:] += 1.0
             self._counts[group][1, first:] += score
 
-    def failing(self, confidence: float) -> list[str]:
+    def failing_groups(self, confidence: float) -> list[str]:
         """The subgroups that are withheld where the student serves from a candidate's confidence on, sorted."""
-        index = bisect_left(self._rising, -confidence)
-        if index == len(self._rising):
+        index = bisect_left(self._negated_confidences, -confidence)
+        if index == len(self._negated_confidences):
             return []
         evidence = sorted(((self._log_e(name, index), name) for name in self._logs), reverse=True)
         total = len(evidence)
@@ -93,9 +95,13 @@ class Subgroups:
 
     def counts(self, group: str, confidence: float) -> tuple[float, int]:
         """Sum of scores and number of verdicts of a subgroup from a candidate's confidence on."""
-        index = bisect_left(self._rising, -confidence)
+        index = bisect_left(self._negated_confidences, -confidence)
         known = self._counts.get(group)
-        return (0.0, 0) if known is None or index == len(self._rising) else (known[1, index], int(known[0, index]))
+        return (
+            (0.0, 0)
+            if known is None or index == len(self._negated_confidences)
+            else (known[1, index], int(known[0, index]))
+        )
 
     def _log_e(self, name: str, index: int) -> float:
         logs = self._logs[name][:, index]
@@ -105,11 +111,11 @@ class Subgroups:
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
         return {
-            "confidences": [-value for value in self._rising],
+            "confidences": [-value for value in self._negated_confidences],
             "p_null": self.p_null,
             "alpha": self.alpha,
-            "most": self.most,
-            "unwatched": self.unwatched,
+            "most": self.max_groups,
+            "unwatched": self.skipped,
             "logs": {name: logs.tolist() for name, logs in self._logs.items()},
             "counts": {name: counts.tolist() for name, counts in self._counts.items()},
         }
@@ -117,8 +123,8 @@ class Subgroups:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """The subgroups that `state` was taken from."""
-        groups = cls(state["confidences"], p_null=state["p_null"], alpha=state["alpha"], most=state["most"])
-        groups.unwatched = state["unwatched"]
+        groups = cls(state["confidences"], p_null=state["p_null"], alpha=state["alpha"], max_groups=state["most"])
+        groups.skipped = state["unwatched"]
         groups._logs = {name: np.array(logs) for name, logs in state["logs"].items()}
         groups._counts = {name: np.array(counts) for name, counts in state["counts"].items()}
         return groups

@@ -5,65 +5,65 @@ from understudies.students.artifact import Consent, Manifest, read_artifact, rea
 from understudies.students.base import (
     Answer,
     ArtifactError,
-    Closing,
-    Generating,
-    Priced,
+    ClosableStudent,
+    ConfidenceTooLow,
+    GeneratingStudent,
+    PricedStudent,
     Student,
     StudentError,
-    Unsure,
     close_student,
     request_text,
     student_cost,
     text_answer,
 )
-from understudies.students.clusters import Cluster, Clusters, clustered, openings_of
+from understudies.students.clusters import Conversation, Conversations, group_conversations, shared_openings
 from understudies.students.context import NO_CONTEXT, SystemTemplate
 from understudies.students.dataset import Dataset, Example, read_dataset, write_dataset
-from understudies.students.endpoint import Endpoint, Endpoints
-from understudies.students.files import Files
-from understudies.students.head import Head, HeadStudent, name_of, with_head
-from understudies.students.inputs import Input, input_of
+from understudies.students.endpoint import Endpoint, EndpointSettings
+from understudies.students.files import ObjectStore
+from understudies.students.head import HeadInputs, HeadStudent, add_head, input_name
+from understudies.students.inputs import Input, identify_input
 from understudies.students.load import load_student
-from understudies.students.shelf import Shelf
+from understudies.students.shelf import StudentCache
 
 __all__ = [
     "NO_CONTEXT",
     "Answer",
     "ArtifactError",
-    "Closing",
-    "Cluster",
-    "Clusters",
+    "ClosableStudent",
+    "Conversation",
+    "Conversations",
     "Consent",
     "Dataset",
     "Endpoint",
-    "Endpoints",
+    "EndpointSettings",
     "Example",
-    "Files",
-    "Generating",
-    "Head",
+    "ObjectStore",
+    "GeneratingStudent",
+    "HeadInputs",
     "HeadStudent",
     "Input",
     "Manifest",
-    "Priced",
-    "Shelf",
+    "PricedStudent",
+    "StudentCache",
     "Student",
     "StudentError",
     "SystemTemplate",
-    "Unsure",
+    "ConfidenceTooLow",
     "answer_key",
     "close_student",
-    "clustered",
-    "input_of",
+    "group_conversations",
+    "identify_input",
     "load_student",
-    "name_of",
-    "openings_of",
+    "input_name",
+    "shared_openings",
     "read_artifact",
     "read_dataset",
     "read_manifest",
     "request_text",
     "student_cost",
     "text_answer",
-    "with_head",
+    "add_head",
     "write_artifact",
     "write_dataset",
 ]

@@ -5,7 +5,7 @@ import json
 from typing import Final
 
 from understudies.events import Message
-from understudies.judges import JsonJudge, Judge, LabelJudge, ToolCallsJudge, label_of
+from understudies.judges import JsonJudge, Judge, LabelJudge, ToolCallsJudge, normalize_label
 from understudies.judges.json_text import parse_json
 
 _LONGEST: Final = 120
@@ -13,16 +13,16 @@ _LONGEST: Final = 120
 
 def answer_key(message: Message) -> str:
     """One text for answers that say the same, whoever asks; of a long one, its SHA-256 (hex)."""
-    key = class_key(message)
+    key = canonical_answer(message)
     return key if len(key) <= _LONGEST else "sha256:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def class_key(answer: Message, judge: Judge | None = None) -> str:
+def canonical_answer(answer: Message, judge: Judge | None = None) -> str:
     """One text for answers that say the same to the judge: equal calls of tools, equal JSON, or the same label."""
     if answer.tool_calls:
         tools = judge if isinstance(judge, ToolCallsJudge) else ToolCallsJudge()
         calls = [
-            [call.function.name, _canonical(call.function.arguments or "{}", tools.of_tool(call.function.name))]
+            [call.function.name, _canonical(call.function.arguments or "{}", tools.arguments_judge(call.function.name))]
             for call in answer.tool_calls
         ]
         return "tools:" + json.dumps(calls, ensure_ascii=False, separators=(",", ":"))
@@ -34,12 +34,12 @@ def class_key(answer: Message, judge: Judge | None = None) -> str:
 def _canonical(text: str, judge: JsonJudge) -> str:
     try:
         value = parse_json(text)
-        return f"json:{judge.canonical(value)}" if isinstance(value, dict | list) else f"label:{label_of(text)}"
+        return f"json:{judge.canonical(value)}" if isinstance(value, dict | list) else f"label:{normalize_label(text)}"
     except ValueError:
-        return f"label:{label_of(text)}"
+        return f"label:{normalize_label(text)}"
 
 
-def without_ids(answer: Message) -> Message:
+def normalize_call_ids(answer: Message) -> Message:
     """The answer with the ids of its tool calls counted through.
 
     An id is drawn anew for each answer and is no part of what it says.

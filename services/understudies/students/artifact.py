@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from understudies.events import Usd, Utc, usd
 from understudies.students.base import ArtifactError
-from understudies.students.files import Files
+from understudies.students.files import ObjectStore
 
 MANIFEST = "manifest.json"
 # What differs between two trainings of the same student; kept out of the name, so that a repeat finds the first.
@@ -55,7 +55,7 @@ class Manifest(BaseModel):
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def write_artifact(files: Files, content: Mapping[str, bytes], manifest: Manifest) -> str:
+def write_artifact(object_store: ObjectStore, content: Mapping[str, bytes], manifest: Manifest) -> str:
     """Write the files, then the manifest that names them; returns the folder's URI.
 
     Raises ArtifactError for a file name that leaves the folder or is the manifest's.
@@ -64,14 +64,14 @@ def write_artifact(files: Files, content: Mapping[str, bytes], manifest: Manifes
     manifest = manifest.model_copy(update={"files": digests})
     folder = f"artifacts/{manifest.address}"
     for name, data in content.items():
-        files.write(f"{folder}/{name}", data)
-    files.write(f"{folder}/{MANIFEST}", manifest.model_dump_json(indent=1).encode())
-    return files.uri(folder)
+        object_store.write(f"{folder}/{name}", data)
+    object_store.write(f"{folder}/{MANIFEST}", manifest.model_dump_json(indent=1).encode())
+    return object_store.uri(folder)
 
 
-def read_manifest(files: Files, uri: str) -> Manifest:
+def read_manifest(object_store: ObjectStore, uri: str) -> Manifest:
     """The manifest of an artifact; raises ArtifactError where it is missing or not what its folder is named for."""
-    text = files.read(f"{uri.rstrip('/')}/{MANIFEST}")
+    text = object_store.read(f"{uri.rstrip('/')}/{MANIFEST}")
     try:
         manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
@@ -81,12 +81,12 @@ def read_manifest(files: Files, uri: str) -> Manifest:
     return manifest
 
 
-def read_artifact(files: Files, uri: str) -> tuple[Manifest, dict[str, bytes]]:
+def read_artifact(object_store: ObjectStore, uri: str) -> tuple[Manifest, dict[str, bytes]]:
     """An artifact's manifest and files; raises ArtifactError where a digest does not match, RetryLater while away."""
-    manifest = read_manifest(files, uri)
+    manifest = read_manifest(object_store, uri)
     content: dict[str, bytes] = {}
     for name, digest in manifest.files.items():
-        data = files.read(f"{uri.rstrip('/')}/{_inside(name)}")
+        data = object_store.read(f"{uri.rstrip('/')}/{_inside(name)}")
         if hashlib.sha256(data).hexdigest() != digest:
             raise ArtifactError(f"{name!r} of {uri!r} was changed after it was written; train the student again")
         content[name] = data

@@ -12,7 +12,7 @@ class StudentError(Exception):
     """A student could not answer; the teacher should. Its text may be logged: it quotes no prompt and no answer."""
 
 
-class Unsure(StudentError):  # noqa: N818 - nothing went wrong
+class ConfidenceTooLow(StudentError):  # noqa: N818 - nothing went wrong
     """A student gave up before its end: its answer would not be sure enough, or is too long to be held back.
 
     `confidence` is an upper bound of what it could still have reached, `usage` what was used until then, estimated.
@@ -63,7 +63,7 @@ class Student(Protocol):
 
 
 @runtime_checkable
-class Generating(Protocol):
+class GeneratingStudent(Protocol):
     """A student that writes its answer token by token, and so may see early that it is not sure."""
 
     async def answer_until(self, request: Request, floor: float, max_tokens: int | None = None) -> Answer:
@@ -76,7 +76,7 @@ class Generating(Protocol):
 
 
 @runtime_checkable
-class Closing(Protocol):
+class ClosableStudent(Protocol):
     """A student that holds something open between calls, such as connections."""
 
     async def close(self) -> None:
@@ -85,7 +85,7 @@ class Closing(Protocol):
 
 
 @runtime_checkable
-class Priced(Protocol):
+class PricedStudent(Protocol):
     """A student whose answers are paid by the token."""
 
     def cost(self, usage: Usage) -> Decimal | None:
@@ -95,13 +95,13 @@ class Priced(Protocol):
 
 async def close_student(student: object) -> None:
     """Let go of what a student holds open, if it holds anything."""
-    if isinstance(student, Closing):
+    if isinstance(student, ClosableStudent):
         await student.close()
 
 
 def student_cost(student: object, usage: Usage) -> Decimal | None:
     """US dollars that an answer cost; None where the student has no price by the token, or used none that it knows."""
-    if not isinstance(student, Priced) or not (usage.prompt_tokens or usage.completion_tokens):
+    if not isinstance(student, PricedStudent) or not (usage.prompt_tokens or usage.completion_tokens):
         return None
     return student.cost(usage)
 
@@ -111,7 +111,7 @@ def request_text(request: Request) -> str:
     return "\n".join(m.text for m in request.messages if m.role not in ("system", "developer"))
 
 
-def classified_text(request: Request) -> str:
+def classifier_text(request: Request) -> str:
     """What a request without a context is told apart by: its text, the system's where there is no other."""
     return request_text(request) or request.system
 

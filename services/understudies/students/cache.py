@@ -14,10 +14,10 @@ from understudies.students.base import Answer, ArtifactError
 from understudies.students.dataset import Example
 
 _FILE = "answers.json"
-_NOTHING = Message(role="assistant", content="")
+_NO_ANSWER = Message(role="assistant", content="")
 
 
-class CacheStudent:
+class ExactMatchStudent:
     """Answers a request that the teacher answered before, always alike, at temperature 0 or none given.
 
     An unknown request gets an empty answer of confidence 0, which no threshold above 0 serves.
@@ -37,27 +37,27 @@ class CacheStudent:
         return len(self._answers)
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        return [self.answer_one(request) for request in requests]
+        return [self.lookup(request) for request in requests]
 
-    def answer_one(self, request: Request) -> Answer:
+    def lookup(self, request: Request) -> Answer:
         """The remembered answer, or none."""
-        known = self._answers.get(cache_key(request)) if _repeatable(request) else None
-        return Answer(known, self._confidence) if known is not None else Answer(_NOTHING, 0.0)
+        known = self._answers.get(exact_match_key(request)) if _is_repeatable(request) else None
+        return Answer(known, self._confidence) if known is not None else Answer(_NO_ANSWER, 0.0)
 
     @classmethod
-    def fit(cls, examples: Iterable[Example], judge: Judge) -> "CacheStudent":
+    def fit(cls, examples: Iterable[Example], judge: Judge) -> "ExactMatchStudent":
         """Remember the requests whose answers the judge finds alike.
 
         The confidence is the share of repeats that agreed with the answer before, by the rule of succession.
         At no given temperature one answer shows nothing, so two alike are asked for.
         """
-        given = _by_key(examples)
+        given = _group_by_key(examples)
         repeats = sum(len(answers) - 1 for answers in given.values())
-        agreed = sum(_alike(answers, judge) for answers in given.values())
+        agreed = sum(_count_agreeing(answers, judge) for answers in given.values())
         kept = {
             key: answers[-1].answer
             for key, answers in given.items()
-            if _alike(answers, judge) == len(answers) - 1 and _certain(answers)
+            if _count_agreeing(answers, judge) == len(answers) - 1 and _is_certain(answers)
         }
         return cls(kept, (agreed + 1) / (repeats + 2))
 
@@ -67,7 +67,7 @@ class CacheStudent:
         return {_FILE: json.dumps(known, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")}
 
     @classmethod
-    def from_files(cls, content: Mapping[str, bytes]) -> "CacheStudent":
+    def from_files(cls, content: Mapping[str, bytes]) -> "ExactMatchStudent":
         try:
             known = json.loads(content[_FILE].decode("utf-8", "surrogatepass"))
             return cls(_ANSWERS.validate_python(known["answers"]), float(known["confidence"]))
@@ -78,27 +78,27 @@ class CacheStudent:
 _ANSWERS = TypeAdapter(dict[str, Message])
 
 
-def cache_key(request: Request) -> str:
+def exact_match_key(request: Request) -> str:
     """The fingerprint, and what else decides the answer but is no part of the input: tool choice and parameters."""
     others = json.dumps([request.tool_choice, request.parameters], sort_keys=True, ensure_ascii=False)
     return f"{fingerprint(request)}.{hashlib.sha256(others.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
-def _by_key(examples: Iterable[Example]) -> dict[str, list[Example]]:
+def _group_by_key(examples: Iterable[Example]) -> dict[str, list[Example]]:
     given: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
-        if _repeatable(example.request):
-            given[cache_key(example.request)].append(example)
+        if _is_repeatable(example.request):
+            given[exact_match_key(example.request)].append(example)
     return given
 
 
-def _alike(given: Sequence[Example], judge: Judge) -> int:
+def _count_agreeing(given: Sequence[Example], judge: Judge) -> int:
     return sum(judge.judge(before.answer, after.answer).agreed for before, after in pairwise(given))
 
 
-def _certain(given: Sequence[Example]) -> bool:
+def _is_certain(given: Sequence[Example]) -> bool:
     return len(given) > 1 or given[0].request.temperature == 0
 
 
-def _repeatable(request: Request) -> bool:
+def _is_repeatable(request: Request) -> bool:
     return request.temperature is None or request.temperature == 0

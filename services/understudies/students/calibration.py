@@ -12,7 +12,7 @@ from understudies.students.base import ArtifactError
 
 Doubles = NDArray[np.float64]
 
-FILE: Final = "calibration.json"
+CALIBRATION_FILE: Final = "calibration.json"
 _LEAST_LOG: Final = -700.0
 _MOST_LOG: Final = -1e-7
 _LEAST_SLOPE: Final = 1e-3
@@ -103,15 +103,15 @@ class Calibration(BaseModel):
 
     def to_files(self) -> dict[str, bytes]:
         """The artifact's file; none where there is nothing to say."""
-        return {} if self.is_identity else {FILE: self.model_dump_json().encode()}
+        return {} if self.is_identity else {CALIBRATION_FILE: self.model_dump_json().encode()}
 
     @classmethod
     def from_files(cls, content: Mapping[str, bytes]) -> "Calibration":
         """The calibration of an artifact: the identity where it has none. Raises ArtifactError for a damaged one."""
-        if FILE not in content:
+        if CALIBRATION_FILE not in content:
             return cls()
         try:
-            return cls.model_validate_json(content[FILE])
+            return cls.model_validate_json(content[CALIBRATION_FILE])
         except ValidationError as error:
             raise ArtifactError(f"the calibration cannot be read: {error}") from error
 
@@ -135,7 +135,7 @@ def calibration_error(confidences: Sequence[float], agreed: Sequence[bool], bins
     return float(sum(abs(part.sum()) for part in parts) / len(gaps))
 
 
-def cross_fitted(log_probabilities: Sequence[float], agreed: Sequence[bool], folds: int = _FOLDS) -> list[float]:
+def cross_fit(log_probabilities: Sequence[float], agreed: Sequence[bool], folds: int = _FOLDS) -> list[float]:
     """The confidence of each answer by a calibration that has not seen it: every `folds`-th is held out in turn."""
     confidences = [0.0] * len(agreed)
     for fold in range(folds):

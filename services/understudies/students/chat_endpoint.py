@@ -8,40 +8,40 @@ import aiohttp
 import orjson
 
 from understudies.students.base import StudentError
-from understudies.students.connection import Connection
+from understudies.students.connection import EndpointPool
 from understudies.students.endpoint import Endpoint
-from understudies.students.event_stream import EventStream
+from understudies.students.event_stream import DataLineSplitter
 from understudies.students.generation import Generation
 
-Watch = Callable[[Generation], None]
+ProgressCallback = Callable[[Generation], None]
 """Looks at an answer as it comes; what it raises ends the call, at the endpoint too."""
 
 
-class ChatEndpoint:
+class ChatClient:
     """One model at one endpoint."""
 
-    def __init__(self, endpoint: Endpoint, connection: Connection) -> None:
+    def __init__(self, endpoint: Endpoint, pool: EndpointPool) -> None:
         self.endpoint = endpoint
-        self._connection = connection
+        self._pool = pool
 
-    async def complete(self, body: dict[str, Any], watch: Watch | None = None) -> Generation:
+    async def complete(self, body: dict[str, Any], on_progress: ProgressCallback | None = None) -> Generation:
         """The answer to a body, come to its end.
 
         Raises StudentError within the endpoint's time-out, whatever comes of it.
         """
-        asked = self._asked(body)
+        asked = self._encode(body)
         generation = Generation(len(asked))
-        async with self._connection.post(self.endpoint, asked) as response:
-            await self._read(response, generation, watch)
+        async with self._pool.post(self.endpoint, asked) as response:
+            await self._read_response(response, generation, on_progress)
         if generation.finish_reason == "length" and not body.keys() & {"max_tokens", "max_completion_tokens"}:
             raise StudentError(f"{self.endpoint.model!r} ran out of tokens before the answer's end")
         return generation
 
     async def close(self) -> None:
         """Close the connections once the calls under way have ended; the next call opens them again."""
-        await self._connection.close()
+        await self._pool.close()
 
-    def _asked(self, body: dict[str, Any]) -> bytes:
+    def _encode(self, body: dict[str, Any]) -> bytes:
         streamed = self.endpoint.streamed == "always" or (self.endpoint.streamed == "text" and not body.get("tools"))
         asked = {"model": self.endpoint.model, **body}
         if self.endpoint.logprobs:
@@ -55,9 +55,11 @@ class ChatEndpoint:
             # Half of a surrogate pair, or a number beyond 64 bits.
             return json.dumps(asked).encode()
 
-    async def _read(self, response: aiohttp.ClientResponse, generation: Generation, watch: Watch | None) -> None:
+    async def _read_response(
+        self, response: aiohttp.ClientResponse, generation: Generation, watch: ProgressCallback | None
+    ) -> None:
         """Read a stream or a whole answer, whichever came; some endpoints stream nothing."""
-        stream = EventStream() if response.content_type == "text/event-stream" else None
+        stream = DataLineSplitter() if response.content_type == "text/event-stream" else None
         if stream is None and response.content_type != "application/json":
             raise StudentError(f"{self.endpoint.model!r} answered with {response.content_type!r}, no chat completion")
         whole, length = [], 0
@@ -70,11 +72,11 @@ class ChatEndpoint:
                     whole.append(piece)
                     continue
                 for data in stream.feed(piece):
-                    generation.add(data)
+                    generation.add_chunk(data)
                     if watch is not None:
                         watch(generation)
             if stream is None:
-                generation.set(b"".join(whole))
+                generation.set_whole(b"".join(whole))
             generation.message()
         except ValueError as error:
             raise StudentError(f"{self.endpoint.model!r} gave no whole answer: {error}") from error

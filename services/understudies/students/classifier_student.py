@@ -9,23 +9,23 @@ from pydantic import TypeAdapter, ValidationError
 
 from understudies.events import Message, Request
 from understudies.judges import Judge
-from understudies.students.answer_key import class_key, without_ids
+from understudies.students.answer_key import canonical_answer, normalize_call_ids
 from understudies.students.base import Answer, ArtifactError
-from understudies.students.base import classified_text as classified_text
-from understudies.students.classifier import ClassifierModel, fit
+from understudies.students.base import classifier_text as classifier_text
+from understudies.students.classifier import ClassifierModel, fit_classifier
 from understudies.students.context import SystemTemplate
 from understudies.students.dataset import Example
-from understudies.students.reading import Reading, readings
+from understudies.students.reading import TextExtractor, candidate_extractors
 
-MOST_CLASSES = 500
-LEAST_COVERED = 0.80
+MAX_CLASSES = 500
+MIN_COVERED_SHARE = 0.80
 _ANSWERS = "answers.json"
 _MODEL = "model/"
-_AT_ONCE = 4
+_INLINE_BATCH = 4
 _AS_MESSAGES = TypeAdapter(dict[str, Message])
 
 
-class NotClosedError(ValueError):
+class NotClosedSetError(ValueError):
     """The answers of a task are no small closed set, so no classifier can give them."""
 
 
@@ -34,21 +34,23 @@ class ClassifierStudent:
 
     kind = "classifier"
 
-    def __init__(self, model: ClassifierModel, answers: Mapping[str, Message], reading: Reading | None = None) -> None:
+    def __init__(
+        self, model: ClassifierModel, answers: Mapping[str, Message], extractor: TextExtractor | None = None
+    ) -> None:
         self._model = model
         self._answers = dict(answers)
-        self.reading = reading or Reading()
+        self.extractor = extractor or TextExtractor()
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
         # A few are answered before a thread would start; more must not hold up the event loop.
-        if len(requests) <= _AT_ONCE and not self._model.featurizer.encoder:
+        if len(requests) <= _INLINE_BATCH and not self._model.featurizer.encoder:
             return self._answer(requests)
         return await asyncio.to_thread(self._answer, requests)
 
     def _answer(self, requests: Sequence[Request]) -> list[Answer]:
         if not requests:
             return []
-        labels, confidences = self._model.predict([self.reading(request) for request in requests])
+        labels, confidences = self._model.predict([self.extractor(request) for request in requests])
         return [Answer(self._answers[label], float(sure)) for label, sure in zip(labels, confidences, strict=True)]
 
     @classmethod
@@ -68,18 +70,18 @@ class ClassifierStudent:
         of the training calls, where it is known already. Of several ways to read the context the one that agrees most
         often on validation is kept. Raises NotClosedError, with the counts, where the answers are no closed set.
         """
-        answers = closed_answers([example.answer for example in train], judge)
+        answers = closed_answer_set([example.answer for example in train], judge)
         system = SystemTemplate.learn([example.request for example in train]) if system is None else system
-        learnt = [(example, key) for example in train if (key := class_key(example.answer, judge)) in answers]
+        learnt = [(example, key) for example in train if (key := canonical_answer(example.answer, judge)) in answers]
         labels = [key for _, key in learnt]
-        held_out = [class_key(example.answer, judge) for example in validation]
+        held_out = [canonical_answer(example.answer, judge) for example in validation]
 
         best: ClassifierStudent | None = None
         most = -1
-        for reading in readings(system, [example.request for example, _ in learnt], labels):
+        for reading in candidate_extractors(system, [example.request for example, _ in learnt], labels):
             texts = [reading(example.request) for example in validation]
             asked = [reading(example.request) for example, _ in learnt]
-            model = fit(asked, labels, seed=seed, validation=(texts, held_out), encoder=encoder)
+            model = fit_classifier(asked, labels, seed=seed, validation=(texts, held_out), encoder=encoder)
             agreed = sum(label == answer for label, answer in zip(model.predict(texts)[0], held_out, strict=True))
             if best is None or agreed > most:
                 best, most = cls(model, answers, reading), agreed
@@ -89,14 +91,16 @@ class ClassifierStudent:
         return best
 
     @property
-    def classes(self) -> int:
+    def class_count(self) -> int:
         """How many answers it can give."""
         return len(self._answers)
 
     def to_files(self) -> dict[str, bytes]:
         known = {key: message.model_dump(mode="json", exclude_none=True) for key, message in self._answers.items()}
         files = {_ANSWERS: json.dumps(known, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")}
-        return files | self.reading.to_files() | {_MODEL + name: data for name, data in self._model.to_files().items()}
+        return (
+            files | self.extractor.to_files() | {_MODEL + name: data for name, data in self._model.to_files().items()}
+        )
 
     @classmethod
     def from_files(cls, content: Mapping[str, bytes]) -> "ClassifierStudent":
@@ -105,25 +109,25 @@ class ClassifierStudent:
         except (KeyError, ValueError, ValidationError) as error:
             raise ArtifactError(f"the classifier's answers cannot be read: {error!r}") from error
         model = {name.removeprefix(_MODEL): data for name, data in content.items() if name.startswith(_MODEL)}
-        return cls(ClassifierModel.from_files(model), answers, Reading.from_files(content))
+        return cls(ClassifierModel.from_files(model), answers, TextExtractor.from_files(content))
 
 
-def closed_answers(answers: Sequence[Message], judge: Judge | None = None) -> dict[str, Message]:
+def closed_answer_set(answers: Sequence[Message], judge: Judge | None = None) -> dict[str, Message]:
     """The answers given at least twice, each by its class and in its most frequent form, of several in the shortest.
 
     Raises NotClosedError unless they cover 80 % of the calls and number at most 500.
     """
     forms: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for answer in answers:
-        forms[class_key(answer, judge)][without_ids(answer).model_dump_json(exclude_none=True)] += 1
+        forms[canonical_answer(answer, judge)][normalize_call_ids(answer).model_dump_json(exclude_none=True)] += 1
     repeated = {key: of for key, of in forms.items() if of.total() > 1}
     covered = sum(of.total() for of in repeated.values())
-    if covered < LEAST_COVERED * len(answers) or not repeated:
-        raise NotClosedError(f"answers given at least twice cover {covered} of {len(answers)} calls, 80% are needed")
-    if len(repeated) > MOST_CLASSES:
-        raise NotClosedError(f"{len(repeated)} different answers are more than the {MOST_CLASSES} of a closed set")
-    return {key: Message.model_validate_json(_commonest(of)) for key, of in sorted(repeated.items())}
+    if covered < MIN_COVERED_SHARE * len(answers) or not repeated:
+        raise NotClosedSetError(f"answers given at least twice cover {covered} of {len(answers)} calls, 80% are needed")
+    if len(repeated) > MAX_CLASSES:
+        raise NotClosedSetError(f"{len(repeated)} different answers are more than the {MAX_CLASSES} of a closed set")
+    return {key: Message.model_validate_json(_most_frequent(of)) for key, of in sorted(repeated.items())}
 
 
-def _commonest(forms: Counter[str]) -> str:
+def _most_frequent(forms: Counter[str]) -> str:
     return min(forms, key=lambda form: (-forms[form], len(form), form))

@@ -10,26 +10,26 @@ from understudies.students.inputs import Input
 
 Item = TypeVar("Item")
 
-_MOST_WAYS = 20
+_MAX_CONTINUATIONS = 20
 """A turn that goes on in more ways than this is an opening that many conversations share, not one conversation."""
 
 
 @dataclass(slots=True)
-class Cluster(Generic[Item]):
+class Conversation(Generic[Item]):
     """Calls that are linked, in the order in which they were added, and all names that they and their turns have."""
 
     members: list[tuple[Input, Item]] = field(default_factory=list)
-    own: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
     earlier: set[str] = field(default_factory=set)
     episodes: set[str] = field(default_factory=set)
 
     @property
-    def same(self) -> set[str]:
+    def identifying_names(self) -> set[str]:
         """The names that only inputs equal to one of the calls' have."""
-        return {name for one, _ in self.members for name in one.same}
+        return {name for one, _ in self.members for name in one.identifying_names}
 
 
-class Clusters(Generic[Item]):
+class Conversations(Generic[Item]):
     """Calls by the conversation or episode that they belong to.
 
     Two calls are linked where they name the same episode, or where the input of one is an earlier turn of the other;
@@ -39,94 +39,94 @@ class Clusters(Generic[Item]):
     """
 
     def __init__(self) -> None:
-        self._clusters: dict[int, Cluster[Item]] = {}
-        self._own: defaultdict[str, set[int]] = defaultdict(set)
-        self._earlier: defaultdict[str, set[int]] = defaultdict(set)
-        self._episodes: dict[str, int] = {}
+        self._conversations: dict[int, Conversation[Item]] = {}
+        self._by_name: defaultdict[str, set[int]] = defaultdict(set)
+        self._by_earlier: defaultdict[str, set[int]] = defaultdict(set)
+        self._by_episode: dict[str, int] = {}
         self._next = 0
 
     def __len__(self) -> int:
-        return len(self._clusters)
+        return len(self._conversations)
 
-    def __iter__(self) -> Iterator[Cluster[Item]]:
-        return iter(list(self._clusters.values()))
+    def __iter__(self) -> Iterator[Conversation[Item]]:
+        return iter(list(self._conversations.values()))
 
-    def knows(self, one: Input) -> bool:
+    def contains(self, one: Input) -> bool:
         """Whether an equal input is among the calls."""
-        return any(name in self._own for name in one.same)
+        return any(name in self._by_name for name in one.identifying_names)
 
-    def links(self, one: Input) -> bool:
+    def is_linked(self, one: Input) -> bool:
         """Whether a call with this input would belong to one of the clusters."""
-        return bool(self._near(one.own, one.earlier, one.episodes))
+        return bool(self._linked(one.names, one.earlier, one.episodes))
 
     def add(self, one: Input, item: Item) -> None:
         """Add a call."""
-        self.put(Cluster([(one, item)], set(one.own), set(one.earlier), set(one.episodes)))
+        self.add_conversation(Conversation([(one, item)], set(one.names), set(one.earlier), set(one.episodes)))
 
-    def put(self, cluster: Cluster[Item]) -> None:
+    def add_conversation(self, cluster: Conversation[Item]) -> None:
         """Add calls that are one cluster already; it grows by all that they are linked to."""
-        near = self._near(cluster.own, cluster.earlier, cluster.episodes)
+        near = self._linked(cluster.names, cluster.earlier, cluster.episodes)
         # What is large stays where it is: each call then moves a few times at most, however clusters grow together.
-        home = max(near, key=lambda place: (len(self._clusters[place].members), -place), default=None)
+        home = max(near, key=lambda place: (len(self._conversations[place].members), -place), default=None)
         if home is None:
             home, self._next = self._next, self._next + 1
-            self._clusters[home] = Cluster()
-        for joining in [self.take(place) for place in sorted(near - {home})]:
+            self._conversations[home] = Conversation()
+        for joining in [self.pop(place) for place in sorted(near - {home})]:
             self._join(home, joining)
         self._join(home, cluster)
 
-    def take(self, place: int) -> Cluster[Item]:
+    def pop(self, place: int) -> Conversation[Item]:
         """Remove a cluster."""
-        cluster = self._clusters.pop(place)
-        for index, names in ((self._own, cluster.own), (self._earlier, cluster.earlier)):
+        cluster = self._conversations.pop(place)
+        for index, names in ((self._by_name, cluster.names), (self._by_earlier, cluster.earlier)):
             for name in names:
                 index[name].discard(place)
                 if not index[name]:
                     del index[name]
         for name in cluster.episodes:
-            del self._episodes[name]
+            del self._by_episode[name]
         return cluster
 
-    def places(self) -> list[tuple[int, Cluster[Item]]]:
+    def items(self) -> list[tuple[int, Conversation[Item]]]:
         """The clusters with their places, by which they are taken."""
-        return list(self._clusters.items())
+        return list(self._conversations.items())
 
-    def _near(self, own: Iterable[str], earlier: Iterable[str], episodes: Iterable[str]) -> set[int]:
-        near = {self._episodes[name] for name in episodes if name in self._episodes}
-        near.update(*(self._own[name] for name in earlier if name in self._own))
-        near.update(*(self._earlier[name] for name in own if name in self._earlier))
+    def _linked(self, own: Iterable[str], earlier: Iterable[str], episodes: Iterable[str]) -> set[int]:
+        near = {self._by_episode[name] for name in episodes if name in self._by_episode}
+        near.update(*(self._by_name[name] for name in earlier if name in self._by_name))
+        near.update(*(self._by_earlier[name] for name in own if name in self._by_earlier))
         return near
 
-    def _join(self, place: int, joining: Cluster[Item]) -> None:
-        cluster = self._clusters[place]
+    def _join(self, place: int, joining: Conversation[Item]) -> None:
+        cluster = self._conversations[place]
         cluster.members += joining.members
-        cluster.own |= joining.own
+        cluster.names |= joining.names
         cluster.earlier |= joining.earlier
         cluster.episodes |= joining.episodes
-        for name in joining.own:
-            self._own[name].add(place)
+        for name in joining.names:
+            self._by_name[name].add(place)
         for name in joining.earlier:
-            self._earlier[name].add(place)
+            self._by_earlier[name].add(place)
         for name in joining.episodes:
-            self._episodes[name] = place
+            self._by_episode[name] = place
 
 
-def openings_of(inputs: Collection[Input]) -> frozenset[str]:
+def shared_openings(inputs: Collection[Input]) -> frozenset[str]:
     """The brief turns that go on in so many ways that they say nothing of who is speaking, such as a greeting.
 
     A long one, such as a document that is asked about again and again, is what its calls have in common.
     """
     ways: defaultdict[str, set[str]] = defaultdict(set)
     for one in inputs:
-        for before, after in pairwise((*one.earlier, one.name)[: one.brief + 1]):
-            if len(ways[before]) <= _MOST_WAYS:
+        for before, after in pairwise((*one.earlier, one.turn_name)[: one.brief + 1]):
+            if len(ways[before]) <= _MAX_CONTINUATIONS:
                 ways[before].add(after)
-    return frozenset(name for name, after in ways.items() if len(after) > _MOST_WAYS)
+    return frozenset(name for name, after in ways.items() if len(after) > _MAX_CONTINUATIONS)
 
 
-def clustered(calls: Iterable[tuple[Input, Item]], openings: frozenset[str]) -> Clusters[Item]:
+def group_conversations(calls: Iterable[tuple[Input, Item]], openings: frozenset[str]) -> Conversations[Item]:
     """The clusters of calls; a common opening links nothing."""
-    clusters = Clusters[Item]()
+    clusters = Conversations[Item]()
     for one, item in calls:
-        clusters.add(one.since(openings), item)
+        clusters.add(one.without_openings(openings), item)
     return clusters

@@ -16,7 +16,7 @@ _IDLE_S: Final = 4.0
 _LEAST_S: Final = 0.001
 
 
-class Connection:
+class EndpointPool:
     """A pool of connections to one endpoint.
 
     It opens with the first call and again after `close`, in whichever event loop asks, so that closing it while
@@ -25,7 +25,7 @@ class Connection:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._pool: _Pool | None = None
+        self._session: _LoopSession | None = None
 
     @asynccontextmanager
     async def post(self, endpoint: Endpoint, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -33,12 +33,14 @@ class Connection:
 
         Raises StudentError for all that can go wrong on the way, and for any answer but 200.
         """
-        pool = self._at_hand()
+        pool = self._session_for_loop()
         async with pool.permits:
             try:
                 async with await pool.post(endpoint, body) as response:
                     if response.status != 200:
-                        raise StudentError(_refusal(endpoint.model, response.status, await _start(response)))
+                        raise StudentError(
+                            _describe_refusal(endpoint.model, response.status, await _read_start(response))
+                        )
                     try:
                         yield response
                     finally:
@@ -54,33 +56,33 @@ class Connection:
 
     async def close(self) -> None:
         """Close the connections once the calls under way have ended, each within its time-out."""
-        pool, self._pool = self._pool, None
+        pool, self._session = self._session, None
         if pool is not None:
             await pool.close()
 
-    def _at_hand(self) -> "_Pool":
+    def _session_for_loop(self) -> "_LoopSession":
         loop = asyncio.get_running_loop()
-        if self._pool is None or self._pool.loop is not loop:
-            self._pool = _Pool(self._endpoint, loop)
-        return self._pool
+        if self._session is None or self._session.loop is not loop:
+            self._session = _LoopSession(self._endpoint, loop)
+        return self._session
 
 
-class Connections:
+class EndpointPools:
     """One connection for each endpoint, however many models it serves."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str, int], Connection] = {}
+        self._pools: dict[tuple[str, str, int], EndpointPool] = {}
 
-    def to(self, endpoint: Endpoint) -> Connection:
+    def get(self, endpoint: Endpoint) -> EndpointPool:
         key = endpoint.api_key.get_secret_value() if endpoint.api_key else ""
-        return self._known.setdefault((endpoint.base_url, key, endpoint.concurrency), Connection(endpoint))
+        return self._pools.setdefault((endpoint.base_url, key, endpoint.concurrency), EndpointPool(endpoint))
 
     async def close(self) -> None:
         """Close all of them."""
-        await asyncio.gather(*(connection.close() for connection in self._known.values()))
+        await asyncio.gather(*(connection.close() for connection in self._pools.values()))
 
 
-class _Pool:
+class _LoopSession:
     """A session in one event loop, and as many permits as calls may be under way."""
 
     def __init__(self, endpoint: Endpoint, loop: asyncio.AbstractEventLoop) -> None:
@@ -125,7 +127,7 @@ class _Pool:
             await self.session.close()
 
 
-async def _start(response: aiohttp.ClientResponse) -> bytes:
+async def _read_start(response: aiohttp.ClientResponse) -> bytes:
     """The beginning of an answer."""
     start = b""
     async for piece in response.content.iter_any():
@@ -135,7 +137,7 @@ async def _start(response: aiohttp.ClientResponse) -> bytes:
     return start
 
 
-def _refusal(model: str, status: int, body: bytes) -> str:
+def _describe_refusal(model: str, status: int, body: bytes) -> str:
     """What a refusal means; its own words are not repeated, since they may quote the prompt."""
     text = body.decode(errors="replace").lower()
     missing = "model_not_found" in text or ("model" in text and ("not exist" in text or "not found" in text))

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, field_se
 from understudies.events import Request, Words, words_of
 from understudies.students.base import ArtifactError
 
-FILE: Final = "context.json"
+TEMPLATE_FILE: Final = "context.json"
 _NEARLY_ALL: Final = 0.95
 _OFTEN: Final = 0.05
 _RETURNING: Final = 1.5
@@ -41,7 +41,7 @@ class SystemTemplate(BaseModel):
         return sorted(numbers)
 
     @property
-    def varies(self) -> bool:
+    def has_context(self) -> bool:
         """Whether there is a context."""
         return self.differs >= _OFTEN
 
@@ -52,12 +52,12 @@ class SystemTemplate(BaseModel):
         A date, a time or an id differs in every call and is no context, nor is a new version of the prompt, which
         differs once. Of many calls, some hundred speak for all.
         """
-        prompts = [words_of(text) for text in _sampled([request.system for request in requests])]
+        prompts = [words_of(text) for text in _sample([request.system for request in requests])]
         said = [prompt for prompt in prompts if prompt.written]
         if not said:
             return cls()
-        common = _common(said)
-        learnt = cls(common=common, numbers=_numbers(said, common), differs=1.0)
+        common = _common_runs(said)
+        learnt = cls(common=common, numbers=_recurring_numbers(said, common), differs=1.0)
         contexts = [learnt._context(prompt) for prompt in prompts]
         differs = sum(one != other for one, other in pairwise(contexts)) / max(1, len(contexts) - 1)
         if differs < _OFTEN:
@@ -67,9 +67,9 @@ class SystemTemplate(BaseModel):
 
     def context(self, request: Request) -> str:
         """What the system prompt of a request says beyond the template; nothing where there is no context."""
-        return self._context(words_of(request.system)) if self.varies else ""
+        return self._context(words_of(request.system)) if self.has_context else ""
 
-    def differing(self, prompt: Words) -> list[bool]:
+    def context_mask(self, prompt: Words) -> list[bool]:
         """For each word of a prompt, whether it is context.
 
         What a prompt has more often than the template is context wherever it stands: a record may say in the
@@ -82,13 +82,13 @@ class SystemTemplate(BaseModel):
 
     def to_files(self) -> dict[str, bytes]:
         """The file of an artifact that holds it; none where there is no context."""
-        return {FILE: self.model_dump_json().encode()} if self.varies else {}
+        return {TEMPLATE_FILE: self.model_dump_json().encode()} if self.has_context else {}
 
     @classmethod
     def from_files(cls, content: Mapping[str, bytes]) -> "SystemTemplate":
         """The template of an artifact's files; raises ArtifactError where it cannot be read."""
         try:
-            return cls.model_validate_json(content[FILE]) if FILE in content else NO_CONTEXT
+            return cls.model_validate_json(content[TEMPLATE_FILE]) if TEMPLATE_FILE in content else NO_CONTEXT
         except ValidationError as error:
             raise ArtifactError(f"the template of the system prompts cannot be read: {error!r}") from error
 
@@ -97,19 +97,19 @@ class SystemTemplate(BaseModel):
         return {"differs": self.differs, "characters": self.characters}
 
     @property
-    def reason(self) -> str:
+    def description(self) -> str:
         """How the system prompts differ, with the numbers."""
         length = f"about {self.characters:,} characters of context"
         return f"the system prompt differs from call to call in {self.differs:.0%} of calls ({length})"
 
     def _context(self, prompt: Words) -> str:
-        return " ".join(_with_labels(prompt.written, self.differing(prompt)))
+        return " ".join(_with_labels(prompt.written, self.context_mask(prompt)))
 
 
 NO_CONTEXT: Final = SystemTemplate()
 
 
-def clipped(text: str, most: int) -> str:
+def truncate_middle(text: str, most: int) -> str:
     """The text, or as much of its beginning and of its end as so many characters hold."""
     return text if len(text) <= most else f"{text[: (most - 1) // 2]} {text[-(most // 2) :]}"
 
@@ -121,14 +121,14 @@ def _with_labels(written: Sequence[str], differing: Sequence[bool]) -> Iterator[
             yield word
 
 
-def _sampled(texts: Sequence[str]) -> Sequence[str]:
+def _sample(texts: Sequence[str]) -> Sequence[str]:
     """Texts evenly over all, no more than there is time for."""
     length = max(1, sum(map(len, texts)) // max(1, len(texts)))
     most = max(20, min(_SAMPLE, _SAMPLED_CHARACTERS // length))
     return texts[:: max(1, -(-len(texts) // most))]
 
 
-def _common(prompts: Sequence[Words]) -> dict[str, int]:
+def _common_runs(prompts: Sequence[Words]) -> dict[str, int]:
     """Runs that nearly all prompts have, and how often nearly all have them."""
     counts = [Counter(prompt.runs) for prompt in prompts]
     having = Counter(run for one in counts for run in one)
@@ -137,20 +137,20 @@ def _common(prompts: Sequence[Words]) -> dict[str, int]:
     return {run: sorted(one[run] for one in counts)[few] for run, times in sorted(having.items()) if times >= needed}
 
 
-def _numbers(prompts: Sequence[Words], common: dict[str, int]) -> frozenset[str]:
+def _recurring_numbers(prompts: Sequence[Words], common: dict[str, int]) -> frozenset[str]:
     """The common runs around a plain number that goes to and fro between values, as no clock and no counter does."""
     values: dict[str, list[str]] = {}
     for prompt in prompts:
         for run, word, masked in zip(prompt.runs, prompt.written, prompt.masked, strict=True):
-            if _NUMBER in masked and common.get(run) == 1 and "<date>" not in run and _plain(word):
+            if _NUMBER in masked and common.get(run) == 1 and "<date>" not in run and _is_plain_number(word):
                 values.setdefault(run, []).append(word)
-    return frozenset(run for run, found in values.items() if _goes_to_and_fro(found))
+    return frozenset(run for run, found in values.items() if _fluctuates(found))
 
 
-def _plain(word: str) -> bool:
+def _is_plain_number(word: str) -> bool:
     return word.strip(_AROUND).replace(",", "").replace(".", "", 1).isdecimal()
 
 
-def _goes_to_and_fro(values: Sequence[str]) -> bool:
+def _fluctuates(values: Sequence[str]) -> bool:
     changes = sum(one != other for one, other in pairwise(values))
     return changes >= max(_RETURNING * len(set(values)), _OFTEN * len(values))

@@ -7,13 +7,13 @@ from zlib import crc32
 
 from understudies.events import masked
 
-ALIKE: Final = 0.7
+SIMILARITY_THRESHOLD: Final = 0.7
 """Jaccard index of two texts' words from which they are near copies."""
 
 _MOST_WORDS: Final = 120
 
 
-class CopyGroups:
+class NearCopyGroups:
     """Finds the group of a text among those that were added; each group is led by its first text.
 
     Two texts with a Jaccard index of 0.7 share one of the rarest words of each, so those alone are looked up (prefix
@@ -30,11 +30,11 @@ class CopyGroups:
         """How many groups there are."""
         return len(self._leaders)
 
-    def place(self, words: frozenset[int]) -> str:
+    def assign(self, words: frozenset[int]) -> str:
         """The name of the group that a text belongs to, a new one where it is like none."""
-        return self._alike(words) or self.lead(words)
+        return self._find_similar(words) or self.create(words)
 
-    def lead(self, words: frozenset[int]) -> str:
+    def create(self, words: frozenset[int]) -> str:
         """Begin a group; its name follows from its words."""
         self._frequency.update(words)
         name = f"{crc32(repr(sorted(words)).encode()):08x}-{len(words)}"
@@ -43,7 +43,7 @@ class CopyGroups:
             self._by_word[word][name] = None
         return name
 
-    def forget(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Let go of a group."""
         for word in self._leaders.pop(name, frozenset()):
             self._by_word[word].pop(name, None)
@@ -54,7 +54,7 @@ class CopyGroups:
         """The words of a group's first text."""
         return self._leaders[name]
 
-    def _alike(self, words: frozenset[int]) -> str | None:
+    def _find_similar(self, words: frozenset[int]) -> str | None:
         tried: set[str] = set()
         for word in self._rarest(words):
             for name in self._by_word.get(word, ()):
@@ -65,11 +65,11 @@ class CopyGroups:
 
     def _rarest(self, words: frozenset[int]) -> list[int]:
         """So many of the rarest words that two near copies share one of them, however the others fall."""
-        most = len(words) - ceil(ALIKE * len(words)) + 1
+        most = len(words) - ceil(SIMILARITY_THRESHOLD * len(words)) + 1
         return sorted(words, key=lambda word: (self._frequency[word], word))[:most]
 
 
-def copy_words(text: str) -> frozenset[int]:
+def masked_word_hashes(text: str) -> frozenset[int]:
     """The words of a text without numbers, dates and ids, by their checksums; the first 120 different ones."""
     words = dict.fromkeys(masked(text).split())
     return frozenset(crc32(word.encode("utf-8", "surrogatepass")) for word in list(words)[:_MOST_WORDS])
@@ -77,4 +77,4 @@ def copy_words(text: str) -> frozenset[int]:
 
 def _are_alike(one: frozenset[int], other: frozenset[int]) -> bool:
     shared = len(one & other)
-    return shared >= ALIKE * (len(one) + len(other) - shared)
+    return shared >= SIMILARITY_THRESHOLD * (len(one) + len(other) - shared)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from understudies.events import Message, Request, Split, Utc
 from understudies.students.base import ArtifactError
-from understudies.students.files import Files
+from understudies.students.files import ObjectStore
 
 
 class Example(BaseModel):
@@ -40,7 +40,7 @@ class Dataset:
     task: str
     examples: tuple[Example, ...]
 
-    def of(self, split: Split) -> list[Example]:
+    def in_split(self, split: Split) -> list[Example]:
         return [example for example in self.examples if example.split == split]
 
     @property
@@ -54,16 +54,16 @@ class Dataset:
         return sorted({example.teacher for example in self.examples})
 
 
-def write_dataset(files: Files, task: str, examples: Sequence[Example]) -> tuple[str, str]:
+def write_dataset(object_store: ObjectStore, task: str, examples: Sequence[Example]) -> tuple[str, str]:
     """Write the examples as JSON lines under their SHA-256; returns (URI, digest)."""
     lines = b"".join(example.model_dump_json(exclude_none=True).encode() + b"\n" for example in examples)
     digest = hashlib.sha256(lines).hexdigest()
-    return files.write(f"datasets/{digest}.jsonl", lines), digest
+    return object_store.write(f"datasets/{digest}.jsonl", lines), digest
 
 
-def read_dataset(files: Files, uri: str, task: str) -> Dataset:
+def read_dataset(object_store: ObjectStore, uri: str, task: str) -> Dataset:
     """Read a dataset; raises ArtifactError where it is missing or not what its name says, RetryLater while away."""
-    lines = files.read(uri)
+    lines = object_store.read(uri)
     named = uri.rsplit("/", 1)[-1].removesuffix(".jsonl")
     if hashlib.sha256(lines).hexdigest() != named:
         raise ArtifactError(f"dataset {uri!r} was changed after it was written; collect it again")

@@ -49,14 +49,14 @@ class Endpoint(BaseModel):
         return (dear + cached * cached_price) / _MILLION
 
 
-class Endpoints(BaseSettings):
+class EndpointSettings(BaseSettings):
     """Read from the environment: `UNDERSTUDIES_ENDPOINTS__CHEAP__BASE_URL` and so on, names in lower case."""
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_", env_nested_delimiter="__", frozen=True)
 
     endpoints: dict[str, Endpoint] = Field(default_factory=dict)
 
-    def named(self, name: str) -> Endpoint:
+    def get(self, name: str) -> Endpoint:
         """The endpoint of a name; raises ArtifactError that says how to declare it."""
         if endpoint := self.endpoints.get(name.lower()):
             return endpoint

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 
-class EventStream:
+class DataLineSplitter:
     """Puts lines together from pieces that are cut anywhere."""
 
     def __init__(self) -> None:

@@ -11,22 +11,30 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from understudies.events import Message, Request, Usage
-from understudies.judges import Judge, judge_named
-from understudies.students.base import Answer, ArtifactError, Unsure
+from understudies.judges import Judge, parse_judge
+from understudies.students.base import Answer, ArtifactError, ConfidenceTooLow
 from understudies.students.calibration import Calibration
-from understudies.students.chat_endpoint import ChatEndpoint
+from understudies.students.chat_endpoint import ChatClient
 from understudies.students.classifier.sentences import Floats
-from understudies.students.connection import Connections
+from understudies.students.connection import EndpointPools
 from understudies.students.context import NO_CONTEXT, SystemTemplate
 from understudies.students.dataset import Example
-from understudies.students.endpoint import Endpoint, Endpoints
+from understudies.students.endpoint import Endpoint, EndpointSettings
 from understudies.students.generation import Generation
-from understudies.students.shots import Shot, k_centre, nearest, shot_of, text_of, turns_of, vectors_of
+from understudies.students.shots import (
+    PromptExample,
+    comparison_text,
+    embed_texts,
+    nearest_indices,
+    select_k_centers,
+    to_messages,
+    to_prompt_example,
+)
 
 _FILE = "few_shot.json"
 _NEIGHBOURS = 8
 # All others are the teacher's own, ask for another form of answer, or name tokens as the teacher numbers them.
-_PASSED = frozenset(
+_FORWARDED_PARAMETERS = frozenset(
     {
         "frequency_penalty",
         "max_completion_tokens",
@@ -39,7 +47,7 @@ _PASSED = frozenset(
 )
 
 
-class Recipe(BaseModel):
+class FewShotManifest(BaseModel):
     """All that the artifact holds: the endpoint's name, never its address or key, and the examples.
 
     The first `shots` of `pool` go into every prompt, or where `nearest` the `shots` most like the request.
@@ -51,7 +59,7 @@ class Recipe(BaseModel):
     judge: str
     shots: int = Field(ge=0)
     nearest: bool = False
-    pool: tuple[Shot, ...]
+    pool: tuple[PromptExample, ...]
     system: SystemTemplate | None = None
 
 
@@ -69,17 +77,17 @@ class FewShotStudent:
 
     def __init__(
         self,
-        recipe: Recipe,
+        manifest: FewShotManifest,
         endpoint: Endpoint,
         *,
         calibration: Calibration | None = None,
-        connections: Connections | None = None,
+        pools: EndpointPools | None = None,
     ) -> None:
-        self._recipe = recipe
-        self._chat = ChatEndpoint(endpoint, (connections or Connections()).to(endpoint))
+        self._manifest = manifest
+        self._chat = ChatClient(endpoint, (pools or EndpointPools()).get(endpoint))
         self._calibration = calibration or Calibration()
-        self._judge = judge_named(recipe.judge)
-        self._vectors = vectors_of([shot.text for shot in recipe.pool])
+        self._judge = parse_judge(manifest.judge)
+        self._vectors = embed_texts([shot.text for shot in manifest.pool])
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer for each request; raises the first StudentError once all have ended."""
@@ -98,9 +106,9 @@ class FewShotStudent:
         def watch(generation: Generation) -> None:
             bound = self._calibration(generation.log_sum)
             if bound < floor:
-                raise Unsure(bound, generation.usage)
+                raise ConfidenceTooLow(bound, generation.usage)
             if max_tokens is not None and generation.tokens > max_tokens:
-                raise Unsure(bound, generation.usage, f"wrote more than {max_tokens} tokens without an end")
+                raise ConfidenceTooLow(bound, generation.usage, f"wrote more than {max_tokens} tokens without an end")
 
         generation = await self._chat.complete(body, watch)
         reason = "length" if generation.finish_reason == "length" else None
@@ -114,7 +122,7 @@ class FewShotStudent:
         """US dollars by the endpoint's prices; None where it has none."""
         return self._chat.endpoint.cost(usage)
 
-    def calibrated(self, calibration: Calibration) -> "FewShotStudent":
+    def with_calibration(self, calibration: Calibration) -> "FewShotStudent":
         """The same student, sure by another measure."""
         student = copy.copy(self)
         student._calibration = calibration
@@ -132,7 +140,7 @@ class FewShotStudent:
         nearest: bool = False,
         pool: int = 1000,
         system: SystemTemplate | None = None,
-        connections: Connections | None = None,
+        pools: EndpointPools | None = None,
     ) -> "FewShotStudent":
         """Choose representative examples: greedy k-centre, each next one the least like all before.
 
@@ -141,33 +149,33 @@ class FewShotStudent:
         system = SystemTemplate.learn([example.request for example in train]) if system is None else system
         distinct = list({example.fingerprint: example for example in train}.values())
         candidates = distinct[:: max(1, -(-len(distinct) // pool))]
-        shown = [shot_of(example, system) for example in candidates]
-        order = k_centre(vectors_of([shot.text for shot in shown]), len(candidates))
-        recipe = Recipe(
+        shown = [to_prompt_example(example, system) for example in candidates]
+        order = select_k_centers(embed_texts([shot.text for shot in shown]), len(candidates))
+        recipe = FewShotManifest(
             endpoint=endpoint_name,
             judge=judge.name,
             shots=shots,
             nearest=nearest,
             pool=tuple(shown[i] for i in order),
-            system=system if system.varies else None,
+            system=system if system.has_context else None,
         )
-        return cls(recipe, endpoint, connections=connections)
+        return cls(recipe, endpoint, pools=pools)
 
     def to_files(self) -> dict[str, bytes]:
-        known = self._recipe.model_dump(mode="json", exclude_none=True)
+        known = self._manifest.model_dump(mode="json", exclude_none=True)
         recipe = json.dumps(known, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
         return {_FILE: recipe} | self._calibration.to_files()
 
     @classmethod
     def from_files(
-        cls, content: Mapping[str, bytes], endpoints: Endpoints, connections: Connections | None = None
+        cls, content: Mapping[str, bytes], endpoints: EndpointSettings, pools: EndpointPools | None = None
     ) -> "FewShotStudent":
         calibration = Calibration.from_files(content)
         try:
             known = json.loads(content[_FILE].decode("utf-8", "surrogatepass"))
-            recipe = Recipe.model_validate(known)
-            endpoint = endpoints.named(recipe.endpoint)
-            return cls(recipe, endpoint, calibration=calibration, connections=connections)
+            recipe = FewShotManifest.model_validate(known)
+            endpoint = endpoints.get(recipe.endpoint)
+            return cls(recipe, endpoint, calibration=calibration, pools=pools)
         except (KeyError, ValueError, ValidationError) as error:
             raise ArtifactError(f"the few-shot recipe cannot be read: {error!r}") from error
 
@@ -175,7 +183,7 @@ class FewShotStudent:
         system = [m for m in request.messages if m.role in ("system", "developer")]
         turns = [m for m in request.messages if m.role not in ("system", "developer")]
         messages = [*system, *self._examples(request), *turns]
-        body: dict[str, Any] = {key: value for key, value in request.parameters.items() if key in _PASSED}
+        body: dict[str, Any] = {key: value for key, value in request.parameters.items() if key in _FORWARDED_PARAMETERS}
         body["messages"] = [message.model_dump(mode="json", exclude_none=True) for message in messages]
         body["temperature"] = 0
         for name in ("tools", "tool_choice", "response_format"):
@@ -184,13 +192,13 @@ class FewShotStudent:
         return body
 
     def _examples(self, request: Request) -> list[Message]:
-        pool = self._recipe.pool
-        if self._recipe.nearest:
+        pool = self._manifest.pool
+        if self._manifest.nearest:
             # The most similar comes last, next to the request.
-            chosen = [pool[i] for i in nearest(self._similar(request), self._recipe.shots)[::-1]]
+            chosen = [pool[i] for i in nearest_indices(self._similarities(request), self._manifest.shots)[::-1]]
         else:
-            chosen = list(pool[: self._recipe.shots])
-        return [message for number, shot in enumerate(chosen) for message in turns_of(shot, number)]
+            chosen = list(pool[: self._manifest.shots])
+        return [message for number, shot in enumerate(chosen) for message in to_messages(shot, number)]
 
     def _confidence(self, generation: Generation, request: Request) -> float:
         if generation.log_probability is not None:
@@ -199,13 +207,13 @@ class FewShotStudent:
         return self._calibration(math.log(min(vote, 1.0)) if vote > 0 else -math.inf)
 
     def _vote(self, message: Message, request: Request) -> float:
-        similar = self._similar(request)
-        near = nearest(similar, _NEIGHBOURS)
+        similar = self._similarities(request)
+        near = nearest_indices(similar, _NEIGHBOURS)
         weights = [max(0.0, float(similar[i])) for i in near]
-        agreed = (self._judge.judge(self._recipe.pool[i].answer, message).agreed for i in near)
+        agreed = (self._judge.judge(self._manifest.pool[i].answer, message).agreed for i in near)
         return sum(w for w, same in zip(weights, agreed, strict=True) if same) / (sum(weights) or 1.0)
 
-    def _similar(self, request: Request) -> Floats:
-        text = text_of(request, self._recipe.system or NO_CONTEXT)
-        similar: Floats = vectors_of([text])[0] @ self._vectors.T
+    def _similarities(self, request: Request) -> Floats:
+        text = comparison_text(request, self._manifest.system or NO_CONTEXT)
+        similar: Floats = embed_texts([text])[0] @ self._vectors.T
         return similar

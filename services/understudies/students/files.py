@@ -13,7 +13,7 @@ _MISSING: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError, Val
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class ObjectStore:
     """Immutable files under a root URL (`file:///var/lib/understudies`, `s3://bucket/prefix`).
 
     Raises ConfigurationError for a URL of a kind that is unknown or whose driver is not installed.

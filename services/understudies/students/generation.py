@@ -5,12 +5,12 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from understudies.client.answers import usage_of
+from understudies.client.answers import decode_usage
 from understudies.events import FunctionCall, Message, ToolCall, Usage
-from understudies.students.wire import CallDelta, Choice, Completion, Token
+from understudies.students.wire import ChatCompletion, CompletionChoice, TokenLogprob, ToolCallDelta
 
 _BAD_ENDS: Final = frozenset({"abort", "content_filter", "error"})
-DONE: Final = b"[DONE]"
+STREAM_END: Final = b"[DONE]"
 
 
 class Generation:
@@ -22,38 +22,38 @@ class Generation:
     def __init__(self, prompt_chars: int = 0) -> None:
         self._prompt_chars = prompt_chars
         self._text: list[str] = []
-        self._calls: dict[int, _Call] = {}
-        self._whole: Message | None = None
+        self._calls: dict[int, _ToolCallBuilder] = {}
+        self._message: Message | None = None
         self._log_sum = 0.0
         self._counted = 0
-        self._pieces = 0
+        self._chunks = 0
         self._usage: Usage | None = None
         self.finish_reason: str | None = None
 
-    def add(self, chunk: bytes) -> None:
+    def add_chunk(self, chunk: bytes) -> None:
         """The next chunk of a stream."""
-        if chunk == DONE:
+        if chunk == STREAM_END:
             return
-        read = _read(chunk)
+        read = _parse(chunk)
         for choice in read.choices:
             if choice.index == 0 and choice.delta is not None:
-                self._join(choice)
+                self._append(choice)
         self._count(read, [choice for choice in read.choices if choice.index == 0])
 
-    def set(self, body: bytes) -> None:
+    def set_whole(self, body: bytes) -> None:
         """The whole answer."""
-        read = _read(body)
+        read = _parse(body)
         choice = next(iter(read.choices), None)
         if choice is None or choice.message is None:
             raise ValueError("it has no choice with a message")
-        self._whole = choice.message
+        self._message = choice.message
         self.finish_reason = choice.finish_reason or "stop"
         self._count(read, [choice])
 
     @property
     def tokens(self) -> int:
         """Tokens so far; chunks that say something, where tokens are not told apart."""
-        return max(self._counted, self._pieces)
+        return max(self._counted, self._chunks)
 
     @property
     def log_sum(self) -> float:
@@ -63,7 +63,7 @@ class Generation:
     @property
     def log_probability(self) -> float | None:
         """The logarithm of the whole answer's probability; None where it was not told for half of its tokens."""
-        expected = max(self._usage.completion_tokens if self._usage else 0, self._pieces)
+        expected = max(self._usage.completion_tokens if self._usage else 0, self._chunks)
         return self._log_sum if self._counted and 2 * self._counted >= expected else None
 
     @property
@@ -77,30 +77,30 @@ class Generation:
             raise ValueError("it broke off before its end")
         if self.finish_reason in _BAD_ENDS:
             raise ValueError(f"it ended for the reason {self.finish_reason!r}")
-        message = self._whole or self._joined()
+        message = self._message or self._assemble()
         if not message.text and not message.tool_calls:
             raise ValueError("it is empty")
         return message
 
-    def _join(self, choice: Choice) -> None:
+    def _append(self, choice: CompletionChoice) -> None:
         delta = choice.delta
-        if delta is not None and delta.says_something:
-            self._pieces += 1
+        if delta is not None and delta.has_content:
+            self._chunks += 1
             self._text.append(delta.content or "")
             for piece in delta.tool_calls or ():
-                self._call_of(piece).add(piece)
+                self._call_for(piece).add(piece)
         self.finish_reason = choice.finish_reason or self.finish_reason
 
-    def _call_of(self, piece: CallDelta) -> "_Call":
+    def _call_for(self, piece: ToolCallDelta) -> "_ToolCallBuilder":
         """The call that a piece belongs to; without an index, one with an id begins another."""
         latest = max(self._calls, default=-1)
         index = piece.index if piece.index is not None else latest + 1 if piece.id else max(latest, 0)
-        return self._calls.setdefault(index, _Call())
+        return self._calls.setdefault(index, _ToolCallBuilder())
 
-    def _count(self, read: Completion, choices: Sequence[Choice]) -> None:
+    def _count(self, read: ChatCompletion, choices: Sequence[CompletionChoice]) -> None:
         if read.usage is not None:
-            self._usage = usage_of(read.usage)
-        tokens: list[Token] = []
+            self._usage = decode_usage(read.usage)
+        tokens: list[TokenLogprob] = []
         for choice in choices:
             tokens += (choice.logprobs.content if choice.logprobs else None) or ()
         for token in tokens or read.completion_probabilities or ():
@@ -109,12 +109,12 @@ class Generation:
                 self._log_sum += known
                 self._counted += 1
 
-    def _joined(self) -> Message:
-        calls = tuple(self._calls[index].whole() for index in sorted(self._calls))
+    def _assemble(self) -> Message:
+        calls = tuple(self._calls[index].build() for index in sorted(self._calls))
         return Message(role="assistant", content="".join(self._text) or None, tool_calls=calls or None)
 
 
-class _Call:
+class _ToolCallBuilder:
     """A tool call in pieces."""
 
     def __init__(self) -> None:
@@ -122,21 +122,21 @@ class _Call:
         self._name = ""
         self._arguments: list[str] = []
 
-    def add(self, piece: CallDelta) -> None:
+    def add(self, piece: ToolCallDelta) -> None:
         self._id = self._id or piece.id or ""
         if piece.function is not None:
             self._name = self._name or piece.function.name or ""
             self._arguments.append(piece.function.arguments or "")
 
-    def whole(self) -> ToolCall:
+    def build(self) -> ToolCall:
         if not self._name:
             raise ValueError("it calls a tool without a name")
         return ToolCall(id=self._id, function=FunctionCall(name=self._name, arguments="".join(self._arguments) or "{}"))
 
 
-def _read(text: bytes) -> Completion:
+def _parse(text: bytes) -> ChatCompletion:
     try:
-        read = Completion.model_validate_json(text)
+        read = ChatCompletion.model_validate_json(text)
     except ValidationError as error:
         raise ValueError("it is no chat completion") from error
     if read.error:

@@ -12,29 +12,29 @@ from pydantic import TypeAdapter, ValidationError
 
 from understudies.events import Message, Request, Usage, fingerprint
 from understudies.judges import Judge
-from understudies.students.answer_key import class_key, without_ids
+from understudies.students.answer_key import canonical_answer, normalize_call_ids
 from understudies.students.base import (
     Answer,
     ArtifactError,
-    Generating,
+    GeneratingStudent,
     Student,
     close_student,
     student_cost,
 )
 from understudies.students.context import NO_CONTEXT, SystemTemplate
 from understudies.students.dataset import Example
-from understudies.students.inputs import input_of
+from understudies.students.inputs import identify_input
 
-FILE: Final = "head.json"
-LEAST_CALLS: Final = 5
+HEAD_FILE: Final = "head.json"
+MIN_HEAD_CALLS: Final = 5
 """Calls of an input from which it belongs to the head."""
 
-_ALIKE: Final = 0.9
+_MIN_CONSENSUS: Final = 0.9
 _MEMORIES: Final = TypeAdapter(dict[str, Message])
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class HeadInputs:
     """The inputs that many calls have, by name; the answers remembered for some; and those with contested answers.
 
     An input is remembered where the teacher was asked at temperature 0, or at none given, and nine in ten of the
@@ -42,49 +42,49 @@ class Head:
     teacher.
     """
 
-    names: frozenset[str] = frozenset()
+    input_names: frozenset[str] = frozenset()
     memories: Mapping[str, Message] = field(default_factory=dict)
     contested: frozenset[str] = frozenset()
     system: SystemTemplate = NO_CONTEXT
     """Tells the context of a call, which is part of its input."""
 
     @classmethod
-    def of(cls, examples: Sequence[Example], judge: Judge, system: SystemTemplate = NO_CONTEXT) -> "Head":
+    def find(cls, examples: Sequence[Example], judge: Judge, system: SystemTemplate = NO_CONTEXT) -> "HeadInputs":
         """The head of a dataset, whatever the splits: what is remembered is proven by the calls that come after it."""
         by_name: defaultdict[str, list[Example]] = defaultdict(list)
         for example in examples:
-            by_name[name_of(example.request, system)].append(example)
-        names = {name for name, of in by_name.items() if sum(one.calls for one in of) >= LEAST_CALLS}
+            by_name[input_name(example.request, system)].append(example)
+        names = {name for name, of in by_name.items() if sum(one.calls for one in of) >= MIN_HEAD_CALLS}
         memories: dict[str, Message] = {}
         contested: set[str] = set()
         for name in sorted(names):
             answers = [answer for one in by_name[name] for answer in (*one.repeats, one.answer)]
-            commonest, share = _commonest(answers, judge)
-            if share < _ALIKE:
+            commonest, share = _most_frequent(answers, judge)
+            if share < _MIN_CONSENSUS:
                 contested.add(name)
             elif len(answers) > 1:
                 memories |= {
-                    memory_key(one.request, system): commonest for one in by_name[name] if _repeatable(one.request)
+                    memory_key(one.request, system): commonest for one in by_name[name] if _is_repeatable(one.request)
                 }
         return cls(frozenset(names), memories, frozenset(contested), system)
 
     def to_files(self) -> dict[str, bytes]:
         """The artifact's file; none where the task has no head."""
-        if not self.names:
+        if not self.input_names:
             return {}
         memories = {key: answer.model_dump(mode="json", exclude_none=True) for key, answer in self.memories.items()}
-        known = {"names": sorted(self.names), "memories": memories, "contested": sorted(self.contested)}
-        if self.system.varies:
+        known = {"names": sorted(self.input_names), "memories": memories, "contested": sorted(self.contested)}
+        if self.system.has_context:
             known["system"] = self.system.model_dump(mode="json")
-        return {FILE: json.dumps(known, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")}
+        return {HEAD_FILE: json.dumps(known, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")}
 
     @classmethod
-    def from_files(cls, content: Mapping[str, bytes]) -> "Head":
+    def from_files(cls, content: Mapping[str, bytes]) -> "HeadInputs":
         """The head of an artifact, empty where it has none; raises ArtifactError where its file is damaged."""
-        if FILE not in content:
+        if HEAD_FILE not in content:
             return cls()
         try:
-            known = json.loads(content[FILE].decode("utf-8", "surrogatepass"))
+            known = json.loads(content[HEAD_FILE].decode("utf-8", "surrogatepass"))
             memories = _MEMORIES.validate_python(known["memories"])
             system = SystemTemplate.model_validate(known["system"]) if "system" in known else NO_CONTEXT
             return cls(frozenset(known["names"]), memories, frozenset(known["contested"]), system)
@@ -95,7 +95,7 @@ class Head:
 class HeadStudent:
     """A student that answers the head from memory where it can, and everything else by the student it is built on."""
 
-    def __init__(self, base: Student, head: Head) -> None:
+    def __init__(self, base: Student, head: HeadInputs) -> None:
         self.base = base
         self.head = head
 
@@ -106,7 +106,7 @@ class HeadStudent:
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer for each request, in order; raises StudentError where the base cannot."""
-        known = [self._remembered(request) for request in requests]
+        known = [self._recall(request) for request in requests]
         asked = [place for place, (_, answer) in enumerate(known) if answer is None]
         given = await self.base.answer([requests[place] for place in asked]) if asked else []
         answers = [answer for _, answer in known]
@@ -114,14 +114,14 @@ class HeadStudent:
             answers[place] = replace(answer, head=known[place][0])
         return cast(list[Answer], answers)
 
-    def _remembered(self, request: Request) -> tuple[str | None, Answer | None]:
+    def _recall(self, request: Request) -> tuple[str | None, Answer | None]:
         """The name of an input of the head, and what is known to say to it."""
-        name = name_of(request, self.head.system)
-        if name not in self.head.names:
+        name = input_name(request, self.head.system)
+        if name not in self.head.input_names:
             return None, None
         if name in self.head.contested:
             return name, Answer(Message(role="assistant", content=""), 0.0, head=name)
-        memory = self.head.memories.get(memory_key(request, self.head.system)) if _repeatable(request) else None
+        memory = self.head.memories.get(memory_key(request, self.head.system)) if _is_repeatable(request) else None
         return name, None if memory is None else Answer(memory, 1.0, head=name)
 
     def cost(self, usage: Usage) -> Decimal | None:
@@ -138,45 +138,45 @@ class GeneratingHeadStudent(HeadStudent):
 
     async def answer_until(self, request: Request, floor: float, max_tokens: int | None = None) -> Answer:
         """As of `Generating`; what is remembered is whole at once."""
-        name, answer = self._remembered(request)
+        name, answer = self._recall(request)
         if answer is not None:
             return answer
         # The floor is the threshold of the other inputs. Were unsure answers given up here, those that are recorded
         # for an input of the head would be its surest, and say too much of it.
         floor = floor if name is None else 0.0
-        written = await cast(Generating, self.base).answer_until(request, floor, max_tokens)
+        written = await cast(GeneratingStudent, self.base).answer_until(request, floor, max_tokens)
         return replace(written, head=name)
 
 
-def with_head(base: Student, head: Head) -> Student:
+def add_head(base: Student, head: HeadInputs) -> Student:
     """The student with a head to answer from memory; itself where there is none."""
-    if not head.names:
+    if not head.input_names:
         return base
-    return GeneratingHeadStudent(base, head) if isinstance(base, Generating) else HeadStudent(base, head)
+    return GeneratingHeadStudent(base, head) if isinstance(base, GeneratingStudent) else HeadStudent(base, head)
 
 
-def name_of(request: Request, system: SystemTemplate = NO_CONTEXT) -> str:
+def input_name(request: Request, system: SystemTemplate = NO_CONTEXT) -> str:
     """The name by which an input is known: of what a student reads of it, else its fingerprint."""
-    return input_of(request, "", None, system).read or fingerprint(request)
+    return identify_input(request, "", None, system).reading_name or fingerprint(request)
 
 
 def memory_key(request: Request, system: SystemTemplate = NO_CONTEXT) -> str:
     """The input's name, and what else decides the answer: tools, response format, tool choice and parameters."""
     others = [request.tools, request.response_format, request.tool_choice, request.parameters]
     text = json.dumps(others, sort_keys=True, ensure_ascii=False)
-    return f"{name_of(request, system)}.{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    return f"{input_name(request, system)}.{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
-def _commonest(answers: Sequence[Message], judge: Judge) -> tuple[Message, float]:
+def _most_frequent(answers: Sequence[Message], judge: Judge) -> tuple[Message, float]:
     """The answer given most often, and the share of all answers that agree with it."""
     forms: defaultdict[str, list[Message]] = defaultdict(list)
     for answer in answers:
-        forms[class_key(answer, judge)].append(answer)
+        forms[canonical_answer(answer, judge)].append(answer)
     key = min(forms, key=lambda name: (-len(forms[name]), name))
-    texts = Counter(without_ids(answer).model_dump_json(exclude_none=True) for answer in forms[key])
+    texts = Counter(normalize_call_ids(answer).model_dump_json(exclude_none=True) for answer in forms[key])
     commonest = Message.model_validate_json(min(texts, key=lambda text: (-texts[text], text)))
     return commonest, sum(judge.judge(answer, commonest).agreed for answer in answers) / len(answers)
 
 
-def _repeatable(request: Request) -> bool:
+def _is_repeatable(request: Request) -> bool:
     return request.temperature is None or request.temperature == 0

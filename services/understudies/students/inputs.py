@@ -8,7 +8,7 @@ from typing import Final
 from understudies.events import Message, Request
 from understudies.students.context import NO_CONTEXT, SystemTemplate
 
-_BRIEF: Final = 200
+_MAX_OPENING_CHARS: Final = 200
 """Characters up to which a turn may be an opening that many conversations share, such as a greeting."""
 
 
@@ -28,14 +28,14 @@ class Input:
     reading: str | None = None
 
     @property
-    def own(self) -> frozenset[str]:
+    def names(self) -> frozenset[str]:
         """All names that it has."""
         return frozenset(name for name in (self.fingerprint, self.text, self.reading) if name is not None)
 
     @property
-    def same(self) -> frozenset[str]:
+    def identifying_names(self) -> frozenset[str]:
         """The names that only the same input has."""
-        return frozenset({self.fingerprint, self.read})
+        return frozenset({self.fingerprint, self.reading_name})
 
     @property
     def episodes(self) -> frozenset[str]:
@@ -43,16 +43,16 @@ class Input:
         return frozenset() if self.episode is None else frozenset({self.episode})
 
     @property
-    def name(self) -> str:
+    def turn_name(self) -> str:
         """The name that a later turn would know it by."""
         return self.text or self.fingerprint
 
     @property
-    def read(self) -> str:
+    def reading_name(self) -> str:
         """The name of what a student reads of it."""
-        return self.reading or self.name
+        return self.reading or self.turn_name
 
-    def since(self, openings: frozenset[str]) -> "Input":
+    def without_openings(self, openings: frozenset[str]) -> "Input":
         """The input without the turns up to the last that is a common opening."""
         common = [place + 1 for place, name in enumerate(self.earlier) if name in openings]
         if not common:
@@ -60,7 +60,7 @@ class Input:
         return replace(self, earlier=self.earlier[common[-1] :], brief=max(0, self.brief - common[-1]))
 
 
-def input_of(
+def identify_input(
     request: Request, fingerprint: str, episode: str | None = None, system: SystemTemplate = NO_CONTEXT
 ) -> Input:
     """An input by its fingerprint, by what a student reads of it, and by its episode.
@@ -69,34 +69,34 @@ def input_of(
     another context there. A later turn of a conversation contains the earlier ones whole, up to an answer of the
     assistant, whatever the context was then.
     """
-    *turns, (whole, _) = _readings(request.messages)
+    *turns, (whole, _) = _turn_names(request.messages)
     lengths = {name: length for name, length in turns if length and name != whole}
-    brief = sum(length <= _BRIEF for length in lengths.values())
+    brief = sum(length <= _MAX_OPENING_CHARS for length in lengths.values())
     context = system.context(request)
-    return Input(fingerprint, whole or None, tuple(lengths), episode, brief, _reading(context, whole))
+    return Input(fingerprint, whole or None, tuple(lengths), episode, brief, _reading_name(context, whole))
 
 
-def _readings(messages: tuple[Message, ...]) -> Iterator[tuple[str, int]]:
+def _turn_names(messages: tuple[Message, ...]) -> Iterator[tuple[str, int]]:
     """Name and length of what had been said before each answer of the assistant, and at the end; nothing has none."""
     read, length = hashlib.sha256(), 0
     for message in messages:
         if message.role == "assistant":
-            yield _name(read.hexdigest(), length)
+            yield _text_name(read.hexdigest(), length)
         if message.role in ("system", "developer"):
             continue
         if words := " ".join(message.text.lower().split()):
             words = f" {words}" if length else words
             read.update(words.encode("utf-8", "surrogatepass"))
             length += len(words)
-    yield _name(read.hexdigest(), length)
+    yield _text_name(read.hexdigest(), length)
 
 
-def _reading(context: str, text: str) -> str | None:
+def _reading_name(context: str, text: str) -> str | None:
     if not context:
         return None
     read = f"{context.lower()}\n{text}".encode("utf-8", "surrogatepass")
     return f"read:{hashlib.sha256(read).hexdigest()[:32]}"
 
 
-def _name(digest: str, length: int) -> tuple[str, int]:
+def _text_name(digest: str, length: int) -> tuple[str, int]:
     return (f"text:{digest[:32]}" if length else "", length)

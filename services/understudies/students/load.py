@@ -2,14 +2,14 @@
 
 from understudies.students.artifact import Manifest, read_artifact
 from understudies.students.base import ArtifactError, Student
-from understudies.students.connection import Connections
-from understudies.students.endpoint import Endpoints
-from understudies.students.files import Files
-from understudies.students.head import Head, with_head
+from understudies.students.connection import EndpointPools
+from understudies.students.endpoint import EndpointSettings
+from understudies.students.files import ObjectStore
+from understudies.students.head import HeadInputs, add_head
 
 
 def load_student(
-    files: Files, uri: str, endpoints: Endpoints | None = None, connections: Connections | None = None
+    object_store: ObjectStore, uri: str, endpoints: EndpointSettings | None = None, pools: EndpointPools | None = None
 ) -> Student:
     """The student of an artifact, ready to answer.
 
@@ -18,9 +18,9 @@ def load_student(
     Raises ArtifactError where the artifact is missing or damaged, its kind unknown, or what it needs not installed,
     and RetryLater where it cannot be read now.
     """
-    manifest, content = read_artifact(files, uri)
+    manifest, content = read_artifact(object_store, uri)
     try:
-        return with_head(_load(manifest, content, endpoints, connections), Head.from_files(content))
+        return add_head(_load_by_kind(manifest, content, endpoints, pools), HeadInputs.from_files(content))
     except ImportError as error:
         extra = "encoder" if error.name in ("torch", "transformers") else "services"
         raise ArtifactError(
@@ -28,14 +28,14 @@ def load_student(
         ) from error
 
 
-def _load(
-    manifest: Manifest, content: dict[str, bytes], endpoints: Endpoints | None, connections: Connections | None
+def _load_by_kind(
+    manifest: Manifest, content: dict[str, bytes], endpoints: EndpointSettings | None, pools: EndpointPools | None
 ) -> Student:
     # Imported here, so that a process needs only what its students need.
     if manifest.kind == "cache":
-        from understudies.students.cache import CacheStudent
+        from understudies.students.cache import ExactMatchStudent
 
-        return CacheStudent.from_files(content)
+        return ExactMatchStudent.from_files(content)
     if manifest.kind == "classifier":
         from understudies.students.classifier_student import ClassifierStudent
 
@@ -43,5 +43,5 @@ def _load(
     if manifest.kind == "few_shot":
         from understudies.students.few_shot import FewShotStudent
 
-        return FewShotStudent.from_files(content, endpoints or Endpoints(), connections)
+        return FewShotStudent.from_files(content, endpoints or EndpointSettings(), pools)
     raise ArtifactError(f"no student of kind {manifest.kind!r} is known; was it trained by a newer version?")

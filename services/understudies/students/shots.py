@@ -8,15 +8,15 @@ from pydantic import BaseModel, ConfigDict
 
 from understudies.events import Message, Request
 from understudies.students.base import request_text
-from understudies.students.classifier.sentences import Floats, normalised, static_vectors
-from understudies.students.context import NO_CONTEXT, SystemTemplate, clipped
+from understudies.students.classifier.sentences import Floats, normalize_text, static_vectors
+from understudies.students.context import NO_CONTEXT, SystemTemplate, truncate_middle
 from understudies.students.dataset import Example
 
 _LONGEST: Final = 2_000
 """Characters of a context that an example shows."""
 
 
-class Shot(BaseModel):
+class PromptExample(BaseModel):
     """A request without its system prompt but with its context, and the teacher's answer."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -29,7 +29,7 @@ class Shot(BaseModel):
         return "\n".join(message.text for message in self.messages)
 
 
-def k_centre(vectors: Floats, k: int) -> list[int]:
+def select_k_centers(vectors: Floats, k: int) -> list[int]:
     """Indices of k representative rows of length one: the most central, then always the farthest from all chosen.
 
     González (1985), "Clustering to minimize the maximum intercluster distance". Ties go to the earlier row.
@@ -45,37 +45,37 @@ def k_centre(vectors: Floats, k: int) -> list[int]:
     return chosen
 
 
-def vectors_of(texts: Sequence[str]) -> Floats:
+def embed_texts(texts: Sequence[str]) -> Floats:
     """One row of length one for each text; the product of two is how similar they are."""
-    return static_vectors([normalised(text) for text in texts])
+    return static_vectors([normalize_text(text) for text in texts])
 
 
-def nearest(similar: Floats, k: int) -> list[int]:
+def nearest_indices(similar: Floats, k: int) -> list[int]:
     """Indices of the k most similar, the most similar first."""
     return [int(i) for i in np.argsort(-similar, kind="stable")[:k]]
 
 
-def shot_of(example: Example, system: SystemTemplate = NO_CONTEXT) -> Shot:
+def to_prompt_example(example: Example, system: SystemTemplate = NO_CONTEXT) -> PromptExample:
     """What an example shows; its context stands before the first turn, as system prompts are not shown."""
     turns = tuple(m for m in example.request.messages if m.role not in ("system", "developer"))
     if context := _context(example.request, system):
         turns = (Message(role="user", content=context), *turns)
         if turns[1:] and turns[1].role == "user" and isinstance(turns[1].content, str):
             turns = (Message(role="user", content=f"{context}\n\n{turns[1].content}"), *turns[2:])
-    return Shot(messages=turns, answer=example.answer)
+    return PromptExample(messages=turns, answer=example.answer)
 
 
-def text_of(request: Request, system: SystemTemplate) -> str:
+def comparison_text(request: Request, system: SystemTemplate) -> str:
     """What a request is compared by: its context and its text."""
     context, text = _context(request, system), request_text(request)
     return f"{context}\n\n{text}" if context else text
 
 
 def _context(request: Request, system: SystemTemplate) -> str:
-    return clipped(system.context(request), _LONGEST)
+    return truncate_middle(system.context(request), _LONGEST)
 
 
-def turns_of(shot: Shot, number: int) -> list[Message]:
+def to_messages(shot: PromptExample, number: int) -> list[Message]:
     """The example as turns of a chat; calls of tools get ids and results, without which endpoints refuse them."""
     if not shot.answer.tool_calls:
         return [*shot.messages, shot.answer]

@@ -10,24 +10,24 @@ from understudies.events import Message
 _LEAST: Final = -1e3
 
 
-class _Read(BaseModel):
+class _ResponseModel(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
-class Candidate(_Read):
+class TokenAlternative(_ResponseModel):
     """A token that could have been; older llama.cpp lists the one chosen only here."""
 
     tok_str: str | None = None
     prob: float | None = None
 
 
-class Token(_Read):
+class TokenLogprob(_ResponseModel):
     """A token with its log-probability, or its probability as llama.cpp may give it."""
 
     logprob: float | None = None
     prob: float | None = None
     content: str | None = None
-    probs: list[Candidate] | None = None
+    probs: list[TokenAlternative] | None = None
 
     @property
     def log_probability(self) -> float | None:
@@ -43,20 +43,20 @@ class Token(_Read):
         return None if math.isnan(known) else min(0.0, max(known, _LEAST))
 
 
-class Logprobs(_Read):
+class ChoiceLogprobs(_ResponseModel):
     """The tokens of a choice."""
 
-    content: list[Token] | None = None
+    content: list[TokenLogprob] | None = None
 
 
-class FunctionDelta(_Read):
+class FunctionDelta(_ResponseModel):
     """A piece of a called function."""
 
     name: str | None = None
     arguments: str | None = None
 
 
-class CallDelta(_Read):
+class ToolCallDelta(_ResponseModel):
     """A piece of a tool call."""
 
     index: int | None = None
@@ -64,33 +64,33 @@ class CallDelta(_Read):
     function: FunctionDelta | None = None
 
 
-class Delta(_Read):
+class MessageDelta(_ResponseModel):
     """What a chunk adds to the message."""
 
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    tool_calls: list[CallDelta] | None = None
+    tool_calls: list[ToolCallDelta] | None = None
 
     @property
-    def says_something(self) -> bool:
+    def has_content(self) -> bool:
         return bool(self.content or self.reasoning_content or self.reasoning or self.tool_calls)
 
 
-class Choice(_Read):
+class CompletionChoice(_ResponseModel):
     """The first of a completion's choices, whole or in part."""
 
     index: int = 0
     message: Message | None = None
-    delta: Delta | None = None
-    logprobs: Logprobs | None = None
+    delta: MessageDelta | None = None
+    logprobs: ChoiceLogprobs | None = None
     finish_reason: str | None = None
 
 
-class Completion(_Read):
+class ChatCompletion(_ResponseModel):
     """A completion, or one chunk of it; the last chunk may hold the usage and no choice."""
 
-    choices: list[Choice] = []
+    choices: list[CompletionChoice] = []
     usage: dict[str, Any] | None = None
     error: Any = None
-    completion_probabilities: list[Token] | None = None
+    completion_probabilities: list[TokenLogprob] | None = None

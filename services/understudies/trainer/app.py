@@ -12,37 +12,37 @@ from typing import Any
 from pydantic import JsonValue
 
 from understudies.events import PROMOTIONS, Event, NewId, Promotion
-from understudies.judges import choose_judge, judge_named
-from understudies.runtime import Bus, Clock, Record, RetryLater, Seldom
-from understudies.runtime.errors import OF_THE_SERVICE
+from understudies.judges import choose_judge, parse_judge
+from understudies.runtime import Bus, Clock, Record, RetryLater, Throttle
+from understudies.runtime.errors import SERVICE_ERRORS
 from understudies.runtime.outbox import Outbox
-from understudies.runtime.rules import Rules, TaskRules, TaskRulesOf
+from understudies.runtime.rules import Rules, TaskRules, TaskRulesLookup
 from understudies.students import (
     ArtifactError,
     Dataset,
-    Files,
-    Head,
+    HeadInputs,
     Manifest,
+    ObjectStore,
     SystemTemplate,
     read_dataset,
     write_artifact,
 )
-from understudies.trainer.factories import LADDER
-from understudies.trainer.factory import Factory, Lesson, Trained
-from understudies.trainer.ladder import Climb, Rung, climb, told
+from understudies.trainer.factories import TRAINERS
+from understudies.trainer.factory import StudentTrainer, TrainedStudent, TrainingData
+from understudies.trainer.ladder import Selection, StudentCandidate, error_text, select_student
 from understudies.trainer.settings import TrainerSettings
 
-_WAITING = frozenset({"authorised", "collected"})
+_STAGES_BEFORE_TRAINING = frozenset({"authorised", "collected"})
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Training:
+class FinishedTraining:
     """A training that is over, whose best student is not kept yet."""
 
-    lesson: Lesson
-    found: Climb
+    data: TrainingData
+    selection: Selection
     seconds: float
 
 
@@ -59,22 +59,22 @@ class TrainerApp:
         *,
         bus: Bus,
         clock: Clock,
-        files: Files,
+        object_store: ObjectStore,
         new_id: NewId,
-        rules: TaskRulesOf | None = None,
-        ladder: Sequence[Factory] = LADDER,
+        rules: TaskRulesLookup | None = None,
+        trainers: Sequence[StudentTrainer] = TRAINERS,
     ) -> None:
         self._settings = settings
         self._bus = bus
         self._clock = clock
-        self._files = files
+        self._object_store = object_store
         self._new_id = new_id
         self._rules = rules or Rules(defaults=TaskRules(min_agreement=settings.min_agreement))
-        self._ladder = ladder
-        self._complain = Seldom()
+        self._trainers = trainers
+        self._log_throttle = Throttle()
         self._done: dict[str, None] = {}
-        self._due: dict[str, Promotion] = {}
-        self._trained: dict[str, _Training] = {}
+        self._pending: dict[str, Promotion] = {}
+        self._finished: dict[str, FinishedTraining] = {}
         self._outbox = Outbox(bus)
 
     async def start(self) -> None:
@@ -82,32 +82,32 @@ class TrainerApp:
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Train what was collected and has no outcome yet, this batch's later events included."""
-        stories = [event for event in await self._bus.events(records) if isinstance(event, Promotion)]
-        self._done |= {story.student: None for story in stories if story.stage not in _WAITING}
-        self._due |= {story.student: story for story in stories if story.stage == "collected"}
-        await self._work()
+        stories = [event for event in await self._bus.decode_events(records) if isinstance(event, Promotion)]
+        self._done |= {story.student: None for story in stories if story.stage not in _STAGES_BEFORE_TRAINING}
+        self._pending |= {story.student: story for story in stories if story.stage == "collected"}
+        await self._train_pending()
 
     async def tick(self, now: datetime) -> None:
         """Try again what could not be read or kept when it was due."""
-        await self._work()
+        await self._train_pending()
 
-    async def _work(self) -> None:
-        for student, story in list(self._due.items()):
+    async def _train_pending(self) -> None:
+        for student, story in list(self._pending.items()):
             if student not in self._done:
                 try:
                     self._outbox.add([await self._outcome(story)])
                 except RetryLater as error:
-                    self._put_off(error)
+                    self._log_deferral(error)
                     continue
                 self._done[student] = None
-            del self._due[student]
-            self._trained.pop(student, None)
+            del self._pending[student]
+            self._finished.pop(student, None)
             await self._outbox.flush()
         # Kept until it is published, so that a broker away for a while costs no second training.
         await self._outbox.flush()
 
-    def _put_off(self, error: RetryLater) -> None:
-        if self._complain():
+    def _log_deferral(self, error: RetryLater) -> None:
+        if self._log_throttle():
             _log.warning("a training is put off: %s", error)
 
     async def stop(self) -> None:
@@ -115,99 +115,101 @@ class TrainerApp:
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot: the students that have an outcome, and those that are due for one."""
-        due = [story.model_dump(mode="json") for story in self._due.values()]
+        due = [story.model_dump(mode="json") for story in self._pending.values()]
         return {"done": list(self._done), "due": due, "outbox": self._outbox.state()}
 
-    def said(self) -> list[Event]:
+    def recently_published(self) -> list[Event]:
         """The outcomes published last."""
-        return self._outbox.said()
+        return self._outbox.recently_published()
 
     async def restore(self, state: dict[str, Any]) -> None:
         """Continue from a snapshot."""
         self._done = dict.fromkeys(state["done"])
         # A snapshot from before trainings were put off has neither these nor an outbox.
         stories = [Promotion.model_validate(saved) for saved in state.get("due", ())]
-        self._due = {story.student: story for story in stories}
+        self._pending = {story.student: story for story in stories}
         self._outbox.restore(state.get("outbox", ()))
 
-    async def _outcome(self, story: Promotion) -> Promotion:
+    async def _outcome(self, promotion: Promotion) -> Promotion:
         """What becomes of a student; raises RetryLater while files are away, and goes on from there the next time."""
         try:
             # Training takes seconds to hours of computing; the loop lives on meanwhile.
-            if story.student not in self._trained:
-                self._trained[story.student] = await asyncio.to_thread(self._train, story)
-            return await asyncio.to_thread(self._told, story, self._trained[story.student])
-        except OF_THE_SERVICE:
+            if promotion.student not in self._finished:
+                self._finished[promotion.student] = await asyncio.to_thread(self._train, promotion)
+            return await asyncio.to_thread(self._finish, promotion, self._finished[promotion.student])
+        except SERVICE_ERRORS:
             raise
         except Exception as error:  # noqa: BLE001 - one student must not end the trainer again and again
-            _log.warning("%s cannot be trained", story.student, exc_info=True)
-            return self._story(story, "rejected", reason=f"cannot be trained: {told(error)}")
+            _log.warning("%s cannot be trained", promotion.student, exc_info=True)
+            return self._promotion(promotion, "rejected", reason=f"cannot be trained: {error_text(error)}")
 
-    def _train(self, story: Promotion) -> _Training:
-        if story.dataset is None:
-            raise ArtifactError(f"student {story.student!r} was announced as collected without a dataset")
+    def _train(self, promotion: Promotion) -> FinishedTraining:
+        if promotion.dataset is None:
+            raise ArtifactError(f"student {promotion.student!r} was announced as collected without a dataset")
         began = time.perf_counter()
-        lesson, p0 = self._lesson(story, read_dataset(self._files, story.dataset, story.task))
-        found = climb(self._allowed(story), lesson, self._settings, p0)
-        return _Training(lesson, found, round(time.perf_counter() - began, 3))
+        lesson, p0 = self._training_data(promotion, read_dataset(self._object_store, promotion.dataset, promotion.task))
+        found = select_student(self._allowed_trainers(promotion), lesson, self._settings, p0)
+        return FinishedTraining(lesson, found, round(time.perf_counter() - began, 3))
 
-    def _told(self, story: Promotion, training: _Training) -> Promotion:
+    def _finish(self, promotion: Promotion, training: FinishedTraining) -> Promotion:
         """The end of a training as an event, once the student is kept."""
-        best = training.found.best(self._settings)
-        evidence = _evidence(training.found, best, training.lesson, training.seconds)
+        best = training.selection.best(self._settings)
+        evidence = training_evidence(training.selection, best, training.data, training.seconds)
         if best is None:
-            reason = training.found.why_none(self._settings)
-            if training.lesson.system.varies:
-                reason = f"{reason}; {training.lesson.system.reason}"
-            return self._story(story, "rejected", reason=reason, evidence=evidence)
-        artifact = self._keep(story, best, training)
-        return self._story(story, "trained", reason=_praise(best), artifact=artifact, evidence=evidence)
+            reason = training.selection.rejection_reason(self._settings)
+            if training.data.system.has_context:
+                reason = f"{reason}; {training.data.system.description}"
+            return self._promotion(promotion, "rejected", reason=reason, evidence=evidence)
+        artifact = self._save(promotion, best, training)
+        return self._promotion(
+            promotion, "trained", reason=acceptance_reason(best), artifact=artifact, evidence=evidence
+        )
 
-    def _lesson(self, story: Promotion, dataset: Dataset) -> tuple[Lesson, float]:
-        rules = self._rules.of(story.task)
-        answers = [example.answer for example in dataset.of("train")]
-        judge = judge_named(rules.judge) if rules.judge else choose_judge(answers)
-        seed = hashlib.sha256(f"{self._settings.seed}:{story.student}".encode()).digest()
-        system = SystemTemplate.learn([example.request for example in dataset.of("train")])
-        return Lesson(dataset, judge, int.from_bytes(seed[:4], "big"), system), rules.min_agreement
+    def _training_data(self, promotion: Promotion, dataset: Dataset) -> tuple[TrainingData, float]:
+        rules = self._rules.for_task(promotion.task)
+        answers = [example.answer for example in dataset.in_split("train")]
+        judge = parse_judge(rules.judge) if rules.judge else choose_judge(answers)
+        seed = hashlib.sha256(f"{self._settings.seed}:{promotion.student}".encode()).digest()
+        system = SystemTemplate.learn([example.request for example in dataset.in_split("train")])
+        return TrainingData(dataset, judge, int.from_bytes(seed[:4], "big"), system), rules.min_agreement
 
-    def _allowed(self, story: Promotion) -> list[Factory]:
+    def _allowed_trainers(self, promotion: Promotion) -> list[StudentTrainer]:
         """The rungs whose students the task's rules allow."""
-        rules = self._rules.of(story.task)
-        return [factory for factory in self._ladder if rules.allows_student(story.student, factory.kind)]
+        rules = self._rules.for_task(promotion.task)
+        return [factory for factory in self._trainers if rules.allows_student(promotion.student, factory.kind)]
 
-    def _keep(self, story: Promotion, best: Rung, training: _Training) -> str:
-        assert isinstance(best.outcome, Trained)
-        assert story.dataset is not None
-        dataset = training.lesson.dataset
+    def _save(self, promotion: Promotion, best: StudentCandidate, training: FinishedTraining) -> str:
+        assert isinstance(best.outcome, TrainedStudent)
+        assert promotion.dataset is not None
+        dataset = training.data.dataset
         manifest = Manifest(
             kind=best.kind,
-            task=story.task,
-            student=story.student,
+            task=promotion.task,
+            student=promotion.student,
             created=self._clock.now(),
-            dataset_digest=story.dataset.rsplit("/", 1)[-1].removesuffix(".jsonl"),
+            dataset_digest=promotion.dataset.rsplit("/", 1)[-1].removesuffix(".jsonl"),
             splits=dataset.counts,
             teachers=tuple(dataset.teachers),
             base_model=best.outcome.base_model,
             hyper_parameters=dict(best.outcome.hyper_parameters),
             metrics=best.metrics,
-            cost_usd=training.found.cost_usd,
+            cost_usd=training.selection.cost_usd,
             seconds=training.seconds,
             licence=best.outcome.licence,
             consent=self._settings.consent,
         )
-        head = Head.of(dataset.examples, training.lesson.judge, training.lesson.system)
-        return write_artifact(self._files, {**best.outcome.content, **head.to_files()}, manifest)
+        head = HeadInputs.find(dataset.examples, training.data.judge, training.data.system)
+        return write_artifact(self._object_store, {**best.outcome.files, **head.to_files()}, manifest)
 
-    def _story(self, story: Promotion, stage: Any, **rest: Any) -> Promotion:
+    def _promotion(self, promotion: Promotion, stage: Any, **rest: Any) -> Promotion:
         now = self._clock.now()
         return Promotion(
             id=self._new_id(now),
             at=now,
-            task=story.task,
-            student=story.student,
+            task=promotion.task,
+            student=promotion.student,
             stage=stage,
-            dataset=story.dataset,
+            dataset=promotion.dataset,
             **rest,
         )
 
@@ -217,30 +219,32 @@ def create_app(
     *,
     bus: Bus,
     clock: Clock,
-    files: Files,
+    object_store: ObjectStore,
     new_id: NewId,
-    rules: TaskRulesOf | None = None,
+    rules: TaskRulesLookup | None = None,
 ) -> TrainerApp:
     """The trainer, composed."""
-    return TrainerApp(settings, bus=bus, clock=clock, files=files, new_id=new_id, rules=rules)
+    return TrainerApp(settings, bus=bus, clock=clock, object_store=object_store, new_id=new_id, rules=rules)
 
 
-def _evidence(found: Climb, best: Rung | None, lesson: Lesson, seconds: float) -> dict[str, JsonValue]:
+def training_evidence(
+    selection: Selection, best: StudentCandidate | None, data: TrainingData, seconds: float
+) -> dict[str, JsonValue]:
     evidence: dict[str, JsonValue] = {
-        "judge": lesson.judge.name,
-        "min_agreement": found.p0,
-        "cost_usd": format(found.cost_usd.normalize(), "f"),
+        "judge": data.judge.name,
+        "min_agreement": selection.p0,
+        "cost_usd": format(selection.cost_usd.normalize(), "f"),
         "seconds": seconds,
-        "tried": [rung.tried for rung in found.rungs],
-        "examples": len(lesson.dataset.of("train")),
+        "tried": [rung.summary for rung in selection.candidates],
+        "examples": len(data.dataset.in_split("train")),
     }
-    if lesson.system.varies:
-        evidence["context"] = lesson.system.summary()
+    if data.system.has_context:
+        evidence["context"] = data.system.summary()
     return evidence if best is None else {"kind": best.kind, "validation": best.metrics, **evidence}
 
 
-def _praise(best: Rung) -> str:
-    share, n = best.validation.expected_coverage, len(best.validation.judged)
+def acceptance_reason(best: StudentCandidate) -> str:
+    share, n = best.validation.expected_coverage, len(best.validation.calls)
     return (
         f"{best.kind} is expected to serve {share:.0%} of the calls at {best.validation.p0:.0%}, by {n} of validation"
     )

@@ -7,39 +7,39 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from understudies.students.calibration import Calibration, calibration_error, cross_fitted
-from understudies.trainer.validation import Judged
+from understudies.students.calibration import Calibration, calibration_error, cross_fit
+from understudies.trainer.validation import ValidationCall
 
 _FEWEST: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Calibrated:
+class CalibrationResult:
     """The calibration, the validation calls as it sees them, and how far off the confidences were and are."""
 
     calibration: Calibration
-    judged: tuple[Judged, ...]
+    validation_calls: tuple[ValidationCall, ...]
     metrics: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
-def calibrate(judged: Sequence[Judged]) -> Calibrated:
+def calibrate(judged: Sequence[ValidationCall]) -> CalibrationResult:
     """Fit a calibration on calls of a student that has none yet; a call that it did not answer says nothing.
 
     The error after is of calls held out from the fit in turn, so that a fit that only remembers shows none.
     """
     answered = [one for one in judged if one.confidence > 0]
     if len(answered) < _FEWEST:
-        return Calibrated(Calibration(), tuple(judged))
+        return CalibrationResult(Calibration(), tuple(judged))
     sums = [math.log(min(one.confidence, 1.0)) for one in answered]
     agreed = [one.agreed for one in answered]
     fitted = Calibration.fit(sums, agreed)
     errors: dict[str, JsonValue] = {
         "n": len(answered),
         "error_before": round(calibration_error([one.confidence for one in answered], agreed), 6),
-        "error_after": round(calibration_error(cross_fitted(sums, agreed), agreed), 6),
+        "error_after": round(calibration_error(cross_fit(sums, agreed), agreed), 6),
     }
-    return Calibrated(fitted, tuple(_seen_by(fitted, one) for one in judged), {"calibration": errors})
+    return CalibrationResult(fitted, tuple(_apply(fitted, one) for one in judged), {"calibration": errors})
 
 
-def _seen_by(fitted: Calibration, one: Judged) -> Judged:
+def _apply(fitted: Calibration, one: ValidationCall) -> ValidationCall:
     return replace(one, confidence=fitted(math.log(min(one.confidence, 1.0)))) if one.confidence > 0 else one

@@ -8,16 +8,16 @@ from pydantic import JsonValue
 from understudies.judges import Judge
 from understudies.students import NO_CONTEXT, Dataset, Student, SystemTemplate
 from understudies.trainer.settings import TrainerSettings
-from understudies.trainer.validation import Judged
+from understudies.trainer.validation import ValidationCall
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainedStudent:
     """A student, the files that it is kept in, and how it did on validation."""
 
     student: Student
-    content: Mapping[str, bytes]
-    judged: tuple[Judged, ...]
+    files: Mapping[str, bytes]
+    validation_calls: tuple[ValidationCall, ...]
     hyper_parameters: Mapping[str, JsonValue] = field(default_factory=dict)
     base_model: str | None = None
     licence: str = ""
@@ -26,14 +26,14 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True)
-class Declined:
+class NotApplicable:
     """A kind of student that does not suit the task, and why."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TrainingData:
     """What a factory is given: the calls, the judge of the task, the seed of all randomness, and what is context."""
 
     dataset: Dataset
@@ -42,13 +42,13 @@ class Lesson:
     system: SystemTemplate = NO_CONTEXT
 
 
-Train = Callable[[Lesson, TrainerSettings], Trained | Declined]
+TrainFunction = Callable[[TrainingData, TrainerSettings], TrainedStudent | NotApplicable]
 """Trains in a worker thread; whatever it raises declines, but for what is of the service."""
 
 
 @dataclass(frozen=True, slots=True)
-class Factory:
+class StudentTrainer:
     """A rung of the ladder."""
 
     kind: str
-    train: Train
+    train: TrainFunction

@@ -8,9 +8,9 @@ from decimal import Decimal
 from pydantic import JsonValue
 
 from understudies.events import usd
-from understudies.runtime.errors import OF_THE_SERVICE
+from understudies.runtime.errors import SERVICE_ERRORS
 from understudies.students import ArtifactError, StudentError
-from understudies.trainer.factory import Declined, Factory, Lesson, Trained
+from understudies.trainer.factory import NotApplicable, StudentTrainer, TrainedStudent, TrainingData
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.validation import Validation
 
@@ -18,23 +18,23 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class StudentCandidate:
     """What became of one kind of student."""
 
     kind: str
-    outcome: Trained | Declined
+    outcome: TrainedStudent | NotApplicable
     validation: Validation
 
     @property
     def metrics(self) -> dict[str, JsonValue]:
         """As the manifest and the evidence show it."""
-        more = self.outcome.metrics if isinstance(self.outcome, Trained) else {}
+        more = self.outcome.metrics if isinstance(self.outcome, TrainedStudent) else {}
         return {**self.validation.summary(), **more}
 
     @property
-    def tried(self) -> JsonValue:
+    def summary(self) -> JsonValue:
         """As the evidence shows it."""
-        if isinstance(self.outcome, Declined):
+        if isinstance(self.outcome, NotApplicable):
             return {"kind": self.kind, "declined": self.outcome.reason}
         return {
             "kind": self.kind,
@@ -44,65 +44,67 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True)
-class Climb:
+class Selection:
     """All rungs that were tried, in order, and what they cost."""
 
-    rungs: tuple[Rung, ...]
+    candidates: tuple[StudentCandidate, ...]
     p0: float
     cost_usd: Decimal
 
     @property
-    def trained(self) -> list[Rung]:
-        return [rung for rung in self.rungs if isinstance(rung.outcome, Trained)]
+    def trained(self) -> list[StudentCandidate]:
+        return [rung for rung in self.candidates if isinstance(rung.outcome, TrainedStudent)]
 
-    def best(self, settings: TrainerSettings) -> Rung | None:
+    def best(self, settings: TrainerSettings) -> StudentCandidate | None:
         """The student expected to serve most, the cheaper of equals; none where none can reach p0."""
-        hopeful = [r for r in self.trained if not r.validation.hopeless(settings.alpha, settings.surest_calls)]
+        hopeful = [r for r in self.trained if not r.validation.is_hopeless(settings.alpha, settings.surest_calls)]
         ranked = sorted(hopeful, key=lambda r: (-r.validation.expected_coverage, -r.validation.agreement))
         return ranked[0] if ranked else None
 
-    def why_none(self, settings: TrainerSettings) -> str:
+    def rejection_reason(self, settings: TrainerSettings) -> str:
         """Why no student is offered, with the numbers."""
-        causes = "; ".join(self._cause(rung, settings) for rung in self.rungs) or "no kind of student is allowed"
+        causes = "; ".join(self._cause(rung, settings) for rung in self.candidates) or "no kind of student is allowed"
         if not self.trained:
             return f"no kind of student suits the task: {causes}"
-        n = max(len(rung.validation.judged) for rung in self.trained)
+        n = max(len(rung.validation.calls) for rung in self.trained)
         return f"no student reaches {self.p0:.0%} agreement on any tenth of the {n} validation calls: {causes}"
 
-    def _cause(self, rung: Rung, settings: TrainerSettings) -> str:
-        if isinstance(rung.outcome, Declined):
+    def _cause(self, rung: StudentCandidate, settings: TrainerSettings) -> str:
+        if isinstance(rung.outcome, NotApplicable):
             return f"{rung.kind}: {rung.outcome.reason}"
         agreed, n = rung.validation.surest(0.1, settings.surest_calls)
         return f"{rung.kind} agrees on {rung.validation.agreement:.1%}, on {agreed} of the {n} it is surest of"
 
 
-def climb(factories: Sequence[Factory], lesson: Lesson, settings: TrainerSettings, p0: float) -> Climb:
+def select_student(
+    trainers: Sequence[StudentTrainer], data: TrainingData, settings: TrainerSettings, p0: float
+) -> Selection:
     """Train rung after rung until one is expected to serve enough."""
-    rungs: list[Rung] = []
+    rungs: list[StudentCandidate] = []
     cost = usd(0)
-    thousands = Decimal(len(lesson.dataset.of("train"))) / 1000
-    for factory in (factory for factory in factories if factory.kind in settings.kinds):
-        outcome = _trained(factory, lesson, settings)
-        validation = Validation(outcome.judged if isinstance(outcome, Trained) else (), p0)
-        rungs.append(Rung(factory.kind, outcome, validation))
-        if isinstance(outcome, Trained):
+    thousands = Decimal(len(data.dataset.in_split("train"))) / 1000
+    for factory in (factory for factory in trainers if factory.kind in settings.kinds):
+        outcome = _train(factory, data, settings)
+        validation = Validation(outcome.validation_calls if isinstance(outcome, TrainedStudent) else (), p0)
+        rungs.append(StudentCandidate(factory.kind, outcome, validation))
+        if isinstance(outcome, TrainedStudent):
             cost += usd(settings.usd_per_1000_examples.get(factory.kind, Decimal(0)) * thousands)
             if validation.expected_coverage >= settings.enough_coverage:
                 break
-    return Climb(tuple(rungs), p0, usd(cost))
+    return Selection(tuple(rungs), p0, usd(cost))
 
 
-def _trained(factory: Factory, lesson: Lesson, settings: TrainerSettings) -> Trained | Declined:
+def _train(trainer: StudentTrainer, data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
     """The rung's outcome; what one task's data break must not stop the trainer for all others."""
     try:
-        return factory.train(lesson, settings)
-    except OF_THE_SERVICE:
+        return trainer.train(data, settings)
+    except SERVICE_ERRORS:
         raise
     except Exception as error:  # noqa: BLE001 - what a library raises for some data is anyone's guess
-        _log.warning("%s could not be trained for %s", factory.kind, lesson.dataset.task, exc_info=True)
-        return Declined(f"training failed: {told(error)}")
+        _log.warning("%s could not be trained for %s", trainer.kind, data.dataset.task, exc_info=True)
+        return NotApplicable(f"training failed: {error_text(error)}")
 
 
-def told(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """Why something failed; errors from elsewhere often say little without their type."""
     return str(error) if isinstance(error, ArtifactError | StudentError) else repr(error)

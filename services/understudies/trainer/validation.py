@@ -10,15 +10,15 @@ from pydantic import JsonValue
 
 from understudies.events import Request
 from understudies.judges import Judge
-from understudies.stats import clopper_pearson_upper, ideal_coverage, thresholds
+from understudies.stats import clopper_pearson_upper, coverage_thresholds, ideal_coverage
 from understudies.students import Answer, Example, Student, StudentError, close_student, student_cost
 
-_TENTHS = tuple(tenth / 10 for tenth in range(1, 11))
-_AT_ONCE = 32
+_COVERAGE_STEPS = tuple(tenth / 10 for tenth in range(1, 11))
+_BATCH_SIZE = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ValidationCall:
     """One validation call: how sure the student was, whether the teacher agreed, and what it cost where known."""
 
     confidence: float
@@ -33,21 +33,21 @@ class Validation:
     A confidence of 0 is no answer: such a call is never served.
     """
 
-    judged: tuple[Judged, ...]
+    calls: tuple[ValidationCall, ...]
     p0: float
 
     @property
-    def answered(self) -> list[Judged]:
-        return [one for one in self.judged if one.confidence > 0]
+    def answered(self) -> list[ValidationCall]:
+        return [one for one in self.calls if one.confidence > 0]
 
     @property
     def agreement(self) -> float:
-        return sum(one.agreed for one in self.judged) / len(self.judged) if self.judged else 0.0
+        return sum(one.agreed for one in self.calls) / len(self.calls) if self.calls else 0.0
 
     @property
     def cost_per_call(self) -> Decimal | None:
         """Mean US dollars of the calls whose cost is known; None where no price is set."""
-        known = [one.cost_usd for one in self.judged if one.cost_usd is not None]
+        known = [one.cost_usd for one in self.calls if one.cost_usd is not None]
         return sum(known, Decimal(0)) / len(known) if known else None
 
     @property
@@ -56,33 +56,33 @@ class Validation:
         if not (answered := self.answered):
             return 0.0
         ideal = ideal_coverage([one.confidence for one in answered], [float(one.agreed) for one in answered], self.p0)
-        return ideal * len(answered) / len(self.judged)
+        return ideal * len(answered) / len(self.calls)
 
-    def surest(self, share: float, fewest: int) -> tuple[int, int]:
+    def surest(self, share: float, min_calls: int) -> tuple[int, int]:
         """(agreed, n) on the share of calls that it is surest of, with ties, at least `fewest` of them."""
         answered = sorted(self.answered, key=lambda one: -one.confidence)
         if not answered:
             return 0, 0
-        count = min(len(answered), max(fewest, math.ceil(share * len(self.judged))))
+        count = min(len(answered), max(min_calls, math.ceil(share * len(self.calls))))
         reached = [one.agreed for one in answered if one.confidence >= answered[count - 1].confidence]
         return sum(reached), len(reached)
 
-    def hopeless(self, alpha: float, fewest: int) -> bool:
+    def is_hopeless(self, alpha: float, min_calls: int) -> bool:
         """Whether at every tenth of coverage the upper bound of agreement is below p0, or it answers nothing.
 
         A sample of fewer than `fewest` calls shows nothing.
         """
-        if len(self.judged) < fewest or 0 < len(self.answered) < fewest:
+        if len(self.calls) < min_calls or 0 < len(self.answered) < min_calls:
             return False
-        samples = (self.surest(tenth, fewest) for tenth in _TENTHS)
+        samples = (self.surest(tenth, min_calls) for tenth in _COVERAGE_STEPS)
         return all(n == 0 or clopper_pearson_upper(agreed, n, alpha) < self.p0 for agreed, n in samples)
 
     def summary(self) -> dict[str, JsonValue]:
         """As the `trained` event and the manifest show it."""
-        edges = thresholds([one.confidence for one in self.answered])
+        edges = coverage_thresholds([one.confidence for one in self.answered])
         cost = self.cost_per_call
         return {
-            "n": len(self.judged),
+            "n": len(self.calls),
             "agreement": round(self.agreement, 6),
             "expected_coverage": round(self.expected_coverage, 6),
             "risk_coverage": [self._point(edge.confidence) for edge in edges],
@@ -90,28 +90,28 @@ class Validation:
         }
 
     def _point(self, confidence: float) -> JsonValue:
-        reached = [one.agreed for one in self.judged if one.confidence >= confidence]
+        reached = [one.agreed for one in self.calls if one.confidence >= confidence]
         return {
             "confidence": round(confidence, 6),
-            "coverage": round(len(reached) / len(self.judged), 6),
+            "coverage": round(len(reached) / len(self.calls), 6),
             "agreement": round(sum(reached) / len(reached), 6),
         }
 
 
-def judge_student(student: Student, examples: Sequence[Example], judge: Judge) -> tuple[Judged, ...]:
+def judge_student(student: Student, examples: Sequence[Example], judge: Judge) -> tuple[ValidationCall, ...]:
     """Ask the student about each example; no answer is a disagreement of confidence 0.
 
     It needs a thread of its own. Raises StudentError where the student answers none of the first.
     """
     answers = asyncio.run(_ask_and_close(student, [example.request for example in examples]))
     return tuple(
-        Judged(
+        ValidationCall(
             answer.confidence,
             judge.judge(example.answer, answer.message).agreed,
             student_cost(student, answer.usage),
         )
         if answer
-        else Judged(0.0, False)
+        else ValidationCall(0.0, False)
         for example, answer in zip(examples, answers, strict=True)
     )
 
@@ -126,8 +126,8 @@ async def _ask_and_close(student: Student, requests: Sequence[Request]) -> list[
 
 async def _ask(student: Student, requests: Sequence[Request]) -> list[Answer | None]:
     answers: list[Answer | None] = []
-    for start in range(0, len(requests), _AT_ONCE):
-        batch = requests[start : start + _AT_ONCE]
+    for start in range(0, len(requests), _BATCH_SIZE):
+        batch = requests[start : start + _BATCH_SIZE]
         try:
             answers += await student.answer(batch)
         except StudentError:
@@ -145,6 +145,6 @@ async def _ask_one(student: Student, request: Request) -> Answer | None:
     return answer
 
 
-def held_out(examples: Sequence[Example]) -> list[Example]:
+def held_out_examples(examples: Sequence[Example]) -> list[Example]:
     """The examples that may judge a student: unbiased, the last of each input."""
     return list({example.fingerprint: example for example in examples if example.unbiased}.values())

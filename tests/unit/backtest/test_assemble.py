@@ -7,22 +7,22 @@ from typing import Any
 
 from tests.support.outcomes import (
     TASK,
-    audit,
-    by_student,
-    by_teacher,
-    every_hour,
-    hours,
-    outcomes,
-    story,
-    verdict,
+    audit_invocation,
+    hourly_calls,
+    hours_after_monday,
+    make_outcomes,
+    make_promotion,
+    make_verdict,
+    student_invocation,
+    teacher_invocation,
 )
 
-from understudies.backtest.assemble import assemble
-from understudies.backtest.play import Scheduled
-from understudies.backtest.recorded import Reading
-from understudies.backtest.report import Input, Report
+from understudies.backtest.assemble import build_report
+from understudies.backtest.play import ScheduledCall
+from understudies.backtest.recorded import ParsedLog
+from understudies.backtest.report import BacktestReport, LogSummary
 from understudies.budget.appraise import Appraisal
-from understudies.budget.book import TaskBook
+from understudies.budget.book import TaskState
 from understudies.economics import BudgetOutcome
 from understudies.events import Drift, Event, GateDecision
 from understudies.stats import anytime_lower_bound
@@ -39,7 +39,7 @@ def gate(decision: Any = "promote", hour: float = 2, task: str = TASK) -> GateDe
     promoted = decision == "promote"
     return GateDecision(
         id=f"gate-{task}-{decision}",
-        at=hours(hour),
+        at=hours_after_monday(hour),
         task=task,
         student=f"{task}@1",
         decision=decision,
@@ -52,10 +52,10 @@ def gate(decision: Any = "promote", hour: float = 2, task: str = TASK) -> GateDe
 
 def drift(hour: float = 5) -> Drift:
     known: dict[str, Any] = {"confidence": 0.999, "statistic": 2000.0, "audited": 40, "agreement_after": 0.7}
-    return Drift(id="drift", at=hours(hour), task=TASK, student=NAME, tier="contract", **known)
+    return Drift(id="drift", at=hours_after_monday(hour), task=TASK, student=NAME, tier="contract", **known)
 
 
-def facts(book: TaskBook, *, outcome: str = "no_change", message: str = "", **changes: Any) -> dict[str, Any]:
+def facts(book: TaskState, *, outcome: str = "no_change", message: str = "", **changes: Any) -> dict[str, Any]:
     known = {
         "outcome": BudgetOutcome(outcome=outcome, task=book.task, message=message, numbers={"examples": 5}),  # type: ignore[arg-type]  # any of them
         "appraisal": Appraisal("wait", "5 of the 400 examples needed", 400),
@@ -66,42 +66,42 @@ def facts(book: TaskBook, *, outcome: str = "no_change", message: str = "", **ch
     return {**known, **changes}
 
 
-def booked(events: Sequence[Event], task: str = TASK) -> TaskBook:
-    book = TaskBook(task, Decimal("0.0002"))
+def booked(events: Sequence[Event], task: str = TASK) -> TaskState:
+    book = TaskState(task, Decimal("0.0002"))
     for event in events:
         if event.task == task:
             book.fold(event)
     return book
 
 
-async def report(calls: Sequence[Scheduled], events: Sequence[Event], **details: Any) -> Report:
+async def report(calls: Sequence[ScheduledCall], events: Sequence[Event], **details: Any) -> BacktestReport:
     """The report of one task."""
     known = facts(booked(events), **details)
     return await of_tasks(calls, events, {TASK: known})
 
 
-async def of_tasks(calls: Sequence[Scheduled], events: Sequence[Event], details: dict[str, Any]) -> Report:
-    source = Input.of("calls.jsonl", Reading("native"), 1.0)
-    found = await outcomes(calls, *events)
-    return assemble(found, details, source=source, seed=7, seconds=1.5, version="1.2.3")
+async def of_tasks(calls: Sequence[ScheduledCall], events: Sequence[Event], details: dict[str, Any]) -> BacktestReport:
+    source = LogSummary.of("calls.jsonl", ParsedLog("native"), 1.0)
+    found = await make_outcomes(calls, *events)
+    return build_report(found, details, source=source, seed=7, seconds=1.5, version="1.2.3")
 
 
-def promoted_events(calls: Sequence[Scheduled]) -> list[Event]:
+def promoted_events(calls: Sequence[ScheduledCall]) -> list[Event]:
     return [
-        *(by_teacher(call) for call in calls[:4]),
-        story("authorised", 1, reason="it pays", evidence={"roi": 3.5, "examples": 4, "needed": 4}),
-        story("trained", 1, evidence={"cost_usd": "0.01", "seconds": 3.2, "kind": "classifier"}),
+        *(teacher_invocation(call) for call in calls[:4]),
+        make_promotion("authorised", 1, reason="it pays", evidence={"roi": 3.5, "examples": 4, "needed": 4}),
+        make_promotion("trained", 1, evidence={"cost_usd": "0.01", "seconds": 3.2, "kind": "classifier"}),
         gate(),
-        story("promoted", 3, share=0.05, threshold=0.8, audit_rate=0.5, evidence={"coverage": 0.5}),
-        *(by_student(call) for call in calls[4:]),
-        audit(calls[-1]),
-        verdict(calls[0], phase="validation"),
+        make_promotion("promoted", 3, share=0.05, threshold=0.8, audit_rate=0.5, evidence={"coverage": 0.5}),
+        *(student_invocation(call) for call in calls[4:]),
+        audit_invocation(calls[-1]),
+        make_verdict(calls[0], phase="validation"),
     ]
 
 
 async def test_the_story_is_told_in_order_of_time_with_evidence_and_without_seconds() -> None:
-    calls = every_hour(8)
-    events = [*promoted_events(calls), drift(), story("demoted", 6, reason="drift")]
+    calls = hourly_calls(8)
+    events = [*promoted_events(calls), drift(), make_promotion("demoted", 6, reason="drift")]
     told = (await report(calls, events)).decisions
     assert [decision.event for decision in told] == [
         "authorised",
@@ -124,8 +124,8 @@ async def test_the_story_is_told_in_order_of_time_with_evidence_and_without_seco
 
 
 async def test_tasks_heard_of_in_any_order_are_told_in_one() -> None:
-    calls = sorted(every_hour(3) + every_hour(3, task="other"), key=lambda call: call.at)
-    served: list[Event] = [by_teacher(call) for call in calls]
+    calls = sorted(hourly_calls(3) + hourly_calls(3, task="other"), key=lambda call: call.at)
+    served: list[Event] = [teacher_invocation(call) for call in calls]
     gates: list[Event] = [gate("reject"), gate("reject", task="other"), gate("inconclusive", 1)]
     details = {task: facts(booked(served, task)) for task in (TASK, "other")}
     one, other = [await of_tasks(calls, served + heard, details) for heard in (gates, gates[::-1])]
@@ -138,9 +138,9 @@ async def test_tasks_heard_of_in_any_order_are_told_in_one() -> None:
 
 
 async def test_a_task_that_is_not_worth_it_is_among_the_decisions_with_its_numbers() -> None:
-    calls = every_hour(3)
+    calls = hourly_calls(3)
     appraisal = Appraisal("refuse", "it takes 90 calls, 10 are expected", 400)
-    told = await report(calls, [by_teacher(call) for call in calls], appraisal=appraisal)
+    told = await report(calls, [teacher_invocation(call) for call in calls], appraisal=appraisal)
     outcome = told.tasks[TASK].outcome
     assert (outcome.outcome, outcome.message) == ("not_worth_it", "not worth it: it takes 90 calls, 10 are expected")
     (decision,) = told.decisions
@@ -150,8 +150,12 @@ async def test_a_task_that_is_not_worth_it_is_among_the_decisions_with_its_numbe
 
 
 async def test_a_student_on_trial_is_said_to_be_unproven_with_the_numbers() -> None:
-    calls = every_hour(3)
-    events = [*(by_teacher(call) for call in calls), story("authorised", 1), story("trained", 1)]
+    calls = hourly_calls(3)
+    events = [
+        *(teacher_invocation(call) for call in calls),
+        make_promotion("authorised", 1),
+        make_promotion("trained", 1),
+    ]
     evidence = {"p0": 0.95, "verdicts": 230, "curve": CURVE, "chosen": None}
     told = await report(calls, events, outcome="training", message="training", evidence=evidence)
     assert told.tasks[TASK].outcome.outcome == "training"
@@ -162,8 +166,12 @@ async def test_a_student_on_trial_is_said_to_be_unproven_with_the_numbers() -> N
 
 
 async def test_a_student_on_trial_with_conversations_is_said_to_be_judged_on_their_calls() -> None:
-    calls = every_hour(3)
-    events = [*(by_teacher(call) for call in calls), story("authorised", 1), story("trained", 1)]
+    calls = hourly_calls(3)
+    events = [
+        *(teacher_invocation(call) for call in calls),
+        make_promotion("authorised", 1),
+        make_promotion("trained", 1),
+    ]
     curve = [{**point, "calls": 3 * point["n"]} for point in CURVE]
     evidence = {"p0": 0.95, "verdicts": 230, "calls": 690, "curve": curve, "chosen": None}
     told = await report(calls, events, outcome="training", message="training", evidence=evidence)
@@ -173,21 +181,24 @@ async def test_a_student_on_trial_with_conversations_is_said_to_be_judged_on_the
 
 
 async def test_before_any_verdict_the_budgets_own_words_are_kept() -> None:
-    calls = every_hour(3)
-    events = [*(by_teacher(call) for call in calls), story("authorised", 1)]
+    calls = hourly_calls(3)
+    events = [*(teacher_invocation(call) for call in calls), make_promotion("authorised", 1)]
     told = await report(calls, events, outcome="training", message="training: the student is authorised")
     assert told.tasks[TASK].outcome.message == "training: the student is authorised"
 
 
 async def test_a_student_that_was_given_up_says_what_ended_it() -> None:
-    calls = every_hour(3)
-    events = [*(by_teacher(call) for call in calls), story("rejected", 1, reason="agrees on 21% of 62")]
+    calls = hourly_calls(3)
+    events = [
+        *(teacher_invocation(call) for call in calls),
+        make_promotion("rejected", 1, reason="agrees on 21% of 62"),
+    ]
     told = await report(calls, events, outcome="fallback_teacher", message="the teacher serves")
     assert told.tasks[TASK].outcome.message == "the teacher serves: agrees on 21% of 62"
 
 
 async def test_what_is_realised_is_the_ledgers_and_the_figures_agree() -> None:
-    calls = every_hour(20)
+    calls = hourly_calls(20)
     reported = (await report(calls, promoted_events(calls))).tasks[TASK]
     totals, realised = reported.summary.totals, reported.roi_realised
     assert realised is not None
@@ -203,7 +214,7 @@ async def test_what_is_realised_is_the_ledgers_and_the_figures_agree() -> None:
 
 
 async def test_the_curve_leaves_out_where_nothing_is_known_and_has_its_bounds() -> None:
-    calls = every_hour(8)
+    calls = hourly_calls(8)
     reported = (await report(calls, promoted_events(calls))).tasks[TASK]
     assert [(point.coverage, point.n, point.lower) for point in reported.risk_coverage] == [
         (0.5, 100, anytime_lower_bound(99, 100)),
@@ -212,8 +223,8 @@ async def test_the_curve_leaves_out_where_nothing_is_known_and_has_its_bounds() 
 
 
 async def test_tasks_are_in_the_order_of_what_they_cost() -> None:
-    calls = sorted(every_hour(2) + every_hour(5, task="dear"), key=lambda call: call.at)
-    served = [by_teacher(call) for call in calls]
+    calls = sorted(hourly_calls(2) + hourly_calls(5, task="dear"), key=lambda call: call.at)
+    served = [teacher_invocation(call) for call in calls]
     told = await of_tasks(calls, served, {task: facts(booked(served, task)) for task in (TASK, "dear")})
     assert list(told.tasks) == ["dear", TASK]
     assert told.overall.totals.calls == 7
@@ -222,11 +233,11 @@ async def test_tasks_are_in_the_order_of_what_they_cost() -> None:
 
 
 async def test_a_task_says_of_what_kind_it_is_and_whether_it_is_critical() -> None:
-    calls = every_hour(60)
-    told = await report(calls, [by_teacher(call) for call in calls], critical=True)
+    calls = hourly_calls(60)
+    told = await report(calls, [teacher_invocation(call) for call in calls], critical=True)
     profile = told.tasks[TASK].profile
     assert (profile["kind"], profile["critical"]) == ("closed_set", True)
     judge = told.tasks[TASK].judge
     assert judge is not None
-    assert (judge.name, judge.reads.partition(";")[0]) == ("label", "the whole answer is one label")
+    assert (judge.name, judge.description.partition(";")[0]) == ("label", "the whole answer is one label")
     assert calls[-1].at - calls[0].at == timedelta(hours=59)

@@ -7,12 +7,12 @@ import orjson
 import pytest
 
 from understudies.backtest.importers import read_calls
-from understudies.backtest.recorded import Broken, Reading
+from understudies.backtest.recorded import ParsedLog, SkippedLine
 
 GOOD = b'{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}]}'
 
 
-def written(tmp_path: Path, content: bytes) -> Reading:
+def written(tmp_path: Path, content: bytes) -> ParsedLog:
     path = tmp_path / "calls"
     path.write_bytes(content)
     return read_calls(path)
@@ -22,7 +22,7 @@ def reason(tmp_path: Path, line: bytes) -> str:
     """Why a line is skipped between two good ones, which are kept."""
     reading = written(tmp_path, GOOD + b"\n" + line + b"\n" + GOOD)
     assert [call.line for call in reading.calls] == [1, 3]
-    (broken,) = reading.broken
+    (broken,) = reading.skipped
     assert broken.line == 2
     return broken.reason
 
@@ -73,7 +73,7 @@ def test_a_broken_line_is_named_and_the_others_are_kept(tmp_path: Path, line: by
 def test_a_broken_first_line_does_not_cost_the_others(tmp_path: Path) -> None:
     reading = written(tmp_path, b'{"messages": [\n' + GOOD + b"\n" + GOOD)
     assert [call.line for call in reading.calls] == [2, 3]
-    assert [broken.line for broken in reading.broken] == [1]
+    assert [broken.line for broken in reading.skipped] == [1]
 
 
 WRONG = {
@@ -98,7 +98,7 @@ WRONG = {
 def test_an_optional_field_of_the_wrong_type_is_taken_as_absent(tmp_path: Path, key: str) -> None:
     record = {**orjson.loads(GOOD), key: WRONG[key]}
     reading = written(tmp_path, orjson.dumps(record))
-    assert reading.broken == []
+    assert reading.skipped == []
     call = reading.calls[0]
     assert (call.at, call.recorded_cost, call.critical, call.latency_ms, call.tags) == (None, None, False, 0.0, {})
     assert (call.request.tools, call.request.response_format, call.request.temperature) == (None, None, None)
@@ -135,12 +135,12 @@ def test_lone_surrogates_are_replaced(tmp_path: Path) -> None:
 
 def test_blank_lines_bom_and_carriage_returns_are_no_matter(tmp_path: Path) -> None:
     reading = written(tmp_path, b"\xef\xbb\xbf" + GOOD + b"\r\n\r\n   \n" + GOOD + b"\n\n")
-    assert ([call.line for call in reading.calls], reading.broken) == ([1, 4], [])
+    assert ([call.line for call in reading.calls], reading.skipped) == ([1, 4], [])
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n  \n", gzip.compress(b"", mtime=0)])
 def test_an_empty_file_holds_no_calls(tmp_path: Path, content: bytes) -> None:
-    assert written(tmp_path, content) == Reading("empty", [], [])
+    assert written(tmp_path, content) == ParsedLog("empty", [], [])
 
 
 def test_a_long_message_is_read(tmp_path: Path) -> None:
@@ -166,13 +166,13 @@ def test_repeated_ids_are_separate_calls(tmp_path: Path) -> None:
 )
 def test_an_array_or_an_object_with_data_is_read(tmp_path: Path, content: bytes) -> None:
     reading = written(tmp_path, content)
-    assert ([call.line for call in reading.calls], reading.broken) == ([1, 2], [])
+    assert ([call.line for call in reading.calls], reading.skipped) == ([1, 2], [])
 
 
 def test_an_array_that_is_cut_off_gives_the_objects_that_are_whole(tmp_path: Path) -> None:
     reading = written(tmp_path, b"[\n" + GOOD + b",\n" + GOOD + b',\n{"mess')
     assert [call.line for call in reading.calls] == [2, 3]
-    assert [broken.line for broken in reading.broken] == [4]
+    assert [broken.line for broken in reading.skipped] == [4]
 
 
 def test_one_call_written_over_several_lines_is_one_call(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_one_call_written_over_several_lines_is_one_call(tmp_path: Path) -> None
 def test_gzip_is_told_by_its_content_and_may_have_several_members(tmp_path: Path) -> None:
     content = gzip.compress(GOOD + b"\n") + gzip.compress(GOOD + b"\n") + b"\0" * 8
     reading = written(tmp_path, content)
-    assert (len(reading.calls), reading.broken) == (2, [])
+    assert (len(reading.calls), reading.skipped) == (2, [])
 
 
 def test_a_truncated_gzip_keeps_what_was_readable_and_names_the_rest(tmp_path: Path) -> None:
@@ -190,20 +190,20 @@ def test_a_truncated_gzip_keeps_what_was_readable_and_names_the_rest(tmp_path: P
     whole = gzip.compress(lines)
     reading = written(tmp_path, whole[: len(whole) // 2])
     assert 100 < len(reading.calls) < 2000
-    assert reading.broken == [Broken(len(reading.calls) + 1, "the compressed file ends early, in this line")]
+    assert reading.skipped == [SkippedLine(len(reading.calls) + 1, "the compressed file ends early, in this line")]
 
 
 def test_a_gzip_cut_at_the_end_of_a_line_is_named_too(tmp_path: Path) -> None:
     reading = written(tmp_path, gzip.compress(GOOD + b"\n")[:-8])
     assert len(reading.calls) == 1
-    assert [broken.line for broken in reading.broken] == [2]
+    assert [broken.line for broken in reading.skipped] == [2]
 
 
 def test_a_damaged_gzip_is_named(tmp_path: Path) -> None:
     content = bytearray(gzip.compress(GOOD + b"\n"))
     content[-8] ^= 0xFF
-    assert "damaged" in written(tmp_path, bytes(content)).broken[-1].reason
-    assert "damaged" in written(tmp_path, b"\x1f\x8bnot really gzip").broken[-1].reason
+    assert "damaged" in written(tmp_path, bytes(content)).skipped[-1].reason
+    assert "damaged" in written(tmp_path, b"\x1f\x8bnot really gzip").skipped[-1].reason
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 
-from tests.support.contexts import decided_by_the_record
+from tests.support.contexts import examples_decided_by_record
 from tests.support.datasets import START
-from tests.support.played import Played, played
+from tests.support.played import BacktestRun, run_small_backtest
 
 from understudies.events import Promotion
 
@@ -16,7 +16,7 @@ from understudies.events import Promotion
 def log(path: Path, n: int, answer: Callable[[str, Random], str] | None = None) -> Path:
     """So many calls over eight days, of four texts."""
     lines = []
-    for number, example in enumerate(decided_by_the_record(n, answer)):
+    for number, example in enumerate(examples_decided_by_record(n, answer)):
         turns = [message.model_dump(mode="json", include={"role", "content"}) for message in example.request.messages]
         said = {"role": "assistant", "content": example.answer.text}
         at = START + timedelta(days=8 * number / n)
@@ -25,19 +25,19 @@ def log(path: Path, n: int, answer: Callable[[str, Random], str] | None = None) 
     return path
 
 
-def stories(of: Played, *stages: str) -> list[Promotion]:
+def stories(of: BacktestRun, *stages: str) -> list[Promotion]:
     return [event for event in of.events if isinstance(event, Promotion) and event.stage in stages]
 
 
 def test_what_the_record_alone_decides_is_learnt(tmp_path: Path) -> None:
-    done = played(log(tmp_path / "calls.jsonl", 1200))
+    done = run_small_backtest(log(tmp_path / "calls.jsonl", 1200))
     [task] = done.report.to_dict()["tasks"]
     [trained, *_] = stories(done, "trained")
     context = trained.evidence["context"]
     assert isinstance(context, dict)
     assert context["differs"] == 1.0
     assert stories(done, "promoted")
-    served = [call for call in done.calls(task) if call.served_by == "student"]
+    served = [call for call in done.calls_of(task) if call.served_by == "student"]
     assert len(served) > 200
     right = [("yes" if "Plan: gold" in call.request.system else "no") for call in served]
     given = [call.response.message.text for call in served if call.response is not None]
@@ -45,7 +45,7 @@ def test_what_the_record_alone_decides_is_learnt(tmp_path: Path) -> None:
 
 
 def test_what_no_student_can_see_is_rejected_and_says_how_prompts_differ(tmp_path: Path) -> None:
-    done = played(log(tmp_path / "calls.jsonl", 450, lambda _, rng: rng.choice(("yes", "no"))))
+    done = run_small_backtest(log(tmp_path / "calls.jsonl", 450, lambda _, rng: rng.choice(("yes", "no"))))
     assert len(done.report.to_dict()["tasks"]) == 1
     assert not stories(done, "promoted")
     reasons = [story.reason for story in stories(done, "rejected")]

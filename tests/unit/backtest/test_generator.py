@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from understudies.backtest.generator import generate
+from understudies.backtest.generator import generate_demo_log
 from understudies.backtest.generator.__main__ import main
 from understudies.backtest.generator.routing import LARGEST, RENAMED
 from understudies.backtest.importers import read_calls
@@ -19,9 +19,9 @@ Calls = dict[str, list[RecordedCall]]
 @pytest.fixture(scope="module")
 def fortnight(tmp_path_factory: pytest.TempPathFactory) -> Calls:
     path = tmp_path_factory.mktemp("fortnight") / "calls.jsonl"
-    generate(path)
+    generate_demo_log(path)
     reading = read_calls(path)
-    assert (reading.broken, reading.format) == ([], "native")
+    assert (reading.skipped, reading.format) == ([], "native")
     calls: Calls = defaultdict(list)
     for call in reading.calls:
         calls[call.task or ""].append(call)
@@ -90,7 +90,7 @@ def test_every_call_has_a_price_and_a_latency(fortnight: Calls) -> None:
 
 def test_the_seed_decides_every_byte(tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        generate(tmp_path / name, seed=seed, calls=200)
+        generate_demo_log(tmp_path / name, seed=seed, calls=200)
     first, again, other = ((tmp_path / name).read_bytes() for name in "abc")
     assert first == again != other
 

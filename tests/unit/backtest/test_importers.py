@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from understudies.backtest.importers import read_calls
-from understudies.backtest.recorded import Reading, RecordedCall
+from understudies.backtest.recorded import ParsedLog, RecordedCall
 from understudies.events import Usage, fingerprint
 
 ASKED = [{"role": "system", "content": "Classify."}, {"role": "user", "content": "My parcel is late"}]
@@ -25,12 +25,12 @@ COMPLETION: dict[str, Any] = {
 }
 MOMENT = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
-Read = Callable[..., Reading]
+Read = Callable[..., ParsedLog]
 
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    def of(*records: object) -> Reading:
+    def of(*records: object) -> ParsedLog:
         path = tmp_path / "calls.jsonl"
         path.write_bytes(b"\n".join(orjson.dumps(record) for record in records))
         return read_calls(path)
@@ -38,8 +38,8 @@ def read(tmp_path: Path) -> Read:
     return of
 
 
-def only(reading: Reading) -> RecordedCall:
-    assert reading.broken == []
+def only(reading: ParsedLog) -> RecordedCall:
+    assert reading.skipped == []
     (call,) = reading.calls
     return call
 
@@ -177,7 +177,7 @@ def test_openai_preferences_to_fine_tune_by(read: Read) -> None:
     call = only(reading)
     assert is_the_sample(call)
     assert call.request.parameters == {"parallel_tool_calls": True}
-    assert [b.reason for b in read({**record, "preferred_output": []}).broken] == ["no teacher answer"]
+    assert [b.reason for b in read({**record, "preferred_output": []}).skipped] == ["no teacher answer"]
 
 
 def test_openai_batch_answers_are_joined_with_their_requests_in_any_order(read: Read) -> None:
@@ -189,10 +189,10 @@ def test_openai_batch_answers_are_joined_with_their_requests_in_any_order(read: 
         call = only(reading)
         assert is_the_sample(call)
         assert call.request.parameters == {"seed": 1}
-    assert [broken.reason for broken in read(answered).broken] == [
+    assert [broken.reason for broken in read(answered).skipped] == [
         "a batch answer without its request: join the batch's input file"
     ]
-    assert [broken.reason for broken in read(asked).broken] == ["no teacher answer"]
+    assert [broken.reason for broken in read(asked).skipped] == ["no teacher answer"]
 
 
 def test_litellm_spend_log_with_columns_kept_as_text(read: Read) -> None:
@@ -225,7 +225,7 @@ def test_litellm_spend_log_with_messages_in_the_proxied_request_alone(read: Read
     assert is_the_sample(call)
     assert call.recorded_cost is None
     assert call.request.temperature == 0.2
-    assert [broken.reason for broken in read(row).broken] == ["a log row without its messages"]
+    assert [broken.reason for broken in read(row).skipped] == ["a log row without its messages"]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_litellm_spend_log_with_messages_in_the_proxied_request_alone(read: Read
 )
 def test_what_litellm_logs_of_other_models_is_skipped(read: Read, call_type: str) -> None:
     row = {"call_type": call_type, "spend": 0.1, "messages": ASKED, "response": {"data": [{"embedding": [0.1]}]}}
-    assert [b.reason for b in read(row).broken] == [f"no call of a chat model but of type {call_type!r}"]
+    assert [b.reason for b in read(row).skipped] == [f"no call of a chat model but of type {call_type!r}"]
 
 
 @pytest.mark.parametrize("call_type", ["", "acompletion", "atext_completion", "aresponses", "anthropic_messages"])
@@ -263,7 +263,7 @@ def test_litellm_standard_payload(read: Read) -> None:
     call = only(read(payload))
     assert is_the_sample(call)
     assert (call.recorded_cost, call.latency_ms, call.request.temperature) == (Decimal("0.002"), 2000.0, 0.0)
-    assert [b.reason for b in read({**payload, "status": "failure"}).broken] == ["the call failed"]
+    assert [b.reason for b in read({**payload, "status": "failure"}).skipped] == ["the call failed"]
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_langfuse_names_of_libraries_are_no_tasks_and_spans_are_no_calls(read: R
     call = only(read({**observation, "name": "OpenAI-generation"}))
     assert call.task is None
     assert call.response.message.content == '{"label":"x"}'
-    assert [b.reason for b in read({**observation, "type": "SPAN"}).broken] == [
+    assert [b.reason for b in read({**observation, "type": "SPAN"}).skipped] == [
         "an observation of type SPAN, not a generation"
     ]
 
@@ -335,7 +335,7 @@ def test_helicone_flat_row_and_nested_row(read: Read) -> None:
         assert (call.task, call.at, call.latency_ms, call.model) == ("triage", MOMENT, 700.0, "gpt-4o")
         assert (call.recorded_cost, call.usage.prompt_tokens) == (Decimal("0.0004"), 21)
     failed = {**flat, "response_body": {"error": {"message": "overloaded"}}}
-    assert [b.reason for b in read(failed).broken] == ["the call failed"]
+    assert [b.reason for b in read(failed).skipped] == ["the call failed"]
 
 
 def test_own_invocations(read: Read) -> None:
@@ -352,7 +352,7 @@ def test_own_invocations(read: Read) -> None:
     call = only(read(event))
     assert is_the_sample(call)
     assert (call.recorded_cost, call.request.parameters) == (Decimal("0.01"), {"seed": 2})
-    assert [b.reason for b in read({**event, "served_by": "student"}).broken] == ["not answered by the teacher"]
+    assert [b.reason for b in read({**event, "served_by": "student"}).skipped] == ["not answered by the teacher"]
 
 
 # Episodes

@@ -7,15 +7,15 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.outcomes import MONDAY, hours, recorded, scheduled
+from tests.support.outcomes import MONDAY, hours_after_monday, make_recorded_call, make_scheduled_call
 
-from understudies.backtest.play import STEP, call_of, schedule, steps
+from understudies.backtest.play import STEP, iter_steps, schedule_calls, to_router_call
 
 
 def shape(*at: float) -> list[tuple[float, int]]:
     """For calls at these hours, the end of each step in hours and how many calls it has."""
-    calls = [scheduled(hour, number) for number, hour in enumerate(at)]
-    return [((end - MONDAY) / timedelta(hours=1), len(step)) for end, step in steps(calls)]
+    calls = [make_scheduled_call(hour, number) for number, hour in enumerate(at)]
+    return [((end - MONDAY) / timedelta(hours=1), len(step)) for end, step in iter_steps(calls)]
 
 
 def test_without_calls_there_is_no_step() -> None:
@@ -43,8 +43,8 @@ def test_a_step_is_a_whole_hour_and_one_without_calls_is_played_too(
 
 @given(st.lists(st.floats(min_value=0, max_value=200), min_size=1, max_size=40).map(sorted))
 def test_every_call_is_in_the_one_step_of_its_hour(at: list[float]) -> None:
-    calls = [scheduled(hour, number) for number, hour in enumerate(at)]
-    played = list(steps(calls))
+    calls = [make_scheduled_call(hour, number) for number, hour in enumerate(at)]
+    played = list(iter_steps(calls))
     assert [call for _, step in played for call in step] == calls
     assert all(end - STEP <= call.at < end for end, step in played for call in step)
     ends = [end for end, _ in played]
@@ -54,26 +54,32 @@ def test_every_call_is_in_the_one_step_of_its_hour(at: list[float]) -> None:
 
 
 def test_ids_and_draws_depend_on_place_and_seed_alone() -> None:
-    timeline = [(hours(number), recorded(number)) for number in range(50)]
-    one, same, other = (schedule(timeline, lambda _: Decimal(1), seed) for seed in (7, 7, 8))
+    timeline = [(hours_after_monday(number), make_recorded_call(number)) for number in range(50)]
+    one, same, other = (schedule_calls(timeline, lambda _: Decimal(1), seed) for seed in (7, 7, 8))
     assert one == same
     assert len({call.id for call in one}) == 50
     assert {call.id for call in one}.isdisjoint(call.id for call in other)
-    assert [call.draw for call in one] != [call.draw for call in other]
-    assert all(0 <= call.draw < 1 for call in one)
-    assert 0.3 < sum(call.draw for call in one) / 50 < 0.7
+    assert [call.sample for call in one] != [call.sample for call in other]
+    assert all(0 <= call.sample < 1 for call in one)
+    assert 0.3 < sum(call.sample for call in one) / 50 < 0.7
 
 
 def test_a_call_keeps_its_moment_task_and_price() -> None:
-    timeline = [(hours(2), recorded(0)), (hours(3), recorded(1, task=None))]
-    calls = schedule(timeline, lambda call: Decimal(call.line), seed=1)
+    timeline = [
+        (hours_after_monday(2), make_recorded_call(0)),
+        (hours_after_monday(3), make_recorded_call(1, task=None)),
+    ]
+    calls = schedule_calls(timeline, lambda call: Decimal(call.line), seed=1)
     assert [(call.at, call.task, call.price) for call in calls] == [
-        (hours(2), "triage", Decimal(1)),
-        (hours(3), "", Decimal(2)),
+        (hours_after_monday(2), "triage", Decimal(1)),
+        (hours_after_monday(3), "", Decimal(2)),
     ]
     assert [call.call for call in calls] == [call for _, call in timeline]
 
 
 def test_a_call_is_played_in_the_episode_that_it_was_recorded_in() -> None:
-    timeline = [(hours(number), replace(recorded(number), episode=name)) for number, name in enumerate(("trip", None))]
-    assert [call_of(one).episode for one in schedule(timeline, lambda _: Decimal(1), 7)] == ["trip", None]
+    timeline = [
+        (hours_after_monday(number), replace(make_recorded_call(number), episode=name))
+        for number, name in enumerate(("trip", None))
+    ]
+    assert [to_router_call(one).episode for one in schedule_calls(timeline, lambda _: Decimal(1), 7)] == ["trip", None]

@@ -3,20 +3,23 @@
 from decimal import Decimal
 
 import pytest
-from tests.support.outcomes import hours, recorded
+from tests.support.outcomes import hours_after_monday, make_recorded_call
 
 from understudies.backtest.replay import ReplayTeacher
 from understudies.events import Usage
 from understudies.router import Call
 
 TEACHER = ReplayTeacher(
-    {"a": recorded(0, "refund", usage=Usage(prompt_tokens=9, completion_tokens=1)), "b": recorded(1, model="")},
+    {
+        "a": make_recorded_call(0, "refund", usage=Usage(prompt_tokens=9, completion_tokens=1)),
+        "b": make_recorded_call(1, model=""),
+    },
     {"a": Decimal("0.03"), "b": Decimal("0.04")},
 )
 
 
 def call(name: str) -> Call:
-    return Call(id=name, at=hours(0), task="triage", request=recorded().request, draw=0.5)
+    return Call(id=name, at=hours_after_monday(0), task="triage", request=make_recorded_call().request, sample=0.5)
 
 
 async def test_a_call_gets_its_recorded_answer_at_its_price() -> None:

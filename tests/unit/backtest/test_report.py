@@ -3,15 +3,15 @@
 from decimal import Decimal
 
 import orjson
-from tests.support.sample_report import START, sample_report
+from tests.support.sample_report import START, build_sample_report
 
-from understudies.backtest.plain import plain
-from understudies.backtest.recorded import Broken
-from understudies.backtest.report import Decision, Input
+from understudies.backtest.plain import to_json
+from understudies.backtest.recorded import SkippedLine
+from understudies.backtest.report import DecisionEntry, LogSummary
 
 
 def test_the_report_is_written_under_its_keys() -> None:
-    report = sample_report()
+    report = build_sample_report()
     written = orjson.loads(report.to_json())
     assert written == orjson.loads(orjson.dumps(report.to_dict()))
     assert {"tasks", "decisions", "input", "seed", "seconds", "version", "last_fifth", "calls"} <= set(written)
@@ -40,7 +40,7 @@ def test_the_report_is_written_under_its_keys() -> None:
 
 
 def test_only_the_first_broken_lines_are_listed_and_all_are_counted() -> None:
-    source = Input("calls", "native", 5, [Broken(k, "no") for k in range(31)], 14.0)
+    source = LogSummary("calls", "native", 5, [SkippedLine(k, "no") for k in range(31)], 14.0)
     written = source.to_dict()
     assert (len(written["broken"]), written["broken_total"]) == (20, 31)
     assert written["broken"][0] == {"line": 0, "reason": "no"}
@@ -48,7 +48,7 @@ def test_only_the_first_broken_lines_are_listed_and_all_are_counted() -> None:
 
 def test_a_decision_is_written_with_its_evidence() -> None:
     evidence = {"cost": Decimal("0.0000004"), "at": START, "classes": ("a", {"b": float("nan")})}
-    decision = Decision(START, "triage", "promoted", "triage@1", "good", evidence)
+    decision = DecisionEntry(START, "triage", "promoted", "triage@1", "good", evidence)
     assert decision.to_dict() == {
         "at": "2026-01-05T00:00:00Z",
         "task": "triage",
@@ -60,4 +60,4 @@ def test_a_decision_is_written_with_its_evidence() -> None:
 
 
 def test_values_without_a_json_type_become_text() -> None:
-    assert plain({1: {2}, "z": 1j}) == {"1": [2], "z": "1j"}
+    assert to_json({1: {2}, "z": 1j}) == {"1": [2], "z": "1j"}

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from tests.support.recorded import recorded
+from tests.support.recorded import recorded_call
 
-from understudies.backtest.strays import without_strays
+from understudies.backtest.strays import clear_outlier_times
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -12,8 +12,8 @@ DAY = timedelta(days=1)
 
 def kept(*days: float | None) -> list[float | None]:
     """The days after the start that calls of these days keep."""
-    calls = [recorded(at=None if day is None else START + day * DAY) for day in days]
-    found = without_strays(calls)
+    calls = [recorded_call(at=None if day is None else START + day * DAY) for day in days]
+    found = clear_outlier_times(calls)
     assert [call.request for call in found] == [call.request for call in calls]
     return [None if call.at is None else (call.at - START) / DAY for call in found]
 

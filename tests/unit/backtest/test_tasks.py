@@ -7,17 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from tests.support.contexts import FRENCH, REFUNDS, passage
-from tests.support.recorded import recorded
+from tests.support.recorded import recorded_call
 
-from understudies.backtest.tasks import clean_name, named
+from understudies.backtest.tasks import assign_tasks, sanitize_task_name
 from understudies.events import TaskName, discovered_task
 
 VALID: TypeAdapter[str] = TypeAdapter(TaskName)
 
 
 def test_a_valid_name_is_kept_as_it_is() -> None:
-    call = recorded(task="ticket triage (v2)")
-    assert named([call]) == [call]
+    call = recorded_call(task="ticket triage (v2)")
+    assert assign_tasks([call]) == [call]
 
 
 @pytest.mark.parametrize(
@@ -25,21 +25,21 @@ def test_a_valid_name_is_kept_as_it_is() -> None:
     [("a/b", "a-b"), ("triage@3", "triage-3"), ("  x\ny ", "x-y"), ("@/lead", "lead"), ("n" * 300, "n" * 200)],
 )
 def test_a_name_that_events_refuse_is_cleaned(written: str, cleaned: str) -> None:
-    assert [call.task for call in named([recorded(task=written)])] == [cleaned]
+    assert [call.task for call in assign_tasks([recorded_call(task=written)])] == [cleaned]
 
 
 @pytest.mark.parametrize("written", [None, "", "  ", "/@\n"])
 def test_without_a_name_the_task_is_discovered_from_the_prompt(written: str | None) -> None:
-    call = recorded(task=written, system="Sort ticket 17.")
-    same = recorded(task=written, system="Sort ticket 4211.")
-    other = recorded(task=written, system="Write a poem.")
-    tasks = [one.task for one in named([call, same, other])]
+    call = recorded_call(task=written, system="Sort ticket 17.")
+    same = recorded_call(task=written, system="Sort ticket 4211.")
+    other = recorded_call(task=written, system="Write a poem.")
+    tasks = [one.task for one in assign_tasks([call, same, other])]
     assert tasks[0] == tasks[1] == discovered_task(call.request)
     assert tasks[2] == discovered_task(other.request) != tasks[0]
 
 
 def tasks(*systems: str) -> list[str | None]:
-    return [one.task for one in named([recorded(system=system) for system in systems])]
+    return [one.task for one in assign_tasks([recorded_call(system=system) for system in systems])]
 
 
 @pytest.mark.parametrize("prompt", ["{context} {task}", "You are Ann. {context} {task}", "{task} {context}"])
@@ -75,6 +75,6 @@ def test_the_order_of_a_log_changes_no_task(order: random.Random) -> None:
 
 @given(st.text(max_size=250))
 def test_a_cleaned_name_is_always_valid(written: str) -> None:
-    cleaned = clean_name(written)
+    cleaned = sanitize_task_name(written)
     assert cleaned is None or VALID.validate_python(cleaned) == cleaned
-    assert cleaned is None or clean_name(cleaned) == cleaned
+    assert cleaned is None or sanitize_task_name(cleaned) == cleaned

@@ -4,10 +4,10 @@ import io
 from decimal import Decimal
 
 from rich.console import Console
-from tests.support.sample_report import sample_report
+from tests.support.sample_report import build_sample_report
 
-from understudies.backtest.progress import Progress
-from understudies.backtest.table import summary_table
+from understudies.backtest.progress import ProgressDisplay
+from understudies.backtest.table import render_summary_table
 
 
 def console(*, terminal: bool, width: int = 80) -> tuple[Console, io.StringIO]:
@@ -16,9 +16,9 @@ def console(*, terminal: bool, width: int = 80) -> tuple[Console, io.StringIO]:
 
 
 def test_the_table_has_a_row_for_every_task_and_fits_eighty_columns() -> None:
-    report = sample_report(names=("ticket-triage", "[bold]odd[/bold]"))
+    report = build_sample_report(names=("ticket-triage", "[bold]odd[/bold]"))
     there, out = console(terminal=False)
-    there.print(summary_table(report))
+    there.print(render_summary_table(report))
     text = out.getvalue()
     assert "…" not in text
     assert "by label" in text
@@ -30,7 +30,7 @@ def test_the_table_has_a_row_for_every_task_and_fits_eighty_columns() -> None:
 
 def test_a_long_name_is_cut_with_an_ellipsis() -> None:
     there, out = console(terminal=False)
-    there.print(summary_table(sample_report(names=("x" * 200,))))
+    there.print(render_summary_table(build_sample_report(names=("x" * 200,))))
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert sum("x" in line for line in lines) <= 4
@@ -48,7 +48,7 @@ class Clock:
 def test_outside_a_terminal_a_line_is_written_every_few_seconds_and_at_the_end() -> None:
     there, out = console(terminal=False)
     clock = Clock()
-    with Progress(there, seconds_between_lines=5.0, monotonic=clock) as progress:
+    with ProgressDisplay(there, seconds_between_lines=5.0, monotonic=clock) as progress:
         for step in range(1, 11):
             clock.now += 1.0
             progress.update("triage[x]", "switch", 0.985, 0.962, 0.4, Decimal("1.5"), step / 10)
@@ -60,7 +60,7 @@ def test_outside_a_terminal_a_line_is_written_every_few_seconds_and_at_the_end()
 
 def test_the_end_is_told_where_no_line_was_due() -> None:
     there, out = console(terminal=False)
-    with Progress(there, monotonic=Clock()) as progress:
+    with ProgressDisplay(there, monotonic=Clock()) as progress:
         progress.update("a", "hitchhiker", None, None, 0.0, Decimal(0), 0.3)
         progress.update("b", "imposter", 0.9, None, 0.0, Decimal(0), 1.7)
     assert out.getvalue() == (
@@ -70,7 +70,7 @@ def test_the_end_is_told_where_no_line_was_due() -> None:
 
 def test_in_a_terminal_the_picture_shows_every_task() -> None:
     there, out = console(terminal=True, width=100)
-    with Progress(there, monotonic=Clock()) as progress:
+    with ProgressDisplay(there, monotonic=Clock()) as progress:
         progress.update("triage", "switch", 0.985, 0.962, 0.4, Decimal("1.5"), 0.25)
         progress.update("copy", "kept with teacher", None, None, 0.0, Decimal("-0.5"), 0.5)
     text = out.getvalue()

@@ -7,11 +7,19 @@ from typing import Any, cast
 
 import pytest
 from rich.console import Console
-from tests.support.books import SETTINGS, Office, calls, decision, hours, name, story
-from tests.support.outcomes import every_hour, outcomes
+from tests.support.books import (
+    SETTINGS,
+    BudgetHarness,
+    at_hour,
+    gate_decision,
+    promotion_stage,
+    student_name,
+    teacher_calls,
+)
+from tests.support.outcomes import hourly_calls, make_outcomes
 
-from understudies.backtest.progress import Progress
-from understudies.backtest.watch import Watch, phase_of
+from understudies.backtest.progress import ProgressDisplay
+from understudies.backtest.watch import ProgressReporter, task_phase
 from understudies.embedded import Platform
 from understudies.runtime.rules import Rules, TaskRules
 from understudies.stats import SelectiveGate, Threshold, anytime_lower_bound
@@ -19,7 +27,7 @@ from understudies.stats import SelectiveGate, Threshold, anytime_lower_bound
 TASK = "triage"
 
 
-class Heard(Progress):
+class Heard(ProgressDisplay):
     """Progress that keeps what it is told."""
 
     def __init__(self) -> None:
@@ -30,18 +38,20 @@ class Heard(Progress):
         self.told.append({"task": task, **state})
 
 
-async def told(office: Office, hour: float, played: int, trials: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+async def told(
+    office: BudgetHarness, hour: float, played: int, trials: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """What is shown after some of ten calls."""
     evaluator = SimpleNamespace(evaluation=SimpleNamespace(trials=trials or {}))
     platform = cast(Platform, SimpleNamespace(budget=office.app, evaluator=evaluator))
     heard = Heard()
-    await Watch(platform, await outcomes(every_hour(10)), heard)(hours(hour), played)
+    await ProgressReporter(platform, await make_outcomes(hourly_calls(10)), heard)(at_hour(hour), played)
     return heard.told
 
 
 async def test_before_any_student_a_task_is_a_hitchhiker_that_saved_nothing() -> None:
-    office = Office(settings=SETTINGS.model_copy(update={"min_examples": 1000}))
-    await office.hear(*calls(100))
+    office = BudgetHarness(settings=SETTINGS.model_copy(update={"min_examples": 1000}))
+    await office.handle(*teacher_calls(100))
     assert await told(office, 1, 5) == [
         {
             "task": TASK,
@@ -56,19 +66,19 @@ async def test_before_any_student_a_task_is_a_hitchhiker_that_saved_nothing() ->
 
 
 async def test_a_task_goes_through_its_phases() -> None:
-    office = Office()
-    await office.on_trial()
-    assert phase_of(office.app, TASK, hours(2)) == "imposter"
-    await office.hear(decision(hour=26))
+    office = BudgetHarness()
+    await office.start_trial()
+    assert task_phase(office.app, TASK, at_hour(2)) == "imposter"
+    await office.handle(gate_decision(hour=26))
     await office.tick(26)
-    assert phase_of(office.app, TASK, hours(26)) == "switch"
-    await office.hear(story("demoted", hour=30))
-    assert phase_of(office.app, TASK, hours(30)) in ("hitchhiker", "kept with teacher")
+    assert task_phase(office.app, TASK, at_hour(26)) == "switch"
+    await office.handle(promotion_stage("demoted", hour=30))
+    assert task_phase(office.app, TASK, at_hour(30)) in ("hitchhiker", "kept with teacher")
 
 
 async def test_a_critical_task_is_kept_with_the_teacher() -> None:
-    office = Office(Rules(tasks={TASK: TaskRules(critical=True)}))
-    await office.hear(*calls(100))
+    office = BudgetHarness(Rules(tasks={TASK: TaskRules(critical=True)}))
+    await office.handle(*teacher_calls(100))
     (state,) = await told(office, 1, 10)
     assert state["phase"] == "kept with teacher"
     assert state["fraction_done"] == 1
@@ -81,21 +91,21 @@ async def test_a_critical_task_is_kept_with_the_teacher() -> None:
 async def test_agreement_is_that_of_the_gate_and_its_bound_the_lesser_of_inputs_and_calls(
     agreed: int, forward: tuple[int, int], least: tuple[int, int] | None
 ) -> None:
-    office = Office()
-    await office.on_trial()
+    office = BudgetHarness()
+    await office.start_trial()
     gate = SelectiveGate([Threshold(0.5, 1.0)])
     for number in range(30):
         gate.update(float(number < agreed), 0.9)
     tail = SimpleNamespace(counts=lambda index: forward)
     trial = SimpleNamespace(story=SimpleNamespace(threshold=None), gate=gate, forward=SimpleNamespace(tail=tail))
-    (state,) = await told(office, 2, 10, {name(): trial})
+    (state,) = await told(office, 2, 10, {student_name(): trial})
     lower = None if least is None else anytime_lower_bound(*least)
     assert (state["agreement"], state["lower"]) == (agreed / 30, lower)
 
 
 async def test_a_trial_without_verdicts_has_no_agreement() -> None:
-    office = Office()
-    await office.on_trial()
+    office = BudgetHarness()
+    await office.start_trial()
     trial = SimpleNamespace(story=SimpleNamespace(threshold=0.5), gate=SelectiveGate([Threshold(0.5, 1.0)]))
-    (state,) = await told(office, 2, 10, {name(): trial})
+    (state,) = await told(office, 2, 10, {student_name(): trial})
     assert (state["agreement"], state["lower"]) == (None, None)

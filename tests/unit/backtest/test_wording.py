@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from understudies.backtest.wording import factor, label, money, percent, value
+from understudies.backtest.wording import format_factor, format_label, format_percent, format_usd, format_value
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,7 @@ from understudies.backtest.wording import factor, label, money, percent, value
     [(0.9584, "95.8%"), (1.0, "100.0%"), (0.99999, "99.9%"), (0.0, "0.0%"), (1.5, "150.0%"), (None, "–")],
 )
 def test_percent_never_rounds_up_to_all(share: float | None, written: str) -> None:
-    assert percent(share) == written
+    assert format_percent(share) == written
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,12 @@ def test_percent_never_rounds_up_to_all(share: float | None, written: str) -> No
     ],
 )
 def test_money_shows_what_matters(amount: Decimal | float | None, written: str) -> None:
-    assert money(amount).replace("$12.34", "$12.35") == written
+    assert format_usd(amount).replace("$12.34", "$12.35") == written
 
 
 @pytest.mark.parametrize(("times", "written"), [(9.13, "9.1×"), (1.034, "1.03×"), (250.0, "250×"), (None, "–")])
 def test_factor_tells_how_many_times(times: float | None, written: str) -> None:
-    assert factor(times) == written
+    assert format_factor(times) == written
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_factor_tells_how_many_times(times: float | None, written: str) -> None:
     ],
 )
 def test_a_value_has_the_unit_that_its_key_tells(key: str, item: object, written: str) -> None:
-    assert value(key, item) == written
+    assert format_value(key, item) == written
 
 
 def test_a_label_is_the_key_in_words() -> None:
-    assert [label(key) for key in ("training_cost_usd", "roi", "break_even_calls")] == [
+    assert [format_label(key) for key in ("training_cost_usd", "roi", "break_even_calls")] == [
         "Training cost",
         "ROI",
         "Break even calls",

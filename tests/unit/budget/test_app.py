@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 from tests.support.books import (
     SETTINGS,
     TASK,
-    Office,
-    audit,
-    call,
-    calls,
-    decision,
-    drift,
-    hours,
-    name,
-    self_agreement,
-    story,
-    trained,
+    BudgetHarness,
+    at_hour,
+    audit_verdict,
+    drift_event,
+    gate_decision,
+    promotion_stage,
+    self_agreement_verdict,
+    student_name,
+    teacher_call,
+    teacher_calls,
+    trained_promotion,
 )
-from tests.support.recorder import Recorder, records
+from tests.support.recorder import CapturingBus, to_records
 
 from understudies.budget import BudgetApp, create_app
 from understudies.events import Event, SeededIds
@@ -29,14 +29,14 @@ from understudies.runtime import Record, RetryLater
 from understudies.runtime.rules import Rules, TaskRules
 
 
-async def told(*events: Event, rules: TaskRules | None = None) -> Office:
-    office = Office(Rules(tasks={TASK: rules}) if rules else None)
-    await office.hear(*events)
+async def told(*events: Event, rules: TaskRules | None = None) -> BudgetHarness:
+    office = BudgetHarness(Rules(tasks={TASK: rules}) if rules else None)
+    await office.handle(*events)
     return office
 
 
-def outcome(office: Office, budget: str | None = None, hour: float = 1) -> tuple[str, str]:
-    found = office.app.optimize_for_budget(TASK, Decimal(budget) if budget else None, hours(hour))
+def outcome(office: BudgetHarness, budget: str | None = None, hour: float = 1) -> tuple[str, str]:
+    found = office.app.optimize_for_budget(TASK, Decimal(budget) if budget else None, at_hour(hour))
     return found.outcome, found.message
 
 
@@ -44,34 +44,41 @@ def outcome(office: Office, budget: str | None = None, hour: float = 1) -> tuple
 
 
 async def test_what_comes_again_counts_once() -> None:
-    events = [*calls(3), audit(), self_agreement(True, 1), story("promoted"), audit(), drift()]
+    events = [
+        *teacher_calls(3),
+        audit_verdict(),
+        self_agreement_verdict(True, 1),
+        promotion_stage("promoted"),
+        audit_verdict(),
+        drift_event(),
+    ]
     office = await told(*events, *events)
     state = office.app.state()
-    assert office.app.book(TASK).ledger.calls == 3
-    await office.hear(*reversed(events))
+    assert office.app.task_state(TASK).ledger.calls == 3
+    await office.handle(*reversed(events))
     assert office.app.state() == state
 
 
 async def test_an_event_that_came_before_a_restart_counts_once() -> None:
-    office = await told(*calls(3))
+    office = await told(*teacher_calls(3))
     state = office.app.state()
     await office.restart(json.loads(json.dumps(state)))
-    await office.hear(*office_calls(state), *calls(1, first=9))
-    assert office.app.book(TASK).ledger.calls == 4
+    await office.handle(*office_calls(state), *teacher_calls(1, first=9))
+    assert office.app.task_state(TASK).ledger.calls == 4
 
 
 def office_calls(state: dict[str, object]) -> list[Event]:
     """Calls with the ids that the snapshot has seen."""
     seen = state["seen"]
     assert isinstance(seen, list)
-    return [call(number, id=id_) for number, id_ in enumerate(seen)]
+    return [teacher_call(number, id=id_) for number, id_ in enumerate(seen)]
 
 
-class Unreadable(Recorder):
+class Unreadable(CapturingBus):
     """A bus that fails after it has read part of a batch."""
 
-    async def events(self, records: list[Record]) -> list[Event]:  # type: ignore[override]
-        await super().events(records[:1])
+    async def decode_events(self, records: list[Record]) -> list[Event]:  # type: ignore[override]
+        await super().decode_events(records[:1])
         raise RetryLater("the dead letters cannot be reached")
 
 
@@ -80,63 +87,63 @@ async def test_a_batch_that_cannot_be_read_is_folded_not_at_all() -> None:
     app = create_app(SETTINGS, bus=bus.bus, rules=Rules(), new_id=SeededIds(1))
     state = app.state()
     with pytest.raises(RetryLater):
-        await app.handle(records(*calls(3)))
+        await app.handle(to_records(*teacher_calls(3)))
     assert app.state() == state
 
 
 async def test_moves_that_were_not_published_are_published_at_the_next_tick() -> None:
-    office = await told(*calls(100))
+    office = await told(*teacher_calls(100))
     office.recorder.failing = RetryLater("no broker")
     with pytest.raises(RetryLater):
         await office.tick(1)
-    assert await office.moves(2) == [(name(), "authorised")]
-    assert await office.moves(3) == []
+    assert await office.tick_stages(2) == [(student_name(), "authorised")]
+    assert await office.tick_stages(3) == []
 
 
 async def test_moves_that_were_not_published_survive_a_restart() -> None:
-    office = await told(*calls(100))
+    office = await told(*teacher_calls(100))
     office.recorder.failing = RetryLater("no broker")
     with pytest.raises(RetryLater):
         await office.tick(1)
     await office.restart(json.loads(json.dumps(office.app.state())))
-    assert await office.moves(2) == [(name(), "authorised")]
+    assert await office.tick_stages(2) == [(student_name(), "authorised")]
 
 
 async def test_hearing_its_own_moves_changes_nothing() -> None:
-    office = Office()
-    move = await office.authorised()
-    book = office.app.book(TASK).state()
-    await office.hear(move)
-    assert office.app.book(TASK).state() == book
+    office = BudgetHarness()
+    move = await office.authorise_first()
+    book = office.app.task_state(TASK).state()
+    await office.handle(move)
+    assert office.app.task_state(TASK).state() == book
 
 
 async def test_tasks_have_books_of_their_own() -> None:
-    office = await told(*calls(100, task="b"), *calls(100, task="a"), *calls(3, task="c"))
-    assert await office.moves(1) == [("a@1", "authorised"), ("b@1", "authorised")]
-    assert sorted(office.app.books) == ["a", "b", "c"]
+    office = await told(*teacher_calls(100, task="b"), *teacher_calls(100, task="a"), *teacher_calls(3, task="c"))
+    assert await office.tick_stages(1) == [("a@1", "authorised"), ("b@1", "authorised")]
+    assert sorted(office.app.tasks) == ["a", "b", "c"]
 
 
 @settings(max_examples=8, deadline=None)
 @given(cut=st.integers(0, 20), share=st.integers(5, 10))
 async def test_a_snapshot_anywhere_gives_the_same_moves(cut: int, share: int) -> None:
-    one, other = Office(), Office()
+    one, other = BudgetHarness(), BudgetHarness()
     for step in range(20):
         hour = 12 * step
-        batch: list[Event] = [*calls(60, hour, first=60 * step)]
-        batch += [audit(number < share, hour=hour) for number in range(10)]
+        batch: list[Event] = [*teacher_calls(60, hour, first=60 * step)]
+        batch += [audit_verdict(number < share, hour=hour) for number in range(10)]
         if step == 1:
-            batch += [trained(hour=hour, coverage=0.6)]
+            batch += [trained_promotion(hour=hour, coverage=0.6)]
         if step in (3, 6):
-            batch += [decision(hour=hour, threshold=1 / step, coverage=step / 10)]
+            batch += [gate_decision(hour=hour, threshold=1 / step, coverage=step / 10)]
         if step == 15:
-            batch += [drift(hour=hour)]
-        await one.hear(*batch)
-        await other.hear(*batch)
+            batch += [drift_event(hour=hour)]
+        await one.handle(*batch)
+        await other.handle(*batch)
         assert await one.tick(hour + 1) == await other.tick(hour + 1)
         if step == cut:
-            ids = other.app._decider._new_id
+            ids = other.app._lifecycle._new_id
             await other.restart(json.loads(json.dumps(other.app.state())))
-            other.app._decider._new_id = ids
+            other.app._lifecycle._new_id = ids
     assert one.app.state() == other.app.state()
 
 
@@ -144,21 +151,21 @@ async def test_a_snapshot_anywhere_gives_the_same_moves(cut: int, share: int) ->
 
 
 async def test_within_the_budget_nothing_changes() -> None:
-    office = await told(*calls(10))
+    office = await told(*teacher_calls(10))
     assert outcome(office, budget="100") == ("no_change", "no change: $16.80 a week is within the budget of $100.00")
 
 
 async def test_too_few_examples_are_collected() -> None:
-    assert outcome(await told(*calls(20)), budget="1") == ("collecting", "collecting: 20 of 60 examples")
+    assert outcome(await told(*teacher_calls(20)), budget="1") == ("collecting", "collecting: 20 of 60 examples")
 
 
 async def test_without_a_target_any_spending_is_worth_cutting() -> None:
-    assert outcome(await told(*calls(20)))[0] == "collecting"
+    assert outcome(await told(*teacher_calls(20)))[0] == "collecting"
     assert outcome(await told())[0] == "no_change"
 
 
 async def test_what_does_not_pay_back_is_not_worth_it() -> None:
-    kind, message = outcome(await told(*calls(100, cost="0.0001")))
+    kind, message = outcome(await told(*teacher_calls(100, cost="0.0001")))
     assert (kind, message) == (
         "not_worth_it",
         "not worth it: The student costs $0.0002 a call, no less than the teacher's $0.0001.",
@@ -166,28 +173,28 @@ async def test_what_does_not_pay_back_is_not_worth_it() -> None:
 
 
 async def test_what_can_never_be_is_not_worth_it_either() -> None:
-    critical = await told(*calls(100), rules=TaskRules(critical=True))
+    critical = await told(*teacher_calls(100), rules=TaskRules(critical=True))
     assert outcome(critical) == ("not_worth_it", "not worth it: declared critical: it stays with the teacher")
-    asked = [self_agreement(number % 2 == 0, number) for number in range(100)]
-    kind, message = outcome(await told(*calls(100), *asked))
+    asked = [self_agreement_verdict(number % 2 == 0, number) for number in range(100)]
+    kind, message = outcome(await told(*teacher_calls(100), *asked))
     assert kind == "not_worth_it"
     assert message.startswith("not worth it: the teacher agrees with itself on 50 of 100 calls")
-    letters = [call(number, answer=f"Dear customer {number}, " + "thank you " * 30) for number in range(500)]
+    letters = [teacher_call(number, answer=f"Dear customer {number}, " + "thank you " * 30) for number in range(500)]
     kind, message = outcome(await told(*letters))
     assert kind == "not_worth_it"
     assert "free text" in message
 
 
 async def test_a_student_on_its_way_is_training() -> None:
-    office = Office()
-    await office.authorised()
+    office = BudgetHarness()
+    await office.authorise_first()
     assert outcome(office) == ("training", "training: the student is authorised")
 
 
 async def test_a_rejected_student_leaves_the_teacher_with_its_agreement() -> None:
-    office = Office()
-    await office.on_trial()
-    await office.hear(decision("reject"), *calls(10, 25))
+    office = BudgetHarness()
+    await office.start_trial()
+    await office.handle(gate_decision("reject"), *teacher_calls(10, 25))
     await office.tick(26)
     assert outcome(office, hour=26) == (
         "fallback_teacher",
@@ -196,24 +203,24 @@ async def test_a_rejected_student_leaves_the_teacher_with_its_agreement() -> Non
 
 
 async def test_a_student_in_force_is_distilled_with_the_reduction() -> None:
-    office = Office()
-    await office.in_force()
+    office = BudgetHarness()
+    await office.promote_first()
     kind, message = outcome(office, hour=90)
     assert (kind, message) == ("distilled", "distilled: 1.0x")
-    served = calls(900, 90, cost="0.0002", served_by="student", student=name(), reason="promoted")
-    await office.hear(*served)
-    ledger = office.app.book(TASK).ledger
-    assert ledger.without == 1000 * Decimal("0.01")
-    assert ledger.spent == Decimal("1") + Decimal("0.18") + Decimal("0.01")
+    served = teacher_calls(900, 90, cost="0.0002", served_by="student", student=student_name(), reason="promoted")
+    await office.handle(*served)
+    ledger = office.app.task_state(TASK).ledger
+    assert ledger.cost_without_students == 1000 * Decimal("0.01")
+    assert ledger.total_cost == Decimal("1") + Decimal("0.18") + Decimal("0.01")
     assert outcome(office, hour=91) == ("distilled", "distilled: 8.4x")
 
 
 async def test_what_would_be_decided_now_can_be_asked() -> None:
-    office = await told(*calls(20))
-    assert office.app.appraisal(TASK, hours(1)).reason == "20 of the 60 examples needed"
+    office = await told(*teacher_calls(20))
+    assert office.app.appraisal(TASK, at_hour(1)).reason == "20 of the 60 examples needed"
 
 
 async def test_it_starts_and_stops() -> None:
-    app: BudgetApp = Office().app
+    app: BudgetApp = BudgetHarness().app
     await app.start()
     await app.stop()

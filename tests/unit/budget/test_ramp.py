@@ -1,26 +1,26 @@
 from typing import Any
 
 import pytest
-from tests.support.books import SETTINGS, audit, decision, hours, story
+from tests.support.books import SETTINGS, at_hour, audit_verdict, gate_decision, promotion_stage
 
 from understudies.budget.ramp import next_share, promising_share, verdicts_needed
 from understudies.budget.settings import BudgetSettings
-from understudies.budget.student_book import StudentBook
+from understudies.budget.student_book import StudentState
 
 
-def student(share: float = 0.05, agreed: int = 10, disagreed: int = 0, **decided: Any) -> StudentBook:
+def student(share: float = 0.05, agreed: int = 10, disagreed: int = 0, **decided: Any) -> StudentState:
     """A student that got its share in hour 0, and its audits since."""
-    book = StudentBook(story("qualified"))
-    book.decision = decision(**decided)
+    book = StudentState(promotion_stage("qualified"))
+    book.decision = gate_decision(**decided)
     coverage = book.decision.coverage
-    book.follow(story("promoted", share=share, threshold=0.8, evidence={"coverage": coverage}))
+    book.apply_promotion(promotion_stage("promoted", share=share, threshold=0.8, evidence={"coverage": coverage}))
     for verdict in [True] * agreed + [False] * disagreed:
-        book.judge(audit(verdict))
+        book.record_verdict(audit_verdict(verdict))
     return book
 
 
-def due(book: StudentBook, hour: float = 24, most: float = 1.0, settings: BudgetSettings = SETTINGS) -> float | None:
-    return next_share(book, settings, 0.95, hours(hour), most=most, reduced_since=hours(0))
+def due(book: StudentState, hour: float = 24, most: float = 1.0, settings: BudgetSettings = SETTINGS) -> float | None:
+    return next_share(book, settings, 0.95, at_hour(hour), max_share=most, reduced_since=at_hour(0))
 
 
 @pytest.mark.parametrize(("share", "later"), [(0.05, 0.25), (0.25, 1.0), (0.5, 1.0), (1.0, None)])
@@ -74,7 +74,7 @@ def test_a_step_that_is_held_goes_on_once_its_audits_speak_for_it() -> None:
     book = student(0.05, 8, 2)
     assert due(book) is None
     for _ in range(10):
-        book.judge(audit(True))
+        book.record_verdict(audit_verdict(True))
     assert due(book) == 0.25
 
 
@@ -103,5 +103,5 @@ def test_it_does_not_wait_for_little() -> None:
 
 
 def test_a_student_that_was_never_promoted_has_no_share_to_come() -> None:
-    assert due(StudentBook(story("trained"))) is None
-    assert promising_share(StudentBook(story("trained"))) == 0
+    assert due(StudentState(promotion_stage("trained"))) is None
+    assert promising_share(StudentState(promotion_stage("trained"))) == 0

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.process import until
+from tests.support.process import wait_until
 
 from understudies.cli.workers import run_workers
 
@@ -37,7 +37,7 @@ async def test_all_are_stopped_when_told_to(tmp_path: Path) -> None:
     places = [tmp_path / "1", tmp_path / "2"]
     stopping = asyncio.Event()
     running = asyncio.create_task(run_workers([worker(WAITS, place) for place in places], ENVIRONMENT, stopping))
-    await until(lambda: all(words(place) for place in places))
+    await wait_until(lambda: all(words(place) for place in places))
     stopping.set()
     assert await running == 0
     assert [words(place) for place in places] == [["began", "ended"]] * 2
@@ -47,9 +47,9 @@ async def test_a_hangup_reaches_all_of_them(tmp_path: Path) -> None:
     places = [tmp_path / "1", tmp_path / "2"]
     stopping = asyncio.Event()
     running = asyncio.create_task(run_workers([worker(WAITS, place) for place in places], ENVIRONMENT, stopping))
-    await until(lambda: all(words(place) for place in places))
+    await wait_until(lambda: all(words(place) for place in places))
     os.kill(os.getpid(), signal.SIGHUP)
-    await until(lambda: all("hangup" in words(place) for place in places))
+    await wait_until(lambda: all("hangup" in words(place) for place in places))
     stopping.set()
     assert await running == 0
 
@@ -66,8 +66,8 @@ async def test_one_that_dies_later_is_started_again(tmp_path: Path, caplog: pyte
     place = tmp_path / "1"
     dies = worker("import os, sys\nopen(sys.argv[1], 'a').write('began\\n')\nos.kill(os.getpid(), 9)", place)
     stopping = asyncio.Event()
-    running = asyncio.create_task(run_workers([dies], ENVIRONMENT, stopping, soon=0))
-    await until(lambda: len(words(place)) >= 3)
+    running = asyncio.create_task(run_workers([dies], ENVIRONMENT, stopping, min_uptime_s=0))
+    await wait_until(lambda: len(words(place)) >= 3)
     stopping.set()
     await running
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
@@ -82,8 +82,8 @@ async def test_ctrl_c_while_they_stop_kills_them(tmp_path: Path) -> None:
     stubborn += "open(sys.argv[1], 'a').write('began ')\nwhile True: time.sleep(60)"
     stopping = asyncio.Event()
     running = asyncio.create_task(run_workers([worker(stubborn, place)], ENVIRONMENT, stopping))
-    await until(lambda: words(place) == ["began"])
+    await wait_until(lambda: words(place) == ["began"])
     stopping.set()
-    await until(lambda: words(place) == ["began", "told"])
+    await wait_until(lambda: words(place) == ["began", "told"])
     os.kill(os.getpid(), signal.SIGINT)
     assert await running == 128 + signal.SIGKILL

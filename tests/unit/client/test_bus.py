@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 from opentelemetry import trace
 from tests.support.samples import SAMPLES
 from tests.support.sightings import invocations, on_the_bus
-from tests.support.tansu import Tansu, events, reader
+from tests.support.tansu import TansuBroker, open_consumer, read_events
 
 from understudies.client import PublishError, Understudies, promotions
 from understudies.events import INVOCATIONS, PROMOTIONS, Invocation, Promotion, encode, topic_of
@@ -44,8 +44,8 @@ sys.exit(os.waitstatus_to_exitcode(status) or client.dropped)
 
 
 @pytest.fixture
-async def tansu() -> AsyncIterator[Tansu]:
-    async with Tansu() as running:
+async def tansu() -> AsyncIterator[TansuBroker]:
+    async with TansuBroker() as running:
         yield running
 
 
@@ -62,11 +62,11 @@ async def _flushed(client: Understudies, timeout_s: float = 30) -> bool:
     return await asyncio.to_thread(client.flush, timeout_s)
 
 
-async def test_a_call_reaches_the_bus_with_headers_and_key(tansu: Tansu) -> None:
+async def test_a_call_reaches_the_bus_with_headers_and_key(tansu: TansuBroker) -> None:
     async with on_the_bus(tansu, tenant="acme") as client:
         assert client.shadow(str.upper, "shout", tags={"a": "b"}, episode="e-1")("ada@example.org") == "ADA@EXAMPLE.ORG"
         assert await _flushed(client)
-        async with asyncio.timeout(10), reader(tansu.bootstrap, INVOCATIONS) as consumer:
+        async with asyncio.timeout(10), open_consumer(tansu.bootstrap, INVOCATIONS) as consumer:
             record = await consumer.getone()
     event = INVOCATIONS.decode(record.value)
     assert isinstance(event, Invocation)
@@ -80,7 +80,7 @@ async def test_a_call_reaches_the_bus_with_headers_and_key(tansu: Tansu) -> None
     assert (event.origin, event.served_by, event.error) == ("live", "teacher", None)
 
 
-async def test_errors_are_recorded_without_an_answer(tansu: Tansu) -> None:
+async def test_errors_are_recorded_without_an_answer(tansu: TansuBroker) -> None:
     def fails(prompt: str) -> str:
         raise TimeoutError("no answer in 30 s for ada@example.org")
 
@@ -102,7 +102,7 @@ async def test_errors_are_recorded_without_an_answer(tansu: Tansu) -> None:
     assert not abandoned.answered_by_teacher
 
 
-async def test_threads_and_tasks_at_once(tansu: Tansu) -> None:
+async def test_threads_and_tasks_at_once(tansu: TansuBroker) -> None:
     async def teacher(prompt: str) -> str:
         await asyncio.sleep(0)
         return prompt
@@ -118,7 +118,7 @@ async def test_threads_and_tasks_at_once(tansu: Tansu) -> None:
     assert client.dropped == 0
 
 
-async def test_calls_wait_for_a_broker_that_is_away(tansu: Tansu) -> None:
+async def test_calls_wait_for_a_broker_that_is_away(tansu: TansuBroker) -> None:
     tansu.stop()
     async with on_the_bus(tansu) as client:
         echo = client.shadow(str.upper, "t")
@@ -133,7 +133,7 @@ async def test_calls_wait_for_a_broker_that_is_away(tansu: Tansu) -> None:
     assert {event.request.messages[0].content for event in found} == {f"call {n}" for n in range(200)}
 
 
-async def test_calls_wait_for_a_broker_that_answers_no_more_and_comes_back(tansu: Tansu) -> None:
+async def test_calls_wait_for_a_broker_that_answers_no_more_and_comes_back(tansu: TansuBroker) -> None:
     async with on_the_bus(tansu, kafka={"request_timeout_ms": 500, "retry_backoff_ms": 50}) as client:
         echo = client.shadow(str.upper, "t")
         echo("before")
@@ -150,7 +150,7 @@ async def test_calls_wait_for_a_broker_that_answers_no_more_and_comes_back(tansu
     assert client.dropped == 0
 
 
-async def test_the_end_does_not_wait_for_ever(tansu: Tansu) -> None:
+async def test_the_end_does_not_wait_for_ever(tansu: TansuBroker) -> None:
     tansu.stop()
     client = Understudies(tansu.bootstrap)
     client.shadow(str.upper)("a")
@@ -165,7 +165,7 @@ async def test_the_end_does_not_wait_for_ever(tansu: Tansu) -> None:
     assert "understudies-recorder" not in {thread.name for thread in threading.enumerate()}
 
 
-async def test_any_event_can_be_published(tansu: Tansu) -> None:
+async def test_any_event_can_be_published(tansu: TansuBroker) -> None:
     async with on_the_bus(tansu) as client:
         for event in SAMPLES.values():
             await client.publish(event)
@@ -173,10 +173,10 @@ async def test_any_event_can_be_published(tansu: Tansu) -> None:
         assert await _flushed(client)
         for name in ("invocation", "verdict", "promotion", "drift"):
             topic = topic_of(SAMPLES[name])
-            assert SAMPLES[name] in await events(tansu.bootstrap, topic, 2 if name != "promotion" else 1)
+            assert SAMPLES[name] in await read_events(tansu.bootstrap, topic, 2 if name != "promotion" else 1)
 
 
-async def test_an_event_that_cannot_be_published_is_refused(tansu: Tansu) -> None:
+async def test_an_event_that_cannot_be_published_is_refused(tansu: TansuBroker) -> None:
     async with on_the_bus(tansu, max_bytes=100) as client:
         with pytest.raises(PublishError, match="allowed are 100"):
             await client.publish(SAMPLES["drift"])
@@ -186,7 +186,7 @@ async def test_an_event_that_cannot_be_published_is_refused(tansu: Tansu) -> Non
     assert not client.publish_nowait(SAMPLES["drift"])
 
 
-async def test_what_the_broker_refuses_does_not_stop_the_rest(tansu: Tansu) -> None:
+async def test_what_the_broker_refuses_does_not_stop_the_rest(tansu: TansuBroker) -> None:
     async with on_the_bus(tansu, kafka={"max_request_size": 1000}) as client:
         echo = client.shadow(str.upper, "t")
         echo("a" * 2000)
@@ -197,29 +197,29 @@ async def test_what_the_broker_refuses_does_not_stop_the_rest(tansu: Tansu) -> N
     assert found.request.messages[0].content == "b"
 
 
-async def test_the_end_of_the_process_loses_nothing(tansu: Tansu) -> None:
+async def test_the_end_of_the_process_loses_nothing(tansu: TansuBroker) -> None:
     await _run(_AGENT, tansu.bootstrap.replace("127.0.0.1", "localhost"))
     assert len(await invocations(tansu, 50)) == 50
 
 
-async def test_a_fork_records_and_repeats_nothing(tansu: Tansu) -> None:
+async def test_a_fork_records_and_repeats_nothing(tansu: TansuBroker) -> None:
     await _run(_FORKING, tansu.bootstrap)
     contents = [event.request.messages[0].content for event in await invocations(tansu, 3)]
     assert sorted(map(str, contents)) == ["child", "parent after", "parent before"]
 
 
-async def test_the_trace_of_the_caller_travels_with_the_call(tansu: Tansu) -> None:
+async def test_the_trace_of_the_caller_travels_with_the_call(tansu: TansuBroker) -> None:
     context = trace.SpanContext(0xA1, 0xB2, is_remote=False, trace_flags=trace.TraceFlags(1))
     async with on_the_bus(tansu) as client:
         with trace.use_span(trace.NonRecordingSpan(context)):
             client.shadow(str.upper)("a")
         assert await _flushed(client)
-        async with asyncio.timeout(10), reader(tansu.bootstrap, INVOCATIONS) as consumer:
+        async with asyncio.timeout(10), open_consumer(tansu.bootstrap, INVOCATIONS) as consumer:
             headers = dict((await consumer.getone()).headers)
     assert headers["traceparent"] == b"00-" + b"0" * 30 + b"a1-" + b"0" * 14 + b"b2-01"
 
 
-async def test_promotions_come_from_the_beginning_and_then_live(tansu: Tansu) -> None:
+async def test_promotions_come_from_the_beginning_and_then_live(tansu: TansuBroker) -> None:
     first = SAMPLES["promotion"]
     assert isinstance(first, Promotion)
     other = first.model_copy(update={"id": "2", "task": "other"})
@@ -243,7 +243,7 @@ async def test_promotions_come_from_the_beginning_and_then_live(tansu: Tansu) ->
         await producer.stop()
 
 
-async def test_promotions_wait_for_the_broker(tansu: Tansu) -> None:
+async def test_promotions_wait_for_the_broker(tansu: TansuBroker) -> None:
     tansu.stop()
     story = promotions(tansu.bootstrap)
     coming = asyncio.ensure_future(anext(story))

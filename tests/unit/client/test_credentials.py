@@ -6,7 +6,7 @@ import pytest
 from tests.support.samples import ANSWERED
 
 from understudies.client import redacted
-from understudies.client.redaction import redacted_request
+from understudies.client.redaction import redact_request
 from understudies.events import Request
 
 ASKED = [{"role": "user", "content": "hello"}]
@@ -14,7 +14,7 @@ ASKED = [{"role": "user", "content": "hello"}]
 
 def left(**body: Any) -> Request:
     """The request of a body as it is recorded."""
-    return redacted_request(Request.model_validate({"messages": ASKED, **body}))
+    return redact_request(Request.model_validate({"messages": ASKED, **body}))
 
 
 def test_the_token_of_an_mcp_server_is_masked() -> None:
@@ -48,7 +48,7 @@ def test_a_schema_with_properties_of_such_names_stays_as_it_is() -> None:
     request = Request.model_validate(
         {"messages": ASKED, "tools": [{"type": "function", "function": {"parameters": schema}}]}
     )
-    assert redacted_request(request) is request
+    assert redact_request(request) is request
 
 
 def test_what_is_no_text_or_no_name_of_a_credential_stays() -> None:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import openai
 import pytest
-from tests.support.openai_server import TOOL_CALL, OpenAIServer, openai_server
+from tests.support.openai_server import TOOL_CALL, OpenAIServer, run_openai_server
 from tests.support.sightings import corpus_lines
 
 from understudies.client import Understudies, per_million
@@ -18,7 +18,7 @@ TOOLS: list[Any] = [{"type": "function", "function": {"name": "weather", "parame
 
 @pytest.fixture
 async def server() -> AsyncIterator[OpenAIServer]:
-    async with openai_server() as running:
+    async with run_openai_server() as running:
         yield running
 
 

@@ -10,12 +10,12 @@ from tests.support.sightings import corpus_lines
 
 from understudies.backtest.importers import read_calls
 from understudies.client import Price, Understudies, per_million
-from understudies.client.answers import answered
-from understudies.client.calls import Call, Shadow, snapshot
-from understudies.client.corpus import corpus_line
+from understudies.client.answers import decode_answer
+from understudies.client.calls import TeacherCall, TeacherInfo, copy_arguments
+from understudies.client.corpus import to_corpus_line
 from understudies.client.errors import NotRecorded
-from understudies.client.preparation import Preparation
-from understudies.client.requests import request_and_model
+from understudies.client.preparation import InvocationEncoder
+from understudies.client.requests import decode_request
 from understudies.events import Invocation, Request, Usage, encode, new_id, usd
 
 
@@ -27,13 +27,13 @@ class Bag:
 
 
 def asked(*args: Any, **kwargs: Any) -> Request:
-    return request_and_model(snapshot(args, kwargs))[0]
+    return decode_request(copy_arguments(args, kwargs))[0]
 
 
 def prepared(answer: Any, price: Price | None) -> Invocation:
     """The event that is made of a call with this answer."""
-    call = Call(Shadow("triage", "", {}), START, None, snapshot(("hello",), {}), 5.0, answer)
-    return Preparation("default", None, price, new_id, 100_000).invocation(call)
+    call = TeacherCall(TeacherInfo("triage", "", {}), START, None, copy_arguments(("hello",), {}), 5.0, answer)
+    return InvocationEncoder("default", None, price, new_id, 100_000).build_invocation(call)
 
 
 def test_a_call_of_anthropic() -> None:
@@ -61,7 +61,7 @@ def test_a_call_of_anthropic() -> None:
 
 
 def test_an_answer_of_anthropic() -> None:
-    answer = answered(
+    answer = decode_answer(
         Bag(
             model="c-1",
             stop_reason="tool_use",
@@ -111,12 +111,12 @@ def test_what_a_plain_function_was_asked(args: tuple[Any, ...], kwargs: dict[str
 @pytest.mark.parametrize("answer", [None, object(), {"choices": [{"index": 0}]}, {1, 2}])
 def test_what_is_no_answer_is_not_recorded(answer: Any) -> None:
     with pytest.raises(NotRecorded):
-        answered(answer)
+        decode_answer(answer)
 
 
 def test_a_number_of_tokens_that_cannot_be_is_not_recorded() -> None:
     answer = {"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": 2**32, "completion_tokens": 5}}
-    assert answered(answer).usage == Usage(completion_tokens=5)
+    assert decode_answer(answer).usage == Usage(completion_tokens=5)
 
 
 def test_a_price_per_million_counts_cached_tokens_apart() -> None:
@@ -145,7 +145,7 @@ def test_a_teacher_that_costs_nothing_is_told_from_one_whose_price_nobody_named(
 ) -> None:
     seen = prepared({"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": 3}}, price)
     assert (seen.cost_usd, seen.free, seen.priced) == (usd(cost or 0), free, cost is not None)
-    line = corpus_line(seen)
+    line = to_corpus_line(seen)
     assert line is not None
     path = tmp_path / "corpus.jsonl"
     for written in (json.dumps(line), encode(seen).decode()):
@@ -167,7 +167,7 @@ def test_a_corpus_is_what_a_backtest_reads(tmp_path: Path) -> None:
         for n in range(3):
             shadowed(messages=[{"role": "user", "content": f"parcel {n}"}], temperature=0, seed=n)
     reading = read_calls(path)
-    assert reading.broken == []
+    assert reading.skipped == []
     assert [call.request.messages[-1].content for call in reading.calls] == [f"parcel {n}" for n in range(3)]
     call, line = reading.calls[0], corpus_lines(path)[0]
     assert (call.task, call.model, call.response.message.content) == ("triage", "m-1", "shipping")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.support.samples import ANSWERED
 
 from understudies.client import combined, default_redactor, redacted
-from understudies.client.bank import is_iban, luhn
+from understudies.client.bank import has_valid_luhn, is_iban
 from understudies.events import Invocation, fingerprint
 
 KEYS = [
@@ -121,8 +121,8 @@ def test_a_megabyte_of_anything_takes_linear_time(text: str) -> None:
 
 
 def test_check_digits() -> None:
-    assert luhn("4111111111111111")
-    assert not luhn("4111111111111112")
+    assert has_valid_luhn("4111111111111111")
+    assert not has_valid_luhn("4111111111111112")
     assert is_iban("GB29 NWBK 6016 1331 9268 19")
     assert not is_iban("GB29 NWBK 6016 1331 9268 18")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.support import plain_redaction as plain
 from tests.support.samples import ANSWERED
 
-from understudies.client.redaction import Redactor, default_redactor, redacted, redacted_request
+from understudies.client.redaction import Redactor, default_redactor, redact_request, redacted
 from understudies.events import Invocation, Request
 
 SECRETS = [
@@ -167,7 +167,7 @@ def test_two_secrets_side_by_side_are_told_apart_as_before(secret: str) -> None:
 @given(request=requests)
 @settings(max_examples=400, deadline=None)
 def test_a_request_is_redacted_as_text_by_text(redact: Redactor, reference: Redactor, request: Request) -> None:
-    assert redacted_request(request, redact) == plain.redacted_request(request, reference)
+    assert redact_request(request, redact) == plain.redacted_request(request, reference)
 
 
 @pytest.mark.parametrize(("redact", "reference"), [(default_redactor, plain.default_redactor), (shout, shout)])
@@ -197,7 +197,7 @@ def test_an_invocation_is_redacted_as_text_by_text(
 
 def test_what_has_nothing_to_hide_is_not_copied() -> None:
     assert redacted(ANSWERED) is ANSWERED
-    assert redacted_request(ANSWERED.request) is ANSWERED.request
+    assert redact_request(ANSWERED.request) is ANSWERED.request
 
 
 def test_a_redactor_is_called_once_for_each_text() -> None:
@@ -208,6 +208,6 @@ def test_a_redactor_is_called_once_for_each_text() -> None:
         return f"{text}{len(seen)}" if text.startswith("who") else text
 
     body = {"messages": [{"role": "user", "content": "who a"}, {"role": "user", "content": "who b"}]}
-    clean = redacted_request(Request.model_validate(body), number)
+    clean = redact_request(Request.model_validate(body), number)
     assert [message.content for message in clean.messages] == ["who a2", "who b4"]
     assert seen == ["user", "who a", "user", "who b"]

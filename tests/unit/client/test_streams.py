@@ -9,9 +9,9 @@ import pytest
 from tests.support.sightings import corpus_lines
 
 from understudies.client import Understudies
-from understudies.client.chunks import assembled
+from understudies.client.chunks import accumulate_chunks
 from understudies.client.errors import NotRecorded
-from understudies.client.streams import ABANDONED, tapped
+from understudies.client.streams import ABANDONED, tap_stream
 
 PIECES = ["one ", "two ", "three"]
 
@@ -41,7 +41,7 @@ def told(prompt: str) -> Generator[str, None, None]:
 
 def test_a_generator_gives_the_same_chunks_one_by_one() -> None:
     ending = Ending()
-    stream = tapped(pieces(), ending)
+    stream = tap_stream(pieces(), ending)
     assert next(stream) == "one "
     assert ending.seen == []
     assert list(stream) == ["two ", "three"]
@@ -50,7 +50,7 @@ def test_a_generator_gives_the_same_chunks_one_by_one() -> None:
 
 async def test_an_async_generator_as_well() -> None:
     ending = Ending()
-    assert [piece async for piece in tapped(pieces_async(), ending)] == PIECES
+    assert [piece async for piece in tap_stream(pieces_async(), ending)] == PIECES
     assert ending.seen == [(PIECES, None)]
 
 
@@ -66,7 +66,7 @@ def _leave(stream: Any) -> None:
 @pytest.mark.parametrize("stop", [_close, _leave])
 def test_a_stream_that_is_left_half_way_is_told_once(stop: Callable[[Any], None]) -> None:
     ending = Ending()
-    streams = [tapped(pieces(), ending)]
+    streams = [tap_stream(pieces(), ending)]
     assert next(streams[0]) == "one "
     stop(streams.pop())
     gc.collect()
@@ -75,7 +75,7 @@ def test_a_stream_that_is_left_half_way_is_told_once(stop: Callable[[Any], None]
 
 async def test_an_async_stream_that_is_closed_half_way_is_told_once() -> None:
     ending = Ending()
-    stream = tapped(pieces_async(), ending)
+    stream = tap_stream(pieces_async(), ending)
     assert await anext(stream) == "one "
     await stream.aclose()
     assert [piece async for piece in stream] == []
@@ -90,7 +90,7 @@ def test_an_error_in_the_middle_is_raised_and_told() -> None:
         raise error
 
     ending = Ending()
-    stream = tapped(cut(), ending)
+    stream = tap_stream(cut(), ending)
     with pytest.raises(ConnectionError) as caught:
         list(stream)
     assert caught.value is error
@@ -99,7 +99,7 @@ def test_an_error_in_the_middle_is_raised_and_told() -> None:
 
 @pytest.mark.parametrize("answer", ["text", {"a": 1}, ["a"], 3, None, ("a",)])
 def test_what_is_no_stream_is_left_alone(answer: Any) -> None:
-    assert tapped(answer, Ending()) is None
+    assert tap_stream(answer, Ending()) is None
 
 
 def test_a_shadowed_generator_is_recorded_when_it_ends(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_anthropic_events_are_assembled() -> None:
         {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 7}},
         {"type": "message_stop"},
     ]
-    answer = assembled(events).answered()
+    answer = accumulate_chunks(events).to_answer()
     assert answer.model == "c-1"
     assert answer.response.finish_reason == "tool_use"
     assert answer.response.message.content == "Let me see."
@@ -149,7 +149,7 @@ def test_interleaved_tool_calls_and_other_choices() -> None:
 
     chunks = [call(0, id="a", name="f", arguments="{"), call(1, id="b", name="g", arguments="[")]
     chunks += [call(1, arguments="]"), call(0, arguments="}"), {"choices": [{"index": 1, "delta": {"content": "no"}}]}]
-    calls = assembled(chunks).answered().response.message.tool_calls
+    calls = accumulate_chunks(chunks).to_answer().response.message.tool_calls
     assert calls is not None
     assert [(call.id, call.function.name, call.function.arguments) for call in calls] == [
         ("a", "f", "{}"),
@@ -158,6 +158,6 @@ def test_interleaved_tool_calls_and_other_choices() -> None:
 
 
 def test_chunks_of_no_known_form_are_one_json_text() -> None:
-    assert assembled([1, [2]]).answered().response.message.content == "[1, [2]]"
+    assert accumulate_chunks([1, [2]]).to_answer().response.message.content == "[1, [2]]"
     with pytest.raises(NotRecorded):
-        assembled([])
+        accumulate_chunks([])

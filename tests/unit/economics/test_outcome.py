@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from understudies.economics import BudgetOutcome, Investment, Outcome, optimize_for_budget
+from understudies.economics import BudgetOutcome, Investment, OptimizationOutcome, optimize_for_budget
 
 GOOD = Investment(Decimal("0.03"), Decimal("0.001"), 20_000, 10_000, 0.7, 0.05, Decimal(20), Decimal(5))
 BAD = Investment(Decimal("0.03"), Decimal("0.001"), 20_000, 100, 0.7, 0.05, Decimal(20), Decimal(5))
@@ -66,7 +66,7 @@ def test_every_outcome_is_reachable() -> None:
         )
     }
 
-    assert reached == set(get_args(Outcome))
+    assert reached == set(get_args(OptimizationOutcome))
 
 
 def test_the_numbers_are_json_and_carry_the_investment() -> None:

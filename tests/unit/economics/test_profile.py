@@ -38,7 +38,7 @@ def stories(calls: int) -> list[str]:
 def test_too_few_calls_say_nothing() -> None:
     profile = profile_of(labels(49, 2))
 
-    assert (profile.kind, profile.verdict) == ("unknown", "unknown")
+    assert (profile.kind, profile.recommendation) == ("unknown", "unknown")
     assert profile.reason == "49 calls are too few to tell; 50 are needed."
 
 
@@ -56,7 +56,7 @@ def test_a_classification_with_off_list_answers_is_a_closed_set() -> None:
         answers[call] = f"I am not sure, perhaps {call}"
     profile = profile_of(answers)
 
-    assert (profile.kind, profile.verdict) == ("closed_set", "yes")
+    assert (profile.kind, profile.recommendation) == ("closed_set", "yes")
     assert profile.closed_set_share == pytest.approx(0.98)
     assert profile.distinct_answers == 97
     assert profile.repeated_answers == 77
@@ -75,14 +75,14 @@ def test_a_classification_that_is_still_meeting_labels_is_not_called_open() -> N
     profile = profile_of(labels(60, 77))
 
     assert profile.kind == "unknown"
-    assert profile.verdict == "unknown"
+    assert profile.recommendation == "unknown"
     assert profile.reason == "60 calls are too few to tell; 500 are needed."
 
 
 def test_a_creative_task_is_open_and_not_worth_trying() -> None:
     profile = profile_of(stories(600))
 
-    assert (profile.kind, profile.verdict) == ("open", "no")
+    assert (profile.kind, profile.recommendation) == ("open", "no")
     assert profile.answer_variety == 1.0
     assert "600 calls are free text" in profile.reason
 
@@ -90,13 +90,13 @@ def test_a_creative_task_is_open_and_not_worth_trying() -> None:
 def test_short_distinct_answers_are_open_but_may_be_worth_trying() -> None:
     profile = profile_of(f"SELECT * FROM t WHERE id = {call}" for call in range(600))
 
-    assert (profile.kind, profile.verdict) == ("open", "maybe")
+    assert (profile.kind, profile.recommendation) == ("open", "maybe")
 
 
 def test_json_of_many_values_is_structured() -> None:
     profile = profile_of((json.dumps({"id": call}) for call in range(600)), valid_json=True)
 
-    assert (profile.kind, profile.verdict) == ("structured", "yes")
+    assert (profile.kind, profile.recommendation) == ("structured", "yes")
     assert profile.reason == "100% of 600 calls were answered in JSON."
 
 
@@ -110,7 +110,7 @@ def test_repeated_requests_are_repetitive_and_not_a_closed_set() -> None:
     texts = stories(20)
     profile = profile_of((texts[call % 20] for call in range(400)), requests=20)
 
-    assert (profile.kind, profile.verdict) == ("repetitive", "yes")
+    assert (profile.kind, profile.recommendation) == ("repetitive", "yes")
     assert profile.repeated_share == pytest.approx(0.95)
     assert profile.distinct_requests == 20
 
@@ -154,7 +154,7 @@ def test_state_round_trips_and_the_fold_continues(calls: list[tuple[str, str, bo
         rest.update("t", answer, fingerprint, valid_json=valid, at=START)
 
     assert rest.state() == whole.state()
-    assert (rest.kind, rest.verdict, rest.reason) == (whole.kind, whole.verdict, whole.reason)
+    assert (rest.kind, rest.recommendation, rest.reason) == (whole.kind, whole.recommendation, whole.reason)
 
 
 def test_refuses_a_time_without_a_zone() -> None:

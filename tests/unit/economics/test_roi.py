@@ -76,7 +76,7 @@ def test_a_good_investment_says_why() -> None:
     assert GOOD.saving == usd("0.01895")
     assert GOOD.net_weekly_saving == usd(379)
     assert GOOD.roi == usd("6.58")
-    assert GOOD.worth_it
+    assert GOOD.is_worthwhile
     assert GOOD.reason == (
         "$25.00 pays back within a week: break-even takes 1,320 calls at $0.019 saved a call, "
         "and at least 10,000 are expected."
@@ -84,15 +84,15 @@ def test_a_good_investment_says_why() -> None:
 
 
 def test_break_even_must_come_before_the_lower_bound_of_a_week() -> None:
-    assert not replace(GOOD, weekly_calls_lower=1320).worth_it
-    assert replace(GOOD, weekly_calls_lower=1321).worth_it
+    assert not replace(GOOD, weekly_calls_lower=1320).is_worthwhile
+    assert replace(GOOD, weekly_calls_lower=1321).is_worthwhile
     assert "does not pay back" in replace(GOOD, weekly_calls_lower=1320).reason
 
 
 def test_a_student_no_cheaper_than_the_teacher_is_never_worth_it() -> None:
     same = replace(GOOD, student_cost=Decimal("0.03"), training_cost=Decimal(0), evidence_cost=Decimal(0))
 
-    assert not same.worth_it
+    assert not same.is_worthwhile
     assert same.break_even_calls is None
     assert same.reason == "The student costs $0.03 a call, no less than the teacher's $0.03."
 
@@ -101,7 +101,7 @@ def test_escalations_can_make_a_cheap_student_lose_money() -> None:
     rarely_sure = replace(GOOD, expected_share=0.03)
 
     assert rarely_sure.saving < 0
-    assert not rarely_sure.worth_it
+    assert not rarely_sure.is_worthwhile
     assert "Serving 3% of calls with 5.0% of them audited loses" in rarely_sure.reason
 
 
@@ -112,7 +112,7 @@ def test_worth_it_means_a_positive_return_in_the_week(
 ) -> None:
     investment = Investment(teacher, student, 10**6, lower, served, audited, cost, Decimal(1))
 
-    if investment.worth_it:
+    if investment.is_worthwhile:
         assert investment.roi is not None
         assert investment.roi >= 0
         assert student < teacher

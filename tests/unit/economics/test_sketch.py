@@ -20,7 +20,7 @@ def test_distinct_is_exact_below_the_cap(stream: list[str]) -> None:
         counter.add(key)
 
     assert counter.estimate == len(set(stream))
-    assert counter.exact
+    assert counter.is_exact
 
 
 def test_distinct_is_close_above_the_cap_and_ignores_repeats() -> None:
@@ -30,7 +30,7 @@ def test_distinct_is_close_above_the_cap_and_ignores_repeats() -> None:
         counter.add(str(key // 2))
 
     assert counter.estimate == pytest.approx(100_000, rel=0.12)
-    assert not counter.exact
+    assert not counter.is_exact
     assert len(counter.state()["hashes"]) <= 1024
 
 

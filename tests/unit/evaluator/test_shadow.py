@@ -1,7 +1,7 @@
-from tests.support.messages import asked
-from tests.support.trials import Scripted, failing_on
+from tests.support.messages import user_request
+from tests.support.trials import ScriptedStudent, failing_on
 
-from understudies.evaluator.shadow import ask
+from understudies.evaluator.shadow import ask_student
 
 
 def say(text: str) -> tuple[str, float]:
@@ -9,17 +9,17 @@ def say(text: str) -> tuple[str, float]:
 
 
 async def test_every_request_gets_its_answer_in_one_batch() -> None:
-    student = Scripted(say)
-    answers = await ask(student, [asked("a"), asked("b")])
+    student = ScriptedStudent(say)
+    answers = await ask_student(student, [user_request("a"), user_request("b")])
     assert [answer and answer.text for answer in answers] == ["A", "B"]
     assert student.batches == [2]
 
 
 async def test_a_request_that_fails_costs_the_others_nothing() -> None:
-    student = Scripted(failing_on("b", "d", rule=say))
-    answers = await ask(student, [asked(text) for text in "abcd"])
+    student = ScriptedStudent(failing_on("b", "d", rule=say))
+    answers = await ask_student(student, [user_request(text) for text in "abcd"])
     assert [answer and answer.text for answer in answers] == ["A", None, "C", None]
 
 
 async def test_nothing_asked_is_nothing_answered() -> None:
-    assert await ask(Scripted(), []) == []
+    assert await ask_student(ScriptedStudent(), []) == []

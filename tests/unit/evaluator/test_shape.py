@@ -5,12 +5,12 @@ from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.contexts import decided_by_the_record
-from tests.support.conversations import asked
+from tests.support.contexts import examples_decided_by_record
+from tests.support.conversations import conversation_request
 from tests.support.datasets import START, intents
-from tests.support.messages import said
+from tests.support.messages import assistant_message
 
-from understudies.evaluator.shape import Shape
+from understudies.evaluator.shape import ConversationShape
 from understudies.events import fingerprint
 from understudies.students import Example
 
@@ -19,7 +19,7 @@ MINUTE = timedelta(minutes=1)
 
 def conversation(case: int, size: int, apart: timedelta = MINUTE) -> list[Example]:
     """An episode of so many calls, each some time after the one before."""
-    requests = [asked(f"case {case}, step {turn}") for turn in range(size)]
+    requests = [conversation_request(f"case {case}, step {turn}") for turn in range(size)]
     return [
         Example(
             id=f"{case}-{turn}",
@@ -28,19 +28,21 @@ def conversation(case: int, size: int, apart: timedelta = MINUTE) -> list[Exampl
             split="train",
             teacher="teacher-1",
             request=request,
-            answer=said("yes"),
+            answer=assistant_message("yes"),
             episode=f"trip {case}",
         )
         for turn, request in enumerate(requests)
     ]
 
 
-def shape(*sizes: int, apart: timedelta = MINUTE) -> Shape:
-    return Shape.of([one for case, size in enumerate(sizes) for one in conversation(case, size, apart)])
+def shape(*sizes: int, apart: timedelta = MINUTE) -> ConversationShape:
+    return ConversationShape.measure(
+        [one for case, size in enumerate(sizes) for one in conversation(case, size, apart)]
+    )
 
 
 def test_lone_calls_are_bet_one_by_one_and_wait_for_nothing() -> None:
-    assert Shape.of(intents(200).examples) == Shape() == Shape.of([])
+    assert ConversationShape.measure(intents(200).examples) == ConversationShape() == ConversationShape.measure([])
 
 
 def test_conversations_of_one_length_are_heard_whole() -> None:
@@ -67,31 +69,31 @@ def test_at_least_95_of_100_calls_are_heard(sizes: list[int]) -> None:
 
 
 def test_a_conversation_lasts_as_long_as_nearly_all_calls_take_to_come() -> None:
-    assert shape(*[3] * 20).lasts == 2 * MINUTE
-    assert shape(*[1] * 100, 3).lasts == timedelta(0)
-    assert shape(*[3] * 20, apart=timedelta(hours=30)).lasts == timedelta(hours=60)
-    assert shape(*[3] * 20, apart=timedelta(days=30)).lasts == timedelta(days=7)
+    assert shape(*[3] * 20).duration == 2 * MINUTE
+    assert shape(*[1] * 100, 3).duration == timedelta(0)
+    assert shape(*[3] * 20, apart=timedelta(hours=30)).duration == timedelta(hours=60)
+    assert shape(*[3] * 20, apart=timedelta(days=30)).duration == timedelta(days=7)
 
 
 def test_equal_inputs_of_a_conversation_are_one() -> None:
     once = conversation(0, 2)
     again = [one.model_copy(update={"id": f"again-{n}", "at": one.at + MINUTE}) for n, one in enumerate(once)]
-    assert Shape.of([*once, *again]).w_max == 2
+    assert ConversationShape.measure([*once, *again]).w_max == 2
 
 
 def test_calls_that_can_never_count_do_not_make_a_bet_larger() -> None:
     long = [one.model_copy(update={"unbiased": False}) for one in conversation(1, 9)]
-    assert Shape.of([*conversation(0, 2), *long]).w_max == 2
+    assert ConversationShape.measure([*conversation(0, 2), *long]).w_max == 2
 
 
 def test_state_round_trips_through_json() -> None:
-    before = Shape(3, timedelta(minutes=7.5), frozenset({"text:b", "text:a"}))
-    assert Shape.from_state(json.loads(json.dumps(before.state()))) == before
+    before = ConversationShape(3, timedelta(minutes=7.5), frozenset({"text:b", "text:a"}))
+    assert ConversationShape.from_state(json.loads(json.dumps(before.state()))) == before
 
 
 def test_the_context_of_the_calls_is_learnt_and_kept() -> None:
-    found = Shape.of(decided_by_the_record(100))
-    assert found.system.varies
+    found = ConversationShape.measure(examples_decided_by_record(100))
+    assert found.system.has_context
     assert found.w_max == 1
-    assert Shape.from_state(json.loads(json.dumps(found.state()))) == found
-    assert "system" not in Shape().state()
+    assert ConversationShape.from_state(json.loads(json.dumps(found.state()))) == found
+    assert "system" not in ConversationShape().state()

@@ -1,20 +1,20 @@
 from collections.abc import Iterable
 
-from tests.support.messages import said
+from tests.support.messages import assistant_message
 
-from understudies.evaluator.teachers import Teachers
+from understudies.evaluator.teachers import RecentTeacherAnswers
 from understudies.runtime.rules import Rules, TaskRules
 
 
-def heard(answers: Iterable[str], rules: Rules | None = None) -> Teachers:
-    teachers = Teachers(rules or Rules())
+def heard(answers: Iterable[str], rules: Rules | None = None) -> RecentTeacherAnswers:
+    teachers = RecentTeacherAnswers(rules or Rules())
     for answer in answers:
-        teachers.remember("triage", said(answer))
+        teachers.add("triage", assistant_message(answer))
     return teachers
 
 
-def name(teachers: Teachers, task: str = "triage") -> str | None:
-    judge = teachers.judge(task)
+def name(teachers: RecentTeacherAnswers, task: str = "triage") -> str | None:
+    judge = teachers.choose_judge(task)
     return judge.name if judge else None
 
 
@@ -39,11 +39,11 @@ def test_only_the_last_answers_count() -> None:
 def test_the_quietest_task_is_forgotten() -> None:
     teachers = heard(["refund"] * 20)
     for number in range(199):
-        teachers.remember(f"other {number}", said("yes"))
+        teachers.add(f"other {number}", assistant_message("yes"))
     assert name(teachers) == "label"
-    teachers.remember("triage", said("refund"))
-    teachers.remember("one more", said("yes"))
+    teachers.add("triage", assistant_message("refund"))
+    teachers.add("one more", assistant_message("yes"))
     assert name(teachers) == "label"
     for number in range(200):
-        teachers.remember(f"later {number}", said("yes"))
+        teachers.add(f"later {number}", assistant_message("yes"))
     assert name(teachers) is None

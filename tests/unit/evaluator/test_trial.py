@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from tests.support.datasets import START, TASK
 
 from understudies.evaluator import EvaluatorSettings
-from understudies.evaluator.changes import Hold
-from understudies.evaluator.finding import UNREACHED, Finding
-from understudies.evaluator.inputs import Inputs
-from understudies.evaluator.promise import evidence_of
-from understudies.evaluator.reach import Reach
-from understudies.evaluator.trial import Trial, candidates_of
-from understudies.evaluator.waiting import Piece
+from understudies.evaluator.changes import CanaryRestriction
+from understudies.evaluator.finding import UNREACHABLE_THRESHOLD, TrialResult
+from understudies.evaluator.inputs import UsedInputs
+from understudies.evaluator.promise import decision_evidence
+from understudies.evaluator.reach import ExpectedCoverage
+from understudies.evaluator.trial import Trial, candidate_thresholds
+from understudies.evaluator.waiting import Observation
 from understudies.events import ALWAYS, Promotion
-from understudies.judges import judge_named
-from understudies.stats import Confused, Threshold
+from understudies.judges import parse_judge
+from understudies.stats import Confusion, Threshold
 from understudies.students import Input
 
 HIGH, LOW = Threshold(0.9, 0.5), Threshold(0.1, 1.0)
@@ -38,26 +38,26 @@ def one(name: str) -> Input:
     return Input(name)
 
 
-def reach_of(head: dict[str, float] | None = None) -> Reach:
+def reach_of(head: dict[str, float] | None = None) -> ExpectedCoverage:
     """Half of the calls are surer than .9; an input of the head has as many as ten of the others."""
-    reach = Reach([HIGH.confidence, LOW.confidence])
+    reach = ExpectedCoverage([HIGH.confidence, LOW.confidence])
     for confidence in (0.95, 0.5):
-        reach.tail_call(confidence, "answer", 50)
+        reach.add_tail_call(confidence, "answer", 50)
     for name, sure in (head or {}).items():
-        reach.head_call(name, sure, 10)
+        reach.add_head_call(name, sure, 10)
     return reach
 
 
 def new(*, head: dict[str, float] | None = None, trained: dict[str, int] | None = None, **settings: Any) -> Trial:
     return Trial(
         story(),
-        judge=judge_named("label"),
+        judge=parse_judge("label"),
         candidates=[HIGH, LOW],
-        off_limits=Inputs(["learned"]),
+        used_inputs=UsedInputs(["learned"]),
         p0=0.95,
         settings=EvaluatorSettings(**settings),
-        reach=reach_of(head),
-        trained=trained,
+        expected_coverage=reach_of(head),
+        training_classes=trained,
     )
 
 
@@ -80,10 +80,10 @@ def feed(
     **known: Any,
 ) -> None:
     """Evidence over a day and a half, each piece on its own input."""
-    before = trial.gathered + trial.forward.gathered
+    before = trial.collected + trial.call_gate.collected
     for number in range(n):
         at = after(day + FIRST + 1.5 * number / n)
-        piece = Piece(score, confidence, at, answer_class=kind, **{"answer": "answer", **known})
+        piece = Observation(score, confidence, at, answer_class=kind, **{"answer": "answer", **known})
         trial.add(one(f"{before}-{day}-{number}"), piece)
 
 
@@ -93,20 +93,20 @@ def repeat(
     """Calls over a day and a half that all have the same input."""
     for number in range(n):
         at = after(FIRST + 1.5 * number / n)
-        trial.add(one(name), Piece(score, confidence, at, answer="answer", **known))
+        trial.add(one(name), Observation(score, confidence, at, answer="answer", **known))
 
 
 def audit(trial: Trial, name: str, score: float, day: float, confidence: float = 0.95, *, drawn: bool = True) -> bool:
-    return trial.audit(one(name), Piece(score, confidence, after(day), answer="answer"), drawn=drawn)
+    return trial.add_audit(one(name), Observation(score, confidence, after(day), answer="answer"), drawn=drawn)
 
 
-def told(found: Finding | None) -> Said | None:
+def told(found: TrialResult | None) -> Said | None:
     return None if found is None else (found.outcome, found.threshold, found.coverage)
 
 
 def test_it_decides_when_a_day_of_calls_has_ended() -> None:
     trial = new()
-    trial.add(one("held out"), Piece(1, 0.95, START - timedelta(days=1)), held_out=True)
+    trial.add(one("held out"), Observation(1, 0.95, START - timedelta(days=1)), held_out=True)
     feed(trial, 150)
     assert trial.look(after(0.9)) is None
     assert trial.look(after(1)) is None, "at midnight it has not"
@@ -128,16 +128,16 @@ def test_a_look_that_comes_days_late_takes_all_whole_days() -> None:
     trial = new()
     feed(trial, 150)
     assert trial.look(after(9.5)) is not None
-    assert (trial.gate.n, trial.forward.days) == (150, 9)
+    assert (trial.selective_gate.n, trial.call_gate.looked_days) == (150, 9)
     assert not trial.is_due(after(9.9))
 
 
 def test_it_waits_for_a_day_of_evidence() -> None:
     trial = new()
     for number in range(200):
-        trial.add(one(str(number)), Piece(1, 0.95, after(FIRST + 0.9 * number / 200)))
+        trial.add(one(str(number)), Observation(1, 0.95, after(FIRST + 0.9 * number / 200)))
     assert trial.look(after(5.1)) is None
-    trial.add(one("a day after the first"), Piece(1, 0.95, after(FIRST + 1)))
+    trial.add(one("a day after the first"), Observation(1, 0.95, after(FIRST + 1)))
     assert trial.look(after(5.2)) is None, "not in the middle of a day"
     assert told(trial.look(after(6.1))) == ("promote", 0.1, 1.0)
 
@@ -175,30 +175,30 @@ def test_it_gives_up_when_the_verdicts_run_out() -> None:
 
 def test_in_service_only_a_promotion_is_news() -> None:
     trial = new()
-    trial.promoted(story("promoted", threshold=0.9, share=1.0))
+    trial.on_promoted(story("promoted", threshold=0.9, share=1.0))
     feed(trial, 40, score=0)
     assert trial.look(after(2.1)) is None
-    assert trial.gate.decision == "reject"
+    assert trial.selective_gate.decision == "reject"
 
 
 def test_a_trial_opened_again_does_not_take_back_what_was_proven() -> None:
     trial = new()
-    trial.promoted(story("promoted", threshold=0.1, share=1.0))
+    trial.on_promoted(story("promoted", threshold=0.1, share=1.0))
     feed(trial, 100)
     feed(trial, 20, score=0, confidence=0.5)
     assert trial.look(after(2.1)) is None
-    assert trial.gate.passed is not None
-    assert trial.gate.passed.confidence == 0.9
+    assert trial.selective_gate.loosest_passed is not None
+    assert trial.selective_gate.loosest_passed.confidence == 0.9
 
 
 def test_an_input_counts_once_and_never_if_learned() -> None:
     trial = new()
-    assert not trial.counts(one("learned"))
-    assert trial.counts(one("fresh"))
-    assert trial.add(one("fresh"), Piece(1, 0.95, after(0.1)))
-    assert not trial.counts(one("fresh"))
-    assert not trial.add(one("fresh"), Piece(1, 0.95, after(0.2)))
-    assert not trial.add(one("learned"), Piece(1, 0.95, after(0.2)))
+    assert not trial.is_new_input(one("learned"))
+    assert trial.is_new_input(one("fresh"))
+    assert trial.add(one("fresh"), Observation(1, 0.95, after(0.1)))
+    assert not trial.is_new_input(one("fresh"))
+    assert not trial.add(one("fresh"), Observation(1, 0.95, after(0.2)))
+    assert not trial.add(one("learned"), Observation(1, 0.95, after(0.2)))
 
 
 # Both gates
@@ -207,10 +207,10 @@ def test_an_input_counts_once_and_never_if_learned() -> None:
 def test_distinct_inputs_alone_do_not_promote() -> None:
     trial = new()
     for number in range(300):
-        trial.add(one(str(number)), Piece(1, 0.95, after(1.5 * number / 300)), held_out=True)
+        trial.add(one(str(number)), Observation(1, 0.95, after(1.5 * number / 300)), held_out=True)
     feed(trial, 60)
     assert trial.look(after(2.1)) is None
-    assert (trial.gate.passing, trial.forward.tail.passing) == ([True, True], [False, False])
+    assert (trial.selective_gate.passed_flags, trial.call_gate.tail_gate.passed_flags) == ([True, True], [False, False])
 
 
 def test_calls_of_inputs_that_were_learned_do_not_promote() -> None:
@@ -218,7 +218,7 @@ def test_calls_of_inputs_that_were_learned_do_not_promote() -> None:
     feed(trial, 60)
     repeat(trial, 300)
     assert trial.look(after(2.1)) is None
-    assert (trial.gate.passing, trial.forward.tail.passing) == ([False, False], [True, True])
+    assert (trial.selective_gate.passed_flags, trial.call_gate.tail_gate.passed_flags) == ([False, False], [True, True])
     feed(trial, 60)
     assert told(trial.look(after(3.1))) == ("promote", 0.1, 1.0)
 
@@ -228,14 +228,14 @@ def test_an_input_that_is_often_and_wrong_holds_up_what_distinct_inputs_prove() 
     feed(trial, 850)
     repeat(trial, 150, score=0)
     assert told(trial.look(after(2.1))) == ("reject", None, 0.0)
-    assert trial.gate.passing == [True, True]
+    assert trial.selective_gate.passed_flags == [True, True]
 
 
 def test_calls_from_before_the_datasets_last_are_none_to_come() -> None:
     trial = new()
     for number in range(300):
-        trial.add(one(str(number)), Piece(1, 0.95, START - timedelta(hours=number)))
-    assert trial.forward.gathered == 0
+        trial.add(one(str(number)), Observation(1, 0.95, START - timedelta(hours=number)))
+    assert trial.call_gate.collected == 0
 
 
 # The head
@@ -243,7 +243,7 @@ def test_calls_from_before_the_datasets_last_are_none_to_come() -> None:
 
 def head_calls(trial: Trial, n: int, score: float = 1, name: str = "often", confidence: float = 1.0) -> None:
     for number in range(n):
-        piece = Piece(score, confidence, after(FIRST + 1.5 * number / n), answer="answer", head=name)
+        piece = Observation(score, confidence, after(FIRST + 1.5 * number / n), answer="answer", head=name)
         assert not trial.add(one(name), piece), "no distinct input"
 
 
@@ -273,27 +273,31 @@ def test_where_nothing_else_is_proven_the_head_is_served_alone() -> None:
     feed(trial, 20)
     found = trial.look(after(2.1))
     assert found is not None
-    assert (found.threshold, found.head_threshold) == (UNREACHED, 1.0)
+    assert (found.threshold, found.head_threshold) == (UNREACHABLE_THRESHOLD, 1.0)
     assert found.coverage == pytest.approx(10 / 110)
 
 
 def test_with_a_head_both_strata_share_the_error_budget() -> None:
     trial, other = new(head={"often": 1.0}), new()
-    assert trial.forward.head is not None
-    assert (trial.forward.head.alpha, trial.forward.tail.alpha, trial.gate.alpha) == (0.025, 0.025, 0.05)
-    assert (other.forward.head, other.forward.tail.alpha) == (None, 0.05)
+    assert trial.call_gate.head_gate is not None
+    assert (trial.call_gate.head_gate.alpha, trial.call_gate.tail_gate.alpha, trial.selective_gate.alpha) == (
+        0.025,
+        0.025,
+        0.05,
+    )
+    assert (other.call_gate.head_gate, other.call_gate.tail_gate.alpha) == (None, 0.05)
 
 
 def test_alpha_can_be_spent_over_all_students_of_a_task() -> None:
     def alpha(version: int) -> float:
         return Trial(
             story(student=f"{TASK}@{version}"),
-            judge=judge_named("label"),
+            judge=parse_judge("label"),
             candidates=[HIGH, LOW],
-            off_limits=Inputs(),
+            used_inputs=UsedInputs(),
             p0=0.95,
             settings=EvaluatorSettings(over_all_students=True),
-        ).gate.alpha
+        ).selective_gate.alpha
 
     assert [round(alpha(version), 4) for version in (1, 2, 4)] == [0.0304, 0.0076, 0.0019]
 
@@ -309,7 +313,7 @@ def test_a_class_that_is_always_wrong_is_withheld_and_nothing_else() -> None:
     assert told(found) == ("promote", 0.1, 1.0)
     assert found is not None
     assert found.withheld.answers == {"mistaken": 0.97}
-    assert trial.failing() == {"rare": {"mistaken": Confused(0.97, 3)}}
+    assert trial.failing_classes() == {"rare": {"mistaken": Confusion(0.97, 3)}}
 
 
 def test_where_it_is_as_sure_as_ever_the_answer_is_withheld_altogether() -> None:
@@ -335,22 +339,22 @@ def test_what_is_withheld_is_no_evidence_of_what_is_served() -> None:
     trial = serving()
     feed(trial, 2, score=0, kind="rare", answer="mistaken", confidence=0.5)
     trial.look(after(2.11))
-    before = trial.gathered, trial.forward.gathered
+    before = trial.collected, trial.call_gate.collected
     feed(trial, 50, score=0, answer="mistaken", confidence=0.4)
-    assert (trial.gathered, trial.forward.gathered) == before
+    assert (trial.collected, trial.call_gate.collected) == before
     feed(trial, 50, score=0, answer="mistaken", confidence=0.6)
-    assert trial.gathered == before[0] + 50
+    assert trial.collected == before[0] + 50
 
 
 def test_an_audit_speaks_for_the_class_of_its_answer() -> None:
     trial = serving()
     for number in range(2):
-        piece = Piece(0, 0.95, after(2), answer_class="rare", answer="mistaken")
-        trial.audit(one(str(number)), piece, drawn=False)
+        piece = Observation(0, 0.95, after(2), answer_class="rare", answer="mistaken")
+        trial.add_audit(one(str(number)), piece, drawn=False)
     found = trial.look(after(2.11))
     assert found is not None
     assert found.withheld.answers == {"mistaken": 0.95}
-    assert trial.audited == 0
+    assert trial.audit_count == 0
 
 
 def test_a_tenant_on_which_it_fails_is_withheld() -> None:
@@ -369,7 +373,7 @@ def test_a_change_while_on_trial_begins_the_proof_anew_with_nothing_announced() 
     trial = new()
     feed(trial, 200, confidence=0.5)
     assert told(trial.look(after(2.1))) == ("promote", 0.1, 1.0)
-    assert trial.held_for(Hold("teacher", after(2.2)))
+    assert trial.apply_restriction(CanaryRestriction("teacher", after(2.2)))
     assert trial.announced is None
     assert trial.look(after(2.3)) is None
     feed(trial, 150, day=3)
@@ -380,8 +384,8 @@ def test_after_a_change_it_serves_from_where_it_is_proven_anew() -> None:
     trial = new()
     feed(trial, 200, confidence=0.5)
     trial.look(after(2.1))
-    trial.promoted(story("promoted", threshold=0.1, share=1.0))
-    assert trial.held_for(trial.changes.traffic(after(2.2)))
+    trial.on_promoted(story("promoted", threshold=0.1, share=1.0))
+    assert trial.apply_restriction(trial.changes.on_coverage_shift(after(2.2)))
     held = trial.look(after(2.3))
     assert held is not None
     assert (held.threshold, held.held) == (0.1, "traffic")
@@ -394,16 +398,16 @@ def test_after_a_change_it_serves_from_where_it_is_proven_anew() -> None:
 
 def test_without_a_change_nothing_is_held() -> None:
     trial = serving()
-    assert not trial.held_for(None)
+    assert not trial.apply_restriction(None)
     assert trial.look(after(2.2)) is None
 
 
 def test_a_kind_of_day_that_is_not_judged_yet_is_held_until_it_agrees() -> None:
     trial = serving()
     saturday = 5.5
-    hold = trial.changes.served(after(saturday), 0.1)
-    assert trial.held_for(hold)
-    assert trial.forward.tail.n > 0, "what is proven for other days stays proven"
+    hold = trial.changes.observe_served(after(saturday), 0.1)
+    assert trial.apply_restriction(hold)
+    assert trial.call_gate.tail_gate.n > 0, "what is proven for other days stays proven"
     found = trial.look(after(saturday))
     assert found is not None
     assert found.held == "calendar"
@@ -419,7 +423,7 @@ def test_a_kind_of_day_that_is_not_judged_yet_is_held_until_it_agrees() -> None:
 def test_a_hold_that_ended_before_anybody_looked_is_told_to_be_over() -> None:
     trial = serving()
     saturday = 5.5
-    assert trial.held_for(trial.changes.served(after(saturday), 0.1))
+    assert trial.apply_restriction(trial.changes.observe_served(after(saturday), 0.1))
     for number in range(60):
         audit(trial, str(number), 1, saturday)
     found = trial.look(after(saturday))
@@ -432,22 +436,22 @@ def test_shifted_traffic_that_it_was_proven_on_again_is_usual() -> None:
     trial = new()
     feed(trial, 200, confidence=0.5)
     trial.look(after(2.1))
-    trial.promoted(story("promoted", threshold=0.9, share=1.0))
-    assert trial.held_for(trial.changes.traffic(after(2.2)))
+    trial.on_promoted(story("promoted", threshold=0.9, share=1.0))
+    assert trial.apply_restriction(trial.changes.on_coverage_shift(after(2.2)))
     feed(trial, 150, day=3)
     found = trial.look(after(5.1))
     assert found is not None
     assert (found.threshold, found.held) == (0.1, None)
-    trial.promoted(story("promoted", threshold=0.1, share=1.0))
-    assert not any(trial.asked(0.95, after(6)) for _ in range(300))
+    trial.on_promoted(story("promoted", threshold=0.1, share=1.0))
+    assert not any(trial.observe_confidence(0.95, after(6)) for _ in range(300))
 
 
 def test_a_kind_of_day_on_which_it_fails_is_withheld() -> None:
     trial = serving()
     saturday = 5.5
-    trial.held_for(trial.changes.served(after(saturday), 0.1))
+    trial.apply_restriction(trial.changes.observe_served(after(saturday), 0.1))
     for number in range(60):
-        trial.add(one(f"weekend-{number}"), Piece(float(number % 5 > 0), 0.95, after(saturday), answer="answer"))
+        trial.add(one(f"weekend-{number}"), Observation(float(number % 5 > 0), 0.95, after(saturday), answer="answer"))
     found = trial.look(after(saturday))
     assert found is not None
     assert (found.withheld.groups, found.held) == (("day=weekend",), None)
@@ -458,22 +462,22 @@ def test_a_kind_of_day_on_which_it_fails_is_withheld() -> None:
 
 def test_an_audited_input_counts_each_time() -> None:
     trial = new()
-    trial.promoted(story("promoted", threshold=0.1))
+    trial.on_promoted(story("promoted", threshold=0.1))
     assert all([audit(trial, "a", 1, 0.1), audit(trial, "a", 1, 0.2), audit(trial, "b", 1, 0.3)])
-    assert trial.audited == 3
+    assert trial.audit_count == 3
     assert not audit(trial, "a", 0, 0.4, drawn=False), "but not as the first of its answer on a day"
-    assert trial.audited == 3
+    assert trial.audit_count == 3
 
 
 def test_disagreements_in_a_row_break_the_contract_whatever_the_share_does_meanwhile() -> None:
     trial = new()
     feed(trial, 150)
     trial.look(after(2.1))
-    trial.promoted(story("promoted", threshold=0.1, share=0.05))
+    trial.on_promoted(story("promoted", threshold=0.1, share=0.05))
     for _ in range(4):
         assert trial.drift is not None
         assert trial.drift.tier is None
-        trial.promoted(story("promoted", threshold=0.1, share=0.25))
+        trial.on_promoted(story("promoted", threshold=0.1, share=0.25))
         audit(trial, "the same each time", 0, 3)
     assert trial.drift is not None
     assert trial.drift.tier == "contract"
@@ -484,21 +488,21 @@ def test_the_evidence_names_the_chosen_threshold_and_every_other() -> None:
     trial = new()
     feed(trial, 100)
     found = trial.look(after(2.1))
-    evidence = evidence_of(trial, found)
+    evidence = decision_evidence(trial, found)
     assert (evidence["verdicts"], evidence["p0"]) == (100, 0.95)
     assert evidence["chosen"] == evidence["curve"][1]
     assert [(point["threshold"], point["n"], point["passed"]) for point in evidence["curve"]] == [
         (0.9, 100, True),
         (0.1, 100, True),
     ]
-    assert evidence_of(new())["chosen"] is None
+    assert decision_evidence(new())["chosen"] is None
     assert json.loads(json.dumps(evidence)) == evidence
 
 
 def test_an_answer_without_any_confidence_is_never_served() -> None:
-    assert [threshold.confidence for threshold in candidates_of([0.0, 0.0, 0.5, 0.9])] == [0.9, 0.5]
-    assert candidates_of([0.0, 0.0]) == []
-    assert candidates_of([]) == []
+    assert [threshold.confidence for threshold in candidate_thresholds([0.0, 0.0, 0.5, 0.9])] == [0.9, 0.5]
+    assert candidate_thresholds([0.0, 0.0]) == []
+    assert candidate_thresholds([]) == []
 
 
 # Snapshots
@@ -510,17 +514,17 @@ inputs = st.sampled_from(["learned", *"abcdefgh"])
 scores = st.sampled_from([0.0, 1.0])
 
 
-def adding(piece: Piece, n: int, start: float) -> Act:
+def adding(piece: Observation, n: int, start: float) -> Act:
     def act(trial: Trial) -> None:
         for number in range(n):
             at = after(start + number / n)
-            trial.add(one(f"{trial.gathered}-{trial.forward.gathered}"), replace(piece, at=at))
+            trial.add(one(f"{trial.collected}-{trial.call_gate.collected}"), replace(piece, at=at))
 
     return act
 
 
 pieces = st.builds(
-    Piece, scores, st.sampled_from([0.05, 0.5, 0.95]), st.just(START), answer_class=st.sampled_from([None, "refund"]),
+    Observation, scores, st.sampled_from([0.05, 0.5, 0.95]), st.just(START), answer_class=st.sampled_from([None, "refund"]),
     answer=st.sampled_from(["answer", "other"]), groups=st.sampled_from([(), ("tenant=a",)]),
     head=st.sampled_from([None, None, "often"]), copies=st.none(),
 )  # fmt: skip
@@ -551,7 +555,7 @@ def test_a_restored_trial_goes_on_as_if_nothing_had_happened(before: list[Act], 
 def test_a_snapshot_is_json_from_the_first_moment(stage: str) -> None:
     trial = new()
     if stage == "promoted":
-        trial.promoted(story("promoted", threshold=0.9))
+        trial.on_promoted(story("promoted", threshold=0.9))
     state = trial.state()
     assert Trial.from_state(json.loads(json.dumps(state))).state() == state
 
@@ -566,37 +570,41 @@ def before_calls_counted(stage: str, *without: str) -> Trial:
 
 def test_a_snapshot_from_before_calls_counted_keeps_its_distinct_inputs() -> None:
     trial = before_calls_counted("trained")
-    assert (trial.gate.n, trial.gathered, trial.forward.gathered) == (20, 33, 0)
-    assert not trial.counts(one("learned"))
-    assert not trial.counts(one("0-0.95-3"))
-    assert not trial.counts(one("0-0.95-25")), "one that waits"
+    assert (trial.selective_gate.n, trial.collected, trial.call_gate.collected) == (20, 33, 0)
+    assert not trial.is_new_input(one("learned"))
+    assert not trial.is_new_input(one("0-0.95-3"))
+    assert not trial.is_new_input(one("0-0.95-25")), "one that waits"
     feed(trial, 61, day=2)
     assert trial.look(after(4.1)) is None
-    assert trial.gate.passing == [True, True], "20 that were bet, 13 that waited and 61 are 94"
+    assert trial.selective_gate.passed_flags == [True, True], "20 that were bet, 13 that waited and 61 are 94"
     feed(trial, 34, day=2)
     assert told(trial.look(after(5.1))) == ("promote", 0.1, 1.0)
 
 
 def test_a_snapshot_from_before_calls_counted_keeps_a_student_in_service() -> None:
     trial = before_calls_counted("promoted")
-    assert trial.beyond.told == ((0.965, 0.1),)
-    assert (trial.in_service, trial.audited) == (True, 2)
+    assert trial.levels.announced == ((0.965, 0.1),)
+    assert (trial.is_serving, trial.audit_count) == (True, 2)
     assert trial.drift is not None
     assert trial.drift.contract.n == 2
     assert trial.look(after(4.1)) is None, "what is in force stays so and is no news"
-    assert trial.changes.teacher("teacher-1", after(4.2)) is None
-    assert [trial.changes.teacher("teacher-2", after(4.3)) is not None for _ in range(3)] == [False, False, True]
+    assert trial.changes.observe_teacher("teacher-1", after(4.2)) is None
+    assert [trial.changes.observe_teacher("teacher-2", after(4.3)) is not None for _ in range(3)] == [
+        False,
+        False,
+        True,
+    ]
     assert Trial.from_state(json.loads(json.dumps(trial.state()))).state() == trial.state()
 
 
 def test_a_snapshot_from_before_verdicts_waited_is_read() -> None:
     trial = before_calls_counted("trained", "shape", "waiting")
-    assert (trial.gate.n, trial.gathered, trial.shape.w_max) == (20, 20, 1)
+    assert (trial.selective_gate.n, trial.collected, trial.shape.w_max) == (20, 20, 1)
 
 
 def test_a_snapshot_from_before_there_were_levels_is_read() -> None:
     trial = before_calls_counted("promoted", "beyond")
-    assert trial.beyond.told == ((0.965, 0.1),)
+    assert trial.levels.announced == ((0.965, 0.1),)
     assert trial.look(after(3.1)) is None
 
 
@@ -608,17 +616,17 @@ def serving(n: int = 200, threshold: float = 0.1) -> Trial:
     trial = new()
     feed(trial, n)
     assert told(trial.look(after(2.1))) == ("promote", 0.1, 1.0)
-    trial.promoted(story("promoted", threshold=threshold, share=1.0, levels=trial.beyond.told))
+    trial.on_promoted(story("promoted", threshold=threshold, share=1.0, levels=trial.levels.announced))
     return trial
 
 
 def audited(trial: Trial, n: int, score: float = 1, served_from: float = 0.1, name: str = "audit") -> None:
     for number in range(n):
-        trial.audited_call(Piece(score, 0.95, after(1.5)), served_from, one(f"{name}-{number}"))
+        trial.add_audited_call(Observation(score, 0.95, after(1.5)), served_from, one(f"{name}-{number}"))
 
 
 def test_a_promotion_says_what_is_proven_beyond_it() -> None:
-    assert serving().beyond.told == ((0.975, 0.1),)
+    assert serving().levels.announced == ((0.975, 0.1),)
 
 
 def test_in_service_more_that_is_proven_is_news_once_a_day() -> None:
@@ -626,7 +634,7 @@ def test_in_service_more_that_is_proven_is_news_once_a_day() -> None:
     feed(trial, 300)
     assert trial.look(after(3)) is None
     assert told(trial.look(after(3.1))) == ("promote", 0.1, 1.0)
-    assert trial.beyond.told == ((0.99, 0.1),)
+    assert trial.levels.announced == ((0.99, 0.1),)
     assert trial.look(after(4.1)) is None
 
 
@@ -636,10 +644,10 @@ def test_before_it_serves_more_that_is_proven_is_no_news() -> None:
     assert told(trial.look(after(2.1))) == ("promote", 0.1, 1.0)
     feed(trial, 300)
     assert trial.look(after(3.1)) is None
-    trial.promoted(story("promoted", threshold=0.1, share=0.05, levels=((0.95, 0.1),)))
+    trial.on_promoted(story("promoted", threshold=0.1, share=0.05, levels=((0.95, 0.1),)))
     feed(trial, 1)
     assert told(trial.look(after(4.1))) == ("promote", 0.1, 1.0)
-    assert trial.beyond.told == ((0.99, 0.1),)
+    assert trial.levels.announced == ((0.99, 0.1),)
 
 
 def test_audits_prove_more_each_input_once() -> None:
@@ -647,13 +655,13 @@ def test_audits_prove_more_each_input_once() -> None:
     for _ in range(3):
         audited(trial, 150)
     assert told(trial.look(after(3.1))) == ("promote", 0.1, 1.0)
-    assert trial.beyond.told == ((0.985, 0.1),)
+    assert trial.levels.announced == ((0.985, 0.1),)
 
 
 def test_an_audit_of_an_input_that_was_learned_or_judged_proves_nothing() -> None:
     trial = serving()
     for _ in range(300):
-        trial.audited_call(Piece(1, 0.95, after(1.5)), 0.1, one("learned"))
+        trial.add_audited_call(Observation(1, 0.95, after(1.5)), 0.1, one("learned"))
     assert trial.look(after(3.1)) is None
 
 
@@ -661,12 +669,12 @@ def test_an_audited_input_counts_for_the_gates_and_not_again_beyond_them() -> No
     trial = serving()
     audited(trial, 300)
     assert trial.look(after(3.1)) is not None
-    before = trial.gate.n, trial.beyond.levels.state()["counts"]
+    before = trial.selective_gate.n, trial.levels.levels.state()["counts"]
     for number in range(300):
-        trial.add(one(f"audit-{number}"), Piece(1, 0.95, after(3)))
+        trial.add(one(f"audit-{number}"), Observation(1, 0.95, after(3)))
     trial.look(after(4.1))
-    assert trial.gate.n == before[0] + 300
-    counts = trial.beyond.levels.state()["counts"]
+    assert trial.selective_gate.n == before[0] + 300
+    counts = trial.levels.levels.state()["counts"]
     assert counts["inputs"] == before[1]["inputs"]
     assert counts["calls"][1][-1] == before[1]["calls"][1][-1] + 300, "as a call it counts whatever its input"
 
@@ -675,14 +683,14 @@ def test_an_audit_counts_from_the_threshold_that_its_call_had_to_reach() -> None
     trial = serving()
     audited(trial, 400, served_from=0.9)
     assert told(trial.look(after(3.1))) == ("promote", 0.1, 1.0)
-    assert trial.beyond.told == ((0.975, 0.1), (0.99, 0.9))
+    assert trial.levels.announced == ((0.975, 0.1), (0.99, 0.9))
 
 
 def test_a_level_that_has_fallen_is_withdrawn_at_the_next_look() -> None:
     trial = serving()
     audited(trial, 4, score=0)
     assert told(trial.look(after(2.1))) == ("promote", 0.1, 1.0), "on the day that was looked at already"
-    assert trial.beyond.told == ((0.95, 0.1),)
+    assert trial.levels.announced == ((0.95, 0.1),)
     assert trial.look(after(2.1)) is None
 
 
@@ -698,7 +706,7 @@ def test_nothing_is_said_of_the_levels_of_a_student_whose_contract_is_broken() -
 
 def test_a_trial_opened_again_keeps_the_levels_that_were_told() -> None:
     trial = new()
-    trial.promoted(story("promoted", threshold=0.1, levels=((0.95, 0.1), (0.985, 0.9))))
+    trial.on_promoted(story("promoted", threshold=0.1, levels=((0.95, 0.1), (0.985, 0.9))))
     feed(trial, 100)
     assert trial.look(after(2.1)) is None
-    assert trial.beyond.told == ((0.95, 0.1), (0.985, 0.9))
+    assert trial.levels.announced == ((0.95, 0.1), (0.985, 0.9))

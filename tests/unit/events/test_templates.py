@@ -74,7 +74,7 @@ def test_memory_is_bounded_whatever_comes() -> None:
     rng = random.Random(4)
     templates = Templates()
     tasks(*(passage(rng, 400) for _ in range(600)), templates=templates)
-    waiting = templates._siblings._waiting
+    waiting = templates._inference._candidates
     assert sum(len(one.prompt.runs) for one in waiting.values()) <= 100_000
     assert len(waiting) <= 512
 

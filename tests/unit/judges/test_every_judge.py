@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudies.events import FunctionCall, Message, ToolCall
-from understudies.judges import Judge, answer_class, choose_judge, judge_named
+from understudies.judges import Judge, answer_class, choose_judge, parse_judge
 
 JUDGES = [
-    judge_named(name)
+    parse_judge(name)
     for name in (
         "exact",
         "label",
@@ -68,7 +68,7 @@ def test_agreement_goes_both_ways_and_is_explained(judge: Judge, one: Message, o
 
 @every_judge
 def test_its_name_leads_back_to_it_and_it_says_how_it_reads(judge: Judge) -> None:
-    assert judge_named(judge.name) == judge
+    assert parse_judge(judge.name) == judge
     assert 20 < len(judge.description) < 250
     assert not judge.description.endswith(".")
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from tests.support.messages import said
+from tests.support.messages import assistant_message
 
 from understudies.judges import choose_judge
 
@@ -11,7 +11,7 @@ LABELS = ("billing", "refund", "card arrival")
 
 
 def chosen(answer: Callable[[str, int], str], count: int = 60) -> str:
-    return choose_judge([said(answer(LABELS[n % 3], n)) for n in range(count)]).name
+    return choose_judge([assistant_message(answer(LABELS[n % 3], n)) for n in range(count)]).name
 
 
 @pytest.mark.parametrize(

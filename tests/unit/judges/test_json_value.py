@@ -1,13 +1,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.messages import said
+from tests.support.messages import assistant_message
 
 from understudies.judges import JsonJudge, Judgement
 
 
 def judged(teacher: str, student: str, *unordered: str) -> Judgement:
-    return JsonJudge(frozenset(unordered)).judge(said(teacher), said(student))
+    return JsonJudge(frozenset(unordered)).judge(assistant_message(teacher), assistant_message(student))
 
 
 def test_key_order_white_space_and_fences_do_not_count() -> None:
@@ -64,7 +64,7 @@ def test_a_number_as_a_string_is_that_number_where_the_task_mixes_them() -> None
     judge = JsonJudge(mixed=frozenset({"n", "lines.qty"}))
 
     def agreed(teacher: str, student: str) -> bool:
-        return judge.judge(said(teacher), said(student)).agreed
+        return judge.judge(assistant_message(teacher), assistant_message(student)).agreed
 
     assert agreed('{"n": "12", "lines": [{"qty": 1}, {"qty": "2"}]}', '{"lines": [{"qty": "1"}, {"qty": 2}], "n": 12}')
     assert agreed('{"n": "12.0"}', '{"n": 12}')

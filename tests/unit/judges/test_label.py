@@ -1,10 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.messages import said
+from tests.support.messages import assistant_message
 
-from understudies.judges import LabelJudge, label_of
-from understudies.judges.label_text import LONGEST
+from understudies.judges import LabelJudge, normalize_label
+from understudies.judges.label_text import MAX_LABEL_CHARS
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ from understudies.judges.label_text import LONGEST
     ],
 )
 def test_the_same_label_in_another_form_agrees(teacher: str, student: str) -> None:
-    assert LabelJudge().judge(said(teacher), said(student)).agreed
+    assert LabelJudge().judge(assistant_message(teacher), assistant_message(student)).agreed
 
 
 @pytest.mark.parametrize(
@@ -84,36 +84,36 @@ def test_the_same_label_in_another_form_agrees(teacher: str, student: str) -> No
     ],
 )
 def test_different_labels_disagree(teacher: str, student: str) -> None:
-    assert not LabelJudge().judge(said(teacher), said(student)).agreed
+    assert not LabelJudge().judge(assistant_message(teacher), assistant_message(student)).agreed
 
 
 def test_a_label_of_nothing_but_punctuation_stays() -> None:
-    assert label_of(" ? ") == "?"
+    assert normalize_label(" ? ") == "?"
 
 
 def test_case_counts_where_told() -> None:
     judge = LabelJudge(cased=True)
-    assert judge.judge(said("kB"), said(" kB.")).agreed
-    assert not judge.judge(said("kB"), said("KB")).agreed
+    assert judge.judge(assistant_message("kB"), assistant_message(" kB.")).agreed
+    assert not judge.judge(assistant_message("kB"), assistant_message("KB")).agreed
 
 
 @given(*[st.text("0123456789+-*/^=<>~%$€#()[]!:; ²³½", max_size=6).map(lambda text: " ".join(text.split()))] * 2)
 def test_labels_of_digits_and_signs_are_never_merged(one: str, other: str) -> None:
-    assert (label_of(one) == label_of(other)) is (one == other)
+    assert (normalize_label(one) == normalize_label(other)) is (one == other)
 
 
 @given(st.integers(), st.integers(), *[st.sampled_from(("-", "/", ":", " ", ".", ",", "x", " - ", "+", "_", ""))] * 2)
 def test_two_numbers_are_told_apart_by_what_is_between_them(first: int, last: int, one: str, other: str) -> None:
-    assert (label_of(f"{first}{one}{last}") == label_of(f"{first}{other}{last}")) is (one == other)
+    assert (normalize_label(f"{first}{one}{last}") == normalize_label(f"{first}{other}{last}")) is (one == other)
 
 
 @given(st.text(max_size=30), st.text(" \n\t\u00a0", max_size=3))
 def test_white_space_around_never_counts(text: str, space: str) -> None:
-    assert label_of(f"{space}{text}{space}") == label_of(text)
+    assert normalize_label(f"{space}{text}{space}") == normalize_label(text)
 
 
 @pytest.mark.parametrize("hostile", ["-", "_", "(", "**", ". ", "\u0301", "a-", "１"])
 def test_a_megabyte_is_no_label_but_is_compared(hostile: str) -> None:
     long = hostile * (1_000_000 // len(hostile))
-    assert len(long) > LONGEST
-    assert not LabelJudge().judge(said(long), said(f"{long}x")).agreed
+    assert len(long) > MAX_LABEL_CHARS
+    assert not LabelJudge().judge(assistant_message(long), assistant_message(f"{long}x")).agreed

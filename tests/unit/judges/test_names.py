@@ -1,6 +1,6 @@
 import pytest
 
-from understudies.judges import JsonJudge, LabelJudge, Reading, ToolCallsJudge, judge_named
+from understudies.judges import JsonJudge, LabelJudge, LabelLocator, ToolCallsJudge, parse_judge
 
 
 @pytest.mark.parametrize(
@@ -21,21 +21,21 @@ from understudies.judges import JsonJudge, LabelJudge, Reading, ToolCallsJudge, 
     ],
 )
 def test_every_name_leads_back_to_its_judge(name: str) -> None:
-    assert judge_named(name).name == name
+    assert parse_judge(name).name == name
 
 
 def test_options_are_read_in_any_order_and_with_spaces() -> None:
-    assert judge_named("json[tags]") == JsonJudge(frozenset({"tags"}))
-    assert judge_named("json[mixed:n; tags, a]") == JsonJudge(frozenset({"a", "tags"}), frozenset({"n"}))
-    assert judge_named("label[before:dash, colon;field:answer]") == LabelJudge(
-        Reading("answer", frozenset({"colon", "dash"}))
+    assert parse_judge("json[tags]") == JsonJudge(frozenset({"tags"}))
+    assert parse_judge("json[mixed:n; tags, a]") == JsonJudge(frozenset({"a", "tags"}), frozenset({"n"}))
+    assert parse_judge("label[before:dash, colon;field:answer]") == LabelJudge(
+        LabelLocator("answer", frozenset({"colon", "dash"}))
     )
-    assert judge_named("tool_calls[any_order]") == ToolCallsJudge(ordered=False)
+    assert parse_judge("tool_calls[any_order]") == ToolCallsJudge(ordered=False)
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"no judge is named 'fuzzy'; choose one of exact, json, label, numeric"):
-        judge_named("fuzzy")
+        parse_judge("fuzzy")
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 )
 def test_an_option_that_is_wrong_is_named(name: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        judge_named(name)
+        parse_judge(name)

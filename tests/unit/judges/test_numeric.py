@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.messages import said
+from tests.support.messages import assistant_message
 
 from understudies.judges import NumericJudge
 
@@ -27,7 +27,7 @@ from understudies.judges import NumericJudge
     ],
 )
 def test_equal_numbers_agree(teacher: str, student: str) -> None:
-    assert NumericJudge().judge(said(teacher), said(student)).agreed
+    assert NumericJudge().judge(assistant_message(teacher), assistant_message(student)).agreed
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,15 @@ def test_equal_numbers_agree(teacher: str, student: str) -> None:
     ],
 )
 def test_different_numbers_disagree(teacher: str, student: str) -> None:
-    judgement = NumericJudge().judge(said(teacher), said(student))
+    judgement = NumericJudge().judge(assistant_message(teacher), assistant_message(student))
     assert not judgement.agreed
     assert judgement.why is not None
 
 
 @given(st.integers(), st.integers())
 def test_integers_are_compared_exactly(one: int, other: int) -> None:
-    assert NumericJudge().judge(said(f"{one}"), said(f"{other:,}")).agreed is (one == other)
+    assert NumericJudge().judge(assistant_message(f"{one}"), assistant_message(f"{other:,}")).agreed is (one == other)
 
 
 def test_a_megabyte_holds_no_number() -> None:
-    assert not NumericJudge().judge(said("5"), said("5" * 1_000_000)).agreed
+    assert not NumericJudge().judge(assistant_message("5"), assistant_message("5" * 1_000_000)).agreed

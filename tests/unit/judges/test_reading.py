@@ -1,9 +1,9 @@
 import time
 
 import pytest
-from tests.support.messages import said
+from tests.support.messages import assistant_message
 
-from understudies.judges import Reading, judge_named
+from understudies.judges import LabelLocator, parse_judge
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from understudies.judges import Reading, judge_named
     ],
 )
 def test_the_explanation_does_not_count(name: str, teacher: str, student: str) -> None:
-    assert judge_named(f"label[{name}]").judge(said(teacher), said(student)).agreed
+    assert parse_judge(f"label[{name}]").judge(assistant_message(teacher), assistant_message(student)).agreed
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,13 @@ def test_the_explanation_does_not_count(name: str, teacher: str, student: str) -
     ],
 )
 def test_the_label_does(name: str, teacher: str, student: str) -> None:
-    assert not judge_named(f"label[{name}]").judge(said(teacher), said(student)).agreed
+    assert not parse_judge(f"label[{name}]").judge(assistant_message(teacher), assistant_message(student)).agreed
 
 
 def test_what_is_not_the_label_is_told_apart_from_it() -> None:
-    assert Reading().of("a - b") == ("a - b", "")
-    assert Reading(before=frozenset({"dash"})).of("a - b\nc") == ("a", "- b\nc")
-    assert Reading("label").of("Reason: x\nLabel: a\nNote: y") == ("a", "Reason: x\nNote: y")
+    assert LabelLocator().locate("a - b") == ("a - b", "")
+    assert LabelLocator(before=frozenset({"dash"})).locate("a - b\nc") == ("a", "- b\nc")
+    assert LabelLocator("label").locate("Reason: x\nLabel: a\nNote: y") == ("a", "Reason: x\nNote: y")
 
 
 @pytest.mark.parametrize("hostile", ["\n", " ", "- ", "Label:", "*", "\nLabel: a", "( ", "—"])
@@ -57,5 +57,5 @@ def test_a_megabyte_is_read_in_linear_time(hostile: str) -> None:
     long = hostile * (1_000_000 // len(hostile))
     began = time.process_time()
     for name in ("label[before:bar,bracket,colon,comma,dash,semicolon,stop]", "label[field:label;before:dash]"):
-        assert not judge_named(name).judge(said("billing"), said(long)).agreed
+        assert not parse_judge(name).judge(assistant_message("billing"), assistant_message(long)).agreed
     assert time.process_time() - began < 10

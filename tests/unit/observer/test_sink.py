@@ -5,31 +5,31 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from tests.support.events import START, ids, invocation, promotion
-from tests.support.observer import Scene, observing
+from tests.support.events import START, event_ids, make_invocation, make_promotion
+from tests.support.observer import ObserverHarness, run_observer
 
 from understudies.events import Drift, GateDecision, Verdict, encode
 from understudies.runtime import DEAD_LETTERS
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    async with observing(tmp_path) as scene:
+async def scene(tmp_path: Path) -> AsyncIterator[ObserverHarness]:
+    async with run_observer(tmp_path) as scene:
         yield scene
 
 
-async def send_raw(scene: Scene, topic: str, values: Sequence[bytes]) -> None:
+async def send_raw(scene: ObserverHarness, topic: str, values: Sequence[bytes]) -> None:
     """One partition, so one batch."""
     producer = AIOKafkaProducer(bootstrap_servers=scene.settings.bootstrap, linger_ms=50, max_batch_size=1 << 20)
     await producer.start()
-    scene.flow.published(topic, len(values))
+    scene.in_flight.record_published(topic, len(values))
     for sent in [await producer.send(topic, value, partition=0) for value in values]:
         await sent
     await producer.stop()
-    await scene.flow.drained()
+    await scene.in_flight.wait_until_idle()
 
 
-async def dead_letters(scene: Scene, n: int) -> list[bytes]:
+async def dead_letters(scene: ObserverHarness, n: int) -> list[bytes]:
     consumer = AIOKafkaConsumer(DEAD_LETTERS, bootstrap_servers=scene.settings.bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     letters = [(await consumer.getone()).value for _ in range(n)]
@@ -39,17 +39,17 @@ async def dead_letters(scene: Scene, n: int) -> list[bytes]:
 
 def verdict(why: str = "same label") -> Verdict:
     return Verdict(
-        id=ids(START), at=START, task="triage", invocation="i", student="triage@1", phase="shadow", agreed=True,
+        id=event_ids(START), at=START, task="triage", invocation="i", student="triage@1", phase="shadow", agreed=True,
         score=1, judge="label", why=why, fingerprint="f",
     )  # fmt: skip
 
 
-async def test_each_event_lands_in_its_table(scene: Scene) -> None:
+async def test_each_event_lands_in_its_table(scene: ObserverHarness) -> None:
     decision = GateDecision(
-        id=ids(START), at=START, task="triage", student="triage@1", decision="promote", evidence={"n": 300}
+        id=event_ids(START), at=START, task="triage", student="triage@1", decision="promote", evidence={"n": 300}
     )
     drift = Drift(
-        id=ids(START),
+        id=event_ids(START),
         at=START,
         task="triage",
         student="triage@1",
@@ -59,7 +59,9 @@ async def test_each_event_lands_in_its_table(scene: Scene) -> None:
         audited=80,
     )
     tricky = verdict(why='{"type":"gate_decision"}')
-    await scene.play(invocation(), verdict(), tricky, decision, drift, promotion("trained", artifact="file:///a"))
+    await scene.publish_and_wait(
+        make_invocation(), verdict(), tricky, decision, drift, make_promotion("trained", artifact="file:///a")
+    )
     tables = ("invocations", "verdicts", "gate_decisions", "promotions", "drift")
     assert {table: await scene.count(table) for table in tables} == {
         "invocations": 1,
@@ -72,10 +74,10 @@ async def test_each_event_lands_in_its_table(scene: Scene) -> None:
     assert row == {"decision": "promote", "evidence": '{"n":300}'}
 
 
-async def test_events_delivered_twice_are_stored_once(scene: Scene) -> None:
-    calls = [invocation(f"question {n}") for n in range(200)]
-    await scene.play(*calls)
-    await scene.play(*calls[50:], invocation("new"))
+async def test_events_delivered_twice_are_stored_once(scene: ObserverHarness) -> None:
+    calls = [make_invocation(f"question {n}") for n in range(200)]
+    await scene.publish_and_wait(*calls)
+    await scene.publish_and_wait(*calls[50:], make_invocation("new"))
     assert await scene.count("invocations") == 201
 
 
@@ -92,23 +94,23 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
-async def test_a_bad_line_does_not_take_its_batch_along(scene: Scene, bad: bytes) -> None:
-    good = [encode(invocation(f"question {n}")) for n in range(60)]
+async def test_a_bad_line_does_not_take_its_batch_along(scene: ObserverHarness, bad: bytes) -> None:
+    good = [encode(make_invocation(f"question {n}")) for n in range(60)]
     await send_raw(scene, "invocations", [*good[:30], bad, *good[30:]])
     assert await scene.count("invocations") == 60
     assert await dead_letters(scene, 1) == [bad]
 
 
-async def test_a_line_that_only_the_store_refuses_is_found(scene: Scene) -> None:
-    good = [encode(invocation(f"question {n}")) for n in range(40)]
-    dear = encode(invocation("dear", cost_usd="1")).replace(b'"cost_usd":"1"', b'"cost_usd":"1e30"')
+async def test_a_line_that_only_the_store_refuses_is_found(scene: ObserverHarness) -> None:
+    good = [encode(make_invocation(f"question {n}")) for n in range(40)]
+    dear = encode(make_invocation("dear", cost_usd="1")).replace(b'"cost_usd":"1"', b'"cost_usd":"1e30"')
     await send_raw(scene, "invocations", [*good[:7], dear, *good[7:]])
     assert await scene.count("invocations") == 40
     assert await dead_letters(scene, 1) == [dear]
 
 
-async def test_several_bad_lines_are_all_set_aside(scene: Scene) -> None:
-    good = [encode(invocation(f"question {n}")) for n in range(50)]
+async def test_several_bad_lines_are_all_set_aside(scene: ObserverHarness) -> None:
+    good = [encode(make_invocation(f"question {n}")) for n in range(50)]
     lines = [line for n, line in enumerate(good) for line in ((line, b"{bad %d" % n) if n % 10 == 0 else (line,))]
     await send_raw(scene, "invocations", lines)
     assert await scene.count("invocations") == 50

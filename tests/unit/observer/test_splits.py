@@ -4,18 +4,18 @@ from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.conversations import asked
+from tests.support.conversations import conversation_request
 from tests.support.datasets import START, intents
-from tests.support.messages import said
+from tests.support.messages import assistant_message
 
 from understudies.events import fingerprint, split_of
-from understudies.observer.splits import Dated, split
+from understudies.observer.splits import DatedExample, assign_splits
 from understudies.students import Example
 
 
-def dated(*texts: str, minute: float, episode: str | None = None) -> Dated:
+def dated(*texts: str, minute: float, episode: str | None = None) -> DatedExample:
     """A call of a conversation, first made so many minutes after the start."""
-    request = asked(*texts)
+    request = conversation_request(*texts)
     print_ = fingerprint(request)
     at = START + timedelta(minutes=minute)
     one = Example(
@@ -25,19 +25,19 @@ def dated(*texts: str, minute: float, episode: str | None = None) -> Dated:
         split=split_of(print_),
         teacher="teacher-1",
         request=request,
-        answer=said("yes"),
+        answer=assistant_message("yes"),
         episode=episode,
     )
-    return Dated(one, at)
+    return DatedExample(one, at)
 
 
-def splits(*calls: Dated) -> list[str]:
-    return [example.split for example in split(calls)]
+def splits(*calls: DatedExample) -> list[str]:
+    return [example.split for example in assign_splits(calls)]
 
 
 def test_lone_calls_keep_the_split_of_their_own_fingerprint() -> None:
-    calls = [Dated(example, example.at) for example in intents(300).examples]
-    assert split(calls) == [call.example for call in calls]
+    calls = [DatedExample(example, example.at) for example in intents(300).examples]
+    assert assign_splits(calls) == [call.example for call in calls]
 
 
 @given(st.integers(0, 200), st.permutations(range(3)))
@@ -66,7 +66,7 @@ def test_equal_inputs_of_two_episodes_may_land_in_two_splits() -> None:
 
 def test_all_else_about_an_example_stays() -> None:
     first, second = dated("a", minute=0), dated("a", "b", "c", minute=1)
-    found = split([first, second])
+    found = assign_splits([first, second])
     assert [one.model_copy(update={"split": "train"}) for one in found] == [
         one.example.model_copy(update={"split": "train"}) for one in (first, second)
     ]

@@ -3,22 +3,22 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from understudies.router.alarm import Alarm
+from understudies.router.alarm import DeadlineTimer
 
 
 @dataclass(eq=False)
-class Late:
+class FakeListener:
     """Keeps when its time was over."""
 
     at: list[float] = field(default_factory=list)
 
-    def time_is_over(self) -> None:
+    def on_deadline(self) -> None:
         self.at.append(asyncio.get_running_loop().time())
 
 
 async def test_a_deadline_passes_once_and_not_too_soon() -> None:
     loop = asyncio.get_running_loop()
-    alarm, one, other = Alarm(loop), Late(), Late()
+    alarm, one, other = DeadlineTimer(loop), FakeListener(), FakeListener()
     began = loop.time()
     alarm.set(one, 0.05)
     alarm.set(other, 0.02)
@@ -30,11 +30,11 @@ async def test_a_deadline_passes_once_and_not_too_soon() -> None:
 
 async def test_one_that_is_put_off_or_dropped_does_not_pass() -> None:
     loop = asyncio.get_running_loop()
-    alarm, late, dropped = Alarm(loop), Late(), Late()
+    alarm, late, dropped = DeadlineTimer(loop), FakeListener(), FakeListener()
     alarm.set(late, 0.02)
     alarm.set(dropped, 0.02)
-    alarm.drop(dropped)
-    alarm.drop(dropped)
+    alarm.cancel(dropped)
+    alarm.cancel(dropped)
     for _ in range(5):
         await asyncio.sleep(0.01)
         alarm.set(late, 0.1)
@@ -48,7 +48,7 @@ async def test_one_that_is_put_off_or_dropped_does_not_pass() -> None:
 
 
 async def test_it_may_be_set_for_sooner_and_again_once_it_has_passed() -> None:
-    alarm, late = Alarm(asyncio.get_running_loop()), Late()
+    alarm, late = DeadlineTimer(asyncio.get_running_loop()), FakeListener()
     for times in (1, 2):
         alarm.set(late, 60)
         alarm.set(late, 0.01)
@@ -57,11 +57,11 @@ async def test_it_may_be_set_for_sooner_and_again_once_it_has_passed() -> None:
 
 
 async def test_whoever_is_told_may_ask_for_more_time_or_end_it_all() -> None:
-    alarm = Alarm(asyncio.get_running_loop())
+    alarm = DeadlineTimer(asyncio.get_running_loop())
     told: list[str] = []
 
     class Again:
-        def time_is_over(self) -> None:
+        def on_deadline(self) -> None:
             told.append("again")
             if len(told) == 3:
                 alarm.close()
@@ -85,11 +85,11 @@ async def test_one_timer_does_for_all_of_a_connection_s_calls() -> None:
             self.timers += 1
             return loop.call_at(*args)  # type: ignore[arg-type]
 
-    loop, counting, late = asyncio.get_running_loop(), Counting(), Late()
-    alarm = Alarm(counting)  # type: ignore[arg-type]
+    loop, counting, late = asyncio.get_running_loop(), Counting(), FakeListener()
+    alarm = DeadlineTimer(counting)  # type: ignore[arg-type]
     for _ in range(100):
         alarm.set(late, 60)
-        alarm.drop(late)
+        alarm.cancel(late)
     assert counting.timers == 1
     alarm.close()
     alarm.set(late, 0.01)

@@ -16,8 +16,8 @@ def test_others_are_let_by_only_while_few_events_wait(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "sched_yield", yielding)
     for waiting in (0, 20, 200):
-        apart.give_way(waiting)
+        apart.yield_core(waiting)
     assert yielded == 3
     for waiting in (500, 5000, 10_000):
-        apart.give_way(waiting)
+        apart.yield_core(waiting)
     assert yielded == 3

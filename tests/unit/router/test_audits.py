@@ -4,14 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.support.routing import Book, FixedTeacher, call
+from tests.support.routing import FixedTeacher, InvocationCollector, make_call
 
 from understudies.router import TeacherAnswer
 from understudies.router import audits as module
-from understudies.router.account import Account
-from understudies.router.audits import Audits
+from understudies.router.account import InvocationBuilder
+from understudies.router.audits import AuditQueue
 from understudies.router.decision import Decision
-from understudies.router.payment import Payments
+from understudies.router.payment import CallBudget
 
 
 class Slow(FixedTeacher):
@@ -30,17 +30,17 @@ class Slow(FixedTeacher):
 async def test_what_waits_for_a_slow_teacher_is_bounded(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, most: int, most_bytes: int, kept: int
 ) -> None:
-    monkeypatch.setattr(module, "_MOST_WAITING", most)
-    monkeypatch.setattr(module, "_MOST_BYTES", most_bytes)
-    teacher, book = Slow(), Book()
-    audits = Audits(teacher, Payments(), book)
+    monkeypatch.setattr(module, "_MAX_PENDING", most)
+    monkeypatch.setattr(module, "_MAX_PENDING_BYTES", most_bytes)
+    teacher, book = Slow(), InvocationCollector()
+    audits = AuditQueue(teacher, CallBudget(), book)
     for number in range(30):
-        audits.begin(Account(call(number, raw=b"x" * 100)), Decision("audit"), 1.0)
-    assert (len(audits), audits.given_up) == (kept, 30 - kept)
+        audits.enqueue(InvocationBuilder(make_call(number, raw=b"x" * 100)), Decision("audit"), 1.0)
+    assert (len(audits), audits.dropped) == (kept, 30 - kept)
     assert caplog.messages == ["1 audits are given up so far: their teacher is too slow for them"]
     teacher.may.set()
-    await audits.idle()
+    await audits.wait_idle()
     assert len(book.events) == kept
-    audits.begin(Account(call(99, raw=b"x" * 100)), Decision("audit"), 1.0)
-    await audits.idle()
+    audits.enqueue(InvocationBuilder(make_call(99, raw=b"x" * 100)), Decision("audit"), 1.0)
+    await audits.wait_idle()
     assert len(book.events) == kept + 1

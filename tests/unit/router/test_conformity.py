@@ -5,10 +5,10 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.messages import asked, called, said
+from tests.support.messages import assistant_message, tool_call_message, user_request
 
 from understudies.events import Message, Request
-from understudies.router.conformity import complaint, within_reach
+from understudies.router.conformity import is_answerable, validation_error
 
 BOOK = {
     "type": "function",
@@ -35,94 +35,109 @@ PERSON = {
 
 
 def with_tools(**fields: object) -> Request:
-    return Request.model_validate({**asked("book").model_dump(), "tools": [BOOK], **fields})
+    return Request.model_validate({**user_request("book").model_dump(), "tools": [BOOK], **fields})
 
 
 def formatted(kind: str, schema: object = None) -> Request:
     wanted = {"type": kind, "json_schema": {"name": "answer", "schema": schema}}
-    return Request.model_validate({**asked("who").model_dump(), "response_format": wanted})
+    return Request.model_validate({**user_request("who").model_dump(), "response_format": wanted})
 
 
 @pytest.mark.parametrize(
     ("request_", "answer"),
     [
-        (asked("hi"), said("hello")),
-        (formatted("text"), said("not JSON")),
-        (formatted("json_object"), said('{"a": 1}')),
-        (formatted("json_schema", PERSON), said('{"name": "Ada", "age": null, "tags": ["x"], "kind": "person"}')),
-        (formatted("json_schema", PERSON), said('{"name": "Ada", "age": 36.5, "other": true}')),
-        (formatted("json_schema", {"type": ["integer", "null"]}), said("3.0")),
-        (formatted("json_schema"), said("3")),
-        (with_tools(), called(("book", '{"seats": 2, "class": "first"}'))),
-        (with_tools(), said("for when?")),
-        (with_tools(tool_choice="auto"), said("for when?")),
-        (with_tools(tool_choice="required"), called(("book", '{"seats": 2}'))),
-        (with_tools(tool_choice={"type": "function", "function": {"name": "book"}}), called(("book", '{"seats": 2}'))),
+        (user_request("hi"), assistant_message("hello")),
+        (formatted("text"), assistant_message("not JSON")),
+        (formatted("json_object"), assistant_message('{"a": 1}')),
+        (
+            formatted("json_schema", PERSON),
+            assistant_message('{"name": "Ada", "age": null, "tags": ["x"], "kind": "person"}'),
+        ),
+        (formatted("json_schema", PERSON), assistant_message('{"name": "Ada", "age": 36.5, "other": true}')),
+        (formatted("json_schema", {"type": ["integer", "null"]}), assistant_message("3.0")),
+        (formatted("json_schema"), assistant_message("3")),
+        (with_tools(), tool_call_message(("book", '{"seats": 2, "class": "first"}'))),
+        (with_tools(), assistant_message("for when?")),
+        (with_tools(tool_choice="auto"), assistant_message("for when?")),
+        (with_tools(tool_choice="required"), tool_call_message(("book", '{"seats": 2}'))),
+        (
+            with_tools(tool_choice={"type": "function", "function": {"name": "book"}}),
+            tool_call_message(("book", '{"seats": 2}')),
+        ),
     ],
 )
 def test_what_was_asked_for_is_let_through(request_: Request, answer: Message) -> None:
-    assert complaint(request_, answer) is None
+    assert validation_error(request_, answer) is None
 
 
 @pytest.mark.parametrize(
     ("request_", "answer", "why"),
     [
-        (asked("hi"), said(""), "empty"),
-        (asked("hi"), Message(role="user", content="hello"), "role 'user'"),
-        (asked("hi"), called(("book", "{}")), "a tool was called that was not offered"),
-        (formatted("json_object"), said("Sure: {}"), "not JSON"),
-        (formatted("json_object"), said("[]"), "not a JSON object"),
-        (formatted("json_schema", PERSON), said("{"), "not JSON"),
-        (formatted("json_schema", PERSON), said("{}"), "lacks 'name'"),
-        (formatted("json_schema", PERSON), said('{"name": 3}'), "the answer does not fit its schema"),
-        (formatted("json_schema", PERSON), said('{"name": "Ada", "age": "old"}'), "does not fit"),
-        (formatted("json_schema", PERSON), said('{"name": "Ada", "tags": ["x", 1]}'), "does not fit"),
-        (formatted("json_schema", PERSON), said('{"name": "Ada", "kind": "cat"}'), "does not fit"),
-        (formatted("json_schema", {"type": "integer"}), said("true"), "does not fit"),
-        (formatted("json_schema", {"type": "number"}), said("NaN"), "not JSON"),
-        (formatted("json_schema", {"type": "array"}), said("[" * 5000 + "]" * 5000), "not JSON"),
-        (formatted("json_schema", {"$ref": "#/$defs/gone"}), said("1"), "does not fit"),
-        (with_tools(), called(("cancel", "{}")), "a tool was called that was not offered"),
-        (with_tools(), called(("book", "{}")), "the call of 'book' lacks 'seats'"),
-        (with_tools(), called(("book", '{"seats": "two"}')), "the call of 'book' does not fit"),
-        (with_tools(), called(("book", "seats=2")), "not JSON"),
-        (with_tools(), called(("book", "[2]")), "not a JSON object"),
-        (with_tools(), called(("book", '{"seats": 2, "class": "third"}')), "does not fit"),
-        (with_tools(), called(("book", '{"seats": 2, "meal": 1}')), "does not fit"),
-        (with_tools(tool_choice="none"), called(("book", '{"seats": 2}')), "none may be"),
-        (with_tools(tool_choice="required"), said("for when?"), "one must be"),
-        (with_tools(tool_choice={"type": "function", "function": {"name": "book"}}), said("?"), "had to be called"),
+        (user_request("hi"), assistant_message(""), "empty"),
+        (user_request("hi"), Message(role="user", content="hello"), "role 'user'"),
+        (user_request("hi"), tool_call_message(("book", "{}")), "a tool was called that was not offered"),
+        (formatted("json_object"), assistant_message("Sure: {}"), "not JSON"),
+        (formatted("json_object"), assistant_message("[]"), "not a JSON object"),
+        (formatted("json_schema", PERSON), assistant_message("{"), "not JSON"),
+        (formatted("json_schema", PERSON), assistant_message("{}"), "lacks 'name'"),
+        (formatted("json_schema", PERSON), assistant_message('{"name": 3}'), "the answer does not fit its schema"),
+        (formatted("json_schema", PERSON), assistant_message('{"name": "Ada", "age": "old"}'), "does not fit"),
+        (formatted("json_schema", PERSON), assistant_message('{"name": "Ada", "tags": ["x", 1]}'), "does not fit"),
+        (formatted("json_schema", PERSON), assistant_message('{"name": "Ada", "kind": "cat"}'), "does not fit"),
+        (formatted("json_schema", {"type": "integer"}), assistant_message("true"), "does not fit"),
+        (formatted("json_schema", {"type": "number"}), assistant_message("NaN"), "not JSON"),
+        (formatted("json_schema", {"type": "array"}), assistant_message("[" * 5000 + "]" * 5000), "not JSON"),
+        (formatted("json_schema", {"$ref": "#/$defs/gone"}), assistant_message("1"), "does not fit"),
+        (with_tools(), tool_call_message(("cancel", "{}")), "a tool was called that was not offered"),
+        (with_tools(), tool_call_message(("book", "{}")), "the call of 'book' lacks 'seats'"),
+        (with_tools(), tool_call_message(("book", '{"seats": "two"}')), "the call of 'book' does not fit"),
+        (with_tools(), tool_call_message(("book", "seats=2")), "not JSON"),
+        (with_tools(), tool_call_message(("book", "[2]")), "not a JSON object"),
+        (with_tools(), tool_call_message(("book", '{"seats": 2, "class": "third"}')), "does not fit"),
+        (with_tools(), tool_call_message(("book", '{"seats": 2, "meal": 1}')), "does not fit"),
+        (with_tools(tool_choice="none"), tool_call_message(("book", '{"seats": 2}')), "none may be"),
+        (with_tools(tool_choice="required"), assistant_message("for when?"), "one must be"),
+        (
+            with_tools(tool_choice={"type": "function", "function": {"name": "book"}}),
+            assistant_message("?"),
+            "had to be called",
+        ),
         (
             with_tools(parameters={"parallel_tool_calls": False}),
-            called(("book", '{"seats": 2}'), ("book", '{"seats": 3}')),
+            tool_call_message(("book", '{"seats": 2}'), ("book", '{"seats": 3}')),
             "one at a time",
         ),
-        (asked("mail?"), said("write to [EMAIL]"), r"\[EMAIL\], learned from a redacted example"),
-        (with_tools(), called(("book", '{"seats": 2, "class": "[CARD]"}')), "does not fit"),
+        (user_request("mail?"), assistant_message("write to [EMAIL]"), r"\[EMAIL\], learned from a redacted example"),
+        (with_tools(), tool_call_message(("book", '{"seats": 2, "class": "[CARD]"}')), "does not fit"),
     ],
 )
 def test_what_was_not_asked_for_is_named(request_: Request, answer: Message, why: str) -> None:
     with pytest.raises(AssertionError, match=why):
-        assert complaint(request_, answer) is None, complaint(request_, answer)
+        assert validation_error(request_, answer) is None, validation_error(request_, answer)
 
 
 def test_a_placeholder_that_the_caller_wrote_may_come_back() -> None:
-    assert complaint(asked("what is [EMAIL] for?"), said("[EMAIL] stands for an address")) is None
+    assert (
+        validation_error(user_request("what is [EMAIL] for?"), assistant_message("[EMAIL] stands for an address"))
+        is None
+    )
 
 
 def test_a_placeholder_in_an_earlier_call_may_come_back() -> None:
-    before = called(("book", '{"seats": 2, "class": "[EMAIL]"}'))
-    request = Request.model_validate({**asked("again").model_dump(), "messages": [before, *asked("again").messages]})
-    assert complaint(request, said("booked for [EMAIL]")) is None
+    before = tool_call_message(("book", '{"seats": 2, "class": "[EMAIL]"}'))
+    request = Request.model_validate(
+        {**user_request("again").model_dump(), "messages": [before, *user_request("again").messages]}
+    )
+    assert validation_error(request, assistant_message("booked for [EMAIL]")) is None
 
 
 @settings(deadline=None)
 @given(value=st.text(min_size=1), key=st.text(min_size=1))
 def test_a_complaint_quotes_no_answer(value: str, key: str) -> None:
     """Complaints are logged; the text of an answer never is."""
-    told = complaint(with_tools(), called((f"#{value}#", "{}"), ("book", "{")))
+    told = validation_error(with_tools(), tool_call_message((f"#{value}#", "{}"), ("book", "{")))
     arguments = json.dumps({"seats": f"#{value}#", f"#{key}#": 1})
-    again = complaint(with_tools(), called(("book", arguments)))
+    again = validation_error(with_tools(), tool_call_message(("book", arguments)))
     for text in (told, again):
         assert text is not None
         assert f"#{value}#" not in text
@@ -150,8 +165,8 @@ def test_a_complaint_quotes_no_answer(value: str, key: str) -> None:
     ],
 )
 def test_what_no_student_can_give_is_the_teachers(parameters: dict[str, object], able: bool) -> None:
-    request = Request.model_validate({**asked("hi").model_dump(), "parameters": parameters})
-    assert within_reach(request) is able
+    request = Request.model_validate({**user_request("hi").model_dump(), "parameters": parameters})
+    assert is_answerable(request) is able
 
 
 @pytest.mark.parametrize(
@@ -165,7 +180,7 @@ def test_what_no_student_can_give_is_the_teachers(parameters: dict[str, object],
     ],
 )
 def test_only_tools_whose_calls_can_be_checked_are_within_reach(tools: list[dict[str, object]], able: bool) -> None:
-    assert within_reach(with_tools(tools=tools)) is able
+    assert is_answerable(with_tools(tools=tools)) is able
 
 
 @pytest.mark.parametrize(
@@ -179,5 +194,5 @@ def test_only_tools_whose_calls_can_be_checked_are_within_reach(tools: list[dict
     ],
 )
 def test_only_forms_that_can_be_checked_are_within_reach(wanted: dict[str, object], able: bool) -> None:
-    request = Request.model_validate({**asked("who").model_dump(), "response_format": wanted})
-    assert within_reach(request) is able
+    request = Request.model_validate({**user_request("who").model_dump(), "response_format": wanted})
+    assert is_answerable(request) is able

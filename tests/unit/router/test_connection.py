@@ -11,13 +11,13 @@ from typing import Any, Final, cast
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from understudies.router.caller import caller_of
-from understudies.router.connection import Connection, Limits
-from understudies.router.corked import Corked
-from understudies.router.incoming import Gone, Watch, whole_body
-from understudies.router.server import Server
+from understudies.router.caller import client_connection
+from understudies.router.connection import ConnectionLimits, ServerConnection
+from understudies.router.corked import CoalescingTransport
+from understudies.router.incoming import CancelScope, ClientDisconnected, read_body
+from understudies.router.server import HttpServer
 
-IMPATIENT = Limits(span_s=0.05)
+IMPATIENT = ConnectionLimits(slow_client_window_s=0.05)
 POST = b"POST / HTTP/1.1\r\nhost: a\r\n"
 
 
@@ -58,7 +58,7 @@ class App:
         await send({"type": "http.response.body", "body": body})
 
 
-class Caller:
+class RawClient:
     """A connection, byte for byte."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -99,11 +99,11 @@ class Caller:
 
 
 @contextlib.asynccontextmanager
-async def connected(app: ASGIApp, limits: Limits | None = None) -> AsyncIterator[Caller]:
-    server = Server(app, "127.0.0.1", 0, limits=limits)
+async def connected(app: ASGIApp, limits: ConnectionLimits | None = None) -> AsyncIterator[RawClient]:
+    server = HttpServer(app, "127.0.0.1", 0, limits=limits)
     await server.start()
     try:
-        caller = Caller(*await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1])))
+        caller = RawClient(*await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1])))
         try:
             async with asyncio.timeout(10):
                 yield caller
@@ -113,7 +113,7 @@ async def connected(app: ASGIApp, limits: Limits | None = None) -> AsyncIterator
         await server.stop()
 
 
-async def refused(caller: Caller) -> tuple[int, Any]:
+async def refused(caller: RawClient) -> tuple[int, Any]:
     status, body = await caller.response()
     assert await caller.rest() == b""
     return status, json.loads(body)["error"]["code"]
@@ -158,7 +158,7 @@ async def test_a_request_whose_end_is_in_doubt_is_refused(head: bytes) -> None:
 async def test_headers_have_a_limit_whole_or_in_pieces() -> None:
     for pieces in ([b"x: " + b"a" * 2000], [b"x: "] + [b"a" * 500] * 4):
         app = App()
-        async with connected(app, Limits(head_bytes=1000)) as caller:
+        async with connected(app, ConnectionLimits(head_bytes=1000)) as caller:
             caller.send(POST)
             for piece in pieces:
                 caller.send(piece)
@@ -168,7 +168,7 @@ async def test_headers_have_a_limit_whole_or_in_pieces() -> None:
 
 async def test_headers_that_come_with_their_body_have_the_same_limit() -> None:
     app = App()
-    async with connected(app, Limits(head_bytes=1000)) as caller:
+    async with connected(app, ConnectionLimits(head_bytes=1000)) as caller:
         caller.send(POST + b"content-length: 5000\r\n\r\n" + b"a" * 5000)
         assert (await caller.response())[0] == 200
         caller.send(POST + b"x: " + b"a" * 2000 + b"\r\ncontent-length: 3\r\n\r\nabc")
@@ -178,7 +178,7 @@ async def test_headers_that_come_with_their_body_have_the_same_limit() -> None:
 
 async def test_trailers_are_limited_and_are_no_headers() -> None:
     app = App()
-    async with connected(app, Limits(head_bytes=1000)) as caller:
+    async with connected(app, ConnectionLimits(head_bytes=1000)) as caller:
         caller.send(POST + b"transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nauthorization: b\r\n\r\n")
         assert await caller.response() == (200, b"a")
         assert b"authorization" not in dict(app.scopes[0]["headers"])
@@ -189,7 +189,7 @@ async def test_trailers_are_limited_and_are_no_headers() -> None:
 
 async def test_a_body_has_no_limit_here() -> None:
     body = b"a" * 3_000_000
-    async with connected(App(), Limits(head_bytes=1000)) as caller:
+    async with connected(App(), ConnectionLimits(head_bytes=1000)) as caller:
         caller.send(POST + b"content-length: %d\r\n\r\n" % len(body) + body)
         assert await caller.response() == (200, body)
 
@@ -219,7 +219,7 @@ async def test_an_answer_may_take_any_time() -> None:
     async with connected(app, IMPATIENT) as caller:
         caller.send(POST + b"content-length: 3\r\n\r\nabc" + POST)
         await app.asked.wait()
-        asyncio.get_running_loop().call_later(4 * IMPATIENT.span_s, app.answer.set)
+        asyncio.get_running_loop().call_later(4 * IMPATIENT.slow_client_window_s, app.answer.set)
         assert await caller.response() == (200, b"abc")
         assert await refused(caller) == (408, "request_timeout")
 
@@ -250,12 +250,12 @@ async def test_who_works_for_a_caller_is_told_that_it_hung_up(size: int) -> None
     begun, told = asyncio.Event(), asyncio.Event()
 
     async def works(scope: Scope, receive: Receive, send: Send) -> None:
-        await whole_body(receive, None, 1_000_000)
+        await read_body(receive, None, 1_000_000)
         try:
-            with Watch(caller_of(scope)):
+            with CancelScope(client_connection(scope)):
                 begun.set()
                 await asyncio.Event().wait()
-        except Gone:
+        except ClientDisconnected:
             told.set()
 
     async with connected(works) as caller:
@@ -290,10 +290,10 @@ async def test_an_offer_of_another_protocol_is_passed_over_and_the_body_kept(wor
 async def test_so_is_one_that_is_cut_anywhere() -> None:
     request = POST + b"Connection: Upgrade\r\nUpgrade: h2c\r\ncontent-length: 3\r\n\r\n\nup"
     begin = request.index(b"\r\nUpgrade")
-    server = Server(App(), "127.0.0.1", 0)
+    server = HttpServer(App(), "127.0.0.1", 0)
     await server.start()
     for cut in (*range(begin, begin + 12), len(request) - 1):
-        caller = Caller(*await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1])))
+        caller = RawClient(*await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1])))
         caller.send(request[:cut])
         async with asyncio.timeout(10):
             while not came(server, cut):  # noqa: ASYNC110 - it promises no event
@@ -306,9 +306,9 @@ async def test_so_is_one_that_is_cut_anywhere() -> None:
     await server.stop()
 
 
-def came(server: Server, count: int) -> bool:
+def came(server: HttpServer, count: int) -> bool:
     """Whether so many bytes have come on the one connection that there is."""
-    connections = cast(set[Connection], server._uvicorn.server_state.connections)
+    connections = cast(set[ServerConnection], server._uvicorn.server_state.connections)
     return [one._received + len(one._tail) for one in connections] == [count]
 
 
@@ -341,7 +341,7 @@ async def test_head_and_body_that_come_together_are_sent_together() -> None:
         def close(self) -> None:
             sent.append(b"closed")
 
-    corked = Corked(cast(asyncio.Transport, Wire()), asyncio.get_running_loop())
+    corked = CoalescingTransport(cast(asyncio.Transport, Wire()), asyncio.get_running_loop())
     corked.write(b"HTTP/1.1 200 OK\r\n\r\n")
     corked.write(b"body")
     assert sent == []
@@ -617,11 +617,11 @@ async def test_an_answer_that_nobody_takes_waits() -> None:
 
 
 async def test_who_was_answered_may_come_back_for_a_while() -> None:
-    async with connected(App(), Limits(span_s=0.05, idle_s=1)) as caller:
+    async with connected(App(), ConnectionLimits(slow_client_window_s=0.05, idle_s=1)) as caller:
         for _ in range(2):
             caller.send(POST + b"content-length: 3\r\n\r\nabc")
             assert await caller.response() == (200, b"abc")
-            await asyncio.sleep(4 * IMPATIENT.span_s)
+            await asyncio.sleep(4 * IMPATIENT.slow_client_window_s)
         last = time.monotonic()
         assert await caller.rest() == b""
         assert 0.7 < time.monotonic() - last < 1.5
@@ -629,7 +629,7 @@ async def test_who_was_answered_may_come_back_for_a_while() -> None:
 
 async def test_an_answer_is_not_hurried_by_a_connection_s_age() -> None:
     app = App()
-    async with connected(app, Limits(idle_s=1)) as caller:
+    async with connected(app, ConnectionLimits(idle_s=1)) as caller:
         caller.send(POST + b"content-length: 3\r\n\r\nabc")
         assert await caller.response() == (200, b"abc")
         app.answer.clear()

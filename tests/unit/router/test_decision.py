@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudies.events import Reason, Withheld, position
-from understudies.router import Decision, TaskRoute, decide, drawn, settle
-from understudies.router.decision import barred, upheld
+from understudies.router import Decision, TaskRoute, after_student, decide, is_sampled
+from understudies.router.decision import block, revalidate
 
 ROUTE = TaskRoute("triage@1", "memory://a", threshold=0.8, share=1.0)
 shares = st.floats(0, 1)
@@ -33,7 +33,7 @@ def test_a_student_is_asked_where_nothing_at_all_speaks_against_it(
 ) -> None:
     decision = decide(route, task="triage", sticky_key=key, critical=critical, student_able=able, student_allowed=fit)
     asked = route is not None and not route.drifted and position(key, salt="canary:triage") < route.share
-    assert decision.by_student is (asked and able and fit and not critical)
+    assert decision.is_for_student is (asked and able and fit and not critical)
 
 
 @given(routes, keys)
@@ -71,7 +71,7 @@ def test_tasks_draw_their_canaries_independently() -> None:
     route = replace(ROUTE, share=0.5)
     keys_ = [f"call {number}" for number in range(1000)]
     same = sum(
-        decide(route, task="a", sticky_key=key).by_student == decide(route, task="b", sticky_key=key).by_student
+        decide(route, task="a", sticky_key=key).is_for_student == decide(route, task="b", sticky_key=key).is_for_student
         for key in keys_
     )
     assert 430 < same < 570
@@ -99,35 +99,35 @@ def test_what_no_student_can_give_is_told_apart_before_there_is_one() -> None:
 
 @given(routes, st.floats(0, 1))
 def test_below_the_threshold_no_student_serves(route: TaskRoute, confidence: float) -> None:
-    settled = settle(Decision("promoted", route), confidence)
-    assert settled.by_student == (confidence >= route.threshold)
+    settled = after_student(Decision("promoted", route), confidence)
+    assert settled.is_for_student == (confidence >= route.threshold)
     assert settled.reason in ("promoted", "low_confidence")
 
 
 @pytest.mark.parametrize("confidence", [None, float("nan"), float("inf"), -0.1, 1.1])
 def test_a_failure_or_an_impossible_confidence_is_an_error_of_the_student(confidence: float | None) -> None:
-    assert settle(Decision("promoted", ROUTE), confidence).reason == "student_error"
+    assert after_student(Decision("promoted", ROUTE), confidence).reason == "student_error"
 
 
 @pytest.mark.parametrize("decision", [Decision("control", ROUTE), Decision("no_student")])
 def test_nothing_is_settled_where_no_student_was_to_be_asked(decision: Decision) -> None:
     with pytest.raises(ValueError, match="no student was to be asked"):
-        settle(decision, 1.0)
+        after_student(decision, 1.0)
 
 
 @given(st.floats(0, 1, exclude_max=True), shares, shares)
 def test_the_audit_draw_is_monotone_and_exact_at_its_ends(draw: float, one: float, other: float) -> None:
     few, many = sorted((one, other))
-    assert drawn(draw, 1.0)
-    assert not drawn(draw, 0.0)
-    assert drawn(draw, many) or not drawn(draw, few)
+    assert is_sampled(draw, 1.0)
+    assert not is_sampled(draw, 0.0)
+    assert is_sampled(draw, many) or not is_sampled(draw, few)
 
 
 def test_the_decision_is_recorded_with_what_was_in_force() -> None:
-    route = Decision("promoted", ROUTE).recorded(audit_probability=0.3, student_cost=Decimal("0.0002"))
+    route = Decision("promoted", ROUTE).to_record(audit_probability=0.3, student_cost=Decimal("0.0002"))
     assert (route.reason, route.threshold, route.share) == ("promoted", 0.8, 1.0)
     assert (route.audit_probability, route.student_cost_usd) == (0.3, Decimal("0.0002"))
-    assert Decision("no_student").recorded().threshold is None
+    assert Decision("no_student").to_record().threshold is None
 
 
 @given(st.none() | routes, keys, st.booleans(), st.booleans())
@@ -135,12 +135,12 @@ def test_no_student_is_asked_behind_an_open_circuit_or_without_a_budget(
     route: TaskRoute | None, key: str, circuit_open: bool, over_budget: bool
 ) -> None:
     before = decide(route, task="triage", sticky_key=key)
-    after = barred(before, circuit_open=circuit_open, over_budget=over_budget)
-    assert after.by_student is (before.by_student and not circuit_open and not over_budget)
+    after = block(before, circuit_open=circuit_open, over_budget=over_budget)
+    assert after.is_for_student is (before.is_for_student and not circuit_open and not over_budget)
     assert after.route == before.route
     if over_budget:
         assert after.reason == "over_budget"
-    elif not (circuit_open and before.by_student):
+    elif not (circuit_open and before.is_for_student):
         assert after == before
 
 
@@ -150,7 +150,7 @@ HEAD = replace(ROUTE, head_threshold=0.6)
 
 
 def settled(route: TaskRoute, confidence: float, **told: Any) -> str:
-    return settle(Decision("promoted", route), confidence, **told).reason
+    return after_student(Decision("promoted", route), confidence, **told).reason
 
 
 @given(st.floats(0, 1))
@@ -166,20 +166,20 @@ def test_inputs_of_the_head_have_a_threshold_of_their_own(confidence: float) -> 
 
 @pytest.mark.parametrize(("route", "threshold"), [(HEAD, 0.6), (ROUTE, None)])
 def test_the_threshold_on_the_event_is_the_one_that_counted(route: TaskRoute, threshold: float | None) -> None:
-    of_head = settle(Decision("promoted", route), 0.9, head="text:1").recorded()
+    of_head = after_student(Decision("promoted", route), 0.9, head="text:1").to_record()
     assert (of_head.threshold, of_head.head) == (threshold, True)
-    other = settle(Decision("promoted", route), 0.9).recorded()
+    other = after_student(Decision("promoted", route), 0.9).to_record()
     assert (other.threshold, other.head) == (0.8, False)
 
 
 @pytest.mark.parametrize("told", ["unproven", "withheld", "unconfirmed", "low_confidence", "student_error"])
 def test_who_was_asked_in_vain_is_on_the_event(told: Reason) -> None:
     assert Decision(told, ROUTE).student == "triage@1"
-    assert Decision(told, ROUTE).by_student is False
+    assert Decision(told, ROUTE).is_for_student is False
 
 
 def test_an_error_on_an_input_of_the_head_is_of_the_head() -> None:
-    failed = settle(Decision("promoted", HEAD), None, head="text:1")
+    failed = after_student(Decision("promoted", HEAD), None, head="text:1")
     assert (failed.reason, failed.head) == ("student_error", True)
 
 
@@ -232,7 +232,7 @@ def test_a_group_is_withheld_whether_or_not_the_canary_lets_it_in() -> None:
 
 
 def now(route: TaskRoute | None, confidence: float = 0.85, **told: Any) -> str:
-    return upheld(Decision("promoted", HEAD), route, confidence, **told).reason
+    return revalidate(Decision("promoted", HEAD), route, confidence, **told).reason
 
 
 def test_what_was_withheld_meanwhile_is_not_served() -> None:

@@ -4,28 +4,45 @@ import asyncio
 from decimal import Decimal
 
 import pytest
-from tests.support.messages import asked, said
-from tests.support.routing import Book, FixedStudent, FixedTeacher, Loading, call, drift, promotion, word
+from tests.support.messages import assistant_message, user_request
+from tests.support.routing import (
+    FixedStudent,
+    FixedTeacher,
+    InvocationCollector,
+    StubLoader,
+    make_call,
+    make_drift,
+    make_promotion,
+    word_for,
+)
 
 from understudies.client.redaction import default_redactor
 from understudies.events import Event, Request, fingerprint, position
-from understudies.router import Call, Desk, Policy, Roster, RoutingTable, TeacherAnswer, TeacherError
+from understudies.router import (
+    Call,
+    CallService,
+    RoutingTable,
+    ServingLimits,
+    StudentRegistry,
+    TeacherAnswer,
+    TeacherError,
+)
 from understudies.students import Answer, StudentError, text_answer
 
 
 class World:
     """A desk with a student, a teacher and a book, after some events."""
 
-    def __init__(self, *events: Event, policy: Policy | None = None) -> None:
+    def __init__(self, *events: Event, policy: ServingLimits | None = None) -> None:
         self.student = FixedStudent()
-        self.load = Loading(self.student)
+        self.load = StubLoader(self.student)
         self.teacher = FixedTeacher()
-        self.book = Book()
-        self.desk = Desk(
+        self.book = InvocationCollector()
+        self.desk = CallService(
             teacher=self.teacher,
-            roster=Roster(self.load),
+            student_registry=StudentRegistry(self.load),
             record=self.book,
-            policy=policy,
+            limits=policy,
             redact=default_redactor,
             timer=lambda: 0.0,
         )
@@ -35,7 +52,7 @@ class World:
 
 async def test_without_a_promotion_the_teacher_answers() -> None:
     world = World()
-    served = await world.desk.serve(call())
+    served = await world.desk.serve(make_call())
     (event,) = world.book.events
     assert served.response.message.text == "teacher's answer"
     assert (event.served_by, event.student, event.confidence) == ("teacher", None, None)
@@ -45,8 +62,8 @@ async def test_without_a_promotion_the_teacher_answers() -> None:
 
 
 async def test_a_promoted_student_answers_at_its_own_price() -> None:
-    world = World(promotion(audit_rate=0.25))
-    served = await world.desk.serve(call())
+    world = World(make_promotion(audit_rate=0.25))
+    served = await world.desk.serve(make_call())
     (event,) = world.book.events
     assert served.invocation == event
     assert served.response.message.text == "student's answer"
@@ -58,9 +75,9 @@ async def test_a_promoted_student_answers_at_its_own_price() -> None:
 
 
 async def test_low_confidence_escalates_and_both_are_paid() -> None:
-    world = World(promotion())
+    world = World(make_promotion())
     world.student.reply = text_answer("a guess", 0.79)
-    served = await world.desk.serve(call())
+    served = await world.desk.serve(make_call())
     (event,) = world.book.events
     assert served.response.message.text == "teacher's answer"
     assert (event.served_by, event.student, event.confidence) == ("teacher", "triage@1", 0.79)
@@ -75,16 +92,16 @@ async def test_low_confidence_escalates_and_both_are_paid() -> None:
     [
         StudentError("no"),
         RuntimeError("a bug"),
-        Answer(said("no number"), float("nan")),
-        Answer(said("too sure"), 1.5),
-        Answer(said(""), 0.99),
+        Answer(assistant_message("no number"), float("nan")),
+        Answer(assistant_message("too sure"), 1.5),
+        Answer(assistant_message(""), 0.99),
     ],
     ids=["error", "bug", "nan", "too sure", "empty"],
 )
 async def test_whatever_befalls_the_student_the_teacher_answers(reply: Answer | Exception) -> None:
-    world = World(promotion())
+    world = World(make_promotion())
     world.student.reply = reply
-    served = await world.desk.serve(call())
+    served = await world.desk.serve(make_call())
     (event,) = world.book.events
     assert served.response.message.text == "teacher's answer"
     assert event.route is not None
@@ -93,35 +110,35 @@ async def test_whatever_befalls_the_student_the_teacher_answers(reply: Answer | 
 
 
 async def test_a_slow_student_is_not_waited_for() -> None:
-    world = World(promotion(), policy=Policy(student_timeout_s=0.01))
+    world = World(make_promotion(), policy=ServingLimits(student_timeout_s=0.01))
     world.student.asleep = True
-    served = await asyncio.wait_for(world.desk.serve(call()), 5)
+    served = await asyncio.wait_for(world.desk.serve(make_call()), 5)
     assert served.invocation.route is not None
     assert served.invocation.route.reason == "student_error"
 
 
 async def test_an_artifact_that_cannot_be_loaded_costs_nothing() -> None:
-    world = World(promotion())
+    world = World(make_promotion())
     world.load.student = None
-    served = await world.desk.serve(call())
+    served = await world.desk.serve(make_call())
     assert served.invocation.route is not None
     assert served.invocation.route.reason == "student_error"
     assert served.invocation.cost_usd == Decimal("0.01")
 
 
 async def test_an_answer_that_is_not_the_json_asked_for_goes_to_the_teacher() -> None:
-    world = World(promotion())
-    request = Request.model_validate({**asked("who").model_dump(), "response_format": {"type": "json_object"}})
-    served = await world.desk.serve(call(request=request))
+    world = World(make_promotion())
+    request = Request.model_validate({**user_request("who").model_dump(), "response_format": {"type": "json_object"}})
+    served = await world.desk.serve(make_call(request=request))
     assert served.invocation.route is not None
     assert served.invocation.route.reason == "student_error"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3])
 async def test_the_control_group_is_answered_without_asking_the_student(share: float) -> None:
-    world = World(promotion(share=share))
+    world = World(make_promotion(share=share))
     for number in range(40):
-        await world.desk.serve(call(number, word(number)))
+        await world.desk.serve(make_call(number, word_for(number)))
     reasons = [event.route.reason for event in world.book.events if event.route]
     assert world.student.asked == reasons.count("promoted")
     control = [event for event in world.book.events if event.route and event.route.reason == "control"]
@@ -131,13 +148,13 @@ async def test_the_control_group_is_answered_without_asking_the_student(share: f
 
 
 async def test_an_episode_stays_with_the_variant_it_began_with() -> None:
-    world = World(promotion(share=0.5))
+    world = World(make_promotion(share=0.5))
     for episode in range(20):
         for turn in range(4):
             await world.desk.serve(
-                call(
+                make_call(
                     episode * 10 + turn,
-                    f"turn {word(turn)} of {word(episode)} {word(10 * episode + turn)}",
+                    f"turn {word_for(turn)} of {word_for(episode)} {word_for(10 * episode + turn)}",
                     episode=f"episode {episode}",
                 )
             )
@@ -147,27 +164,27 @@ async def test_an_episode_stays_with_the_variant_it_began_with() -> None:
 
 
 async def test_critical_calls_and_tasks_stay_with_the_teacher() -> None:
-    world = World(promotion(), policy=Policy(critical_tasks=frozenset({"triage"})))
-    await world.desk.serve(call())
-    world.desk.policy = Policy()
-    await world.desk.serve(call(1, critical=True))
+    world = World(make_promotion(), policy=ServingLimits(critical_tasks=frozenset({"triage"})))
+    await world.desk.serve(make_call())
+    world.desk.limits = ServingLimits()
+    await world.desk.serve(make_call(1, critical=True))
     assert [event.route.reason for event in world.book.events if event.route] == ["critical", "critical"]
     assert world.student.asked == 0
 
 
 async def test_drift_takes_effect_with_the_next_call() -> None:
-    world = World(promotion())
-    await world.desk.serve(call())
-    world.desk.table = world.desk.table.apply(drift())
-    await world.desk.serve(call(1))
+    world = World(make_promotion())
+    await world.desk.serve(make_call())
+    world.desk.table = world.desk.table.apply(make_drift())
+    await world.desk.serve(make_call(1))
     assert [event.route.reason for event in world.book.events if event.route] == ["promoted", "drift"]
 
 
 async def test_a_drawn_call_is_audited_in_the_background() -> None:
-    world = World(promotion(audit_rate=0.3))
-    await world.desk.serve(call(draw=0.29))
+    world = World(make_promotion(audit_rate=0.3))
+    await world.desk.serve(make_call(draw=0.29))
     assert world.desk.audits_in_flight == 1
-    await world.desk.idle()
+    await world.desk.wait_idle()
     live, audit = world.book.events
     assert (audit.origin, audit.audits, audit.served_by) == ("audit", live.id, "teacher")
     assert (audit.request, audit.fingerprint, audit.task) == (live.request, live.fingerprint, live.task)
@@ -201,26 +218,32 @@ class Slow(FixedTeacher):
         return await super().ask(call, fresh=fresh)
 
 
-def slowly_audited() -> tuple[Desk, Slow, Book]:
-    teacher, book = Slow(), Book()
-    table = RoutingTable().apply(promotion(audit_rate=1.0))
-    return Desk(teacher=teacher, roster=Roster(Loading(FixedStudent())), record=book, table=table), teacher, book
+def slowly_audited() -> tuple[CallService, Slow, InvocationCollector]:
+    teacher, book = Slow(), InvocationCollector()
+    table = RoutingTable().apply(make_promotion(audit_rate=1.0))
+    return (
+        CallService(
+            teacher=teacher, student_registry=StudentRegistry(StubLoader(FixedStudent())), record=book, table=table
+        ),
+        teacher,
+        book,
+    )
 
 
 async def test_a_slow_teacher_gets_eight_audits_at_a_time() -> None:
     desk, teacher, book = slowly_audited()
     for number in range(20):
-        await desk.serve(call(number, word(number)))
+        await desk.serve(make_call(number, word_for(number)))
     await asyncio.wait_for(teacher.eight.wait(), 5)
     teacher.go_on.set()
-    await desk.idle()
+    await desk.wait_idle()
     assert teacher.most == 8
     assert [event.origin for event in book.events].count("audit") == 20
 
 
 async def test_closing_gives_up_audits_that_take_too_long(caplog: pytest.LogCaptureFixture) -> None:
     desk, teacher, book = slowly_audited()
-    await desk.serve(call())
+    await desk.serve(make_call())
     await asyncio.wait_for(desk.close(timeout_s=0.01), 5)
     assert (desk.audits_in_flight, teacher.calls) == (0, [])
     assert [event.origin for event in book.events] == ["live"]
@@ -228,9 +251,9 @@ async def test_closing_gives_up_audits_that_take_too_long(caplog: pytest.LogCapt
 
 
 async def test_a_call_that_was_not_drawn_is_not_audited() -> None:
-    world = World(promotion(audit_rate=0.3))
-    await world.desk.serve(call(draw=0.3))
-    await world.desk.idle()
+    world = World(make_promotion(audit_rate=0.3))
+    await world.desk.serve(make_call(draw=0.3))
+    await world.desk.wait_idle()
     (event,) = world.book.events
     assert event.origin == "live"
     assert event.route is not None
@@ -238,10 +261,10 @@ async def test_a_call_that_was_not_drawn_is_not_audited() -> None:
 
 
 async def test_an_audit_that_failed_is_recorded_as_failed() -> None:
-    world = World(promotion(audit_rate=1.0))
+    world = World(make_promotion(audit_rate=1.0))
     world.teacher.error = TeacherError(500, "broken")
-    await world.desk.serve(call())
-    await world.desk.idle()
+    await world.desk.serve(make_call())
+    await world.desk.wait_idle()
     audit = world.book.events[1]
     assert (audit.origin, audit.response, audit.served_by) == ("audit", None, "none")
     assert audit.error == "teacher answered 500: broken"
@@ -250,18 +273,18 @@ async def test_an_audit_that_failed_is_recorded_as_failed() -> None:
 async def test_the_same_call_played_twice_has_the_same_events() -> None:
     events = []
     for _ in range(2):
-        world = World(promotion(audit_rate=1.0))
-        await world.desk.serve(call())
-        await world.desk.idle()
+        world = World(make_promotion(audit_rate=1.0))
+        await world.desk.serve(make_call())
+        await world.desk.wait_idle()
         events.append(world.book.events)
     assert events[0] == events[1]
 
 
 async def test_the_teacher_is_asked_again_for_its_agreement_with_itself() -> None:
-    world = World(policy=Policy(self_agreement_rate=0.1))
-    await world.desk.serve(call(draw=0.05))
-    await world.desk.serve(call(1, draw=0.5))
-    await world.desk.idle()
+    world = World(policy=ServingLimits(self_agreement_rate=0.1))
+    await world.desk.serve(make_call(draw=0.05))
+    await world.desk.serve(make_call(1, draw=0.5))
+    await world.desk.wait_idle()
     first, second, again = world.book.events
     assert [fresh for _, fresh in world.teacher.calls] == [False, False, True]
     assert (again.origin, again.audits, again.student) == ("audit", first.id, None)
@@ -274,11 +297,11 @@ async def test_the_teacher_is_asked_again_for_its_agreement_with_itself() -> Non
 
 
 async def test_an_error_of_the_teacher_is_recorded_and_raised() -> None:
-    world = World(promotion())
+    world = World(make_promotion())
     world.student.reply = text_answer("a guess", 0.1)
     world.teacher.error = TeacherError(429, "slow down", headers={"retry-after": "7"}, latency_ms=20.0)
     with pytest.raises(TeacherError) as raised:
-        await world.desk.serve(call())
+        await world.desk.serve(make_call())
     (event,) = world.book.events
     assert (raised.value.status, raised.value.headers) == (429, {"retry-after": "7"})
     assert (event.served_by, event.error, event.response) == ("none", "teacher answered 429: slow down", None)
@@ -287,8 +310,8 @@ async def test_an_error_of_the_teacher_is_recorded_and_raised() -> None:
 
 async def test_what_is_recorded_is_redacted_and_what_is_asked_and_answered_is_not() -> None:
     world = World()
-    request = asked("write to ada@example.org")
-    served = await world.desk.serve(call(request=request))
+    request = user_request("write to ada@example.org")
+    served = await world.desk.serve(make_call(request=request))
     (event,) = world.book.events
     assert world.teacher.calls[0][0].request == request
     assert served.response.message.text == "teacher's answer"
@@ -297,10 +320,10 @@ async def test_what_is_recorded_is_redacted_and_what_is_asked_and_answered_is_no
 
 
 async def test_a_student_is_asked_what_is_recorded_and_the_teacher_what_was_asked() -> None:
-    world = World(promotion(audit_rate=1.0))
-    request = asked("write to ada@example.org")
-    await world.desk.serve(call(request=request))
-    await world.desk.idle()
+    world = World(make_promotion(audit_rate=1.0))
+    request = user_request("write to ada@example.org")
+    await world.desk.serve(make_call(request=request))
+    await world.desk.wait_idle()
     live, audit = world.book.events
     assert world.student.requests == [live.request] == [audit.request]
     assert live.request.messages[-1].text == "write to [EMAIL]"
@@ -308,19 +331,19 @@ async def test_a_student_is_asked_what_is_recorded_and_the_teacher_what_was_aske
 
 
 async def test_an_answer_with_what_redaction_left_goes_to_the_teacher() -> None:
-    world = World(promotion())
+    world = World(make_promotion())
     world.student.reply = text_answer("I wrote to [EMAIL]", 0.99)
-    served = await world.desk.serve(call(request=asked("write to ada@example.org")))
+    served = await world.desk.serve(make_call(request=user_request("write to ada@example.org")))
     assert served.response.message.text == "teacher's answer"
     assert world.book.events[0].route is not None
     assert world.book.events[0].route.reason == "student_error"
 
 
 async def test_the_canary_is_drawn_by_the_fingerprint_that_is_recorded() -> None:
-    world = World(promotion(share=0.5))
+    world = World(make_promotion(share=0.5))
     for number in range(40):
-        await world.desk.serve(call(number, f"{word(number)} to ada{number}@example.org"))
-        await world.desk.serve(call(100 + number, f"{word(100 + number)} to bob{number}@example.org"))
+        await world.desk.serve(make_call(number, f"{word_for(number)} to ada{number}@example.org"))
+        await world.desk.serve(make_call(100 + number, f"{word_for(100 + number)} to bob{number}@example.org"))
     for event in world.book.events:
         inside = position(event.fingerprint, salt="canary:triage") < 0.5
         assert event.fingerprint == fingerprint(event.request)
@@ -332,13 +355,13 @@ async def test_what_cannot_be_redacted_is_the_teachers_alone() -> None:
     def broken(text: str) -> str:
         raise RuntimeError(f"cannot redact {len(text)} characters")
 
-    book, teacher, student = Book(), FixedTeacher(), FixedStudent()
-    table = RoutingTable().apply(promotion(audit_rate=1.0))
-    policy = Policy(self_agreement_rate=1.0)
-    roster = Roster(Loading(student))
-    desk = Desk(teacher=teacher, roster=roster, record=book, table=table, policy=policy, redact=broken)
-    served = await desk.serve(call())
-    await desk.idle()
+    book, teacher, student = InvocationCollector(), FixedTeacher(), FixedStudent()
+    table = RoutingTable().apply(make_promotion(audit_rate=1.0))
+    policy = ServingLimits(self_agreement_rate=1.0)
+    roster = StudentRegistry(StubLoader(student))
+    desk = CallService(teacher=teacher, student_registry=roster, record=book, table=table, limits=policy, redact=broken)
+    served = await desk.serve(make_call())
+    await desk.wait_idle()
     assert served.response.message.text == "teacher's answer"
     assert (book.events, student.asked, len(teacher.calls)) == ([], 0, 1)
 
@@ -349,17 +372,23 @@ async def test_an_answer_that_cannot_be_redacted_is_not_recorded() -> None:
             raise RuntimeError("cannot redact answers")
         return text
 
-    book, teacher = Book(), FixedTeacher()
-    desk = Desk(teacher=teacher, roster=Roster(Loading(None)), record=book, table=RoutingTable(), redact=broken)
-    served = await desk.serve(call())
+    book, teacher = InvocationCollector(), FixedTeacher()
+    desk = CallService(
+        teacher=teacher,
+        student_registry=StudentRegistry(StubLoader(None)),
+        record=book,
+        table=RoutingTable(),
+        redact=broken,
+    )
+    served = await desk.serve(make_call())
     assert served.response.message.text == "teacher's answer"
     assert book.events == []
 
 
 async def test_what_no_student_can_give_is_not_asked_of_one() -> None:
-    world = World(promotion())
-    request = Request.model_validate({**asked("hi").model_dump(), "parameters": {"n": 3}})
-    served = await world.desk.serve(call(request=request))
+    world = World(make_promotion())
+    request = Request.model_validate({**user_request("hi").model_dump(), "parameters": {"n": 3}})
+    served = await world.desk.serve(make_call(request=request))
     assert served.invocation.route is not None
     assert served.invocation.route.reason == "unsuitable"
     assert not served.invocation.unbiased

@@ -6,10 +6,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.support.routing import Book, FixedStudent, FixedTeacher, Loading, call, promotion, word
+from tests.support.routing import (
+    FixedStudent,
+    FixedTeacher,
+    InvocationCollector,
+    StubLoader,
+    make_call,
+    make_promotion,
+    word_for,
+)
 
 from understudies.events import Invocation, Promotion, Request, Withheld
-from understudies.router import Desk, Policy, Roster, RoutingTable, TeacherError
+from understudies.router import CallService, RoutingTable, ServingLimits, StudentRegistry, TeacherError
 from understudies.runtime.rules import Rules, TaskRules
 from understudies.students import Answer, text_answer
 
@@ -35,13 +43,13 @@ class World:
     def __init__(self, promoted: Promotion, **rules: Any) -> None:
         self.student = Interrupted()
         self.teacher = FixedTeacher()
-        self.book = Book()
-        self.desk = Desk(
+        self.book = InvocationCollector()
+        self.desk = CallService(
             teacher=self.teacher,
-            roster=Roster(Loading(self.student)),
+            student_registry=StudentRegistry(StubLoader(self.student)),
             record=self.book,
             table=RoutingTable().apply(promoted),
-            policy=Policy(),
+            limits=ServingLimits(),
             rules=Rules(tasks={"triage": TaskRules(**rules)}),
             timer=lambda: 0.0,
         )
@@ -51,7 +59,7 @@ class World:
 
     async def told(self, **fields: Any) -> tuple[str, str]:
         """Serve a call; who answered, and why."""
-        await self.desk.serve(call(**fields))
+        await self.desk.serve(make_call(**fields))
         return self.event.served_by, reason_of(self.event)
 
     @property
@@ -65,7 +73,7 @@ def reason_of(event: Invocation) -> str:
 
 
 def withholding(**withheld: Any) -> Promotion:
-    return promotion(withheld=Withheld(**withheld))
+    return make_promotion(withheld=Withheld(**withheld))
 
 
 # Answers
@@ -116,10 +124,10 @@ async def test_an_unsure_answer_beside_a_withheld_one_is_a_last_resort() -> None
 
 
 async def test_what_is_withheld_while_the_student_answers_is_not_served() -> None:
-    world = World(promotion())
+    world = World(make_promotion())
 
     def withhold() -> None:
-        later = promotion(minute=1, withheld=Withheld(answers={REFUND: 1.0}))
+        later = make_promotion(minute=1, withheld=Withheld(answers={REFUND: 1.0}))
         world.desk.table = world.desk.table.apply(later)
 
     world.student.happens = withhold
@@ -130,7 +138,7 @@ async def test_what_is_withheld_while_the_student_answers_is_not_served() -> Non
 
 
 async def test_an_unproven_input_of_the_head_is_the_teachers_and_unbiased_evidence() -> None:
-    world = World(promotion())
+    world = World(make_promotion())
     world.knows_the_head(confidence=1.0)
     assert await world.told() == ("teacher", "unproven")
     assert world.event.unbiased
@@ -139,7 +147,7 @@ async def test_an_unproven_input_of_the_head_is_the_teachers_and_unbiased_eviden
 
 
 async def test_a_proven_input_of_the_head_is_served_from_its_own_threshold() -> None:
-    world = World(promotion(threshold=0.95, head_threshold=0.9))
+    world = World(make_promotion(threshold=0.95, head_threshold=0.9))
     assert await world.told() == ("teacher", "low_confidence")
     world.knows_the_head()
     assert await world.told() == ("student", "promoted")
@@ -148,7 +156,7 @@ async def test_a_proven_input_of_the_head_is_served_from_its_own_threshold() -> 
 
 
 async def test_an_input_of_the_head_can_be_withheld_by_its_name() -> None:
-    world = World(promotion(head_threshold=0.5, withheld=Withheld(inputs=("text:1",), answers={REFUND: 1.0})))
+    world = World(make_promotion(head_threshold=0.5, withheld=Withheld(inputs=("text:1",), answers={REFUND: 1.0})))
     world.knows_the_head("text:1")
     assert await world.told() == ("teacher", "withheld")
     world.knows_the_head("text:2")
@@ -193,10 +201,10 @@ def spot_checked(world: World) -> list[bool]:
 
 
 async def test_the_first_of_an_answer_is_audited_though_it_was_not_drawn() -> None:
-    world = World(promotion(spot_checks=True))
+    world = World(make_promotion(spot_checks=True))
     for number in range(3):
-        await world.told(number=number, text=word(number))
-    await world.desk.idle()
+        await world.told(number=number, text=word_for(number))
+    await world.desk.wait_idle()
     assert spot_checked(world) == [True, False, False]
     [audit] = [event for event in world.book.events if event.origin == "audit"]
     assert audit.audits == "call-0"
@@ -205,26 +213,26 @@ async def test_the_first_of_an_answer_is_audited_though_it_was_not_drawn() -> No
 
 
 async def test_a_call_that_is_drawn_and_checked_is_audited_once() -> None:
-    world = World(promotion(spot_checks=True, audit_rate=1.0))
+    world = World(make_promotion(spot_checks=True, audit_rate=1.0))
     await world.told(draw=0.0)
-    await world.desk.idle()
+    await world.desk.wait_idle()
     live, audit = world.book.events
     assert live.route is not None
     assert (live.route.drawn, live.route.spot_check, audit.origin) == (True, True, "audit")
 
 
 async def test_without_the_word_of_the_promotion_nothing_is_spot_checked() -> None:
-    world = World(promotion())
+    world = World(make_promotion())
     await world.told()
-    await world.desk.idle()
+    await world.desk.wait_idle()
     assert spot_checked(world) == [False]
     assert [event.origin for event in world.book.events] == ["live"]
 
 
 async def test_an_answer_that_was_not_served_does_not_count_as_checked() -> None:
-    world = World(promotion(spot_checks=True))
+    world = World(make_promotion(spot_checks=True))
     world.student.reply = text_answer("refund", 0.1)
-    await world.told(number=0, text=word(0))
+    await world.told(number=0, text=word_for(0))
     world.student.reply = text_answer("refund", 0.9)
-    await world.told(number=1, text=word(1))
+    await world.told(number=1, text=word_for(1))
     assert spot_checked(world) == [False, True]

@@ -4,21 +4,21 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.support.routing import call
+from tests.support.routing import make_call
 
 from understudies.events import Invocation, fingerprint
 from understudies.router import Decision
-from understudies.router.metrics import Metrics
-from understudies.router.money import Cache
-from understudies.router.recording import Recorder
-from understudies.router.served import By
-from understudies.router.upstream.client import Client
+from understudies.router.metrics import RouterMetrics
+from understudies.router.money import CacheStore
+from understudies.router.recording import InProcessRecorder
+from understudies.router.served import ServingInfo
+from understudies.router.upstream.client import HttpClient
 from understudies.router.upstream.upstream import Upstream
-from understudies.runtime.online import MemoryOnline
+from understudies.runtime.online import MemoryOnlineState
 from understudies.runtime.teachers import TeacherSpec
 
 
-def numbers(metrics: Metrics) -> dict[str, float]:
+def numbers(metrics: RouterMetrics) -> dict[str, float]:
     """Every sample by its name and labels, without the prefix that all have."""
     found: dict[str, float] = {}
     for family in text_string_to_metric_families(metrics.exposition().decode()):
@@ -28,13 +28,13 @@ def numbers(metrics: Metrics) -> dict[str, float]:
     return found
 
 
-def answered(metrics: Metrics, task: str = "triage", **fields: object) -> None:
+def answered(metrics: RouterMetrics, task: str = "triage", **fields: object) -> None:
     known = {"api": "chat", "served_by": "teacher", "reason": "no_student", "status": 200, "seconds": 0.3}
-    metrics.request(task=task, **{**known, **fields})  # type: ignore[arg-type] # few of the fields
+    metrics.record_request(task=task, **{**known, **fields})  # type: ignore[arg-type] # few of the fields
 
 
 def test_a_request_counts_by_who_answered_it_and_why() -> None:
-    metrics = Metrics()
+    metrics = RouterMetrics()
     answered(metrics, overhead_s=0.0007)
     answered(metrics, served_by="student", reason="promoted")
     answered(metrics)
@@ -48,7 +48,7 @@ def test_a_request_counts_by_who_answered_it_and_why() -> None:
 
 
 def test_tasks_beyond_the_first_are_told_together() -> None:
-    metrics = Metrics(tasks=2)
+    metrics = RouterMetrics(tasks=2)
     for task in ("one", "two", "three", "four", "one"):
         answered(metrics, task)
     counts = {key: value for key, value in numbers(metrics).items() if key.startswith("requests_total")}
@@ -57,7 +57,7 @@ def test_tasks_beyond_the_first_are_told_together() -> None:
 
 
 def test_tasks_that_are_known_otherwise_keep_their_names() -> None:
-    metrics = Metrics(tasks=1, known_task={"triage"}.__contains__)
+    metrics = RouterMetrics(tasks=1, known_task={"triage"}.__contains__)
     for task in ("made up", "also made up", "triage"):
         answered(metrics, task)
     counts = {key: value for key, value in numbers(metrics).items() if key.startswith("requests_total")}
@@ -65,7 +65,7 @@ def test_tasks_that_are_known_otherwise_keep_their_names() -> None:
 
 
 def test_reasons_that_a_teacher_makes_up_are_told_together_and_our_own_are_not() -> None:
-    metrics = Metrics()
+    metrics = RouterMetrics()
     for number in range(200):
         answered(metrics, reason=f"code-{number}", served_by="none")
     answered(metrics, reason="low_confidence")
@@ -76,19 +76,19 @@ def test_reasons_that_a_teacher_makes_up_are_told_together_and_our_own_are_not()
 
 
 def test_upstreams_students_money_and_the_online_state_are_told() -> None:
-    metrics = Metrics()
-    metrics.first_byte(api="messages", served_by="teacher", seconds=0.02)
-    upstream = Upstream(TeacherSpec(name="openai", base_url="http://127.0.0.1:1/v1"), Client())
+    metrics = RouterMetrics()
+    metrics.record_first_byte(api="messages", served_by="teacher", seconds=0.02)
+    upstream = Upstream(TeacherSpec(name="openai", base_url="http://127.0.0.1:1/v1"), HttpClient())
     upstream.counts.attempts, upstream.counts.failed = 2, 1
-    metrics.watch_upstreams(lambda: [upstream])
+    metrics.observe_upstreams(lambda: [upstream])
     for reason in ("student_error", "low_confidence", "control"):
-        metrics.served("triage", By("teacher", Decision(reason)))
-    metrics.budget_refused("triage")
-    cache = Cache(MemoryOnline())
+        metrics.record_serving("triage", ServingInfo("teacher", Decision(reason)))
+    metrics.record_budget_refusal("triage")
+    cache = CacheStore(MemoryOnlineState())
     cache.hits, cache.misses = 1, 1
-    metrics.watch_cache(cache)
-    metrics.watch_online(lambda: True)
-    metrics.watch_audits(lambda: 3, lambda: 2)
+    metrics.observe_cache(cache)
+    metrics.observe_online(lambda: True)
+    metrics.observe_audits(lambda: 3, lambda: 2)
     found = numbers(metrics)
     expected = {
         "first_byte_seconds_count{api=messages,served_by=teacher}": 1,
@@ -121,8 +121,8 @@ def test_upstreams_students_money_and_the_online_state_are_told() -> None:
     ],
 )
 def test_what_its_student_might_have_answered_is_an_escalation(reason: Any, served_by: Any, escalated: bool) -> None:
-    metrics = Metrics()
-    metrics.served("triage", By(served_by, Decision(reason)))
+    metrics = RouterMetrics()
+    metrics.record_serving("triage", ServingInfo(served_by, Decision(reason)))
     assert (f"escalations_total{{reason={reason},task=triage}}" in numbers(metrics)) is escalated
 
 
@@ -130,13 +130,13 @@ async def test_what_becomes_of_events_is_told() -> None:
     async def deliver(*events: object) -> None:
         """Taken."""
 
-    asked = call()
+    asked = make_call()
     event = Invocation(
         id=asked.id, at=asked.at, task="t", request=asked.request, error="none", fingerprint=fingerprint(asked.request)
     )
-    recorder = Recorder(deliver, auto=False, capacity=2)
-    metrics = Metrics()
-    metrics.watch_recorder(recorder)
+    recorder = InProcessRecorder(deliver, auto=False, capacity=2)
+    metrics = RouterMetrics()
+    metrics.observe_recorder(recorder)
     assert numbers(metrics)["recorded_share{}"] == 1
     recorder.record(event, 5000)
     recorder.record(lambda: 1 / 0)  # type: ignore[arg-type, return-value] # raises
@@ -154,6 +154,6 @@ async def test_what_becomes_of_events_is_told() -> None:
 
 
 def test_routers_of_one_process_count_apart() -> None:
-    one, other = Metrics(), Metrics()
+    one, other = RouterMetrics(), RouterMetrics()
     answered(one)
     assert not any(key.startswith("requests_total") for key in numbers(other))

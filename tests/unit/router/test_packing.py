@@ -9,15 +9,15 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.messages import asked, said
+from tests.support.messages import assistant_message, user_request
 
 from understudies.client.redaction import default_redactor
 from understudies.events import Reason, Request, Response, Route, Usage, usd
-from understudies.router.account import Account, Note
+from understudies.router.account import InvocationBuilder, PendingInvocation
 from understudies.router.call import Api, Call, TeacherAnswer, TeacherError
-from understudies.router.decision import Decision, Routed
+from understudies.router.decision import Decision, RouteRecord
 from understudies.router.dialects import DIALECTS
-from understudies.router.packing import packed, unpacked
+from understudies.router.packing import deserialize, serialize
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 BODIES: dict[Api, dict[str, Any]] = {
@@ -29,22 +29,25 @@ TEXTS = st.text(st.characters(codec=None, exclude_categories=()), max_size=40)
 
 
 def call(request: Request, **fields: Any) -> Call:
-    return Call(id="call-1", at=NOON, task="triage", request=request, draw=0.25, model="m", **fields)
+    return Call(id="call-1", at=NOON, task="triage", request=request, sample=0.25, model="m", **fields)
 
 
-def through(note: Note) -> Note:
-    return unpacked(packed(note), default_redactor)
+def through(note: PendingInvocation) -> PendingInvocation:
+    return deserialize(serialize(note), default_redactor)
 
 
 @pytest.mark.parametrize("api", BODIES)
 def test_the_request_goes_as_it_came_and_is_read_and_redacted_again(api: Api) -> None:
     body = BODIES[api]
-    request = DIALECTS[api].read(body).request
-    account = Account(call(request, api=api, raw=orjson.dumps(body), stream=True), default_redactor)
+    request = DIALECTS[api].decode_request(body).request
+    account = InvocationBuilder(call(request, api=api, raw=orjson.dumps(body), stream=True), default_redactor)
     answer = TeacherAnswer(
-        Response(message=said("to joe@example.com")), "m-1", Usage(prompt_tokens=3, cached_tokens=2), usd("0.1")
+        Response(message=assistant_message("to joe@example.com")),
+        "m-1",
+        Usage(prompt_tokens=3, cached_tokens=2),
+        usd("0.1"),
     )
-    note = account.answered(Decision("no_student").recorded(), answer, cost_usd=usd("0.1"), latency_ms=1.5)
+    note = account.from_teacher(Decision("no_student").to_record(), answer, cost_usd=usd("0.1"), latency_ms=1.5)
     event = through(note).invocation()
     assert event == note.invocation()
     assert "joe@" not in event.model_dump_json()
@@ -77,8 +80,8 @@ def test_whatever_a_note_holds_comes_out_again(
     head: bool,
     spot_check: bool,
 ) -> None:
-    account = Account(call(asked(text), episode=episode, tags=tags, tenant="acme"), default_redactor)
-    route = Routed(
+    account = InvocationBuilder(call(user_request(text), episode=episode, tags=tags, tenant="acme"), default_redactor)
+    route = RouteRecord(
         reason=reason,
         threshold=0.5,
         share=0.25,
@@ -88,9 +91,9 @@ def test_whatever_a_note_holds_comes_out_again(
         head=head,
         spot_check=spot_check,
     )
-    note = account.served(
+    note = account.from_student(
         route,
-        Response(message=said(answer), finish_reason="stop"),
+        Response(message=assistant_message(answer), finish_reason="stop"),
         student="triage@1",
         confidence=confidence,
         usage=Usage(completion_tokens=2),
@@ -101,25 +104,25 @@ def test_whatever_a_note_holds_comes_out_again(
 
 
 def test_audits_repeats_and_failures_come_out_too() -> None:
-    account = Account(call(asked("hello")), default_redactor)
-    route = Decision("audit").recorded(audit_probability=0.1)
+    account = InvocationBuilder(call(user_request("hello")), default_redactor)
+    route = Decision("audit").to_record(audit_probability=0.1)
     failure = TeacherError(503, "not now")
     for note in (
-        account.of_audit().failed(route, failure, student="triage@1", cost_usd=usd("0.2"), latency_ms=3.0),
-        account.repeated(Decision("cached").recorded(), Response(message=said("hi")), model="m"),
-        account.failed(route, failure, hung_up=True, usage_estimated=True),
+        account.for_audit().from_failure(route, failure, student="triage@1", cost_usd=usd("0.2"), latency_ms=3.0),
+        account.from_cache(Decision("cached").to_record(), Response(message=assistant_message("hi")), model="m"),
+        account.from_failure(route, failure, hung_up=True, usage_estimated=True),
     ):
         assert through(note).invocation() == note.invocation()
 
 
 def test_every_field_of_a_route_and_a_usage_is_written_down() -> None:
-    assert Routed._fields == tuple(Route.model_fields)
+    assert RouteRecord._fields == tuple(Route.model_fields)
     assert tuple(Usage.model_fields) == ("prompt_tokens", "completion_tokens", "cached_tokens")
 
 
 @given(st.timedeltas(timedelta(0), timedelta(days=36_500)))
 def test_the_time_comes_out_to_the_microsecond(later: timedelta) -> None:
     at = NOON + later
-    account = Account(replace(call(asked("hello")), at=at), default_redactor)
-    note = account.repeated(Decision("cached").recorded(), Response(message=said("hi")), model="m")
+    account = InvocationBuilder(replace(call(user_request("hello")), at=at), default_redactor)
+    note = account.from_cache(Decision("cached").to_record(), Response(message=assistant_message("hi")), model="m")
     assert through(note).invocation().at == at

@@ -5,13 +5,22 @@ import logging
 from typing import Any
 
 import pytest
-from tests.support.routing import NOON, Book, FixedStudent, FixedTeacher, Loading, call, promotion, word
+from tests.support.routing import (
+    NOON,
+    FixedStudent,
+    FixedTeacher,
+    InvocationCollector,
+    StubLoader,
+    make_call,
+    make_promotion,
+    word_for,
+)
 
 from understudies.events import Message
-from understudies.router import Desk, Policy, Roster, RoutingTable
-from understudies.router.money import Grant
-from understudies.router.payment import OverBudget, Payments
-from understudies.router.probation import same_answer
+from understudies.router import CallService, RoutingTable, ServingLimits, StudentRegistry
+from understudies.router.money import Reservation
+from understudies.router.payment import BudgetExceeded, CallBudget
+from understudies.router.probation import is_same_answer
 
 SAME, OTHER = "teacher's answer", "another answer"
 
@@ -21,13 +30,13 @@ class World:
 
     def __init__(self, says: str = SAME, confidence: float = 0.9, **promoted: Any) -> None:
         self.student = FixedStudent(says, confidence)
-        self.teacher, self.book, self.number = FixedTeacher(), Book(), 0
-        self.desk = Desk(
+        self.teacher, self.book, self.number = FixedTeacher(), InvocationCollector(), 0
+        self.desk = CallService(
             teacher=self.teacher,
-            roster=Roster(Loading(self.student)),
+            student_registry=StudentRegistry(StubLoader(self.student)),
             record=self.book,
-            table=RoutingTable().apply(promotion(**promoted)),
-            policy=Policy(probation_calls=3),
+            table=RoutingTable().apply(make_promotion(**promoted)),
+            limits=ServingLimits(probation_calls=3),
             timer=lambda: 0.0,
         )
 
@@ -36,8 +45,8 @@ class World:
         first = len(self.book.events)
         for _ in range(calls):
             self.number += 1
-            await self.desk.serve(call(self.number, f"{word(self.number)} {word(1000 + self.number)}"))
-            await self.desk.idle()
+            await self.desk.serve(make_call(self.number, f"{word_for(self.number)} {word_for(1000 + self.number)}"))
+            await self.desk.wait_idle()
         return [event.served_by for event in self.book.events[first:] if event.origin == "live"]
 
 
@@ -86,18 +95,18 @@ async def test_a_student_that_fails_is_not_compared_and_nobody_notices() -> None
 async def test_a_successor_is_tried_anew() -> None:
     world = World()
     await world.serve(4)
-    world.desk.table = world.desk.table.apply(promotion(student="triage@2", minute=5))
+    world.desk.table = world.desk.table.apply(make_promotion(student="triage@2", minute=5))
     assert await world.serve(4) == ["teacher"] * 3 + ["student"]
 
 
 async def test_without_money_for_the_teacher_it_answers_nothing_yet() -> None:
-    class Broke(Payments):
-        async def reserve(self, call: object) -> Grant | None:
-            raise OverBudget("nothing is left", resets_at=NOON, now=NOON, student_may=True)
+    class Broke(CallBudget):
+        async def reserve(self, call: object) -> Reservation | None:
+            raise BudgetExceeded("nothing is left", resets_at=NOON, now=NOON, student_allowed=True)
 
     world = World()
-    world.desk._payments = Broke()
-    with pytest.raises(OverBudget):
+    world.desk._budget = Broke()
+    with pytest.raises(BudgetExceeded):
         await world.serve(1)
     assert world.student.asked == 0
 
@@ -105,7 +114,7 @@ async def test_without_money_for_the_teacher_it_answers_nothing_yet() -> None:
 async def test_closing_ends_a_comparison() -> None:
     world = World()
     world.student.asleep = True
-    await world.desk.serve(call(1))
+    await world.desk.serve(make_call(1))
     await asyncio.wait_for(world.desk.close(0.1), 5)
 
 
@@ -120,4 +129,4 @@ async def test_closing_ends_a_comparison() -> None:
 )
 def test_answers_are_compared_by_the_judge_of_the_trial(judge: str, teacher: str, student: str, same: bool) -> None:
     told = [Message(role="assistant", content=text) for text in (teacher, student)]
-    assert same_answer(judge, *told) is same
+    assert is_same_answer(judge, *told) is same

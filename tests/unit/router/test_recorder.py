@@ -3,16 +3,16 @@
 import asyncio
 
 import pytest
-from tests.support.messages import asked
+from tests.support.messages import user_request
 from tests.support.routing import NOON
 
 from understudies.events import Event, Invocation, fingerprint
-from understudies.router.recording import Recorder
+from understudies.router.recording import InProcessRecorder
 from understudies.runtime import Reject, RetryLater
 
 
 def event(number: int) -> Invocation:
-    request = asked(f"call {number}")
+    request = user_request(f"call {number}")
     return Invocation(
         id=f"call-{number}", at=NOON, task="triage", request=request, error="none", fingerprint=fingerprint(request)
     )
@@ -40,7 +40,7 @@ class Bus:
 
 async def test_nothing_is_delivered_before_the_flush_where_delivery_is_by_hand() -> None:
     bus = Bus()
-    recorder = Recorder(bus, auto=False)
+    recorder = InProcessRecorder(bus, auto=False)
     await recorder.start()
     recorder.record(event(1))
     recorder.record(event(2))
@@ -51,7 +51,7 @@ async def test_nothing_is_delivered_before_the_flush_where_delivery_is_by_hand()
 
 async def test_events_are_delivered_in_order_and_in_batches() -> None:
     bus = Bus()
-    recorder = Recorder(bus, auto=False, batch=3)
+    recorder = InProcessRecorder(bus, auto=False, batch_size=3)
     for number in range(7):
         recorder.record(event(number))
     await recorder.flush()
@@ -61,7 +61,7 @@ async def test_events_are_delivered_in_order_and_in_batches() -> None:
 
 async def test_events_are_delivered_in_the_background() -> None:
     bus = Bus()
-    recorder = Recorder(bus)
+    recorder = InProcessRecorder(bus)
     await recorder.start()
     recorder.record(event(1))
     await asyncio.wait_for(bus.done.wait(), 5)
@@ -71,7 +71,7 @@ async def test_events_are_delivered_in_the_background() -> None:
 
 async def test_a_full_buffer_drops_and_counts_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     bus = Bus()
-    recorder = Recorder(bus, auto=False, capacity=2)
+    recorder = InProcessRecorder(bus, auto=False, capacity=2)
     for number in range(5):
         recorder.record(event(number))
     assert recorder.dropped == 3
@@ -82,7 +82,7 @@ async def test_a_full_buffer_drops_and_counts_and_says_so_once(caplog: pytest.Lo
 
 async def test_the_background_waits_for_a_bus_that_is_away() -> None:
     bus = Bus(RetryLater("away"), RetryLater("still away"))
-    recorder = Recorder(bus, retry_s=(0.001, 0.002))
+    recorder = InProcessRecorder(bus, retry_s=(0.001, 0.002))
     await recorder.start()
     recorder.record(event(1))
     await asyncio.wait_for(bus.done.wait(), 5)
@@ -92,7 +92,7 @@ async def test_the_background_waits_for_a_bus_that_is_away() -> None:
 
 async def test_a_flush_says_that_the_bus_is_away_and_keeps_the_events() -> None:
     bus = Bus(RetryLater("away"))
-    recorder = Recorder(bus, auto=False)
+    recorder = InProcessRecorder(bus, auto=False)
     recorder.record(event(1))
     with pytest.raises(RetryLater, match="away"):
         await recorder.flush()
@@ -102,7 +102,7 @@ async def test_a_flush_says_that_the_bus_is_away_and_keeps_the_events() -> None:
 
 async def test_an_event_that_can_never_be_delivered_does_not_hold_up_the_others() -> None:
     bus = Bus(refused=frozenset({"call-1"}))
-    recorder = Recorder(bus, auto=False)
+    recorder = InProcessRecorder(bus, auto=False)
     for number in range(3):
         recorder.record(event(number))
     await recorder.flush()
@@ -111,14 +111,14 @@ async def test_an_event_that_can_never_be_delivered_does_not_hold_up_the_others(
 
 async def test_stopping_delivers_what_waits() -> None:
     bus = Bus()
-    recorder = Recorder(bus, auto=False)
+    recorder = InProcessRecorder(bus, auto=False)
     recorder.record(event(1))
     await recorder.stop()
     assert bus.taken == ["call-1"]
 
 
 async def test_stopping_goes_on_without_a_bus(caplog: pytest.LogCaptureFixture) -> None:
-    recorder = Recorder(Bus(RetryLater("away")), auto=False)
+    recorder = InProcessRecorder(Bus(RetryLater("away")), auto=False)
     recorder.record(event(1))
     await recorder.stop()
     assert "1 events were not delivered" in caplog.text
@@ -126,7 +126,7 @@ async def test_stopping_goes_on_without_a_bus(caplog: pytest.LogCaptureFixture) 
 
 async def test_delivering_within_a_time_says_whether_all_was_taken() -> None:
     bus = Bus(RetryLater("away"))
-    recorder = Recorder(bus, auto=False)
+    recorder = InProcessRecorder(bus, auto=False)
     recorder.record(event(1))
     assert await recorder.deliver() is False
     assert await recorder.deliver() is True

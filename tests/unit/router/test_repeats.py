@@ -3,9 +3,17 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from tests.support.routing import Book, FixedStudent, FixedTeacher, Loading, call, promotion, word
+from tests.support.routing import (
+    FixedStudent,
+    FixedTeacher,
+    InvocationCollector,
+    StubLoader,
+    make_call,
+    make_promotion,
+    word_for,
+)
 
-from understudies.router import Desk, Policy, Roster, RoutingTable
+from understudies.router import CallService, RoutingTable, ServingLimits, StudentRegistry
 from understudies.students import text_answer
 
 SAME, OTHER = "teacher's answer", "another answer"
@@ -16,14 +24,14 @@ class World:
     """A desk where a student serves all calls, by what it says."""
 
     def __init__(self, says: str) -> None:
-        self.student, self.teacher, self.book = FixedStudent(says), FixedTeacher(), Book()
+        self.student, self.teacher, self.book = FixedStudent(says), FixedTeacher(), InvocationCollector()
         self.number = 0
-        self.desk = Desk(
+        self.desk = CallService(
             teacher=self.teacher,
-            roster=Roster(Loading(self.student)),
+            student_registry=StudentRegistry(StubLoader(self.student)),
             record=self.book,
-            table=RoutingTable().apply(promotion()),
-            policy=Policy(),
+            table=RoutingTable().apply(make_promotion()),
+            limits=ServingLimits(),
             timer=lambda: 0.0,
         )
 
@@ -32,7 +40,7 @@ class World:
         served = []
         for _ in range(calls):
             self.number += 1
-            one = call(self.number, text.format(100 + self.number))
+            one = make_call(self.number, text.format(100 + self.number))
             await self.desk.serve(replace(one, at=one.at + timedelta(days=days)))
             served.append(self.book.events[-1].served_by[0])
         return served
@@ -54,7 +62,7 @@ async def test_one_that_the_teacher_confirms_twice_is_served() -> None:
 async def test_other_texts_are_served_meanwhile() -> None:
     world = World(OTHER)
     await world.serve(5)
-    assert await world.serve(1, f"{word(1)} {word(2)} {word(3)}") == ["s"]
+    assert await world.serve(1, f"{word_for(1)} {word_for(2)} {word_for(3)}") == ["s"]
 
 
 async def test_one_that_differs_in_a_word_is_a_near_copy() -> None:
@@ -84,7 +92,7 @@ async def test_what_it_confirmed_is_served_on_other_days() -> None:
 async def test_a_successor_is_confirmed_anew() -> None:
     world = World(SAME)
     await world.serve(5)
-    world.desk.table = world.desk.table.apply(promotion(student="triage@2", minute=5))
+    world.desk.table = world.desk.table.apply(make_promotion(student="triage@2", minute=5))
     assert "".join(await world.serve(4)) == "sstt"
 
 
@@ -97,7 +105,7 @@ async def test_disagreements_are_outweighed_by_twenty_agreements_each() -> None:
 
 async def test_inputs_of_the_head_are_proven_by_themselves() -> None:
     world = World(OTHER)
-    world.desk.table = RoutingTable().apply(promotion(head_threshold=0.5))
+    world.desk.table = RoutingTable().apply(make_promotion(head_threshold=0.5))
     world.student.reply = replace(text_answer(OTHER, 0.9), head="text:1")
     assert "".join(await world.serve(9)) == 9 * "s"
 

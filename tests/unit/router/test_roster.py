@@ -4,9 +4,9 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from tests.support.routing import ARTIFACT, NOON, FixedStudent, Loading
+from tests.support.routing import ARTIFACT, NOON, FixedStudent, StubLoader
 
-from understudies.router import Roster
+from understudies.router import StudentRegistry
 from understudies.router.roster import RETRY_AFTER
 from understudies.runtime import RetryLater
 from understudies.students import Student, StudentError
@@ -14,22 +14,22 @@ from understudies.students import Student, StudentError
 
 async def test_a_student_is_loaded_once() -> None:
     student = FixedStudent()
-    load = Loading(student)
-    roster = Roster(load)
-    found = await asyncio.gather(*(roster.student(ARTIFACT, NOON) for _ in range(5)))
+    load = StubLoader(student)
+    roster = StudentRegistry(load)
+    found = await asyncio.gather(*(roster.get(ARTIFACT, NOON) for _ in range(5)))
     assert all(one is student for one in found)
     assert load.loads == [ARTIFACT]
 
 
 async def test_a_failed_load_is_tried_again_after_a_while() -> None:
-    load = Loading(None)
-    roster = Roster(load)
+    load = StubLoader(None)
+    roster = StudentRegistry(load)
     for moment in (NOON, NOON + timedelta(seconds=1)):
         with pytest.raises(StudentError, match="cannot be loaded"):
-            await roster.student(ARTIFACT, moment)
+            await roster.get(ARTIFACT, moment)
     assert len(load.loads) == 1
     load.student = FixedStudent()
-    assert await roster.student(ARTIFACT, NOON + RETRY_AFTER) is load.student
+    assert await roster.get(ARTIFACT, NOON + RETRY_AFTER) is load.student
 
 
 async def test_a_student_whose_artifact_is_away_is_loaded_once_it_is_back() -> None:
@@ -41,10 +41,10 @@ async def test_a_student_whose_artifact_is_away_is_loaded_once_it_is_back() -> N
             raise found
         return found
 
-    roster = Roster(load)
+    roster = StudentRegistry(load)
     with pytest.raises(StudentError, match="cannot be loaded"):
-        await roster.student(ARTIFACT, NOON)
-    assert isinstance(await roster.student(ARTIFACT, NOON + RETRY_AFTER), FixedStudent)
+        await roster.get(ARTIFACT, NOON)
+    assert isinstance(await roster.get(ARTIFACT, NOON + RETRY_AFTER), FixedStudent)
 
 
 async def test_whoever_stops_waiting_does_not_stop_the_load() -> None:
@@ -55,23 +55,23 @@ async def test_whoever_stops_waiting_does_not_stop_the_load() -> None:
         await loaded.wait()
         return student
 
-    roster = Roster(slow)
+    roster = StudentRegistry(slow)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(roster.student(ARTIFACT, NOON), 0.001)
+        await asyncio.wait_for(roster.get(ARTIFACT, NOON), 0.001)
     loaded.set()
-    await roster.idle()
-    assert await asyncio.wait_for(roster.student(ARTIFACT, NOON), 5) is student
+    await roster.wait_idle()
+    assert await asyncio.wait_for(roster.get(ARTIFACT, NOON), 5) is student
 
 
 async def test_a_student_let_go_is_loaded_anew() -> None:
-    load = Loading(FixedStudent())
-    roster = Roster(load)
-    await roster.student(ARTIFACT, NOON)
-    roster.keep({ARTIFACT})
-    await roster.student(ARTIFACT, NOON)
+    load = StubLoader(FixedStudent())
+    roster = StudentRegistry(load)
+    await roster.get(ARTIFACT, NOON)
+    roster.retain({ARTIFACT})
+    await roster.get(ARTIFACT, NOON)
     assert len(load.loads) == 1
-    roster.keep(())
-    await roster.student(ARTIFACT, NOON)
+    roster.retain(())
+    await roster.get(ARTIFACT, NOON)
     assert len(load.loads) == 2
 
 
@@ -96,18 +96,18 @@ class Slow:
 
 async def test_a_student_let_go_while_a_call_waits_for_it_still_answers_that_call() -> None:
     load = Slow()
-    roster = Roster(load)
-    waiting = asyncio.ensure_future(roster.student(ARTIFACT, NOON))
+    roster = StudentRegistry(load)
+    waiting = asyncio.ensure_future(roster.get(ARTIFACT, NOON))
     await load.begun.wait()
-    roster.keep(())
+    roster.retain(())
     load.go_on.set()
     assert await asyncio.wait_for(waiting, 5) is load.student
 
 
 async def test_closing_ends_all_loads() -> None:
     load = Slow()
-    roster = Roster(load)
-    task = roster.warm(ARTIFACT, NOON)
+    roster = StudentRegistry(load)
+    task = roster.preload(ARTIFACT, NOON)
     await load.begun.wait()
     roster.close()
     await asyncio.wait([task], timeout=5)

@@ -8,11 +8,11 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from understudies.router.server import Server
+from understudies.router.server import HttpServer
 
 
 async def test_it_listens_on_a_free_port_until_it_is_stopped() -> None:
-    server = Server(Starlette(), "127.0.0.1", 0)
+    server = HttpServer(Starlette(), "127.0.0.1", 0)
     with pytest.raises(RuntimeError, match="not been started"):
         _ = server.url
     await server.start()
@@ -28,13 +28,13 @@ async def test_it_listens_on_a_free_port_until_it_is_stopped() -> None:
 
 async def test_an_address_that_is_taken_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = Server(Starlette(), "127.0.0.1", taken.getsockname()[1])
+        server = HttpServer(Starlette(), "127.0.0.1", taken.getsockname()[1])
         with pytest.raises(OSError, match="in use"):
             await server.start()
 
 
 async def test_answers_do_not_wait_for_acknowledgements() -> None:
-    server = Server(Starlette(), "127.0.0.1", 0)
+    server = HttpServer(Starlette(), "127.0.0.1", 0)
     await server.start()
     assert server._socket is not None
     assert server._socket.proto == socket.IPPROTO_TCP
@@ -42,14 +42,14 @@ async def test_answers_do_not_wait_for_acknowledgements() -> None:
 
 
 async def test_several_may_share_an_address_where_all_of_them_agree() -> None:
-    first = Server(Starlette(), "127.0.0.1", 0, reuse_port=True)
+    first = HttpServer(Starlette(), "127.0.0.1", 0, reuse_port=True)
     await first.start()
     port = int(first.url.rsplit(":", 1)[1])
-    second = Server(Starlette(), "127.0.0.1", port, reuse_port=True)
+    second = HttpServer(Starlette(), "127.0.0.1", port, reuse_port=True)
     await second.start()
     assert second.url == first.url
     with pytest.raises(OSError, match="in use"):
-        await Server(Starlette(), "127.0.0.1", port).start()
+        await HttpServer(Starlette(), "127.0.0.1", port).start()
     await first.stop()
     async with aiohttp.ClientSession() as session, session.get(second.url) as response:
         assert response.status == 404
@@ -65,7 +65,7 @@ async def test_a_stop_finishes_what_has_begun_and_hangs_up() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
         await send({"type": "http.response.body", "body": b"abc"})
 
-    server = Server(slow, "127.0.0.1", 0)
+    server = HttpServer(slow, "127.0.0.1", 0)
     await server.start()
     port = int(server.url.rsplit(":", 1)[1])
     idle, unused = await asyncio.open_connection("127.0.0.1", port)
@@ -95,7 +95,7 @@ async def test_what_is_not_finished_in_time_is_given_up() -> None:
         finally:
             given_up.set()
 
-    server = Server(hangs, "127.0.0.1", 0, grace_s=1)
+    server = HttpServer(hangs, "127.0.0.1", 0, grace_s=1)
     await server.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
     writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")

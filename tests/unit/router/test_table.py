@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.routing import ARTIFACT, NOON, drift, promotion
+from tests.support.routing import ARTIFACT, NOON, make_drift, make_promotion
 
 from understudies.events import NOTHING_WITHHELD, Event, Withheld
 from understudies.router import RoutingTable, TaskRoute
@@ -22,7 +22,7 @@ BEYOND: list[dict[str, Any]] = [
 minutes = st.integers(0, 3)
 students = st.sampled_from(["triage@1", "triage@2"])
 promotions = st.builds(
-    lambda stage, minute, student, share, levels, beyond: promotion(
+    lambda stage, minute, student, share, levels, beyond: make_promotion(
         stage,
         minute=minute,
         student=student,
@@ -39,7 +39,7 @@ promotions = st.builds(
     st.integers(0, 3),
 )
 drifts = st.builds(
-    lambda tier, minute, student, cause: drift(tier, minute=minute, student=student, cause=cause),
+    lambda tier, minute, student, cause: make_drift(tier, minute=minute, student=student, cause=cause),
     st.sampled_from(["warn", "contract"]),
     minutes,
     students,
@@ -76,36 +76,36 @@ def test_the_state_survives_json(story: list[Event]) -> None:
 def test_whoever_serves_was_promoted_last_and_is_no_further(story: list[Event]) -> None:
     table = table_of(*story)
     route = table.route("triage", NOON)
-    serving = {name for name, standing in table.standings.get("triage", {}).items() if standing.stage == "promoted"}
+    serving = {name for name, standing in table.students.get("triage", {}).items() if standing.stage == "promoted"}
     assert (route is None) == (not serving)
     if route is not None:
-        latest = max(serving, key=lambda name: table.standings["triage"][name].order)
+        latest = max(serving, key=lambda name: table.students["triage"][name].stage_order)
         assert route.student == latest
 
 
 def test_a_promotion_puts_the_student_in_force() -> None:
-    route = route_of(promotion(share=0.05, threshold=0.7, audit_rate=0.1))
+    route = route_of(make_promotion(share=0.05, threshold=0.7, audit_rate=0.1))
     assert route == TaskRoute("triage@1", ARTIFACT, 0.7, 0.05, drifted=False, audit_probability=0.1)
 
 
 def test_a_larger_share_replaces_the_smaller() -> None:
-    route = route_of(promotion(share=0.05), promotion(minute=1, share=0.25))
+    route = route_of(make_promotion(share=0.05), make_promotion(minute=1, share=0.25))
     assert route is not None
     assert route.share == 0.25
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "promoted"])
 def test_any_other_stage_takes_the_student_out(stage: str) -> None:
-    assert route_of(promotion(), promotion(stage, minute=1)) is None
+    assert route_of(make_promotion(), make_promotion(stage, minute=1)) is None
 
 
 def test_at_one_moment_the_demotion_counts() -> None:
-    assert route_of(promotion("demoted"), promotion()) is None
-    assert route_of(promotion(), promotion("demoted")) is None
+    assert route_of(make_promotion("demoted"), make_promotion()) is None
+    assert route_of(make_promotion(), make_promotion("demoted")) is None
 
 
 def test_the_student_promoted_last_serves_alone() -> None:
-    route = route_of(promotion(), promotion(student="triage@2", minute=1, share=0.05))
+    route = route_of(make_promotion(), make_promotion(student="triage@2", minute=1, share=0.05))
     assert route is not None
     assert (route.student, route.share) == ("triage@2", 0.05)
 
@@ -113,10 +113,10 @@ def test_the_student_promoted_last_serves_alone() -> None:
 def test_when_the_later_student_is_demoted_the_earlier_one_serves_again() -> None:
     later = "triage@2"
     route = route_of(
-        promotion(),
-        promotion(student=later, minute=1),
-        drift(student=later),
-        promotion("demoted", student=later, minute=2),
+        make_promotion(),
+        make_promotion(student=later, minute=1),
+        make_drift(student=later),
+        make_promotion("demoted", student=later, minute=2),
     )
     assert route is not None
     assert (route.student, route.drifted) == ("triage@1", False)
@@ -124,48 +124,48 @@ def test_when_the_later_student_is_demoted_the_earlier_one_serves_again() -> Non
 
 @pytest.mark.parametrize("missing", ["artifact", "threshold"])
 def test_a_promotion_that_lacks_what_serving_needs_puts_nobody_in_force(missing: str) -> None:
-    assert route_of(promotion().model_copy(update={missing: None})) is None
+    assert route_of(make_promotion().model_copy(update={missing: None})) is None
 
 
 def test_drift_takes_the_student_out_at_once() -> None:
-    route = route_of(promotion(), drift())
+    route = route_of(make_promotion(), make_drift())
     assert route is not None
     assert route.drifted
 
 
 def test_at_one_moment_the_alarm_counts() -> None:
-    route = route_of(promotion(), drift(minute=0))
+    route = route_of(make_promotion(), make_drift(minute=0))
     assert route is not None
     assert route.drifted
 
 
 @pytest.mark.parametrize("student", ["triage@1", "triage@2"])
 def test_a_promotion_after_the_alarm_ends_it(student: str) -> None:
-    route = route_of(promotion(), drift(), promotion(student=student, minute=2))
+    route = route_of(make_promotion(), make_drift(), make_promotion(student=student, minute=2))
     assert route is not None
     assert (route.student, route.drifted) == (student, False)
 
 
 def test_an_alarm_that_found_no_drift_changes_nothing() -> None:
-    assert route_of(promotion(), drift(drifted=False)) == route_of(promotion())
+    assert route_of(make_promotion(), make_drift(drifted=False)) == route_of(make_promotion())
 
 
 def test_drift_of_one_student_is_not_drift_of_another() -> None:
-    route = route_of(promotion(student="triage@2"), drift(student="triage@1"))
+    route = route_of(make_promotion(student="triage@2"), make_drift(student="triage@1"))
     assert route is not None
     assert not route.drifted
 
 
 @pytest.mark.parametrize(("minute", "rate", "expected"), [(2, 0.03, 0.3), (2, 0.5, 1.0), (1 + 24 * 60, 0.03, 0.03)])
 def test_a_warning_raises_the_audit_rate_tenfold_for_a_day(minute: int, rate: float, expected: float) -> None:
-    route = route_of(promotion(audit_rate=rate), drift("warn", drifted=False), minute=minute)
+    route = route_of(make_promotion(audit_rate=rate), make_drift("warn", drifted=False), minute=minute)
     assert route is not None
     assert route.audit_probability == pytest.approx(expected)
     assert not route.drifted
 
 
 def test_the_table_names_its_tasks_and_artifacts() -> None:
-    table = table_of(promotion(), promotion("demoted", student="triage@2", artifact="memory://b"))
+    table = table_of(make_promotion(), make_promotion("demoted", student="triage@2", artifact="memory://b"))
     assert table.tasks == ["triage"]
     assert table.artifacts == {ARTIFACT}
     assert table.route("another", NOON) is None
@@ -173,34 +173,34 @@ def test_the_table_names_its_tasks_and_artifacts() -> None:
 
 def test_what_is_proven_beyond_the_promise_is_on_the_route() -> None:
     levels = ((0.95, 0.8), (0.98, 0.9))
-    first = promotion(levels=levels)
+    first = make_promotion(levels=levels)
     route = route_of(first)
     assert route is not None
     assert route.levels == levels
-    taken_back = route_of(first, promotion(minute=1, levels=levels[:1]))
+    taken_back = route_of(first, make_promotion(minute=1, levels=levels[:1]))
     assert taken_back is not None
     assert taken_back.levels == levels[:1]
 
 
 def test_a_promotion_of_before_there_were_levels_has_none() -> None:
-    route = route_of(promotion())
+    route = route_of(make_promotion())
     assert route is not None
     assert route.levels == ()
 
 
 def test_what_the_head_may_serve_and_what_is_withheld_is_on_the_route() -> None:
     withheld = Withheld(answers={"label:a": 0.9}, inputs=("text:1",), groups=("tenant=acme",))
-    first = promotion(head_threshold=0.6, withheld=withheld, spot_checks=True)
+    first = make_promotion(head_threshold=0.6, withheld=withheld, spot_checks=True)
     route = route_of(first)
     assert route is not None
     assert (route.head_threshold, route.withheld, route.spot_checks) == (0.6, withheld, True)
-    taken_back = route_of(first, promotion(minute=1))
+    taken_back = route_of(first, make_promotion(minute=1))
     assert taken_back is not None
     assert (taken_back.head_threshold, taken_back.withheld, taken_back.spot_checks) == (None, NOTHING_WITHHELD, False)
 
 
 def test_a_table_of_before_there_was_a_head_has_none() -> None:
-    state = table_of(promotion(head_threshold=0.6, spot_checks=True)).state()
+    state = table_of(make_promotion(head_threshold=0.6, spot_checks=True)).state()
     for field in ("head_threshold", "withheld", "spot_checks", "levels"):
         del state["triage"]["triage@1"][field]
     route = RoutingTable.from_state(state).route("triage", NOON)
@@ -209,7 +209,7 @@ def test_a_table_of_before_there_was_a_head_has_none() -> None:
 
 @pytest.mark.parametrize("cause", ["traffic", "teacher", "calendar"])
 def test_a_change_that_proves_nothing_against_the_student_leaves_it_in_force(cause: str) -> None:
-    route = route_of(promotion(audit_rate=0.03), drift("warn", cause=cause), minute=2)
+    route = route_of(make_promotion(audit_rate=0.03), make_drift("warn", cause=cause), minute=2)
     assert route is not None
     assert not route.drifted
     assert route.audit_probability == pytest.approx(0.3)

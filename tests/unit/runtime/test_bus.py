@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from tests.support.broker import embedded
-from tests.support.events import promotion
+from tests.support.broker import open_embedded
+from tests.support.events import make_promotion
 
 from understudies.events import PROMOTIONS
-from understudies.runtime import Bus, BusSettings, EmbeddedBroker, Flow, Record, RetryLater
+from understudies.runtime import Bus, BusSettings, EmbeddedBroker, InFlightTracker, Record, RetryLater
 
 
 @pytest.fixture
 async def settings() -> AsyncIterator[BusSettings]:
-    async with embedded() as settings:
+    async with open_embedded() as settings:
         yield settings
 
 
@@ -22,32 +22,32 @@ async def nothing(records: Sequence[Record]) -> None:
 
 
 async def test_a_process_is_drained_when_everything_published_was_handled(settings: BusSettings) -> None:
-    flow = Flow()
+    flow = InFlightTracker()
     first, second = Bus(settings, "first", flow), Bus(settings, "second", flow)
     handled: list[str] = []
 
     async def pass_on(records: Sequence[Record]) -> None:
-        for event in await first.events(records):
+        for event in await first.decode_events(records):
             if event.id.startswith("cause"):
-                await first.publish(promotion("trained").model_copy(update={"id": f"effect of {event.id}"}))
+                await first.publish(make_promotion("trained").model_copy(update={"id": f"effect of {event.id}"}))
 
     async def note(records: Sequence[Record]) -> None:
-        handled.extend(event.id for event in await second.events(records))
+        handled.extend(event.id for event in await second.decode_events(records))
 
     first.consume([PROMOTIONS], pass_on)
     second.consume([PROMOTIONS], note)
     await first.start()
     await second.start()
-    causes = [promotion().model_copy(update={"id": f"cause {n}"}) for n in range(20)]
+    causes = [make_promotion().model_copy(update={"id": f"cause {n}"}) for n in range(20)]
     await second.publish(*causes)
-    await flow.drained()
+    await flow.wait_until_idle()
     assert sorted(handled) == sorted([cause.id for cause in causes] + [f"effect of {cause.id}" for cause in causes])
     await first.stop()
     await second.stop()
 
 
 async def test_a_failing_service_ends_the_wait_with_its_error(settings: BusSettings) -> None:
-    flow = Flow()
+    flow = InFlightTracker()
     bus = Bus(settings.model_copy(update={"max_attempts": 1}), "failing", flow)
 
     async def fail(records: Sequence[Record]) -> None:
@@ -55,9 +55,9 @@ async def test_a_failing_service_ends_the_wait_with_its_error(settings: BusSetti
 
     bus.consume([PROMOTIONS], fail)
     await bus.start()
-    await bus.publish(promotion())
+    await bus.publish(make_promotion())
     with pytest.raises(RetryLater, match="the store is away"):
-        await flow.drained()
+        await flow.wait_until_idle()
     await bus.stop()
 
 
@@ -72,14 +72,14 @@ async def test_stopping_waits_for_the_running_handler(settings: BusSettings) -> 
 
     bus.consume([PROMOTIONS], slowly)
     await bus.start()
-    await bus.publish(promotion())
+    await bus.publish(make_promotion())
     await begun.wait()
     stopping = asyncio.create_task(bus.stop())
     await asyncio.sleep(0)
     finish.set()
     await stopping
     assert finished.is_set()
-    await bus.ended()
+    await bus.wait_stopped()
 
 
 async def test_stopping_does_not_wait_for_the_next_attempt(settings: BusSettings) -> None:
@@ -92,20 +92,20 @@ async def test_stopping_does_not_wait_for_the_next_attempt(settings: BusSettings
 
     bus.consume([PROMOTIONS], fail)
     await bus.start()
-    await bus.publish(promotion())
+    await bus.publish(make_promotion())
     await failed.wait()
     await asyncio.wait_for(bus.stop(), 5)
 
 
 async def test_what_did_not_reach_the_broker_is_not_waited_for() -> None:
-    flow = Flow()
+    flow = InFlightTracker()
     flow.register("reader", [PROMOTIONS.name])
     async with EmbeddedBroker() as broker:
         bus = Bus(broker.settings, "writer", flow)
         await bus.start()
         await bus.stop()
         with pytest.raises(RetryLater, match="2 of 2 events did not reach the broker"):
-            await bus.publish(promotion(), promotion())
+            await bus.publish(make_promotion(), make_promotion())
     assert flow.lag == {}
 
 

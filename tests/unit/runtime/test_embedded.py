@@ -64,7 +64,7 @@ async def test_it_answers_while_open_and_is_gone_afterwards() -> None:
 
 async def test_a_broker_that_ends_by_itself_is_reported_with_its_last_words() -> None:
     async with EmbeddedBroker() as broker:
-        watching = asyncio.create_task(broker.watch())
+        watching = asyncio.create_task(broker.raise_on_exit())
         os.kill(broker.pid, signal.SIGKILL)
         with pytest.raises(StopService, match="ended by itself with code -9"):
             await watching

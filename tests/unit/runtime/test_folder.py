@@ -4,31 +4,31 @@ from pathlib import Path
 import pytest
 
 from understudies.runtime import ConfigurationError
-from understudies.runtime.folder import data_folder
+from understudies.runtime.folder import lock_data_dir
 
 
 def test_the_folder_is_made(tmp_path: Path) -> None:
-    with data_folder(tmp_path / "deep" / "data", "up"):
+    with lock_data_dir(tmp_path / "deep" / "data", "up"):
         assert (tmp_path / "deep" / "data").is_dir()
 
 
 def test_a_second_user_of_the_same_kind_is_told_who_has_it(tmp_path: Path) -> None:
     with (
-        data_folder(tmp_path, "up"),
+        lock_data_dir(tmp_path, "up"),
         pytest.raises(ConfigurationError, match=rf"another `understudies up`, process {os.getpid()}; .*--data"),
-        data_folder(tmp_path, "up"),
+        lock_data_dir(tmp_path, "up"),
     ):
         pass
 
 
 def test_it_is_free_again_afterwards(tmp_path: Path) -> None:
     for _ in range(2):
-        with data_folder(tmp_path, "up"):
+        with lock_data_dir(tmp_path, "up"):
             pass
 
 
 def test_different_services_share_a_folder(tmp_path: Path) -> None:
-    with data_folder(tmp_path, "observer"), data_folder(tmp_path, "budget"):
+    with lock_data_dir(tmp_path, "observer"), lock_data_dir(tmp_path, "budget"):
         assert {path.name for path in tmp_path.iterdir()} == {"observer.lock", "budget.lock"}
 
 
@@ -36,6 +36,6 @@ def test_what_is_no_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
         pytest.raises(ConfigurationError, match=r"cannot write in the data folder .*file'"),
-        data_folder(tmp_path / "file", "up"),
+        lock_data_dir(tmp_path / "file", "up"),
     ):
         pass

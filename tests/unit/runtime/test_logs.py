@@ -2,7 +2,7 @@
 
 import logging
 
-from understudies.runtime.logs import Repetitions
+from understudies.runtime.logs import RepeatedMessageFilter
 
 
 def line(name: str, text: str, *words: object) -> logging.LogRecord:
@@ -10,7 +10,7 @@ def line(name: str, text: str, *words: object) -> logging.LogRecord:
 
 
 def test_the_kafka_client_says_the_same_thing_seldom() -> None:
-    repetitions = Repetitions()
+    repetitions = RepeatedMessageFilter()
     said = [repetitions.filter(line("aiokafka", "Unable to update metadata from %s", node)) for node in range(5)]
     assert said == [True, False, False, False, False]
     assert repetitions.filter(line("aiokafka", "Topic %s not found", "invocations"))
@@ -18,13 +18,13 @@ def test_the_kafka_client_says_the_same_thing_seldom() -> None:
 
 
 def test_others_may_repeat_themselves() -> None:
-    repetitions = Repetitions()
+    repetitions = RepeatedMessageFilter()
     assert all(repetitions.filter(line("understudies.runtime.bus", "again")) for _ in range(3))
     assert all(repetitions.filter(line("aiokafkaesque", "again")) for _ in range(3))
 
 
 def test_what_was_said_is_not_remembered_without_end() -> None:
-    repetitions = Repetitions()
+    repetitions = RepeatedMessageFilter()
     for number in range(3000):
         assert repetitions.filter(line("aiokafka", f"number {number}"))
     assert repetitions.filter(line("aiokafka", "number 0"))

@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from tests.support.events import promotion
-from tests.support.recorder import Recorder
+from tests.support.events import make_promotion
+from tests.support.recorder import CapturingBus
 from tests.support.samples import SAMPLES
 
 from understudies.events import Verdict, encode, topic_of
@@ -13,7 +13,7 @@ EVENTS = list(SAMPLES.values())
 
 
 async def test_what_it_takes_is_published_once_in_order() -> None:
-    bus = Recorder()
+    bus = CapturingBus()
     outbox = Outbox(bus.bus)
     outbox.add(EVENTS[:2])
     outbox.add(EVENTS[2:])
@@ -23,7 +23,7 @@ async def test_what_it_takes_is_published_once_in_order() -> None:
 
 
 async def test_what_was_not_taken_stays() -> None:
-    bus = Recorder()
+    bus = CapturingBus()
     outbox = Outbox(bus.bus)
     outbox.add(EVENTS)
     bus.failing = RetryLater("no broker")
@@ -35,24 +35,28 @@ async def test_what_was_not_taken_stays() -> None:
 
 
 async def test_what_was_said_last_is_known_after_a_restart_but_for_verdicts() -> None:
-    outbox, restored = Outbox(Recorder().bus), Outbox(Recorder().bus)
+    outbox, restored = Outbox(CapturingBus().bus), Outbox(CapturingBus().bus)
     outbox.add(EVENTS)
-    assert outbox.said() == []
+    assert outbox.recently_published() == []
     await outbox.flush()
     restored.restore(json.loads(json.dumps(outbox.state())))
-    assert restored.said() == outbox.said() == [event for event in EVENTS if not isinstance(event, Verdict)]
+    assert (
+        restored.recently_published()
+        == outbox.recently_published()
+        == [event for event in EVENTS if not isinstance(event, Verdict)]
+    )
 
 
 async def test_only_the_last_is_kept_of_what_was_said() -> None:
-    outbox = Outbox(Recorder().bus)
-    stories = [promotion(minutes=minute) for minute in range(150)]
+    outbox = Outbox(CapturingBus().bus)
+    stories = [make_promotion(minutes=minute) for minute in range(150)]
     outbox.add(stories)
     await outbox.flush()
-    assert outbox.said() == stories[50:]
+    assert outbox.recently_published() == stories[50:]
 
 
 async def test_a_snapshot_of_an_older_version_has_what_was_waiting() -> None:
-    bus = Recorder()
+    bus = CapturingBus()
     restored = Outbox(bus.bus)
     restored.restore([[topic_of(event).name, encode(event).decode()] for event in EVENTS])
     await restored.flush()
@@ -60,9 +64,9 @@ async def test_a_snapshot_of_an_older_version_has_what_was_waiting() -> None:
 
 
 async def test_every_kind_of_event_survives_a_restart() -> None:
-    outbox = Outbox(Recorder().bus)
+    outbox = Outbox(CapturingBus().bus)
     outbox.add(EVENTS)
-    bus = Recorder()
+    bus = CapturingBus()
     restored = Outbox(bus.bus)
     restored.restore(json.loads(json.dumps(outbox.state())))
     await restored.flush()

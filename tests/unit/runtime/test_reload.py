@@ -10,7 +10,7 @@ import pytest
 
 from understudies.runtime import ConfigurationError
 from understudies.runtime.reload import RulesSource
-from understudies.runtime.rules import Rules, TaskRules, hash_of, new_key
+from understudies.runtime.rules import Rules, TaskRules, generate_key, key_hash
 
 CRITICAL = "[tasks.refunds]\ncritical = true\n"
 PLAIN = "[tasks.refunds]\ncritical = false\n"
@@ -36,7 +36,7 @@ def write(path: Path, text: str) -> Path:
 
 def settled(source: RulesSource) -> bool:
     """What the second look at a file that keeps still finds."""
-    return [source.look(), source.look()][1]
+    return [source.poll(), source.poll()][1]
 
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -48,26 +48,26 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_a_change_is_in_force_once_the_file_keeps_still(path: Path, source: RulesSource) -> None:
-    assert not source.of("refunds").critical
+    assert not source.for_task("refunds").critical
     write(path, CRITICAL)
-    assert not source.look()
-    assert not source.of("refunds").critical
-    assert source.look()
-    assert source.of("refunds").critical
+    assert not source.poll()
+    assert not source.for_task("refunds").critical
+    assert source.poll()
+    assert source.for_task("refunds").critical
     assert source.current() == Rules(tasks={"refunds": TaskRules(critical=True)})
 
 
 def test_a_file_that_is_being_written_is_left_alone(path: Path, source: RulesSource) -> None:
     for text in ("", "[tasks]\n", CRITICAL):
         write(path, text)
-        assert not source.look()
+        assert not source.poll()
         assert source.current().tasks
-    assert source.look()
+    assert source.poll()
     assert source.reloads == 1
 
 
 def test_a_file_that_does_not_change_is_not_read_again(source: RulesSource) -> None:
-    assert [source.look() for _ in range(5)] == [False] * 5
+    assert [source.poll() for _ in range(5)] == [False] * 5
     assert source.reloads == 0
 
 
@@ -83,14 +83,14 @@ def test_a_broken_file_keeps_the_rules_and_says_so_once(
     write(path, CRITICAL)
     settled(source)
     write(path, BROKEN)
-    assert [source.look() for _ in range(10)] == [False] * 10
-    assert source.of("refunds").critical
+    assert [source.poll() for _ in range(10)] == [False] * 10
+    assert source.for_task("refunds").critical
     (said,) = errors(caplog)
     assert "the rules in force stay" in said
     assert f"{path}: tasks.refunds.critcal: unknown setting, did you mean 'critical'?" in said
     assert source.last_error is not None
     assert source.last_error in said
-    assert (source.reloads, source.refusals) == (1, 1)
+    assert (source.reloads, source.failed_reloads) == (1, 1)
 
 
 def test_another_broken_file_is_told_again_and_a_right_one_is_taken(
@@ -103,7 +103,7 @@ def test_another_broken_file_is_told_again_and_a_right_one_is_taken(
     write(path, CRITICAL)
     assert settled(source)
     assert source.last_error is None
-    assert source.of("refunds").critical
+    assert source.for_task("refunds").critical
 
 
 def test_the_old_file_put_back_ends_the_complaint(path: Path, source: RulesSource) -> None:
@@ -123,7 +123,7 @@ def test_a_file_that_was_emptied_is_an_accident(path: Path, source: RulesSource)
 
 
 def test_a_router_that_asks_for_keys_is_not_opened_by_accident(path: Path) -> None:
-    source = RulesSource(path=write(path, f'{PLAIN}[tenants.acme]\nkeys = ["{hash_of(new_key())}"]'))
+    source = RulesSource(path=write(path, f'{PLAIN}[tenants.acme]\nkeys = ["{key_hash(generate_key())}"]'))
     write(path, PLAIN)
     assert not settled(source)
     assert source.current().require_key
@@ -140,7 +140,7 @@ def test_a_file_that_is_gone_keeps_the_rules_until_it_is_back(
     path: Path, source: RulesSource, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.unlink()
-    assert [source.look() for _ in range(5)] == [False] * 5
+    assert [source.poll() for _ in range(5)] == [False] * 5
     assert [f"cannot read the rules in {str(path)!r}" in said for said in errors(caplog)] == [True]
     assert source.current().tasks
     write(path, CRITICAL)
@@ -159,21 +159,21 @@ def test_a_config_map_that_is_swapped_is_followed(tmp_path: Path) -> None:
     (tmp_path / "..new").symlink_to("2")
     (tmp_path / "..new").replace(tmp_path / "..data")
     assert settled(source)
-    assert source.of("refunds").critical
+    assert source.for_task("refunds").critical
 
 
 def test_on_request_it_is_read_at_once(path: Path, source: RulesSource) -> None:
     write(path, CRITICAL)
     assert source.reload()
-    assert source.of("refunds").critical
+    assert source.for_task("refunds").critical
     assert not settled(source)
 
 
 def test_rules_without_a_file_stay(tmp_path: Path) -> None:
     source = RulesSource(Rules(tasks={"a": TaskRules(critical=True)}))
-    assert not source.look()
+    assert not source.poll()
     assert not source.reload()
-    assert source.of("a").critical
+    assert source.for_task("a").critical
     assert RulesSource().current() == Rules()
 
 
@@ -186,7 +186,7 @@ def test_a_broken_file_at_the_start_is_an_error(tmp_path: Path) -> None:
 
 
 def test_what_is_derived_from_the_rules_follows_them(path: Path, source: RulesSource) -> None:
-    names = source.derived(lambda rules: sorted(rules.tasks))
+    names = source.derive(lambda rules: sorted(rules.tasks))
     assert names.value == ["refunds"]
     write(path, CRITICAL + "[tasks.triage]\n")
     settled(source)
@@ -201,8 +201,8 @@ def test_a_change_that_something_cannot_be_built_from_changes_nothing(
             raise ConfigurationError("teacher 'a' takes its key from A_KEY, which is not set")
         return len(rules.tasks)
 
-    first = source.derived(lambda rules: len(rules.tasks))
-    second = source.derived(keys)
+    first = source.derive(lambda rules: len(rules.tasks))
+    second = source.derive(keys)
     write(path, PLAIN + "[tasks.triage]\n")
     assert not settled(source)
     assert (first.value, second.value, len(source.current().tasks)) == (1, 1, 1)
@@ -212,7 +212,7 @@ def test_a_change_that_something_cannot_be_built_from_changes_nothing(
 
 def test_whoever_wants_to_know_is_told_after_the_change(path: Path, source: RulesSource) -> None:
     told: list[tuple[Rules, Rules, int]] = []
-    count = source.derived(lambda rules: len(rules.tasks))
+    count = source.derive(lambda rules: len(rules.tasks))
     source.subscribe(lambda rules: told.append((rules, source.current(), count.value)))
     write(path, CRITICAL + "[tasks.triage]\n")
     settled(source)
@@ -267,27 +267,27 @@ async def changed(source: RulesSource, cause: Path) -> Rules:
 
 
 async def test_a_running_process_follows_its_file(path: Path, source: RulesSource) -> None:
-    async with source.watching(0.001):
-        assert (await changed(source, path)).of("refunds").critical
-    assert source.of("refunds").critical
+    async with source.watch(0.001):
+        assert (await changed(source, path)).for_task("refunds").critical
+    assert source.for_task("refunds").critical
 
 
 async def test_a_hangup_makes_it_read_at_once(path: Path, source: RulesSource) -> None:
     with handler_of_hangups() as met:
-        async with source.watching(3600):
+        async with source.watch(3600):
             news = asyncio.ensure_future(changed(source, path))
             await asyncio.sleep(0)
             os.kill(os.getpid(), signal.SIGHUP)
-            assert (await news).of("refunds").critical
+            assert (await news).for_task("refunds").critical
         assert met == []
 
 
 async def test_without_a_file_there_is_nothing_to_follow() -> None:
-    async with RulesSource().watching(3600):
+    async with RulesSource().watch(3600):
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_it_follows_no_longer_than_the_block(source: RulesSource) -> None:
-    async with source.watching(0.001):
+    async with source.watch(0.001):
         pass
     assert asyncio.all_tasks() == {asyncio.current_task()}

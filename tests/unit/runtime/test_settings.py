@@ -7,14 +7,14 @@ from faststream.security import SASLPlaintext, SASLScram512
 from pydantic import SecretStr
 
 from understudies.runtime import BusSettings, ConfigurationError, StoreSettings
-from understudies.runtime.kafka import security, servers
+from understudies.runtime.kafka import bootstrap_servers, build_security
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNDERSTUDIES_BUS_BOOTSTRAP", "one:9092, two:9092")
     monkeypatch.setenv("UNDERSTUDIES_BUS_SASL_PASSWORD", "secret")
     settings = BusSettings()
-    assert servers(settings) == ["one:9092", "two:9092"]
+    assert bootstrap_servers(settings) == ["one:9092", "two:9092"]
     assert "secret" not in repr(settings)
 
 
@@ -24,7 +24,7 @@ def test_the_store_url_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_plain_connection_has_no_security() -> None:
-    assert security(BusSettings(security_protocol="PLAINTEXT")) is None
+    assert build_security(BusSettings(security_protocol="PLAINTEXT")) is None
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_sasl_carries_user_and_password(protocol: str, mechanism: str, kind: typ
             "sasl_password": SecretStr("secret"),
         }
     )
-    made = security(settings)
+    made = build_security(settings)
     assert isinstance(made, kind)
     assert isinstance(made, SASLPlaintext | SASLScram512)
     assert (made.username, made.password, made.use_ssl) == ("observer", "secret", encrypted)
@@ -49,13 +49,13 @@ def test_sasl_carries_user_and_password(protocol: str, mechanism: str, kind: typ
 def test_sasl_without_a_user_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UNDERSTUDIES_BUS_SASL_USER", raising=False)
     with pytest.raises(ConfigurationError, match="UNDERSTUDIES_BUS_SASL_USER"):
-        security(BusSettings(security_protocol="SASL_SSL"))
+        build_security(BusSettings(security_protocol="SASL_SSL"))
 
 
 def test_tls_trusts_the_given_authority_alone(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        security(BusSettings(security_protocol="SSL", ca_file=tmp_path / "missing.pem"))
-    made = security(BusSettings(security_protocol="SSL"))
+        build_security(BusSettings(security_protocol="SSL", ca_file=tmp_path / "missing.pem"))
+    made = build_security(BusSettings(security_protocol="SSL"))
     assert made is not None
     assert made.use_ssl
     assert made.ssl_context is not None

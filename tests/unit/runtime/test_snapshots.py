@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudies.runtime import Snapshots
+from understudies.runtime import SnapshotStore
 
 STATE = {"books": [{"task": "triage", "n": 3}]}
 OFFSETS = {("invocations", 0): 12, ("verdicts", 3): 7}
 
 
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path / "new")
+    snapshots = SnapshotStore(tmp_path / "new")
     snapshots.save("budget", STATE, OFFSETS, "life-1")
     loaded = snapshots.load("budget")
     assert loaded is not None
@@ -24,17 +24,17 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
 
 
 def test_a_service_without_a_snapshot_starts_afresh(tmp_path: Path) -> None:
-    Snapshots(tmp_path).save("budget", STATE, OFFSETS, "")
-    assert Snapshots(tmp_path).load("evaluator") is None
+    SnapshotStore(tmp_path).save("budget", STATE, OFFSETS, "")
+    assert SnapshotStore(tmp_path).load("evaluator") is None
 
 
 def test_offsets_of_another_life_of_the_broker_are_ignored(tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path)
+    snapshots = SnapshotStore(tmp_path)
     snapshots.save("budget", STATE, OFFSETS, "life-1")
     loaded = snapshots.load("budget")
     assert loaded is not None
-    assert loaded.start("life-1") == OFFSETS
-    assert loaded.start("life-2") == {}
+    assert loaded.start_offsets("life-1") == OFFSETS
+    assert loaded.start_offsets("life-2") == {}
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,14 @@ def test_a_damaged_snapshot_is_moved_aside_with_a_warning(
 ) -> None:
     (tmp_path / "budget.json").write_bytes(content)
     with caplog.at_level(logging.WARNING):
-        assert Snapshots(tmp_path).load("budget") is None
+        assert SnapshotStore(tmp_path).load("budget") is None
     assert "moved to" in caplog.text
     assert (tmp_path / "budget.corrupt").read_bytes() == content
     assert not (tmp_path / "budget.json").exists()
 
 
 def test_a_crash_while_saving_leaves_the_old_snapshot(tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path)
+    snapshots = SnapshotStore(tmp_path)
     snapshots.save("budget", STATE, OFFSETS, "life-1")
     with pytest.raises(TypeError):
         snapshots.save("budget", {"n": 1, "bad": object()}, OFFSETS, "life-1")
@@ -74,7 +74,7 @@ def test_a_crash_while_saving_leaves_the_old_snapshot(tmp_path: Path) -> None:
 
 
 def test_keys_become_strings_and_what_orjson_refuses_is_kept_too(tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path)
+    snapshots = SnapshotStore(tmp_path)
     snapshots.save("budget", {"by_hour": {3: 1}, "large": 2**70, "lone": "\ud800"}, OFFSETS, "life-1")
     loaded = snapshots.load("budget")
     assert loaded is not None
@@ -99,7 +99,7 @@ def test_any_json_state_comes_back(
     offsets: dict[tuple[str, int], int],
     generation: str,
 ) -> None:
-    snapshots = Snapshots(tmp_path_factory.mktemp("snapshots"))
+    snapshots = SnapshotStore(tmp_path_factory.mktemp("snapshots"))
     snapshots.save("budget", state, offsets, generation)
     loaded = snapshots.load("budget")
     assert loaded is not None

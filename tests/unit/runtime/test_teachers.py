@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from understudies.economics.prices import Price
 from understudies.runtime.errors import ConfigurationError
-from understudies.runtime.teachers import Fallback, TeacherSpec, TeacherTable, with_keys
+from understudies.runtime.teachers import Fallback, TeacherSpec, TeacherTable, load_api_keys
 
 
 class Document(BaseModel):
@@ -41,10 +41,10 @@ def test_a_table_is_read_with_names_and_fallbacks() -> None:
         """
     )
     openai, near = teachers["openai"], teachers["near"]
-    assert (openai.name, openai.base_url, openai.own_key) == ("openai", "https://api.openai.com/v1", True)
+    assert (openai.name, openai.base_url, openai.has_own_key) == ("openai", "https://api.openai.com/v1", True)
     assert openai.fallback == (Fallback(teacher="near"), Fallback(teacher="openai", model="gpt-4o-mini"))
     assert (openai.retries.max, openai.retries.base_s) == (5, 0.5)
-    assert (near.name, near.own_key, near.timeouts.first_byte_s) == ("near", False, 20)
+    assert (near.name, near.has_own_key, near.timeouts.first_byte_s) == ("near", False, 20)
     assert near.price == Price(Decimal("0.1"), Decimal("0.4"))
 
 
@@ -97,7 +97,7 @@ def test_a_callers_key_falls_back_to_nobody_else(first: dict[str, Any], second: 
 
 
 def test_keys_come_from_the_environment_and_are_not_shown() -> None:
-    (spec,) = with_keys({"one": one(api_key_env="ONES_KEY")}, {"ONES_KEY": " sk-secret\n"}).values()
+    (spec,) = load_api_keys({"one": one(api_key_env="ONES_KEY")}, {"ONES_KEY": " sk-secret\n"}).values()
     assert spec.api_key is not None
     assert spec.api_key.get_secret_value() == "sk-secret"
     assert "sk-secret" not in repr(spec)
@@ -107,8 +107,8 @@ def test_keys_come_from_the_environment_and_are_not_shown() -> None:
 @pytest.mark.parametrize("environ", [{}, {"ONES_KEY": " "}])
 def test_a_key_that_is_not_set_is_named(environ: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match=r"teacher 'one' takes its key from ONES_KEY, which is not set"):
-        with_keys({"one": one(api_key_env="ONES_KEY")}, environ)
+        load_api_keys({"one": one(api_key_env="ONES_KEY")}, environ)
 
 
 def test_teachers_without_a_key_need_none() -> None:
-    assert with_keys({"one": one(auth="none")}, {})["one"].api_key is None
+    assert load_api_keys({"one": one(auth="none")}, {})["one"].api_key is None

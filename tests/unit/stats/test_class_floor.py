@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from understudies.stats import ClassFloor, Confused, clopper_pearson_upper, critical_agreements
+from understudies.stats import ClassFloor, Confusion, clopper_pearson_upper, critical_agreements
 
 
 def counted(n: int, agree: int, *, confidence: float = 0.9, least: int = 2) -> ClassFloor:
     """A floor that has seen so many verdicts of one class, the first of them agreements."""
-    counts = ClassFloor([0.5], least=least)
+    counts = ClassFloor([0.5], min_verdicts=least)
     for call in range(n):
         counts.add("class", float(call < agree), confidence, "answer")
     return counts
@@ -18,20 +18,20 @@ def counted(n: int, agree: int, *, confidence: float = 0.9, least: int = 2) -> C
 
 def test_the_floor_waits_for_enough_verdicts() -> None:
     counts = counted(1, 0)
-    assert counts.failing(0.5) == []
+    assert counts.failing_classes(0.5) == []
     counts.add("class", 0.0, 0.9, "answer")
-    assert counts.failing(0.5) == ["class"]
+    assert counts.failing_classes(0.5) == ["class"]
 
 
 @pytest.mark.parametrize(("least", "failing"), [(19, ["class"]), (20, ["class"]), (21, [])])
 def test_how_many_are_enough_can_be_said(least: int, failing: list[str]) -> None:
-    assert counted(20, 0, least=least).failing(0.5) == failing
+    assert counted(20, 0, least=least).failing_classes(0.5) == failing
 
 
 def test_a_class_fails_only_when_shown_to_lie_below_the_floor() -> None:
-    assert counted(2, 1).failing(0.5) == [], "1 of 2 happens to a class at .80 in one case of three"
-    assert counted(20, 13).failing(0.5) == [], "13 of 20 happens to a class at .80 in one case of twelve"
-    assert counted(22, 13).failing(0.5) == ["class"]
+    assert counted(2, 1).failing_classes(0.5) == [], "1 of 2 happens to a class at .80 in one case of three"
+    assert counted(20, 13).failing_classes(0.5) == [], "13 of 20 happens to a class at .80 in one case of twelve"
+    assert counted(22, 13).failing_classes(0.5) == ["class"]
 
 
 @pytest.mark.parametrize("n", [2, 3, 20, 37, 200, 5000])
@@ -52,8 +52,8 @@ def test_each_threshold_counts_only_what_it_serves() -> None:
         counts.add("good", 1.0, 0.95, "good")
         counts.add("bad", 0.0, 0.3, "good")
 
-    assert [counts.failing(confidence) for confidence in (0.9, 0.5, 0.1)] == [[], [], ["bad"]]
-    assert [counts.counts("bad", confidence) for confidence in (0.9, 0.5, 0.1, 0.05)] == [
+    assert [counts.failing_classes(confidence) for confidence in (0.9, 0.5, 0.1)] == [[], [], ["bad"]]
+    assert [counts.class_counts("bad", confidence) for confidence in (0.9, 0.5, 0.1, 0.05)] == [
         (0, 0),
         (0, 0),
         (20, 0),
@@ -69,19 +69,19 @@ def test_what_a_failing_class_was_taken_for_is_withheld_up_to_where_it_was() -> 
     counts.add("refund", 0.0, 0.6, "greeting")
     counts.add("greeting", 0.0, 0.99, "refund")
 
-    assert counts.withheld(0.9) == {"billing": Confused(0.95, 2), "shipping": Confused(0.97, 1)}, (
+    assert counts.answers_to_withhold(0.9) == {"billing": Confusion(0.95, 2), "shipping": Confusion(0.97, 1)}, (
         "less sure ones are not served anyway"
     )
-    assert counts.withheld(0.5) == counts.taken_for("refund")
-    assert counts.taken_for("refund")["greeting"] == Confused(0.6, 1)
-    assert counts.taken_for("unheard of") == {}
+    assert counts.answers_to_withhold(0.5) == counts.confusions_of("refund")
+    assert counts.confusions_of("refund")["greeting"] == Confusion(0.6, 1)
+    assert counts.confusions_of("unheard of") == {}
 
 
 def test_what_the_same_class_got_right_is_not_withheld() -> None:
     counts = ClassFloor([0.5])
     for call in range(6):
         counts.add("refund", float(call == 0), 0.8, "refund" if call == 0 else "billing")
-    assert counts.withheld(0.5) == {"billing": Confused(0.8, 5)}
+    assert counts.answers_to_withhold(0.5) == {"billing": Confusion(0.8, 5)}
 
 
 def test_a_class_that_training_hardly_saw_fails_whatever_the_confidence() -> None:
@@ -91,8 +91,8 @@ def test_a_class_that_training_hardly_saw_fails_whatever_the_confidence() -> Non
             counts.add(name, 0.0, confidence, "other")
 
     assert [counts.is_rare(name) for name in ("known", "rare", "new", None)] == [False, True, True, False]
-    assert counts.failing(0.9) == ["new", "rare"], "of the known class one verdict was served"
-    assert counts.withheld(0.9) == {"other": Confused(0.95, 4)}
+    assert counts.failing_classes(0.9) == ["new", "rare"], "of the known class one verdict was served"
+    assert counts.answers_to_withhold(0.9) == {"other": Confusion(0.95, 4)}
 
 
 def test_where_training_is_not_known_no_class_is_rare() -> None:
@@ -100,7 +100,7 @@ def test_where_training_is_not_known_no_class_is_rare() -> None:
 
 
 def test_state_round_trips_through_json_and_the_fold_continues() -> None:
-    counts = ClassFloor([0.9, 0.5], {"ä": 3}, floor=0.7, least=3)
+    counts = ClassFloor([0.9, 0.5], {"ä": 3}, floor=0.7, min_verdicts=3)
     for confidence in (0.4, 0.95):
         counts.add("ä", 0.0, confidence, "b")
         counts.add("b", 1.0, confidence, "b")
@@ -109,7 +109,11 @@ def test_state_round_trips_through_json_and_the_fold_continues() -> None:
     for one in (counts, restored):
         one.add("ä", 0.0, 0.7, "c")
     assert restored.state() == counts.state()
-    assert restored.withheld(0.5) == counts.withheld(0.5) == {"b": Confused(0.95, 2), "c": Confused(0.7, 1)}
+    assert (
+        restored.answers_to_withhold(0.5)
+        == counts.answers_to_withhold(0.5)
+        == {"b": Confusion(0.95, 2), "c": Confusion(0.7, 1)}
+    )
 
 
 def test_refuses_a_floor_that_is_no_probability() -> None:

@@ -6,15 +6,15 @@ import math
 import numpy as np
 import pytest
 
-from understudies.stats import RelativeGate, ceiling
+from understudies.stats import RelativeGate, agreement_ceiling
 from understudies.stats.consistency import RELATIVE_BETS
 
 
 def test_ceiling_is_the_root_of_the_upper_bound() -> None:
     assert math.sqrt(0.82) == pytest.approx(0.9055, abs=5e-5)
-    assert ceiling(8_200_000, 10**7) == pytest.approx(0.9055, abs=3e-4)
-    assert ceiling(164, 200) == pytest.approx(math.sqrt(0.8773), abs=1e-3)
-    assert ceiling(0, 0) == ceiling(50, 50) == 1.0
+    assert agreement_ceiling(8_200_000, 10**7) == pytest.approx(0.9055, abs=3e-4)
+    assert agreement_ceiling(164, 200) == pytest.approx(math.sqrt(0.8773), abs=1e-3)
+    assert agreement_ceiling(0, 0) == agreement_ceiling(50, 50) == 1.0
 
 
 def test_no_student_exceeds_the_ceiling_of_a_random_teacher() -> None:

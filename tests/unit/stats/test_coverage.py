@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.stats import COVERAGES, Threshold, aim_of, ideal_coverage, risk_coverage, thresholds
+from understudies.stats import COVERAGES, Threshold, choose_aim, coverage_thresholds, ideal_coverage, risk_coverage
 
 confidences = st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.5, 0.9, 1.0]), min_size=1, max_size=60)
 
@@ -16,7 +16,7 @@ def test_candidates_are_the_coverages_of_the_design() -> None:
 
 
 def test_distinct_confidences_give_each_coverage_exactly() -> None:
-    found = thresholds([i / 1000 for i in range(1000)])
+    found = coverage_thresholds([i / 1000 for i in range(1000)])
 
     assert [threshold.coverage for threshold in found] == list(COVERAGES)
     assert found[0].confidence == 0.9
@@ -24,7 +24,7 @@ def test_distinct_confidences_give_each_coverage_exactly() -> None:
 
 
 def test_ties_are_all_in_and_duplicates_merge() -> None:
-    found = thresholds([1.0] * 70 + [0.5] * 30)
+    found = coverage_thresholds([1.0] * 70 + [0.5] * 30)
 
     assert [(t.confidence, t.coverage) for t in found] == [(1.0, 0.7), (0.5, 1.0)]
 
@@ -32,7 +32,7 @@ def test_ties_are_all_in_and_duplicates_merge() -> None:
 @settings(deadline=None)
 @given(confidences)
 def test_thresholds_fall_and_state_the_coverage_they_have(values: list[float]) -> None:
-    found = thresholds(values)
+    found = coverage_thresholds(values)
 
     assert [t.confidence for t in found] == sorted({t.confidence for t in found}, reverse=True)
     for threshold in found:
@@ -43,14 +43,14 @@ def test_thresholds_fall_and_state_the_coverage_they_have(values: list[float]) -
 @settings(deadline=None)
 @given(confidences, st.sampled_from(COVERAGES))
 def test_a_threshold_is_the_strictest_that_reaches_its_coverage(values: list[float], coverage: float) -> None:
-    (found,) = thresholds(values, [coverage])
+    (found,) = coverage_thresholds(values, [coverage])
     stricter = sum(value > found.confidence for value in values) / len(values)
 
     assert stricter < coverage <= found.coverage + 1e-9
 
 
 def test_no_confidences_give_no_thresholds() -> None:
-    assert thresholds([]) == []
+    assert coverage_thresholds([]) == []
     assert risk_coverage([], []) == []
     assert ideal_coverage([], []) == 0.0
 
@@ -78,12 +78,12 @@ def test_ideal_coverage_may_lie_beyond_a_dip() -> None:
 @pytest.mark.parametrize("coverage", [0.0, 1.1, math.nan])
 def test_refuses_an_impossible_coverage(coverage: float) -> None:
     with pytest.raises(ValueError, match=f"{coverage!r}"):
-        thresholds([0.5], [coverage])
+        coverage_thresholds([0.5], [coverage])
 
 
 def test_refuses_confidences_and_scores_that_cannot_be_compared() -> None:
     with pytest.raises(ValueError, match="NaN"):
-        thresholds([0.5, math.nan])
+        coverage_thresholds([0.5, math.nan])
     with pytest.raises(ValueError, match="2 confidences do not match 1 scores"):
         risk_coverage([0.5, 0.6], [1.0])
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
@@ -110,20 +110,20 @@ def seen(*bands: tuple[float, int, int]) -> tuple[list[float], list[float]]:
     ],
 )
 def test_the_aim_is_where_evidence_will_grow_fastest(bands: tuple[tuple[float, int, int], ...], aim: int) -> None:
-    assert aim_of(CANDIDATES, *seen(*bands), 0.95) == aim
+    assert choose_aim(CANDIDATES, *seen(*bands), 0.95) == aim
 
 
 @pytest.mark.parametrize("bands", [(), ((0.9, 100, 95),), ((0.9, 40, 20), (0.1, 400, 390))])
 def test_where_none_looks_better_than_promised_there_is_no_aim(bands: tuple[tuple[float, int, int], ...]) -> None:
-    assert aim_of(CANDIDATES[:1], *seen(*bands), 0.95) is None
+    assert choose_aim(CANDIDATES[:1], *seen(*bands), 0.95) is None
 
 
 def test_a_few_good_verdicts_do_not_outweigh_many() -> None:
-    assert aim_of(CANDIDATES, *seen((0.9, 3, 3), (0.6, 500, 495)), 0.95) != 0
+    assert choose_aim(CANDIDATES, *seen((0.9, 3, 3), (0.6, 500, 495)), 0.95) != 0
 
 
 def test_an_aim_needs_a_score_for_each_confidence() -> None:
     with pytest.raises(ValueError, match="2 confidences do not match 1 scores"):
-        aim_of(CANDIDATES, [0.1, 0.2], [1.0], 0.95)
+        choose_aim(CANDIDATES, [0.1, 0.2], [1.0], 0.95)
     with pytest.raises(ValueError, match="NaN"):
-        aim_of(CANDIDATES, [math.nan], [1.0], 0.95)
+        choose_aim(CANDIDATES, [math.nan], [1.0], 0.95)

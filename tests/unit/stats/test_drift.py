@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.stats import Detector, TwoTierDrift, clopper_pearson_lower
+from understudies.stats import DriftDetector, TwoTierDriftDetector, clopper_pearson_lower
 from understudies.stats.gate import REJECT_BETS
 
 scores = st.lists(st.sampled_from([0.0, 0.5, 1.0]), max_size=200)
@@ -20,14 +20,14 @@ scores = st.lists(st.sampled_from([0.0, 0.5, 1.0]), max_size=200)
     [(0.95, 1e3, 4), (0.95, 1e4, 5), (0.95, 1e5, 6), (0.97, 1e3, 3), (0.97, 1e4, 4), (0.97, 1e5, 5)],
 )
 def test_alarms_after_the_pinned_run_of_disagreements(p_null: float, threshold: float, failures: int) -> None:
-    detector = Detector(p_null, threshold)
+    detector = DriftDetector(p_null, threshold)
     for count in range(1, failures + 1):
         detector = detector.update(0.0)
-        assert detector.alarmed == (count == failures)
+        assert detector.has_alarm == (count == failures)
 
 
 def test_statistics_are_as_pinned() -> None:
-    failing, agreeing = Detector(), Detector()
+    failing, agreeing = DriftDetector(), DriftDetector()
     for _ in range(4):
         failing = failing.update(0.0)
     for _ in range(3):
@@ -38,17 +38,17 @@ def test_statistics_are_as_pinned() -> None:
 
 
 def test_starts_afresh_after_an_alarm() -> None:
-    detector = Detector()
+    detector = DriftDetector()
     for _ in range(4):
         detector = detector.update(0.0)
     again = detector.update(1.0)
 
-    assert not again.alarmed
-    assert again == Detector().update(1.0)
+    assert not again.has_alarm
+    assert again == DriftDetector().update(1.0)
 
 
 def test_dates_the_change_for_the_report() -> None:
-    detector = Detector(p_null=0.95, threshold=1e9)
+    detector = DriftDetector(p_null=0.95, threshold=1e9)
     for _ in range(500):
         detector = detector.update(1.0)
     for _ in range(6):
@@ -61,23 +61,23 @@ def test_dates_the_change_for_the_report() -> None:
 @settings(deadline=None)
 @given(scores)
 def test_state_round_trips_through_json(stream: list[float]) -> None:
-    drift = TwoTierDrift.after_gate(0.95, 970, 1000)
+    drift = TwoTierDriftDetector.after_gate(0.95, 970, 1000)
     for score in stream:
         drift = drift.update(score)
 
-    assert TwoTierDrift.from_state(json.loads(json.dumps(drift.state(), allow_nan=False))) == drift
+    assert TwoTierDriftDetector.from_state(json.loads(json.dumps(drift.state(), allow_nan=False))) == drift
 
 
 @settings(deadline=None)
 @given(scores)
 def test_a_stream_and_its_continuation_from_state_agree(stream: list[float]) -> None:
     half = len(stream) // 2
-    whole = first = Detector()
+    whole = first = DriftDetector()
     for score in stream:
         whole = whole.update(score)
     for score in stream[:half]:
         first = first.update(score)
-    rest = Detector.from_state(first.state())
+    rest = DriftDetector.from_state(first.state())
     for score in stream[half:]:
         rest = rest.update(score)
 
@@ -87,25 +87,25 @@ def test_a_stream_and_its_continuation_from_state_agree(stream: list[float]) -> 
 @pytest.mark.parametrize(("p_null", "threshold"), [(1.0, 1e3), (-0.1, 1e3), (0.95, 1.0), (0.95, math.nan)])
 def test_refuses_impossible_settings(p_null: float, threshold: float) -> None:
     with pytest.raises(ValueError, match="got"):
-        Detector(p_null, threshold)
+        DriftDetector(p_null, threshold)
 
 
 def test_refuses_a_score_outside_the_unit_interval() -> None:
     with pytest.raises(ValueError, match="nan"):
-        Detector().update(math.nan)
+        DriftDetector().update(math.nan)
 
 
 def test_the_warn_tier_watches_what_the_gate_measured() -> None:
-    drift = TwoTierDrift.after_gate(0.95, 990, 1000)
+    drift = TwoTierDriftDetector.after_gate(0.95, 990, 1000)
 
-    assert drift.contract == Detector(0.95, 1_000)
-    assert drift.warn == Detector(clopper_pearson_lower(990, 1000), 10_000)
-    assert TwoTierDrift.after_gate(0.95, 90, 100).warn.p_null == 0.95
-    assert TwoTierDrift.after_gate(0.95, 0, 0).baseline is None
+    assert drift.contract == DriftDetector(0.95, 1_000)
+    assert drift.warn == DriftDetector(clopper_pearson_lower(990, 1000), 10_000)
+    assert TwoTierDriftDetector.after_gate(0.95, 90, 100).warn.p_null == 0.95
+    assert TwoTierDriftDetector.after_gate(0.95, 0, 0).baseline is None
 
 
 def test_a_fall_that_keeps_the_promise_warns_without_breaking_it() -> None:
-    drift = TwoTierDrift.after_gate(0.9, 995, 1000)
+    drift = TwoTierDriftDetector.after_gate(0.9, 995, 1000)
     tiers = set()
     for call in range(400):
         drift = drift.update(float(call % 25 != 0))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from understudies.stats import Gate
-from understudies.stats.gate import MAX_NATS, steps
+from understudies.stats.gate import MAX_NATS, log_increments
 
 verdicts = st.lists(st.sampled_from([0.0, 1.0]), max_size=300)
 
@@ -112,7 +112,7 @@ def test_a_weight_scales_the_bets(score: float, share: float) -> None:
 
 
 def test_both_sides_are_fair_bets_at_p0() -> None:
-    won, lost = steps(1.0, 0.95), steps(0.0, 0.95)
+    won, lost = log_increments(1.0, 0.95), log_increments(0.0, 0.95)
     for side in (0, 1):
         for up, down in zip(won[side], lost[side], strict=True):
             assert 0.95 * math.exp(up) + 0.05 * math.exp(down) == pytest.approx(1.0, abs=1e-12)
@@ -158,7 +158,7 @@ def decide(p: float, runs: int, seed: int, n_max: int = 2000) -> tuple[float, fl
     """Share of runs that promote, that reject, and mean verdicts to the end, looking after every verdict."""
     rng = np.random.default_rng(seed)
     n = np.arange(1, n_max + 1)
-    won, lost = steps(1.0, 0.95), steps(0.0, 0.95)
+    won, lost = log_increments(1.0, 0.95), log_increments(0.0, 0.95)
     agree = np.cumsum((rng.random((runs, n.size)) < p).astype(np.int64), axis=1)
     promote = _first(_evidence(agree, n, won[0], lost[0]) >= 20)
     reject = _first(_evidence(agree, n, won[1], lost[1]) >= 20)
@@ -213,7 +213,7 @@ def test_the_simulation_and_the_gate_agree() -> None:
     rng = np.random.default_rng(14)
     scores = (rng.random(300) < 0.9).astype(float)
     agree, n = np.cumsum(scores[None], axis=1).astype(np.int64), np.arange(1, 301)
-    simulated = _evidence(agree, n, steps(1.0, 0.95)[1], steps(0.0, 0.95)[1])[0]
+    simulated = _evidence(agree, n, log_increments(1.0, 0.95)[1], log_increments(0.0, 0.95)[1])[0]
 
     gate = Gate()
     for score, expected in zip(scores.tolist(), simulated.tolist(), strict=True):

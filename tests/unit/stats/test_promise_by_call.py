@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from understudies.evaluator.near_copies import NearCopies
+from understudies.evaluator.near_copies import NearCopyCap
 from understudies.stats import (
     COVERAGES,
     SelectiveGate,
@@ -171,7 +171,7 @@ def with_bursts(rng: np.random.Generator, days: list[Day], *, share: float = 0.3
     As calls all of them count; as distinct inputs, and in the gate of calls that caps them, so many as `NearCopies`
     lets a group prove in a day.
     """
-    groups, of_calls = NearCopies(), NearCopies()
+    groups, of_calls = NearCopyCap(), NearCopyCap()
     found: list[Day] = []
     for number, ((q, right), (call_q, call_right), (capped_q, capped_right)) in enumerate(days):
         day = MONDAY + timedelta(days=number)
@@ -189,11 +189,11 @@ def with_bursts(rng: np.random.Generator, days: list[Day], *, share: float = 0.3
     return found
 
 
-def _most(groups: NearCopies, text: str, day: date, others: int, n: int) -> int:
+def _most(groups: NearCopyCap, text: str, day: date, others: int, n: int) -> int:
     """How many of a burst's copies count beside the other verdicts of a day."""
-    name = groups.place(text, day)
+    name = groups.record(text, day)
     groups._totals[day], groups._days[name][day] = others + n, n
-    return min(n, groups.most(name, day))
+    return min(n, groups.limit(name, day))
 
 
 def fresh(rng: np.random.Generator, per_day: int = 250, agreement: float = P0 - 1e-4) -> list[Day]:
@@ -218,7 +218,7 @@ def test_the_simulation_is_the_gates() -> None:
             for one, score in zip(q.tolist(), agreed.tolist(), strict=True):
                 gate.update(float(score), 1.0 - one)
             gate.mark()
-        assert evidence.passing(ALPHA).tolist() == gate.passing
+        assert evidence.passing(ALPHA).tolist() == gate.passed_flags
         assert np.exp(evidence.most) == pytest.approx([one.max_e for one in gate.evidence()], rel=1e-6)
 
 
@@ -308,7 +308,7 @@ def test_a_head_of_its_own_and_the_rest_err_together_with_alpha() -> None:
             seen.update(news.tolist())
             calls = world.q[rest], right[rest]
             days.append(((world.q[news], right[news]), calls, calls))
-        return bool(of_head.passed) or trial(days, ALPHA / 2).both
+        return bool(of_head.loosest_passed) or trial(days, ALPHA / 2).both
 
     wrong = sum(play(np.random.default_rng([6, run])) for run in range(RUNS // 2))
     assert interval(wrong, RUNS // 2)[0] <= ALPHA

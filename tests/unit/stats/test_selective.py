@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from understudies.stats import (
     COVERAGES,
     Gate,
-    Passed,
+    PassedThreshold,
     SelectiveGate,
     Threshold,
     aimed_weights,
     fallback_weights,
 )
-from understudies.stats.gate import log_mean_exp, steps
+from understudies.stats.gate import log_increments, log_mean_exp
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -71,7 +71,7 @@ def test_pinned_streams_reach_the_pinned_coverage(
 ) -> None:
     gate = play(disagrees, n)
 
-    assert (gate.passed.coverage if gate.passed else None) == coverage
+    assert (gate.loosest_passed.coverage if gate.loosest_passed else None) == coverage
     assert gate.decision == ("continue" if coverage is None else "promote")
 
 
@@ -84,10 +84,12 @@ def test_the_strictest_threshold_passes_first_when_all_are_reached() -> None:
     gate = SelectiveGate(CANDIDATES)
     for _ in range(93):
         gate.update(1.0, 1.0)
-    assert gate.passed is None
+    assert gate.loosest_passed is None
 
     gate.update(1.0, 1.0)
-    assert gate.passed == Passed(18, 0.0, 1.0), "the others inherit the whole budget of those before them"
+    assert gate.loosest_passed == PassedThreshold(18, 0.0, 1.0), (
+        "the others inherit the whole budget of those before them"
+    )
 
 
 def by_definition(pairs: list[tuple[float, float]], alpha: float = 0.05) -> list[bool]:
@@ -151,7 +153,7 @@ def test_a_lone_threshold_has_the_whole_budget() -> None:
     for _ in range(79):
         gate.update(1.0, 0.5)
 
-    assert gate.passed == Passed(0, 0.0, 1.0)
+    assert gate.loosest_passed == PassedThreshold(0, 0.0, 1.0)
 
 
 def test_each_threshold_says_whether_it_has_passed() -> None:
@@ -159,14 +161,14 @@ def test_each_threshold_says_whether_it_has_passed() -> None:
     for call in range(200):
         gate.update(1.0, 0.9)
         gate.update(float(call % 10 > 0), 0.5)
-    assert gate.passing == [True, False]
-    assert gate.passed == Passed(0, 0.8, 0.5)
+    assert gate.passed_flags == [True, False]
+    assert gate.loosest_passed == PassedThreshold(0, 0.8, 0.5)
 
 
 def test_the_budget_lies_where_the_weights_put_it() -> None:
     def needed(weights: list[float] | None) -> int:
         gate = SelectiveGate(CANDIDATES, weights=weights)
-        while not gate.passing[9]:
+        while not gate.passed_flags[9]:
             gate.update(1.0, CANDIDATES[9].confidence)
         return gate.n
 
@@ -184,9 +186,9 @@ def test_refuses_weights_that_are_no_shares(weights: list[float]) -> None:
 def test_what_is_rejected_and_what_is_spent_is_told_apart() -> None:
     gate = SelectiveGate(CANDIDATES, n_max=2)
     gate.update(0.0, 1.0)
-    assert (gate.rejected, gate.spent) == (False, False)
+    assert (gate.is_rejected, gate.is_exhausted) == (False, False)
     gate.update(0.0, 1.0)
-    assert (gate.rejected, gate.spent) == (True, True)
+    assert (gate.is_rejected, gate.is_exhausted) == (True, True)
 
 
 def day_and_night(at_marks: bool, seed: int) -> SelectiveGate:
@@ -201,8 +203,8 @@ def day_and_night(at_marks: bool, seed: int) -> SelectiveGate:
 
 
 def test_marks_at_whole_days_keep_the_promise_when_day_and_night_differ() -> None:
-    every = sum(day_and_night(False, seed).passed is not None for seed in range(25))
-    marked = sum(day_and_night(True, seed).passed is not None for seed in range(25))
+    every = sum(day_and_night(False, seed).loosest_passed is not None for seed in range(25))
+    marked = sum(day_and_night(True, seed).loosest_passed is not None for seed in range(25))
 
     assert every >= 22, "the easy half alone promotes nearly always"
     assert marked <= 4
@@ -233,7 +235,7 @@ def test_state_round_trips_and_the_fold_continues(
         restored.update(*verdict)
 
     assert restored.state() == gate.state()
-    assert restored.passed == gate.passed
+    assert restored.loosest_passed == gate.loosest_passed
     assert restored.decision == gate.decision
 
 
@@ -259,7 +261,7 @@ def test_weights_scale_the_bets_and_not_the_counts() -> None:
     gate = SelectiveGate([Threshold(0.0, 1.0)])
     gate.update(1.0, 0.5, weight=1.0, w_max=4.0)
 
-    assert gate.evidence()[0].max_e == pytest.approx(math.exp(log_mean_exp(steps(1.0, 0.95, 0.25)[0])))
+    assert gate.evidence()[0].max_e == pytest.approx(math.exp(log_mean_exp(log_increments(1.0, 0.95, 0.25)[0])))
     assert gate.evidence()[0].n == 1
 
 
@@ -286,7 +288,7 @@ def test_refuses_verdicts_out_of_range() -> None:
 def maxima(agreement: Callable[[Floats], Floats], runs: int, n: int, seed: int) -> Floats:
     """Running maxima of every threshold's evidence, shape (runs, thresholds), all runs at once."""
     rng = np.random.default_rng(seed)
-    won, lost = (np.array(side)[:, None, None] for side in (steps(1.0, 0.95)[0], steps(0.0, 0.95)[0]))
+    won, lost = (np.array(side)[:, None, None] for side in (log_increments(1.0, 0.95)[0], log_increments(0.0, 0.95)[0]))
     wealth = np.ones((5, runs, len(CANDIDATES)))
     best = np.ones((runs, len(CANDIDATES)))
     won, lost = np.exp(won), np.exp(lost)

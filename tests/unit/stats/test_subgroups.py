@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.stats import Gate, Subgroups
+from understudies.stats import Gate, SubgroupMonitor
 
 verdicts = st.lists(
     st.tuples(st.lists(st.sampled_from("abc"), unique=True), st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1)),
@@ -15,7 +15,7 @@ verdicts = st.lists(
 )
 
 
-def fed(groups: Subgroups, name: str, n: int, failures: int, confidence: float = 0.9) -> Subgroups:
+def fed(groups: SubgroupMonitor, name: str, n: int, failures: int, confidence: float = 0.9) -> SubgroupMonitor:
     for number in range(n):
         groups.add([name], float(number >= failures), confidence)
     return groups
@@ -23,29 +23,35 @@ def fed(groups: Subgroups, name: str, n: int, failures: int, confidence: float =
 
 def test_a_lone_subgroup_fails_when_a_gate_at_its_agreement_rejects() -> None:
     for failures in range(3, 30):
-        groups = fed(Subgroups([0.5], p_null=0.9), "tenant=a", 60, failures)
-        assert (groups.failing(0.5) == ["tenant=a"]) == (Gate.from_counts(60 - failures, 60, p0=0.9).reject_e >= 20)
+        groups = fed(SubgroupMonitor([0.5], p_null=0.9), "tenant=a", 60, failures)
+        assert (groups.failing_groups(0.5) == ["tenant=a"]) == (
+            Gate.from_counts(60 - failures, 60, p0=0.9).reject_e >= 20
+        )
 
 
 def test_a_subgroup_that_owes_less_than_the_promise_is_let_be() -> None:
-    assert fed(Subgroups([0.5], p_null=0.9), "tenant=a", 500, 40).failing(0.5) == []
+    assert fed(SubgroupMonitor([0.5], p_null=0.9), "tenant=a", 500, 40).failing_groups(0.5) == []
 
 
 def test_each_threshold_counts_only_what_it_serves() -> None:
-    groups = fed(Subgroups([0.8, 0.5], p_null=0.9), "tenant=a", 60, 30, confidence=0.6)
+    groups = fed(SubgroupMonitor([0.8, 0.5], p_null=0.9), "tenant=a", 60, 30, confidence=0.6)
     fed(groups, "tenant=a", 60, 0, confidence=0.95)
 
-    assert (groups.failing(0.8), groups.failing(0.5), groups.failing(0.1)) == ([], ["tenant=a"], [])
+    assert (groups.failing_groups(0.8), groups.failing_groups(0.5), groups.failing_groups(0.1)) == (
+        [],
+        ["tenant=a"],
+        [],
+    )
     assert (groups.counts("tenant=a", 0.8), groups.counts("tenant=a", 0.5)) == ((60, 60), (90, 120))
     assert groups.counts("tenant=a", 0.1) == groups.counts("tenant=b", 0.5) == (0, 0)
 
 
 def test_many_healthy_subgroups_raise_the_evidence_that_one_needs() -> None:
     def is_told(others: int) -> bool:
-        groups = fed(Subgroups([0.5], p_null=0.9), "tenant=bad", 20, 8)
+        groups = fed(SubgroupMonitor([0.5], p_null=0.9), "tenant=bad", 20, 8)
         for other in range(others):
             fed(groups, f"tenant={other}", 20, 0)
-        return "tenant=bad" in groups.failing(0.5)
+        return "tenant=bad" in groups.failing_groups(0.5)
 
     assert is_told(0)
     assert not is_told(400)
@@ -54,26 +60,26 @@ def test_many_healthy_subgroups_raise_the_evidence_that_one_needs() -> None:
 def test_subgroups_that_fail_together_help_each_other() -> None:
     # Of 40, one alone must show 800 against its agreement; twenty alike must show 40 each.
     def told(bad: int) -> int:
-        groups = Subgroups([0.5], p_null=0.9)
+        groups = SubgroupMonitor([0.5], p_null=0.9)
         for number in range(40):
             fed(groups, f"tenant={number}", 20, 8 if number < bad else 0)
-        return len(groups.failing(0.5))
+        return len(groups.failing_groups(0.5))
 
     assert (told(1), told(20)) == (0, 20)
 
 
 def test_a_call_of_several_subgroups_counts_for_each() -> None:
-    groups = Subgroups([0.5], p_null=0.9)
+    groups = SubgroupMonitor([0.5], p_null=0.9)
     for _ in range(20):
         groups.add(["tenant=a", "tag=x"], 0.0, 0.9)
-    assert groups.failing(0.5) == ["tag=x", "tenant=a"]
+    assert groups.failing_groups(0.5) == ["tag=x", "tenant=a"]
 
 
 def test_subgroups_beyond_the_most_are_counted_and_not_watched() -> None:
-    groups = Subgroups([0.5], p_null=0.9, most=2)
+    groups = SubgroupMonitor([0.5], p_null=0.9, max_groups=2)
     for name in ("a", "b", "c", "c", "a"):
         groups.add([name], 0.0, 0.9)
-    assert (groups.unwatched, groups.counts("a", 0.5), groups.counts("c", 0.5)) == (2, (0, 2), (0, 0))
+    assert (groups.skipped, groups.counts("a", 0.5), groups.counts("c", 0.5)) == (2, (0, 2), (0, 0))
 
 
 @settings(deadline=None)
@@ -81,24 +87,24 @@ def test_subgroups_beyond_the_most_are_counted_and_not_watched() -> None:
 def test_state_round_trips_and_the_fold_continues(
     before: list[tuple[list[str], float, float]], after: list[tuple[list[str], float, float]]
 ) -> None:
-    groups = Subgroups([0.7, 0.3], p_null=0.5, most=2)
+    groups = SubgroupMonitor([0.7, 0.3], p_null=0.5, max_groups=2)
     for verdict in before:
         groups.add(*verdict)
-    restored = Subgroups.from_state(json.loads(json.dumps(groups.state(), allow_nan=False)))
+    restored = SubgroupMonitor.from_state(json.loads(json.dumps(groups.state(), allow_nan=False)))
     for verdict in after:
         groups.add(*verdict)
         restored.add(*verdict)
     assert restored.state() == groups.state()
-    assert restored.failing(0.3) == groups.failing(0.3)
+    assert restored.failing_groups(0.3) == groups.failing_groups(0.3)
 
 
 def test_refuses_what_is_out_of_range() -> None:
     with pytest.raises(ValueError, match=r"p_null .*1\.0"):
-        Subgroups([0.5], p_null=1.0)
+        SubgroupMonitor([0.5], p_null=1.0)
     with pytest.raises(ValueError, match="alpha"):
-        Subgroups([0.5], p_null=0.9, alpha=0.0)
+        SubgroupMonitor([0.5], p_null=0.9, alpha=0.0)
     with pytest.raises(ValueError, match="score"):
-        Subgroups([0.5], p_null=0.9).add(["a"], 2.0, 0.9)
+        SubgroupMonitor([0.5], p_null=0.9).add(["a"], 2.0, 0.9)
 
 
 def test_of_the_subgroups_told_few_are_told_without_cause() -> None:
@@ -109,11 +115,11 @@ def test_of_the_subgroups_told_few_are_told_without_cause() -> None:
     shares, found = [], 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        groups = Subgroups([0.5], p_null=0.9)
+        groups = SubgroupMonitor([0.5], p_null=0.9)
         for number in range(22):
             for agreed in (rng.random(120) < (0.6 if number < 2 else 0.9)).tolist():
                 groups.add([f"{number:02}"], float(agreed), 0.9)
-        told = groups.failing(0.5)
+        told = groups.failing_groups(0.5)
         found += {"00", "01"} <= set(told)
         shares.append(sum(name > "01" for name in told) / max(1, len(told)))
     assert np.mean(shares) <= 0.05

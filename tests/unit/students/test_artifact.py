@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.support.datasets import START
 
-from understudies.students import ArtifactError, Consent, Files, Manifest, read_artifact, write_artifact
+from understudies.students import ArtifactError, Consent, Manifest, ObjectStore, read_artifact, write_artifact
 
 CONTENT = {"weights.bin": b"\x00\x01", "model/terms.json": b"[]"}
 
@@ -27,15 +27,15 @@ def manifest(**changed: Any) -> Manifest:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Files:
-    return Files(f"file://{tmp_path}")
+def files(tmp_path: Path) -> ObjectStore:
+    return ObjectStore(f"file://{tmp_path}")
 
 
 def folder(uri: str) -> Path:
     return Path(uri.removeprefix("file://"))
 
 
-def test_what_was_written_is_read(files: Files) -> None:
+def test_what_was_written_is_read(files: ObjectStore) -> None:
     uri = write_artifact(files, CONTENT, manifest())
     found, content = read_artifact(files, uri)
     assert content == CONTENT
@@ -44,14 +44,14 @@ def test_what_was_written_is_read(files: Files) -> None:
     assert uri.endswith(found.address)
 
 
-def test_a_repeat_gets_the_same_address_however_long_it_took(files: Files) -> None:
+def test_a_repeat_gets_the_same_address_however_long_it_took(files: ObjectStore) -> None:
     first = write_artifact(files, CONTENT, manifest())
     again = write_artifact(files, CONTENT, manifest(seconds=99.0, created=START + timedelta(days=1)))
     assert first == again
     assert read_artifact(files, again)[0].seconds == 1.5
 
 
-def test_other_content_or_another_student_gets_another_address(files: Files) -> None:
+def test_other_content_or_another_student_gets_another_address(files: ObjectStore) -> None:
     uris = {
         write_artifact(files, CONTENT, manifest()),
         write_artifact(files, {**CONTENT, "weights.bin": b"\x00\x02"}, manifest()),
@@ -61,7 +61,7 @@ def test_other_content_or_another_student_gets_another_address(files: Files) -> 
 
 
 @pytest.mark.parametrize("name", CONTENT)
-def test_a_changed_file_is_found_out(files: Files, name: str) -> None:
+def test_a_changed_file_is_found_out(files: ObjectStore, name: str) -> None:
     uri = write_artifact(files, CONTENT, manifest())
     (folder(uri) / name).write_bytes(b"other")
     with pytest.raises(ArtifactError, match="was changed after it was written"):
@@ -69,7 +69,7 @@ def test_a_changed_file_is_found_out(files: Files, name: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["kind", "student", "files", "dataset_digest"])
-def test_a_changed_manifest_is_found_out(files: Files, field: str) -> None:
+def test_a_changed_manifest_is_found_out(files: ObjectStore, field: str) -> None:
     uri = write_artifact(files, CONTENT, manifest())
     path = folder(uri) / "manifest.json"
     known = json.loads(path.read_text())
@@ -79,14 +79,14 @@ def test_a_changed_manifest_is_found_out(files: Files, field: str) -> None:
         read_artifact(files, uri)
 
 
-def test_a_manifest_that_is_none_is_refused(files: Files) -> None:
+def test_a_manifest_that_is_none_is_refused(files: ObjectStore) -> None:
     uri = write_artifact(files, CONTENT, manifest())
     (folder(uri) / "manifest.json").write_text("[]")
     with pytest.raises(ArtifactError, match="cannot be read"):
         read_artifact(files, uri)
 
 
-def test_a_missing_file_is_named(files: Files) -> None:
+def test_a_missing_file_is_named(files: ObjectStore) -> None:
     uri = write_artifact(files, CONTENT, manifest())
     (folder(uri) / "weights.bin").unlink()
     with pytest.raises(ArtifactError, match=r"weights\.bin"):
@@ -94,6 +94,6 @@ def test_a_missing_file_is_named(files: Files) -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../x", "manifest.json", "a//b", "a\\b", ""])
-def test_no_file_leaves_the_folder(files: Files, name: str) -> None:
+def test_no_file_leaves_the_folder(files: ObjectStore, name: str) -> None:
     with pytest.raises(ArtifactError, match="cannot be the name"):
         write_artifact(files, {name: b""}, manifest())

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from understudies.students import ArtifactError, calibration
-from understudies.students.calibration import Calibration, calibration_error, cross_fitted
+from understudies.students.calibration import Calibration, calibration_error, cross_fit
 
 LOGS = st.floats(max_value=0.0, allow_nan=False)
 MAPS = st.builds(Calibration, slope=st.floats(1e-3, 100), lead=st.floats(0, 100), bias=st.floats(-100, 100))
@@ -118,11 +118,11 @@ def test_the_error_is_the_gap_between_confidence_and_agreement() -> None:
 
 def test_cross_fitting_judges_each_answer_by_the_others() -> None:
     sums, agreed = played(50)
-    found = cross_fitted(sums, agreed)
+    found = cross_fit(sums, agreed)
     others = [i for i in range(50) if i % 5]
     assert found[10] == Calibration.fit([sums[i] for i in others], [agreed[i] for i in others])(sums[10])
-    assert cross_fitted([], []) == []
-    assert cross_fitted([-1.0], [True]) == [Calibration()(-1.0)]
+    assert cross_fit([], []) == []
+    assert cross_fit([-1.0], [True]) == [Calibration()(-1.0)]
 
 
 def test_the_identity_needs_no_file_and_old_artifacts_have_none() -> None:

@@ -8,8 +8,8 @@ import pytest
 from tests.support.student_server import StudentServer, student_server
 
 from understudies.students import Endpoint, StudentError
-from understudies.students.chat_endpoint import ChatEndpoint
-from understudies.students.connection import Connection, Connections
+from understudies.students.chat_endpoint import ChatClient
+from understudies.students.connection import EndpointPool, EndpointPools
 
 BODY: dict[str, Any] = {"messages": [{"role": "user", "content": "x"}]}
 
@@ -20,12 +20,12 @@ async def server() -> AsyncIterator[StudentServer]:
         yield server
 
 
-def chat(server: StudentServer, connections: Connections | None = None, **settings: Any) -> ChatEndpoint:
+def chat(server: StudentServer, connections: EndpointPools | None = None, **settings: Any) -> ChatClient:
     endpoint = Endpoint(base_url=server.base_url, **{"model": "a@1", **settings})
-    return ChatEndpoint(endpoint, connections.to(endpoint) if connections else Connection(endpoint))
+    return ChatClient(endpoint, connections.get(endpoint) if connections else EndpointPool(endpoint))
 
 
-async def text(chat: ChatEndpoint) -> str:
+async def text(chat: ChatClient) -> str:
     return (await chat.complete(BODY)).message().text
 
 
@@ -40,7 +40,7 @@ async def test_calls_come_over_one_connection(server: StudentServer, streamed: s
 
 async def test_an_endpoint_that_closes_kept_connections_is_asked_over_a_new_one(server: StudentServer) -> None:
     """As llama.cpp does after a stream, without a word."""
-    server.mood = "forget"
+    server.behavior = "forget"
     one = chat(server)
     for _ in range(5):
         assert await text(one) == "refund"
@@ -49,7 +49,7 @@ async def test_an_endpoint_that_closes_kept_connections_is_asked_over_a_new_one(
 
 
 async def test_adapters_of_one_endpoint_share_it_and_keys_do_not(server: StudentServer) -> None:
-    connections = Connections()
+    connections = EndpointPools()
     for settings in ({"model": "a@1"}, {"model": "b@3"}, {"model": "b@3", "api_key": "k"}):
         await text(chat(server, connections, **settings))
     await connections.close()
@@ -75,7 +75,7 @@ async def test_no_more_calls_than_allowed_are_under_way(server: StudentServer) -
 
 
 async def test_closing_waits_for_the_calls_under_way(server: StudentServer) -> None:
-    server.mood = "hang"
+    server.behavior = "hang"
     one = chat(server)
     asking = asyncio.create_task(text(one))
     await server.arrived.wait()
@@ -89,7 +89,7 @@ async def test_closing_waits_for_the_calls_under_way(server: StudentServer) -> N
 
 
 async def test_closing_that_is_given_up_closes_at_once(server: StudentServer) -> None:
-    server.mood = "hang"
+    server.behavior = "hang"
     one = chat(server)
     asking = asyncio.create_task(text(one))
     await server.arrived.wait()
@@ -119,7 +119,7 @@ async def test_answers_are_asked_for_unpacked_so_that_their_size_is_what_comes(s
 
 
 def test_it_works_in_one_event_loop_after_another() -> None:
-    connections = Connections()
+    connections = EndpointPools()
 
     async def once() -> str:
         async with student_server() as server:

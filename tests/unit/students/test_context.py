@@ -5,10 +5,10 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.contexts import REFUNDS, decided_by_the_record, passage, request
+from tests.support.contexts import REFUNDS, examples_decided_by_record, passage, request
 
 from understudies.events import words_of
-from understudies.students import NO_CONTEXT, ArtifactError, Input, SystemTemplate, input_of
+from understudies.students import NO_CONTEXT, ArtifactError, Input, SystemTemplate, identify_input
 
 CASES = (("Grant", "gold"), ("Refuse", "silver"))
 texts = st.lists(st.sampled_from(["a", "b", "c", "the plan", "is", "gold", "17", "\ud800", "2026-05-04"]), max_size=12)
@@ -22,7 +22,7 @@ def learnt(*systems: str) -> SystemTemplate:
 def test_what_is_no_context_is_a_word_of_the_template(prompts: list[str], asked: str) -> None:
     template = learnt(*prompts)
     prompt = words_of(asked)
-    differing = template.differing(prompt)
+    differing = template.context_mask(prompt)
     assert len(differing) == len(prompt.written)
     known = set(" ".join(template.common).split())
     assert all(own or word in known for own, word in zip(differing, prompt.masked, strict=True))
@@ -61,7 +61,7 @@ def test_a_number_that_comes_back_is_context() -> None:
 
 
 def test_a_new_version_of_the_prompt_is_no_context() -> None:
-    assert not learnt(*["Sort the mail by urgency."] * 100, *["Sort the mail by sender, please."] * 100).varies
+    assert not learnt(*["Sort the mail by urgency."] * 100, *["Sort the mail by sender, please."] * 100).has_context
 
 
 def test_without_system_prompts_there_is_no_context() -> None:
@@ -70,8 +70,8 @@ def test_without_system_prompts_there_is_no_context() -> None:
 
 
 def test_it_is_kept_in_files() -> None:
-    template = SystemTemplate.learn([example.request for example in decided_by_the_record(60)])
-    assert template.varies
+    template = SystemTemplate.learn([example.request for example in examples_decided_by_record(60)])
+    assert template.has_context
     assert SystemTemplate.from_files(template.to_files()) == template
     assert NO_CONTEXT.to_files() == {}
     assert SystemTemplate.from_files({}) == NO_CONTEXT
@@ -80,9 +80,9 @@ def test_it_is_kept_in_files() -> None:
 
 
 def test_how_prompts_differ_is_told_with_the_numbers() -> None:
-    template = SystemTemplate.learn([example.request for example in decided_by_the_record(60)])
+    template = SystemTemplate.learn([example.request for example in examples_decided_by_record(60)])
     length = f"about {template.characters} characters of context"
-    assert template.reason == f"the system prompt differs from call to call in 100% of calls ({length})"
+    assert template.description == f"the system prompt differs from call to call in 100% of calls ({length})"
 
 
 def test_long_prompts_with_all_sorts_of_characters_are_read() -> None:
@@ -92,11 +92,11 @@ def test_long_prompts_with_all_sorts_of_characters_are_read() -> None:
 
 
 def test_equal_texts_in_other_contexts_are_other_inputs_that_share_their_turns() -> None:
-    examples = decided_by_the_record(60, texts=("May I?",))
+    examples = examples_decided_by_record(60, texts=("May I?",))
     template = SystemTemplate.learn([example.request for example in examples])
-    inputs = [input_of(example.request, example.fingerprint, system=template) for example in examples]
-    assert len({one.read for one in inputs}) == 60
+    inputs = [identify_input(example.request, example.fingerprint, system=template) for example in examples]
+    assert len({one.reading_name for one in inputs}) == 60
     assert len({one.text for one in inputs}) == 1
-    blind = [input_of(example.request, example.fingerprint) for example in examples]
-    assert len({one.read for one in blind}) == 1
-    assert Input("f", "text").same == Input("f", "text").own
+    blind = [identify_input(example.request, example.fingerprint) for example in examples]
+    assert len({one.reading_name for one in blind}) == 1
+    assert Input("f", "text").identifying_names == Input("f", "text").names

@@ -4,15 +4,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.support.student_server import BROKEN, Mood, StudentServer, student_server
+from tests.support.student_server import BROKEN, Behavior, StudentServer, student_server
 
-from understudies.students import Endpoint, StudentError, Unsure
-from understudies.students.chat_endpoint import ChatEndpoint
-from understudies.students.connection import Connection
+from understudies.students import ConfidenceTooLow, Endpoint, StudentError
+from understudies.students.chat_endpoint import ChatClient
+from understudies.students.connection import EndpointPool
 
 ASKED: dict[str, Any] = {"messages": [{"role": "user", "content": "my secret prompt"}]}
-FOREVER: frozenset[Mood] = frozenset({"hang", "drip", "drip_stream"})
-WHY: dict[Mood, str] = {
+FOREVER: frozenset[Behavior] = frozenset({"hang", "drip", "drip_stream"})
+WHY: dict[Behavior, str] = {
     "cut_json": "no chat completion",
     "cut_stream": "broke off before its end",
     "drip": r"no answer within 0\.05 s",
@@ -50,7 +50,7 @@ def endpoint(server: StudentServer, **settings: Any) -> Endpoint:
 
 
 async def ask(where: Endpoint, body: dict[str, Any] = ASKED) -> str:
-    chat = ChatEndpoint(where, Connection(where))
+    chat = ChatClient(where, EndpointPool(where))
     try:
         return (await chat.complete(body)).message().text
     finally:
@@ -62,19 +62,19 @@ def test_every_fault_is_expected() -> None:
 
 
 @pytest.mark.parametrize("mood", BROKEN)
-async def test_what_is_no_answer_is_a_student_error(server: StudentServer, mood: Mood) -> None:
-    server.mood = mood
+async def test_what_is_no_answer_is_a_student_error(server: StudentServer, mood: Behavior) -> None:
+    server.behavior = mood
     patience = 0.05 if mood in FOREVER else 20.0
     with pytest.raises(StudentError, match=WHY[mood]) as caught:
         await ask(endpoint(server, timeout_seconds=patience))
-    assert not isinstance(caught.value, Unsure)
+    assert not isinstance(caught.value, ConfidenceTooLow)
     assert "secret" not in str(caught.value)
     assert "the prompt" not in str(caught.value)
 
 
 @pytest.mark.parametrize("mood", BROKEN)
-async def test_it_is_one_where_nothing_is_streamed_too(server: StudentServer, mood: Mood) -> None:
-    server.mood = mood
+async def test_it_is_one_where_nothing_is_streamed_too(server: StudentServer, mood: Behavior) -> None:
+    server.behavior = mood
     patience = 0.05 if mood in FOREVER else 20.0
     where = endpoint(server, timeout_seconds=patience, streamed="never")
     if mood in ("cut_stream", "error_event", "error_line", "huge_line", "malformed", "odd_chunk", "silent"):
@@ -86,13 +86,13 @@ async def test_it_is_one_where_nothing_is_streamed_too(server: StudentServer, mo
 
 async def test_after_a_fault_the_same_connection_answers_again(server: StudentServer) -> None:
     where = endpoint(server, timeout_seconds=20.0)
-    chat = ChatEndpoint(where, Connection(where))
+    chat = ChatClient(where, EndpointPool(where))
     for mood in BROKEN:
         if mood not in FOREVER:
-            server.mood = mood
+            server.behavior = mood
             with pytest.raises(StudentError):
                 await chat.complete(ASKED)
-    server.mood = "answer"
+    server.behavior = "answer"
     assert (await chat.complete(ASKED)).message().text == "refund"
     await chat.close()
 

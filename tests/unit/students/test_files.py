@@ -8,11 +8,11 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from understudies.runtime import ConfigurationError, RetryLater
-from understudies.students import ArtifactError, Files
+from understudies.students import ArtifactError, ObjectStore
 
 
 def test_what_was_written_is_read_and_never_overwritten(tmp_path: Path) -> None:
-    files = Files(f"file://{tmp_path}")
+    files = ObjectStore(f"file://{tmp_path}")
     uri = files.write("datasets/a.jsonl", b"first")
     assert files.write("datasets/a.jsonl", b"second") == uri
     assert files.read(uri) == b"first"
@@ -23,12 +23,12 @@ def test_what_was_written_is_read_and_never_overwritten(tmp_path: Path) -> None:
 def test_nothing_outside_the_root_is_read(tmp_path: Path, uri: str) -> None:
     root = f"file://{tmp_path}"
     with pytest.raises(ArtifactError, match="does not lie under the artifact root"):
-        Files(root).read(uri.format(root=root))
+        ObjectStore(root).read(uri.format(root=root))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"cannot read .*gone"):
-        Files(f"file://{tmp_path}").read(f"file://{tmp_path}/gone")
+        ObjectStore(f"file://{tmp_path}").read(f"file://{tmp_path}/gone")
 
 
 class DriverError(Exception):
@@ -40,7 +40,7 @@ AWAY = [OSError(errno.EIO, "I/O"), TimeoutError(), PermissionError("expired"), D
 
 @pytest.mark.parametrize("error", AWAY, ids=repr)
 def test_a_file_that_is_away_is_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    files = Files(f"file://{tmp_path}")
+    files = ObjectStore(f"file://{tmp_path}")
     uri = files.write("datasets/a.jsonl", b"first")
     with monkeypatch.context() as outage:
         outage.setattr(LocalFileSystem, "cat_file", failing(error))
@@ -53,7 +53,7 @@ def test_a_file_that_is_away_is_not_missing(tmp_path: Path, monkeypatch: pytest.
 def test_what_cannot_be_written_now_can_be_written_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    files = Files(f"file://{tmp_path}")
+    files = ObjectStore(f"file://{tmp_path}")
     with monkeypatch.context() as outage:
         outage.setattr(LocalFileSystem, "open", failing(error))
         with pytest.raises(RetryLater, match=r"cannot write .*a.jsonl' now"):
@@ -71,4 +71,4 @@ def failing(error: Exception) -> Any:
 @pytest.mark.parametrize("root", ["nope://bucket", "s4://bucket/prefix"])
 def test_a_root_of_an_unknown_kind_is_refused_with_the_remedy(root: str) -> None:
     with pytest.raises(ConfigurationError, match="file:///PATH"):
-        Files(root)
+        ObjectStore(root)

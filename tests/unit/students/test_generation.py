@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from understudies.events import Usage
 from understudies.students import event_stream
-from understudies.students.event_stream import EventStream
+from understudies.students.event_stream import DataLineSplitter
 from understudies.students.generation import Generation
 
 
@@ -26,7 +26,7 @@ def chunk(delta: dict[str, Any], logprobs: list[Any] | None = None, **rest: Any)
 def grown(*chunks: bytes) -> Generation:
     generation = Generation(prompt_chars=400)
     for one in chunks:
-        generation.add(one)
+        generation.add_chunk(one)
     return generation
 
 
@@ -124,7 +124,7 @@ def test_what_is_no_whole_message_is_refused(chunks: list[bytes], why: str) -> N
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"choices": [{"index": 0}]}', b'{"choices": [{"delta": {}}]}'])
 def test_what_is_no_whole_completion_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"no chat completion|no choice"):
-        Generation().set(body)
+        Generation().set_whole(body)
 
 
 VALUES = st.recursive(
@@ -160,7 +160,7 @@ def test_nothing_but_a_value_error_is_raised_and_the_sum_only_falls(data: list[b
     generation, before = Generation(), 0.0
     for one in data:
         try:
-            generation.add(one)
+            generation.add_chunk(one)
         except ValueError:
             break
         assert generation.log_sum <= before
@@ -181,7 +181,7 @@ def test_nothing_but_a_value_error_is_raised_and_the_sum_only_falls(data: list[b
 )
 def test_a_stream_may_be_cut_anywhere(events: list[bytes], cuts: list[int], end: bytes) -> None:
     whole = b": hello" + end + b"".join(b"data: " + event + end for event in events)
-    stream, found, places = EventStream(), [], [0, *sorted(cuts), len(whole)]
+    stream, found, places = DataLineSplitter(), [], [0, *sorted(cuts), len(whole)]
     for start, stop in pairwise(places):
         found += list(stream.feed(whole[start:stop]))
     assert found == events

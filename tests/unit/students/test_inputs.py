@@ -4,10 +4,10 @@ import hashlib
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.conversations import asked
+from tests.support.conversations import conversation_request
 
 from understudies.events import Message, Request
-from understudies.students import Input, input_of, request_text
+from understudies.students import Input, identify_input, request_text
 
 roles = st.sampled_from(["system", "developer", "user", "assistant", "tool"])
 messages = st.builds(lambda role, text: Message(role=role, content=text), roles, st.text(max_size=12) | st.none())
@@ -22,31 +22,31 @@ def reading(request: Request) -> str | None:
 
 @given(requests)
 def test_an_input_is_named_by_what_is_read_of_it_and_of_each_turn(request: Request) -> None:
-    one = input_of(request, "f")
+    one = identify_input(request, "f")
     said = request.messages
     turns = [Request(messages=said[:n]) for n, message in enumerate(said) if message.role == "assistant" and n > 0]
     assert one.text == reading(request)
-    assert one.own == {"f", one.text} - {None}
+    assert one.names == {"f", one.text} - {None}
     assert set(one.earlier) == {reading(turn) for turn in turns} - {None, one.text}
 
 
 def test_the_turns_come_first_to_last() -> None:
-    said = asked(*"abcde", system="").messages
-    one = input_of(Request(messages=said), "f")
+    said = conversation_request(*"abcde", system="").messages
+    one = identify_input(Request(messages=said), "f")
     expected = [reading(Request(messages=said[:n])) for n in (2, 4)]
     assert list(one.earlier) == expected
 
 
 def test_turns_up_to_a_common_opening_are_cut_off() -> None:
     one = Input("f", "text", ("a", "b", "c"), brief=2)
-    assert one.since(frozenset({"b"})) == Input("f", "text", ("c",))
-    assert one.since(frozenset({"a"})) == Input("f", "text", ("b", "c"), brief=1)
-    assert one.since(frozenset({"c", "a"})).earlier == ()
-    assert one.since(frozenset({"text", "other"})) is one
+    assert one.without_openings(frozenset({"b"})) == Input("f", "text", ("c",))
+    assert one.without_openings(frozenset({"a"})) == Input("f", "text", ("b", "c"), brief=1)
+    assert one.without_openings(frozenset({"c", "a"})).earlier == ()
+    assert one.without_openings(frozenset({"text", "other"})) is one
 
 
 def test_turns_up_to_200_characters_are_brief() -> None:
     said = ["hi", "Hello!", "x" * 188, "yes", "y", "no", "z"]
-    assert input_of(asked(*said), "f").brief == 2
-    assert input_of(asked("hi", "Hello!", "x" * 192, *said[3:]), "f").brief == 1
-    assert input_of(asked("hi"), "f").brief == 0
+    assert identify_input(conversation_request(*said), "f").brief == 2
+    assert identify_input(conversation_request("hi", "Hello!", "x" * 192, *said[3:]), "f").brief == 1
+    assert identify_input(conversation_request("hi"), "f").brief == 0

@@ -1,17 +1,17 @@
 """What the classifier reads of a request."""
 
 import pytest
-from tests.support.contexts import decided_by_the_record
+from tests.support.contexts import examples_decided_by_record
 from tests.support.datasets import intents
 
 from understudies.students import NO_CONTEXT, ArtifactError, SystemTemplate
-from understudies.students.base import classified_text
-from understudies.students.classifier import LONGEST
-from understudies.students.classifier.telling import telling_terms, told_by
+from understudies.students.base import classifier_text
+from understudies.students.classifier import MAX_TEXT_CHARS
+from understudies.students.classifier.telling import extract_terms, find_discriminative_terms
 from understudies.students.classifier_student import ClassifierStudent
-from understudies.students.reading import Reading, readings
+from understudies.students.reading import TextExtractor, candidate_extractors
 
-EXAMPLES = decided_by_the_record(600)
+EXAMPLES = examples_decided_by_record(600)
 SYSTEM = SystemTemplate.learn([example.request for example in EXAMPLES])
 
 
@@ -29,48 +29,48 @@ def fitted(system: SystemTemplate | None) -> ClassifierStudent:
 def test_what_decides_in_the_system_prompt_is_learnt() -> None:
     student = fitted(None)
     assert agreement(student) >= 0.95
-    assert ClassifierStudent.from_files(student.to_files()).reading == student.reading
+    assert ClassifierStudent.from_files(student.to_files()).extractor == student.extractor
     assert student.to_files() == fitted(None).to_files()
     assert agreement(fitted(NO_CONTEXT)) < 0.75
 
 
 def test_without_a_context_the_text_alone_is_read() -> None:
     data = intents(90)
-    student = ClassifierStudent.fit(data.of("train"), data.of("validation"), seed=1)
-    assert student.reading == Reading()
+    student = ClassifierStudent.fit(data.in_split("train"), data.in_split("validation"), seed=1)
+    assert student.extractor == TextExtractor()
     assert not {"context.json", "reading.json"} & set(student.to_files())
     request = data.examples[0].request
-    assert student.reading(request) == classified_text(request)
+    assert student.extractor(request) == classifier_text(request)
 
 
 def test_terms_that_tell_answers_apart_are_found_and_no_others() -> None:
     contexts = [SYSTEM.context(example.request) for example in EXAMPLES]
-    terms = telling_terms(contexts, [example.answer.text for example in EXAMPLES])
+    terms = find_discriminative_terms(contexts, [example.answer.text for example in EXAMPLES])
     assert {"gold", "silver", "plan: gold"} <= set(terms)
     assert all("gold" in term or "silver" in term for term in terms)
-    assert telling_terms(contexts, [str(n % 3) for n in range(600)]) == ()
-    assert telling_terms([], []) == telling_terms(["", ""], ["a", "b"]) == ()
-    assert told_by("Plan: gold today", frozenset({"plan: gold", "gold", "silver"})) == "gold plan_gold"
+    assert find_discriminative_terms(contexts, [str(n % 3) for n in range(600)]) == ()
+    assert find_discriminative_terms([], []) == find_discriminative_terms(["", ""], ["a", "b"]) == ()
+    assert extract_terms("Plan: gold today", frozenset({"plan: gold", "gold", "silver"})) == "gold plan_gold"
 
 
 def test_a_long_text_leaves_room_for_its_context_and_the_other_way_round() -> None:
     example = EXAMPLES[0]
     said = [*example.request.messages[:1], example.request.messages[1].model_copy(update={"content": "x " * 9_000})]
     request = example.request.model_copy(update={"messages": tuple(said)})
-    read = Reading(SYSTEM, None)(request)
-    assert len(read) <= LONGEST
+    read = TextExtractor(SYSTEM, None)(request)
+    assert len(read) <= MAX_TEXT_CHARS
     assert read.endswith(SYSTEM.context(request))
 
 
 def test_a_short_context_may_be_read_whole_and_a_long_one_by_its_terms_alone() -> None:
     requests = [example.request for example in EXAMPLES]
     labels = [example.answer.text for example in EXAMPLES]
-    assert [reading.terms is None for reading in readings(SYSTEM, requests, labels)] == [False, False, True]
+    assert [reading.terms is None for reading in candidate_extractors(SYSTEM, requests, labels)] == [False, False, True]
     longer = SYSTEM.model_copy(update={"characters": 5_000})
-    assert [reading.terms is None for reading in readings(longer, requests, labels)] == [False, False]
-    assert readings(NO_CONTEXT, requests, labels) == [Reading()]
+    assert [reading.terms is None for reading in candidate_extractors(longer, requests, labels)] == [False, False]
+    assert candidate_extractors(NO_CONTEXT, requests, labels) == [TextExtractor()]
 
 
 def test_a_damaged_reading_is_refused() -> None:
     with pytest.raises(ArtifactError, match="what the classifier reads"):
-        Reading.from_files({"reading.json": b"[]"})
+        TextExtractor.from_files({"reading.json": b"[]"})

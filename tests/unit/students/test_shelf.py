@@ -8,7 +8,7 @@ import pytest
 
 from understudies.events import Request
 from understudies.runtime import RetryLater
-from understudies.students import Answer, ArtifactError, Files, Shelf, Student, shelf, text_answer
+from understudies.students import Answer, ArtifactError, ObjectStore, Student, StudentCache, shelf, text_answer
 
 
 class Closable:
@@ -29,7 +29,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Student]:
     """What was loaded, in order."""
     students: list[Student] = []
 
-    def load(files: Files, uri: str, *rest: object) -> Student:
+    def load(files: ObjectStore, uri: str, *rest: object) -> Student:
         if uri == "gone":
             raise ArtifactError("no such artifact")
         if uri == "away" and not students:
@@ -42,8 +42,8 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Student]:
     return students
 
 
-def made(tmp_path: Path, keep: int = 2) -> Shelf:
-    return Shelf(Files(f"file://{tmp_path}"), keep=keep)
+def made(tmp_path: Path, keep: int = 2) -> StudentCache:
+    return StudentCache(ObjectStore(f"file://{tmp_path}"), capacity=keep)
 
 
 async def test_a_student_is_loaded_once(tmp_path: Path, loaded: list[Student]) -> None:
@@ -78,7 +78,7 @@ async def test_one_that_is_let_go_of_while_it_loads_is_closed_too(tmp_path: Path
 
 async def test_nobody_waits_twice_for_what_was_away_a_moment_ago(tmp_path: Path, loaded: list[Student]) -> None:
     now = 100.0
-    kept = Shelf(Files(f"file://{tmp_path}"), timer=lambda: now)
+    kept = StudentCache(ObjectStore(f"file://{tmp_path}"), timer=lambda: now)
     with pytest.raises(RetryLater, match="no answer"):
         await kept.get("away")
     now += 9

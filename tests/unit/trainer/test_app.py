@@ -6,15 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.contexts import decided_by_the_record
+from tests.support.contexts import examples_decided_by_record
 from tests.support.datasets import START, TASK, intents
-from tests.support.messages import said
-from tests.support.recorder import Recorder, records
+from tests.support.messages import assistant_message
+from tests.support.recorder import CapturingBus, to_records
 
 from understudies.events import Promotion, SeededIds
 from understudies.runtime import RetryLater, VirtualClock
 from understudies.runtime.rules import Rules, TaskRules
-from understudies.students import Dataset, Files, Head, load_student, name_of, read_artifact, write_dataset
+from understudies.students import (
+    Dataset,
+    HeadInputs,
+    ObjectStore,
+    input_name,
+    load_student,
+    read_artifact,
+    write_dataset,
+)
 from understudies.trainer import TrainerApp, TrainerSettings, create_app
 from understudies.trainer import app as trainer_app
 
@@ -22,22 +30,22 @@ LATER = START + timedelta(days=7)
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Files:
-    return Files(f"file://{tmp_path}")
+def files(tmp_path: Path) -> ObjectStore:
+    return ObjectStore(f"file://{tmp_path}")
 
 
-def make(files: Files, recorder: Recorder, rules: Rules | None = None, **settings: Any) -> TrainerApp:
+def make(files: ObjectStore, recorder: CapturingBus, rules: Rules | None = None, **settings: Any) -> TrainerApp:
     return create_app(
         TrainerSettings(encoder=False, **settings),
         bus=recorder.bus,
         clock=VirtualClock(LATER),
-        files=files,
+        object_store=files,
         new_id=SeededIds(1),
         rules=rules,
     )
 
 
-def collected(files: Files, data: Dataset | None, version: int = 1) -> Promotion:
+def collected(files: ObjectStore, data: Dataset | None, version: int = 1) -> Promotion:
     uri = write_dataset(files, TASK, data.examples)[0] if data else None
     return told("collected", version, dataset=uri)
 
@@ -46,7 +54,7 @@ def told(stage: Any, version: int = 1, **rest: Any) -> Promotion:
     return Promotion(id=f"{stage}-{version}", at=LATER, task=TASK, student=f"{TASK}@{version}", stage=stage, **rest)
 
 
-def only(recorder: Recorder) -> Promotion:
+def only(recorder: CapturingBus) -> Promotion:
     [story] = recorder.published
     assert isinstance(story, Promotion)
     return story
@@ -54,13 +62,13 @@ def only(recorder: Recorder) -> Promotion:
 
 def random_labels() -> Dataset:
     rng = random.Random(7)
-    return intents(600, lambda intent, number: said(f"label {rng.randrange(10)}"))
+    return intents(600, lambda intent, number: assistant_message(f"label {rng.randrange(10)}"))
 
 
-async def test_what_was_collected_is_trained(files: Files) -> None:
-    recorder = Recorder()
+async def test_what_was_collected_is_trained(files: ObjectStore) -> None:
+    recorder = CapturingBus()
     data = intents(300)
-    await make(files, recorder).handle(records(collected(files, data)))
+    await make(files, recorder).handle(to_records(collected(files, data)))
     story = only(recorder)
     assert (story.stage, story.student, story.at) == ("trained", "triage@1", LATER)
     assert story.reason.startswith("classifier is expected to serve ")
@@ -77,11 +85,11 @@ async def test_what_was_collected_is_trained(files: Files) -> None:
     assert evidence["seconds"] >= 0
 
 
-async def test_the_artifact_says_where_it_comes_from_and_can_be_loaded(files: Files) -> None:
-    recorder = Recorder()
+async def test_the_artifact_says_where_it_comes_from_and_can_be_loaded(files: ObjectStore) -> None:
+    recorder = CapturingBus()
     data = intents(300)
     story = collected(files, data)
-    await make(files, recorder).handle(records(story))
+    await make(files, recorder).handle(to_records(story))
     trained = only(recorder)
     assert trained.dataset == story.dataset
     assert trained.artifact is not None
@@ -90,54 +98,58 @@ async def test_the_artifact_says_where_it_comes_from_and_can_be_loaded(files: Fi
     assert (manifest.student, manifest.splits, manifest.teachers) == ("triage@1", data.counts, ("teacher-1",))
     assert manifest.created == LATER
     student = load_student(files, trained.artifact)
-    [answer] = await student.answer([data.of("evidence")[0].request])
-    assert answer.text == data.of("evidence")[0].answer.text
+    [answer] = await student.answer([data.in_split("evidence")[0].request])
+    assert answer.text == data.in_split("evidence")[0].answer.text
 
 
-async def test_what_many_calls_asked_is_remembered_in_the_artifact(files: Files) -> None:
-    recorder = Recorder()
+async def test_what_many_calls_asked_is_remembered_in_the_artifact(files: ObjectStore) -> None:
+    recorder = CapturingBus()
     data = intents(300)
-    often = data.of("evidence")[0]
-    answers = {"calls": 6, "answer": said("as it always was"), "repeats": (said("as it always was"),)}
+    often = data.in_split("evidence")[0]
+    answers = {
+        "calls": 6,
+        "answer": assistant_message("as it always was"),
+        "repeats": (assistant_message("as it always was"),),
+    }
     popular = [one.model_copy(update=answers) if one == often else one for one in data.examples]
-    await make(files, recorder).handle(records(collected(files, Dataset(TASK, tuple(popular)))))
+    await make(files, recorder).handle(to_records(collected(files, Dataset(TASK, tuple(popular)))))
     artifact = only(recorder).artifact
     assert artifact is not None
-    assert Head.from_files(read_artifact(files, artifact)[1]).names == {name_of(often.request)}
+    assert HeadInputs.from_files(read_artifact(files, artifact)[1]).input_names == {input_name(often.request)}
     [answer] = await load_student(files, artifact).answer([often.request])
-    assert (answer.text, answer.confidence, answer.head) == ("as it always was", 1.0, name_of(often.request))
+    assert (answer.text, answer.confidence, answer.head) == ("as it always was", 1.0, input_name(often.request))
 
 
-async def test_an_artifact_of_a_task_without_popular_inputs_has_no_head(files: Files) -> None:
-    recorder = Recorder()
-    await make(files, recorder).handle(records(collected(files, intents(300))))
+async def test_an_artifact_of_a_task_without_popular_inputs_has_no_head(files: ObjectStore) -> None:
+    recorder = CapturingBus()
+    await make(files, recorder).handle(to_records(collected(files, intents(300))))
     artifact = only(recorder).artifact
     assert artifact is not None
     assert "head.json" not in read_artifact(files, artifact)[1]
 
 
-async def test_two_runs_make_the_same_artifact(files: Files) -> None:
-    one, other = Recorder(), Recorder()
+async def test_two_runs_make_the_same_artifact(files: ObjectStore) -> None:
+    one, other = CapturingBus(), CapturingBus()
     for recorder in (one, other):
-        await make(files, recorder).handle(records(collected(files, intents(120))))
+        await make(files, recorder).handle(to_records(collected(files, intents(120))))
     assert only(one).artifact == only(other).artifact
     assert only(one).evidence | {"seconds": 0} == only(other).evidence | {"seconds": 0}
 
 
-async def test_random_answers_are_rejected_with_the_numbers(files: Files) -> None:
-    recorder = Recorder()
-    await make(files, recorder).handle(records(collected(files, random_labels())))
+async def test_random_answers_are_rejected_with_the_numbers(files: ObjectStore) -> None:
+    recorder = CapturingBus()
+    await make(files, recorder).handle(to_records(collected(files, random_labels())))
     story = only(recorder)
     assert (story.stage, story.artifact) == ("rejected", None)
     assert "no student reaches 95% agreement on any tenth of the" in story.reason
     assert story.evidence["tried"]
 
 
-async def test_where_the_system_prompt_varies_evidence_and_reason_say_so(files: Files) -> None:
-    chance = decided_by_the_record(450, lambda _, rng: rng.choice(("yes", "no")))
-    for version, calls in enumerate((decided_by_the_record(450), chance), start=1):
-        recorder = Recorder()
-        await make(files, recorder).handle(records(collected(files, Dataset(TASK, tuple(calls)), version)))
+async def test_where_the_system_prompt_varies_evidence_and_reason_say_so(files: ObjectStore) -> None:
+    chance = examples_decided_by_record(450, lambda _, rng: rng.choice(("yes", "no")))
+    for version, calls in enumerate((examples_decided_by_record(450), chance), start=1):
+        recorder = CapturingBus()
+        await make(files, recorder).handle(to_records(collected(files, Dataset(TASK, tuple(calls)), version)))
         story = only(recorder)
         context = story.evidence["context"]
         assert isinstance(context, dict)
@@ -146,74 +158,74 @@ async def test_where_the_system_prompt_varies_evidence_and_reason_say_so(files: 
         assert (story.stage, told_so) == (("trained", False) if version == 1 else ("rejected", True))
 
 
-async def test_the_rules_of_the_task_are_kept(files: Files) -> None:
-    recorder = Recorder()
+async def test_the_rules_of_the_task_are_kept(files: ObjectStore) -> None:
+    recorder = CapturingBus()
     rules = Rules(tasks={TASK: TaskRules(min_agreement=0.8, judge="exact")})
-    await make(files, recorder, rules).handle(records(collected(files, intents(300))))
+    await make(files, recorder, rules).handle(to_records(collected(files, intents(300))))
     assert (only(recorder).evidence["min_agreement"], only(recorder).evidence["judge"]) == (0.8, "exact")
 
 
 @pytest.mark.parametrize("students", [("few_shot",), (f"{TASK}@9",), ()])
-async def test_only_students_that_the_rules_allow_are_tried(files: Files, students: tuple[str, ...]) -> None:
-    recorder = Recorder()
+async def test_only_students_that_the_rules_allow_are_tried(files: ObjectStore, students: tuple[str, ...]) -> None:
+    recorder = CapturingBus()
     rules = Rules(tasks={TASK: TaskRules(students=students)})
-    await make(files, recorder, rules, kinds=("classifier",)).handle(records(collected(files, intents(300))))
+    await make(files, recorder, rules, kinds=("classifier",)).handle(to_records(collected(files, intents(300))))
     assert (only(recorder).stage, only(recorder).evidence["tried"]) == ("rejected", [])
 
 
 @pytest.mark.parametrize("students", [("classifier",), (f"{TASK}@*",)])
-async def test_a_student_is_allowed_by_kind_or_by_name(files: Files, students: tuple[str, ...]) -> None:
-    recorder = Recorder()
+async def test_a_student_is_allowed_by_kind_or_by_name(files: ObjectStore, students: tuple[str, ...]) -> None:
+    recorder = CapturingBus()
     rules = Rules(tasks={TASK: TaskRules(students=students)})
-    await make(files, recorder, rules).handle(records(collected(files, intents(300))))
+    await make(files, recorder, rules).handle(to_records(collected(files, intents(300))))
     assert (only(recorder).stage, only(recorder).evidence["kind"]) == ("trained", "classifier")
 
 
 @pytest.mark.parametrize("stage", ["trained", "rejected", "promoted", "retired"])
-async def test_a_student_with_an_outcome_is_not_trained_again(files: Files, stage: str) -> None:
-    recorder = Recorder()
+async def test_a_student_with_an_outcome_is_not_trained_again(files: ObjectStore, stage: str) -> None:
+    recorder = CapturingBus()
     app = make(files, recorder)
     # In one batch after a restart, or in an earlier one.
-    await app.handle(records(collected(files, intents(60)), told(stage)))
-    await app.handle(records(collected(files, intents(60))))
+    await app.handle(to_records(collected(files, intents(60)), told(stage)))
+    await app.handle(to_records(collected(files, intents(60))))
     assert recorder.published == []
 
 
-async def test_a_redelivery_does_nothing_twice(files: Files) -> None:
-    recorder = Recorder()
+async def test_a_redelivery_does_nothing_twice(files: ObjectStore) -> None:
+    recorder = CapturingBus()
     app = make(files, recorder)
     story = collected(files, intents(60))
-    await app.handle(records(story, story))
-    await app.handle(records(story))
+    await app.handle(to_records(story, story))
+    await app.handle(to_records(story))
     assert len(recorder.published) == 1
     again = make(files, recorder)
     await again.restore(app.state())
-    await again.handle(records(story))
+    await again.handle(to_records(story))
     assert len(recorder.published) == 1
 
 
-async def test_the_next_version_is_trained(files: Files) -> None:
-    recorder = Recorder()
+async def test_the_next_version_is_trained(files: ObjectStore) -> None:
+    recorder = CapturingBus()
     app = make(files, recorder)
-    await app.handle(records(told("authorised"), collected(files, intents(60)), collected(files, intents(90), 2)))
+    await app.handle(to_records(told("authorised"), collected(files, intents(60)), collected(files, intents(90), 2)))
     assert [event.student for event in recorder.published if isinstance(event, Promotion)] == ["triage@1", "triage@2"]
 
 
-async def test_an_outcome_that_was_not_published_is_published_again_with_its_id(files: Files) -> None:
-    recorder = Recorder()
+async def test_an_outcome_that_was_not_published_is_published_again_with_its_id(files: ObjectStore) -> None:
+    recorder = CapturingBus()
     app = make(files, recorder)
     story = collected(files, intents(60))
     recorder.failing = RetryLater("no broker")
     with pytest.raises(RetryLater):
-        await app.handle(records(story))
-    await app.handle(records(story))
+        await app.handle(to_records(story))
+    await app.handle(to_records(story))
     assert only(recorder).id == SeededIds(1)(LATER)
 
 
-async def test_a_dataset_that_cannot_be_read_rejects(files: Files) -> None:
-    recorder = Recorder()
+async def test_a_dataset_that_cannot_be_read_rejects(files: ObjectStore) -> None:
+    recorder = CapturingBus()
     app = make(files, recorder)
-    await app.handle(records(collected(files, None), told("collected", 2, dataset=files.uri("datasets/0.jsonl"))))
+    await app.handle(to_records(collected(files, None), told("collected", 2, dataset=files.uri("datasets/0.jsonl"))))
     reasons = [story.reason for story in recorder.published if isinstance(story, Promotion)]
     assert "announced as collected without a dataset" in reasons[0]
     assert "cannot read" in reasons[1]
@@ -221,14 +233,14 @@ async def test_a_dataset_that_cannot_be_read_rejects(files: Files) -> None:
 
 
 async def test_one_student_that_breaks_the_trainer_is_rejected_and_the_next_is_trained(
-    files: Files, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    files: ObjectStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    recorder = Recorder()
+    recorder = CapturingBus()
     app = make(files, recorder)
     with monkeypatch.context() as broken:
-        broken.setattr(trainer_app, "climb", failing(RuntimeError("shape mismatch")))
-        await app.handle(records(collected(files, intents(60))))
-    await app.handle(records(collected(files, intents(300), 2)))
+        broken.setattr(trainer_app, "select_student", failing(RuntimeError("shape mismatch")))
+        await app.handle(to_records(collected(files, intents(60))))
+    await app.handle(to_records(collected(files, intents(300), 2)))
     first, second = [story for story in recorder.published if isinstance(story, Promotion)]
     assert (first.stage, first.reason) == ("rejected", "cannot be trained: RuntimeError('shape mismatch')")
     assert (second.student, second.stage) == (f"{TASK}@2", "trained")
@@ -244,14 +256,14 @@ def failing(error: Exception) -> Any:
 
 @pytest.mark.parametrize("restarts", [False, True])
 async def test_a_dataset_that_is_away_is_trained_on_once_it_is_back(
-    files: Files, monkeypatch: pytest.MonkeyPatch, restarts: bool
+    files: ObjectStore, monkeypatch: pytest.MonkeyPatch, restarts: bool
 ) -> None:
-    recorder = Recorder()
+    recorder = CapturingBus()
     app = make(files, recorder)
     story = collected(files, intents(300))
     with monkeypatch.context() as outage:
-        outage.setattr(Files, "read", failing(RetryLater("no answer")))
-        await app.handle(records(story))
+        outage.setattr(ObjectStore, "read", failing(RetryLater("no answer")))
+        await app.handle(to_records(story))
         await app.tick(LATER)
     assert recorder.published == []
     if restarts:
@@ -264,34 +276,36 @@ async def test_a_dataset_that_is_away_is_trained_on_once_it_is_back(
     assert app.state()["due"] == []
 
 
-async def test_a_student_that_is_over_meanwhile_is_not_trained(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    recorder = Recorder()
+async def test_a_student_that_is_over_meanwhile_is_not_trained(
+    files: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = CapturingBus()
     app = make(files, recorder)
     with monkeypatch.context() as outage:
-        outage.setattr(Files, "read", failing(RetryLater("no answer")))
-        await app.handle(records(collected(files, intents(60))))
-    await app.handle(records(told("retired")))
+        outage.setattr(ObjectStore, "read", failing(RetryLater("no answer")))
+        await app.handle(to_records(collected(files, intents(60))))
+    await app.handle(to_records(told("retired")))
     assert (recorder.published, app.state()["due"]) == ([], [])
 
 
 async def test_a_student_that_cannot_be_kept_now_is_kept_later_without_a_second_training(
-    files: Files, monkeypatch: pytest.MonkeyPatch
+    files: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorder = Recorder()
+    recorder = CapturingBus()
     app = make(files, recorder)
     story = collected(files, intents(300))
     with monkeypatch.context() as full:
-        full.setattr(Files, "write", failing(RetryLater("No space left on device")))
-        await app.handle(records(story))
+        full.setattr(ObjectStore, "write", failing(RetryLater("No space left on device")))
+        await app.handle(to_records(story))
     assert recorder.published == []
-    monkeypatch.setattr(trainer_app, "climb", failing(AssertionError("trained again")))
+    monkeypatch.setattr(trainer_app, "select_student", failing(AssertionError("trained again")))
     await app.tick(LATER)
     assert only(recorder).stage == "trained"
 
 
-async def test_the_loop_lives_while_it_trains(files: Files) -> None:
-    app = make(files, Recorder())
-    training = asyncio.create_task(app.handle(records(collected(files, intents(300)))))
+async def test_the_loop_lives_while_it_trains(files: ObjectStore) -> None:
+    app = make(files, CapturingBus())
+    training = asyncio.create_task(app.handle(to_records(collected(files, intents(300)))))
     turns = 0
     while not training.done():
         await asyncio.sleep(0)
@@ -300,8 +314,8 @@ async def test_the_loop_lives_while_it_trains(files: Files) -> None:
     assert turns > 100
 
 
-async def test_it_starts_ticks_and_stops(files: Files) -> None:
-    recorder = Recorder()
+async def test_it_starts_ticks_and_stops(files: ObjectStore) -> None:
+    recorder = CapturingBus()
     app = make(files, recorder)
     await app.start()
     await app.tick(LATER)

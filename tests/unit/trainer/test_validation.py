@@ -3,18 +3,18 @@ from decimal import Decimal
 
 import pytest
 from tests.support.datasets import example
-from tests.support.messages import said
+from tests.support.messages import assistant_message
 
 from understudies.events import Request, Usage
-from understudies.judges import judge_named
+from understudies.judges import parse_judge
 from understudies.students import Answer, StudentError, text_answer
-from understudies.trainer.validation import Judged, Validation, held_out, judge_student
+from understudies.trainer.validation import Validation, ValidationCall, held_out_examples, judge_student
 
 
 def validation(*runs: tuple[float, int, int]) -> Validation:
     """(confidence, agreed, disagreed) runs of calls."""
     judged = [
-        Judged(confidence, right)
+        ValidationCall(confidence, right)
         for confidence, agreed, disagreed in runs
         for right in [True] * agreed + [False] * disagreed
     ]
@@ -30,21 +30,21 @@ def test_coverage_is_what_could_be_served_at_p0() -> None:
 def test_no_answer_is_never_served() -> None:
     found = validation((0.9, 30, 0), (0.0, 0, 70))
     assert found.expected_coverage == pytest.approx(0.3)
-    assert not found.hopeless(0.05, 20)
-    assert validation((0.0, 0, 100)).hopeless(0.05, 20)
+    assert not found.is_hopeless(0.05, 20)
+    assert validation((0.0, 0, 100)).is_hopeless(0.05, 20)
     assert validation((0.0, 0, 100)).expected_coverage == 0
 
 
 def test_only_evidence_makes_hopeless() -> None:
-    assert validation((0.9, 2, 98)).hopeless(0.05, 20)
-    assert not validation((0.9, 0, 19)).hopeless(0.05, 20)
-    assert not validation().hopeless(0.05, 20)
-    assert not validation((0.9, 18, 2)).hopeless(0.05, 20)
-    assert validation((0.9, 14, 6)).hopeless(0.05, 20)
+    assert validation((0.9, 2, 98)).is_hopeless(0.05, 20)
+    assert not validation((0.9, 0, 19)).is_hopeless(0.05, 20)
+    assert not validation().is_hopeless(0.05, 20)
+    assert not validation((0.9, 18, 2)).is_hopeless(0.05, 20)
+    assert validation((0.9, 14, 6)).is_hopeless(0.05, 20)
 
 
 def test_one_good_tenth_leaves_hope() -> None:
-    assert not validation((0.9, 20, 0), (0.5, 0, 180)).hopeless(0.05, 20)
+    assert not validation((0.9, 20, 0), (0.5, 0, 180)).is_hopeless(0.05, 20)
 
 
 def test_the_surest_include_their_ties() -> None:
@@ -69,7 +69,11 @@ def test_the_summary_is_a_curve() -> None:
 
 
 def test_the_mean_cost_of_a_call_is_shown_where_it_is_known() -> None:
-    judged = (Judged(0.9, True, Decimal("0.0002")), Judged(0.8, True, Decimal("0.0001")), Judged(0.0, False))
+    judged = (
+        ValidationCall(0.9, True, Decimal("0.0002")),
+        ValidationCall(0.8, True, Decimal("0.0001")),
+        ValidationCall(0.0, False),
+    )
     assert Validation(judged, 0.95).summary()["cost_per_call_usd"] == "0.000150000"
     assert "cost_per_call_usd" not in validation((0.9, 50, 0)).summary()
 
@@ -86,9 +90,9 @@ class Fussy:
 
 
 def test_a_call_without_an_answer_is_a_disagreement() -> None:
-    examples = [example(text, said("x")) for text in ("good", "bad", "good too")]
-    judged = judge_student(Fussy(), examples, judge_named("exact"))
-    assert judged == (Judged(0.7, True), Judged(0.0, False), Judged(0.7, True))
+    examples = [example(text, assistant_message("x")) for text in ("good", "bad", "good too")]
+    judged = judge_student(Fussy(), examples, parse_judge("exact"))
+    assert judged == (ValidationCall(0.7, True), ValidationCall(0.0, False), ValidationCall(0.7, True))
 
 
 class Held(Fussy):
@@ -108,16 +112,16 @@ class Held(Fussy):
 
 def test_what_a_student_holds_is_closed_and_what_it_costs_is_kept() -> None:
     student = Held()
-    judged = judge_student(student, [example("good", said("x"))], judge_named("exact"))
+    judged = judge_student(student, [example("good", assistant_message("x"))], parse_judge("exact"))
     assert student.closed
-    assert judged == (Judged(0.7, True, Decimal("0.001")),)
+    assert judged == (ValidationCall(0.7, True, Decimal("0.001")),)
 
 
 def test_a_student_that_never_answers_is_an_error() -> None:
     with pytest.raises(StudentError):
-        judge_student(Fussy(), [example("bad", said("x"))], judge_named("exact"))
+        judge_student(Fussy(), [example("bad", assistant_message("x"))], parse_judge("exact"))
 
 
 def test_biased_and_repeated_examples_judge_nobody() -> None:
-    first, again, other = (example(text, said("x"), n) for n, text in enumerate(["a", "a", "b"]))
-    assert held_out([first, again, other.model_copy(update={"unbiased": False})]) == [again]
+    first, again, other = (example(text, assistant_message("x"), n) for n, text in enumerate(["a", "a", "b"]))
+    assert held_out_examples([first, again, other.model_copy(update={"unbiased": False})]) == [again]

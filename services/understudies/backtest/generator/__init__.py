@@ -1,5 +1,5 @@
 """An agent's fortnight of recorded calls, made up for demonstrations and tests."""
 
-from understudies.backtest.generator.fortnight import DEFAULT_CALLS, generate
+from understudies.backtest.generator.fortnight import DEFAULT_CALLS, generate_demo_log
 
-__all__ = ["DEFAULT_CALLS", "generate"]
+__all__ = ["DEFAULT_CALLS", "generate_demo_log"]

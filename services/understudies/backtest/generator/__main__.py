@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from understudies.backtest.generator import DEFAULT_CALLS, generate
+from understudies.backtest.generator import DEFAULT_CALLS, generate_demo_log
 
 
 def main() -> None:
@@ -12,7 +12,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--calls", type=int, default=DEFAULT_CALLS)
     options = parser.parse_args()
-    generate(options.file, seed=options.seed, calls=options.calls)
+    generate_demo_log(options.file, seed=options.seed, calls=options.calls)
 
 
 if __name__ == "__main__":

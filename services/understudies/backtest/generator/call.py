@@ -11,7 +11,7 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SyntheticCall:
     """What was asked and what the teacher answered."""
 
     system: str
@@ -19,18 +19,18 @@ class Call:
     answer: str
 
 
-class Slots(Protocol):
+class SlotFiller(Protocol):
     """Fills the slot of a template by its name."""
 
     def __call__(self, name: str) -> str: ...
 
 
-def filled(template: str, slot: Slots) -> str:
+def fill_template(template: str, slot: SlotFiller) -> str:
     """The template with each `{name}` filled in."""
     return _SLOT.sub(lambda match: slot(match[1]), template)
 
 
-def slots_of(rng: random.Random, words: Mapping[str, Sequence[str]]) -> Slots:
+def random_slot_filler(rng: random.Random, words: Mapping[str, Sequence[str]]) -> SlotFiller:
     """Slots filled with random words of a lexicon; `order` and `amount` with random numbers."""
 
     def slot(name: str) -> str:
@@ -45,12 +45,12 @@ def slots_of(rng: random.Random, words: Mapping[str, Sequence[str]]) -> Slots:
     return slot
 
 
-def misspelt(text: str, rng: random.Random, rate: float) -> str:
+def add_typos(text: str, rng: random.Random, rate: float) -> str:
     """The text as typed in a hurry: in some words two inner letters swapped, one lost or one doubled."""
-    return " ".join(_slip(word, rng) if len(word) > 4 and rng.random() < rate else word for word in text.split(" "))
+    return " ".join(_add_typo(word, rng) if len(word) > 4 and rng.random() < rate else word for word in text.split(" "))
 
 
-def _slip(word: str, rng: random.Random) -> str:
+def _add_typo(word: str, rng: random.Random) -> str:
     inner = [k for k, (a, b) in enumerate(pairwise(word)) if k > 0 and a.isalpha() and b.isalpha()]
     if not inner:
         return word

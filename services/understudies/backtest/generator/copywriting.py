@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 
-from understudies.backtest.generator.call import Call, filled, slots_of
+from understudies.backtest.generator.call import SyntheticCall, fill_template, random_slot_filler
 
 SYSTEM = """You write copy for the newsletter of an online shop for household goods. Be warm, concrete and a little \
 surprising; never use the words 'elevate' or 'game-changer'; at most 130 words; end with a line that invites."""
@@ -53,10 +53,10 @@ _INVITATIONS = (
 )  # fmt: skip
 
 
-def copywriting(rng: random.Random, count: int) -> Iterator[Call]:
+def generate_copywriting(rng: random.Random, count: int) -> Iterator[SyntheticCall]:
     """Briefs with texts that follow no rule."""
-    slot = slots_of(rng, _WORDS)
+    slot = random_slot_filler(rng, _WORDS)
     for _ in range(count):
         sentences = [*rng.sample(_SENTENCES, rng.randint(6, 9)), rng.choice(_INVITATIONS)]
-        brief = f"Brief {rng.randint(100, 9999)}. {filled(rng.choice(_BRIEFS), slot)}"
-        yield Call(SYSTEM, brief, " ".join(filled(sentence, slot) for sentence in sentences))
+        brief = f"Brief {rng.randint(100, 9999)}. {fill_template(rng.choice(_BRIEFS), slot)}"
+        yield SyntheticCall(SYSTEM, brief, " ".join(fill_template(sentence, slot) for sentence in sentences))

@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Iterator
 
-from understudies.backtest.generator.call import Call
+from understudies.backtest.generator.call import SyntheticCall
 
 _RESENT = 0.30
 _SELECTION = 40
@@ -62,14 +62,14 @@ _NOTICE = (
 )
 
 
-def extraction(rng: random.Random, count: int) -> Iterator[Call]:
+def generate_extraction(rng: random.Random, count: int) -> Iterator[SyntheticCall]:
     """Orders with their values as JSON; about three in ten are notices that came before, word for word."""
     notices = [_order(rng, _NOTICE) for _ in range(max(min(_SELECTION, count // 20), 1))]
     for _ in range(count):
         yield rng.choice(notices) if rng.random() < _RESENT else _order(rng, rng.choice(_BODIES))
 
 
-def _order(rng: random.Random, body: str) -> Call:
+def _order(rng: random.Random, body: str) -> SyntheticCall:
     currency, symbol = rng.choice(_CURRENCIES)
     day, month = rng.randint(1, 28), rng.randint(2, 12)
     due = rng.random() < 0.7
@@ -84,7 +84,7 @@ def _order(rng: random.Random, body: str) -> Call:
     }
     written = {**values, "amount": f"{values['amount']:.2f}", "symbol": symbol}
     written["due"] = f" Delivery by {day:02}.{month:02}.2026." if due else ""
-    return Call(SYSTEM, body.format(**written), json.dumps(values, ensure_ascii=False))
+    return SyntheticCall(SYSTEM, body.format(**written), json.dumps(values, ensure_ascii=False))
 
 
 def _customer(rng: random.Random) -> str:

@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Iterator
 
-from understudies.backtest.generator.call import Call
+from understudies.backtest.generator.call import SyntheticCall
 
 SYSTEM = """You decide on refunds above the limit of the support staff. Weigh the customer's history, the evidence and \
 the policy: goods are refunded within 30 days, or at any time where they were faulty on arrival. Reply with a JSON \
@@ -21,7 +21,7 @@ _CLAIMS = (
 _EVIDENCE = ("photos attached", "no evidence attached", "courier report attached", "a statement of the fitter")
 
 
-def refunds(rng: random.Random, count: int) -> Iterator[Call]:
+def generate_refunds(rng: random.Random, count: int) -> Iterator[SyntheticCall]:
     """Cases with the decision that policy and a little judgement give."""
     for _ in range(count):
         amount, days, earlier = rng.randint(400, 6000), rng.randint(1, 90), rng.randint(0, 6)
@@ -30,7 +30,7 @@ def refunds(rng: random.Random, count: int) -> Iterator[Call]:
             f"Case {rng.randint(10_000, 99_999)}: {goods}, {amount} EUR, bought {days} days ago. The customer says it "
             f"{claim}; {evidence}. Refunds to this customer so far: {earlier}."
         )
-        yield Call(SYSTEM, user, _decision(amount, days, earlier, claim, evidence))
+        yield SyntheticCall(SYSTEM, user, _decision(amount, days, earlier, claim, evidence))
 
 
 def _decision(amount: int, days: int, earlier: int, claim: str, evidence: str) -> str:

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 
-from understudies.backtest.generator.call import Call, filled, misspelt, slots_of
+from understudies.backtest.generator.call import SyntheticCall, add_typos, fill_template, random_slot_filler
 from understudies.backtest.generator.languages import CLOSINGS, MIDDLES, OPENINGS, WEIGHTS, WORDS
 
 CHANGES_AT = 0.75
@@ -21,17 +21,17 @@ Very short messages are routed by their most telling word. Mixed messages go to 
 Reply with the name of the desk only."""
 
 
-def routing(rng: random.Random, count: int) -> Iterator[Call]:
+def generate_routing(rng: random.Random, count: int) -> Iterator[SyntheticCall]:
     """Messages with the desk that answers them."""
     languages, weights = list(WEIGHTS), list(WEIGHTS.values())
-    slot = slots_of(rng, WORDS)
+    slot = random_slot_filler(rng, WORDS)
     for place in range(count):
         language = rng.choices(languages, weights)[0]
         said = language if rng.random() >= _NOISE else rng.choice(languages)
         answer = f"desk-{said}"
         if answer == LARGEST and place >= CHANGES_AT * count:
             answer = RENAMED
-        yield Call(SYSTEM, misspelt(filled(_message(rng, language), slot), rng, _TYPOS), answer)
+        yield SyntheticCall(SYSTEM, add_typos(fill_template(_message(rng, language), slot), rng, _TYPOS), answer)
 
 
 def _message(rng: random.Random, language: str) -> str:

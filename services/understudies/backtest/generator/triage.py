@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 
-from understudies.backtest.generator.call import Call, filled, misspelt, slots_of
+from understudies.backtest.generator.call import SyntheticCall, add_typos, fill_template, random_slot_filler
 from understudies.backtest.generator.tickets import ASKS, CLOSINGS, DETAILS, GREETINGS, ISSUES, WEIGHTS, WORDS
 
 _TWO_ISSUES = 0.015
@@ -32,7 +32,7 @@ Rules:
 Reply with the name of the queue only."""
 
 
-def triage(rng: random.Random, count: int) -> Iterator[Call]:
+def generate_triage(rng: random.Random, count: int) -> Iterator[SyntheticCall]:
     """Messages with the queue that a rule gives them, and a teacher that errs now and then."""
     queues, weights = list(ISSUES), [WEIGHTS[queue] for queue in ISSUES]
     for _ in range(count):
@@ -41,18 +41,18 @@ def triage(rng: random.Random, count: int) -> Iterator[Call]:
         answer = second if second and rng.random() < 0.5 else queue
         if rng.random() < _NOISE:
             answer = rng.choice(queues)
-        yield Call(SYSTEM, _message(rng, queue, second), answer)
+        yield SyntheticCall(SYSTEM, _message(rng, queue, second), answer)
 
 
 def _message(rng: random.Random, queue: str, second: str | None) -> str:
-    slot = slots_of(rng, WORDS)
+    slot = random_slot_filler(rng, WORDS)
     parts = [rng.choice(GREETINGS), rng.choice(ISSUES[queue])]
     if second:
         parts.append("Also, " + rng.choice(ISSUES[second]))
     if rng.random() < 0.6:
         parts.append(rng.choice(DETAILS))
     parts += [rng.choice(ASKS), rng.choice(CLOSINGS)]
-    text = filled(" ".join(part for part in parts if part), slot)
+    text = fill_template(" ".join(part for part in parts if part), slot)
     if rng.random() < 0.15:
         text = text.lower()
-    return misspelt(text, rng, _TYPOS)
+    return add_typos(text, rng, _TYPOS)

@@ -5,58 +5,58 @@ from typing import Any
 
 import orjson
 
-from understudies.backtest.importers.messages import message_of, messages_of
-from understudies.backtest.importers.parsing import NotACall, loaded
+from understudies.backtest.importers.messages import decode_message, decode_messages
+from understudies.backtest.importers.parsing import NotARecordedCall, parse_embedded_json
 from understudies.events import Message, Response
 
 
-def answer_of(value: object) -> Response | None:
+def decode_answer(value: object) -> Response | None:
     """The response in text, a message, or a provider's whole reply; None where there is nothing."""
-    inner = loaded(value)
+    inner = parse_embedded_json(value)
     match inner:
         case None:
             return None
         case {"choices": list() as choices}:
-            return _of_choices(choices)
+            return _decode_choices(choices)
         case {"output": list() as items}:
-            return _response(_merged(messages_of(items)), None)
+            return _build_response(_merge_messages(decode_messages(items)), None)
         case {"role": _} | {"content": _} | {"tool_calls": list()}:
-            return _response(message_of(inner), inner.get("finish_reason", inner.get("stop_reason")))
+            return _build_response(decode_message(inner), inner.get("finish_reason", inner.get("stop_reason")))
         case [*_, {"role": _}]:
-            return _response(messages_of(inner)[-1], None)
+            return _build_response(decode_messages(inner)[-1], None)
         case {"message": dict() as message}:
-            return _response(message_of(message), inner.get("finish_reason"))
+            return _build_response(decode_message(message), inner.get("finish_reason"))
         case {"completion": str() as text} if len(inner) == 1:
-            return _response(Message(role="assistant", content=text), None)
+            return _build_response(Message(role="assistant", content=text), None)
         case dict() if not inner:
             return None
         case str():
-            return _response(Message(role="assistant", content=inner), None)
+            return _build_response(Message(role="assistant", content=inner), None)
         case _:
             # What a log keeps as JSON is an answer that was written as JSON.
             text = value if isinstance(value, str) else orjson.dumps(value).decode()
-            return _response(Message(role="assistant", content=text), None)
+            return _build_response(Message(role="assistant", content=text), None)
 
 
-def _of_choices(choices: list[Any]) -> Response | None:
+def _decode_choices(choices: list[Any]) -> Response | None:
     first: Mapping[str, Any] = choices[0] if choices and isinstance(choices[0], dict) else {}
     if isinstance(first.get("message"), dict):
-        return _response(message_of(first["message"]), first.get("finish_reason"))
+        return _build_response(decode_message(first["message"]), first.get("finish_reason"))
     if isinstance(first.get("text"), str):
-        return _response(Message(role="assistant", content=first["text"]), first.get("finish_reason"))
+        return _build_response(Message(role="assistant", content=first["text"]), first.get("finish_reason"))
     return None
 
 
-def _merged(messages: list[Message]) -> Message:
+def _merge_messages(messages: list[Message]) -> Message:
     """One message of several items: their text, and the tools that they call."""
     texts = [message.text for message in messages if message.content is not None]
     calls = tuple(call for message in messages for call in message.tool_calls or ())
     if not texts and not calls:
-        raise NotACall("no teacher answer")
+        raise NotARecordedCall("no teacher answer")
     return Message(role="assistant", content="\n".join(texts) if texts else None, tool_calls=calls or None)
 
 
-def _response(message: Message, finish_reason: object) -> Response:
+def _build_response(message: Message, finish_reason: object) -> Response:
     spoken = message.text if isinstance(message.content, list) else message.content
     answer = (
         message

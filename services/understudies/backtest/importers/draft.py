@@ -6,10 +6,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from understudies.backtest.importers.answers import answer_of
-from understudies.backtest.importers.fields import number
-from understudies.backtest.importers.messages import messages_of, tool_calls_of
-from understudies.backtest.importers.parsing import NotACall
+from understudies.backtest.importers.answers import decode_answer
+from understudies.backtest.importers.fields import as_number
+from understudies.backtest.importers.messages import decode_messages, decode_tool_calls
+from understudies.backtest.importers.parsing import NotARecordedCall
 from understudies.backtest.recorded import RecordedCall
 from understudies.events import Message, Request, Response, Usage, fingerprint
 
@@ -31,7 +31,7 @@ _PARAMETERS = (
 
 
 @dataclass(slots=True)
-class Draft:
+class PartialCall:
     """What a form's reader found; `answer` is None where the last message is the answer."""
 
     messages: object
@@ -50,45 +50,45 @@ class Draft:
     trace: str | None = None
 
 
-def call_of(draft: Draft, line: int) -> RecordedCall:
+def build_recorded_call(partial: PartialCall, line: int) -> RecordedCall:
     """The recorded call in a draft; raises NotACall."""
-    asked = _system(draft.request) + messages_of(draft.messages)
-    response = answer_of(draft.answer)
+    asked = _system_messages(partial.request) + decode_messages(partial.messages)
+    response = decode_answer(partial.answer)
     if response is None:
-        asked, response = _split(asked, draft.tool_calls)
+        asked, response = _split_answer(asked, partial.tool_calls)
     if not asked:
-        raise NotACall("no request before the answer")
+        raise NotARecordedCall("no request before the answer")
     if response.message.content is None and not response.message.tool_calls:
-        raise NotACall("no teacher answer")
-    request = _request(asked, draft.request)
+        raise NotARecordedCall("no teacher answer")
+    request = _build_request(asked, partial.request)
     return RecordedCall(
         line=line,
-        at=draft.at,
-        task=draft.task,
+        at=partial.at,
+        task=partial.task,
         request=request,
         response=response,
-        model=draft.model,
-        usage=draft.usage,
-        recorded_cost=draft.cost,
-        latency_ms=max(draft.latency_ms or 0.0, 0.0),
-        tags=draft.tags,
-        critical=draft.critical,
+        model=partial.model,
+        usage=partial.usage,
+        recorded_cost=partial.cost,
+        latency_ms=max(partial.latency_ms or 0.0, 0.0),
+        tags=partial.tags,
+        critical=partial.critical,
         fingerprint=fingerprint(request),
-        episode=draft.episode,
-        trace=draft.trace,
+        episode=partial.episode,
+        trace=partial.trace,
     )
 
 
-def _system(request: Mapping[str, Any]) -> list[Message]:
+def _system_messages(request: Mapping[str, Any]) -> list[Message]:
     """The system prompt that some APIs take beside the messages."""
     system = request.get("system", request.get("instructions"))
     if not isinstance(system, str | list) or not system:
         return []
-    return messages_of([{"role": "system", "content": system}])
+    return decode_messages([{"role": "system", "content": system}])
 
 
-def _split(messages: list[Message], tool_calls: object) -> tuple[list[Message], Response]:
-    calls = tool_calls_of(tool_calls)
+def _split_answer(messages: list[Message], tool_calls: object) -> tuple[list[Message], Response]:
+    calls = decode_tool_calls(tool_calls)
     last = messages[-1] if messages else None
     if last is not None and last.role == "assistant":
         if calls and not last.tool_calls:
@@ -96,30 +96,30 @@ def _split(messages: list[Message], tool_calls: object) -> tuple[list[Message], 
         return messages[:-1], Response(message=last)
     if calls:
         return messages, Response(message=Message(role="assistant", tool_calls=calls))
-    raise NotACall("no teacher answer")
+    raise NotARecordedCall("no teacher answer")
 
 
-def _request(messages: list[Message], body: Mapping[str, Any]) -> Request:
+def _build_request(messages: list[Message], body: Mapping[str, Any]) -> Request:
     response_format = body.get("response_format")
     return Request(
         messages=tuple(messages),
-        tools=_tools(body),
+        tools=_decode_tools(body),
         tool_choice=body.get("tool_choice"),
         response_format=response_format if isinstance(response_format, dict) else None,
-        temperature=number(body.get("temperature")),
+        temperature=as_number(body.get("temperature")),
         parameters={name: body[name] for name in _PARAMETERS if body.get(name) is not None},
     )
 
 
-def _tools(body: Mapping[str, Any]) -> tuple[dict[str, Any], ...] | None:
+def _decode_tools(body: Mapping[str, Any]) -> tuple[dict[str, Any], ...] | None:
     """The declared tools as the chat completions API has them; older functions and other APIs' forms too."""
     value = body.get("tools") or body.get("functions")
     if not isinstance(value, list):
         return None
-    return tuple(_tool(tool) for tool in value if isinstance(tool, dict)) or None
+    return tuple(_decode_tool(tool) for tool in value if isinstance(tool, dict)) or None
 
 
-def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+def _decode_tool(tool: dict[str, Any]) -> dict[str, Any]:
     if "function" in tool or not isinstance(tool.get("name"), str):
         return tool
     function = {key: tool[key] for key in ("name", "description", "parameters") if key in tool}

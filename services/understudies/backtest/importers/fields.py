@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from understudies.backtest.importers.parsing import loaded
+from understudies.backtest.importers.parsing import parse_embedded_json
 from understudies.events import Usage, usd
 from understudies.events.request import MAX_TOKENS
 
@@ -25,13 +25,13 @@ _CACHED = ("cached_tokens", "input_cached_tokens", "cache_read_input_tokens", "c
 _COST = ("cost", "cost_usd", "costUSD", "total_cost", "totalCost")
 
 
-def mapping(value: object) -> Mapping[str, Any]:
+def as_mapping(value: object) -> Mapping[str, Any]:
     """The value where it is an object, or JSON text of one; otherwise nothing."""
-    inner = loaded(value)
+    inner = parse_embedded_json(value)
     return inner if isinstance(inner, dict) else {}
 
 
-def number(value: object) -> float | None:
+def as_number(value: object) -> float | None:
     """A finite number, or text of one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -42,32 +42,32 @@ def number(value: object) -> float | None:
     return parsed if math.isfinite(parsed) else None
 
 
-def text(value: object) -> str | None:
+def as_text(value: object) -> str | None:
     """Text that is not blank."""
     return value.strip() or None if isinstance(value, str) else None
 
 
-def flag(value: object) -> bool:
+def as_flag(value: object) -> bool:
     """Whether the value says yes."""
     return value is True or (isinstance(value, str) and value.strip().lower() in ("true", "yes", "1"))
 
 
-def first(*values: object) -> Any:
+def first_not_none(*values: object) -> Any:
     """The first value that is not None."""
     return next((value for value in values if value is not None), None)
 
 
-def moment_of(value: object) -> datetime | None:
+def parse_time(value: object) -> datetime | None:
     """A moment from epoch seconds, milli-, micro- or nanoseconds, or from ISO 8601 (UTC where no zone is named).
 
     None for one outside this century: seconds since a start, and dates that nobody set, are no times of calls.
     """
-    seconds = number(value)
+    seconds = as_number(value)
     try:
         if seconds is not None:
-            moment = _from_epoch(seconds)
+            moment = _parse_epoch(seconds)
         elif isinstance(value, str):
-            moment = _from_iso(value.strip())
+            moment = _parse_iso(value.strip())
         else:
             return None
     except (ValueError, OverflowError, OSError):
@@ -75,104 +75,104 @@ def moment_of(value: object) -> datetime | None:
     return moment if _EARLIEST <= moment < _LATEST else None
 
 
-def _from_epoch(seconds: float) -> datetime:
+def _parse_epoch(seconds: float) -> datetime:
     for edge, unit in ((_NS_FROM, 1e9), (_US_FROM, 1e6), (_MS_FROM, 1e3)):
         if seconds >= edge:
             return datetime.fromtimestamp(seconds / unit, UTC)
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _from_iso(written: str) -> datetime:
+def _parse_iso(written: str) -> datetime:
     moment = datetime.fromisoformat(written.removesuffix("UTC").strip())
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def milliseconds_between(start: object, end: object) -> float | None:
+def compute_duration_ms(start: object, end: object) -> float | None:
     """The time from one moment to another, in ms."""
-    began, ended = moment_of(start), moment_of(end)
+    began, ended = parse_time(start), parse_time(end)
     if began is None or ended is None or ended < began:
         return None
     return (ended - began).total_seconds() * 1000
 
 
-def usage_of(*sources: Mapping[str, Any]) -> Usage:
+def find_usage(*sources: Mapping[str, Any]) -> Usage:
     """Token counts under the names that providers and logs use; of several sources the first that has any."""
     for source in sources:
-        if usage := _usage(source):
+        if usage := _parse_usage(source):
             return usage
     return Usage()
 
 
-def _usage(source: Mapping[str, Any]) -> Usage | None:
-    details = mapping(first(source.get("prompt_tokens_details"), source.get("input_tokens_details")))
-    cached = _count(details, ("cached_tokens",)) or _count(source, _CACHED)
-    prompt = _count(source, _PROMPT)
-    if not prompt and (prompt := _count(source, _UNCACHED_PROMPT)) and "cache_read_input_tokens" in source:
+def _parse_usage(source: Mapping[str, Any]) -> Usage | None:
+    details = as_mapping(first_not_none(source.get("prompt_tokens_details"), source.get("input_tokens_details")))
+    cached = _find_count(details, ("cached_tokens",)) or _find_count(source, _CACHED)
+    prompt = _find_count(source, _PROMPT)
+    if not prompt and (prompt := _find_count(source, _UNCACHED_PROMPT)) and "cache_read_input_tokens" in source:
         # Anthropic counts what it read from and wrote to its cache beside the input tokens.
-        prompt += cached + _count(source, ("cache_creation_input_tokens",))
-    completion = _count(source, _COMPLETION)
+        prompt += cached + _find_count(source, ("cache_creation_input_tokens",))
+    completion = _find_count(source, _COMPLETION)
     if not 0 < max(prompt, completion) <= MAX_TOKENS:
         return None
     return Usage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=min(cached, prompt))
 
 
-def _count(source: Mapping[str, Any], names: tuple[str, ...]) -> int:
+def _find_count(source: Mapping[str, Any], names: tuple[str, ...]) -> int:
     for name in names:
-        count = number(source.get(name))
+        count = as_number(source.get(name))
         if count is not None and count >= 0:
             return int(count)
     return 0
 
 
-def cost_of(*values: object) -> Decimal | None:
+def parse_cost(*values: object) -> Decimal | None:
     """The first value that is an amount of US dollars."""
     for value in values:
-        amount = number(value)
+        amount = as_number(value)
         if amount is not None and 0 <= amount <= _LARGEST_COST:
             return usd(amount)
     return None
 
 
-def cost_in(*sources: Mapping[str, Any]) -> Decimal | None:
+def find_cost(*sources: Mapping[str, Any]) -> Decimal | None:
     """The cost of the call in the first source that names it."""
-    return cost_of(*(source.get(name) for source in sources for name in _COST))
+    return parse_cost(*(source.get(name) for source in sources for name in _COST))
 
 
-def task_in(*sources: Mapping[str, Any]) -> str | None:
+def find_task(*sources: Mapping[str, Any]) -> str | None:
     """The task in the first source that names it."""
     for source in sources:
         for name in ("task", "Task", "task_name", "taskName"):
-            if named := text(source.get(name)):
+            if named := as_text(source.get(name)):
                 return named
     return None
 
 
-def id_in(names: tuple[str, ...], *sources: Mapping[str, Any]) -> str | None:
+def find_id(names: tuple[str, ...], *sources: Mapping[str, Any]) -> str | None:
     """The id in the first source that has one under one of the names, in any case, cut after 200 characters."""
     for source in sources:
         lowered = {key.lower(): value for key, value in source.items()}
         for name in names:
-            if (found := _id(lowered.get(name))) is not None:
+            if (found := _parse_id(lowered.get(name))) is not None:
                 return found
     return None
 
 
-def _id(value: object) -> str | None:
-    written = str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
+def _parse_id(value: object) -> str | None:
+    written = str(value) if isinstance(value, int) and not isinstance(value, bool) else as_text(value)
     return None if written is None else written[:_LONGEST_ID].strip()
 
 
-def tags_of(value: object) -> dict[str, str]:
+def parse_tags(value: object) -> dict[str, str]:
     """Tags as text; those that are objects or arrays are left out, and a list of labels names them all `true`."""
-    inner = loaded(value)
+    inner = parse_embedded_json(value)
     if isinstance(inner, list):
         return {tag: "true" for tag in inner if isinstance(tag, str)}
     if not isinstance(inner, dict):
         return {}
-    return {key: _tag(tag) for key, tag in inner.items() if isinstance(tag, str | int | float)}
+    return {key: _tag_text(tag) for key, tag in inner.items() if isinstance(tag, str | int | float)}
 
 
-def _tag(value: str | float) -> str:
+def _tag_text(value: str | float) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

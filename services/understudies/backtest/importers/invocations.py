@@ -4,9 +4,18 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from understudies.backtest.importers.draft import Draft
-from understudies.backtest.importers.fields import cost_of, id_in, mapping, moment_of, number, tags_of, text, usage_of
-from understudies.backtest.importers.parsing import NotACall
+from understudies.backtest.importers.draft import PartialCall
+from understudies.backtest.importers.fields import (
+    as_mapping,
+    as_number,
+    as_text,
+    find_id,
+    find_usage,
+    parse_cost,
+    parse_tags,
+    parse_time,
+)
+from understudies.backtest.importers.parsing import NotARecordedCall
 
 
 def is_invocation(record: Mapping[str, Any]) -> bool:
@@ -14,31 +23,31 @@ def is_invocation(record: Mapping[str, Any]) -> bool:
     return record.get("type") == "invocation" and isinstance(record.get("request"), dict)
 
 
-def invocation(record: Mapping[str, Any]) -> Draft:
+def read_invocation(record: Mapping[str, Any]) -> PartialCall:
     """An invocation that a teacher answered for an agent."""
     if record.get("served_by", "teacher") != "teacher":
-        raise NotACall("not answered by the teacher")
+        raise NotARecordedCall("not answered by the teacher")
     if record.get("origin") in ("audit", "synthetic"):
-        raise NotACall("not a call of an agent")
-    request = mapping(record["request"])
-    return Draft(
+        raise NotARecordedCall("not a call of an agent")
+    request = as_mapping(record["request"])
+    return PartialCall(
         messages=request.get("messages"),
         answer=record.get("response"),
-        request={**mapping(request.get("parameters")), **request},
-        model=text(record.get("model")) or "",
-        usage=usage_of(mapping(record.get("usage"))),
-        cost=_cost(record),
-        at=moment_of(record.get("at")),
-        task=text(record.get("task")),
-        tags=tags_of(record.get("tags")),
-        latency_ms=number(record.get("latency_ms")),
-        critical=mapping(record.get("route")).get("reason") == "critical",
-        episode=id_in(("episode",), record),
+        request={**as_mapping(request.get("parameters")), **request},
+        model=as_text(record.get("model")) or "",
+        usage=find_usage(as_mapping(record.get("usage"))),
+        cost=_parse_recorded_cost(record),
+        at=parse_time(record.get("at")),
+        task=as_text(record.get("task")),
+        tags=parse_tags(record.get("tags")),
+        latency_ms=as_number(record.get("latency_ms")),
+        critical=as_mapping(record.get("route")).get("reason") == "critical",
+        episode=find_id(("episode",), record),
     )
 
 
-def _cost(record: Mapping[str, Any]) -> Decimal | None:
+def _parse_recorded_cost(record: Mapping[str, Any]) -> Decimal | None:
     """What the call cost; 0 where nobody named a price says nothing."""
-    cost = cost_of(record.get("cost_usd"))
-    known = cost or record.get("free") is True or mapping(record.get("route"))
+    cost = parse_cost(record.get("cost_usd"))
+    known = cost or record.get("free") is True or as_mapping(record.get("route"))
     return cost if known else None

@@ -3,24 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
-from understudies.backtest.importers.draft import Draft
+from understudies.backtest.importers.draft import PartialCall
 from understudies.backtest.importers.fields import (
-    cost_of,
-    first,
-    flag,
-    id_in,
-    mapping,
-    milliseconds_between,
-    moment_of,
-    tags_of,
-    task_in,
-    text,
-    usage_of,
+    as_flag,
+    as_mapping,
+    as_text,
+    compute_duration_ms,
+    find_id,
+    find_task,
+    find_usage,
+    first_not_none,
+    parse_cost,
+    parse_tags,
+    parse_time,
 )
-from understudies.backtest.importers.parsing import NotACall, loaded
+from understudies.backtest.importers.parsing import NotARecordedCall, parse_embedded_json
 
-_MARKS = ("traceId", "trace_id", "usageDetails", "usage_details", "costDetails", "startTime", "start_time")
-_NAMES_OF_LIBRARIES = frozenset(
+_OBSERVATION_KEYS = ("traceId", "trace_id", "usageDetails", "usage_details", "costDetails", "startTime", "start_time")
+_LIBRARY_DEFAULT_NAMES = frozenset(
     {
         "anthropic-generation",
         "azurechatopenai",
@@ -41,42 +41,44 @@ def is_langfuse(record: Mapping[str, Any]) -> bool:
     """Whether the record is an observation."""
     if record.get("type") in ("GENERATION", "SPAN", "EVENT"):
         return True
-    return "input" in record and "output" in record and any(mark in record for mark in _MARKS)
+    return "input" in record and "output" in record and any(mark in record for mark in _OBSERVATION_KEYS)
 
 
-def langfuse(record: Mapping[str, Any]) -> Draft:
+def read_langfuse(record: Mapping[str, Any]) -> PartialCall:
     """A generation; metadata, the prompt or its own name tell its task, unless that name is a library's default."""
     if record.get("type", "GENERATION") != "GENERATION":
-        raise NotACall(f"an observation of type {str(record['type'])[:40]}, not a generation")
-    asked = loaded(record.get("input"))
-    metadata = mapping(record.get("metadata"))
-    costs = mapping(first(record.get("costDetails"), record.get("cost_details")))
-    usage = mapping(record.get("usage"))
+        raise NotARecordedCall(f"an observation of type {str(record['type'])[:40]}, not a generation")
+    asked = parse_embedded_json(record.get("input"))
+    metadata = as_mapping(record.get("metadata"))
+    costs = as_mapping(first_not_none(record.get("costDetails"), record.get("cost_details")))
+    usage = as_mapping(record.get("usage"))
     body = asked if isinstance(asked, dict) and "messages" in asked else {}
-    start, end = (first(record.get(f"{edge}Time"), record.get(f"{edge}_time")) for edge in ("start", "end"))
-    return Draft(
+    start, end = (first_not_none(record.get(f"{edge}Time"), record.get(f"{edge}_time")) for edge in ("start", "end"))
+    return PartialCall(
         messages=body["messages"] if body else asked,
         answer=record.get("output"),
-        request={**body, **mapping(first(record.get("modelParameters"), record.get("model_parameters")))},
-        model=text(record.get("model")) or text(record.get("providedModelName")) or "",
-        usage=usage_of(mapping(first(record.get("usageDetails"), record.get("usage_details"))), usage, record),
-        cost=cost_of(
+        request={**body, **as_mapping(first_not_none(record.get("modelParameters"), record.get("model_parameters")))},
+        model=as_text(record.get("model")) or as_text(record.get("providedModelName")) or "",
+        usage=find_usage(
+            as_mapping(first_not_none(record.get("usageDetails"), record.get("usage_details"))), usage, record
+        ),
+        cost=parse_cost(
             costs.get("total"),
             record.get("totalCost"),
             record.get("total_cost"),
             record.get("calculatedTotalCost"),
             usage.get("totalCost"),
         ),
-        at=moment_of(start),
-        task=task_in(metadata) or text(record.get("promptName")) or _name(record),
-        tags=tags_of(first(record.get("tags"), record.get("metadata"))),
-        latency_ms=milliseconds_between(start, end),
-        critical=flag(metadata.get("critical")),
-        episode=id_in(("episode",), metadata) or id_in(("sessionid", "session_id"), record, metadata),
-        trace=id_in(("traceid", "trace_id"), record),
+        at=parse_time(start),
+        task=find_task(metadata) or as_text(record.get("promptName")) or _find_name(record),
+        tags=parse_tags(first_not_none(record.get("tags"), record.get("metadata"))),
+        latency_ms=compute_duration_ms(start, end),
+        critical=as_flag(metadata.get("critical")),
+        episode=find_id(("episode",), metadata) or find_id(("sessionid", "session_id"), record, metadata),
+        trace=find_id(("traceid", "trace_id"), record),
     )
 
 
-def _name(record: Mapping[str, Any]) -> str | None:
-    name = text(record.get("name"))
-    return None if name is None or name.lower() in _NAMES_OF_LIBRARIES else name
+def _find_name(record: Mapping[str, Any]) -> str | None:
+    name = as_text(record.get("name"))
+    return None if name is None or name.lower() in _LIBRARY_DEFAULT_NAMES else name

@@ -4,24 +4,24 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from understudies.backtest.importers.draft import Draft
+from understudies.backtest.importers.draft import PartialCall
 from understudies.backtest.importers.fields import (
-    cost_of,
-    first,
-    flag,
-    id_in,
-    mapping,
-    milliseconds_between,
-    moment_of,
-    number,
-    tags_of,
-    task_in,
-    text,
-    usage_of,
+    as_flag,
+    as_mapping,
+    as_number,
+    as_text,
+    compute_duration_ms,
+    find_id,
+    find_task,
+    find_usage,
+    first_not_none,
+    parse_cost,
+    parse_tags,
+    parse_time,
 )
-from understudies.backtest.importers.parsing import NotACall, loaded
+from understudies.backtest.importers.parsing import NotARecordedCall, parse_embedded_json
 
-_NO_CHAT: Final = re.compile(
+_NON_CHAT_CALL_TYPE: Final = re.compile(
     r"_?a?(?:embedding|image_|moderation|transcription|speech|rerank|realtime|ocr|search|vector_store|video_|"
     r"(?:create|retrieve|list|cancel|delete|get|add|upload)_|file_)"
 )
@@ -33,42 +33,42 @@ def is_litellm(record: Mapping[str, Any]) -> bool:
     return "call_type" in record and ("spend" in record or "response_cost" in record or "startTime" in record)
 
 
-def litellm(record: Mapping[str, Any]) -> Draft:
+def read_litellm(record: Mapping[str, Any]) -> PartialCall:
     """A row of the spend logs or a logging payload; messages may be kept in the proxied request alone."""
     if record.get("status") == "failure":
-        raise NotACall("the call failed")
-    call_type = text(record["call_type"]) or ""
-    if _NO_CHAT.match(call_type):
-        raise NotACall(f"no call of a chat model but of type {call_type!r}")
-    metadata = mapping(record.get("metadata"))
-    body = mapping(record.get("proxy_server_request"))
-    asked = {**body, **mapping(record.get("model_parameters"))}
-    own = mapping(metadata.get("requester_metadata"))
-    tags = tags_of(first(record.get("request_tags"), record.get("tags")))
-    cost = cost_of(record.get("response_cost"), record.get("spend"))
-    if not cost and not flag(record.get("cache_hit")):
+        raise NotARecordedCall("the call failed")
+    call_type = as_text(record["call_type"]) or ""
+    if _NON_CHAT_CALL_TYPE.match(call_type):
+        raise NotARecordedCall(f"no call of a chat model but of type {call_type!r}")
+    metadata = as_mapping(record.get("metadata"))
+    body = as_mapping(record.get("proxy_server_request"))
+    asked = {**body, **as_mapping(record.get("model_parameters"))}
+    own = as_mapping(metadata.get("requester_metadata"))
+    tags = parse_tags(first_not_none(record.get("request_tags"), record.get("tags")))
+    cost = parse_cost(record.get("response_cost"), record.get("spend"))
+    if not cost and not as_flag(record.get("cache_hit")):
         cost = None  # LiteLLM writes zero where it does not know the model's price
-    seconds = number(record.get("response_time"))
-    return Draft(
-        messages=_messages(record, body),
+    seconds = as_number(record.get("response_time"))
+    return PartialCall(
+        messages=_find_messages(record, body),
         answer=record.get("response"),
         request=asked,
-        model=text(record.get("model")) or "",
-        usage=usage_of(record, mapping(metadata.get("usage_object"))),
+        model=as_text(record.get("model")) or "",
+        usage=find_usage(record, as_mapping(metadata.get("usage_object"))),
         cost=cost,
-        at=moment_of(record.get("startTime")),
-        task=task_in(own, metadata, mapping(body.get("metadata"))),
+        at=parse_time(record.get("startTime")),
+        task=find_task(own, metadata, as_mapping(body.get("metadata"))),
         tags=tags,
-        latency_ms=milliseconds_between(record.get("startTime"), record.get("endTime"))
+        latency_ms=compute_duration_ms(record.get("startTime"), record.get("endTime"))
         or (None if seconds is None else seconds * 1000),
-        critical=flag(own.get("critical")) or flag(metadata.get("critical")),
-        episode=id_in(("episode",), own, metadata) or id_in(("session_id",), own, metadata, record),
-        trace=id_in(("trace_id",), own, metadata, record),
+        critical=as_flag(own.get("critical")) or as_flag(metadata.get("critical")),
+        episode=find_id(("episode",), own, metadata) or find_id(("session_id",), own, metadata, record),
+        trace=find_id(("trace_id",), own, metadata, record),
     )
 
 
-def _messages(record: Mapping[str, Any], body: Mapping[str, Any]) -> object:
-    messages = loaded(record.get("messages")) or body.get("messages") or body.get("input")
+def _find_messages(record: Mapping[str, Any], body: Mapping[str, Any]) -> object:
+    messages = parse_embedded_json(record.get("messages")) or body.get("messages") or body.get("input")
     if not messages:
-        raise NotACall("a log row without its messages")
+        raise NotARecordedCall("a log row without its messages")
     return messages

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from understudies.backtest.importers.parsing import NotACall, loaded
+from understudies.backtest.importers.parsing import NotARecordedCall, parse_embedded_json
 from understudies.events import FunctionCall, Message, ToolCall
 from understudies.events.request import Role
 
@@ -22,62 +22,64 @@ _ROLES: dict[str, Role] = {
     "bot": "assistant",
 }
 _TEXT_BLOCKS = frozenset({"text", "input_text", "output_text", "refusal"})
-_UNSPOKEN_BLOCKS = frozenset({"thinking", "redacted_thinking", "reasoning"})
+_REASONING_BLOCKS = frozenset({"thinking", "redacted_thinking", "reasoning"})
 
 
-def messages_of(value: object) -> list[Message]:
+def decode_messages(value: object) -> list[Message]:
     """The messages in a list of them, in one, or in the text of one user; raises NotACall."""
-    value = loaded(value)
+    value = parse_embedded_json(value)
     if isinstance(value, str):
         return [Message(role="user", content=value)]
     if isinstance(value, dict):
         value = [value]
     if not isinstance(value, list):
-        raise NotACall("messages is not a list")
-    return [message for place, item in enumerate(value, 1) for message in _of_item(item, place)]
+        raise NotARecordedCall("messages is not a list")
+    return [message for place, item in enumerate(value, 1) for message in _decode_item(item, place)]
 
 
-def message_of(value: Mapping[str, Any]) -> Message:
+def decode_message(value: Mapping[str, Any]) -> Message:
     """The one message in an object, whatever its role says; the assistant's where it has none."""
-    found = list(_messages(value, "assistant"))
+    found = list(_decode_message_object(value, "assistant"))
     if len(found) != 1:
-        raise NotACall("the answer is not one message")
+        raise NotARecordedCall("the answer is not one message")
     return found[0]
 
 
-def _of_item(item: object, place: int) -> Iterator[Message]:
+def _decode_item(item: object, place: int) -> Iterator[Message]:
     if not isinstance(item, dict):
-        raise NotACall(f"message {place} is not an object")
+        raise NotARecordedCall(f"message {place} is not an object")
     kind = item.get("type")
     if kind == "function_call" and "role" not in item:
-        call = ToolCall(id=_id(item.get("call_id")), function=_function(item))
+        call = ToolCall(id=_text_or_empty(item.get("call_id")), function=_decode_function(item))
         yield Message(role="assistant", tool_calls=(call,))
     elif kind == "function_call_output" and "role" not in item:
-        yield Message(role="tool", content=_as_text(item.get("output")), tool_call_id=_id(item.get("call_id")))
+        yield Message(
+            role="tool", content=_to_text(item.get("output")), tool_call_id=_text_or_empty(item.get("call_id"))
+        )
     elif kind != "reasoning":
-        yield from _messages(item, _role(item, place))
+        yield from _decode_message_object(item, _decode_role(item, place))
 
 
-def _role(item: Mapping[str, Any], place: int) -> Role:
+def _decode_role(item: Mapping[str, Any], place: int) -> Role:
     written = item.get("role", item.get("type"))
     role = _ROLES.get(written.strip().lower()) if isinstance(written, str) else None
     if role is None:
-        raise NotACall(f"message {place} has no known role: {str(written)[:40]!r}")
+        raise NotARecordedCall(f"message {place} has no known role: {str(written)[:40]!r}")
     return role
 
 
-def _messages(item: Mapping[str, Any], role: Role) -> Iterator[Message]:
+def _decode_message_object(item: Mapping[str, Any], role: Role) -> Iterator[Message]:
     content = item.get("content")
-    calls = tool_calls_of(item.get("tool_calls"), item.get("function_call"))
+    calls = decode_tool_calls(item.get("tool_calls"), item.get("function_call"))
     name = item.get("name")
     if isinstance(content, list):
-        results, content, blocks = _blocks(content)
+        results, content, blocks = _decode_blocks(content)
         calls += blocks
         yield from results
         if results and content is None and not calls:
             return
     elif content is not None and not isinstance(content, str):
-        content = _as_text(content)
+        content = _to_text(content)
     if content is None and not calls and isinstance(item.get("refusal"), str):
         content = item["refusal"]
     yield Message(
@@ -85,11 +87,11 @@ def _messages(item: Mapping[str, Any], role: Role) -> Iterator[Message]:
         content=content,
         name=name if isinstance(name, str) and role != "assistant" else None,
         tool_calls=calls or None,
-        tool_call_id=_id(item.get("tool_call_id")) or None,
+        tool_call_id=_text_or_empty(item.get("tool_call_id")) or None,
     )
 
 
-def _blocks(blocks: list[Any]) -> tuple[list[Message], str | list[dict[str, Any]] | None, tuple[ToolCall, ...]]:
+def _decode_blocks(blocks: list[Any]) -> tuple[list[Message], str | list[dict[str, Any]] | None, tuple[ToolCall, ...]]:
     """The results of tools, the content, and the calls of tools in a list of content blocks."""
     results: list[Message] = []
     parts: list[dict[str, Any]] = []
@@ -99,21 +101,23 @@ def _blocks(blocks: list[Any]) -> tuple[list[Message], str | list[dict[str, Any]
             case str():
                 parts.append({"type": "text", "text": block})
             case {"type": "tool_use"}:
-                function = _function({"name": block.get("name"), "arguments": block.get("input")})
-                calls.append(ToolCall(id=_id(block.get("id")), function=function))
+                function = _decode_function({"name": block.get("name"), "arguments": block.get("input")})
+                calls.append(ToolCall(id=_text_or_empty(block.get("id")), function=function))
             case {"type": "tool_result"}:
-                content = _as_text(block.get("content"))
-                results.append(Message(role="tool", content=content, tool_call_id=_id(block.get("tool_use_id"))))
-            case {"type": kind} if kind in _UNSPOKEN_BLOCKS:
+                content = _to_text(block.get("content"))
+                results.append(
+                    Message(role="tool", content=content, tool_call_id=_text_or_empty(block.get("tool_use_id")))
+                )
+            case {"type": kind} if kind in _REASONING_BLOCKS:
                 continue
             case {"type": kind} if kind in _TEXT_BLOCKS:
-                parts.append({"type": "text", "text": _as_text(block.get("text", block.get("refusal")))})
+                parts.append({"type": "text", "text": _to_text(block.get("text", block.get("refusal")))})
             case dict():
                 parts.append(block)
-    return results, _joined(parts), tuple(calls)
+    return results, _join_parts(parts), tuple(calls)
 
 
-def _joined(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]] | None:
+def _join_parts(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]] | None:
     if not parts:
         return None
     if all(part.get("type") == "text" for part in parts):
@@ -121,7 +125,7 @@ def _joined(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]] | None:
     return parts
 
 
-def tool_calls_of(value: object, function_call: object = None) -> tuple[ToolCall, ...]:
+def decode_tool_calls(value: object, function_call: object = None) -> tuple[ToolCall, ...]:
     """The calls of tools in a list, or in the older single `function_call`; what cannot be read is left out."""
     calls = [call for call in value if isinstance(call, dict)] if isinstance(value, list) else []
     if isinstance(function_call, dict):
@@ -130,21 +134,21 @@ def tool_calls_of(value: object, function_call: object = None) -> tuple[ToolCall
     for call in calls:
         function = call.get("function", call)
         if isinstance(function, dict) and isinstance(function.get("name"), str):
-            found.append(ToolCall(id=_id(call.get("id")), function=_function(function)))
+            found.append(ToolCall(id=_text_or_empty(call.get("id")), function=_decode_function(function)))
     return tuple(found)
 
 
-def _function(value: Mapping[str, Any]) -> FunctionCall:
+def _decode_function(value: Mapping[str, Any]) -> FunctionCall:
     arguments = value.get("arguments", value.get("args"))
-    written = "{}" if arguments is None else _as_text(arguments)
+    written = "{}" if arguments is None else _to_text(arguments)
     return FunctionCall(name=str(value.get("name", "")), arguments=written)
 
 
-def _id(value: object) -> str:
+def _text_or_empty(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _as_text(value: object) -> str:
+def _to_text(value: object) -> str:
     if isinstance(value, str):
         return value
     if value is None:

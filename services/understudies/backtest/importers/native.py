@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from understudies.backtest.importers.draft import Draft
+from understudies.backtest.importers.draft import PartialCall
 from understudies.backtest.importers.fields import (
-    cost_in,
-    first,
-    flag,
-    id_in,
-    mapping,
-    moment_of,
-    number,
-    tags_of,
-    task_in,
-    text,
-    usage_of,
+    as_flag,
+    as_mapping,
+    as_number,
+    as_text,
+    find_cost,
+    find_id,
+    find_task,
+    find_usage,
+    first_not_none,
+    parse_tags,
+    parse_time,
 )
 
 
@@ -24,11 +24,11 @@ def is_native(record: Mapping[str, Any]) -> bool:
     return "messages" in record
 
 
-def native(record: Mapping[str, Any]) -> Draft:
+def read_native(record: Mapping[str, Any]) -> PartialCall:
     """A transcript; `response`, `completion` or `answer` beside the messages are the answer where they are given."""
-    draft = described(record)
+    draft = read_common_fields(record)
     draft.messages = record["messages"]
-    draft.answer = first(record.get("response"), record.get("completion"), record.get("answer"))
+    draft.answer = first_not_none(record.get("response"), record.get("completion"), record.get("answer"))
     draft.tool_calls = record.get("tool_calls")
     return draft
 
@@ -38,30 +38,30 @@ def is_pair(record: Mapping[str, Any]) -> bool:
     return "prompt" in record and "completion" in record
 
 
-def pair(record: Mapping[str, Any]) -> Draft:
+def read_pair(record: Mapping[str, Any]) -> PartialCall:
     """A prompt and its completion, each text or a list of messages."""
-    draft = described(record)
+    draft = read_common_fields(record)
     draft.messages = record["prompt"]
     completion = record["completion"]
     draft.answer = completion.strip() if isinstance(completion, str) else completion
     return draft
 
 
-def described(record: Mapping[str, Any]) -> Draft:
+def read_common_fields(record: Mapping[str, Any]) -> PartialCall:
     """All that a record says of its call but the messages, under the native names."""
-    usage = mapping(record.get("usage"))
-    metadata = mapping(record.get("metadata"))
-    tags = tags_of(first(record.get("tags"), record.get("metadata")))
-    return Draft(
+    usage = as_mapping(record.get("usage"))
+    metadata = as_mapping(record.get("metadata"))
+    tags = parse_tags(first_not_none(record.get("tags"), record.get("metadata")))
+    return PartialCall(
         messages=None,
         request=record,
-        model=text(record.get("model")) or "",
-        usage=usage_of(usage, record),
-        cost=cost_in(usage, record),
-        at=moment_of(first(record.get("created"), record.get("created_at"), record.get("timestamp"))),
-        task=task_in(record, metadata, tags),
+        model=as_text(record.get("model")) or "",
+        usage=find_usage(usage, record),
+        cost=find_cost(usage, record),
+        at=parse_time(first_not_none(record.get("created"), record.get("created_at"), record.get("timestamp"))),
+        task=find_task(record, metadata, tags),
         tags=tags,
-        latency_ms=number(record.get("latency_ms")),
-        critical=flag(record.get("critical")) or flag(metadata.get("critical")),
-        episode=id_in(("episode",), record, metadata),
+        latency_ms=as_number(record.get("latency_ms")),
+        critical=as_flag(record.get("critical")) or as_flag(metadata.get("critical")),
+        episode=find_id(("episode",), record, metadata),
     )

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from understudies.backtest.importers.draft import Draft
-from understudies.backtest.importers.fields import first, mapping, text
-from understudies.backtest.importers.native import described
-from understudies.backtest.importers.parsing import NotACall
+from understudies.backtest.importers.draft import PartialCall
+from understudies.backtest.importers.fields import as_mapping, as_text, first_not_none
+from understudies.backtest.importers.native import read_common_fields
+from understudies.backtest.importers.parsing import NotARecordedCall
 
 
 def is_stored(record: Mapping[str, Any]) -> bool:
@@ -14,35 +14,35 @@ def is_stored(record: Mapping[str, Any]) -> bool:
     return record.get("object") in ("chat.completion", "text_completion", "response")
 
 
-def stored(record: Mapping[str, Any]) -> Draft:
+def read_stored(record: Mapping[str, Any]) -> PartialCall:
     """A stored completion with its messages, or a stored response with its input."""
-    draft = described(record)
-    draft.messages = first(
+    draft = read_common_fields(record)
+    draft.messages = first_not_none(
         record.get("messages"),
         record.get("input"),
         record.get("prompt"),
-        mapping(record.get("request")).get("messages"),
+        as_mapping(record.get("request")).get("messages"),
     )
     if draft.messages is None:
-        raise NotACall("a stored completion without its messages")
+        raise NotARecordedCall("a stored completion without its messages")
     draft.answer = {key: record[key] for key in ("choices", "output") if key in record}
     return draft
 
 
 def is_preference(record: Mapping[str, Any]) -> bool:
     """Whether the record is a line of a file to fine-tune by preference."""
-    return "preferred_output" in record and "messages" in mapping(record.get("input"))
+    return "preferred_output" in record and "messages" in as_mapping(record.get("input"))
 
 
-def preference(record: Mapping[str, Any]) -> Draft:
+def read_preference(record: Mapping[str, Any]) -> PartialCall:
     """An input with the output that was preferred, which is taken for the teacher's."""
-    asked = mapping(record["input"])
-    draft = described({**asked, **record})
+    asked = as_mapping(record["input"])
+    draft = read_common_fields({**asked, **record})
     draft.request = asked
     draft.messages = asked["messages"]
     draft.answer = record["preferred_output"]
     if not draft.answer:
-        raise NotACall("no teacher answer")
+        raise NotARecordedCall("no teacher answer")
     return draft
 
 
@@ -56,17 +56,17 @@ def is_batch_input(record: Mapping[str, Any]) -> bool:
     return isinstance(record.get("body"), dict) and not record.get("response")
 
 
-def batch(record: Mapping[str, Any], inputs: Mapping[str, Mapping[str, Any]]) -> Draft:
+def read_batch(record: Mapping[str, Any], inputs: Mapping[str, Mapping[str, Any]]) -> PartialCall:
     """A line of a batch's output, joined with its input by `custom_id`."""
-    body = mapping(mapping(record.get("response")).get("body"))
-    asked = first(record.get("body"), inputs.get(str(record.get("custom_id"))))
+    body = as_mapping(as_mapping(record.get("response")).get("body"))
+    asked = first_not_none(record.get("body"), inputs.get(str(record.get("custom_id"))))
     if not isinstance(asked, dict):
-        raise NotACall("a batch answer without its request: join the batch's input file")
+        raise NotARecordedCall("a batch answer without its request: join the batch's input file")
     if not body:
-        raise NotACall("no teacher answer")
-    draft = described({**record, **body})
+        raise NotARecordedCall("no teacher answer")
+    draft = read_common_fields({**record, **body})
     draft.request = asked
-    draft.messages = first(asked.get("messages"), asked.get("input"), asked.get("prompt"))
+    draft.messages = first_not_none(asked.get("messages"), asked.get("input"), asked.get("prompt"))
     draft.answer = body
-    draft.model = draft.model or text(asked.get("model")) or ""
+    draft.model = draft.model or as_text(asked.get("model")) or ""
     return draft

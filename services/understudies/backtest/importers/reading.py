@@ -9,79 +9,83 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from understudies.backtest.importers.draft import Draft, call_of
-from understudies.backtest.importers.helicone import helicone, is_helicone
-from understudies.backtest.importers.invocations import invocation, is_invocation
-from understudies.backtest.importers.langfuse import is_langfuse, langfuse
-from understudies.backtest.importers.lines import Record, records
-from understudies.backtest.importers.litellm import is_litellm, litellm
-from understudies.backtest.importers.native import is_native, is_pair, native, pair
+from understudies.backtest.importers.draft import PartialCall, build_recorded_call
+from understudies.backtest.importers.helicone import is_helicone, read_helicone
+from understudies.backtest.importers.invocations import is_invocation, read_invocation
+from understudies.backtest.importers.langfuse import is_langfuse, read_langfuse
+from understudies.backtest.importers.lines import NumberedRecord, iter_records
+from understudies.backtest.importers.litellm import is_litellm, read_litellm
+from understudies.backtest.importers.native import is_native, is_pair, read_native, read_pair
 from understudies.backtest.importers.openai import (
-    batch,
     is_batch,
     is_batch_input,
     is_preference,
     is_stored,
-    preference,
-    stored,
+    read_batch,
+    read_preference,
+    read_stored,
 )
-from understudies.backtest.importers.parsing import NotACall
-from understudies.backtest.recorded import Broken, Reading, RecordedCall
+from understudies.backtest.importers.parsing import NotARecordedCall
+from understudies.backtest.recorded import ParsedLog, RecordedCall, SkippedLine
 
-_FORMS: tuple[tuple[str, Callable[[Mapping[str, Any]], bool], Callable[[Mapping[str, Any]], Draft]], ...] = (
-    ("invocations", is_invocation, invocation),
-    ("litellm", is_litellm, litellm),
-    ("langfuse", is_langfuse, langfuse),
-    ("helicone", is_helicone, helicone),
-    ("openai", is_stored, stored),
-    ("openai-preference", is_preference, preference),
-    ("native", is_native, native),
-    ("prompt-completion", is_pair, pair),
+_FORMATS: tuple[tuple[str, Callable[[Mapping[str, Any]], bool], Callable[[Mapping[str, Any]], PartialCall]], ...] = (
+    ("invocations", is_invocation, read_invocation),
+    ("litellm", is_litellm, read_litellm),
+    ("langfuse", is_langfuse, read_langfuse),
+    ("helicone", is_helicone, read_helicone),
+    ("openai", is_stored, read_stored),
+    ("openai-preference", is_preference, read_preference),
+    ("native", is_native, read_native),
+    ("prompt-completion", is_pair, read_pair),
 )
 
 
-def read_calls(path: str | Path) -> Reading:
+def read_calls(path: str | Path) -> ParsedLog:
     """The recorded calls of a file, and the lines that hold none; raises OSError where it cannot be opened."""
-    reading, forms = Reading(), Counter[str]()
-    batches: list[Record] = []
-    for record in records(Path(path)):
-        if isinstance(record, Broken):
-            reading.broken.append(record)
+    reading, forms = ParsedLog(), Counter[str]()
+    batches: list[NumberedRecord] = []
+    for record in iter_records(Path(path)):
+        if isinstance(record, SkippedLine):
+            reading.skipped.append(record)
         elif is_batch(record[1]):
             batches.append(record)
         else:
-            _read(record, reading, forms)
+            _read_record(record, reading, forms)
     _read_batches(batches, reading, forms)
-    reading.calls = _with_traces(reading.calls)
-    reading.broken.sort(key=lambda broken: broken.line)
+    reading.calls = _assign_episodes_from_traces(reading.calls)
+    reading.skipped.sort(key=lambda broken: broken.line)
     reading.format = "+".join(name for name, _ in forms.most_common()) or "empty"
     return reading
 
 
-def _read(record: Record, reading: Reading, forms: Counter[str]) -> None:
-    for name, recognises, draft in _FORMS:
+def _read_record(record: NumberedRecord, reading: ParsedLog, forms: Counter[str]) -> None:
+    for name, recognises, draft in _FORMATS:
         if recognises(record[1]):
-            _keep(record, name, draft, reading, forms)
+            _add_call(record, name, draft, reading, forms)
             return
-    reading.broken.append(Broken(record[0], "no known form of a recorded call: it has no messages"))
+    reading.skipped.append(SkippedLine(record[0], "no known form of a recorded call: it has no messages"))
 
 
-def _keep(
-    record: Record, name: str, draft: Callable[[Mapping[str, Any]], Draft], reading: Reading, forms: Counter[str]
+def _add_call(
+    record: NumberedRecord,
+    name: str,
+    read_partial: Callable[[Mapping[str, Any]], PartialCall],
+    reading: ParsedLog,
+    forms: Counter[str],
 ) -> None:
     line, value = record
     try:
-        reading.calls.append(call_of(draft(value), line))
+        reading.calls.append(build_recorded_call(read_partial(value), line))
         forms[name] += 1
-    except NotACall as error:
-        reading.broken.append(Broken(line, str(error)))
+    except NotARecordedCall as error:
+        reading.skipped.append(SkippedLine(line, str(error)))
     except (RecursionError, orjson.JSONEncodeError):
-        reading.broken.append(Broken(line, "nested too deeply"))
+        reading.skipped.append(SkippedLine(line, "nested too deeply"))
     except ValidationError as error:
-        reading.broken.append(Broken(line, _reason(error)))
+        reading.skipped.append(SkippedLine(line, _validation_reason(error)))
 
 
-def _with_traces(calls: list[RecordedCall]) -> list[RecordedCall]:
+def _assign_episodes_from_traces(calls: list[RecordedCall]) -> list[RecordedCall]:
     """The calls, those without an episode in that of the trace that they share with others."""
     shared = Counter(call.trace for call in calls)
     return [
@@ -89,19 +93,19 @@ def _with_traces(calls: list[RecordedCall]) -> list[RecordedCall]:
     ]
 
 
-def _reason(error: ValidationError) -> str:
+def _validation_reason(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_input=False)[0]
     if "depth" in problem["msg"]:
         return "nested too deeply"
     return f"{'.'.join(str(part) for part in problem['loc'][:4])}: {problem['msg']}"
 
 
-def _read_batches(batches: list[Record], reading: Reading, forms: Counter[str]) -> None:
+def _read_batches(batches: list[NumberedRecord], reading: ParsedLog, forms: Counter[str]) -> None:
     """Answers of a batch may come before or after their requests, so they are joined at the end."""
     inputs = {str(record["custom_id"]): record["body"] for _, record in batches if is_batch_input(record)}
     answered = {str(record["custom_id"]) for _, record in batches if not is_batch_input(record)}
     for line, record in batches:
         if not is_batch_input(record):
-            _keep((line, record), "openai-batch", lambda value: batch(value, inputs), reading, forms)
+            _add_call((line, record), "openai-batch", lambda value: read_batch(value, inputs), reading, forms)
         elif str(record["custom_id"]) not in answered:
-            reading.broken.append(Broken(line, "no teacher answer"))
+            reading.skipped.append(SkippedLine(line, "no teacher answer"))

@@ -1,6 +1,6 @@
 """Who may call: tenants and their API keys."""
 
-from understudies.router.access.access import CREDENTIALS, TEACHER_KEY, Access, Admitted, Denied
-from understudies.router.access.tenant import ANYBODY, Tenant
+from understudies.router.access.access import CREDENTIALS, TEACHER_KEY, Authenticator, AuthError, Principal
+from understudies.router.access.tenant import ANONYMOUS, Tenant
 
-__all__ = ["ANYBODY", "CREDENTIALS", "TEACHER_KEY", "Access", "Admitted", "Denied", "Tenant"]
+__all__ = ["ANONYMOUS", "CREDENTIALS", "TEACHER_KEY", "Authenticator", "Principal", "AuthError", "Tenant"]

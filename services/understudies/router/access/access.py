@@ -5,26 +5,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from understudies.router.access.tenant import ANYBODY, Tenant
-from understudies.runtime.plain import plain
+from understudies.router.access.tenant import ANONYMOUS, Tenant
+from understudies.runtime.plain import fast_dataclass
 from understudies.runtime.rules import Rules
-from understudies.runtime.rules.keys import PREFIX, digest_of
+from understudies.runtime.rules.keys import KEY_PREFIX, key_digest
 
 TEACHER_KEY: Final = "x-understudies-teacher-key"
 """Header in which a tenant that may do so brings the teacher's key."""
 
-_CARRIERS: Final = ("authorization", "x-api-key", "api-key")
+_KEY_HEADERS: Final = ("authorization", "x-api-key", "api-key")
 
-CREDENTIALS: Final = frozenset({*_CARRIERS, TEACHER_KEY})
+CREDENTIALS: Final = frozenset({*_KEY_HEADERS, TEACHER_KEY})
 """Headers that hold keys: never logged, recorded or passed on as they came, but as `Admitted.credentials` says."""
 
 _BEARER: Final = "bearer "
 _PREFIX_BYTES: Final = 8
-_NOBODY: Final = bytes(32)
+_UNKNOWN_DIGEST: Final = bytes(32)
 
 
-@plain
-class Admitted:
+@fast_dataclass
+class Principal:
     """A caller who may go on, and the headers with a key that a teacher without one of its own is to be sent."""
 
     tenant: Tenant
@@ -32,7 +32,7 @@ class Admitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Denied:
+class AuthError:
     """A caller who may not: HTTP status, a code for programs, and why, without any key."""
 
     status: int
@@ -45,12 +45,12 @@ class Denied:
         return {"www-authenticate": 'Bearer realm="understudies"'} if self.status == 401 else {}
 
 
-_MISSING = Denied(401, "missing_api_key", "this router needs a key: Authorization: Bearer KEY, x-api-key or api-key")
-_WRONG = Denied(401, "invalid_api_key", "the key is not known here")
-_NO_OWN_KEY = Denied(403, "teacher_key_not_allowed", f"this tenant may not bring a teacher's key in {TEACHER_KEY}")
+_MISSING = AuthError(401, "missing_api_key", "this router needs a key: Authorization: Bearer KEY, x-api-key or api-key")
+_WRONG = AuthError(401, "invalid_api_key", "the key is not known here")
+_NO_OWN_KEY = AuthError(403, "teacher_key_not_allowed", f"this tenant may not bring a teacher's key in {TEACHER_KEY}")
 
 
-class Access:
+class Authenticator:
     """Knows the tenants by their keys' hashes.
 
     A presented key is hashed once. Its digest is looked up by its first bytes and compared whole in constant time.
@@ -58,62 +58,64 @@ class Access:
     choose a key by its digest, so it brings nobody nearer to another's.
     """
 
-    def __init__(self, keys: Iterable[tuple[bytes, Tenant]], *, require_key: bool, anybody: Tenant = ANYBODY) -> None:
+    def __init__(
+        self, keys: Iterable[tuple[bytes, Tenant]], *, require_key: bool, anonymous: Tenant = ANONYMOUS
+    ) -> None:
         self._by_prefix: dict[bytes, tuple[tuple[bytes, Tenant], ...]] = {}
         for digest, tenant in keys:
             prefix = digest[:_PREFIX_BYTES]
             self._by_prefix[prefix] = (*self._by_prefix.get(prefix, ()), (digest, tenant))
         self._require_key = require_key
-        self._anybody = anybody
+        self._anonymous = anonymous
 
     @classmethod
-    def of(cls, rules: Rules) -> Self:
+    def from_rules(cls, rules: Rules) -> Self:
         """Who may call by these rules; `[tenants.default]` says what holds for callers without a key."""
-        tenants = {name: Tenant.of(name, tenant) for name, tenant in rules.tenants.items()}
+        tenants = {name: Tenant.from_rules(name, tenant) for name, tenant in rules.tenants.items()}
         keys = [
             (bytes.fromhex(key.partition(":")[2]), tenants[name])
             for name, tenant in rules.tenants.items()
             for key in tenant.keys
         ]
-        return cls(keys, require_key=rules.require_key, anybody=tenants.get(ANYBODY.name, ANYBODY))
+        return cls(keys, require_key=rules.require_key, anonymous=tenants.get(ANONYMOUS.name, ANONYMOUS))
 
-    def authenticate(self, headers: Mapping[str, str]) -> Admitted | Denied:
+    def authenticate(self, headers: Mapping[str, str]) -> Principal | AuthError:
         """Who calls, by headers with names in lower case.
 
         A key of this router is never passed on. Where none is required, callers without one are `anybody`, and
         whatever key they bring is meant for the teacher.
         """
-        presented = _presented(headers)
+        presented = _presented_keys(headers)
         if self._by_prefix:
             for key in presented:
                 tenant = self._owner(key)
                 if tenant is not None:
-                    return self._admitted(tenant, headers)
+                    return self._principal(tenant, headers)
         if self._require_key:
             return _WRONG if presented else _MISSING
         for key in presented:
-            if key.startswith(PREFIX):
+            if key.startswith(KEY_PREFIX):
                 return _WRONG
-        return Admitted(self._anybody, {name: headers[name] for name in _CARRIERS if name in headers})
+        return Principal(self._anonymous, {name: headers[name] for name in _KEY_HEADERS if name in headers})
 
     def _owner(self, key: str) -> Tenant | None:
-        digest = digest_of(key)
+        digest = key_digest(key)
         owner: Tenant | None = None
-        for known, tenant in self._by_prefix.get(digest[:_PREFIX_BYTES], ((_NOBODY, ANYBODY),)):
+        for known, tenant in self._by_prefix.get(digest[:_PREFIX_BYTES], ((_UNKNOWN_DIGEST, ANONYMOUS),)):
             if hmac.compare_digest(known, digest):
                 owner = tenant
         return owner
 
-    def _admitted(self, tenant: Tenant, headers: Mapping[str, str]) -> Admitted | Denied:
+    def _principal(self, tenant: Tenant, headers: Mapping[str, str]) -> Principal | AuthError:
         brought = headers.get(TEACHER_KEY)
         if not brought:
-            return Admitted(tenant)
+            return Principal(tenant)
         if not tenant.own_teacher_key:
             return _NO_OWN_KEY
-        return Admitted(tenant, _as_presented(headers, brought))
+        return Principal(tenant, _teacher_key_header(headers, brought))
 
 
-def _presented(headers: Mapping[str, str]) -> list[str]:
+def _presented_keys(headers: Mapping[str, str]) -> list[str]:
     """The keys in the headers."""
     bearer = headers.get("authorization", "")
     keys = [bearer[len(_BEARER) :]] if bearer[: len(_BEARER)].lower() == _BEARER else []
@@ -121,7 +123,7 @@ def _presented(headers: Mapping[str, str]) -> list[str]:
     return [key.strip() for key in keys if key and not key.isspace()]
 
 
-def _as_presented(headers: Mapping[str, str], key: str) -> dict[str, str]:
+def _teacher_key_header(headers: Mapping[str, str], key: str) -> dict[str, str]:
     """A teacher's key in the header in which the caller's own came, for that is how its API carries keys."""
     if headers.get("x-api-key") and "authorization" not in headers:
         return {"x-api-key": key}

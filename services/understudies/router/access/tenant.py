@@ -8,7 +8,7 @@ from fnmatch import translate
 from typing import Self
 
 from understudies.events import own_task, owner_and_base
-from understudies.runtime.rules import OverBudget, TenantRules
+from understudies.runtime.rules import OverBudgetRule, TenantRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +17,13 @@ class Tenant:
 
     name: str = "default"
     daily_budget_usd: Decimal | None = None
-    over_budget: OverBudget = "student_only"
+    over_budget: OverBudgetRule = "student_only"
     own_teacher_key: bool = False
     _tasks: re.Pattern[str] | None = field(default=None, repr=False)
     _owns: Callable[[str], bool] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def of(cls, name: str, rules: TenantRules) -> Self:
+    def from_rules(cls, name: str, rules: TenantRules) -> Self:
         """The tenant of a table of the rules."""
         tasks = rules.tasks
         return cls(
@@ -36,24 +36,24 @@ class Tenant:
         )
 
     @property
-    def restricted(self) -> bool:
+    def is_restricted(self) -> bool:
         """Whether it may call certain tasks alone, and so nothing that has no task."""
         return self._tasks is not None
 
-    def may_call(self, task: str) -> bool:
+    def can_call(self, task: str) -> bool:
         """Whether it may call a task."""
         return self._tasks is None or self._tasks.fullmatch(task) is not None
 
-    def shown(self, task: str) -> str:
+    def display_name(self, task: str) -> str:
         """How it calls a task."""
         owner, base = owner_and_base(task) if self._owns is not None else (None, task)
         return base if owner == self.name else task
 
-    def task_of(self, called: str) -> str:
+    def qualified_name(self, called: str) -> str:
         """The task that it calls by a name: its own, or one that all share."""
-        called = self.shown(called)
+        called = self.display_name(called)
         return own_task(self.name, called) if self._owns is not None and self._owns(called) else called
 
 
-ANYBODY = Tenant()
+ANONYMOUS = Tenant()
 """Whoever calls where no key is asked for."""

@@ -4,16 +4,22 @@ from collections.abc import Mapping
 from typing import Final
 
 from understudies.router.call import Api
-from understudies.router.dialects.able import beyond_students, student_able
-from understudies.router.dialects.base import Answered, Assembler, Dialect, Read, Unreadable
-from understudies.router.dialects.chat import ChatDialect, request_body
-from understudies.router.dialects.messages import MessagesDialect
-from understudies.router.dialects.responses import ResponsesDialect
+from understudies.router.dialects.able import student_can_answer, unsupported_feature
+from understudies.router.dialects.base import (
+    DecodedRequest,
+    DecodedResponse,
+    Dialect,
+    InvalidRequest,
+    StreamAccumulator,
+)
+from understudies.router.dialects.chat import OpenAIChat, encode_request
+from understudies.router.dialects.messages import AnthropicMessages
+from understudies.router.dialects.responses import OpenAIResponses
 
 DIALECTS: Final[Mapping[Api, Dialect]] = {
-    "chat": ChatDialect(),
-    "responses": ResponsesDialect(),
-    "messages": MessagesDialect(),
+    "chat": OpenAIChat(),
+    "responses": OpenAIResponses(),
+    "messages": AnthropicMessages(),
 }
 
 
@@ -24,13 +30,13 @@ def dialect_of(api: Api) -> Dialect:
 
 __all__ = [
     "DIALECTS",
-    "Answered",
-    "Assembler",
+    "DecodedResponse",
+    "StreamAccumulator",
     "Dialect",
-    "Read",
-    "Unreadable",
-    "beyond_students",
+    "DecodedRequest",
+    "InvalidRequest",
+    "unsupported_feature",
     "dialect_of",
-    "request_body",
-    "student_able",
+    "encode_request",
+    "student_can_answer",
 ]

@@ -5,18 +5,18 @@ from typing import Any, Final
 
 from understudies.events import Message, Request
 
-STATE: Final = "provider_state"
+PROVIDER_STATE: Final = "provider_state"
 """Parameter of a canonical request that names what in it only the provider can follow."""
 
-_TEXTS: Final = ("text", "refusal")
+_TEXT_PARTS: Final = ("text", "refusal")
 
 
-def student_able(request: Request) -> bool:
+def student_can_answer(request: Request) -> bool:
     """Whether a student can give what is asked."""
-    return beyond_students(request) is None
+    return unsupported_feature(request) is None
 
 
-def beyond_students(request: Request) -> str | None:
+def unsupported_feature(request: Request) -> str | None:
     """What is asked for that no student can give, or None.
 
     That is what the provider does itself (its tools, stored responses and conversations, work in the background), what
@@ -25,7 +25,7 @@ def beyond_students(request: Request) -> str | None:
     known here, as it may decide the answer.
     """
     for name, value in request.parameters.items():
-        if name not in _MAY_BE_IGNORED and _BEYOND.get(name, bool)(value):
+        if name not in _IGNORED and _UNSUPPORTED.get(name, bool)(value):
             return name
     if any(_has_more_than_text(message) for message in request.messages):
         return "messages"
@@ -37,26 +37,26 @@ def beyond_students(request: Request) -> str | None:
 
 def _has_more_than_text(message: Message) -> bool:
     content = message.content
-    return isinstance(content, list) and any(part.get("type", "text") not in _TEXTS for part in content)
+    return isinstance(content, list) and any(part.get("type", "text") not in _TEXT_PARTS for part in content)
 
 
-def _more_than_text(value: Any) -> bool:
+def _is_multimodal(value: Any) -> bool:
     return isinstance(value, list) and value != ["text"]
 
 
-def _several(value: Any) -> bool:
+def _is_several(value: Any) -> bool:
     return value not in (None, 1)
 
 
-def _thinks(value: Any) -> bool:
+def _is_thinking_enabled(value: Any) -> bool:
     return bool(value) and not (isinstance(value, Mapping) and value.get("type") == "disabled")
 
 
-def _templated(value: Any) -> bool:
+def _has_template_options(value: Any) -> bool:
     return bool(value) and not (isinstance(value, Mapping) and not any(value.values()))
 
 
-_MAY_BE_IGNORED: Final = frozenset(
+_IGNORED: Final = frozenset(
     # How a model samples, and for how long it may go on.
     {"max_completion_tokens", "max_output_tokens", "max_tokens", "max_tool_calls", "prediction", "seed", "stop"}
     | {"frequency_penalty", "min_p", "presence_penalty", "repetition_penalty", "top_k", "top_p"}
@@ -68,10 +68,10 @@ _MAY_BE_IGNORED: Final = frozenset(
 )
 """Parameters that ask for nothing else than the answer to the messages."""
 
-_BEYOND: Final[Mapping[str, Callable[[Any], bool]]] = {
-    "chat_template_kwargs": _templated,
-    "modalities": _more_than_text,
-    "n": _several,
-    "thinking": _thinks,
+_UNSUPPORTED: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "chat_template_kwargs": _has_template_options,
+    "modalities": _is_multimodal,
+    "n": _is_several,
+    "thinking": _is_thinking_enabled,
 }
 """What is asked for by some of a parameter's values alone; by all others it is by any that is not empty."""

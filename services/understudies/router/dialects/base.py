@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 from understudies.events import Request, Response, Usage
 from understudies.router.call import Api
-from understudies.runtime.plain import plain
+from understudies.runtime.plain import fast_dataclass
 
 
-class Unreadable(ValueError):  # noqa: N818 - it says what the body is
+class InvalidRequest(ValueError):  # noqa: N818 - it says what the body is
     """A body that is no request of this API as far as known; `param` names the field."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
@@ -18,8 +18,8 @@ class Unreadable(ValueError):  # noqa: N818 - it says what the body is
         self.param = param
 
 
-@plain
-class Read:
+@fast_dataclass
+class DecodedRequest:
     """What a body asks for.
 
     `request` is canonical: whichever API it came in, it has the names and shapes of OpenAI's chat completions.
@@ -35,8 +35,8 @@ class Read:
     stored: bool = False
 
 
-@plain
-class Answered:
+@fast_dataclass
+class DecodedResponse:
     """An answer in canonical form, the model that gave it as it names itself, and the usage that it reports."""
 
     response: Response
@@ -44,7 +44,7 @@ class Answered:
     usage: Usage = field(default_factory=Usage)
 
 
-class Assembler(Protocol):
+class StreamAccumulator(Protocol):
     """A stream that passes through and is put together on the way."""
 
     @property
@@ -58,7 +58,7 @@ class Assembler(Protocol):
         ...
 
     @property
-    def chars(self) -> int:
+    def characters(self) -> int:
         """Characters of the answer so far, its tools' arguments included, for an estimate of its tokens."""
         ...
 
@@ -74,7 +74,7 @@ class Assembler(Protocol):
         """The whole answer as far as known, in the shape that it has where nothing is streamed."""
         ...
 
-    def answer(self) -> Answered:
+    def answer(self) -> DecodedResponse:
         """What was answered so far; raises ValueError where nothing was."""
         ...
 
@@ -89,37 +89,39 @@ class Dialect(Protocol):
         """Where it is served, such as /v1/messages."""
         ...
 
-    def read(self, body: Mapping[str, Any]) -> Read:
+    def decode_request(self, body: Mapping[str, Any]) -> DecodedRequest:
         """What a body asks for; raises Unreadable."""
         ...
 
-    def answer(self, body: Mapping[str, Any]) -> Answered:
+    def decode_response(self, body: Mapping[str, Any]) -> DecodedResponse:
         """What the body of a whole answer says; raises ValueError where it is none."""
         ...
 
-    def assembler(self, *, include_usage: bool = True) -> Assembler:
+    def stream_accumulator(self, *, include_usage: bool = True) -> StreamAccumulator:
         """For one stream; without `include_usage` the caller is not shown a chat's chunk with nothing but usage."""
         ...
 
-    def render(
-        self, *, id: str, at: datetime, model: str, response: Response, usage: Usage, asked: Mapping[str, Any]
+    def encode_response(
+        self, *, id: str, at: datetime, model: str, answer: Response, usage: Usage, request_body: Mapping[str, Any]
     ) -> dict[str, Any]:
         """The body that carries a response; `asked` is the body that it answers."""
         ...
 
-    def events(self, body: Mapping[str, Any], *, include_usage: bool = True) -> Iterator[bytes]:
+    def encode_stream(self, body: Mapping[str, Any], *, include_usage: bool = True) -> Iterator[bytes]:
         """A whole answer as the events that this API would have streamed."""
         ...
 
-    def error(self, status: int, message: str, *, code: str | None = None, param: str | None = None) -> dict[str, Any]:
+    def encode_error(
+        self, status: int, message: str, *, code: str | None = None, param: str | None = None
+    ) -> dict[str, Any]:
         """The body of an error."""
         ...
 
-    def error_event(self, message: str, code: str | None = None) -> bytes:
+    def encode_error_event(self, message: str, code: str | None = None) -> bytes:
         """An error inside a stream that has begun."""
         ...
 
-    def upstream_body(self, raw: bytes, body: Mapping[str, Any], *, model: str, usage: bool = False) -> bytes:
+    def encode_upstream_request(self, raw: bytes, body: Mapping[str, Any], *, model: str, usage: bool = False) -> bytes:
         """What the teacher is sent: `raw` where nothing in it has to change.
 
         Changed are the model's name, a `metadata.task` that was meant for the router and, with `usage`, a chat's

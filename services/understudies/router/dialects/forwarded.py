@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from understudies.router.dialects.fields import json_bytes
+from understudies.router.dialects.fields import encode_json
 
 
-def forwarded(raw: bytes, body: Mapping[str, Any], model: str, changes: Mapping[str, Any] | None = None) -> bytes:
+def rewrite_body(raw: bytes, body: Mapping[str, Any], model: str, changes: Mapping[str, Any] | None = None) -> bytes:
     """The bytes as they came where nothing has to change; raises Unreadable for one that cannot be written again."""
     metadata = body.get("metadata")
     for_the_router = isinstance(metadata, dict) and "task" in metadata
@@ -17,4 +17,4 @@ def forwarded(raw: bytes, body: Mapping[str, Any], model: str, changes: Mapping[
         changed["metadata"] = {name: value for name, value in metadata.items() if name != "task"}
         if not changed["metadata"]:
             del changed["metadata"]
-    return json_bytes(changed)
+    return encode_json(changed)

@@ -3,39 +3,39 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
-from understudies.router.dialects.base import Answered
-from understudies.router.dialects.sse import Events, object_of, payload
+from understudies.router.dialects.base import DecodedResponse
+from understudies.router.dialects.sse import EventSplitter, event_data, parse_event_object
 
 
-class PassingAssembler(ABC):
+class PassthroughAccumulator(ABC):
     """Passes a stream on as it comes and reads its events."""
 
     def __init__(self) -> None:
-        self.events = Events()
+        self.events = EventSplitter()
         self.finished = False
         self.failed: str | None = None
-        self.chars = 0
+        self.characters = 0
 
     def feed(self, data: bytes) -> bytes:
         """Take the next piece, which goes to the caller as it is."""
         for event in self.events.feed(data):
-            self.read(event)
+            self.read_event(event)
         return data
 
     def end(self) -> bytes:
         """Take what came of an unfinished event; nothing of it was held back."""
-        self.read(self.events.end())
+        self.read_event(self.events.flush())
         return b""
 
-    def read(self, event: bytes) -> dict[str, Any] | None:
+    def read_event(self, event: bytes) -> dict[str, Any] | None:
         """Take one event; its data where that is an object."""
-        chunk = object_of(payload(event))
+        chunk = parse_event_object(event_data(event))
         if chunk is not None:
-            self.take(chunk)
+            self.add_chunk(chunk)
         return chunk
 
     @abstractmethod
-    def take(self, chunk: dict[str, Any]) -> None:
+    def add_chunk(self, chunk: dict[str, Any]) -> None:
         """Take the data of one event."""
 
     @abstractmethod
@@ -43,5 +43,5 @@ class PassingAssembler(ABC):
         """The whole answer as far as known."""
 
     @abstractmethod
-    def answer(self) -> Answered:
+    def answer(self) -> DecodedResponse:
         """What was answered so far; raises ValueError where nothing was."""

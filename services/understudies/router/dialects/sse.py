@@ -6,12 +6,12 @@ from typing import Any
 
 import orjson
 
-from understudies.router.dialects.fields import json_bytes
+from understudies.router.dialects.fields import encode_json
 
-_END = re.compile(rb"\n\r?\n")
+_EVENT_END = re.compile(rb"\n\r?\n")
 
 
-class Events:
+class EventSplitter:
     """Cuts a stream into whole events; `rest` is what came of the next one."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Events:
         self.rest += data
         return self._whole()
 
-    def end(self) -> bytes:
+    def flush(self) -> bytes:
         """What came of the event that was never ended."""
         left = bytes(self.rest)
         self.rest.clear()
@@ -33,7 +33,7 @@ class Events:
         return left
 
     def _whole(self) -> list[bytes]:
-        ends = [match.end() for match in _END.finditer(self.rest, max(0, self._searched - 2))]
+        ends = [match.end() for match in _EVENT_END.finditer(self.rest, max(0, self._searched - 2))]
         whole = [bytes(self.rest[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
         if ends:
             del self.rest[: ends[-1]]
@@ -41,14 +41,14 @@ class Events:
         return whole
 
 
-def payload(event: bytes) -> bytes:
+def event_data(event: bytes) -> bytes:
     """The data of an event."""
     if event.startswith(b"data:") and event.find(b"\n") >= len(event) - 2:
         return event[5:].strip()
     return b"\n".join(line[5:].strip() for line in event.splitlines() if line.startswith(b"data:"))
 
 
-def object_of(data: bytes) -> dict[str, Any] | None:
+def parse_event_object(data: bytes) -> dict[str, Any] | None:
     """The JSON object that an event's data is; None where it is none."""
     try:
         value = orjson.loads(data)
@@ -57,7 +57,7 @@ def object_of(data: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def event(data: Mapping[str, Any], name: str | None = None) -> bytes:
+def encode_event(data: Mapping[str, Any], name: str | None = None) -> bytes:
     """One event with JSON as its data; raises Unreadable for what cannot be written."""
     head = b"" if name is None else b"event: " + name.encode() + b"\n"
-    return head + b"data: " + json_bytes(data) + b"\n\n"
+    return head + b"data: " + encode_json(data) + b"\n\n"

@@ -1,30 +1,36 @@
 """Money: budgets by day, what calls are likely to cost, and answers that are given again."""
 
-from understudies.router.money.budgets import Budgets
-from understudies.router.money.cache import Cache
-from understudies.router.money.cached import Cached
-from understudies.router.money.estimate import Typical, answer_limit, estimate, text_size
-from understudies.router.money.grant import FREE, Grant, Refusal
-from understudies.router.money.limits import Budget, Limits, WhenUnknown
-from understudies.router.money.repeatable import Wish, cache_key, repeatable, whole, wish
+from understudies.router.money.budgets import BudgetLimiter
+from understudies.router.money.cache import CacheStore
+from understudies.router.money.cached import CacheEntry
+from understudies.router.money.estimate import RunningMeanCost, count_characters, estimate_cost, max_answer_tokens
+from understudies.router.money.grant import UNLIMITED, Denial, Reservation
+from understudies.router.money.limits import Budget, BudgetLimits, UnknownUsageAction
+from understudies.router.money.repeatable import (
+    CacheDirectives,
+    cache_key,
+    is_cacheable,
+    is_complete,
+    parse_cache_directives,
+)
 
 __all__ = [
-    "FREE",
+    "UNLIMITED",
     "Budget",
-    "Budgets",
-    "Cache",
-    "Cached",
-    "Grant",
-    "Limits",
-    "Refusal",
-    "Typical",
-    "WhenUnknown",
-    "Wish",
-    "answer_limit",
+    "BudgetLimiter",
+    "CacheStore",
+    "CacheEntry",
+    "Reservation",
+    "BudgetLimits",
+    "Denial",
+    "RunningMeanCost",
+    "UnknownUsageAction",
+    "CacheDirectives",
+    "max_answer_tokens",
     "cache_key",
-    "estimate",
-    "repeatable",
-    "text_size",
-    "whole",
-    "wish",
+    "estimate_cost",
+    "is_cacheable",
+    "count_characters",
+    "is_complete",
+    "parse_cache_directives",
 ]

@@ -6,7 +6,7 @@ from understudies.events import usd
 from understudies.runtime.online import MAX_NANOS
 
 
-def nanos(amount: Decimal) -> int:
+def to_nanos(amount: Decimal) -> int:
     """Billionths of an amount of US dollars; raises ValueError for less than none, or more than nine million dollars.
 
     >>> nanos(Decimal("0.000000012"))
@@ -18,7 +18,7 @@ def nanos(amount: Decimal) -> int:
     return whole
 
 
-def dollars(whole: int) -> Decimal:
+def from_nanos(whole: int) -> Decimal:
     """The amount of US dollars of so many billionths.
 
     >>> dollars(12)

@@ -8,33 +8,35 @@ from typing import Final
 
 from understudies.events import Request, Usage, usd
 
-Cost = Callable[[Usage], Decimal]
+UsageCost = Callable[[Usage], Decimal]
 """What a usage of the model costs, in US dollars."""
 
-_CHARACTERS: Final = 4
+_CHARACTERS_PER_TOKEN: Final = 4
 """Of text, per token."""
-_ANSWER_TOKENS: Final = 1000
+_DEFAULT_ANSWER_TOKENS: Final = 1000
 """Taken for an answer where the caller sets no limit to it."""
-_FEW: Final = 5
-_FADING: Final = 0.98
-_MOST: Final = 10_000
-_ABSURD: Final = 1e9
+_MIN_CALLS: Final = 5
+_DECAY: Final = 0.98
+_MAX_MEANS: Final = 10_000
+_MAX_COUNT: Final = 1e9
 
 
-def text_size(request: Request) -> int:
+def count_characters(request: Request) -> int:
     """Characters of the messages; pictures and the like do not count, for they cost nothing like their size."""
     return sum(len(message.text) for message in request.messages)
 
 
-def answer_limit(request: Request) -> int | None:
+def max_answer_tokens(request: Request) -> int | None:
     """Most tokens that an answer may have, all choices together; None where the caller does not say."""
     said = request.parameters
-    limits = [_count(said.get(name)) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens")]
+    limits = [_positive_int(said.get(name)) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens")]
     limit = next((limit for limit in limits if limit is not None), None)
-    return None if limit is None else limit * (_count(said.get("n")) or 1)
+    return None if limit is None else limit * (_positive_int(said.get("n")) or 1)
 
 
-def estimate(cost: Cost, *, characters: int, max_tokens: int | None = None, typical: Decimal | None = None) -> Decimal:
+def estimate_cost(
+    cost: UsageCost, *, characters: int, max_tokens: int | None = None, mean_cost: Decimal | None = None
+) -> Decimal:
     """US dollars that a call is likely to cost: the most that it may cost, until the task's mean cost is known.
 
     The most is what its text costs at four characters a token, and an answer of `max_tokens`, or of 1,000 where there
@@ -47,14 +49,14 @@ def estimate(cost: Cost, *, characters: int, max_tokens: int | None = None, typi
     >>> estimate(cost, characters=4000, max_tokens=500, typical=Decimal("0.0015"))
     Decimal('0.001500000')
     """
-    prompt = -(-characters // _CHARACTERS)
-    if typical is not None and max_tokens is None:
-        return usd(max(typical, cost(Usage(prompt_tokens=prompt))))
-    answer = _ANSWER_TOKENS if max_tokens is None else max_tokens
+    prompt = -(-characters // _CHARACTERS_PER_TOKEN)
+    if mean_cost is not None and max_tokens is None:
+        return usd(max(mean_cost, cost(Usage(prompt_tokens=prompt))))
+    answer = _DEFAULT_ANSWER_TOKENS if max_tokens is None else max_tokens
     most = cost(Usage(prompt_tokens=prompt, completion_tokens=answer))
-    if typical is None or typical >= most:
+    if mean_cost is None or mean_cost >= most:
         return usd(most)
-    return usd(max(typical, cost(Usage(prompt_tokens=prompt))))
+    return usd(max(mean_cost, cost(Usage(prompt_tokens=prompt))))
 
 
 @dataclass(slots=True)
@@ -64,7 +66,7 @@ class _Mean:
     weight: float = 0.0
 
 
-class Typical:
+class RunningMeanCost:
     """The mean cost of a task's calls of a model, in which later calls weigh more; known from the fifth call on."""
 
     def __init__(self) -> None:
@@ -73,21 +75,21 @@ class Typical:
     def __len__(self) -> int:
         return len(self._means)
 
-    def learn(self, task: str, model: str, cost_usd: Decimal) -> None:
+    def add(self, task: str, model: str, cost_usd: Decimal) -> None:
         """Take note of what a call has cost."""
         mean = self._means.setdefault((task, model), _Mean())
         mean.calls += 1
-        mean.cost = mean.cost * _FADING + float(cost_usd)
-        mean.weight = mean.weight * _FADING + 1
+        mean.cost = mean.cost * _DECAY + float(cost_usd)
+        mean.weight = mean.weight * _DECAY + 1
         self._means.move_to_end((task, model))
-        if len(self._means) > _MOST:
+        if len(self._means) > _MAX_MEANS:
             self._means.popitem(last=False)
 
-    def cost(self, task: str, model: str) -> Decimal | None:
+    def mean(self, task: str, model: str) -> Decimal | None:
         """What such a call costs, in US dollars, or None where too few were seen."""
         mean = self._means.get((task, model))
-        return usd(mean.cost / mean.weight) if mean is not None and mean.calls >= _FEW else None
+        return usd(mean.cost / mean.weight) if mean is not None and mean.calls >= _MIN_CALLS else None
 
 
-def _count(value: object) -> int | None:
-    return int(value) if isinstance(value, int | float) and 1 <= value < _ABSURD else None
+def _positive_int(value: object) -> int | None:
+    return int(value) if isinstance(value, int | float) and 1 <= value < _MAX_COUNT else None

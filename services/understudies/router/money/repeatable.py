@@ -8,9 +8,9 @@ from typing import Any, Final
 import orjson
 
 from understudies.router.call import Api
-from understudies.runtime.plain import plain
+from understudies.runtime.plain import fast_dataclass
 
-_NOT_THE_ANSWER: Final[Mapping[Api, frozenset[str]]] = {
+_IGNORED_FIELDS: Final[Mapping[Api, frozenset[str]]] = {
     "chat": frozenset(
         {
             "stream",
@@ -26,7 +26,7 @@ _NOT_THE_ANSWER: Final[Mapping[Api, frozenset[str]]] = {
     # A response repeats the other fields of its request, so they are part of the answer.
     "responses": frozenset({"stream", "stream_options"}),
 }
-_MORE_THAN_THE_BODY: Final = (
+_STATEFUL_FIELDS: Final = (
     "previous_response_id",
     "conversation",
     "background",
@@ -35,40 +35,40 @@ _MORE_THAN_THE_BODY: Final = (
     "container",
 )
 """Fields by which an answer depends on what is kept or done elsewhere."""
-_OWN_TOOLS: Final = frozenset({"function", "custom"})
+_CLIENT_TOOLS: Final = frozenset({"function", "custom"})
 """Tools that the caller runs; others are run by the provider, and may find something else next time."""
-_KEYS: Final = ("authorization", "x-api-key", "x-understudies-teacher-key")
-_VERSIONS: Final = ("anthropic-", "openai-")
-_WHOLE: Final = frozenset({"stop", "tool_calls", "function_call"})
+_KEY_HEADERS: Final = ("authorization", "x-api-key", "x-understudies-teacher-key")
+_VERSION_PREFIXES: Final = ("anthropic-", "openai-")
+_COMPLETE_REASONS: Final = frozenset({"stop", "tool_calls", "function_call"})
 
 
-@plain
-class Wish:
+@fast_dataclass
+class CacheDirectives:
     """Whether a caller takes an answer that was given before, and lets its own be given again."""
 
     read: bool = True
     write: bool = True
 
 
-_ANY: Final = Wish()
-_NONE: Final = Wish(read=False, write=False)
-_FRESH: Final = Wish(read=False)
+_READ_WRITE: Final = CacheDirectives()
+_BYPASS: Final = CacheDirectives(read=False, write=False)
+_WRITE_ONLY: Final = CacheDirectives(read=False)
 
 
-def wish(ours: str | None, cache_control: str | None) -> Wish:
+def parse_cache_directives(router_header: str | None, cache_control: str | None) -> CacheDirectives:
     """What the headers `x-understudies-cache` and `cache-control` of a request ask for.
 
     `no` and `no-store` have nothing to do with the cache; `no-cache` asks for a new answer, and lets it be kept.
     """
-    if not ours and not cache_control:
-        return _ANY
+    if not router_header and not cache_control:
+        return _READ_WRITE
     said = {word.strip().lower() for word in (cache_control or "").split(",")}
-    if (ours or "").strip().lower() == "no" or "no-store" in said:
-        return _NONE
-    return _FRESH if "no-cache" in said else _ANY
+    if (router_header or "").strip().lower() == "no" or "no-store" in said:
+        return _BYPASS
+    return _WRITE_ONLY if "no-cache" in said else _READ_WRITE
 
 
-def repeatable(body: Mapping[str, Any]) -> bool:
+def is_cacheable(body: Mapping[str, Any]) -> bool:
     """Whether a body asks for one answer at temperature 0 that depends on nothing but the body."""
     temperature = body.get("temperature")
     return (
@@ -76,17 +76,17 @@ def repeatable(body: Mapping[str, Any]) -> bool:
         and not isinstance(temperature, bool)
         and temperature == 0
         and body.get("n") in (None, 1)
-        and not any(body.get(name) for name in _MORE_THAN_THE_BODY)
-        and _run_by_the_caller(body.get("tools"))
+        and not any(body.get(name) for name in _STATEFUL_FIELDS)
+        and _are_client_tools(body.get("tools"))
     )
 
 
-def whole(finish_reason: str | None) -> bool:
+def is_complete(finish_reason: str | None) -> bool:
     """Whether an answer, by its canonical finish reason, came to its own end.
 
     One that was cut off at a token limit is not kept: who asks again, hopes for more.
     """
-    return finish_reason in _WHOLE
+    return finish_reason in _COMPLETE_REASONS
 
 
 def cache_key(
@@ -96,7 +96,7 @@ def cache_key(
     api: Api,
     model: str,
     body: Mapping[str, Any],
-    passed: Mapping[str, str] | None = None,
+    forwarded_headers: Mapping[str, str] | None = None,
     query: str = "",
 ) -> str:
     """SHA-256 (hex) of who asks, whom, and all that decides the answer; whether it is streamed does not.
@@ -104,25 +104,25 @@ def cache_key(
     `passed` are the caller's headers for the teacher, names in lower case: of those, versions of the API count, and
     the caller's own key for the teacher, by its hash. `query` is what stood after the path, such as an API's version.
     """
-    left_out = _NOT_THE_ANSWER[api]
+    left_out = _IGNORED_FIELDS[api]
     asked = {name: value for name, value in body.items() if name not in left_out and name != "model"}
-    who = [tenant, task, api, model, *_headers(passed or {}), *([f"?{query}"] if query else [])]
+    who = [tenant, task, api, model, *_headers(forwarded_headers or {}), *([f"?{query}"] if query else [])]
     return hashlib.sha256(_canonical([who, asked])).hexdigest()
 
 
-def _run_by_the_caller(tools: Any) -> bool:
+def _are_client_tools(tools: Any) -> bool:
     if not tools:
         return True
     return isinstance(tools, Iterable) and all(
-        isinstance(tool, Mapping) and tool.get("type", "custom") in _OWN_TOOLS for tool in tools
+        isinstance(tool, Mapping) and tool.get("type", "custom") in _CLIENT_TOOLS for tool in tools
     )
 
 
 def _headers(passed: Mapping[str, str]) -> Iterable[str]:
     for name in sorted(passed):
-        if name in _KEYS:
+        if name in _KEY_HEADERS:
             yield f"{name}: {hashlib.sha256(passed[name].encode('utf-8', 'surrogatepass')).hexdigest()}"
-        elif name.startswith(_VERSIONS):
+        elif name.startswith(_VERSION_PREFIXES):
             yield f"{name}: {passed[name]}"
 
 

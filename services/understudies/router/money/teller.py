@@ -6,51 +6,51 @@ import logging
 from collections.abc import Iterable
 from typing import Final
 
-from understudies.router.money.amounts import dollars
-from understudies.router.money.book import Book
-from understudies.runtime import Seldom
-from understudies.runtime.online import Hold, Online, OnlineAway, Purse, Settlement
+from understudies.router.money.amounts import from_nanos
+from understudies.router.money.book import LocalUsage
+from understudies.runtime import Throttle
+from understudies.runtime.online import BudgetCounter, BudgetHold, CounterSettlement, OnlineState, OnlineUnavailable
 
-_AT_ONCE: Final = 256
+_MAX_HOLDS_PER_REPORT: Final = 256
 """Most holds that one settlement ends: Redis does nothing else meanwhile."""
 
 _log = logging.getLogger(__name__)
 
 
-class Teller:
+class UsageReporter:
     """Tells totals, not amounts: what waits is one number for each purse, and the holds of calls that are over.
 
     What was spent is told as soon as the last telling is done, so under load one telling settles many calls.
     """
 
-    def __init__(self, online: Online, book: Book, source: str, *, pause_s: float = 0.5) -> None:
+    def __init__(self, online: OnlineState, usage: LocalUsage, source: str, *, pause_s: float = 0.5) -> None:
         self._online = online
-        self._book = book
+        self._usage = usage
         self._source = source
         self._pause_s = pause_s
-        self._waiting: dict[str, list[Hold]] = {}
+        self._waiting: dict[str, list[BudgetHold]] = {}
         self._task: asyncio.Task[None] | None = None
-        self._hurried = asyncio.Event()
-        self._may_log = Seldom()
+        self._woken = asyncio.Event()
+        self._log_throttle = Throttle()
 
     def __len__(self) -> int:
         """Purses that wait for something to be told."""
         return len(self._waiting)
 
-    def tell(self, keys: Iterable[str], ended: Hold | None = None) -> None:
+    def report(self, keys: Iterable[str], ended: BudgetHold | None = None) -> None:
         """Tell the totals of purses soon, and that a hold on each of them has ended."""
         for key in keys:
             holds = self._waiting.setdefault(key, [])
             if ended is not None:
                 holds.append(ended)
         if self._task is None and self._waiting:
-            self._task = asyncio.get_running_loop().create_task(self._until_told())
+            self._task = asyncio.get_running_loop().create_task(self._run())
 
-    def hurry(self) -> None:
+    def wake(self) -> None:
         """The online state has just answered: no need to pause before it is asked again."""
-        self._hurried.set()
+        self._woken.set()
 
-    async def told(self) -> None:
+    async def flush(self) -> None:
         """Return when nothing waits."""
         while self._task is not None:
             await asyncio.wait([self._task])
@@ -59,62 +59,62 @@ class Teller:
         """Wait until nothing waits, within a time-out; what is not told then is logged, and lost."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await self.told()
+                await self.flush()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        entries = [self._book[key] for key in self._waiting if key in self._book]
-        if lost := [entry.total - entry.told for entry in entries if entry.total > entry.told]:
+        entries = [self._usage[key] for key in self._waiting if key in self._usage]
+        if lost := [entry.spent - entry.reported for entry in entries if entry.spent > entry.reported]:
             _log.error(
                 "the end came before the online state could be told what was spent from %d budgets, up to $%s each",
                 len(lost),
-                f"{dollars(max(lost)).normalize():f}",
+                f"{from_nanos(max(lost)).normalize():f}",
             )
 
-    async def _until_told(self) -> None:
+    async def _run(self) -> None:
         try:
             while self._waiting:
-                await self._tell()
+                await self._report_batch()
         finally:
             self._task = None
 
-    async def _tell(self) -> None:
-        taken = self._taken()
+    async def _report_batch(self) -> None:
+        taken = self._take_batch()
         if not taken:
             return
-        purses = [Purse(key, total=self._book[key].total) for key in taken]
-        settlements = [Settlement(purse, tuple(taken[purse.key])) for purse in purses]
-        keep_s = max(self._book[key].keep_s for key in taken)
+        purses = [BudgetCounter(key, total=self._usage[key].spent) for key in taken]
+        settlements = [CounterSettlement(purse, tuple(taken[purse.key])) for purse in purses]
+        keep_s = max(self._usage[key].retention_s for key in taken)
         try:
-            await self._online.settle(self._source, settlements, keep_s=keep_s)
-        except OnlineAway as error:
-            self._take_back(taken)
-            if self._may_log():
+            await self._online.settle(self._source, settlements, retention_s=keep_s)
+        except OnlineUnavailable as error:
+            self._requeue(taken)
+            if self._log_throttle():
                 _log.warning("%d budgets wait to be told what was spent: %s", len(self._waiting), error)
             await self._pause()
         except BaseException:
-            self._take_back(taken)
+            self._requeue(taken)
             raise
         else:
             for purse in purses:
-                entry = self._book[purse.key]
-                entry.told = max(entry.told, purse.total)
+                entry = self._usage[purse.key]
+                entry.reported = max(entry.reported, purse.total)
 
     async def _pause(self) -> None:
-        self._hurried.clear()
+        self._woken.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._pause_s):
-                await self._hurried.wait()
+                await self._woken.wait()
 
-    def _taken(self) -> dict[str, list[Hold]]:
+    def _take_batch(self) -> dict[str, list[BudgetHold]]:
         """What is told next, and no longer waits."""
-        taken: dict[str, list[Hold]] = {}
-        room = _AT_ONCE
+        taken: dict[str, list[BudgetHold]] = {}
+        room = _MAX_HOLDS_PER_REPORT
         for key in list(self._waiting):
             if room <= 0:
                 break
             holds = self._waiting.pop(key)
-            if key not in self._book:
+            if key not in self._usage:
                 continue
             taken[key], rest = holds[:room], holds[room:]
             if rest:
@@ -122,6 +122,6 @@ class Teller:
             room -= 1 + len(taken[key])
         return taken
 
-    def _take_back(self, taken: dict[str, list[Hold]]) -> None:
+    def _requeue(self, taken: dict[str, list[BudgetHold]]) -> None:
         for key, holds in taken.items():
             self._waiting[key] = holds + self._waiting.get(key, [])

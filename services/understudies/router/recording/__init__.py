@@ -1,23 +1,23 @@
 """Recording: events from the calls to the bus, through memory and, while the bus is away, through the disk."""
 
-from understudies.router.recording.backlog import Backlog
-from understudies.router.recording.buffer import Pending
-from understudies.router.recording.counts import Counts, Loss
-from understudies.router.recording.outlet import Deliver, Outlet
-from understudies.router.recording.recorder import Recorder
-from understudies.router.recording.recording import Recording
-from understudies.router.recording.report import Brief
-from understudies.router.recording.scribe import Scribe
+from understudies.router.recording.backlog import AsyncSpool
+from understudies.router.recording.buffer import PendingEvent
+from understudies.router.recording.counts import LossReason, RecorderStats
+from understudies.router.recording.outlet import EventSink, PublishEvents
+from understudies.router.recording.recorder import InProcessRecorder
+from understudies.router.recording.recording import EventRecorder
+from understudies.router.recording.report import WorkerConfig
+from understudies.router.recording.scribe import ProcessRecorder
 
 __all__ = [
-    "Backlog",
-    "Brief",
-    "Counts",
-    "Deliver",
-    "Loss",
-    "Outlet",
-    "Pending",
-    "Recorder",
-    "Recording",
-    "Scribe",
+    "AsyncSpool",
+    "WorkerConfig",
+    "RecorderStats",
+    "PublishEvents",
+    "LossReason",
+    "EventSink",
+    "PendingEvent",
+    "InProcessRecorder",
+    "EventRecorder",
+    "ProcessRecorder",
 ]

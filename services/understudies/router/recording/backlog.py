@@ -8,19 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
-from understudies.router.recording.claim import Claim
-from understudies.router.recording.spool import Place, Spool
-from understudies.runtime import Message, Seldom
+from understudies.router.recording.claim import SpoolLease
+from understudies.router.recording.spool import Spool, SpoolOffset
+from understudies.runtime import BusMessage, Throttle
 
 T = TypeVar("T")
 
 LIMIT_BYTES: Final = 2 * 1024**3
-_SYNC_S: Final = 1.0
+_SYNC_INTERVAL_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
 
-class Backlog:
+class AsyncSpool:
     """Messages on disk, oldest first; a thread of its own does what blocks.
 
     The folders of processes that ended come first. Messages are synced to the disk `sync_s` seconds after they were
@@ -28,22 +28,22 @@ class Backlog:
     Raises OSError where the disk does not play along.
     """
 
-    def __init__(self, folder: Path, *, limit_bytes: int = LIMIT_BYTES, sync_s: float = _SYNC_S) -> None:
+    def __init__(self, folder: Path, *, limit_bytes: int = LIMIT_BYTES, sync_s: float = _SYNC_INTERVAL_S) -> None:
         self._folder = folder
         self._limit = limit_bytes
         self._sync_s = sync_s
         self._synced = 0.0
-        self._complain = Seldom()
-        self._claim: Claim | None = None
+        self._log_throttle = Throttle()
+        self._lease: SpoolLease | None = None
         self._own: Spool | None = None
         self._orphans: list[Spool] = []
-        self._end: Place | None = None
+        self._end: SpoolOffset | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
 
     @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether nothing waits on disk."""
-        return all(spool.empty for spool in self._spools())
+        return all(spool.is_empty for spool in self._spools())
 
     @property
     def size(self) -> int:
@@ -61,15 +61,15 @@ class Backlog:
 
     async def open(self) -> None:
         """Find what was left; a second call does nothing."""
-        await self._run(self._opened)
+        await self._run(self._open)
 
-    async def append(self, messages: Sequence[Message]) -> int:
+    async def append(self, messages: Sequence[BusMessage]) -> int:
         """Write messages behind all others; returns how many found room, all before the first that did not."""
         return await self._run(lambda: self._append(messages))
 
-    async def head(self, most: int) -> tuple[Sequence[Message], int]:
+    async def read(self, limit: int) -> tuple[Sequence[BusMessage], int]:
         """The oldest messages, and how many unreadable ones were passed over before them; none where all are done."""
-        return await self._run(lambda: self._head(most))
+        return await self._run(lambda: self._head(limit))
 
     async def acknowledge(self) -> None:
         """Never read again what `head` gave last."""
@@ -82,15 +82,15 @@ class Backlog:
 
     # On the thread
 
-    def _opened(self) -> Spool:
+    def _open(self) -> Spool:
         if self._own is None:
-            self._claim = self._claim or Claim.of(self._folder)
-            self._own = Spool(self._claim.own, limit_bytes=self._limit)
-            self._orphans = [spool for spool in map(_adopted, self._claim.orphans) if spool is not None]
+            self._lease = self._lease or SpoolLease.acquire(self._folder)
+            self._own = Spool(self._lease.own, limit_bytes=self._limit)
+            self._orphans = [spool for spool in map(_adopt, self._lease.orphans) if spool is not None]
         return self._own
 
-    def _append(self, messages: Sequence[Message]) -> int:
-        taken = self._opened().append(messages)
+    def _append(self, messages: Sequence[BusMessage]) -> int:
+        taken = self._open().append(messages)
         self._sync_when_due()
         return taken
 
@@ -101,15 +101,15 @@ class Backlog:
             try:
                 self._own.sync()
             except OSError as error:
-                if self._complain():
+                if self._log_throttle():
                     _log.error("the spool in %s cannot be synced: %s", self._folder, error)
 
-    def _head(self, most: int) -> tuple[Sequence[Message], int]:
+    def _head(self, most: int) -> tuple[Sequence[BusMessage], int]:
         self._sync_when_due()
         spoilt = 0
-        while (spool := self._first()) is not None:
-            found = spool.head(most)
-            spoilt += found.spoilt
+        while (spool := self._first_nonempty()) is not None:
+            found = spool.read(most)
+            spoilt += found.corrupt
             if found.messages:
                 self._end = found.end
                 return found.messages, spoilt
@@ -117,13 +117,13 @@ class Backlog:
         return (), spoilt
 
     def _acknowledge(self) -> None:
-        spool, end = self._first(), self._end
+        spool, end = self._first_nonempty(), self._end
         if spool is not None and end is not None:
             spool.acknowledge(end)
         self._end = None
 
-    def _first(self) -> Spool | None:
-        return next((spool for spool in self._spools() if not spool.empty), None)
+    def _first_nonempty(self) -> Spool | None:
+        return next((spool for spool in self._spools() if not spool.is_empty), None)
 
     def _close(self) -> None:
         spools, self._own, self._orphans = self._spools(), None, []
@@ -131,8 +131,8 @@ class Backlog:
             for spool in spools:
                 spool.close()
         finally:
-            if self._claim is not None:
-                self._claim.release()
+            if self._lease is not None:
+                self._lease.release()
 
     def _spools(self) -> list[Spool]:
         return [*self._orphans, *([] if self._own is None else [self._own])]
@@ -141,7 +141,7 @@ class Backlog:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
-def _adopted(folder: Path) -> Spool | None:
+def _adopt(folder: Path) -> Spool | None:
     try:
         return Spool(folder, limit_bytes=0)
     except OSError as error:

@@ -7,10 +7,10 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-_NAME: Final = "worker-"
+_FOLDER_PREFIX: Final = "worker-"
 
 
-class Claim:
+class SpoolLease:
     """Folders held by this process; the locks end with it, however it ends."""
 
     def __init__(self, own: Path, orphans: Sequence[Path], locks: Sequence[int]) -> None:
@@ -20,7 +20,7 @@ class Claim:
         self._locks = list(locks)
 
     @classmethod
-    def of(cls, root: Path) -> "Claim":
+    def acquire(cls, root: Path) -> "SpoolLease":
         """Hold the first folder that nobody holds, and every other such folder where something is left.
 
         Raises OSError where the root cannot be written.
@@ -29,7 +29,7 @@ class Claim:
         own, locks, orphans = None, [], []
         try:
             for folder in _folders(root):
-                lock = _locked(folder)
+                lock = _try_lock(folder)
                 if lock is None:
                     continue
                 locks.append(lock)
@@ -38,7 +38,7 @@ class Claim:
                 elif any(folder.glob("*.spool")):
                     orphans.append(folder)
             if own is None:
-                own, lock = _fresh(root)
+                own, lock = _create_folder(root)
                 locks.append(lock)
         except OSError:
             for lock in locks:
@@ -54,21 +54,21 @@ class Claim:
 
 
 def _folders(root: Path) -> list[Path]:
-    named = [path for path in root.iterdir() if path.name.removeprefix(_NAME).isdecimal() and path.is_dir()]
-    return sorted(named, key=lambda path: int(path.name.removeprefix(_NAME)))
+    named = [path for path in root.iterdir() if path.name.removeprefix(_FOLDER_PREFIX).isdecimal() and path.is_dir()]
+    return sorted(named, key=lambda path: int(path.name.removeprefix(_FOLDER_PREFIX)))
 
 
-def _fresh(root: Path) -> tuple[Path, int]:
+def _create_folder(root: Path) -> tuple[Path, int]:
     for number in count(1):
-        folder = root / f"{_NAME}{number}"
+        folder = root / f"{_FOLDER_PREFIX}{number}"
         folder.mkdir(mode=0o700, exist_ok=True)
-        lock = _locked(folder)
+        lock = _try_lock(folder)
         if lock is not None:
             return folder, lock
     raise AssertionError("numbers end")
 
 
-def _locked(folder: Path) -> int | None:
+def _try_lock(folder: Path) -> int | None:
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

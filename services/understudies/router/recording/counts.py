@@ -4,13 +4,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-Loss = Literal["buffer_full", "spool_full", "refused", "spoilt", "unwritable"]
+LossReason = Literal["buffer_full", "spool_full", "refused", "spoilt", "unwritable"]
 """Why an event is lost: no room in memory, none on disk, too large for the bus, unreadable on disk, or the process
 that records ended over it again and again."""
 
 
 @dataclass(slots=True)
-class Counts:
+class RecorderStats:
     """Counted since the start; what is recorded is published, spooled, dropped or still in memory."""
 
     recorded: int = 0
@@ -21,10 +21,10 @@ class Counts:
     """Arrived at the bus, those from the spool included."""
     spooled: int = 0
     """Written to disk."""
-    lost: Counter[Loss] = field(default_factory=Counter)
+    lost: Counter[LossReason] = field(default_factory=Counter)
 
     @property
-    def share(self) -> float:
+    def recorded_share(self) -> float:
         """Of the calls handed over, the share that is not lost and could be recorded; 1 before the first."""
         return 1.0 if not self.recorded else 1.0 - (self.dropped + self.unrecordable) / self.recorded
 
@@ -33,9 +33,9 @@ class Counts:
         """Lost, for whichever reason."""
         return self.lost.total()
 
-    def plus(self, other: "Counts") -> "Counts":
+    def plus(self, other: "RecorderStats") -> "RecorderStats":
         """Both together."""
-        return Counts(
+        return RecorderStats(
             self.recorded + other.recorded,
             self.unrecordable + other.unrecordable,
             self.published + other.published,
@@ -44,7 +44,7 @@ class Counts:
         )
 
 
-class OnDisk(NamedTuple):
+class SpoolSnapshot(NamedTuple):
     """What waits on disk: its bytes, in how many files, and how long ago the oldest was begun."""
 
     size: int

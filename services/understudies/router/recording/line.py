@@ -10,7 +10,7 @@ from typing import Any, Final, Self, cast
 _LENGTH: Final = struct.Struct(">Q")
 
 
-class Line(asyncio.Protocol):
+class IpcChannel(asyncio.Protocol):
     """Sends and receives values over a socket pair of one program; nobody else has an end of it.
 
     `on_value` is called for each that comes, in order, and `on_end` once, when nothing more can come.
@@ -20,10 +20,10 @@ class Line(asyncio.Protocol):
         self._on_value = on_value
         self._on_end = on_end
         self._transport = cast(asyncio.Transport, None)
-        self._came = bytearray()
+        self._received = bytearray()
 
     @classmethod
-    async def over(cls, end: socket.socket, on_value: Callable[[Any], None], on_end: Callable[[], None]) -> Self:
+    async def connect(cls, end: socket.socket, on_value: Callable[[Any], None], on_end: Callable[[], None]) -> Self:
         """The line over one end of a socket pair."""
         end.setblocking(False)
         loop = asyncio.get_running_loop()
@@ -46,7 +46,7 @@ class Line(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        came = self._came
+        came = self._received
         came += data
         at = 0
         while len(came) - at >= _LENGTH.size:

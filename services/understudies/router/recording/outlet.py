@@ -4,30 +4,30 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from understudies.events import BY_NAME, Event
-from understudies.runtime import Message, message_of
+from understudies.runtime import BusMessage, encode_message
 
-Deliver = Callable[..., Awaitable[None]]
+PublishEvents = Callable[..., Awaitable[None]]
 """Publishes the events given; raises where they were not all taken."""
 
 
 @runtime_checkable
-class Outlet(Protocol):
+class EventSink(Protocol):
     """The part of the bus that the recorder uses."""
 
-    def message(self, event: Event) -> Message: ...
-    async def publish_encoded(self, messages: Sequence[Message]) -> None: ...
+    def to_message(self, event: Event) -> BusMessage: ...
+    async def publish_encoded(self, messages: Sequence[BusMessage]) -> None: ...
 
 
-class Decoding:
+class DecodingSink:
     """An outlet to what takes events as they are."""
 
-    def __init__(self, deliver: Deliver) -> None:
+    def __init__(self, deliver: PublishEvents) -> None:
         self._deliver = deliver
 
-    def message(self, event: Event) -> Message:
+    def to_message(self, event: Event) -> BusMessage:
         """The event, encoded."""
-        return message_of(event, "router")
+        return encode_message(event, "router")
 
-    async def publish_encoded(self, messages: Sequence[Message]) -> None:
+    async def publish_encoded(self, messages: Sequence[BusMessage]) -> None:
         """Hand over the events."""
         await self._deliver(*(BY_NAME[message.topic].decode(message.value) for message in messages))

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Final
 
-Packed = bytes
-Batch = list[Packed]
+SerializedEvent = bytes
+EventBatch = list[SerializedEvent]
 
 CAPACITY_BYTES: Final = 256 * 1024 * 1024
 
 
-class Outstanding:
+class UnackedQueue:
     """First in, first out, in batches, bounded by number and by size.
 
     Whoever is sent the batches settles events in the order in which it was sent them, and says how many in all.
@@ -20,10 +20,10 @@ class Outstanding:
     def __init__(self, most: int, most_bytes: int = CAPACITY_BYTES) -> None:
         self._most = most
         self._most_bytes = most_bytes
-        self._unsent: Batch = []
-        self._sent: deque[Batch] = deque()
+        self._unsent: EventBatch = []
+        self._sent: deque[EventBatch] = deque()
         self._count = 0
-        self.settled = 0
+        self.acked = 0
         """How many events were settled since `again`."""
         self.size = 0
         """Bytes of all of them."""
@@ -31,7 +31,7 @@ class Outstanding:
     def __len__(self) -> int:
         return self._count
 
-    def add(self, event: Packed) -> bool:
+    def add(self, event: SerializedEvent) -> bool:
         """Take one more; False where there is no room."""
         if self._count >= self._most or (self._count and self.size + len(event) > self._most_bytes):
             return False
@@ -40,24 +40,24 @@ class Outstanding:
         self.size += len(event)
         return True
 
-    def take(self) -> Batch:
+    def take(self) -> EventBatch:
         """What was not sent yet, to be sent now; empty where there is none."""
         batch, self._unsent = self._unsent, []
         if batch:
             self._sent.append(batch)
         return batch
 
-    def settle(self, settled: int) -> None:
+    def ack(self, acked: int) -> None:
         """Forget the first events, as far as whole batches of them are settled."""
-        while self._sent and self.settled + len(self._sent[0]) <= settled:
-            self.settled += self.drop()
+        while self._sent and self.acked + len(self._sent[0]) <= acked:
+            self.acked += self.drop_oldest_batch()
 
-    def again(self) -> Iterable[Batch]:
+    def redeliver(self) -> Iterable[EventBatch]:
         """What was sent and is not settled: to be sent anew, to somebody else."""
-        self.settled = 0
+        self.acked = 0
         return self._sent
 
-    def drop(self) -> int:
+    def drop_oldest_batch(self) -> int:
         """Forget the batch that was sent first; returns how many events it had, 0 where there is none."""
         if not self._sent:
             return 0
@@ -66,7 +66,7 @@ class Outstanding:
         self.size -= sum(map(len, batch))
         return len(batch)
 
-    def clear(self) -> list[Packed]:
+    def drain(self) -> list[SerializedEvent]:
         """Give all away, oldest first."""
         events = [*chain(*self._sent, self._unsent)]
         self._sent.clear()

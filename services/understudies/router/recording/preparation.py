@@ -7,19 +7,19 @@ from collections.abc import Callable
 from typing import Final
 
 from understudies.events import Invocation
-from understudies.router.recording.buffer import Buffer, Pending
-from understudies.router.recording.counts import Counts
-from understudies.router.recording.outlet import Outlet
-from understudies.runtime import Message, Seldom
+from understudies.router.recording.buffer import EventBuffer, PendingEvent
+from understudies.router.recording.counts import RecorderStats
+from understudies.router.recording.outlet import EventSink
+from understudies.runtime import BusMessage, Throttle
 
 _BATCH_BYTES: Final = 4 * 1024 * 1024
-_LARGE: Final = 128 * 1024
+_THREAD_ABOVE_BYTES: Final = 128 * 1024
 """From this size on a call is redacted in a thread: it takes longer than others of the process should wait."""
 
 _log = logging.getLogger(__name__)
 
 
-class Preparation:
+class BatchEncoder:
     """Empties the buffer in slices, between which the calls in progress have their turn.
 
     A slice takes `slice_s` seconds at most, or half as long as the calls had since the last one: so the work keeps up
@@ -28,29 +28,31 @@ class Preparation:
 
     def __init__(
         self,
-        buffer: Buffer,
-        outlet: Outlet,
-        counts: Counts,
+        buffer: EventBuffer,
+        sink: EventSink,
+        counts: RecorderStats,
         *,
         slice_s: float,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._buffer = buffer
-        self._outlet = outlet
+        self._sink = sink
         self._counts = counts
         self._slice_s = slice_s
         self._timer = timer
-        self._complain = Seldom()
+        self._log_throttle = Throttle()
 
-    async def batch(self, hand: list[Message], most: int) -> None:
+    async def encode_batch(self, batch: list[BusMessage], limit: int) -> None:
         """Put the messages of the oldest events into the hand, up to so many or some megabytes."""
         room = _BATCH_BYTES
         until = self._timer() + self._slice_s
-        while self._buffer and len(hand) < most and room > 0:
+        while self._buffer and len(batch) < limit and room > 0:
             pending, size = self._buffer.take()
-            message = self.message(pending) if size < _LARGE else await asyncio.to_thread(self.message, pending)
+            message = (
+                self.encode(pending) if size < _THREAD_ABOVE_BYTES else await asyncio.to_thread(self.encode, pending)
+            )
             if message is not None:
-                hand.append(message)
+                batch.append(message)
                 room -= len(message.value)
             now = self._timer()
             if now >= until:
@@ -58,21 +60,21 @@ class Preparation:
                 after = self._timer()
                 until = after + max(self._slice_s, (after - now) / 2)
 
-    def all(self, hand: list[Message], most: int) -> None:
+    def encode_all(self, batch: list[BusMessage], limit: int) -> None:
         """The same at once."""
-        while self._buffer and len(hand) < most:
-            message = self.message(self._buffer.take()[0])
+        while self._buffer and len(batch) < limit:
+            message = self.encode(self._buffer.take()[0])
             if message is not None:
-                hand.append(message)
+                batch.append(message)
 
-    def message(self, pending: Invocation | Pending) -> Message | None:
+    def encode(self, pending: Invocation | PendingEvent) -> BusMessage | None:
         """The message of an event; None where there is none, or where it cannot be recorded."""
         try:
             event = pending if isinstance(pending, Invocation) else pending()
-            return None if event is None else self._outlet.message(event)
+            return None if event is None else self._sink.to_message(event)
         except Exception as error:  # noqa: BLE001 - the redactor may be anyone's; the other events go on
             self._counts.unrecordable += 1
-            if self._complain():
+            if self._log_throttle():
                 # The error's own words may hold words of the call.
                 _log.error(
                     "%d calls could not be recorded so far, the last one for %s",

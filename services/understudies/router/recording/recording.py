@@ -2,10 +2,10 @@
 
 from typing import Protocol
 
-from understudies.router.recording.counts import Counts
+from understudies.router.recording.counts import RecorderStats
 
 
-class Waiting(Protocol):
+class SpoolStats(Protocol):
     """Events on disk: their bytes, in how many files, and how long ago the oldest was begun."""
 
     @property
@@ -16,7 +16,7 @@ class Waiting(Protocol):
     def age_s(self) -> float: ...
 
 
-class Recording(Protocol):
+class EventRecorder(Protocol):
     """Sees to it that what was recorded reaches the bus: in this process, or in one of its own."""
 
     def __len__(self) -> int:
@@ -29,19 +29,19 @@ class Recording(Protocol):
         ...
 
     @property
-    def counts(self) -> Counts: ...
+    def counts(self) -> RecorderStats: ...
     @property
     def dropped(self) -> int:
         """How many events are lost."""
         ...
 
     @property
-    def away(self) -> bool:
+    def bus_unavailable(self) -> bool:
         """Whether the bus did not take the last events."""
         ...
 
     @property
-    def backlog(self) -> Waiting | None:
+    def spool(self) -> SpoolStats | None:
         """What waits on disk, where there is room for it."""
         ...
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from understudies.router.recording.counts import Counts, OnDisk
+from understudies.router.recording.counts import RecorderStats, SpoolSnapshot
 from understudies.router.recording.outstanding import CAPACITY_BYTES
 from understudies.runtime import BusSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Brief:
+class WorkerConfig:
     """What it is told first: where events go, and the folder and bytes for those that wait while the bus is away."""
 
     bus: BusSettings
@@ -21,16 +21,16 @@ class Brief:
     redact: bool = True
 
 
-class Finish(NamedTuple):
+class Shutdown(NamedTuple):
     """Deliver what waits, within so many seconds, put the rest on disk, and end."""
 
     timeout_s: float
 
 
-class Report(NamedTuple):
+class WorkerStatus(NamedTuple):
     """How it fares; the first `settled` of the events that it was given need be kept by nobody else any longer."""
 
-    settled: int
-    away: bool
-    counts: Counts
-    backlog: OnDisk | None
+    acked: int
+    bus_unavailable: bool
+    counts: RecorderStats
+    spool: SpoolSnapshot | None

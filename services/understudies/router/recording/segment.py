@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from understudies.router.recording.frames import frames, needed
-from understudies.runtime import Message
+from understudies.router.recording.frames import decode_frames, frame_size
+from understudies.runtime import BusMessage
 
 _SUFFIX: Final = ".spool"
 _CHUNK: Final = 1024 * 1024
 
 
-class Read(NamedTuple):
+class SegmentRead(NamedTuple):
     """Messages of a segment, where the next one is, and how many unreadable frames were passed over."""
 
-    messages: Sequence[Message]
+    messages: Sequence[BusMessage]
     end: int
-    spoilt: int
+    corrupt: int
 
 
 class Segment:
@@ -31,19 +31,19 @@ class Segment:
         number, milliseconds = path.name.removesuffix(_SUFFIX).split("-")
         self.path = path
         self.number = int(number)
-        self.begun = int(milliseconds) / 1000
+        self.created_at = int(milliseconds) / 1000
         self.size = size
         self._writer: int | None = None
 
     @classmethod
-    def begin(cls, folder: Path, number: int) -> "Segment":
+    def create(cls, folder: Path, number: int) -> "Segment":
         """A new file, open for writing."""
         segment = cls(folder / f"{number:012d}-{int(time.time() * 1000)}{_SUFFIX}", 0)
         segment._writer = os.open(segment.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         return segment
 
     @classmethod
-    def all_in(cls, folder: Path) -> "list[Segment]":
+    def list_folder(cls, folder: Path) -> "list[Segment]":
         """The files that are in a folder, oldest first."""
         return [cls(path, path.stat().st_size) for path in sorted(folder.glob(f"*-*{_SUFFIX}"))]
 
@@ -61,25 +61,25 @@ class Segment:
             raise
         self.size += len(frames)
 
-    def read(self, at: int, most: int) -> Read:
+    def read(self, at: int, limit: int) -> SegmentRead:
         """One or more of the messages from a place on, none at the end; an end that was cut off counts as spoilt."""
-        messages: list[Message] = []
+        messages: list[BusMessage] = []
         spoilt = 0
         with self.path.open("rb", buffering=0) as file:
             while at < self.size and not messages:
                 data = self._frames(file.fileno(), at)
                 if data is None:
-                    return Read((), self.size, spoilt + 1)
+                    return SegmentRead((), self.size, spoilt + 1)
                 begun = at
-                for message, end in frames(data):
+                for message, end in decode_frames(data):
                     at = begun + end
                     if message is None:
                         spoilt += 1
                     else:
                         messages.append(message)
-                    if len(messages) == most:
+                    if len(messages) == limit:
                         break
-        return Read(messages, at, spoilt)
+        return SegmentRead(messages, at, spoilt)
 
     def sync(self) -> None:
         """Have the disk hold what was written."""
@@ -106,7 +106,7 @@ class Segment:
         """Bytes from a place on that hold at least one frame, or None where no whole one follows."""
         rest = self.size - at
         data = os.pread(file, min(_CHUNK, rest), at)
-        wanted = needed(data)
+        wanted = frame_size(data)
         if not 0 < wanted <= rest:
             return None
         return data if wanted <= len(data) else os.pread(file, wanted, at)

@@ -9,28 +9,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from understudies.router.recording.frames import framed
+from understudies.router.recording.frames import encode_frame
 from understudies.router.recording.segment import Segment
-from understudies.runtime import Message
+from understudies.runtime import BusMessage
 
-_PLACE: Final = struct.Struct(">QQ")
-_CURSOR: Final = struct.Struct(">QQI")  # number of the segment, place in it, CRC-32 of both
+_OFFSET_STRUCT: Final = struct.Struct(">QQ")
+_CURSOR_STRUCT: Final = struct.Struct(">QQI")  # number of the segment, place in it, CRC-32 of both
 _SEGMENT_BYTES: Final = 16 * 1024 * 1024
 
 
-class Place(NamedTuple):
+class SpoolOffset(NamedTuple):
     """Where the next message is: the number of a segment, and a place in it."""
 
     segment: int
     offset: int
 
 
-class Head(NamedTuple):
+class ReadResult(NamedTuple):
     """The oldest messages: where those behind them begin, and how many unreadable ones were passed over."""
 
-    messages: Sequence[Message]
-    end: Place
-    spoilt: int
+    messages: Sequence[BusMessage]
+    end: SpoolOffset
+    corrupt: int
 
 
 class Spool:
@@ -56,12 +56,12 @@ class Spool:
         self._now = now
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._cursor = os.open(folder / "acknowledged", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._next, self._segments = self._found()
+        self._next, self._segments = self._load()
         self._writing: Segment | None = None
         self._unsynced = False
 
     @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether everything was acknowledged."""
         return not self._segments
 
@@ -81,14 +81,14 @@ class Spool:
     def age_s(self) -> float:
         """How long ago the oldest segment was begun."""
         segments = list(self._segments)
-        return max(0.0, self._now() - segments[0].begun) if segments else 0.0
+        return max(0.0, self._now() - segments[0].created_at) if segments else 0.0
 
-    def append(self, messages: Sequence[Message]) -> int:
+    def append(self, messages: Sequence[BusMessage]) -> int:
         """Write messages behind the others; returns how many found room, all before the first that did not."""
         room = self._limit - self.size
         taken: list[bytes] = []
         for message in messages:
-            frame = framed(message)
+            frame = encode_frame(message)
             room -= len(frame)
             if room < 0:
                 break
@@ -97,21 +97,21 @@ class Spool:
             self._write(b"".join(taken))
         return len(taken)
 
-    def head(self, most: int) -> Head:
+    def read(self, limit: int) -> ReadResult:
         """The oldest messages not acknowledged, at most so many and about a megabyte; none where none is left."""
         at, spoilt = self._next, 0
         for segment in self._segments:
-            found = segment.read(at.offset if segment.number == at.segment else 0, most)
-            at = Place(segment.number, found.end)
-            spoilt += found.spoilt
+            found = segment.read(at.offset if segment.number == at.segment else 0, limit)
+            at = SpoolOffset(segment.number, found.end)
+            spoilt += found.corrupt
             if found.messages:
-                return Head(found.messages, at, spoilt)
-        return Head((), at, spoilt)
+                return ReadResult(found.messages, at, spoilt)
+        return ReadResult((), at, spoilt)
 
-    def acknowledge(self, end: Place) -> None:
+    def acknowledge(self, end: SpoolOffset) -> None:
         """Never read again what is before a place; files that were read to their end are deleted."""
         self._next = end
-        os.pwrite(self._cursor, _CURSOR.pack(*end, zlib.crc32(_PLACE.pack(*end))), 0)
+        os.pwrite(self._cursor, _CURSOR_STRUCT.pack(*end, zlib.crc32(_OFFSET_STRUCT.pack(*end))), 0)
         while self._segments and self._is_done(self._segments[0]):
             segment = self._segments.popleft()
             if segment is self._writing:
@@ -155,22 +155,22 @@ class Spool:
         if self._writing is None:
             newest = self._segments[-1].number if self._segments else 0
             # Above the cursor too: a number once read to some place must not come again with other messages.
-            self._writing = Segment.begin(self._folder, max(newest, self._next.segment) + 1)
+            self._writing = Segment.create(self._folder, max(newest, self._next.segment) + 1)
             self._segments.append(self._writing)
         return self._writing
 
-    def _found(self) -> tuple[Place, deque[Segment]]:
+    def _load(self) -> tuple[SpoolOffset, deque[Segment]]:
         """Where reading goes on, and the files from there."""
-        segments = deque(Segment.all_in(self._folder))
+        segments = deque(Segment.list_folder(self._folder))
         place = self._read_cursor()
         while segments and segments[0].number < place.segment:
             segments.popleft().remove()
         return place, segments
 
-    def _read_cursor(self) -> Place:
-        data = os.pread(self._cursor, _CURSOR.size, 0)
-        if len(data) == _CURSOR.size:
-            segment, offset, check = _CURSOR.unpack(data)
-            if check == zlib.crc32(_PLACE.pack(segment, offset)):
-                return Place(segment, offset)
-        return Place(0, 0)
+    def _read_cursor(self) -> SpoolOffset:
+        data = os.pread(self._cursor, _CURSOR_STRUCT.size, 0)
+        if len(data) == _CURSOR_STRUCT.size:
+            segment, offset, check = _CURSOR_STRUCT.unpack(data)
+            if check == zlib.crc32(_OFFSET_STRUCT.pack(segment, offset)):
+                return SpoolOffset(segment, offset)
+        return SpoolOffset(0, 0)

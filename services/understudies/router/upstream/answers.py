@@ -6,90 +6,106 @@ from typing import Any
 
 from understudies.events import Usage
 from understudies.router.call import TeacherAnswer, TeacherError
-from understudies.router.upstream.asking import Asking
-from understudies.router.upstream.client import Reply
+from understudies.router.upstream.asking import UpstreamRequest
+from understudies.router.upstream.client import HttpResponse
 from understudies.router.upstream.deadlines import Deadline
-from understudies.router.upstream.failed import TROUBLES, Failed, broken_answer, by_trouble, object_in
-from understudies.router.upstream.headers import kept
-from understudies.router.upstream.meter import Meter, Sizes, characters
-from understudies.router.upstream.progress import Progress
+from understudies.router.upstream.failed import (
+    TRANSPORT_ERRORS,
+    AttemptFailed,
+    failure_from_transport_error,
+    malformed_answer,
+    parse_json_object,
+)
+from understudies.router.upstream.headers import response_headers
+from understudies.router.upstream.meter import CallSizes, UsageMeter, count_answer_characters
+from understudies.router.upstream.progress import AttemptProgress
 from understudies.router.upstream.upstream import Upstream
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class ReadContext:
     """What reading an answer takes: a meter, a steady clock, and the most bytes that an answer may have."""
 
-    meter: Meter
+    meter: UsageMeter
     timer: Callable[[], float]
     limit: int
 
 
-class Answers:
+class UnaryRequester:
     """Asks one teacher once for an answer in one piece."""
 
-    def __init__(self, means: Means) -> None:
-        self._meter = means.meter
-        self._timer = means.timer
-        self._limit = means.limit
+    def __init__(self, context: ReadContext) -> None:
+        self._meter = context.meter
+        self._timer = context.timer
+        self._limit = context.limit
 
-    async def ask(self, asking: Asking, upstream: Upstream, model: str) -> TeacherAnswer:
+    async def ask(self, request: UpstreamRequest, upstream: Upstream, model: str) -> TeacherAnswer:
         """The answer; raises Failed."""
-        body = asking.whole_body(model)
-        progress = Progress()
+        body = request.unary_body(model)
+        progress = AttemptProgress()
         try:
-            with upstream.first_byte(asking.until - self._timer()) as watch:
-                reply = await upstream.post(asking.call, asking.api, asking.target, body, progress, fresh=asking.fresh)
-                raw = await self.body(asking, upstream, reply, watch)
-        except TROUBLES as trouble:
-            raise by_trouble(trouble, accepted=progress.accepted(trouble)) from trouble
-        return self.read(asking, upstream, model, reply, raw, len(body))
+            with upstream.first_byte_deadline(request.deadline - self._timer()) as watch:
+                reply = await upstream.post(
+                    request.call, request.api, request.target, body, progress, fresh=request.fresh
+                )
+                raw = await self.read_body(request, upstream, reply, watch)
+        except TRANSPORT_ERRORS as trouble:
+            raise failure_from_transport_error(trouble, billable=progress.is_billable(trouble)) from trouble
+        return self.decode(request, upstream, model, reply, raw, len(body))
 
-    async def body(self, asking: Asking, upstream: Upstream, reply: Reply, watch: Deadline) -> bytes:
+    async def read_body(
+        self, request: UpstreamRequest, upstream: Upstream, reply: HttpResponse, deadline: Deadline
+    ) -> bytes:
         """The whole body, whose pieces have to come in time."""
         idle_s = upstream.spec.timeouts.idle_s
 
         def go_on() -> None:
-            watch.again(min(idle_s, asking.until - self._timer()))
+            deadline.extend(min(idle_s, request.deadline - self._timer()))
 
         try:
-            return await reply.whole(self._limit, go_on)
+            return await reply.read_all(self._limit, go_on)
         finally:
             reply.close()
 
-    def read(
-        self, asking: Asking, upstream: Upstream, model: str, reply: Reply, raw: bytes, request_bytes: int
+    def decode(
+        self,
+        request: UpstreamRequest,
+        upstream: Upstream,
+        model: str,
+        reply: HttpResponse,
+        raw: bytes,
+        request_bytes: int,
     ) -> TeacherAnswer:
         """What a body answers; raises Failed, with the body where the caller is to see for himself."""
         headers = reply.headers()
-        body = object_in(raw)
+        body = parse_json_object(raw)
         if body is None:
-            raise broken_answer(headers, "the teacher's answer is not JSON")
-        call = asking.call
+            raise malformed_answer(headers, "the teacher's answer is not JSON")
+        call = request.call
         try:
-            answered = asking.dialect.answer(body)
+            answered = request.dialect.decode_response(body)
         except ValueError as error:
             cost = self._meter.reported(
                 _text(body.get("model")) or model, _usage(body), price=upstream.price, at=call.at
             )
-            odd = TeacherError(reply.status, "not an answer", raw=raw, headers=kept(headers), cost_usd=cost)
-            raise Failed(odd, moves=False, fault=False) from error
+            odd = TeacherError(reply.status, "not an answer", raw=raw, headers=response_headers(headers), cost_usd=cost)
+            raise AttemptFailed(odd, failover=False, counts_against_breaker=False) from error
         named = answered.model or model
-        sizes = Sizes(request_bytes, characters(answered.response))
+        sizes = CallSizes(request_bytes, count_answer_characters(answered.response))
         metered = self._meter.complete(model, named, answered.usage, sizes, price=upstream.price, at=call.at)
         return TeacherAnswer(
             answered.response,
             named,
             metered.usage,
             metered.cost_usd,
-            (self._timer() - asking.began) * 1000,
+            (self._timer() - request.started_at) * 1000,
             raw,
-            kept(headers),
+            response_headers(headers),
             reply.status,
             upstream.spec.name,
             metered.estimated,
-            fallback=asking.fallback,
-            in_vain=asking.in_vain,
+            fallback=request.fallback,
+            unproductive_attempts=request.unproductive_attempts,
         )
 
 

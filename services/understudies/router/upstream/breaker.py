@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from understudies.runtime.teachers import BreakerSettings
 
-State = Literal["closed", "open", "half_open"]
+BreakerState = Literal["closed", "open", "half_open"]
 
 _BUCKETS: Final = 10
 
@@ -18,7 +18,7 @@ class _Bucket:
     failures: int = 0
 
 
-class Breaker:
+class CircuitBreaker:
     """Opens at a share of failures among the calls of a sliding window; all times are seconds of one steady clock.
 
     Ask `enter` before a call, and hand what it gave to `leave` after it. The window is kept in tenths: an outcome
@@ -29,13 +29,13 @@ class Breaker:
         self._settings = settings or BreakerSettings()
         self._span = self._settings.window_s / _BUCKETS
         self._buckets: deque[_Bucket] = deque()
-        self._state: State = "closed"
-        self._ticket = 0
+        self._state: BreakerState = "closed"
+        self._permit = 0
         self._next_probe = 0.0
-        self.opened = 0
+        self.times_opened = 0
 
     @property
-    def state(self) -> State:
+    def state(self) -> BreakerState:
         """As of the last call: an open one becomes half open when it lets a call through."""
         return self._state
 
@@ -48,7 +48,7 @@ class Breaker:
         """Seconds until a call may be let through; 0 where one is now."""
         return 0.0 if self._state == "closed" else max(0.0, self._next_probe - now)
 
-    def enter(self, now: float) -> int | None:
+    def acquire(self, now: float) -> int | None:
         """A ticket for a call, or None where there must be none."""
         if self._state != "closed":
             if now < self._next_probe:
@@ -56,29 +56,29 @@ class Breaker:
             # A probe may take minutes to answer: after a while another one is let through.
             self._state = "half_open"
             self._next_probe = now + self._settings.open_s
-        return self._ticket
+        return self._permit
 
-    def leave(self, ticket: int, ok: bool | None, now: float) -> None:
+    def record(self, permit: int, ok: bool | None, now: float) -> None:
         """Note what became of a call; None where nobody knows, as where the caller hung up.
 
         The outcome of a call that was let through before the state last changed says nothing and is ignored.
         """
-        if ticket != self._ticket or self._state == "open":
+        if permit != self._permit or self._state == "open":
             return
         if self._state == "half_open":
-            self._probed(ok, now)
+            self._record_probe(ok, now)
         elif ok is not None:
             self._count(ok, now)
 
-    def failed_late(self, now: float) -> None:
+    def record_late_failure(self, now: float) -> None:
         """Note that what went well as far as `leave` was told, such as a stream that had begun, failed after all."""
         if self._state == "closed":
             self._count(False, now)
 
-    def _probed(self, ok: bool | None, now: float) -> None:
+    def _record_probe(self, ok: bool | None, now: float) -> None:
         if ok:
             self._state = "closed"
-            self._ticket += 1
+            self._permit += 1
             self._buckets.clear()
         elif ok is None:
             self._next_probe = now
@@ -101,10 +101,10 @@ class Breaker:
 
     def _open(self, now: float) -> None:
         self._state = "open"
-        self._ticket += 1
+        self._permit += 1
         self._next_probe = now + self._settings.open_s
         self._buckets.clear()
-        self.opened += 1
+        self.times_opened += 1
 
     def _forget(self, now: float) -> None:
         oldest = int(now / self._span) - _BUCKETS

@@ -11,7 +11,7 @@ from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.teachers import TeacherSpec
 
 _GLOB: Final = re.compile(r"[*?\[]")
-_REMEMBERED: Final = 10_000
+_MAX_CACHED_CHAINS: Final = 10_000
 """Model names are the callers': what was looked up for them is not kept for ever."""
 
 
@@ -20,7 +20,7 @@ class UnknownModel(LookupError):  # noqa: N818 - what is the matter
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class UpstreamCandidate:
     """A teacher to ask, and the model's name there."""
 
     spec: TeacherSpec
@@ -33,7 +33,7 @@ class _Entry:
     spec: TeacherSpec
 
 
-class Catalogue:
+class TeacherCatalogue:
     """All teachers, by the models they have; raises ConfigurationError where there is no teacher."""
 
     def __init__(self, teachers: Mapping[str, TeacherSpec]) -> None:
@@ -41,17 +41,17 @@ class Catalogue:
             raise ConfigurationError("the router needs a teacher; name one in understudies.toml, [teachers.NAME]")
         self._teachers = dict(teachers)
         named = [(model, spec) for spec in teachers.values() for model in spec.models]
-        named.sort(key=lambda one: _specific(one[0]), reverse=True)
-        self._entries = [_Entry(_pattern(model), spec) for model, spec in named]
+        named.sort(key=lambda one: _specificity(one[0]), reverse=True)
+        self._entries = [_Entry(_compile_pattern(model), spec) for model, spec in named]
         self._known = ", ".join(f"{model} ({spec.name})" for model, spec in named)
-        self._chains: dict[tuple[str, Api, str | None], tuple[Candidate, ...]] = {}
+        self._chains: dict[tuple[str, Api, str | None], tuple[UpstreamCandidate, ...]] = {}
 
     @property
     def teachers(self) -> Mapping[str, TeacherSpec]:
         """The teachers by name."""
         return self._teachers
 
-    def of(self, model: str, api: Api | None = None) -> TeacherSpec:
+    def find(self, model: str, api: Api | None = None) -> TeacherSpec:
         """The teacher whose model or glob is the most specific, among those that speak the API.
 
         An exact name beats a glob, a glob with more letters one with fewer, and the first named wins where two are
@@ -63,15 +63,15 @@ class Catalogue:
         over = "" if api is None else f" over the {api} API"
         raise UnknownModel(f"no teacher has model {model!r}{over}; there are {self._known}")
 
-    def chain(self, model: str, api: Api, teacher: str | None = None) -> tuple[Candidate, ...]:
+    def chain(self, model: str, api: Api, teacher: str | None = None) -> tuple[UpstreamCandidate, ...]:
         """The teacher of a model and then its fallbacks that speak the API, in order.
 
         A teacher that is named is asked whatever the model. Raises UnknownModel.
         """
         found = self._chains.get((model, api, teacher))
         if found is None:
-            found = self._chain(self.of(model, api) if teacher is None else self._named(teacher), model, api)
-            if len(self._chains) >= _REMEMBERED:
+            found = self._chain(self.find(model, api) if teacher is None else self._named(teacher), model, api)
+            if len(self._chains) >= _MAX_CACHED_CHAINS:
                 self._chains.clear()
             self._chains[model, api, teacher] = found
         return found
@@ -87,16 +87,16 @@ class Catalogue:
             raise UnknownModel(f"no teacher is named {teacher!r}; there are {', '.join(self._teachers)}")
         return spec
 
-    def _chain(self, spec: TeacherSpec, model: str, api: Api) -> tuple[Candidate, ...]:
+    def _chain(self, spec: TeacherSpec, model: str, api: Api) -> tuple[UpstreamCandidate, ...]:
         others = [(self._teachers[one.teacher], one.model or model) for one in spec.fallback]
-        able = [Candidate(other, name) for other, name in others if api in other.apis]
-        return (Candidate(spec, model), *able)
+        able = [UpstreamCandidate(other, name) for other, name in others if api in other.apis]
+        return (UpstreamCandidate(spec, model), *able)
 
 
-def _specific(model: str) -> tuple[bool, int]:
+def _specificity(model: str) -> tuple[bool, int]:
     return _GLOB.search(model) is None, len(_GLOB.sub("", model))
 
 
-def _pattern(model: str) -> re.Pattern[str]:
+def _compile_pattern(model: str) -> re.Pattern[str]:
     # An exact name may hold what a glob cannot; `translate` also anchors the end.
     return re.compile(translate(model) if _GLOB.search(model) else re.escape(model) + r"\Z")

@@ -7,20 +7,26 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from understudies.router.upstream.reply import Broken, Dropped, Reply, TooLarge, Unreachable
-from understudies.router.upstream.wires import Wires
+from understudies.router.upstream.reply import (
+    ConnectError,
+    HttpResponse,
+    ProtocolError,
+    ResponseTooLarge,
+    ServerDisconnected,
+)
+from understudies.router.upstream.wires import ConnectionPool
 
-__all__ = ["Broken", "Client", "Dropped", "Reply", "TooLarge", "Unreachable"]
+__all__ = ["ProtocolError", "HttpClient", "ServerDisconnected", "HttpResponse", "ResponseTooLarge", "ConnectError"]
 
-_AT_ONCE: Final = 4000
-_KEEP_S: Final = 30.0
+_MAX_CONNECTIONS: Final = 4000
+_KEEP_ALIVE_S: Final = 30.0
 """Most servers keep a connection longer than this: one that is used again should not be about to be closed."""
-_LONGEST_HEADER: Final = 65_536
-_IN_ONE_WRITE: Final = 2**20
-_NOTHING_LEFT: Final = (ConnectionResetError, BrokenPipeError)
+_MAX_HEADER_BYTES: Final = 65_536
+_SINGLE_WRITE_BYTES: Final = 2**20
+_CONNECTION_ERRORS: Final = (ConnectionResetError, BrokenPipeError)
 
 
-class _AnyReply:
+class _AiohttpResponse:
     """A Reply to a request of any kind."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
@@ -34,48 +40,48 @@ class _AnyReply:
     def content_type(self) -> str:
         return self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
-    def here(self) -> bytes:
+    def read_nowait(self) -> bytes:
         try:
             return self._response.content.read_nowait()
-        except (aiohttp.ClientError, *_NOTHING_LEFT) as error:
-            raise Broken(_said(error)) from error
+        except (aiohttp.ClientError, *_CONNECTION_ERRORS) as error:
+            raise ProtocolError(_describe(error)) from error
 
-    async def piece(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         try:
             return await self._response.content.readany()
-        except (aiohttp.ClientError, *_NOTHING_LEFT) as error:
-            raise Broken(_said(error)) from error
+        except (aiohttp.ClientError, *_CONNECTION_ERRORS) as error:
+            raise ProtocolError(_describe(error)) from error
 
-    async def whole(self, limit: int, on_piece: Callable[[], None]) -> bytes:
+    async def read_all(self, limit: int, on_chunk: Callable[[], None]) -> bytes:
         if (self._response.content_length or 0) > limit:
-            raise TooLarge(f"the answer is larger than {limit} bytes")
+            raise ResponseTooLarge(f"the answer is larger than {limit} bytes")
         pieces: list[bytes] = []
         size = 0
-        while piece := await self.piece():
+        while piece := await self.read_chunk():
             size += len(piece)
             if size > limit:
-                raise TooLarge(f"the answer is larger than {limit} bytes")
+                raise ResponseTooLarge(f"the answer is larger than {limit} bytes")
             pieces.append(piece)
             if self._response.content.at_eof():
                 break
-            on_piece()
+            on_chunk()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
         self._response.close()
 
 
-class Client:
+class HttpClient:
     """Sends requests, with TLS verified, without cookies, redirects or retries of its own.
 
     What posts bytes, as every call of a model does, goes over wires that take a quarter of the time.
     """
 
-    def __init__(self, *, at_once: int = _AT_ONCE, keep_s: float = _KEEP_S) -> None:
-        self._at_once = at_once
-        self._keep_s = keep_s
+    def __init__(self, *, max_connections: int = _MAX_CONNECTIONS, keep_alive_s: float = _KEEP_ALIVE_S) -> None:
+        self._max_connections = max_connections
+        self._keep_alive_s = keep_alive_s
         self._session: aiohttp.ClientSession | None = None
-        self._wires = Wires(at_once=at_once, keep_s=keep_s)
+        self._pool = ConnectionPool(max_connections=max_connections, keep_alive_s=keep_alive_s)
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
     async def send(
@@ -88,46 +94,46 @@ class Client:
         connect_s: float,
         decompress: bool = True,
         on_sent: Callable[[], None] | None = None,
-    ) -> Reply:
+    ) -> HttpResponse:
         """The answer, once its headers have come; raises Unreachable, and Broken.
 
         Where bytes are posted, `on_sent` is told once there is a connection.
         """
         if method == "POST" and decompress and isinstance(body, bytes):
-            return await self._wires.post(url, headers, body, connect_s=connect_s, on_sent=on_sent)
+            return await self._pool.post(url, headers, body, connect_s=connect_s, on_sent=on_sent)
         session = self._session or self._open()
         try:
             response = await session.request(
                 method,
                 url,
-                data=BytesIO(body) if isinstance(body, bytes) and len(body) > _IN_ONE_WRITE else body,
+                data=BytesIO(body) if isinstance(body, bytes) and len(body) > _SINGLE_WRITE_BYTES else body,
                 headers=headers,
                 allow_redirects=False,
                 timeout=self._timeouts.get(connect_s) or self._timeout(connect_s),
                 auto_decompress=decompress,
             )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise Unreachable(_said(error)) from error
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, *_NOTHING_LEFT) as error:
-            raise Dropped(_said(error)) from error
+            raise ConnectError(_describe(error)) from error
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, *_CONNECTION_ERRORS) as error:
+            raise ServerDisconnected(_describe(error)) from error
         except aiohttp.ClientError as error:
-            raise Broken(_said(error)) from error
-        return _AnyReply(response)
+            raise ProtocolError(_describe(error)) from error
+        return _AiohttpResponse(response)
 
     async def close(self) -> None:
         """Close all connections."""
-        self._wires.close()
+        self._pool.close()
         if self._session is not None:
             await self._session.close()
             self._session = None
 
     def _open(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._at_once, keepalive_timeout=self._keep_s),
+            connector=aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=self._keep_alive_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("user-agent", "accept", "accept-encoding"),
-            max_line_size=_LONGEST_HEADER,
-            max_field_size=_LONGEST_HEADER,
+            max_line_size=_MAX_HEADER_BYTES,
+            max_field_size=_MAX_HEADER_BYTES,
         )
         return self._session
 
@@ -138,7 +144,7 @@ class Client:
         return timeout
 
 
-def _said(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     """What happened, without the headers that some errors show."""
     if isinstance(error, aiohttp.ClientResponseError):
         return f"{type(error).__name__}: {error.message}"

@@ -8,11 +8,11 @@ from understudies.events import Usage
 
 _FIRST_GUESS: Final = 4.0
 """Bytes of a request per prompt token, and characters of an answer per completion token, before any is known."""
-_FADING: Final = 0.98
+_DECAY: Final = 0.98
 """What a complete call still weighs after the next one."""
 _PLAUSIBLE: Final = (0.02, 100.0)
 """Below it thinking is hidden or a conversation is kept by the provider, above it pictures are sent."""
-_MOST_MODELS: Final = 1000
+_MAX_MODELS: Final = 1000
 
 
 @dataclass(slots=True)
@@ -26,25 +26,25 @@ class _Ratio:
     def value(self) -> float:
         return self.size / self.tokens if self.tokens else _FIRST_GUESS
 
-    def learn(self, size: int, tokens: int) -> None:
+    def add(self, size: int, tokens: int) -> None:
         if tokens > 0 and _PLAUSIBLE[0] <= size / tokens <= _PLAUSIBLE[1]:
-            self.size = self.size * _FADING + size
-            self.tokens = self.tokens * _FADING + tokens
+            self.size = self.size * _DECAY + size
+            self.tokens = self.tokens * _DECAY + tokens
 
 
-class Estimates:
+class TokenEstimator:
     """Learns each model's bytes per prompt token and characters per completion token."""
 
     def __init__(self) -> None:
         self._models: OrderedDict[str, tuple[_Ratio, _Ratio]] = OrderedDict()
 
-    def learn(self, model: str, request_bytes: int, answer_characters: int, usage: Usage) -> None:
+    def add(self, model: str, request_bytes: int, answer_characters: int, usage: Usage) -> None:
         """Take note of a complete call; sizes that are no measure of its tokens, as of pictures, are passed over."""
-        prompt, completion = self._of(model)
-        prompt.learn(request_bytes, usage.prompt_tokens)
-        completion.learn(answer_characters, usage.completion_tokens)
+        prompt, completion = self._ratios_of(model)
+        prompt.add(request_bytes, usage.prompt_tokens)
+        completion.add(answer_characters, usage.completion_tokens)
 
-    def usage(self, model: str, request_bytes: int, answer_characters: int, known: Usage | None = None) -> Usage:
+    def estimate(self, model: str, request_bytes: int, answer_characters: int, known: Usage | None = None) -> Usage:
         """The likely usage of a call; what `known` counts already is taken from there."""
         prompt, completion = self._models.get(model) or (_Ratio(), _Ratio())
         known = known or Usage()
@@ -54,10 +54,10 @@ class Estimates:
             cached_tokens=known.cached_tokens,
         )
 
-    def _of(self, model: str) -> tuple[_Ratio, _Ratio]:
+    def _ratios_of(self, model: str) -> tuple[_Ratio, _Ratio]:
         found = self._models.get(model)
         if found is None:
-            if len(self._models) >= _MOST_MODELS:
+            if len(self._models) >= _MAX_MODELS:
                 self._models.popitem(last=False)
             found = self._models[model] = (_Ratio(), _Ratio())
         return found

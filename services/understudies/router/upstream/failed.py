@@ -7,18 +7,18 @@ from typing import Any, Final
 import orjson
 
 from understudies.router.call import TeacherError
-from understudies.router.upstream.client import Broken, Dropped, TooLarge, Unreachable
-from understudies.router.upstream.headers import kept
-from understudies.router.upstream.retry import retried
+from understudies.router.upstream.client import ConnectError, ProtocolError, ResponseTooLarge, ServerDisconnected
+from understudies.router.upstream.headers import response_headers
+from understudies.router.upstream.retry import is_retriable
 from understudies.runtime.teachers import TeacherSpec
 
-TROUBLES: Final = (Unreachable, Broken, TooLarge, TimeoutError)
-_SHOWN: Final = 500
+TRANSPORT_ERRORS: Final = (ConnectError, ProtocolError, ResponseTooLarge, TimeoutError)
+_MAX_MESSAGE: Final = 500
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_REFUSALS: Final = frozenset({401, 402, 403})
+_KEY_REJECTIONS: Final = frozenset({401, 402, 403})
 
 
-class Failed(Exception):  # noqa: N818 - what the attempt has
+class AttemptFailed(Exception):  # noqa: N818 - what the attempt has
     """What the caller is told where it stays so.
 
     `retry` says whether the same teacher may be asked again, `moves` whether another one may be asked instead, and
@@ -32,46 +32,54 @@ class Failed(Exception):  # noqa: N818 - what the attempt has
         error: TeacherError,
         *,
         retry: bool = False,
-        moves: bool = True,
-        fault: bool = True,
-        at_once: bool = False,
-        accepted: bool = False,
+        failover: bool = True,
+        counts_against_breaker: bool = True,
+        retry_immediately: bool = False,
+        billable: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(error.message)
         self.error = error
         self.retry = retry
-        self.moves = moves
-        self.fault = fault
-        self.at_once = at_once
-        self.accepted = accepted
+        self.failover = failover
+        self.counts_against_breaker = counts_against_breaker
+        self.retry_immediately = retry_immediately
+        self.billable = billable
         self.headers = headers or {}
 
 
-def by_trouble(trouble: Exception, *, accepted: bool = False) -> Failed:
+def failure_from_transport_error(cause: Exception, *, billable: bool = False) -> AttemptFailed:
     """The failure of an attempt whose connection was not made, broke or took too long, or brought too much."""
-    if isinstance(trouble, Unreachable):
-        return Failed(TeacherError(502, "the teacher cannot be reached", code="teacher_unreachable"), retry=True)
-    if isinstance(trouble, Broken):
+    if isinstance(cause, ConnectError):
+        return AttemptFailed(TeacherError(502, "the teacher cannot be reached", code="teacher_unreachable"), retry=True)
+    if isinstance(cause, ProtocolError):
         message = "the teacher's answer broke off, or is not HTTP"
         error = TeacherError(502, message, code="teacher_answer_broken")
-        return Failed(error, retry=True, at_once=isinstance(trouble, Dropped), accepted=accepted)
-    if isinstance(trouble, TooLarge):
-        error = TeacherError(502, str(trouble), code="teacher_answer_too_large")
-        return Failed(error, moves=False, fault=False, accepted=accepted)
-    return Failed(TeacherError(504, "the teacher did not answer in time", code="teacher_timeout"), accepted=accepted)
+        return AttemptFailed(
+            error, retry=True, retry_immediately=isinstance(cause, ServerDisconnected), billable=billable
+        )
+    if isinstance(cause, ResponseTooLarge):
+        error = TeacherError(502, str(cause), code="teacher_answer_too_large")
+        return AttemptFailed(error, failover=False, counts_against_breaker=False, billable=billable)
+    return AttemptFailed(
+        TeacherError(504, "the teacher did not answer in time", code="teacher_timeout"), billable=billable
+    )
 
 
-def by_status(status: int, headers: list[tuple[str, str]], raw: bytes, spec: TeacherSpec) -> Failed:
+def failure_from_status(status: int, headers: list[tuple[str, str]], raw: bytes, spec: TeacherSpec) -> AttemptFailed:
     """The failure of an attempt that was answered with a status that is none of success."""
-    shown = kept(headers)
+    shown = response_headers(headers)
     if status < 400:
-        return Failed(TeacherError(502, f"the teacher answered {status}, which is no answer", headers=_bare(shown)))
-    if status == 401 and spec.own_key:
+        return AttemptFailed(
+            TeacherError(
+                502, f"the teacher answered {status}, which is no answer", headers=_without_content_type(shown)
+            )
+        )
+    if status == 401 and spec.has_own_key:
         # Its words show parts of a key that is not the caller's.
         refused = TeacherError(502, "the teacher does not take the router's key", code="teacher_refused_key")
-        return Failed(refused, fault=False)
-    body = object_in(raw)
+        return AttemptFailed(refused, counts_against_breaker=False)
+    body = parse_json_object(raw)
     error = (body or {}).get("error")
     told = error if isinstance(error, Mapping) else {}
     code = next((str(value) for value in (told.get("code"), told.get("type")) if _is_code(value)), "teacher_error")
@@ -80,26 +88,36 @@ def by_status(status: int, headers: list[tuple[str, str]], raw: bytes, spec: Tea
         _message(told, raw),
         code=code,
         raw=raw if body is not None else None,
-        headers=shown if body is not None else _bare(shown),
+        headers=shown if body is not None else _without_content_type(shown),
     )
     every = dict(headers)
-    again = retried(status, every, code)
-    moves = again or status >= 500 or status == 429 or (spec.own_key and status in _REFUSALS)
-    return Failed(told_to_caller, retry=again, moves=moves, fault=status >= 500 or status == 408, headers=every)
+    again = is_retriable(status, every, code)
+    moves = again or status >= 500 or status == 429 or (spec.has_own_key and status in _KEY_REJECTIONS)
+    return AttemptFailed(
+        told_to_caller,
+        retry=again,
+        failover=moves,
+        counts_against_breaker=status >= 500 or status == 408,
+        headers=every,
+    )
 
 
-def broken_answer(headers: list[tuple[str, str]], message: str) -> Failed:
+def malformed_answer(headers: list[tuple[str, str]], message: str) -> AttemptFailed:
     """The failure of an attempt that was answered, but not with what an answer is made of."""
-    error = TeacherError(502, message, code="teacher_answer_broken", headers=_bare(kept(headers)))
-    return Failed(error, accepted=True)
+    error = TeacherError(
+        502, message, code="teacher_answer_broken", headers=_without_content_type(response_headers(headers))
+    )
+    return AttemptFailed(error, billable=True)
 
 
-def failed_inside(headers: list[tuple[str, str]], message: str) -> Failed:
+def in_stream_failure(headers: list[tuple[str, str]], message: str) -> AttemptFailed:
     """The failure of a stream that begins with an error: the caller has seen nothing, and nobody charges for it."""
-    return Failed(TeacherError(502, message, headers=_bare(kept(headers))), retry=True)
+    return AttemptFailed(
+        TeacherError(502, message, headers=_without_content_type(response_headers(headers))), retry=True
+    )
 
 
-def object_in(raw: bytes) -> dict[str, Any] | None:
+def parse_json_object(raw: bytes) -> dict[str, Any] | None:
     """The JSON object that a body is; None where it is none."""
     try:
         body = orjson.loads(raw)
@@ -109,7 +127,7 @@ def object_in(raw: bytes) -> dict[str, Any] | None:
 
 
 def _message(told: Mapping[str, Any], raw: bytes) -> str:
-    return str(told.get("message") or raw[:_SHOWN].decode("utf-8", "replace").strip() or "no message")
+    return str(told.get("message") or raw[:_MAX_MESSAGE].decode("utf-8", "replace").strip() or "no message")
 
 
 def _is_code(value: Any) -> bool:
@@ -117,6 +135,6 @@ def _is_code(value: Any) -> bool:
     return isinstance(value, str) and _CODE.fullmatch(value) is not None
 
 
-def _bare(headers: Mapping[str, str]) -> dict[str, str]:
+def _without_content_type(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers without the type of a body that the caller does not get."""
     return {name: value for name, value in headers.items() if name != "content-type"}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-_KEPT: Final = (
+_RESPONSE_HEADERS: Final = (
     "x-request-id",
     "request-id",
     "openai-",
@@ -13,7 +13,7 @@ _KEPT: Final = (
     "x-should-retry",
     "content-type",
 )
-_HOP: Final = frozenset(
+_HOP_BY_HOP: Final = frozenset(
     {
         "connection",
         "keep-alive",
@@ -28,19 +28,19 @@ _HOP: Final = frozenset(
     }
 )
 """Headers of one connection, which end with it."""
-_OURS: Final = frozenset({"host", "expect", "forwarded", "via", "cookie", "origin", "referer"})
-_THEIRS: Final = frozenset({"set-cookie", "alt-svc", "strict-transport-security", "server", "date", "via"})
+_CLIENT_ONLY: Final = frozenset({"host", "expect", "forwarded", "via", "cookie", "origin", "referer"})
+_TEACHER_ONLY: Final = frozenset({"set-cookie", "alt-svc", "strict-transport-security", "server", "date", "via"})
 
 
-def kept(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+def response_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """What the caller gets of the headers of a teacher's answer; names are in lower case."""
-    return {name: value for name, value in headers if name.startswith(_KEPT)}
+    return {name: value for name, value in headers if name.startswith(_RESPONSE_HEADERS)}
 
 
-def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
+def forwarded_request_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """What a teacher gets of the headers of a request that is passed through."""
     lower = {name.lower(): value for name, value in headers.items()}
-    dropped = _HOP | _OURS | _named(lower)
+    dropped = _HOP_BY_HOP | _CLIENT_ONLY | _connection_headers(lower)
     return {
         name: value
         for name, value in lower.items()
@@ -48,13 +48,13 @@ def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def passed_back(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def forwarded_response_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """What the caller gets of the headers of an answer that is passed through; names are in lower case."""
     listed = list(headers)
-    dropped = _HOP | _THEIRS | _named(dict(listed))
+    dropped = _HOP_BY_HOP | _TEACHER_ONLY | _connection_headers(dict(listed))
     return [(name, value) for name, value in listed if name not in dropped]
 
 
-def _named(headers: Mapping[str, str]) -> set[str]:
+def _connection_headers(headers: Mapping[str, str]) -> set[str]:
     """The headers that `connection` says are of this connection alone."""
     return {name.strip().lower() for name in headers.get("connection", "").split(",")}

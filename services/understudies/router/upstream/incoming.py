@@ -5,18 +5,18 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
-from understudies.router.upstream.reply import Broken, TooLarge
+from understudies.router.upstream.reply import ProtocolError, ResponseTooLarge
 
-_ENOUGH: Final = 262_144
+_PAUSE_ABOVE_BYTES: Final = 262_144
 """Bytes that may wait for a reader before the wire is told to pause."""
-_UNPACKED_AT_ONCE: Final = 64_000_000
-_FRAMES: Final = frozenset({"content-length", "transfer-encoding"})
+_MAX_DECOMPRESSED: Final = 64_000_000
+_FRAMING_HEADERS: Final = frozenset({"content-length", "transfer-encoding"})
 
 
-class Source(Protocol):
+class ResponseSource(Protocol):
     """Where the pieces come from."""
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Send again, after a pause."""
         ...
 
@@ -25,18 +25,18 @@ class Source(Protocol):
         ...
 
 
-class WireReply:
+class StreamedResponse:
     """A Reply whose pieces are fed by a wire; what is compressed, unasked, is unpacked."""
 
-    def __init__(self, status: int, headers: Sequence[tuple[bytes, bytes]], source: Source) -> None:
+    def __init__(self, status: int, headers: Sequence[tuple[bytes, bytes]], source: ResponseSource) -> None:
         self.status = status
         self._headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]
-        self._source: Source | None = source
+        self._source: ResponseSource | None = source
         self._pieces: list[bytes] = []
         self._waiting = 0
-        self._error: Broken | None = None
+        self._error: ProtocolError | None = None
         self._reader: asyncio.Future[None] | None = None
-        self._unpacking = _unpacking(self.header("content-encoding"))
+        self._decompressor = _make_decompressor(self.header("content-encoding"))
 
     def headers(self) -> list[tuple[str, str]]:
         return self._headers
@@ -49,15 +49,15 @@ class WireReply:
         return ""
 
     @property
-    def framed(self) -> bool:
+    def has_framing(self) -> bool:
         """Whether the headers say where the body ends."""
-        return not _FRAMES.isdisjoint([name for name, _ in self._headers])
+        return not _FRAMING_HEADERS.isdisjoint([name for name, _ in self._headers])
 
     @property
     def content_type(self) -> str:
         return self.header("content-type").partition(";")[0].strip().lower()
 
-    def here(self) -> bytes:
+    def read_nowait(self) -> bytes:
         pieces = self._pieces
         if not pieces:
             if self._error is not None:
@@ -67,11 +67,11 @@ class WireReply:
         pieces.clear()
         self._waiting = 0
         if self._source is not None:
-            self._source.go_on()
-        return found if self._unpacking is None else self._unpacked(found)
+            self._source.resume()
+        return found if self._decompressor is None else self._decompress(found)
 
-    async def piece(self) -> bytes:
-        while not (found := self.here()) and self._source is not None:
+    async def read_chunk(self) -> bytes:
+        while not (found := self.read_nowait()) and self._source is not None:
             self._reader = asyncio.get_running_loop().create_future()
             try:
                 await self._reader
@@ -79,19 +79,19 @@ class WireReply:
                 self._reader = None
         return found
 
-    async def whole(self, limit: int, on_piece: Callable[[], None]) -> bytes:
+    async def read_all(self, limit: int, on_chunk: Callable[[], None]) -> bytes:
         declared = self.header("content-length")
         if declared.isdecimal() and int(declared) > limit:
-            raise TooLarge(f"the answer is larger than {limit} bytes")
+            raise ResponseTooLarge(f"the answer is larger than {limit} bytes")
         pieces: list[bytes] = []
         size = 0
-        while piece := await self.piece():
+        while piece := await self.read_chunk():
             size += len(piece)
             if size > limit:
-                raise TooLarge(f"the answer is larger than {limit} bytes")
+                raise ResponseTooLarge(f"the answer is larger than {limit} bytes")
             pieces.append(piece)
             if self._source is not None:
-                on_piece()
+                on_chunk()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
@@ -104,9 +104,9 @@ class WireReply:
         self._pieces.append(piece)
         self._waiting += len(piece)
         self._wake()
-        return self._waiting > _ENOUGH
+        return self._waiting > _PAUSE_ABOVE_BYTES
 
-    def end(self, error: Broken | None = None) -> None:
+    def end(self, error: ProtocolError | None = None) -> None:
         """Nothing more comes: the body is whole, unless there is an error."""
         self._source = None
         self._error = error
@@ -116,20 +116,20 @@ class WireReply:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
-    def _unpacked(self, packed: bytes) -> bytes:
+    def _decompress(self, packed: bytes) -> bytes:
         try:
-            found: bytes = self._unpacking.decompress(packed, _UNPACKED_AT_ONCE)
+            found: bytes = self._decompressor.decompress(packed, _MAX_DECOMPRESSED)
         except zlib.error as error:
-            raise Broken("the answer is compressed, and broken") from error
-        if self._unpacking.unconsumed_tail:
-            raise Broken("the answer is compressed beyond all measure")
+            raise ProtocolError("the answer is compressed, and broken") from error
+        if self._decompressor.unconsumed_tail:
+            raise ProtocolError("the answer is compressed beyond all measure")
         return found
 
 
-def _unpacking(encoding: str) -> Any:
+def _make_decompressor(encoding: str) -> Any:
     """What unpacks a body; None where it is not packed. Raises Broken for what nobody asked for and none can read."""
     if not encoding or encoding.lower() == "identity":
         return None
     if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
-        raise Broken("the answer is compressed, unasked, in a way that is not known here")
+        raise ProtocolError("the answer is compressed, unasked, in a way that is not known here")
     return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)

@@ -8,14 +8,14 @@ from typing import Final
 from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, Price, call_cost, teacher_call_cost
 from understudies.events import Usage
 
-_PROBE: Final = 1000
-_LIMITS: Final = (2_000_000, 100_000)
-_REMEMBERED: Final = 1000
+_PROBE_TOKENS: Final = 1000
+_LINEAR_LIMITS: Final = (2_000_000, 100_000)
+_MAX_CACHED_PRICES: Final = 1000
 
-Cost = Callable[[Usage], Decimal]
+UsageCost = Callable[[Usage], Decimal]
 
 
-class Prices:
+class PriceCache:
     """Costs as `teacher_call_cost` has them; looking one up takes 60 µs, which is much of a call.
 
     Prices change at hours of the day, so what was found holds for the minute of the call. Some models have a second
@@ -23,7 +23,7 @@ class Prices:
     """
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, float], Cost] = {}
+        self._found: dict[tuple[str, float], UsageCost] = {}
         # The price list takes a moment to load: now, not during the first call.
         teacher_call_cost("", Usage(prompt_tokens=1))
 
@@ -34,24 +34,24 @@ class Prices:
         minute = at.timestamp() // 60
         cost = self._found.get((model, minute))
         if cost is None:
-            if len(self._found) >= _REMEMBERED:
+            if len(self._found) >= _MAX_CACHED_PRICES:
                 self._found.clear()
-            cost = self._found[model, minute] = _cost_of(model, at.replace(second=0, microsecond=0))
+            cost = self._found[model, minute] = _find_cost(model, at.replace(second=0, microsecond=0))
         return cost(usage)
 
 
-def _cost_of(model: str, at: datetime) -> Cost:
-    probes = [call_cost(model, usage, at=at) for usage in _usages(_PROBE)]
+def _find_cost(model: str, at: datetime) -> UsageCost:
+    probes = [call_cost(model, usage, at=at) for usage in _probe_usages(_PROBE_TOKENS)]
     if None in probes:
         return lambda _: DEFAULT_TEACHER_CALL_USD
-    price = Price(*(cost * 1_000_000 / _PROBE for cost in probes if cost is not None))
-    for limit in _LIMITS:
-        if all(price.cost(usage) == call_cost(model, usage, at=at) for usage in _usages(limit)):
-            return _below(limit, price, lambda usage: teacher_call_cost(model, usage, at=at))
+    price = Price(*(cost * 1_000_000 / _PROBE_TOKENS for cost in probes if cost is not None))
+    for limit in _LINEAR_LIMITS:
+        if all(price.cost(usage) == call_cost(model, usage, at=at) for usage in _probe_usages(limit)):
+            return _linear_below(limit, price, lambda usage: teacher_call_cost(model, usage, at=at))
     return lambda usage: teacher_call_cost(model, usage, at=at)
 
 
-def _below(limit: int, price: Price, beyond: Cost) -> Cost:
+def _linear_below(limit: int, price: Price, beyond: UsageCost) -> UsageCost:
     def cost(usage: Usage) -> Decimal:
         most = max(usage.prompt_tokens, usage.completion_tokens)
         return price.cost(usage) if 0 < most <= limit else beyond(usage)
@@ -59,7 +59,7 @@ def _below(limit: int, price: Price, beyond: Cost) -> Cost:
     return cost
 
 
-def _usages(tokens: int) -> tuple[Usage, Usage, Usage]:
+def _probe_usages(tokens: int) -> tuple[Usage, Usage, Usage]:
     return (
         Usage(prompt_tokens=tokens),
         Usage(completion_tokens=tokens),

@@ -1,7 +1,7 @@
 """How far an attempt came, for what a teacher has taken it may charge."""
 
 
-class Progress:
+class AttemptProgress:
     """Whether a request was sent, and whether a status of success has come."""
 
     __slots__ = ("head", "sent")
@@ -14,9 +14,9 @@ class Progress:
         """From here on the teacher may be at work."""
         self.sent = True
 
-    def accepted(self, trouble: Exception) -> bool:
+    def is_billable(self, error: Exception) -> bool:
         """Whether a teacher that ends in such trouble is likely to charge for it.
 
         It has taken the call, or was still at work when the patience ended.
         """
-        return self.head or (self.sent and isinstance(trouble, TimeoutError))
+        return self.head or (self.sent and isinstance(error, TimeoutError))

@@ -8,31 +8,31 @@ from typing import Final
 from yarl import URL
 
 from understudies.router.call import TeacherError
-from understudies.router.upstream.client import Client, Dropped, Reply
+from understudies.router.upstream.client import HttpClient, HttpResponse, ServerDisconnected
 from understudies.router.upstream.credentials import teacher_headers
-from understudies.router.upstream.failed import TROUBLES, by_status, by_trouble
-from understudies.router.upstream.headers import passed_back, passed_on
+from understudies.router.upstream.failed import TRANSPORT_ERRORS, failure_from_status, failure_from_transport_error
+from understudies.router.upstream.headers import forwarded_request_headers, forwarded_response_headers
 from understudies.runtime.teachers import TeacherSpec
 
-Body = bytes | AsyncIterator[bytes] | None
+PassthroughBody = bytes | AsyncIterator[bytes] | None
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-_LEAVES_NOTHING: Final = ("/embeddings", "/moderations", "/count_tokens", "/input_tokens")
+_STATELESS_SUFFIXES: Final = ("/embeddings", "/moderations", "/count_tokens", "/input_tokens")
 """How paths end of what a POST only computes: done twice, it costs a little, where an agent's call would fail."""
 _UNDER_V1: Final = re.compile(r"/v1(?:[/?][!\"$-~]*)?")
 _SLASH: Final = re.compile(r"/|\\|%2f|%5c", re.IGNORECASE)
 _DOTS: Final = re.compile(r"(?:\.|%2e){1,2}", re.IGNORECASE)
 
 
-class Relay:
+class PassthroughResponse:
     """An answer on its way through: iterate it once; `close` has to be called where it is not read to its end.
 
     `headers` may name one twice. The body is as the teacher sent it, in the encoding that the headers name.
     """
 
-    def __init__(self, reply: Reply, spec: TeacherSpec) -> None:
+    def __init__(self, reply: HttpResponse, spec: TeacherSpec) -> None:
         self.status = reply.status
-        self.headers: list[tuple[str, str]] = passed_back(reply.headers())
+        self.headers: list[tuple[str, str]] = forwarded_response_headers(reply.headers())
         self.teacher = spec.name
         self._reply = reply
         self._idle_s = spec.timeouts.idle_s
@@ -43,13 +43,13 @@ class Relay:
     async def __anext__(self) -> bytes:
         """The next bytes; raises TeacherError where the answer breaks off."""
         try:
-            piece = self._reply.here()
+            piece = self._reply.read_nowait()
             if not piece:
                 async with asyncio.timeout(self._idle_s):
-                    piece = await self._reply.piece()
-        except TROUBLES as trouble:
+                    piece = await self._reply.read_chunk()
+        except TRANSPORT_ERRORS as trouble:
             await self.close()
-            raise by_trouble(trouble).error from trouble
+            raise failure_from_transport_error(trouble).error from trouble
         if not piece:
             await self.close()
             raise StopAsyncIteration
@@ -60,22 +60,27 @@ class Relay:
         self._reply.close()
 
 
-async def relay(
-    client: Client, spec: TeacherSpec, method: str, path_and_query: str, headers: Mapping[str, str], body: Body
-) -> Relay:
+async def send_passthrough(
+    client: HttpClient,
+    spec: TeacherSpec,
+    method: str,
+    path_and_query: str,
+    headers: Mapping[str, str],
+    body: PassthroughBody,
+) -> PassthroughResponse:
     """What a teacher answers to a request that passes through; raises TeacherError."""
     url = _url(spec, path_and_query)
-    passed = _with_body(passed_on(headers), body)
+    passed = _body_headers(forwarded_request_headers(headers), body)
     sent = teacher_headers(spec, "messages" if speaks_anthropic(path_and_query, passed) else "chat", passed)
     try:
         async with asyncio.timeout(spec.timeouts.first_byte_s):
-            reply = await _sent(client, spec, method, url, sent, body)
-            if reply.status == 401 and spec.own_key:
+            reply = await _send_with_retry(client, spec, method, url, sent, body)
+            if reply.status == 401 and spec.has_own_key:
                 reply.close()
-                raise by_status(401, [], b"", spec).error
-    except TROUBLES as trouble:
-        raise by_trouble(trouble).error from trouble
-    return Relay(reply, spec)
+                raise failure_from_status(401, [], b"", spec).error
+    except TRANSPORT_ERRORS as trouble:
+        raise failure_from_transport_error(trouble).error from trouble
+    return PassthroughResponse(reply, spec)
 
 
 def speaks_anthropic(path: str, headers: Mapping[str, str]) -> bool:
@@ -83,22 +88,22 @@ def speaks_anthropic(path: str, headers: Mapping[str, str]) -> bool:
     return "anthropic-version" in headers or path.startswith("/v1/messages")
 
 
-async def _sent(
-    client: Client, spec: TeacherSpec, method: str, url: URL, headers: Mapping[str, str], body: Body
-) -> Reply:
+async def _send_with_retry(
+    client: HttpClient, spec: TeacherSpec, method: str, url: URL, headers: Mapping[str, str], body: PassthroughBody
+) -> HttpResponse:
     connect_s = spec.timeouts.connect_s
     try:
         return await client.send(method, url, headers, body, connect_s=connect_s, decompress=False)
-    except Dropped:
+    except ServerDisconnected:
         # The teacher may have closed a kept connection just then, or have done what it was asked: only what may be done
         # twice is sent again, once.
-        harmless = method in _IDEMPOTENT or "idempotency-key" in headers or url.path.endswith(_LEAVES_NOTHING)
+        harmless = method in _IDEMPOTENT or "idempotency-key" in headers or url.path.endswith(_STATELESS_SUFFIXES)
         if not harmless or not (body is None or isinstance(body, bytes)):
             raise
         return await client.send(method, url, headers, body, connect_s=connect_s, decompress=False)
 
 
-def _with_body(headers: Mapping[str, str], body: Body) -> dict[str, str]:
+def _body_headers(headers: Mapping[str, str], body: PassthroughBody) -> dict[str, str]:
     """The headers without what they say of a body that is not sent, or whose length the client writes itself.
 
     A length without a body would make the teacher take the next request on the connection, another caller's, for it.

@@ -4,23 +4,23 @@ from collections.abc import Callable
 from typing import Protocol
 
 
-class Unreachable(Exception):  # noqa: N818 - what the teacher is
+class ConnectError(Exception):  # noqa: N818 - what the teacher is
     """No connection was made; nothing was sent."""
 
 
-class Broken(Exception):  # noqa: N818 - what the connection is
+class ProtocolError(Exception):  # noqa: N818 - what the connection is
     """The connection ended, or what came over it is not HTTP."""
 
 
-class Dropped(Broken):
+class ServerDisconnected(ProtocolError):
     """The connection ended before a byte of the answer came, as where a kept one was closed just then."""
 
 
-class TooLarge(Exception):  # noqa: N818 - what the answer is
+class ResponseTooLarge(Exception):  # noqa: N818 - what the answer is
     """The answer is larger than it may be."""
 
 
-class Reply(Protocol):
+class HttpResponse(Protocol):
     """An answer whose status and headers have come; its body comes in pieces."""
 
     @property
@@ -35,15 +35,15 @@ class Reply(Protocol):
         """The media type, in lower case; empty where there is none."""
         ...
 
-    def here(self) -> bytes:
+    def read_nowait(self) -> bytes:
         """What has come already of the body and was not read; raises Broken."""
         ...
 
-    async def piece(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         """The next piece of the body, empty at its end; raises Broken."""
         ...
 
-    async def whole(self, limit: int, on_piece: Callable[[], None]) -> bytes:
+    async def read_all(self, limit: int, on_chunk: Callable[[], None]) -> bytes:
         """The whole body; tells `on_piece` of each piece that is not the last. Raises TooLarge, and Broken."""
         ...
 

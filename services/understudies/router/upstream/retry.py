@@ -6,16 +6,16 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from understudies.runtime.teachers import Retries
+from understudies.runtime.teachers import RetrySettings
 
-RETRIED: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+RETRIABLE_STATUSES: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 """Statuses that another attempt may mend; 409 is a lock that was not had in time."""
 
-_SPENT: Final = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+_EXHAUSTED_CODES: Final = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 """Codes of a 429 that no waiting mends."""
 
 
-def retried(status: int, headers: Mapping[str, str], code: str | None = None) -> bool:
+def is_retriable(status: int, headers: Mapping[str, str], code: str | None = None) -> bool:
     """Whether an answer of this status and error code may be asked for again.
 
     `x-should-retry` decides where it is sent. Headers are named in lower case.
@@ -23,34 +23,34 @@ def retried(status: int, headers: Mapping[str, str], code: str | None = None) ->
     told = headers.get("x-should-retry")
     if told in ("true", "false"):
         return told == "true"
-    return status in RETRIED and code not in _SPENT
+    return status in RETRIABLE_STATUSES and code not in _EXHAUSTED_CODES
 
 
-def asked_wait_s(headers: Mapping[str, str], now: datetime) -> float | None:
+def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
     """The seconds that `retry-after-ms` or `retry-after` ask to wait, 0 for a date that is past; None without either.
 
     A date is compared with the answer's own `date` where it has one, for clocks differ.
     """
-    milliseconds = _number(headers.get("retry-after-ms"))
+    milliseconds = _parse_number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
     told = headers.get("retry-after")
     if told is None:
         return None
-    seconds = _number(told)
+    seconds = _parse_number(told)
     if seconds is not None:
         return seconds
-    until = _date(told)
-    return None if until is None else max(0.0, (until - (_date(headers.get("date")) or now)).total_seconds())
+    until = _parse_date(told)
+    return None if until is None else max(0.0, (until - (_parse_date(headers.get("date")) or now)).total_seconds())
 
 
-def backoff_s(attempt: int, draw: float, retries: Retries) -> float:
+def backoff_s(attempt: int, draw: float, retries: RetrySettings) -> float:
     """The wait before retry `attempt` (the first is 0): full jitter, by a uniform draw in [0, 1)."""
     return draw * min(retries.longest_s, retries.base_s * 2.0 ** min(attempt, 60))
 
 
-def pause_s(
-    attempt: int, headers: Mapping[str, str], retries: Retries, *, draw: float, left_s: float, now: datetime
+def delay_s(
+    attempt: int, headers: Mapping[str, str], retries: RetrySettings, *, draw: float, left_s: float, now: datetime
 ) -> float | None:
     """Seconds to wait before retry `attempt`, or None where there shall be none.
 
@@ -60,14 +60,14 @@ def pause_s(
     """
     if attempt >= retries.max:
         return None
-    asked = asked_wait_s(headers, now)
+    asked = retry_after_s(headers, now)
     if asked is not None and asked > retries.patience_s:
         return None
     wait = backoff_s(attempt, draw, retries) if not asked else asked + draw * min(retries.base_s, asked)
     return wait if wait < left_s else None
 
 
-def _number(told: str | None) -> float | None:
+def _parse_number(told: str | None) -> float | None:
     try:
         number = float(told or "")
     except ValueError:
@@ -75,7 +75,7 @@ def _number(told: str | None) -> float | None:
     return number if math.isfinite(number) and number >= 0 else None
 
 
-def _date(told: str | None) -> datetime | None:
+def _parse_date(told: str | None) -> datetime | None:
     try:
         date = parsedate_to_datetime(told or "")
     except ValueError:

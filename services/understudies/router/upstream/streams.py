@@ -4,19 +4,25 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 from understudies.router.call import TeacherAnswer, TeacherError
-from understudies.router.upstream.answers import Answers, Means
-from understudies.router.upstream.asking import Asking
-from understudies.router.upstream.client import Broken, Reply
-from understudies.router.upstream.failed import TROUBLES, Failed, broken_answer, by_trouble, failed_inside
-from understudies.router.upstream.progress import Progress
-from understudies.router.upstream.stream import HttpStream
+from understudies.router.upstream.answers import ReadContext, UnaryRequester
+from understudies.router.upstream.asking import UpstreamRequest
+from understudies.router.upstream.client import HttpResponse, ProtocolError
+from understudies.router.upstream.failed import (
+    TRANSPORT_ERRORS,
+    AttemptFailed,
+    failure_from_transport_error,
+    in_stream_failure,
+    malformed_answer,
+)
+from understudies.router.upstream.progress import AttemptProgress
+from understudies.router.upstream.stream import UpstreamStream
 from understudies.router.upstream.upstream import Upstream
 
-_EVENT: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
-_WHITE: Final = b"\xef\xbb\xbf\r\n\t "
+_EVENT_PREFIXES: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
+_LEADING_SPACE: Final = b"\xef\xbb\xbf\r\n\t "
 
 
-class WholeStream:
+class BufferedStream:
     """The answer of a teacher that streams nothing: one piece, as it came."""
 
     def __init__(
@@ -39,7 +45,7 @@ class WholeStream:
             raise StopAsyncIteration
         return self._pieces.pop()
 
-    def answer(self, *, hung_up: bool = False) -> TeacherAnswer:
+    def answer(self, *, client_disconnected: bool = False) -> TeacherAnswer:
         """What was answered, which is whole whoever hangs up; raises TeacherError where that is no answer."""
         if isinstance(self._answer, TeacherError):
             raise self._answer
@@ -53,71 +59,83 @@ class WholeStream:
         """Nothing is open."""
 
 
-class Streams:
+class StreamRequester:
     """Asks one teacher once for an answer in pieces."""
 
-    def __init__(self, answers: Answers, means: Means) -> None:
-        self._answers = answers
-        self._means = means
+    def __init__(self, unary: UnaryRequester, context: ReadContext) -> None:
+        self._unary = unary
+        self._context = context
 
-    async def ask(self, asking: Asking, upstream: Upstream, model: str) -> HttpStream | WholeStream:
+    async def ask(self, request: UpstreamRequest, upstream: Upstream, model: str) -> UpstreamStream | BufferedStream:
         """The answer, once its first piece has come; raises Failed."""
-        body, usage_wanted = asking.stream_body(model)
-        progress = Progress()
+        body, usage_wanted = request.stream_body(model)
+        progress = AttemptProgress()
         try:
-            with upstream.first_byte(asking.until - self._means.timer()) as watch:
-                reply = await upstream.post(asking.call, asking.api, asking.target, body, progress)
+            with upstream.first_byte_deadline(request.deadline - self._context.timer()) as watch:
+                reply = await upstream.post(request.call, request.api, request.target, body, progress)
                 try:
-                    begun = await self._begun(asking, upstream, model, reply, len(body), usage_wanted)
-                    if isinstance(begun, HttpStream):
+                    begun = await self._open_stream(request, upstream, model, reply, len(body), usage_wanted)
+                    if isinstance(begun, UpstreamStream):
                         return begun
-                    raw = begun + await self._answers.body(asking, upstream, reply, watch)
+                    raw = begun + await self._unary.read_body(request, upstream, reply, watch)
                 except BaseException:
                     reply.close()
                     raise
-        except TROUBLES as trouble:
-            raise by_trouble(trouble, accepted=progress.accepted(trouble)) from trouble
-        return self._whole(asking, upstream, model, reply, raw, len(body))
+        except TRANSPORT_ERRORS as trouble:
+            raise failure_from_transport_error(trouble, billable=progress.is_billable(trouble)) from trouble
+        return self._buffer_stream(request, upstream, model, reply, raw, len(body))
 
-    async def _begun(
-        self, asking: Asking, upstream: Upstream, model: str, reply: Reply, request_bytes: int, usage_wanted: bool
-    ) -> HttpStream | bytes:
+    async def _open_stream(
+        self,
+        asking: UpstreamRequest,
+        upstream: Upstream,
+        model: str,
+        reply: HttpResponse,
+        request_bytes: int,
+        usage_wanted: bool,
+    ) -> UpstreamStream | bytes:
         """The stream, or what came first of a body that is none."""
         if reply.content_type == "application/json":
             return b""
-        first = await reply.piece()
+        first = await reply.read_chunk()
         if not first:
-            raise Broken("the stream is empty")
-        start = first.lstrip(_WHITE)
+            raise ProtocolError("the stream is empty")
+        start = first.lstrip(_LEADING_SPACE)
         if start.startswith(b"{"):
             return first
-        if reply.content_type != "text/event-stream" and not start.startswith(_EVENT):
+        if reply.content_type != "text/event-stream" and not start.startswith(_EVENT_PREFIXES):
             kind = reply.content_type or "of no type"
-            raise broken_answer(reply.headers(), f"the teacher's answer is {kind}, not a stream")
-        assembler = asking.dialect.assembler(include_usage=usage_wanted)
+            raise malformed_answer(reply.headers(), f"the teacher's answer is {kind}, not a stream")
+        assembler = asking.dialect.stream_accumulator(include_usage=usage_wanted)
         shown = assembler.feed(first)
-        if assembler.failed is not None and not assembler.chars:
-            raise failed_inside(reply.headers(), assembler.failed)
-        return HttpStream(
+        if assembler.failed is not None and not assembler.characters:
+            raise in_stream_failure(reply.headers(), assembler.failed)
+        return UpstreamStream(
             asking,
             upstream,
             model,
             reply,
-            assembler=assembler,
+            accumulator=assembler,
             first=shown,
             taken=len(first),
             request_bytes=request_bytes,
-            means=self._means,
+            context=self._context,
         )
 
-    def _whole(
-        self, asking: Asking, upstream: Upstream, model: str, reply: Reply, raw: bytes, request_bytes: int
-    ) -> WholeStream:
+    def _buffer_stream(
+        self,
+        asking: UpstreamRequest,
+        upstream: Upstream,
+        model: str,
+        reply: HttpResponse,
+        raw: bytes,
+        request_bytes: int,
+    ) -> BufferedStream:
         try:
-            answer = self._answers.read(asking, upstream, model, reply, raw, request_bytes)
-        except Failed as failed:
+            answer = self._unary.decode(asking, upstream, model, reply, raw, request_bytes)
+        except AttemptFailed as failed:
             if failed.error.raw is None:
                 raise
-            failed.error.in_vain = asking.in_vain
-            return WholeStream(reply.status, failed.error.headers, raw, failed.error)
-        return WholeStream(answer.status, answer.headers, raw, answer)
+            failed.error.unproductive_attempts = asking.unproductive_attempts
+            return BufferedStream(reply.status, failed.error.headers, raw, failed.error)
+        return BufferedStream(answer.status, answer.headers, raw, answer)

@@ -8,20 +8,29 @@ from typing import Final
 from yarl import URL
 
 from understudies.router.call import Api, Call, TeacherError
-from understudies.router.upstream.breaker import Breaker
-from understudies.router.upstream.client import Client, Reply
+from understudies.router.upstream.breaker import CircuitBreaker
+from understudies.router.upstream.client import HttpClient, HttpResponse
 from understudies.router.upstream.credentials import teacher_headers
-from understudies.router.upstream.deadlines import Deadline, Deadlines
-from understudies.router.upstream.failed import TROUBLES, Failed, by_status, by_trouble
-from understudies.router.upstream.progress import Progress
+from understudies.router.upstream.deadlines import Deadline, DeadlineFactory
+from understudies.router.upstream.failed import (
+    TRANSPORT_ERRORS,
+    AttemptFailed,
+    failure_from_status,
+    failure_from_transport_error,
+)
+from understudies.router.upstream.progress import AttemptProgress
 from understudies.runtime.teachers import TeacherSpec
 
 _log = logging.getLogger(__name__)
-_ALWAYS: Final = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "understudies"}
+_FIXED_HEADERS: Final = {
+    "content-type": "application/json",
+    "accept-encoding": "identity",
+    "user-agent": "understudies",
+}
 
 
 @dataclass(slots=True)
-class Counts:
+class UpstreamCounts:
     """What became of what it was asked; an attempt is one request that was sent to it."""
 
     attempts: int = 0
@@ -36,18 +45,18 @@ class Counts:
 class Upstream:
     """A teacher with its breaker and its counts; these last as long as it stays in the catalogue as it is."""
 
-    def __init__(self, spec: TeacherSpec, client: Client) -> None:
+    def __init__(self, spec: TeacherSpec, client: HttpClient) -> None:
         self.spec = spec
         self.price = spec.price
-        self.breaker = Breaker(spec.breaker)
-        self.counts = Counts()
+        self.breaker = CircuitBreaker(spec.breaker)
+        self.counts = UpstreamCounts()
         self._client = client
-        self._deadlines = Deadlines()
+        self._deadlines = DeadlineFactory()
         self._urls: dict[str, URL] = {}
 
     async def post(
-        self, call: Call, api: Api, target: str, body: bytes, progress: Progress, *, fresh: bool = False
-    ) -> Reply:
+        self, call: Call, api: Api, target: str, body: bytes, progress: AttemptProgress, *, fresh: bool = False
+    ) -> HttpResponse:
         """An answer with a status of success, once its headers have come; raises Failed."""
         self.counts.attempts += 1
         try:
@@ -59,47 +68,47 @@ class Upstream:
                 connect_s=self.spec.timeouts.connect_s,
                 on_sent=progress.mark_sent,
             )
-        except TROUBLES as trouble:
-            raise by_trouble(trouble) from trouble
+        except TRANSPORT_ERRORS as trouble:
+            raise failure_from_transport_error(trouble) from trouble
         if 200 <= reply.status < 300:
             progress.head = True
             return reply
-        raise await self.refusal(reply)
+        raise await self.read_failure(reply)
 
-    async def refusal(self, reply: Reply, limit: int = 1_000_000) -> Failed:
+    async def read_failure(self, reply: HttpResponse, limit: int = 1_000_000) -> AttemptFailed:
         """What an answer with another status means; it is read to its end."""
         try:
-            raw = await reply.whole(limit, lambda: None)
-        except TROUBLES as trouble:
-            return by_trouble(trouble)
+            raw = await reply.read_all(limit, lambda: None)
+        except TRANSPORT_ERRORS as trouble:
+            return failure_from_transport_error(trouble)
         finally:
             reply.close()
-        return by_status(reply.status, reply.headers(), raw, self.spec)
+        return failure_from_status(reply.status, reply.headers(), raw, self.spec)
 
-    def first_byte(self, left_s: float) -> Deadline:
+    def first_byte_deadline(self, left_s: float) -> Deadline:
         """Bounds the wait for the first byte of an answer, when so much of the call's time is left."""
         return self._deadlines.within(min(self.spec.timeouts.first_byte_s, left_s))
 
-    def next_piece(self, left_s: float) -> Deadline:
+    def next_chunk_deadline(self, left_s: float) -> Deadline:
         """Bounds the wait for more of an answer that has begun."""
         return self._deadlines.within(min(self.spec.timeouts.idle_s, left_s))
 
-    def leave(self, ticket: int, well: bool | None, now: float) -> None:
+    def record_outcome(self, permit: int, ok: bool | None, now: float) -> None:
         """Tell the breaker what became of an attempt."""
-        opened = self.breaker.opened
-        self.breaker.leave(ticket, well, now)
-        if self.breaker.opened > opened:
+        opened = self.breaker.times_opened
+        self.breaker.record(permit, ok, now)
+        if self.breaker.times_opened > opened:
             _log.warning(
                 "teacher %s fails too often and is left alone for %g s", self.spec.name, self.spec.breaker.open_s
             )
 
-    def left_alone(self, now: float) -> Failed:
+    def circuit_open_failure(self, now: float) -> AttemptFailed:
         """The failure of not being asked, because it failed too often."""
         self.counts.passed_over += 1
         wait_s = max(1, math.ceil(self.breaker.wait_s(now)))
         message = f"teacher {self.spec.name!r} failed too often lately and is left alone; try again in {wait_s} s"
         error = TeacherError(503, message, code="teacher_circuit_open", headers={"retry-after": str(wait_s)})
-        return Failed(error, fault=False)
+        return AttemptFailed(error, counts_against_breaker=False)
 
     def _url(self, target: str) -> URL:
         url = self._urls.get(target)
@@ -111,7 +120,7 @@ class Upstream:
         return url
 
     def _headers(self, call: Call, api: Api, fresh: bool) -> dict[str, str]:
-        headers = {**_ALWAYS, **teacher_headers(self.spec, api, call.passed)}
+        headers = {**_FIXED_HEADERS, **teacher_headers(self.spec, api, call.forwarded_headers)}
         if fresh:
             headers["cache-control"] = "no-cache"
             headers.pop("idempotency-key", None)

@@ -12,22 +12,22 @@ from typing import Final
 import aiohappyeyeballs
 from yarl import URL
 
-from understudies.router.upstream.incoming import WireReply
-from understudies.router.upstream.reply import Unreachable
-from understudies.router.upstream.wire import Wire
+from understudies.router.upstream.incoming import StreamedResponse
+from understudies.router.upstream.reply import ConnectError
+from understudies.router.upstream.wire import ClientConnection
 
 _NEXT_ADDRESS_S: Final = 0.25
 _Origin = tuple[str, str, int]
 
 
-class Wires:
+class ConnectionPool:
     """Posts to teachers; so many requests at once at most, others wait. TLS is verified."""
 
-    def __init__(self, *, at_once: int, keep_s: float) -> None:
-        self._keep_s = keep_s
-        self._room = asyncio.Semaphore(at_once)
-        self._free: defaultdict[_Origin, deque[Wire]] = defaultdict(deque)
-        self._busy: set[Wire] = set()
+    def __init__(self, *, max_connections: int, keep_alive_s: float) -> None:
+        self._keep_alive_s = keep_alive_s
+        self._room = asyncio.Semaphore(max_connections)
+        self._free: defaultdict[_Origin, deque[ClientConnection]] = defaultdict(deque)
+        self._busy: set[ClientConnection] = set()
         self._tls: ssl.SSLContext | None = None
 
     async def post(
@@ -38,20 +38,20 @@ class Wires:
         *,
         connect_s: float,
         on_sent: Callable[[], None] | None = None,
-    ) -> WireReply:
+    ) -> StreamedResponse:
         """The answer, once its headers have come; raises Unreachable, and Broken."""
         head = _head(url, headers, len(body))
         origin = (url.scheme, url.raw_host or "", url.port or 80)
         await self._room.acquire()
         try:
-            wire = self._kept(origin) or await self._made(origin, connect_s)
+            wire = self._reuse(origin) or await self._connect(origin, connect_s)
         except BaseException:
             self._room.release()
             raise
         self._busy.add(wire)
         if on_sent is not None:
             on_sent()
-        return await wire.ask(head, body)
+        return await wire.send_request(head, body)
 
     def close(self) -> None:
         """Close all connections."""
@@ -59,34 +59,38 @@ class Wires:
             wire.abort()
         self._free.clear()
 
-    def _kept(self, origin: _Origin) -> Wire | None:
+    def _reuse(self, origin: _Origin) -> ClientConnection | None:
         """The connection that was used last, for it is the least likely to be closed by the other side."""
         free = self._free.get(origin)
         while free:
             wire = free.pop()
-            if wire.usable and wire.done_at >= time.monotonic() - self._keep_s:
+            if wire.is_usable and wire.idle_since >= time.monotonic() - self._keep_alive_s:
                 return wire
             wire.abort()
         return None
 
-    async def _made(self, origin: _Origin, connect_s: float) -> Wire:
+    async def _connect(self, origin: _Origin, connect_s: float) -> ClientConnection:
         scheme, host, port = origin
         try:
             async with asyncio.timeout(connect_s):
-                return await self._connected(origin, host, port, self._context() if scheme == "https" else None)
+                return await self._open_connection(
+                    origin, host, port, self._tls_context() if scheme == "https" else None
+                )
         except TimeoutError as error:
-            raise Unreachable(f"no connection to {host}:{port} in {connect_s:g} s") from error
+            raise ConnectError(f"no connection to {host}:{port} in {connect_s:g} s") from error
         except OSError as error:
-            raise Unreachable(f"no connection to {host}:{port}: {type(error).__name__}: {error.strerror}") from error
+            raise ConnectError(f"no connection to {host}:{port}: {type(error).__name__}: {error.strerror}") from error
 
-    async def _connected(self, origin: _Origin, host: str, port: int, tls: ssl.SSLContext | None) -> Wire:
+    async def _open_connection(
+        self, origin: _Origin, host: str, port: int, tls: ssl.SSLContext | None
+    ) -> ClientConnection:
         loop = asyncio.get_running_loop()
         addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         connected = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S)
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            made = functools.partial(Wire, functools.partial(self._done, origin))
+            made = functools.partial(ClientConnection, functools.partial(self._done, origin))
             name = host if tls is not None else None
             _, wire = await loop.create_connection(made, sock=connected, ssl=tls, server_hostname=name)
         except BaseException:
@@ -94,19 +98,19 @@ class Wires:
             raise
         return wire
 
-    def _done(self, origin: _Origin, wire: Wire, keep: bool) -> None:
+    def _done(self, origin: _Origin, wire: ClientConnection, keep: bool) -> None:
         self._busy.discard(wire)
         self._room.release()
         if not keep:
             return
-        wire.done_at = time.monotonic()
-        oldest = wire.done_at - self._keep_s
+        wire.idle_since = time.monotonic()
+        oldest = wire.idle_since - self._keep_alive_s
         free = self._free[origin]
         free.append(wire)
-        while free and (free[0].done_at < oldest or not free[0].usable):
+        while free and (free[0].idle_since < oldest or not free[0].is_usable):
             free.popleft().abort()
 
-    def _context(self) -> ssl.SSLContext:
+    def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:
             self._tls = ssl.create_default_context()
             self._tls.set_alpn_protocols(["http/1.1"])

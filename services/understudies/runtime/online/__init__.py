@@ -3,27 +3,27 @@
 from understudies.runtime.online.base import (
     MAX_NANOS,
     MAX_VALUE_BYTES,
-    Hold,
-    Online,
-    OnlineAway,
-    Purse,
-    Reserved,
-    Settlement,
-    Standing,
+    BudgetCounter,
+    BudgetHold,
+    CounterSettlement,
+    CounterState,
+    OnlineState,
+    OnlineUnavailable,
+    ReserveResult,
 )
-from understudies.runtime.online.memory import MemoryOnline
-from understudies.runtime.online.opening import online_state
+from understudies.runtime.online.memory import MemoryOnlineState
+from understudies.runtime.online.opening import create_online_state
 
 __all__ = [
     "MAX_NANOS",
     "MAX_VALUE_BYTES",
-    "Hold",
-    "MemoryOnline",
-    "Online",
-    "OnlineAway",
-    "Purse",
-    "Reserved",
-    "Settlement",
-    "Standing",
-    "online_state",
+    "BudgetHold",
+    "MemoryOnlineState",
+    "OnlineState",
+    "OnlineUnavailable",
+    "BudgetCounter",
+    "ReserveResult",
+    "CounterSettlement",
+    "CounterState",
+    "create_online_state",
 ]

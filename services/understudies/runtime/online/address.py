@@ -6,11 +6,11 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 
 from understudies.runtime.errors import ConfigurationError
 
-Connect = Callable[[], AbstractConnection]
+ConnectionFactory = Callable[[], AbstractConnection]
 """Makes a connection that is not connected yet."""
 
 
-def connector(url: str) -> tuple[Connect, str]:
+def parse_redis_url(url: str) -> tuple[ConnectionFactory, str]:
     """How to make connections to a URL, and its name without user and password for what is logged.
 
     Raises ConfigurationError, which does not quote the URL, for it may hold a password.

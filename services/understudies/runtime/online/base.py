@@ -13,12 +13,12 @@ MAX_NANOS: Final = 2**53 - 1
 """Largest amount of money, in billionths of a dollar: nine million dollars. Redis reckons exactly up to here."""
 
 
-class OnlineAway(RetryLater):
+class OnlineUnavailable(RetryLater):
     """The online state cannot be asked now; whether what was asked of it was done is not known."""
 
 
 @dataclass(frozen=True, slots=True)
-class Purse:
+class BudgetCounter:
     """The money of one budget on one day, in billionths of a dollar.
 
     `total` is all that the asking process has spent from it so far. It is told anew with everything that is asked, so
@@ -32,7 +32,7 @@ class Purse:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class BudgetHold:
     """Money set aside for one call, under a name that no other has."""
 
     name: str
@@ -40,7 +40,7 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CounterState:
     """What is spent from a purse and what is held, by all processes together."""
 
     spent: int
@@ -48,22 +48,22 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Reserved:
+class ReserveResult:
     """Whether money was set aside, and how the purses stand: with it, where it was, in the order they were named."""
 
     granted: bool
-    standings: tuple[Standing, ...]
+    counters: tuple[CounterState, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class CounterSettlement:
     """A purse whose total is told, and the holds on it that end."""
 
-    purse: Purse
-    ended: tuple[Hold, ...] = ()
+    counter: BudgetCounter
+    ended_holds: tuple[BudgetHold, ...] = ()
 
 
-class Online(Protocol):
+class OnlineState(Protocol):
     """Money, answers and pins that replicas share.
 
     Everything may be asked again: doing it twice is doing it once. All methods but `check` and `close` raise
@@ -71,7 +71,7 @@ class Online(Protocol):
     """
 
     @property
-    def away(self) -> bool:
+    def is_unavailable(self) -> bool:
         """Whether it was away when last asked, and is not back yet."""
         ...
 
@@ -80,8 +80,8 @@ class Online(Protocol):
         ...
 
     async def reserve(
-        self, source: str, hold: Hold, purses: Sequence[Purse], *, lease_s: float, keep_s: float
-    ) -> Reserved:
+        self, source: str, hold: BudgetHold, counters: Sequence[BudgetCounter], *, lease_s: float, retention_s: float
+    ) -> ReserveResult:
         """Set money aside in all purses or, where one has not enough left, in none.
 
         A purse whose limit is reached grants nothing, not even a hold of 0. `source` names the process that spends.
@@ -89,7 +89,7 @@ class Online(Protocol):
         """
         ...
 
-    async def settle(self, source: str, settlements: Sequence[Settlement], *, keep_s: float) -> None:
+    async def settle(self, source: str, settlements: Sequence[CounterSettlement], *, retention_s: float) -> None:
         """Tell what the process has spent, and end holds; an unknown one has ended already."""
         ...
 
@@ -101,7 +101,7 @@ class Online(Protocol):
         """Keep a value; raises ValueError for one larger than MAX_VALUE_BYTES."""
         ...
 
-    async def pin(self, key: str, value: str, ttl_s: float) -> str:
+    async def get_or_put(self, key: str, value: str, ttl_s: float) -> str:
         """The value in force: this one where there is none. It is kept for `ttl_s` seconds from its last use."""
         ...
 

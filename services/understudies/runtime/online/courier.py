@@ -20,69 +20,71 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as Disconnected
 
-from understudies.runtime.online.address import Connect
-from understudies.runtime.online.base import OnlineAway
-from understudies.runtime.seldom import Seldom
+from understudies.runtime.online.address import ConnectionFactory
+from understudies.runtime.online.base import OnlineUnavailable
+from understudies.runtime.seldom import Throttle
 
-Command = tuple[str | bytes | int, ...]
-_Waiting = tuple[bytes, asyncio.Future[Any]]
+RedisCommand = tuple[str | bytes | int, ...]
+_PendingCommand = tuple[bytes, asyncio.Future[Any]]
 
-_AT_ONCE: Final = 128
+_MAX_BATCH: Final = 128
 """Most commands in a batch, which has to be answered within one time-out."""
-_LOST: Final = (RedisError, OSError, TimeoutError)
-_NOT_NOW: Final = (ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError)
-_NOT_NOW_EITHER: Final = ("NOREPLICAS", "MISCONF")
+_CONNECTION_ERRORS: Final = (RedisError, OSError, TimeoutError)
+_TEMPORARY_ERRORS: Final = (ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError)
+_TEMPORARY_CODES: Final = ("NOREPLICAS", "MISCONF")
 """Codes that the client has no class for."""
-_PAUSES_S: Final = (0.1, 1.0)
+_PROBE_DELAYS_S: Final = (0.1, 1.0)
 """Between probes, at first and in the end."""
 
 _log = logging.getLogger(__name__)
 
 
-class Courier:
+class RedisPipeline:
     """Carries commands over one connection, all that wait at a time in one batch.
 
     A batch that is lost opens the circuit: until a probe in the background succeeds, commands fail at once. Commands
     have to be such that doing them twice is doing them once. `prologue` is done first on every connection.
     """
 
-    def __init__(self, connect: Connect, place: str, *, prologue: Sequence[Command], timeout_s: float) -> None:
+    def __init__(
+        self, connect: ConnectionFactory, address: str, *, prologue: Sequence[RedisCommand], timeout_s: float
+    ) -> None:
         self._connect = connect
-        self._place = place
-        self._prologue = [_packed(command) for command in prologue]
+        self._address = address
+        self._prologue = [_encode_command(command) for command in prologue]
         self._timeout_s = timeout_s
         self._connection: AbstractConnection | None = None
-        self._waiting: deque[_Waiting] = deque()
+        self._pending: deque[_PendingCommand] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._probe: asyncio.Task[None] | None = None
         self._reason: str | None = None
-        self._may_log = Seldom()
+        self._log_throttle = Throttle()
 
     @property
-    def away(self) -> bool:
+    def is_unavailable(self) -> bool:
         """Whether the circuit is open."""
         return self._reason is not None
 
-    async def ask(self, *command: str | bytes | int) -> Any:
+    async def execute(self, *command: str | bytes | int) -> Any:
         """The answer to a command; raises OnlineAway, or ResponseError where Redis refuses the command."""
         if self._reason is not None:
-            raise OnlineAway(self._told(self._reason))
+            raise OnlineUnavailable(self._describe_outage(self._reason))
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((_packed(command), answer))
+        self._pending.append((_encode_command(command), answer))
         if self._worker is None:
-            self._worker = asyncio.create_task(self._carry())
+            self._worker = asyncio.create_task(self._drain_queue())
         return await answer
 
     async def check(self) -> None:
         """Connect; raises OnlineAway, or RedisError where what is there does not let itself be used."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._connected()
-        except _LOST as error:
-            await self._lost(error, [])
+                await self._ensure_connected()
+        except _CONNECTION_ERRORS as error:
+            await self._open_circuit(error, [])
             if isinstance(error, AuthenticationError | InvalidResponse | ResponseError):
                 raise
-            raise OnlineAway(self._told(self._reason)) from error
+            raise OnlineUnavailable(self._describe_outage(self._reason)) from error
 
     async def close(self) -> None:
         """End it; what is waiting fails."""
@@ -92,138 +94,142 @@ class Courier:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
         self._reason = "it was closed"
-        self._fail([])
+        self._fail_pending([])
         await self._disconnect()
 
-    async def _carry(self) -> None:
+    async def _drain_queue(self) -> None:
         try:
-            while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _AT_ONCE))]
-                await self._deliver(batch)
+            while self._pending:
+                batch = [self._pending.popleft() for _ in range(min(len(self._pending), _MAX_BATCH))]
+                await self._send_batch(batch)
         finally:
             self._worker = None
 
-    async def _deliver(self, batch: list[_Waiting]) -> None:
+    async def _send_batch(self, batch: list[_PendingCommand]) -> None:
         try:
-            replies = await self._in_time([command for command, _ in batch])
-        except _LOST as error:
-            await self._lost(error, batch)
+            replies = await self._send_within_timeout([command for command, _ in batch])
+        except _CONNECTION_ERRORS as error:
+            await self._open_circuit(error, batch)
         except asyncio.CancelledError:
-            self._waiting.extendleft(reversed(batch))
+            self._pending.extendleft(reversed(batch))
             raise
         else:
             for (_, answer), reply in zip(batch, replies, strict=True):
-                _give(answer, reply)
+                _resolve(answer, reply)
 
-    async def _in_time(self, commands: Sequence[bytes]) -> list[Any]:
+    async def _send_within_timeout(self, commands: Sequence[bytes]) -> list[Any]:
         """The replies within the time-out; where this process stood still for longer, Redis gets a second one."""
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._replies(commands)
+                return await self._send_reconnecting(commands)
         except TimeoutError:
             if clock() - began < 2 * self._timeout_s:
                 raise
         await self._disconnect()
         async with asyncio.timeout(self._timeout_s):
-            return await self._replies(commands)
+            return await self._send_reconnecting(commands)
 
-    async def _replies(self, commands: Sequence[bytes]) -> list[Any]:
+    async def _send_reconnecting(self, commands: Sequence[bytes]) -> list[Any]:
         """The replies to a batch; a connection that has died while nobody looked is replaced."""
         fresh = self._connection is None
         try:
-            return await _exchanged(await self._connected(), commands)
+            return await _send_commands(await self._ensure_connected(), commands)
         except (Disconnected, OSError):
             if fresh:
                 raise
         await self._disconnect()
-        return await _exchanged(await self._connected(), commands)
+        return await _send_commands(await self._ensure_connected(), commands)
 
-    async def _connected(self) -> AbstractConnection:
+    async def _ensure_connected(self) -> AbstractConnection:
         if self._connection is None:
             self._connection = self._connect()
             await self._connection.connect()  # type: ignore[no-untyped-call]  # it returns nothing
-            for reply in await _exchanged(self._connection, self._prologue):
+            for reply in await _send_commands(self._connection, self._prologue):
                 if isinstance(reply, ResponseError):
                     raise reply
         return self._connection
 
-    async def _lost(self, error: Exception, batch: list[_Waiting]) -> None:
+    async def _open_circuit(self, error: Exception, batch: list[_PendingCommand]) -> None:
         late = f"no answer within {self._timeout_s * 1000:.0f} ms"
         self._reason = late if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-        if self._may_log():
-            _log.warning("%s; it is tried again in the background", self._told(self._reason))
-        self._fail(batch)
+        if self._log_throttle():
+            _log.warning("%s; it is tried again in the background", self._describe_outage(self._reason))
+        self._fail_pending(batch)
         await self._disconnect()
         if self._probe is None:
-            self._probe = asyncio.create_task(self._until_back())
+            self._probe = asyncio.create_task(self._probe_until_available())
 
-    async def _until_back(self) -> None:
-        pause, longest = _PAUSES_S
+    async def _probe_until_available(self) -> None:
+        pause, longest = _PROBE_DELAYS_S
         try:
             while True:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, longest)
                 try:
                     async with asyncio.timeout(self._timeout_s):
-                        await self._connected()
-                except _LOST:
+                        await self._ensure_connected()
+                except _CONNECTION_ERRORS:
                     await self._disconnect()
                     continue
                 self._reason = None
-                _log.info("online state at %s is back", self._place)
+                _log.info("online state at %s is back", self._address)
                 return
         finally:
             self._probe = None
 
-    def _fail(self, batch: Sequence[_Waiting]) -> None:
-        waiting, self._waiting = [*batch, *self._waiting], deque()
+    def _fail_pending(self, batch: Sequence[_PendingCommand]) -> None:
+        waiting, self._pending = [*batch, *self._pending], deque()
         for _, answer in waiting:
-            _give(answer, OnlineAway(self._told(self._reason)))
+            _resolve(answer, OnlineUnavailable(self._describe_outage(self._reason)))
 
-    def _told(self, reason: str | None) -> str:
-        return f"online state at {self._place} is away: {reason}"
+    def _describe_outage(self, reason: str | None) -> str:
+        return f"online state at {self._address} is away: {reason}"
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(*_LOST):
+            with contextlib.suppress(*_CONNECTION_ERRORS):
                 async with asyncio.timeout(self._timeout_s):
                     await connection.disconnect()
 
 
-async def _exchanged(connection: AbstractConnection, commands: Sequence[bytes]) -> list[Any]:
+async def _send_commands(connection: AbstractConnection, commands: Sequence[bytes]) -> list[Any]:
     """The replies to commands, which are sent together; a refusal is a reply, unless it says that this is not the time.
 
     So does a primary that has become a replica, for as long as one stays connected to it: that counts as the connection
     being lost, for behind the same address there may be another one.
     """
     await connection.send_packed_command(commands, check_health=False)
-    return [await _reply(connection) for _ in commands]
+    return [await _read_reply(connection) for _ in commands]
 
 
-async def _reply(connection: AbstractConnection) -> Any:
+async def _read_reply(connection: AbstractConnection) -> Any:
     try:
         return await connection.read_response(disable_decoding=True)
     except ResponseError as refusal:
-        if _is_not_now(refusal):
+        if _is_temporary(refusal):
             raise Disconnected(str(refusal)) from refusal
         return refusal
 
 
-def _is_not_now(refusal: ResponseError) -> bool:
+def _is_temporary(refusal: ResponseError) -> bool:
     # Redis 6 and older wrap what a script was refused in words of their own.
-    return isinstance(refusal, _NOT_NOW) or str(refusal).startswith(_NOT_NOW_EITHER) or "-READONLY" in str(refusal)
+    return (
+        isinstance(refusal, _TEMPORARY_ERRORS)
+        or str(refusal).startswith(_TEMPORARY_CODES)
+        or "-READONLY" in str(refusal)
+    )
 
 
-def _packed(command: Command) -> bytes:
+def _encode_command(command: RedisCommand) -> bytes:
     """A command as it goes over the wire; any text is taken, so that none can spoil the batch that it is in."""
     parts = [part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass") for part in command]
     return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]))
 
 
-def _give(answer: asyncio.Future[Any], reply: Any) -> None:
+def _resolve(answer: asyncio.Future[Any], reply: Any) -> None:
     """Hand over a reply, unless nobody waits for it any more."""
     if answer.done():
         return

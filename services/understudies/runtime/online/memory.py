@@ -8,35 +8,35 @@ from typing import Final
 
 from understudies.runtime.online.base import (
     MAX_VALUE_BYTES,
-    Hold,
-    Purse,
-    Reserved,
-    Settlement,
-    Standing,
+    BudgetCounter,
+    BudgetHold,
+    CounterSettlement,
+    CounterState,
+    ReserveResult,
 )
 
-_MOST_BYTES: Final = 64 * 1024 * 1024
+_MAX_BYTES: Final = 64 * 1024 * 1024
 """Of all values together; the one used longest ago goes first."""
-_SWEEP_S: Final = 60.0
+_SWEEP_INTERVAL_S: Final = 60.0
 
 
 @dataclass(slots=True)
-class _Kept:
+class _Counter:
     """A purse as it is kept: what each source has spent, and each hold with the moment when it is lifted."""
 
-    until: float
+    expires_at: float
     totals: dict[str, int] = field(default_factory=dict)
     holds: dict[str, tuple[float, int]] = field(default_factory=dict)
     spent: int = 0
     held: int = 0
 
-    def tell(self, source: str, total: int) -> None:
+    def record_total(self, source: str, total: int) -> None:
         known = self.totals.get(source, 0)
         if total > known:
             self.totals[source] = total
             self.spent += total - known
 
-    def lift(self, now: float) -> None:
+    def expire_holds(self, now: float) -> None:
         # Oldest first; a hold of a longer lease may keep back later ones of a shorter, as no caller mixes them.
         while self.holds:
             name, (until, nanos) = next(iter(self.holds.items()))
@@ -45,121 +45,122 @@ class _Kept:
             del self.holds[name]
             self.held -= nanos
 
-    def end(self, name: str) -> None:
+    def release(self, name: str) -> None:
         _, nanos = self.holds.pop(name, (0.0, 0))
         self.held -= nanos
 
     @property
-    def standing(self) -> Standing:
-        return Standing(self.spent, self.held)
+    def state(self) -> CounterState:
+        return CounterState(self.spent, self.held)
 
 
-class MemoryOnline:
+class MemoryOnlineState:
     """Keeps everything the promises of `Online`, for one process; it is never away."""
 
-    away = False
+    is_unavailable = False
 
-    def __init__(self, *, max_bytes: int = _MOST_BYTES, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, max_bytes: int = _MAX_BYTES, timer: Callable[[], float] = time.monotonic) -> None:
         self._timer = timer
         self._max_bytes = max_bytes
-        self._purses: dict[str, _Kept] = {}
+        self._counters: dict[str, _Counter] = {}
         self._values: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         self._bytes = 0
-        self._pins: dict[str, tuple[float, str]] = {}
-        self._sweep_at = timer() + _SWEEP_S
+        self._slots: dict[str, tuple[float, str]] = {}
+        self._sweep_at = timer() + _SWEEP_INTERVAL_S
 
     @property
-    def kept(self) -> int:
+    def entry_count(self) -> int:
         """Purses, values and pins in memory."""
-        return len(self._purses) + len(self._values) + len(self._pins)
+        return len(self._counters) + len(self._values) + len(self._slots)
 
     async def check(self) -> None:
         """It is there."""
 
     async def reserve(
-        self, source: str, hold: Hold, purses: Sequence[Purse], *, lease_s: float, keep_s: float
-    ) -> Reserved:
-        now = self._now()
-        kept = [self._purse(purse.key, now, keep_s) for purse in purses]
-        for purse, there in zip(purses, kept, strict=True):
-            there.tell(source, purse.total)
-            there.lift(now)
+        self, source: str, hold: BudgetHold, counters: Sequence[BudgetCounter], *, lease_s: float, retention_s: float
+    ) -> ReserveResult:
+        now = self._sweep_and_now()
+        kept = [self._counter(purse.key, now, retention_s) for purse in counters]
+        for purse, there in zip(counters, kept, strict=True):
+            there.record_total(source, purse.total)
+            there.expire_holds(now)
         granted = all(
-            hold.name in there.holds or _enough(there, purse, hold) for purse, there in zip(purses, kept, strict=True)
+            hold.name in there.holds or _has_room(there, purse, hold)
+            for purse, there in zip(counters, kept, strict=True)
         )
         if granted:
             for there in kept:
                 if hold.name not in there.holds:
                     there.holds[hold.name] = (now + lease_s, hold.nanos)
                     there.held += hold.nanos
-        return Reserved(granted, tuple(there.standing for there in kept))
+        return ReserveResult(granted, tuple(there.state for there in kept))
 
-    async def settle(self, source: str, settlements: Sequence[Settlement], *, keep_s: float) -> None:
-        now = self._now()
+    async def settle(self, source: str, settlements: Sequence[CounterSettlement], *, retention_s: float) -> None:
+        now = self._sweep_and_now()
         for settlement in settlements:
-            there = self._purse(settlement.purse.key, now, keep_s)
-            there.tell(source, settlement.purse.total)
-            for hold in settlement.ended:
-                there.end(hold.name)
+            there = self._counter(settlement.counter.key, now, retention_s)
+            there.record_total(source, settlement.counter.total)
+            for hold in settlement.ended_holds:
+                there.release(hold.name)
 
     async def get(self, key: str) -> bytes | None:
         until, value = self._values.get(key, (0.0, b""))
         if key not in self._values:
             return None
         if until <= self._timer():
-            self._drop(key)
+            self._remove(key)
             return None
         self._values.move_to_end(key)
         return value
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
-        refuse_oversize(value)
-        now = self._now()
-        self._drop(key)
+        check_value_size(value)
+        now = self._sweep_and_now()
+        self._remove(key)
         self._values[key] = (now + ttl_s, value)
         self._bytes += len(key) + len(value)
         while self._bytes > self._max_bytes:
-            self._drop(next(iter(self._values)))
+            self._remove(next(iter(self._values)))
 
-    async def pin(self, key: str, value: str, ttl_s: float) -> str:
-        refuse_oversize(value.encode("utf-8", "surrogatepass"))
-        now = self._now()
-        until, pinned = self._pins.get(key, (0.0, value))
-        self._pins[key] = (now + ttl_s, pinned if until > now else value)
-        return self._pins[key][1]
+    async def get_or_put(self, key: str, value: str, ttl_s: float) -> str:
+        check_value_size(value.encode("utf-8", "surrogatepass"))
+        now = self._sweep_and_now()
+        until, pinned = self._slots.get(key, (0.0, value))
+        self._slots[key] = (now + ttl_s, pinned if until > now else value)
+        return self._slots[key][1]
 
     async def close(self) -> None:
         """Nothing runs, and nothing is connected."""
 
-    def _purse(self, key: str, now: float, keep_s: float) -> _Kept:
-        there = self._purses.get(key)
-        if there is None or there.until <= now:
-            there = self._purses[key] = _Kept(now + keep_s)
+    def _counter(self, key: str, now: float, keep_s: float) -> _Counter:
+        there = self._counters.get(key)
+        if there is None or there.expires_at <= now:
+            there = self._counters[key] = _Counter(now + keep_s)
         return there
 
-    def _drop(self, key: str) -> None:
+    def _remove(self, key: str) -> None:
         dropped = self._values.pop(key, None)
         if dropped is not None:
             self._bytes -= len(key) + len(dropped[1])
 
-    def _now(self) -> float:
+    def _sweep_and_now(self) -> float:
         """The time; now and then, what has expired is thrown away."""
         now = self._timer()
         if now >= self._sweep_at:
-            self._sweep_at = now + _SWEEP_S
-            self._purses = {key: there for key, there in self._purses.items() if there.until > now}
-            self._pins = {key: pin for key, pin in self._pins.items() if pin[0] > now}
+            self._sweep_at = now + _SWEEP_INTERVAL_S
+            self._counters = {key: there for key, there in self._counters.items() if there.expires_at > now}
+            self._slots = {key: pin for key, pin in self._slots.items() if pin[0] > now}
             for key in [key for key, (until, _) in self._values.items() if until <= now]:
-                self._drop(key)
+                self._remove(key)
         return now
 
 
-def refuse_oversize(value: bytes) -> None:
+def check_value_size(value: bytes) -> None:
     """Raises ValueError for a value that is too large to be kept."""
     if len(value) > MAX_VALUE_BYTES:
         raise ValueError(f"a value of {len(value)} bytes is too large to be kept; at most {MAX_VALUE_BYTES} are")
 
 
-def _enough(there: _Kept, purse: Purse, hold: Hold) -> bool:
-    used = there.spent + there.held
-    return purse.limit is None or (used < purse.limit and used + hold.nanos <= purse.limit)
+def _has_room(state: _Counter, counter: BudgetCounter, hold: BudgetHold) -> bool:
+    used = state.spent + state.held
+    return counter.limit is None or (used < counter.limit and used + hold.nanos <= counter.limit)

@@ -11,88 +11,95 @@ from typing import Any
 from redis.exceptions import AuthenticationError, InvalidResponse, NoScriptError, ResponseError
 
 from understudies.runtime.errors import ConfigurationError
-from understudies.runtime.online.address import connector
-from understudies.runtime.online.base import Hold, OnlineAway, Purse, Reserved, Settlement, Standing
-from understudies.runtime.online.courier import Courier
-from understudies.runtime.online.memory import refuse_oversize
-from understudies.runtime.online.scripts import PIN, RESERVE, SCRIPTS, SETTLE, Script
+from understudies.runtime.online.address import parse_redis_url
+from understudies.runtime.online.base import (
+    BudgetCounter,
+    BudgetHold,
+    CounterSettlement,
+    CounterState,
+    OnlineUnavailable,
+    ReserveResult,
+)
+from understudies.runtime.online.courier import RedisPipeline
+from understudies.runtime.online.memory import check_value_size
+from understudies.runtime.online.scripts import GET_OR_PUT, RESERVE, SCRIPTS, SETTLE, LuaScript
 
-_PURSE = "understudies:{money}:"
+_COUNTER_PREFIX = "understudies:{money}:"
 """All purses have one hash slot, for a script touches several."""
-_VALUE = "understudies:value:"
-_PIN = "understudies:pin:"
-_WRITES = ("DEL", "understudies:nothing")
+_VALUE_PREFIX = "understudies:value:"
+_SLOT_PREFIX = "understudies:pin:"
+_WRITE_PROBE = ("DEL", "understudies:nothing")
 """Done first on every connection: a server that takes no writes, as a replica, is as good as away."""
 
 
-class RedisOnline:
+class RedisOnlineState:
     """Keeps the promises of `Online` on a Redis server."""
 
     def __init__(self, url: str, *, timeout_s: float = 0.25) -> None:
-        connect, self._place = connector(url)
+        connect, self._address = parse_redis_url(url)
         loads = [("SCRIPT", "LOAD", script.text) for script in SCRIPTS]
-        self._courier = Courier(connect, self._place, prologue=[*loads, _WRITES], timeout_s=timeout_s)
+        self._pipeline = RedisPipeline(connect, self._address, prologue=[*loads, _WRITE_PROBE], timeout_s=timeout_s)
 
     @property
-    def away(self) -> bool:
-        return self._courier.away
+    def is_unavailable(self) -> bool:
+        return self._pipeline.is_unavailable
 
     async def check(self) -> None:
         try:
-            await self._courier.check()
+            await self._pipeline.check()
         except AuthenticationError as error:
             raise ConfigurationError(
-                f"Redis at {self._place} lets nobody in so: {error}; correct UNDERSTUDIES_ONLINE_URL"
+                f"Redis at {self._address} lets nobody in so: {error}; correct UNDERSTUDIES_ONLINE_URL"
             ) from None
         except (InvalidResponse, ResponseError) as error:
             raise ConfigurationError(
-                f"what is at {self._place} is no Redis that can be used: {error}; correct UNDERSTUDIES_ONLINE_URL"
+                f"what is at {self._address} is no Redis that can be used: {error}; correct UNDERSTUDIES_ONLINE_URL"
             ) from None
 
     async def reserve(
-        self, source: str, hold: Hold, purses: Sequence[Purse], *, lease_s: float, keep_s: float
-    ) -> Reserved:
-        asked: list[str | int] = [source, hold.name, hold.nanos, round(lease_s * 1000), round(keep_s)]
-        for purse in purses:
+        self, source: str, hold: BudgetHold, counters: Sequence[BudgetCounter], *, lease_s: float, retention_s: float
+    ) -> ReserveResult:
+        asked: list[str | int] = [source, hold.name, hold.nanos, round(lease_s * 1000), round(retention_s)]
+        for purse in counters:
             asked += (-1 if purse.limit is None else purse.limit, purse.total)
-        granted, *told = await self._run(RESERVE, [_PURSE + purse.key for purse in purses], asked)
-        return Reserved(granted == 1, tuple(map(Standing, told[::2], told[1::2])))
+        granted, *told = await self._run_script(RESERVE, [_COUNTER_PREFIX + purse.key for purse in counters], asked)
+        return ReserveResult(granted == 1, tuple(map(CounterState, told[::2], told[1::2])))
 
-    async def settle(self, source: str, settlements: Sequence[Settlement], *, keep_s: float) -> None:
-        asked: list[str | int] = [source, round(keep_s)]
+    async def settle(self, source: str, settlements: Sequence[CounterSettlement], *, retention_s: float) -> None:
+        asked: list[str | int] = [source, round(retention_s)]
         for settlement in settlements:
-            asked += (settlement.purse.total, len(settlement.ended))
-            asked += (f"{hold.name}:{hold.nanos}" for hold in settlement.ended)
-        await self._run(SETTLE, [_PURSE + settlement.purse.key for settlement in settlements], asked)
+            asked += (settlement.counter.total, len(settlement.ended_holds))
+            asked += (f"{hold.name}:{hold.nanos}" for hold in settlement.ended_holds)
+        await self._run_script(SETTLE, [_COUNTER_PREFIX + settlement.counter.key for settlement in settlements], asked)
 
     async def get(self, key: str) -> bytes | None:
-        value: bytes | None = await self._ask("GET", _VALUE + key)
+        value: bytes | None = await self._execute("GET", _VALUE_PREFIX + key)
         return value
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
-        refuse_oversize(value)
-        await self._ask("SET", _VALUE + key, value, "PX", round(ttl_s * 1000))
+        check_value_size(value)
+        await self._execute("SET", _VALUE_PREFIX + key, value, "PX", round(ttl_s * 1000))
 
-    async def pin(self, key: str, value: str, ttl_s: float) -> str:
-        refuse_oversize(value.encode("utf-8", "surrogatepass"))
-        pinned: bytes = await self._run(PIN, [_PIN + key], [value, round(ttl_s * 1000)])
+    async def get_or_put(self, key: str, value: str, ttl_s: float) -> str:
+        check_value_size(value.encode("utf-8", "surrogatepass"))
+        pinned: bytes = await self._run_script(GET_OR_PUT, [_SLOT_PREFIX + key], [value, round(ttl_s * 1000)])
         return pinned.decode("utf-8", "surrogatepass")
 
     async def close(self) -> None:
-        await self._courier.close()
+        await self._pipeline.close()
 
-    async def _run(self, script: Script, keys: Sequence[str], asked: Sequence[str | int]) -> Any:
-        command = ("EVALSHA", script.sha, len(keys), *keys, *asked)
+    async def _run_script(self, script: LuaScript, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
+        command = ("EVALSHA", script.sha, len(keys), *keys, *arguments)
         try:
-            return await self._ask(*command)
+            return await self._execute(*command)
         except NoScriptError:
-            await self._ask("SCRIPT", "LOAD", script.text)
-            return await self._ask(*command)
+            await self._execute("SCRIPT", "LOAD", script.text)
+            return await self._execute(*command)
 
-    async def _ask(self, *command: str | bytes | int) -> Any:
+    async def _execute(self, *command: str | bytes | int) -> Any:
         try:
-            return await self._courier.ask(*command)
+            return await self._pipeline.execute(*command)
         except NoScriptError:
             raise
         except ResponseError as refusal:
-            raise OnlineAway(f"Redis at {self._place} refuses: {refusal}") from refusal
+            raise OnlineUnavailable(f"Redis at {self._address} refuses: {refusal}") from refusal

@@ -11,7 +11,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class LuaScript:
     """A script and the name that Redis gives it."""
 
     text: str
@@ -22,7 +22,7 @@ class Script:
         object.__setattr__(self, "sha", digest)
 
 
-_PURSE: Final = """
+_COUNTER_FUNCTIONS: Final = """
 local function nanos(member)
   return tonumber(string.match(member, '(%d+)$'))
 end
@@ -57,8 +57,8 @@ local function keep(purse)
 end
 """
 
-RESERVE: Final = Script(
-    _PURSE
+RESERVE: Final = LuaScript(
+    _COUNTER_FUNCTIONS
     + """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -102,8 +102,8 @@ return answer
 """
 )
 
-SETTLE: Final = Script(
-    _PURSE
+SETTLE: Final = LuaScript(
+    _COUNTER_FUNCTIONS
     + """
 local source, keep_s, at = ARGV[1], ARGV[2], 3
 for _, key in ipairs(KEYS) do
@@ -118,7 +118,7 @@ return redis.status_reply('OK')
 """
 )
 
-PIN: Final = Script(
+GET_OR_PUT: Final = LuaScript(
     """
 local value = redis.call('GET', KEYS[1])
 if value then
@@ -130,4 +130,4 @@ return ARGV[1]
 """
 )
 
-SCRIPTS: Final = (RESERVE, SETTLE, PIN)
+SCRIPTS: Final = (RESERVE, SETTLE, GET_OR_PUT)

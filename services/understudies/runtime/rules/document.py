@@ -6,17 +6,17 @@ from typing import Any, Protocol, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from understudies.events import owner_and_base
-from understudies.events.owned import OWNER
+from understudies.events.owned import OWNER_PATTERN
 from understudies.runtime.rules.router import RouterRules
 from understudies.runtime.rules.task import TaskRules
 from understudies.runtime.rules.tenant import TenantRules
 from understudies.runtime.teachers import TeacherTable
 
 
-class TaskRulesOf(Protocol):
+class TaskRulesLookup(Protocol):
     """What services take: rules as they are, or a source of rules that change."""
 
-    def of(self, task: str) -> TaskRules:
+    def for_task(self, task: str) -> TaskRules:
         """The rules of a task now."""
         ...
 
@@ -32,22 +32,22 @@ class Rules(BaseModel):
     teachers: TeacherTable = Field(default_factory=dict)
     router: RouterRules = RouterRules()
 
-    def of(self, task: str) -> TaskRules:
+    def for_task(self, task: str) -> TaskRules:
         """The rules of a task, in constant time; a tenant's own, without a table, has those of what it is called."""
         found = self.tasks.get(task)
         if found is not None:
             return found
-        base = self.base_of(task)
+        base = self.unqualified_name(task)
         return self.defaults if base is None else self.tasks.get(base, self.defaults)
 
-    def base_of(self, task: str) -> str | None:
+    def unqualified_name(self, task: str) -> str | None:
         """How a tenant calls a task of its own; None for a task that all share."""
-        return _base_of(task, self.tenants)
+        return _unqualified_name(task, self.tenants)
 
     def with_critical(self, names: frozenset[str]) -> "Rules":
         """The same rules with the named tasks critical, and so what tenants have as their own of these."""
-        owned = {name for name in self.tasks if self.base_of(name) in names}
-        marked = {name: self.of(name).model_copy(update={"critical": True}) for name in names | owned}
+        owned = {name for name in self.tasks if self.unqualified_name(name) in names}
+        marked = {name: self.for_task(name).model_copy(update={"critical": True}) for name in names | owned}
         return self.model_copy(update={"tasks": {**self.tasks, **marked}})
 
     @property
@@ -57,36 +57,36 @@ class Rules(BaseModel):
 
     @field_validator("tasks")
     @classmethod
-    def _inherited(cls, tasks: dict[str, TaskRules], info: ValidationInfo) -> dict[str, TaskRules]:
+    def _inherit_rules(cls, tasks: dict[str, TaskRules], info: ValidationInfo) -> dict[str, TaskRules]:
         defaults = info.data.get("defaults")
         if defaults is None:
             return tasks
-        own = {name: defaults.model_copy(update=_said(rules)) for name, rules in tasks.items()}
-        bases = {name: _base_of(name, info.data.get("tenants", {})) for name in tasks}
+        own = {name: defaults.model_copy(update=_explicit_fields(rules)) for name, rules in tasks.items()}
+        bases = {name: _unqualified_name(name, info.data.get("tenants", {})) for name in tasks}
         return {
-            name: own[base].model_copy(update=_said(rules)) if (base := bases[name]) in own else own[name]
+            name: own[base].model_copy(update=_explicit_fields(rules)) if (base := bases[name]) in own else own[name]
             for name, rules in tasks.items()
         }
 
     @model_validator(mode="after")
-    def _fit_together(self) -> Self:
-        if misfits := list(self._misfits()):
+    def _check_references(self) -> Self:
+        if misfits := list(self._find_conflicts()):
             raise ValueError("; ".join(misfits))
         return self
 
-    def _misfits(self) -> Iterator[str]:
-        yield from _misfit_task("defaults", self.defaults, self.teachers)
+    def _find_conflicts(self) -> Iterator[str]:
+        yield from _find_task_conflicts("defaults", self.defaults, self.teachers)
         for name, rules in self.tasks.items():
-            yield from _misfit_task(f"tasks.{name}", rules, self.teachers)
+            yield from _find_task_conflicts(f"tasks.{name}", rules, self.teachers)
         if self.router.require_key and not self.tenants:
             yield "router.require_key: nobody could call; add a [tenants.NAME] with `understudies keys new`"
-        yield from _shared_keys(self.tenants)
+        yield from _find_duplicate_keys(self.tenants)
         for name, tenant in self.tenants.items():
-            if tenant.own_tasks and not OWNER.fullmatch(name):
+            if tenant.own_tasks and not OWNER_PATTERN.fullmatch(name):
                 yield f"tenants.{name}.own_tasks: need a tenant's name of at most 64 letters, digits, _, . and -"
 
 
-def _base_of(task: str, tenants: Mapping[str, TenantRules]) -> str | None:
+def _unqualified_name(task: str, tenants: Mapping[str, TenantRules]) -> str | None:
     if not tenants or ":" not in task:
         return None
     owner, base = owner_and_base(task)
@@ -94,11 +94,11 @@ def _base_of(task: str, tenants: Mapping[str, TenantRules]) -> str | None:
     return base if tenant is not None and tenant.owns(base) else None
 
 
-def _said(rules: TaskRules) -> dict[str, Any]:
+def _explicit_fields(rules: TaskRules) -> dict[str, Any]:
     return {name: getattr(rules, name) for name in rules.model_fields_set}
 
 
-def _misfit_task(where: str, rules: TaskRules, teachers: Collection[str]) -> Iterator[str]:
+def _find_task_conflicts(where: str, rules: TaskRules, teachers: Collection[str]) -> Iterator[str]:
     if rules.teacher is not None and rules.teacher not in teachers:
         there = f"there are {', '.join(sorted(teachers))}" if teachers else "there is none"
         yield f"{where}.teacher: no table [teachers.{rules.teacher}]; {there}"
@@ -106,7 +106,7 @@ def _misfit_task(where: str, rules: TaskRules, teachers: Collection[str]) -> Ite
         yield f"{where}.episode_steps: is missing; an episode_target is shared by so many calls"
 
 
-def _shared_keys(tenants: Mapping[str, TenantRules]) -> Iterator[str]:
+def _find_duplicate_keys(tenants: Mapping[str, TenantRules]) -> Iterator[str]:
     owner: dict[str, str] = {}
     for name, tenant in tenants.items():
         for key in tenant.keys:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-TENANT = "tenant"
-TAGS = "tags."
+TENANT_FIELD = "tenant"
+TAG_PREFIX = "tags."
 
 
 def groups_of(watch: Sequence[str], tenant: str, tags: Mapping[str, str]) -> tuple[str, ...]:
@@ -15,7 +15,7 @@ def groups_of(watch: Sequence[str], tenant: str, tags: Mapping[str, str]) -> tup
     """
     found = []
     for field in watch:
-        value = tenant if field == TENANT else tags.get(field.removeprefix(TAGS))
+        value = tenant if field == TENANT_FIELD else tags.get(field.removeprefix(TAG_PREFIX))
         if value is not None:
             found.append(f"{field}={value}")
     return tuple(found)

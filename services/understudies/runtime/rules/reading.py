@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.rules.document import Rules
 
-_NAMED: Final = frozenset({"tasks", "teachers", "tenants"})
-_NO_TABLE = frozenset({"dict_type", "model_type", "model_attributes_type"})
+_NAMED_TABLES: Final = frozenset({"tasks", "teachers", "tenants"})
+_NOT_A_TABLE_ERRORS = frozenset({"dict_type", "model_type", "model_attributes_type"})
 
 
 def read_rules(path: Path) -> Rules:
@@ -26,16 +26,18 @@ def parse_rules(content: bytes, path: Path) -> Rules:
     """The rules in the content of a file; raises ConfigurationError."""
     try:
         tables = tomllib.loads(content.decode("utf-8"))
-        _refuse_secrets(tables, path)
+        _reject_secrets(tables, path)
         return Rules.model_validate(tables)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"cannot read the rules in {str(path)!r}: {error}") from error
     except ValidationError as error:
-        wrong = "; ".join(_complaint(one["loc"], one["type"], one["msg"]) for one in error.errors(include_input=False))
+        wrong = "; ".join(
+            _format_error(one["loc"], one["type"], one["msg"]) for one in error.errors(include_input=False)
+        )
         raise ConfigurationError(f"{path}: {wrong}; see README, section Rules") from None
 
 
-def _refuse_secrets(tables: dict[str, Any], path: Path) -> None:
+def _reject_secrets(tables: dict[str, Any], path: Path) -> None:
     teachers = tables.get("teachers")
     for name, table in teachers.items() if isinstance(teachers, dict) else ():
         if isinstance(table, dict) and "api_key" in table:
@@ -45,27 +47,27 @@ def _refuse_secrets(tables: dict[str, Any], path: Path) -> None:
             )
 
 
-def _complaint(place: tuple[int | str, ...], kind: str, message: str) -> str:
+def _format_error(place: tuple[int | str, ...], kind: str, message: str) -> str:
     where = ".".join(str(part) for part in place)
     said = message.removeprefix("Value error, ")
     if kind == "extra_forbidden":
-        said = f"unknown setting, {_instead(place)}"
+        said = f"unknown setting, {_suggest_settings(place)}"
     elif kind == "missing":
         said = "is missing"
-    elif kind in _NO_TABLE and len(place) == 2 and place[0] in _NAMED:
+    elif kind in _NOT_A_TABLE_ERRORS and len(place) == 2 and place[0] in _NAMED_TABLES:
         said = f"is no table; its settings belong under [{place[0]}.NAME]"
     return f"{where}: {said}" if where else said
 
 
-def _instead(place: tuple[int | str, ...]) -> str:
-    known = _settings_beside(place)
+def _suggest_settings(place: tuple[int | str, ...]) -> str:
+    known = _sibling_settings(place)
     near = get_close_matches(str(place[-1]), known, n=1)
     if near:
         return f"did you mean {near[0]!r}?"
     return f"known here: {', '.join(known)}" if known else "remove it"
 
 
-def _settings_beside(place: tuple[int | str, ...]) -> list[str]:
+def _sibling_settings(place: tuple[int | str, ...]) -> list[str]:
     """The settings of the table that a place is in."""
     table: Any = Rules
     for part in place[:-1]:

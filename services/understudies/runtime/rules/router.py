@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-WhenOnlineAway = Literal["student_only", "serve", "refuse"]
+OnlineUnavailableRule = Literal["student_only", "serve", "refuse"]
 """While Redis is away, of calls with a budget: students serve what they are sure of, or all are served, or none."""
 
 
@@ -18,7 +18,7 @@ class RouterRules(BaseModel):
     )
     max_body_bytes: int | None = Field(default=None, gt=0, description="largest request, answered 413 above")
     request_timeout_s: float | None = Field(default=None, gt=0, description="longest time for a request, all in all")
-    when_online_away: WhenOnlineAway | None = Field(
+    when_online_away: OnlineUnavailableRule | None = Field(
         default=None, description="what becomes of calls with a budget while Redis is away; absent: student_only"
     )
     spool_max_bytes: int | None = Field(

@@ -8,23 +8,23 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from understudies.events import owner_and_base
-from understudies.judges import judge_named
-from understudies.runtime.rules.groups import TAGS, TENANT
+from understudies.judges import parse_judge
+from understudies.runtime.rules.groups import TAG_PREFIX, TENANT_FIELD
 
-OverBudget = Literal["student_only", "refuse"]
+OverBudgetRule = Literal["student_only", "refuse"]
 """Once the day's money is spent: the student serves what it is sure of and the rest is refused, or all is refused."""
 
-Escalation = Literal["teacher", "teacher_or_student", "refuse"]
+EscalationRule = Literal["teacher", "teacher_or_student", "refuse"]
 """Where the student is unsure: the teacher answers; or the student does, should the teacher fail; or nobody does."""
 
-KINDS: Final = ("cache", "classifier", "few_shot", "prompt_optimised", "lora", "api_fine_tune")
+STUDENT_KINDS: Final = ("cache", "classifier", "few_shot", "prompt_optimised", "lora", "api_fine_tune")
 """Kinds of student that `students` may name."""
 
-CHEAPEST_DAY: Final = Decimal("1e-9")
-DEAREST_DAY: Final = Decimal(9_000_000)
+MIN_DAILY_BUDGET_USD: Final = Decimal("1e-9")
+MAX_DAILY_BUDGET_USD: Final = Decimal(9_000_000)
 """Smallest and largest daily budget in US dollars: between them, Redis counts exactly, to the billionth."""
 
-_NONE = "none"
+_UNSET = "none"
 
 
 class TaskRules(BaseModel):
@@ -38,17 +38,17 @@ class TaskRules(BaseModel):
     weekly_budget_usd: Decimal | None = Field(default=None, gt=0, description="target of optimize_for_budget")
     daily_budget_usd: Decimal | None = Field(
         default=None,
-        ge=CHEAPEST_DAY,
-        le=DEAREST_DAY,
+        ge=MIN_DAILY_BUDGET_USD,
+        le=MAX_DAILY_BUDGET_USD,
         description="most that the task may cost in a day (UTC), teacher and student together",
     )
-    over_budget: OverBudget = Field(default="student_only", description="what becomes of calls once that is spent")
+    over_budget: OverBudgetRule = Field(default="student_only", description="what becomes of calls once that is spent")
     teacher: str | None = Field(default=None, description="X of the [teachers.X] that answers; by model where absent")
     model: str | None = Field(default=None, description="teacher's model for calls that name `understudies/TASK`")
     students: tuple[str, ...] | None = Field(
         default=None, description="kinds or names of students that may serve, with * and ?; empty: none; absent: all"
     )
-    escalation: Escalation = Field(default="teacher", description="who answers where the student is unsure")
+    escalation: EscalationRule = Field(default="teacher", description="who answers where the student is unsure")
     hold_back_tokens: int | None = Field(
         default=None, ge=0, description="longest wait for a streaming student's confidence, then the teacher is asked"
     )
@@ -80,30 +80,30 @@ class TaskRules(BaseModel):
         mode="before",
     )
     @classmethod
-    def _unset(cls, value: Any) -> Any:
-        return None if value == _NONE else value
+    def _replace_none(cls, value: Any) -> Any:
+        return None if value == _UNSET else value
 
     @field_validator("judge")
     @classmethod
-    def _known(cls, judge: str | None) -> str | None:
-        return judge and judge_named(judge).name
+    def _check_judge(cls, judge: str | None) -> str | None:
+        return judge and parse_judge(judge).name
 
     @field_validator("students")
     @classmethod
-    def _kinds_or_names(cls, students: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    def _check_students(cls, students: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for entry in students or ():
-            if entry not in KINDS and not any(sign in entry for sign in "@*?["):
+            if entry not in STUDENT_KINDS and not any(sign in entry for sign in "@*?["):
                 raise ValueError(
                     f"{entry!r} is no kind of student and no student's name; "
-                    f"give one of {', '.join(KINDS)}, or a name such as 'triage@3' or 'triage@*'"
+                    f"give one of {', '.join(STUDENT_KINDS)}, or a name such as 'triage@3' or 'triage@*'"
                 )
         return students
 
     @field_validator("watch")
     @classmethod
-    def _fields(cls, watch: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_watch(cls, watch: tuple[str, ...]) -> tuple[str, ...]:
         for field in watch:
-            if field != TENANT and not (field.startswith(TAGS) and len(field) > len(TAGS)):
+            if field != TENANT_FIELD and not (field.startswith(TAG_PREFIX) and len(field) > len(TAG_PREFIX)):
                 raise ValueError(f"{field!r} cannot be watched; give 'tenant', or a tag such as 'tags.channel'")
         return watch
 

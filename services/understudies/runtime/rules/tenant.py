@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pydantic import BaseModel, ConfigDict, Field
 
 from understudies.runtime.rules.keys import KeyHash
-from understudies.runtime.rules.task import CHEAPEST_DAY, DEAREST_DAY, OverBudget
+from understudies.runtime.rules.task import MAX_DAILY_BUDGET_USD, MIN_DAILY_BUDGET_USD, OverBudgetRule
 
 
 class TenantRules(BaseModel):
@@ -17,9 +17,14 @@ class TenantRules(BaseModel):
     keys: tuple[KeyHash, ...] = Field(description="hashes of its keys; empty: it cannot call")
     tasks: tuple[str, ...] | None = Field(default=None, description="tasks it may call, with * and ?; absent: all")
     daily_budget_usd: Decimal | None = Field(
-        default=None, ge=CHEAPEST_DAY, le=DEAREST_DAY, description="most that its calls may cost a day (UTC)"
+        default=None,
+        ge=MIN_DAILY_BUDGET_USD,
+        le=MAX_DAILY_BUDGET_USD,
+        description="most that its calls may cost a day (UTC)",
     )
-    over_budget: OverBudget = Field(default="student_only", description="what becomes of its calls once that is spent")
+    over_budget: OverBudgetRule = Field(
+        default="student_only", description="what becomes of its calls once that is spent"
+    )
     own_tasks: bool | tuple[str, ...] = Field(
         default=False,
         description="its tasks, or those named with * and ?, are its own: no other tenant's calls teach them",

@@ -1,6 +1,6 @@
 """The classifier: for tasks whose answers come from a small closed set."""
 
-from understudies.students.classifier.model import LARGEST, ClassifierModel, fit
-from understudies.students.classifier.sentences import LONGEST, encoder_installed
+from understudies.students.classifier.model import MAX_TRAINING_EXAMPLES, ClassifierModel, fit_classifier
+from understudies.students.classifier.sentences import MAX_TEXT_CHARS, is_encoder_installed
 
-__all__ = ["LARGEST", "LONGEST", "ClassifierModel", "encoder_installed", "fit"]
+__all__ = ["MAX_TRAINING_EXAMPLES", "MAX_TEXT_CHARS", "ClassifierModel", "is_encoder_installed", "fit_classifier"]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from understudies.students.base import ArtifactError
 
-WORDS = "classifier.json"
-NUMBERS = "classifier.npz"
-NAMES = (WORDS, NUMBERS)
+JSON_FILE = "classifier.json"
+ARRAYS_FILE = "classifier.npz"
+FILE_NAMES = (JSON_FILE, ARRAYS_FILE)
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -24,19 +24,19 @@ def pack(words: Mapping[str, Any], numbers: Arrays) -> dict[str, bytes]:
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **numbers)
     text = json.dumps(words, ensure_ascii=False, sort_keys=True)
-    return {WORDS: text.encode("utf-8", "surrogatepass"), NUMBERS: stream.getvalue()}
+    return {JSON_FILE: text.encode("utf-8", "surrogatepass"), ARRAYS_FILE: stream.getvalue()}
 
 
 def unpack(content: Mapping[str, bytes]) -> tuple[dict[str, Any], Arrays]:
     """Words and numbers of the two files; raises ArtifactError where they cannot be read."""
     try:
-        words = json.loads(content[WORDS].decode("utf-8", "surrogatepass"))
-        with np.load(io.BytesIO(content[NUMBERS]), allow_pickle=False) as archive:
+        words = json.loads(content[JSON_FILE].decode("utf-8", "surrogatepass"))
+        with np.load(io.BytesIO(content[ARRAYS_FILE]), allow_pickle=False) as archive:
             numbers = {name: archive[name] for name in archive.files}
     except KeyError as error:
         raise ArtifactError(f"the classifier's file {error.args[0]!r} is missing; train it again") from error
     except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         raise ArtifactError(f"the classifier's files are damaged: {error}; train it again") from error
     if not isinstance(words, dict):
-        raise ArtifactError(f"{WORDS} does not hold a classifier; train it again")
+        raise ArtifactError(f"{JSON_FILE} does not hold a classifier; train it again")
     return words, numbers

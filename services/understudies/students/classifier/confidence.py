@@ -21,15 +21,15 @@ Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
+class Prediction:
     """Labels, and the evidence for each: one row a text."""
 
     labels: Labels
-    evidence: Doubles
+    features: Doubles
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class HeadPool:
     """Combines the heads: the geometric mean of their probabilities, each sharpened by its factor."""
 
     kernel: float
@@ -43,7 +43,7 @@ class Pool:
         return logs
 
 
-def guess(logs: Doubles, kernel: Floats, cosines: Floats, known: Labels) -> Guess:
+def predict_labels(logs: Doubles, kernel: Floats, cosines: Floats, known: Labels) -> Prediction:
     """The likeliest labels and the evidence for them.
 
     Evidence: log-odds of the label, its lead over the second and the third, the entropy, the kernel head's score,
@@ -73,23 +73,23 @@ def guess(logs: Doubles, kernel: Floats, cosines: Floats, known: Labels) -> Gues
         ],
         axis=1,
     )
-    return Guess(labels, evidence)
+    return Prediction(labels, evidence)
 
 
-def guess_in_chunks(logs: Doubles, kernel: Floats, support: Floats, known: Labels) -> Guess:
+def predict_training_texts(logs: Doubles, kernel: Floats, support: Floats, known: Labels) -> Prediction:
     """As `guess`, for the training texts themselves: none is its own neighbour."""
     guesses = []
     for start in range(0, len(logs), _CHUNK):
         part = slice(start, start + _CHUNK)
         cosines = support[part] @ support.T
         cosines[np.arange(len(cosines)), np.arange(start, start + len(cosines))] = -1
-        guesses.append(guess(logs[part], kernel[part], cosines, known))
+        guesses.append(predict_labels(logs[part], kernel[part], cosines, known))
     labels = np.concatenate([one.labels for one in guesses])
-    return Guess(labels, np.concatenate([one.evidence for one in guesses]))
+    return Prediction(labels, np.concatenate([one.features for one in guesses]))
 
 
 @dataclass(frozen=True, slots=True)
-class Confidence:
+class ConfidenceModel:
     """Logistic regression from standardised evidence to agreement."""
 
     centre: Doubles
@@ -98,10 +98,10 @@ class Confidence:
     bias: float
 
     @classmethod
-    def fit(cls, evidence: Doubles, agreed: NDArray[np.bool_], weights: Floats) -> "Confidence":
+    def fit(cls, evidence: Doubles, agreed: NDArray[np.bool_], weights: Floats) -> "ConfidenceModel":
         """Learn from guesses at texts that the heads had not seen."""
         if agreed.all() or not agreed.any():
-            return cls.of_probability(evidence.shape[1])
+            return cls.from_pooled_probability(evidence.shape[1])
         # Without a floor, evidence that hardly varies would be read through a magnifying glass.
         spread = np.maximum(evidence.std(axis=0), _LEAST_SPREAD)
         known = cls(evidence.mean(axis=0), 1 / spread, np.zeros(evidence.shape[1]), 0.0)
@@ -110,7 +110,7 @@ class Confidence:
         return cls(known.centre, known.scale, model.coef_.ravel(), float(np.ravel(model.intercept_)[0]))
 
     @classmethod
-    def of_probability(cls, width: int) -> "Confidence":
+    def from_pooled_probability(cls, width: int) -> "ConfidenceModel":
         """The label's own pooled probability, where there is nothing to learn from."""
         coefficients = np.zeros(width)
         coefficients[0] = _MOST_ODDS / _FARTHEST

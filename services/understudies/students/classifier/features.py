@@ -12,9 +12,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from understudies.students.classifier.sentences import (
     Floats,
     encoder_vectors,
-    normalised,
+    normalize_rows,
+    normalize_text,
     static_vectors,
-    unit,
 )
 
 _ENOUGH = 200
@@ -34,7 +34,7 @@ class Features:
         return int(self.sentences.shape[0])
 
 
-class Grams:
+class NGrams:
     """Weighted n-grams of one kind: characters inside words, or words (tf-idf with damped counts, length one)."""
 
     def __init__(self, analyzer: str, longest: int, terms: Terms, rarity: Floats) -> None:
@@ -46,7 +46,7 @@ class Grams:
         self._index = {term: index for index, term in enumerate(terms)}
 
     @classmethod
-    def fit(cls, texts: Sequence[str], analyzer: str, longest: int) -> "Grams":
+    def fit(cls, texts: Sequence[str], analyzer: str, longest: int) -> "NGrams":
         vectorizer = _vectorizer(analyzer, longest)
         # A term seen once says something only while there is little else.
         vectorizer.min_df = 2 if len(texts) >= _ENOUGH else 1
@@ -75,7 +75,7 @@ class Grams:
 class Featurizer:
     """Turns texts into features; fitted on the training texts alone."""
 
-    def __init__(self, grams: Sequence[Grams], centre: Floats, *, encoder: bool) -> None:
+    def __init__(self, grams: Sequence[NGrams], centre: Floats, *, encoder: bool) -> None:
         self.grams = tuple(grams)
         self.centre = centre
         self.encoder = encoder
@@ -83,19 +83,19 @@ class Featurizer:
     @classmethod
     def fit(cls, texts: Sequence[str], *, encoder: bool) -> tuple["Featurizer", Features]:
         """The featurizer of these texts, and their features."""
-        texts = [normalised(text) for text in texts]
-        grams = [Grams.fit(texts, "char_wb", 4), Grams.fit(texts, "word", 2)]
+        texts = [normalize_text(text) for text in texts]
+        grams = [NGrams.fit(texts, "char_wb", 4), NGrams.fit(texts, "word", 2)]
         sentences = _sentences(texts, encoder)
         centre = sentences.mean(axis=0)
         # Texts all alike would leave nothing but rounding once centred.
         if float(np.abs(sentences - centre).max()) < 1e-4:
             centre = np.zeros_like(centre)
         featurizer = cls(grams, centre, encoder=encoder)
-        return featurizer, Features(featurizer._grams(texts), unit(sentences - centre))
+        return featurizer, Features(featurizer._grams(texts), normalize_rows(sentences - centre))
 
     def __call__(self, texts: Sequence[str]) -> Features:
-        texts = [normalised(text) for text in texts]
-        return Features(self._grams(texts), unit(_sentences(texts, self.encoder) - self.centre))
+        texts = [normalize_text(text) for text in texts]
+        return Features(self._grams(texts), normalize_rows(_sentences(texts, self.encoder) - self.centre))
 
     def _grams(self, texts: Sequence[str]) -> sparse.csr_matrix:
         return sparse.csr_matrix(sparse.hstack([grams(texts) for grams in self.grams], format="csr"))
@@ -105,7 +105,7 @@ def _sentences(texts: Sequence[str], encoder: bool) -> Floats:
     static = static_vectors(texts)
     if not encoder:
         return static
-    return unit(np.hstack([_STATIC_SHARE * static, encoder_vectors(texts)]).astype(np.float32))
+    return normalize_rows(np.hstack([_STATIC_SHARE * static, encoder_vectors(texts)]).astype(np.float32))
 
 
 def _vectorizer(analyzer: str, longest: int) -> TfidfVectorizer:

@@ -18,7 +18,7 @@ from understudies.students.classifier.sentences import Floats
 Labels = NDArray[np.intp]
 
 _RIDGE = 0.1
-_HEAVIEST = 10.0
+_MAX_WEIGHT = 10.0
 _PENALTY = 0.3
 _COMPONENTS = 256
 _SENTENCE_SCALE = 2.0
@@ -64,7 +64,7 @@ def fit_kernel(features: Features, labels: Labels, classes: int, weights: Floats
     gram = support @ support.T
     gram -= 1
     np.exp(gram, out=gram)
-    gram[np.diag_indices_from(gram)] += _RIDGE / np.minimum(weights, _HEAVIEST)
+    gram[np.diag_indices_from(gram)] += _RIDGE / np.minimum(weights, _MAX_WEIGHT)
     inverse = _lower_inverse(gram)
     targets = np.full((len(labels), classes), -1 / classes, np.float32)
     targets[np.arange(len(labels)), labels] = 1
@@ -152,7 +152,7 @@ def log_softmax(scores: Floats) -> Floats:
     return logs
 
 
-def sharpness(scores: Floats, labels: Labels, weights: Floats) -> float:
+def fit_temperature(scores: Floats, labels: Labels, weights: Floats) -> float:
     """The factor on the scores that makes them the likeliest log-odds (temperature scaling), in [0.1, 30]."""
     here = np.arange(len(labels))
     tried: Sequence[float] = np.geomspace(0.1, 30, 60).tolist()

@@ -10,12 +10,25 @@ from numpy.typing import NDArray
 
 from understudies.students.base import ArtifactError
 from understudies.students.classifier import archive
-from understudies.students.classifier.confidence import Confidence, Guess, Pool, guess, guess_in_chunks
-from understudies.students.classifier.features import Features, Featurizer, Grams
-from understudies.students.classifier.heads import KernelHead, Labels, LinearHead, fit_kernel, fit_linear, sharpness
+from understudies.students.classifier.confidence import (
+    ConfidenceModel,
+    HeadPool,
+    Prediction,
+    predict_labels,
+    predict_training_texts,
+)
+from understudies.students.classifier.features import Features, Featurizer, NGrams
+from understudies.students.classifier.heads import (
+    KernelHead,
+    Labels,
+    LinearHead,
+    fit_kernel,
+    fit_linear,
+    fit_temperature,
+)
 from understudies.students.classifier.sentences import Floats
 
-LARGEST = 12_000
+MAX_TRAINING_EXAMPLES = 12_000
 """Examples that a fit uses: of more, the last ones (time grows with the cube, memory with the square)."""
 
 _CHUNK = 1_000
@@ -30,35 +43,35 @@ class ClassifierModel:
     featurizer: Featurizer
     kernel: KernelHead
     linear: LinearHead
-    known: Labels
-    pool: Pool
-    confidence: Confidence
+    training_labels: Labels
+    pool: HeadPool
+    confidence: ConfidenceModel
 
     def predict(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.float64]]:
         """Labels and confidences in [0, 1], one for each text."""
         labels: list[str] = []
         confidences = np.zeros(len(texts))
         for start in range(0, len(texts), _CHUNK):
-            guessed = self._guess(self.featurizer(texts[start : start + _CHUNK]))
-            confidences[start : start + _CHUNK] = self.confidence(guessed.evidence)
+            guessed = self._predict(self.featurizer(texts[start : start + _CHUNK]))
+            confidences[start : start + _CHUNK] = self.confidence(guessed.features)
             labels += [self.labels[label] for label in guessed.labels]
         return labels, confidences
 
-    def _guess(self, features: Features) -> Guess:
+    def _predict(self, features: Features) -> Prediction:
         cosines = self.kernel.cosines(features)
         kernel = self.kernel.scores(cosines)
-        return guess(self.pool(kernel, self.linear.scores(features)), kernel, cosines, self.known)
+        return predict_labels(self.pool(kernel, self.linear.scores(features)), kernel, cosines, self.training_labels)
 
     def to_files(self) -> dict[str, bytes]:
         """The model as files that hold no code; equal models give equal bytes."""
-        return archive.pack(_words(self), _numbers(self))
+        return archive.pack(_to_json(self), _to_arrays(self))
 
     @classmethod
     def from_files(cls, content: Mapping[str, bytes]) -> "ClassifierModel":
         """The model of `to_files`; raises ArtifactError where a file is missing, damaged or foreign."""
         words, numbers = archive.unpack(content)
         try:
-            model = _restored(words, numbers)
+            model = _from_archive(words, numbers)
             model.predict([""])
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ArtifactError(f"the files do not hold a classifier of this version: {error!r}") from error
@@ -74,12 +87,12 @@ class ClassifierModel:
     def load(cls, folder: Path) -> "ClassifierModel":
         """Read what `save` wrote; raises ArtifactError where it cannot."""
         try:
-            return cls.from_files({name: (folder / name).read_bytes() for name in archive.NAMES})
+            return cls.from_files({name: (folder / name).read_bytes() for name in archive.FILE_NAMES})
         except OSError as error:
             raise ArtifactError(f"no classifier can be read in {str(folder)!r}: {error}") from error
 
 
-def fit(
+def fit_classifier(
     texts: Sequence[str],
     labels: Sequence[str],
     *,
@@ -98,45 +111,45 @@ def fit(
     given = np.ones(len(texts)) if weights is None else np.asarray(weights, float)
     if len(given) != len(texts) or not np.all(np.isfinite(given) & (given > 0)):
         raise ValueError("weights must be finite and above 0, one for each text")
-    recent = slice(-LARGEST, None)
+    recent = slice(-MAX_TRAINING_EXAMPLES, None)
     names, codes = np.unique([label.strip() for label in labels[recent]], return_inverse=True)
     share = (given[recent] / given[recent].mean()).astype(np.float32)
     featurizer, features = Featurizer.fit(texts[recent], encoder=encoder)
     kernel, kernel_out = fit_kernel(features, codes, len(names), share)
     linear, linear_out = fit_linear(features, codes, len(names), share, seed)
-    pool = Pool(sharpness(kernel_out, codes, share), sharpness(linear_out, codes, share))
-    left_out = guess_in_chunks(pool(kernel_out, linear_out), kernel_out, kernel.support, codes)
+    pool = HeadPool(fit_temperature(kernel_out, codes, share), fit_temperature(linear_out, codes, share))
+    left_out = predict_training_texts(pool(kernel_out, linear_out), kernel_out, kernel.support, codes)
     model = ClassifierModel(
         labels=tuple(str(name) for name in names),
         featurizer=featurizer,
         kernel=kernel,
         linear=linear,
-        known=codes,
+        training_labels=codes,
         pool=pool,
-        confidence=Confidence.of_probability(left_out.evidence.shape[1]),
+        confidence=ConfidenceModel.from_pooled_probability(left_out.features.shape[1]),
     )
-    return _calibrated(model, left_out, share, validation)
+    return _calibrate(model, left_out, share, validation)
 
 
-def _calibrated(
-    model: ClassifierModel, left_out: Guess, share: Floats, validation: tuple[Sequence[str], Sequence[str]]
+def _calibrate(
+    model: ClassifierModel, left_out: Prediction, share: Floats, validation: tuple[Sequence[str], Sequence[str]]
 ) -> ClassifierModel:
     texts, answers = validation
     if len(texts) != len(answers):
         raise ValueError(f"validation has {len(texts)} texts and {len(answers)} labels")
-    agreed, evidence = left_out.labels == model.known, left_out.evidence
+    agreed, evidence = left_out.labels == model.training_labels, left_out.features
     if texts:
-        guessed = model._guess(model.featurizer(texts))
+        guessed = model._predict(model.featurizer(texts))
         right = [model.labels[label] == answer.strip() for label, answer in zip(guessed.labels, answers, strict=True)]
-        agreed, evidence = np.concatenate([agreed, right]), np.concatenate([evidence, guessed.evidence])
+        agreed, evidence = np.concatenate([agreed, right]), np.concatenate([evidence, guessed.features])
         share = np.concatenate([share, np.ones(len(texts), np.float32)])
-    confidence = Confidence.fit(evidence, agreed, share)
+    confidence = ConfidenceModel.fit(evidence, agreed, share)
     return ClassifierModel(
-        model.labels, model.featurizer, model.kernel, model.linear, model.known, model.pool, confidence
+        model.labels, model.featurizer, model.kernel, model.linear, model.training_labels, model.pool, confidence
     )
 
 
-def _words(model: ClassifierModel) -> dict[str, Any]:
+def _to_json(model: ClassifierModel) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "labels": model.labels,
@@ -149,7 +162,7 @@ def _words(model: ClassifierModel) -> dict[str, Any]:
     }
 
 
-def _numbers(model: ClassifierModel) -> archive.Arrays:
+def _to_arrays(model: ClassifierModel) -> archive.Arrays:
     rarities = {f"rarity_{index}": one.rarity for index, one in enumerate(model.featurizer.grams)}
     return {
         "centre": model.featurizer.centre,
@@ -158,7 +171,7 @@ def _numbers(model: ClassifierModel) -> archive.Arrays:
         "linear_grams": model.linear.grams,
         "linear_sentences": model.linear.sentences,
         "linear_bias": model.linear.bias,
-        "known": model.known.astype(np.int32),
+        "known": model.training_labels.astype(np.int32),
         "evidence_centre": model.confidence.centre,
         "evidence_scale": model.confidence.scale,
         "evidence_coefficients": model.confidence.coefficients,
@@ -166,11 +179,11 @@ def _numbers(model: ClassifierModel) -> archive.Arrays:
     }
 
 
-def _restored(words: dict[str, Any], numbers: archive.Arrays) -> ClassifierModel:
+def _from_archive(words: dict[str, Any], numbers: archive.Arrays) -> ClassifierModel:
     if words["format"] != _FORMAT:
         raise ValueError(f"format {words['format']!r}, not {_FORMAT}")
     grams = [
-        Grams(one["analyzer"], one["longest"], tuple(one["terms"]), numbers[f"rarity_{index}"])
+        NGrams(one["analyzer"], one["longest"], tuple(one["terms"]), numbers[f"rarity_{index}"])
         for index, one in enumerate(words["grams"])
     ]
     return ClassifierModel(
@@ -178,9 +191,9 @@ def _restored(words: dict[str, Any], numbers: archive.Arrays) -> ClassifierModel
         featurizer=Featurizer(grams, numbers["centre"], encoder=bool(words["encoder"])),
         kernel=KernelHead(numbers["support"], numbers["coefficients"]),
         linear=LinearHead(numbers["linear_grams"], numbers["linear_sentences"], numbers["linear_bias"]),
-        known=numbers["known"].astype(np.intp),
-        pool=Pool(*words["pool"]),
-        confidence=Confidence(
+        training_labels=numbers["known"].astype(np.intp),
+        pool=HeadPool(*words["pool"]),
+        confidence=ConfidenceModel(
             numbers["evidence_centre"],
             numbers["evidence_scale"],
             numbers["evidence_coefficients"],

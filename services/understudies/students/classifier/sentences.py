@@ -18,7 +18,7 @@ from understudies.students.base import ArtifactError
 
 Floats = NDArray[np.float32]
 
-LONGEST = 4_000
+MAX_TEXT_CHARS = 4_000
 """Characters of a text that count: of a longer one, the first and the last 2,000."""
 
 _STATIC_PACKAGE = "wordllama"
@@ -29,14 +29,14 @@ _BATCH = 64
 _FEW = 8
 
 
-def normalised(text: str) -> str:
+def normalize_text(text: str) -> str:
     """Lower case, white space collapsed, cut to LONGEST, and without what UTF-8 cannot write."""
-    if len(text) > LONGEST:
-        text = f"{text[: LONGEST // 2]} {text[-LONGEST // 2 :]}"
+    if len(text) > MAX_TEXT_CHARS:
+        text = f"{text[: MAX_TEXT_CHARS // 2]} {text[-MAX_TEXT_CHARS // 2 :]}"
     return " ".join(text.encode("utf-8", "replace").decode().lower().split())
 
 
-def unit(vectors: Floats) -> Floats:
+def normalize_rows(vectors: Floats) -> Floats:
     """Rows scaled to length one; rows of zeros stay."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: Floats = (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)
@@ -51,7 +51,7 @@ def static_vectors(texts: Sequence[str]) -> Floats:
     vectors: Floats = _static_model().embed([texts[i] for i in order], batch_size=_BATCH)
     placed = np.empty_like(vectors)
     placed[order] = vectors
-    return unit(placed)
+    return normalize_rows(placed)
 
 
 def encoder_vectors(texts: Sequence[str]) -> Floats:
@@ -62,7 +62,7 @@ def encoder_vectors(texts: Sequence[str]) -> Floats:
     return _encoder().vectors(texts)
 
 
-def encoder_installed() -> bool:
+def is_encoder_installed() -> bool:
     """Whether `encoder_vectors` can work here."""
     return all(find_spec(name) is not None for name in ("torch", "transformers", _ENCODER_PACKAGE))
 
@@ -108,7 +108,7 @@ class _Encoder:
                 self._known.popitem(last=False)
         return np.array(found, np.float32).reshape(len(keys), self._model.config.hidden_size)
 
-    def remembers(self, text: str) -> bool:
+    def is_cached(self, text: str) -> bool:
         """Whether the vector of a normalised text is known without asking the model."""
         return _key(text) in self._known
 
@@ -126,7 +126,7 @@ class _Encoder:
         with self._torch.inference_mode():
             hidden = self._model(**tokens).last_hidden_state
         mask = tokens["attention_mask"][..., None]
-        return unit(((hidden * mask).sum(1) / mask.sum(1)).numpy())
+        return normalize_rows(((hidden * mask).sum(1) / mask.sum(1)).numpy())
 
 
 def _key(text: str) -> bytes:

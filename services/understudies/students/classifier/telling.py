@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import hypergeom
 from sklearn.feature_extraction.text import CountVectorizer
 
-LONGEST: Final = 16_000
+MAX_CONTEXT_CHARS: Final = 16_000
 """Characters of a context that are searched: of a longer one, the first and the last 8,000."""
 
 _FEWEST: Final = 5
@@ -17,7 +17,7 @@ _LEAST_Z: Final = 3.0
 _MOST: Final = 300
 
 
-def telling_terms(contexts: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
+def find_discriminative_terms(contexts: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
     """Words and pairs of words whose presence goes with a label more often than chance lets any term do.
 
     Fisher's exact test of each term with each label, one-sided, at 1 % over all of them (Bonferroni); the 300 most
@@ -31,19 +31,21 @@ def telling_terms(contexts: Sequence[str], labels: Sequence[str]) -> tuple[str, 
         return ()
     names, codes = np.unique(np.asarray(labels), return_inverse=True)
     given = np.eye(len(names))[codes]
-    pairs = _certain(np.asarray(given.T @ present), np.asarray(present.sum(axis=0)).ravel(), given.sum(axis=0))
+    pairs = _significant_pairs(
+        np.asarray(given.T @ present), np.asarray(present.sum(axis=0)).ravel(), given.sum(axis=0)
+    )
     terms = counter.get_feature_names_out()
     best = sorted({int(term): p for p, term in sorted(pairs, reverse=True)}.items(), key=lambda one: (one[1], one[0]))
     return tuple(sorted(str(terms[term]) for term, _ in best[:_MOST]))
 
 
-def told_by(context: str, terms: frozenset[str]) -> str:
+def extract_terms(context: str, terms: frozenset[str]) -> str:
     """The telling terms that a context holds, each as one word."""
     found = sorted(terms.intersection(_counter().build_analyzer()(context)))
     return " ".join("_".join("".join(c if c.isalnum() else " " for c in term).split()) or term for term in found)
 
 
-def _certain(
+def _significant_pairs(
     together: NDArray[np.float64], having: NDArray[np.float64], labelled: NDArray[np.float64]
 ) -> list[tuple[float, int]]:
     """(p, term) of the pairs of a label and a term that chance does not explain."""

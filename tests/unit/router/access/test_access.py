@@ -5,32 +5,34 @@ from decimal import Decimal
 import pytest
 from starlette.datastructures import Headers
 
-from understudies.router.access import CREDENTIALS, Access, Admitted, Denied, Tenant
-from understudies.runtime.rules import RouterRules, Rules, TenantRules, hash_of, new_key
+from understudies.router.access import CREDENTIALS, Authenticator, AuthError, Principal, Tenant
+from understudies.runtime.rules import RouterRules, Rules, TenantRules, generate_key, key_hash
 
-ACME, OTHER, LOST = new_key(), new_key(), new_key()
+ACME, OTHER, LOST = generate_key(), generate_key(), generate_key()
 TENANTS = {
-    "acme": TenantRules(keys=(hash_of(ACME), hash_of(new_key())), daily_budget_usd=Decimal(5), over_budget="refuse"),
-    "other": TenantRules(keys=(hash_of(OTHER),), tasks=("support-*", "triage"), own_teacher_key=True),
+    "acme": TenantRules(
+        keys=(key_hash(ACME), key_hash(generate_key())), daily_budget_usd=Decimal(5), over_budget="refuse"
+    ),
+    "other": TenantRules(keys=(key_hash(OTHER),), tasks=("support-*", "triage"), own_teacher_key=True),
 }
-KEYED = Access.of(Rules(tenants=TENANTS))
-OPEN = Access.of(Rules())
-EITHER = Access.of(Rules(tenants=TENANTS, router=RouterRules(require_key=False)))
+KEYED = Authenticator.from_rules(Rules(tenants=TENANTS))
+OPEN = Authenticator.from_rules(Rules())
+EITHER = Authenticator.from_rules(Rules(tenants=TENANTS, router=RouterRules(require_key=False)))
 
 
 def bearer(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
 
-def admitted(access: Access, headers: Mapping[str, str]) -> Admitted:
+def admitted(access: Authenticator, headers: Mapping[str, str]) -> Principal:
     found = access.authenticate(headers)
-    assert isinstance(found, Admitted), found
+    assert isinstance(found, Principal), found
     return found
 
 
-def denied(access: Access, headers: Mapping[str, str]) -> Denied:
+def denied(access: Authenticator, headers: Mapping[str, str]) -> AuthError:
     found = access.authenticate(headers)
-    assert isinstance(found, Denied)
+    assert isinstance(found, AuthError)
     return found
 
 
@@ -72,12 +74,14 @@ def test_a_wrong_key_is_refused_and_not_shown(key: str) -> None:
 
 
 def test_hashes_are_no_keys() -> None:
-    assert denied(KEYED, bearer(hash_of(ACME))).code == "invalid_api_key"
+    assert denied(KEYED, bearer(key_hash(ACME))).code == "invalid_api_key"
 
 
 def test_every_key_of_many_is_its_tenants() -> None:
-    keys = {f"t{number}": [new_key(), new_key()] for number in range(50)}
-    access = Access.of(Rules(tenants={n: TenantRules(keys=tuple(map(hash_of, ks))) for n, ks in keys.items()}))
+    keys = {f"t{number}": [generate_key(), generate_key()] for number in range(50)}
+    access = Authenticator.from_rules(
+        Rules(tenants={n: TenantRules(keys=tuple(map(key_hash, ks))) for n, ks in keys.items()})
+    )
     for name, key in itertools.chain.from_iterable(((name, key) for key in own) for name, own in keys.items()):
         assert admitted(access, bearer(key)).tenant.name == name
 
@@ -85,7 +89,7 @@ def test_every_key_of_many_is_its_tenants() -> None:
 def test_digests_that_begin_alike_are_told_apart() -> None:
     alike = bytes(range(8))
     first, second = Tenant("first"), Tenant("second")
-    access = Access([(alike + bytes(24), first), (alike + bytes([1] * 24), second)], require_key=True)
+    access = Authenticator([(alike + bytes(24), first), (alike + bytes([1] * 24), second)], require_key=True)
     assert denied(access, bearer(ACME)).status == 401
 
 
@@ -107,7 +111,7 @@ def test_where_no_key_is_required_tenants_are_known_all_the_same() -> None:
 
 
 @pytest.mark.parametrize("access", [OPEN, EITHER])
-def test_a_key_of_a_router_that_is_not_known_is_never_passed_on(access: Access) -> None:
+def test_a_key_of_a_router_that_is_not_known_is_never_passed_on(access: Authenticator) -> None:
     assert denied(access, bearer(LOST)).code == "invalid_api_key"
 
 
@@ -115,8 +119,8 @@ def test_what_holds_for_callers_without_a_key_is_said_by_the_tenant_default() ->
     rules = Rules(
         tenants={**TENANTS, "default": TenantRules(keys=(), tasks=("triage",))}, router=RouterRules(require_key=False)
     )
-    tenant = admitted(Access.of(rules), {}).tenant
-    assert (tenant.name, tenant.may_call("triage"), tenant.may_call("refunds")) == ("default", True, False)
+    tenant = admitted(Authenticator.from_rules(rules), {}).tenant
+    assert (tenant.name, tenant.can_call("triage"), tenant.can_call("refunds")) == ("default", True, False)
 
 
 # A teacher's key brought along
@@ -144,7 +148,7 @@ def test_all_headers_that_hold_keys_are_named() -> None:
 def test_nothing_shows_a_key_or_its_hash() -> None:
     found = admitted(KEYED, {**bearer(OTHER), "x-understudies-teacher-key": "sk-openai"})
     shown = f"{found!r} {found} {KEYED!r} {EITHER!r} {admitted(OPEN, bearer('sk-openai'))!r}"
-    assert not [secret for secret in ("sk-openai", OTHER, hash_of(OTHER)[7:]) if secret in shown]
+    assert not [secret for secret in ("sk-openai", OTHER, key_hash(OTHER)[7:]) if secret in shown]
 
 
 # Tasks
@@ -152,13 +156,13 @@ def test_nothing_shows_a_key_or_its_hash() -> None:
 
 def test_a_tenant_calls_the_tasks_that_its_globs_name() -> None:
     tenant = admitted(KEYED, bearer(OTHER)).tenant
-    assert tenant.restricted
+    assert tenant.is_restricted
     asked = {"support-refunds", "support-", "triage", "triage-2", "Triage", "x\ntriage", ""}
-    assert {task for task in asked if tenant.may_call(task)} == {"support-refunds", "support-", "triage"}
+    assert {task for task in asked if tenant.can_call(task)} == {"support-refunds", "support-", "triage"}
 
 
 def test_a_tenant_without_tasks_named_calls_all_and_with_none_named_nothing() -> None:
     everything = admitted(KEYED, bearer(ACME)).tenant
-    assert not everything.restricted
-    assert everything.may_call("anything")
-    assert not Tenant.of("t", TenantRules(keys=(), tasks=())).may_call("anything")
+    assert not everything.is_restricted
+    assert everything.can_call("anything")
+    assert not Tenant.from_rules("t", TenantRules(keys=(), tasks=())).can_call("anything")

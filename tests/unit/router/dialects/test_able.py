@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from understudies.router.call import Api
-from understudies.router.dialects import beyond_students, dialect_of, student_able
+from understudies.router.dialects import dialect_of, student_can_answer, unsupported_feature
 
 SMALL: dict[Api, dict[str, Any]] = {
     "chat": {"model": "m", "messages": [{"role": "user", "content": "hi"}]},
@@ -38,7 +38,7 @@ FUNCTION = {"type": "function", "function": {"name": "f"}}
     ],
 )
 def test_a_student_may_be_asked_what_it_can_give(api: Api, fields: dict[str, Any]) -> None:
-    assert student_able(dialect_of(api).read({**SMALL[api], **fields}).request)
+    assert student_can_answer(dialect_of(api).decode_request({**SMALL[api], **fields}).request)
 
 
 @pytest.mark.parametrize(
@@ -99,15 +99,15 @@ def test_a_student_may_be_asked_what_it_can_give(api: Api, fields: dict[str, Any
     ],
 )
 def test_what_no_student_can_give_is_named(api: Api, fields: dict[str, Any], why: str) -> None:
-    request = dialect_of(api).read({**SMALL[api], **fields}).request
-    assert beyond_students(request) == why
-    assert not student_able(request)
+    request = dialect_of(api).decode_request({**SMALL[api], **fields}).request
+    assert unsupported_feature(request) == why
+    assert not student_can_answer(request)
 
 
 def test_a_part_of_no_known_type_is_beyond_a_student_whatever_stands_there() -> None:
     odd = {"messages": [{"role": "user", "content": [{"type": [], "text": "hi"}]}]}
-    assert beyond_students(dialect_of("chat").read({**SMALL["chat"], **odd}).request) == "messages"
+    assert unsupported_feature(dialect_of("chat").decode_request({**SMALL["chat"], **odd}).request) == "messages"
 
 
 def test_a_response_is_kept_by_the_provider_unless_the_caller_says_no() -> None:
-    assert beyond_students(dialect_of("responses").read({"model": "m", "input": "hi"}).request) == "store"
+    assert unsupported_feature(dialect_of("responses").decode_request({"model": "m", "input": "hi"}).request) == "store"

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from tests.support.dialects import CALL, NOON, rendered
+from tests.support.dialects import CALL, NOON, render_response
 
 from understudies.events import FunctionCall, Message, Response, ToolCall, Usage
 from understudies.router.call import Api
-from understudies.router.dialects import DIALECTS, Answered, dialect_of, request_body
+from understudies.router.dialects import DIALECTS, DecodedResponse, dialect_of, encode_request
 
 
 def completion(message: Any, **fields: Any) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def spoken(*said: str) -> dict[str, Any]:
     ],
 )
 def test_what_was_said_and_why_it_ended(api: Api, body: dict[str, Any], content: Any, finish: str) -> None:
-    read = dialect_of(api).answer(body)
+    read = dialect_of(api).decode_response(body)
     assert read.response == Response(message=Message(role="assistant", content=content), finish_reason=finish)
     assert read.model == "m"
 
@@ -102,7 +102,7 @@ def test_what_was_said_and_why_it_ended(api: Api, body: dict[str, Any], content:
     ],
 )
 def test_calls_of_functions_and_of_custom_tools(api: Api, body: dict[str, Any]) -> None:
-    assert dialect_of(api).answer(body).response.message == Message(
+    assert dialect_of(api).decode_response(body).response.message == Message(
         role="assistant",
         tool_calls=(
             ToolCall(id="c1", function=FunctionCall(name="f", arguments='{"a":1}')),
@@ -113,17 +113,19 @@ def test_calls_of_functions_and_of_custom_tools(api: Api, body: dict[str, Any]) 
 
 def test_a_custom_tools_call_is_written_as_providers_do() -> None:
     call = ToolCall(id="call_1234567", type="custom", function=FunctionCall(name="g", arguments="x"))
-    answered = Answered(
+    answered = DecodedResponse(
         Response(message=Message(role="assistant", tool_calls=(call,)), finish_reason="tool_calls"), "m"
     )
-    written = rendered("chat", answered)["choices"][0]["message"]["tool_calls"]
+    written = render_response("chat", answered)["choices"][0]["message"]["tool_calls"]
     assert written == [{"id": "call_1234567", "type": "custom", "custom": {"name": "g", "input": "x"}}]
-    assert rendered("responses", answered)["output"][0]["input"] == "x"
-    assert rendered("messages", answered)["content"][0]["input"] == {"input": "x"}
+    assert render_response("responses", answered)["output"][0]["input"] == "x"
+    assert render_response("messages", answered)["content"][0]["input"] == {"input": "x"}
     request = (
-        dialect_of("chat").read({"model": "m", "messages": [{"role": "assistant", "tool_calls": written}]}).request
+        dialect_of("chat")
+        .decode_request({"model": "m", "messages": [{"role": "assistant", "tool_calls": written}]})
+        .request
     )
-    assert request_body(request, "m")["messages"][0]["tool_calls"] == written
+    assert encode_request(request, "m")["messages"][0]["tool_calls"] == written
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_a_custom_tools_call_is_written_as_providers_do() -> None:
 )
 def test_tokens_are_counted_alike(api: Api, usage: Any, expected: Usage) -> None:
     bodies = {"chat": completion({"content": "a"}), "responses": response(), "messages": message()}
-    assert dialect_of(api).answer({**bodies[api], "usage": usage}).usage == expected
+    assert dialect_of(api).decode_response({**bodies[api], "usage": usage}).usage == expected
 
 
 @pytest.mark.parametrize(
@@ -188,14 +190,16 @@ def test_tokens_are_counted_alike(api: Api, usage: Any, expected: Usage) -> None
 )
 def test_what_is_no_answer_is_not_read(api: Api, body: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"^not a|validation error"):
-        dialect_of(api).answer(body)
+        dialect_of(api).decode_response(body)
 
 
 @pytest.mark.parametrize("api", DIALECTS)
 def test_calls_whose_ids_are_no_names_get_some(api: Api) -> None:
     calls = tuple(ToolCall(id=f"call_{place}", function=FunctionCall(name="f")) for place in range(2))
-    answered = Answered(Response(message=Message(role="assistant", tool_calls=calls), finish_reason="tool_calls"))
-    read = dialect_of(api).answer(rendered(api, answered)).response.message.tool_calls or ()
+    answered = DecodedResponse(
+        Response(message=Message(role="assistant", tool_calls=calls), finish_reason="tool_calls")
+    )
+    read = dialect_of(api).decode_response(render_response(api, answered)).response.message.tool_calls or ()
     ids = [call.id for call in read]
     assert all(CALL.replace("-", "") in name and len(name) <= 40 for name in ids)
     assert len(set(ids)) == 2
@@ -205,16 +209,16 @@ def test_calls_whose_ids_are_no_names_get_some(api: Api) -> None:
 def test_a_refusal_is_written(api: Api) -> None:
     content: Any = [{"type": "refusal", "refusal": "I cannot"}]
     refused = Response(message=Message(role="assistant", content=content), finish_reason="content_filter")
-    read = dialect_of(api).answer(rendered(api, Answered(refused))).response
+    read = dialect_of(api).decode_response(render_response(api, DecodedResponse(refused))).response
     assert read.finish_reason == "content_filter"
     assert read.message.content == ("I cannot" if api == "messages" else content)
 
 
 def test_a_response_repeats_what_was_asked() -> None:
     asked = {"instructions": "i", "temperature": 0.2, "metadata": {"a": "b"}, "store": False, "top_p": None}
-    body = dialect_of("responses").render(
-        id=CALL, at=NOON, model="m", response=Response(message=Message(role="assistant", content="a")),
-        usage=Usage(), asked=asked,
+    body = dialect_of("responses").encode_response(
+        id=CALL, at=NOON, model="m", answer=Response(message=Message(role="assistant", content="a")),
+        usage=Usage(), request_body=asked,
     )  # fmt: skip
     echoed = (body["instructions"], body["temperature"], body["metadata"], body["store"], body["top_p"])
     assert echoed == ("i", 0.2, {"a": "b"}, False, 1.0)
@@ -222,5 +226,5 @@ def test_a_response_repeats_what_was_asked() -> None:
 
 def test_a_request_is_read_as_it_was_written() -> None:
     asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "seed": 3, "tools": [{"type": "function"}]}
-    request = dialect_of("chat").read(asked).request
-    assert request_body(request, "m") == asked
+    request = dialect_of("chat").decode_request(asked).request
+    assert encode_request(request, "m") == asked

@@ -13,7 +13,7 @@ EVERY = pytest.mark.parametrize("api", DIALECTS)
 
 def sent(api: Api, body: dict[str, Any], *, model: str = "m", usage: bool = False) -> Any:
     raw = json.dumps(body, indent=1).encode()
-    given = dialect_of(api).upstream_body(raw, body, model=model, usage=usage)
+    given = dialect_of(api).encode_upstream_request(raw, body, model=model, usage=usage)
     return "as it came" if given is raw else json.loads(given)
 
 
@@ -60,4 +60,4 @@ def test_what_cannot_be_written_again_is_refused(api: Api) -> None:
     for _ in range(300):
         deep = [deep]
     with pytest.raises(ValueError, match=r"not to be written"):
-        dialect_of(api).upstream_body(b"", {"model": "m", "deep": deep}, model="other")
+        dialect_of(api).encode_upstream_request(b"", {"model": "m", "deep": deep}, model="other")

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.dialects import APIS, answers, json_values, rendered, sse
+from tests.support.dialects import APIS, answers, encode_sse, json_values, render_response
 from tests.support.provider_events import EVENTS
 from tests.support.questions import QUESTIONS
 
 from understudies.router.call import Api
-from understudies.router.dialects import Dialect, Unreadable, beyond_students, dialect_of
+from understudies.router.dialects import Dialect, InvalidRequest, dialect_of, unsupported_feature
 
 EVERY = pytest.mark.parametrize("api", APIS)
 
@@ -31,17 +31,17 @@ def nearly(draw: st.DrawFn, value: Any) -> Any:
 
 
 def read_and_forward(dialect: Dialect, body: dict[str, Any]) -> None:
-    with contextlib.suppress(Unreadable):
-        beyond_students(dialect.read(body).request)
-    with contextlib.suppress(Unreadable):
-        dialect.upstream_body(b"", body, model="other", usage=True)
+    with contextlib.suppress(InvalidRequest):
+        unsupported_feature(dialect.decode_request(body).request)
+    with contextlib.suppress(InvalidRequest):
+        dialect.encode_upstream_request(b"", body, model="other", usage=True)
 
 
 def read_and_stream(dialect: Dialect, body: dict[str, Any]) -> None:
     with contextlib.suppress(ValueError):
-        dialect.answer(body)
+        dialect.decode_response(body)
     with contextlib.suppress(ValueError):
-        list(dialect.events(body))
+        list(dialect.encode_stream(body))
 
 
 @EVERY
@@ -60,7 +60,7 @@ def test_requests_of_anything(api: Api, body: dict[str, Any]) -> None:
 @EVERY
 @given(answered=answers, data=st.data())
 def test_answers(api: Api, answered: Any, data: st.DataObject) -> None:
-    body = data.draw(nearly(rendered(api, answered)))
+    body = data.draw(nearly(render_response(api, answered)))
     read_and_stream(dialect_of(api), body if isinstance(body, dict) else {"choices": body, "output": body})
 
 
@@ -68,19 +68,19 @@ def test_answers(api: Api, answered: Any, data: st.DataObject) -> None:
 @given(answered=answers, data=st.data())
 def test_streams(api: Api, answered: Any, data: st.DataObject) -> None:
     dialect = dialect_of(api)
-    assembler = dialect.assembler(include_usage=data.draw(st.booleans()))
-    for event in dialect.events(rendered(api, answered)):
+    assembler = dialect.stream_accumulator(include_usage=data.draw(st.booleans()))
+    for event in dialect.encode_stream(render_response(api, answered)):
         assembler.feed(event)
         if data.draw(st.integers(0, 3)) == 0:
             whole = data.draw(st.sampled_from(EVENTS[api]))
-            assembler.feed(sse(data.draw(nearly(whole))))
+            assembler.feed(encode_sse(data.draw(nearly(whole))))
         if data.draw(st.integers(0, 9)) == 0:
             assembler.feed(data.draw(st.binary(max_size=20)))
     assembler.end()
     with contextlib.suppress(ValueError):
         assembler.answer()
     with contextlib.suppress(ValueError):
-        dialect.answer(assembler.body())
+        dialect.decode_response(assembler.body())
 
 
 @EVERY

@@ -11,11 +11,11 @@ ASKED: dict[str, Any] = {"model": "claude", "max_tokens": 9, "messages": [{"role
 
 
 def parameters(**fields: Any) -> dict[str, Any]:
-    return dict(dialect_of("messages").read({**ASKED, **fields}).request.parameters)
+    return dict(dialect_of("messages").decode_request({**ASKED, **fields}).request.parameters)
 
 
 def messages(*given: dict[str, Any]) -> tuple[Message, ...]:
-    return dialect_of("messages").read({**ASKED, "messages": list(given)}).request.messages
+    return dialect_of("messages").decode_request({**ASKED, "messages": list(given)}).request.messages
 
 
 def parts(*blocks: Any) -> Any:
@@ -57,7 +57,9 @@ def test_what_only_the_provider_has_stays_as_it_is_and_is_named() -> None:
     block = {"type": "document", "source": {"type": "file", "file_id": "f"}}
     found = {"type": "web_search_tool_result", "tool_use_id": "s", "content": []}
     content = [block, {"type": "text", "text": "and"}, found]
-    request = dialect_of("messages").read({**ASKED, "messages": [{"role": "user", "content": content}]}).request
+    request = (
+        dialect_of("messages").decode_request({**ASKED, "messages": [{"role": "user", "content": content}]}).request
+    )
     assert request.messages[0].content == content
     assert request.parameters["provider_state"] == ["document", "web_search_tool_result"]
 
@@ -97,13 +99,13 @@ def test_a_system_message_in_the_middle_is_one() -> None:
     ],
 )
 def test_the_choice_of_a_tool_has_the_canonical_names(choice: Any, expected: Any) -> None:
-    assert dialect_of("messages").read({**ASKED, "tool_choice": choice}).request.tool_choice == expected
+    assert dialect_of("messages").decode_request({**ASKED, "tool_choice": choice}).request.tool_choice == expected
 
 
 def test_the_providers_own_tools_stay_as_they_are() -> None:
     own = {"type": "web_search_20260318", "name": "web_search"}
     mine = {"type": "custom", "name": "f", "input_schema": {"type": "object"}, "strict": True}
-    request = dialect_of("messages").read({**ASKED, "tools": [own, mine]}).request
+    request = dialect_of("messages").decode_request({**ASKED, "tools": [own, mine]}).request
     function = {"name": "f", "parameters": {"type": "object"}, "strict": True}
     assert request.tools == (own, {"type": "function", "function": function})
 
@@ -121,7 +123,7 @@ def test_parameters_have_the_canonical_names() -> None:
 
 def test_the_older_place_of_an_output_format_counts_too() -> None:
     wanted = {"type": "json_schema", "schema": {"type": "object"}}
-    request = dialect_of("messages").read({**ASKED, "output_format": wanted}).request
+    request = dialect_of("messages").decode_request({**ASKED, "output_format": wanted}).request
     assert request.response_format == {
         "type": "json_schema",
         "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": True},

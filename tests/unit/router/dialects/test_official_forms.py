@@ -11,11 +11,11 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response as OpenAIResponse
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
-from tests.support.dialects import rendered, streamed
+from tests.support.dialects import render_response, render_stream
 from tests.support.official_clients import ANSWERS
 
 from understudies.router.call import Api
-from understudies.router.dialects import DIALECTS, Answered
+from understudies.router.dialects import DIALECTS, DecodedResponse
 
 EVERY = pytest.mark.parametrize("answered", ANSWERS.values(), ids=ANSWERS)
 WHOLE: dict[Api, TypeAdapter[Any]] = {
@@ -38,7 +38,7 @@ def data_of(stream: bytes) -> Iterator[Any]:
 
 @pytest.mark.parametrize("api", DIALECTS)
 @EVERY
-def test_every_body_and_every_event_has_the_official_form(api: Api, answered: Answered) -> None:
-    WHOLE[api].validate_python(rendered(api, answered), strict=True)
-    for event in data_of(streamed(api, answered)):
+def test_every_body_and_every_event_has_the_official_form(api: Api, answered: DecodedResponse) -> None:
+    WHOLE[api].validate_python(render_response(api, answered), strict=True)
+    for event in data_of(render_stream(api, answered)):
         EVENT[api].validate_python(event, strict=True)

@@ -9,7 +9,11 @@ from understudies.router.dialects import dialect_of
 
 
 def asked(*items: dict[str, Any], **fields: Any) -> Request:
-    return dialect_of("responses").read({"model": "m", "input": list(items) or "hi", "store": False, **fields}).request
+    return (
+        dialect_of("responses")
+        .decode_request({"model": "m", "input": list(items) or "hi", "store": False, **fields})
+        .request
+    )
 
 
 def test_who_speaks_is_kept() -> None:

@@ -3,14 +3,14 @@
 from typing import Any
 
 import pytest
-from tests.support.dialects import read, sse
+from tests.support.dialects import accumulate_stream, encode_sse
 from tests.support.provider_events import (
-    BEGUN,
-    CALLED,
-    ENDED,
+    END_EVENTS,
     RESPONSE,
-    SAID,
-    chunk,
+    START_EVENTS,
+    TEXT_EVENTS,
+    TOOL_CALL_EVENTS,
+    make_chunk,
 )
 
 from understudies.events import Usage
@@ -19,9 +19,9 @@ from understudies.router.dialects import dialect_of
 
 
 def test_a_response_that_breaks_off_is_put_together_from_its_pieces() -> None:
-    assembler = read("responses", sse(*SAID, *CALLED, named=True))
+    assembler = accumulate_stream("responses", encode_sse(*TEXT_EVENTS, *TOOL_CALL_EVENTS, named=True))
     answered = assembler.answer()
-    assert (assembler.finished, assembler.chars) == (False, 19)
+    assert (assembler.finished, assembler.characters) == (False, 19)
     assert (answered.model, answered.response.finish_reason) == ("m", None)
     assert answered.response.message.content == "Let me look."
     (call,) = answered.response.message.tool_calls or ()
@@ -32,21 +32,21 @@ def test_a_response_that_breaks_off_is_put_together_from_its_pieces() -> None:
 def test_a_response_without_its_output_in_the_end_has_the_items_that_came() -> None:
     item = {"type": "message", "content": [{"type": "output_text", "text": "done"}]}
     usage = {"input_tokens": 3, "output_tokens": 2}
-    stream = sse(
-        *SAID,
+    stream = encode_sse(
+        *TEXT_EVENTS,
         {"type": "response.output_item.done", "output_index": 0, "item": item},
         {"type": "response.completed", "response": {**RESPONSE, "status": "completed", "usage": usage}},
     )
-    assembler = read("responses", stream)
+    assembler = accumulate_stream("responses", stream)
     answered = assembler.answer()
     assert (assembler.finished, answered.response.message.content) == (True, "done")
     assert (answered.response.finish_reason, answered.usage) == ("stop", Usage(prompt_tokens=3, completion_tokens=2))
 
 
 def test_a_message_is_put_together_from_its_blocks() -> None:
-    assembler = read("messages", sse(*BEGUN, *ENDED, named=True))
+    assembler = accumulate_stream("messages", encode_sse(*START_EVENTS, *END_EVENTS, named=True))
     answered = assembler.answer()
-    assert (assembler.finished, assembler.chars) == (True, 16)
+    assert (assembler.finished, assembler.characters) == (True, 16)
     assert assembler.body()["content"] == [
         {"type": "thinking", "thinking": "hm", "signature": "s"},
         {"type": "text", "text": "Let me", "citations": [{"url": "u"}]},
@@ -57,7 +57,7 @@ def test_a_message_is_put_together_from_its_blocks() -> None:
 
 
 def test_a_message_that_breaks_off_keeps_the_text_of_its_input() -> None:
-    assembler = read("messages", sse(*BEGUN, named=True))
+    assembler = accumulate_stream("messages", encode_sse(*START_EVENTS, named=True))
     (call,) = assembler.answer().response.message.tool_calls or ()
     assert call.function.arguments == '{"a": '
     assert assembler.body()["content"][2]["input"] == {}
@@ -80,20 +80,20 @@ def test_a_message_that_breaks_off_keeps_the_text_of_its_input() -> None:
     ],
 )
 def test_an_error_inside_a_stream_is_told(api: Api, event: dict[str, Any], failed: str | None) -> None:
-    assembler = read(api, sse(event))
+    assembler = accumulate_stream(api, encode_sse(event))
     assert (assembler.failed, assembler.finished) == (failed, False)
 
 
 @pytest.mark.parametrize("api", ["chat", "responses", "messages"])
 def test_an_error_of_the_routers_own_is_one(api: Api) -> None:
-    told = read(api, dialect_of(api).error_event("no teacher", "teacher_error")).failed
+    told = accumulate_stream(api, dialect_of(api).encode_error_event("no teacher", "teacher_error")).failed
     assert told is not None
     assert told.endswith("no teacher")
 
 
 @pytest.mark.parametrize("api", ["chat", "responses", "messages"])
 def test_a_stream_of_nothing_is_no_answer(api: Api) -> None:
-    assembler = read(api, b": alive\n\ndata: nonsense\n\ndata: [1]\n\n")
+    assembler = accumulate_stream(api, b": alive\n\ndata: nonsense\n\ndata: [1]\n\n")
     with pytest.raises(ValueError, match=r"^not a"):
         assembler.answer()
 
@@ -101,11 +101,11 @@ def test_a_stream_of_nothing_is_no_answer(api: Api) -> None:
 @pytest.mark.parametrize("api", ["chat", "responses", "messages"])
 def test_data_may_come_in_several_lines(api: Api) -> None:
     streams: dict[str, bytes] = {
-        "chat": sse(chunk({"content": "a"}), "[DONE]"),
-        "responses": sse(*SAID, {"type": "response.completed", "response": RESPONSE}),
-        "messages": sse(*BEGUN[:8], {"type": "message_stop"}),
+        "chat": encode_sse(make_chunk({"content": "a"}), "[DONE]"),
+        "responses": encode_sse(*TEXT_EVENTS, {"type": "response.completed", "response": RESPONSE}),
+        "messages": encode_sse(*START_EVENTS[:8], {"type": "message_stop"}),
     }
     whole = streams[api]
-    assembler = read(api, whole.replace(b'", "', b'",\ndata: "'))
+    assembler = accumulate_stream(api, whole.replace(b'", "', b'",\ndata: "'))
     assert assembler.finished
-    assert assembler.answer() == read(api, whole).answer()
+    assert assembler.answer() == accumulate_stream(api, whole).answer()

@@ -8,10 +8,10 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.online import Fickle
+from tests.support.online import UnreliableOnlineState
 
-from understudies.router.money import Budget, Budgets, Grant, Limits
-from understudies.runtime.online import Hold, Purse, Standing
+from understudies.router.money import Budget, BudgetLimiter, BudgetLimits, Reservation
+from understudies.runtime.online import BudgetCounter, BudgetHold, CounterState
 
 EVENING = datetime(2026, 5, 9, 23, tzinfo=UTC)
 NANO = Decimal("1e-9")
@@ -20,12 +20,12 @@ TASKS = ("triage", "refunds", "chat")
 TENANTS = ("acme", "other")
 
 
-def limits() -> Limits:
+def limits() -> BudgetLimits:
     budget = {name: Budget(nanos * NANO) for name, nanos in LIMITS.items()}
-    return Limits(
+    return BudgetLimits(
         tasks={"triage": budget["task:triage"], "refunds": budget["task:refunds"]},
         tenants={"acme": budget["tenant:acme"]},
-        when_unknown="allow",
+        on_unknown_usage="allow",
     )
 
 
@@ -64,9 +64,9 @@ class World:
     """Three replicas, one online state, and what should be in it."""
 
     def __init__(self) -> None:
-        self.online = Fickle()
-        self.replicas = [Budgets(self.online, limits(), pause_s=0) for _ in range(3)]
-        self.open: list[tuple[Budgets, Grant, list[str], int]] = []
+        self.online = UnreliableOnlineState()
+        self.replicas = [BudgetLimiter(self.online, limits(), pause_s=0) for _ in range(3)]
+        self.open: list[tuple[BudgetLimiter, Reservation, list[str], int]] = []
         self.spent: defaultdict[str, int] = defaultdict(int)
         self.clean = True
         """Whether nothing was ever cut or lost: then every grant is one that the online state gave."""
@@ -76,7 +76,7 @@ class World:
         budgets = self.replicas[replica]
         keys = purses(tenant, task, now)
         got = await budgets.reserve(tenant, task, nanos * NANO, now)
-        if isinstance(got, Grant):
+        if isinstance(got, Reservation):
             self.open.append((budgets, got, keys, nanos))
             for key in keys if self.clean else []:
                 used = await self.standing(key)
@@ -100,15 +100,22 @@ class World:
             self.spent[key] += nanos
 
     async def told(self) -> None:
-        if not self.online.cut:
+        if not self.online.disconnected:
             for budgets in self.replicas:
-                await budgets.told()
+                await budgets.flush()
 
-    async def standing(self, key: str) -> Standing:
-        cut, self.online.cut, lost, self.online.answers_lost = self.online.cut, False, self.online.answers_lost, 0
-        got = await self.online.reserve("look", Hold("look", 0), [Purse(key, 0)], lease_s=1, keep_s=10**6)
-        self.online.cut, self.online.answers_lost = cut, lost
-        return got.standings[0]
+    async def standing(self, key: str) -> CounterState:
+        cut, self.online.disconnected, lost, self.online.lost_replies = (
+            self.online.disconnected,
+            False,
+            self.online.lost_replies,
+            0,
+        )
+        got = await self.online.reserve(
+            "look", BudgetHold("look", 0), [BudgetCounter(key, 0)], lease_s=1, retention_s=10**6
+        )
+        self.online.disconnected, self.online.lost_replies = cut, lost
+        return got.counters[0]
 
     async def step(self, name: str, *given: Any) -> None:
         await self._do(name, *given)
@@ -128,13 +135,13 @@ class World:
             case "told":
                 await self.told()
             case "cut":
-                self.online.cut, self.clean = True, False
+                self.online.disconnected, self.clean = True, False
             case "mend":
-                self.online.cut = False
+                self.online.disconnected = False
             case "lose answers":
-                self.online.answers_lost, self.clean = given[0], False
+                self.online.lost_replies, self.clean = given[0], False
             case "forget":
-                self.online.forget()
+                self.online.lose_everything()
                 self.clean = False
 
 
@@ -144,7 +151,7 @@ async def test_what_is_spent_is_counted_once_and_what_is_held_is_open(steps: lis
     for step in steps:
         await world.step(*step)
     forgot = any(step[0] == "forget" for step in steps)
-    world.online.cut, world.online.answers_lost = False, 0
+    world.online.disconnected, world.online.lost_replies = False, 0
     await world.told()
     if forgot:
         # Whoever has spent something tells it again with the next that is asked.
@@ -160,13 +167,13 @@ async def test_what_is_spent_is_counted_once_and_what_is_held_is_open(steps: lis
         for name in LIMITS:
             key = f"{day:%Y-%m-%d}:{name}"
             standing = await world.standing(key)
-            held = sum(nanos for _, grant, keys, nanos in world.open if key in keys and grant.held)
+            held = sum(nanos for _, grant, keys, nanos in world.open if key in keys and grant.has_hold)
             assert standing.spent == world.spent[key]
             assert standing.held == held or forgot
     for budgets, grant, _, _ in world.open:
         budgets.settle(grant, Decimal(0))
     await world.told()
-    assert all(budgets.in_flight == budgets.untold == 0 for budgets in world.replicas)
+    assert all(budgets.in_flight == budgets.unreported == 0 for budgets in world.replicas)
     for day in (EVENING, EVENING + timedelta(hours=2)):
         for name in LIMITS:
             assert (await world.standing(f"{day:%Y-%m-%d}:{name}")).held == 0

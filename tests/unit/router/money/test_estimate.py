@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from understudies.economics.prices import Price
 from understudies.events import Message, Request, Usage
-from understudies.router.money import Typical, answer_limit, estimate, text_size
+from understudies.router.money import RunningMeanCost, count_characters, estimate_cost, max_answer_tokens
 
 COST = Price(Decimal(3), Decimal(15)).cost
 
@@ -19,55 +19,57 @@ def request(*contents: object, **parameters: object) -> Request:
 
 
 def test_the_most_that_a_call_may_cost_is_taken_until_the_mean_is_known() -> None:
-    assert estimate(COST, characters=4001, max_tokens=200) == COST(Usage(prompt_tokens=1001, completion_tokens=200))
-    assert estimate(COST, characters=4000) == COST(Usage(prompt_tokens=1000, completion_tokens=1000))
+    assert estimate_cost(COST, characters=4001, max_tokens=200) == COST(
+        Usage(prompt_tokens=1001, completion_tokens=200)
+    )
+    assert estimate_cost(COST, characters=4000) == COST(Usage(prompt_tokens=1000, completion_tokens=1000))
 
 
 def test_a_flat_price_is_the_estimate() -> None:
-    assert estimate(lambda _: Decimal("0.002"), characters=10**6, typical=Decimal("0.001")) == Decimal("0.002")
+    assert estimate_cost(lambda _: Decimal("0.002"), characters=10**6, mean_cost=Decimal("0.001")) == Decimal("0.002")
 
 
 @given(st.integers(0, 10**7), st.none() | st.integers(1, 10**5), st.decimals(0, 100, places=9))
 def test_the_mean_is_taken_between_what_the_text_costs_and_the_most(
     characters: int, max_tokens: int | None, typical: Decimal
 ) -> None:
-    found = estimate(COST, characters=characters, max_tokens=max_tokens, typical=typical)
-    text = estimate(COST, characters=characters, max_tokens=0)
+    found = estimate_cost(COST, characters=characters, max_tokens=max_tokens, mean_cost=typical)
+    text = estimate_cost(COST, characters=characters, max_tokens=0)
     assert found >= text
     if max_tokens is not None:
-        assert found <= estimate(COST, characters=characters, max_tokens=max_tokens)
-        assert found in (typical, text, estimate(COST, characters=characters, max_tokens=max_tokens))
+        assert found <= estimate_cost(COST, characters=characters, max_tokens=max_tokens)
+        assert found in (typical, text, estimate_cost(COST, characters=characters, max_tokens=max_tokens))
     else:
         assert found == max(typical, text)
 
 
 def test_the_mean_is_that_of_the_task_and_model_from_the_fifth_call_on() -> None:
-    typical = Typical()
+    typical = RunningMeanCost()
     for _ in range(4):
-        typical.learn("triage", "gpt", Decimal("0.002"))
-    assert typical.cost("triage", "gpt") is None
-    typical.learn("triage", "gpt", Decimal("0.002"))
-    assert typical.cost("triage", "gpt") == Decimal("0.002")
-    assert typical.cost("triage", "other") is None
-    assert typical.cost("other", "gpt") is None
+        typical.add("triage", "gpt", Decimal("0.002"))
+    assert typical.mean("triage", "gpt") is None
+    typical.add("triage", "gpt", Decimal("0.002"))
+    assert typical.mean("triage", "gpt") == Decimal("0.002")
+    assert typical.mean("triage", "other") is None
+    assert typical.mean("other", "gpt") is None
 
 
 def test_the_mean_follows_what_calls_cost_of_late() -> None:
-    typical = Typical()
+    typical = RunningMeanCost()
     for cost in ["0.001"] * 500 + ["0.003"] * 500:
-        typical.learn("triage", "gpt", Decimal(cost))
-    mean = typical.cost("triage", "gpt")
+        typical.add("triage", "gpt", Decimal(cost))
+    mean = typical.mean("triage", "gpt")
     assert mean is not None
     assert abs(mean - Decimal("0.003")) < Decimal("0.000001")
 
 
 def test_means_do_not_pile_up() -> None:
-    typical = Typical()
+    typical = RunningMeanCost()
     for n in range(20_000):
-        typical.learn(f"task-{n}", "gpt", Decimal("0.001"))
-        typical.learn("triage", "gpt", Decimal("0.001"))
+        typical.add(f"task-{n}", "gpt", Decimal("0.001"))
+        typical.add("triage", "gpt", Decimal("0.001"))
     assert len(typical) == 10_000
-    assert typical.cost("triage", "gpt") == Decimal("0.001")
+    assert typical.mean("triage", "gpt") == Decimal("0.001")
 
 
 @pytest.mark.parametrize(
@@ -85,10 +87,10 @@ def test_means_do_not_pile_up() -> None:
     ],
 )
 def test_the_limit_of_an_answer_is_what_the_caller_says(parameters: dict[str, object], limit: int | None) -> None:
-    assert answer_limit(request("hello", **parameters)) == limit
+    assert max_answer_tokens(request("hello", **parameters)) == limit
 
 
 def test_only_text_has_a_size() -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
-    assert text_size(request("hello", [{"type": "text", "text": "what is this?"}, picture])) == 18
-    assert text_size(Request(messages=(Message(role="user", content=None),))) == 0
+    assert count_characters(request("hello", [{"type": "text", "text": "what is this?"}, picture])) == 18
+    assert count_characters(Request(messages=(Message(role="user", content=None),))) == 0

@@ -7,10 +7,10 @@ from typing import get_args
 
 import pytest
 
-from understudies.router.money import Budget, Limits, WhenUnknown
-from understudies.router.money.limits import Bound
+from understudies.router.money import Budget, BudgetLimits, UnknownUsageAction
+from understudies.router.money.limits import ApplicableBudget
 from understudies.runtime.rules import RouterRules, Rules, TaskRules, TenantRules
-from understudies.runtime.rules.router import WhenOnlineAway
+from understudies.runtime.rules.router import OnlineUnavailableRule
 
 
 def test_the_budgets_of_the_rules_are_taken() -> None:
@@ -22,14 +22,14 @@ def test_the_budgets_of_the_rules_are_taken() -> None:
         },
         tenants={"acme": TenantRules(keys=(), daily_budget_usd=Decimal(9)), "free": TenantRules(keys=())},
     )
-    limits = Limits.of(rules)
-    assert limits.bounds("acme", "triage") == (
-        Bound("task", "triage", 500_000_000, "refuse"),
-        Bound("tenant", "acme", 9_000_000_000, "student_only"),
+    limits = BudgetLimits.from_rules(rules)
+    assert limits.applicable("acme", "triage") == (
+        ApplicableBudget("task", "triage", 500_000_000, "refuse"),
+        ApplicableBudget("tenant", "acme", 9_000_000_000, "student_only"),
     )
-    assert limits.bounds("free", "chat") == ()
-    assert limits.bounds("nobody", "other") == (Bound("task", "other", 5_000_000_000, "student_only"),)
-    assert limits.when_unknown == "student_only"
+    assert limits.applicable("free", "chat") == ()
+    assert limits.applicable("nobody", "other") == (ApplicableBudget("task", "other", 5_000_000_000, "student_only"),)
+    assert limits.on_unknown_usage == "student_only"
 
 
 @pytest.mark.parametrize(
@@ -38,12 +38,14 @@ def test_the_budgets_of_the_rules_are_taken() -> None:
 )
 def test_what_holds_while_redis_is_away_is_taken_from_the_rules(rule: str | None, when: str) -> None:
     rules = Rules.model_validate({"router": {"when_online_away": rule}})
-    assert Limits.of(rules).when_unknown == when
+    assert BudgetLimits.from_rules(rules).on_unknown_usage == when
 
 
 def test_every_rule_for_when_redis_is_away_means_something() -> None:
-    for rule in get_args(WhenOnlineAway):
-        assert Limits.of(Rules(router=RouterRules(when_online_away=rule))).when_unknown in get_args(WhenUnknown)
+    for rule in get_args(OnlineUnavailableRule):
+        assert BudgetLimits.from_rules(Rules(router=RouterRules(when_online_away=rule))).on_unknown_usage in get_args(
+            UnknownUsageAction
+        )
 
 
 @pytest.mark.parametrize("amount", ["0", "-1", "1e-10", "NaN", "9007200"])

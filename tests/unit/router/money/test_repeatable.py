@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudies.router.call import Api
-from understudies.router.money import Wish, cache_key, repeatable, whole, wish
+from understudies.router.money import CacheDirectives, cache_key, is_cacheable, is_complete, parse_cache_directives
 
 BODY: dict[str, Any] = {
     "model": "gpt",
@@ -42,10 +42,10 @@ def test_the_order_of_fields_and_streaming_do_not_count() -> None:
         {"api": "responses"},
         {"model": "other"},
         {"tenant": "acmetriage", "task": ""},
-        {"passed": {"authorization": "Bearer sk-1"}},
-        {"passed": {"x-api-key": "sk-1"}},
-        {"passed": {"anthropic-beta": "context-1m"}},
-        {"passed": {"openai-organization": "org"}},
+        {"forwarded_headers": {"authorization": "Bearer sk-1"}},
+        {"forwarded_headers": {"x-api-key": "sk-1"}},
+        {"forwarded_headers": {"anthropic-beta": "context-1m"}},
+        {"forwarded_headers": {"openai-organization": "org"}},
     ],
 )
 def test_whoever_and_whomever_another_asks_makes_another_key(other: dict[str, Any]) -> None:
@@ -54,12 +54,12 @@ def test_whoever_and_whomever_another_asks_makes_another_key(other: dict[str, An
 
 def test_the_callers_own_keys_for_the_teacher_keep_callers_apart() -> None:
     one, other = ({"authorization": f"Bearer sk-{n}"} for n in (1, 2))
-    assert key(passed=one) != key(passed=other)
-    assert key(passed=one) == key(passed=dict(one))
+    assert key(forwarded_headers=one) != key(forwarded_headers=other)
+    assert key(forwarded_headers=one) == key(forwarded_headers=dict(one))
 
 
 def test_headers_that_decide_nothing_do_not_count() -> None:
-    assert key(passed={"user-agent": "curl", "traceparent": "00-1"}) == key()
+    assert key(forwarded_headers={"user-agent": "curl", "traceparent": "00-1"}) == key()
 
 
 def test_what_a_response_repeats_of_its_request_counts() -> None:
@@ -104,7 +104,7 @@ def test_any_body_has_a_key(value: Any) -> None:
     ],
 )
 def test_one_answer_at_temperature_0_is_repeatable(more: dict[str, Any]) -> None:
-    assert repeatable({**BODY, **more})
+    assert is_cacheable({**BODY, **more})
 
 
 @pytest.mark.parametrize(
@@ -126,36 +126,38 @@ def test_one_answer_at_temperature_0_is_repeatable(more: dict[str, Any]) -> None
     ],
 )
 def test_what_depends_on_more_than_the_body_is_not_repeatable(more: dict[str, Any]) -> None:
-    assert not repeatable({**BODY, **more})
-    assert not repeatable({})
+    assert not is_cacheable({**BODY, **more})
+    assert not is_cacheable({})
 
 
 @pytest.mark.parametrize("reason", ["stop", "tool_calls", "function_call"])
 def test_a_whole_answer_may_be_kept(reason: str) -> None:
-    assert whole(reason)
+    assert is_complete(reason)
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter", "pause_turn", None, ""])
 def test_an_answer_that_was_cut_off_may_not(reason: str | None) -> None:
-    assert not whole(reason)
+    assert not is_complete(reason)
 
 
 @pytest.mark.parametrize(
     ("ours", "control", "wanted"),
     [
-        (None, None, Wish()),
-        ("yes", "", Wish()),
-        (None, "max-age=0", Wish()),
-        ("no", None, Wish(read=False, write=False)),
-        (" No ", None, Wish(read=False, write=False)),
-        (None, "no-store", Wish(read=False, write=False)),
-        (None, "no-cache, no-store", Wish(read=False, write=False)),
-        (None, "max-age=0, No-Cache", Wish(read=False, write=True)),
-        ("no", "no-cache", Wish(read=False, write=False)),
+        (None, None, CacheDirectives()),
+        ("yes", "", CacheDirectives()),
+        (None, "max-age=0", CacheDirectives()),
+        ("no", None, CacheDirectives(read=False, write=False)),
+        (" No ", None, CacheDirectives(read=False, write=False)),
+        (None, "no-store", CacheDirectives(read=False, write=False)),
+        (None, "no-cache, no-store", CacheDirectives(read=False, write=False)),
+        (None, "max-age=0, No-Cache", CacheDirectives(read=False, write=True)),
+        ("no", "no-cache", CacheDirectives(read=False, write=False)),
     ],
 )
-def test_headers_say_what_the_caller_wants_of_the_cache(ours: str | None, control: str | None, wanted: Wish) -> None:
-    assert wish(ours, control) == wanted
+def test_headers_say_what_the_caller_wants_of_the_cache(
+    ours: str | None, control: str | None, wanted: CacheDirectives
+) -> None:
+    assert parse_cache_directives(ours, control) == wanted
 
 
 def test_every_api_has_a_key() -> None:

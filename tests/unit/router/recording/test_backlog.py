@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from tests.support.recording import message, name
 
-from understudies.router.recording import Backlog
-from understudies.router.recording.claim import Claim
+from understudies.router.recording import AsyncSpool
+from understudies.router.recording.claim import SpoolLease
 
 
-async def written(folder: Path, *numbers: int) -> Backlog:
-    backlog = Backlog(folder)
+async def written(folder: Path, *numbers: int) -> AsyncSpool:
+    backlog = AsyncSpool(folder)
     await backlog.append([message(number) for number in numbers])
     return backlog
 
@@ -21,10 +21,10 @@ def folders(root: Path) -> list[str]:
     return sorted(path.name for path in root.iterdir())
 
 
-async def drained(backlog: Backlog) -> list[str]:
+async def drained(backlog: AsyncSpool) -> list[str]:
     names: list[str] = []
     while True:
-        messages, _ = await backlog.head(2)
+        messages, _ = await backlog.read(2)
         if not messages:
             return names
         names += map(name, messages)
@@ -33,12 +33,12 @@ async def drained(backlog: Backlog) -> list[str]:
 
 async def test_a_run_that_ended_leaves_its_messages_to_the_next(tmp_path: Path) -> None:
     first = await written(tmp_path, 0, 1, 2)
-    assert not first.empty
+    assert not first.is_empty
     await first.close()
     second = await written(tmp_path, 3)
     assert (second.size > 0, second.segments, second.age_s >= 0) == (True, 2, True)
     assert await drained(second) == ["call-0", "call-1", "call-2", "call-3"]
-    assert (second.empty, second.size) == (True, 0)
+    assert (second.is_empty, second.size) == (True, 0)
     await second.close()
 
 
@@ -82,12 +82,12 @@ async def test_a_killed_process_loses_nothing_and_its_folder_is_free(tmp_path: P
     with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE) as writer:  # noqa: ASYNC220 - one line is read
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"written\n"
-        held = Claim.of(tmp_path)
+        held = SpoolLease.acquire(tmp_path)
         assert held.own.name == "worker-2"
         held.release()
         writer.kill()
         writer.wait(10)
-    heir = Backlog(tmp_path)
+    heir = AsyncSpool(tmp_path)
     await heir.open()
     assert await drained(heir) == [f"call-{number}" for number in range(10)]
     await heir.close()
@@ -95,16 +95,16 @@ async def test_a_killed_process_loses_nothing_and_its_folder_is_free(tmp_path: P
 
 
 async def test_nothing_waits_where_nothing_was_left(tmp_path: Path) -> None:
-    backlog = Backlog(tmp_path)
-    assert (await backlog.head(5), backlog.empty, backlog.segments, backlog.age_s) == (((), 0), True, 0, 0.0)
+    backlog = AsyncSpool(tmp_path)
+    assert (await backlog.read(5), backlog.is_empty, backlog.segments, backlog.age_s) == (((), 0), True, 0, 0.0)
     await backlog.open()
-    assert await backlog.head(5) == ((), 0)
+    assert await backlog.read(5) == ((), 0)
     await backlog.close()
 
 
 async def test_a_folder_that_cannot_be_made_is_an_error_each_time_until_it_can(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    backlog = Backlog(tmp_path / "file" / "spool")
+    backlog = AsyncSpool(tmp_path / "file" / "spool")
     for _ in range(2):
         with pytest.raises(OSError, match="Not a directory"):
             await backlog.append([message(0)])
@@ -128,7 +128,7 @@ async def test_an_inheritance_that_cannot_be_read_does_not_stop_a_worker(
 
 
 async def test_a_worker_has_its_own_limit(tmp_path: Path) -> None:
-    backlog = Backlog(tmp_path, limit_bytes=4000)
+    backlog = AsyncSpool(tmp_path, limit_bytes=4000)
     assert await backlog.append([message(n, size=1000) for n in range(5)]) == 3
     await backlog.close()
 
@@ -139,7 +139,7 @@ async def test_a_disk_that_cannot_sync_still_keeps_what_was_written(
     def broken(descriptor: int) -> None:
         raise OSError(5, "Input/output error")
 
-    backlog = Backlog(tmp_path, sync_s=0)
+    backlog = AsyncSpool(tmp_path, sync_s=0)
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", broken)
         assert await backlog.append([message(0)]) == 1

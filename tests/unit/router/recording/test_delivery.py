@@ -11,8 +11,8 @@ import pytest
 from tests.support.recording import FakeBus, event, message, name
 
 from understudies.events import Invocation
-from understudies.router.recording import Backlog, Recorder
-from understudies.runtime import NotTaken, Refused, RetryLater
+from understudies.router.recording import AsyncSpool, InProcessRecorder
+from understudies.runtime import NotDelivered, RetryLater, Undeliverable
 
 AT_ONCE: dict[str, Any] = {"linger_s": 0, "retry_s": (0.001, 0.01), "patience_s": 20}
 
@@ -21,7 +21,7 @@ def names(*numbers: int) -> list[str]:
     return [f"call-{number}" for number in numbers]
 
 
-async def on_disk(recorder: Recorder, count: int) -> None:
+async def on_disk(recorder: InProcessRecorder, count: int) -> None:
     """Return once memory is empty, and so many events were written to disk."""
     await asyncio.wait_for(recorder.flush(), 20)
     assert recorder.counts.spooled == count
@@ -37,11 +37,11 @@ def spoil(folder: Path) -> None:
 
 async def left(folder: Path) -> list[str]:
     """What a run that ended left on disk."""
-    backlog = Backlog(folder)
+    backlog = AsyncSpool(folder)
     await backlog.open()
     found: list[str] = []
     while True:
-        messages, _ = await backlog.head(100)
+        messages, _ = await backlog.read(100)
         if not messages:
             break
         found += map(name, messages)
@@ -52,20 +52,20 @@ async def left(folder: Path) -> list[str]:
 
 async def test_events_go_to_disk_when_the_bus_fails_and_all_arrive_in_order(tmp_path: Path) -> None:
     bus = FakeBus(RetryLater("away"), RetryLater("still away"))
-    recorder = Recorder(bus, backlog=Backlog(tmp_path), batch=3, **AT_ONCE)
+    recorder = InProcessRecorder(bus, spool=AsyncSpool(tmp_path), batch_size=3, **AT_ONCE)
     await recorder.start()
     for number in range(10):
         recorder.record(event(number))
     assert await bus.got(10) == names(*range(10))
     await recorder.stop()
     assert recorder.counts.spooled > 0
-    assert (recorder.counts.published, recorder.dropped, recorder.away) == (10, 0, False)
+    assert (recorder.counts.published, recorder.dropped, recorder.bus_unavailable) == (10, 0, False)
     assert await left(tmp_path) == []
 
 
 async def test_newer_events_wait_behind_older_ones_on_disk(tmp_path: Path) -> None:
     bus = FakeBus(*[RetryLater("away")] * 3)
-    recorder = Recorder(bus, backlog=Backlog(tmp_path), **AT_ONCE)
+    recorder = InProcessRecorder(bus, spool=AsyncSpool(tmp_path), **AT_ONCE)
     await recorder.start()
     recorder.record(event(0))
     await on_disk(recorder, 1)
@@ -80,11 +80,11 @@ async def test_newer_events_wait_behind_older_ones_on_disk(tmp_path: Path) -> No
 async def test_a_bus_that_does_not_answer_is_not_waited_for_and_nothing_comes_twice(tmp_path: Path) -> None:
     bus = FakeBus()
     bus.open.clear()
-    recorder = Recorder(bus, backlog=Backlog(tmp_path), **{**AT_ONCE, "patience_s": 0.01})
+    recorder = InProcessRecorder(bus, spool=AsyncSpool(tmp_path), **{**AT_ONCE, "patience_s": 0.01})
     await recorder.start()
     recorder.record(event(0))
     await on_disk(recorder, 1)
-    assert recorder.away
+    assert recorder.bus_unavailable
     recorder.record(event(1))
     await on_disk(recorder, 2)
     bus.open.set()
@@ -97,7 +97,7 @@ async def test_a_bus_that_does_not_answer_is_not_waited_for_and_nothing_comes_tw
 async def test_what_a_partial_answer_says_is_missing_alone_is_sent_again(tmp_path: Path) -> None:
     bus = FakeBus()
 
-    class Partial(NotTaken):
+    class Partial(NotDelivered):
         """Two of four arrived."""
 
     async def took_half(messages: list[Any]) -> None:
@@ -106,7 +106,7 @@ async def test_what_a_partial_answer_says_is_missing_alone_is_sent_again(tmp_pat
         raise Partial("half", [1, 3])
 
     bus.publish_encoded = took_half  # type: ignore[method-assign, assignment]
-    recorder = Recorder(bus, backlog=Backlog(tmp_path), **AT_ONCE)
+    recorder = InProcessRecorder(bus, spool=AsyncSpool(tmp_path), **AT_ONCE)
     for number in range(4):
         recorder.record(event(number))
     await recorder.start()
@@ -116,9 +116,9 @@ async def test_what_a_partial_answer_says_is_missing_alone_is_sent_again(tmp_pat
 
 
 async def test_a_late_partial_answer_counts_too(tmp_path: Path) -> None:
-    bus = FakeBus(NotTaken("the second one", [1]))
+    bus = FakeBus(NotDelivered("the second one", [1]))
     bus.open.clear()
-    recorder = Recorder(bus, backlog=Backlog(tmp_path), **{**AT_ONCE, "patience_s": 0.01})
+    recorder = InProcessRecorder(bus, spool=AsyncSpool(tmp_path), **{**AT_ONCE, "patience_s": 0.01})
     recorder.record(event(0))
     recorder.record(event(1))
     await recorder.start()
@@ -132,8 +132,8 @@ async def test_a_late_partial_answer_counts_too(tmp_path: Path) -> None:
 async def test_what_the_bus_refuses_for_ever_is_lost_alone_and_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bus = FakeBus(Refused("too large", [1]))
-    recorder = Recorder(bus, backlog=Backlog(tmp_path), **AT_ONCE)
+    bus = FakeBus(Undeliverable("too large", [1]))
+    recorder = InProcessRecorder(bus, spool=AsyncSpool(tmp_path), **AT_ONCE)
     for number in range(3):
         recorder.record(event(number))
     await recorder.start()
@@ -146,14 +146,14 @@ async def test_what_the_bus_refuses_for_ever_is_lost_alone_and_named(
 async def test_memory_running_full_sends_events_to_disk(tmp_path: Path) -> None:
     bus = FakeBus()
     bus.open.clear()
-    recorder = Recorder(bus, backlog=Backlog(tmp_path), capacity=10, batch=1, **AT_ONCE)
+    recorder = InProcessRecorder(bus, spool=AsyncSpool(tmp_path), capacity=10, batch_size=1, **AT_ONCE)
     await recorder.start()
     recorder.record(event(0))
     await bus.asked.wait()
     for number in range(1, 8):
         recorder.record(event(number))
     await on_disk(recorder, 8)
-    assert not recorder.away
+    assert not recorder.bus_unavailable
     bus.open.set()
     assert await bus.got(8) == names(*range(8))
     await recorder.stop()
@@ -162,14 +162,14 @@ async def test_memory_running_full_sends_events_to_disk(tmp_path: Path) -> None:
 async def test_what_is_left_at_the_stop_waits_on_disk_for_the_next_start(tmp_path: Path) -> None:
     away = FakeBus()
     away.open.clear()
-    recorder = Recorder(away, backlog=Backlog(tmp_path), **AT_ONCE)
+    recorder = InProcessRecorder(away, spool=AsyncSpool(tmp_path), **AT_ONCE)
     await recorder.start()
     for number in range(3):
         recorder.record(event(number))
     await recorder.stop(0.05)
     assert away.taken == []
     bus = FakeBus()
-    heir = Recorder(bus, backlog=Backlog(tmp_path), **AT_ONCE)
+    heir = InProcessRecorder(bus, spool=AsyncSpool(tmp_path), **AT_ONCE)
     heir.record(event(3))
     await heir.start()
     assert await bus.got(4) == names(*range(4))
@@ -178,7 +178,7 @@ async def test_what_is_left_at_the_stop_waits_on_disk_for_the_next_start(tmp_pat
 
 async def test_a_stop_does_not_wait_for_a_bus_that_is_known_to_be_away(tmp_path: Path) -> None:
     bus = FakeBus(*[RetryLater("away")] * 1000)
-    recorder = Recorder(bus, backlog=Backlog(tmp_path), **{**AT_ONCE, "retry_s": (1000, 1000)})
+    recorder = InProcessRecorder(bus, spool=AsyncSpool(tmp_path), **{**AT_ONCE, "retry_s": (1000, 1000)})
     await recorder.start()
     recorder.record(event(0))
     await on_disk(recorder, 1)
@@ -188,11 +188,11 @@ async def test_a_stop_does_not_wait_for_a_bus_that_is_known_to_be_away(tmp_path:
 
 
 async def test_a_stop_delivers_what_is_on_disk_while_the_bus_takes_it(tmp_path: Path) -> None:
-    backlog = Backlog(tmp_path)
+    backlog = AsyncSpool(tmp_path)
     await backlog.append([message(number) for number in range(50)])
     await backlog.close()
     bus = FakeBus()
-    recorder = Recorder(bus, backlog=Backlog(tmp_path), batch=2, **AT_ONCE)
+    recorder = InProcessRecorder(bus, spool=AsyncSpool(tmp_path), batch_size=2, **AT_ONCE)
     await recorder.start()
     await asyncio.wait_for(bus.asked.wait(), 20)
     await recorder.stop()
@@ -200,7 +200,7 @@ async def test_a_stop_delivers_what_is_on_disk_while_the_bus_takes_it(tmp_path: 
 
 
 async def test_by_hand_too_what_is_not_taken_is_left_on_disk(tmp_path: Path) -> None:
-    recorder = Recorder(FakeBus(RetryLater("away")), auto=False, backlog=Backlog(tmp_path))
+    recorder = InProcessRecorder(FakeBus(RetryLater("away")), auto=False, spool=AsyncSpool(tmp_path))
     recorder.record(event(0))
     await recorder.stop()
     assert await left(tmp_path) == names(0)
@@ -211,7 +211,9 @@ async def test_without_a_disk_events_wait_in_memory_and_the_newest_are_dropped(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     bus = FakeBus(*[RetryLater("away")] * 5)
-    recorder = Recorder(bus, backlog=Backlog(tmp_path / "file"), capacity=4, **{**AT_ONCE, "retry_s": (0.05, 0.05)})
+    recorder = InProcessRecorder(
+        bus, spool=AsyncSpool(tmp_path / "file"), capacity=4, **{**AT_ONCE, "retry_s": (0.05, 0.05)}
+    )
     await recorder.start()
     for number in range(6):
         recorder.record(event(number))
@@ -229,7 +231,7 @@ async def test_a_disk_that_fills_up_meanwhile_does_not_lose_what_is_on_it(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     bus = FakeBus(RetryLater("away"))
-    recorder = Recorder(bus, backlog=Backlog(tmp_path), **AT_ONCE)
+    recorder = InProcessRecorder(bus, spool=AsyncSpool(tmp_path), **AT_ONCE)
     bus.open.set()
     recorder.record(event(0))
     await recorder.start()
@@ -245,8 +247,8 @@ async def test_a_disk_that_fills_up_meanwhile_does_not_lose_what_is_on_it(
 async def test_beyond_the_disks_share_the_newest_are_dropped_and_counted(tmp_path: Path) -> None:
     bus = FakeBus()
     bus.open.clear()
-    backlog = Backlog(tmp_path, limit_bytes=2000)
-    recorder = Recorder(bus, backlog=backlog, batch=1, **{**AT_ONCE, "patience_s": 0.01})
+    backlog = AsyncSpool(tmp_path, limit_bytes=2000)
+    recorder = InProcessRecorder(bus, spool=backlog, batch_size=1, **{**AT_ONCE, "patience_s": 0.01})
     await recorder.start()
     for number in range(10):
         recorder.record(event(number))
@@ -260,12 +262,12 @@ async def test_beyond_the_disks_share_the_newest_are_dropped_and_counted(tmp_pat
 
 
 async def test_an_unreadable_message_on_disk_is_counted(tmp_path: Path) -> None:
-    backlog = Backlog(tmp_path)
+    backlog = AsyncSpool(tmp_path)
     await backlog.append([message(number) for number in range(3)])
     await backlog.close()
     spoil(tmp_path)
     bus = FakeBus()
-    recorder = Recorder(bus, backlog=Backlog(tmp_path), **AT_ONCE)
+    recorder = InProcessRecorder(bus, spool=AsyncSpool(tmp_path), **AT_ONCE)
     await recorder.start()
     assert await bus.got(2) == names(0, 2)
     await recorder.stop()
@@ -274,7 +276,7 @@ async def test_an_unreadable_message_on_disk_is_counted(tmp_path: Path) -> None:
 
 async def test_a_pending_event_is_asked_for_later_and_may_turn_out_to_be_none() -> None:
     bus = FakeBus()
-    recorder = Recorder(bus, auto=False)
+    recorder = InProcessRecorder(bus, auto=False)
     asked: list[int] = []
 
     def pending(number: int) -> Invocation | None:
@@ -295,7 +297,7 @@ async def test_what_cannot_be_recorded_is_counted_and_said_without_a_word_of_it(
         raise ValueError("the secret words of the call")
 
     bus = FakeBus()
-    recorder = Recorder(bus, **AT_ONCE)
+    recorder = InProcessRecorder(bus, **AT_ONCE)
     await recorder.start()
     recorder.record(broken)
     recorder.record(event(1))
@@ -308,7 +310,7 @@ async def test_what_cannot_be_recorded_is_counted_and_said_without_a_word_of_it(
 
 async def test_a_large_call_is_redacted_in_a_thread_and_keeps_its_place() -> None:
     bus = FakeBus()
-    recorder = Recorder(bus, **AT_ONCE)
+    recorder = InProcessRecorder(bus, **AT_ONCE)
     for number in range(4):
         recorder.record(partial(event, number), 1_000_000 if number % 2 else 0)
     await recorder.start()
@@ -317,7 +319,7 @@ async def test_a_large_call_is_redacted_in_a_thread_and_keeps_its_place() -> Non
 
 
 async def test_memory_is_bounded_by_bytes_too() -> None:
-    recorder = Recorder(FakeBus(), auto=False, capacity_bytes=10_000)
+    recorder = InProcessRecorder(FakeBus(), auto=False, capacity_bytes=10_000)
     recorder.record(event(0), 20_000)
     recorder.record(event(1), 5_000)
     assert (len(recorder), recorder.dropped) == (1, 1)
@@ -325,7 +327,7 @@ async def test_memory_is_bounded_by_bytes_too() -> None:
 
 async def test_others_have_their_turn_between_slices() -> None:
     bus = FakeBus()
-    recorder = Recorder(bus, slice_s=0, **AT_ONCE)
+    recorder = InProcessRecorder(bus, slice_s=0, **AT_ONCE)
     written: list[int] = []
     turns: set[int] = set()
 

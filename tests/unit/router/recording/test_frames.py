@@ -2,12 +2,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.recording import message
 
-from understudies.router.recording.frames import framed, frames, needed
-from understudies.runtime import Message
+from understudies.router.recording.frames import decode_frames, encode_frame, frame_size
+from understudies.runtime import BusMessage
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 messages = st.builds(
-    Message,
+    BusMessage,
     texts,
     st.binary(max_size=200),
     st.none() | st.binary(max_size=20),
@@ -15,26 +15,26 @@ messages = st.builds(
 )
 
 
-def read(data: bytes) -> list[Message | None]:
-    return [frame.message for frame in frames(data)]
+def read(data: bytes) -> list[BusMessage | None]:
+    return [frame.message for frame in decode_frames(data)]
 
 
 @given(st.lists(messages, max_size=5))
-def test_messages_come_back_as_they_were(sent: list[Message]) -> None:
-    assert read(b"".join(map(framed, sent))) == sent
+def test_messages_come_back_as_they_were(sent: list[BusMessage]) -> None:
+    assert read(b"".join(map(encode_frame, sent))) == sent
 
 
 @given(st.lists(messages, min_size=1, max_size=4), st.data())
-def test_whatever_is_cut_off_the_frames_before_are_read(sent: list[Message], data: st.DataObject) -> None:
-    whole = b"".join(map(framed, sent[:-1]))
-    last = framed(sent[-1])
+def test_whatever_is_cut_off_the_frames_before_are_read(sent: list[BusMessage], data: st.DataObject) -> None:
+    whole = b"".join(map(encode_frame, sent[:-1]))
+    last = encode_frame(sent[-1])
     cut = data.draw(st.integers(0, len(last) - 1))
     assert read(whole + last[:cut]) == sent[:-1]
 
 
 @given(st.lists(messages, min_size=1, max_size=4), st.data())
-def test_a_spoilt_byte_is_told_and_never_becomes_another_message(sent: list[Message], data: st.DataObject) -> None:
-    good = b"".join(map(framed, sent))
+def test_a_spoilt_byte_is_told_and_never_becomes_another_message(sent: list[BusMessage], data: st.DataObject) -> None:
+    good = b"".join(map(encode_frame, sent))
     place = data.draw(st.integers(0, len(good) - 1))
     flipped = data.draw(st.integers(1, 255))
     bad = good[:place] + bytes([good[place] ^ flipped]) + good[place + 1 :]
@@ -44,17 +44,17 @@ def test_a_spoilt_byte_is_told_and_never_becomes_another_message(sent: list[Mess
 
 
 def test_a_spoilt_body_costs_one_message_alone() -> None:
-    first, second, third = (framed(message(number)) for number in range(3))
+    first, second, third = (encode_frame(message(number)) for number in range(3))
     spoilt = second[:-1] + bytes([second[-1] ^ 1])
     assert read(first + spoilt + third) == [message(0), None, message(2)]
 
 
 def test_zeros_where_a_machine_ended_are_no_frames() -> None:
-    assert read(framed(message(0)) + bytes(4096)) == [message(0)]
-    assert needed(bytes(100)) == 0
+    assert read(encode_frame(message(0)) + bytes(4096)) == [message(0)]
+    assert frame_size(bytes(100)) == 0
 
 
 def test_the_length_of_a_frame_is_known_from_its_beginning() -> None:
-    frame = framed(message(0))
-    assert needed(frame[:8]) == len(frame)
-    assert needed(frame[:7]) == 0
+    frame = encode_frame(message(0))
+    assert frame_size(frame[:8]) == len(frame)
+    assert frame_size(frame[:7]) == 0

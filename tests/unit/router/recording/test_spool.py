@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from tests.support.recording import message, name
 
-from understudies.router.recording.frames import framed
+from understudies.router.recording.frames import encode_frame
 from understudies.router.recording.spool import Spool
 
 ROOMY = 10**9
@@ -31,8 +31,8 @@ def dead(spool: Spool) -> None:
 def drained(spool: Spool, most: int = 3) -> list[str]:
     """Everything that waits, read and acknowledged so many at a time."""
     names: list[str] = []
-    while not spool.empty:
-        head = spool.head(most)
+    while not spool.is_empty:
+        head = spool.read(most)
         names += map(name, head.messages)
         spool.acknowledge(head.end)
     return names
@@ -53,15 +53,15 @@ def test_what_was_written_is_read_in_order_and_leaves_no_file(tmp_path: Path) ->
     assert spool.segments == len(files(tmp_path)) == 2
     assert spool.size == sum(file.stat().st_size for file in files(tmp_path))
     assert drained(spool) == names(*range(9))
-    assert (spool.empty, spool.size, spool.segments, spool.age_s, files(tmp_path)) == (True, 0, 0, 0.0, [])
+    assert (spool.is_empty, spool.size, spool.segments, spool.age_s, files(tmp_path)) == (True, 0, 0, 0.0, [])
     spool.close()
 
 
 def test_reading_again_without_an_acknowledgement_gives_the_same(tmp_path: Path) -> None:
     spool = opened(tmp_path)
     spool.append([message(n) for n in range(5)])
-    assert spool.head(2) == spool.head(2)
-    assert [name(one) for one in spool.head(2).messages] == names(0, 1)
+    assert spool.read(2) == spool.read(2)
+    assert [name(one) for one in spool.read(2).messages] == names(0, 1)
     spool.close()
 
 
@@ -69,13 +69,13 @@ def test_another_run_goes_on_where_the_last_one_acknowledged(tmp_path: Path) -> 
     first = opened(tmp_path, segment=500)
     first.append([message(n) for n in range(2)])
     first.append([message(n) for n in range(2, 6)])
-    first.acknowledge(first.head(3).end)
+    first.acknowledge(first.read(3).end)
     acknowledged = 6 - len(drained_names(first))
     second = opened(tmp_path)
     second.append([message(6)])
     assert drained(second) == names(*range(acknowledged, 7))
     third = opened(tmp_path)
-    assert third.empty
+    assert third.is_empty
     third.append([message(7)])
     assert drained(third) == names(7)
 
@@ -83,7 +83,7 @@ def test_another_run_goes_on_where_the_last_one_acknowledged(tmp_path: Path) -> 
 def drained_names(spool: Spool) -> list[str]:
     """What waits, found without acknowledging."""
     where, found = spool._next, []
-    while (head := spool.head(100)).messages:
+    while (head := spool.read(100)).messages:
         found += list(map(name, head.messages))
         spool._next = head.end
     spool._next = where
@@ -99,15 +99,15 @@ def test_a_write_that_was_cut_off_costs_what_was_cut_off_alone(tmp_path: Path, c
     again = opened(tmp_path)
     again.append([message(3)])
     assert drained(again) == names(0, 1, 3)
-    assert again.empty
+    assert again.is_empty
 
 
 def test_a_message_larger_than_what_is_read_at_once_is_read(tmp_path: Path) -> None:
     spool = opened(tmp_path)
     spool.append([message(0), message(1, size=3_000_000), message(2)])
     heads = []
-    while not spool.empty:
-        head = spool.head(10)
+    while not spool.is_empty:
+        head = spool.read(10)
         heads.append([name(one) for one in head.messages])
         spool.acknowledge(head.end)
     assert heads == [names(0), names(1), names(2)]
@@ -120,14 +120,14 @@ def test_a_spoilt_message_is_counted_and_passed_over(tmp_path: Path) -> None:
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
-    head = opened(tmp_path).head(10)
-    assert ([name(one) for one in head.messages], head.spoilt) == (names(0, 2), 1)
+    head = opened(tmp_path).read(10)
+    assert ([name(one) for one in head.messages], head.corrupt) == (names(0, 2), 1)
 
 
 def test_a_lost_or_spoilt_cursor_means_reading_again_not_losing(tmp_path: Path) -> None:
     spool = opened(tmp_path)
     spool.append([message(n) for n in range(3)])
-    spool.acknowledge(spool.head(2).end)
+    spool.acknowledge(spool.read(2).end)
     (tmp_path / "acknowledged").write_bytes(b"\0" * 20)
     assert drained(opened(tmp_path)) == names(0, 1, 2)
 
@@ -137,18 +137,18 @@ def test_files_that_were_read_but_not_deleted_are_not_read_again(tmp_path: Path)
     spool.append([message(0)])
     spool.append([message(1)])
     first, data = files(tmp_path)[0], files(tmp_path)[0].read_bytes()
-    spool.acknowledge(spool.head(1).end)
-    spool.acknowledge(spool.head(1).end)
+    spool.acknowledge(spool.read(1).end)
+    spool.acknowledge(spool.read(1).end)
     first.write_bytes(data)
     assert drained(opened(tmp_path)) == []
 
 
 def test_beyond_its_limit_the_newest_are_refused(tmp_path: Path) -> None:
-    one = len(framed(message(0, size=1000)))
+    one = len(encode_frame(message(0, size=1000)))
     spool = opened(tmp_path, limit=3 * one)
     assert spool.append([message(n, size=1000) for n in range(5)]) == 3
     assert spool.append([message(9, size=1000)]) == 0
-    spool.acknowledge(spool.head(1).end)
+    spool.acknowledge(spool.read(1).end)
     assert spool.append([message(7, size=1000), message(8, size=1000)]) == 1
     assert drained(spool) == names(1, 2, 7)
 
@@ -179,7 +179,7 @@ def test_a_disk_full_from_the_start_leaves_nothing_behind(tmp_path: Path, monkey
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match="No space left"):
         spool.append([message(1)])
-    assert (spool.empty, files(tmp_path)) == (True, [])
+    assert (spool.is_empty, files(tmp_path)) == (True, [])
 
 
 def test_the_age_is_that_of_the_oldest_file(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(most=st.integers(1, 5))
     def deliver(self, most: int) -> None:
-        head = self.spool.head(most)
+        head = self.spool.read(most)
         got = [name(one) for one in head.messages]
         assert got == self.waiting[: len(got)]
         assert got or not self.waiting

@@ -7,24 +7,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudies.router.upstream import Breaker
+from understudies.router.upstream import CircuitBreaker
 from understudies.runtime.teachers import BreakerSettings
 
 SETTINGS = BreakerSettings(window_s=10.0, min_calls=4, failure_share=0.5, open_s=5.0)
 
 
-def after(outcomes: str, at: float = 0.0, settings: BreakerSettings = SETTINGS) -> Breaker:
+def after(outcomes: str, at: float = 0.0, settings: BreakerSettings = SETTINGS) -> CircuitBreaker:
     """A breaker after calls that went well (.) or failed (x)."""
-    breaker = Breaker(settings)
+    breaker = CircuitBreaker(settings)
     for outcome in outcomes:
         tell(breaker, outcome == ".", at)
     return breaker
 
 
-def tell(breaker: Breaker, ok: bool | None, at: float) -> None:
-    ticket = breaker.enter(at)
+def tell(breaker: CircuitBreaker, ok: bool | None, at: float) -> None:
+    ticket = breaker.acquire(at)
     assert ticket is not None
-    breaker.leave(ticket, ok, at)
+    breaker.record(ticket, ok, at)
 
 
 @pytest.mark.parametrize(
@@ -55,55 +55,55 @@ def test_what_is_older_than_the_window_does_not_count() -> None:
 
 def test_while_open_nothing_enters_and_the_wait_is_known() -> None:
     breaker = after("xxxx")
-    assert (breaker.enter(4.9), breaker.wait_s(4.0)) == (None, 1.0)
+    assert (breaker.acquire(4.9), breaker.wait_s(4.0)) == (None, 1.0)
     assert breaker.wait_s(9.0) == 0.0
 
 
 def test_after_the_wait_one_call_enters_at_a_time() -> None:
     breaker = after("xxxx")
-    assert breaker.enter(5.0) is not None
-    assert (breaker.state, breaker.enter(5.0), breaker.enter(9.9)) == ("half_open", None, None)
-    assert breaker.enter(10.0) is not None
+    assert breaker.acquire(5.0) is not None
+    assert (breaker.state, breaker.acquire(5.0), breaker.acquire(9.9)) == ("half_open", None, None)
+    assert breaker.acquire(10.0) is not None
 
 
 def test_a_probe_that_goes_well_closes_it_with_a_clean_window() -> None:
     breaker = after("xxxx")
     tell(breaker, True, 5.0)
-    assert (breaker.state, breaker.counts(5.0), breaker.opened) == ("closed", (0, 0), 1)
+    assert (breaker.state, breaker.counts(5.0), breaker.times_opened) == ("closed", (0, 0), 1)
 
 
 def test_a_probe_that_fails_opens_it_again() -> None:
     breaker = after("xxxx")
     tell(breaker, False, 5.0)
-    assert (breaker.state, breaker.enter(9.9), breaker.opened) == ("open", None, 2)
+    assert (breaker.state, breaker.acquire(9.9), breaker.times_opened) == ("open", None, 2)
 
 
 def test_a_probe_of_which_nobody_knows_makes_room_for_another() -> None:
     breaker = after("xxxx")
     tell(breaker, None, 5.0)
-    assert breaker.enter(5.0) is not None
+    assert breaker.acquire(5.0) is not None
 
 
 def test_calls_that_began_before_it_opened_say_nothing() -> None:
-    breaker = Breaker(SETTINGS)
-    early = breaker.enter(0.0)
+    breaker = CircuitBreaker(SETTINGS)
+    early = breaker.acquire(0.0)
     assert early is not None
     for _ in range(4):
         tell(breaker, False, 1.0)
     for said, at, state in ((True, 2.0, "open"), (True, 6.0, "half_open"), (False, 6.0, "half_open")):
         if state == "half_open":
-            breaker.enter(at)
-        breaker.leave(early, said, at)
+            breaker.acquire(at)
+        breaker.record(early, said, at)
         assert breaker.state == state
 
 
 def test_failures_after_the_fact_count() -> None:
     breaker = after("....")
     for _ in range(4):
-        breaker.failed_late(0.0)
+        breaker.record_late_failure(0.0)
     assert breaker.state == "open"
-    breaker.failed_late(0.0)
-    assert breaker.opened == 1
+    breaker.record_late_failure(0.0)
+    assert breaker.times_opened == 1
 
 
 Step = tuple[float, Literal["enter", "good", "bad", "gone"]]
@@ -115,39 +115,39 @@ steps = st.lists(
 
 @given(steps)
 def test_whatever_happens_it_lets_calls_through_again_and_never_opens_on_few(happened: list[Step]) -> None:
-    breaker = Breaker(SETTINGS)
+    breaker = CircuitBreaker(SETTINGS)
     now = 0.0
     inside: list[int] = []
     since_closed = 0
     for passed, what in happened:
         now += passed
-        opened = breaker.opened
+        opened = breaker.times_opened
         was = breaker.state
         if what == "enter":
-            ticket = breaker.enter(now)
+            ticket = breaker.acquire(now)
             assert ticket is not None or was != "closed"
             inside += [] if ticket is None else [ticket]
         elif inside:
-            breaker.leave(inside.pop(0), {"good": True, "bad": False, "gone": None}[what], now)
+            breaker.record(inside.pop(0), {"good": True, "bad": False, "gone": None}[what], now)
             since_closed += what != "gone"
-        if breaker.opened > opened and was == "closed":
+        if breaker.times_opened > opened and was == "closed":
             assert since_closed >= SETTINGS.min_calls
             since_closed = 0
         calls, failures = breaker.counts(now)
         assert 0 <= failures <= calls
         assert breaker.state == "closed" or calls == 0
-    assert Breaker.enter(breaker, now + SETTINGS.open_s) is not None
+    assert CircuitBreaker.acquire(breaker, now + SETTINGS.open_s) is not None
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), max_size=60))
 def test_it_opens_just_when_a_list_of_all_calls_would_say_so(calls: list[tuple[int, bool]]) -> None:
     """At whole seconds, a window of ten seconds in tenths holds the calls of the last ten seconds exactly."""
-    breaker = Breaker(SETTINGS)
+    breaker = CircuitBreaker(SETTINGS)
     made: list[tuple[int, bool]] = []
     for at, ok in sorted(calls, key=lambda call: call[0]):
-        ticket = breaker.enter(float(at))
+        ticket = breaker.acquire(float(at))
         assert ticket is not None
-        breaker.leave(ticket, ok, float(at))
+        breaker.record(ticket, ok, float(at))
         made.append((at, ok))
         if opens(made, at, ok):
             assert breaker.state == "open"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.upstream import table
 
-from understudies.router.upstream.failed import by_status
+from understudies.router.upstream.failed import failure_from_status
 
 SPEC = table(one={"base_url": "http://127.0.0.1:1/v1"})["one"]
 JSON = [("content-type", "application/json"), ("x-request-id", "r1"), ("server", "s")]
@@ -29,23 +29,23 @@ def body(**error: Any) -> bytes:
     ],
 )
 def test_a_code_is_a_word_and_never_a_text(error: dict[str, Any], code: str) -> None:
-    assert by_status(400, JSON, body(**error), SPEC).error.code == code
+    assert failure_from_status(400, JSON, body(**error), SPEC).error.code == code
 
 
 def test_a_body_that_is_json_is_the_callers_to_read() -> None:
-    error = by_status(400, JSON, raw := body(message="no"), SPEC).error
+    error = failure_from_status(400, JSON, raw := body(message="no"), SPEC).error
     assert (error.raw, error.message) == (raw, "no")
     assert error.headers == {"content-type": "application/json", "x-request-id": "r1"}
 
 
 def test_another_body_is_told_in_short() -> None:
-    error = by_status(503, JSON, b"<html>" + b"x" * 10_000, SPEC).error
+    error = failure_from_status(503, JSON, b"<html>" + b"x" * 10_000, SPEC).error
     assert (error.raw, len(error.message), error.headers) == (None, 500, {"x-request-id": "r1"})
-    assert by_status(503, JSON, b"", SPEC).error.message == "no message"
+    assert failure_from_status(503, JSON, b"", SPEC).error.message == "no message"
 
 
 @given(st.integers(300, 999), st.binary(max_size=200) | st.recursive(st.none() | st.text(), st.lists).map(orjson.dumps))
 def test_no_answer_breaks_it(status: int, raw: bytes) -> None:
-    failed = by_status(status, JSON, raw, SPEC)
+    failed = failure_from_status(status, JSON, raw, SPEC)
     assert failed.error.status >= 400
-    assert failed.moves or not failed.retry
+    assert failed.failover or not failed.retry

@@ -6,7 +6,7 @@ import pytest
 from tests.support.upstream import table
 
 from understudies.router.upstream.credentials import teacher_headers
-from understudies.router.upstream.headers import kept, passed_back, passed_on
+from understudies.router.upstream.headers import forwarded_request_headers, forwarded_response_headers, response_headers
 from understudies.runtime.teachers import TeacherSpec
 
 CALLERS = {
@@ -55,15 +55,23 @@ def test_the_callers_key_passes_on_where_it_is_meant_to() -> None:
 def test_what_is_told_of_an_answer() -> None:
     named = ["x-request-id", "request-id", "openai-version", "anthropic-ratelimit-tokens-remaining", "retry-after-ms"]
     other = ["set-cookie", "server", "x-internal", "content-length", "content-encoding", "transfer-encoding"]
-    assert list(kept([(name, "1") for name in named + other])) == named
+    assert list(response_headers([(name, "1") for name in named + other])) == named
 
 
 def test_headers_of_a_connection_end_with_it() -> None:
-    assert passed_on({"Connection": "Keep-Alive, X-Once", "X-ONCE": "1", "Upgrade": "h2c", "X-Real-IP": "1"}) == {}
-    assert passed_back([("connection", "x-once"), ("x-once", "1"), ("transfer-encoding", "chunked"), ("x", "1")]) == [
-        ("x", "1")
-    ]
+    assert (
+        forwarded_request_headers(
+            {"Connection": "Keep-Alive, X-Once", "X-ONCE": "1", "Upgrade": "h2c", "X-Real-IP": "1"}
+        )
+        == {}
+    )
+    assert forwarded_response_headers(
+        [("connection", "x-once"), ("x-once", "1"), ("transfer-encoding", "chunked"), ("x", "1")]
+    ) == [("x", "1")]
 
 
 def test_a_header_that_comes_twice_goes_back_twice() -> None:
-    assert passed_back([("vary", "a"), ("vary", "b"), ("set-cookie", "c")]) == [("vary", "a"), ("vary", "b")]
+    assert forwarded_response_headers([("vary", "a"), ("vary", "b"), ("set-cookie", "c")]) == [
+        ("vary", "a"),
+        ("vary", "b"),
+    ]

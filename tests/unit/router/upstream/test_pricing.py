@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from understudies.economics.prices import Price, call_cost, teacher_call_cost
 from understudies.events import Usage
 from understudies.router.upstream import pricing
-from understudies.router.upstream.pricing import Prices
+from understudies.router.upstream.pricing import PriceCache
 
 AT = datetime(2026, 3, 2, 12, 30, 17, tzinfo=UTC)
-PRICES = Prices()
+PRICES = PriceCache()
 counts = st.one_of(st.integers(0, 5000), st.integers(0, 5_000_000))
 models = st.sampled_from(
     ["gpt-4o-mini", "claude-sonnet-4-5", "gemini-2.5-pro", "anthropic/claude-opus-4-1", "ours", ""]
@@ -33,14 +33,14 @@ def test_a_price_of_ones_own_goes_first(price: Price | Decimal) -> None:
 
 
 def test_prices_at_all_hours_and_of_all_models_do_not_pile_up() -> None:
-    prices = Prices()
+    prices = PriceCache()
     for number in range(1500):
         prices.cost(f"ours-{number}", Usage(prompt_tokens=1), None, AT + timedelta(hours=number))
     assert prices.cost("gpt-4o-mini", Usage(prompt_tokens=1000), None, AT) == Decimal("0.00015")
 
 
 def test_prices_of_a_minute_are_looked_up_once_wherever_its_calls_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    prices, asked = Prices(), 0
+    prices, asked = PriceCache(), 0
 
     def counting(model: str, usage: Usage, *, at: datetime | None = None) -> Decimal | None:
         nonlocal asked

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudies.router.upstream.retry import asked_wait_s, backoff_s, pause_s, retried
-from understudies.runtime.teachers import Retries
+from understudies.router.upstream.retry import backoff_s, delay_s, is_retriable, retry_after_s
+from understudies.runtime.teachers import RetrySettings
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 draws = st.floats(0, 1, exclude_max=True)
@@ -16,19 +16,19 @@ draws = st.floats(0, 1, exclude_max=True)
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 529])
 def test_what_may_mend_is_tried_again(status: int) -> None:
-    assert retried(status, {})
-    assert not retried(status, {"x-should-retry": "false"})
+    assert is_retriable(status, {})
+    assert not is_retriable(status, {"x-should-retry": "false"})
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 501])
 def test_what_cannot_mend_is_not(status: int) -> None:
-    assert not retried(status, {})
-    assert retried(status, {"x-should-retry": "true"})
+    assert not is_retriable(status, {})
+    assert is_retriable(status, {"x-should-retry": "true"})
 
 
 def test_money_that_is_spent_does_not_come_back() -> None:
-    assert not retried(429, {}, "insufficient_quota")
-    assert retried(429, {}, "rate_limit_exceeded")
+    assert not is_retriable(429, {}, "insufficient_quota")
+    assert is_retriable(429, {}, "rate_limit_exceeded")
 
 
 def date(seconds: float) -> str:
@@ -57,18 +57,18 @@ def date(seconds: float) -> str:
     ],
 )
 def test_the_wait_that_is_asked_for_is_read(headers: dict[str, str], wait: float | None) -> None:
-    assert asked_wait_s(headers, NOW) == wait
+    assert retry_after_s(headers, NOW) == wait
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_no_header_breaks_it(after: str, sent: str) -> None:
-    wait = asked_wait_s({"retry-after": after, "date": sent, "retry-after-ms": sent}, NOW)
+    wait = retry_after_s({"retry-after": after, "date": sent, "retry-after-ms": sent}, NOW)
     assert wait is None or wait >= 0
 
 
 @given(st.integers(0, 10_000), draws, st.floats(0.001, 10), st.floats(0.001, 100))
 def test_backoff_doubles_up_to_its_limit(attempt: int, draw: float, base: float, longest: float) -> None:
-    retries = Retries(base_s=base, longest_s=longest)
+    retries = RetrySettings(base_s=base, longest_s=longest)
     wait = backoff_s(attempt, draw, retries)
     assert 0 <= wait <= min(longest, base * 2 ** min(attempt, 60))
     assert backoff_s(attempt, 0.0, retries) == 0
@@ -87,9 +87,9 @@ def test_backoff_doubles_up_to_its_limit(attempt: int, draw: float, base: float,
 def test_a_pause_keeps_every_promise(
     attempt: int, after: str | None, draw: float, left: float, most: int, patience: float
 ) -> None:
-    retries = Retries(max=most, patience_s=patience)
+    retries = RetrySettings(max=most, patience_s=patience)
     headers = {} if after is None else {"retry-after": after}
-    wait = pause_s(attempt, headers, retries, draw=draw, left_s=left, now=NOW)
+    wait = delay_s(attempt, headers, retries, draw=draw, left_s=left, now=NOW)
     if wait is None:
         impatient = after is not None and float(after) > patience
         longest = max(float(after or 0) + retries.base_s, retries.longest_s)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from understudies.router.upstream.incoming import WireReply
-from understudies.router.upstream.reply import Broken, Dropped, TooLarge, Unreachable
-from understudies.router.upstream.wires import Wires
+from understudies.router.upstream.incoming import StreamedResponse
+from understudies.router.upstream.reply import ConnectError, ProtocolError, ResponseTooLarge, ServerDisconnected
+from understudies.router.upstream.wires import ConnectionPool
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc"
 LIMIT = 1_000_000
@@ -71,22 +71,22 @@ async def serving(tls: ssl.SSLContext | None = None) -> AsyncIterator[Teacher]:
 
 
 @contextlib.asynccontextmanager
-async def wired(at_once: int = 100, keep_s: float = 30.0) -> AsyncIterator[Wires]:
-    wires = Wires(at_once=at_once, keep_s=keep_s)
+async def wired(at_once: int = 100, keep_s: float = 30.0) -> AsyncIterator[ConnectionPool]:
+    wires = ConnectionPool(max_connections=at_once, keep_alive_s=keep_s)
     try:
         yield wires
     finally:
         wires.close()
 
 
-async def ask(wires: Wires, teacher: Teacher, body: bytes = b"{}") -> WireReply:
+async def ask(wires: ConnectionPool, teacher: Teacher, body: bytes = b"{}") -> StreamedResponse:
     return await wires.post(teacher.url, {"x-a": "b"}, body, connect_s=5)
 
 
-async def asked(wires: Wires, teacher: Teacher, body: bytes = b"{}") -> bytes:
+async def asked(wires: ConnectionPool, teacher: Teacher, body: bytes = b"{}") -> bytes:
     reply = await ask(wires, teacher, body)
     try:
-        return await reply.whole(LIMIT, lambda: None)
+        return await reply.read_all(LIMIT, lambda: None)
     finally:
         reply.close()
 
@@ -108,7 +108,7 @@ async def test_headers_come_with_names_in_lower_case() -> None:
         reply = await ask(wires, teacher)
         assert (reply.status, reply.content_type) == (404, "text/plain")
         assert ("x-b", "c") in reply.headers()
-        assert await reply.whole(LIMIT, lambda: None) == b""
+        assert await reply.read_all(LIMIT, lambda: None) == b""
 
 
 @pytest.mark.parametrize(
@@ -190,9 +190,9 @@ async def test_an_answer_that_breaks_off_says_so_after_what_came() -> None:
     async with serving() as teacher, wired() as wires:
         teacher.answers = [half]
         reply = await ask(wires, teacher)
-        assert await reply.piece() == b"ab"
-        with pytest.raises(Broken, match="ended"):
-            await reply.piece()
+        assert await reply.read_chunk() == b"ab"
+        with pytest.raises(ProtocolError, match="ended"):
+            await reply.read_chunk()
 
 
 async def test_a_connection_that_ends_before_a_byte_was_dropped() -> None:
@@ -201,7 +201,7 @@ async def test_a_connection_that_ends_before_a_byte_was_dropped() -> None:
 
     async with serving() as teacher, wired() as wires:
         teacher.answers = [nothing]
-        with pytest.raises(Dropped):
+        with pytest.raises(ServerDisconnected):
             await ask(wires, teacher)
 
 
@@ -218,7 +218,7 @@ async def test_a_connection_that_ends_before_a_byte_was_dropped() -> None:
 async def test_what_is_no_answer_is_broken(answer: bytes) -> None:
     async with serving() as teacher, wired() as wires:
         teacher.answers = [answer]
-        with pytest.raises(Broken):
+        with pytest.raises(ProtocolError):
             await asked(wires, teacher)
         assert await asked(wires, teacher) == b"abc"
 
@@ -226,7 +226,7 @@ async def test_what_is_no_answer_is_broken(answer: bytes) -> None:
 async def test_a_packed_body_that_is_broken_is_broken() -> None:
     async with serving() as teacher, wired() as wires:
         teacher.answers = [b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc"]
-        with pytest.raises(Broken, match="compressed"):
+        with pytest.raises(ProtocolError, match="compressed"):
             await asked(wires, teacher)
 
 
@@ -235,8 +235,8 @@ async def test_more_than_the_limit_is_too_large(answer: bytes) -> None:
     async with serving() as teacher, wired() as wires:
         teacher.answers = [b"HTTP/1.1 200 OK\r\n" + answer + b"hello world\r\n"]
         reply = await ask(wires, teacher)
-        with pytest.raises(TooLarge):
-            await reply.whole(10, lambda: None)
+        with pytest.raises(ResponseTooLarge):
+            await reply.read_all(10, lambda: None)
         reply.close()
         await teacher.gone.wait()
 
@@ -253,9 +253,9 @@ async def test_a_reader_that_is_slow_slows_the_teacher() -> None:
     async with serving() as teacher, wired() as wires:
         teacher.answers = [much]
         reply = await ask(wires, teacher)
-        first = await reply.piece()
+        first = await reply.read_chunk()
         assert not sent.is_set()
-        assert first + await reply.whole(len(body), lambda: None) == body
+        assert first + await reply.read_all(len(body), lambda: None) == body
 
 
 async def test_giving_up_hangs_up_on_the_teacher_and_harms_no_other() -> None:
@@ -289,7 +289,7 @@ async def test_closing_an_answer_in_the_middle_hangs_up() -> None:
 async def test_nobody_there_is_unreachable() -> None:
     async with wired() as wires:
         for url in ("http://127.0.0.1:1/", "http://nobody.invalid/"):
-            with pytest.raises(Unreachable):
+            with pytest.raises(ConnectError):
                 await wires.post(URL(url), {}, b"", connect_s=5)
 
 
@@ -314,7 +314,7 @@ async def test_a_certificate_is_verified(tmp_path: Path, monkeypatch: pytest.Mon
     tls.load_cert_chain(certificate, key)
     async with serving(tls) as teacher:
         async with wired() as wires:
-            with pytest.raises(Unreachable, match="SSLCertVerificationError"):
+            with pytest.raises(ConnectError, match="SSLCertVerificationError"):
                 await ask(wires, teacher)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         async with wired() as wires:

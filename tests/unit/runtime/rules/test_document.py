@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from understudies.runtime.rules import RouterRules, Rules, TaskRules, TenantRules, hash_of, new_key
+from understudies.runtime.rules import RouterRules, Rules, TaskRules, TenantRules, generate_key, key_hash
 
 SETTINGS = st.fixed_dictionaries(
     {},
@@ -31,35 +31,35 @@ def test_each_setting_is_the_tasks_own_else_the_defaults_else_built_in(
 ) -> None:
     rules = Rules.model_validate({"defaults": defaults, "tasks": {"triage": own}})
     expected = {**BUILT_IN, **TaskRules(**{**defaults, **own}).model_dump()}
-    assert rules.of("triage").model_dump() == expected
-    assert rules.of("another") == rules.defaults == TaskRules(**defaults)
+    assert rules.for_task("triage").model_dump() == expected
+    assert rules.for_task("another") == rules.defaults == TaskRules(**defaults)
 
 
 def test_none_unsets_what_the_defaults_set() -> None:
     rules = Rules.model_validate({"defaults": {"judge": "label"}, "tasks": {"letters": {"judge": "none"}}})
-    assert (rules.of("letters").judge, rules.of("triage").judge) == (None, "label")
+    assert (rules.for_task("letters").judge, rules.for_task("triage").judge) == (None, "label")
 
 
 def test_rules_are_found_in_constant_time_for_a_name_that_nobody_knows() -> None:
     rules = Rules(tasks={"a": TaskRules(judge="label")})
-    assert rules.of("nobody") is rules.defaults
+    assert rules.for_task("nobody") is rules.defaults
 
 
 def test_tasks_can_be_marked_critical_without_losing_their_rules() -> None:
     rules = Rules(tasks={"a": TaskRules(judge="label")}).with_critical(frozenset({"a", "b"}))
-    assert rules.of("a") == TaskRules(judge="label", critical=True)
-    assert rules.of("b").critical
-    assert not rules.of("c").critical
+    assert rules.for_task("a") == TaskRules(judge="label", critical=True)
+    assert rules.for_task("b").critical
+    assert not rules.for_task("c").critical
 
 
 def test_a_key_is_required_where_there_are_tenants_unless_the_router_says_otherwise() -> None:
-    tenants = {"acme": TenantRules(keys=(hash_of(new_key()),))}
+    tenants = {"acme": TenantRules(keys=(key_hash(generate_key()),))}
     assert not Rules().require_key
     assert Rules(tenants=tenants).require_key
     assert not Rules(tenants=tenants, router=RouterRules(require_key=False)).require_key
 
 
-KEY = hash_of(new_key())
+KEY = key_hash(generate_key())
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_what_does_not_fit_together_is_named(tables: dict[str, Any], complaint: 
 
 def test_the_steps_of_an_episode_may_come_from_the_defaults() -> None:
     rules = Rules.model_validate({"defaults": {"episode_steps": 5}, "tasks": {"t": {"episode_target": 0.9}}})
-    assert rules.of("t").agreement_per_call == pytest.approx(0.9 ** (1 / 5))
+    assert rules.for_task("t").agreement_per_call == pytest.approx(0.9 ** (1 / 5))
 
 
 OWNING: dict[str, Any] = {
@@ -95,21 +95,23 @@ OWNING: dict[str, Any] = {
 def test_a_tenants_own_task_follows_the_task_of_that_name_until_it_has_a_table() -> None:
     tasks = {"triage": {"judge": "label", "min_agreement": 0.98}, "acme:triage": {"min_agreement": 0.9}}
     rules = Rules.model_validate({"defaults": {"cache_ttl_s": 5}, "tasks": tasks, "tenants": OWNING})
-    own = rules.of("acme:triage")
+    own = rules.for_task("acme:triage")
     assert (own.judge, own.min_agreement, own.cache_ttl_s) == ("label", 0.9, 5)
-    assert rules.of("acme:other") == rules.defaults
-    assert rules.base_of("bank:loan-1") == "loan-1"
+    assert rules.for_task("acme:other") == rules.defaults
+    assert rules.unqualified_name("bank:loan-1") == "loan-1"
     for shared in ("bank:triage", "shop:triage", "nobody:triage", "triage"):
-        assert rules.base_of(shared) is None
-    assert rules.of("shop:triage") == rules.defaults
-    assert Rules.model_validate({"tasks": {"loan-1": {"judge": "label"}}, "tenants": OWNING}).of("bank:loan-1").judge
+        assert rules.unqualified_name(shared) is None
+    assert rules.for_task("shop:triage") == rules.defaults
+    assert (
+        Rules.model_validate({"tasks": {"loan-1": {"judge": "label"}}, "tenants": OWNING}).for_task("bank:loan-1").judge
+    )
 
 
 def test_what_is_critical_by_name_is_so_for_every_tenants_own() -> None:
     tasks = {"acme:refunds": {"min_agreement": 0.9}, "acme:triage": {}}
     rules = Rules.model_validate({"tasks": tasks, "tenants": OWNING}).with_critical(frozenset({"refunds", "loan-1"}))
-    assert all(rules.of(name).critical for name in ("refunds", "acme:refunds", "bank:loan-1", "acme:loan-1"))
-    assert not rules.of("acme:triage").critical
+    assert all(rules.for_task(name).critical for name in ("refunds", "acme:refunds", "bank:loan-1", "acme:loan-1"))
+    assert not rules.for_task("acme:triage").critical
 
 
 def test_a_tenant_with_tasks_of_its_own_has_a_name_that_can_stand_in_theirs() -> None:

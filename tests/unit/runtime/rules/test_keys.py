@@ -4,32 +4,32 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from understudies.client.redaction import default_redactor
-from understudies.runtime.rules import KeyHash, hash_of, new_key
+from understudies.runtime.rules import KeyHash, generate_key, key_hash
 
 CHECKED = TypeAdapter(KeyHash)
 
 
 def test_every_key_is_another_one_of_256_random_bits() -> None:
-    keys = {new_key() for _ in range(100)}
+    keys = {generate_key() for _ in range(100)}
     assert len(keys) == 100
     assert all(key.startswith("sk-understudies-") and len(key) == len("sk-understudies-") + 43 for key in keys)
 
 
 def test_a_key_in_a_prompt_is_redacted() -> None:
-    key = new_key()
+    key = generate_key()
     assert key not in default_redactor(f"My key is {key}, keep it.")
 
 
 def test_the_hash_is_that_of_the_keys_bytes() -> None:
-    key = new_key()
-    assert hash_of(key) == "sha256:" + hashlib.sha256(key.encode()).hexdigest()
-    assert CHECKED.validate_python(hash_of(key)) == hash_of(key)
+    key = generate_key()
+    assert key_hash(key) == "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+    assert CHECKED.validate_python(key_hash(key)) == key_hash(key)
 
 
 @pytest.mark.parametrize("key", ["", "hunter2", "a" * 64, "correct horse battery staple, and more", "schlüssel" * 5])
 def test_a_key_that_could_be_guessed_is_refused_and_not_shown(key: str) -> None:
     with pytest.raises(ValueError, match="a key") as refused:
-        hash_of(key)
+        key_hash(key)
     assert not key or key not in str(refused.value)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from understudies.runtime import ConfigurationError
-from understudies.runtime.rules import RouterRules, Rules, TaskRules, TenantRules, new_key, read_rules
+from understudies.runtime.rules import RouterRules, Rules, TaskRules, TenantRules, generate_key, read_rules
 
 ROOT = Path(__file__).parents[4]
 EXAMPLE = ROOT / "deploy" / "understudies.toml"
@@ -37,10 +37,10 @@ def test_a_task_follows_its_own_rules_and_the_others_the_defaults(tmp_path: Path
         """,
     )
     rules = read_rules(path)
-    assert rules.of("triage") == TaskRules(
+    assert rules.for_task("triage") == TaskRules(
         min_agreement=0.9, critical=True, judge="json[tags]", weekly_budget_usd=Decimal("12.5")
     )
-    assert rules.of("another") == TaskRules(min_agreement=0.9)
+    assert rules.for_task("another") == TaskRules(min_agreement=0.9)
 
 
 def test_an_empty_file_holds_the_built_in_rules(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
 
 
 def test_a_plain_key_is_refused_and_not_shown(tmp_path: Path) -> None:
-    key = new_key()
+    key = generate_key()
     said = complaint(tmp_path, f'[tenants.acme]\nkeys = ["{key}"]')
     assert "tenants.acme.keys.0: is no hash of a key" in said
     assert "`understudies keys hash`" in said
@@ -119,7 +119,7 @@ def test_the_example_is_right_and_shows_every_setting() -> None:
     for table in (TaskRules, TenantRules, RouterRules):
         for name in table.model_fields:
             assert re.search(rf"^#? ?{name} = ", text, re.MULTILINE), f"{table.__name__}.{name} is not in the example"
-    assert rules.of("refund-approval").critical
+    assert rules.for_task("refund-approval").critical
     assert rules.teachers
     assert rules.tenants
 

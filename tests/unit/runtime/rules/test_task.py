@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from understudies.runtime.rules import TaskRules
-from understudies.trainer.factories import LADDER
+from understudies.trainer.factories import TRAINERS
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_kind_that_nobody_knows_is_told_with_the_kinds_there_are() -> None:
         TaskRules(students=("clasifier",))
 
 
-@pytest.mark.parametrize("kind", [factory.kind for factory in LADDER])
+@pytest.mark.parametrize("kind", [factory.kind for factory in TRAINERS])
 def test_every_kind_that_is_trained_can_be_allowed(kind: str) -> None:
     assert TaskRules(students=(kind,)).allows_student("triage@1", kind)
 

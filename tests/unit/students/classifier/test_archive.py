@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from understudies.students.base import ArtifactError
-from understudies.students.classifier import ClassifierModel, fit
+from understudies.students.classifier import ClassifierModel, fit_classifier
 
 TEXTS = ["open the door", "close the door", "open a window", "close the window", "ouvrez 窓", "shut it"]
 LABELS = ["open", "close", "open", "close", "open", "close"]
@@ -14,11 +14,11 @@ LABELS = ["open", "close", "open", "close", "open", "close"]
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
-    return fit(TEXTS, LABELS, seed=0).to_files()
+    return fit_classifier(TEXTS, LABELS, seed=0).to_files()
 
 
 def test_a_model_survives_the_folder(tmp_path: Path) -> None:
-    model = fit(TEXTS, LABELS, seed=0)
+    model = fit_classifier(TEXTS, LABELS, seed=0)
     model.save(tmp_path / "student")
     again = ClassifierModel.load(tmp_path / "student")
     asked = [*TEXTS, "please open", "", "別の"]
@@ -50,7 +50,7 @@ def test_cut_and_missing_files_are_artifact_errors(files: dict[str, bytes], name
 
 
 def test_arrays_of_another_model_are_artifact_errors(files: dict[str, bytes]) -> None:
-    other = fit(["one", "two", "three"], ["1", "2", "3"], seed=0).to_files()
+    other = fit_classifier(["one", "two", "three"], ["1", "2", "3"], seed=0).to_files()
     with pytest.raises(ArtifactError, match="do not hold a classifier"):
         ClassifierModel.from_files({**files, "classifier.npz": other["classifier.npz"]})
 

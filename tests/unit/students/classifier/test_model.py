@@ -3,7 +3,7 @@ import random
 import numpy as np
 import pytest
 
-from understudies.students.classifier import LONGEST, ClassifierModel, fit
+from understudies.students.classifier import MAX_TEXT_CHARS, ClassifierModel, fit_classifier
 
 SUBJECTS = {
     "card": ["my card", "the credit card", "a debit card", "this bank card"],
@@ -21,7 +21,7 @@ def synthetic(count: int, seed: int) -> tuple[list[str], list[str]]:
 
 @pytest.fixture(scope="module")
 def model() -> ClassifierModel:
-    return fit(*synthetic(300, 1), seed=0, validation=synthetic(40, 2))
+    return fit_classifier(*synthetic(300, 1), seed=0, validation=synthetic(40, 2))
 
 
 def test_it_agrees_on_texts_it_has_not_seen(model: ClassifierModel) -> None:
@@ -44,7 +44,7 @@ def test_confidence_ranks_errors_last_when_a_third_of_the_answers_is_noise() -> 
     noisy = [
         rng.choice(sorted(SUBJECTS)) if "loan" in text else label for text, label in zip(texts, labels, strict=True)
     ]
-    model = fit(texts[:400], noisy[:400], seed=0)
+    model = fit_classifier(texts[:400], noisy[:400], seed=0)
     predicted, confidences = model.predict(texts[400:])
     agreed = np.array([one == other for one, other in zip(predicted, noisy[400:], strict=True)])
     surest = np.argsort(-confidences)[: len(confidences) // 2]
@@ -56,7 +56,7 @@ def test_confidence_is_calibrated_under_noise() -> None:
     texts, labels = synthetic(900, 7)
     rng = random.Random(8)
     noisy = [label if rng.random() < 0.8 else rng.choice(sorted(SUBJECTS)) for label in labels]
-    model = fit(texts[:500], noisy[:500], seed=0)
+    model = fit_classifier(texts[:500], noisy[:500], seed=0)
     predicted, confidences = model.predict(texts[500:])
     agreement = np.mean([one == other for one, other in zip(predicted, noisy[500:], strict=True)])
     assert confidences.mean() == pytest.approx(agreement, abs=0.06)
@@ -64,7 +64,7 @@ def test_confidence_is_calibrated_under_noise() -> None:
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
     texts, labels = synthetic(60, 9)
-    assert fit(texts, labels, seed=3).to_files() == fit(texts, labels, seed=3).to_files()
+    assert fit_classifier(texts, labels, seed=3).to_files() == fit_classifier(texts, labels, seed=3).to_files()
 
 
 def test_answers_in_a_batch_are_those_given_alone(model: ClassifierModel) -> None:
@@ -88,14 +88,14 @@ def test_answers_in_a_batch_are_those_given_alone(model: ClassifierModel) -> Non
     ],
 )
 def test_small_and_odd_sets_give_a_model(texts: list[str], labels: list[str]) -> None:
-    predicted, confidences = fit(texts, labels, seed=0).predict([*texts, "", "日本", "\ud800"])
+    predicted, confidences = fit_classifier(texts, labels, seed=0).predict([*texts, "", "日本", "\ud800"])
     assert set(predicted) <= set(labels)
     assert np.all((confidences >= 0) & (confidences <= 1))
 
 
 def test_one_label_is_doubted_where_the_text_is_strange() -> None:
     texts = [text for text, _ in zip(*synthetic(40, 11), strict=True)]
-    _, confidences = fit(texts, ["yes"] * len(texts), seed=0).predict([texts[0], "quantum chromodynamics"])
+    _, confidences = fit_classifier(texts, ["yes"] * len(texts), seed=0).predict([texts[0], "quantum chromodynamics"])
     assert confidences[0] > confidences[1]
 
 
@@ -106,29 +106,29 @@ def test_no_texts_give_no_predictions(model: ClassifierModel) -> None:
 
 
 def test_the_middle_of_a_very_long_text_does_not_count(model: ClassifierModel) -> None:
-    start, end = "where is my card " * LONGEST, "of 3?" * LONGEST
+    start, end = "where is my card " * MAX_TEXT_CHARS, "of 3?" * MAX_TEXT_CHARS
     assert model.predict([start + end])[1] == model.predict([start + "the mortgage " * 80_000 + end])[1]
 
 
 def test_weights_decide_between_contradicting_answers() -> None:
     texts = ["is it open?"] * 30
     labels = ["yes", "no", "no"] * 10
-    assert fit(texts, labels, seed=0).predict(texts[:1])[0] == ["no"]
-    assert fit(texts, labels, weights=[9.0, 1.0, 1.0] * 10, seed=0).predict(texts[:1])[0] == ["yes"]
+    assert fit_classifier(texts, labels, seed=0).predict(texts[:1])[0] == ["no"]
+    assert fit_classifier(texts, labels, weights=[9.0, 1.0, 1.0] * 10, seed=0).predict(texts[:1])[0] == ["yes"]
 
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, 0.0], [1.0, float("nan")]])
 def test_bad_weights_are_refused(weights: list[float]) -> None:
     with pytest.raises(ValueError, match="weights must be finite and above 0"):
-        fit(["a", "b"], ["x", "y"], weights=weights, seed=0)
+        fit_classifier(["a", "b"], ["x", "y"], weights=weights, seed=0)
 
 
 def test_texts_and_labels_must_pair() -> None:
     with pytest.raises(ValueError, match="not 2 and 1"):
-        fit(["a", "b"], ["x"], seed=0)
+        fit_classifier(["a", "b"], ["x"], seed=0)
     with pytest.raises(ValueError, match="validation has 1 texts and 0 labels"):
-        fit(["a", "b"], ["x", "y"], seed=0, validation=(["c"], []))
+        fit_classifier(["a", "b"], ["x", "y"], seed=0, validation=(["c"], []))
 
 
 def test_white_space_around_a_label_does_not_count() -> None:
-    assert fit(["a b", "c d"], ["yes\n", " yes"], seed=0).labels == ("yes",)
+    assert fit_classifier(["a b", "c d"], ["yes\n", " yes"], seed=0).labels == ("yes",)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from understudies.students.base import ArtifactError
-from understudies.students.classifier import LONGEST, ClassifierModel, features, fit, sentences
-from understudies.students.classifier.sentences import Floats, normalised, static_vectors, unit
+from understudies.students.classifier import MAX_TEXT_CHARS, ClassifierModel, features, fit_classifier, sentences
+from understudies.students.classifier.sentences import Floats, normalize_rows, normalize_text, static_vectors
 
 
 def letters(texts: list[str]) -> Floats:
     """A stand-in for the encoder: how often each letter occurs."""
-    return unit(np.array([[text.count(chr(97 + i)) for i in range(26)] for text in texts], np.float32))
+    return normalize_rows(np.array([[text.count(chr(97 + i)) for i in range(26)] for text in texts], np.float32))
 
 
 def test_vectors_have_length_one_and_keep_the_order_of_the_texts() -> None:
@@ -41,16 +41,16 @@ def test_loading_the_vectors_leaves_the_application_s_logging_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "same"), [(" A\tB\n", "a b"), ("", ""), ("\ud800x", "?x"), ("x" * 10**6, "x" * (LONGEST // 2))]
+    ("text", "same"), [(" A\tB\n", "a b"), ("", ""), ("\ud800x", "?x"), ("x" * 10**6, "x" * (MAX_TEXT_CHARS // 2))]
 )
 def test_normalised_texts(text: str, same: str) -> None:
-    assert normalised(text).startswith(same)
-    assert len(normalised(text)) <= LONGEST + 1
+    assert normalize_text(text).startswith(same)
+    assert len(normalize_text(text)) <= MAX_TEXT_CHARS + 1
 
 
 def test_the_encoder_s_vectors_are_used_and_survive_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "encoder_vectors", letters)
-    model = fit(["aaa bbb", "aab bba", "xyz zzy", "zyx yyz"], ["ab", "ab", "yz", "yz"], seed=0, encoder=True)
+    model = fit_classifier(["aaa bbb", "aab bba", "xyz zzy", "zyx yyz"], ["ab", "ab", "yz", "yz"], seed=0, encoder=True)
     again = ClassifierModel.from_files(model.to_files())
     assert again.featurizer.encoder
     assert model.kernel.support.shape == (4, 256 + 26)
@@ -61,7 +61,7 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
     sentences._encoder.cache_clear()
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ArtifactError, match="extra `encoder`"):
-        fit(["a", "b"], ["x", "y"], seed=0, encoder=True)
+        fit_classifier(["a", "b"], ["x", "y"], seed=0, encoder=True)
 
 
 def test_the_encoder_embeds_each_text_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,5 +90,5 @@ def test_the_encoder_forgets_what_was_used_longest_ago(monkeypatch: pytest.Monke
     )
     for text in ("a", "b", "a", "c"):
         encoder.vectors([text])
-    assert encoder.remembers("a")
-    assert not encoder.remembers("b")
+    assert encoder.is_cached("a")
+    assert not encoder.is_cached("b")

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from understudies.events import Response, Usage
-from understudies.router.dialects.base import Answered
-from understudies.router.dialects.fields import count_of, mapping_of, text_of
+from understudies.router.dialects.base import DecodedResponse
+from understudies.router.dialects.fields import object_or_empty, text_or_empty, token_count
 
 _RESPONSE: Final = Response.__pydantic_validator__
 _USAGE: Final = Usage.__pydantic_validator__
 """What `model_validate` asks, whose options take a third of its time."""
 
 
-def answered(body: Mapping[str, Any]) -> Answered:
+def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
     """The first choice of a chat completion; raises ValueError where there is none."""
     try:
         choice = body["choices"][0]
@@ -23,25 +23,28 @@ def answered(body: Mapping[str, Any]) -> Answered:
     if not message.get("tool_calls"):
         message.pop("tool_calls", None)
     if message.get("refusal"):
-        message["content"] = [*_parts(message.get("content")), {"type": "refusal", "refusal": message["refusal"]}]
+        message["content"] = [
+            *_content_parts(message.get("content")),
+            {"type": "refusal", "refusal": message["refusal"]},
+        ]
     response = _RESPONSE.validate_python({"message": message, "finish_reason": finish_reason})
-    return Answered(response, text_of(body.get("model")), usage_of(body.get("usage")))
+    return DecodedResponse(response, text_or_empty(body.get("model")), decode_usage(body.get("usage")))
 
 
-def usage_of(usage: Any) -> Usage:
+def decode_usage(usage: Any) -> Usage:
     """Token counts as chat completions report them; what is missing is zero."""
     if not isinstance(usage, dict):
         return Usage()
     counts = {
-        "prompt_tokens": count_of(usage.get("prompt_tokens")),
-        "completion_tokens": count_of(usage.get("completion_tokens")),
-        "cached_tokens": count_of(mapping_of(usage.get("prompt_tokens_details")).get("cached_tokens")),
+        "prompt_tokens": token_count(usage.get("prompt_tokens")),
+        "completion_tokens": token_count(usage.get("completion_tokens")),
+        "cached_tokens": token_count(object_or_empty(usage.get("prompt_tokens_details")).get("cached_tokens")),
     }
     counted: Usage = _USAGE.validate_python(counts)
     return counted
 
 
-def _parts(content: Any) -> list[Any]:
+def _content_parts(content: Any) -> list[Any]:
     if isinstance(content, list):
         return content
     return [{"type": "text", "text": content}] if content else []

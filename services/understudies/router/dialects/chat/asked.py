@@ -6,33 +6,39 @@ from typing import Any
 from pydantic import ValidationError
 
 from understudies.events import Request, request_of
-from understudies.router.dialects.base import Read
-from understudies.router.dialects.chat.tool_calls import written
-from understudies.router.dialects.fields import mapping_of, model_in, streamed_in, task_in, unreadable
+from understudies.router.dialects.base import DecodedRequest
+from understudies.router.dialects.chat.tool_calls import tool_call_dict
+from understudies.router.dialects.fields import (
+    object_or_empty,
+    read_model,
+    read_stream_flag,
+    read_task,
+    to_invalid_request,
+)
 
 
-def read(body: Mapping[str, Any]) -> Read:
+def decode_request(body: Mapping[str, Any]) -> DecodedRequest:
     """What a body asks for; raises Unreadable."""
-    model = model_in(body)
+    model = read_model(body)
     try:
         request = request_of(body if isinstance(body, dict) else dict(body))
     except ValidationError as error:
-        raise unreadable(error) from error
-    options = mapping_of(body.get("stream_options"))
-    return Read(
+        raise to_invalid_request(error) from error
+    options = object_or_empty(body.get("stream_options"))
+    return DecodedRequest(
         request=request,
         model=model,
-        stream=streamed_in(body),
+        stream=read_stream_flag(body),
         include_usage=options.get("include_usage") is True,
-        task=task_in(body),
+        task=read_task(body),
         stored=bool(body.get("store")),
     )
 
 
-def request_body(request: Request, model: str) -> dict[str, Any]:
+def encode_request(request: Request, model: str) -> dict[str, Any]:
     """The body that asks a model for the answer to a canonical request."""
     asked = request.model_dump(mode="json", exclude_none=True)
     for message, dumped in zip(request.messages, asked["messages"], strict=True):
         if message.tool_calls:
-            dumped["tool_calls"] = [written(call, call.id) for call in message.tool_calls]
+            dumped["tool_calls"] = [tool_call_dict(call, call.id) for call in message.tool_calls]
     return {"model": model, **asked.pop("parameters"), **asked}

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from understudies.router.dialects.chat.tool_calls import CallPieces
+from understudies.router.dialects.chat.tool_calls import ToolCallAccumulator
 
 
-class Choice:
+class ChoiceAccumulator:
     """What a stream has said of a choice."""
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
         self._other: dict[str, Any] = {}
-        self._calls: CallPieces | None = None
+        self._calls: ToolCallAccumulator | None = None
         self._logprobs: dict[str, list[Any]] = {}
         self.finish_reason: Any = None
 
@@ -24,12 +24,12 @@ class Choice:
         delta = choice.get("delta")
         return sum(self._add(name, value) for name, value in delta.items()) if isinstance(delta, dict) else 0
 
-    def whole(self, index: int) -> dict[str, Any]:
+    def build(self, index: int) -> dict[str, Any]:
         """The choice so far, as it is where nothing is streamed."""
         texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
         message = {"role": "assistant", "content": None, "refusal": None, **self._other, **texts}
         if self._calls is not None:
-            message["tool_calls"] = self._calls.whole()
+            message["tool_calls"] = self._calls.build()
         logprobs = self._logprobs or None
         return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": self.finish_reason}
 
@@ -40,9 +40,9 @@ class Choice:
             self._texts.setdefault(name, []).append(value)
             return len(value)
         if name == "tool_calls":
-            self._calls = self._calls or CallPieces()
+            self._calls = self._calls or ToolCallAccumulator()
             return self._calls.add(value)
-        self._other[name] = _grown(self._other.get(name), value)
+        self._other[name] = _merge_delta(self._other.get(name), value)
         return 0
 
     def _note(self, logprobs: Any) -> None:
@@ -51,13 +51,13 @@ class Choice:
                 self._logprobs.setdefault(name, []).extend(tokens)
 
 
-def _grown(old: Any, new: Any) -> Any:
+def _merge_delta(old: Any, new: Any) -> Any:
     """What providers add beside the text: pieces of text inside an object grow too, all else is as last said."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         return new
-    both = {name: old[name] + new[name] for name in new if _texts(old.get(name), new[name])}
+    both = {name: old[name] + new[name] for name in new if _are_texts(old.get(name), new[name])}
     return {**old, **new, **both}
 
 
-def _texts(old: Any, new: Any) -> bool:
+def _are_texts(old: Any, new: Any) -> bool:
     return isinstance(old, str) and isinstance(new, str)

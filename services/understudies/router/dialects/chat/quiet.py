@@ -4,15 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from understudies.router.dialects.chat.assembler import ChatAssembler
-from understudies.router.dialects.sse import object_of, payload
+from understudies.router.dialects.chat.assembler import ChatAccumulator
+from understudies.router.dialects.sse import event_data, parse_event_object
 
 _CHOICE: Final = re.compile(rb'"choices"\s*:\s*\[\s*\{')
-_LONGEST: Final = 16_384
+_MAX_USAGE_CHUNK: Final = 16_384
 """Bytes of an unfinished event from which on it is no chunk with nothing but usage."""
 
 
-class QuietChatAssembler(ChatAssembler):
+class UsageHidingAccumulator(ChatAccumulator):
     """Leaves out the chunk with nothing but usage, for which the router asked; the rest passes byte for byte."""
 
     def __init__(self) -> None:
@@ -21,9 +21,9 @@ class QuietChatAssembler(ChatAssembler):
 
     def feed(self, data: bytes) -> bytes:
         """Take the next piece; an unfinished event is held back while it may be the one to leave out."""
-        out = [self._shown(event, self.read(event)) for event in self.events.feed(data)]
+        out = [self._visible(event, self.read_event(event)) for event in self.events.feed(data)]
         rest = self.events.rest
-        if rest and (self._passed or len(rest) > _LONGEST or _CHOICE.search(rest)):
+        if rest and (self._passed or len(rest) > _MAX_USAGE_CHUNK or _CHOICE.search(rest)):
             out.append(bytes(rest[self._passed :]))
             self._passed = len(rest)
         return out[0] if len(out) == 1 else b"".join(out)
@@ -32,13 +32,13 @@ class QuietChatAssembler(ChatAssembler):
         """Take what came of an unfinished event, and give what was held back of it."""
         left = bytes(self.events.rest)
         super().end()
-        return self._shown(left, object_of(payload(left)))
+        return self._visible(left, parse_event_object(event_data(left)))
 
-    def _shown(self, event: bytes, chunk: Mapping[str, Any] | None) -> bytes:
+    def _visible(self, event: bytes, chunk: Mapping[str, Any] | None) -> bytes:
         passed, self._passed = self._passed, 0
-        return event[passed:] if passed or chunk is None or not _only_usage(chunk) else b""
+        return event[passed:] if passed or chunk is None or not _is_usage_only(chunk) else b""
 
 
-def _only_usage(chunk: Mapping[str, Any]) -> bool:
+def _is_usage_only(chunk: Mapping[str, Any]) -> bool:
     """Some providers leave the choices empty, others leave them out."""
     return not chunk.get("choices") and isinstance(chunk.get("usage"), dict) and not chunk.get("error")

@@ -5,26 +5,26 @@ from datetime import datetime
 from typing import Any, Final
 
 from understudies.events import Response, Usage
-from understudies.router.dialects.chat.tool_calls import written
-from understudies.router.dialects.fields import mapping_of, objects_in
-from understudies.router.dialects.said import call_id_of, refusal_in, text_in
-from understudies.router.dialects.sse import event
+from understudies.router.dialects.chat.tool_calls import tool_call_dict
+from understudies.router.dialects.fields import list_objects, object_or_empty
+from understudies.router.dialects.said import message_text, refusal_text, tool_call_id
+from understudies.router.dialects.sse import encode_event
 
 DONE: Final = b"data: [DONE]\n\n"
-_FINISHES: Final = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+_FINISH_REASONS: Final = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 
 
-def render(call: str, at: datetime, model: str, response: Response, usage: Usage) -> dict[str, Any]:
+def encode_response(call_id: str, at: datetime, model: str, response: Response, usage: Usage) -> dict[str, Any]:
     """The chat completion that carries a response."""
     said = response.message
-    message: dict[str, Any] = {"role": "assistant", "content": text_in(said), "refusal": refusal_in(said)}
+    message: dict[str, Any] = {"role": "assistant", "content": message_text(said), "refusal": refusal_text(said)}
     if said.tool_calls:
         message["tool_calls"] = [
-            written(tool, call_id_of(tool, call, place)) for place, tool in enumerate(said.tool_calls)
+            tool_call_dict(tool, tool_call_id(tool, call_id, place)) for place, tool in enumerate(said.tool_calls)
         ]
     finish = response.finish_reason
     return {
-        "id": f"chatcmpl-{call}",
+        "id": f"chatcmpl-{call_id}",
         "object": "chat.completion",
         "created": int(at.timestamp()),
         "model": model,
@@ -33,7 +33,7 @@ def render(call: str, at: datetime, model: str, response: Response, usage: Usage
                 "index": 0,
                 "message": message,
                 "logprobs": None,
-                "finish_reason": finish if finish in _FINISHES else "stop",
+                "finish_reason": finish if finish in _FINISH_REASONS else "stop",
             }
         ],
         "usage": {
@@ -45,35 +45,39 @@ def render(call: str, at: datetime, model: str, response: Response, usage: Usage
     }
 
 
-def events(body: Mapping[str, Any], *, include_usage: bool) -> Iterator[bytes]:
+def encode_stream(body: Mapping[str, Any], *, include_usage: bool) -> Iterator[bytes]:
     """A whole chat completion as chunks: one says who speaks, one has the answer, one its end."""
     head = {key: value for key, value in body.items() if key not in ("choices", "usage", "object")}
     head["object"] = "chat.completion.chunk"
     if include_usage:
         head["usage"] = None
-    choices = [(choice, _delta(choice)) for choice in objects_in(body.get("choices"))]
-    yield event({**head, "choices": [_piece(choice, _opening(delta)) for choice, delta in choices]})
-    yield event({**head, "choices": [_piece(choice, delta, choice.get("logprobs")) for choice, delta in choices]})
-    yield event({**head, "choices": [{**_piece(c, {}), "finish_reason": c.get("finish_reason")} for c, _ in choices]})
+    choices = [(choice, _message_delta(choice)) for choice in list_objects(body.get("choices"))]
+    yield encode_event({**head, "choices": [_chunk_choice(choice, _opening_delta(delta)) for choice, delta in choices]})
+    yield encode_event(
+        {**head, "choices": [_chunk_choice(choice, delta, choice.get("logprobs")) for choice, delta in choices]}
+    )
+    yield encode_event(
+        {**head, "choices": [{**_chunk_choice(c, {}), "finish_reason": c.get("finish_reason")} for c, _ in choices]}
+    )
     if include_usage:
-        yield event({**head, "choices": [], "usage": body.get("usage")})
+        yield encode_event({**head, "choices": [], "usage": body.get("usage")})
     yield DONE
 
 
-def _piece(choice: Mapping[str, Any], delta: Mapping[str, Any], logprobs: Any = None) -> dict[str, Any]:
+def _chunk_choice(choice: Mapping[str, Any], delta: Mapping[str, Any], logprobs: Any = None) -> dict[str, Any]:
     return {"index": choice.get("index", 0), "delta": delta, "logprobs": logprobs, "finish_reason": None}
 
 
-def _opening(delta: Mapping[str, Any]) -> dict[str, Any]:
+def _opening_delta(delta: Mapping[str, Any]) -> dict[str, Any]:
     content = "" if isinstance(delta.get("content"), str) else None
     return {"role": "assistant", "content": content, "refusal": None}
 
 
-def _delta(choice: Mapping[str, Any]) -> dict[str, Any]:
+def _message_delta(choice: Mapping[str, Any]) -> dict[str, Any]:
     """A message as one delta: without what is not there, its calls of tools numbered."""
-    message = mapping_of(choice.get("message"))
+    message = object_or_empty(choice.get("message"))
     delta = {key: value for key, value in message.items() if key != "role" and value is not None}
     if "tool_calls" in delta:
-        calls = objects_in(delta["tool_calls"])
+        calls = list_objects(delta["tool_calls"])
         delta["tool_calls"] = [{"index": index, **call} for index, call in enumerate(calls)]
     return delta

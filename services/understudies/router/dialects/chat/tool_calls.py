@@ -5,7 +5,7 @@ from typing import Any
 from understudies.events import ToolCall
 
 
-def written(call: ToolCall, call_id: str) -> dict[str, Any]:
+def tool_call_dict(call: ToolCall, call_id: str) -> dict[str, Any]:
     """One call of a tool, under an id."""
     name, given = call.function.name, call.function.arguments
     if call.type == "custom":
@@ -13,7 +13,7 @@ def written(call: ToolCall, call_id: str) -> dict[str, Any]:
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": given}}
 
 
-class CallPieces:
+class ToolCallAccumulator:
     """The calls of tools in a stream, each of which comes in pieces."""
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class CallPieces:
             return 0
         return sum(self._add(piece) for piece in pieces if isinstance(piece, dict))
 
-    def whole(self) -> list[dict[str, Any]]:
+    def build(self) -> list[dict[str, Any]]:
         """The calls so far."""
         return [self._joined(place, self._calls[place]) for place in sorted(self._calls)]
 

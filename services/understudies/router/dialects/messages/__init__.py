@@ -6,54 +6,56 @@ from typing import Any
 
 from understudies.events import Response, Usage
 from understudies.router.call import Api
-from understudies.router.dialects.base import Answered, Read
-from understudies.router.dialects.forwarded import forwarded
+from understudies.router.dialects.base import DecodedRequest, DecodedResponse
+from understudies.router.dialects.forwarded import rewrite_body
 from understudies.router.dialects.messages import rendered, streamed
-from understudies.router.dialects.messages.answered import answered
-from understudies.router.dialects.messages.asked import read
-from understudies.router.dialects.messages.assembler import MessagesAssembler
-from understudies.router.dialects.messages.errors import error_body
-from understudies.router.dialects.sse import event
+from understudies.router.dialects.messages.answered import decode_response
+from understudies.router.dialects.messages.asked import decode_request
+from understudies.router.dialects.messages.assembler import MessageAccumulator
+from understudies.router.dialects.messages.errors import anthropic_error
+from understudies.router.dialects.sse import encode_event
 
-__all__ = ["MessagesDialect"]
+__all__ = ["AnthropicMessages"]
 
 
-class MessagesDialect:
+class AnthropicMessages:
     """POST /v1/messages."""
 
     api: Api = "messages"
     path = "/v1/messages"
 
-    def read(self, body: Mapping[str, Any]) -> Read:
+    def decode_request(self, body: Mapping[str, Any]) -> DecodedRequest:
         """What a body asks for; raises Unreadable."""
-        return read(body)
+        return decode_request(body)
 
-    def answer(self, body: Mapping[str, Any]) -> Answered:
+    def decode_response(self, body: Mapping[str, Any]) -> DecodedResponse:
         """What a message says; raises ValueError where it is none."""
-        return answered(body)
+        return decode_response(body)
 
-    def assembler(self, *, include_usage: bool = True) -> MessagesAssembler:
+    def stream_accumulator(self, *, include_usage: bool = True) -> MessageAccumulator:
         """For one stream; these always report their usage."""
-        return MessagesAssembler()
+        return MessageAccumulator()
 
-    def render(
-        self, *, id: str, at: datetime, model: str, response: Response, usage: Usage, asked: Mapping[str, Any]
+    def encode_response(
+        self, *, id: str, at: datetime, model: str, answer: Response, usage: Usage, request_body: Mapping[str, Any]
     ) -> dict[str, Any]:
         """The message that carries a response."""
-        return rendered.render(id, model, response, usage)
+        return rendered.encode_response(id, model, answer, usage)
 
-    def events(self, body: Mapping[str, Any], *, include_usage: bool = True) -> Iterator[bytes]:
+    def encode_stream(self, body: Mapping[str, Any], *, include_usage: bool = True) -> Iterator[bytes]:
         """A whole message as the events that would have been streamed."""
-        return streamed.events(body)
+        return streamed.encode_stream(body)
 
-    def error(self, status: int, message: str, *, code: str | None = None, param: str | None = None) -> dict[str, Any]:
+    def encode_error(
+        self, status: int, message: str, *, code: str | None = None, param: str | None = None
+    ) -> dict[str, Any]:
         """The body of an error."""
-        return error_body(status, message, code)
+        return anthropic_error(status, message, code)
 
-    def error_event(self, message: str, code: str | None = None) -> bytes:
+    def encode_error_event(self, message: str, code: str | None = None) -> bytes:
         """An error inside a stream that has begun."""
-        return event(error_body(500, message, code), "error")
+        return encode_event(anthropic_error(500, message, code), "error")
 
-    def upstream_body(self, raw: bytes, body: Mapping[str, Any], *, model: str, usage: bool = False) -> bytes:
+    def encode_upstream_request(self, raw: bytes, body: Mapping[str, Any], *, model: str, usage: bool = False) -> bytes:
         """What the teacher is sent."""
-        return forwarded(raw, body, model)
+        return rewrite_body(raw, body, model)

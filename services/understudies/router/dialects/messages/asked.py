@@ -3,30 +3,37 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from understudies.router.dialects.able import STATE
-from understudies.router.dialects.base import Read, Unreadable
-from understudies.router.dialects.fields import known, mapping_of, model_in, request_in, streamed_in, task_in
-from understudies.router.dialects.messages.blocks import Turn, content_of
+from understudies.router.dialects.able import PROVIDER_STATE
+from understudies.router.dialects.base import DecodedRequest, InvalidRequest
+from understudies.router.dialects.fields import (
+    object_or_empty,
+    read_model,
+    read_stream_flag,
+    read_task,
+    validate_request,
+    without_none,
+)
+from understudies.router.dialects.messages.blocks import TurnDecoder, decode_content
 
-_READ: Final = frozenset(
+_CONVERTED_FIELDS: Final = frozenset(
     {"messages", "system", "tools", "tool_choice", "temperature", "stop_sequences", "thinking"}
     | {"output_config", "output_format"}
 )
-_NOT_THE_INPUT: Final = frozenset(
+_IGNORED_FIELDS: Final = frozenset(
     {"model", "stream", "metadata", "cache_control", "diagnostics", "user_profile_id", "workspace_id"}
     | {"inference_geo", "service_tier", "speed"}
 )
 _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
 
-def read(body: Mapping[str, Any]) -> Read:
+def decode_request(body: Mapping[str, Any]) -> DecodedRequest:
     """What a body asks for; raises Unreadable."""
-    model = model_in(body)
-    request = request_in(canonical(body))
-    return Read(request=request, model=model, stream=streamed_in(body), task=task_in(body))
+    model = read_model(body)
+    request = validate_request(to_canonical(body))
+    return DecodedRequest(request=request, model=model, stream=read_stream_flag(body), task=read_task(body))
 
 
-def canonical(body: Mapping[str, Any]) -> dict[str, Any]:
+def to_canonical(body: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of the canonical request, not yet validated; raises Unreadable."""
     state: set[str] = set()
     return {
@@ -42,16 +49,16 @@ def canonical(body: Mapping[str, Any]) -> dict[str, Any]:
 def _messages(body: Mapping[str, Any], state: set[str]) -> list[dict[str, Any]]:
     given = body.get("messages")
     if not isinstance(given, list):
-        raise Unreadable("messages: a list of messages", "messages")
+        raise InvalidRequest("messages: a list of messages", "messages")
     messages: list[dict[str, Any]] = []
     if body.get("system"):
-        messages.append({"role": "system", "content": content_of(body["system"], state)})
+        messages.append({"role": "system", "content": decode_content(body["system"], state)})
     for place, message in enumerate(given):
         if not isinstance(message, dict):
-            raise Unreadable(f"messages.{place}: an object with role and content", f"messages.{place}")
+            raise InvalidRequest(f"messages.{place}: an object with role and content", f"messages.{place}")
         content = message.get("content")
         if isinstance(content, list):
-            messages += Turn(message.get("role"), state).read(content)
+            messages += TurnDecoder(message.get("role"), state).decode(content)
         else:
             messages.append({"role": message.get("role"), "content": content})
     return messages
@@ -65,7 +72,7 @@ def _tool(tool: Any) -> Any:
     """A tool of the caller's as a function; one of Anthropic's own as it is."""
     if not isinstance(tool, dict) or tool.get("type") not in (None, "custom"):
         return tool
-    function = known(
+    function = without_none(
         name=tool.get("name"),
         description=tool.get("description"),
         parameters=tool.get("input_schema"),
@@ -84,7 +91,7 @@ def _tool_choice(choice: Any) -> Any:
 
 
 def _response_format(body: Mapping[str, Any]) -> Any:
-    wanted = mapping_of(body.get("output_config")).get("format") or body.get("output_format")
+    wanted = object_or_empty(body.get("output_config")).get("format") or body.get("output_format")
     if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
         return wanted
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": wanted.get("schema"), "strict": True}}
@@ -95,17 +102,17 @@ def _parameters(body: Mapping[str, Any], state: set[str]) -> dict[str, Any]:
     parameters = {
         name: value
         for name, value in body.items()
-        if name not in _READ and name not in _NOT_THE_INPUT and value is not None
+        if name not in _CONVERTED_FIELDS and name not in _IGNORED_FIELDS and value is not None
     }
     if body.get("stop_sequences") is not None:
         parameters["stop"] = body["stop_sequences"]
     thinking = body.get("thinking")
-    if thinking is not None and mapping_of(thinking).get("type") != "disabled":
+    if thinking is not None and object_or_empty(thinking).get("type") != "disabled":
         parameters["thinking"] = thinking
-    if effort := mapping_of(body.get("output_config")).get("effort"):
+    if effort := object_or_empty(body.get("output_config")).get("effort"):
         parameters["reasoning_effort"] = effort
-    if mapping_of(body.get("tool_choice")).get("disable_parallel_tool_use"):
+    if object_or_empty(body.get("tool_choice")).get("disable_parallel_tool_use"):
         parameters["parallel_tool_calls"] = False
     if state:
-        parameters[STATE] = sorted(state)
+        parameters[PROVIDER_STATE] = sorted(state)
     return parameters

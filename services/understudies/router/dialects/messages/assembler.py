@@ -3,21 +3,21 @@
 from collections.abc import Callable
 from typing import Any
 
-from understudies.router.dialects.base import Answered
-from understudies.router.dialects.fields import mapping_of, place_of, text_of
-from understudies.router.dialects.messages.answered import answered
-from understudies.router.dialects.messages.block import Block
-from understudies.router.dialects.passing import PassingAssembler
+from understudies.router.dialects.base import DecodedResponse
+from understudies.router.dialects.fields import index_or_zero, object_or_empty, text_or_empty
+from understudies.router.dialects.messages.answered import decode_response
+from understudies.router.dialects.messages.block import ContentBlockAccumulator
+from understudies.router.dialects.passing import PassthroughAccumulator
 
 
-class MessagesAssembler(PassingAssembler):
+class MessageAccumulator(PassthroughAccumulator):
     """Puts a stream's events together."""
 
     def __init__(self) -> None:
         super().__init__()
         self._message: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
-        self._blocks: dict[int, Block] = {}
+        self._blocks: dict[int, ContentBlockAccumulator] = {}
         self._takes: dict[Any, Callable[[dict[str, Any]], None]] = {
             "content_block_delta": self._delta,
             "content_block_start": self._start,
@@ -27,7 +27,7 @@ class MessagesAssembler(PassingAssembler):
             "error": self._fail,
         }
 
-    def take(self, chunk: dict[str, Any]) -> None:
+    def add_chunk(self, chunk: dict[str, Any]) -> None:
         """Take the data of one event."""
         kind = chunk.get("type")
         take = self._takes.get(kind) if isinstance(kind, str) else None
@@ -38,38 +38,38 @@ class MessagesAssembler(PassingAssembler):
         """The message as far as known; input that broke off is left out."""
         return self._body(whole=True)
 
-    def answer(self) -> Answered:
+    def answer(self) -> DecodedResponse:
         """What was answered so far; raises ValueError where nothing was."""
         if not self._message and not self._blocks:
             raise ValueError("not a message: nothing came")
-        return answered(self._body(whole=False))
+        return decode_response(self._body(whole=False))
 
     def _body(self, *, whole: bool) -> dict[str, Any]:
-        content = [self._blocks[index].block(whole=whole) for index in sorted(self._blocks)]
+        content = [self._blocks[index].build(whole=whole) for index in sorted(self._blocks)]
         return {**self._message, "content": content, "usage": self._usage}
 
     def _begin(self, chunk: dict[str, Any]) -> None:
-        self._message = dict(mapping_of(chunk.get("message")))
-        self._usage = dict(mapping_of(self._message.get("usage")))
+        self._message = dict(object_or_empty(chunk.get("message")))
+        self._usage = dict(object_or_empty(self._message.get("usage")))
 
     def _start(self, chunk: dict[str, Any]) -> None:
-        block = Block(mapping_of(chunk.get("content_block")))
-        self._blocks[place_of(chunk.get("index"))] = block
-        self.chars += block.chars
+        block = ContentBlockAccumulator(object_or_empty(chunk.get("content_block")))
+        self._blocks[index_or_zero(chunk.get("index"))] = block
+        self.characters += block.characters
 
     def _delta(self, chunk: dict[str, Any]) -> None:
-        block = self._blocks.get(place_of(chunk.get("index")))
+        block = self._blocks.get(index_or_zero(chunk.get("index")))
         delta = chunk.get("delta")
         if block is not None and isinstance(delta, dict):
-            self.chars += block.add(delta)
+            self.characters += block.add(delta)
 
     def _end(self, chunk: dict[str, Any]) -> None:
-        self._message |= mapping_of(chunk.get("delta"))
-        usage = mapping_of(chunk.get("usage"))
+        self._message |= object_or_empty(chunk.get("delta"))
+        usage = object_or_empty(chunk.get("usage"))
         self._usage |= {name: count for name, count in usage.items() if count is not None}
 
     def _stop(self, _: dict[str, Any]) -> None:
         self.finished = True
 
     def _fail(self, chunk: dict[str, Any]) -> None:
-        self.failed = text_of(mapping_of(chunk.get("error")).get("message")) or "the stream failed"
+        self.failed = text_or_empty(object_or_empty(chunk.get("error")).get("message")) or "the stream failed"

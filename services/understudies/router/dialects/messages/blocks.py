@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from understudies.router.dialects.fields import json_text, known, mapping_of, text_of
+from understudies.router.dialects.fields import encode_json_text, object_or_empty, text_or_empty, without_none
 
-_UNSPOKEN: Final = frozenset({"thinking", "redacted_thinking"})
+_THINKING_BLOCKS: Final = frozenset({"thinking", "redacted_thinking"})
 
 
-class Turn:
+class TurnDecoder:
     """One message; what tools returned in it becomes messages of their own. `state` takes what only Anthropic knows."""
 
     def __init__(self, role: Any, state: set[str]) -> None:
@@ -18,7 +18,7 @@ class Turn:
         self._parts: list[dict[str, Any]] = []
         self._calls: list[dict[str, Any]] = []
 
-    def read(self, blocks: list[Any]) -> list[dict[str, Any]]:
+    def decode(self, blocks: list[Any]) -> list[dict[str, Any]]:
         """The canonical messages in a message's blocks."""
         for block in blocks:
             self._read(block if isinstance(block, dict) else {"type": "text", "text": block})
@@ -26,55 +26,60 @@ class Turn:
         return self._messages
 
     def _read(self, block: dict[str, Any]) -> None:
-        kind = text_of(block.get("type"))
+        kind = text_or_empty(block.get("type"))
         if kind == "tool_use":
-            self._calls.append(call_of(block))
+            self._calls.append(decode_tool_call(block))
         elif kind == "tool_result":
             self._close()
-            self._messages.append(_result(block, self._state))
-        elif kind not in _UNSPOKEN:
-            self._parts.append(_part(block, self._state))
+            self._messages.append(_decode_tool_result(block, self._state))
+        elif kind not in _THINKING_BLOCKS:
+            self._parts.append(_decode_part(block, self._state))
 
     def _close(self, *, last: bool = False) -> None:
         if self._parts or self._calls or (last and not self._messages):
-            message = {"role": self._role, "content": joined(self._parts)}
+            message = {"role": self._role, "content": join_parts(self._parts)}
             self._messages.append({**message, "tool_calls": self._calls} if self._calls else message)
             self._parts, self._calls = [], []
 
 
-def content_of(content: Any, state: set[str]) -> Any:
+def decode_content(content: Any, state: set[str]) -> Any:
     """Canonical content of text or blocks."""
     if not isinstance(content, list):
         return content
     blocks = (block if isinstance(block, dict) else {"type": "text", "text": block} for block in content)
-    return joined([_part(block, state) for block in blocks if text_of(block.get("type")) not in _UNSPOKEN])
+    return join_parts(
+        [_decode_part(block, state) for block in blocks if text_or_empty(block.get("type")) not in _THINKING_BLOCKS]
+    )
 
 
-def joined(parts: list[dict[str, Any]]) -> Any:
+def join_parts(parts: list[dict[str, Any]]) -> Any:
     """Content of parts: a single piece of text stands for itself, none is nothing."""
     if len(parts) == 1 and parts[0].get("type") == "text":
         return parts[0]["text"]
     return parts or None
 
 
-def call_of(block: Mapping[str, Any]) -> dict[str, Any]:
+def decode_tool_call(block: Mapping[str, Any]) -> dict[str, Any]:
     """A tool's call; raises Unreadable for input that cannot be written."""
     given = block.get("input")
-    written = given if isinstance(given, str) else json_text({} if given is None else given)
-    return {"id": text_of(block.get("id")), "function": {"name": text_of(block.get("name")), "arguments": written}}
+    written = given if isinstance(given, str) else encode_json_text({} if given is None else given)
+    return {
+        "id": text_or_empty(block.get("id")),
+        "function": {"name": text_or_empty(block.get("name")), "arguments": written},
+    }
 
 
-def _result(block: Mapping[str, Any], state: set[str]) -> dict[str, Any]:
-    content = content_of(block.get("content"), state)
-    return {"role": "tool", "tool_call_id": text_of(block.get("tool_use_id")), "content": content or ""}
+def _decode_tool_result(block: Mapping[str, Any], state: set[str]) -> dict[str, Any]:
+    content = decode_content(block.get("content"), state)
+    return {"role": "tool", "tool_call_id": text_or_empty(block.get("tool_use_id")), "content": content or ""}
 
 
-def _part(block: dict[str, Any], state: set[str]) -> dict[str, Any]:
-    kind = text_of(block.get("type"))
+def _decode_part(block: dict[str, Any], state: set[str]) -> dict[str, Any]:
+    kind = text_or_empty(block.get("type"))
     if kind == "text":
         return {"type": "text", "text": block.get("text")}
-    source = mapping_of(block.get("source"))
-    read = _SOURCES.get(text_of(source.get("type"))) if kind in ("image", "document") else None
+    source = object_or_empty(block.get("source"))
+    read = _SOURCES.get(text_or_empty(source.get("type"))) if kind in ("image", "document") else None
     part = None if read is None else read(kind, source, block)
     if part is not None:
         return part
@@ -83,19 +88,19 @@ def _part(block: dict[str, Any], state: set[str]) -> dict[str, Any]:
 
 
 def _bytes(kind: str, source: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
-    data = f"data:{text_of(source.get('media_type'))};base64,{text_of(source.get('data'))}"
+    data = f"data:{text_or_empty(source.get('media_type'))};base64,{text_or_empty(source.get('data'))}"
     return _image(data) if kind == "image" else _file(file_data=data, filename=block.get("title"))
 
 
 def _url(kind: str, source: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
-    url = text_of(source.get("url"))
+    url = text_or_empty(source.get("url"))
     return _image(url) if kind == "image" else _file(file_url=url, filename=block.get("title"))
 
 
 def _text(kind: str, source: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any] | None:
-    cited = mapping_of(block.get("citations")).get("enabled")
-    heading = [text_of(block.get(name)) for name in ("title", "context")]
-    text = "\n".join(part for part in (*heading, text_of(source.get("data"))) if part)
+    cited = object_or_empty(block.get("citations")).get("enabled")
+    heading = [text_or_empty(block.get(name)) for name in ("title", "context")]
+    text = "\n".join(part for part in (*heading, text_or_empty(source.get("data"))) if part)
     return None if kind != "document" or cited else {"type": "text", "text": text}
 
 
@@ -104,7 +109,7 @@ def _image(url: str) -> dict[str, Any]:
 
 
 def _file(**about: Any) -> dict[str, Any]:
-    return {"type": "file", "file": known(**about)}
+    return {"type": "file", "file": without_none(**about)}
 
 
 _SOURCES: Final[Mapping[str, Callable[[str, Mapping[str, Any], Mapping[str, Any]], dict[str, Any] | None]]] = {

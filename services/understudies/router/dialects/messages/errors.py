@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-_KINDS: Final = {
+_ANTHROPIC_ERROR_TYPES: Final = {
     401: "authentication_error",
     402: "billing_error",
     403: "permission_error",
@@ -15,8 +15,8 @@ _KINDS: Final = {
 }
 
 
-def error_body(status: int, message: str, code: str | None = None) -> dict[str, Any]:
+def anthropic_error(status: int, message: str, code: str | None = None) -> dict[str, Any]:
     """The body of an error with an HTTP status; a code of the router's own stands in front of the message."""
-    kind = _KINDS.get(status) or ("invalid_request_error" if status < 500 else "api_error")
+    kind = _ANTHROPIC_ERROR_TYPES.get(status) or ("invalid_request_error" if status < 500 else "api_error")
     told = f"{code}: {message}" if code else message
     return {"type": "error", "error": {"type": kind, "message": told}, "request_id": None}

@@ -3,22 +3,27 @@
 from typing import Any, Final
 
 from understudies.events import Response, ToolCall, Usage
-from understudies.router.dialects.fields import object_in
-from understudies.router.dialects.said import call_id_of, refusal_in, text_in
+from understudies.router.dialects.fields import parse_object_text
+from understudies.router.dialects.said import message_text, refusal_text, tool_call_id
 
-_REASON_OF: Final = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+_STOP_REASONS: Final = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
+}
 
 
-def render(call: str, model: str, response: Response, usage: Usage) -> dict[str, Any]:
+def encode_response(call_id: str, model: str, response: Response, usage: Usage) -> dict[str, Any]:
     """The message that carries a response."""
     said = response.message
-    text = text_in(said) or refusal_in(said)
+    text = message_text(said) or refusal_text(said)
     content: list[dict[str, Any]] = [{"type": "text", "text": text, "citations": None}] if text else []
-    content += [_tool_use(tool, call, place) for place, tool in enumerate(said.tool_calls or ())]
+    content += [_tool_use(tool, call_id, place) for place, tool in enumerate(said.tool_calls or ())]
     finish = response.finish_reason or "stop"
-    reason = finish if finish == "pause_turn" else _REASON_OF.get(finish, "end_turn")
+    reason = finish if finish == "pause_turn" else _STOP_REASONS.get(finish, "end_turn")
     return {
-        "id": f"msg_{call.replace('-', '')}",
+        "id": f"msg_{call_id.replace('-', '')}",
         "type": "message",
         "role": "assistant",
         "model": model,
@@ -35,10 +40,10 @@ def render(call: str, model: str, response: Response, usage: Usage) -> dict[str,
 
 
 def _tool_use(tool: ToolCall, call: str, place: int) -> dict[str, Any]:
-    given = object_in(tool.function.arguments)
+    given = parse_object_text(tool.function.arguments)
     return {
         "type": "tool_use",
-        "id": call_id_of(tool, call, place, "toolu"),
+        "id": tool_call_id(tool, call, place, "toolu"),
         "name": tool.function.name,
         "input": {"input": tool.function.arguments} if given is None else given,
     }

@@ -3,8 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from understudies.router.dialects.fields import json_text, known, mapping_of, objects_in, text_of
-from understudies.router.dialects.sse import event
+from understudies.router.dialects.fields import (
+    encode_json_text,
+    list_objects,
+    object_or_empty,
+    text_or_empty,
+    without_none,
+)
+from understudies.router.dialects.sse import encode_event
 
 _AT_THE_END: Final = ("stop_reason", "stop_sequence", "stop_details", "container")
 _COUNTED_AT_THE_END: Final = (
@@ -16,46 +22,47 @@ _COUNTED_AT_THE_END: Final = (
 )
 
 
-def events(body: Mapping[str, Any]) -> Iterator[bytes]:
+def encode_stream(body: Mapping[str, Any]) -> Iterator[bytes]:
     """The events of the stream that would have made the message."""
-    usage = mapping_of(body.get("usage"))
-    yield _event("message_start", message={**body, **_begun(body), "usage": {**usage, "output_tokens": 0}})
-    for index, block in enumerate(objects_in(body.get("content"))):
-        opening, deltas = _parted(block)
+    usage = object_or_empty(body.get("usage"))
+    yield _event("message_start", message={**body, **_message_start(body), "usage": {**usage, "output_tokens": 0}})
+    for index, block in enumerate(list_objects(body.get("content"))):
+        opening, deltas = _split_block(block)
         yield _event("content_block_start", index=index, content_block=opening)
         for delta in deltas:
             yield _event("content_block_delta", index=index, delta=delta)
         yield _event("content_block_stop", index=index)
-    counted = known(**{name: usage.get(name) for name in _COUNTED_AT_THE_END})
+    counted = without_none(**{name: usage.get(name) for name in _COUNTED_AT_THE_END})
     yield _event(
         "message_delta",
-        delta={name: body.get(name) for name in _AT_THE_END[:2]} | known(**{n: body.get(n) for n in _AT_THE_END[2:]}),
+        delta={name: body.get(name) for name in _AT_THE_END[:2]}
+        | without_none(**{n: body.get(n) for n in _AT_THE_END[2:]}),
         usage={**counted, "output_tokens": usage.get("output_tokens", 0)},
     )
     yield _event("message_stop")
 
 
 def _event(kind: str, **data: Any) -> bytes:
-    return event({"type": kind, **data}, kind)
+    return encode_event({"type": kind, **data}, kind)
 
 
-def _begun(body: Mapping[str, Any]) -> dict[str, Any]:
+def _message_start(body: Mapping[str, Any]) -> dict[str, Any]:
     """What a message says of its content and its end before it has either."""
     return {"content": [], "stop_reason": None, **{name: None for name in _AT_THE_END if name in body}}
 
 
-def _parted(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _split_block(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A block as it opens, and what is then added to it."""
     kind = block.get("type")
     if kind == "text":
-        cited = [{"type": "citations_delta", "citation": citation} for citation in objects_in(block.get("citations"))]
+        cited = [{"type": "citations_delta", "citation": citation} for citation in list_objects(block.get("citations"))]
         opening = {**block, "text": "", **({"citations": []} if cited else {})}
-        return opening, [{"type": "text_delta", "text": text_of(block.get("text"))}, *cited]
+        return opening, [{"type": "text_delta", "text": text_or_empty(block.get("text"))}, *cited]
     if kind == "thinking":
-        deltas = [{"type": "thinking_delta", "thinking": text_of(block.get("thinking"))}]
-        deltas.append({"type": "signature_delta", "signature": text_of(block.get("signature"))})
+        deltas = [{"type": "thinking_delta", "thinking": text_or_empty(block.get("thinking"))}]
+        deltas.append({"type": "signature_delta", "signature": text_or_empty(block.get("signature"))})
         return {**block, "thinking": "", "signature": ""}, deltas
     if "input" in block:
-        written = json_text(block["input"])
+        written = encode_json_text(block["input"])
         return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": written}]
     return block, []

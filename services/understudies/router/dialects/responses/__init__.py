@@ -7,54 +7,56 @@ from typing import Any
 from understudies.events import Response, Usage
 from understudies.router.call import Api
 from understudies.router.dialects import errors
-from understudies.router.dialects.base import Answered, Read
-from understudies.router.dialects.forwarded import forwarded
+from understudies.router.dialects.base import DecodedRequest, DecodedResponse
+from understudies.router.dialects.forwarded import rewrite_body
 from understudies.router.dialects.responses import rendered, streamed
-from understudies.router.dialects.responses.answered import answered
-from understudies.router.dialects.responses.asked import read
-from understudies.router.dialects.responses.assembler import ResponsesAssembler
-from understudies.router.dialects.sse import event
+from understudies.router.dialects.responses.answered import decode_response
+from understudies.router.dialects.responses.asked import decode_request
+from understudies.router.dialects.responses.assembler import ResponseAccumulator
+from understudies.router.dialects.sse import encode_event
 
-__all__ = ["ResponsesDialect"]
+__all__ = ["OpenAIResponses"]
 
 
-class ResponsesDialect:
+class OpenAIResponses:
     """POST /v1/responses."""
 
     api: Api = "responses"
     path = "/v1/responses"
 
-    def read(self, body: Mapping[str, Any]) -> Read:
+    def decode_request(self, body: Mapping[str, Any]) -> DecodedRequest:
         """What a body asks for; raises Unreadable."""
-        return read(body)
+        return decode_request(body)
 
-    def answer(self, body: Mapping[str, Any]) -> Answered:
+    def decode_response(self, body: Mapping[str, Any]) -> DecodedResponse:
         """What a response says; raises ValueError where it is none, or is not there yet."""
-        return answered(body)
+        return decode_response(body)
 
-    def assembler(self, *, include_usage: bool = True) -> ResponsesAssembler:
+    def stream_accumulator(self, *, include_usage: bool = True) -> ResponseAccumulator:
         """For one stream; these always report their usage."""
-        return ResponsesAssembler()
+        return ResponseAccumulator()
 
-    def render(
-        self, *, id: str, at: datetime, model: str, response: Response, usage: Usage, asked: Mapping[str, Any]
+    def encode_response(
+        self, *, id: str, at: datetime, model: str, answer: Response, usage: Usage, request_body: Mapping[str, Any]
     ) -> dict[str, Any]:
         """The response that carries an answer; it repeats what was asked."""
-        return rendered.render(id, at, model, response, usage, asked)
+        return rendered.encode_response(id, at, model, answer, usage, request_body)
 
-    def events(self, body: Mapping[str, Any], *, include_usage: bool = True) -> Iterator[bytes]:
+    def encode_stream(self, body: Mapping[str, Any], *, include_usage: bool = True) -> Iterator[bytes]:
         """A whole response as the events that would have been streamed."""
-        return streamed.events(body)
+        return streamed.encode_stream(body)
 
-    def error(self, status: int, message: str, *, code: str | None = None, param: str | None = None) -> dict[str, Any]:
+    def encode_error(
+        self, status: int, message: str, *, code: str | None = None, param: str | None = None
+    ) -> dict[str, Any]:
         """The body of an error."""
-        return errors.error_body(status, message, code, param)
+        return errors.openai_error(status, message, code, param)
 
-    def error_event(self, message: str, code: str | None = None) -> bytes:
+    def encode_error_event(self, message: str, code: str | None = None) -> bytes:
         """An error inside a stream that has begun."""
         told = {"type": "error", "code": code, "message": message, "param": None, "sequence_number": 0}
-        return event(told, "error")
+        return encode_event(told, "error")
 
-    def upstream_body(self, raw: bytes, body: Mapping[str, Any], *, model: str, usage: bool = False) -> bytes:
+    def encode_upstream_request(self, raw: bytes, body: Mapping[str, Any], *, model: str, usage: bool = False) -> bytes:
         """What the teacher is sent."""
-        return forwarded(raw, body, model)
+        return rewrite_body(raw, body, model)

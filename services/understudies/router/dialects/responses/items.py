@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from understudies.router.dialects.base import Unreadable
-from understudies.router.dialects.fields import known, text_of
+from understudies.router.dialects.base import InvalidRequest
+from understudies.router.dialects.fields import text_or_empty, without_none
 
-_TEXTS: Final = frozenset({"input_text", "output_text", "text", "summary_text"})
-_CALLS: Final = {"function_call": "arguments", "custom_tool_call": "input"}
-_OUTPUTS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
+_TEXT_KINDS: Final = frozenset({"input_text", "output_text", "text", "summary_text"})
+_CALL_ARGUMENTS: Final = {"function_call": "arguments", "custom_tool_call": "input"}
+_TOOL_OUTPUT_ITEMS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
 
 
-class Conversation:
+class ConversationDecoder:
     """Grows item by item; `state` takes the kinds of items that only the provider can follow."""
 
     def __init__(self) -> None:
@@ -19,28 +19,30 @@ class Conversation:
         self.state: set[str] = set()
         self._open: dict[str, Any] | None = None
 
-    def read(self, items: list[Any]) -> None:
+    def decode(self, items: list[Any]) -> None:
         """Add the items of an input; raises Unreadable."""
         for place, item in enumerate(items):
             if not isinstance(item, dict):
-                raise Unreadable(f"input.{place}: an object", f"input.{place}")
+                raise InvalidRequest(f"input.{place}: an object", f"input.{place}")
             self._read(item)
 
-    def say(self, role: Any, content: Any) -> None:
+    def add_message(self, role: Any, content: Any) -> None:
         """Add a message."""
         message = {"role": role, "content": self._content(content)}
         self.messages.append(message)
         self._open = message if role == "assistant" else None
 
     def _read(self, item: dict[str, Any]) -> None:
-        kind = text_of(item.get("type")) or ("message" if "role" in item else "item_reference")
+        kind = text_or_empty(item.get("type")) or ("message" if "role" in item else "item_reference")
         if kind == "message":
-            self.say(item.get("role"), item.get("content"))
-        elif kind in _CALLS:
+            self.add_message(item.get("role"), item.get("content"))
+        elif kind in _CALL_ARGUMENTS:
             self._call(item, kind)
-        elif kind in _OUTPUTS:
+        elif kind in _TOOL_OUTPUT_ITEMS:
             content = self._content(item.get("output"))
-            self.messages.append({"role": "tool", "content": content, "tool_call_id": text_of(item.get("call_id"))})
+            self.messages.append(
+                {"role": "tool", "content": content, "tool_call_id": text_or_empty(item.get("call_id"))}
+            )
             self._open = None
         elif kind != "reasoning":
             self.state.add(kind)
@@ -52,7 +54,7 @@ class Conversation:
         if self._open is None:
             self._open = {"role": "assistant", "content": None}
             self.messages.append(self._open)
-        self._open.setdefault("tool_calls", []).append(call_of(item, kind))
+        self._open.setdefault("tool_calls", []).append(decode_tool_call(item, kind))
         if item.get("namespace"):
             self.state.add("namespace")
 
@@ -63,24 +65,24 @@ class Conversation:
         return parts[0]["text"] if len(parts) == 1 and parts[0]["type"] == "text" else parts
 
     def _part(self, part: dict[str, Any]) -> dict[str, Any]:
-        kind = text_of(part.get("type"))
-        if kind in _TEXTS:
+        kind = text_or_empty(part.get("type"))
+        if kind in _TEXT_KINDS:
             return {"type": "text", "text": part.get("text")}
         if part.get("file_id"):
             self.state.add("file_id")
         if kind == "input_image":
-            image = known(url=part.get("image_url"), file_id=part.get("file_id"), detail=part.get("detail"))
+            image = without_none(url=part.get("image_url"), file_id=part.get("file_id"), detail=part.get("detail"))
             return {"type": "image_url", "image_url": image}
         if kind == "input_file":
             about = {name: part.get(name) for name in ("file_data", "file_id", "file_url", "filename")}
-            return {"type": "file", "file": known(**about)}
+            return {"type": "file", "file": without_none(**about)}
         return {"type": kind, **{name: value for name, value in part.items() if name != "type"}}
 
 
-def call_of(item: Mapping[str, Any], kind: str) -> dict[str, Any]:
+def decode_tool_call(item: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """A tool's call as a canonical one."""
     return {
-        "id": text_of(item.get("call_id")),
+        "id": text_or_empty(item.get("call_id")),
         "type": "custom" if kind == "custom_tool_call" else "function",
-        "function": {"name": item.get("name"), "arguments": item.get(_CALLS[kind])},
+        "function": {"name": item.get("name"), "arguments": item.get(_CALL_ARGUMENTS[kind])},
     }

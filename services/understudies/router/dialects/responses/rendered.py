@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from understudies.events import Message, Response, Usage
-from understudies.router.dialects.said import call_id_of, refusal_in, text_in
+from understudies.router.dialects.said import message_text, refusal_text, tool_call_id
 
-_REASONS: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
-_ECHOED: Final[Mapping[str, Any]] = {
+_INCOMPLETE_REASONS: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
+_ECHOED_FIELDS: Final[Mapping[str, Any]] = {
     "instructions": None,
     "max_output_tokens": None,
     "max_tool_calls": None,
@@ -32,16 +32,16 @@ _ECHOED: Final[Mapping[str, Any]] = {
 """What a response repeats of its request, and what it says where the request did not."""
 
 
-def render(
-    call: str, at: datetime, model: str, response: Response, usage: Usage, asked: Mapping[str, Any]
+def encode_response(
+    call_id: str, at: datetime, model: str, response: Response, usage: Usage, request_body: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The response that carries an answer."""
-    name = call.replace("-", "")
+    name = call_id.replace("-", "")
     finish = response.finish_reason
-    reason = _REASONS.get(finish) if finish else None
+    reason = _INCOMPLETE_REASONS.get(finish) if finish else None
     status = "completed" if reason is None else "incomplete"
     at_s = int(at.timestamp())
-    given = {field: asked[field] for field in _ECHOED if asked.get(field) is not None}
+    given = {field: request_body[field] for field in _ECHOED_FIELDS if request_body.get(field) is not None}
     return {
         "id": f"resp_{name}",
         "object": "response",
@@ -52,9 +52,9 @@ def render(
         "error": None,
         "incomplete_details": None if reason is None else {"reason": reason},
         "model": model,
-        **_ECHOED,
+        **_ECHOED_FIELDS,
         **given,
-        "output": [*_output(name, response.message, status)],
+        "output": [*_output_items(name, response.message, status)],
         "usage": {
             "input_tokens": usage.prompt_tokens,
             "input_tokens_details": {"cache_write_tokens": 0, "cached_tokens": usage.cached_tokens},
@@ -65,9 +65,9 @@ def render(
     }
 
 
-def _output(name: str, said: Message, status: str) -> Iterator[dict[str, Any]]:
+def _output_items(name: str, said: Message, status: str) -> Iterator[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
-    text, refusal = text_in(said), refusal_in(said)
+    text, refusal = message_text(said), refusal_text(said)
     if text is not None:
         parts.append({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
     if refusal is not None:
@@ -75,7 +75,7 @@ def _output(name: str, said: Message, status: str) -> Iterator[dict[str, Any]]:
     if parts:
         yield {"id": f"msg_{name}", "type": "message", "status": status, "role": "assistant", "content": parts}
     for place, tool in enumerate(said.tool_calls or ()):
-        called = {"call_id": call_id_of(tool, name, place), "name": tool.function.name}
+        called = {"call_id": tool_call_id(tool, name, place), "name": tool.function.name}
         if tool.type == "custom":
             yield {"id": f"ctc_{name}{place}", "type": "custom_tool_call", **called, "input": tool.function.arguments}
         else:

@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from understudies.router.dialects.fields import objects_in, text_of
-from understudies.router.dialects.sse import event
+from understudies.router.dialects.fields import list_objects, text_or_empty
+from understudies.router.dialects.sse import encode_event
 
-_GROWING: Final = {
+_CALL_EVENTS: Final = {
     "function_call": ("response.function_call_arguments", "arguments"),
     "custom_tool_call": ("response.custom_tool_call_input", "input"),
 }
-_PARTS: Final = {"output_text": ("response.output_text", "text"), "refusal": ("response.refusal", "refusal")}
-_AS_IT_BEGINS: Final[Mapping[str, Any]] = {
+_PART_EVENTS: Final = {"output_text": ("response.output_text", "text"), "refusal": ("response.refusal", "refusal")}
+_INITIAL_FIELDS: Final[Mapping[str, Any]] = {
     "status": "in_progress",
     "output": [],
     "usage": None,
@@ -22,38 +22,38 @@ _AS_IT_BEGINS: Final[Mapping[str, Any]] = {
 _Event = tuple[str, dict[str, Any]]
 
 
-def events(body: Mapping[str, Any]) -> Iterator[bytes]:
+def encode_stream(body: Mapping[str, Any]) -> Iterator[bytes]:
     """The events of the stream that would have made the response."""
-    for number, (kind, data) in enumerate(_events(body)):
-        yield event({"type": kind, "sequence_number": number, **data}, kind)
+    for number, (kind, data) in enumerate(_stream_events(body)):
+        yield encode_event({"type": kind, "sequence_number": number, **data}, kind)
 
 
-def _events(body: Mapping[str, Any]) -> Iterator[_Event]:
-    begun = {**body, **{name: value for name, value in _AS_IT_BEGINS.items() if name in body or name == "output"}}
+def _stream_events(body: Mapping[str, Any]) -> Iterator[_Event]:
+    begun = {**body, **{name: value for name, value in _INITIAL_FIELDS.items() if name in body or name == "output"}}
     yield "response.created", {"response": begun}
     yield "response.in_progress", {"response": begun}
-    for index, item in enumerate(objects_in(body.get("output"))):
-        yield from _item(index, item)
-    status = text_of(body.get("status"))
+    for index, item in enumerate(list_objects(body.get("output"))):
+        yield from _item_events(index, item)
+    status = text_or_empty(body.get("status"))
     end = status if status in ("incomplete", "failed") else "completed"
     yield f"response.{end}", {"response": body}
 
 
-def _item(index: int, item: dict[str, Any]) -> Iterator[_Event]:
+def _item_events(index: int, item: dict[str, Any]) -> Iterator[_Event]:
     place = {"item_id": item.get("id") or item.get("call_id") or "", "output_index": index}
-    kind = text_of(item.get("type"))
+    kind = text_or_empty(item.get("type"))
     opening = {**item, "status": "in_progress"} if "status" in item else item
     if kind == "message":
         yield "response.output_item.added", {"output_index": index, "item": {**opening, "content": []}}
-        for at, part in enumerate(objects_in(item.get("content"))):
-            yield from _content({**place, "content_index": at}, part)
+        for at, part in enumerate(list_objects(item.get("content"))):
+            yield from _content_events({**place, "content_index": at}, part)
     elif kind == "reasoning":
         yield "response.output_item.added", {"output_index": index, "item": {**opening, "summary": []}}
-        for at, part in enumerate(objects_in(item.get("summary"))):
-            yield from _summary({**place, "summary_index": at}, part)
-    elif kind in _GROWING:
-        name, field = _GROWING[kind]
-        given = text_of(item.get(field))
+        for at, part in enumerate(list_objects(item.get("summary"))):
+            yield from _summary_events({**place, "summary_index": at}, part)
+    elif kind in _CALL_EVENTS:
+        name, field = _CALL_EVENTS[kind]
+        given = text_or_empty(item.get(field))
         yield "response.output_item.added", {"output_index": index, "item": {**opening, field: ""}}
         yield f"{name}.delta", {**place, "delta": given}
         yield f"{name}.done", {**place, field: given}
@@ -62,12 +62,12 @@ def _item(index: int, item: dict[str, Any]) -> Iterator[_Event]:
     yield "response.output_item.done", {"output_index": index, "item": item}
 
 
-def _content(place: dict[str, Any], part: dict[str, Any]) -> Iterator[_Event]:
-    name, field = _PARTS.get(text_of(part.get("type")), ("", ""))
+def _content_events(place: dict[str, Any], part: dict[str, Any]) -> Iterator[_Event]:
+    name, field = _PART_EVENTS.get(text_or_empty(part.get("type")), ("", ""))
     if not name:
         yield "response.content_part.added", {**place, "part": part}
     else:
-        said = text_of(part.get(field))
+        said = text_or_empty(part.get(field))
         with_logprobs: dict[str, Any] = {"logprobs": []} if field == "text" else {}
         yield "response.content_part.added", {**place, "part": {**part, field: ""}}
         yield f"{name}.delta", {**place, "delta": said, **with_logprobs}
@@ -75,8 +75,8 @@ def _content(place: dict[str, Any], part: dict[str, Any]) -> Iterator[_Event]:
     yield "response.content_part.done", {**place, "part": part}
 
 
-def _summary(place: dict[str, Any], part: dict[str, Any]) -> Iterator[_Event]:
-    said = text_of(part.get("text"))
+def _summary_events(place: dict[str, Any], part: dict[str, Any]) -> Iterator[_Event]:
+    said = text_or_empty(part.get("text"))
     yield "response.reasoning_summary_part.added", {**place, "part": {**part, "text": ""}}
     yield "response.reasoning_summary_text.delta", {**place, "delta": said}
     yield "response.reasoning_summary_text.done", {**place, "text": said}

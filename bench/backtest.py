@@ -16,10 +16,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from understudies.backtest.importers import read_calls
+from understudies.backtest.importers.reader import read_calls
 from understudies.events import split_of
-from understudies.students import request_text
-from understudies.students.classifier import fit_classifier, is_encoder_installed
+from understudies.students.base import request_text
+from understudies.students.classifier.model import fit_classifier
+from understudies.students.classifier.sentences import is_encoder_installed
 
 
 def main() -> None:

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from understudies.students.classifier import fit_classifier, is_encoder_installed
+from understudies.students.classifier.model import fit_classifier
+from understudies.students.classifier.sentences import is_encoder_installed
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "banking77.jsonl.gz"
 TARGET_AGREEMENT = 0.969

@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from understudies.backtest.generator import generate_demo_log
+from understudies.backtest.generator.demo_log import generate_demo_log
 from understudies.backtest.progress import ProgressDisplay
 from understudies.backtest.run import BacktestOptions, backtest_log
-from understudies.stats import DriftDetector
+from understudies.stats.drift import DriftDetector
 
 TASK = "language-routing"
 CHANGES_AT = 0.75

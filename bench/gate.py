@@ -10,7 +10,9 @@ import random
 import time
 from collections.abc import Callable
 
-from understudies.stats import COVERAGES, Gate, SelectiveGate, Threshold
+from understudies.stats.coverage import COVERAGES, Threshold
+from understudies.stats.gate import Gate
+from understudies.stats.selective import SelectiveGate
 
 VERDICTS = 4_000
 ROUNDS = 5

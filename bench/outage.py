@@ -35,7 +35,7 @@ from tests.support.outage import (
     wait_readiness,
     wait_router_url,
 )
-from tests.support.tansu import TansuBroker
+from tests.support.tansu_broker import TansuBroker
 from tests.support.tcp_proxy import ProxyState, TcpProxy
 
 STATES: Sequence[ProxyState] = ("refused", "reset", "silent", "mute")

@@ -26,15 +26,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from bench.proxies.cpu_quota import is_available, limit_cpu
 from bench.proxies.nginx import start_instant_upstream, start_plain_proxy
 from bench.proxies.open_loop import run_open_loop
 from bench.proxies.peers import PeerProxy, start_litellm, start_portkey
 from bench.proxies.process import ROOT, BenchProcess, free_port, start_process
-from bench.proxies.quota import is_available, limit_cpu
-from bench.proxies.recorded import TopicReader
+from bench.proxies.recorded_events import TopicReader
 from bench.proxies.streaming import time_streams
 from bench.proxies.wrk import LoadResult, run_wrk
-from tests.support.tansu import TansuBroker
+from tests.support.tansu_broker import TansuBroker
 
 PARTS = ("throughput", "latency", "ttft", "steady", "memory", "workers", "crowded", "peers")
 _CORE_SHARE = 0.3

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.support.tansu import TansuBroker
+from tests.support.tansu_broker import TansuBroker
 
 from understudies.client import Understudies
 

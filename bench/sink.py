@@ -19,19 +19,15 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from understudies.events import (
-    INVOCATIONS,
-    Invocation,
-    Message,
-    Request,
-    Response,
-    SeededIds,
-    encode,
-    fingerprint,
-)
-from understudies.observer import ObserverSettings, create_app
-from understudies.runtime import Bus, EmbeddedBroker, InFlightTracker, Store, SystemClock
-from understudies.students import ObjectStore
+from understudies.datasets.object_store import ObjectStore
+from understudies.events import INVOCATIONS, Invocation, Message, Request, Response, SeededIds, encode, fingerprint
+from understudies.observer.app import create_app
+from understudies.observer.settings import ObserverSettings
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.embedded_broker import EmbeddedBroker
+from understudies.runtime.bus.in_flight import InFlightTracker
+from understudies.runtime.clock import SystemClock
+from understudies.runtime.store import Store
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 

@@ -26,12 +26,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.honesty.lines import format_scenario, format_seed
-from bench.honesty.many_students import format_years, simulate_many_students
-from bench.honesty.outcome import LogOutcome
-from bench.honesty.played import ReplayJob, generate_log, replay_log
-from bench.honesty.scenarios import SCENARIOS
-from bench.honesty.tally import ScenarioSummary
+from bench.traffic.formatting import format_scenario, format_seed
+from bench.traffic.log_outcome import LogOutcome
+from bench.traffic.many_students import format_years, simulate_many_students
+from bench.traffic.replay import ReplayJob, generate_log, replay_log
+from bench.traffic.scenario_summary import ScenarioSummary
+from bench.traffic.scenarios import SCENARIOS
 
 _RECORDED_SEEDS = 3
 _LOGS_PER_PROCESS = 5

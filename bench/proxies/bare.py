@@ -11,7 +11,7 @@ import orjson
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from understudies.router.server import HttpServer
+from understudies.router.http1.server import HttpServer
 
 
 class BareProxy:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.proxies.bodies import ANSWER
+from bench.proxies.payloads import ANSWER
 from bench.proxies.process import BenchProcess, free_port, start_process
 
 _MAIN = """

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import httptools
-from bench.proxies.bodies import DISTINCT_REQUESTS
-from bench.proxies.bodies import make_request as asked_for
+from bench.proxies.payloads import DISTINCT_REQUESTS
+from bench.proxies.payloads import make_request as asked_for
 from bench.proxies.process import ROOT
 
 

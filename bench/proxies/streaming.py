@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httptools
-from bench.proxies.bodies import ANSWER, make_chunk
-from bench.proxies.bodies import make_request as asked_for
+from bench.proxies.payloads import ANSWER, make_chunk
+from bench.proxies.payloads import make_request as asked_for
 
 _EVENTS = 8
 _GAP_S = 0.002

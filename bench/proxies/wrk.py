@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.proxies.bodies import AFTER, BEFORE, DISTINCT_REQUESTS
+from bench.proxies.payloads import AFTER, BEFORE, DISTINCT_REQUESTS
 
 _SCRIPT = """
 {headers}

@@ -9,21 +9,16 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from tests.support.broker import BROKERS
-from tests.support.events import make_invocation, make_promotion
+from tests.support.brokers import BROKERS
+from tests.support.sample_events import make_invocation, make_promotion
 
 from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, Event, Promotion, Topic, encode
-from understudies.runtime import (
-    DEAD_LETTERS,
-    Bus,
-    BusSettings,
-    Offsets,
-    Record,
-    Reject,
-    RetryLater,
-    StopService,
-    Undeliverable,
-)
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.dead_letters import DEAD_LETTERS
+from understudies.runtime.bus.messages import Offsets, Record
+from understudies.runtime.bus.publisher import Undeliverable
+from understudies.runtime.errors import Reject, RetryLater, StopService
+from understudies.runtime.settings import BusSettings
 
 SECONDS = 30
 

@@ -7,21 +7,21 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.redis import RedisServer
+from tests.support.redis_server import RedisServer
 
-from understudies.runtime import ConfigurationError
-from understudies.runtime.online import (
+from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.online.base import (
     MAX_NANOS,
     MAX_VALUE_BYTES,
     BudgetCounter,
     BudgetHold,
     CounterSettlement,
     CounterState,
-    MemoryOnlineState,
     OnlineState,
     ReserveResult,
-    create_online_state,
 )
+from understudies.runtime.online.factory import create_online_state
+from understudies.runtime.online.memory import MemoryOnlineState
 
 DAY_S = 86_400.0
 

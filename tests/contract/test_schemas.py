@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from tests.support.samples import OF_VERSION_1, SAMPLES
+from tests.support.event_samples import OF_VERSION_1, SAMPLES
 
 from understudies.events import TOPICS, Event, encode, topic_of
 from understudies.events import export as generated

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.events import START, make_invocation, make_promotion
-from tests.support.store import open_migrated_store
+from tests.support.sample_events import START, make_invocation, make_promotion
+from tests.support.stores import open_migrated_store
 
 from understudies.events import encode
-from understudies.runtime import ConfigurationError, Reject, RetryLater, Store
+from understudies.runtime.errors import ConfigurationError, Reject, RetryLater
+from understudies.runtime.store import Store
 
 STORES = {"chdb": "chdb://"}
 if "UNDERSTUDIES_TEST_CLICKHOUSE" in os.environ:
@@ -117,8 +118,8 @@ async def test_another_scheme_is_refused_with_the_setting() -> None:
 
 WRITER = """
 import asyncio, sys
-from tests.support.events import invocation
-from tests.support.store import migrated
+from tests.support.sample_events import invocation
+from tests.support.stores import migrated
 from understudies.events import encode
 
 async def main():

@@ -4,9 +4,9 @@ import os
 import re
 
 import pytest
-from tests.support.events import make_invocation
-from tests.support.samples import OF_VERSION_1, SAMPLES
-from tests.support.store import open_migrated_store
+from tests.support.event_samples import OF_VERSION_1, SAMPLES
+from tests.support.sample_events import make_invocation
+from tests.support.stores import open_migrated_store
 
 from understudies.events import (
     INVOCATIONS,
@@ -20,9 +20,8 @@ from understudies.events import (
     Verdict,
     encode,
 )
-from understudies.observer import replay_since
-from understudies.runtime import Store
-from understudies.runtime.sqlfiles import read_migrations
+from understudies.observer.replay import replay_since
+from understudies.runtime.store import Store, read_migrations
 
 STORES = {"chdb": "chdb://"}
 if "UNDERSTUDIES_TEST_CLICKHOUSE" in os.environ:

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import orjson
 import pytest
-from tests.support.played import MIN_EXAMPLES, RULES, BacktestRun, BacktestTwins, run_small_backtest, write_every_ending
+from tests.support.backtest_runs import (
+    MIN_EXAMPLES,
+    RULES,
+    BacktestRun,
+    BacktestTwins,
+    run_small_backtest,
+    write_every_ending,
+)
 
 RULES_TOML = '[tasks."by-rule"]\ncritical = true\n'
 

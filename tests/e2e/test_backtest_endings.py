@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.support.logs import START
-from tests.support.played import CHANGES_AT, DAYS, SETTINGS, BacktestRun, BacktestTwins
+from tests.support.backtest_runs import CHANGES_AT, DAYS, SETTINGS, BacktestRun, BacktestTwins
+from tests.support.call_logs import START
 
-from understudies.backtest.report import DecisionEntry
+from understudies.backtest.report.report import DecisionEntry
 from understudies.events import Drift, Invocation, Promotion, Verdict
 
 FIGURES = {

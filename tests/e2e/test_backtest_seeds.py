@@ -1,8 +1,8 @@
 """Another seed draws other audits, and nothing else of weight."""
 
 import pytest
-from tests.support import logs
-from tests.support.played import BacktestRun, run_small_backtest
+from tests.support import call_logs
+from tests.support.backtest_runs import BacktestRun, run_small_backtest
 
 from understudies.events import Invocation
 
@@ -10,7 +10,7 @@ from understudies.events import Invocation
 @pytest.fixture(scope="module")
 def seeds(tmp_path_factory: pytest.TempPathFactory) -> tuple[BacktestRun, BacktestRun]:
     path = tmp_path_factory.mktemp("seeds") / "calls.jsonl"
-    logs.write_log(path, logs.task_entries("easy", 900, days=5))
+    call_logs.write_log(path, call_logs.task_entries("easy", 900, days=5))
     return run_small_backtest(path, seed=7), run_small_backtest(path, seed=8)
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.support import logs
+from tests.support import call_logs
 from typer.testing import CliRunner, Result
 
 from understudies.cli.main import app
-from understudies.runtime.rules import key_hash
+from understudies.runtime.rules.api_keys import key_hash
 
 COMMANDS = ("backtest", "demo", "up", "observer", "evaluator", "trainer", "router", "budget", "rules", "keys")
 LABEL = "refund"
@@ -42,11 +42,11 @@ def failed(result: Result) -> str:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    return logs.write_log(tmp_path / "calls.jsonl", logs.task_entries("triage", 5, days=1))
+    return call_logs.write_log(tmp_path / "calls.jsonl", call_logs.task_entries("triage", 5, days=1))
 
 
 def native(number: int, **more: Any) -> dict[str, Any]:
-    return logs.build_record("triage", f"pay me back for number {number}", LABEL, **more)
+    return call_logs.build_record("triage", f"pay me back for number {number}", LABEL, **more)
 
 
 def lines(*records: dict[str, Any] | bytes) -> bytes:
@@ -419,7 +419,7 @@ def test_broken_lines_of_every_kind_are_skipped_and_named(tmp_path: Path) -> Non
         orjson.dumps(native(1))[:-1] + b',"latency_ms":NaN}',
         orjson.dumps(native(2, id="same", usage="many", tags=5, temperature="hot")),
         orjson.dumps(native(3, id="same")),
-        orjson.dumps(logs.build_record("long", "x" * 10_000_000, LABEL)),
+        orjson.dumps(call_logs.build_record("long", "x" * 10_000_000, LABEL)),
     ]
     content = lines(native(0), *broken, *odd, native(4))
     report, said = report_of(content, tmp_path, "--days", 1)

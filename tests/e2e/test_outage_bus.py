@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.support.fake_teacher import FakeTeacher
 from tests.support.outage import (
     IN_FLIGHT,
     SteadyTraffic,
@@ -15,7 +16,6 @@ from tests.support.outage import (
     wait_router_url,
 )
 from tests.support.tcp_proxy import ProxyState
-from tests.support.teacher import FakeTeacher
 
 
 @pytest.mark.parametrize("state", ["refused", "silent"])

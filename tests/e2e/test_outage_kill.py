@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.fake_teacher import FakeTeacher
 from tests.support.outage import (
     IN_FLIGHT,
     SteadyTraffic,
@@ -13,7 +14,6 @@ from tests.support.outage import (
     wait_readiness,
     wait_router_url,
 )
-from tests.support.teacher import FakeTeacher
 
 
 async def test_a_killed_router_loses_the_events_in_memory_alone(

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from tests.support.commands import TIMEOUT_S
+from tests.support.fake_teacher import FakeTeacher
 from tests.support.outage import SteadyTraffic, router_command, wait_router_url
-from tests.support.process import TIMEOUT_S
-from tests.support.redis import RedisServer
-from tests.support.tansu import TansuBroker
-from tests.support.teacher import FakeTeacher
+from tests.support.redis_server import RedisServer
+from tests.support.tansu_broker import TansuBroker
 
 RULES = """
 [router]

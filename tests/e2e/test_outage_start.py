@@ -4,7 +4,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from tests.support.commands import TIMEOUT_S, Command, openai_client
 from tests.support.datasets import TASK
+from tests.support.fake_teacher import FakeTeacher
 from tests.support.outage import (
     BrokerLine,
     SteadyTraffic,
@@ -16,13 +18,12 @@ from tests.support.outage import (
     wait_readiness,
     wait_router_url,
 )
-from tests.support.process import TIMEOUT_S, Command, openai_client
-from tests.support.promoted import write_promoted_student
+from tests.support.promoted_student import write_promoted_student
 from tests.support.tcp_proxy import ProxyState
-from tests.support.teacher import FakeTeacher
 
 from understudies.events import Promotion
-from understudies.runtime import Bus, BusSettings
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.settings import BusSettings
 
 
 async def publish(bus: BrokerLine, *events: Promotion) -> None:

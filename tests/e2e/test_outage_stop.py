@@ -7,6 +7,8 @@ from pathlib import Path
 import aiohttp
 import openai
 import pytest
+from tests.support.commands import TIMEOUT_S, openai_client
+from tests.support.fake_teacher import FakeTeacher
 from tests.support.outage import (
     SteadyTraffic,
     open_broker_line,
@@ -16,10 +18,8 @@ from tests.support.outage import (
     wait_readiness,
     wait_router_url,
 )
-from tests.support.process import TIMEOUT_S, openai_client
-from tests.support.tansu import TansuBroker
+from tests.support.tansu_broker import TansuBroker
 from tests.support.tcp_proxy import ProxyState
-from tests.support.teacher import FakeTeacher
 
 TASK = "task-0"
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}

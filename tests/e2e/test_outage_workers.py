@@ -6,6 +6,8 @@ import socket
 import time
 from pathlib import Path
 
+from tests.support.commands import Command, wait_until
+from tests.support.fake_teacher import FakeTeacher
 from tests.support.outage import (
     IN_FLIGHT,
     SteadyTraffic,
@@ -14,8 +16,6 @@ from tests.support.outage import (
     router_command,
     spool_size,
 )
-from tests.support.process import Command, wait_until
-from tests.support.teacher import FakeTeacher
 
 SOON_S = 10.0
 """A worker that ends so soon after its start is not started again: it would end again."""

@@ -3,8 +3,8 @@
 import signal
 from pathlib import Path
 
-from tests.support.process import Command
-from tests.support.tansu import TansuBroker
+from tests.support.commands import Command
+from tests.support.tansu_broker import TansuBroker
 
 NO_GROUP = {"UNDERSTUDIES_BUS_GROUP_PREFIX": ""}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import anthropic
 import pytest
-from tests.support.front import KEY, PROMPT, TASK, BuildHarness, RouterHarness, router_harnesses
+from tests.support.router_harness import KEY, PROMPT, TASK, BuildHarness, RouterHarness, router_harnesses
 
 MODEL = "claude-sonnet"
 PIXEL = "R0lGODlhAQABAAAAACwAAAAAAQABAAA="

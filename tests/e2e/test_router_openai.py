@@ -8,9 +8,9 @@ from typing import Any
 import openai
 import pytest
 from pydantic import BaseModel
-from tests.support.front import KEY, PROMPT, TASK, BuildHarness, RouterHarness, router_harnesses
+from tests.support.router_harness import KEY, PROMPT, TASK, BuildHarness, RouterHarness, router_harnesses
 
-from understudies.students import text_answer
+from understudies.students.base import text_answer
 
 TOOL: Any = {
     "type": "function",

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
-from tests.support.process import query_store, up_command, wait_until
-from tests.support.teacher import FakeTeacher
+from tests.support.commands import query_store, up_command, wait_until
+from tests.support.fake_teacher import FakeTeacher
 
 WINDOW = timedelta(seconds=5)
 """`understudies up --help` states one second, for a process that gets its share of the machine; a test may not."""

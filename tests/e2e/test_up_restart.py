@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from openai import AsyncOpenAI
+from tests.support.commands import Command, openai_client, query_store, up_command, wait_until
 from tests.support.datasets import TASK
-from tests.support.process import Command, openai_client, query_store, up_command, wait_until
-from tests.support.promoted import STUDENT, write_promoted_student
-from tests.support.teacher import FakeTeacher
+from tests.support.fake_teacher import FakeTeacher
+from tests.support.promoted_student import STUDENT, write_promoted_student
 
 REFUND = "money back for order number"
 # A machine that is busy with other tests may take longer to load a student than a caller would wait for it.

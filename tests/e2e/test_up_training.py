@@ -5,14 +5,15 @@ import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tests.support.chat_messages import assistant_message
+from tests.support.commands import openai_client, up_command, wait_until
 from tests.support.datasets import TASK, dataset
-from tests.support.messages import assistant_message
-from tests.support.process import openai_client, up_command, wait_until
-from tests.support.store import open_migrated_store
-from tests.support.teacher import FakeTeacher
+from tests.support.fake_teacher import FakeTeacher
+from tests.support.stores import open_migrated_store
 
+from understudies.datasets.dataset import write_dataset
+from understudies.datasets.object_store import ObjectStore
 from understudies.events import Promotion, encode
-from understudies.students import ObjectStore, write_dataset
 
 STUDENT = f"{TASK}@1"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import openai
 import pytest
-from tests.support.process import Command, openai_client, query_store, up_command
-from tests.support.tansu import TansuBroker, read_events
-from tests.support.teacher import FakeTeacher
+from tests.support.commands import Command, openai_client, query_store, up_command
+from tests.support.fake_teacher import FakeTeacher
+from tests.support.tansu_broker import TansuBroker, read_events
 
 from understudies.events import INVOCATIONS, Invocation
 

@@ -6,17 +6,20 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.support.capturing_bus import CapturingBus, to_records
 from tests.support.datasets import TASK
-from tests.support.recorder import CapturingBus, to_records
 from tests.support.trials import TRAINED, audit_of, dataset, events_of_type, traffic
 
-from understudies.evaluator import EvaluatorApp, EvaluatorSettings, create_app
+from understudies.datasets.dataset import write_dataset
+from understudies.datasets.object_store import ObjectStore
+from understudies.evaluator.app import EvaluatorApp, create_app
+from understudies.evaluator.settings import EvaluatorSettings
 from understudies.events import Drift, GateDecision, Invocation, Promotion, SeededIds, Verdict
-from understudies.runtime import VirtualClock
-from understudies.runtime.rules import Rules
-from understudies.students import ObjectStore, StudentCache, write_dataset
-from understudies.trainer import TrainerSettings
-from understudies.trainer import create_app as create_trainer
+from understudies.runtime.clock import VirtualClock
+from understudies.runtime.rules.rules import Rules
+from understudies.students.student_cache import StudentCache
+from understudies.trainer.app import create_app as create_trainer
+from understudies.trainer.settings import TrainerSettings
 
 
 @pytest.fixture

@@ -3,11 +3,14 @@
 import asyncio
 
 import pytest
-from tests.support.events import make_invocation
-from tests.support.tansu import TansuBroker, read_events
+from tests.support.sample_events import make_invocation
+from tests.support.tansu_broker import TansuBroker, read_events
 
 from understudies.events import INVOCATIONS
-from understudies.runtime import Bus, BusSettings, InFlightTracker, NotDelivered
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.in_flight import InFlightTracker
+from understudies.runtime.bus.publisher import NotDelivered
+from understudies.runtime.settings import BusSettings
 
 
 def settings(tansu: TansuBroker, timeout_s: float = 0.5) -> BusSettings:

@@ -3,13 +3,14 @@
 import asyncio
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from tests.support.events import make_invocation
-from tests.support.kafka import KafkaServer
-from tests.support.tansu import read_events
+from tests.support.kafka_server import KafkaServer
+from tests.support.sample_events import make_invocation
+from tests.support.tansu_broker import read_events
 from tests.support.tcp_proxy import TcpProxy
 
 from understudies.events import INVOCATIONS
-from understudies.runtime import Bus, BusSettings
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.settings import BusSettings
 
 SECONDS = 60
 

@@ -6,15 +6,29 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from tests.support.broker import open_embedded
-from tests.support.routing import NOON, FixedStudent, FixedTeacher, StubLoader, make_call, make_drift, make_promotion
+from tests.support.brokers import open_embedded
+from tests.support.router_fixtures import (
+    NOON,
+    FixedStudent,
+    FixedTeacher,
+    StubLoader,
+    make_call,
+    make_drift,
+    make_promotion,
+)
 
+from understudies.datasets.object_store import ObjectStore
 from understudies.events import INVOCATIONS, Event, Invocation
-from understudies.router import RouterApp, RouterSettings, create_app
-from understudies.runtime import Bus, BusSettings, InFlightTracker, Record, VirtualClock
+from understudies.router.app import RouterApp
+from understudies.router.factory import create_app
+from understudies.router.settings import RouterSettings
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.in_flight import InFlightTracker
+from understudies.runtime.bus.messages import Record
+from understudies.runtime.clock import VirtualClock
 from understudies.runtime.runner import Runner
+from understudies.runtime.settings import BusSettings
 from understudies.runtime.snapshots import SnapshotStore
-from understudies.students import ObjectStore
 
 
 class World:

@@ -8,15 +8,18 @@ from contextlib import AsyncExitStack
 import aiohttp
 import openai
 import pytest
-from tests.support.routing import ARTIFACT, FixedStudent, StubLoader, make_drift, make_promotion
-from tests.support.teacher import FakeTeacher
+from tests.support.fake_teacher import FakeTeacher
+from tests.support.router_fixtures import ARTIFACT, FixedStudent, StubLoader, make_drift, make_promotion
 
+from understudies.datasets.object_store import ObjectStore
 from understudies.events import Event, FunctionCall, Invocation, Message, ToolCall
-from understudies.router import RouterApp, RouterSettings, create_app
-from understudies.runtime import Record
-from understudies.runtime.rules import Rules
-from understudies.runtime.teachers import TeacherSpec
-from understudies.students import Answer, ObjectStore, StudentError, text_answer
+from understudies.router.app import RouterApp
+from understudies.router.factory import create_app
+from understudies.router.settings import RouterSettings
+from understudies.runtime.bus.messages import Record
+from understudies.runtime.rules.rules import Rules
+from understudies.runtime.rules.teacher import TeacherSpec
+from understudies.students.base import Answer, StudentError, text_answer
 
 KEY = "sk-the-callers-own-key-0001"
 ASK = [{"role": "user", "content": "My card was stolen"}]

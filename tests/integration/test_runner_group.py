@@ -6,13 +6,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tests.support.broker import open_embedded_with_groups
-from tests.support.events import make_invocation
-from tests.support.routing import make_promotion
+from tests.support.brokers import open_embedded_with_groups
+from tests.support.router_fixtures import make_promotion
+from tests.support.sample_events import make_invocation
 
 from understudies.events import INVOCATIONS, PROMOTIONS, Event, Topic
-from understudies.runtime import Bus, BusSettings, Record, SnapshotStore
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.messages import Record
 from understudies.runtime.runner import Runner
+from understudies.runtime.settings import BusSettings
+from understudies.runtime.snapshots import SnapshotStore
 
 
 class RecordingService:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 from aiokafka.errors import KafkaError
 from tests.support.recording import event
-from tests.support.tansu import TansuBroker, open_consumer
+from tests.support.tansu_broker import TansuBroker, open_consumer
 
 from understudies.events import INVOCATIONS
-from understudies.router.recording import AsyncSpool, InProcessRecorder
-from understudies.runtime import Bus, BusMessage, BusSettings
+from understudies.router.recording.recorder import InProcessRecorder
+from understudies.router.recording.spool.async_spool import AsyncSpool
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.messages import BusMessage
+from understudies.runtime.settings import BusSettings
 
 TASKS = ("triage", "booking", "refunds", "search")
 SECONDS = 60

@@ -14,10 +14,10 @@ import pytest
 from tests.support.datasets import intents
 
 from understudies.events import Request, request_of
-from understudies.judges import parse_judge
-from understudies.students import ConfidenceTooLow, StudentError
-from understudies.students.endpoint import Endpoint
-from understudies.students.few_shot import FewShotStudent
+from understudies.judges.registry import parse_judge
+from understudies.students.base import ConfidenceTooLow, StudentError
+from understudies.students.endpoint.settings import Endpoint
+from understudies.students.few_shot.student import FewShotStudent
 
 URL = os.environ.get("UNDERSTUDIES_TEST_VLLM")
 pytestmark = pytest.mark.skipif(URL is None, reason="needs a vLLM server: name it in UNDERSTUDIES_TEST_VLLM")

@@ -3,10 +3,10 @@
 import asyncio
 from typing import Any
 
-from tests.support.teacher import FakeTeacher
+from tests.support.fake_teacher import FakeTeacher
 from tests.support.upstream import call_of, table, teachers
 
-from understudies.router.upstream import TeacherCatalogue
+from understudies.router.upstream.catalogue import TeacherCatalogue
 
 
 async def test_a_call_keeps_the_fallback_that_it_began_with() -> None:

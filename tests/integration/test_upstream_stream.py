@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.support.teacher import LARGE, Behaviour, FakeTeacher, refusing_address
-from tests.support.teacher_answers import MODELS, Api, render_response, render_stream
+from tests.support.fake_teacher import LARGE, Behaviour, FakeTeacher, refusing_address
+from tests.support.fake_teacher_responses import MODELS, Api, render_response, render_stream
 from tests.support.upstream import FakeTime, call_of, teachers
 
 from understudies.router.call import TeacherError, TeacherStream
-from understudies.router.upstream import TeacherPool
+from understudies.router.upstream.teachers import TeacherPool
 
 APIS: tuple[Api, ...] = ("chat", "responses", "messages")
 TOOL = {"name": "block_card", "arguments": {"card": 7}}

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from tests.support.datasets import START
 
+from understudies.datasets.dataset import Example
 from understudies.events import Message, Request, fingerprint, split_of
-from understudies.students import Example
 
 REFUNDS = "Decide by the customer's record whether the request may be granted. Answer only yes or no."
 FRENCH = "Translate what the user writes into French, keep the names of places, and explain nothing."

@@ -1,7 +1,7 @@
 """Conversations: requests of several turns, and the inputs that they are."""
 
+from understudies.datasets.inputs import Input, identify_input
 from understudies.events import Request, fingerprint, request_of
-from understudies.students import Input, identify_input
 
 
 def conversation_request(*texts: str, system: str = "Sort the message.") -> Request:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
-from tests.support.messages import assistant_message, user_request
+from tests.support.chat_messages import assistant_message, user_request
 
+from understudies.datasets.dataset import Dataset, Example
 from understudies.events import Message, fingerprint, split_of
-from understudies.students import Dataset, Example
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 TASK = "triage"

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
+from understudies.dialects.base import Api, DecodedResponse, StreamAccumulator
+from understudies.dialects.registry import dialect_of
 from understudies.events import FunctionCall, Message, Response, ToolCall, Usage
-from understudies.router.call import Api
-from understudies.router.dialects import DecodedResponse, StreamAccumulator, dialect_of
 
 APIS: tuple[Api, ...] = ("chat", "responses", "messages")
 CALL = "019aa0f0-5c1e-7d5a-8f00-2b6d3c4e5f60"

@@ -6,8 +6,8 @@ import anthropic
 import httpx2
 import openai
 
+from understudies.dialects.base import DecodedResponse
 from understudies.events import FunctionCall, Message, Response, ToolCall, Usage
-from understudies.router.dialects import DecodedResponse
 
 USAGE = Usage(prompt_tokens=12, completion_tokens=5, cached_tokens=4)
 CALLS = tuple(

@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import aiohttp
 from aiokafka.errors import KafkaError
-from tests.support.process import TIMEOUT_S, Command
-from tests.support.tansu import TansuBroker, open_consumer
+from tests.support.commands import TIMEOUT_S, Command
+from tests.support.tansu_broker import TansuBroker, open_consumer
 from tests.support.tcp_proxy import TcpProxy
 
 from understudies.events import INVOCATIONS, Invocation

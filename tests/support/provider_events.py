@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from understudies.router.call import Api
+from understudies.dialects.base import Api
 
 HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m", "system_fingerprint": "fp"}
 USAGE = {"prompt_tokens": 5, "completion_tokens": 9, "total_tokens": 14}

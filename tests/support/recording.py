@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 
-from tests.support.messages import user_request
-from tests.support.routing import NOON
+from tests.support.chat_messages import user_request
+from tests.support.router_fixtures import NOON
 
 from understudies.events import Event, Invocation, fingerprint
-from understudies.runtime import BusMessage, encode_message
+from understudies.runtime.bus.messages import BusMessage, encode_message
 
 
 def event(number: int, task: str = "triage", text: str = "call") -> Invocation:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from understudies.backtest.figures import FiguresAccumulator
-from understudies.backtest.recorded import SkippedLine
-from understudies.backtest.report import (
+from understudies.backtest.recorded_call import SkippedLine
+from understudies.backtest.report.figures import FiguresAccumulator
+from understudies.backtest.report.report import (
     BacktestReport,
     ChosenThreshold,
     CoveragePoint,
@@ -19,8 +19,8 @@ from understudies.backtest.report import (
     TaskOutcome,
     TaskReport,
 )
-from understudies.judges import parse_judge
-from understudies.stats import anytime_lower_bound, clopper_pearson_upper
+from understudies.judges.registry import parse_judge
+from understudies.stats.bounds import anytime_lower_bound, clopper_pearson_upper
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 TEACHER, STUDENT = Decimal("0.0167"), Decimal("0.0004")

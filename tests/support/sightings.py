@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.tansu import TansuBroker, read_events
+from tests.support.tansu_broker import TansuBroker, read_events
 
 from understudies.client import Understudies
 from understudies.events import INVOCATIONS, Invocation

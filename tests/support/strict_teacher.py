@@ -4,10 +4,10 @@ from typing import Any
 
 import jsonschema_rs
 from aiohttp import web
-from tests.support.teacher import FakeTeacher
-from tests.support.teacher_answers import PATHS, Api, render_error_body
+from tests.support.fake_teacher import FakeTeacher
+from tests.support.fake_teacher_responses import PATHS, Api, render_error_body
 
-from understudies.router.openapi import build_document
+from understudies.router.endpoints.openapi import build_document
 
 
 class StrictTeacher(FakeTeacher):

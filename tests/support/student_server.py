@@ -46,7 +46,7 @@ class StudentServer:
     """What it answers, and what it was asked.
 
     `tokens` are texts with their log-probabilities, None for none. Where `wait_after` is set, that many are sent and
-    then nothing more. `hung_up` is set when a caller leaves before the end.
+    then nothing more. `client_disconnected` is set when a caller leaves before the end.
     """
 
     tokens: Sequence[tuple[str, float | None]] = (("re", -0.1), ("fund", -0.2))

@@ -5,29 +5,22 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
+from tests.support.capturing_bus import CapturingBus, to_records
+from tests.support.chat_messages import assistant_message
 from tests.support.datasets import INTENTS, START, TASK
 from tests.support.datasets import dataset as of_calls
-from tests.support.messages import assistant_message
-from tests.support.recorder import CapturingBus, to_records
-from tests.support.wordings import distinct_words
+from tests.support.distinct_words import distinct_words
 
-from understudies.evaluator import EvaluatorApp, EvaluatorSettings, create_app
+from understudies.datasets.dataset import Dataset, Example, write_dataset
+from understudies.datasets.errors import ArtifactError
+from understudies.datasets.object_store import ObjectStore
+from understudies.evaluator.app import EvaluatorApp, create_app
+from understudies.evaluator.settings import EvaluatorSettings
 from understudies.events import Event, Invocation, Promotion, Request, Response, Route, SeededIds, position
-from understudies.runtime import RetryLater
-from understudies.runtime.rules import Rules
-from understudies.students import (
-    Answer,
-    ArtifactError,
-    Dataset,
-    Example,
-    ObjectStore,
-    Student,
-    StudentCache,
-    StudentError,
-    request_text,
-    text_answer,
-    write_dataset,
-)
+from understudies.runtime.errors import RetryLater
+from understudies.runtime.rules.rules import Rules
+from understudies.students.base import Answer, Student, StudentError, request_text, text_answer
+from understudies.students.student_cache import StudentCache
 
 TRAINED = START + timedelta(days=1)
 """When the students of these tests are announced as trained."""

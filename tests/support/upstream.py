@@ -8,13 +8,14 @@ from typing import Any
 
 import orjson
 from pydantic import TypeAdapter
-from tests.support.teacher_answers import Api
+from tests.support.fake_teacher_responses import Api
 
 from understudies.events import Message, Request
 from understudies.router.call import Call
-from understudies.router.upstream import TeacherCatalogue, TeacherPool
+from understudies.router.upstream.catalogue import TeacherCatalogue
+from understudies.router.upstream.teachers import TeacherPool
 from understudies.runtime.clock import VirtualClock
-from understudies.runtime.teachers import TeacherSpec, TeacherTable
+from understudies.runtime.rules.teacher import TeacherSpec, TeacherTable
 
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MODELS: dict[Api, str] = {"chat": "gpt-4o-mini", "responses": "gpt-4o-mini", "messages": "claude-sonnet-4-5"}

@@ -3,8 +3,9 @@
 from understudies.client.errors import PublishError
 from understudies.client.pricing import Price, per_million
 from understudies.client.promotions import promotions
-from understudies.client.redaction import Redactor, combined, default_redactor, redacted
 from understudies.client.sdk import Understudies
+from understudies.redaction.patterns import default_redactor
+from understudies.redaction.redactor import Redactor, combined, redacted
 
 __all__ = [
     "Price",

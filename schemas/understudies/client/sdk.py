@@ -11,15 +11,16 @@ from typing import Any, Self, TypeVar, cast
 from pydantic import TypeAdapter
 
 from understudies.client.calls import TeacherInfo
+from understudies.client.encoding import InvocationEncoder
 from understudies.client.errors import PublishError
-from understudies.client.preparation import InvocationEncoder
+from understudies.client.instrumentation import EpisodeSource, Instrumentor
 from understudies.client.pricing import Price
 from understudies.client.recorder import CallRecorder
-from understudies.client.redaction import Redactor, default_redactor
 from understudies.client.sinks import CorpusSink, KafkaSink, Sink
-from understudies.client.witness import EpisodeSource, Instrumentor
 from understudies.events import Event, NewId, TaskName, new_id, own_task
-from understudies.events.owned import OWNER_PATTERN
+from understudies.events.task_names import OWNER_PATTERN
+from understudies.redaction.patterns import default_redactor
+from understudies.redaction.redactor import Redactor
 
 Teacher = TypeVar("Teacher")
 _TASK: TypeAdapter[str] = TypeAdapter(TaskName)

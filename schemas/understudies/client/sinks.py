@@ -21,7 +21,7 @@ from aiokafka.errors import (
     RecordTooLargeError,
 )
 
-from understudies.client.corpus import to_corpus_line
+from understudies.client.corpus_line import to_corpus_line
 from understudies.events import Event, Invocation, Topic
 
 log = logging.getLogger("understudies.client")

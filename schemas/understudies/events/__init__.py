@@ -12,16 +12,16 @@ from understudies.events.fingerprint import (
     split_of,
     template_of,
 )
-from understudies.events.headers import cloud_headers
-from understudies.events.identity import NewId, SeededIds, new_id
+from understudies.events.ids import NewId, SeededIds, new_id
 from understudies.events.invocation import BIASED, Invocation, Origin, Reason, Route, ServedBy
-from understudies.events.levels import ProvenLevels
 from understudies.events.money import Usd, usd, usd_text
-from understudies.events.owned import own_task, owner_and_base
 from understudies.events.promotion import Promotion, Stage
 from understudies.events.request import FunctionCall, Message, Request, Response, ToolCall, Usage, request_of
-from understudies.events.siblings import Prompt
-from understudies.events.templates import Templates
+from understudies.events.serving_scope import ALWAYS, NOTHING_WITHHELD, ProvenLevels, Withheld
+from understudies.events.task_discovery.template_inference import Prompt
+from understudies.events.task_discovery.templates import Templates
+from understudies.events.task_discovery.word_trigrams import Words, words_of
+from understudies.events.task_names import own_task, owner_and_base
 from understudies.events.topics import (
     BY_NAME,
     DRIFT,
@@ -30,12 +30,11 @@ from understudies.events.topics import (
     TOPICS,
     VERDICTS,
     Topic,
+    cloud_headers,
     encode,
     topic_of,
 )
 from understudies.events.verdict import GateDecision, Phase, Verdict, VerdictEvent
-from understudies.events.withheld import ALWAYS, NOTHING_WITHHELD, Withheld
-from understudies.events.words import Words, words_of
 
 __all__ = [
     "ALWAYS",

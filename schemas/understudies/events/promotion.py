@@ -5,8 +5,14 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from understudies.events.base import Event
-from understudies.events.levels import LEVELS_DESCRIPTION, ProvenLevels
-from understudies.events.withheld import HEAD_THRESHOLD_DESCRIPTION, NOTHING_WITHHELD, WITHHELD_DESCRIPTION, Withheld
+from understudies.events.serving_scope import (
+    HEAD_THRESHOLD_DESCRIPTION,
+    LEVELS_DESCRIPTION,
+    NOTHING_WITHHELD,
+    WITHHELD_DESCRIPTION,
+    ProvenLevels,
+    Withheld,
+)
 
 Stage = Literal["authorised", "collected", "trained", "qualified", "rejected", "promoted", "demoted", "retired"]
 

@@ -1,7 +1,8 @@
-"""The four topics: name, key, retention and model in one place."""
+"""Define the four topics (name, key, retention, model), and encode events as messages with CloudEvents headers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -121,3 +122,19 @@ _TOPIC_BY_EVENT: dict[type[Event], Topic] = {
 def topic_of(event: Event) -> Topic:
     """The topic that carries an event."""
     return _TOPIC_BY_EVENT[type(event)]
+
+
+def cloud_headers(event: Event, source: str, traceparent: str | None = None) -> list[tuple[str, bytes]]:
+    """The headers of an event made by `source`, with the W3C trace context where there is one."""
+    kind = str(getattr(event, "type", "event"))
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": event.id,
+        "ce_source": source,
+        "ce_type": f"understudies.{kind}",
+        "ce_time": event.at.astimezone(UTC).isoformat(),
+        "content-type": "application/json",
+    }
+    if traceparent is not None:
+        headers["traceparent"] = traceparent
+    return [(name, value.encode("utf-8", "replace")) for name, value in headers.items()]

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from understudies.backtest.recorded import RecordedCall
+from understudies.backtest.recorded_call import RecordedCall
 from understudies.economics.prices import teacher_call_cost
 from understudies.events import usd
 

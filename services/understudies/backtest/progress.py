@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from understudies.backtest.wording import format_percent, format_usd
+from understudies.backtest.report.formatting import format_percent, format_usd
 
 TaskPhase = Literal["hitchhiker", "imposter", "switch", "kept with teacher"]
 

@@ -11,31 +11,33 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from understudies.backtest.accounts import CallOutcomes, select_judges
-from understudies.backtest.assemble import build_report
-from understudies.backtest.importers import read_calls
-from understudies.backtest.play import ScheduledCall, replay_calls, schedule_calls
+from understudies.backtest.importers.reader import read_calls
 from understudies.backtest.pricing import resolve_price
 from understudies.backtest.progress import ProgressDisplay
-from understudies.backtest.recorded import ParsedLog
-from understudies.backtest.replay import ReplayTeacher
-from understudies.backtest.report import BacktestReport, LogSummary
-from understudies.backtest.strays import clear_outlier_times
+from understudies.backtest.progress_reporter import ProgressReporter
+from understudies.backtest.recorded_call import ParsedLog
+from understudies.backtest.replay.event_collector import EventCollector
+from understudies.backtest.replay.outliers import clear_outlier_times
+from understudies.backtest.replay.player import replay_calls
+from understudies.backtest.replay.replay_teacher import ReplayTeacher
+from understudies.backtest.replay.schedule import ScheduledCall, assign_times, schedule_calls
+from understudies.backtest.replay.threads import limit_to_one_thread
+from understudies.backtest.report.builder import build_report
+from understudies.backtest.report.outcomes import CallOutcomes, select_judges
+from understudies.backtest.report.report import BacktestReport, LogSummary
 from understudies.backtest.tasks import assign_tasks
-from understudies.backtest.threads import limit_to_one_thread
-from understudies.backtest.timeline import assign_times
-from understudies.backtest.watch import ProgressReporter
-from understudies.backtest.witness import EventCollector
-from understudies.budget import BudgetSettings
-from understudies.embedded import Platform, PlatformConfig
-from understudies.evaluator import EvaluatorSettings
-from understudies.evaluator.promise import decision_evidence
+from understudies.budget.settings import BudgetSettings
+from understudies.embedded.platform import Platform, PlatformConfig
+from understudies.evaluator.gate_decisions import decision_evidence
+from understudies.evaluator.settings import EvaluatorSettings
 from understudies.events import SeededIds
-from understudies.router import RouterSettings
-from understudies.runtime import ConfigurationError, InFlightTracker, VirtualClock
-from understudies.runtime.environment import settings_from
-from understudies.runtime.rules import Rules
-from understudies.trainer import TrainerSettings
+from understudies.router.settings import RouterSettings
+from understudies.runtime.bus.in_flight import InFlightTracker
+from understudies.runtime.clock import VirtualClock
+from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.rules.rules import Rules
+from understudies.runtime.settings import settings_from
+from understudies.trainer.settings import TrainerSettings
 
 
 @dataclass(frozen=True, slots=True)

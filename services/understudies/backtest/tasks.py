@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from understudies.backtest.recorded import RecordedCall
+from understudies.backtest.recorded_call import RecordedCall
 from understudies.events import Prompt, Templates, masked, named_by
 
 _MAX_NAME_CHARACTERS: Final = 200

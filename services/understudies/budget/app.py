@@ -6,16 +6,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from understudies.budget.appraise import Appraisal, appraise
-from understudies.budget.book import TaskState
-from understudies.budget.decide import StudentLifecycle
+from understudies.budget.appraisal import Appraisal, appraise
+from understudies.budget.lifecycle import StudentLifecycle
 from understudies.budget.settings import BudgetSettings
-from understudies.economics import BudgetOutcome, forecast, optimize_for_budget
+from understudies.budget.task_state import TaskState
+from understudies.economics.forecast import forecast
+from understudies.economics.outcome import BudgetOutcome, optimize_for_budget
 from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, VERDICTS, Event, NewId
-from understudies.runtime import Bus, Record
-from understudies.runtime.outbox import Outbox
-from understudies.runtime.rules import TaskRulesLookup
-from understudies.runtime.seen import SeenIds
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.deduplication import SeenIds
+from understudies.runtime.bus.messages import Record
+from understudies.runtime.bus.outbox import Outbox
+from understudies.runtime.rules.rules import TaskRulesLookup
 
 
 class BudgetApp:

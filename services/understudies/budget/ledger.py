@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from understudies.economics import teacher_call_cost
+from understudies.economics.prices import teacher_call_cost
 from understudies.events import Invocation, usd
 
 ZERO_USD = Decimal(0)

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from understudies.budget.settings import BudgetSettings
-from understudies.budget.student_book import StudentState
-from understudies.stats import Gate
+from understudies.budget.student_state import StudentState
+from understudies.stats.gate import Gate
 
 WEEK_DAYS = 7
 
@@ -21,7 +21,7 @@ def next_share(
 ) -> float | None:
     """The next share of the ramp, if this step has been held long enough and by enough good verdicts.
 
-    `most` keeps part of the calls for the teacher while a successor is on trial; `reduced_since` is the moment
+    `max_share` keeps part of the calls for the teacher while a successor is on trial; `reduced_since` is the moment
     since which the task's students were given less than all.
     """
     later = [min(share, max_share) for share in settings.canary if min(share, max_share) > student.promotion.share]

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from understudies.cli.failure import report_errors
-from understudies.runtime import ConfigurationError
-from understudies.runtime.environment import settings_from
-from understudies.runtime.rules import Rules, read_rules
+from understudies.cli.process import report_errors
+from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.rules.parsing import read_rules
+from understudies.runtime.rules.rules import Rules
+from understudies.runtime.settings import settings_from
 
 EPILOG = """
 Examples:
@@ -78,10 +79,10 @@ def run_backtest(
     """Run a backtest with progress, print its table and write its files."""
     # Imported here, so that `--help` answers at once: the loop brings numpy, scikit-learn and the engine.
     from understudies.backtest.progress import ProgressDisplay
-    from understudies.backtest.report_html import render_html
+    from understudies.backtest.report.html_report import render_html
+    from understudies.backtest.report.table import render_summary_table
     from understudies.backtest.run import BacktestOptions, backtest_log
-    from understudies.backtest.table import render_summary_table
-    from understudies.budget import BudgetSettings
+    from understudies.budget.settings import BudgetSettings
 
     budget = settings_from(BudgetSettings, min_examples=min_examples)
     options = BacktestOptions(days=days, teacher_price=teacher_price, seed=seed, rules=rules or Rules(), budget=budget)

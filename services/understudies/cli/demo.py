@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 
 from understudies.cli.backtest import run_backtest
-from understudies.cli.failure import report_errors
-from understudies.runtime import ConfigurationError
+from understudies.cli.process import report_errors
+from understudies.runtime.errors import ConfigurationError
 
 
 def demo(
@@ -16,7 +16,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Another seed, another fortnight.")] = 7,
 ) -> None:
     """Make up two weeks of an agent's calls and backtest them: no keys, no network, about a minute."""
-    from understudies.backtest.generator import generate_demo_log
+    from understudies.backtest.generator.demo_log import generate_demo_log
 
     with report_errors():
         _create_folder(folder)

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from understudies.cli.failure import report_errors
-from understudies.cli.toml_words import header
-from understudies.runtime import ConfigurationError
-from understudies.runtime.rules import generate_key, key_hash
+from understudies.cli.process import report_errors
+from understudies.cli.toml_format import header
+from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.rules.api_keys import generate_key, key_hash
 
 keys = typer.Typer(help="API keys of tenants: the rules hold their hashes alone.", no_args_is_help=True)
 

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from understudies.runtime import ConfigurationError
-from understudies.runtime.environment import settings_from as settings_from
+from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.settings import settings_from as settings_from
 
 BootstrapOption = Annotated[
     str | None, typer.Option(help="Kafka broker, HOST:PORT.", show_default="UNDERSTUDIES_BUS_BOOTSTRAP")

@@ -5,10 +5,14 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
+import typer
 from rich.console import Console
+
+from understudies.runtime.errors import UnderstudiesError
 
 T = TypeVar("T")
 
@@ -58,3 +62,25 @@ def exit_now(code: int = 0) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+USAGE_ERROR = 2
+
+
+@contextmanager
+def report_errors() -> Iterator[None]:
+    """Print an expected error as one line that names the remedy, and exit with 2."""
+    try:
+        yield
+    except UnderstudiesError as error:
+        Console(stderr=True, soft_wrap=True).print(
+            f"[bold red]understudies:[/] {_escape_markup(str(error))}", highlight=False
+        )
+        raise typer.Exit(USAGE_ERROR) from error
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted")
+        raise typer.Exit(130) from None
+
+
+def _escape_markup(text: str) -> str:
+    return text.replace("[", r"\[")

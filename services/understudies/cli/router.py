@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from understudies.cli.alone import artifact_root, load_bus_settings, run_single_service
-from understudies.cli.failure import report_errors
 from understudies.cli.options import (
     DEFAULT_DATA_DIR,
     ArtifactsOption,
@@ -18,21 +16,24 @@ from understudies.cli.options import (
     DataOption,
     RulesOption,
     check_teacher_url,
-    settings_from,
 )
-from understudies.cli.process import print_line, run_event_loop, stop_on_signal
+from understudies.cli.process import print_line, report_errors, run_event_loop, stop_on_signal
+from understudies.cli.single_service import artifact_root, load_bus_settings, run_single_service
 from understudies.cli.workers import run_workers
-from understudies.runtime import ConfigurationError, OnlineSettings, SystemClock
-from understudies.runtime.folder import lock_data_dir
+from understudies.runtime.clock import SystemClock
+from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.logs import configure_logging
-from understudies.runtime.online import create_online_state
-from understudies.runtime.reload import RulesSource
-from understudies.runtime.rules import Rules
+from understudies.runtime.online.factory import create_online_state
+from understudies.runtime.process import lock_data_dir
+from understudies.runtime.rules.rules import Rules
+from understudies.runtime.rules.source import RulesSource
+from understudies.runtime.settings import OnlineSettings, settings_from
 
 if TYPE_CHECKING:
-    from understudies.router import RouterApp, RouterSettings
-    from understudies.runtime import Bus
-    from understudies.students import ObjectStore
+    from understudies.datasets.object_store import ObjectStore
+    from understudies.router.app import RouterApp
+    from understudies.router.settings import RouterSettings
+    from understudies.runtime.bus.bus import Bus
 
 EPILOG = """
 Examples:
@@ -84,7 +85,7 @@ def router(
     Options come before the environment (UNDERSTUDIES_ROUTER_…), and the rules' table `router` before both.
     The rules are read again where their file changes, and at once on SIGHUP.
     """
-    from understudies.router import RouterSettings
+    from understudies.router.settings import RouterSettings
 
     configure_logging()
     with report_errors():
@@ -124,10 +125,10 @@ def _create_app(
     online: OnlineSettings,
     spool: Path,
 ) -> "RouterApp":
-    from understudies import router
     from understudies.events import new_id
+    from understudies.router.factory import create_app
 
-    return router.create_app(
+    return create_app(
         settings,
         bus=bus,
         clock=SystemClock(),

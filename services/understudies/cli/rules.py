@@ -7,10 +7,14 @@ from typing import Annotated, Final
 
 import typer
 
-from understudies.cli.failure import report_errors
-from understudies.cli.toml_words import header, value
-from understudies.runtime.rules import RouterRules, Rules, TaskRules, TenantRules, read_rules
-from understudies.runtime.teachers import TeacherSpec
+from understudies.cli.process import report_errors
+from understudies.cli.toml_format import header, value
+from understudies.runtime.rules.parsing import read_rules
+from understudies.runtime.rules.router import RouterRules
+from understudies.runtime.rules.rules import Rules
+from understudies.runtime.rules.task import TaskRules
+from understudies.runtime.rules.teacher import TeacherSpec
+from understudies.runtime.rules.tenant import TenantRules
 
 rules = typer.Typer(help="Rules per task, teacher and tenant: understudies.toml.", no_args_is_help=True)
 

@@ -6,19 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from understudies.cli.alone import artifact_root, load_bus_settings, run_single_service
-from understudies.cli.failure import report_errors
 from understudies.cli.options import DEFAULT_DATA_DIR, ArtifactsOption, BootstrapOption, DataOption, RulesOption
-from understudies.runtime import StoreSettings, SystemClock
-from understudies.runtime.environment import settings_from
-from understudies.runtime.folder import lock_data_dir
+from understudies.cli.process import report_errors
+from understudies.cli.single_service import artifact_root, load_bus_settings, run_single_service
+from understudies.runtime.clock import SystemClock
 from understudies.runtime.logs import configure_logging
-from understudies.runtime.reload import RulesSource
+from understudies.runtime.process import lock_data_dir
+from understudies.runtime.rules.source import RulesSource
+from understudies.runtime.settings import StoreSettings, settings_from
 
 if TYPE_CHECKING:
-    from understudies.runtime import Bus
-    from understudies.runtime.runner import Service
-    from understudies.students import ObjectStore
+    from understudies.datasets.object_store import ObjectStore
+    from understudies.runtime.bus.bus import Bus
+    from understudies.runtime.service import Service
 
 SERVICES = {
     "observer": "Run the observer: all topics into the store, datasets on demand.",
@@ -65,24 +65,26 @@ async def _create_service(
 ) -> "Service":
     """The service, composed from its settings; what it opens is closed with `opened`."""
     from understudies.events import new_id
-    from understudies.students import StudentCache
+    from understudies.students.student_cache import StudentCache
 
     clock = SystemClock()
     if name == "observer":
-        from understudies import observer
-        from understudies.runtime import Store
+        from understudies.observer.app import create_app as create_observer
+        from understudies.observer.settings import ObserverSettings
+        from understudies.runtime.store import Store
 
         store = await Store.open(_store_url(data))
         opened.push_async_callback(store.close)
-        settings = settings_from(observer.ObserverSettings)
-        return observer.create_app(settings, bus=bus, clock=clock, store=store, files=files, new_id=new_id)
+        settings = settings_from(ObserverSettings)
+        return create_observer(settings, bus=bus, clock=clock, store=store, files=files, new_id=new_id)
     if name == "evaluator":
-        from understudies import evaluator
+        from understudies.evaluator.app import create_app as create_evaluator
+        from understudies.evaluator.settings import EvaluatorSettings
 
         shelf = StudentCache(files)
         opened.push_async_callback(shelf.close)
-        return evaluator.create_app(
-            settings_from(evaluator.EvaluatorSettings),
+        return create_evaluator(
+            settings_from(EvaluatorSettings),
             bus=bus,
             object_store=files,
             students=shelf,
@@ -90,13 +92,15 @@ async def _create_service(
             new_id=new_id,
         )
     if name == "trainer":
-        from understudies import trainer
+        from understudies.trainer.app import create_app as create_trainer
+        from understudies.trainer.settings import TrainerSettings
 
-        settings_ = settings_from(trainer.TrainerSettings)
-        return trainer.create_app(settings_, bus=bus, clock=clock, object_store=files, new_id=new_id, rules=rules)
-    from understudies import budget
+        settings_ = settings_from(TrainerSettings)
+        return create_trainer(settings_, bus=bus, clock=clock, object_store=files, new_id=new_id, rules=rules)
+    from understudies.budget.app import create_app as create_budget
+    from understudies.budget.settings import BudgetSettings
 
-    return budget.create_app(settings_from(budget.BudgetSettings), bus=bus, rules=rules, new_id=new_id)
+    return create_budget(settings_from(BudgetSettings), bus=bus, rules=rules, new_id=new_id)
 
 
 def _store_url(data: Path) -> str:

@@ -5,16 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from understudies.cli.failure import report_errors
-from understudies.cli.options import DEFAULT_DATA_DIR, RulesOption, check_teacher_url, settings_from
-from understudies.cli.process import exit_now, print_line, run_event_loop, stop_on_signal
-from understudies.runtime import BusSettings, StoreSettings
-from understudies.runtime.folder import lock_data_dir
+from understudies.cli.options import DEFAULT_DATA_DIR, RulesOption, check_teacher_url
+from understudies.cli.process import exit_now, print_line, report_errors, run_event_loop, stop_on_signal
 from understudies.runtime.logs import configure_logging
-from understudies.runtime.reload import RulesSource
+from understudies.runtime.process import lock_data_dir
+from understudies.runtime.rules.source import RulesSource
+from understudies.runtime.settings import BusSettings, StoreSettings, settings_from
 
 if TYPE_CHECKING:
-    from understudies.router import RouterSettings
+    from understudies.router.settings import RouterSettings
 
 EPILOG = """
 Examples:
@@ -53,7 +52,7 @@ def up(
     and answers recorded. Restart it now and then, or name a Kafka broker in UNDERSTUDIES_BUS_BOOTSTRAP. A ClickHouse
     that is named in UNDERSTUDIES_STORE_URL takes the place of the store in the data folder.
     """
-    from understudies.router import RouterSettings
+    from understudies.router.settings import RouterSettings
 
     configure_logging()
     with report_errors():
@@ -70,8 +69,8 @@ def up(
 
 
 async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_seconds: float) -> None:
-    from understudies.embedded import Platform, PlatformConfig
-    from understudies.runtime.garbage import freeze_startup_objects
+    from understudies.embedded.platform import Platform, PlatformConfig
+    from understudies.runtime.process import freeze_startup_objects
 
     stopping = stop_on_signal()
     bus, store = _external_bus(), _external_store_url()
@@ -80,7 +79,8 @@ async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_se
         freeze_startup_objects()
         teacher = router.teacher_url or ", ".join(rules.current().teachers)
         print_line(
-            f"router listens on {platform.router.url}/v1, teacher {teacher}, data in {data}{_describe_external(bus, store)}"
+            f"router listens on {platform.router.url}/v1, teacher {teacher}, data in {data}"
+            f"{_describe_external(bus, store)}"
         )
         await platform.run(stopping, tick_seconds)
         print_line("stopping: calls in flight are finished and stored")

@@ -50,7 +50,7 @@ class TaskProfile:
     >>> for i in range(200):
     ...     at = datetime(2025, 1, 1, tzinfo=timezone.utc)
     ...     profile.update("classify", ["refund", "cancel"][i % 2], f"request {i}", valid_json=False, at=at)
-    >>> profile.kind, profile.verdict, profile.reason
+    >>> profile.kind, profile.recommendation, profile.reason
     ('closed_set', 'yes', '100% of 200 calls got one of 2 repeated answers.')
     """
 

@@ -142,7 +142,7 @@ class Investment:
     ...     teacher_cost=Decimal("0.03"), student_cost=Decimal("0.001"), weekly_calls=20_000,
     ...     weekly_calls_lower=10_000, expected_share=0.7, audit_rate=0.05,
     ...     training_cost=Decimal("20"), evidence_cost=Decimal("5"))
-    >>> student.break_even_calls, student.roi, student.worth_it
+    >>> student.break_even_calls, student.roi, student.is_worthwhile
     (1320, Decimal('6.580000000'), True)
     """
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 def hash64(text: str) -> int:
     """A stable 64-bit hash of a text.
 
-    >>> digest("refund") == digest("refund") != digest("cancel")
+    >>> hash64("refund") == hash64("refund") != hash64("cancel")
     True
     """
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())

@@ -12,34 +12,42 @@ from typing import Self
 
 from opentelemetry.trace import Tracer
 
-from understudies import budget, evaluator, observer, router, trainer
-from understudies.budget import BudgetApp, BudgetSettings
-from understudies.client.redaction import default_redactor
-from understudies.evaluator import EvaluatorApp, EvaluatorSettings
+from understudies.budget.app import BudgetApp
+from understudies.budget.app import create_app as create_budget
+from understudies.budget.settings import BudgetSettings
+from understudies.datasets.object_store import ObjectStore
+from understudies.evaluator.app import EvaluatorApp
+from understudies.evaluator.app import create_app as create_evaluator
+from understudies.evaluator.settings import EvaluatorSettings
 from understudies.events import Event, NewId, Topic, new_id
-from understudies.observer import ObserverApp, ObserverSettings, missing_from_store, replay_since
-from understudies.router import RouterApp, RouterSettings, Teacher
-from understudies.runtime import (
-    Bus,
-    BusSettings,
-    Clock,
-    EmbeddedBroker,
-    InFlightTracker,
-    OnlineSettings,
-    SnapshotStore,
-    Store,
-    SystemClock,
-    Telemetry,
-    TelemetrySettings,
-    ensure_topics,
-)
-from understudies.runtime.environment import settings_from
-from understudies.runtime.online import OnlineState, create_online_state
-from understudies.runtime.reload import RulesSource
-from understudies.runtime.rules import Rules
-from understudies.runtime.runner import Checkpoint, ReplaySource, Republishing, Runner, Service, keep_ticking
-from understudies.students import ObjectStore, StudentCache
-from understudies.trainer import TrainerApp, TrainerSettings
+from understudies.observer.app import ObserverApp
+from understudies.observer.app import create_app as create_observer
+from understudies.observer.replay import missing_from_store, replay_since
+from understudies.observer.settings import ObserverSettings
+from understudies.redaction.patterns import default_redactor
+from understudies.router.app import RouterApp
+from understudies.router.call import Teacher
+from understudies.router.factory import create_app as create_router
+from understudies.router.settings import RouterSettings
+from understudies.runtime.bus.admin import ensure_topics
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.embedded_broker import EmbeddedBroker
+from understudies.runtime.bus.in_flight import InFlightTracker
+from understudies.runtime.clock import Clock, SystemClock
+from understudies.runtime.online.base import OnlineState
+from understudies.runtime.online.factory import create_online_state
+from understudies.runtime.rules.rules import Rules
+from understudies.runtime.rules.source import RulesSource
+from understudies.runtime.runner import Runner, keep_ticking
+from understudies.runtime.service import Checkpoint, ReplaySource, Republishing, Service
+from understudies.runtime.settings import BusSettings, OnlineSettings, TelemetrySettings, settings_from
+from understudies.runtime.snapshots import SnapshotStore
+from understudies.runtime.store import Store
+from understudies.runtime.telemetry import Telemetry
+from understudies.students.student_cache import StudentCache
+from understudies.trainer.app import TrainerApp
+from understudies.trainer.app import create_app as create_trainer
+from understudies.trainer.settings import TrainerSettings
 
 SERVICES = ("observer", "evaluator", "trainer", "budget", "router")
 
@@ -172,10 +180,10 @@ class Platform:
             name: Bus(own.get(name, self.settings), name, self.config.in_flight, tracer=self._create_tracer(name))
             for name in SERVICES
         }
-        self.observer = observer.create_app(
+        self.observer = create_observer(
             plan.observer, bus=bus["observer"], clock=clock, store=store, files=files, new_id=ids("observer")
         )
-        self.evaluator = evaluator.create_app(
+        self.evaluator = create_evaluator(
             plan.evaluator,
             bus=bus["evaluator"],
             object_store=files,
@@ -183,11 +191,11 @@ class Platform:
             rules=plan.rules,
             new_id=ids("evaluator"),
         )
-        self.trainer = trainer.create_app(
+        self.trainer = create_trainer(
             plan.trainer, bus=bus["trainer"], clock=clock, object_store=files, new_id=ids("trainer"), rules=plan.rules
         )
-        self.budget = budget.create_app(plan.budget, bus=bus["budget"], rules=plan.rules, new_id=ids("budget"))
-        self.router = router.create_app(
+        self.budget = create_budget(plan.budget, bus=bus["budget"], rules=plan.rules, new_id=ids("budget"))
+        self.router = create_router(
             plan.router,
             bus=bus["router"],
             clock=clock,

@@ -6,18 +6,23 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 
+from understudies.datasets.errors import ArtifactError
+from understudies.datasets.object_store import ObjectStore
 from understudies.evaluator.evaluation import Evaluation
-from understudies.evaluator.finding import TrialResult
-from understudies.evaluator.opening import open_trial
-from understudies.evaluator.promise import decision_evidence, decision_reason
+from understudies.evaluator.gate_decisions import decision_evidence, decision_reason
+from understudies.evaluator.open_trial import open_trial
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.trial import Trial
+from understudies.evaluator.trial_result import TrialResult
 from understudies.events import INVOCATIONS, PROMOTIONS, Event, GateDecision, Invocation, NewId, Promotion
-from understudies.runtime import Bus, Record, RetryLater, Throttle
-from understudies.runtime.outbox import Outbox
-from understudies.runtime.rules import TaskRulesLookup
-from understudies.runtime.seen import SeenIds
-from understudies.students import ArtifactError, ObjectStore, StudentCache
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.deduplication import SeenIds
+from understudies.runtime.bus.messages import Record
+from understudies.runtime.bus.outbox import Outbox
+from understudies.runtime.errors import RetryLater
+from understudies.runtime.rules.rules import TaskRulesLookup
+from understudies.runtime.throttle import Throttle
+from understudies.students.student_cache import StudentCache
 
 _log = logging.getLogger(__name__)
 _TERMINAL_STAGES = frozenset({"rejected", "demoted", "retired"})

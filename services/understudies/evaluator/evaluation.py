@@ -1,25 +1,30 @@
-"""Judges invocations: shadow, audit and self-agreement verdicts, and the drift they show."""
+"""Judge invocations: shadow, audit and self-agreement verdicts, and the drift they show."""
 
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from understudies.evaluator.audits import PendingAudits
-from understudies.evaluator.changes import CanaryRestriction
+from understudies.datasets.errors import ArtifactError
+from understudies.datasets.inputs import Input, identify_input
+from understudies.evaluator.change_monitor import CanaryRestriction
+from understudies.evaluator.evidence.pending_evidence import Observation
+from understudies.evaluator.pending_audits import PendingAudits
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.shadow import ask_student
-from understudies.evaluator.teachers import RecentTeacherAnswers
+from understudies.evaluator.teacher_answers import RecentTeacherAnswers
 from understudies.evaluator.trial import Trial
-from understudies.evaluator.verdict_id import verdict_id
-from understudies.evaluator.waiting import Observation
 from understudies.evaluator.withholding import FailingClasses, failing_classes_from_json, failing_classes_to_json
-from understudies.events import Drift, Event, GateDecision, Invocation, NewId, Phase, Verdict
-from understudies.judges import Judge, answer_class
-from understudies.runtime import RetryLater, Throttle
-from understudies.runtime.rules import TaskRulesLookup
+from understudies.events import Drift, Event, GateDecision, Invocation, NewId, Phase, SeededIds, Verdict
+from understudies.judges.answer_key import answer_class, answer_key
+from understudies.judges.base import Judge
+from understudies.runtime.errors import RetryLater
 from understudies.runtime.rules.groups import groups_of
-from understudies.students import ArtifactError, Input, StudentCache, answer_key, identify_input, input_name
+from understudies.runtime.rules.rules import TaskRulesLookup
+from understudies.runtime.throttle import Throttle
+from understudies.students.head_inputs import input_name
+from understudies.students.student_cache import StudentCache
 
 _log = logging.getLogger(__name__)
 
@@ -314,3 +319,8 @@ class Evaluation:
 def _is_random_audit(call: Invocation) -> bool:
     """Whether a call was drawn by lot to be audited, not as the first of its answer on a day alone."""
     return call.route is None or not call.route.spot_check or bool(call.route.drawn)
+
+
+def verdict_id(kind: str, invocation: str, student: str, at: datetime) -> str:
+    """The id that follows from what was judged: judging a call again, as after a crash, makes the same event again."""
+    return SeededIds(f"{kind}:{invocation}:{student}")(at)

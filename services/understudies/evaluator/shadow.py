@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from understudies.events import Request
-from understudies.students import Answer, Student, StudentError
+from understudies.students.base import Answer, Student, StudentError
 
 _log = logging.getLogger(__name__)
 

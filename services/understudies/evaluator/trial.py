@@ -5,33 +5,31 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
-from understudies.evaluator.beyond import ProvenLevelsTracker
-from understudies.evaluator.changes import CanaryRestriction, ChangeMonitor
-from understudies.evaluator.distinct import DistinctInputGate
-from understudies.evaluator.finding import UNREACHABLE_THRESHOLD, TrialResult
-from understudies.evaluator.forward import DAY, CallGate
-from understudies.evaluator.inputs import UsedInputs
-from understudies.evaluator.reach import ExpectedCoverage
-from understudies.evaluator.reach import head_thresholds as head_candidates
+from understudies.datasets.inputs import Input
+from understudies.evaluator.change_monitor import CanaryRestriction, ChangeMonitor
+from understudies.evaluator.coverage_shift import CoverageShiftMonitor
+from understudies.evaluator.evidence.call_gate import DAY, CallGate
+from understudies.evaluator.evidence.conversation_shape import ConversationShape
+from understudies.evaluator.evidence.distinct_input_gate import DistinctInputGate
+from understudies.evaluator.evidence.expected_coverage import ExpectedCoverage
+from understudies.evaluator.evidence.expected_coverage import head_thresholds as head_candidates
+from understudies.evaluator.evidence.pending_evidence import Observation
+from understudies.evaluator.evidence.proven_levels import ProvenLevelsTracker
+from understudies.evaluator.evidence.used_inputs import UsedInputs
 from understudies.evaluator.settings import EvaluatorSettings
-from understudies.evaluator.shape import ConversationShape
-from understudies.evaluator.traffic import CoverageShiftMonitor
-from understudies.evaluator.waiting import Observation
+from understudies.evaluator.trial_result import UNREACHABLE_THRESHOLD, TrialResult
 from understudies.evaluator.withholding import FailingClasses, Withholding
 from understudies.events import Promotion, Request
-from understudies.judges import Judge, parse_judge
-from understudies.stats import (
-    AgreementLevels,
-    ClassFloor,
-    SelectiveGate,
-    SubgroupMonitor,
-    Threshold,
-    TwoTierDriftDetector,
-    aimed_weights,
-    alpha_for_trial,
-    coverage_thresholds,
-)
-from understudies.students import Input
+from understudies.judges.base import Judge
+from understudies.judges.registry import parse_judge
+from understudies.stats.class_floor import ClassFloor
+from understudies.stats.coverage import Threshold
+from understudies.stats.drift import TwoTierDriftDetector
+from understudies.stats.fallback import aimed_weights
+from understudies.stats.levels import AgreementLevels
+from understudies.stats.selective import SelectiveGate
+from understudies.stats.spending import alpha_for_trial
+from understudies.stats.subgroups import SubgroupMonitor
 
 _LEAST_SHARE: Final = 0.01
 """Less than this share of the calls is not worth serving: then everything is withheld."""
@@ -445,11 +443,6 @@ class Trial:
         trial._restriction_unannounced = state.get("hold_untold", False)
         trial._needs_decision = True
         return trial
-
-
-def candidate_thresholds(confidences: Sequence[float]) -> list[Threshold]:
-    """Candidate thresholds from confidences on unlabelled requests; a confidence of 0 is never served."""
-    return [threshold for threshold in coverage_thresholds(confidences) if threshold.confidence > 0]
 
 
 def _with_near_copy_group(piece: Observation, copies: str) -> Observation:

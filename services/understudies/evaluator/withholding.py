@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Self
 
-from understudies.evaluator.reach import ExpectedCoverage
-from understudies.evaluator.waiting import Observation
+from understudies.datasets.inputs import Input
+from understudies.evaluator.evidence.expected_coverage import ExpectedCoverage
+from understudies.evaluator.evidence.pending_evidence import Observation
 from understudies.events import ALWAYS, NOTHING_WITHHELD, Withheld
-from understudies.stats import ClassFloor, Confusion, SubgroupMonitor, critical_agreements, merge_confusion
-from understudies.students import Input
+from understudies.stats.class_floor import ClassFloor, Confusion, critical_agreements, merge_confusion
+from understudies.stats.subgroups import SubgroupMonitor
 
 _MIN_SHARE_ABOVE = 0.5
 """The part of an answer's calls that must be surer than where it was wrong, for it to go on above that."""
@@ -111,8 +112,9 @@ class Withholding:
         Where it was wrong again while as sure as it usually is, confidence tells nothing: it is withheld altogether.
         """
         above = self._expected_coverage.calls_above(answer, wrong.confidence)
-        told_apart = wrong.occurrences < _REPEATED_ERRORS or above >= _MIN_SHARE_ABOVE * self._expected_coverage.calls_served(
-            answer, threshold
+        told_apart = (
+            wrong.occurrences < _REPEATED_ERRORS
+            or above >= _MIN_SHARE_ABOVE * self._expected_coverage.calls_served(answer, threshold)
         )
         return wrong.confidence if told_apart else ALWAYS
 

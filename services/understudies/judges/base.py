@@ -1,5 +1,7 @@
-"""What a judge is: it compares a student's answer with the teacher's."""
+"""Define a judge, which compares a student's answer with the teacher's, and parse the options in its name."""
 
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,3 +51,38 @@ def abbreviate(value: object) -> str:
     """A value as a reason shows it, cut where it is long."""
     text = repr(value[: _SHOWN + 1]) if isinstance(value, str) else repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+_NAME_WITH_OPTIONS = re.compile(r"(\w+)\[([^\[\]]+)\]")
+
+
+def format_judge_name(kind: str, options: Mapping[str, Collection[str]]) -> str:
+    """The name of a judge with its options; those under an empty key are written without one.
+
+    >>> format_judge_name("json", {"": {"tags"}, "mixed": {"n", "lines.qty"}}), format_judge_name("json", {"": ()})
+    ('json[tags;mixed:lines.qty,n]', 'json')
+    """
+    told = [
+        f"{key}:{_join_sorted(values)}" if key else _join_sorted(values) for key, values in options.items() if values
+    ]
+    return f"{kind}[{';'.join(told)}]" if told else kind
+
+
+def parse_judge_name(name: str) -> tuple[str, dict[str, frozenset[str]]]:
+    """The kind and the options that a name tells.
+
+    >>> parse_judge_name("label[field:answer]")
+    ('label', {'field': frozenset({'answer'})})
+    """
+    if not (match := _NAME_WITH_OPTIONS.fullmatch(name)):
+        return name, {}
+    options: dict[str, frozenset[str]] = {}
+    for told in match[2].split(";"):
+        key, _, values = told.rpartition(":")
+        known = frozenset(value.strip() for value in values.split(",") if value.strip())
+        options[key.strip()] = options.get(key.strip(), frozenset()) | known
+    return match[1], options
+
+
+def _join_sorted(values: Collection[str]) -> str:
+    return ",".join(sorted(values))

@@ -10,13 +10,12 @@ from pydantic import JsonValue
 from understudies.events import Message
 from understudies.judges.base import Judge
 from understudies.judges.exact import ExactJudge
-from understudies.judges.explained import detect_label_locator
-from understudies.judges.json_text import parse_json
+from understudies.judges.json_text import find_mixed_paths, parse_json
 from understudies.judges.json_value import JsonJudge
-from understudies.judges.label import LabelJudge, normalize_label
-from understudies.judges.mixed import find_mixed_paths
+from understudies.judges.label import WHOLE_ANSWER, LabelJudge, LabelLocator
+from understudies.judges.label_detection import detect_label_locator
+from understudies.judges.label_text import normalize_label
 from understudies.judges.numeric import NumericJudge, parse_quantity
-from understudies.judges.reading import WHOLE_ANSWER, LabelLocator
 from understudies.judges.tool_calls import ToolCallsJudge
 
 MIN_SHARE = 0.95
@@ -24,7 +23,6 @@ _SAMPLE = 1_000
 _LABEL_LENGTH = 100
 _MOST_LABELS = 500
 _MOST_CODES = 20
-_CLASS_LENGTH = 100
 _JSON_LENGTH = 100_000
 _TOOL_NAME = re.compile(r"[\w-]{1,64}")
 _PLAIN = re.compile(r"\s*[$€£¥]?\s*[+-]?[\d.,]+(?:[eE][+-]?\d+)?\s*%?\s*")
@@ -79,31 +77,6 @@ def _is_case_significant(labels: Iterable[str]) -> bool:
     counts = Counter(label.strip() for label in labels)
     repeated = [label.casefold() for label, count in counts.items() if count > 1]
     return len(set(repeated)) < len(repeated)
-
-
-def answer_class(message: Message, judge: Judge) -> str | None:
-    """The class of a teacher's answer where answers are few: its label, a short JSON value, or the tools called.
-
-    An answer too long to be one of a closed set has none.
-    """
-    if isinstance(judge, ToolCallsJudge):
-        found = ",".join(call.function.name for call in message.tool_calls or ())
-    elif isinstance(judge, LabelJudge):
-        found = judge.label(message.text)
-    elif isinstance(judge, JsonJudge):
-        found = _short_json(message.text, judge)
-    else:
-        return None
-    return found if 0 < len(found) <= _CLASS_LENGTH else None
-
-
-def _short_json(text: str, judge: JsonJudge) -> str:
-    if len(text) > 4 * _CLASS_LENGTH:
-        return ""
-    try:
-        return judge.canonical(parse_json(text))
-    except ValueError:
-        return ""
 
 
 def _hold_for_most(sample: Sequence[Message], holds: Callable[[Message], bool]) -> bool:

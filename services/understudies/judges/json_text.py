@@ -1,7 +1,9 @@
-"""JSON as models write it: bare, or inside a Markdown fence."""
+"""Parse JSON as models write it: bare or inside a Markdown fence, numbers now as numbers, now as strings."""
 
 import json
 import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from typing import NoReturn
 
 from pydantic import JsonValue
@@ -50,3 +52,61 @@ def _with_integers(value: JsonValue) -> JsonValue:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+_LEAST = 2
+_MOST = 50
+_LONGEST = 100
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_KEY = re.compile(r"[^\s.,:;\[\]]([^.,:;\[\]\n]{0,48}[^\s.,:;\[\]])?")
+
+
+def join_path(path: str, key: str) -> str:
+    """The path of a key of the object at a path."""
+    return f"{path}.{key}" if path else key
+
+
+def parse_json_number(text: str) -> int | float | None:
+    """The number that a string holds and nothing else, as JSON would write it; `007` and `+1` are none."""
+    if len(text) > _LONGEST or not _NUMBER.fullmatch(text):
+        return None
+    try:
+        return parse_number(text)
+    except ValueError:
+        return None
+
+
+def coerce_numbers(value: JsonValue, mixed: Collection[str], path: str = "") -> JsonValue:
+    """The value with the numbers of the mixed paths as numbers."""
+    if isinstance(value, dict):
+        return {key: coerce_numbers(item, mixed, join_path(path, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [coerce_numbers(item, mixed, path) for item in value]
+    number = parse_json_number(value) if isinstance(value, str) and path in mixed else None
+    return value if number is None else number
+
+
+def find_mixed_paths(values: Iterable[tuple[str, JsonValue]]) -> frozenset[str]:
+    """The paths below the given ones at which both forms occur, each at least twice.
+
+    Keys that the name of a judge cannot hold are left out. Raises RecursionError where a value nests too deeply.
+    """
+    seen: Counter[tuple[str, type]] = Counter()
+    for path, value in values:
+        seen.update(set(_number_forms(value, path)))
+    both = (path for path, form in seen if form is str and min(seen[path, str], seen[path, int]) >= _LEAST)
+    return frozenset(sorted(both)[:_MOST])
+
+
+def _number_forms(value: JsonValue, path: str) -> Iterator[tuple[str, type]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if _KEY.fullmatch(key):
+                yield from _number_forms(item, join_path(path, key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _number_forms(item, path)
+    elif path and isinstance(value, str) and parse_json_number(value) is not None:
+        yield path, str
+    elif path and isinstance(value, int | float) and not isinstance(value, bool):
+        yield path, int

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from understudies.events import Message
-from understudies.judges.base import AGREEMENT, Judgement, abbreviate, disagreement
+from understudies.judges.base import AGREEMENT, Judgement, abbreviate, disagreement, format_judge_name
 from understudies.judges.exact import compare_texts, tool_use_mismatch
-from understudies.judges.json_text import canonical_json, parse_json
-from understudies.judges.mixed import coerce_numbers, join_path
+from understudies.judges.json_text import canonical_json, coerce_numbers, join_path, parse_json
 from understudies.judges.number import is_same_number
-from understudies.judges.options import format_judge_name
 
 _PAIRED_BY_TRIAL = 200
 

@@ -1,8 +1,40 @@
-"""The label that a text names: decoration goes, signs that tell labels apart stay."""
+"""Normalize labels: fold characters that only look different, strip decoration, keep signs that tell labels apart."""
 
 import re
+import unicodedata
 
-from understudies.judges.letters import normalize_characters
+_COMPATIBLE_FORMS = frozenset(
+    {"<wide>", "<narrow>", "<noBreak>", "<small>", "<initial>", "<medial>", "<final>", "<isolated>"}
+)
+_LOOKALIKES = str.maketrans(
+    {
+        **dict.fromkeys("‐‑‒–—―−", "-"),
+        **dict.fromkeys("‘’‚‛", "'"),
+        **dict.fromkeys("“”„‟«»", '"'),
+        # Seen by nobody: zero width space and mark, soft hyphen, selectors between text and emoji.
+        **dict.fromkeys("\u200b\ufeff\u00ad\ufe0e\ufe0f", None),
+    }
+)
+
+
+def normalize_characters(text: str) -> str:
+    """The same text in the plainest characters; powers, indices, fractions and circled digits stay what they are.
+
+    >>> normalize_characters("ＹＥＳ ﬁne – 5"), normalize_characters("x² ½ ①")
+    ('YES fine - 5', 'x² ½ ①')
+    """
+    if text.isascii():
+        return text
+    return unicodedata.normalize("NFC", "".join(map(_normalize_character, text)).translate(_LOOKALIKES))
+
+
+def _normalize_character(character: str) -> str:
+    kind, _, codes = unicodedata.decomposition(character).partition(" ")
+    # Letters alone: compatible forms of others, such as ⑴, Ⅷ and ℃, may be labels of their own.
+    if kind in _COMPATIBLE_FORMS or (kind == "<compat>" and character.isalpha()):
+        return "".join(chr(int(code, 16)) for code in codes.split())
+    return character
+
 
 MAX_LABEL_CHARS = 1_000
 """Characters beyond which a text is no label, and nothing of it is decoration."""
@@ -21,10 +53,10 @@ def normalize_label(text: str, *, cased: bool = False) -> str:
     nothing, nor are quotes, `**` and, around words, brackets. Whatever stands next to a digit stays, but for a last
     full stop: ranges, ratios, dates, versions, signs, units and leading zeros tell labels apart.
 
-    >>> label_of(' "Card_Arrival." '), label_of("card-arrival"), label_of("(billing)"), label_of("no!")
-    ('card arrival', 'card arrival', 'billing', 'no')
-    >>> label_of("C++"), label_of("(5)"), label_of("0-5"), label_of("2/1"), label_of("x²"), label_of("1.5.")
-    ('c++', '(5)', '0-5', '2/1', 'x²', '1.5')
+    >>> [normalize_label(text) for text in (' "Card_Arrival." ', "card-arrival", "(billing)", "no!")]
+    ['card arrival', 'card arrival', 'billing', 'no']
+    >>> [normalize_label(text) for text in ("C++", "(5)", "0-5", "2/1", "x²", "1.5.")]
+    ['c++', '(5)', '0-5', '2/1', 'x²', '1.5']
     """
     plain = text.strip()
     if len(plain) <= MAX_LABEL_CHARS:
@@ -38,7 +70,7 @@ def normalize_label(text: str, *, cased: bool = False) -> str:
 def strip_decoration(text: str) -> str:
     """A text without what is around all of it: white space, a last full stop, quotes, `**`, brackets around words.
 
-    >>> unwrapped('**"5".**'), unwrapped("(n/a)"), unwrapped("(5)")
+    >>> strip_decoration('**"5".**'), strip_decoration("(n/a)"), strip_decoration("(5)")
     ('5', 'n/a', '(5)')
     """
     for _ in range(_LAYERS):

@@ -11,7 +11,7 @@ def parse_number(text: str) -> int | float:
 
     Raises ValueError beyond any float.
 
-    >>> read_number("9007199254740993.0"), read_number("1e3"), read_number("0.5")
+    >>> parse_number("9007199254740993.0"), parse_number("1e3"), parse_number("0.5")
     (9007199254740993, 1000, 0.5)
     """
     value = float(text)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from understudies.events import Message
 from understudies.judges.base import AGREEMENT, Judgement, abbreviate, describe_difference, disagreement
 from understudies.judges.exact import compare_texts, tool_use_mismatch
-from understudies.judges.label_text import strip_decoration
-from understudies.judges.letters import normalize_characters
+from understudies.judges.label_text import normalize_characters, strip_decoration
 from understudies.judges.number import RELATIVE_TOLERANCE, is_same_number, parse_number
 from understudies.judges.vocabulary import QUANTITY_MODIFIERS
 
@@ -70,8 +69,8 @@ class NumericJudge:
 def parse_quantity(text: str) -> Quantity | None:
     """The only number in a short text and what is beside it, or nothing.
 
-    >>> number_of("$1,250.50"), number_of("12 KG."), number_of("3 of 4")
-    (Quantity(value=1250.5, unit='$', beside=()), Quantity(value=12, unit='kg', beside=()), None)
+    >>> parse_quantity("$1,250.50"), parse_quantity("12 KG."), parse_quantity("3 of 4")
+    (Quantity(value=1250.5, unit='$', modifiers=()), Quantity(value=12, unit='kg', modifiers=()), None)
     """
     if len(text) > _LONGEST or (match := _NUMBER.fullmatch(strip_decoration(normalize_characters(text)))) is None:
         return None

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from understudies.events import Message, ToolCall
-from understudies.judges.base import AGREEMENT, Judgement, abbreviate, disagreement
+from understudies.judges.base import AGREEMENT, Judgement, abbreviate, disagreement, format_judge_name
 from understudies.judges.exact import compare_texts, tool_use_mismatch
 from understudies.judges.json_value import JsonJudge
-from understudies.judges.options import format_judge_name
 
 _PAIRED_BY_TRIAL = 200
 

@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from understudies.datasets.object_store import ObjectStore
 from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, VERDICTS, NewId, Promotion
-from understudies.observer.collector import DatasetBuilder
-from understudies.observer.reads import fetch_latest_promotions
+from understudies.observer.dataset_builder import DatasetBuilder
+from understudies.observer.queries import fetch_latest_promotions
 from understudies.observer.settings import ObserverSettings
 from understudies.observer.sink import StoreSink
-from understudies.runtime import Bus, Clock, Record, Store, decode_records
-from understudies.students import ObjectStore
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.dead_letters import decode_records
+from understudies.runtime.bus.messages import Record
+from understudies.runtime.clock import Clock
+from understudies.runtime.store import Store
 
 
 class ObserverApp:

@@ -9,11 +9,11 @@ from typing import Any, Final
 import orjson
 from pydantic import JsonValue, ValidationError
 
-from understudies.economics import TaskProfile
+from understudies.datasets.dataset import Example
+from understudies.economics.profile import TaskProfile
 from understudies.events import BIASED, Message, Request, Response, split_of, template_of
 from understudies.observer.splits import DatedExample, assign_splits
-from understudies.runtime import Store
-from understudies.students import Example
+from understudies.runtime.store import Store
 
 # A later answer replaces an earlier one, and any of the traffic's replaces a synthetic one. One call drawn without
 # regard to a student's confidence is enough for its input to be unbiased evidence: see `Invocation.unbiased`.
@@ -65,7 +65,7 @@ class TaskCorpus:
 async def read_task_corpus(
     store: Store, task: str, *, until: datetime, since: datetime | None, max_inputs: int
 ) -> TaskCorpus:
-    """The newest `most` inputs of a task that its teacher answered from `since` to `until`, both included."""
+    """The newest `max_inputs` inputs of a task that its teacher answered from `since` to `until`, both included."""
     parameters = {
         "task": task,
         "until": _format_time(until),

@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from understudies.events import VERDICTS
-from understudies.runtime import Bus, InvalidRecord, Record, Reject, Store, decode_records
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.dead_letters import InvalidRecord, decode_records
+from understudies.runtime.bus.messages import Record
+from understudies.runtime.errors import Reject
+from understudies.runtime.store import Store
 
 _GATE_DECISION_PATTERN: Final = re.compile(rb'"type"\s*:\s*"gate_decision"')
 """Never inside a string of JSON, where quotes are escaped."""

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from understudies.datasets.conversations import group_conversations, shared_openings
+from understudies.datasets.dataset import Example
+from understudies.datasets.inputs import identify_input
 from understudies.events import split_of
-from understudies.students import Example, group_conversations, identify_input, shared_openings
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from understudies.events import DRIFT, PROMOTIONS, Event, Topic
-from understudies.router.desk import CallService
-from understudies.router.recording import EventRecorder
-from understudies.router.server import HttpServer
-from understudies.router.table import RoutingTable
-from understudies.runtime import Clock, ConfigurationError, Record
-from understudies.runtime.online import OnlineState, OnlineUnavailable
+from understudies.router.http1.server import HttpServer
+from understudies.router.recording.base import EventRecorder
+from understudies.router.routing.table import RoutingTable
+from understudies.router.serving.call_service import CallService
+from understudies.runtime.bus.messages import Record
+from understudies.runtime.clock import Clock
+from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.online.base import OnlineState, OnlineUnavailable
 
 _log = logging.getLogger(__name__)
 

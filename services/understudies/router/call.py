@@ -1,29 +1,28 @@
-"""One call as the desk sees it, and whom it asks for the teacher's answer."""
+"""Define the shared types of a call: the call itself, its teacher and the answer of that."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Protocol
 
+from understudies.dialects.base import Api
 from understudies.events import Request, Response, Usage, usd
-from understudies.runtime.plain import fast_dataclass
+from understudies.runtime.fast_dataclass import fast_dataclass
 
-Api = Literal["chat", "responses", "messages"]
-"""How the caller speaks: OpenAI's Chat Completions or Responses, or Anthropic's Messages."""
+ZERO_USD: Final = usd(0)
 
 
 @fast_dataclass
 class Call:
     """A request to be served.
 
-    `draw` is a uniform number in [0, 1) that decides whether the call is audited. `raw` is the body as the caller
-    sent it, for a teacher that takes it unchanged, with the teacher's own model name in it; `passed` holds the
-    caller's headers for the teacher, and `query` what stood after the path; neither is ever logged or recorded. `body`
-    is what was parsed from it.
-    What the provider is to keep is `stored`: no student can do that, and nobody asks the teacher for it twice.
-    The caller takes an answer that was given before where `takes_cached`, and lets its own be given again where
-    `lets_cache`.
+    `sample` is a uniform number in [0, 1) that decides whether the call is audited. `raw` is the body as the caller
+    sent it, for a teacher that takes it unchanged, with the teacher's own model name in it; `forwarded_headers` holds
+    the caller's headers for the teacher, and `query` what stood after the path; neither is ever logged or recorded.
+    `body` is what was parsed from it. What the provider is to keep is `stored`: no student can do that, and nobody asks
+    the teacher for it twice. The caller takes an answer that was given before where `accepts_cached`, and lets its own
+    be given again where `allows_caching`.
     """
 
     id: str
@@ -53,9 +52,9 @@ class TeacherAnswer:
     """What the teacher answered; `raw` and `headers` are for the caller, as the teacher sent them.
 
     `teacher` names the upstream that answered. `estimated` says that the usage was not reported but estimated, as
-    where the caller hung up before its end; `hung_up` that the caller did; `fallback` that another model answered in
-    place of the one that failed. `in_vain` counts the attempts before, which are likely to be charged for: they were
-    accepted, and nothing came of them. `cost_usd` has nothing of them.
+    where the caller hung up before its end; `client_disconnected` that the caller did; `fallback` that another model
+    answered in place of the one that failed. `unproductive_attempts` counts the attempts before, which are likely to be
+    charged for: they were accepted, and nothing came of them. `cost_usd` has nothing of them.
     """
 
     response: Response
@@ -78,7 +77,7 @@ class TeacherError(Exception):
 
     `status` and `headers` are for the caller, and `raw` is the teacher's own body where it sent one; where it did not,
     the caller is told `message` and `code` in the shape of its API. `cost_usd` is what was paid all the same, without
-    the attempts that were `in_vain`: accepted, and likely to be charged for, though nothing came of them.
+    the attempts that were `unproductive_attempts`: accepted, and likely to be charged for, though nothing came of them.
     """
 
     def __init__(

@@ -14,10 +14,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from understudies.events import Reason
-from understudies.router.money import CacheStore
-from understudies.router.recording import EventRecorder, LossReason
-from understudies.router.served import ServingInfo
-from understudies.router.tallies import FastCounter, FastHistogram
+from understudies.router.counters import FastCounter, FastHistogram
+from understudies.router.recording.base import EventRecorder, LossReason
+from understudies.router.serving.response_cache import CacheStore
+from understudies.router.serving.results import ServingInfo
 from understudies.router.upstream.upstream import Upstream
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"

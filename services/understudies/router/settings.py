@@ -1,5 +1,6 @@
-"""What the router is told."""
+"""Read the settings of the router, and the limits that hold for every call."""
 
+from dataclasses import dataclass
 from decimal import Decimal
 
 from pydantic import Field, SecretStr
@@ -61,3 +62,15 @@ class RouterSettings(BaseSettings):
         "behind a load balancer such as Kubernetes', longer than that takes to notice",
     )
     auto_deliver: bool = Field(default=True, description="deliver events in the background; else by flush alone")
+
+
+@dataclass(frozen=True, slots=True)
+class ServingLimits:
+    """The router's own settings, as far as the desk needs them."""
+
+    critical_tasks: frozenset[str] = frozenset()
+    student_timeout_s: float = 2.0
+    student_price_usd: Decimal = Decimal("0.0002")
+    self_agreement_rate: float = 0.0
+    max_concurrent_audits: int = 8
+    probation_calls: int = 0

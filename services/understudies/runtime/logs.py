@@ -4,7 +4,7 @@ import logging
 from collections import OrderedDict
 from typing import Final
 
-from understudies.runtime.seldom import Throttle
+from understudies.runtime.throttle import Throttle
 
 _NOISY_LOGGERS = ("aiokafka", "asyncio", "clickhouse_connect", "faststream", "uvicorn")
 _THROTTLED_LOGGER: Final = "aiokafka"

@@ -4,19 +4,27 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, repeat
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
-from understudies.events import Event, Topic, encode, topic_of
-from understudies.runtime.bus import Bus, Offsets
+from understudies.events import Event, encode, topic_of
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.messages import Offsets, Record
 from understudies.runtime.clock import Clock
 from understudies.runtime.errors import RetryLater, UnderstudiesError
-from understudies.runtime.records import Record
-from understudies.runtime.saving import SnapshotWriter
-from understudies.runtime.seldom import Throttle
-from understudies.runtime.snapshots import SnapshotStore, encode_snapshot
+from understudies.runtime.service import (
+    Checkpoint,
+    Draining,
+    PeriodClosing,
+    Replaying,
+    ReplaySource,
+    RunsWithoutBus,
+    Service,
+    Stateful,
+)
+from understudies.runtime.snapshots import SnapshotStore, SnapshotWriter, encode_snapshot
+from understudies.runtime.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 
@@ -26,96 +34,6 @@ _END_OFFSETS_TIMEOUT_S: Final = 30.0
 """How long a tick looks where the topics end; a backlog that takes longer is looked through again at the next."""
 _PATIENCE_S: Final = 3.0
 """How long the end waits for a service in the middle of its work, such as a training; the next start repeats it."""
-
-
-class Service(Protocol):
-    """What every service is made of."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def topics(self) -> Sequence[Topic]: ...
-    @property
-    def max_records(self) -> int: ...
-
-    async def start(self) -> None: ...
-    async def handle(self, records: Sequence[Record]) -> None: ...
-    async def tick(self, now: datetime) -> None: ...
-    async def stop(self) -> None: ...
-
-
-@runtime_checkable
-class Stateful(Protocol):
-    """A service whose state is a fold over events and survives in snapshots."""
-
-    def state(self) -> dict[str, Any]: ...
-    async def restore(self, state: dict[str, Any]) -> None: ...
-
-
-@runtime_checkable
-class Replaying(Protocol):
-    """A service that names the topics to read from their beginning where it has no snapshot."""
-
-    @property
-    def replay_topics(self) -> Sequence[Topic]: ...
-
-
-@runtime_checkable
-class Republishing(Protocol):
-    """A service that says each thing once, and knows what it said last."""
-
-    def recently_published(self) -> Sequence[Event]: ...
-
-
-@runtime_checkable
-class RunsWithoutBus(Protocol):
-    """A service that does its work while its bus is away too, from the first moment on.
-
-    What it knows by then may be old, so it heeds that only once it has handled all that the topics held.
-    """
-
-    def mark_stale(self) -> None:
-        """What is known may be old; told before the start."""
-        ...
-
-    def mark_caught_up(self) -> None:
-        """Everything was handled that the topics held when the bus was joined."""
-        ...
-
-
-@runtime_checkable
-class Draining(Protocol):
-    """A service that others wait for: it finishes that before its end, and handles events meanwhile."""
-
-    async def drain(self) -> None:
-        """Take no new work, and finish what has begun."""
-        ...
-
-
-@runtime_checkable
-class PeriodClosing(Protocol):
-    """A service that closes a span of time only once it has handled what its topics held when the span was over.
-
-    Ticks come before a backlog is read. At those at which something is due it is told whether it is `behind`.
-    """
-
-    is_behind: bool
-
-    def is_period_due(self, now: datetime) -> bool:
-        """Whether a span is over that was not closed yet."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A moment, and the offsets below which a service had handled everything then."""
-
-    at: datetime
-    offsets: Offsets
-
-
-ReplaySource = Callable[[datetime | None, Sequence[Topic]], AsyncIterator[Sequence[Event]]]
-"""The events of the topics that were stored since the moment that a snapshot names; None where there is none."""
 
 
 class Runner:
@@ -151,9 +69,10 @@ class Runner:
     async def start(self, replay_source: ReplaySource | None = None) -> None:
         """Restore the last snapshot, then start the service and its consumer from where the snapshot ends.
 
-        On a broker that has forgotten what came after the snapshot, `missed` tells it, before anything new. Without
-        a snapshot the offsets that a group has committed are no good for what is kept for ever: those topics are read
-        from their beginning. What a service folds from the others, such as the ledger of the budget, starts anew.
+        On a broker that has forgotten what came after the snapshot, `replay_source` tells it, before anything new.
+        Without a snapshot the offsets that a group has committed are no good for what is kept for ever: those topics
+        are read from their beginning. What a service folds from the others, such as the ledger of the budget, starts
+        anew.
 
         Raises RetryLater while the broker is away, unless the service is Following: that one starts, and joins its bus
         in the background, as often as it takes.
@@ -235,8 +154,8 @@ class Runner:
     async def tick(self, now: datetime, store_checkpoint: Checkpoint | None = None) -> None:
         """Let the service decide what needs a span of time, and keep its state, a large one at some of the ticks.
 
-        `stored` is what was in the store at a moment: where the state has all of it, the snapshot says so. While the
-        snapshot is written, the service goes on.
+        `store_checkpoint` is what was in the store at a moment: where the state has all of it, the snapshot says so.
+        While the snapshot is written, the service goes on.
         """
         reckoning = self.service if isinstance(self.service, PeriodClosing) and not self._bus.is_tracked else None
         if reckoning is not None and self._goal is None and reckoning.is_period_due(now):

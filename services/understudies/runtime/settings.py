@@ -1,10 +1,13 @@
 """What every service is told about the bus, the store and telemetry."""
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Final, Literal, TypeVar
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from understudies.runtime.errors import ConfigurationError
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """Largest event that the bus carries."""
@@ -75,3 +78,29 @@ class TelemetrySettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_TELEMETRY_", frozen=True)
 
     otlp_endpoint: str | None = Field(default=None, description="OTLP/HTTP base URL of a collector; unset: no traces")
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+_FIELD_PATTERN: Final = re.compile(r'for field "(\w+)"')
+_INVALID_JSON: Final = "Input should be JSON, such as [0.05, 0.25, 1.0]"
+
+
+def settings_from(kind: type[S], **options: Any) -> S:
+    """Settings from the options that are given, else the environment; raises ConfigurationError that names which."""
+    try:
+        return kind(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        field = str(first["loc"][0]) if first["loc"] else ""
+        if options.get(field) is not None:
+            raise ConfigurationError(f"--{field.replace('_', '-')}: {first['msg']}") from None
+        raise _setting_error(kind, field, first["msg"]) from None
+    except SettingsError as error:
+        found = _FIELD_PATTERN.search(str(error))
+        raise _setting_error(kind, found[1] if found else "", _INVALID_JSON) from None
+
+
+def _setting_error(kind: type[BaseSettings], field: str, why: str) -> ConfigurationError:
+    variable = f"{kind.model_config.get('env_prefix', '')}{field.upper()}"
+    return ConfigurationError(f"{variable}: {why}; correct the variable or unset it")

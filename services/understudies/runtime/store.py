@@ -5,6 +5,9 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -13,7 +16,6 @@ import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from understudies.runtime.errors import ConfigurationError, Reject, RetryLater
-from understudies.runtime.sqlfiles import read_migrations
 
 T = TypeVar("T")
 
@@ -178,3 +180,16 @@ def _connect(url: str) -> Any:
     raise ConfigurationError(
         f"a store cannot be at {parts.scheme!r}: set UNDERSTUDIES_STORE_URL to chdb:///PATH or clickhouse://HOST:PORT/DB"
     )
+
+
+def _migrations_folder() -> Traversable:
+    installed = resources.files("understudies.runtime") / "migrations"
+    return installed if installed.is_dir() else Path(__file__).parents[3] / "deploy" / "clickhouse"
+
+
+def read_migrations() -> list[tuple[str, str]]:
+    """Name and text of every SQL file, in order."""
+    files = sorted(
+        (file for file in _migrations_folder().iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
+    )
+    return [(file.name, file.read_text(encoding="utf-8")) for file in files]

@@ -12,8 +12,8 @@ from opentelemetry.trace import Link, NoOpTracer, Span, SpanKind, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
-from understudies.runtime import names
-from understudies.runtime.records import Record
+from understudies.runtime import span_names
+from understudies.runtime.bus.messages import Record
 from understudies.runtime.settings import TelemetrySettings
 
 _MAX_LINKS = 32
@@ -55,13 +55,13 @@ def batch_span(tracer: Tracer, service: str, records: Sequence[Record]) -> Itera
     parent = trace.set_span_in_context(trace.NonRecordingSpan(contexts[0])) if len(contexts) == 1 else None
     links = [Link(context) for context in contexts]
     attributes: dict[str, AttributeValue] = {
-        names.MESSAGING_SYSTEM: "kafka",
-        names.MESSAGING_OPERATION: "process",
-        names.MESSAGING_BATCH_SIZE: len(records),
-        names.MESSAGING_DESTINATION: ",".join(sorted({record.topic for record in records})),
-        names.MESSAGING_GROUP: service,
+        span_names.MESSAGING_SYSTEM: "kafka",
+        span_names.MESSAGING_OPERATION: "process",
+        span_names.MESSAGING_BATCH_SIZE: len(records),
+        span_names.MESSAGING_DESTINATION: ",".join(sorted({record.topic for record in records})),
+        span_names.MESSAGING_GROUP: service,
     }
-    name = f"{names.PROCESS} {service}"
+    name = f"{span_names.PROCESS} {service}"
     with tracer.start_as_current_span(name, parent, SpanKind.CONSUMER, attributes, links) as span:
         yield span
 

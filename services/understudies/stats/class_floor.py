@@ -27,23 +27,25 @@ class Confusion(NamedTuple):
 def merge_confusion(one: Confusion | None, other: Confusion) -> Confusion:
     """Both in one.
 
-    >>> together(Confused(0.9, 1), Confused(0.8, 2))
-    Confused(confidence=0.9, times=3)
+    >>> merge_confusion(Confusion(0.9, 1), Confusion(0.8, 2))
+    Confusion(confidence=0.9, occurrences=3)
     """
-    return other if one is None else Confusion(max(one.confidence, other.confidence), one.occurrences + other.occurrences)
+    return (
+        other if one is None else Confusion(max(one.confidence, other.confidence), one.occurrences + other.occurrences)
+    )
 
 
 class ClassFloor:
     """Counts by class of the teacher's answer, and the student's answers that failing classes are taken for.
 
     A gate on all calls does not see a class at 1% of them that is always answered wrongly. A class fails from a
-    threshold on when at least `min_verdicts` of its verdicts reach it and their agreements would be that few with probability
-    below .05 at the floor. Then what the student answered in their place is to be withheld up to the confidence at
-    which it was wrong: other answers go on, and no threshold is tightened for all.
+    threshold on when at least `min_verdicts` of its verdicts reach it and their agreements would be that few with
+    probability below .05 at the floor. Then what the student answered in their place is to be withheld up to the
+    confidence at which it was wrong: other answers go on, and no threshold is tightened for all.
 
-    A class that training saw fewer than `RARE` times fails by its verdicts at any confidence: the student cannot know
-    it, and how sure it is says nothing there. Multiple classes are not corrected for: the error is on the side of
-    withholding, so the gates' own promise stands.
+    A class that training saw fewer than `RARE_CLASS_SIZE` times fails by its verdicts at any confidence: the student
+    cannot know it, and how sure it is says nothing there. Multiple classes are not corrected for: the error is on the
+    side of withholding, so the gates' own promise stands.
 
     Parameters
     ----------
@@ -70,8 +72,8 @@ class ClassFloor:
     >>> floor = ClassFloor([0.9, 0.5])
     >>> for _ in range(2):
     ...     floor.add("refund", 0.0, confidence=0.95, answer="billing")
-    >>> floor.failing(0.9), floor.withheld(0.9)
-    (['refund'], {'billing': Confused(confidence=0.95, times=2)})
+    >>> floor.failing_classes(0.9), floor.answers_to_withhold(0.9)
+    (['refund'], {'billing': Confusion(confidence=0.95, occurrences=2)})
     """
 
     __slots__ = ("_all", "_confused", "_counts", "_rising", "_trained", "floor", "least")

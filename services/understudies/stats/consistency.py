@@ -35,11 +35,11 @@ def agreement_ceiling(agree: int, n: int, alpha: float = 0.01) -> float:
 
     Examples
     --------
-    >>> ceiling(0, 0)
+    >>> agreement_ceiling(0, 0)
     1.0
-    >>> ceiling(164, 200) < 0.95
+    >>> agreement_ceiling(164, 200) < 0.95
     True
-    >>> round(ceiling(820_000, 1_000_000), 3)
+    >>> round(agreement_ceiling(820_000, 1_000_000), 3)
     0.906
     """
     return math.sqrt(clopper_pearson_upper(agree, n, alpha))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +60,7 @@ def coverage_thresholds(confidences: Sequence[float], coverages: Sequence[float]
 
     Examples
     --------
-    >>> thresholds([0.9, 0.8, 0.8, 0.1], coverages=[0.25, 0.5, 1.0])  # doctest: +NORMALIZE_WHITESPACE
+    >>> coverage_thresholds([0.9, 0.8, 0.8, 0.1], coverages=[0.25, 0.5, 1.0])  # doctest: +NORMALIZE_WHITESPACE
     [Threshold(confidence=0.9, coverage=0.25), Threshold(confidence=0.8, coverage=0.75),
      Threshold(confidence=0.1, coverage=1.0)]
     """
@@ -109,7 +111,7 @@ def choose_aim(
 
     Examples
     --------
-    >>> aim_of([Threshold(0.9, 0.5), Threshold(0.1, 1.0)], [0.95] * 60 + [0.5] * 60, [1.0] * 60 + [0.0] * 60, 0.95)
+    >>> choose_aim([Threshold(0.9, 0.5), Threshold(0.1, 1.0)], [0.95] * 60 + [0.5] * 60, [1.0] * 60 + [0.0] * 60, 0.95)
     0
     """
     confidence, score = _confidences(confidences), np.asarray(scores, dtype=np.float64)
@@ -181,3 +183,45 @@ def _confidences(values: Sequence[float]) -> npt.NDArray[np.float64]:
     if np.isnan(array).any():
         raise ValueError(f"confidences must be numbers, got NaN at {int(np.argmax(np.isnan(array)))!r}")
     return array
+
+
+class ScoredCall(NamedTuple):
+    """One call of a bet: how far the student agreed, and how sure it was."""
+
+    score: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class PassedThreshold:
+    """The loosest threshold that a student may serve at, and its place among the candidates."""
+
+    index: int
+    confidence: float
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdEvidence:
+    """What is known about one candidate: for reports, decisions come from the gate.
+
+    `n` counts bets and `calls` the calls in them, of which `agreement` is the mean; `max_e` is the running maximum of
+    the promote evidence, `level` the error level at which it is tested now.
+    """
+
+    confidence: float
+    coverage: float
+    n: int
+    calls: int
+    agreement: float | None
+    max_e: float
+    level: float
+    passed: bool
+
+
+def check_thresholds(thresholds: Sequence[Threshold]) -> None:
+    if not thresholds:
+        raise ValueError("a selective gate needs at least one threshold, got none")
+    for stricter, looser in pairwise(thresholds):
+        if not stricter.confidence > looser.confidence:
+            raise ValueError(f"thresholds must fall from strictest to loosest, got {stricter!r} before {looser!r}")

@@ -54,10 +54,10 @@ class DriftDetector:
 
     Examples
     --------
-    >>> detector = Detector(p_null=0.95, threshold=1000)
+    >>> detector = DriftDetector(p_null=0.95, threshold=1000)
     >>> for _ in range(4):
     ...     detector = detector.update(0.0)
-    >>> detector.alarmed, round(detector.statistic, 2)
+    >>> detector.has_alarm, round(detector.statistic, 2)
     (True, 2496.64)
     """
 
@@ -138,7 +138,7 @@ class TwoTierDriftDetector:
 
     Examples
     --------
-    >>> drift = TwoTierDrift.after_gate(p0=0.95, agree=970, n=1000)
+    >>> drift = TwoTierDriftDetector.after_gate(p0=0.95, agree=970, n=1000)
     >>> round(drift.warn.p_null, 4)
     0.9595
     >>> for _ in range(4):

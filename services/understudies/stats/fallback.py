@@ -71,3 +71,11 @@ def fallback_levels(
         passed = p_value <= level
         carried = level if passed else 0.0
         yield level, passed
+
+
+def validate_weights(weights: Sequence[float] | None, size: int) -> list[float]:
+    if weights is None:
+        return fallback_weights(size)
+    if len(weights) != size or any(weight < 0 for weight in weights) or sum(weights) > 1 + 1e-9:
+        raise ValueError(f"weights must be {size} shares of at most 1 in all, got {weights!r}")
+    return list(weights)

@@ -202,7 +202,7 @@ class Gate:
 def log_increments(score: float, p0: float, scale: float = 1.0) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Log-wealth increments of the promote and the reject bets for one score, bets scaled by `scale` in [0, 1].
 
-    >>> promote, reject = steps(0.0, 0.95)
+    >>> promote, reject = log_increments(0.0, 0.95)
     >>> promote[-1], round(math.exp(reject[-1]), 9)
     (-inf, 10.5)
     """

@@ -65,7 +65,7 @@ class AgreementLevels:
 
     Examples
     --------
-    >>> levels = Levels([Threshold(0.9, 0.5), Threshold(0.1, 1.0)], p0=0.95)
+    >>> levels = AgreementLevels([Threshold(0.9, 0.5), Threshold(0.1, 1.0)], p0=0.95)
     >>> for call in range(600):
     ...     for stream in ("inputs", "calls"):
     ...         levels.update(float(call % 30 > 0), 0.5, stream)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
-from typing import Any, NamedTuple, Self
+from dataclasses import asdict
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from understudies.stats.coverage import Threshold
-from understudies.stats.fallback import fallback_levels, fallback_weights
+from understudies.stats.coverage import PassedThreshold, ScoredCall, Threshold, ThresholdEvidence, check_thresholds
+from understudies.stats.fallback import fallback_levels, validate_weights
 from understudies.stats.gate import (
     PROMOTE_BETS,
     REJECT_BETS,
@@ -28,40 +27,6 @@ from understudies.stats.gate import (
 )
 
 _PROMOTE = np.array(PROMOTE_BETS)[:, None]
-
-
-class ScoredCall(NamedTuple):
-    """One call of a bet: how far the student agreed, and how sure it was."""
-
-    score: float
-    confidence: float
-
-
-@dataclass(frozen=True, slots=True)
-class PassedThreshold:
-    """The loosest threshold that a student may serve at, and its place among the candidates."""
-
-    index: int
-    confidence: float
-    coverage: float
-
-
-@dataclass(frozen=True, slots=True)
-class ThresholdEvidence:
-    """What is known about one candidate: for reports, decisions come from the gate.
-
-    `n` counts bets and `calls` the calls in them, of which `agreement` is the mean; `max_e` is the running maximum of
-    the promote evidence, `level` the error level at which it is tested now.
-    """
-
-    confidence: float
-    coverage: float
-    n: int
-    calls: int
-    agreement: float | None
-    max_e: float
-    level: float
-    passed: bool
 
 
 class SelectiveGate:
@@ -110,8 +75,8 @@ class SelectiveGate:
     >>> gate = SelectiveGate([Threshold(0.9, 0.5), Threshold(0.1, 1.0)])
     >>> for _ in range(100):
     ...     gate.update(1.0, confidence=0.95)
-    >>> gate.decision, gate.passed
-    ('promote', Passed(index=1, confidence=0.1, coverage=1.0))
+    >>> gate.decision, gate.loosest_passed
+    ('promote', PassedThreshold(index=1, confidence=0.1, coverage=1.0))
     """
 
     def __init__(
@@ -216,7 +181,7 @@ class SelectiveGate:
         --------
         >>> gate = SelectiveGate([Threshold(0.1, 1.0)])
         >>> for conversation in range(79):
-        ...     gate.bet([Judged(1.0, 0.9), Judged(1.0, 0.5), Judged(1.0, 0.7)], w_max=3)
+        ...     gate.bet([ScoredCall(1.0, 0.9), ScoredCall(1.0, 0.5), ScoredCall(1.0, 0.7)], w_max=3)
         >>> gate.decision, gate.n, gate.calls
         ('promote', 79, 237)
         """
@@ -270,7 +235,7 @@ class SelectiveGate:
 
     @property
     def decision(self) -> GateState:
-        """Reject by the strictest threshold, promote at `passed`, or inconclusive after `n_max` bets."""
+        """Reject by the strictest threshold, promote at `loosest_passed`, or inconclusive after `n_max` bets."""
         if self.is_rejected:
             return "reject"
         if self.loosest_passed is not None:
@@ -379,19 +344,3 @@ class SelectiveGate:
             if len(self._increment_cache) < 64:
                 self._increment_cache[score, scale] = found
         return found
-
-
-def validate_weights(weights: Sequence[float] | None, size: int) -> list[float]:
-    if weights is None:
-        return fallback_weights(size)
-    if len(weights) != size or any(weight < 0 for weight in weights) or sum(weights) > 1 + 1e-9:
-        raise ValueError(f"weights must be {size} shares of at most 1 in all, got {weights!r}")
-    return list(weights)
-
-
-def check_thresholds(thresholds: Sequence[Threshold]) -> None:
-    if not thresholds:
-        raise ValueError("a selective gate needs at least one threshold, got none")
-    for stricter, looser in pairwise(thresholds):
-        if not stricter.confidence > looser.confidence:
-            raise ValueError(f"thresholds must fall from strictest to loosest, got {stricter!r} before {looser!r}")

@@ -27,7 +27,7 @@ def alpha_for_trial(alpha: float, trial: int) -> float:
 
     Examples
     --------
-    >>> round(spent_alpha(0.05, 1), 5), round(spent_alpha(0.05, 4), 5)
+    >>> round(alpha_for_trial(0.05, 1), 5), round(alpha_for_trial(0.05, 4), 5)
     (0.0304, 0.0019)
     """
     if trial < 1:

@@ -32,7 +32,7 @@ class SubgroupMonitor:
     alpha
         Bound on the false discovery rate.
     most
-        Subgroups that are watched; those that appear later are not, and are counted in `unwatched`.
+        Subgroups that are watched; those that appear later are not, and are counted in `skipped`.
 
     References
     ----------
@@ -46,11 +46,11 @@ class SubgroupMonitor:
 
     Examples
     --------
-    >>> groups = Subgroups([0.5], p_null=0.9)
+    >>> groups = SubgroupMonitor([0.5], p_null=0.9)
     >>> for call in range(60):
     ...     groups.add(["tenant=acme"], float(call % 2), confidence=0.8)
     ...     groups.add(["tenant=bolt"], 1.0, confidence=0.8)
-    >>> groups.failing(0.5)
+    >>> groups.failing_groups(0.5)
     ['tenant=acme']
     """
 

@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from understudies.datasets.errors import ArtifactError
+from understudies.datasets.object_store import ObjectStore
 from understudies.events import Usd, Utc, usd
-from understudies.students.base import ArtifactError
-from understudies.students.files import ObjectStore
 
 MANIFEST = "manifest.json"
 # What differs between two trainings of the same student; kept out of the name, so that a repeat finds the first.

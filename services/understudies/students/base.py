@@ -26,10 +26,6 @@ class ConfidenceTooLow(StudentError):  # noqa: N818 - nothing went wrong
         self.usage = usage or Usage()
 
 
-class ArtifactError(Exception):
-    """An artifact or dataset is missing, damaged, or not what its manifest says."""
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A student's answer, with its confidence in [0, 1] that the teacher would agree.
@@ -69,8 +65,9 @@ class GeneratingStudent(Protocol):
     async def answer_until(self, request: Request, floor: float, max_tokens: int | None = None) -> Answer:
         """The whole answer, with the confidence that `answer` would give it.
 
-        Raises Unsure as soon as its confidence can no longer reach `floor`, or once more than `max_tokens` tokens
-        had to be held back; what the model may still be writing is cancelled. Raises StudentError where it cannot.
+        Raises ConfidenceTooLow as soon as its confidence can no longer reach `floor`, or once more than `max_tokens`
+        tokens had to be held back; what the model may still be writing is cancelled. Raises StudentError where it
+        cannot.
         """
         ...
 

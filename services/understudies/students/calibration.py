@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from understudies.students.base import ArtifactError
+from understudies.datasets.errors import ArtifactError
 
 Doubles = NDArray[np.float64]
 

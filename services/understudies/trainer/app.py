@@ -5,45 +5,34 @@ import hashlib
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import JsonValue
-
+from understudies.datasets.dataset import Dataset, read_dataset
+from understudies.datasets.errors import ArtifactError
+from understudies.datasets.object_store import ObjectStore
+from understudies.datasets.system_template import SystemTemplate
 from understudies.events import PROMOTIONS, Event, NewId, Promotion
-from understudies.judges import choose_judge, parse_judge
-from understudies.runtime import Bus, Clock, Record, RetryLater, Throttle
-from understudies.runtime.errors import SERVICE_ERRORS
-from understudies.runtime.outbox import Outbox
-from understudies.runtime.rules import Rules, TaskRules, TaskRulesLookup
-from understudies.students import (
-    ArtifactError,
-    Dataset,
-    HeadInputs,
-    Manifest,
-    ObjectStore,
-    SystemTemplate,
-    read_dataset,
-    write_artifact,
-)
-from understudies.trainer.factories import TRAINERS
-from understudies.trainer.factory import StudentTrainer, TrainedStudent, TrainingData
-from understudies.trainer.ladder import Selection, StudentCandidate, error_text, select_student
+from understudies.judges.choice import choose_judge
+from understudies.judges.registry import parse_judge
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.messages import Record
+from understudies.runtime.bus.outbox import Outbox
+from understudies.runtime.clock import Clock
+from understudies.runtime.errors import SERVICE_ERRORS, RetryLater
+from understudies.runtime.rules.rules import Rules, TaskRulesLookup
+from understudies.runtime.rules.task import TaskRules
+from understudies.runtime.throttle import Throttle
+from understudies.students.artifact import Manifest, write_artifact
+from understudies.students.head_inputs import HeadInputs
+from understudies.trainer.selection import StudentCandidate, error_text, select_student
 from understudies.trainer.settings import TrainerSettings
+from understudies.trainer.trainers import TRAINERS, StudentTrainer, TrainedStudent, TrainingData
+from understudies.trainer.training import FinishedTraining, acceptance_reason, training_evidence
 
 _STAGES_BEFORE_TRAINING = frozenset({"authorised", "collected"})
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class FinishedTraining:
-    """A training that is over, whose best student is not kept yet."""
-
-    data: TrainingData
-    selection: Selection
-    seconds: float
 
 
 class TrainerApp:
@@ -225,26 +214,3 @@ def create_app(
 ) -> TrainerApp:
     """The trainer, composed."""
     return TrainerApp(settings, bus=bus, clock=clock, object_store=object_store, new_id=new_id, rules=rules)
-
-
-def training_evidence(
-    selection: Selection, best: StudentCandidate | None, data: TrainingData, seconds: float
-) -> dict[str, JsonValue]:
-    evidence: dict[str, JsonValue] = {
-        "judge": data.judge.name,
-        "min_agreement": selection.p0,
-        "cost_usd": format(selection.cost_usd.normalize(), "f"),
-        "seconds": seconds,
-        "tried": [rung.summary for rung in selection.candidates],
-        "examples": len(data.dataset.in_split("train")),
-    }
-    if data.system.has_context:
-        evidence["context"] = data.system.summary()
-    return evidence if best is None else {"kind": best.kind, "validation": best.metrics, **evidence}
-
-
-def acceptance_reason(best: StudentCandidate) -> str:
-    share, n = best.validation.expected_coverage, len(best.validation.calls)
-    return (
-        f"{best.kind} is expected to serve {share:.0%} of the calls at {best.validation.p0:.0%}, by {n} of validation"
-    )

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from understudies.students import Consent
+from understudies.students.artifact import Consent
 
 
 class TrainerSettings(BaseSettings):

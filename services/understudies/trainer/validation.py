@@ -8,10 +8,12 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
+from understudies.datasets.dataset import Example
 from understudies.events import Request
-from understudies.judges import Judge
-from understudies.stats import clopper_pearson_upper, coverage_thresholds, ideal_coverage
-from understudies.students import Answer, Example, Student, StudentError, close_student, student_cost
+from understudies.judges.base import Judge
+from understudies.stats.bounds import clopper_pearson_upper
+from understudies.stats.coverage import coverage_thresholds, ideal_coverage
+from understudies.students.base import Answer, Student, StudentError, close_student, student_cost
 
 _COVERAGE_STEPS = tuple(tenth / 10 for tenth in range(1, 11))
 _BATCH_SIZE = 32
@@ -59,7 +61,7 @@ class Validation:
         return ideal * len(answered) / len(self.calls)
 
     def surest(self, share: float, min_calls: int) -> tuple[int, int]:
-        """(agreed, n) on the share of calls that it is surest of, with ties, at least `fewest` of them."""
+        """(agreed, n) on the share of calls that it is surest of, with ties, at least `min_calls` of them."""
         answered = sorted(self.answered, key=lambda one: -one.confidence)
         if not answered:
             return 0, 0
@@ -70,7 +72,7 @@ class Validation:
     def is_hopeless(self, alpha: float, min_calls: int) -> bool:
         """Whether at every tenth of coverage the upper bound of agreement is below p0, or it answers nothing.
 
-        A sample of fewer than `fewest` calls shows nothing.
+        A sample of fewer than `min_calls` calls shows nothing.
         """
         if len(self.calls) < min_calls or 0 < len(self.answered) < min_calls:
             return False

@@ -6,9 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 
+from tests.support.backtest_runs import BacktestRun, run_small_backtest
 from tests.support.contexts import examples_decided_by_record
 from tests.support.datasets import START
-from tests.support.played import BacktestRun, run_small_backtest
 
 from understudies.events import Promotion
 

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from tests.support.recorded import recorded_call
+from tests.support.recorded_calls import recorded_call
 
 from understudies.backtest.pricing import resolve_price
 from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, call_cost

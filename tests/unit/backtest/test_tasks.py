@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from tests.support.contexts import FRENCH, REFUNDS, passage
-from tests.support.recorded import recorded_call
+from tests.support.recorded_calls import recorded_call
 
 from understudies.backtest.tasks import assign_tasks, sanitize_task_name
 from understudies.events import TaskName, discovered_task

@@ -7,7 +7,7 @@ from rich.console import Console
 from tests.support.sample_report import build_sample_report
 
 from understudies.backtest.progress import ProgressDisplay
-from understudies.backtest.table import render_summary_table
+from understudies.backtest.report.table import render_summary_table
 
 
 def console(*, terminal: bool, width: int = 80) -> tuple[Console, io.StringIO]:

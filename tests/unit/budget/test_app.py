@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.books import (
+from tests.support.budget_harness import (
     SETTINGS,
     TASK,
     BudgetHarness,
@@ -21,12 +21,14 @@ from tests.support.books import (
     teacher_calls,
     trained_promotion,
 )
-from tests.support.recorder import CapturingBus, to_records
+from tests.support.capturing_bus import CapturingBus, to_records
 
-from understudies.budget import BudgetApp, create_app
+from understudies.budget.app import BudgetApp, create_app
 from understudies.events import Event, SeededIds
-from understudies.runtime import Record, RetryLater
-from understudies.runtime.rules import Rules, TaskRules
+from understudies.runtime.bus.messages import Record
+from understudies.runtime.errors import RetryLater
+from understudies.runtime.rules.rules import Rules
+from understudies.runtime.rules.task import TaskRules
 
 
 async def told(*events: Event, rules: TaskRules | None = None) -> BudgetHarness:

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.books import teacher_call
+from tests.support.budget_harness import teacher_call
 
 from understudies.budget.ledger import Ledger
-from understudies.economics import DEFAULT_TEACHER_CALL_USD, call_cost
+from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, call_cost
 from understudies.events import Invocation, Usage, usd
 
 amounts = st.decimals("0.000000001", 1000, places=9).map(usd)

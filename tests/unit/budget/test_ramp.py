@@ -1,11 +1,11 @@
 from typing import Any
 
 import pytest
-from tests.support.books import SETTINGS, at_hour, audit_verdict, gate_decision, promotion_stage
+from tests.support.budget_harness import SETTINGS, at_hour, audit_verdict, gate_decision, promotion_stage
 
 from understudies.budget.ramp import next_share, promising_share, verdicts_needed
 from understudies.budget.settings import BudgetSettings
-from understudies.budget.student_book import StudentState
+from understudies.budget.student_state import StudentState
 
 
 def student(share: float = 0.05, agreed: int = 10, disagreed: int = 0, **decided: Any) -> StudentState:

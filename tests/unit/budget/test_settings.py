@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from understudies.budget import BudgetSettings
+from understudies.budget.settings import BudgetSettings
 
 
 @pytest.mark.parametrize(("written", "read"), [("10", (10,)), ("[10, 35]", (10, 35))])

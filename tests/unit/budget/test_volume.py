@@ -3,7 +3,7 @@ from datetime import datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.books import at_hour
+from tests.support.budget_harness import at_hour
 
 from understudies.budget.volume import MAX_HOURS, CallVolume
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.process import wait_until
+from tests.support.commands import wait_until
 
 from understudies.cli.workers import run_workers
 

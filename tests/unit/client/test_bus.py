@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from opentelemetry import trace
-from tests.support.samples import SAMPLES
+from tests.support.event_samples import SAMPLES
 from tests.support.sightings import invocations, on_the_bus
-from tests.support.tansu import TansuBroker, open_consumer, read_events
+from tests.support.tansu_broker import TansuBroker, open_consumer, read_events
 
 from understudies.client import PublishError, Understudies, promotions
 from understudies.events import INVOCATIONS, PROMOTIONS, Invocation, Promotion, encode, topic_of

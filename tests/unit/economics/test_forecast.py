@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.economics import Forecast, forecast
+from understudies.economics.forecast import Forecast, forecast
 
 DAY = [0] * 8 + [30] * 12 + [0] * 4
 WEEK = DAY * 5 + [0] * 48

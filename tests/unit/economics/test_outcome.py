@@ -6,7 +6,8 @@ from typing import Any, get_args
 
 import pytest
 
-from understudies.economics import BudgetOutcome, Investment, OptimizationOutcome, optimize_for_budget
+from understudies.economics.outcome import BudgetOutcome, OptimizationOutcome, optimize_for_budget
+from understudies.economics.roi import Investment
 
 GOOD = Investment(Decimal("0.03"), Decimal("0.001"), 20_000, 10_000, 0.7, 0.05, Decimal(20), Decimal(5))
 BAD = Investment(Decimal("0.03"), Decimal("0.001"), 20_000, 100, 0.7, 0.05, Decimal(20), Decimal(5))

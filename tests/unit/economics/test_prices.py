@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.economics import DEFAULT_TEACHER_CALL_USD, Price, call_cost, teacher_call_cost
+from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, Price, call_cost, teacher_call_cost
 from understudies.events import Usage, usd
 
 tokens = st.integers(0, 10**7)

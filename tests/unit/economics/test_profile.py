@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.economics import TaskProfile
+from understudies.economics.profile import TaskProfile
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
 WORDS = ["river", "stone", "light", "amber", "quiet", "morning", "harbour", "engine", "letter", "window"]

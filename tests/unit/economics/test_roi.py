@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.economics import Investment, break_even_calls, roi, saving_per_call
+from understudies.economics.roi import Investment, break_even_calls, roi, saving_per_call
 from understudies.events import usd
 
 money = st.decimals(min_value=0, max_value=1000, places=6, allow_nan=False)

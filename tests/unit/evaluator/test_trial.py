@@ -12,18 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.datasets import START, TASK
 
-from understudies.evaluator import EvaluatorSettings
-from understudies.evaluator.changes import CanaryRestriction
-from understudies.evaluator.finding import UNREACHABLE_THRESHOLD, TrialResult
-from understudies.evaluator.inputs import UsedInputs
-from understudies.evaluator.promise import decision_evidence
-from understudies.evaluator.reach import ExpectedCoverage
-from understudies.evaluator.trial import Trial, candidate_thresholds
-from understudies.evaluator.waiting import Observation
+from understudies.datasets.inputs import Input
+from understudies.evaluator.change_monitor import CanaryRestriction
+from understudies.evaluator.evidence.expected_coverage import ExpectedCoverage
+from understudies.evaluator.evidence.pending_evidence import Observation
+from understudies.evaluator.evidence.used_inputs import UsedInputs
+from understudies.evaluator.gate_decisions import decision_evidence
+from understudies.evaluator.open_trial import candidate_thresholds
+from understudies.evaluator.settings import EvaluatorSettings
+from understudies.evaluator.trial import Trial
+from understudies.evaluator.trial_result import UNREACHABLE_THRESHOLD, TrialResult
 from understudies.events import ALWAYS, Promotion
-from understudies.judges import parse_judge
-from understudies.stats import Confusion, Threshold
-from understudies.students import Input
+from understudies.judges.registry import parse_judge
+from understudies.stats.class_floor import Confusion
+from understudies.stats.coverage import Threshold
 
 HIGH, LOW = Threshold(0.9, 0.5), Threshold(0.1, 1.0)
 Said = tuple[str, float | None, float]
@@ -524,8 +526,9 @@ def adding(piece: Observation, n: int, start: float) -> Act:
 
 
 pieces = st.builds(
-    Observation, scores, st.sampled_from([0.05, 0.5, 0.95]), st.just(START), answer_class=st.sampled_from([None, "refund"]),
-    answer=st.sampled_from(["answer", "other"]), groups=st.sampled_from([(), ("tenant=a",)]),
+    Observation, scores, st.sampled_from([0.05, 0.5, 0.95]), st.just(START),
+    answer_class=st.sampled_from([None, "refund"]), answer=st.sampled_from(["answer", "other"]),
+    groups=st.sampled_from([(), ("tenant=a",)]),
     head=st.sampled_from([None, None, "often"]), copies=st.none(),
 )  # fmt: skip
 acts: st.SearchStrategy[Act] = st.one_of(

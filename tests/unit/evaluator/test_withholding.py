@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from tests.support.datasets import START
 
-from understudies.evaluator.reach import ExpectedCoverage
-from understudies.evaluator.waiting import Observation
+from understudies.datasets.inputs import Input
+from understudies.evaluator.evidence.expected_coverage import ExpectedCoverage
+from understudies.evaluator.evidence.pending_evidence import Observation
 from understudies.evaluator.withholding import (
     FailingClasses,
     Withholding,
@@ -17,8 +18,8 @@ from understudies.evaluator.withholding import (
     failing_classes_to_json,
 )
 from understudies.events import ALWAYS, NOTHING_WITHHELD, Withheld
-from understudies.stats import ClassFloor, Confusion, SubgroupMonitor
-from understudies.students import Input
+from understudies.stats.class_floor import ClassFloor, Confusion
+from understudies.stats.subgroups import SubgroupMonitor
 
 CONFIDENCES = [0.9, 0.5]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
-from tests.support.samples import ANSWERED, SAMPLES
+from tests.support.event_samples import ANSWERED, SAMPLES
 
 from understudies.events import (
     INVOCATIONS,

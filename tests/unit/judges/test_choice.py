@@ -1,10 +1,12 @@
 import json
 
 import pytest
-from tests.support.messages import assistant_message, tool_call_message
+from tests.support.chat_messages import assistant_message, tool_call_message
 
 from understudies.events import Message
-from understudies.judges import answer_class, choose_judge, parse_judge
+from understudies.judges.answer_key import answer_class
+from understudies.judges.choice import choose_judge
+from understudies.judges.registry import parse_judge
 
 SHAPES: dict[str, list[Message]] = {
     "tool_calls": [tool_call_message(("f", json.dumps({"n": n}))) for n in range(40)],

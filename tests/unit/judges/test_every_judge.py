@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudies.events import FunctionCall, Message, ToolCall
-from understudies.judges import Judge, answer_class, choose_judge, parse_judge
+from understudies.judges.answer_key import answer_class
+from understudies.judges.base import Judge
+from understudies.judges.choice import choose_judge
+from understudies.judges.registry import parse_judge
 
 JUDGES = [
     parse_judge(name)

@@ -1,6 +1,6 @@
-from tests.support.messages import assistant_message, tool_call_message
+from tests.support.chat_messages import assistant_message, tool_call_message
 
-from understudies.judges import ExactJudge
+from understudies.judges.exact import ExactJudge
 
 
 def test_white_space_does_not_count() -> None:

@@ -1,9 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.messages import assistant_message
+from tests.support.chat_messages import assistant_message
 
-from understudies.judges import JsonJudge, Judgement
+from understudies.judges.base import Judgement
+from understudies.judges.json_value import JsonJudge
 
 
 def judged(teacher: str, student: str, *unordered: str) -> Judgement:

@@ -1,10 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.messages import assistant_message
+from tests.support.chat_messages import assistant_message
 
-from understudies.judges import LabelJudge, normalize_label
-from understudies.judges.label_text import MAX_LABEL_CHARS
+from understudies.judges.label import LabelJudge
+from understudies.judges.label_text import MAX_LABEL_CHARS, normalize_label
 
 
 @pytest.mark.parametrize(

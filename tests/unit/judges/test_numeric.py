@@ -1,9 +1,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.messages import assistant_message
+from tests.support.chat_messages import assistant_message
 
-from understudies.judges import NumericJudge
+from understudies.judges.numeric import NumericJudge
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
-from tests.support.messages import assistant_message, tool_call_message
+from tests.support.chat_messages import assistant_message, tool_call_message
 
-from understudies.judges import Judgement, ToolCallsJudge, parse_judge
+from understudies.judges.base import Judgement
+from understudies.judges.registry import parse_judge
+from understudies.judges.tool_calls import ToolCallsJudge
 
 WEATHER = ("weather", '{"city": "Bern", "days": 2}')
 MAIL = ("mail", '{"to": "ann"}')

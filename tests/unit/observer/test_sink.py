@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from tests.support.events import START, event_ids, make_invocation, make_promotion
-from tests.support.observer import ObserverHarness, run_observer
+from tests.support.observer_harness import ObserverHarness, run_observer
+from tests.support.sample_events import START, event_ids, make_invocation, make_promotion
 
 from understudies.events import Drift, GateDecision, Verdict, encode
-from understudies.runtime import DEAD_LETTERS
+from understudies.runtime.bus.dead_letters import DEAD_LETTERS
 
 
 @pytest.fixture

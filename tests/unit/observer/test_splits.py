@@ -4,13 +4,13 @@ from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.chat_messages import assistant_message
 from tests.support.conversations import conversation_request
 from tests.support.datasets import START, intents
-from tests.support.messages import assistant_message
 
+from understudies.datasets.dataset import Example
 from understudies.events import fingerprint, split_of
 from understudies.observer.splits import DatedExample, assign_splits
-from understudies.students import Example
 
 
 def dated(*texts: str, minute: float, episode: str | None = None) -> DatedExample:

@@ -4,18 +4,18 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.support.routing import make_call
+from tests.support.router_fixtures import make_call
 
 from understudies.events import Invocation, fingerprint
-from understudies.router import Decision
+from understudies.router.http1.client import HttpClient
 from understudies.router.metrics import RouterMetrics
-from understudies.router.money import CacheStore
-from understudies.router.recording import InProcessRecorder
-from understudies.router.served import ServingInfo
-from understudies.router.upstream.client import HttpClient
+from understudies.router.recording.recorder import InProcessRecorder
+from understudies.router.routing.decision import Decision
+from understudies.router.serving.response_cache import CacheStore
+from understudies.router.serving.results import ServingInfo
 from understudies.router.upstream.upstream import Upstream
-from understudies.runtime.online import MemoryOnlineState
-from understudies.runtime.teachers import TeacherSpec
+from understudies.runtime.online.memory import MemoryOnlineState
+from understudies.runtime.rules.teacher import TeacherSpec
 
 
 def numbers(metrics: RouterMetrics) -> dict[str, float]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from understudies.runtime import SystemClock, VirtualClock
+from understudies.runtime.clock import SystemClock, VirtualClock
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 

@@ -19,7 +19,7 @@ def test_the_kafka_client_says_the_same_thing_seldom() -> None:
 
 def test_others_may_repeat_themselves() -> None:
     repetitions = RepeatedMessageFilter()
-    assert all(repetitions.filter(line("understudies.runtime.bus", "again")) for _ in range(3))
+    assert all(repetitions.filter(line("understudies.runtime.bus.bus", "again")) for _ in range(3))
     assert all(repetitions.filter(line("aiokafkaesque", "again")) for _ in range(3))
 
 

@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from tests.support.events import make_invocation
+from tests.support.sample_events import make_invocation
 
 from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, Event, Topic
-from understudies.runtime import Bus, ConfigurationError, Offsets, Record, RetryLater, SnapshotStore, VirtualClock
 from understudies.runtime import runner as runner_module
-from understudies.runtime.runner import Checkpoint, Runner, keep_ticking
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.messages import Offsets, Record
+from understudies.runtime.clock import VirtualClock
+from understudies.runtime.errors import ConfigurationError, RetryLater
+from understudies.runtime.runner import Runner, keep_ticking
+from understudies.runtime.service import Checkpoint
+from understudies.runtime.snapshots import SnapshotStore
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

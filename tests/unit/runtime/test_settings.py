@@ -6,8 +6,10 @@ import pytest
 from faststream.security import SASLPlaintext, SASLScram512
 from pydantic import SecretStr
 
-from understudies.runtime import BusSettings, ConfigurationError, StoreSettings
-from understudies.runtime.kafka import bootstrap_servers, build_security
+from understudies.budget.settings import BudgetSettings
+from understudies.runtime.bus.admin import bootstrap_servers, build_security
+from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.settings import BusSettings, StoreSettings, settings_from
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,3 +61,32 @@ def test_tls_trusts_the_given_authority_alone(tmp_path: Path) -> None:
     assert made is not None
     assert made.use_ssl
     assert made.ssl_context is not None
+
+
+def test_an_option_comes_before_the_environment_and_one_not_given_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERSTUDIES_BUS_BOOTSTRAP", "kafka:9092")
+    assert settings_from(BusSettings, bootstrap="other:1").bootstrap == "other:1"
+    assert settings_from(BusSettings, bootstrap=None).bootstrap == "kafka:9092"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "why"),
+    [
+        ("MIN_EXAMPLES", "abc", "Input should be a valid integer"),
+        ("GROWTH", "1", "Input should be greater than 1"),
+        ("CANARY", "0.05,0.25", "Input should be JSON"),
+    ],
+)
+def test_a_variable_that_is_wrong_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, why: str
+) -> None:
+    monkeypatch.setenv(f"UNDERSTUDIES_BUDGET_{variable}", value)
+    with pytest.raises(
+        ConfigurationError, match=rf"^UNDERSTUDIES_BUDGET_{variable}: {why}.*; correct the variable or unset"
+    ):
+        settings_from(BudgetSettings)
+
+
+def test_an_option_that_is_wrong_is_named_as_such() -> None:
+    with pytest.raises(ConfigurationError, match=r"^--min-examples: Input should be greater than or equal to 20$"):
+        settings_from(BudgetSettings, min_examples=3)

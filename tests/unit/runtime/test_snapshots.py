@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudies.runtime import SnapshotStore
+from understudies.runtime.snapshots import SnapshotStore
 
 STATE = {"books": [{"task": "triage", "n": 3}]}
 OFFSETS = {("invocations", 0): 12, ("verdicts", 3): 7}

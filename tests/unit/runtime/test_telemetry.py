@@ -10,8 +10,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NoOpTracer
 
-from understudies.runtime import Record, Telemetry, TelemetrySettings
-from understudies.runtime.telemetry import batch_span
+from understudies.runtime.bus.messages import Record
+from understudies.runtime.settings import TelemetrySettings
+from understudies.runtime.telemetry import Telemetry, batch_span
 
 
 def record(trace: int | None) -> Record:

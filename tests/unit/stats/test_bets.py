@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.stats import Gate, ScoredCall, SelectiveGate, Threshold
+from understudies.stats.coverage import ScoredCall, Threshold
+from understudies.stats.gate import Gate
+from understudies.stats.selective import SelectiveGate
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,8 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from understudies.stats import Gate, anytime_lower_bound, clopper_pearson_lower, clopper_pearson_upper
-from understudies.stats.bounds import beta_quantile, promote_log_e, regularised_beta
+from understudies.stats.bounds import (
+    anytime_lower_bound,
+    beta_quantile,
+    clopper_pearson_lower,
+    clopper_pearson_upper,
+    promote_log_e,
+    regularised_beta,
+)
+from understudies.stats.gate import Gate
 
 COUNTS = [(0, 1), (1, 1), (1, 2), (19, 20), (79, 79), (970, 1000), (4750, 5000), (1, 10**6), (950_123, 10**6)]
 

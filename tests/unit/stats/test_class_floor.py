@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from understudies.stats import ClassFloor, Confusion, clopper_pearson_upper, critical_agreements
+from understudies.stats.bounds import clopper_pearson_upper
+from understudies.stats.class_floor import ClassFloor, Confusion, critical_agreements
 
 
 def counted(n: int, agree: int, *, confidence: float = 0.9, least: int = 2) -> ClassFloor:

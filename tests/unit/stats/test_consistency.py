@@ -6,8 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from understudies.stats import RelativeGate, agreement_ceiling
-from understudies.stats.consistency import RELATIVE_BETS
+from understudies.stats.consistency import RELATIVE_BETS, RelativeGate, agreement_ceiling
 
 
 def test_ceiling_is_the_root_of_the_upper_bound() -> None:

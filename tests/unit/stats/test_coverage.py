@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.stats import COVERAGES, Threshold, choose_aim, coverage_thresholds, ideal_coverage, risk_coverage
+from understudies.stats.coverage import (
+    COVERAGES,
+    Threshold,
+    choose_aim,
+    coverage_thresholds,
+    ideal_coverage,
+    risk_coverage,
+)
 
 confidences = st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.5, 0.9, 1.0]), min_size=1, max_size=60)
 

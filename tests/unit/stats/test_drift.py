@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.stats import DriftDetector, TwoTierDriftDetector, clopper_pearson_lower
+from understudies.stats.bounds import clopper_pearson_lower
+from understudies.stats.drift import DriftDetector, TwoTierDriftDetector
 from understudies.stats.gate import REJECT_BETS
 
 scores = st.lists(st.sampled_from([0.0, 0.5, 1.0]), max_size=200)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.stats import aimed_weights, fallback_levels, fallback_weights
+from understudies.stats.fallback import aimed_weights, fallback_levels, fallback_weights
 
 
 @settings(deadline=None)

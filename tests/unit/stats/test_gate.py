@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.stats import Gate
-from understudies.stats.gate import MAX_NATS, log_increments
+from understudies.stats.gate import MAX_NATS, Gate, log_increments
 
 verdicts = st.lists(st.sampled_from([0.0, 1.0]), max_size=300)
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.stats import AGREEMENT_LEVELS, COVERAGES, AgreementLevels, Gate, Threshold
 from understudies.stats.bounds import promote_log_e
-from understudies.stats.gate import PROMOTE_BETS
+from understudies.stats.coverage import COVERAGES, Threshold
+from understudies.stats.gate import PROMOTE_BETS, Gate
+from understudies.stats.levels import AGREEMENT_LEVELS, AgreementLevels
 
 Floats = npt.NDArray[np.float64]
 

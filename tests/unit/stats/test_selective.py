@@ -10,16 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.stats import (
-    COVERAGES,
-    Gate,
-    PassedThreshold,
-    SelectiveGate,
-    Threshold,
-    aimed_weights,
-    fallback_weights,
-)
-from understudies.stats.gate import log_increments, log_mean_exp
+from understudies.stats.coverage import COVERAGES, PassedThreshold, Threshold
+from understudies.stats.fallback import aimed_weights, fallback_weights
+from understudies.stats.gate import Gate, log_increments, log_mean_exp
+from understudies.stats.selective import SelectiveGate
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

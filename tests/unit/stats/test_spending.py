@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from understudies.stats import alpha_for_trial
+from understudies.stats.spending import alpha_for_trial
 
 
 def test_all_trials_together_spend_the_budget_and_no_more() -> None:

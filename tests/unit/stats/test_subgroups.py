@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.stats import Gate, SubgroupMonitor
+from understudies.stats.gate import Gate
+from understudies.stats.subgroups import SubgroupMonitor
 
 verdicts = st.lists(
     st.tuples(st.lists(st.sampled_from("abc"), unique=True), st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1)),

@@ -7,16 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.support.chat_messages import user_request
 from tests.support.datasets import intents
-from tests.support.messages import user_request
 from tests.support.student_server import StudentServer, student_server
 
 from understudies.events import Request, Usage
-from understudies.judges import parse_judge
-from understudies.students import ConfidenceTooLow, Endpoint, GeneratingStudent, StudentError, student_cost
+from understudies.judges.registry import parse_judge
+from understudies.students.base import ConfidenceTooLow, GeneratingStudent, StudentError, student_cost
 from understudies.students.calibration import Calibration
-from understudies.students.connection import EndpointPools
-from understudies.students.few_shot import FewShotStudent
+from understudies.students.endpoint.connection_pool import EndpointPools
+from understudies.students.endpoint.settings import Endpoint
+from understudies.students.few_shot.student import FewShotStudent
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "refund", "arguments": '{"order": 5}'}}
 OTHER = {"id": "call_2", "type": "function", "function": {"name": "notify", "arguments": "{}"}}

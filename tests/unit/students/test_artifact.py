@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from tests.support.datasets import START
 
-from understudies.students import ArtifactError, Consent, Manifest, ObjectStore, read_artifact, write_artifact
+from understudies.datasets.errors import ArtifactError
+from understudies.datasets.object_store import ObjectStore
+from understudies.students.artifact import Consent, Manifest, read_artifact, write_artifact
 
 CONTENT = {"weights.bin": b"\x00\x01", "model/terms.json": b"[]"}
 

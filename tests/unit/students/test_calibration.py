@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.students import ArtifactError, calibration
+from understudies.datasets.errors import ArtifactError
+from understudies.students import calibration
 from understudies.students.calibration import Calibration, calibration_error, cross_fit
 
 LOGS = st.floats(max_value=0.0, allow_nan=False)

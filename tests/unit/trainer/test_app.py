@@ -6,25 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.capturing_bus import CapturingBus, to_records
+from tests.support.chat_messages import assistant_message
 from tests.support.contexts import examples_decided_by_record
 from tests.support.datasets import START, TASK, intents
-from tests.support.messages import assistant_message
-from tests.support.recorder import CapturingBus, to_records
 
+from understudies.datasets.dataset import Dataset, write_dataset
+from understudies.datasets.object_store import ObjectStore
 from understudies.events import Promotion, SeededIds
-from understudies.runtime import RetryLater, VirtualClock
-from understudies.runtime.rules import Rules, TaskRules
-from understudies.students import (
-    Dataset,
-    HeadInputs,
-    ObjectStore,
-    input_name,
-    load_student,
-    read_artifact,
-    write_dataset,
-)
-from understudies.trainer import TrainerApp, TrainerSettings, create_app
+from understudies.runtime.clock import VirtualClock
+from understudies.runtime.errors import RetryLater
+from understudies.runtime.rules.rules import Rules
+from understudies.runtime.rules.task import TaskRules
+from understudies.students.artifact import read_artifact
+from understudies.students.head_inputs import HeadInputs, input_name
+from understudies.students.loader import load_student
 from understudies.trainer import app as trainer_app
+from understudies.trainer.app import TrainerApp, create_app
+from understudies.trainer.settings import TrainerSettings
 
 LATER = START + timedelta(days=7)
 

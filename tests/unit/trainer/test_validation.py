@@ -2,12 +2,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
+from tests.support.chat_messages import assistant_message
 from tests.support.datasets import example
-from tests.support.messages import assistant_message
 
 from understudies.events import Request, Usage
-from understudies.judges import parse_judge
-from understudies.students import Answer, StudentError, text_answer
+from understudies.judges.registry import parse_judge
+from understudies.students.base import Answer, StudentError, text_answer
 from understudies.trainer.validation import Validation, ValidationCall, held_out_examples, judge_student
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from understudies.backtest.generator import DEFAULT_CALLS, generate_demo_log
+from understudies.backtest.generator.demo_log import DEFAULT_CALLS, generate_demo_log
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 
-from understudies.backtest.generator.call import SyntheticCall, fill_template, random_slot_filler
+from understudies.backtest.generator.synthetic_call import SyntheticCall, fill_template, random_slot_filler
 
 SYSTEM = """You write copy for the newsletter of an online shop for household goods. Be warm, concrete and a little \
 surprising; never use the words 'elevate' or 'game-changer'; at most 130 words; end with a line that invites."""

@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Iterator
 
-from understudies.backtest.generator.call import SyntheticCall
+from understudies.backtest.generator.synthetic_call import SyntheticCall
 
 _RESENT = 0.30
 _SELECTION = 40

@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Iterator
 
-from understudies.backtest.generator.call import SyntheticCall
+from understudies.backtest.generator.synthetic_call import SyntheticCall
 
 SYSTEM = """You decide on refunds above the limit of the support staff. Weigh the customer's history, the evidence and \
 the policy: goods are refunded within 30 days, or at any time where they were faulty on arrival. Reply with a JSON \

@@ -3,8 +3,8 @@
 import random
 from collections.abc import Iterator
 
-from understudies.backtest.generator.call import SyntheticCall, add_typos, fill_template, random_slot_filler
-from understudies.backtest.generator.languages import CLOSINGS, MIDDLES, OPENINGS, WEIGHTS, WORDS
+from understudies.backtest.generator.language_phrases import CLOSINGS, MIDDLES, OPENINGS, WEIGHTS, WORDS
+from understudies.backtest.generator.synthetic_call import SyntheticCall, add_typos, fill_template, random_slot_filler
 
 CHANGES_AT = 0.75
 LARGEST = "desk-english"

@@ -3,8 +3,8 @@
 import random
 from collections.abc import Iterator
 
-from understudies.backtest.generator.call import SyntheticCall, add_typos, fill_template, random_slot_filler
-from understudies.backtest.generator.tickets import ASKS, CLOSINGS, DETAILS, GREETINGS, ISSUES, WEIGHTS, WORDS
+from understudies.backtest.generator.synthetic_call import SyntheticCall, add_typos, fill_template, random_slot_filler
+from understudies.backtest.generator.ticket_phrases import ASKS, CLOSINGS, DETAILS, GREETINGS, ISSUES, WEIGHTS, WORDS
 
 _TWO_ISSUES = 0.015
 _NOISE = 0.006

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from understudies.backtest.importers.parsing import parse_embedded_json
+from understudies.backtest.importers.json_parsing import parse_embedded_json
 from understudies.events import Usage, usd
 from understudies.events.request import MAX_TOKENS
 

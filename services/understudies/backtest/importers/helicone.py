@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from understudies.backtest.importers.draft import PartialCall
 from understudies.backtest.importers.fields import (
     as_flag,
     as_mapping,
@@ -18,7 +17,8 @@ from understudies.backtest.importers.fields import (
     parse_tags,
     parse_time,
 )
-from understudies.backtest.importers.parsing import NotARecordedCall
+from understudies.backtest.importers.json_parsing import NotARecordedCall
+from understudies.backtest.importers.partial_call import PartialCall
 
 
 def is_helicone(record: Mapping[str, Any]) -> bool:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from understudies.backtest.importers.draft import PartialCall
 from understudies.backtest.importers.fields import (
     as_mapping,
     as_number,
@@ -15,7 +14,8 @@ from understudies.backtest.importers.fields import (
     parse_tags,
     parse_time,
 )
-from understudies.backtest.importers.parsing import NotARecordedCall
+from understudies.backtest.importers.json_parsing import NotARecordedCall
+from understudies.backtest.importers.partial_call import PartialCall
 
 
 def is_invocation(record: Mapping[str, Any]) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from understudies.backtest.importers.draft import PartialCall
 from understudies.backtest.importers.fields import (
     as_flag,
     as_mapping,
@@ -17,7 +16,8 @@ from understudies.backtest.importers.fields import (
     parse_tags,
     parse_time,
 )
-from understudies.backtest.importers.parsing import NotARecordedCall, parse_embedded_json
+from understudies.backtest.importers.json_parsing import NotARecordedCall, parse_embedded_json
+from understudies.backtest.importers.partial_call import PartialCall
 
 _OBSERVATION_KEYS = ("traceId", "trace_id", "usageDetails", "usage_details", "costDetails", "startTime", "start_time")
 _LIBRARY_DEFAULT_NAMES = frozenset(

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from understudies.backtest.importers.draft import PartialCall
 from understudies.backtest.importers.fields import (
     as_flag,
     as_mapping,
@@ -19,7 +18,8 @@ from understudies.backtest.importers.fields import (
     parse_tags,
     parse_time,
 )
-from understudies.backtest.importers.parsing import NotARecordedCall, parse_embedded_json
+from understudies.backtest.importers.json_parsing import NotARecordedCall, parse_embedded_json
+from understudies.backtest.importers.partial_call import PartialCall
 
 _NON_CHAT_CALL_TYPE: Final = re.compile(
     r"_?a?(?:embedding|image_|moderation|transcription|speech|rerank|realtime|ocr|search|vector_store|video_|"

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from understudies.backtest.importers.parsing import NotARecordedCall, parse_embedded_json
+from understudies.backtest.importers.json_parsing import NotARecordedCall, parse_embedded_json
 from understudies.events import FunctionCall, Message, ToolCall
 from understudies.events.request import Role
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from understudies.backtest.importers.draft import PartialCall
 from understudies.backtest.importers.fields import (
     as_flag,
     as_mapping,
@@ -17,6 +16,7 @@ from understudies.backtest.importers.fields import (
     parse_tags,
     parse_time,
 )
+from understudies.backtest.importers.partial_call import PartialCall
 
 
 def is_native(record: Mapping[str, Any]) -> bool:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from understudies.backtest.importers.draft import PartialCall
 from understudies.backtest.importers.fields import as_mapping, as_text, first_not_none
+from understudies.backtest.importers.json_parsing import NotARecordedCall
 from understudies.backtest.importers.native import read_common_fields
-from understudies.backtest.importers.parsing import NotARecordedCall
+from understudies.backtest.importers.partial_call import PartialCall
 
 
 def is_stored(record: Mapping[str, Any]) -> bool:

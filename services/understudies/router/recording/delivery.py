@@ -5,10 +5,12 @@ import logging
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple, cast
 
-from understudies.router.recording.backlog import AsyncSpool
-from understudies.router.recording.counts import LossReason, RecorderStats
-from understudies.router.recording.outlet import EventSink
-from understudies.runtime import BusMessage, NotDelivered, Reject, Throttle, Undeliverable
+from understudies.router.recording.base import EventSink, LossReason, RecorderStats
+from understudies.router.recording.spool.async_spool import AsyncSpool
+from understudies.runtime.bus.messages import BusMessage
+from understudies.runtime.bus.publisher import NotDelivered, Undeliverable
+from understudies.runtime.errors import Reject
+from understudies.runtime.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +25,7 @@ class PublishResult(NamedTuple):
 class DeliveryLoop:
     """Hands over messages in order; once some are on disk, all newer ones go there too until they are delivered.
 
-    The bus counts as away where it fails, has not answered within `patience_s`, or when told to `hurry`.
+    The bus counts as away where it fails, has not answered within `patience_s`, or when told to `stop_waiting`.
     """
 
     def __init__(

@@ -7,13 +7,11 @@ from collections.abc import Callable
 from typing import Final
 
 from understudies.events import Invocation
-from understudies.router.recording.backlog import AsyncSpool
-from understudies.router.recording.buffer import EventBuffer, PendingEvent
-from understudies.router.recording.counts import RecorderStats
+from understudies.router.recording.base import DecodingSink, EventSink, PublishEvents, RecorderStats
+from understudies.router.recording.buffer import BatchEncoder, EventBuffer, PendingEvent
 from understudies.router.recording.delivery import DeliveryLoop
-from understudies.router.recording.outlet import DecodingSink, EventSink, PublishEvents
-from understudies.router.recording.preparation import BatchEncoder
-from understudies.runtime import BusMessage
+from understudies.router.recording.spool.async_spool import AsyncSpool
+from understudies.runtime.bus.messages import BusMessage
 
 CAPACITY: Final = 10_000
 CAPACITY_BYTES: Final = 256 * 1024 * 1024
@@ -31,7 +29,7 @@ class InProcessRecorder:
 
     Nothing that a caller does ever waits or fails here. Each event arrives at least once and with its id, those of
     one task in order; once memory (and the disk's share) is full, the newest are dropped and counted.
-    `outlet` is the bus, or a function that publishes events.
+    `sink` is the bus, or a function that publishes events.
     """
 
     def __init__(

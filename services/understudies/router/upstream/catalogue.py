@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from fnmatch import translate
 from typing import Final
 
-from understudies.router.call import Api
+from understudies.dialects.base import Api
 from understudies.runtime.errors import ConfigurationError
-from understudies.runtime.teachers import TeacherSpec
+from understudies.runtime.rules.teacher import TeacherSpec
 
 _GLOB: Final = re.compile(r"[*?\[]")
 _MAX_CACHED_CHAINS: Final = 10_000

@@ -4,17 +4,17 @@ from collections.abc import AsyncIterator, Mapping
 
 import orjson
 
+from understudies.dialects.base import DecodedResponse, StreamAccumulator
+from understudies.dialects.sse import EventBoundaryBuffer
 from understudies.events import Usage
 from understudies.router.call import TeacherAnswer, TeacherError
-from understudies.router.dialects import DecodedResponse, StreamAccumulator
-from understudies.router.upstream.answers import ReadContext
-from understudies.router.upstream.asking import UpstreamRequest
-from understudies.router.upstream.client import HttpResponse, ResponseTooLarge
-from understudies.router.upstream.failed import TRANSPORT_ERRORS, failure_from_transport_error
+from understudies.router.http1.response import HttpResponse, ResponseTooLarge
+from understudies.router.upstream.failures import TRANSPORT_ERRORS, failure_from_transport_error
 from understudies.router.upstream.headers import response_headers
-from understudies.router.upstream.meter import CallSizes, Charge
+from understudies.router.upstream.metering import CallSizes, Charge
+from understudies.router.upstream.request import UpstreamRequest
+from understudies.router.upstream.unary_request import ReadContext
 from understudies.router.upstream.upstream import Upstream
-from understudies.router.upstream.whole_events import EventBoundaryBuffer
 
 _TRUNCATED = "the teacher's stream ended before its answer did"
 

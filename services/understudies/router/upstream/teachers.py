@@ -9,18 +9,24 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from understudies.router.call import Call, TeacherAnswer, TeacherError, TeacherStream
-from understudies.router.upstream.answers import ReadContext, UnaryRequester
-from understudies.router.upstream.asking import UpstreamRequest, make_upstream_request
+from understudies.router.http1.client import HttpClient
+from understudies.router.http1.response import ConnectError
 from understudies.router.upstream.catalogue import TeacherCatalogue, UnknownModel, UpstreamCandidate
-from understudies.router.upstream.client import ConnectError, HttpClient
-from understudies.router.upstream.failed import AttemptFailed
-from understudies.router.upstream.meter import UsageMeter
-from understudies.router.upstream.relay import PassthroughBody, PassthroughResponse, send_passthrough, speaks_anthropic
-from understudies.router.upstream.retry import delay_s
-from understudies.router.upstream.streams import StreamRequester
+from understudies.router.upstream.failures import AttemptFailed
+from understudies.router.upstream.metering import UsageMeter
+from understudies.router.upstream.passthrough import (
+    PassthroughBody,
+    PassthroughResponse,
+    send_passthrough,
+    speaks_anthropic,
+)
+from understudies.router.upstream.request import UpstreamRequest, make_upstream_request
+from understudies.router.upstream.retry_policy import delay_s
+from understudies.router.upstream.stream_request import StreamRequester
+from understudies.router.upstream.unary_request import ReadContext, UnaryRequester
 from understudies.router.upstream.upstream import Upstream
-from understudies.runtime import Clock, SystemClock
-from understudies.runtime.teachers import TeacherSpec
+from understudies.runtime.clock import Clock, SystemClock
+from understudies.runtime.rules.teacher import TeacherSpec
 
 MAX_ANSWER_BYTES: Final = 64_000_000
 
@@ -32,8 +38,8 @@ _Ask = Callable[[UpstreamRequest, Upstream, str], Awaitable[_Answer]]
 class TeacherPool:
     """The teachers of a catalogue, whole and in pieces.
 
-    `chosen` names the teacher that a call's task is to have, whatever its model. Waits between attempts are slept by
-    `sleep` and drawn by `draw`, uniform in [0, 1); `timer` is a steady clock in seconds.
+    `choose_teacher` names the teacher that a call's task is to have, whatever its model. Waits between attempts are
+    slept by `sleep` and drawn by `draw`, uniform in [0, 1); `timer` is a steady clock in seconds.
     """
 
     def __init__(

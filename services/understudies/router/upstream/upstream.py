@@ -7,19 +7,21 @@ from typing import Final
 
 from yarl import URL
 
-from understudies.router.call import Api, Call, TeacherError
-from understudies.router.upstream.breaker import CircuitBreaker
-from understudies.router.upstream.client import HttpClient, HttpResponse
-from understudies.router.upstream.credentials import teacher_headers
-from understudies.router.upstream.deadlines import Deadline, DeadlineFactory
-from understudies.router.upstream.failed import (
+from understudies.dialects.base import Api
+from understudies.router.call import Call, TeacherError
+from understudies.router.circuit_breaker import CircuitBreaker
+from understudies.router.http1.client import HttpClient
+from understudies.router.http1.deadlines import Deadline, DeadlineFactory
+from understudies.router.http1.response import HttpResponse
+from understudies.router.upstream.failures import (
     TRANSPORT_ERRORS,
     AttemptFailed,
+    AttemptProgress,
     failure_from_status,
     failure_from_transport_error,
 )
-from understudies.router.upstream.progress import AttemptProgress
-from understudies.runtime.teachers import TeacherSpec
+from understudies.router.upstream.headers import teacher_headers
+from understudies.runtime.rules.teacher import TeacherSpec
 
 _log = logging.getLogger(__name__)
 _FIXED_HEADERS: Final = {

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from understudies.runtime.errors import RetryLater
 
 MAX_VALUE_BYTES: Final = 1024 * 1024
-"""Largest value that `put` and `pin` take."""
+"""Largest value that `put` and `get_or_put` take."""
 
 MAX_NANOS: Final = 2**53 - 1
 """Largest amount of money, in billionths of a dollar: nine million dollars. Redis reckons exactly up to here."""
@@ -76,7 +76,7 @@ class OnlineState(Protocol):
         ...
 
     async def check(self) -> None:
-        """Ask whether it is there; raises ConfigurationError where it never can be, OnlineAway where it is not now."""
+        """Ask whether it is there; raises ConfigurationError if it never can be, OnlineUnavailable if it is not now."""
         ...
 
     async def reserve(
@@ -85,7 +85,8 @@ class OnlineState(Protocol):
         """Set money aside in all purses or, where one has not enough left, in none.
 
         A purse whose limit is reached grants nothing, not even a hold of 0. `source` names the process that spends.
-        A hold that nobody ends is lifted `lease_s` seconds later; a purse is forgotten `keep_s` after its first use.
+        A hold that nobody ends is lifted `lease_s` seconds later; a purse is forgotten `retention_s` after its first
+        use.
         """
         ...
 
@@ -108,3 +109,9 @@ class OnlineState(Protocol):
     async def close(self) -> None:
         """End what runs in the background, and the connection; nothing is asked afterwards."""
         ...
+
+
+def check_value_size(value: bytes) -> None:
+    """Raises ValueError for a value that is too large to be kept."""
+    if len(value) > MAX_VALUE_BYTES:
+        raise ValueError(f"a value of {len(value)} bytes is too large to be kept; at most {MAX_VALUE_BYTES} are")

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from understudies.runtime.online.base import (
-    MAX_VALUE_BYTES,
     BudgetCounter,
     BudgetHold,
     CounterSettlement,
     CounterState,
     ReserveResult,
+    check_value_size,
 )
 
 _MAX_BYTES: Final = 64 * 1024 * 1024
@@ -55,7 +55,7 @@ class _Counter:
 
 
 class MemoryOnlineState:
-    """Keeps everything the promises of `Online`, for one process; it is never away."""
+    """Keeps everything the promises of `OnlineState`, for one process; it is never away."""
 
     is_unavailable = False
 
@@ -153,12 +153,6 @@ class MemoryOnlineState:
             for key in [key for key, (until, _) in self._values.items() if until <= now]:
                 self._remove(key)
         return now
-
-
-def check_value_size(value: bytes) -> None:
-    """Raises ValueError for a value that is too large to be kept."""
-    if len(value) > MAX_VALUE_BYTES:
-        raise ValueError(f"a value of {len(value)} bytes is too large to be kept; at most {MAX_VALUE_BYTES} are")
 
 
 def _has_room(state: _Counter, counter: BudgetCounter, hold: BudgetHold) -> bool:

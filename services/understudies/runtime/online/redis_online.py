@@ -11,7 +11,6 @@ from typing import Any
 from redis.exceptions import AuthenticationError, InvalidResponse, NoScriptError, ResponseError
 
 from understudies.runtime.errors import ConfigurationError
-from understudies.runtime.online.address import parse_redis_url
 from understudies.runtime.online.base import (
     BudgetCounter,
     BudgetHold,
@@ -19,10 +18,10 @@ from understudies.runtime.online.base import (
     CounterState,
     OnlineUnavailable,
     ReserveResult,
+    check_value_size,
 )
-from understudies.runtime.online.courier import RedisPipeline
-from understudies.runtime.online.memory import check_value_size
-from understudies.runtime.online.scripts import GET_OR_PUT, RESERVE, SCRIPTS, SETTLE, LuaScript
+from understudies.runtime.online.lua_scripts import GET_OR_PUT, RESERVE, SCRIPTS, SETTLE, LuaScript
+from understudies.runtime.online.redis_pipeline import RedisPipeline, parse_redis_url
 
 _COUNTER_PREFIX = "understudies:{money}:"
 """All purses have one hash slot, for a script touches several."""
@@ -33,7 +32,7 @@ _WRITE_PROBE = ("DEL", "understudies:nothing")
 
 
 class RedisOnlineState:
-    """Keeps the promises of `Online` on a Redis server."""
+    """Keeps the promises of `OnlineState` on a Redis server."""
 
     def __init__(self, url: str, *, timeout_s: float = 0.25) -> None:
         connect, self._address = parse_redis_url(url)

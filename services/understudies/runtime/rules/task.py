@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from understudies.events import owner_and_base
-from understudies.judges import parse_judge
+from understudies.judges.registry import parse_judge
 from understudies.runtime.rules.groups import TAG_PREFIX, TENANT_FIELD
 
 OverBudgetRule = Literal["student_only", "refuse"]

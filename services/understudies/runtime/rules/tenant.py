@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from understudies.runtime.rules.keys import KeyHash
+from understudies.runtime.rules.api_keys import KeyHash
 from understudies.runtime.rules.task import MAX_DAILY_BUDGET_USD, MIN_DAILY_BUDGET_USD, OverBudgetRule
 
 

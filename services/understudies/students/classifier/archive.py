@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from understudies.students.base import ArtifactError
+from understudies.datasets.errors import ArtifactError
 
 JSON_FILE = "classifier.json"
 ARRAYS_FILE = "classifier.npz"

@@ -77,7 +77,7 @@ def predict_labels(logs: Doubles, kernel: Floats, cosines: Floats, known: Labels
 
 
 def predict_training_texts(logs: Doubles, kernel: Floats, support: Floats, known: Labels) -> Prediction:
-    """As `guess`, for the training texts themselves: none is its own neighbour."""
+    """As `predict_labels`, for the training texts themselves: none is its own neighbour."""
     guesses = []
     for start in range(0, len(logs), _CHUNK):
         part = slice(start, start + _CHUNK)

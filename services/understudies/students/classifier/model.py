@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from understudies.students.base import ArtifactError
+from understudies.datasets.errors import ArtifactError
 from understudies.students.classifier import archive
 from understudies.students.classifier.confidence import (
     ConfidenceModel,

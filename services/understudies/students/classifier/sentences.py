@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from understudies.students.base import ArtifactError
+from understudies.datasets.errors import ArtifactError
 
 Floats = NDArray[np.float32]
 

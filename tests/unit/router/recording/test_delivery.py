@@ -11,8 +11,10 @@ import pytest
 from tests.support.recording import FakeBus, event, message, name
 
 from understudies.events import Invocation
-from understudies.router.recording import AsyncSpool, InProcessRecorder
-from understudies.runtime import NotDelivered, RetryLater, Undeliverable
+from understudies.router.recording.recorder import InProcessRecorder
+from understudies.router.recording.spool.async_spool import AsyncSpool
+from understudies.runtime.bus.publisher import NotDelivered, Undeliverable
+from understudies.runtime.errors import RetryLater
 
 AT_ONCE: dict[str, Any] = {"linger_s": 0, "retry_s": (0.001, 0.01), "patience_s": 20}
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.upstream import table
 
-from understudies.router.upstream import TeacherCatalogue, UnknownModel
-from understudies.runtime import ConfigurationError
+from understudies.router.upstream.catalogue import TeacherCatalogue, UnknownModel
+from understudies.runtime.errors import ConfigurationError
 
 URL = "http://127.0.0.1:1/v1"
 

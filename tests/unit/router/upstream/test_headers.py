@@ -5,9 +5,13 @@ from typing import Any
 import pytest
 from tests.support.upstream import table
 
-from understudies.router.upstream.credentials import teacher_headers
-from understudies.router.upstream.headers import forwarded_request_headers, forwarded_response_headers, response_headers
-from understudies.runtime.teachers import TeacherSpec
+from understudies.router.upstream.headers import (
+    forwarded_request_headers,
+    forwarded_response_headers,
+    response_headers,
+    teacher_headers,
+)
+from understudies.runtime.rules.teacher import TeacherSpec
 
 CALLERS = {
     "authorization": "Bearer callers",

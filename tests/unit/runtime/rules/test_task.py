@@ -1,8 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from understudies.runtime.rules import TaskRules
-from understudies.trainer.factories import TRAINERS
+from understudies.runtime.rules.task import TaskRules
+from understudies.trainer.trainers import TRAINERS
 
 
 @pytest.mark.parametrize(

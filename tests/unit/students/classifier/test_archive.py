@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from understudies.students.base import ArtifactError
-from understudies.students.classifier import ClassifierModel, fit_classifier
+from understudies.datasets.errors import ArtifactError
+from understudies.students.classifier.model import ClassifierModel, fit_classifier
 
 TEXTS = ["open the door", "close the door", "open a window", "close the window", "ouvrez 窓", "shut it"]
 LABELS = ["open", "close", "open", "close", "open", "close"]

@@ -3,7 +3,8 @@ import random
 import numpy as np
 import pytest
 
-from understudies.students.classifier import MAX_TEXT_CHARS, ClassifierModel, fit_classifier
+from understudies.students.classifier.model import ClassifierModel, fit_classifier
+from understudies.students.classifier.sentences import MAX_TEXT_CHARS
 
 SUBJECTS = {
     "card": ["my card", "the credit card", "a debit card", "this bank card"],

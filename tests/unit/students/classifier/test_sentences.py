@@ -7,9 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from understudies.students.base import ArtifactError
-from understudies.students.classifier import MAX_TEXT_CHARS, ClassifierModel, features, fit_classifier, sentences
-from understudies.students.classifier.sentences import Floats, normalize_rows, normalize_text, static_vectors
+from understudies.datasets.errors import ArtifactError
+from understudies.students.classifier import features, sentences
+from understudies.students.classifier.model import ClassifierModel, fit_classifier
+from understudies.students.classifier.sentences import (
+    MAX_TEXT_CHARS,
+    Floats,
+    normalize_rows,
+    normalize_text,
+    static_vectors,
+)
 
 
 def letters(texts: list[str]) -> Floats:

@@ -1,0 +1,1 @@
+"""Decode the arguments and answers of client libraries into the contracts."""

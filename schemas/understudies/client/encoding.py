@@ -1,0 +1,99 @@
+"""From a finished call to the message that tells of it."""
+
+from dataclasses import dataclass, field
+
+from understudies.client.calls import TeacherCall
+from understudies.client.decoding.requests import decode_request
+from understudies.client.decoding.responses import DecodedAnswer, decode_answer
+from understudies.client.decoding.stream_accumulator import accumulate_chunks
+from understudies.client.errors import NotRecorded
+from understudies.client.pricing import Price
+from understudies.client.sinks import OutgoingEvent
+from understudies.client.stream_taps import ABANDONED
+from understudies.events import (
+    Event,
+    Invocation,
+    NewId,
+    Request,
+    Templates,
+    Usage,
+    cloud_headers,
+    encode,
+    fingerprint,
+    own_task,
+    topic_of,
+    usd,
+)
+from understudies.redaction.redactor import Redactor, redacted
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationEncoder:
+    """Turns calls and events into messages; runs in the background."""
+
+    tenant: str
+    redact: Redactor | None
+    price: Price | None
+    new_id: NewId
+    max_bytes: int
+    own_tasks: bool = False
+    templates: Templates = field(default_factory=Templates)
+
+    def __call__(self, item: TeacherCall | Event) -> OutgoingEvent:
+        """The message for a call or an event; raises where it cannot be read."""
+        trace = item.traceparent if isinstance(item, TeacherCall) else None
+        event = self.build_invocation(item) if isinstance(item, TeacherCall) else item
+        if isinstance(event, Invocation) and self.redact is not None:
+            self._encode_within_limit(event)
+            event = redacted(event, self.redact)
+        source = f"/understudies/sdk/{self.tenant}"
+        return OutgoingEvent(
+            event, topic_of(event), self._encode_within_limit(event), cloud_headers(event, source, trace)
+        )
+
+    def _encode_within_limit(self, event: Event) -> bytes:
+        value = encode(event)
+        if len(value) > self.max_bytes:
+            raise NotRecorded("too_large", f"{len(value)} bytes, allowed are {self.max_bytes}")
+        return value
+
+    def _discover_task(self, request: Request) -> str:
+        task = self.templates.task_of(request)
+        return own_task(self.tenant, task) if self.own_tasks else task
+
+    def build_invocation(self, call: TeacherCall) -> Invocation:
+        """The call as an event, before redaction."""
+        request, asked = decode_request(call.arguments)
+        answer, error = _decode_outcome(call)
+        model = (answer.model if answer else "") or asked or call.teacher.model
+        cost = self.price(model, answer.usage) if self.price and answer else None
+        return Invocation(
+            id=self.new_id(call.at),
+            at=call.at,
+            task=call.teacher.task or self._discover_task(request),
+            episode=call.episode,
+            tenant=self.tenant,
+            served_by="teacher",
+            model=model,
+            request=request,
+            response=answer.response if answer else None,
+            error=error,
+            cost_usd=cost or usd(0),
+            free=cost == 0,
+            latency_ms=call.latency_ms,
+            fingerprint=fingerprint(request),
+            tags=dict(call.teacher.tags),
+            usage=answer.usage if answer else Usage(),
+        )
+
+
+def _decode_outcome(call: TeacherCall) -> tuple[DecodedAnswer | None, str | None]:
+    """An answer or an error; half an answer must not teach, so a stream that was cut off has none."""
+    if call.chunks is None:
+        return (decode_answer(call.answer), None) if call.error is None else (None, call.error)
+    if call.error is None:
+        return accumulate_chunks(call.chunks).to_answer(), None
+    assembly = accumulate_chunks(call.chunks) if call.chunks else None
+    if call.error == ABANDONED and assembly is not None and assembly.finish_reason is not None:
+        return assembly.to_answer(), None
+    return None, f"{call.error} after {len(call.chunks)} chunks"

@@ -1,0 +1,197 @@
+"""Sees every call of one teacher, and never stands in its way."""
+
+import functools
+import inspect
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from understudies.client.calls import CallArguments, TeacherCall, TeacherInfo, copy_arguments
+from understudies.client.recorder import CallRecorder
+from understudies.client.stream_taps import ABANDONED, tap_stream
+from understudies.client.telemetry import current_traceparent
+
+EpisodeSource = str | Callable[[], str | None] | None
+"""The trajectory that a call belongs to, or what tells it at the time of the call."""
+
+_RECORDED_METHODS = frozenset({"invoke", "ainvoke", "stream", "astream"})
+
+
+class Instrumentor:
+    """Wraps callables so that each call is recorded."""
+
+    def __init__(
+        self, recorder: CallRecorder, teacher_info: TeacherInfo, episode: EpisodeSource, now: Callable[[], datetime]
+    ) -> None:
+        self.recorder = recorder
+        self.teacher_info = teacher_info
+        self._episode = episode
+        self._now = now
+
+    def wrap(self, teacher: Any) -> Any:
+        """What stands for a teacher: a function for a function, otherwise a proxy."""
+        if hasattr(teacher, "invoke"):
+            return (_CallableProxy if callable(teacher) else _Proxy)(teacher, self)
+        if not callable(teacher):
+            raise TypeError(f"a teacher is called or has `invoke`, and this is neither: {teacher!r}")
+        if inspect.isroutine(teacher) or isinstance(teacher, functools.partial):
+            return self.wrap_function(teacher)
+        return _CallableProxy(teacher, self)
+
+    def wrap_function(self, teacher: Callable[..., Any], recorded_arguments: slice = slice(None)) -> Callable[..., Any]:
+        """A function that calls the teacher; of the positional arguments the given ones are recorded."""
+        if inspect.iscoroutinefunction(teacher):
+
+            async def called_async(*args: Any, **kwargs: Any) -> Any:
+                running = self.start_call(args[recorded_arguments], kwargs)
+                try:
+                    answer = await teacher(*args, **kwargs)
+                except BaseException as error:
+                    running.record_error(error)
+                    raise
+                return running.record_answer(answer)
+
+            return _copy_metadata(teacher, called_async)
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            running = self.start_call(args[recorded_arguments], kwargs)
+            try:
+                answer = teacher(*args, **kwargs)
+            except BaseException as error:
+                running.record_error(error)
+                raise
+            return running.record_answer(answer)
+
+        return _copy_metadata(teacher, called)
+
+    def start_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "CallRecording":
+        """Note what the teacher is about to be asked."""
+        try:
+            episode = self._episode() if callable(self._episode) else self._episode
+            return CallRecording(self, copy_arguments(args, kwargs), self._now(), episode, current_traceparent())
+        except Exception:  # noqa: BLE001 - whatever fails here, the teacher must be called
+            self.recorder.count_loss("unreadable")
+            return CallRecording(self, None, None, None, None)
+
+
+class CallRecording:
+    """A call that was begun; it ends once, in an answer, a stream or an error."""
+
+    __slots__ = ("_arguments", "_at", "_episode", "_instrumentor", "_started", "_traceparent")
+
+    def __init__(
+        self,
+        instrumentor: Instrumentor,
+        arguments: CallArguments | None,
+        at: datetime | None,
+        episode: str | None,
+        trace: str | None,
+    ) -> None:
+        self._instrumentor = instrumentor
+        self._arguments = arguments
+        self._at = at
+        self._episode = episode
+        self._traceparent = trace
+        self._started = time.perf_counter()
+
+    def record_answer(self, answer: Any) -> Any:
+        """Record what the teacher returned, and return it, or what stands for its stream."""
+        if type(answer) is str or type(answer) is dict:
+            self._record(answer.copy() if isinstance(answer, dict) else answer)
+            return answer
+        if inspect.isawaitable(answer):
+            return self._record_awaitable(answer)
+        stream = tap_stream(answer, self._on_stream_end)
+        if stream is not None:
+            return stream
+        self._record(answer)
+        return answer
+
+    def record_error(self, error: BaseException) -> None:
+        """Record that the teacher raised."""
+        self._record(None, error=_describe_error(error))
+
+    def _record_awaitable(self, answer: Any) -> Any:
+        if hasattr(answer, "add_done_callback"):  # a future stays the same future
+            answer.add_done_callback(self._on_future_done)
+            return answer
+        return self._record_coroutine(answer)
+
+    async def _record_coroutine(self, answer: Any) -> Any:
+        try:
+            result = await answer
+        except BaseException as error:
+            self.record_error(error)
+            raise
+        return self.record_answer(result)
+
+    def _on_future_done(self, future: Any) -> None:
+        if future.cancelled():
+            self._record(None, error="CancelledError: the call was cancelled")
+        elif future.exception() is not None:
+            self.record_error(future.exception())
+        else:
+            self._record(future.result())
+
+    def _on_stream_end(self, chunks: list[Any], error: BaseException | str | None) -> None:
+        self._record(None, chunks, _describe_error(error) if isinstance(error, BaseException) else error)
+
+    def _record(self, answer: Any, chunks: list[Any] | None = None, error: str | None = None) -> None:
+        if self._arguments is None or self._at is None:
+            return
+        latency_ms = (time.perf_counter() - self._started) * 1000
+        witness = self._instrumentor
+        witness.recorder.put(
+            TeacherCall(
+                witness.teacher_info,
+                self._at,
+                self._episode,
+                self._arguments,
+                latency_ms,
+                answer,
+                chunks,
+                error,
+                self._traceparent,
+            ),
+            self._arguments.characters,
+        )
+
+
+class _Proxy:
+    """Stands for an object whose `invoke` and the like are recorded; everything else is the object's own."""
+
+    def __init__(self, teacher: Any, instrumentor: Instrumentor) -> None:
+        self._understudies_teacher = teacher
+        self._understudies_instrumentor = instrumentor
+
+    @property  # type: ignore[misc]  # only read
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # only read
+        # an agent that asks isinstance() gets the teacher's own answer
+        return type(self._understudies_teacher)
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._understudies_teacher, name)
+        if name in _RECORDED_METHODS and callable(value):
+            # the second argument of these methods is configuration
+            return self._understudies_instrumentor.wrap_function(value, slice(1))
+        return value
+
+
+class _CallableProxy(_Proxy):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._understudies_instrumentor.wrap_function(self._understudies_teacher)(*args, **kwargs)
+
+
+def _copy_metadata(teacher: Callable[..., Any], wrapper: Callable[..., Any]) -> Callable[..., Any]:
+    return functools.update_wrapper(wrapper, teacher)
+
+
+def _describe_error(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"[:2000]
+    except Exception:  # noqa: BLE001 - an exception may fail to describe itself
+        return type(error).__name__
+
+
+__all__ = ["ABANDONED", "CallRecording", "EpisodeSource", "Instrumentor"]

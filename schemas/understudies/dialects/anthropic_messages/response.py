@@ -1,0 +1,92 @@
+"""Decode answers of Anthropic's Messages, and encode canonical responses as such."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from understudies.dialects.anthropic_messages.request import decode_tool_call
+from understudies.dialects.assistant_message import build_content, message_text, refusal_text, tool_call_id
+from understudies.dialects.base import DecodedResponse
+from understudies.dialects.json_fields import list_objects, parse_object_text, text_or_empty, token_count
+from understudies.events import Response, ToolCall, Usage
+
+FINISH_REASONS: Final = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+
+
+def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
+    """What a message says; raises ValueError where it is none."""
+    content = body.get("content")
+    if not isinstance(content, list) or body.get("type", "message") != "message":
+        raise ValueError(
+            f"not a message: content is a {type(content).__name__}, type {text_or_empty(body.get('type'))!r}"
+        )
+    blocks = list_objects(content)
+    texts = [text_or_empty(block.get("text")) for block in blocks if block.get("type") == "text"]
+    calls = [decode_tool_call(block) for block in blocks if block.get("type") == "tool_use"]
+    message: dict[str, Any] = {"role": "assistant", "content": build_content(texts, [], beside_calls=bool(calls))}
+    if calls:
+        message["tool_calls"] = calls
+    reason = body.get("stop_reason")
+    finish = FINISH_REASONS.get(reason, reason) if isinstance(reason, str) else None
+    response = Response.model_validate({"message": message, "finish_reason": finish})
+    return DecodedResponse(response, text_or_empty(body.get("model")), decode_usage(body.get("usage")))
+
+
+def decode_usage(usage: Any) -> Usage:
+    """Token counts as Anthropic reports them, whose input is what the cache had no part in."""
+    if not isinstance(usage, dict):
+        return Usage()
+    read = token_count(usage.get("cache_read_input_tokens"))
+    fresh = token_count(usage.get("input_tokens")) + token_count(usage.get("cache_creation_input_tokens"))
+    return Usage(
+        prompt_tokens=fresh + read, completion_tokens=token_count(usage.get("output_tokens")), cached_tokens=read
+    )
+
+
+_STOP_REASONS: Final = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
+}
+
+
+def encode_response(call_id: str, model: str, response: Response, usage: Usage) -> dict[str, Any]:
+    """The message that carries a response."""
+    said = response.message
+    text = message_text(said) or refusal_text(said)
+    content: list[dict[str, Any]] = [{"type": "text", "text": text, "citations": None}] if text else []
+    content += [_tool_use(tool, call_id, place) for place, tool in enumerate(said.tool_calls or ())]
+    finish = response.finish_reason or "stop"
+    reason = finish if finish == "pause_turn" else _STOP_REASONS.get(finish, "end_turn")
+    return {
+        "id": f"msg_{call_id.replace('-', '')}",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": content,
+        "stop_reason": reason,
+        "stop_sequence": None,
+        "usage": {
+            "input_tokens": max(usage.prompt_tokens - usage.cached_tokens, 0),
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": usage.cached_tokens,
+            "output_tokens": usage.completion_tokens,
+        },
+    }
+
+
+def _tool_use(tool: ToolCall, call: str, place: int) -> dict[str, Any]:
+    given = parse_object_text(tool.function.arguments)
+    return {
+        "type": "tool_use",
+        "id": tool_call_id(tool, call, place, "toolu"),
+        "name": tool.function.name,
+        "input": {"input": tool.function.arguments} if given is None else given,
+    }

@@ -1,0 +1,183 @@
+"""Accumulate streams of Anthropic's Messages on their way to the client, and encode whole messages as streams."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from understudies.dialects.anthropic_messages.response import decode_response
+from understudies.dialects.base import DecodedResponse
+from understudies.dialects.json_fields import (
+    encode_json_text,
+    index_or_zero,
+    list_objects,
+    object_or_empty,
+    parse_object_text,
+    text_or_empty,
+    without_none,
+)
+from understudies.dialects.sse import encode_event
+from understudies.dialects.stream_accumulator import PassthroughAccumulator
+
+_DELTA_FIELDS: Final = {
+    "text_delta": "text",
+    "input_json_delta": "partial_json",
+    "thinking_delta": "thinking",
+    "signature_delta": "signature",
+}
+"""The field of each kind of delta."""
+
+
+class ContentBlockAccumulator:
+    """What a stream has said of a block."""
+
+    def __init__(self, opening: Mapping[str, Any]) -> None:
+        self._opening = opening
+        self._pieces: dict[str, list[str]] = {}
+        self._citations: list[Any] = []
+        self.characters = len(text_or_empty(opening.get("text")))
+
+    def add(self, delta: Mapping[str, Any]) -> int:
+        """Take the next delta; how many characters it adds."""
+        kind = delta.get("type")
+        field = _DELTA_FIELDS.get(kind) if isinstance(kind, str) else None
+        piece = None if field is None else delta.get(field)
+        if field is not None and isinstance(piece, str):
+            self._pieces.setdefault(field, []).append(piece)
+            return 0 if field == "signature" else len(piece)
+        if kind == "citations_delta":
+            self._citations.append(delta.get("citation"))
+        return 0
+
+    def build(self, *, whole: bool) -> dict[str, Any]:
+        """The block so far; input that is no JSON object, as it broke off, is its text, or with `whole` left out."""
+        block = dict(self._opening)
+        for field, pieces in self._pieces.items():
+            if field != "partial_json":
+                block[field] = text_or_empty(block.get(field)) + "".join(pieces)
+        if self._citations:
+            block["citations"] = [*(block.get("citations") or ()), *self._citations]
+        written = "".join(self._pieces.get("partial_json", ()))
+        if written:
+            given = parse_object_text(written)
+            block["input"] = given if given is not None else {} if whole else written
+        return block
+
+
+class MessageAccumulator(PassthroughAccumulator):
+    """Puts a stream's events together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._message: dict[str, Any] = {}
+        self._usage: dict[str, Any] = {}
+        self._blocks: dict[int, ContentBlockAccumulator] = {}
+        self._takes: dict[Any, Callable[[dict[str, Any]], None]] = {
+            "content_block_delta": self._delta,
+            "content_block_start": self._start,
+            "message_start": self._begin,
+            "message_delta": self._end,
+            "message_stop": self._stop,
+            "error": self._fail,
+        }
+
+    def add_chunk(self, chunk: dict[str, Any]) -> None:
+        """Take the data of one event."""
+        kind = chunk.get("type")
+        take = self._takes.get(kind) if isinstance(kind, str) else None
+        if take is not None:
+            take(chunk)
+
+    def body(self) -> dict[str, Any]:
+        """The message as far as known; input that broke off is left out."""
+        return self._body(whole=True)
+
+    def answer(self) -> DecodedResponse:
+        """What was answered so far; raises ValueError where nothing was."""
+        if not self._message and not self._blocks:
+            raise ValueError("not a message: nothing came")
+        return decode_response(self._body(whole=False))
+
+    def _body(self, *, whole: bool) -> dict[str, Any]:
+        content = [self._blocks[index].build(whole=whole) for index in sorted(self._blocks)]
+        return {**self._message, "content": content, "usage": self._usage}
+
+    def _begin(self, chunk: dict[str, Any]) -> None:
+        self._message = dict(object_or_empty(chunk.get("message")))
+        self._usage = dict(object_or_empty(self._message.get("usage")))
+
+    def _start(self, chunk: dict[str, Any]) -> None:
+        block = ContentBlockAccumulator(object_or_empty(chunk.get("content_block")))
+        self._blocks[index_or_zero(chunk.get("index"))] = block
+        self.characters += block.characters
+
+    def _delta(self, chunk: dict[str, Any]) -> None:
+        block = self._blocks.get(index_or_zero(chunk.get("index")))
+        delta = chunk.get("delta")
+        if block is not None and isinstance(delta, dict):
+            self.characters += block.add(delta)
+
+    def _end(self, chunk: dict[str, Any]) -> None:
+        self._message |= object_or_empty(chunk.get("delta"))
+        usage = object_or_empty(chunk.get("usage"))
+        self._usage |= {name: count for name, count in usage.items() if count is not None}
+
+    def _stop(self, _: dict[str, Any]) -> None:
+        self.finished = True
+
+    def _fail(self, chunk: dict[str, Any]) -> None:
+        self.failed = text_or_empty(object_or_empty(chunk.get("error")).get("message")) or "the stream failed"
+
+
+_AT_THE_END: Final = ("stop_reason", "stop_sequence", "stop_details", "container")
+_COUNTED_AT_THE_END: Final = (
+    "input_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "output_tokens_details",
+    "server_tool_use",
+)
+
+
+def encode_stream(body: Mapping[str, Any]) -> Iterator[bytes]:
+    """The events of the stream that would have made the message."""
+    usage = object_or_empty(body.get("usage"))
+    yield _event("message_start", message={**body, **_message_start(body), "usage": {**usage, "output_tokens": 0}})
+    for index, block in enumerate(list_objects(body.get("content"))):
+        opening, deltas = _split_block(block)
+        yield _event("content_block_start", index=index, content_block=opening)
+        for delta in deltas:
+            yield _event("content_block_delta", index=index, delta=delta)
+        yield _event("content_block_stop", index=index)
+    counted = without_none(**{name: usage.get(name) for name in _COUNTED_AT_THE_END})
+    yield _event(
+        "message_delta",
+        delta={name: body.get(name) for name in _AT_THE_END[:2]}
+        | without_none(**{n: body.get(n) for n in _AT_THE_END[2:]}),
+        usage={**counted, "output_tokens": usage.get("output_tokens", 0)},
+    )
+    yield _event("message_stop")
+
+
+def _event(kind: str, **data: Any) -> bytes:
+    return encode_event({"type": kind, **data}, kind)
+
+
+def _message_start(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What a message says of its content and its end before it has either."""
+    return {"content": [], "stop_reason": None, **{name: None for name in _AT_THE_END if name in body}}
+
+
+def _split_block(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A block as it opens, and what is then added to it."""
+    kind = block.get("type")
+    if kind == "text":
+        cited = [{"type": "citations_delta", "citation": citation} for citation in list_objects(block.get("citations"))]
+        opening = {**block, "text": "", **({"citations": []} if cited else {})}
+        return opening, [{"type": "text_delta", "text": text_or_empty(block.get("text"))}, *cited]
+    if kind == "thinking":
+        deltas = [{"type": "thinking_delta", "thinking": text_or_empty(block.get("thinking"))}]
+        deltas.append({"type": "signature_delta", "signature": text_or_empty(block.get("signature"))})
+        return {**block, "thinking": "", "signature": ""}, deltas
+    if "input" in block:
+        written = encode_json_text(block["input"])
+        return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": written}]
+    return block, []

@@ -1,0 +1,116 @@
+"""Read JSON that others wrote without trusting it, and rewrite a client's body for the teacher."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from understudies.dialects.base import InvalidRequest
+from understudies.events import Request
+
+
+def text_or_empty(value: Any) -> str:
+    """The value where it is text, else nothing."""
+    return value if isinstance(value, str) else ""
+
+
+def object_or_empty(value: Any) -> Mapping[str, Any]:
+    """The value where it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def list_objects(value: Any) -> Iterable[dict[str, Any]]:
+    """The objects in a list; none where it is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else ()
+
+
+def token_count(value: Any) -> int:
+    """A count of tokens; zero where it is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def index_or_zero(value: Any) -> int:
+    """An index into a list; the first where it is none."""
+    return value if isinstance(value, int) else 0
+
+
+def without_none(**values: Any) -> dict[str, Any]:
+    """The values that are not None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def encode_json_text(value: Any) -> str:
+    """JSON without spaces; raises Unreadable for what cannot be written."""
+    return encode_json(value).decode()
+
+
+def encode_json(value: Any) -> bytes:
+    """JSON without spaces, in UTF-8; raises Unreadable for what cannot be written, such as 255 levels of nesting."""
+    try:
+        return orjson.dumps(value)
+    except TypeError as error:
+        raise InvalidRequest(f"not to be written as JSON: {error}") from error
+
+
+def parse_object_text(written: str) -> dict[str, Any] | None:
+    """The object that JSON text holds; None where it holds none."""
+    try:
+        value = orjson.loads(written)
+    except (ValueError, TypeError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def read_model(body: Mapping[str, Any]) -> str:
+    """The model that a request names; raises Unreadable."""
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise InvalidRequest("name a model, as a string", "model")
+    return model
+
+
+def read_stream_flag(body: Mapping[str, Any]) -> bool:
+    """Whether a request wants its answer in pieces; raises Unreadable for what says neither."""
+    stream = body.get("stream")
+    if stream is None or isinstance(stream, bool):
+        return stream is True
+    raise InvalidRequest("stream: true or false", "stream")
+
+
+def read_task(body: Mapping[str, Any]) -> str | None:
+    """What `metadata.task` names; raises Unreadable where it is no text."""
+    metadata = body.get("metadata")
+    task = metadata.get("task") if isinstance(metadata, dict) else None
+    if task is not None and not isinstance(task, str):
+        raise InvalidRequest("metadata.task: a task's name is text", "metadata.task")
+    return task
+
+
+def validate_request(canonical: Mapping[str, Any]) -> Request:
+    """The canonical request; raises Unreadable."""
+    try:
+        return Request.model_validate(canonical)
+    except ValidationError as error:
+        raise to_invalid_request(error) from error
+
+
+def to_invalid_request(error: ValidationError) -> InvalidRequest:
+    """The first thing that is wrong with a request, without the text in it."""
+    problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    param = ".".join(str(part) for part in problem["loc"]) or None
+    return InvalidRequest(f"{param or 'body'}: {problem['msg']}", param)
+
+
+def rewrite_body(raw: bytes, body: Mapping[str, Any], model: str, changes: Mapping[str, Any] | None = None) -> bytes:
+    """The bytes as they came where nothing has to change; raises Unreadable for one that cannot be written again."""
+    metadata = body.get("metadata")
+    for_the_router = isinstance(metadata, dict) and "task" in metadata
+    if body.get("model") == model and not for_the_router and not changes:
+        return raw
+    changed = {**body, **(changes or {}), "model": model}
+    if isinstance(metadata, dict) and for_the_router:
+        changed["metadata"] = {name: value for name, value in metadata.items() if name != "task"}
+        if not changed["metadata"]:
+            del changed["metadata"]
+    return encode_json(changed)

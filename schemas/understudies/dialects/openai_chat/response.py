@@ -1,0 +1,127 @@
+"""Decode answers of OpenAI's Chat Completions, and encode canonical responses, whole or as chunks."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from understudies.dialects.assistant_message import message_text, refusal_text, tool_call_id
+from understudies.dialects.base import DecodedResponse
+from understudies.dialects.json_fields import list_objects, object_or_empty, text_or_empty, token_count
+from understudies.dialects.openai_chat.request import tool_call_dict
+from understudies.dialects.sse import encode_event
+from understudies.events import Response, Usage
+
+_RESPONSE: Final = Response.__pydantic_validator__
+_USAGE: Final = Usage.__pydantic_validator__
+"""What `model_validate` asks, whose options take a third of its time."""
+
+
+def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
+    """The first choice of a chat completion; raises ValueError where there is none."""
+    try:
+        choice = body["choices"][0]
+        message = {**choice["message"], "role": "assistant"}
+        finish_reason = choice.get("finish_reason")
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a chat completion: {error!r}") from error
+    if not message.get("tool_calls"):
+        message.pop("tool_calls", None)
+    if message.get("refusal"):
+        message["content"] = [
+            *_content_parts(message.get("content")),
+            {"type": "refusal", "refusal": message["refusal"]},
+        ]
+    response = _RESPONSE.validate_python({"message": message, "finish_reason": finish_reason})
+    return DecodedResponse(response, text_or_empty(body.get("model")), decode_usage(body.get("usage")))
+
+
+def decode_usage(usage: Any) -> Usage:
+    """Token counts as chat completions report them; what is missing is zero."""
+    if not isinstance(usage, dict):
+        return Usage()
+    counts = {
+        "prompt_tokens": token_count(usage.get("prompt_tokens")),
+        "completion_tokens": token_count(usage.get("completion_tokens")),
+        "cached_tokens": token_count(object_or_empty(usage.get("prompt_tokens_details")).get("cached_tokens")),
+    }
+    counted: Usage = _USAGE.validate_python(counts)
+    return counted
+
+
+def _content_parts(content: Any) -> list[Any]:
+    if isinstance(content, list):
+        return content
+    return [{"type": "text", "text": content}] if content else []
+
+
+DONE: Final = b"data: [DONE]\n\n"
+_FINISH_REASONS: Final = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+
+
+def encode_response(call_id: str, at: datetime, model: str, response: Response, usage: Usage) -> dict[str, Any]:
+    """The chat completion that carries a response."""
+    said = response.message
+    message: dict[str, Any] = {"role": "assistant", "content": message_text(said), "refusal": refusal_text(said)}
+    if said.tool_calls:
+        message["tool_calls"] = [
+            tool_call_dict(tool, tool_call_id(tool, call_id, place)) for place, tool in enumerate(said.tool_calls)
+        ]
+    finish = response.finish_reason
+    return {
+        "id": f"chatcmpl-{call_id}",
+        "object": "chat.completion",
+        "created": int(at.timestamp()),
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "message": message,
+                "logprobs": None,
+                "finish_reason": finish if finish in _FINISH_REASONS else "stop",
+            }
+        ],
+        "usage": {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+            "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        },
+    }
+
+
+def encode_stream(body: Mapping[str, Any], *, include_usage: bool) -> Iterator[bytes]:
+    """A whole chat completion as chunks: one says who speaks, one has the answer, one its end."""
+    head = {key: value for key, value in body.items() if key not in ("choices", "usage", "object")}
+    head["object"] = "chat.completion.chunk"
+    if include_usage:
+        head["usage"] = None
+    choices = [(choice, _message_delta(choice)) for choice in list_objects(body.get("choices"))]
+    yield encode_event({**head, "choices": [_chunk_choice(choice, _opening_delta(delta)) for choice, delta in choices]})
+    yield encode_event(
+        {**head, "choices": [_chunk_choice(choice, delta, choice.get("logprobs")) for choice, delta in choices]}
+    )
+    yield encode_event(
+        {**head, "choices": [{**_chunk_choice(c, {}), "finish_reason": c.get("finish_reason")} for c, _ in choices]}
+    )
+    if include_usage:
+        yield encode_event({**head, "choices": [], "usage": body.get("usage")})
+    yield DONE
+
+
+def _chunk_choice(choice: Mapping[str, Any], delta: Mapping[str, Any], logprobs: Any = None) -> dict[str, Any]:
+    return {"index": choice.get("index", 0), "delta": delta, "logprobs": logprobs, "finish_reason": None}
+
+
+def _opening_delta(delta: Mapping[str, Any]) -> dict[str, Any]:
+    content = "" if isinstance(delta.get("content"), str) else None
+    return {"role": "assistant", "content": content, "refusal": None}
+
+
+def _message_delta(choice: Mapping[str, Any]) -> dict[str, Any]:
+    """A message as one delta: without what is not there, its calls of tools numbered."""
+    message = object_or_empty(choice.get("message"))
+    delta = {key: value for key, value in message.items() if key != "role" and value is not None}
+    if "tool_calls" in delta:
+        calls = list_objects(delta["tool_calls"])
+        delta["tool_calls"] = [{"index": index, **call} for index, call in enumerate(calls)]
+    return delta

@@ -1,0 +1,220 @@
+"""Accumulate streams of OpenAI's Chat Completions on their way to the client."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from understudies.dialects.base import DecodedResponse
+from understudies.dialects.json_fields import index_or_zero, object_or_empty, text_or_empty
+from understudies.dialects.openai_chat.response import decode_response
+from understudies.dialects.sse import event_data, parse_event_object
+from understudies.dialects.stream_accumulator import PassthroughAccumulator
+
+
+class ToolCallAccumulator:
+    """The calls of tools in a stream, each of which comes in pieces."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, dict[str, Any]] = {}
+        self._given: dict[int, list[str]] = {}
+
+    def add(self, pieces: Any) -> int:
+        """Take the pieces in a delta; how many characters they add."""
+        if not isinstance(pieces, list):
+            return 0
+        return sum(self._add(piece) for piece in pieces if isinstance(piece, dict))
+
+    def build(self) -> list[dict[str, Any]]:
+        """The calls so far."""
+        return [self._joined(place, self._calls[place]) for place in sorted(self._calls)]
+
+    def _add(self, piece: dict[str, Any]) -> int:
+        place = self._place(piece)
+        call = self._calls.setdefault(place, {"id": "", "type": "function", "name": ""})
+        for name in ("id", "type"):
+            if isinstance(piece.get(name), str) and piece[name]:
+                call[name] = piece[name]
+        custom = piece.get("custom")
+        about, field = (custom, "input") if isinstance(custom, dict) else (piece.get("function"), "arguments")
+        if not isinstance(about, dict):
+            return 0
+        if isinstance(about.get("name"), str):
+            call["name"] += about["name"]
+        given = about.get(field)
+        if not isinstance(given, str):
+            return 0
+        self._given.setdefault(place, []).append(given)
+        return len(given)
+
+    def _place(self, piece: dict[str, Any]) -> int:
+        """Where a piece belongs; without an index, to the last call unless it has an id of its own."""
+        index = piece.get("index")
+        if isinstance(index, int):
+            return index
+        last = max(self._calls, default=0)
+        known = self._calls.get(last, {}).get("id")
+        return last + 1 if known and piece.get("id") not in (None, "", known) else last
+
+    def _joined(self, place: int, call: dict[str, Any]) -> dict[str, Any]:
+        given = "".join(self._given.get(place, ()))
+        if call["type"] == "custom":
+            return {"id": call["id"], "type": "custom", "custom": {"name": call["name"], "input": given}}
+        return {"id": call["id"], "type": call["type"], "function": {"name": call["name"], "arguments": given}}
+
+
+class ChoiceAccumulator:
+    """What a stream has said of a choice."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, list[str]] = {}
+        self._other: dict[str, Any] = {}
+        self._calls: ToolCallAccumulator | None = None
+        self._logprobs: dict[str, list[Any]] = {}
+        self.finish_reason: Any = None
+
+    def add(self, choice: dict[str, Any]) -> int:
+        """Take the next delta; how many characters it adds."""
+        if choice.get("finish_reason"):
+            self.finish_reason = choice["finish_reason"]
+        if choice.get("logprobs"):
+            self._note(choice["logprobs"])
+        delta = choice.get("delta")
+        return sum(self._add(name, value) for name, value in delta.items()) if isinstance(delta, dict) else 0
+
+    def build(self, index: int) -> dict[str, Any]:
+        """The choice so far, as it is where nothing is streamed."""
+        texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
+        message = {"role": "assistant", "content": None, "refusal": None, **self._other, **texts}
+        if self._calls is not None:
+            message["tool_calls"] = self._calls.build()
+        logprobs = self._logprobs or None
+        return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": self.finish_reason}
+
+    def _add(self, name: str, value: Any) -> int:
+        if name == "role" or value is None:
+            return 0
+        if isinstance(value, str):
+            self._texts.setdefault(name, []).append(value)
+            return len(value)
+        if name == "tool_calls":
+            self._calls = self._calls or ToolCallAccumulator()
+            return self._calls.add(value)
+        self._other[name] = _merge_delta(self._other.get(name), value)
+        return 0
+
+    def _note(self, logprobs: Any) -> None:
+        for name, tokens in logprobs.items() if isinstance(logprobs, dict) else ():
+            if isinstance(tokens, list):
+                self._logprobs.setdefault(name, []).extend(tokens)
+
+
+def _merge_delta(old: Any, new: Any) -> Any:
+    """What providers add beside the text: pieces of text inside an object grow too, all else is as last said."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    both = {name: old[name] + new[name] for name in new if _are_texts(old.get(name), new[name])}
+    return {**old, **new, **both}
+
+
+def _are_texts(old: Any, new: Any) -> bool:
+    return isinstance(old, str) and isinstance(new, str)
+
+
+_NOT_THE_HEAD = frozenset({"choices", "usage", "object", "obfuscation", "error"})
+
+
+class ChatAccumulator(PassthroughAccumulator):
+    """Puts a stream's chunks together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._head: dict[str, Any] = {}
+        self._choices: dict[int, ChoiceAccumulator] = {}
+        self._usage: dict[str, Any] | None = None
+
+    def end(self) -> bytes:
+        """A stream in which every choice has come to its end is finished, whether it says so or not."""
+        held = super().end()
+        ended = bool(self._choices) and all(choice.finish_reason for choice in self._choices.values())
+        self.finished = self.finished or (ended and self.failed is None)
+        return held
+
+    def read_event(self, event: bytes) -> dict[str, Any] | None:
+        """Take one event; its data where that is a chunk."""
+        chunk = super().read_event(event)
+        if chunk is None and event_data(event) == b"[DONE]":
+            self.finished = True
+        return chunk
+
+    def add_chunk(self, chunk: dict[str, Any]) -> None:
+        """Take one chunk."""
+        if not self._head.get("model"):
+            self._head |= {key: value for key, value in chunk.items() if key not in _NOT_THE_HEAD}
+        usage = chunk.get("usage")
+        if isinstance(usage, dict):
+            self._usage = usage
+        choices = chunk.get("choices")
+        if isinstance(choices, list):
+            for choice in choices:
+                self._add(choice)
+        if chunk.get("error"):
+            error = chunk["error"]
+            self.failed = (
+                text_or_empty(object_or_empty(error).get("message")) or text_or_empty(error) or "the stream failed"
+            )
+
+    def body(self) -> dict[str, Any]:
+        """The chat completion as far as known."""
+        choices = [self._choices[index].build(index) for index in sorted(self._choices)]
+        usage = {} if self._usage is None else {"usage": self._usage}
+        return {**self._head, "object": "chat.completion", "choices": choices, **usage}
+
+    def answer(self) -> DecodedResponse:
+        """What was answered so far; raises ValueError where nothing was."""
+        return decode_response(self.body())
+
+    def _add(self, choice: Any) -> None:
+        if not isinstance(choice, dict):
+            return
+        index = index_or_zero(choice.get("index"))
+        found = self._choices.get(index)
+        if found is None:
+            found = self._choices[index] = ChoiceAccumulator()
+        self.characters += found.add(choice)
+
+
+_CHOICE: Final = re.compile(rb'"choices"\s*:\s*\[\s*\{')
+_MAX_USAGE_CHUNK: Final = 16_384
+"""Bytes of an unfinished event from which on it is no chunk with nothing but usage."""
+
+
+class UsageHidingAccumulator(ChatAccumulator):
+    """Leaves out the chunk with nothing but usage, for which the router asked; the rest passes byte for byte."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next piece; an unfinished event is held back while it may be the one to leave out."""
+        out = [self._visible(event, self.read_event(event)) for event in self.events.feed(data)]
+        rest = self.events.rest
+        if rest and (self._passed or len(rest) > _MAX_USAGE_CHUNK or _CHOICE.search(rest)):
+            out.append(bytes(rest[self._passed :]))
+            self._passed = len(rest)
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def end(self) -> bytes:
+        """Take what came of an unfinished event, and give what was held back of it."""
+        left = bytes(self.events.rest)
+        super().end()
+        return self._visible(left, parse_event_object(event_data(left)))
+
+    def _visible(self, event: bytes, chunk: Mapping[str, Any] | None) -> bytes:
+        passed, self._passed = self._passed, 0
+        return event[passed:] if passed or chunk is None or not _is_usage_only(chunk) else b""
+
+
+def _is_usage_only(chunk: Mapping[str, Any]) -> bool:
+    """Some providers leave the choices empty, others leave them out."""
+    return not chunk.get("choices") and isinstance(chunk.get("usage"), dict) and not chunk.get("error")

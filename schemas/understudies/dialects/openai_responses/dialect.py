@@ -1,0 +1,58 @@
+"""Speak OpenAI's Responses."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from understudies.dialects.base import Api, DecodedRequest, DecodedResponse
+from understudies.dialects.error_bodies import openai_error
+from understudies.dialects.json_fields import rewrite_body
+from understudies.dialects.openai_responses.request import decode_request
+from understudies.dialects.openai_responses.response import decode_response, encode_response
+from understudies.dialects.openai_responses.stream import ResponseAccumulator, encode_stream
+from understudies.dialects.sse import encode_event
+from understudies.events import Response, Usage
+
+
+class OpenAIResponses:
+    """POST /v1/responses."""
+
+    api: Api = "responses"
+    path = "/v1/responses"
+
+    def decode_request(self, body: Mapping[str, Any]) -> DecodedRequest:
+        """What a body asks for; raises Unreadable."""
+        return decode_request(body)
+
+    def decode_response(self, body: Mapping[str, Any]) -> DecodedResponse:
+        """What a response says; raises ValueError where it is none, or is not there yet."""
+        return decode_response(body)
+
+    def stream_accumulator(self, *, include_usage: bool = True) -> ResponseAccumulator:
+        """For one stream; these always report their usage."""
+        return ResponseAccumulator()
+
+    def encode_response(
+        self, *, id: str, at: datetime, model: str, answer: Response, usage: Usage, request_body: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The response that carries an answer; it repeats what was asked."""
+        return encode_response(id, at, model, answer, usage, request_body)
+
+    def encode_stream(self, body: Mapping[str, Any], *, include_usage: bool = True) -> Iterator[bytes]:
+        """A whole response as the events that would have been streamed."""
+        return encode_stream(body)
+
+    def encode_error(
+        self, status: int, message: str, *, code: str | None = None, param: str | None = None
+    ) -> dict[str, Any]:
+        """The body of an error."""
+        return openai_error(status, message, code, param)
+
+    def encode_error_event(self, message: str, code: str | None = None) -> bytes:
+        """An error inside a stream that has begun."""
+        told = {"type": "error", "code": code, "message": message, "param": None, "sequence_number": 0}
+        return encode_event(told, "error")
+
+    def encode_upstream_request(self, raw: bytes, body: Mapping[str, Any], *, model: str, usage: bool = False) -> bytes:
+        """What the teacher is sent."""
+        return rewrite_body(raw, body, model)

@@ -1,0 +1,135 @@
+"""Decode answers of OpenAI's Responses, and encode canonical responses as such."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from understudies.dialects.assistant_message import build_content, message_text, refusal_text, tool_call_id
+from understudies.dialects.base import DecodedResponse
+from understudies.dialects.json_fields import list_objects, object_or_empty, text_or_empty, token_count
+from understudies.dialects.openai_responses.request import decode_tool_call
+from understudies.events import Message, Response, Usage
+
+_FINAL_STATUSES: Final = frozenset({"completed", "incomplete"})
+_TOOL_CALL_ITEMS: Final = frozenset({"function_call", "custom_tool_call"})
+_FINISH_REASONS: Final = {"max_output_tokens": "length"}
+
+
+def decode_response(body: Mapping[str, Any], *, partial: bool = False) -> DecodedResponse:
+    """What a response says, or with `partial` what it said before it broke off; raises ValueError where it is none."""
+    output = body.get("output")
+    status = text_or_empty(body.get("status"))
+    if not isinstance(output, list) or not (partial or status in _FINAL_STATUSES):
+        raise ValueError(f"not an answered response: output is a {type(output).__name__}, status {status!r}")
+    items = list_objects(output)
+    parts = [part for item in items if item.get("type") == "message" for part in list_objects(item.get("content"))]
+    calls = [
+        decode_tool_call(item, item["type"]) for item in items if text_or_empty(item.get("type")) in _TOOL_CALL_ITEMS
+    ]
+    content = build_content(
+        _part_texts(parts, "output_text", "text"), _part_texts(parts, "refusal", "refusal"), beside_calls=bool(calls)
+    )
+    message: dict[str, Any] = {"role": "assistant", "content": content}
+    if calls:
+        message["tool_calls"] = calls
+    finish = _finish(body, status, bool(calls))
+    response = Response.model_validate({"message": message, "finish_reason": finish})
+    return DecodedResponse(response, text_or_empty(body.get("model")), decode_usage(body.get("usage")))
+
+
+def decode_usage(usage: Any) -> Usage:
+    """Token counts as responses report them; what is missing is zero."""
+    if not isinstance(usage, dict):
+        return Usage()
+    return Usage(
+        prompt_tokens=token_count(usage.get("input_tokens")),
+        completion_tokens=token_count(usage.get("output_tokens")),
+        cached_tokens=token_count(object_or_empty(usage.get("input_tokens_details")).get("cached_tokens")),
+    )
+
+
+def _part_texts(parts: Iterable[Mapping[str, Any]], kind: str, field: str) -> list[str]:
+    return [text_or_empty(part.get(field)) for part in parts if part.get("type") == kind]
+
+
+def _finish(body: Mapping[str, Any], status: str, called: bool) -> str | None:
+    if status == "completed":
+        return "tool_calls" if called else "stop"
+    reason = text_or_empty(object_or_empty(body.get("incomplete_details")).get("reason"))
+    return (_FINISH_REASONS.get(reason, reason) or "length") if status == "incomplete" else None
+
+
+_INCOMPLETE_REASONS: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
+_ECHOED_FIELDS: Final[Mapping[str, Any]] = {
+    "instructions": None,
+    "max_output_tokens": None,
+    "max_tool_calls": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "previous_response_id": None,
+    "prompt_cache_key": None,
+    "reasoning": {"effort": None, "summary": None},
+    "safety_identifier": None,
+    "service_tier": "default",
+    "store": True,
+    "temperature": 1.0,
+    "text": {"format": {"type": "text"}},
+    "tool_choice": "auto",
+    "tools": [],
+    "top_logprobs": 0,
+    "top_p": 1.0,
+    "truncation": "disabled",
+    "user": None,
+}
+"""What a response repeats of its request, and what it says where the request did not."""
+
+
+def encode_response(
+    call_id: str, at: datetime, model: str, response: Response, usage: Usage, request_body: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The response that carries an answer."""
+    name = call_id.replace("-", "")
+    finish = response.finish_reason
+    reason = _INCOMPLETE_REASONS.get(finish) if finish else None
+    status = "completed" if reason is None else "incomplete"
+    at_s = int(at.timestamp())
+    given = {field: request_body[field] for field in _ECHOED_FIELDS if request_body.get(field) is not None}
+    return {
+        "id": f"resp_{name}",
+        "object": "response",
+        "created_at": at_s,
+        "status": status,
+        "background": False,
+        "completed_at": at_s if reason is None else None,
+        "error": None,
+        "incomplete_details": None if reason is None else {"reason": reason},
+        "model": model,
+        **_ECHOED_FIELDS,
+        **given,
+        "output": [*_output_items(name, response.message, status)],
+        "usage": {
+            "input_tokens": usage.prompt_tokens,
+            "input_tokens_details": {"cache_write_tokens": 0, "cached_tokens": usage.cached_tokens},
+            "output_tokens": usage.completion_tokens,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        },
+    }
+
+
+def _output_items(name: str, said: Message, status: str) -> Iterator[dict[str, Any]]:
+    parts: list[dict[str, Any]] = []
+    text, refusal = message_text(said), refusal_text(said)
+    if text is not None:
+        parts.append({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
+    if refusal is not None:
+        parts.append({"type": "refusal", "refusal": refusal})
+    if parts:
+        yield {"id": f"msg_{name}", "type": "message", "status": status, "role": "assistant", "content": parts}
+    for place, tool in enumerate(said.tool_calls or ()):
+        called = {"call_id": tool_call_id(tool, name, place), "name": tool.function.name}
+        if tool.type == "custom":
+            yield {"id": f"ctc_{name}{place}", "type": "custom_tool_call", **called, "input": tool.function.arguments}
+        else:
+            given = {"arguments": tool.function.arguments, "status": status}
+            yield {"id": f"fc_{name}{place}", "type": "function_call", **called, **given}

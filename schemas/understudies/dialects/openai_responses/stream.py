@@ -1,0 +1,207 @@
+"""Accumulate streams of OpenAI's Responses on their way to the client, and encode whole responses as streams."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from understudies.dialects.base import DecodedResponse
+from understudies.dialects.json_fields import index_or_zero, list_objects, object_or_empty, text_or_empty
+from understudies.dialects.openai_responses.response import decode_response
+from understudies.dialects.sse import encode_event
+from understudies.dialects.stream_accumulator import PassthroughAccumulator
+
+_DELTA_KINDS: Final = {
+    "response.output_text.delta": "output_text",
+    "response.refusal.delta": "refusal",
+    "response.function_call_arguments.delta": "arguments",
+    "response.custom_tool_call_input.delta": "input",
+}
+_TEXT_FIELDS: Final = {"output_text": "text", "refusal": "refusal"}
+"""Where the words of a content part stand."""
+
+
+class OutputItemAccumulator:
+    """What a stream has said of an item."""
+
+    def __init__(self, opening: Mapping[str, Any]) -> None:
+        self._opening = opening
+        self._given: dict[str, list[str]] = {}
+        self._parts: dict[int, tuple[str, list[str]]] = {}
+        self._done = False
+
+    @staticmethod
+    def is_delta(kind: str) -> bool:
+        """Whether an event of this kind adds to an item."""
+        return kind in _DELTA_KINDS
+
+    def add(self, kind: str, chunk: Mapping[str, Any]) -> None:
+        """Take the next delta, which is text."""
+        what, delta = _DELTA_KINDS[kind], chunk["delta"]
+        if what not in _TEXT_FIELDS:
+            self._given.setdefault(what, []).append(delta)
+            return
+        self._parts.setdefault(index_or_zero(chunk.get("content_index")), (what, []))[1].append(delta)
+
+    def finish(self, item: Mapping[str, Any]) -> None:
+        """The item as it is in the end."""
+        self._opening = item
+        self._done = True
+
+    def build(self) -> dict[str, Any]:
+        """The item so far."""
+        if self._done:
+            return dict(self._opening)
+        item = {**self._opening, **{field: "".join(pieces) for field, pieces in self._given.items()}}
+        if self._parts:
+            item["content"] = [*list_objects(item.get("content")), *map(self._part, sorted(self._parts))]
+        return item
+
+    def _part(self, index: int) -> dict[str, Any]:
+        kind, pieces = self._parts[index]
+        about: dict[str, Any] = {"annotations": []} if kind == "output_text" else {}
+        return {"type": kind, _TEXT_FIELDS[kind]: "".join(pieces), **about}
+
+
+_RESPONSE_EVENTS: Final = frozenset(
+    f"response.{stage}"
+    for stage in ("created", "queued", "in_progress", "completed", "incomplete", "failed", "cancelled")
+)
+_FINAL_EVENTS: Final = frozenset({"response.completed", "response.incomplete"})
+
+
+class ResponseAccumulator(PassthroughAccumulator):
+    """Puts a stream's events together; its last event has the whole response."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._response: dict[str, Any] = {}
+        self._items: dict[int, OutputItemAccumulator] = {}
+
+    def add_chunk(self, chunk: dict[str, Any]) -> None:
+        """Take the data of one event."""
+        kind = text_or_empty(chunk.get("type"))
+        if OutputItemAccumulator.is_delta(kind):
+            self._grow(kind, chunk)
+        elif kind in ("response.output_item.added", "response.output_item.done"):
+            self._item(kind, chunk)
+        elif kind in _RESPONSE_EVENTS:
+            self._stage(kind, object_or_empty(chunk.get("response")))
+        elif kind == "error" or (not kind and chunk.get("error")):
+            error = object_or_empty(chunk.get("error"))
+            self._fail(text_or_empty(chunk.get("message")) or text_or_empty(error.get("message")))
+
+    def body(self) -> dict[str, Any]:
+        """The response as far as known."""
+        if self._response.get("output"):
+            return dict(self._response)
+        return {**self._response, "output": [self._items[index].build() for index in sorted(self._items)]}
+
+    def answer(self) -> DecodedResponse:
+        """What was answered so far; raises ValueError where nothing was."""
+        if not self._response and not self._items:
+            raise ValueError("not an answered response: nothing came")
+        return decode_response(self.body(), partial=True)
+
+    def _grow(self, kind: str, chunk: dict[str, Any]) -> None:
+        if isinstance(chunk.get("delta"), str):
+            self._at(chunk).add(kind, chunk)
+            self.characters += len(chunk["delta"])
+
+    def _item(self, kind: str, chunk: dict[str, Any]) -> None:
+        item = object_or_empty(chunk.get("item"))
+        if kind == "response.output_item.done":
+            self._at(chunk).finish(item)
+        else:
+            self._items[index_or_zero(chunk.get("output_index"))] = OutputItemAccumulator(item)
+
+    def _at(self, chunk: dict[str, Any]) -> OutputItemAccumulator:
+        index = index_or_zero(chunk.get("output_index"))
+        item = self._items.get(index)
+        if item is None:
+            item = self._items[index] = OutputItemAccumulator({})
+        return item
+
+    def _stage(self, kind: str, response: Any) -> None:
+        self._response = dict(response)
+        self.finished = self.finished or kind in _FINAL_EVENTS
+        if kind in ("response.failed", "response.cancelled"):
+            self._fail(text_or_empty(object_or_empty(response.get("error")).get("message")))
+
+    def _fail(self, message: str) -> None:
+        self.failed = message or "the stream failed"
+
+
+_CALL_EVENTS: Final = {
+    "function_call": ("response.function_call_arguments", "arguments"),
+    "custom_tool_call": ("response.custom_tool_call_input", "input"),
+}
+_PART_EVENTS: Final = {"output_text": ("response.output_text", "text"), "refusal": ("response.refusal", "refusal")}
+_INITIAL_FIELDS: Final[Mapping[str, Any]] = {
+    "status": "in_progress",
+    "output": [],
+    "usage": None,
+    "completed_at": None,
+    "incomplete_details": None,
+    "error": None,
+}
+_Event = tuple[str, dict[str, Any]]
+
+
+def encode_stream(body: Mapping[str, Any]) -> Iterator[bytes]:
+    """The events of the stream that would have made the response."""
+    for number, (kind, data) in enumerate(_stream_events(body)):
+        yield encode_event({"type": kind, "sequence_number": number, **data}, kind)
+
+
+def _stream_events(body: Mapping[str, Any]) -> Iterator[_Event]:
+    begun = {**body, **{name: value for name, value in _INITIAL_FIELDS.items() if name in body or name == "output"}}
+    yield "response.created", {"response": begun}
+    yield "response.in_progress", {"response": begun}
+    for index, item in enumerate(list_objects(body.get("output"))):
+        yield from _item_events(index, item)
+    status = text_or_empty(body.get("status"))
+    end = status if status in ("incomplete", "failed") else "completed"
+    yield f"response.{end}", {"response": body}
+
+
+def _item_events(index: int, item: dict[str, Any]) -> Iterator[_Event]:
+    place = {"item_id": item.get("id") or item.get("call_id") or "", "output_index": index}
+    kind = text_or_empty(item.get("type"))
+    opening = {**item, "status": "in_progress"} if "status" in item else item
+    if kind == "message":
+        yield "response.output_item.added", {"output_index": index, "item": {**opening, "content": []}}
+        for at, part in enumerate(list_objects(item.get("content"))):
+            yield from _content_events({**place, "content_index": at}, part)
+    elif kind == "reasoning":
+        yield "response.output_item.added", {"output_index": index, "item": {**opening, "summary": []}}
+        for at, part in enumerate(list_objects(item.get("summary"))):
+            yield from _summary_events({**place, "summary_index": at}, part)
+    elif kind in _CALL_EVENTS:
+        name, field = _CALL_EVENTS[kind]
+        given = text_or_empty(item.get(field))
+        yield "response.output_item.added", {"output_index": index, "item": {**opening, field: ""}}
+        yield f"{name}.delta", {**place, "delta": given}
+        yield f"{name}.done", {**place, field: given}
+    else:
+        yield "response.output_item.added", {"output_index": index, "item": opening}
+    yield "response.output_item.done", {"output_index": index, "item": item}
+
+
+def _content_events(place: dict[str, Any], part: dict[str, Any]) -> Iterator[_Event]:
+    name, field = _PART_EVENTS.get(text_or_empty(part.get("type")), ("", ""))
+    if not name:
+        yield "response.content_part.added", {**place, "part": part}
+    else:
+        said = text_or_empty(part.get(field))
+        with_logprobs: dict[str, Any] = {"logprobs": []} if field == "text" else {}
+        yield "response.content_part.added", {**place, "part": {**part, field: ""}}
+        yield f"{name}.delta", {**place, "delta": said, **with_logprobs}
+        yield f"{name}.done", {**place, field: said, **with_logprobs}
+    yield "response.content_part.done", {**place, "part": part}
+
+
+def _summary_events(place: dict[str, Any], part: dict[str, Any]) -> Iterator[_Event]:
+    said = text_or_empty(part.get("text"))
+    yield "response.reasoning_summary_part.added", {**place, "part": {**part, "text": ""}}
+    yield "response.reasoning_summary_text.delta", {**place, "delta": said}
+    yield "response.reasoning_summary_text.done", {**place, "text": said}
+    yield "response.reasoning_summary_part.done", {**place, "part": part}

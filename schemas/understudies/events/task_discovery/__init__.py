@@ -1,0 +1,1 @@
+"""Discover the task of a call from its system prompt; infer templates from prompts."""

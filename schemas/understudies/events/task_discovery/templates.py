@@ -1,0 +1,98 @@
+"""Tasks that are not named: system prompts that have their common parts in common are one task."""
+
+import hashlib
+from collections import Counter, OrderedDict
+from typing import Final, TypeVar
+
+from understudies.events.fingerprint import masked, named_by
+from understudies.events.json_values import replace_lone_surrogates
+from understudies.events.request import Request
+from understudies.events.task_discovery.template_inference import Prompt, TemplateInference, template_task_name
+
+Key = TypeVar("Key")
+
+_MIN_MATCHED_SHARE: Final = 0.9
+_MAX_PROMPTS: Final = 65_536
+_MAX_TEXTS: Final = 4_096
+_MAX_TEMPLATES: Final = 1_024
+
+
+class Templates:
+    """Names the tasks of system prompts, and learns from them which are fillings of one template.
+
+    A prompt is its own task, by `discovered_task`, until several others that were each seen a few times share its
+    parts: then the parts are a template, named by their words, and whatever prompt has them is of its task. What was
+    named once keeps its name, for as long as it is remembered: prompts that do not vary are never renamed. Memory is
+    bounded, the least recently seen is forgotten first.
+    """
+
+    def __init__(self, min_prompts: float = 8, min_words: int = 5) -> None:
+        self._task_by_text_hash: OrderedDict[bytes, str] = OrderedDict()
+        self._task_by_prompt: OrderedDict[str, str] = OrderedDict()
+        self._templates: OrderedDict[str, frozenset[str]] = OrderedDict()
+        self._templates_by_trigram: dict[str, set[str]] = {}
+        self._inference = TemplateInference(min_prompts, min_words)
+
+    def task_of(self, request: Request) -> str:
+        """The name of the task that a request belongs to; the same for the same prompt as long as it is remembered."""
+        system = request.system
+        text = hashlib.blake2b(replace_lone_surrogates(system).encode(), digest_size=16).digest()
+        own = self._task_by_text_hash.get(text)
+        template = masked(system) if own is None or own not in self._task_by_prompt else ""
+        if own is None:
+            own = _put_lru(self._task_by_text_hash, text, named_by(template), _MAX_TEXTS)
+        self._inference.count_call(own)
+        task = self._task_by_prompt.get(own)
+        if task is None:
+            return _put_lru(self._task_by_prompt, own, self._name_new_prompt(own, Prompt.of(template)), _MAX_PROMPTS)
+        self._task_by_text_hash.move_to_end(text)
+        self._task_by_prompt.move_to_end(own)
+        return task
+
+    def learn(self, own: str, prompt: Prompt, calls: int = 1) -> tuple[str, float] | None:
+        """Learn from a prompt that some calls had, and tell what it fits; it is given no name."""
+        fit = self.fit(prompt)
+        if fit is None and (skeleton := self._inference.add(own, prompt, calls)):
+            self._add_template(template_task_name(prompt, skeleton), skeleton)
+            return self.fit(prompt)
+        return fit
+
+    def fit(self, prompt: Prompt) -> tuple[str, float] | None:
+        """The task of the largest template that a prompt fills, if any, and what share of the prompt it is."""
+        hits = Counter(
+            name for run in self._templates_by_trigram.keys() & prompt.runs for name in self._templates_by_trigram[run]
+        )
+        sizes = {name: len(self._templates[name]) for name in hits}
+        found = [name for name, count in hits.items() if count >= _MIN_MATCHED_SHARE * sizes[name]]
+        if not found:
+            return None
+        task = max(found, key=lambda name: (sizes[name], name))
+        return task, sizes[task] / len(prompt.runs)
+
+    def _name_new_prompt(self, own: str, prompt: Prompt) -> str:
+        fit = self.learn(own, prompt) if prompt.runs else None
+        if fit is None:
+            return own
+        self._templates.move_to_end(fit[0])
+        return fit[0]
+
+    def _add_template(self, name: str, skeleton: frozenset[str]) -> None:
+        self._remove_template(name)
+        self._templates[name] = skeleton
+        for run in skeleton:
+            self._templates_by_trigram.setdefault(run, set()).add(name)
+        while len(self._templates) > _MAX_TEMPLATES:
+            self._remove_template(next(iter(self._templates)))
+
+    def _remove_template(self, name: str) -> None:
+        for run in self._templates.pop(name, ()):
+            self._templates_by_trigram[run].discard(name)
+            if not self._templates_by_trigram[run]:
+                del self._templates_by_trigram[run]
+
+
+def _put_lru(known: OrderedDict[Key, str], key: Key, value: str, most: int) -> str:
+    known[key] = value
+    if len(known) > most:
+        known.popitem(last=False)
+    return value

@@ -1,0 +1,1 @@
+"""Redaction: replace secrets and personal data before a call leaves the process."""

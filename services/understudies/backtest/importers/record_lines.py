@@ -1,0 +1,145 @@
+"""The records of a file: one JSON object a line, an array, or an object with `data`, plain or gzipped."""
+
+import codecs
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from understudies.backtest.importers.json_parsing import NotARecordedCall, parse_json
+from understudies.backtest.recorded_call import SkippedLine
+
+_CHUNK = 1 << 20
+_GZIP_CHUNK = 1 << 16
+_GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_WINDOW = 31
+
+NumberedLine = tuple[int, bytes]
+NumberedRecord = tuple[int, dict[str, Any]]
+
+
+def iter_records(path: Path) -> Iterator[NumberedRecord | SkippedLine]:
+    """The records of a file in order, numbered from 1 by line or by element, and what is none."""
+    with path.open("rb") as file:
+        lines = _LineReader(file)
+        first = next((line for line in lines if line[1].strip()), None)
+        if first is not None:
+            yield from _iter_from_first(first, lines)
+        elif lines.error:
+            yield SkippedLine(1, lines.error)
+
+
+def _iter_from_first(first: NumberedLine, lines: "_LineReader") -> Iterator[NumberedRecord | SkippedLine]:
+    rest: Iterable[NumberedLine] = lines
+    value = _parse_or_none(first[1])
+    if not isinstance(value, dict):
+        # Not one object a line, or a first line that is broken: only the whole can tell.
+        rest = list(lines)
+        value = None if lines.error else _parse_or_none(b"\n".join(line for _, line in (first, *rest)))
+        value = _array_elements(value) or ([value] if isinstance(value, dict) else value)
+    elements = _array_elements(value)
+    if elements is not None:
+        yield from (_check_record(number, element) for number, element in enumerate(elements, 1))
+        first = (first[0], b"")
+        rest = () if isinstance(rest, list) else rest
+    yield from _iter_lines(chain((first,), rest), lines)
+
+
+def _iter_lines(numbered: Iterable[NumberedLine], lines: "_LineReader") -> Iterator[NumberedRecord | SkippedLine]:
+    last: NumberedRecord | SkippedLine | None = None
+    for number, line in numbered:
+        bare = _strip_array_syntax(line)
+        if not bare:
+            continue
+        try:
+            last = _check_record(number, parse_json(bare))
+        except NotARecordedCall as error:
+            last = SkippedLine(number, lines.error if lines.truncated_line == number and lines.error else str(error))
+        yield last
+    if lines.error and not (isinstance(last, SkippedLine) and last.reason == lines.error):
+        yield SkippedLine(lines.number + 1, lines.error)
+
+
+def _strip_array_syntax(line: bytes) -> bytes:
+    """The line without what an array of one object a line adds to it."""
+    bare = line.strip().removesuffix(b",")
+    if bare[:1] == b"[" and bare[-1:] != b"]":
+        bare = bare[1:]
+    return b"" if bare in (b"[", b"]", b"[]") else bare
+
+
+def _parse_or_none(text: bytes) -> object:
+    try:
+        return parse_json(text)
+    except NotARecordedCall:
+        return None
+
+
+def _array_elements(value: object) -> list[Any] | None:
+    if isinstance(value, list):
+        return value
+    data = value.get("data") if isinstance(value, dict) and "messages" not in value else None
+    return data if isinstance(data, list) else None
+
+
+def _check_record(number: int, value: object) -> NumberedRecord | SkippedLine:
+    if isinstance(value, dict):
+        return number, value
+    names = {list: "an array", str: "text", bool: "a truth value", type(None): "null"}
+    return SkippedLine(number, f"not a JSON object but {names.get(type(value), 'a number')}")
+
+
+class _LineReader:
+    """Numbered lines of a file, decompressed; `truncated_line` is the line in which a damaged stream stopped."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.number = 0
+        self.truncated_line: int | None = None
+        self.error: str | None = None
+        self._lines = self._read(file)
+
+    def __iter__(self) -> Iterator[NumberedLine]:
+        return self._lines
+
+    def _read(self, file: BinaryIO) -> Iterator[NumberedLine]:
+        parts: list[bytes] = []
+        for chunk in self._chunks(file):
+            *ended, rest = chunk.split(b"\n")
+            for end in ended:
+                parts.append(end)
+                yield self._next(parts)
+            parts.append(rest)
+        if any(parts):
+            if self.error:
+                self.truncated_line = self.number + 1
+            yield self._next(parts)
+
+    def _next(self, parts: list[bytes]) -> NumberedLine:
+        line = b"".join(parts)
+        parts.clear()
+        self.number += 1
+        return self.number, line.removeprefix(codecs.BOM_UTF8) if self.number == 1 else line
+
+    def _chunks(self, file: BinaryIO) -> Iterator[bytes]:
+        zipped = file.read(2) == _GZIP_MAGIC
+        file.seek(0)
+        if zipped:
+            yield from self._decompress(file)
+        else:
+            yield from iter(lambda: file.read(_CHUNK), b"")
+
+    def _decompress(self, file: BinaryIO) -> Iterator[bytes]:
+        stream = zlib.decompressobj(_GZIP_WINDOW)
+        chunk = file.read(_GZIP_CHUNK)
+        while chunk:
+            try:
+                yield stream.decompress(chunk)
+            except zlib.error as error:
+                self.error = f"the compressed file is damaged from here on: {error}"
+                return
+            chunk = stream.unused_data.lstrip(b"\0") or file.read(_GZIP_CHUNK)
+            if stream.eof and chunk:  # gzip files may be members joined end to end
+                stream = zlib.decompressobj(_GZIP_WINDOW)
+        if not stream.eof:
+            self.error = "the compressed file ends early, in this line"

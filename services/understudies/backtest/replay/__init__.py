@@ -1,0 +1,1 @@
+"""Replay recorded calls through the services in virtual time, and collect the events."""

@@ -1,0 +1,27 @@
+"""Recorded times that cannot be true, as they lie far from all others."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from understudies.backtest.recorded_call import RecordedCall
+
+MAX_GAP = timedelta(days=365)
+
+
+def clear_outlier_times(calls: Sequence[RecordedCall]) -> list[RecordedCall]:
+    """The calls; those beyond more than a year without any call, seen from the middle one, are left without a time.
+
+    One wrong date would otherwise have every hour of the years between played.
+    """
+    times = sorted(call.at for call in calls if call.at is not None)
+    if not times:
+        return list(calls)
+    first = last = len(times) // 2
+    while first > 0 and times[first] - times[first - 1] <= MAX_GAP:
+        first -= 1
+    while last < len(times) - 1 and times[last + 1] - times[last] <= MAX_GAP:
+        last += 1
+    return [
+        call if call.at is None or times[first] <= call.at <= times[last] else replace(call, at=None) for call in calls
+    ]

@@ -1,0 +1,132 @@
+"""Schedule recorded calls: at their recorded times, or spread over days and nights."""
+
+import random
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import accumulate
+from math import ceil
+
+from understudies.backtest.recorded_call import RecordedCall
+from understudies.events import SeededIds, position
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledCall:
+    """A recorded call with its place in the play."""
+
+    id: str
+    at: datetime
+    task: str
+    call: RecordedCall
+    price: Decimal
+    sample: float
+
+
+def schedule_calls(
+    timeline: Sequence[tuple[datetime, RecordedCall]], price: Callable[[RecordedCall], Decimal], seed: int
+) -> list[ScheduledCall]:
+    """Give every call an id, its price and its audit draw, all decided by its place and the seed."""
+    new_id = SeededIds(f"{seed}:calls")
+    return [
+        ScheduledCall(new_id(at), at, call.task or "", call, price(call), position(f"{seed}:{index}", "draw"))
+        for index, (at, call) in enumerate(timeline)
+    ]
+
+
+DEFAULT_DAYS = 14.0
+DEFAULT_START = datetime(2026, 1, 5, tzinfo=UTC)
+_MIN_RECORDED_SPAN = timedelta(hours=1)
+_HOURLY_RATES = (
+    1.2,
+    1.0,
+    1.0,
+    1.0,
+    1.0,
+    1.3,
+    1.9,
+    2.8,
+    3.8,
+    4.6,
+    5.0,
+    5.0,
+    4.6,
+    4.7,
+    5.0,
+    4.9,
+    4.5,
+    3.9,
+    3.2,
+    2.7,
+    2.3,
+    2.0,
+    1.7,
+    1.4,
+)
+"""Calls in each hour of a day, UTC, relative to the quietest."""
+
+TimedCall = tuple[datetime, RecordedCall]
+
+
+def assign_times(
+    calls: Sequence[RecordedCall], days: float | None = None, start: datetime | None = None, seed: int = 7
+) -> list[TimedCall]:
+    """The calls with the moments at which they are played, in order.
+
+    Recorded times are kept. Where there are none, where all lie within an hour, or where `days` is given, the calls
+    are spread in their recorded order over that many days (14), busy by day and quiet by night, from midnight of
+    `start`, of the first recorded time, or of a fixed date. A call without a time among others that have one
+    takes that of the call before it. Raises ValueError for a number of days that is not positive.
+    """
+    if not calls:
+        return []
+    recorded = _fill_missing_times(calls)
+    recorded.sort(key=lambda timed: timed[0])
+    has_times = any(call.at for call in calls)
+    first, last = recorded[0][0], recorded[-1][0]
+    if days is None and has_times and last - first >= _MIN_RECORDED_SPAN:
+        shift = timedelta(0) if start is None else start.astimezone(UTC) - first
+        return [(at + shift, call) for at, call in recorded]
+    began = start or (first if has_times else DEFAULT_START)
+    moments = sample_arrival_times(
+        len(recorded), DEFAULT_DAYS if days is None else days, start_of_utc_day(began), random.Random(seed)
+    )
+    return [(at, call) for at, (_, call) in zip(moments, recorded, strict=True)]
+
+
+def start_of_utc_day(moment: datetime) -> datetime:
+    """The beginning of a moment's day in UTC."""
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def sample_arrival_times(count: int, days: float, start: datetime, rng: random.Random) -> list[datetime]:
+    """Ascending moments over some days, about five times as dense in working hours as at night.
+
+    One moment falls into each of `count` equal shares of the total rate, so the density is the profile's and
+    the generator decides only the place within a share.
+    """
+    if not 0 < days < 10_000:
+        raise ValueError(f"cannot spread calls over {days!r} days: give a positive number of days")
+    hours = ceil(days * 24)
+    rates = [_HOURLY_RATES[hour % 24] * min(1.0, days * 24 - hour) for hour in range(hours)]
+    edges = [0.0, *accumulate(rates)]
+    return [start + timedelta(hours=_hours_at_quantile((k + rng.random()) / count, rates, edges)) for k in range(count)]
+
+
+def _hours_at_quantile(share: float, rates: list[float], edges: list[float]) -> float:
+    """The hours after which that share of the total rate has passed."""
+    mass = share * edges[-1]
+    hour = min(bisect_right(edges, mass) - 1, len(rates) - 1)
+    within = (mass - edges[hour]) / rates[hour] if rates[hour] > 0 else 0.0
+    return hour + within * min(1.0, rates[hour] / _HOURLY_RATES[hour % 24])
+
+
+def _fill_missing_times(calls: Sequence[RecordedCall]) -> list[TimedCall]:
+    known = next((call.at for call in calls if call.at), DEFAULT_START)
+    timed = []
+    for call in calls:
+        known = call.at or known
+        timed.append((known, call))
+    return timed

@@ -1,0 +1,210 @@
+"""Puts the report together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from understudies.backtest.report.outcomes import CallOutcomes
+from understudies.backtest.report.promise import AgreementPromise
+from understudies.backtest.report.report import (
+    BacktestReport,
+    ChosenThreshold,
+    CoveragePoint,
+    DecisionEntry,
+    DecisionEvent,
+    JudgeSummary,
+    LogSummary,
+    TaskOutcome,
+    TaskReport,
+)
+from understudies.budget.student_state import StudentState
+from understudies.budget.task_state import TaskState
+from understudies.evaluator.gate_decisions import describe_teacher_noise
+from understudies.events import Cause, Drift, GateDecision, Promotion, usd_text
+from understudies.stats.bounds import anytime_lower_bound
+
+_GATE_EVENTS: dict[str, DecisionEvent] = {
+    "promote": "gate_promote",
+    "reject": "gate_reject",
+    "inconclusive": "inconclusive",
+}
+_DRIFT_EVENTS: dict[str, DecisionEvent] = {"warn": "drift_warn", "contract": "drift_contract"}
+
+
+def build_report(
+    outcomes: CallOutcomes,
+    details: Mapping[str, Any],
+    *,
+    source: LogSummary,
+    seed: int,
+    seconds: float,
+    version: str,
+) -> BacktestReport:
+    """The report of what was played, in the order of the tasks' costs."""
+    tasks = {task: _build_task_report(outcomes, task, facts) for task, facts in details.items()}
+    dearest = sorted(tasks, key=lambda task: -tasks[task].summary.totals.cost_before)
+    story = [_report_decision(event) for event in outcomes.collector.lifecycle_events]
+    last = outcomes.calls[-1].at
+    refused = [
+        DecisionEntry(last, name, "not_worth_it", None, task.outcome.message, details[name]["appraisal"].numbers)
+        for name, task in tasks.items()
+        if task.outcome.outcome == "not_worth_it"
+    ]
+    return BacktestReport(
+        overall=outcomes.compute_figures().summarise(),
+        tasks={task: tasks[task] for task in dearest},
+        # Tasks lie in different partitions, which are read in any order; each task's own story is ordered.
+        decisions=sorted([*story, *refused], key=lambda decision: (decision.at, decision.task)),
+        input=source,
+        seed=seed,
+        seconds=seconds,
+        version=version,
+    )
+
+
+def _report_decision(event: Promotion | GateDecision | Drift) -> DecisionEntry:
+    if isinstance(event, GateDecision):
+        evidence: dict[str, object] = {**event.evidence, "threshold": event.threshold, "coverage": event.coverage}
+        return DecisionEntry(event.at, event.task, _GATE_EVENTS[event.decision], event.student, event.reason, evidence)
+    if isinstance(event, Drift):
+        facts = event.model_dump(mode="json", include=_DRIFT_FIELDS)
+        reason = f"{event.tier} alarm after {event.audited} audited verdicts"
+        if not event.drifted:
+            reason = _CHANGE_MESSAGES[event.cause].format(event.statistic)
+        return DecisionEntry(event.at, event.task, _DRIFT_EVENTS[event.tier], event.student, reason, facts)
+    # Measured seconds differ from run to run; a report of the same file and seed does not.
+    told: dict[str, object] = {key: value for key, value in event.evidence.items() if key != "seconds"}
+    if event.stage == "promoted":
+        told |= {"share": event.share, "threshold": event.threshold, "audit_rate": event.audit_rate}
+    return DecisionEntry(event.at, event.task, event.stage, event.student, event.reason, told)
+
+
+_CHANGE_MESSAGES: Mapping[Cause, str] = {
+    "agreement": "audited verdicts disagree more often",
+    "traffic": "traffic shifted: the student is sure of {:.0%} of today's calls; it is proven anew",
+    "teacher": "another model answers as the teacher: the student is proven anew",
+    "calendar": "the first calls of a kind of day that the student was not judged on: it is looked at first",
+}
+_DRIFT_FIELDS = {"statistic", "confidence", "audited", "agreement_before", "agreement_after"}
+
+
+def _build_task_report(outcomes: CallOutcomes, task: str, facts: Mapping[str, Any]) -> TaskReport:
+    book = facts["book"]
+    summary = outcomes.compute_figures(task).summarise()
+    student: StudentState | None = book.in_force or book.latest
+    return TaskReport(
+        summary=summary,
+        outcome=_task_outcome(facts, student),
+        profile={
+            "kind": book.profile.kind,
+            "verdict": book.profile.verdict,
+            "reason": book.profile.reason,
+            "critical": facts["critical"],
+        },
+        judge=JudgeSummary.of(outcomes.judge_for(task, student.name if student else None)),
+        series=outcomes.daily_figures(task),
+        risk_coverage=_coverage_curve(
+            facts["evidence"] or (student.decision.evidence if student and student.decision else {})
+        ),
+        chosen=_chosen_threshold(student),
+        roi_authorised={key: student.investment.get(key) for key in _INVESTMENT_KEYS} if student else None,
+        roi_realised=_realised_roi(book, outcomes.count_break_even_calls(task)) if student else None,
+        promise=AgreementPromise.of(student, facts["evidence"]) if student else None,
+    )
+
+
+def _task_outcome(facts: Mapping[str, Any], student: StudentState | None) -> TaskOutcome:
+    """The outcome with its reason: why a task never got a student, or what ended the one it had."""
+    appraisal, outcome = facts["appraisal"], facts["outcome"]
+    numbers = {**outcome.numbers, **appraisal.numbers}
+    if student is None and appraisal.verdict == "refuse":
+        return TaskOutcome("not_worth_it", f"not worth it: {appraisal.reason}", numbers)
+    if student is not None and outcome.outcome == "fallback_teacher":
+        return TaskOutcome("fallback_teacher", f"the teacher serves: {student.promotion.reason}", numbers)
+    if student is not None and student.is_on_trial and facts["evidence"].get("verdicts"):
+        return TaskOutcome(outcome.outcome, _explain_unproven(student.name, facts["evidence"]), numbers)
+    return TaskOutcome(outcome.outcome, outcome.message, numbers)
+
+
+def _explain_unproven(student: str, evidence: Mapping[str, Any]) -> str:
+    """Why a student serves nothing after all its verdicts."""
+    widest = evidence["curve"][-1]
+    failing = sorted({name for point in evidence["curve"] for name in point["failing_classes"]})
+    told = f"{student} is on trial, not proven after {_describe_verdicts(evidence)}{_describe_forward_calls(evidence)}"
+    if widest["agreement"] is not None:
+        n = widest.get("calls", widest["n"])
+        told += f": {widest['agreement']:.1%} of {n} agree, {evidence['p0']:.0%} must be proven"
+    repeats = evidence.get("repeats") or {}
+    told += describe_teacher_noise(repeats.get("answers", 0), repeats.get("alike", 0))
+    return f"{told}; too often wrong where the teacher says {', '.join(map(repr, failing))}" if failing else told
+
+
+def _describe_forward_calls(evidence: Mapping[str, Any]) -> str:
+    """On how many calls and days since its dataset it was judged."""
+    forward = evidence.get("forward") or {}
+    days = forward.get("days", 0)
+    return f" on distinct inputs and {forward.get('calls', 0)} calls in {days} days since" if forward else ""
+
+
+def _describe_verdicts(evidence: Mapping[str, Any]) -> str:
+    """How many calls were judged, and in how many conversations where those are fewer."""
+    bets = evidence["verdicts"]
+    calls = evidence.get("calls", bets)
+    return f"{calls} verdicts" if calls == bets else f"{calls} verdicts in {bets} conversations"
+
+
+def _coverage_curve(evidence: Mapping[str, Any]) -> list[CoveragePoint]:
+    return [
+        CoveragePoint(
+            coverage=point["coverage"],
+            threshold=point["threshold"],
+            agreement=point["agreement"],
+            n=point["n"],
+            lower=_lower_bound(point),
+        )
+        for point in evidence.get("curve", [])
+        if point["agreement"] is not None and point["n"]
+    ]
+
+
+def _lower_bound(point: Mapping[str, Any]) -> float:
+    """The lesser of what distinct inputs and calls prove; nothing before both were counted."""
+    n, agreement = point.get("forward_n", point["n"]), point.get("forward_agreement", point["agreement"])
+    by_call = anytime_lower_bound(round(agreement * n), n) if n and agreement is not None else 0.0
+    return min(by_call, anytime_lower_bound(round(point["agreement"] * point["n"]), point["n"]))
+
+
+def _chosen_threshold(student: StudentState | None) -> ChosenThreshold | None:
+    decision = student.decision if student else None
+    if decision is None or decision.threshold is None or decision.coverage is None:
+        return None
+    return ChosenThreshold(decision.threshold, decision.coverage)
+
+
+_INVESTMENT_KEYS = (
+    "roi",
+    "break_even_calls",
+    "weekly_calls",
+    "weekly_calls_lower",
+    "expected_share",
+    "audit_rate",
+    "teacher_cost_usd",
+    "student_cost_usd",
+    "training_cost_usd",
+    "evidence_cost_usd",
+    "net_weekly_saving_usd",
+)
+
+
+def _realised_roi(book: TaskState, break_even_calls: int | None) -> dict[str, object]:
+    ledger = book.ledger
+    return {
+        "break_even_calls": break_even_calls,
+        "saved_usd": usd_text(ledger.savings),
+        "spent_usd": usd_text(ledger.total_cost),
+        "without_usd": usd_text(ledger.cost_without_students),
+        "invested_usd": usd_text(ledger.invested),
+        "roi": round(float(ledger.savings / ledger.invested), 4) if ledger.invested else None,
+        "served": ledger.served,
+        "escalated": ledger.escalated,
+        "audits": ledger.audits,
+    }

@@ -1,0 +1,203 @@
+"""The section of one task in the HTML report."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from html import escape
+
+from understudies.backtest.report.charts import (
+    render_agreement_chart,
+    render_cost_chart,
+    render_coverage_chart,
+    render_served_chart,
+)
+from understudies.backtest.report.formatting import (
+    MISSING_VALUE,
+    format_count,
+    format_factor,
+    format_label,
+    format_percent,
+    format_usd,
+    format_value,
+)
+from understudies.backtest.report.json_values import to_json
+from understudies.backtest.report.report import DecisionEntry, TaskReport
+
+_TONES = {
+    "good": ("promoted", "qualified", "gate_promote", "distilled"),
+    "bad": ("rejected", "demoted", "drift_contract", "gate_reject", "fallback_teacher"),
+    "warn": ("drift_warn", "inconclusive", "not_worth_it", "retired"),
+}
+_EXPLAINED_OUTCOMES = ("distilled", "no_change", "collecting", "not_worth_it", "training", "fallback_teacher")
+_OUTCOME_LABELS = {"fallback_teacher": "teacher kept", "no_change": "no change", "not_worth_it": "not worth it"}
+
+
+def render_task(place: int, name: str, task: TaskReport, decisions: Sequence[DecisionEntry]) -> str:
+    """All that is known of a task."""
+    return (
+        f'<section class="task" id="task-{place}" aria-labelledby="task-{place}-name">'
+        f'<header><h2 id="task-{place}-name">{escape(name)}</h2>{render_outcome_chip(task.outcome.outcome)}</header>'
+        f"{_render_message(task)}{_render_promise(task)}{_render_judge(task)}{_render_key_figures(task)}"
+        f'<div class="charts">{_render_charts(f"t{place}", task, decisions)}</div>'
+        f"{_render_roi(task)}{_render_decisions(decisions)}{_render_details('What the task is like', task.profile)}"
+        f"{_render_details('Numbers behind the outcome', task.outcome.numbers)}</section>"
+    )
+
+
+def render_outcome_chip(outcome: str) -> str:
+    """How a task ended, as a small label."""
+    words = _OUTCOME_LABELS.get(outcome, outcome.replace("_", " "))
+    return f'<span class="chip {_event_tone(outcome)}">{escape(words)}</span>'
+
+
+def render_figure(caption: str, svg: str | None, legend: Sequence[tuple[str, str]] = (), empty: str = "") -> str:
+    """A chart with its caption and legend, or a word on why there is none."""
+    keys = "".join(f'<span class="key {style}">{escape(text)}</span>' for style, text in legend) if svg else ""
+    body = svg or f'<p class="empty">{escape(empty or "Nothing to show.")}</p>'
+    return f"<figure><figcaption><b>{escape(caption)}</b>{keys}</figcaption>{body}</figure>"
+
+
+def _render_message(task: TaskReport) -> str:
+    return f'<p class="message">{escape(task.outcome.message)}</p>' if task.outcome.message else ""
+
+
+def _render_promise(task: TaskReport) -> str:
+    if task.promise is None:
+        return ""
+    said = "; ".join(escape(sentence) for sentence in task.promise.sentences())
+    tone = " bad" if task.promise.contradiction else ""
+    return f'<p class="message{tone}"><b>Promised:</b> {said}.</p>'
+
+
+def _render_judge(task: TaskReport) -> str:
+    if task.judge is None:
+        return ""
+    name, reads = escape(task.judge.name), escape(task.judge.description)
+    return f'<p class="message">Answers are compared by <b>{name}</b>: {reads}.</p>'
+
+
+def _render_key_figures(task: TaskReport) -> str:
+    totals, last = task.summary.totals, task.summary.last_fifth
+    agreement = format_percent(totals.agreement_served)
+    if totals.judged:
+        agreement += f" (≥ {format_percent(totals.agreement_lower_bound)})"
+    facts = (
+        ("Calls", format_count(totals.calls)),
+        ("Served", f"{format_percent(totals.served_share)}, last fifth {format_percent(last.served_share)}"),
+        ("Agreement when served", agreement),
+        ("Cost", f"{format_usd(totals.cost_before)} → {format_usd(totals.cost_after)}"),
+        ("Cheaper by", f"{format_factor(totals.cost_reduction)}, last fifth {format_factor(last.cost_reduction)}"),
+    )
+    return (
+        '<dl class="facts">'
+        + "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in facts)
+        + "</dl>"
+    )
+
+
+def _render_charts(name: str, task: TaskReport, decisions: Sequence[DecisionEntry]) -> str:
+    chosen = [("chosen", "chosen threshold")] if task.chosen else []
+    return (
+        render_figure(
+            "Agreement with the teacher",
+            render_agreement_chart(f"{name}-agreement", task.series, decisions),
+            (("student", "known agreement"), ("student band", "bounds"), *_event_legend(decisions)),
+            "No student was compared with the teacher.",
+        )
+        + render_figure(
+            "Served by a student",
+            render_served_chart(f"{name}-served", task.series, decisions),
+            (("student bar", "student"), ("teacher bar", "teacher")),
+            "There were no calls.",
+        )
+        + render_figure(
+            "Cumulative cost",
+            render_cost_chart(f"{name}-cost", task.series),
+            (("teacher", "teacher alone"), ("student", "with students")),
+            "Nothing was paid.",
+        )
+        + render_figure(
+            "Agreement by share served",
+            render_coverage_chart(f"{name}-coverage", task.risk_coverage, task.chosen),
+            (("student", "agreement"), ("student thin", "lower bound"), *chosen),
+            "No student was measured against a threshold.",
+        )
+    )
+
+
+def _event_legend(decisions: Sequence[DecisionEntry]) -> list[tuple[str, str]]:
+    """Keys of the rules that charts draw where something happened."""
+    events = {decision.event for decision in decisions}
+    keys = []
+    if "promoted" in events:
+        keys.append(("event good", "promoted"))
+    if events & {"demoted", "drift_contract", "rejected"}:
+        keys.append(("event bad", "drift, demoted or rejected"))
+    return keys
+
+
+def _render_roi(task: TaskReport) -> str:
+    authorised, realised = task.roi_authorised, task.roi_realised
+    if not authorised and not realised:
+        return '<h3>Return on investment</h3><p class="empty">No student was ever authorised for this task.</p>'
+    figures: dict[str, object] = {**(authorised or {}), **(realised or {})}
+    keys = list(figures)
+    keys.sort(key=lambda key: ("roi" not in key, "break_even" not in key and "bep" not in key))
+    rows = "".join(
+        f'<tr><th scope="row">{escape(format_label(key))}</th>'
+        f"<td>{_render_cell(authorised, key)}</td><td>{_render_cell(realised, key)}</td></tr>"
+        for key in keys
+    )
+    return (
+        '<h3>Return on investment and break-even</h3><table class="plain roi"><thead><tr><td></td>'
+        '<th scope="col">As authorised</th><th scope="col">As realised</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def _render_cell(figures: Mapping[str, object] | None, key: str) -> str:
+    return escape(format_value(key, figures.get(key))) if figures is not None and key in figures else MISSING_VALUE
+
+
+def _render_decisions(decisions: Sequence[DecisionEntry]) -> str:
+    if not decisions:
+        return '<h3>Decisions</h3><p class="empty">Nothing was decided: the teacher answered every call.</p>'
+    return f'<h3>Decisions</h3><ol class="story">{"".join(_render_decision(decision) for decision in decisions)}</ol>'
+
+
+def _render_decision(decision: DecisionEntry) -> str:
+    at = decision.at.astimezone(UTC)
+    head = (
+        f'<time datetime="{at.isoformat()}">{at:%d %b %H:%M}</time>'
+        f'<span class="chip {_event_tone(decision.event)}">{escape(decision.event.replace("_", " "))}</span>'
+        f"<b>{escape(decision.student or '')}</b> <span>{escape(decision.reason)}</span>"
+    )
+    if not decision.evidence:
+        return f'<li><div class="entry">{head}</div></li>'
+    return f'<li><details><summary class="entry">{head}</summary>{_render_evidence(decision.evidence)}</details></li>'
+
+
+def _render_details(title: str, figures: Mapping[str, object]) -> str:
+    if not figures:
+        return ""
+    return f"<details><summary>{escape(title)}</summary>{_render_evidence(figures)}</details>"
+
+
+def _render_evidence(figures: Mapping[str, object]) -> str:
+    rows = "".join(
+        f'<tr><th scope="row">{escape(format_label(key))}</th><td>{_render_value(key, item)}</td></tr>'
+        for key, item in figures.items()
+    )
+    return f'<table class="plain evidence"><tbody>{rows}</tbody></table>'
+
+
+def _render_value(key: str, item: object) -> str:
+    if isinstance(item, Mapping | list | tuple | set):
+        return (
+            f"<pre>{escape(json.dumps(to_json(item), indent=1, ensure_ascii=False))}</pre>" if item else MISSING_VALUE
+        )
+    return escape(format_value(key, to_json(item)))
+
+
+def _event_tone(event: str) -> str:
+    return next((tone for tone, events in _TONES.items() if event in events), "plain-tone")

@@ -1,0 +1,168 @@
+"""Turns what was played and seen into the figures of the report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+
+from understudies.backtest.replay.event_collector import EventCollector, ObservedVerdict
+from understudies.backtest.replay.schedule import ScheduledCall
+from understudies.backtest.report.figures import FiguresAccumulator
+from understudies.backtest.report.report import DailyFigures
+from understudies.events import Invocation, Promotion, Response, usd
+from understudies.judges.base import Judge
+from understudies.judges.choice import choose_judge
+from understudies.judges.registry import parse_judge
+from understudies.runtime.rules.rules import Rules
+from understudies.stats.bounds import anytime_lower_bound, clopper_pearson_upper
+
+
+def select_judges(calls: Sequence[ScheduledCall], rules: Rules) -> dict[str, Judge]:
+    """For each task the judge of its rules, else of all recorded answers: for tasks of which no student is judged."""
+    answers: dict[str, list[Response]] = {}
+    for call in calls:
+        answers.setdefault(call.task, []).append(call.call.response)
+    return {task: _select_judge(rules.for_task(task).judge, found) for task, found in answers.items()}
+
+
+def _select_judge(named: str | None, answers: Sequence[Response]) -> Judge:
+    return parse_judge(named) if named else choose_judge([answer.message for answer in answers])
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcomes:
+    """What became of each call, in the order in which they were played."""
+
+    calls: Sequence[ScheduledCall]
+    collector: EventCollector
+    judges: dict[str, Judge]
+    student_price: Decimal = Decimal(0)
+
+    def check_agreement(self, call: ScheduledCall, event: Invocation) -> bool | None:
+        """Whether the student that served the call answered as the teacher is recorded to have done."""
+        if event.served_by != "student" or event.response is None:
+            return None
+        return self.judge_for(call.task, event.student).judge(call.call.response.message, event.response.message).agreed
+
+    def judge_for(self, task: str, student: str | None) -> Judge:
+        """The judge that the student was trained and tried with; that of the task where there was none."""
+        name = self.collector.student_judges.get(student or "")
+        return parse_judge(name) if name else self.judges[task]
+
+    def total_cost(self, event: Invocation) -> Decimal:
+        """All that the call cost, its audit and what students answered to it in shadow included."""
+        return usd(event.cost_usd + self.collector.audit_costs.get(event.id, Decimal(0)) + self._shadow_cost(event.id))
+
+    def _shadow_cost(self, call: str) -> Decimal:
+        """What students' answers in shadow cost, each at its own price where that is known."""
+        students = self.collector.shadow_students.get(call, ())
+        return sum((self.collector.student_prices.get(student, self.student_price) for student in students), Decimal(0))
+
+    def compute_figures(self, task: str | None = None) -> FiguresAccumulator:
+        """The figures of all calls, or of one task's."""
+        figures = FiguresAccumulator()
+        trainings = self._training_costs(task)
+        for call in self.calls:
+            if task is not None and call.task != task:
+                continue
+            while trainings and trainings[0][0] <= call.at:
+                figures.add_cost(trainings.pop(0)[1])
+            event = self.collector.invocations.get(call.id)
+            if event is not None:
+                agreed = self.check_agreement(call, event)
+                by_student = event.served_by == "student"
+                figures.add(call.price, self.total_cost(event), by_student, agreed, call.call.fingerprint)
+        for _, cost in trainings:
+            figures.add_cost(cost)
+        return figures
+
+    def _training_costs(self, task: str | None) -> list[tuple[datetime, Decimal]]:
+        return [
+            (event.at, usd(str(event.evidence.get("cost_usd", "0"))))
+            for event in self.collector.lifecycle_events
+            if isinstance(event, Promotion)
+            and event.stage in ("trained", "rejected")
+            and "cost_usd" in event.evidence
+            and task in (None, event.task)
+        ]
+
+    def count_break_even_calls(self, task: str) -> int | None:
+        """The task's calls from its first student's authorisation until all costs were earned back, if they were."""
+        stories = [
+            event for event in self.collector.lifecycle_events if isinstance(event, Promotion) and event.task == task
+        ]
+        authorised = next((event.at for event in stories if event.stage == "authorised"), None)
+        if authorised is None:
+            return None
+        trainings = self._training_costs(task)
+        mine = [call for call in self.calls if call.task == task]
+        # A student is first tried on held-out calls from before it was authorised.
+        balance = -sum((self._shadow_cost(call.id) for call in mine if call.at < authorised), Decimal(0))
+        lost = balance < 0
+        earned: int | None = None
+        for calls, call in enumerate((call for call in mine if call.at >= authorised), start=1):
+            while trainings and trainings[0][0] <= call.at:
+                balance -= trainings.pop(0)[1]
+            event = self.collector.invocations.get(call.id)
+            balance += call.price - self.total_cost(event) if event is not None else 0
+            lost = lost or balance < 0
+            earned = (earned or calls) if balance >= 0 and lost else None
+        return earned
+
+    def daily_figures(self, task: str) -> list[DailyFigures]:
+        """The task's days, with the agreement that the services knew at the end of each."""
+        mine = [call for call in self.calls if call.task == task]
+        if not mine:
+            return []
+        day = datetime.combine(mine[0].at.date(), time(), mine[0].at.tzinfo)
+        days: list[DailyFigures] = []
+        while day <= mine[-1].at:
+            until = day + timedelta(days=1)
+            days.append(self._figures_of_day(task, day, until, [call for call in mine if day <= call.at < until]))
+            day = until
+        return days
+
+    def _figures_of_day(
+        self, task: str, day: datetime, until: datetime, calls: Sequence[ScheduledCall]
+    ) -> DailyFigures:
+        played = [
+            (call, self.collector.invocations[call.id]) for call in calls if call.id in self.collector.invocations
+        ]
+        agree, n = _count_agreed(self._verdicts_known_by(task, until))
+        return DailyFigures(
+            at=day,
+            calls=len(played),
+            served=sum(event.served_by == "student" for _, event in played),
+            agreed_served=sum(self.check_agreement(call, event) is True for call, event in played),
+            audited=sum(event.id in self.collector.audit_costs for _, event in played),
+            agreement=agree / n if n else None,
+            lower=anytime_lower_bound(agree, n) if n else None,
+            upper=clopper_pearson_upper(agree, n) if n else None,
+            cost_before=usd(sum((call.price for call, _ in played), Decimal(0))),
+            cost_after=usd(sum((self.total_cost(event) for _, event in played), Decimal(0))),
+        )
+
+    def _verdicts_known_by(self, task: str, until: datetime) -> list[ObservedVerdict]:
+        """Verdicts known then on the student in force, or else on trial, from its threshold up."""
+        leading: Promotion | None = None
+        for event in self.collector.lifecycle_events:
+            if isinstance(event, Promotion) and event.task == task and event.at <= until:
+                if event.stage == "promoted" or (
+                    event.stage == "trained" and (leading is None or leading.stage != "promoted")
+                ):
+                    leading = event
+                elif leading is not None and event.student == leading.student and event.stage not in ("qualified",):
+                    leading = None
+        if leading is None:
+            return []
+        threshold = leading.threshold if leading.threshold is not None else self._eventual_threshold(leading.student)
+        seen = self.collector.verdicts[leading.student]
+        return [one for one in seen if one.at < until and one.confidence >= threshold]
+
+    def _eventual_threshold(self, student: str) -> float:
+        stories = [e for e in self.collector.lifecycle_events if isinstance(e, Promotion) and e.student == student]
+        return next((e.threshold for e in stories if e.threshold is not None), 0.0)
+
+
+def _count_agreed(seen: Sequence[ObservedVerdict]) -> tuple[int, int]:
+    return sum(one.agreed for one in seen), len(seen)

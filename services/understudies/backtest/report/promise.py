@@ -1,0 +1,115 @@
+"""What is promised of the student in force: no more than its evidence holds, and what speaks against it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from understudies.backtest.report.json_values import to_json
+from understudies.budget.student_state import StudentState
+from understudies.stats.bounds import clopper_pearson_upper
+
+_MAX_CONFIDENCE = 1.0
+_CANARY_ONLY_REASONS = {
+    "traffic": "it serves the canary share alone, as it is sure of another share of the calls than it was proven on",
+    "teacher": "it serves the canary share alone, as another model answers as the teacher",
+    "calendar": "it serves the canary share alone, as it was not judged on such days yet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementPromise:
+    """What is promised, over which calls, on which evidence, and what contradicts it; each a sentence."""
+
+    statement: str
+    evidence: str
+    exclusions: tuple[str, ...] = ()
+    contradiction: str | None = None
+    numbers: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, student: StudentState, evidence: Mapping[str, Any]) -> Self | None:
+        """The promise of a student in force by what its gates know; None where it promises nothing."""
+        threshold, p0 = student.promotion.threshold, evidence.get("p0")
+        if not student.is_serving or threshold is None or p0 is None:
+            return None
+        forward: Mapping[str, Any] = evidence.get("forward") or {}
+        highest = clopper_pearson_upper(student.agreed, student.audited) if student.audited else 1.0
+        return cls(
+            statement=(
+                f"{student.name} agrees with the teacher on at least {p0:.0%} of what it serves: "
+                f"{_describe_scope(student)}"
+            ),
+            evidence=_describe_evidence(evidence, forward, student),
+            exclusions=tuple(_describe_exclusions(student, evidence)),
+            contradiction=(
+                f"its audits contradict that: {student.agreed} of {student.audited} agreed, {highest:.1%} at most"
+                if highest < p0
+                else None
+            ),
+            numbers={
+                "p0": p0,
+                "threshold": None if threshold > _MAX_CONFIDENCE else threshold,
+                "head_threshold": student.promotion.head_threshold,
+                "coverage": student.proven_share,
+                "distinct_inputs": evidence.get("calls"),
+                "forward_calls": forward.get("calls"),
+                "forward_days": forward.get("days"),
+                "audited": student.audited,
+                "audited_agreed": student.agreed,
+                "withheld_answers": len(student.promotion.withheld.answers),
+                "withheld_inputs": len(student.promotion.withheld.inputs),
+                "withheld_groups": [*student.promotion.withheld.groups],
+                "held": evidence.get("held"),
+            },
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The promise in the types of JSON."""
+        return {
+            "what": self.statement,
+            "evidence": self.evidence,
+            "left_out": [*self.exclusions],
+            "contradicted": self.contradiction,
+            "numbers": to_json(self.numbers),
+        }
+
+    def sentences(self) -> list[str]:
+        """All of it, a sentence each."""
+        return [one for one in (self.statement, self.evidence, *self.exclusions, self.contradiction) if one]
+
+
+def _describe_scope(student: StudentState) -> str:
+    share = f"{student.proven_share:.0%} of all calls"
+    threshold = student.promotion.threshold or 0.0
+    if threshold > _MAX_CONFIDENCE:
+        return f"inputs that come often and are proven, {share}"
+    return f"those where its confidence reaches {threshold:.3f}, {share}"
+
+
+def _describe_evidence(evidence: Mapping[str, Any], forward: Mapping[str, Any], student: StudentState) -> str:
+    days = forward.get("days") or 0
+    return (
+        f"held by {evidence.get('calls', 0):,} verdicts on distinct inputs, by {forward.get('calls', 0):,} calls in "
+        f"{days} whole {'day' if days == 1 else 'days'} since its dataset, and by {student.audited:,} audits"
+    )
+
+
+def _describe_exclusions(student: StudentState, evidence: Mapping[str, Any]) -> list[str]:
+    """What the promise does not cover, as it stays with the teacher."""
+    withheld = student.promotion.withheld
+    told = []
+    if evidence.get("held") in _CANARY_ONLY_REASONS:
+        told.append(_CANARY_ONLY_REASONS[evidence["held"]])
+    head = evidence.get("head") or {}
+    if head.get("inputs") and student.promotion.head_threshold is None:
+        told.append(f"{head['inputs']} inputs that come often, {head['share']:.0%} of the calls, are not proven yet")
+    if withheld.answers:
+        names = ", ".join(evidence.get("failing_classes") or ())
+        told.append(
+            f"withheld: {len(withheld.answers)} of its answers" + (f", too often wrong for {names}" if names else "")
+        )
+    if withheld.inputs:
+        told.append(f"withheld: {len(withheld.inputs)} inputs that it answers wrongly too often")
+    if withheld.groups:
+        told.append(f"withheld: {', '.join(withheld.groups)}, on which it agrees too seldom")
+    return told

@@ -1,0 +1,237 @@
+"""The report of a backtest: what would have happened, and what it would have saved."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import orjson
+
+from understudies.backtest.recorded_call import ParsedLog, SkippedLine
+from understudies.backtest.report.figures import FiguresSummary
+from understudies.backtest.report.json_values import to_iso_utc, to_json, to_json_usd
+from understudies.backtest.report.promise import AgreementPromise
+from understudies.judges.base import Judge
+
+DecisionEvent = Literal[
+    "authorised",
+    "collected",
+    "trained",
+    "rejected",
+    "qualified",
+    "promoted",
+    "demoted",
+    "retired",
+    "drift_warn",
+    "drift_contract",
+    "inconclusive",
+    "gate_promote",
+    "gate_reject",
+    "not_worth_it",
+    "no_change",
+    "collecting",
+    "training",
+    "fallback_teacher",
+    "distilled",
+]
+_MAX_SKIPPED_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionEntry:
+    """Something that was decided, with the evidence for it."""
+
+    at: datetime
+    task: str
+    event: DecisionEvent
+    student: str | None = None
+    reason: str = ""
+    evidence: Mapping[str, object] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "at": to_iso_utc(self.at),
+            "task": self.task,
+            "student": self.student,
+            "event": self.event,
+            "reason": self.reason,
+            "evidence": to_json(self.evidence),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DailyFigures:
+    """A task's day; agreement and its bounds are what the services knew at its end (None before any evidence)."""
+
+    at: datetime
+    calls: int
+    served: int
+    agreed_served: int
+    audited: int
+    agreement: float | None
+    lower: float | None
+    upper: float | None
+    cost_before: Decimal
+    cost_after: Decimal
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "at": to_iso_utc(self.at),
+            "calls": self.calls,
+            "served": self.served,
+            "agreed_served": self.agreed_served,
+            "audited": self.audited,
+            "agreement": to_json(self.agreement),
+            "lower": to_json(self.lower),
+            "upper": to_json(self.upper),
+            "cost_before": to_json_usd(self.cost_before),
+            "cost_after": to_json_usd(self.cost_after),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CoveragePoint:
+    """What a student would serve, and how well, from one threshold of confidence up."""
+
+    coverage: float
+    threshold: float
+    agreement: float
+    n: int
+    lower: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "coverage": to_json(self.coverage),
+            "threshold": to_json(self.threshold),
+            "agreement": to_json(self.agreement),
+            "n": self.n,
+            "lower": to_json(self.lower),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenThreshold:
+    """The threshold that the gate chose, and the share of calls expected to reach it."""
+
+    threshold: float
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOutcome:
+    """How a task ended: `distilled`, `not_worth_it`, `fallback_teacher`, and so on."""
+
+    outcome: str
+    message: str = ""
+    numbers: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSummary:
+    """Which judge compares the task's answers, and in plain words, how."""
+
+    name: str
+    description: str
+
+    @classmethod
+    def of(cls, judge: Judge) -> "JudgeSummary":
+        """As the judge says of itself."""
+        return cls(judge.name, judge.description)
+
+    def to_dict(self) -> dict[str, str]:
+        return {"name": self.name, "reads": self.description}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """One task of a backtest."""
+
+    summary: FiguresSummary
+    outcome: TaskOutcome
+    profile: Mapping[str, object] = field(default_factory=dict)
+    series: Sequence[DailyFigures] = ()
+    risk_coverage: Sequence[CoveragePoint] = ()
+    chosen: ChosenThreshold | None = None
+    roi_authorised: Mapping[str, object] | None = None
+    roi_realised: Mapping[str, object] | None = None
+    judge: JudgeSummary | None = None
+    promise: AgreementPromise | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        chosen = self.chosen and {
+            "threshold": to_json(self.chosen.threshold),
+            "coverage": to_json(self.chosen.coverage),
+        }
+        return {
+            **self.summary.to_dict(),
+            "outcome": {
+                "outcome": self.outcome.outcome,
+                "message": self.outcome.message,
+                "numbers": to_json(self.outcome.numbers),
+            },
+            "profile": to_json(self.profile),
+            "judge": self.judge and self.judge.to_dict(),
+            "promise": self.promise and self.promise.to_dict(),
+            "series": [day.to_dict() for day in self.series],
+            "risk_coverage": [point.to_dict() for point in self.risk_coverage],
+            "chosen": chosen,
+            "roi": {"authorised": to_json(self.roi_authorised), "realised": to_json(self.roi_realised)},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LogSummary:
+    """What was read; `undated` of the calls have no time, or none that can be true."""
+
+    path: str
+    format: str
+    calls: int
+    skipped: Sequence[SkippedLine]
+    days: float
+    undated: int = 0
+
+    @classmethod
+    def of(cls, path: str, reading: ParsedLog, days: float, undated: int = 0) -> "LogSummary":
+        """What a reading found in a file that was played over a number of days."""
+        return cls(path, reading.format, len(reading.calls), tuple(reading.skipped), days, undated)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "format": self.format,
+            "calls": self.calls,
+            "broken": [{"line": b.line, "reason": b.reason} for b in self.skipped[:_MAX_SKIPPED_SHOWN]],
+            "broken_total": len(self.skipped),
+            "days": to_json(self.days),
+            "undated": self.undated,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestReport:
+    """The whole report."""
+
+    overall: FiguresSummary
+    tasks: Mapping[str, TaskReport]
+    decisions: Sequence[DecisionEntry]
+    input: LogSummary
+    seed: int
+    seconds: float
+    version: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report in the types of JSON; costs are numbers of US dollars rounded to 1e-6."""
+        return {
+            **self.overall.to_dict(),
+            "tasks": {name: task.to_dict() for name, task in self.tasks.items()},
+            "decisions": [decision.to_dict() for decision in self.decisions],
+            "input": self.input.to_dict(),
+            "seed": self.seed,
+            "seconds": round(self.seconds, 3),
+            "version": self.version,
+        }
+
+    def to_json(self) -> bytes:
+        """The report as indented JSON."""
+        return orjson.dumps(self.to_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,109 @@
+"""Decide whether a task is worth a student, and what the student may cost."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from understudies.budget.ramp import verdicts_needed
+from understudies.budget.settings import BudgetSettings
+from understudies.budget.student_state import StudentState
+from understudies.budget.task_state import TaskState
+from understudies.economics.forecast import forecast
+from understudies.economics.roi import Investment
+from understudies.events import usd_text
+
+
+def format_investment(investment: Investment) -> dict[str, Any]:
+    """An investment's numbers, JSON-serialisable; money as decimal strings."""
+    return {
+        "roi": None if investment.roi is None else round(float(investment.roi), 4),
+        "break_even_calls": investment.break_even_calls,
+        "weekly_calls": investment.weekly_calls,
+        "weekly_calls_lower": investment.weekly_calls_lower,
+        "expected_share": round(investment.expected_share, 4),
+        "audit_rate": round(investment.audit_rate, 4),
+        "teacher_cost_usd": usd_text(investment.teacher_cost),
+        "student_cost_usd": usd_text(investment.student_cost),
+        "training_cost_usd": usd_text(investment.training_cost),
+        "evidence_cost_usd": usd_text(investment.evidence_cost),
+        "net_weekly_saving_usd": usd_text(investment.net_weekly_saving),
+    }
+
+
+def estimate_investment(
+    task: TaskState,
+    settings: BudgetSettings,
+    now: datetime,
+    *,
+    share: float | None = None,
+    student: StudentState | None = None,
+) -> Investment:
+    """The next student as an investment, at the volume forecast from the hours seen so far.
+
+    Or one that is there, at its own price: its training is paid, and so is the evidence that it has.
+    """
+    volume = forecast(task.volume.hourly_counts(now))
+    teacher = task.ledger.teacher_price or Decimal(0)
+    student_cost = student_price(student, settings)
+    verdicts = max(0, settings.shadow_verdicts - (student.judged if student else 0))
+    evidence = student_cost * verdicts
+    incumbent = task.serving
+    if incumbent is None or incumbent is student or student_cost >= teacher:
+        expected = _expected_first_share(task, settings) if share is None else share
+    else:
+        expected = _expected_gain(task, settings, incumbent.proven_share)
+        # The incumbent's price is paid already; what a successor costs is the calls kept back for its trial.
+        student_cost = max(Decimal(0), student_cost - student_price(incumbent, settings))
+        fresh = min(settings.fresh_verdicts, verdicts)
+        evidence += Decimal(round(fresh * incumbent.proven_share)) * teacher
+    return Investment(
+        teacher_cost=teacher,
+        student_cost=student_cost,
+        weekly_calls=volume.calls,
+        weekly_calls_lower=volume.lower,
+        expected_share=expected,
+        audit_rate=audit_rate(volume.calls / 7 * max(expected, 0.01), settings),
+        training_cost=Decimal(0) if student else settings.training_cost_usd,
+        evidence_cost=evidence,
+    )
+
+
+def student_price(student: StudentState | None, settings: BudgetSettings) -> Decimal:
+    """US dollars of a student's answer: its own where that is known, else what the settings say of any."""
+    own = student.cost_per_answer if student else None
+    return settings.student_cost_usd if own is None else own
+
+
+def _expected_first_share(task: TaskState, settings: BudgetSettings) -> float:
+    known = [student.expected_share for student in task.students.values() if student.expected_share is not None]
+    return max(settings.expected_share, *known) if known else settings.expected_share
+
+
+def _expected_gain(task: TaskState, settings: BudgetSettings, proven: float) -> float:
+    """What a successor is expected to add to the share that is proven.
+
+    At least the usual gain of more examples; more where validation says that such a student could serve more than
+    the one in force has been able to prove, of which gates prove about half: on banking77 students that were expected
+    to serve .56, .69, .73 and .77 proved .33, .51, .57 and .58.
+    """
+    known = [student.expected_share for student in task.students.values() if student.expected_share is not None]
+    return min(1 - proven, max(settings.expected_gain, ((known[-1] if known else 0.0) - proven) / 2))
+
+
+def audit_rate(served_per_day: float, settings: BudgetSettings, share: float = 1.0) -> float:
+    """Share of served calls to audit, so that verdicts come at the wanted pace and never stop.
+
+    At full share the rate has a ceiling, since auditing everything would save nothing; on the way there it has none,
+    and aims at what a step of the ramp takes within its least time.
+
+    >>> audit_rate(400, BudgetSettings()), audit_rate(10, BudgetSettings()), audit_rate(10, BudgetSettings(), 0.05)
+    (0.05, 0.25, 1.0)
+    >>> audit_rate(400, BudgetSettings(), 0.25)
+    0.175
+    """
+    pace = settings.audits_per_day
+    if share < 1 and settings.step_hours > 0:
+        pace = max(pace, verdicts_needed(share, settings) * 24 / settings.step_hours)
+    wanted = pace / served_per_day if served_per_day > 0 else 1.0
+    most = settings.max_audit_rate if share >= 1 else 1.0
+    return round(min(most, max(settings.min_audit_rate, wanted)), 4)

@@ -1,0 +1,251 @@
+"""What to do next about a task: the moves of its students, in order."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from understudies.budget.appraisal import Appraisal, appraise, count_needed_examples, is_cooldown_over
+from understudies.budget.investment import audit_rate, estimate_investment, format_investment, student_price
+from understudies.budget.ramp import next_share
+from understudies.budget.settings import BudgetSettings
+from understudies.budget.student_state import StudentState
+from understudies.budget.task_state import TaskState
+from understudies.economics.forecast import forecast
+from understudies.economics.roi import saving_per_call
+from understudies.events import Cause, GateDecision, NewId, Promotion, Stage, usd_text
+from understudies.runtime.rules.task import TaskRules
+
+_CHANGE_REASONS: Final[Mapping[Cause, str]] = {
+    "agreement": "its audits disagree",
+    "traffic": "it is sure of another share of the calls than it was proven on",
+    "teacher": "another model answers as the teacher",
+    "calendar": "it was not judged on such days yet",
+}
+_SHARE_TOLERANCE = 0.01
+"""Shares served that differ by less are the same: candidates are five points apart, their coverages estimates."""
+
+
+class StudentLifecycle:
+    """Turns what is known of a task into the next stages of its students' stories."""
+
+    def __init__(self, settings: BudgetSettings, new_id: NewId) -> None:
+        self._settings = settings
+        self._new_id = new_id
+
+    def transitions(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
+        """The moves that are due; the caller folds each into the book before asking for the next."""
+        yield from self._demote(task, now)
+        yield from self._retire_unprofitable(task, now)
+        yield from self._apply_gate_decisions(task, now)
+        yield from self._apply_share_holds(task, now)
+        yield from self._ramp(task, rules, now)
+        yield from self._authorise(task, rules, now)
+
+    def _demote(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
+        for student in [student for student in task.students.values() if student.is_serving and student.drift]:
+            drift = student.drift
+            assert drift is not None
+            after = "unknown" if drift.agreement_after is None else f"{drift.agreement_after:.1%}"
+            reason = f"drift: agreement fell to {after} after {drift.audited} audited verdicts"
+            yield self._promotion(student, "demoted", now, reason, share=0.0, evidence=drift.model_dump(mode="json"))
+            for other in [other for other in task.students.values() if other.is_on_trial]:
+                yield self._promotion(other, "retired", now, f"learned from answers before the drift of {student.name}")
+
+    def _retire_unprofitable(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
+        """Part with students whose own price, known since they were trained, eats up what they save."""
+        teacher = task.ledger.teacher_price
+        if teacher is None:
+            return
+        for student in list(task.students.values()):
+            if student.cost_per_answer is None or not (student.is_on_trial or student.is_serving):
+                continue
+            # The return is asked for once, before any evidence is paid for: what is paid then is gone.
+            untried = student.is_on_trial and student.decision is None and not student.judged
+            if student.cost_per_answer < teacher and not untried:
+                continue
+            investment = estimate_investment(task, self._settings, now, student=student)
+            if not investment.is_worthwhile:
+                stage: Stage = "retired" if student.is_serving else "rejected"
+                numbers = format_investment(investment)
+                yield self._promotion(student, stage, now, investment.reason, share=0.0, evidence=numbers)
+
+    def _apply_gate_decisions(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
+        """Act on what the gates decided."""
+        for student in list(task.students.values()):
+            decision = student.decision
+            if decision is None or not (student.is_on_trial or student.is_serving):
+                continue
+            if decision.decision != "promote":
+                if student.is_on_trial:
+                    yield self._promotion(student, "rejected", now, decision.reason, evidence=decision.evidence)
+                elif decision.decision == "reject":
+                    # Its agreement is watched by audits; the gate's word is that it cannot even be loaded to be tried.
+                    yield self._promotion(student, "retired", now, decision.reason, share=0.0)
+            elif student.is_on_trial:
+                yield from self._qualify(task, student, decision, now)
+            elif (decision.threshold, decision.head_threshold) != (
+                student.promotion.threshold,
+                student.promotion.head_threshold,
+            ):
+                yield self._promote(task, student, now, student.promotion.share, decision.reason)
+            elif (decision.levels, decision.withheld) != (student.promotion.levels, student.promotion.withheld):
+                # What is proven beyond the promise changed, or what is withheld: ramp and audits go on as they are.
+                coverage = decision.coverage if decision.coverage is not None else student.proven_share
+                kept = {
+                    "evidence": {**student.promotion.evidence, "coverage": coverage},
+                    "levels": decision.levels,
+                    "withheld": decision.withheld,
+                }
+                yield self._promotion(student, "promoted", now, decision.reason, **kept)
+
+    def _apply_share_holds(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
+        """Keep a student at the canary share while something has changed that it is not proven on."""
+        for student in list(task.students.values()):
+            if not student.is_serving or student.held is None or student.drift is not None:
+                continue
+            canary = self._settings.canary[0]
+            if student.is_reproven:
+                if student.share_before > student.promotion.share:
+                    yield self._promote(
+                        task, student, now, student.share_before, f"proven again: {_decision_reason(student)}"
+                    )
+                student.release_share()
+            elif student.promotion.share > canary:
+                yield self._promote(task, student, now, canary, f"canary again: {_CHANGE_REASONS[student.held.cause]}")
+
+    def _qualify(
+        self, task: TaskState, student: StudentState, decision: GateDecision, now: datetime
+    ) -> Iterator[Promotion]:
+        incumbent = task.serving
+        proven = estimate_investment(task, self._settings, now, share=decision.coverage or 0.0, student=student)
+        if task.ledger.teacher_price is not None and proven.saving <= 0:
+            evidence = {**decision.evidence, **format_investment(proven)}
+            yield self._promotion(student, "rejected", now, proven.reason, evidence=evidence)
+            return
+        if student.promotion.stage != "qualified":
+            yield self._promotion(student, "qualified", now, decision.reason, evidence=decision.evidence)
+        if incumbent is None:
+            yield self._promote(task, student, now, self._settings.canary[0], f"canary: {decision.reason}")
+        elif self._can_replace(task, student, decision.coverage or 0.0, incumbent):
+            # Of equals the newer has more to prove yet. The ramp guards the serving path, and that is proven: a
+            # successor takes over the share at once.
+            better = f"serves {decision.coverage:.0%} where {incumbent.name} serves {incumbent.proven_share:.0%}"
+            share = incumbent.promotion.share
+            yield self._promotion(incumbent, "retired", now, f"succeeded by {student.name}: {better}", share=0.0)
+            yield self._promote(task, student, now, share, better)
+
+    def _can_replace(self, task: TaskState, student: StudentState, coverage: float, incumbent: StudentState) -> bool:
+        """Whether it serves as much as the one in force, and saves as much."""
+        as_good = max(0.0, incumbent.proven_share - _SHARE_TOLERANCE)
+        teacher = task.ledger.teacher_price or Decimal(0)
+        saves = saving_per_call(teacher, student_price(student, self._settings), coverage)
+        return coverage >= as_good and saves >= saving_per_call(
+            teacher, student_price(incumbent, self._settings), as_good
+        )
+
+    def _ramp(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
+        student = task.serving
+        if student is None or student.drift is not None or student.held is not None:
+            return
+        challenger = task.candidate
+        most = 1.0
+        if challenger is not None and challenger.promotion.stage in ("trained", "qualified"):
+            most = 1 - self._settings.control_share
+            if student.promotion.share > most:
+                yield self._promote(task, student, now, most, f"control group while {challenger.name} is on trial")
+                return
+        since = task.reduced_since
+        share = next_share(student, self._settings, rules.min_agreement, now, max_share=most, reduced_since=since)
+        if share is not None:
+            audits = f"{student.step_agreed} of {student.step_audited} audited verdicts agreed"
+            yield self._promote(task, student, now, share, f"ramp to {share:.0%}: {audits} at the step before")
+
+    def _authorise(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
+        over = self._end_trial(task, now)
+        if over is not None:
+            yield over
+        appraisal = appraise(task, rules, self._settings, now)
+        if appraisal.verdict == "authorise":
+            yield self._authorisation(task, appraisal, now)
+
+    def _end_trial(self, task: TaskState, now: datetime) -> Promotion | None:
+        """End a trial that more examples would better, or that a student in force has paid enough for."""
+        trial = task.candidate
+        if trial is None:
+            return None
+        if trial.promotion.stage not in ("trained", "qualified"):
+            lost = now - trial.promotion.at >= timedelta(hours=self._settings.lost_hours)
+            return (
+                self._promotion(trial, "retired", now, f"nothing was heard since {trial.promotion.stage}")
+                if lost
+                else None
+            )
+        room = 1 - (trial.expected_share or 0.0) >= self._settings.expected_gain
+        due = task.examples >= count_needed_examples(task, self._settings) and is_cooldown_over(
+            task, self._settings, now
+        )
+        if room and due:
+            return self._promotion(trial, "retired", now, f"superseded: {task.examples} examples are there")
+        if task.serving is not None and trial.judged >= self._settings.shadow_verdicts:
+            reason = f"proved no more than {task.serving.name} in {trial.judged} verdicts"
+            return self._promotion(trial, "rejected", now, reason)
+        return None
+
+    def _authorisation(self, task: TaskState, appraisal: Appraisal, now: datetime) -> Promotion:
+        evidence: dict[str, Any] = {
+            **appraisal.investment_numbers,
+            "examples": task.examples,
+            "needed": appraisal.needed_examples,
+            "profile": {"kind": task.profile.kind, "reason": task.profile.reason},
+        }
+        if task.valid_since is not None:
+            evidence["since"] = task.valid_since.isoformat()
+        return Promotion(
+            id=self._new_id(now),
+            at=now,
+            task=task.task,
+            student=task.next_student_name,
+            stage="authorised",
+            reason=appraisal.reason,
+            evidence=evidence,
+        )
+
+    def _promote(self, task: TaskState, student: StudentState, now: datetime, share: float, reason: str) -> Promotion:
+        decision = student.decision
+        story = student.promotion
+        served: dict[str, Any] = {
+            "threshold": story.threshold,
+            "head_threshold": story.head_threshold,
+            "levels": story.levels,
+            "withheld": story.withheld,
+            "judge": story.judge,
+        }
+        coverage = student.proven_share
+        if decision is not None:
+            served = {name: getattr(decision, name) for name in served}
+            coverage = decision.coverage or 0.0
+        daily = forecast(task.volume.hourly_counts(now)).calls / 7
+        return self._promotion(
+            student,
+            "promoted",
+            now,
+            reason,
+            share=share,
+            spot_checks=task.profile.kind == "closed_set",
+            **served,
+            audit_rate=audit_rate(daily * coverage * share, self._settings, share),
+            evidence={
+                "coverage": coverage,
+                "chosen": decision.evidence.get("chosen") if decision else None,
+                **({} if student.validated_cost is None else {"cost_per_call_usd": usd_text(student.validated_cost)}),
+            },
+        )
+
+    def _promotion(self, student: StudentState, stage: Stage, now: datetime, reason: str, **changes: Any) -> Promotion:
+        fresh = {"id": self._new_id(now), "at": now, "stage": stage, "reason": reason, "evidence": {}}
+        return student.promotion.model_copy(update={**fresh, **changes})
+
+
+def _decision_reason(student: StudentState) -> str:
+    return student.decision.reason if student.decision else ""

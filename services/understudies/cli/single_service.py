@@ -1,0 +1,80 @@
+"""One service alone: its broker, its rules, its snapshots, until it is told to stop."""
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from understudies.cli.process import exit_now, print_line, stop_on_signal
+from understudies.runtime.clock import SystemClock
+from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.rules.source import RulesSource
+from understudies.runtime.settings import BusSettings, settings_from
+
+if TYPE_CHECKING:
+    from understudies.datasets.object_store import ObjectStore
+    from understudies.runtime.bus.bus import Bus
+    from understudies.runtime.service import Service
+
+ServiceFactory = Callable[["Bus", "ObjectStore", contextlib.AsyncExitStack], Awaitable["Service"]]
+"""Makes the service; what it opens is closed with the stack."""
+
+_TICK_SECONDS = 1.0
+
+
+def load_bus_settings(name: str, bootstrap: str | None) -> BusSettings:
+    """The settings of the bus; raises ConfigurationError where they name no broker."""
+    settings = settings_from(BusSettings, bootstrap=bootstrap)
+    if not settings.bootstrap:
+        raise ConfigurationError(
+            f"{name} alone needs a broker: give --bootstrap HOST:PORT or set UNDERSTUDIES_BUS_BOOTSTRAP; "
+            "`understudies up` runs all services with an embedded one"
+        )
+    return settings
+
+
+def artifact_root(data: Path, artifacts: str | None) -> str:
+    """The root URL of datasets and artifacts."""
+    return artifacts or f"file://{data / 'artifacts'}"
+
+
+async def run_single_service(
+    name: str, settings: BusSettings, *, data: Path, artifacts: str, rules: RulesSource, create_service: ServiceFactory
+) -> None:
+    """Run a service until SIGTERM or Ctrl-C, and say what it runs against."""
+    from understudies.datasets.object_store import ObjectStore
+    from understudies.runtime.bus.bus import Bus
+    from understudies.runtime.process import freeze_startup_objects
+    from understudies.runtime.runner import Runner, keep_ticking
+    from understudies.runtime.settings import TelemetrySettings
+    from understudies.runtime.snapshots import SnapshotStore
+    from understudies.runtime.telemetry import Telemetry
+
+    stopping = stop_on_signal()
+    async with contextlib.AsyncExitStack() as opened:
+        await opened.enter_async_context(rules.watch())
+        telemetry = Telemetry(settings_from(TelemetrySettings), name)
+        opened.callback(telemetry.shutdown)
+        bus = Bus(settings, name, tracer=telemetry.tracer)
+        app = await create_service(bus, ObjectStore(artifacts), opened)
+        generation = settings.generation or settings.bootstrap or ""
+        runner = Runner(app, bus, snapshots=SnapshotStore(data / "snapshots"), generation=generation)
+        await runner.start()
+        freeze_startup_objects()
+        group = f"group {settings.group_prefix}-{name}" if settings.group_prefix else "no group"
+        print_line(
+            f"{name} runs: {_describe_address(app)}broker {settings.bootstrap}, {group}, artifacts in {artifacts}"
+        )
+        try:
+            await keep_ticking(runner.tick, runner.wait_stopped, SystemClock(), stopping, _TICK_SECONDS)
+            print_line("stopping")
+        finally:
+            finished = await runner.stop()
+    print_line("stopped")
+    if not finished:
+        exit_now()
+
+
+def _describe_address(app: "Service") -> str:
+    url = getattr(app, "url", None)
+    return f"listens on {url}/v1, " if url else ""

@@ -1,0 +1,73 @@
+"""Datasets: immutable, content-addressed snapshots of a task's answered calls."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from understudies.datasets.errors import ArtifactError
+from understudies.datasets.object_store import ObjectStore
+from understudies.events import Message, Request, Split, Utc
+
+
+class Example(BaseModel):
+    """An input and the teacher's last answer; `split` follows from the fingerprint of its conversation's first call.
+
+    `calls` had this input, and `repeats` are some of the answers to it before the last, at most twenty.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    at: Utc
+    fingerprint: str
+    split: Split
+    teacher: str
+    request: Request
+    answer: Message
+    unbiased: bool = True
+    episode: str | None = None
+    calls: int = 1
+    repeats: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The examples of one task, oldest first."""
+
+    task: str
+    examples: tuple[Example, ...]
+
+    def in_split(self, split: Split) -> list[Example]:
+        return [example for example in self.examples if example.split == split]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Examples in each split."""
+        return dict(sorted(Counter(example.split for example in self.examples).items()))
+
+    @property
+    def teachers(self) -> list[str]:
+        """Models that answered, by name."""
+        return sorted({example.teacher for example in self.examples})
+
+
+def write_dataset(object_store: ObjectStore, task: str, examples: Sequence[Example]) -> tuple[str, str]:
+    """Write the examples as JSON lines under their SHA-256; returns (URI, digest)."""
+    lines = b"".join(example.model_dump_json(exclude_none=True).encode() + b"\n" for example in examples)
+    digest = hashlib.sha256(lines).hexdigest()
+    return object_store.write(f"datasets/{digest}.jsonl", lines), digest
+
+
+def read_dataset(object_store: ObjectStore, uri: str, task: str) -> Dataset:
+    """Read a dataset; raises ArtifactError where it is missing or not what its name says, RetryLater while away."""
+    lines = object_store.read(uri)
+    named = uri.rsplit("/", 1)[-1].removesuffix(".jsonl")
+    if hashlib.sha256(lines).hexdigest() != named:
+        raise ArtifactError(f"dataset {uri!r} was changed after it was written; collect it again")
+    try:
+        return Dataset(task, tuple(Example.model_validate_json(line) for line in lines.splitlines()))
+    except ValidationError as error:
+        raise ArtifactError(f"dataset {uri!r} holds a line that is no example: {error}") from error

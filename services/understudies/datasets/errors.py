@@ -1,0 +1,5 @@
+"""Errors of datasets and artifacts."""
+
+
+class ArtifactError(Exception):
+    """An artifact or dataset is missing, damaged, or not what its manifest says."""

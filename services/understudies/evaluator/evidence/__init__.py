@@ -1,0 +1,1 @@
+"""Evidence of a trial: which verdicts may count, grouped by conversation, and the gates they feed."""

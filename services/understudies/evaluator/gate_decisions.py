@@ -1,0 +1,166 @@
+"""What is known of a student as its decisions tell it: the evidence in numbers, and the reason in words."""
+
+from typing import Any
+
+from understudies.evaluator.trial import Trial
+from understudies.evaluator.trial_result import UNREACHABLE_THRESHOLD, TrialResult
+from understudies.stats.consistency import agreement_ceiling
+from understudies.stats.coverage import ThresholdEvidence
+from understudies.stats.selective import SelectiveGate
+
+_NAMED = 5
+_CAUSES = {
+    "traffic": "it is sure of another share of the calls than it was proven on",
+    "teacher": "another model answers as the teacher",
+    "calendar": "it was not judged on such days yet",
+    "agreement": "its audits disagree",
+}
+_LEAST_REPEATS = 30
+
+
+def decision_evidence(trial: Trial, result: TrialResult | None = None) -> dict[str, Any]:
+    """What the gates know, at the threshold of a finding (else of the promotion in force) and at all candidates."""
+    result = result or trial.announced
+    threshold = result.threshold if result and result.threshold is not None else trial.promotion.threshold
+    inputs, calls = trial.selective_gate.evidence(), trial.call_gate.tail_gate.evidence()
+    capped = trial.call_gate.capped_gate.passed_flags
+    curve = [_threshold_point(trial, *of_all) for of_all in zip(inputs, calls, capped, strict=True)]
+    chosen = next((point for point in curve if point["threshold"] == threshold), None)
+    withheld = result.withheld if result else trial.withholding.withheld
+    return {
+        "verdicts": trial.selective_gate.n,
+        "calls": trial.selective_gate.calls,
+        "w_max": trial.shape.w_max,
+        "p0": trial.p0,
+        "chosen": chosen,
+        "curve": [*curve],
+        "forward": _call_evidence(trial),
+        "head": _head_evidence(trial, result),
+        "withheld": withheld.model_dump(mode="json"),
+        "failing_classes": [*sorted(trial.failing_classes())[:_NAMED]],
+        "repeats": {"answers": trial.repeats[0], "alike": trial.repeats[1]},
+        "held": result.held if result else None,
+    }
+
+
+def _threshold_point(trial: Trial, inputs: ThresholdEvidence, calls: ThresholdEvidence, capped: bool) -> dict[str, Any]:
+    return {
+        "threshold": inputs.confidence,
+        "coverage": round(inputs.coverage, 4),
+        "n": inputs.n,
+        "calls": inputs.calls,
+        "agreement": _round(inputs.agreement),
+        "e_value": _round_e_value(inputs.max_e),
+        "forward_n": calls.n,
+        "forward_calls": calls.calls,
+        "forward_agreement": _round(calls.agreement),
+        "forward_e_value": _round_e_value(calls.max_e),
+        "passed": inputs.passed and calls.passed and capped,
+        "failing_classes": [*trial.withholding.class_floor.failing_classes(inputs.confidence)[:_NAMED]],
+    }
+
+
+def _call_evidence(trial: Trial) -> dict[str, Any]:
+    forward = trial.call_gate
+    return {
+        "since": forward.since.isoformat(),
+        "calls": forward.tail_gate.calls + (forward.head_gate.calls if forward.head_gate else 0),
+        "conversations": forward.tail_gate.n,
+        "days": forward.looked_days,
+    }
+
+
+def _head_evidence(trial: Trial, found: TrialResult | None) -> dict[str, Any]:
+    gate = trial.call_gate.head_gate
+    known = gate.evidence()[-1] if gate else None
+    return {
+        "inputs": len(trial.expected_coverage.head_calls),
+        "share": round(trial.expected_coverage.head_share, 4),
+        "threshold": found.head_threshold if found else trial.promotion.head_threshold,
+        "calls": known.calls if known else 0,
+        "agreement": _round(known.agreement) if known else None,
+    }
+
+
+def decision_reason(trial: Trial, result: TrialResult) -> str:
+    """Why, in words that claim no more than is held."""
+    if result.outcome == "promote":
+        told = _promotion_reason(trial, result)
+        return f"{told}; held at the canary share: {_CAUSES[result.held]}" if result.held else told
+    if result.outcome == "reject" and result.withheld:
+        names = ", ".join(sorted(trial.failing_classes())[:_NAMED]) or ", ".join(result.withheld.groups[:_NAMED])
+        return f"all that it could serve is withheld, as it is too often wrong on: {names}"
+    strictest = _evidence_against(trial)
+    agreement = "unknown" if strictest.agreement is None else f"{strictest.agreement:.1%}"
+    surest = f"agreement on the surest {strictest.coverage:.0%} is {agreement} of {strictest.calls} verdicts"
+    if trial.shape.system.has_context:
+        surest = f"{surest}; {trial.shape.system.description}"
+    noise = describe_teacher_noise(*trial.repeats)
+    if result.outcome == "reject":
+        return f"shown to agree less than {trial.p0:.0%} even where it is surest: {surest}{noise}"
+    return f"nothing proven after {_count_text(trial.selective_gate)}, a better student is needed: {surest}{noise}"
+
+
+def _evidence_against(trial: Trial) -> ThresholdEvidence:
+    gate = (
+        trial.selective_gate
+        if trial.selective_gate.is_rejected or not trial.call_gate.tail_gate.is_rejected
+        else trial.call_gate.tail_gate
+    )
+    return gate.evidence()[0]
+
+
+def _promotion_reason(trial: Trial, found: TrialResult) -> str:
+    inputs, calls = _count_text(trial.selective_gate), _count_text(trial.call_gate.tail_gate)
+    seen = f"after {inputs} on distinct inputs and {calls} on calls since"
+    if found.threshold == UNREACHABLE_THRESHOLD:
+        return f"answers {found.coverage:.0%} of the calls, inputs that come often and are proven, {seen}"
+    proven = found.levels[-1] if trial.is_serving and found.levels and found.levels[-1][0] > trial.p0 else None
+    candidate = next((one for one in trial.thresholds if one.confidence == found.threshold), None)
+    surest = f" on the surest {candidate.coverage:.0%} of calls" if candidate else ""
+    told = f"agrees at least {trial.p0:.0%}{surest}, {seen}"
+    if proven is not None:
+        told = f"agrees at least {proven[0]:.1%} from confidence {proven[1]:.3f} on, {seen}"
+    return told + _withheld_reason(trial, found)
+
+
+def _withheld_reason(trial: Trial, found: TrialResult) -> str:
+    withheld = found.withheld
+    parts = []
+    if withheld.answers:
+        of = ", ".join(sorted(trial.failing_classes())[:_NAMED])
+        parts.append(f"{len(withheld.answers)} answers" + (f" (too often wrong for {of})" if of else ""))
+    if withheld.inputs:
+        parts.append(f"{len(withheld.inputs)} inputs")
+    if withheld.groups:
+        parts.append(", ".join(withheld.groups[:_NAMED]))
+    return f"; withheld: {', '.join(parts)}" if parts else ""
+
+
+def describe_teacher_noise(answers: int, agreeing: int) -> str:
+    """What the teacher's repeats say of the agreement that any student can reach; nothing where they are few or equal.
+
+    >>> describe_teacher_noise(400, 400), describe_teacher_noise(29, 12)
+    ('', '')
+    >>> describe_teacher_noise(400, 368).removeprefix("; the teacher disagrees with itself on ")
+    'about 8% of repeated inputs (32 of 400), no student can agree on more than 97%'
+    """
+    if answers < _LEAST_REPEATS or agreeing == answers:
+        return ""
+    return (
+        f"; the teacher disagrees with itself on about {1 - agreeing / answers:.0%} of repeated inputs "
+        f"({answers - agreeing} of {answers}), no student can agree on more than "
+        f"{agreement_ceiling(agreeing, answers):.0%}"
+    )
+
+
+def _count_text(gate: SelectiveGate) -> str:
+    return f"{gate.calls} verdicts" if gate.n == gate.calls else f"{gate.calls} verdicts in {gate.n} conversations"
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _round_e_value(value: float) -> float:
+    return float(f"{min(value, 1e12):.4g}")

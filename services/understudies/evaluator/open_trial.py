@@ -1,0 +1,218 @@
+"""Open a trial: load student and dataset, fix the thresholds, then look at the held-out labels."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+
+from understudies.datasets.dataset import Dataset, Example, read_dataset
+from understudies.datasets.errors import ArtifactError
+from understudies.datasets.inputs import identify_input
+from understudies.datasets.object_store import ObjectStore
+from understudies.datasets.system_template import SystemTemplate
+from understudies.evaluator.evaluation import verdict_id
+from understudies.evaluator.evidence.conversation_shape import ConversationShape
+from understudies.evaluator.evidence.expected_coverage import ExpectedCoverage
+from understudies.evaluator.evidence.pending_evidence import Observation
+from understudies.evaluator.evidence.used_inputs import UsedInputs
+from understudies.evaluator.settings import EvaluatorSettings
+from understudies.evaluator.shadow import ask_student
+from understudies.evaluator.trial import Trial
+from understudies.evaluator.withholding import FailingClasses
+from understudies.events import Promotion, Verdict
+from understudies.judges.answer_key import answer_class, answer_key
+from understudies.judges.base import Judge, Judgement
+from understudies.judges.choice import choose_judge
+from understudies.judges.registry import parse_judge
+from understudies.runtime.rules.task import TaskRules
+from understudies.stats.coverage import Threshold, choose_aim, coverage_thresholds
+from understudies.students.base import Answer, Student
+from understudies.students.head_inputs import HeadStudent, input_name
+from understudies.students.student_cache import StudentCache
+
+EXACT_MATCH_KIND = "cache"
+
+
+async def open_trial(
+    promotion: Promotion,
+    rules: TaskRules,
+    settings: EvaluatorSettings,
+    object_store: ObjectStore,
+    students: StudentCache,
+    *,
+    carried: FailingClasses | None = None,
+) -> tuple[Trial, list[Verdict]]:
+    """The trial of a trained student and its verdicts on the held-out evidence.
+
+    The thresholds are quantiles of its confidence on the validation and evidence inputs, fixed before any of
+    their labels is looked at, as is the shape of the task's conversations. Where its gates put their error budget is
+    guessed from verdicts that they never see: those of validation, and for the calls to come all that are held out.
+    `carried` are the classes of answers that earlier students failed. Raises ArtifactError where the student cannot be
+    tried, with the reason, and RetryLater while what it needs is away.
+    """
+    if promotion.dataset is None or promotion.artifact is None:
+        raise ArtifactError(f"student {promotion.student!r} was announced as trained without dataset or artifact")
+    dataset = await asyncio.to_thread(read_dataset, object_store, promotion.dataset, promotion.task)
+    student = await students.get(promotion.artifact)
+    judge = parse_judge(rules.judge) if rules.judge else choose_judge([e.answer for e in dataset.in_split("train")])
+    # Once a student serves, escalated calls are answered more often than others: only those drawn by lot are traffic.
+    held_out = [one for one in (*dataset.in_split("validation"), *dataset.in_split("evidence")) if one.unbiased]
+    answered = list(zip(held_out, await ask_student(student, [example.request for example in held_out]), strict=True))
+    tail = [(example, answer) for example, answer in answered if answer is not None and answer.head is None]
+    shape = await asyncio.to_thread(ConversationShape.measure, dataset.examples)
+    head = await _head_confidences(student, dataset, shape.system)
+    # Where it fails to answer, the teacher serves: such a call counts, and no threshold covers it.
+    failed = sum(answer is None for _, answer in answered)
+    candidates = candidate_thresholds([*(answer.confidence for _, answer in tail), *[0.0] * failed])
+    if not candidates:
+        raise ArtifactError(f"student {promotion.student!r} is sure of none of the {len(held_out)} held-out calls")
+    last = max(example.at for example in dataset.examples)
+    judged = [
+        HeldOutAnswer(example, answer, judge.judge(example.answer, answer.message), answer_class(example.answer, judge))
+        for example, answer in tail
+    ]
+    chosen_by = [one for one in judged if one.example.split == "validation"]
+    trial = Trial(
+        promotion,
+        judge=judge,
+        candidates=candidates,
+        used_inputs=_used_in_training(dataset, student.kind, shape),
+        shape=shape,
+        p0=rules.min_agreement,
+        settings=settings,
+        since=last,
+        aims=(_choose_aim(candidates, chosen_by, rules), _choose_aim(candidates, judged, rules)),
+        expected_coverage=_expected_coverage(candidates, dataset, judged, failed, head, shape.system),
+        training_classes=_count_training_classes(dataset, judge),
+        teachers=dataset.teachers,
+        carried=carried,
+        repeats=_count_repeats(dataset, judge),
+    )
+    verdicts: list[Verdict] = []
+    for held in judged:
+        example, answer = held.example, held.answer
+        one = identify_input(example.request, example.fingerprint, example.episode, shape.system)
+        if example.split != "evidence" or not trial.is_new_input(one):
+            continue
+        trial.add(one, held.observation, example.request, held_out=True)
+        verdicts.append(
+            Verdict(
+                id=verdict_id("validation", example.id, promotion.student, example.at),
+                at=example.at,
+                task=promotion.task,
+                invocation=example.id,
+                student=promotion.student,
+                phase="validation",
+                agreed=held.judgement.agreed,
+                score=held.judgement.score,
+                judge=judge.name,
+                why=held.judgement.why,
+                confidence=answer.confidence,
+                fingerprint=example.fingerprint,
+                answer_class=held.answer_class,
+            )
+        )
+    trial.place_bets(last + timedelta.resolution)
+    # How often texts come on usual days is known of all recorded calls, whatever taught the student.
+    await asyncio.to_thread(_count_texts, trial, dataset)
+    return trial, verdicts
+
+
+def _count_texts(trial: Trial, dataset: Dataset) -> None:
+    for example in dataset.examples:
+        trial.call_gate.near_copies.record(trial.shape.call_text(example.request), example.at.date())
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutAnswer:
+    """A held-out example with the student's answer and the verdict on it."""
+
+    example: Example
+    answer: Answer
+    judgement: Judgement
+    answer_class: str | None
+
+    @property
+    def observation(self) -> Observation:
+        """The verdict as evidence."""
+        return Observation(
+            float(self.judgement.agreed),
+            self.answer.confidence,
+            self.example.at,
+            answer_class=self.answer_class,
+            answer=answer_key(self.answer.message),
+        )
+
+
+def _choose_aim(candidates: Sequence[Threshold], judged: Sequence[HeldOutAnswer], rules: TaskRules) -> int | None:
+    scores = [float(one.judgement.agreed) for one in judged]
+    return choose_aim(candidates, [one.answer.confidence for one in judged], scores, rules.min_agreement)
+
+
+def _count_training_classes(dataset: Dataset, judge: Judge) -> dict[str, int]:
+    """How many examples of each class the student learned from."""
+    kinds = (answer_class(example.answer, judge) for example in dataset.in_split("train"))
+    return dict(Counter(kind for kind in kinds if kind is not None))
+
+
+async def _head_confidences(student: Student, dataset: Dataset, system: SystemTemplate) -> dict[str, float]:
+    """How sure the student is of each input of the head."""
+    known = student.head.input_names if isinstance(student, HeadStudent) else frozenset[str]()
+    requests = {input_name(one.request, system): one.request for one in dataset.examples} if known else {}
+    names = [name for name in requests if name in known]
+    answers = await ask_student(student, [requests[name] for name in names])
+    return {name: answer.confidence if answer else 0.0 for name, answer in zip(names, answers, strict=True)}
+
+
+def _expected_coverage(
+    candidates: Sequence[Threshold],
+    dataset: Dataset,
+    judged: Sequence[HeldOutAnswer],
+    failed: int,
+    head: Mapping[str, float],
+    system: SystemTemplate,
+) -> ExpectedCoverage:
+    """What would be served: the held-out calls stand for all that are not of the head."""
+    reach = ExpectedCoverage([candidate.confidence for candidate in candidates])
+    of_head = dict.fromkeys(head, 0)
+    tail_calls = 0
+    for example in dataset.examples:
+        name = input_name(example.request, system) if of_head else ""
+        if name in of_head:
+            of_head[name] += example.calls
+        else:
+            tail_calls += example.calls
+    for name, calls in of_head.items():
+        reach.add_head_call(name, head[name], calls)
+    each = tail_calls / (len(judged) + failed)
+    for one in judged:
+        reach.add_tail_call(one.answer.confidence, answer_key(one.answer.message), each)
+    reach.calls += each * failed
+    return reach
+
+
+def _count_repeats(dataset: Dataset, judge: Judge) -> tuple[int, int]:
+    """How often the teacher answered an input again that it had answered before, and how often alike."""
+    again = alike = 0
+    for example in dataset.examples:
+        for earlier, later in pairwise((*example.repeats, example.answer)):
+            again += 1
+            alike += judge.judge(earlier, later).agreed
+    return again, alike
+
+
+def _used_in_training(dataset: Dataset, kind: str, shape: ConversationShape) -> UsedInputs:
+    # What a cache claims is that an input seen before gets the same answer again: its own inputs are its test.
+    seen = [] if kind == EXACT_MATCH_KIND else [*dataset.in_split("train"), *dataset.in_split("validation")]
+    inputs = UsedInputs()
+    for example in seen:
+        one = identify_input(example.request, example.fingerprint, example.episode, shape.system)
+        inputs.mark_used(one.without_openings(shape.openings))
+    return inputs
+
+
+def candidate_thresholds(confidences: Sequence[float]) -> list[Threshold]:
+    """Candidate thresholds from confidences on unlabelled requests; a confidence of 0 is never served."""
+    return [threshold for threshold in coverage_thresholds(confidences) if threshold.confidence > 0]

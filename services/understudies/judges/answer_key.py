@@ -1,0 +1,82 @@
+"""Compute the key and the class of an answer: what tells it from other answers."""
+
+import hashlib
+import json
+from typing import Final
+
+from understudies.events import Message
+from understudies.judges.base import Judge
+from understudies.judges.json_text import parse_json
+from understudies.judges.json_value import JsonJudge
+from understudies.judges.label import LabelJudge
+from understudies.judges.label_text import normalize_label
+from understudies.judges.tool_calls import ToolCallsJudge
+
+_LONGEST: Final = 120
+
+
+def answer_key(message: Message) -> str:
+    """One text for answers that say the same, whoever asks; of a long one, its SHA-256 (hex)."""
+    key = canonical_answer(message)
+    return key if len(key) <= _LONGEST else "sha256:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def canonical_answer(answer: Message, judge: Judge | None = None) -> str:
+    """One text for answers that say the same to the judge: equal calls of tools, equal JSON, or the same label."""
+    if answer.tool_calls:
+        tools = judge if isinstance(judge, ToolCallsJudge) else ToolCallsJudge()
+        calls = [
+            [call.function.name, _canonical(call.function.arguments or "{}", tools.arguments_judge(call.function.name))]
+            for call in answer.tool_calls
+        ]
+        return "tools:" + json.dumps(calls, ensure_ascii=False, separators=(",", ":"))
+    if isinstance(judge, LabelJudge):
+        return f"label:{judge.label(answer.text)}"
+    return _canonical(answer.text, judge if isinstance(judge, JsonJudge) else JsonJudge())
+
+
+def _canonical(text: str, judge: JsonJudge) -> str:
+    try:
+        value = parse_json(text)
+        return f"json:{judge.canonical(value)}" if isinstance(value, dict | list) else f"label:{normalize_label(text)}"
+    except ValueError:
+        return f"label:{normalize_label(text)}"
+
+
+def normalize_call_ids(answer: Message) -> Message:
+    """The answer with the ids of its tool calls counted through.
+
+    An id is drawn anew for each answer and is no part of what it says.
+    """
+    if not answer.tool_calls:
+        return answer
+    calls = tuple(call.model_copy(update={"id": f"call_{i}"}) for i, call in enumerate(answer.tool_calls))
+    return answer.model_copy(update={"tool_calls": calls})
+
+
+_CLASS_LENGTH = 100
+
+
+def answer_class(message: Message, judge: Judge) -> str | None:
+    """The class of a teacher's answer where answers are few: its label, a short JSON value, or the tools called.
+
+    An answer too long to be one of a closed set has none.
+    """
+    if isinstance(judge, ToolCallsJudge):
+        found = ",".join(call.function.name for call in message.tool_calls or ())
+    elif isinstance(judge, LabelJudge):
+        found = judge.label(message.text)
+    elif isinstance(judge, JsonJudge):
+        found = _short_json(message.text, judge)
+    else:
+        return None
+    return found if 0 < len(found) <= _CLASS_LENGTH else None
+
+
+def _short_json(text: str, judge: JsonJudge) -> str:
+    if len(text) > 4 * _CLASS_LENGTH:
+        return ""
+    try:
+        return judge.canonical(parse_json(text))
+    except ValueError:
+        return ""

@@ -1,0 +1,1 @@
+"""ASGI endpoints: dispatch, authentication, admission, request bodies, responses and errors."""

@@ -1,0 +1,71 @@
+"""Pages about the router itself: is it alive, is it ready, how does it fare, what does it serve."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from starlette.types import Receive, Scope, Send
+
+from understudies.router.endpoints.errors import HttpError
+from understudies.router.endpoints.openapi import build_document
+from understudies.router.endpoints.responses import send_json, send_response
+
+AdminHandler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class StatusSource(Protocol):
+    """What the pages say of the router."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls are taken."""
+        ...
+
+    def details(self) -> Mapping[str, Any]:
+        """What an operator wants to know beside it; never a key, never a prompt."""
+        ...
+
+    def exposition(self) -> bytes:
+        """The metrics, in the text format of Prometheus."""
+        ...
+
+
+class AdminEndpoints:
+    """Found by path; each answers GET and HEAD."""
+
+    def __init__(self, status: StatusSource) -> None:
+        self._status = status
+        self._handlers: dict[str, AdminHandler] = {
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+            "/metrics": self._metrics,
+            "/openapi.json": self._openapi,
+        }
+        self._document = build_document()
+
+    def find(self, path: str) -> AdminHandler | None:
+        """The page at a path."""
+        return self._handlers.get(path)
+
+    async def _healthz(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _require_read_method(scope)
+        await send_json(send, 200, {"status": "ok"})
+
+    async def _readyz(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _require_read_method(scope)
+        ready = self._status.ready
+        told = {"status": "ready" if ready else "not ready", **self._status.details()}
+        await send_json(send, 200 if ready else 503, told)
+
+    async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _require_read_method(scope)
+        await send_response(send, 200, {}, self._status.exposition(), "text/plain; version=0.0.4; charset=utf-8")
+
+    async def _openapi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _require_read_method(scope)
+        await send_json(send, 200, self._document)
+
+
+def _require_read_method(scope: Scope) -> None:
+    if scope["method"] not in ("GET", "HEAD"):
+        message = f"{scope['method']} is not to be had at {scope['path']!r}; GET is"
+        raise HttpError(405, message, code="method_not_allowed", headers={"allow": "GET, HEAD"})

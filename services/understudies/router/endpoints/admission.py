@@ -1,0 +1,145 @@
+"""The gate: who comes in, with what, and for which task."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from understudies.events import owner_and_base
+from understudies.router.endpoints.auth import CREDENTIALS, Authenticator, AuthError, Principal, Tenant
+from understudies.router.endpoints.errors import BadRequest, HttpError
+from understudies.router.endpoints.headers import forwardable
+from understudies.router.settings import RouterSettings
+from understudies.runtime.rules.rules import Rules
+from understudies.runtime.rules.source import RulesSource
+
+_STATELESS: Final = frozenset(
+    f"/v1/{name}"
+    for name in (
+        "chat/completions",
+        "responses",
+        "messages",
+        "messages/count_tokens",
+        "completions",
+        "embeddings",
+        "moderations",
+        "rerank",
+        "audio/speech",
+        "audio/transcriptions",
+        "audio/translations",
+        "images/generations",
+        "images/edits",
+        "images/variations",
+    )
+)
+
+_MAX_TASK_NAME: Final = 200
+
+
+class Admission:
+    """Admits callers by the rules in force."""
+
+    def __init__(self, rules: RulesSource, settings: RouterSettings) -> None:
+        self._rules = rules
+        self._settings = settings
+        self._authenticator = rules.derive(Authenticator.from_rules)
+        self._owners = rules.derive(_owners)
+
+    def admit(self, headers: Mapping[str, str]) -> Principal:
+        """Who calls; raises Problem for who may not."""
+        found = self._authenticator.value.authenticate(headers)
+        if isinstance(found, AuthError):
+            raise HttpError(found.status, found.message, code=found.code, headers=found.headers)
+        return found
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Largest body of a request."""
+        return self._rules.current().router.max_body_bytes or self._settings.max_body_bytes
+
+    @property
+    def timeout_s(self) -> float:
+        """Longest time for a request."""
+        return self._rules.current().router.request_timeout_s or self._settings.request_timeout_s
+
+    def check_task_allowed(self, tenant: Tenant, task: str) -> None:
+        """Raises Problem where the tenant may not call the task."""
+        if not tenant.can_call(task):
+            raise HttpError(403, f"tenant {tenant.name!r} may not call the task {task!r}", code="task_not_allowed")
+
+    def resolve_task(self, tenant: Tenant, called: str) -> str:
+        """The task that a tenant means by a name; raises Problem where it may not, BadRequest if it gets too long."""
+        if not self._owners.value:
+            self.check_task_allowed(tenant, called)
+            return called
+        shown = tenant.display_name(called)
+        self.check_task_allowed(tenant, shown)
+        owner, _ = owner_and_base(shown)
+        if owner in self._owners.value:
+            raise HttpError(403, f"{shown!r} would be a task of tenant {owner!r} alone", code="task_not_allowed")
+        task = tenant.qualified_name(shown)
+        if len(task) > _MAX_TASK_NAME:
+            raise BadRequest(
+                f"the task's name is too long: with its owner's it has more than {_MAX_TASK_NAME} characters"
+            )
+        return task
+
+    def is_visible(self, tenant: Tenant, task: str) -> bool:
+        """Whether a task is one that a tenant may call, by the name that it is shown."""
+        shown = tenant.display_name(task)
+        foreign = owner_and_base(shown)[0] in self._owners.value
+        return not foreign and tenant.can_call(shown) and tenant.qualified_name(shown) == task
+
+    def check_passthrough_allowed(self, tenant: Tenant, method: str, path: str) -> None:
+        """Raises Problem where the tenant may not ask for what belongs to no task.
+
+        It is neither recorded nor counted. That is a tenant with certain tasks alone, and whoever has a budget, which
+        such a request would go around.
+        Where there are tenants, none may reach what they would share by the teacher's key, such as each other's files.
+        """
+        rules = self._rules.current()
+        if tenant.is_restricted:
+            why = f"tenant {tenant.name!r} may call certain tasks alone"
+        elif tenant.daily_budget_usd or rules.defaults.daily_budget_usd:
+            why = "there is a daily budget"
+        elif rules.tenants and not _is_stateless(method, path):
+            why = "what the teacher keeps is not kept apart for each tenant"
+        else:
+            return
+        raise HttpError(403, f"{why}, and this request would pass through uncounted", code="not_counted")
+
+    def check_budget_bypass(self, task: str | None, why: str) -> None:
+        """Raises Problem where a body that only the teacher can read would go around the budget of its task."""
+        if task is not None and self._rules.for_task(task).daily_budget_usd:
+            raise HttpError(400, f"{why}; what cannot be read cannot be counted, and the task has a budget")
+
+    def teacher_model(self, task: str, named: str) -> str:
+        """The teacher's model for a call that names its task as its model; raises BadRequest where none is set."""
+        model = self._rules.for_task(task).model or self._settings.teacher_model
+        if model is None:
+            raise BadRequest(
+                f"model {named!r} names a task, and no teacher's model is set: set `model` under [tasks.{task}] or "
+                "UNDERSTUDIES_ROUTER_TEACHER_MODEL, or name the teacher's model, and the task in X-Understudies-Task",
+                "model",
+            )
+        return model
+
+    def upstream_headers(self, admitted: Principal, headers: Mapping[str, str]) -> dict[str, str]:
+        """The headers that a teacher may see: never a key of this router."""
+        passed = {n: value for n, value in forwardable(headers).items() if n not in CREDENTIALS}
+        return {**passed, **admitted.credentials}
+
+    def passthrough_headers(self, admitted: Principal, headers: Mapping[str, str]) -> dict[str, str]:
+        """The headers of a request that is passed on as it is: those of its body too."""
+        about_body = {n: value for n, value in headers.items() if n.startswith("content-") or n == "accept-encoding"}
+        return {**about_body, **self.upstream_headers(admitted, headers)}
+
+
+def _owners(rules: Rules) -> frozenset[str]:
+    """The tenants with tasks of their own."""
+    return frozenset(name for name, tenant in rules.tenants.items() if tenant.own_tasks)
+
+
+def _is_stateless(method: str, path: str) -> bool:
+    """Whether a request leaves nothing with the teacher and reads nothing that others left there."""
+    if method in ("GET", "HEAD"):
+        return path == "/v1/models" or path.startswith("/v1/models/")
+    return method == "POST" and path in _STATELESS

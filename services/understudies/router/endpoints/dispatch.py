@@ -1,0 +1,95 @@
+"""The router over HTTP, as an ASGI application: each API's calls, pages about the router, and the rest passed on."""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Awaitable, Mapping
+from typing import Final
+
+from starlette.types import Message, Receive, Scope, Send
+
+from understudies.dialects.base import Dialect
+from understudies.dialects.registry import DIALECTS
+from understudies.router.endpoints.admin import AdminEndpoints
+from understudies.router.endpoints.errors import ClientDisconnected, HttpError, send_error, to_http_error
+from understudies.router.endpoints.inference import InferenceEndpoint
+from understudies.router.endpoints.model_list import ModelListEndpoint
+from understudies.router.endpoints.passthrough import PassthroughEndpoint
+
+_log = logging.getLogger(__name__)
+
+_DIALECT_BY_PATH: Final[Mapping[str, Dialect]] = {dialect.path: dialect for dialect in DIALECTS.values()}
+
+
+class Dispatcher:
+    """Finds who answers a request; whatever goes wrong is told in the shape of the API that was asked."""
+
+    def __init__(
+        self,
+        inference: InferenceEndpoint,
+        admin: AdminEndpoints,
+        model_list: ModelListEndpoint,
+        passthrough: PassthroughEndpoint,
+    ) -> None:
+        self._inference = inference
+        self._admin = admin
+        self._model_list = model_list
+        self._passthrough = passthrough
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        path: str = scope["path"]
+        dialect = _DIALECT_BY_PATH.get(path) or _DIALECT_BY_PATH.get(path.rstrip("/"))
+        sent = _SendTracker(send)
+        try:
+            if dialect is not None and scope["method"] == "POST":
+                await self._inference.serve(dialect, scope, receive, sent)
+            elif (page := self._admin.find(path)) is not None:
+                await page(scope, receive, sent)
+            elif self._model_list.handles(path):
+                await self._model_list.serve(scope, receive, sent)
+            elif path.startswith("/v1/"):
+                await self._passthrough.serve(scope, receive, sent)
+            else:
+                raise HttpError(404, f"there is nothing at {path!r}; the APIs are under /v1", code="not_found")
+        except ClientDisconnected:
+            return
+        except asyncio.CancelledError:
+            # The server gives up what is in flight once the time for draining is over.
+            if not sent.begun:
+                problem = HttpError(
+                    503, "the router stops; ask again", code="stopping", headers={"connection": "close"}
+                )
+                await send_error(send, problem, dialect or _client_dialect(scope))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
+            problem = to_http_error(error)
+            if problem.status == 500:
+                # The error's own text may quote a prompt: where it came from has to do.
+                where = "".join(traceback.format_tb(error.__traceback__))
+                _log.error("%s %s failed with %s\n%s", scope["method"], path, type(error).__name__, where)
+            if sent.begun:
+                # The server closes the connection of an answer without an end: the caller knows that it is not whole.
+                return
+            await send_error(send, problem, dialect or _client_dialect(scope))
+
+
+class _SendTracker:
+    """Remembers whether an answer has begun."""
+
+    __slots__ = ("_send", "begun")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+
+    def __call__(self, message: Message) -> Awaitable[None]:
+        self.begun = True
+        return self._send(message)
+
+
+def _client_dialect(scope: Scope) -> Dialect:
+    """The API whose errors the caller understands, by what its client sends with everything."""
+    anthropic = any(name == b"anthropic-version" for name, _ in scope["headers"])
+    return DIALECTS["messages" if anthropic else "chat"]

@@ -1,0 +1,204 @@
+"""Requests that are no calls of a task: passed on to the teacher as they are, and not recorded."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from understudies.router.call import TeacherError
+from understudies.router.endpoints.admission import Admission
+from understudies.router.endpoints.auth import Principal
+from understudies.router.endpoints.cancel_scope import CancelScope
+from understudies.router.endpoints.errors import ClientDisconnected, HttpError, PayloadTooLarge, request_timeout
+from understudies.router.endpoints.headers import as_dict, parse_task, read_metadata_task
+from understudies.router.endpoints.request_body import COUNT_VALUES_ABOVE_BYTES, exceeds_values, iter_body, read_body
+from understudies.router.endpoints.responses import end_stream, send_chunk
+from understudies.router.http1.disconnect import client_connection
+from understudies.router.upstream.teachers import TeacherPool
+
+_WITH_A_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"}) | _WITH_A_BODY
+_FORM_MODEL_FIELD: Final = re.compile(rb'\bname="?model"?(?:;[^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]+)\r\n')
+_FORM_SEARCH_BYTES: Final = 65_536
+"""Bytes of a form in which its model is looked for."""
+_MODELS: Final = "/v1/models/"
+_MODEL: Final = re.compile(rb'"model"\s*:\s*"([^"\\]*)"')
+_UNMETERED_PATHS: Final = frozenset({"/v1/messages/count_tokens"})
+"""Paths of what costs nothing, and so goes around no budget."""
+_ROUTER_HEADERS: Final = [(b"x-understudies-served-by", b"teacher"), (b"x-understudies-reason", b"passed_through")]
+
+
+class PassthroughEndpoint:
+    """Passes requests on, whatever they are: embeddings, files, batches, and bodies that only the teacher can read."""
+
+    def __init__(self, teachers: TeacherPool, admission: Admission) -> None:
+        self._teachers = teachers
+        self._admission = admission
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on by its path."""
+        if scope["method"] not in _METHODS:
+            # TRACE would send the headers back, with the key in them.
+            message, allow = f"{scope['method']} is not passed on", ", ".join(sorted(_METHODS))
+            raise HttpError(405, message, code="method_not_allowed", headers={"allow": allow})
+        headers = as_dict(scope["headers"])
+        admitted = self._admission.admit(headers)
+        limit = self._admission.max_body_bytes
+        if scope["method"] in _WITH_A_BODY and _is_json(headers):
+            seconds = self._admission.timeout_s
+            try:
+                async with asyncio.timeout(seconds):
+                    raw = await read_body(receive, headers.get("content-length"), limit)
+            except TimeoutError:
+                raise request_timeout(seconds) from None
+            model, task = _parse_model_and_task(raw)
+            self._check_task(scope, admitted, headers, task, model)
+            await self.forward(scope, admitted, headers, raw, model, receive, send)
+        elif scope["method"] in _WITH_A_BODY:
+            self._check_task(scope, admitted, headers, None, None)
+            upload = _StreamedUpload(receive, limit)
+            try:
+                with CancelScope(client_connection(scope), is_reading_body=True) as watch:
+                    upload.on_received = watch.body_received
+                    await self._forward(scope, admitted, headers, upload, None, send)
+            except TeacherError as error:
+                raise upload.error or error from None
+        else:
+            await self.forward(scope, admitted, headers, None, _model_in_path(scope["path"]), receive, send)
+
+    def _check_task(
+        self, scope: Scope, admitted: Principal, headers: Mapping[str, str], task: object, model: object
+    ) -> None:
+        """Raises Problem for what names a task with a budget, around which it would go."""
+        if scope["path"].rstrip("/") in _UNMETERED_PATHS:
+            return
+        named = parse_task(headers, None, model if isinstance(model, str) else "")
+        if named is not None:
+            named = self._admission.resolve_task(admitted.tenant, named)
+        elif isinstance(task, str):
+            # What passes through may have metadata for others, in which any text stands.
+            named = admitted.tenant.qualified_name(task)
+        self._admission.check_budget_bypass(named, f"{scope['path']} passes through")
+
+    async def forward(
+        self,
+        scope: Scope,
+        admitted: Principal,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        model: object,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Pass a request on whose body is read and whose tenant is known; ends it where the caller hangs up."""
+        with CancelScope(client_connection(scope)):
+            await self._forward(scope, admitted, headers, body, model, send)
+
+    async def _forward(
+        self,
+        scope: Scope,
+        admitted: Principal,
+        headers: Mapping[str, str],
+        body: "bytes | _StreamedUpload | None",
+        model: object,
+        send: Send,
+    ) -> None:
+        self._admission.check_passthrough_allowed(admitted.tenant, scope["method"], scope["path"])
+        seconds = self._admission.timeout_s
+        try:
+            async with asyncio.timeout(seconds):
+                if isinstance(body, _StreamedUpload) and _is_form(headers):
+                    model = await body.model()
+                answer = await self._teachers.pass_through(
+                    scope["method"],
+                    _target(scope),
+                    self._admission.passthrough_headers(admitted, headers),
+                    body.iter_body() if isinstance(body, _StreamedUpload) else body,
+                    model if isinstance(model, str) else None,
+                )
+                raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in answer.headers]
+                try:
+                    await send(
+                        {"type": "http.response.start", "status": answer.status, "headers": [*raw, *_ROUTER_HEADERS]}
+                    )
+                    async for data in answer:
+                        await send_chunk(send, data)
+                    await end_stream(send)
+                finally:
+                    await answer.close()
+        except TimeoutError:
+            raise HttpError(504, f"no answer within {seconds:g} s", code="timeout") from None
+
+
+class _StreamedUpload:
+    """A body that is sent on as it comes; `error` is why that ended early, which its sender cannot tell any more.
+
+    `on_received` is told once all of it has come.
+    """
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self.error: PayloadTooLarge | ClientDisconnected | None = None
+        self.on_received: Callable[[], None] = lambda: None
+        self._buffered = b""
+        self._remaining = iter_body(receive, limit)
+
+    async def model(self) -> str | None:
+        """The field `model` of a form, if it stands near the beginning; raises TooLarge or Gone."""
+        named = None
+        while named is None and len(self._buffered) < _FORM_SEARCH_BYTES:
+            piece_of_it = await anext(self._remaining, b"")
+            if not piece_of_it:
+                break
+            self._buffered += piece_of_it
+            named = _FORM_MODEL_FIELD.search(self._buffered[:_FORM_SEARCH_BYTES])
+        return named and named[1].decode("utf-8", "replace")
+
+    async def iter_body(self) -> AsyncIterator[bytes]:
+        """The body as it comes; raises TooLarge or Gone."""
+        try:
+            if self._buffered:
+                yield self._buffered
+            async for piece_of_it in self._remaining:
+                yield piece_of_it
+            self.on_received()
+        except (PayloadTooLarge, ClientDisconnected) as wrong:
+            self.error = wrong
+            raise
+
+
+def _target(scope: Scope) -> str:
+    """Path and query as they were sent."""
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    query: bytes = scope.get("query_string", b"")
+    return (path + b"?" + query if query else path).decode("latin-1")
+
+
+def _is_json(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
+def _is_form(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data"
+
+
+def _model_in_path(path: str) -> str | None:
+    """The model that a path names."""
+    return path.removeprefix(_MODELS) or None if path.startswith(_MODELS) else None
+
+
+def _parse_model_and_task(raw: bytes) -> tuple[object, object]:
+    """The model that a body names, and the task in its metadata; None for what it does not name, or is no JSON object.
+
+    Of a body with too many values to be read, such as tokens to embed, the model is the first that is named anywhere.
+    """
+    if len(raw) > COUNT_VALUES_ABOVE_BYTES and exceeds_values(raw):
+        named = _MODEL.search(raw)
+        return named and named[1].decode("utf-8", "replace"), None
+    try:
+        body: Any = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None, None
+    return (body.get("model"), read_metadata_task(body)) if isinstance(body, dict) else (None, None)

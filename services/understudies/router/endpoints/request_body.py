@@ -1,0 +1,107 @@
+"""Requests as they come in: bodies within their limit, and callers that hang up."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import orjson
+from starlette.types import Receive
+
+from understudies.router.endpoints.errors import BadRequest, ClientDisconnected, PayloadTooLarge
+
+MAX_DEPTH: Final = 100
+"""Deepest nesting of a request's JSON."""
+
+MAX_VALUES: Final = 50_000
+"""Most values in a large request's JSON: to read so many takes a tenth of a second, in which nobody else is served."""
+
+COUNT_VALUES_ABOVE_BYTES: Final = 256 * 1024
+"""Bytes of a body up to which its values need not be counted."""
+
+
+async def read_body(receive: Receive, declared: str | None, limit: int) -> bytes:
+    """The body of a request; raises TooLarge or Gone."""
+    if declared is not None and declared.isdecimal() and int(declared[:20]) > limit:
+        raise PayloadTooLarge(limit)
+    message = await receive()
+    if message["type"] != "http.request":
+        raise ClientDisconnected
+    body: bytes = message.get("body", b"")
+    if message.get("more_body", False):
+        parts = [body]
+        size = len(body)
+        while message.get("more_body", False):
+            message = await receive()
+            if message["type"] != "http.request":
+                raise ClientDisconnected
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                raise PayloadTooLarge(limit)
+        body = b"".join(parts)
+    if len(body) > limit:
+        raise PayloadTooLarge(limit)
+    return body
+
+
+def parse_json_object(raw: bytes) -> dict[str, Any]:
+    """The JSON object in a body; raises BadRequest."""
+    if len(raw) > COUNT_VALUES_ABOVE_BYTES and exceeds_values(raw):
+        raise BadRequest(f"the body holds more than {MAX_VALUES} values; send fewer messages or parts, or join them")
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise BadRequest("the body is not a JSON object")
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and exceeds_depth(body):
+        raise BadRequest(f"the body is nested more than {MAX_DEPTH} levels deep")
+    return body
+
+
+def exceeds_values(raw: bytes, limit: int = MAX_VALUES) -> bool:
+    """Whether JSON holds more values than the limit, without reading them.
+
+    Its commas and brackets are counted, which takes a millisecond a megabyte. Those in its strings, such as code or
+    logs, do not count, and are only taken out where there are few strings: each value has two at most.
+    """
+    if len(raw) <= 2 * limit or _count_separators(raw) <= limit:
+        return False
+    if raw.count(b'"') - raw.count(b'\\"') > 4 * (limit + 1):
+        return True
+    apart = raw.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')
+    return _count_separators(b"".join(apart[::2])) > limit
+
+
+def _count_separators(raw: bytes) -> int:
+    return raw.count(b",") + raw.count(b"{") + raw.count(b"[")
+
+
+def exceeds_depth(value: Any, limit: int = MAX_DEPTH) -> bool:
+    """Whether JSON is nested deeper than the limit."""
+    level = [value]
+    for _ in range(limit):
+        level = [item for outer in level for item in _nested_values(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _nested_values(value: Any) -> list[Any]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [item for item in inner if isinstance(item, dict | list)]
+
+
+async def iter_body(receive: Receive, limit: int) -> AsyncIterator[bytes]:
+    """The body of a request as it comes; raises TooLarge or Gone."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientDisconnected
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise PayloadTooLarge(limit)
+        more = message.get("more_body", False)
+        if part:
+            yield part

@@ -1,0 +1,128 @@
+"""The connections to the teachers: made where none is free, and kept for a while."""
+
+import asyncio
+import functools
+import socket
+import ssl
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import aiohappyeyeballs
+from yarl import URL
+
+from understudies.router.http1.client_connection import ClientConnection
+from understudies.router.http1.response import ConnectError, StreamedResponse
+
+_NEXT_ADDRESS_S: Final = 0.25
+_Origin = tuple[str, str, int]
+
+
+class ConnectionPool:
+    """Posts to teachers; so many requests at once at most, others wait. TLS is verified."""
+
+    def __init__(self, *, max_connections: int, keep_alive_s: float) -> None:
+        self._keep_alive_s = keep_alive_s
+        self._room = asyncio.Semaphore(max_connections)
+        self._free: defaultdict[_Origin, deque[ClientConnection]] = defaultdict(deque)
+        self._busy: set[ClientConnection] = set()
+        self._tls: ssl.SSLContext | None = None
+
+    async def post(
+        self,
+        url: URL,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        connect_s: float,
+        on_sent: Callable[[], None] | None = None,
+    ) -> StreamedResponse:
+        """The answer, once its headers have come; raises Unreachable, and Broken."""
+        head = _head(url, headers, len(body))
+        origin = (url.scheme, url.raw_host or "", url.port or 80)
+        await self._room.acquire()
+        try:
+            wire = self._reuse(origin) or await self._connect(origin, connect_s)
+        except BaseException:
+            self._room.release()
+            raise
+        self._busy.add(wire)
+        if on_sent is not None:
+            on_sent()
+        return await wire.send_request(head, body)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for wire in [*self._busy, *(wire for free in self._free.values() for wire in free)]:
+            wire.abort()
+        self._free.clear()
+
+    def _reuse(self, origin: _Origin) -> ClientConnection | None:
+        """The connection that was used last, for it is the least likely to be closed by the other side."""
+        free = self._free.get(origin)
+        while free:
+            wire = free.pop()
+            if wire.is_usable and wire.idle_since >= time.monotonic() - self._keep_alive_s:
+                return wire
+            wire.abort()
+        return None
+
+    async def _connect(self, origin: _Origin, connect_s: float) -> ClientConnection:
+        scheme, host, port = origin
+        try:
+            async with asyncio.timeout(connect_s):
+                return await self._open_connection(
+                    origin, host, port, self._tls_context() if scheme == "https" else None
+                )
+        except TimeoutError as error:
+            raise ConnectError(f"no connection to {host}:{port} in {connect_s:g} s") from error
+        except OSError as error:
+            raise ConnectError(f"no connection to {host}:{port}: {type(error).__name__}: {error.strerror}") from error
+
+    async def _open_connection(
+        self, origin: _Origin, host: str, port: int, tls: ssl.SSLContext | None
+    ) -> ClientConnection:
+        loop = asyncio.get_running_loop()
+        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        connected = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S)
+        try:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            made = functools.partial(ClientConnection, functools.partial(self._done, origin))
+            name = host if tls is not None else None
+            _, wire = await loop.create_connection(made, sock=connected, ssl=tls, server_hostname=name)
+        except BaseException:
+            connected.close()
+            raise
+        return wire
+
+    def _done(self, origin: _Origin, wire: ClientConnection, keep: bool) -> None:
+        self._busy.discard(wire)
+        self._room.release()
+        if not keep:
+            return
+        wire.idle_since = time.monotonic()
+        oldest = wire.idle_since - self._keep_alive_s
+        free = self._free[origin]
+        free.append(wire)
+        while free and (free[0].idle_since < oldest or not free[0].is_usable):
+            free.popleft().abort()
+
+    def _tls_context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+            self._tls.set_alpn_protocols(["http/1.1"])
+        return self._tls
+
+
+def _head(url: URL, headers: Mapping[str, str], length: int) -> bytes:
+    lines = [f"POST {url.raw_path_qs} HTTP/1.1", f"host: {url.host_port_subcomponent}", f"content-length: {length}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    head = "\r\n".join(lines) + "\r\n\r\n"
+    if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1 or "\0" in head:
+        raise ValueError("a header has a line break in it")
+    try:
+        return head.encode("latin-1")
+    except UnicodeEncodeError:
+        return head.encode()

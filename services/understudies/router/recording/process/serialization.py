@@ -1,0 +1,89 @@
+"""Notes as bytes: what is to be recorded, on its way to the process that records it.
+
+Of what a note refers to, only that is packed which an event needs, and the request as its caller sent it where that is
+at hand. It is all plain values, so it is quickly packed, and what was packed is freed at once.
+"""
+
+import pickle
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import orjson
+from pydantic import TypeAdapter
+
+from understudies.dialects.registry import dialect_of
+from understudies.events import Request, Response, Usage
+from understudies.redaction.redactor import Redactor
+from understudies.router.call import Call
+from understudies.router.recording.invocation import InvocationBuilder, PendingInvocation
+from understudies.router.routing.decision import RouteRecord
+
+_RESPONSE: Final = TypeAdapter(Response).serializer
+
+
+def serialize(pending: PendingInvocation) -> bytes:
+    """The bytes of a note."""
+    account, fields = pending.account, pending.fields
+    call = account.call
+    told = {**fields, "cost_usd": str(fields["cost_usd"])} if "cost_usd" in fields else {**fields}
+    if (response := told.get("response")) is not None:
+        told["response"] = _RESPONSE.to_python(response)
+    if (usage := told.get("usage")) is not None:
+        told["usage"] = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
+    reason, threshold, share, audit_probability, student_cost, drawn, head, spot_check = pending.route
+    raw = call.raw
+    return pickle.dumps(
+        (
+            account.audit,
+            raw,
+            call.request.model_dump() if raw is None else None,
+            (call.id, call.at.timestamp(), call.task, call.episode, call.tenant, call.model, call.api, call.stream),
+            dict(call.tags),
+            (reason, threshold, share, audit_probability, str(student_cost), drawn, head, spot_check),
+            told,
+        ),
+        protocol=pickle.HIGHEST_PROTOCOL,
+    )
+
+
+def deserialize(data: bytes, redact: Redactor | None) -> PendingInvocation:
+    """The note of bytes that this program has packed, to be redacted with `redact`."""
+    audit, raw, request, call, tags, route, fields = pickle.loads(data)
+    reason, threshold, share, audit_probability, student_cost, *rest = route
+    routed = RouteRecord(reason, threshold, share, audit_probability, Decimal(student_cost), *rest)
+    return PendingInvocation(
+        InvocationBuilder(_restore_call(raw, request, call, tags), redact, audit=audit), routed, _restore_fields(fields)
+    )
+
+
+def _restore_call(raw: bytes | None, request: Any, call: Any, tags: dict[str, str]) -> Call:
+    id_, at, task, episode, tenant, model, api, stream = call
+    asked = (
+        Request.model_validate(request) if raw is None else dialect_of(api).decode_request(orjson.loads(raw)).request
+    )
+    return Call(
+        id=id_,
+        at=datetime.fromtimestamp(at, UTC),
+        task=task,
+        request=asked,
+        sample=0.0,
+        episode=episode,
+        tenant=tenant,
+        model=model,
+        tags=tags,
+        api=api,
+        stream=stream,
+        raw=raw,
+    )
+
+
+def _restore_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    if "cost_usd" in fields:
+        fields["cost_usd"] = Decimal(fields["cost_usd"])
+    if fields.get("response") is not None:
+        fields["response"] = Response.model_validate(fields["response"])
+    if fields.get("usage") is not None:
+        prompt, completion, cached = fields["usage"]
+        fields["usage"] = Usage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=cached)
+    return fields

@@ -1,0 +1,1 @@
+"""Keep events on disk while the bus is unavailable."""

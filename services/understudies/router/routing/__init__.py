@@ -1,0 +1,1 @@
+"""Decide who serves a call: routing table, decision and episode thresholds. Pure."""

@@ -1,0 +1,1 @@
+"""Serve one call: cache, student, teacher, budget, audit and outcome."""

@@ -1,0 +1,138 @@
+"""Ask the teacher again about calls that were served: by sample, and each answer of a student every other day."""
+
+import asyncio
+import functools
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Final
+
+from understudies.events import usd
+from understudies.judges.answer_key import answer_key
+from understudies.router.budgets.call_budget import CallBudget
+from understudies.router.call import Call, Teacher, TeacherError
+from understudies.router.recording.invocation import InvocationBuilder, PendingInvocation
+from understudies.router.routing.decision import Decision, TaskRoute
+from understudies.runtime.throttle import Throttle
+from understudies.students.base import Answer
+
+_MAX_ANSWERS: Final = 50_000
+_DAILY_SPAN: Final = timedelta(days=4)
+"""How long an answer is checked daily, since it was first given."""
+
+
+class SpotCheckSchedule:
+    """Remembers on which day each answer of each student was first and last checked; the oldest are forgotten first.
+
+    A draw by lot hardly ever meets an answer that one call in a hundred gets, so a class of calls that is always
+    answered wrongly would go on for weeks. Such audits say nothing of all calls together.
+    """
+
+    def __init__(self) -> None:
+        self._checked: OrderedDict[tuple[str, str], tuple[date, date]] = OrderedDict()
+
+    def take_due(self, call: Call, route: TaskRoute, answer: Answer) -> bool:
+        """Whether this answer of the student is to be checked; it then counts as checked today."""
+        key, today = (route.student, answer_key(answer.message)), call.at.date()
+        first, last = self._checked.get(key, (today, date.min))
+        if today - last < timedelta(days=1 if today - first < _DAILY_SPAN else 2):
+            return False
+        self._checked[key] = first, today
+        self._checked.move_to_end(key)
+        if len(self._checked) > _MAX_ANSWERS:
+            self._checked.popitem(last=False)
+        return True
+
+
+_MAX_PENDING: Final = 1000
+_MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
+"""What may wait for its turn; where the teacher is too slow for all audits that are drawn, the newest are given up."""
+
+_log = logging.getLogger(__name__)
+
+
+class AuditQueue:
+    """The audits in flight, of which `max_concurrent` are asked together.
+
+    What they cost is charged to the call's budget, which never refuses one.
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        budget: CallBudget,
+        record: Callable[[PendingInvocation], None],
+        *,
+        max_concurrent: int = 8,
+    ) -> None:
+        self._teacher = teacher
+        self._budget = budget
+        self._record = record
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._bytes = 0
+        self._log_throttle = Throttle()
+        self.dropped = 0
+        """Audits that were drawn, but never asked."""
+        self._slots = asyncio.Semaphore(max_concurrent)
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def enqueue(self, builder: InvocationBuilder, decision: Decision, probability: float) -> None:
+        """Ask about a call in the background, unless too many wait already."""
+        size = len(builder.call.raw or b"")
+        if self._tasks and (len(self._tasks) >= _MAX_PENDING or self._bytes + size > _MAX_PENDING_BYTES):
+            self._drop(1)
+            return
+        task = asyncio.get_running_loop().create_task(self._audit(builder.for_audit(), decision, probability))
+        self._tasks.add(task)
+        self._bytes += size
+        task.add_done_callback(functools.partial(self._done, size))
+
+    async def wait_idle(self) -> None:
+        """Return when none is in flight."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """Wait for those in flight, within a time-out, and give up those that are not done."""
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
+        for task in late:
+            task.cancel()
+        if late:
+            _log.warning("%d audits are given up: their teacher has not answered", len(late))
+        await asyncio.gather(*late, return_exceptions=True)
+
+    def _done(self, size: int, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._bytes -= size
+
+    def _drop(self, audits: int) -> None:
+        self.dropped += audits
+        if self._log_throttle():
+            _log.warning("%d audits are given up so far: their teacher is too slow for them", self.dropped)
+
+    async def _audit(self, account: InvocationBuilder, decision: Decision, probability: float) -> None:
+        route = decision.to_record(audit_probability=probability)
+        student = decision.route.student if decision.route else None
+        call = account.call
+        if not await account.check_recordable():
+            return
+        try:
+            async with self._slots:
+                answer = await self._teacher.ask(call, fresh=True)
+        except TeacherError as error:
+            cost = usd(error.cost_usd + self._budget.unproductive_cost(call, error.unproductive_attempts))
+            self._budget.charge(call, cost)
+            self._record(
+                account.from_failure(route, error, student=student, cost_usd=cost, latency_ms=error.latency_ms)
+            )
+        else:
+            cost = usd(answer.cost_usd + self._budget.unproductive_cost(call, answer.unproductive_attempts))
+            self._budget.charge(call, cost)
+            self._record(
+                account.from_teacher(route, answer, student=student, cost_usd=cost, latency_ms=answer.latency_ms)
+            )

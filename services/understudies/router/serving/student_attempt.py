@@ -1,0 +1,129 @@
+"""Ask a student within its deadline; escalate the call to the teacher when it is unsure or fails."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+
+from understudies.events import Usage, usd
+from understudies.judges.answer_key import answer_key
+from understudies.router.call import ZERO_USD
+from understudies.router.recording.invocation import InvocationBuilder
+from understudies.router.routing.decision import Decision, TaskRoute, after_student
+from understudies.router.serving.answer_validation import validation_error
+from understudies.router.serving.student_registry import StudentRegistry
+from understudies.runtime.fast_dataclass import fast_dataclass
+from understudies.runtime.rules.task import TaskRules
+from understudies.students.base import Answer, ConfidenceTooLow, GeneratingStudent, Student, StudentError, student_cost
+
+_log = logging.getLogger(__name__)
+
+
+@fast_dataclass
+class StudentAttempt:
+    """What became of asking the student: `decision` is settled, and `cost_usd` is what asking cost."""
+
+    decision: Decision
+    answer: Answer | None = None
+    confidence: float | None = None
+    cost_usd: Decimal = ZERO_USD
+    latency_ms: float = 0.0
+    failed: bool = False
+    """Whether the student gave no usable answer: what its circuit breaker counts."""
+
+    @property
+    def student(self) -> str | None:
+        """The student that was asked."""
+        asked = self.failed or self.confidence is not None
+        return self.decision.route.student if asked and self.decision.route else None
+
+
+class StudentCaller:
+    """Asks promoted students, as they were trained and judged: with the redacted request."""
+
+    def __init__(
+        self,
+        registry: StudentRegistry,
+        *,
+        flat_price_usd: Decimal,
+        timeout_s: float,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._registry = registry
+        self._flat_price_usd = flat_price_usd
+        self._timeout_s = timeout_s
+        self._timer = timer
+
+    async def ask(
+        self, builder: InvocationBuilder, decision: Decision, route: TaskRoute, *, hold_back: int | None
+    ) -> StudentAttempt:
+        """The student's answer, if it is sure enough and of the form asked for; never raises but when cancelled."""
+        call, began = builder.call, self._timer()
+        student: Student | None = None
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                student = await self._registry.get(route.artifact, call.at)
+                answer = await _generate_answer(student, builder, decision, hold_back)
+            settled = after_student(decision, answer.confidence, head=answer.head, answer=answer_key(answer.message))
+            wrong = validation_error(call.request, answer.message) if settled.is_for_student else None
+            if settled.reason == "student_error" or wrong is not None:
+                raise StudentError(wrong or f"its confidence is {answer.confidence!r}, outside [0, 1]")
+        except ConfidenceTooLow as unsure:
+            given_up = replace(decision, reason="low_confidence")
+            cost = self._cost(student, unsure.usage)
+            # It is a bound of what it could still have reached; one that was only too long would count as sure.
+            reached = min(unsure.confidence, math.nextafter(route.threshold, 0.0))
+            return StudentAttempt(given_up, None, reached, cost, self._elapsed_ms(began))
+        except Exception as error:  # noqa: BLE001 - whatever befalls a student, the teacher answers
+            _log.warning("student %s failed on call %s: %s", route.student, call.id, _loggable(error))
+            cost = self._cost(student, Usage())
+            return StudentAttempt(after_student(decision, None), None, None, cost, self._elapsed_ms(began), failed=True)
+        cost = self._cost(student, answer.usage)
+        return StudentAttempt(settled, answer, float(answer.confidence), cost, self._elapsed_ms(began))
+
+    def _cost(self, student: Student | None, usage: Usage) -> Decimal:
+        """By the tokens used where the student has a price for them; a student that could not be loaded is free."""
+        if student is None:
+            return usd(0)
+        by_tokens = student_cost(student, usage)
+        return usd(self._flat_price_usd if by_tokens is None else by_tokens)
+
+    def _elapsed_ms(self, began: float) -> float:
+        return (self._timer() - began) * 1000
+
+
+async def _generate_answer(
+    student: Student, account: InvocationBuilder, decision: Decision, hold_back: int | None
+) -> Answer:
+    """A generated answer is given up as soon as it cannot become sure enough, or grows too long to be held back."""
+    if isinstance(student, GeneratingStudent):
+        return await student.answer_until(
+            account.request, decision.route.threshold if decision.route else 0.0, hold_back
+        )
+    (answer,) = await student.answer([account.request])
+    return answer
+
+
+def _loggable(error: Exception) -> str:
+    """What may stand in a log: an error from elsewhere may quote a prompt."""
+    return str(error) if isinstance(error, StudentError) else type(error).__name__
+
+
+@fast_dataclass
+class Escalation:
+    """A call that its teacher has to answer, after what came before."""
+
+    builder: InvocationBuilder
+    attempt: StudentAttempt
+    rules: TaskRules
+
+    @property
+    def allows_student_answer(self) -> bool:
+        """Whether the rules let the student's answer pass that it was not sure of, as the teacher has none."""
+        answer = self.attempt.answer
+        if self.rules.escalation != "teacher_or_student" or answer is None:
+            return False
+        return validation_error(self.builder.call.request, answer.message) is None

@@ -1,0 +1,189 @@
+"""Compare a student's first answers, and those to near copies, with the teacher's before they are served freely."""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from understudies.datasets.near_copies import NearCopyGroups, masked_word_hashes
+from understudies.events import Message, Request
+from understudies.judges.answer_key import answer_key
+from understudies.judges.registry import parse_judge
+from understudies.router.recording.invocation import InvocationBuilder
+from understudies.router.routing.decision import Decision, TaskRoute
+from understudies.router.serving.student_attempt import StudentAttempt, StudentCaller
+from understudies.runtime.throttle import Throttle
+from understudies.stats.gate import Gate
+from understudies.students.base import request_text
+
+_MAX_STUDENTS: Final = 10_000
+_MAX_CONCURRENT: Final = 50
+_MAX_REJECT_E: Final = 1.0
+"""The evidence against the promised agreement up to which the path that serves is taken for the one that was proven.
+
+Of thirty comparisons two may disagree then: a path that spoils one answer in four passes with .01, at twenty and 1.5 it
+did so with .09, and a student at .97 passes with .94, else a few comparisons later.
+"""
+
+_log = logging.getLogger(__name__)
+
+
+class Probation:
+    """Asks a student that is new here about calls that the teacher has answered, until it has said so often the same.
+
+    What was proven in shadow is the student; what serves is another process, with another machine, network and version
+    of everything. A path that spoils one answer in four is found by thirty comparisons that nobody sees, instead of by
+    what callers were given. Meanwhile the teacher answers all calls, as a control group, without regard to confidence.
+    """
+
+    def __init__(self, student_caller: StudentCaller, calls: int) -> None:
+        self._student_caller = student_caller
+        self._calls = calls
+        self._compared: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._passed: OrderedDict[str, None] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._log_throttle = Throttle()
+
+    def is_on_probation(self, student: str) -> bool:
+        """Whether the student's answers are still to be compared before any is given."""
+        return self._calls > 0 and student not in self._passed
+
+    def compare_in_background(self, builder: InvocationBuilder, route: TaskRoute, answer: Message, p0: float) -> None:
+        """Ask the student in the background what it would have answered, and compare."""
+        if len(self._tasks) < _MAX_CONCURRENT:
+            task = asyncio.get_running_loop().create_task(self._compare(builder, route, answer, p0))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def wait_idle(self) -> None:
+        """Return when no student is being asked."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Ask no more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _compare(self, account: InvocationBuilder, route: TaskRoute, answer: Message, p0: float) -> None:
+        attempt = await self._student_caller.ask(account, Decision("promoted", route), route, hold_back=None)
+        if attempt.answer is not None and attempt.decision.is_for_student:
+            self._count(route.student, is_same_answer(route.judge, answer, attempt.answer.message), p0)
+
+    def _count(self, student: str, agreed: bool, p0: float) -> None:
+        n, good = self._compared.get(student, (0, 0))
+        n, good = n + 1, good + agreed
+        self._compared[student] = n, good
+        while len(self._compared) > _MAX_STUDENTS:
+            self._compared.popitem(last=False)
+        if n < self._calls:
+            return
+        if Gate.from_counts(good, n, p0=p0).reject_e <= _MAX_REJECT_E:
+            self._passed[student] = None
+            while len(self._passed) > _MAX_STUDENTS:
+                self._passed.popitem(last=False)
+        elif self._log_throttle():
+            _log.warning(
+                "student %s serves nothing: here it agrees with the teacher on %d of %d calls, though it was proven to "
+                "agree on %.0f%%; look for what differs from where it was tried",
+                student,
+                good,
+                n,
+                100 * p0,
+            )
+
+
+def is_same_answer(judge: str | None, teacher: Message, student: Message) -> bool:
+    """Whether two answers agree by the judge of the student's trial; without one, whether they say the same."""
+    if judge is None:
+        return answer_key(teacher) == answer_key(student)
+    return parse_judge(judge).judge(teacher, student).agreed
+
+
+_UNCONFIRMED_CALLS: Final = 2
+"""Calls of a group that are served on a day before the teacher has confirmed any."""
+_CONFIRMATIONS: Final = 2
+"""Answers of the teacher that agree, after which a group is served like any other call."""
+_AGREED_PER_DISAGREED: Final = 20
+"""Answers that have to agree for each that did not: no more than one in twenty may."""
+_MAX_TRACKED_STUDENTS: Final = 500
+_MAX_GROUPS: Final = 20_000
+
+
+@dataclass(slots=True)
+class _CopyGroup:
+    """How often near copies of a text came on their last day, and how the teacher answered them."""
+
+    day: date
+    calls: int = 0
+    agreed: int = 0
+    disagreed: int = 0
+
+    def add_call(self, day: date) -> None:
+        """One more call."""
+        if day != self.day:
+            self.day, self.calls = day, 0
+        self.calls += 1
+
+    @property
+    def can_be_served(self) -> bool:
+        if self.disagreed:
+            return self.agreed >= _CONFIRMATIONS + _AGREED_PER_DISAGREED * self.disagreed
+        return self.calls <= _UNCONFIRMED_CALLS or self.agreed >= _CONFIRMATIONS
+
+
+class NearCopyGuard:
+    """Watches for texts that come again and again within a day, as in an incident.
+
+    What is proven of calls like those that came says nothing of a thousand near copies of a text that never came: a
+    student that is wrong on the first is wrong on all, long before audits drawn by lot have met enough of them. So the
+    third near copy of a day, and those after it, go to the teacher until two of its answers agreed with the student's,
+    and twenty more for each that did not. A text that was confirmed once stays so: that the teacher changes its mind is
+    what audits find.
+    """
+
+    def __init__(self) -> None:
+        self._students: OrderedDict[str, _StudentCopyGroups] = OrderedDict()
+
+    def admit_call(self, student: str, request: Request, day: date) -> bool:
+        """Count a call that a student is about to serve; whether it may."""
+        group = self._groups_of(student).find(request, day)
+        group.add_call(day)
+        return group.can_be_served
+
+    def record_teacher_answer(self, day: date, request: Request, attempt: StudentAttempt, answer: Message) -> None:
+        """Note what the teacher answered where a student's answer waited for it."""
+        if attempt.answer is None or attempt.student is None:
+            return
+        group = self._groups_of(attempt.student).find(request, day)
+        route = attempt.decision.route
+        if is_same_answer(route.judge if route else None, answer, attempt.answer.message):
+            group.agreed += 1
+        else:
+            group.disagreed += 1
+
+    def _groups_of(self, student: str) -> "_StudentCopyGroups":
+        groups = self._students.setdefault(student, _StudentCopyGroups())
+        self._students.move_to_end(student)
+        if len(self._students) > _MAX_TRACKED_STUDENTS:
+            self._students.popitem(last=False)
+        return groups
+
+
+class _StudentCopyGroups:
+    """The groups of one student; those that did not come for longest are forgotten first."""
+
+    def __init__(self) -> None:
+        self._copies = NearCopyGroups()
+        self._groups: OrderedDict[str, _CopyGroup] = OrderedDict()
+
+    def find(self, request: Request, day: date) -> _CopyGroup:
+        name = self._copies.assign(masked_word_hashes(request_text(request) or request.system))
+        group = self._groups.setdefault(name, _CopyGroup(day))
+        self._groups.move_to_end(name)
+        if len(self._groups) > _MAX_GROUPS:
+            self._copies.remove(self._groups.popitem(last=False)[0])
+        return group

@@ -1,0 +1,87 @@
+"""A call on its way to the teachers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from understudies.dialects.base import Api, Dialect
+from understudies.dialects.openai_chat.request import encode_request
+from understudies.dialects.registry import dialect_of
+from understudies.router.call import Call, TeacherError
+from understudies.router.upstream.failures import parse_json_object
+from understudies.runtime.fast_dataclass import fast_dataclass
+
+
+@fast_dataclass
+class UpstreamRequest:
+    """The call, how its API speaks, and when it began and has to be over, by the steady clock.
+
+    A call without a body of its own is asked in the API that the canonical request comes from; its query is for its own
+    teacher, and others of the same origin. `unproductive_attempts` counts the attempts so far that a teacher accepted
+    and nothing came of.
+    """
+
+    call: Call
+    dialect: Dialect
+    started_at: float
+    deadline: float
+    fresh: bool = False
+    fallback: bool = False
+    unproductive_attempts: int = 0
+    with_query: bool = True
+
+    @property
+    def api(self) -> Api:
+        return self.dialect.api
+
+    @property
+    def target(self) -> str:
+        """Path and query."""
+        query = self.call.query
+        return f"{self.dialect.path}?{query}" if query and self.with_query else self.dialect.path
+
+    def unary_body(self, model: str) -> bytes:
+        """What asks a teacher for an answer in one piece; raises TeacherError where it cannot be written."""
+        call = self.call
+        if call.raw is None:
+            return orjson.dumps(encode_request(call.request, model))
+        if not call.stream:
+            if model == call.model:
+                return call.raw
+            return _rewrite(self.dialect, call.raw, self._body(call.raw), model, usage=False)
+        body = {key: value for key, value in self._body(call.raw).items() if key not in ("stream", "stream_options")}
+        return _rewrite(self.dialect, orjson.dumps(body), body, model, usage=False)
+
+    def stream_body(self, model: str) -> tuple[bytes, bool]:
+        """What asks a teacher for a stream that reports its usage, and whether the caller wants to see that.
+
+        Raises TeacherError where it cannot be written.
+        """
+        call = self.call
+        if call.raw is None:
+            streamed = {"stream": True, "stream_options": {"include_usage": True}}
+            return orjson.dumps(encode_request(call.request, model) | streamed), False
+        body = self._body(call.raw)
+        options = body.get("stream_options")
+        wanted = self.api != "chat" or (isinstance(options, dict) and options.get("include_usage") is True)
+        return _rewrite(self.dialect, call.raw, body, model, usage=True), wanted
+
+    def _body(self, raw: bytes) -> Mapping[str, Any]:
+        body = parse_json_object(raw) if self.call.body is None else self.call.body
+        if body is None:
+            raise TeacherError(400, "the body is not a JSON object", code="invalid_body")
+        return body
+
+
+def make_upstream_request(call: Call, began: float, total_s: float, *, fresh: bool = False) -> UpstreamRequest:
+    """The call, begun now."""
+    dialect = dialect_of(call.api if call.raw is not None else "chat")
+    return UpstreamRequest(call, dialect, began, began + total_s, fresh)
+
+
+def _rewrite(dialect: Dialect, raw: bytes, body: Mapping[str, Any], model: str, *, usage: bool) -> bytes:
+    try:
+        return dialect.encode_upstream_request(raw, body, model=model, usage=usage)
+    except ValueError as error:
+        raise TeacherError(400, "the body cannot be written again", code="invalid_body") from error

@@ -1,0 +1,127 @@
+"""A teacher's whole answer, read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from understudies.events import Usage
+from understudies.router.call import TeacherAnswer, TeacherError
+from understudies.router.http1.deadlines import Deadline
+from understudies.router.http1.response import HttpResponse
+from understudies.router.upstream.failures import (
+    TRANSPORT_ERRORS,
+    AttemptFailed,
+    AttemptProgress,
+    failure_from_transport_error,
+    malformed_answer,
+    parse_json_object,
+)
+from understudies.router.upstream.headers import response_headers
+from understudies.router.upstream.metering import CallSizes, UsageMeter, count_answer_characters
+from understudies.router.upstream.request import UpstreamRequest
+from understudies.router.upstream.upstream import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class ReadContext:
+    """What reading an answer takes: a meter, a steady clock, and the most bytes that an answer may have."""
+
+    meter: UsageMeter
+    timer: Callable[[], float]
+    limit: int
+
+
+class UnaryRequester:
+    """Asks one teacher once for an answer in one piece."""
+
+    def __init__(self, context: ReadContext) -> None:
+        self._meter = context.meter
+        self._timer = context.timer
+        self._limit = context.limit
+
+    async def ask(self, request: UpstreamRequest, upstream: Upstream, model: str) -> TeacherAnswer:
+        """The answer; raises Failed."""
+        body = request.unary_body(model)
+        progress = AttemptProgress()
+        try:
+            with upstream.first_byte_deadline(request.deadline - self._timer()) as watch:
+                reply = await upstream.post(
+                    request.call, request.api, request.target, body, progress, fresh=request.fresh
+                )
+                raw = await self.read_body(request, upstream, reply, watch)
+        except TRANSPORT_ERRORS as trouble:
+            raise failure_from_transport_error(trouble, billable=progress.is_billable(trouble)) from trouble
+        return self.decode(request, upstream, model, reply, raw, len(body))
+
+    async def read_body(
+        self, request: UpstreamRequest, upstream: Upstream, reply: HttpResponse, deadline: Deadline
+    ) -> bytes:
+        """The whole body, whose pieces have to come in time."""
+        idle_s = upstream.spec.timeouts.idle_s
+
+        def go_on() -> None:
+            deadline.extend(min(idle_s, request.deadline - self._timer()))
+
+        try:
+            return await reply.read_all(self._limit, go_on)
+        finally:
+            reply.close()
+
+    def decode(
+        self,
+        request: UpstreamRequest,
+        upstream: Upstream,
+        model: str,
+        reply: HttpResponse,
+        raw: bytes,
+        request_bytes: int,
+    ) -> TeacherAnswer:
+        """What a body answers; raises Failed, with the body where the caller is to see for himself."""
+        headers = reply.headers()
+        body = parse_json_object(raw)
+        if body is None:
+            raise malformed_answer(headers, "the teacher's answer is not JSON")
+        call = request.call
+        try:
+            answered = request.dialect.decode_response(body)
+        except ValueError as error:
+            cost = self._meter.reported(
+                _text(body.get("model")) or model, _usage(body), price=upstream.price, at=call.at
+            )
+            odd = TeacherError(reply.status, "not an answer", raw=raw, headers=response_headers(headers), cost_usd=cost)
+            raise AttemptFailed(odd, failover=False, counts_against_breaker=False) from error
+        named = answered.model or model
+        sizes = CallSizes(request_bytes, count_answer_characters(answered.response))
+        metered = self._meter.complete(model, named, answered.usage, sizes, price=upstream.price, at=call.at)
+        return TeacherAnswer(
+            answered.response,
+            named,
+            metered.usage,
+            metered.cost_usd,
+            (self._timer() - request.started_at) * 1000,
+            raw,
+            response_headers(headers),
+            reply.status,
+            upstream.spec.name,
+            metered.estimated,
+            fallback=request.fallback,
+            unproductive_attempts=request.unproductive_attempts,
+        )
+
+
+def _usage(body: dict[str, Any]) -> Usage:
+    """The usage beside something that is no answer, in whichever API's names."""
+    usage = body.get("usage")
+    counts = usage if isinstance(usage, dict) else {}
+    return Usage(
+        prompt_tokens=_count(counts.get("prompt_tokens")) or _count(counts.get("input_tokens")),
+        completion_tokens=_count(counts.get("completion_tokens")) or _count(counts.get("output_tokens")),
+    )
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

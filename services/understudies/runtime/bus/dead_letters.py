@@ -1,0 +1,75 @@
+"""Messages that no handler can read: where they go, and when there are too many."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import ValidationError
+
+from understudies.events import BY_NAME, Event
+from understudies.runtime.bus.messages import Record
+from understudies.runtime.errors import StopService
+
+DEAD_LETTERS: Final = "dead-letters"
+"""Topic of the messages that could not be read: their bytes, and the reason as a header."""
+
+_MAX_REASON_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidRecord:
+    """A record that can never be handled, and why."""
+
+    record: Record
+    reason: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the dead letter: the reason and where the record came from."""
+        reason = self.reason[:_MAX_REASON_LENGTH].encode("ascii", "backslashreplace").decode()
+        return {
+            "reason": reason,
+            "original-topic": self.record.topic,
+            "original-partition": str(self.record.partition),
+            "original-offset": str(self.record.offset),
+        }
+
+
+def decode_records(records: Sequence[Record]) -> tuple[list[tuple[Record, Event]], list[InvalidRecord]]:
+    """The records that carry an event of their topic with that event, and the rest with the reason."""
+    decoded: list[tuple[Record, Event]] = []
+    poison: list[InvalidRecord] = []
+    for record in records:
+        try:
+            decoded.append((record, BY_NAME[record.topic].decode(record.value)))
+        except ValidationError as error:
+            poison.append(InvalidRecord(record, _format_reason(error)))
+    return decoded, poison
+
+
+def _format_reason(error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, p['loc'])) or 'value'}: {p['msg']}" for p in problems)
+
+
+class DeadLetterLimit:
+    """Stops a service that can read nothing: more likely its own fault than everyone else's."""
+
+    def __init__(self, max_consecutive: int = 100) -> None:
+        self._max_consecutive = max_consecutive
+        self._consecutive = 0
+
+    def check(self, records: Sequence[Record], invalid: Sequence[InvalidRecord]) -> None:
+        """Count unreadable records in a row; raises StopService beyond the limit."""
+        if not invalid:
+            self._consecutive = 0
+            return
+        bad = {(p.record.topic, p.record.partition, p.record.offset) for p in invalid}
+        for record in records:
+            where = (record.topic, record.partition, record.offset)
+            self._consecutive = self._consecutive + 1 if where in bad else 0
+            if self._consecutive > self._max_consecutive:
+                raise StopService(
+                    f"more than {self._max_consecutive} messages in a row cannot be read, the last one at {where!r}; "
+                    "compare the versions of this service and of the producers, then start it again"
+                )

@@ -1,0 +1,72 @@
+"""Define records as handlers get them and messages as publishers send them, with the headers of CloudEvents 1.0."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from understudies.events import Event, encode, topic_of
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A message of a topic, not yet decoded."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+BusHeaders = Sequence[tuple[str, bytes]]
+"""Names and values, in order."""
+
+_CE_VERSION: Final = ("ce_specversion", b"1.0")
+_CONTENT_TYPE: Final = ("content-type", b"application/json")
+
+
+class BusMessage(NamedTuple):
+    """What the bus needs to publish an event, now or after a restart."""
+
+    topic: str
+    value: bytes
+    key: bytes | None = None
+    headers: BusHeaders = ()
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes on the way."""
+        return len(self.value) + len(self.key or b"") + sum(len(name) + len(value) for name, value in self.headers)
+
+
+def encode_message(event: Event, source: str) -> BusMessage:
+    """The message that carries an event of the service `source`."""
+    topic = topic_of(event)
+    headers = (
+        ("ce_id", event.id.encode("utf-8", "surrogatepass")),
+        ("ce_type", _ce_type(getattr(event, "type", topic.name))),
+        ("ce_source", _ce_source(source)),
+        ("ce_time", event.at.isoformat().replace("+00:00", "Z").encode()),
+        _CE_VERSION,
+        _CONTENT_TYPE,
+    )
+    return BusMessage(topic.name, encode(event), topic.key(event).encode("utf-8", "surrogatepass"), headers)
+
+
+@lru_cache(maxsize=64)
+def _ce_type(name: str) -> bytes:
+    return f"understudies.{name}".encode()
+
+
+@lru_cache(maxsize=64)
+def _ce_source(service: str) -> bytes:
+    return f"/understudies/{service}".encode()
+
+
+BatchHandler = Callable[[Sequence[Record]], Awaitable[None]]
+"""Handles a batch; when it returns, the batch is done, and when it raises, the batch comes again."""
+
+Offsets = Mapping[tuple[str, int], int]
+"""The next offset to handle, by topic and partition."""

@@ -1,0 +1,114 @@
+"""The whole of `understudies.toml`."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from understudies.events import owner_and_base
+from understudies.events.task_names import OWNER_PATTERN
+from understudies.runtime.rules.router import RouterRules
+from understudies.runtime.rules.task import TaskRules
+from understudies.runtime.rules.teacher import TeacherTable
+from understudies.runtime.rules.tenant import TenantRules
+
+
+class TaskRulesLookup(Protocol):
+    """What services take: rules as they are, or a source of rules that change."""
+
+    def for_task(self, task: str) -> TaskRules:
+        """The rules of a task now."""
+        ...
+
+
+class Rules(BaseModel):
+    """The rules of all tasks, teachers, tenants and of the router; a task that is not named follows the defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    defaults: TaskRules = TaskRules()
+    tenants: dict[str, TenantRules] = Field(default_factory=dict)
+    tasks: dict[str, TaskRules] = Field(default_factory=dict)
+    teachers: TeacherTable = Field(default_factory=dict)
+    router: RouterRules = RouterRules()
+
+    def for_task(self, task: str) -> TaskRules:
+        """The rules of a task, in constant time; a tenant's own, without a table, has those of what it is called."""
+        found = self.tasks.get(task)
+        if found is not None:
+            return found
+        base = self.unqualified_name(task)
+        return self.defaults if base is None else self.tasks.get(base, self.defaults)
+
+    def unqualified_name(self, task: str) -> str | None:
+        """How a tenant calls a task of its own; None for a task that all share."""
+        return _unqualified_name(task, self.tenants)
+
+    def with_critical(self, names: frozenset[str]) -> "Rules":
+        """The same rules with the named tasks critical, and so what tenants have as their own of these."""
+        owned = {name for name in self.tasks if self.unqualified_name(name) in names}
+        marked = {name: self.for_task(name).model_copy(update={"critical": True}) for name in names | owned}
+        return self.model_copy(update={"tasks": {**self.tasks, **marked}})
+
+    @property
+    def require_key(self) -> bool:
+        """Whether a call needs a tenant's key."""
+        return bool(self.tenants) if self.router.require_key is None else self.router.require_key
+
+    @field_validator("tasks")
+    @classmethod
+    def _inherit_rules(cls, tasks: dict[str, TaskRules], info: ValidationInfo) -> dict[str, TaskRules]:
+        defaults = info.data.get("defaults")
+        if defaults is None:
+            return tasks
+        own = {name: defaults.model_copy(update=_explicit_fields(rules)) for name, rules in tasks.items()}
+        bases = {name: _unqualified_name(name, info.data.get("tenants", {})) for name in tasks}
+        return {
+            name: own[base].model_copy(update=_explicit_fields(rules)) if (base := bases[name]) in own else own[name]
+            for name, rules in tasks.items()
+        }
+
+    @model_validator(mode="after")
+    def _check_references(self) -> Self:
+        if misfits := list(self._find_conflicts()):
+            raise ValueError("; ".join(misfits))
+        return self
+
+    def _find_conflicts(self) -> Iterator[str]:
+        yield from _find_task_conflicts("defaults", self.defaults, self.teachers)
+        for name, rules in self.tasks.items():
+            yield from _find_task_conflicts(f"tasks.{name}", rules, self.teachers)
+        if self.router.require_key and not self.tenants:
+            yield "router.require_key: nobody could call; add a [tenants.NAME] with `understudies keys new`"
+        yield from _find_duplicate_keys(self.tenants)
+        for name, tenant in self.tenants.items():
+            if tenant.own_tasks and not OWNER_PATTERN.fullmatch(name):
+                yield f"tenants.{name}.own_tasks: need a tenant's name of at most 64 letters, digits, _, . and -"
+
+
+def _unqualified_name(task: str, tenants: Mapping[str, TenantRules]) -> str | None:
+    if not tenants or ":" not in task:
+        return None
+    owner, base = owner_and_base(task)
+    tenant = None if owner is None else tenants.get(owner)
+    return base if tenant is not None and tenant.owns(base) else None
+
+
+def _explicit_fields(rules: TaskRules) -> dict[str, Any]:
+    return {name: getattr(rules, name) for name in rules.model_fields_set}
+
+
+def _find_task_conflicts(where: str, rules: TaskRules, teachers: Collection[str]) -> Iterator[str]:
+    if rules.teacher is not None and rules.teacher not in teachers:
+        there = f"there are {', '.join(sorted(teachers))}" if teachers else "there is none"
+        yield f"{where}.teacher: no table [teachers.{rules.teacher}]; {there}"
+    if rules.episode_target is not None and rules.episode_steps is None:
+        yield f"{where}.episode_steps: is missing; an episode_target is shared by so many calls"
+
+
+def _find_duplicate_keys(tenants: Mapping[str, TenantRules]) -> Iterator[str]:
+    owner: dict[str, str] = {}
+    for name, tenant in tenants.items():
+        for key in tenant.keys:
+            if owner.setdefault(key, name) != name:
+                yield f"tenants.{name}.keys: holds a key of tenant {owner[key]!r}; a key has one tenant"

@@ -1,0 +1,1 @@
+"""The few-shot student: another model, shown how the teacher answered."""

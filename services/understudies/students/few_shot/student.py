@@ -1,0 +1,221 @@
+"""The few-shot student: another model, shown how the teacher answered."""
+
+import asyncio
+import copy
+import json
+import math
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from understudies.datasets.dataset import Example
+from understudies.datasets.errors import ArtifactError
+from understudies.datasets.system_template import NO_CONTEXT, SystemTemplate
+from understudies.events import Message, Request, Usage
+from understudies.judges.base import Judge
+from understudies.judges.registry import parse_judge
+from understudies.students.base import Answer, ConfidenceTooLow
+from understudies.students.calibration import Calibration
+from understudies.students.classifier.sentences import Floats
+from understudies.students.endpoint.client import ChatClient
+from understudies.students.endpoint.connection_pool import EndpointPools
+from understudies.students.endpoint.generation import Generation
+from understudies.students.endpoint.settings import Endpoint, EndpointSettings
+from understudies.students.few_shot.examples import (
+    PromptExample,
+    comparison_text,
+    embed_texts,
+    nearest_indices,
+    select_k_centers,
+    to_messages,
+    to_prompt_example,
+)
+
+_FILE = "few_shot.json"
+_NEIGHBOURS = 8
+# All others are the teacher's own, ask for another form of answer, or name tokens as the teacher numbers them.
+_FORWARDED_PARAMETERS = frozenset(
+    {
+        "frequency_penalty",
+        "max_completion_tokens",
+        "max_tokens",
+        "parallel_tool_calls",
+        "presence_penalty",
+        "seed",
+        "stop",
+    }
+)
+
+
+class FewShotManifest(BaseModel):
+    """All that the artifact holds: the endpoint's name, never its address or key, and the examples.
+
+    The first `shots` of `pool` go into every prompt, or where `nearest` the `shots` most like the request.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    endpoint: str
+    judge: str
+    shots: int = Field(ge=0)
+    nearest: bool = False
+    pool: tuple[PromptExample, ...]
+    system: SystemTemplate | None = None
+
+
+class FewShotStudent:
+    """Asks a model with examples between the task's own system prompt and the request.
+
+    Its confidence is the probability of the whole answer (the exponential of the summed log-probabilities of its
+    tokens, which ranks answers at least as well as the least likely token), where the endpoint gives them, and else
+    the share of the most similar examples, by their similarity, whose answer the judge finds equal: of use where
+    answers repeat. Either is calibrated. It is asked in the same way for proof and in service, so that a confidence
+    means the same in both.
+    """
+
+    kind = "few_shot"
+
+    def __init__(
+        self,
+        manifest: FewShotManifest,
+        endpoint: Endpoint,
+        *,
+        calibration: Calibration | None = None,
+        pools: EndpointPools | None = None,
+    ) -> None:
+        self._manifest = manifest
+        self._chat = ChatClient(endpoint, (pools or EndpointPools()).get(endpoint))
+        self._calibration = calibration or Calibration()
+        self._judge = parse_judge(manifest.judge)
+        self._vectors = embed_texts([shot.text for shot in manifest.pool])
+
+    async def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """One answer for each request; raises the first StudentError once all have ended."""
+        found = await asyncio.gather(*(self.answer_until(r, 0.0) for r in requests), return_exceptions=True)
+        answers: list[Answer] = []
+        for one in found:
+            if isinstance(one, BaseException):
+                raise one
+            answers.append(one)
+        return answers
+
+    async def answer_until(self, request: Request, floor: float, max_tokens: int | None = None) -> Answer:
+        """The whole answer; raises Unsure once it cannot reach `floor` or more tokens than allowed were held back."""
+        body = self._body(request)
+
+        def watch(generation: Generation) -> None:
+            bound = self._calibration(generation.log_sum)
+            if bound < floor:
+                raise ConfidenceTooLow(bound, generation.usage)
+            if max_tokens is not None and generation.tokens > max_tokens:
+                raise ConfidenceTooLow(bound, generation.usage, f"wrote more than {max_tokens} tokens without an end")
+
+        generation = await self._chat.complete(body, watch)
+        reason = "length" if generation.finish_reason == "length" else None
+        return Answer(generation.message(), self._confidence(generation, request), generation.usage, reason)
+
+    async def close(self) -> None:
+        """Close its connections once the calls under way have ended; another answer opens them again."""
+        await self._chat.close()
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        """US dollars by the endpoint's prices; None where it has none."""
+        return self._chat.endpoint.cost(usage)
+
+    def with_calibration(self, calibration: Calibration) -> "FewShotStudent":
+        """The same student, sure by another measure."""
+        student = copy.copy(self)
+        student._calibration = calibration
+        return student
+
+    @classmethod
+    def fit(
+        cls,
+        train: Sequence[Example],
+        judge: Judge,
+        *,
+        endpoint_name: str,
+        endpoint: Endpoint,
+        shots: int = 16,
+        nearest: bool = False,
+        pool: int = 1000,
+        system: SystemTemplate | None = None,
+        pools: EndpointPools | None = None,
+    ) -> "FewShotStudent":
+        """Choose representative examples: greedy k-centre, each next one the least like all before.
+
+        `system` is the template of the training calls, where it is known already.
+        """
+        system = SystemTemplate.learn([example.request for example in train]) if system is None else system
+        distinct = list({example.fingerprint: example for example in train}.values())
+        candidates = distinct[:: max(1, -(-len(distinct) // pool))]
+        shown = [to_prompt_example(example, system) for example in candidates]
+        order = select_k_centers(embed_texts([shot.text for shot in shown]), len(candidates))
+        recipe = FewShotManifest(
+            endpoint=endpoint_name,
+            judge=judge.name,
+            shots=shots,
+            nearest=nearest,
+            pool=tuple(shown[i] for i in order),
+            system=system if system.has_context else None,
+        )
+        return cls(recipe, endpoint, pools=pools)
+
+    def to_files(self) -> dict[str, bytes]:
+        known = self._manifest.model_dump(mode="json", exclude_none=True)
+        recipe = json.dumps(known, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        return {_FILE: recipe} | self._calibration.to_files()
+
+    @classmethod
+    def from_files(
+        cls, content: Mapping[str, bytes], endpoints: EndpointSettings, pools: EndpointPools | None = None
+    ) -> "FewShotStudent":
+        calibration = Calibration.from_files(content)
+        try:
+            known = json.loads(content[_FILE].decode("utf-8", "surrogatepass"))
+            recipe = FewShotManifest.model_validate(known)
+            endpoint = endpoints.get(recipe.endpoint)
+            return cls(recipe, endpoint, calibration=calibration, pools=pools)
+        except (KeyError, ValueError, ValidationError) as error:
+            raise ArtifactError(f"the few-shot recipe cannot be read: {error!r}") from error
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        system = [m for m in request.messages if m.role in ("system", "developer")]
+        turns = [m for m in request.messages if m.role not in ("system", "developer")]
+        messages = [*system, *self._examples(request), *turns]
+        body: dict[str, Any] = {key: value for key, value in request.parameters.items() if key in _FORWARDED_PARAMETERS}
+        body["messages"] = [message.model_dump(mode="json", exclude_none=True) for message in messages]
+        body["temperature"] = 0
+        for name in ("tools", "tool_choice", "response_format"):
+            if (value := getattr(request, name)) is not None:
+                body[name] = value
+        return body
+
+    def _examples(self, request: Request) -> list[Message]:
+        pool = self._manifest.pool
+        if self._manifest.nearest:
+            # The most similar comes last, next to the request.
+            chosen = [pool[i] for i in nearest_indices(self._similarities(request), self._manifest.shots)[::-1]]
+        else:
+            chosen = list(pool[: self._manifest.shots])
+        return [message for number, shot in enumerate(chosen) for message in to_messages(shot, number)]
+
+    def _confidence(self, generation: Generation, request: Request) -> float:
+        if generation.log_probability is not None:
+            return self._calibration(generation.log_probability)
+        vote = self._vote(generation.message(), request)
+        return self._calibration(math.log(min(vote, 1.0)) if vote > 0 else -math.inf)
+
+    def _vote(self, message: Message, request: Request) -> float:
+        similar = self._similarities(request)
+        near = nearest_indices(similar, _NEIGHBOURS)
+        weights = [max(0.0, float(similar[i])) for i in near]
+        agreed = (self._judge.judge(self._manifest.pool[i].answer, message).agreed for i in near)
+        return sum(w for w, same in zip(weights, agreed, strict=True) if same) / (sum(weights) or 1.0)
+
+    def _similarities(self, request: Request) -> Floats:
+        text = comparison_text(request, self._manifest.system or NO_CONTEXT)
+        similar: Floats = embed_texts([text])[0] @ self._vectors.T
+        return similar

@@ -1,0 +1,48 @@
+"""Loading a student from its artifact."""
+
+from understudies.datasets.errors import ArtifactError
+from understudies.datasets.object_store import ObjectStore
+from understudies.students.artifact import Manifest, read_artifact
+from understudies.students.base import Student
+from understudies.students.endpoint.connection_pool import EndpointPools
+from understudies.students.endpoint.settings import EndpointSettings
+from understudies.students.head_inputs import HeadInputs, add_head
+
+
+def load_student(
+    object_store: ObjectStore, uri: str, endpoints: EndpointSettings | None = None, pools: EndpointPools | None = None
+) -> Student:
+    """The student of an artifact, ready to answer.
+
+    `endpoints` are those that students name, by default those of the environment; `pools` are shared with other
+    students, and by default the student's own.
+    Raises ArtifactError where the artifact is missing or damaged, its kind unknown, or what it needs not installed,
+    and RetryLater where it cannot be read now.
+    """
+    manifest, content = read_artifact(object_store, uri)
+    try:
+        return add_head(_load_by_kind(manifest, content, endpoints, pools), HeadInputs.from_files(content))
+    except ImportError as error:
+        extra = "encoder" if error.name in ("torch", "transformers") else "services"
+        raise ArtifactError(
+            f"a {manifest.kind} student needs the module {error.name!r}; install understudies[{extra}]"
+        ) from error
+
+
+def _load_by_kind(
+    manifest: Manifest, content: dict[str, bytes], endpoints: EndpointSettings | None, pools: EndpointPools | None
+) -> Student:
+    # Imported here, so that a process needs only what its students need.
+    if manifest.kind == "cache":
+        from understudies.students.exact_match import ExactMatchStudent
+
+        return ExactMatchStudent.from_files(content)
+    if manifest.kind == "classifier":
+        from understudies.students.classifier.student import ClassifierStudent
+
+        return ClassifierStudent.from_files(content)
+    if manifest.kind == "few_shot":
+        from understudies.students.few_shot.student import FewShotStudent
+
+        return FewShotStudent.from_files(content, endpoints or EndpointSettings(), pools)
+    raise ArtifactError(f"no student of kind {manifest.kind!r} is known; was it trained by a newer version?")

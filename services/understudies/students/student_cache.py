@@ -1,0 +1,81 @@
+"""Students kept loaded, by artifact."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from understudies.datasets.object_store import ObjectStore
+from understudies.runtime.errors import RetryLater
+from understudies.students.base import Student, close_student
+from understudies.students.endpoint.connection_pool import EndpointPools
+from understudies.students.endpoint.settings import EndpointSettings
+from understudies.students.loader import load_student
+
+_RETRY_AFTER_S: Final = 10.0
+"""Until then nobody waits again for files that were away: to find that out may take a driver long."""
+
+
+class StudentCache:
+    """Loads each artifact once and keeps the most recently used; artifacts never change, so neither do students.
+
+    Students at the same endpoint share its connections. `endpoints` are by default those of the environment.
+    """
+
+    def __init__(
+        self,
+        object_store: ObjectStore,
+        *,
+        capacity: int = 64,
+        endpoints: EndpointSettings | None = None,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._object_store = object_store
+        self._timer = timer
+        self._unavailable_until: dict[str, float] = {}
+        self._capacity = capacity
+        self._endpoints = endpoints
+        self._pools = EndpointPools()
+        self._students: OrderedDict[str, asyncio.Future[Student]] = OrderedDict()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def get(self, uri: str) -> Student:
+        """The student of an artifact; raises ArtifactError where it cannot be loaded, RetryLater while it is away."""
+        if self._timer() < self._unavailable_until.get(uri, float("-inf")):
+            raise RetryLater(f"{uri!r} was away a moment ago")
+        self._unavailable_until.pop(uri, None)
+        pending = self._students.get(uri)
+        if pending is None:
+            pending = asyncio.ensure_future(
+                asyncio.to_thread(load_student, self._object_store, uri, self._endpoints, self._pools)
+            )
+            self._students[uri] = pending
+            while len(self._students) > self._capacity:
+                self._evict(self._students.popitem(last=False)[1])
+        self._students.move_to_end(uri)
+        try:
+            return await asyncio.shield(pending)
+        except Exception as error:
+            self._students.pop(uri, None)
+            if isinstance(error, RetryLater):
+                self._unavailable_until[uri] = self._timer() + _RETRY_AFTER_S
+            raise
+
+    async def close(self) -> None:
+        """Let go of all students, each once the calls under way have ended; those asked for later are loaded anew."""
+        while self._students:
+            self._evict(self._students.popitem()[1])
+        await asyncio.gather(*self._closing, return_exceptions=True)
+        await self._pools.close()
+
+    def _evict(self, pending: asyncio.Future[Student]) -> None:
+        task = asyncio.ensure_future(_close_when_loaded(pending))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+async def _close_when_loaded(pending: asyncio.Future[Student]) -> None:
+    [student] = await asyncio.gather(pending, return_exceptions=True)
+    if not isinstance(student, BaseException):
+        await close_student(student)

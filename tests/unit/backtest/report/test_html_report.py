@@ -1,0 +1,63 @@
+"""The report as JSON."""
+
+from decimal import Decimal
+
+import orjson
+from tests.support.sample_report import START, build_sample_report
+
+from understudies.backtest.recorded_call import SkippedLine
+from understudies.backtest.report.json_values import to_json
+from understudies.backtest.report.report import DecisionEntry, LogSummary
+
+
+def test_the_report_is_written_under_its_keys() -> None:
+    report = build_sample_report()
+    written = orjson.loads(report.to_json())
+    assert written == orjson.loads(orjson.dumps(report.to_dict()))
+    assert {"tasks", "decisions", "input", "seed", "seconds", "version", "last_fifth", "calls"} <= set(written)
+    task = written["tasks"]["ticket-triage"]
+    assert set(written["last_fifth"]) < set(task)
+    assert set(task) >= {"outcome", "profile", "series", "risk_coverage", "chosen", "roi", "last_fifth"}
+    assert set(task["series"][0]) == {
+        "at",
+        "calls",
+        "served",
+        "agreed_served",
+        "audited",
+        "agreement",
+        "lower",
+        "upper",
+        "cost_before",
+        "cost_after",
+    }
+    assert set(task["risk_coverage"][0]) == {"coverage", "threshold", "agreement", "n", "lower"}
+    assert task["chosen"] == {"threshold": 0.71, "coverage": 0.86}
+    assert set(task["roi"]) == {"authorised", "realised"}
+    assert written["tasks"]["marketing-copy"]["roi"] == {"authorised": None, "realised": None}
+    assert written["tasks"]["marketing-copy"]["chosen"] is None
+    assert task["judge"]["name"] == "label[before:dash]"
+    assert task["judge"]["reads"].startswith("the label is the first line of the answer before a dash; explanations")
+
+
+def test_only_the_first_broken_lines_are_listed_and_all_are_counted() -> None:
+    source = LogSummary("calls", "native", 5, [SkippedLine(k, "no") for k in range(31)], 14.0)
+    written = source.to_dict()
+    assert (len(written["broken"]), written["broken_total"]) == (20, 31)
+    assert written["broken"][0] == {"line": 0, "reason": "no"}
+
+
+def test_a_decision_is_written_with_its_evidence() -> None:
+    evidence = {"cost": Decimal("0.0000004"), "at": START, "classes": ("a", {"b": float("nan")})}
+    decision = DecisionEntry(START, "triage", "promoted", "triage@1", "good", evidence)
+    assert decision.to_dict() == {
+        "at": "2026-01-05T00:00:00Z",
+        "task": "triage",
+        "student": "triage@1",
+        "event": "promoted",
+        "reason": "good",
+        "evidence": {"cost": 0.0, "at": "2026-01-05T00:00:00Z", "classes": ["a", {"b": None}]},
+    }
+
+
+def test_values_without_a_json_type_become_text() -> None:
+    assert to_json({1: {2}, "z": 1j}) == {"1": [2], "z": "1j"}

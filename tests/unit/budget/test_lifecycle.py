@@ -1,0 +1,518 @@
+"""The moves of a task's students, hour by hour."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.support.budget_harness import (
+    SETTINGS,
+    TASK,
+    BudgetHarness,
+    at_hour,
+    audit_verdict,
+    change_event,
+    drift_event,
+    gate_decision,
+    held_decision,
+    promotion_stage,
+    shadow_verdict,
+    student_name,
+    teacher_call,
+    teacher_calls,
+    trained_promotion,
+)
+
+from understudies.budget.settings import BudgetSettings
+from understudies.events import GateDecision, Promotion, Withheld
+
+
+@pytest.fixture
+def office() -> BudgetHarness:
+    return BudgetHarness()
+
+
+def student(office: BudgetHarness, version: int = 1) -> Any:
+    return office.app.task_state(TASK).students[student_name(version)]
+
+
+# The first student
+
+
+async def test_a_student_is_authorised_with_the_investment(office: BudgetHarness) -> None:
+    move = await office.authorise_first()
+    assert (move.student, move.stage, move.at) == (student_name(), "authorised", at_hour(1))
+    assert move.reason.startswith("$0.54 pays back within a week")
+    assert (move.evidence["examples"], move.evidence["needed"]) == (100, 60)
+    assert move.evidence["profile"] == {
+        "kind": "closed_set",
+        "reason": "100% of 100 calls got one of 3 repeated answers.",
+    }
+    assert "since" not in move.evidence
+    assert await office.tick(2) == []
+
+
+async def test_nothing_is_authorised_before_there_is_enough(office: BudgetHarness) -> None:
+    await office.handle(*teacher_calls(59))
+    assert await office.tick(1) == []
+
+
+@pytest.mark.parametrize("outcome", ["reject", "inconclusive"])
+async def test_a_student_that_the_gates_do_not_pass_is_rejected_for_their_reason(
+    office: BudgetHarness, outcome: str
+) -> None:
+    await office.start_trial()
+    await office.handle(gate_decision(outcome, reason="agreement on the surest 10% is 80.0%"))
+    [move] = await office.tick(26)
+    assert (move.stage, move.reason) == ("rejected", "agreement on the surest 10% is 80.0%")
+    assert move.evidence["curve"]
+    assert await office.tick(27) == []
+
+
+async def test_a_rejected_student_is_not_tried_again_before_twice_its_examples(office: BudgetHarness) -> None:
+    await office.start_trial()
+    await office.handle(gate_decision("reject"))
+    assert await office.tick_stages(26) == [(student_name(), "rejected")]
+    await office.handle(*teacher_calls(99, 26, first=100))
+    assert await office.tick_stages(27) == []
+    await office.handle(*teacher_calls(1, 27, first=199))
+    assert await office.tick_stages(28) == [(student_name(2), "authorised")]
+
+
+async def test_a_student_that_the_trainer_rejected_counts_as_tried(office: BudgetHarness) -> None:
+    await office.authorise_first()
+    await office.handle(promotion_stage("rejected", hour=2))
+    await office.handle(*teacher_calls(99, 2, first=100))
+    assert await office.tick_stages(3) == []
+    await office.handle(*teacher_calls(1, 3, first=199))
+    assert await office.tick_stages(4) == [(student_name(2), "authorised")]
+
+
+async def test_a_trial_is_given_up_when_a_better_student_can_be_trained(office: BudgetHarness) -> None:
+    await office.start_trial()
+    await office.handle(*teacher_calls(99, 2, first=100))
+    assert await office.tick_stages(3) == []
+    await office.handle(*teacher_calls(1, 3, first=199))
+    assert await office.tick_stages(4) == [(student_name(), "retired"), (student_name(2), "authorised")]
+    assert student(office).story.reason == "superseded: 200 examples are there"
+
+
+async def test_a_student_that_is_still_being_made_is_not_given_up(office: BudgetHarness) -> None:
+    await office.authorise_first()
+    await office.handle(*teacher_calls(500, 2, first=100))
+    assert await office.tick_stages(3) == []
+
+
+# Canary and ramp
+
+
+async def test_a_qualified_student_begins_as_a_canary(office: BudgetHarness) -> None:
+    await office.start_trial()
+    await office.handle(gate_decision(hour=26))
+    qualified, promoted = await office.tick(26)
+    assert (qualified.stage, promoted.stage) == ("qualified", "promoted")
+    assert (promoted.share, promoted.threshold) == (0.05, 0.8)
+    assert (promoted.artifact, promoted.dataset) == ("artifact-1", "dataset")
+    assert promoted.reason == "canary: because of the numbers"
+    assert promoted.evidence["coverage"] == 0.6
+    # So few calls are served that all of them are audited.
+    assert promoted.audit_rate == 1.0
+
+
+async def test_the_ramp_takes_verdicts_and_a_day_for_each_step(office: BudgetHarness) -> None:
+    await office.promote_first(share=0.05)
+    shares: list[tuple[float, float]] = []
+    for hour in range(27, 120):
+        if hour % 3 == 0:
+            await office.handle(audit_verdict(hour=hour))
+        shares += [(hour, move.share) for move in await office.tick(hour)]
+    # Ten verdicts take 30 hours, so they decide.
+    assert shares == [(54, 0.25), (84, 1.0)]
+
+
+async def test_the_ramp_stops_at_disagreement(office: BudgetHarness) -> None:
+    await office.promote_first(share=0.25)
+    await office.handle(*(audit_verdict(number >= 4, hour=60) for number in range(10)))
+    assert await office.tick(100) == []
+
+
+async def test_the_last_step_waits_for_a_looser_threshold_in_sight(office: BudgetHarness) -> None:
+    await office.promote_first(share=0.25)
+    await office.handle(*(audit_verdict(hour=60) for _ in range(20)))
+    await office.handle(gate_decision(hour=70, threshold=0.6, coverage=0.7, promising=0.95))
+    [looser] = await office.tick(70)
+    assert (looser.share, looser.threshold, looser.evidence["coverage"]) == (0.25, 0.6, 0.7)
+    assert await office.tick(74) == await office.tick(97) == []
+    [last] = await office.tick(98)
+    assert (last.share, last.threshold) == (1.0, 0.6)
+
+
+async def test_a_looser_threshold_keeps_the_share_and_its_audits(office: BudgetHarness) -> None:
+    await office.promote_first()
+    await office.handle(*(audit_verdict(hour=80) for _ in range(3)))
+    await office.handle(gate_decision(hour=98, threshold=0.5, coverage=0.9, reason="more is proven"))
+    [move] = await office.tick(98)
+    assert (move.stage, move.share, move.threshold, move.reason) == ("promoted", 1.0, 0.5, "more is proven")
+    assert student(office).step_audited == 3
+    assert student(office).proven_share == 0.9
+    assert await office.tick(99) == []
+
+
+# Beyond the promise
+
+LEVELS = ((0.95, 0.8), (0.98, 0.93))
+MORE = ((0.95, 0.8), (0.985, 0.93))
+
+
+def beyond(levels: Any, *, hour: float = 0, **decided: Any) -> GateDecision:
+    """The gates' word with what is proven beyond it."""
+    return gate_decision(hour=hour, **decided).model_copy(update={"levels": levels})
+
+
+async def test_every_step_of_the_ramp_tells_what_is_proven_beyond_the_promise(office: BudgetHarness) -> None:
+    await office.start_trial()
+    await office.handle(beyond(LEVELS, hour=26))
+    seen = [move for move in await office.tick(26) if move.stage == "promoted"]
+    for hour in (50, 74):
+        await office.handle(*(audit_verdict(hour=hour - 1) for _ in range(10)))
+        seen += await office.tick(hour)
+    assert [(move.share, move.levels) for move in seen] == [(0.05, LEVELS), (0.25, LEVELS), (1.0, LEVELS)]
+
+
+@pytest.mark.parametrize("levels", [MORE, ((0.95, 0.8),)], ids=["more", "less"])
+async def test_what_is_proven_later_is_told_and_changes_nothing_else(office: BudgetHarness, levels: Any) -> None:
+    await office.start_trial()
+    await office.handle(beyond(LEVELS, hour=26))
+    *_, before = await office.tick(26)
+    await office.handle(
+        *(audit_verdict(hour=30) for _ in range(3)), beyond(levels, hour=31, reason="agrees at least 98.5%")
+    )
+    [move] = await office.tick(31)
+    assert (move.stage, move.levels, move.reason) == ("promoted", levels, "agrees at least 98.5%")
+    same = {"id": before.id, "at": before.at, "levels": before.levels, "reason": before.reason}
+    assert move.model_copy(update=same) == before
+    assert (student(office).step_audited, student(office).step_since) == (3, at_hour(26))
+    assert await office.tick(32) == []
+
+
+async def test_a_looser_threshold_brings_its_own_levels(office: BudgetHarness) -> None:
+    await office.promote_first()
+    await office.handle(beyond(((0.95, 0.5), (0.98, 0.9)), hour=98, threshold=0.5, coverage=0.9))
+    [move] = await office.tick(98)
+    assert (move.threshold, move.levels) == (0.5, ((0.95, 0.5), (0.98, 0.9)))
+
+
+async def test_a_ramp_that_goes_on_from_the_promotion_alone_keeps_its_levels(office: BudgetHarness) -> None:
+    known: dict[str, Any] = {"threshold": 0.8, "evidence": {"coverage": 0.6}, "levels": LEVELS}
+    await office.handle(promotion_stage("promoted", 3, 0, share=0.05, artifact="artifact-3", **known))
+    await office.handle(*(audit_verdict(version=3, hour=1) for _ in range(10)))
+    [next_step] = await office.tick(24)
+    assert (next_step.share, next_step.levels) == (0.25, LEVELS)
+
+
+async def test_levels_survive_a_restart(office: BudgetHarness) -> None:
+    await office.start_trial()
+    await office.handle(beyond(LEVELS, hour=26))
+    await office.tick(26)
+    await office.restart(json.loads(json.dumps(office.app.state())))
+    assert student(office).story.levels == LEVELS
+    assert await office.tick(27) == []
+
+
+# Drift
+
+
+async def test_drift_demotes_with_the_numbers(office: BudgetHarness) -> None:
+    await office.promote_first()
+    await office.handle(drift_event(hour=90))
+    [move] = await office.tick(90)
+    assert (move.stage, move.share) == ("demoted", 0.0)
+    assert move.reason == "drift: agreement fell to 70.0% after 40 audited verdicts"
+    assert move.evidence["statistic"] == 2000.0
+    assert await office.tick(91) == []
+
+
+async def test_a_warning_demotes_nobody(office: BudgetHarness) -> None:
+    await office.promote_first()
+    await office.handle(drift_event(hour=90, tier="warn"))
+    assert await office.tick(90) == []
+
+
+async def test_after_a_drift_only_newer_answers_teach(office: BudgetHarness) -> None:
+    await office.promote_first()
+    await office.handle(drift_event(hour=90))
+    await office.tick(90)
+    await office.handle(*teacher_calls(59, 90.5, first=1000))
+    assert await office.tick(91) == []
+    # Inputs of before count too, once they are answered anew.
+    await office.handle(*teacher_calls(100, 91))
+    [move] = await office.tick(92)
+    assert (move.student, move.stage) == (student_name(2), "authorised")
+    assert (move.evidence["since"], move.evidence["examples"]) == (at_hour(90).isoformat(), 159)
+
+
+async def test_a_drift_ends_the_trial_of_who_learned_from_before_it(office: BudgetHarness) -> None:
+    hour = await office.start_successor_trial()
+    await office.handle(drift_event(hour=hour))
+    assert await office.tick_stages(hour) == [(student_name(), "demoted"), (student_name(2), "retired")]
+    assert student(office, 2).story.reason == f"learned from answers before the drift of {student_name()}"
+    await office.handle(gate_decision(version=2, hour=hour + 24, coverage=0.9))
+    assert await office.tick_stages(hour + 24) == []
+
+
+# A change
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        ("traffic", "canary again: it is sure of another share of the calls than it was proven on"),
+        ("teacher", "canary again: another model answers as the teacher"),
+        ("calendar", "canary again: it was not judged on such days yet"),
+    ],
+)
+async def test_a_change_takes_a_student_back_to_the_canary(office: BudgetHarness, cause: str, reason: str) -> None:
+    await office.promote_first()
+    await office.handle(change_event(hour=90, cause=cause))
+    [move] = await office.tick(90)
+    assert (move.stage, move.share, move.reason) == ("promoted", 0.05, reason)
+    assert (move.threshold, move.evidence["coverage"]) == (0.8, 0.6)
+    assert await office.tick(91) == []
+
+
+async def test_a_share_is_given_back_once_the_gates_decided_again(office: BudgetHarness) -> None:
+    await office.promote_first()
+    await office.handle(change_event(hour=90))
+    await office.tick(90)
+    await office.handle(held_decision(hour=95))
+    assert await office.tick(95) == []
+    await office.handle(gate_decision(hour=140, reason="at least 95.2% proven"))
+    [move] = await office.tick(140)
+    assert (move.stage, move.share, move.reason) == ("promoted", 1.0, "proven again: at least 95.2% proven")
+    assert student(office).held is None
+    assert await office.tick(141) == []
+
+
+async def test_a_decision_of_before_the_change_gives_nothing_back(office: BudgetHarness) -> None:
+    await office.promote_first()
+    await office.handle(gate_decision(hour=89))
+    await office.tick(89)
+    await office.handle(change_event(hour=90))
+    assert [move.share for move in await office.tick(90)] == [0.05]
+    assert await office.tick(300) == []
+
+
+async def test_a_held_student_does_not_climb_the_ramp(office: BudgetHarness) -> None:
+    await office.promote_first(share=0.05)
+    await office.handle(change_event(hour=30), *(audit_verdict(hour=40) for _ in range(20)))
+    assert await office.tick(30) == await office.tick(60) == []
+    await office.handle(gate_decision(hour=61))
+    # Nothing is given back, as it had no more: the step goes on where it was.
+    [step] = await office.tick(61)
+    assert (step.share, step.reason) == (0.25, "ramp to 25%: 20 of 20 audited verdicts agreed at the step before")
+
+
+async def test_a_hold_does_not_restart_the_step_of_the_ramp(office: BudgetHarness) -> None:
+    await office.promote_first(share=0.25)
+    await office.handle(*(audit_verdict(hour=51) for _ in range(6)), change_event(hour=52))
+    assert [move.share for move in await office.tick(52)] == [0.05]
+    await office.handle(*(audit_verdict(hour=60) for _ in range(4)), gate_decision(hour=75))
+    assert [(move.share, move.reason) for move in await office.tick(75)] == [
+        (0.25, "proven again: because of the numbers"),
+        (1.0, "ramp to 100%: 10 of 10 audited verdicts agreed at the step before"),
+    ]
+
+
+async def test_a_threshold_found_while_held_is_told_at_the_canary_share(office: BudgetHarness) -> None:
+    await office.promote_first()
+    await office.handle(change_event(hour=90))
+    await office.tick(90)
+    await office.handle(held_decision(hour=95, threshold=0.9, coverage=0.4))
+    [tighter] = await office.tick(95)
+    assert (tighter.share, tighter.threshold) == (0.05, 0.9)
+    await office.handle(gate_decision(hour=140, threshold=0.9, coverage=0.4))
+    [back] = await office.tick(140)
+    assert (back.share, back.threshold) == (1.0, 0.9)
+
+
+async def test_a_hold_survives_a_restart(office: BudgetHarness) -> None:
+    await office.promote_first()
+    await office.handle(change_event(hour=90))
+    await office.tick(90)
+    await office.restart(json.loads(json.dumps(office.app.state())))
+    assert await office.tick(91) == []
+    await office.handle(gate_decision(hour=140))
+    assert [move.share for move in await office.tick(140)] == [1.0]
+
+
+async def test_drift_of_a_held_student_demotes_it(office: BudgetHarness) -> None:
+    await office.promote_first()
+    await office.handle(change_event(hour=90))
+    await office.tick(90)
+    await office.handle(drift_event(hour=92))
+    assert await office.tick_stages(92) == [(student_name(), "demoted")]
+    await office.handle(gate_decision(hour=140))
+    assert await office.tick_stages(140) == []
+
+
+# The head, and what is withheld
+
+WITHHELD = Withheld(answers={"label:refund": 0.9}, inputs=("text:1",), groups=("tenant=acme",))
+
+
+def forward(head_threshold: float | None = None, withheld: Withheld = WITHHELD, *, hour: float) -> GateDecision:
+    return gate_decision(hour=hour).model_copy(update={"head_threshold": head_threshold, "withheld": withheld})
+
+
+async def test_every_step_of_the_ramp_tells_of_the_head_and_of_what_is_withheld(office: BudgetHarness) -> None:
+    await office.start_trial()
+    await office.handle(forward(0.6, hour=26))
+    seen = [move for move in await office.tick(26) if move.stage == "promoted"]
+    await office.handle(*(audit_verdict(hour=49) for _ in range(10)))
+    seen += await office.tick(50)
+    told = [(move.share, move.head_threshold, move.withheld) for move in seen]
+    assert told == [(0.05, 0.6, WITHHELD), (0.25, 0.6, WITHHELD)]
+
+
+async def test_a_head_that_is_proven_later_is_told_at_once_and_keeps_the_share(office: BudgetHarness) -> None:
+    await office.promote_first()
+    await office.handle(forward(0.6, Withheld(), hour=90))
+    [move] = await office.tick(90)
+    assert (move.share, move.head_threshold, move.threshold) == (1.0, 0.6, 0.8)
+    assert await office.tick(91) == []
+
+
+async def test_what_is_withheld_later_is_told_and_changes_nothing_else(office: BudgetHarness) -> None:
+    await office.promote_first()
+    before = student(office).story
+    await office.handle(*(audit_verdict(hour=89) for _ in range(3)), forward(hour=90))
+    [move] = await office.tick(90)
+    assert move.withheld == WITHHELD
+    same = {"id": before.id, "at": before.at, "withheld": before.withheld, "reason": before.reason}
+    assert move.model_copy(update={**same, "evidence": before.evidence}) == before
+    assert student(office).step_audited == 3
+    assert await office.tick(91) == []
+
+
+async def test_what_is_given_back_serves_again(office: BudgetHarness) -> None:
+    await office.promote_first()
+    await office.handle(forward(hour=90))
+    await office.tick(90)
+    await office.handle(forward(withheld=Withheld(), hour=120))
+    [move] = await office.tick(120)
+    assert move.withheld == Withheld()
+
+
+async def test_answers_of_a_closed_set_are_spot_checked(office: BudgetHarness) -> None:
+    await office.promote_first()
+    assert student(office).story.spot_checks
+
+
+async def test_free_text_is_not_spot_checked(office: BudgetHarness) -> None:
+    await office.handle(*(teacher_call(number, number / 100, answer=f"Dear {number}") for number in range(100)))
+    await office.handle(promotion_stage("promoted", share=0.05, threshold=0.8, evidence={"coverage": 0.6}))
+    await office.handle(gate_decision(hour=2, threshold=0.7))
+    move, *_ = await office.tick(2)
+    assert (move.stage, move.threshold, move.spot_checks) == ("promoted", 0.7, False)
+
+
+async def test_by_default_the_ramp_takes_ten_and_then_35_audits() -> None:
+    office = BudgetHarness(settings=SETTINGS.model_copy(update={"step_verdicts": BudgetSettings().step_verdicts}))
+    await office.promote_first(share=0.25)
+    await office.handle(*(audit_verdict(hour=60) for _ in range(34)))
+    assert await office.tick(100) == []
+    await office.handle(audit_verdict(hour=100))
+    assert [move.share for move in await office.tick(100)] == [1.0]
+
+
+# Successors
+
+
+async def test_half_of_the_calls_are_kept_back_for_the_trial_of_a_successor(office: BudgetHarness) -> None:
+    hour = await office.start_successor_trial()
+    [move] = await office.tick(hour)
+    assert (move.student, move.share, move.threshold) == (student_name(), 0.5, 0.8)
+    assert move.reason == f"control group while {student_name(2)} is on trial"
+    assert await office.tick(hour + 1) == []
+
+
+async def test_what_was_kept_back_is_given_back(office: BudgetHarness) -> None:
+    hour = await office.start_successor_trial()
+    await office.tick(hour)
+    await office.handle(gate_decision("reject", version=2, hour=hour + 24))
+    assert await office.tick_stages(hour + 24) == [(student_name(2), "rejected")]
+    await office.handle(*(audit_verdict(hour=hour + 25) for _ in range(10)))
+    [move] = await office.tick(hour + 26)
+    assert (move.student, move.share) == (student_name(), 1.0)
+
+
+async def test_a_successor_that_serves_more_takes_over_at_once(office: BudgetHarness) -> None:
+    hour = await office.start_successor_trial()
+    await office.tick(hour)
+    await office.handle(gate_decision(version=2, hour=hour + 24, threshold=0.4, coverage=0.9))
+    qualified, retired, promoted = await office.tick(hour + 24)
+    assert (qualified.student, qualified.stage) == (student_name(2), "qualified")
+    assert (retired.student, retired.stage, retired.share) == (student_name(), "retired", 0.0)
+    assert retired.reason == f"succeeded by {student_name(2)}: serves 90% where {student_name()} serves 60%"
+    assert (promoted.student, promoted.stage) == (student_name(2), "promoted")
+    assert (promoted.share, promoted.threshold) == (0.5, 0.4)
+    assert office.app.task_state(TASK).serving is student(office, 2)
+
+
+async def test_a_successor_that_serves_no_more_waits_until_it_has_cost_enough(office: BudgetHarness) -> None:
+    hour = await office.start_successor_trial()
+    await office.tick(hour)
+    await office.handle(gate_decision(version=2, hour=hour + 24, coverage=0.55))
+    assert await office.tick_stages(hour + 24) == [(student_name(2), "qualified")]
+    assert await office.tick_stages(hour + 25) == []
+    await office.handle(*(shadow_verdict(version=2, hour=hour + 26) for _ in range(200)))
+    assert await office.tick_stages(hour + 27) == [(student_name(2), "rejected")]
+    assert student(office, 2).story.reason == f"proved no more than {student_name()} in 200 verdicts"
+
+
+async def test_of_students_that_serve_as_much_the_newer_is_in_force(office: BudgetHarness) -> None:
+    hour = await office.start_successor_trial()
+    await office.tick(hour)
+    await office.handle(gate_decision(version=2, hour=hour + 24, coverage=0.595))
+    assert await office.tick_stages(hour + 24) == [
+        (student_name(2), "qualified"),
+        (student_name(), "retired"),
+        (student_name(2), "promoted"),
+    ]
+
+
+async def test_a_successor_that_is_still_being_made_keeps_nothing_back(office: BudgetHarness) -> None:
+    await office.promote_first()
+    await office.handle(*teacher_calls(100, 100, first=100), *(teacher_call(0, 101) for _ in range(2000)))
+    assert await office.tick_stages(102) == [(student_name(2), "authorised")]
+    assert await office.tick_stages(103) == []
+
+
+# What was lost
+
+
+async def test_a_student_in_force_that_cannot_be_tried_any_more_leaves(office: BudgetHarness) -> None:
+    await office.promote_first()
+    await office.handle(gate_decision("reject", hour=90, reason="cannot read 'artifact-1'"))
+    [move] = await office.tick(90)
+    assert (move.stage, move.share, move.reason) == ("retired", 0.0, "cannot read 'artifact-1'")
+
+
+async def test_a_ramp_goes_on_from_the_promotion_alone(office: BudgetHarness) -> None:
+    known: dict[str, Any] = {"threshold": 0.8, "evidence": {"coverage": 0.6}}
+    await office.handle(promotion_stage("promoted", 3, 0, share=0.25, artifact="artifact-3", **known))
+    await office.handle(*(audit_verdict(version=3, hour=1) for _ in range(10)), trained_promotion(4, 2))
+    [kept] = await office.tick(24)
+    assert (kept.student, kept.share, kept.threshold, kept.artifact) == (student_name(3), 0.5, 0.8, "artifact-3")
+    assert kept.evidence["coverage"] == 0.6
+
+
+async def test_a_version_is_never_used_again(office: BudgetHarness) -> None:
+    seen: list[Promotion] = []
+    await office.handle(promotion_stage("retired", 7), *teacher_calls(100))
+    for round_ in range(3):
+        hour = 2 + 2 * round_
+        [move] = await office.tick(hour)
+        seen.append(move)
+        inputs = 100 * 2 ** (round_ + 1)
+        await office.handle(promotion_stage("rejected", 8 + round_, hour + 1), *teacher_calls(inputs, hour + 1))
+    assert [move.student for move in seen] == [student_name(8), student_name(9), student_name(10)]

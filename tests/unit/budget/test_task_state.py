@@ -1,0 +1,170 @@
+import json
+from collections.abc import Callable
+from decimal import Decimal
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.budget_harness import (
+    TASK,
+    at_hour,
+    audit_verdict,
+    change_event,
+    drift_event,
+    gate_decision,
+    promotion_stage,
+    self_agreement_verdict,
+    shadow_verdict,
+    student_name,
+    teacher_call,
+    teacher_calls,
+    trained_promotion,
+)
+
+from understudies.budget.task_state import TaskState
+from understudies.events import Event
+
+
+def folded(*events: Event) -> TaskState:
+    book = TaskState(TASK)
+    for event in events:
+        book.fold(event)
+    return book
+
+
+def test_examples_are_distinct_inputs_that_the_teacher_answered() -> None:
+    book = folded(
+        *teacher_calls(5),
+        teacher_call(0),
+        teacher_call(7, served_by="student", student=student_name()),
+        teacher_call(8, response=None, error="down"),
+        teacher_call(9, origin="synthetic"),
+        teacher_call(10, origin="audit", audits="x"),
+    )
+    assert book.examples == 6
+
+
+def test_audits_and_synthetic_calls_are_no_demand() -> None:
+    book = folded(
+        teacher_call(0),
+        teacher_call(1, origin="audit", audits="x"),
+        teacher_call(2, origin="synthetic"),
+        teacher_call(3, served_by="none"),
+    )
+    assert book.volume.hourly_counts(at_hour(1)) == [2]
+
+
+def test_the_teacher_is_asked_again_once_for_each_input() -> None:
+    book = folded(self_agreement_verdict(True, 1), self_agreement_verdict(False, 2), self_agreement_verdict(False, 1))
+    assert (book.self_compared, book.self_agreed) == (2, 1)
+
+
+def test_what_is_said_of_an_unknown_student_is_left_out() -> None:
+    book = folded(audit_verdict(), gate_decision(), drift_event())
+    assert book.students == {}
+
+
+def test_only_a_broken_contract_is_kept_as_drift() -> None:
+    book = folded(promotion_stage("promoted"), drift_event(tier="warn"), drift_event(drifted=False))
+    assert book.students[student_name()].drift is None
+    book.fold(drift_event())
+    assert book.students[student_name()].drift is not None
+
+
+def test_the_same_story_twice_changes_nothing() -> None:
+    stories = [promotion_stage("authorised"), trained_promotion(cost="0.25"), promotion_stage("promoted", share=0.05)]
+    book = folded(*stories)
+    state = book.state()
+    for event in stories:
+        book.fold(event)
+    assert book.state() == state
+    assert book.ledger.training == Decimal("0.25")
+
+
+def test_after_a_drift_examples_are_collected_anew() -> None:
+    book = folded(
+        *teacher_calls(5), promotion_stage("promoted"), promotion_stage("demoted", hour=3), teacher_call(2, 4)
+    )
+    assert (book.examples, book.valid_since) == (1, at_hour(3))
+
+
+def test_students_are_found_by_where_they_stand() -> None:
+    book = folded(promotion_stage("retired", 1), promotion_stage("promoted", 2), promotion_stage("trained", 3))
+    assert (book.serving, book.candidate, book.latest_student) == tuple(
+        book.students[student_name(v)] for v in (2, 3, 3)
+    )
+    assert book.next_student_name == student_name(4)
+    empty = TaskState(TASK)
+    assert (empty.serving, empty.candidate, empty.latest_student, empty.next_student_name) == (
+        None,
+        None,
+        None,
+        student_name(1),
+    )
+
+
+def test_a_version_is_never_used_again_whatever_became_of_it() -> None:
+    assert folded(promotion_stage("rejected", 10), promotion_stage("rejected", 9)).next_student_name == student_name(11)
+
+
+numbers, versions, times = st.integers(0, 20), st.integers(1, 3), st.floats(0, 200, allow_nan=False)
+stages = st.sampled_from(["authorised", "collected", "qualified", "promoted", "rejected", "demoted", "retired"])
+outcomes = st.sampled_from(["promote", "reject", "inconclusive"])
+makers: list[st.SearchStrategy[Event]] = [
+    st.builds(teacher_call, numbers, times),
+    st.builds(
+        lambda n, t: teacher_call(n, t, served_by="student", student=student_name(), reason="promoted"), numbers, times
+    ),
+    st.builds(lambda n, t: teacher_call(n, t, origin="audit", audits="x", reason="audit"), numbers, times),
+    st.builds(
+        lambda n, t: teacher_call(n, t, answer="[1]", student_cost="0.001", reason="low_confidence"), numbers, times
+    ),
+    st.builds(self_agreement_verdict, st.booleans(), numbers, times),
+    st.builds(lambda agreed, v, t: audit_verdict(agreed, version=v, hour=t), st.booleans(), versions, times),
+    st.builds(lambda v, t: shadow_verdict(version=v, hour=t), versions, times),
+    st.builds(lambda outcome, v, t: gate_decision(outcome, version=v, hour=t), outcomes, versions, times),
+    st.builds(drift_event, versions, times),
+    st.builds(lambda v, t: trained_promotion(v, t, coverage=0.5), versions, times),
+    st.builds(
+        lambda stage, v, t, share: promotion_stage(stage, v, t, share=share, threshold=0.8, evidence={"coverage": 0.6}),
+        stages,
+        versions,
+        times,
+        st.sampled_from([0.05, 0.25, 1.0]),
+    ),
+]
+histories = st.lists(st.one_of(makers), max_size=25)
+
+
+@settings(max_examples=100, deadline=None)
+@given(histories, histories)
+def test_a_restored_book_goes_on_as_if_nothing_had_happened(before: list[Event], later: list[Event]) -> None:
+    book = folded(*before)
+    restored = TaskState.from_state(json.loads(json.dumps(book.state())))
+    for event in later:
+        book.fold(event)
+        restored.fold(event)
+    assert restored.state() == book.state()
+    views: list[Callable[[TaskState], object]] = [
+        lambda book: book.serving and book.serving.name,
+        lambda book: book.candidate and book.candidate.name,
+        lambda book: book.latest_student and book.latest_student.name,
+        lambda book: (book.next_student_name, book.examples, book.profile.kind, book.ledger),
+    ]
+    assert [view(restored) for view in views] == [view(book) for view in views]
+
+
+def test_a_change_holds_a_student_and_an_alarm_about_its_audits_does_not() -> None:
+    in_force = [trained_promotion(), promotion_stage("promoted", share=1.0, threshold=0.8)]
+
+    def known(event: Event) -> tuple[bool, bool]:
+        student = folded(*in_force, event).students[student_name()]
+        return student.held is not None, student.drift is not None
+
+    assert {cause: known(change_event(cause=cause)) for cause in ("traffic", "teacher", "calendar", "agreement")} == {
+        "traffic": (True, False),
+        "teacher": (True, False),
+        "calendar": (True, False),
+        "agreement": (False, False),
+    }
+    assert known(drift_event()) == (False, True)
+    assert known(change_event(2)) == (False, False)

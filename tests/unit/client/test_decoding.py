@@ -1,0 +1,178 @@
+"""Arguments and answers of several libraries are read as one form of request and answer."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.sample_events import START
+from tests.support.sightings import corpus_lines
+
+from understudies.backtest.importers.reader import read_calls
+from understudies.client import Price, Understudies, per_million
+from understudies.client.calls import TeacherCall, TeacherInfo, copy_arguments
+from understudies.client.corpus_line import to_corpus_line
+from understudies.client.decoding.requests import decode_request
+from understudies.client.decoding.responses import decode_answer
+from understudies.client.encoding import InvocationEncoder
+from understudies.client.errors import NotRecorded
+from understudies.events import Invocation, Request, Usage, encode, new_id, usd
+
+
+class Bag:
+    """An object with attributes, as client libraries return them."""
+
+    def __init__(self, **attributes: Any) -> None:
+        self.__dict__.update(attributes)
+
+
+def asked(*args: Any, **kwargs: Any) -> Request:
+    return decode_request(copy_arguments(args, kwargs))[0]
+
+
+def prepared(answer: Any, price: Price | None) -> Invocation:
+    """The event that is made of a call with this answer."""
+    call = TeacherCall(TeacherInfo("triage", "", {}), START, None, copy_arguments(("hello",), {}), 5.0, answer)
+    return InvocationEncoder("default", None, price, new_id, 100_000).build_invocation(call)
+
+
+def test_a_call_of_anthropic() -> None:
+    schema = {"type": "object"}
+    request = asked(
+        model="c-1",
+        system=[{"type": "text", "text": "Call the tool."}],
+        max_tokens=100,
+        tools=[{"name": "weather", "description": "rain?", "input_schema": schema}],
+        messages=[
+            {"role": "user", "content": "Delft?"},
+            {"role": "assistant", "content": [Bag(type="tool_use", id="t1", name="weather", input={"city": "Delft"})]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "rain"}]},
+        ],
+    )
+    assert [message.role for message in request.messages] == ["system", "user", "assistant", "tool"]
+    assert request.messages[0].content == "Call the tool."
+    calls = request.messages[2].tool_calls
+    assert calls is not None
+    assert calls[0].function.arguments == '{"city": "Delft"}'
+    assert (request.messages[3].tool_call_id, request.messages[3].content) == ("t1", "rain")
+    function = {"name": "weather", "description": "rain?", "parameters": schema}
+    assert request.tools == ({"type": "function", "function": function},)
+    assert request.parameters == {"max_tokens": 100}
+
+
+def test_an_answer_of_anthropic() -> None:
+    answer = decode_answer(
+        Bag(
+            model="c-1",
+            stop_reason="tool_use",
+            content=[
+                Bag(type="thinking", thinking="hm"),
+                Bag(type="text", text="Let me see."),
+                Bag(type="tool_use", id="t1", name="w", input={"a": 1}),
+            ],
+            usage=Bag(input_tokens=10, output_tokens=4, cache_read_input_tokens=30, cache_creation_input_tokens=None),
+        )
+    )
+    assert (answer.model, answer.response.finish_reason) == ("c-1", "tool_use")
+    assert answer.response.message.content == "Let me see."
+    assert answer.usage == Usage(prompt_tokens=40, completion_tokens=4, cached_tokens=30)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [("system", "Sort."), ("human", "parcel")],
+        [Bag(type="system", content="Sort."), Bag(type="human", content="parcel")],
+        Bag(to_messages=lambda: [Bag(type="system", content="Sort."), Bag(type="human", content="parcel")]),
+        [{"role": "system", "content": "Sort."}, "parcel"],
+        {"messages": [{"role": "SYSTEM", "content": "Sort."}, {"role": "user", "content": "parcel"}]},
+    ],
+    ids=["tuples", "objects", "prompt value", "mixed", "body"],
+)
+def test_messages_in_any_form(messages: Any) -> None:
+    assert [(m.role, m.content) for m in asked(messages).messages] == [("system", "Sort."), ("user", "parcel")]
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "content"),
+    [
+        (("hello",), {"temperature": 0}, "hello"),
+        ((), {"prompt": "hello", "model": "m"}, "hello"),
+        (("hello", "de"), {}, '{"args": ["hello", "de"]}'),
+        ((), {"text": "hello", "language": "de"}, '{"language": "de", "text": "hello"}'),
+        (({"ticket": 7},), {}, '{"ticket": 7}'),
+        (([1, 2],), {}, "[1, 2]"),
+    ],
+)
+def test_what_a_plain_function_was_asked(args: tuple[Any, ...], kwargs: dict[str, Any], content: str) -> None:
+    assert asked(*args, **kwargs).messages[0].content == content
+
+
+@pytest.mark.parametrize("answer", [None, object(), {"choices": [{"index": 0}]}, {1, 2}])
+def test_what_is_no_answer_is_not_recorded(answer: Any) -> None:
+    with pytest.raises(NotRecorded):
+        decode_answer(answer)
+
+
+def test_a_number_of_tokens_that_cannot_be_is_not_recorded() -> None:
+    answer = {"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": 2**32, "completion_tokens": 5}}
+    assert decode_answer(answer).usage == Usage(completion_tokens=5)
+
+
+def test_a_price_per_million_counts_cached_tokens_apart() -> None:
+    price = per_million("2", "10", cached="0.5")
+    used = Usage(prompt_tokens=1_000_000, cached_tokens=400_000, completion_tokens=100_000)
+    assert price("any", used) == usd("2.4")
+    assert per_million(2, 10)("any", used) == usd(3)
+
+
+def test_a_price_per_million_tells_nothing_of_usage_that_nobody_counted() -> None:
+    assert per_million(2, 10)("any", Usage()) is None
+    assert per_million(0, 0)("any", Usage()) == 0
+
+
+@pytest.mark.parametrize(
+    ("price", "cost", "free"),
+    [
+        (None, None, False),
+        (per_million(1, 1), "0.000003", False),
+        (lambda model, usage: usd(0), "0", True),
+        (lambda model, usage: None, None, False),
+    ],
+)
+def test_a_teacher_that_costs_nothing_is_told_from_one_whose_price_nobody_named(
+    tmp_path: Path, price: Price | None, cost: str | None, free: bool
+) -> None:
+    seen = prepared({"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": 3}}, price)
+    assert (seen.cost_usd, seen.free, seen.priced) == (usd(cost or 0), free, cost is not None)
+    line = to_corpus_line(seen)
+    assert line is not None
+    path = tmp_path / "corpus.jsonl"
+    for written in (json.dumps(line), encode(seen).decode()):
+        path.write_text(written)
+        [read] = read_calls(path).calls
+        assert read.recorded_cost == (None if cost is None else usd(cost))
+
+
+def test_a_corpus_is_what_a_backtest_reads(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.jsonl"
+
+    def teacher(**body: Any) -> dict[str, Any]:
+        message = {"role": "assistant", "content": "shipping"}
+        usage = {"prompt_tokens": 100, "completion_tokens": 2}
+        return {"model": "m-1", "choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}
+
+    with Understudies(corpus=path, price=per_million(1, 1)) as client:
+        shadowed = client.shadow(teacher, "triage", tags={"team": "a"})
+        for n in range(3):
+            shadowed(messages=[{"role": "user", "content": f"parcel {n}"}], temperature=0, seed=n)
+    reading = read_calls(path)
+    assert reading.skipped == []
+    assert [call.request.messages[-1].content for call in reading.calls] == [f"parcel {n}" for n in range(3)]
+    call, line = reading.calls[0], corpus_lines(path)[0]
+    assert (call.task, call.model, call.response.message.content) == ("triage", "m-1", "shipping")
+    assert call.usage == Usage(prompt_tokens=100, completion_tokens=2)
+    assert call.recorded_cost == usd("0.000102")
+    assert call.tags["team"] == "a"
+    assert call.at is not None
+    assert call.at.timestamp() == pytest.approx(line["created"])

@@ -1,0 +1,231 @@
+"""Answers as providers write them."""
+
+from typing import Any
+
+import pytest
+from tests.support.dialects import CALL, NOON, render_response
+
+from understudies.dialects.base import Api, DecodedResponse
+from understudies.dialects.openai_chat.request import encode_request
+from understudies.dialects.registry import DIALECTS, dialect_of
+from understudies.events import FunctionCall, Message, Response, ToolCall, Usage
+
+
+def completion(message: Any, **fields: Any) -> dict[str, Any]:
+    return {"model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}], **fields}
+
+
+def response(*output: Any, **fields: Any) -> dict[str, Any]:
+    return {"object": "response", "model": "m", "status": "completed", "output": list(output), **fields}
+
+
+def message(*content: Any, **fields: Any) -> dict[str, Any]:
+    return {"type": "message", "model": "m", "content": list(content), "stop_reason": "end_turn", **fields}
+
+
+def text(said: str) -> dict[str, Any]:
+    return {"type": "text", "text": said}
+
+
+def spoken(*said: str) -> dict[str, Any]:
+    parts = [{"type": "output_text", "text": one, "annotations": []} for one in said]
+    return {"type": "message", "role": "assistant", "content": parts}
+
+
+@pytest.mark.parametrize(
+    ("api", "body", "content", "finish"),
+    [
+        ("chat", completion({"role": "assistant", "content": "yes"}), "yes", "stop"),
+        ("chat", completion({"content": "yes", "tool_calls": [], "refusal": None}), "yes", "stop"),
+        ("chat", completion({"content": None, "refusal": "no"}), [{"type": "refusal", "refusal": "no"}], "stop"),
+        ("responses", response(spoken("yes"), {"type": "reasoning", "summary": []}), "yes", "stop"),
+        ("responses", response(spoken("a", "b"), spoken("c")), "abc", "stop"),
+        ("responses", response(), "", "stop"),
+        (
+            "responses",
+            response({"type": "message", "content": [{"type": "refusal", "refusal": "no"}]}),
+            [{"type": "refusal", "refusal": "no"}],
+            "stop",
+        ),
+        (
+            "responses",
+            response(spoken("ye"), status="incomplete", incomplete_details={"reason": "max_output_tokens"}),
+            "ye",
+            "length",
+        ),
+        (
+            "responses",
+            response(status="incomplete", incomplete_details={"reason": "content_filter"}),
+            "",
+            "content_filter",
+        ),
+        ("messages", message(text("yes")), "yes", "stop"),
+        (
+            "messages",
+            message({"type": "thinking", "thinking": "hm", "signature": "s"}, text("a"), text("b")),
+            "ab",
+            "stop",
+        ),
+        ("messages", message(text("ye"), stop_reason="max_tokens"), "ye", "length"),
+        ("messages", message(text("ye"), stop_reason="stop_sequence"), "ye", "stop"),
+        ("messages", message(stop_reason="refusal"), "", "content_filter"),
+        ("messages", message(stop_reason="pause_turn"), "", "pause_turn"),
+    ],
+)
+def test_what_was_said_and_why_it_ended(api: Api, body: dict[str, Any], content: Any, finish: str) -> None:
+    read = dialect_of(api).decode_response(body)
+    assert read.response == Response(message=Message(role="assistant", content=content), finish_reason=finish)
+    assert read.model == "m"
+
+
+@pytest.mark.parametrize(
+    ("api", "body"),
+    [
+        (
+            "chat",
+            completion(
+                {
+                    "content": None,
+                    "tool_calls": [
+                        {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}},
+                        {"id": "c2", "type": "custom", "custom": {"name": "g", "input": "x"}},
+                    ],
+                }
+            ),
+        ),
+        (
+            "responses",
+            response(
+                {"type": "function_call", "call_id": "c1", "name": "f", "arguments": '{"a":1}'},
+                {"type": "custom_tool_call", "call_id": "c2", "name": "g", "input": "x"},
+            ),
+        ),
+    ],
+)
+def test_calls_of_functions_and_of_custom_tools(api: Api, body: dict[str, Any]) -> None:
+    assert dialect_of(api).decode_response(body).response.message == Message(
+        role="assistant",
+        tool_calls=(
+            ToolCall(id="c1", function=FunctionCall(name="f", arguments='{"a":1}')),
+            ToolCall(id="c2", type="custom", function=FunctionCall(name="g", arguments="x")),
+        ),
+    )
+
+
+def test_a_custom_tools_call_is_written_as_providers_do() -> None:
+    call = ToolCall(id="call_1234567", type="custom", function=FunctionCall(name="g", arguments="x"))
+    answered = DecodedResponse(
+        Response(message=Message(role="assistant", tool_calls=(call,)), finish_reason="tool_calls"), "m"
+    )
+    written = render_response("chat", answered)["choices"][0]["message"]["tool_calls"]
+    assert written == [{"id": "call_1234567", "type": "custom", "custom": {"name": "g", "input": "x"}}]
+    assert render_response("responses", answered)["output"][0]["input"] == "x"
+    assert render_response("messages", answered)["content"][0]["input"] == {"input": "x"}
+    request = (
+        dialect_of("chat")
+        .decode_request({"model": "m", "messages": [{"role": "assistant", "tool_calls": written}]})
+        .request
+    )
+    assert encode_request(request, "m")["messages"][0]["tool_calls"] == written
+
+
+@pytest.mark.parametrize(
+    ("api", "usage", "expected"),
+    [
+        ("chat", None, Usage()),
+        ("chat", "many", Usage()),
+        ("chat", {"prompt_tokens": None, "completion_tokens": -3}, Usage()),
+        (
+            "chat",
+            {
+                "prompt_tokens": 5,
+                "completion_tokens": 9,
+                "prompt_tokens_details": {"cached_tokens": 4},
+                "completion_tokens_details": {"reasoning_tokens": 8},
+            },
+            Usage(prompt_tokens=5, completion_tokens=9, cached_tokens=4),
+        ),
+        (
+            "responses",
+            {
+                "input_tokens": 5,
+                "input_tokens_details": {"cached_tokens": 4},
+                "output_tokens": 9,
+                "output_tokens_details": {"reasoning_tokens": 8},
+            },
+            Usage(prompt_tokens=5, completion_tokens=9, cached_tokens=4),
+        ),
+        ("responses", None, Usage()),
+        (
+            "messages",
+            {"input_tokens": 1, "cache_read_input_tokens": 20, "cache_creation_input_tokens": 300, "output_tokens": 9},
+            Usage(prompt_tokens=321, completion_tokens=9, cached_tokens=20),
+        ),
+        (
+            "messages",
+            {"input_tokens": 1, "cache_read_input_tokens": None, "output_tokens": True},
+            Usage(prompt_tokens=1),
+        ),
+    ],
+)
+def test_tokens_are_counted_alike(api: Api, usage: Any, expected: Usage) -> None:
+    bodies = {"chat": completion({"content": "a"}), "responses": response(), "messages": message()}
+    assert dialect_of(api).decode_response({**bodies[api], "usage": usage}).usage == expected
+
+
+@pytest.mark.parametrize(
+    ("api", "body"),
+    [
+        *((api, body) for api in DIALECTS for body in ({}, {"error": {"message": "no"}}, {"choices": 3, "output": 3})),
+        ("chat", {"choices": []}),
+        ("chat", {"choices": [None]}),
+        ("chat", completion(None)),
+        ("chat", completion("text")),
+        ("chat", completion({"tool_calls": [{"type": "custom", "custom": {}}]})),
+        ("responses", response(status="queued")),
+        ("responses", response(status="failed")),
+        ("responses", response({"type": "function_call", "call_id": "c", "name": 3})),
+        ("messages", message(type="error")),
+        ("messages", {"type": "message", "content": "text"}),
+    ],
+)
+def test_what_is_no_answer_is_not_read(api: Api, body: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^not a|validation error"):
+        dialect_of(api).decode_response(body)
+
+
+@pytest.mark.parametrize("api", DIALECTS)
+def test_calls_whose_ids_are_no_names_get_some(api: Api) -> None:
+    calls = tuple(ToolCall(id=f"call_{place}", function=FunctionCall(name="f")) for place in range(2))
+    answered = DecodedResponse(
+        Response(message=Message(role="assistant", tool_calls=calls), finish_reason="tool_calls")
+    )
+    read = dialect_of(api).decode_response(render_response(api, answered)).response.message.tool_calls or ()
+    ids = [call.id for call in read]
+    assert all(CALL.replace("-", "") in name and len(name) <= 40 for name in ids)
+    assert len(set(ids)) == 2
+
+
+@pytest.mark.parametrize("api", DIALECTS)
+def test_a_refusal_is_written(api: Api) -> None:
+    content: Any = [{"type": "refusal", "refusal": "I cannot"}]
+    refused = Response(message=Message(role="assistant", content=content), finish_reason="content_filter")
+    read = dialect_of(api).decode_response(render_response(api, DecodedResponse(refused))).response
+    assert read.finish_reason == "content_filter"
+    assert read.message.content == ("I cannot" if api == "messages" else content)
+
+
+def test_a_response_repeats_what_was_asked() -> None:
+    asked = {"instructions": "i", "temperature": 0.2, "metadata": {"a": "b"}, "store": False, "top_p": None}
+    body = dialect_of("responses").encode_response(
+        id=CALL, at=NOON, model="m", answer=Response(message=Message(role="assistant", content="a")),
+        usage=Usage(), request_body=asked,
+    )  # fmt: skip
+    echoed = (body["instructions"], body["temperature"], body["metadata"], body["store"], body["top_p"])
+    assert echoed == ("i", 0.2, {"a": "b"}, False, 1.0)
+
+
+def test_a_request_is_read_as_it_was_written() -> None:
+    asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "seed": 3, "tools": [{"type": "function"}]}
+    request = dialect_of("chat").decode_request(asked).request
+    assert encode_request(request, "m") == asked

@@ -1,0 +1,127 @@
+"""Streams of chat completions as providers send them."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.dialects import accumulate_stream, encode_sse, split_bytes
+from tests.support.provider_events import FILTER_CHUNK, HEAD, TOOL_CALL_CHUNKS, USAGE, USAGE_CHUNK, make_chunk
+
+from understudies.dialects.registry import dialect_of
+from understudies.events import Usage
+
+
+def test_calls_of_tools_are_joined_by_their_index() -> None:
+    answered = accumulate_stream("chat", encode_sse(*TOOL_CALL_CHUNKS, USAGE_CHUNK, "[DONE]")).answer()
+    calls = answered.response.message.tool_calls or ()
+    made = [(call.id, call.function.name, call.function.arguments) for call in calls]
+    assert made == [("c1", "f", '{"a":1}'), ("c2", "g", "{}")]
+    assert (answered.response.message.content, answered.response.finish_reason) == (None, "tool_calls")
+    assert (answered.model, answered.usage) == ("m", Usage(prompt_tokens=5, completion_tokens=9))
+
+
+def test_calls_without_an_index_are_told_apart_by_their_ids() -> None:
+    def call(**fields: Any) -> dict[str, Any]:
+        return make_chunk({"tool_calls": [fields]})
+
+    stream = encode_sse(
+        call(id="c1", function={"name": "f", "arguments": "{"}),
+        call(function={"arguments": "}"}),
+        call(id="c2", function={"name": "g", "arguments": "{}"}),
+        call(id="c3", type="custom", custom={"name": "h", "input": "x"}),
+    )
+    calls = accumulate_stream("chat", stream).answer().response.message.tool_calls or ()
+    made = [(call.type, call.function.name, call.function.arguments) for call in calls]
+    assert made == [("function", "f", "{}"), ("function", "g", "{}"), ("custom", "h", "x")]
+
+
+def test_all_choices_and_what_providers_add_are_in_the_body() -> None:
+    second = {"index": 1, "delta": {"content": "b"}, "finish_reason": "stop", "logprobs": {"content": [{"token": "b"}]}}
+    stream = encode_sse(
+        FILTER_CHUNK,
+        make_chunk({"content": "a", "reasoning_content": "be"}),
+        make_chunk({"reasoning_content": "cause", "function_call": {"name": "f", "arguments": "{"}}),
+        make_chunk({"function_call": {"arguments": "}"}, "annotations": [1]}, "stop"),
+        {**HEAD, "choices": [second]},
+        {**HEAD, "choices": [second]},
+    )
+    body = accumulate_stream("chat", stream).body()
+    assert (body["object"], body["model"], body["system_fingerprint"]) == ("chat.completion", "m", "fp")
+    assert [choice["message"] for choice in body["choices"]] == [
+        {
+            "role": "assistant",
+            "content": "a",
+            "refusal": None,
+            "reasoning_content": "because",
+            "function_call": {"name": "f", "arguments": "{}"},
+            "annotations": [1],
+        },
+        {"role": "assistant", "content": "bb", "refusal": None},
+    ]
+    assert body["choices"][1]["logprobs"] == {"content": [{"token": "b"}, {"token": "b"}]}
+
+
+@pytest.mark.parametrize(
+    ("stream", "finished"),
+    [
+        (encode_sse(make_chunk({"content": "a"}), make_chunk({}, "stop"), "[DONE]"), True),
+        (encode_sse(make_chunk({"content": "a"}), make_chunk({}, "stop"), "[DONE]").rstrip(), True),
+        (encode_sse(make_chunk({"content": "a"}), "[DONE]"), True),
+        (encode_sse(make_chunk({"content": "a"}), make_chunk({}, "stop")), True),
+        (encode_sse(make_chunk({"content": "a"})), False),
+        (b"", False),
+    ],
+)
+def test_when_a_chat_is_finished(stream: bytes, finished: bool) -> None:
+    assert accumulate_stream("chat", stream).finished is finished
+
+
+@given(
+    cuts=st.lists(st.integers(0, 3000), max_size=12),
+    end=st.sampled_from((b"\n", b"\r\n")),
+    last=st.sampled_from((b"", b"data: [DONE]", b"data: [DONE]\n\n", encode_sse(USAGE_CHUNK).rstrip())),
+)
+def test_only_the_usage_that_was_not_asked_for_is_left_out(cuts: list[int], end: bytes, last: bytes) -> None:
+    kept = [
+        b": alive\n\n",
+        encode_sse(FILTER_CHUNK, *TOOL_CALL_CHUNKS, make_chunk({"content": '"choices":[]'}, usage=USAGE)),
+        last,
+    ]
+    if b'"usage"' in last:
+        kept.pop()
+    stream = b"".join([*kept[:2], encode_sse(USAGE_CHUNK), last]).replace(b"\n", end)
+    assembler = dialect_of("chat").stream_accumulator(include_usage=False)
+    shown = b"".join([*map(assembler.feed, split_bytes(stream, cuts)), assembler.end()])
+    assert shown == b"".join(kept).replace(b"\n", end)
+    assert assembler.answer().usage == Usage(prompt_tokens=5, completion_tokens=9)
+
+
+@pytest.mark.parametrize(
+    ("event", "shown"),
+    [
+        ({**HEAD, "choices": [], "usage": USAGE}, False),
+        ({**HEAD, "usage": USAGE}, False),
+        ({**HEAD, "choices": [], "usage": None}, True),
+        ({"error": {"message": "no"}, "usage": USAGE}, True),
+        (make_chunk({}, "stop", usage=USAGE), True),
+    ],
+)
+def test_what_has_nothing_but_usage(event: dict[str, Any], shown: bool) -> None:
+    assembler = dialect_of("chat").stream_accumulator(include_usage=False)
+    assert assembler.feed(encode_sse(event)) == (encode_sse(event) if shown else b"")
+
+
+def test_an_unfinished_event_goes_on_as_soon_as_it_cannot_be_the_usage() -> None:
+    event = encode_sse(make_chunk({"content": "abc"}))
+    assembler = dialect_of("chat").stream_accumulator(include_usage=False)
+    edge = event.index(b"[{") + 2
+    assert assembler.feed(event[: edge - 1]) == b""
+    assert assembler.feed(event[edge - 1 : edge + 5]) == event[: edge + 5]
+    assert assembler.feed(event[edge + 5 :]) == event[edge + 5 :]
+
+
+def test_an_event_too_long_to_be_the_usage_goes_on() -> None:
+    assembler = dialect_of("chat").stream_accumulator(include_usage=False)
+    assert assembler.feed(b"data: " + b"x" * 16_000) == b""
+    assert len(assembler.feed(b"x" * 1000)) == 17_006

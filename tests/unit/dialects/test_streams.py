@@ -1,0 +1,104 @@
+"""Streams as providers send them."""
+
+from typing import Any
+
+import pytest
+from tests.support.dialects import accumulate_stream, encode_sse
+from tests.support.provider_events import END_EVENTS, RESPONSE, START_EVENTS, TEXT_EVENTS, TOOL_CALL_EVENTS, make_chunk
+
+from understudies.dialects.base import Api
+from understudies.dialects.registry import dialect_of
+from understudies.events import Usage
+
+
+def test_a_response_that_breaks_off_is_put_together_from_its_pieces() -> None:
+    assembler = accumulate_stream("responses", encode_sse(*TEXT_EVENTS, *TOOL_CALL_EVENTS, named=True))
+    answered = assembler.answer()
+    assert (assembler.finished, assembler.characters) == (False, 19)
+    assert (answered.model, answered.response.finish_reason) == ("m", None)
+    assert answered.response.message.content == "Let me look."
+    (call,) = answered.response.message.tool_calls or ()
+    assert (call.id, call.function.arguments) == ("c1", '{"a":1}')
+    assert assembler.body()["status"] == "in_progress"
+
+
+def test_a_response_without_its_output_in_the_end_has_the_items_that_came() -> None:
+    item = {"type": "message", "content": [{"type": "output_text", "text": "done"}]}
+    usage = {"input_tokens": 3, "output_tokens": 2}
+    stream = encode_sse(
+        *TEXT_EVENTS,
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": {**RESPONSE, "status": "completed", "usage": usage}},
+    )
+    assembler = accumulate_stream("responses", stream)
+    answered = assembler.answer()
+    assert (assembler.finished, answered.response.message.content) == (True, "done")
+    assert (answered.response.finish_reason, answered.usage) == ("stop", Usage(prompt_tokens=3, completion_tokens=2))
+
+
+def test_a_message_is_put_together_from_its_blocks() -> None:
+    assembler = accumulate_stream("messages", encode_sse(*START_EVENTS, *END_EVENTS, named=True))
+    answered = assembler.answer()
+    assert (assembler.finished, assembler.characters) == (True, 16)
+    assert assembler.body()["content"] == [
+        {"type": "thinking", "thinking": "hm", "signature": "s"},
+        {"type": "text", "text": "Let me", "citations": [{"url": "u"}]},
+        {"type": "tool_use", "id": "c1", "name": "f", "input": {"a": 1}},
+    ]
+    assert (answered.response.message.content, answered.response.finish_reason) == ("Let me", "tool_calls")
+    assert answered.usage == Usage(prompt_tokens=9, completion_tokens=9, cached_tokens=2)
+
+
+def test_a_message_that_breaks_off_keeps_the_text_of_its_input() -> None:
+    assembler = accumulate_stream("messages", encode_sse(*START_EVENTS, named=True))
+    (call,) = assembler.answer().response.message.tool_calls or ()
+    assert call.function.arguments == '{"a": '
+    assert assembler.body()["content"][2]["input"] == {}
+    assert (assembler.finished, assembler.answer().usage.prompt_tokens) == (False, 7)
+
+
+@pytest.mark.parametrize(
+    ("api", "event", "failed"),
+    [
+        ("chat", {"error": {"message": "too much", "code": "x"}}, "too much"),
+        ("chat", {"error": "too much"}, "too much"),
+        ("chat", {"error": {}}, None),
+        ("chat", {"error": {"code": 3}}, "the stream failed"),
+        ("responses", {"type": "error", "message": "too much", "code": "x"}, "too much"),
+        ("responses", {"type": "error", "error": {"message": "too much"}}, "too much"),
+        ("responses", {"type": "response.failed", "response": {"error": {"message": "too much"}}}, "too much"),
+        ("responses", {"type": "response.cancelled", "response": {}}, "the stream failed"),
+        ("messages", {"type": "error", "error": {"type": "overloaded_error", "message": "too much"}}, "too much"),
+        ("messages", {"type": "error"}, "the stream failed"),
+    ],
+)
+def test_an_error_inside_a_stream_is_told(api: Api, event: dict[str, Any], failed: str | None) -> None:
+    assembler = accumulate_stream(api, encode_sse(event))
+    assert (assembler.failed, assembler.finished) == (failed, False)
+
+
+@pytest.mark.parametrize("api", ["chat", "responses", "messages"])
+def test_an_error_of_the_routers_own_is_one(api: Api) -> None:
+    told = accumulate_stream(api, dialect_of(api).encode_error_event("no teacher", "teacher_error")).failed
+    assert told is not None
+    assert told.endswith("no teacher")
+
+
+@pytest.mark.parametrize("api", ["chat", "responses", "messages"])
+def test_a_stream_of_nothing_is_no_answer(api: Api) -> None:
+    assembler = accumulate_stream(api, b": alive\n\ndata: nonsense\n\ndata: [1]\n\n")
+    with pytest.raises(ValueError, match=r"^not a"):
+        assembler.answer()
+
+
+@pytest.mark.parametrize("api", ["chat", "responses", "messages"])
+def test_data_may_come_in_several_lines(api: Api) -> None:
+    streams: dict[str, bytes] = {
+        "chat": encode_sse(make_chunk({"content": "a"}), "[DONE]"),
+        "responses": encode_sse(*TEXT_EVENTS, {"type": "response.completed", "response": RESPONSE}),
+        "messages": encode_sse(*START_EVENTS[:8], {"type": "message_stop"}),
+    }
+    whole = streams[api]
+    assembler = accumulate_stream(api, whole.replace(b'", "', b'",\ndata: "'))
+    assert assembler.finished
+    assert assembler.answer() == accumulate_stream(api, whole).answer()

@@ -1,0 +1,59 @@
+import pytest
+
+from understudies.judges.json_value import JsonJudge
+from understudies.judges.label import LabelJudge, LabelLocator
+from understudies.judges.registry import parse_judge
+from understudies.judges.tool_calls import ToolCallsJudge
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "exact",
+        "label",
+        "label[cased]",
+        "label[before:line]",
+        "label[cased;field:final answer;before:colon,dash]",
+        "json",
+        "json[a.b,tags]",
+        "json[tags;mixed:lines.qty,n]",
+        "numeric",
+        "tool_calls",
+        "tool_calls[any_order]",
+        "tool_calls[any_order;mixed:f.n]",
+    ],
+)
+def test_every_name_leads_back_to_its_judge(name: str) -> None:
+    assert parse_judge(name).name == name
+
+
+def test_options_are_read_in_any_order_and_with_spaces() -> None:
+    assert parse_judge("json[tags]") == JsonJudge(frozenset({"tags"}))
+    assert parse_judge("json[mixed:n; tags, a]") == JsonJudge(frozenset({"a", "tags"}), frozenset({"n"}))
+    assert parse_judge("label[before:dash, colon;field:answer]") == LabelJudge(
+        LabelLocator("answer", frozenset({"colon", "dash"}))
+    )
+    assert parse_judge("tool_calls[any_order]") == ToolCallsJudge(ordered=False)
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"no judge is named 'fuzzy'; choose one of exact, json, label, numeric"):
+        parse_judge("fuzzy")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("json[]", "choose one of"),
+        ("json[;]", "choose one of"),
+        ("exact[cased]", "exact has no option"),
+        ("json[first:a]", "json has no option 'first'"),
+        ("label[case]", "the only word it knows is 'cased', not 'case'"),
+        ("label[before:full stop]", "a label ends before line, dash, .*, not full stop"),
+        ("label[field:a,b]", "a label stands behind one field, not 2"),
+        ("label[field:?]", r"no field of an answer is called '\?'"),
+    ],
+)
+def test_an_option_that_is_wrong_is_named(name: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse_judge(name)

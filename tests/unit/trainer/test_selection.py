@@ -1,0 +1,229 @@
+import asyncio
+import random
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from tests.support.chat_messages import assistant_message, tool_call_message
+from tests.support.chat_server import chat_server, completion
+from tests.support.datasets import dataset, intents
+
+from understudies.datasets.dataset import Dataset
+from understudies.judges.choice import choose_judge
+from understudies.runtime.errors import ConfigurationError, RetryLater, StopService
+from understudies.students.base import StudentError
+from understudies.students.calibration import Calibration
+from understudies.students.exact_match import ExactMatchStudent
+from understudies.trainer.selection import Selection, select_student
+from understudies.trainer.settings import TrainerSettings
+from understudies.trainer.trainers import TRAINERS, NotApplicable, StudentTrainer, TrainedStudent, TrainingData
+from understudies.trainer.validation import ValidationCall
+
+SETTINGS = TrainerSettings(encoder=False)
+
+
+def lesson(data: Dataset, seed: int = 1) -> TrainingData:
+    return TrainingData(data, choose_judge([example.answer for example in data.in_split("train")]), seed)
+
+
+def climbed(data: Dataset, settings: TrainerSettings = SETTINGS) -> Selection:
+    return select_student(TRAINERS, lesson(data), settings, 0.95)
+
+
+def rung(kind: str, *runs: tuple[float, int, int]) -> StudentTrainer:
+    judged = [ValidationCall(sure, right) for sure, yes, no in runs for right in [True] * yes + [False] * no]
+    student = ExactMatchStudent({}, 1.0)
+    return StudentTrainer(kind, lambda lesson, settings: TrainedStudent(student, {}, tuple(judged)))
+
+
+def of(factories: list[StudentTrainer], **settings: Any) -> tuple[Selection, TrainerSettings]:
+    chosen = TrainerSettings(kinds=tuple(factory.kind for factory in factories), **settings)
+    return select_student(factories, lesson(intents(30)), chosen, 0.95), chosen
+
+
+def random_labels(n: int) -> Dataset:
+    rng = random.Random(7)
+    return intents(n, lambda intent, number: assistant_message(f"label {rng.randrange(10)}"))
+
+
+def test_a_closed_set_gets_a_classifier() -> None:
+    found = climbed(intents(300))
+    best = found.best(SETTINGS)
+    assert best is not None
+    assert best.kind == "classifier"
+    assert best.validation.expected_coverage > 0.9
+
+
+def test_closed_json_and_tool_calls_get_one_too() -> None:
+    for data in (
+        intents(300, lambda intent, _: assistant_message(f'{{"intent": "{intent}"}}')),
+        intents(300, lambda intent, _: tool_call_message((intent.replace(" ", "_"), '{"now": true}'))),
+    ):
+        best = climbed(data).best(SETTINGS)
+        assert best is not None
+        assert best.validation.expected_coverage > 0.9
+
+
+def test_random_answers_get_none_with_the_reason() -> None:
+    found = climbed(random_labels(600))
+    assert found.best(SETTINGS) is None
+    why = found.rejection_reason(SETTINGS)
+    assert why.startswith("no student reaches 95% agreement on any tenth of the ")
+    assert "validation calls: classifier agrees on " in why
+    assert "few_shot: no endpoint is configured" in why
+
+
+def test_a_few_random_answers_are_not_enough_to_reject() -> None:
+    assert climbed(random_labels(100)).best(SETTINGS) is not None
+
+
+def test_open_answers_get_none_with_the_reason() -> None:
+    found = climbed(dataset((f"write about {n}", assistant_message(f"an essay on {n}")) for n in range(100)))
+    assert found.best(SETTINGS) is None
+    assert (
+        "no kind of student suits the task: classifier: answers given at least twice cover 0 of"
+        in found.rejection_reason(SETTINGS)
+    )
+
+
+def test_no_examples_get_none() -> None:
+    assert climbed(dataset([])).best(SETTINGS) is None
+
+
+def test_the_same_seed_makes_the_same_student() -> None:
+    one, other = (climbed(intents(120)).candidates[0].outcome for _ in range(2))
+    assert isinstance(one, TrainedStudent)
+    assert isinstance(other, TrainedStudent)
+    assert one.files == other.files
+    assert one.validation_calls == other.validation_calls
+
+
+def test_the_first_rung_that_is_enough_ends_the_climb() -> None:
+    found, settings = of([rung("a", (0.9, 60, 0), (0.1, 0, 40)), rung("b", (0.9, 100, 0))])
+    assert [r.kind for r in found.candidates] == ["a"]
+    assert (best := found.best(settings)) is not None
+    assert best.kind == "a"
+
+
+def test_a_dearer_rung_wins_where_it_serves_more() -> None:
+    found, settings = of([rung("a", (0.9, 30, 0), (0.1, 0, 70)), rung("b", (0.9, 40, 0), (0.1, 0, 60))])
+    assert (best := found.best(settings)) is not None
+    assert best.kind == "b"
+
+
+def test_the_cheaper_of_equals_wins() -> None:
+    same = ((0.9, 30, 0), (0.1, 0, 70))
+    found, settings = of([rung("a", *same), rung("b", *same)])
+    assert (best := found.best(settings)) is not None
+    assert best.kind == "a"
+
+
+def test_every_rung_tried_is_paid_for() -> None:
+    prices = {"a": Decimal("1"), "b": Decimal("2")}
+    weak = ((0.9, 10, 0), (0.1, 0, 90))
+    found, _ = of([rung("a", *weak), rung("b", *weak)], usd_per_1000_examples=prices)
+    examples = len(intents(30).in_split("train"))
+    assert found.cost_usd == Decimal(3 * examples) / 1000
+
+
+def test_a_kind_that_is_not_allowed_is_not_tried() -> None:
+    assert [r.kind for r in climbed(intents(60), TrainerSettings(kinds=())).candidates] == []
+
+
+def breaking(error: Exception) -> StudentTrainer:
+    def breaks(lesson: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
+        raise error
+
+    return StudentTrainer("a", breaks)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("singular"), "ValueError('singular')"),
+        (RuntimeError("shape mismatch"), "RuntimeError('shape mismatch')"),
+        (KeyError("pad_token"), "KeyError('pad_token')"),
+        (TypeError("not a string"), "TypeError('not a string')"),
+        (Exception("tokenizer"), "Exception('tokenizer')"),
+        (StudentError("no answer"), "no answer"),
+    ],
+)
+def test_a_training_that_breaks_in_any_way_declines_and_is_logged_whole(
+    error: Exception, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    found, settings = of([breaking(error), rung("b", (0.9, 60, 0))])
+    assert found.candidates[0].summary == {"kind": "a", "declined": f"training failed: {reason}"}
+    assert (best := found.best(settings)) is not None
+    assert best.kind == "b"
+    assert caplog.records[0].exc_info is not None
+
+
+@pytest.mark.parametrize("error", [RetryLater("away"), StopService("harm"), ConfigurationError("wrong")])
+def test_what_is_of_the_service_is_no_outcome_of_a_rung(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        of([breaking(error)])
+
+
+def test_the_cache_is_judged_on_later_repeats() -> None:
+    data = dataset((f"question {n % 40}", assistant_message(f"answer {n % 40}")) for n in range(400))
+    settings = TrainerSettings(kinds=("cache",))
+    best = climbed(data, settings).best(settings)
+    assert best is not None
+    assert best.validation.expected_coverage == 1.0
+
+
+def test_a_cache_without_repeats_is_expected_to_serve_nothing() -> None:
+    settings = TrainerSettings(kinds=("cache",))
+    found = climbed(intents(300), settings)
+    assert found.candidates[0].validation.expected_coverage == 0
+    assert found.best(settings) is None
+
+
+async def test_few_shot_is_judged_by_asking_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = TrainerSettings(kinds=("few_shot",), few_shot_endpoint="cheap", few_shot_validation=30)
+    data = dataset((f"what is {n} plus 1", assistant_message(f"it is {n + 1}")) for n in range(400))
+
+    def adds(body: dict[str, Any]) -> dict[str, Any]:
+        n = int(body["messages"][-1]["content"].split()[2])
+        return completion({"content": f"it is {n + 1}"}, [-0.01])
+
+    async with chat_server(adds) as server:
+        monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__BASE_URL", server.base_url)
+        monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__MODEL", "cheap-1")
+        monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__USD_PER_MILLION_PROMPT_TOKENS", "1")
+        monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__USD_PER_MILLION_COMPLETION_TOKENS", "2")
+        found = await asyncio.to_thread(climbed, data, settings)
+    best = found.best(settings)
+    assert best is not None
+    assert best.validation.expected_coverage == 1.0
+    assert 15 <= len(server.bodies) <= 30
+    assert best.metrics["cost_per_call_usd"] == "0.000011000"
+
+
+async def test_few_shot_is_calibrated_and_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Improbable by their log-probabilities, and yet four in five are right."""
+    settings = TrainerSettings(kinds=("few_shot",), few_shot_endpoint="cheap")
+    data = dataset((f"what is {n} plus 1", assistant_message(f"it is {n + 1}")) for n in range(400))
+
+    def adds(body: dict[str, Any]) -> dict[str, Any]:
+        n = int(body["messages"][-1]["content"].split()[2])
+        return completion({"content": f"it is {n + (1 if n % 5 else 2)}"}, [-5.0, -(n % 7)])
+
+    async with chat_server(adds) as server:
+        monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__BASE_URL", server.base_url)
+        monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__MODEL", "cheap-1")
+        [rung] = (await asyncio.to_thread(climbed, data, settings)).candidates
+    assert isinstance(rung.outcome, TrainedStudent)
+    assert Calibration.from_files(rung.outcome.files)(-5.0) > 0.6
+    errors: Any = rung.metrics["calibration"]
+    assert errors["error_before"] > 0.7
+    assert errors["error_after"] < 0.3
+    assert "cost_per_call_usd" not in rung.metrics
+
+
+def test_few_shot_declines_where_the_endpoint_is_away_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = TrainerSettings(kinds=("few_shot",), few_shot_endpoint="cheap")
+    assert "no endpoint is named 'cheap'" in climbed(intents(60), settings).rejection_reason(settings)
+    monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__MODEL", "cheap-1")
+    assert "cannot be reached" in climbed(intents(60), settings).rejection_reason(settings)

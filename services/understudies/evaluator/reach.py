@@ -57,6 +57,11 @@ class Reach:
         """The calls with an answer that reach a candidate."""
         return sum(self.answers.get(answer, [])[: self._above(threshold) + 1])
 
+    def is_usual(self, answer: str, confidence: float, threshold: float) -> bool:
+        """Whether a call that does not reach a threshold is among the surer half of an answer's calls that do not."""
+        served = self.served(answer, threshold)
+        return self.above(answer, confidence) - served <= (sum(self.answers.get(answer, [])) - served) / 2
+
     def _above(self, confidence: float | None) -> int:
         """How many candidates are stricter than a confidence; all and more where there is none."""
         if confidence is None:

@@ -15,6 +15,9 @@ _USUAL = 0.5
 """The part of an answer's calls that must be surer than where it was wrong, for it to go on above that."""
 _AGAIN = 3
 """How often an answer was wrong for failing classes before confidence is taken for telling nothing about it."""
+_RENAMED = 3
+"""Signs that the teacher has renamed an answer: each time that it was given in place of a new one, and one more if the
+student was as sure as usual. Where one answer is renamed, one sign less tells that another is."""
 _LATELY = 6
 _FEWEST = 3
 _PRECISION = 0.8
@@ -91,6 +94,7 @@ class Withholding:
         wrong = _both(self.floor.withheld(threshold), self._carried_at(threshold))
         answers = {name: self._up_to(name, one, threshold) for name, one in wrong.items()}
         answers |= {name: ALWAYS for name, scores in self._lately.items() if _is_wrong(scores)}
+        answers |= dict.fromkeys(self._renamed(threshold), ALWAYS)
         failing = (name for name, (n, total) in self._inputs.items() if n >= 2 and total < self._critical(n))
         return Withheld(
             answers=dict(sorted(_higher(self.held.answers, answers).items())),
@@ -109,6 +113,23 @@ class Withholding:
         above = self._reach.above(answer, wrong.confidence)
         told_apart = wrong.times < _AGAIN or above >= _USUAL * self._reach.served(answer, threshold)
         return wrong.confidence if told_apart else ALWAYS
+
+    def _renamed(self, threshold: float) -> set[str]:
+        """The answers that the teacher has begun to call by another name, one that training never saw.
+
+        What is new looks strange to the student, and it is unsure; what is renamed looks as it did, and it is as sure
+        as it usually is. So calls tell that are far from being served, before any that is served is found wrong.
+        """
+        found = {
+            (answer, wrong.times + self._reach.is_usual(answer, wrong.confidence, threshold))
+            for name in self.floor.unseen
+            for answer, wrong in self.floor.taken_for(name).items()
+            # What is new is taken for this and for that, what is renamed for what it was.
+            if 2 * wrong.times >= self.floor.verdicts(name)
+        }
+        # Once may be a slip of the teacher's pen; not where it is known to rename.
+        known = any(signs >= _RENAMED for _, signs in found)
+        return {answer for answer, signs in found if known and signs >= _RENAMED - 1}
 
     def _carried_at(self, threshold: float) -> dict[str, Confused]:
         return _both(*(answers for name, answers in self._carried.items() if not self._is_learned(name, threshold)))

@@ -8,7 +8,7 @@ from typing import Final
 
 from understudies.events import usd
 from understudies.router.account import Account, Note
-from understudies.router.call import Teacher, TeacherError
+from understudies.router.call import Teacher, TeacherAnswer, TeacherError
 from understudies.router.decision import Decision
 from understudies.router.payment import Payments
 from understudies.runtime import Seldom
@@ -42,13 +42,19 @@ class Audits:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def begin(self, account: Account, decision: Decision, probability: float) -> None:
-        """Ask about a call in the background, unless too many wait already."""
+    def begin(
+        self,
+        account: Account,
+        decision: Decision,
+        probability: float,
+        answered: Callable[[TeacherAnswer], None] | None = None,
+    ) -> None:
+        """Ask about a call in the background, unless too many wait already; `answered` is told what the teacher says."""
         size = len(account.call.raw or b"")
         if self._tasks and (len(self._tasks) >= _MOST_WAITING or self._bytes + size > _MOST_BYTES):
             self._give_up(1)
             return
-        task = asyncio.get_running_loop().create_task(self._audit(account.of_audit(), decision, probability))
+        task = asyncio.get_running_loop().create_task(self._audit(account.of_audit(), decision, probability, answered))
         self._tasks.add(task)
         self._bytes += size
         task.add_done_callback(functools.partial(self._done, size))
@@ -78,7 +84,13 @@ class Audits:
         if self._say():
             _log.warning("%d audits are given up so far: their teacher is too slow for them", self.given_up)
 
-    async def _audit(self, account: Account, decision: Decision, probability: float) -> None:
+    async def _audit(
+        self,
+        account: Account,
+        decision: Decision,
+        probability: float,
+        answered: Callable[[TeacherAnswer], None] | None,
+    ) -> None:
         route = decision.recorded(audit_probability=probability)
         student = decision.route.student if decision.route else None
         call = account.call
@@ -95,3 +107,5 @@ class Audits:
             cost = usd(answer.cost_usd + self._payments.lost(call, answer.in_vain))
             self._payments.charge(call, cost)
             self._record(account.answered(route, answer, student=student, cost_usd=cost, latency_ms=answer.latency_ms))
+            if answered is not None:
+                answered(answer)

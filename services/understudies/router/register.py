@@ -4,20 +4,21 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
-from understudies.events import Response, usd
+from understudies.events import Message, Response, usd
 from understudies.router.account import Account, Note
 from understudies.router.answers import Known
 from understudies.router.attempt import Attempt
 from understudies.router.audits import Audits
 from understudies.router.call import TeacherAnswer, TeacherError
 from understudies.router.case import Case, gave_up
-from understudies.router.decision import NOTHING, Decision, barred, drawn, instead
+from understudies.router.decision import NOTHING, Decision, TaskRoute, barred, drawn, instead
 from understudies.router.dialects import student_able
 from understudies.router.payment import OverBudget
 from understudies.router.repeats import Repeats
 from understudies.router.served import By, Served
-from understudies.router.spot_checks import SpotChecks
+from understudies.router.spot_checks import FollowUps, SpotChecks
 
 
 class Register:
@@ -28,6 +29,7 @@ class Register:
         self._audits = audits
         self._self_agreement_rate = self_agreement_rate
         self._spot_checks = SpotChecks()
+        self._follow_ups = FollowUps()
         self._repeats = Repeats()
 
     def by_student(
@@ -42,7 +44,8 @@ class Register:
         assert answer is not None
         assert decision.route is not None
         message, route = answer.message, decision.route
-        probability = route.audit_probability if decision.by_student else 0.0
+        usual = route.audit_probability if decision.by_student else 0.0
+        probability = self._follow_ups.probability(route.student, usual)
         decision = barred(decision, over_budget=spared)
         finish_reason = answer.finish_reason or ("tool_calls" if message.tool_calls else "stop")
         response = Response(message=message, finish_reason=finish_reason)
@@ -61,9 +64,14 @@ class Register:
         )
         self._record(note)
         if audited or spot_check:
-            self._audits.begin(account, Decision("audit", route), probability)
+            self._audits.begin(account, Decision("audit", route), probability, partial(self._compare, route, message))
         by = By("student", decision, attempt.confidence, waited_ms=attempt.latency_ms)
         return Served(response, by, note, route.student, answer.usage)
+
+    def _compare(self, route: TaskRoute, message: Message, answer: TeacherAnswer) -> None:
+        """Audit more of the student's answers where the teacher does not agree with this one."""
+        if not answer.fallback and not same_answer(route.judge, answer.response.message, message):
+            self._follow_ups.disagreed(route.student)
 
     def confirmed(self, account: Account, attempt: Attempt) -> Attempt:
         """What the student has answered, unless near copies of the call still wait for the teacher to confirm it.

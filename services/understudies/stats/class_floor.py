@@ -145,6 +145,15 @@ class ClassFloor:
         """Whether training saw so few examples of a class that the student cannot know it."""
         return name is not None and self._trained is not None and self._trained.get(name, 0) < RARE
 
+    def verdicts(self, name: str) -> int:
+        """Verdicts of a class at any confidence."""
+        return self._all.get(name, (0, 0.0))[0]
+
+    @property
+    def unseen(self) -> list[str]:
+        """The classes of which training saw no example at all: answers that the teacher did not give before."""
+        return [] if self._trained is None else sorted(self._all.keys() - self._trained.keys())
+
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
         return {

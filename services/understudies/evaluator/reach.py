@@ -58,9 +58,11 @@ class Reach:
         return sum(self.answers.get(answer, [])[: self._above(threshold) + 1])
 
     def is_usual(self, answer: str, confidence: float, threshold: float) -> bool:
-        """Whether a call that does not reach a threshold is among the surer half of an answer's calls that do not."""
-        served = self.served(answer, threshold)
-        return self.above(answer, confidence) - served <= (sum(self.answers.get(answer, [])) - served) / 2
+        """Whether a call is among the surer half of an answer's calls that reach a threshold, or of those that do not."""
+        served, surer = self.served(answer, threshold), self.above(answer, confidence)
+        if confidence >= threshold:
+            return surer <= served / 2
+        return surer - served <= (sum(self.answers.get(answer, [])) - served) / 2
 
     def _above(self, confidence: float | None) -> int:
         """How many candidates are stricter than a confidence; all and more where there is none."""

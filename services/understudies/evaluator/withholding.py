@@ -15,9 +15,8 @@ _USUAL = 0.5
 """The part of an answer's calls that must be surer than where it was wrong, for it to go on above that."""
 _AGAIN = 3
 """How often an answer was wrong for failing classes before confidence is taken for telling nothing about it."""
-_RENAMED = 3
-"""Signs that the teacher has renamed an answer: each time that it was given in place of a new one, and one more if the
-student was as sure as usual. Where one answer is renamed, one sign less tells that another is."""
+_RENAMED = 2
+"""How often one answer was given in place of a new one, as surely as ever, before the teacher is known to rename."""
 _LATELY = 6
 _FEWEST = 3
 _PRECISION = 0.8
@@ -121,15 +120,16 @@ class Withholding:
         as it usually is. So calls tell that are far from being served, before any that is served is found wrong.
         """
         found = {
-            (answer, wrong.times + self._reach.is_usual(answer, wrong.confidence, threshold))
+            (answer, wrong.times)
             for name in self.floor.unseen
             for answer, wrong in self.floor.taken_for(name).items()
             # What is new is taken for this and for that, what is renamed for what it was.
             if 2 * wrong.times >= self.floor.verdicts(name)
+            and self._reach.is_usual(answer, wrong.confidence, threshold)
         }
         # Once may be a slip of the teacher's pen; not where it is known to rename.
-        known = any(signs >= _RENAMED for _, signs in found)
-        return {answer for answer, signs in found if known and signs >= _RENAMED - 1}
+        known = any(times >= _RENAMED for _, times in found)
+        return {answer for answer, _ in found} if known else set()
 
     def _carried_at(self, threshold: float) -> dict[str, Confused]:
         return _both(*(answers for name, answers in self._carried.items() if not self._is_learned(name, threshold)))

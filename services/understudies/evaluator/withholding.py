@@ -16,6 +16,8 @@ _MIN_SHARE_ABOVE = 0.5
 """The part of an answer's calls that must be surer than where it was wrong, for it to go on above that."""
 _REPEATED_ERRORS = 3
 """How often an answer was wrong for failing classes before confidence is taken for telling nothing about it."""
+_MIN_RENAMED_VERDICTS = 2
+"""Verdicts of a new answer in place of one given as confidently as ever, from which the teacher is known to rename."""
 _RECENT_VERDICTS = 6
 _FEWEST = 3
 _PRECISION = 0.8
@@ -96,6 +98,7 @@ class Withholding:
         wrong = _merge_confusions(self.class_floor.answers_to_withhold(threshold), self._carried_over(threshold))
         answers = {name: self._withhold_up_to(name, one, threshold) for name, one in wrong.items()}
         answers |= {name: ALWAYS for name, scores in self._recent_scores.items() if _is_too_often_wrong(scores)}
+        answers |= dict.fromkeys(self._renamed_answers(threshold), ALWAYS)
         failing = (name for name, (n, total) in self._inputs.items() if n >= 2 and total < self._critical_agreements(n))
         return Withheld(
             answers=dict(sorted(_merge_highest(self.withheld.answers, answers).items())),
@@ -117,6 +120,24 @@ class Withholding:
             or above >= _MIN_SHARE_ABOVE * self._expected_coverage.calls_served(answer, threshold)
         )
         return wrong.confidence if told_apart else ALWAYS
+
+    def _renamed_answers(self, threshold: float) -> set[str]:
+        """Return the answers that the teacher has begun to call by another name, one that training never saw.
+
+        A new kind of call looks unfamiliar to the student, and its confidence is low; a renamed one looks as before,
+        and its confidence is typical. So verdicts far below the threshold reveal a renaming before served calls do.
+        """
+        candidates = {
+            (answer, confusion.occurrences)
+            for name in self.class_floor.unseen_classes
+            for answer, confusion in self.class_floor.confusions_of(name).items()
+            # A new kind of call is taken for several answers, a renamed one for its old name.
+            if 2 * confusion.occurrences >= self.class_floor.count_verdicts(name)
+            and self._expected_coverage.is_typical_confidence(answer, confusion.confidence, threshold)
+        }
+        # One verdict may be a slip of the teacher, unless the teacher is known to rename.
+        known = any(occurrences >= _MIN_RENAMED_VERDICTS for _, occurrences in candidates)
+        return {answer for answer, _ in candidates} if known else set()
 
     def _carried_over(self, threshold: float) -> dict[str, Confusion]:
         return _merge_confusions(

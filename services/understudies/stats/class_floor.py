@@ -147,6 +147,15 @@ class ClassFloor:
         """Whether training saw so few examples of a class that the student cannot know it."""
         return name is not None and self._trained is not None and self._trained.get(name, 0) < RARE_CLASS_SIZE
 
+    def count_verdicts(self, name: str) -> int:
+        """Count the verdicts of a class at any confidence."""
+        return self._all.get(name, (0, 0.0))[0]
+
+    @property
+    def unseen_classes(self) -> list[str]:
+        """Classes without any example in training: answers that the teacher did not give before."""
+        return [] if self._trained is None else sorted(self._all.keys() - self._trained.keys())
+
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""
         return {

@@ -192,3 +192,32 @@ def test_state_round_trips_and_goes_on() -> None:
         say(one, 2, 0)
     assert restored.compute_withheld(0.5) == known.compute_withheld(0.5)
     assert restored.state() == known.state()
+
+
+TRAINED = {"billing": 50, "shipping": 50}
+
+
+def test_an_answer_that_the_teacher_calls_by_a_new_name_is_withheld_before_it_is_served_wrong() -> None:
+    # Nearly all that is answered `shipping` is no surer than .6: below the threshold, as sure as ever.
+    known = say(new(training_counts=TRAINED), 1, 0, kind="delivery", answer="shipping")
+    assert known.compute_withheld(0.9).answers == {}, "one verdict may be a slip"
+    say(known, 2, 0, kind="delivery", answer="shipping")
+    assert known.compute_withheld(0.9).answers == {"shipping": ALWAYS}
+    restored = Withholding.from_state(json.loads(json.dumps(known.state())), reach())
+    assert restored.compute_withheld(0.9).answers == {"shipping": ALWAYS}
+
+
+def test_once_the_teacher_is_known_to_rename_one_verdict_reveals_the_next() -> None:
+    known = say(new(training_counts=TRAINED), 2, 0, kind="delivery", answer="shipping")
+    say(known, 1, 0, kind="invoice", answer="billing")
+    assert known.compute_withheld(0.9).answers == {"billing": ALWAYS, "shipping": ALWAYS}
+
+
+def test_a_new_kind_of_call_does_not_take_an_answer_away() -> None:
+    unsure = say(new(training_counts=TRAINED), 3, 0, kind="delivery", answer="shipping", confidence=0.4)
+    assert unsure.compute_withheld(0.9).answers == {}, "less sure than it usually is"
+    spread = new(training_counts=TRAINED)
+    for answer in ("billing", "returns", "account", "billing", "returns", "account"):
+        say(spread, 1, 0, kind="delivery", answer=answer)
+    assert spread.compute_withheld(0.9).answers == {}, "taken for one answer and another"
+    assert say(new(), 3, 0, kind="delivery", answer="shipping").compute_withheld(0.9).answers == {}, "unknown training"

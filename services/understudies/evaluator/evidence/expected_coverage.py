@@ -57,6 +57,13 @@ class ExpectedCoverage:
         """The calls with an answer that reach a candidate."""
         return sum(self.tail_calls_by_answer.get(answer, [])[: self._stricter_count(threshold) + 1])
 
+    def is_typical_confidence(self, answer: str, confidence: float, threshold: float) -> bool:
+        """Return whether a call is among the surer half of the answer's calls that reach a threshold, or miss it."""
+        served, surer = self.calls_served(answer, threshold), self.calls_above(answer, confidence)
+        if confidence >= threshold:
+            return surer <= served / 2
+        return surer - served <= (sum(self.tail_calls_by_answer.get(answer, [])) - served) / 2
+
     def _stricter_count(self, confidence: float | None) -> int:
         """How many candidates are stricter than a confidence; all and more where there is none."""
         if confidence is None:

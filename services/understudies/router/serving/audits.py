@@ -11,7 +11,7 @@ from typing import Final
 from understudies.events import usd
 from understudies.judges.answer_key import answer_key
 from understudies.router.budgets.call_budget import CallBudget
-from understudies.router.call import Call, Teacher, TeacherError
+from understudies.router.call import Call, Teacher, TeacherAnswer, TeacherError
 from understudies.router.recording.invocation import InvocationBuilder, PendingInvocation
 from understudies.router.routing.decision import Decision, TaskRoute
 from understudies.runtime.throttle import Throttle
@@ -43,6 +43,39 @@ class SpotCheckSchedule:
         if len(self._checked) > _MAX_ANSWERS:
             self._checked.popitem(last=False)
         return True
+
+
+_FOLLOW_UPS: Final = 4
+"""Answers that are all audited after one that the teacher does not agree with."""
+
+
+class TightenedInspection:
+    """Raises the audit probability of a student's next answers to 1 after an audit that disagrees.
+
+    As in the switching rules of ISO 2859-1: the probability depends on past calls alone, so that such an audit is as
+    unbiased as a sampled one, and the drift detectors are fed at the pace of calls and not of samples.
+    """
+
+    def __init__(self) -> None:
+        self._remaining: OrderedDict[str, int] = OrderedDict()
+
+    def tighten(self, student: str) -> None:
+        """Audit all of the student's next answers."""
+        self._remaining[student] = _FOLLOW_UPS
+        self._remaining.move_to_end(student)
+        if len(self._remaining) > _MAX_ANSWERS:
+            self._remaining.popitem(last=False)
+
+    def take_probability(self, student: str, sampling_rate: float) -> float:
+        """Return the audit probability of the student's next answer, and count that answer."""
+        remaining = self._remaining.get(student, 0)
+        if remaining == 0 or sampling_rate <= 0.0:
+            return sampling_rate
+        if remaining == 1:
+            del self._remaining[student]
+        else:
+            self._remaining[student] = remaining - 1
+        return 1.0
 
 
 _MAX_PENDING: Final = 1000
@@ -79,13 +112,21 @@ class AuditQueue:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def enqueue(self, builder: InvocationBuilder, decision: Decision, probability: float) -> None:
-        """Ask about a call in the background, unless too many wait already."""
+    def enqueue(
+        self,
+        builder: InvocationBuilder,
+        decision: Decision,
+        probability: float,
+        on_answer: Callable[[TeacherAnswer], None] | None = None,
+    ) -> None:
+        """Ask about a call in the background, unless too many wait already; then call `on_answer`."""
         size = len(builder.call.raw or b"")
         if self._tasks and (len(self._tasks) >= _MAX_PENDING or self._bytes + size > _MAX_PENDING_BYTES):
             self._drop(1)
             return
-        task = asyncio.get_running_loop().create_task(self._audit(builder.for_audit(), decision, probability))
+        task = asyncio.get_running_loop().create_task(
+            self._audit(builder.for_audit(), decision, probability, on_answer)
+        )
         self._tasks.add(task)
         self._bytes += size
         task.add_done_callback(functools.partial(self._done, size))
@@ -115,7 +156,13 @@ class AuditQueue:
         if self._log_throttle():
             _log.warning("%d audits are given up so far: their teacher is too slow for them", self.dropped)
 
-    async def _audit(self, account: InvocationBuilder, decision: Decision, probability: float) -> None:
+    async def _audit(
+        self,
+        account: InvocationBuilder,
+        decision: Decision,
+        probability: float,
+        on_answer: Callable[[TeacherAnswer], None] | None,
+    ) -> None:
         route = decision.to_record(audit_probability=probability)
         student = decision.route.student if decision.route else None
         call = account.call
@@ -136,3 +183,5 @@ class AuditQueue:
             self._record(
                 account.from_teacher(route, answer, student=student, cost_usd=cost, latency_ms=answer.latency_ms)
             )
+            if on_answer is not None:
+                on_answer(answer)

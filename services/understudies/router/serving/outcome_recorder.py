@@ -4,19 +4,20 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 from understudies.dialects.capabilities import student_can_answer
-from understudies.events import Response, usd
+from understudies.events import Message, Response, usd
 from understudies.router.budgets.call_budget import BudgetExceeded
 from understudies.router.call import ZERO_USD, TeacherAnswer, TeacherError
 from understudies.router.recording.invocation import InvocationBuilder, PendingInvocation
-from understudies.router.routing.decision import Decision, block, is_sampled, mark_fallback
-from understudies.router.serving.audits import AuditQueue, SpotCheckSchedule
+from understudies.router.routing.decision import Decision, TaskRoute, block, is_sampled, mark_fallback
+from understudies.router.serving.audits import AuditQueue, SpotCheckSchedule, TightenedInspection
 from understudies.router.serving.cancellation import cancellation_error
 from understudies.router.serving.response_cache import CachedResponse
 from understudies.router.serving.results import CallResult, ServingInfo
 from understudies.router.serving.student_attempt import Escalation, StudentAttempt
-from understudies.router.serving.teacher_agreement import NearCopyGuard
+from understudies.router.serving.teacher_agreement import NearCopyGuard, is_same_answer
 
 
 class OutcomeRecorder:
@@ -29,6 +30,7 @@ class OutcomeRecorder:
         self._audits = audits
         self._self_agreement_rate = self_agreement_rate
         self._spot_checks = SpotCheckSchedule()
+        self._inspection = TightenedInspection()
         self._near_copies = NearCopyGuard()
 
     def record_student_answer(
@@ -48,7 +50,8 @@ class OutcomeRecorder:
         assert answer is not None
         assert decision.route is not None
         message, route = answer.message, decision.route
-        probability = route.audit_probability if decision.is_for_student else 0.0
+        sampling_rate = route.audit_probability if decision.is_for_student else 0.0
+        probability = self._inspection.take_probability(route.student, sampling_rate)
         decision = block(decision, over_budget=over_budget)
         finish_reason = answer.finish_reason or ("tool_calls" if message.tool_calls else "stop")
         response = Response(message=message, finish_reason=finish_reason)
@@ -69,9 +72,14 @@ class OutcomeRecorder:
         )
         self._record(note)
         if audited or spot_check:
-            self._audits.enqueue(builder, Decision("audit", route), probability)
+            self._audits.enqueue(builder, Decision("audit", route), probability, partial(self._compare, route, message))
         by = ServingInfo("student", decision, attempt.confidence, upstream_ms=attempt.latency_ms)
         return CallResult(response, by, note, route.student, answer.usage)
+
+    def _compare(self, route: TaskRoute, message: Message, answer: TeacherAnswer) -> None:
+        """Tighten the inspection of a student where the teacher does not agree with it."""
+        if not answer.fallback and not is_same_answer(route.judge, answer.response.message, message):
+            self._inspection.tighten(route.student)
 
     def require_confirmation(self, builder: InvocationBuilder, attempt: StudentAttempt) -> StudentAttempt:
         """What the student has answered, unless near copies of the call still wait for the teacher to confirm it.

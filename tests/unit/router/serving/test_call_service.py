@@ -389,3 +389,18 @@ async def test_what_no_student_can_give_is_not_asked_of_one() -> None:
     assert served.invocation.route.reason == "unsuitable"
     assert not served.invocation.unbiased
     assert world.student.asked == 0
+
+
+async def test_the_four_answers_after_a_wrong_one_are_audited_and_recorded_as_certain_to_be() -> None:
+    world = World(make_promotion(audit_rate=0.3))
+    for number, sample in enumerate((0.29, 0.9, 0.9)):
+        await world.desk.serve(make_call(number, word_for(number), draw=sample))
+        await world.desk.wait_idle()
+    routes = [event.route for event in world.book.events if event.origin == "live"]
+    assert [(route.audit_probability, route.drawn) for route in routes if route] == [(0.3, True), (1, True), (1, True)]
+    world.student.reply = text_answer("teacher's answer", 0.9)
+    for number in range(3, 9):
+        await world.desk.serve(make_call(number, word_for(number), draw=0.9))
+        await world.desk.wait_idle()
+    later = [event.route for event in world.book.events if event.origin == "live"][3:]
+    assert [route.audit_probability for route in later if route] == [1, 1, 1, 1, 0.3, 0.3]

@@ -8,7 +8,7 @@ from tests.support.router_fixtures import make_call
 from understudies.router.call import Call
 from understudies.router.routing.decision import TaskRoute
 from understudies.router.serving import audits as module
-from understudies.router.serving.audits import SpotCheckSchedule
+from understudies.router.serving.audits import SpotCheckSchedule, TightenedInspection
 from understudies.students.base import text_answer
 
 ROUTE = TaskRoute("triage@1", "memory://a", threshold=0.8, share=1.0, spot_checks=True)
@@ -58,3 +58,33 @@ def test_the_oldest_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None
     checks = SpotCheckSchedule()
     assert [due(checks, answer) for answer in ("a", "b", "c")] == [True] * 3
     assert [due(checks, answer) for answer in ("c", "b", "a")] == [False, False, True]
+
+
+def test_four_answers_after_a_wrong_one_are_all_audited() -> None:
+    inspection = TightenedInspection()
+    assert inspection.take_probability("triage@1", 0.1) == 0.1
+    inspection.tighten("triage@1")
+    assert inspection.take_probability("triage@2", 0.1) == 0.1, "of another student"
+    assert [inspection.take_probability("triage@1", 0.1) for _ in range(6)] == [1, 1, 1, 1, 0.1, 0.1]
+
+
+def test_another_wrong_one_among_them_begins_them_anew() -> None:
+    inspection = TightenedInspection()
+    inspection.tighten("triage@1")
+    assert [inspection.take_probability("triage@1", 0.1) for _ in range(3)] == [1, 1, 1]
+    inspection.tighten("triage@1")
+    assert [inspection.take_probability("triage@1", 0.1) for _ in range(5)] == [1, 1, 1, 1, 0.1]
+
+
+def test_a_student_that_is_not_sampled_is_not_inspected() -> None:
+    inspection = TightenedInspection()
+    inspection.tighten("triage@1")
+    assert [inspection.take_probability("triage@1", 0.0) for _ in range(2)] == [0, 0]
+
+
+def test_the_inspection_remembers_a_bounded_number_of_students(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_ANSWERS", 2)
+    inspection = TightenedInspection()
+    for name in ("a", "b", "c"):
+        inspection.tighten(name)
+    assert [inspection.take_probability(name, 0.1) for name in ("a", "b", "c")] == [0.1, 1, 1]

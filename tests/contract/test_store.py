@@ -118,17 +118,17 @@ async def test_another_scheme_is_refused_with_the_setting() -> None:
 
 WRITER = """
 import asyncio, sys
-from tests.support.sample_events import invocation
-from tests.support.stores import migrated
+from tests.support.sample_events import make_invocation
+from tests.support.stores import open_migrated_store
 from understudies.events import encode
 
 async def main():
-    async with migrated(sys.argv[1]) as store:
+    async with open_migrated_store(sys.argv[1]) as store:
         for n in range(20):
-            await store.insert("invocations", [encode(invocation(f"question {n} {m}")) for m in range(50)])
+            await store.insert("invocations", [encode(make_invocation(f"question {n} {m}")) for m in range(50)])
         print("written", flush=True)
         while True:
-            await store.insert("invocations", [encode(invocation("one more"))])
+            await store.insert("invocations", [encode(make_invocation("one more"))])
 
 asyncio.run(main())
 """

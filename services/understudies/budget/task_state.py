@@ -1,5 +1,6 @@
 """What the budget knows of one task: a fold over the four topics."""
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -44,9 +45,9 @@ class TaskState:
         elif isinstance(event, Drift) and event.tier == "contract" and event.drifted:
             self._update_student(event.student, lambda book: setattr(book, "drift", event))
         elif isinstance(event, Drift) and event.cause != "agreement":
-            self._update_student(event.student, lambda book: book.hold(event))
+            self._update_student(event.student, lambda book: book.hold_share(event))
 
-    def _update_student(self, student: str, act: Any) -> None:
+    def _update_student(self, student: str, act: Callable[[StudentState], None]) -> None:
         book = self.students.get(student)
         if book is not None:
             act(book)
@@ -54,7 +55,7 @@ class TaskState:
     def _apply_invocation(self, call: Invocation) -> None:
         self.ledger.record(call)
         if call.student is not None and call.origin == "live":
-            self._update_student(call.student, lambda book: book.pay(call))
+            self._update_student(call.student, lambda book: book.record_cost(call))
         if call.origin not in ("audit", "synthetic") and call.served_by != "cache":
             self.volume.record(call.at)
         if call.answered_by_teacher and call.response is not None:
@@ -68,7 +69,7 @@ class TaskState:
         if verdict.phase == "self_agreement":
             self._apply_self_agreement(verdict)
         else:
-            self._update_student(verdict.student, lambda book: book.judge(verdict))
+            self._update_student(verdict.student, lambda book: book.record_verdict(verdict))
         if verdict.phase in ("validation", "shadow"):
             student = self.students.get(verdict.student)
             own = student.validated_cost if student else None

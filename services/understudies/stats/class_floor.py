@@ -76,7 +76,15 @@ class ClassFloor:
     (['refund'], {'billing': Confusion(confidence=0.95, occurrences=2)})
     """
 
-    __slots__ = ("_all", "_confused", "_counts", "_rising", "_trained", "floor", "least")
+    __slots__ = (
+        "_confusions",
+        "_counts",
+        "_negated_confidences",
+        "_totals",
+        "_training_counts",
+        "floor",
+        "min_verdicts",
+    )
 
     def __init__(
         self,
@@ -89,25 +97,25 @@ class ClassFloor:
         if not 0.0 <= floor <= 1.0:
             raise ValueError(f"floor must lie in [0, 1], got {floor!r}")
         self.floor = floor
-        self.least = min_verdicts
-        self._rising = [-confidence for confidence in confidences]
-        self._trained = None if training_counts is None else dict(training_counts)
+        self.min_verdicts = min_verdicts
+        self._negated_confidences = [-confidence for confidence in confidences]
+        self._training_counts = None if training_counts is None else dict(training_counts)
         self._counts: dict[str, npt.NDArray[np.float64]] = {}
-        self._all: dict[str, tuple[int, float]] = {}
-        self._confused: dict[str, dict[str, Confusion]] = {}
+        self._totals: dict[str, tuple[int, float]] = {}
+        self._confusions: dict[str, dict[str, Confusion]] = {}
 
     def add(self, answer_class: str, score: float, confidence: float, answer: str) -> None:
         """Count one verdict: the teacher's class, the agreement, and what the student answered how surely."""
         counts = self._counts.get(answer_class)
         if counts is None:
-            counts = self._counts[answer_class] = np.zeros((2, len(self._rising)))
-        first = bisect_left(self._rising, -confidence)
+            counts = self._counts[answer_class] = np.zeros((2, len(self._negated_confidences)))
+        first = bisect_left(self._negated_confidences, -confidence)
         counts[0, first:] += 1.0
         counts[1, first:] += score
-        n, total = self._all.get(answer_class, (0, 0.0))
-        self._all[answer_class] = n + 1, total + score
+        n, total = self._totals.get(answer_class, (0, 0.0))
+        self._totals[answer_class] = n + 1, total + score
         if score < 1.0:
-            confused = self._confused.setdefault(answer_class, {})
+            confused = self._confusions.setdefault(answer_class, {})
             confused[answer] = merge_confusion(confused.get(answer), Confusion(confidence, 1))
 
     def failing_classes(self, confidence: float) -> list[str]:
@@ -118,7 +126,7 @@ class ClassFloor:
         """The student's answers that those classes were taken for, how often and how surely."""
         found: dict[str, Confusion] = {}
         for name in self.failing_classes(confidence):
-            for answer, wrong in self._confused[name].items():
+            for answer, wrong in self._confusions[name].items():
                 if wrong.confidence >= confidence:
                     found[answer] = merge_confusion(found.get(answer), wrong)
         return found
@@ -128,24 +136,28 @@ class ClassFloor:
         if name not in self._counts:
             return 0, 0.0
         if self.is_rare(name):
-            return self._all[name]
-        index = bisect_left(self._rising, -confidence)
-        if index == len(self._rising):
+            return self._totals[name]
+        index = bisect_left(self._negated_confidences, -confidence)
+        if index == len(self._negated_confidences):
             return 0, 0.0
         n, total = self._counts[name][:, index].tolist()
         return int(n), total
 
     def confusions_of(self, name: str) -> dict[str, Confusion]:
         """All that a class was taken for."""
-        return dict(self._confused.get(name, {}))
+        return dict(self._confusions.get(name, {}))
 
     def _fails(self, name: str, confidence: float) -> bool:
         n, total = self.class_counts(name, confidence)
-        return n >= self.least and total < critical_agreements(n, self.floor)
+        return n >= self.min_verdicts and total < critical_agreements(n, self.floor)
 
     def is_rare(self, name: str | None) -> bool:
         """Whether training saw so few examples of a class that the student cannot know it."""
-        return name is not None and self._trained is not None and self._trained.get(name, 0) < RARE_CLASS_SIZE
+        return (
+            name is not None
+            and self._training_counts is not None
+            and self._training_counts.get(name, 0) < RARE_CLASS_SIZE
+        )
 
     def count_verdicts(self, name: str) -> int:
         """Count the verdicts of a class at any confidence."""
@@ -160,12 +172,12 @@ class ClassFloor:
         """A JSON-serialisable snapshot."""
         return {
             "floor": self.floor,
-            "least": self.least,
-            "confidences": [-value for value in self._rising],
-            "trained": self._trained,
+            "least": self.min_verdicts,
+            "confidences": [-value for value in self._negated_confidences],
+            "trained": self._training_counts,
             "counts": {name: counts.tolist() for name, counts in self._counts.items()},
-            "all": {name: list(counts) for name, counts in self._all.items()},
-            "confused": {name: {a: list(c) for a, c in answers.items()} for name, answers in self._confused.items()},
+            "all": {name: list(counts) for name, counts in self._totals.items()},
+            "confused": {name: {a: list(c) for a, c in answers.items()} for name, answers in self._confusions.items()},
         }
 
     @classmethod
@@ -173,8 +185,8 @@ class ClassFloor:
         """The counts that `state` was taken from."""
         restored = cls(state["confidences"], state["trained"], floor=state["floor"], min_verdicts=state["least"])
         restored._counts = {name: np.array(counts, dtype=np.float64) for name, counts in state["counts"].items()}
-        restored._all = {name: (n, total) for name, (n, total) in state["all"].items()}
-        restored._confused = {
+        restored._totals = {name: (n, total) for name, (n, total) in state["all"].items()}
+        restored._confusions = {
             name: {answer: Confusion(sure, times) for answer, (sure, times) in answers.items()}
             for name, answers in state["confused"].items()
         }

@@ -99,8 +99,10 @@ async def test_agreement_is_that_of_the_gate_and_its_bound_the_lesser_of_inputs_
     gate = SelectiveGate([Threshold(0.5, 1.0)])
     for number in range(30):
         gate.update(float(number < agreed), 0.9)
-    tail = SimpleNamespace(counts=lambda index: forward)
-    trial = SimpleNamespace(story=SimpleNamespace(threshold=None), gate=gate, forward=SimpleNamespace(tail=tail))
+    tail = SimpleNamespace(agreement_counts=lambda index: forward)
+    trial = SimpleNamespace(
+        promotion=SimpleNamespace(threshold=None), selective_gate=gate, call_gate=SimpleNamespace(tail_gate=tail)
+    )
     (state,) = await told(office, 2, 10, {student_name(): trial})
     lower = None if least is None else anytime_lower_bound(*least)
     assert (state["agreement"], state["lower"]) == (agreed / 30, lower)
@@ -109,6 +111,8 @@ async def test_agreement_is_that_of_the_gate_and_its_bound_the_lesser_of_inputs_
 async def test_a_trial_without_verdicts_has_no_agreement() -> None:
     office = BudgetHarness()
     await office.start_trial()
-    trial = SimpleNamespace(story=SimpleNamespace(threshold=0.5), gate=SelectiveGate([Threshold(0.5, 1.0)]))
+    trial = SimpleNamespace(
+        promotion=SimpleNamespace(threshold=0.5), selective_gate=SelectiveGate([Threshold(0.5, 1.0)])
+    )
     (state,) = await told(office, 2, 10, {student_name(): trial})
     assert (state["agreement"], state["lower"]) == (None, None)

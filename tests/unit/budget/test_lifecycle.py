@@ -23,6 +23,7 @@ from tests.support.budget_harness import (
 )
 
 from understudies.budget.settings import BudgetSettings
+from understudies.budget.student_state import StudentState
 from understudies.events import GateDecision, Promotion, Withheld
 
 
@@ -31,7 +32,7 @@ def office() -> BudgetHarness:
     return BudgetHarness()
 
 
-def student(office: BudgetHarness, version: int = 1) -> Any:
+def student(office: BudgetHarness, version: int = 1) -> StudentState:
     return office.app.task_state(TASK).students[student_name(version)]
 
 
@@ -93,7 +94,7 @@ async def test_a_trial_is_given_up_when_a_better_student_can_be_trained(office: 
     assert await office.tick_stages(3) == []
     await office.handle(*teacher_calls(1, 3, first=199))
     assert await office.tick_stages(4) == [(student_name(), "retired"), (student_name(2), "authorised")]
-    assert student(office).story.reason == "superseded: 200 examples are there"
+    assert student(office).promotion.reason == "superseded: 200 examples are there"
 
 
 async def test_a_student_that_is_still_being_made_is_not_given_up(office: BudgetHarness) -> None:
@@ -214,7 +215,7 @@ async def test_levels_survive_a_restart(office: BudgetHarness) -> None:
     await office.handle(beyond(LEVELS, hour=26))
     await office.tick(26)
     await office.restart(json.loads(json.dumps(office.app.state())))
-    assert student(office).story.levels == LEVELS
+    assert student(office).promotion.levels == LEVELS
     assert await office.tick(27) == []
 
 
@@ -254,7 +255,7 @@ async def test_a_drift_ends_the_trial_of_who_learned_from_before_it(office: Budg
     hour = await office.start_successor_trial()
     await office.handle(drift_event(hour=hour))
     assert await office.tick_stages(hour) == [(student_name(), "demoted"), (student_name(2), "retired")]
-    assert student(office, 2).story.reason == f"learned from answers before the drift of {student_name()}"
+    assert student(office, 2).promotion.reason == f"learned from answers before the drift of {student_name()}"
     await office.handle(gate_decision(version=2, hour=hour + 24, coverage=0.9))
     assert await office.tick_stages(hour + 24) == []
 
@@ -383,7 +384,7 @@ async def test_a_head_that_is_proven_later_is_told_at_once_and_keeps_the_share(o
 
 async def test_what_is_withheld_later_is_told_and_changes_nothing_else(office: BudgetHarness) -> None:
     await office.promote_first()
-    before = student(office).story
+    before = student(office).promotion
     await office.handle(*(audit_verdict(hour=89) for _ in range(3)), forward(hour=90))
     [move] = await office.tick(90)
     assert move.withheld == WITHHELD
@@ -404,7 +405,7 @@ async def test_what_is_given_back_serves_again(office: BudgetHarness) -> None:
 
 async def test_answers_of_a_closed_set_are_spot_checked(office: BudgetHarness) -> None:
     await office.promote_first()
-    assert student(office).story.spot_checks
+    assert student(office).promotion.spot_checks
 
 
 async def test_free_text_is_not_spot_checked(office: BudgetHarness) -> None:
@@ -466,7 +467,7 @@ async def test_a_successor_that_serves_no_more_waits_until_it_has_cost_enough(of
     assert await office.tick_stages(hour + 25) == []
     await office.handle(*(shadow_verdict(version=2, hour=hour + 26) for _ in range(200)))
     assert await office.tick_stages(hour + 27) == [(student_name(2), "rejected")]
-    assert student(office, 2).story.reason == f"proved no more than {student_name()} in 200 verdicts"
+    assert student(office, 2).promotion.reason == f"proved no more than {student_name()} in 200 verdicts"
 
 
 async def test_of_students_that_serve_as_much_the_newer_is_in_force(office: BudgetHarness) -> None:

@@ -14,6 +14,7 @@ from tests.support.trials import TRAINED, EvaluatorHarness, Rule, ScriptedStuden
 
 from understudies.datasets.dataset import Example, write_dataset
 from understudies.datasets.object_store import ObjectStore
+from understudies.evaluator.trial import Trial
 from understudies.events import (
     GateDecision,
     Invocation,
@@ -124,7 +125,7 @@ async def on_trial(files: ObjectStore, shape: str, rule: Rule, cases: int = 120,
     return bench
 
 
-def trial(bench: EvaluatorHarness) -> Any:
+def trial(bench: EvaluatorHarness) -> Trial:
     [found] = bench.app.evaluation.trials.values()
     return found
 
@@ -152,10 +153,10 @@ async def test_a_student_right_on_every_turn_is_promoted_for_all_of_them(files: 
     bench = await on_trial(files, shape, always)
     [decision] = await decisions(bench, shape, 2)
     assert (decision.decision, decision.coverage) == ("promote", 1.0)
-    gates = [trial(bench).gate, trial(bench).forward.tail]
+    gates = [trial(bench).selective_gate, trial(bench).call_gate.tail_gate]
     inputs, calls = (f"{gate.calls} verdicts in {gate.n} conversations" for gate in gates)
     assert decision.reason.endswith(f"after {inputs} on distinct inputs and {calls} on calls since")
-    assert trial(bench).gate.calls == TURNS * trial(bench).gate.n
+    assert trial(bench).selective_gate.calls == TURNS * trial(bench).selective_gate.n
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -163,23 +164,23 @@ async def test_a_held_out_conversation_is_one_bet_of_all_its_turns(files: Object
     bench = await on_trial(files, shape, always)
     held_out = [case for case in range(120) if example(shape, case, 0).split == "evidence"]
     assert trial(bench).shape.w_max == TURNS
-    assert (trial(bench).gate.n, trial(bench).gate.calls) == (len(held_out), TURNS * len(held_out))
+    assert (trial(bench).selective_gate.n, trial(bench).selective_gate.calls) == (len(held_out), TURNS * len(held_out))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_a_live_conversation_waits_for_the_day_and_is_bet_once(files: ObjectStore, shape: str) -> None:
     bench = await on_trial(files, shape, always)
-    before = trial(bench).gate.n
+    before = trial(bench).selective_gate.n
     turns = calls(shape, 1000, 1, 0)
     for call in turns[:2]:
         assert len(events_of_type(Verdict, await bench.handle(call))) == 1
-    assert trial(bench).gate.n == before
+    assert trial(bench).selective_gate.n == before
     await bench.look(1)
-    assert trial(bench).gate.n == before + 1
+    assert trial(bench).selective_gate.n == before + 1
     [verdict] = events_of_type(Verdict, await bench.handle(turns[2]))
     assert not verdict.counts, "what goes on from a bet is no new input"
     await bench.look(2)
-    assert trial(bench).gate.n == before + 1
+    assert trial(bench).selective_gate.n == before + 1
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -200,16 +201,16 @@ async def test_what_goes_on_from_a_conversation_that_was_learned_never_counts(
 
 async def test_a_conversation_that_may_go_on_after_midnight_waits_for_its_end(files: ObjectStore) -> None:
     bench = await on_trial(files, "conversations", always)
-    assert trial(bench).shape.lasts == timedelta(minutes=2)
-    before = trial(bench).gate.n
+    assert trial(bench).shape.duration == timedelta(minutes=2)
+    before = trial(bench).selective_gate.n
     late = calls("conversations", 1000, 1, 0.9999)
     assert [call.at.date() for call in late] == [late[0].at.date()] + [late[0].at.date() + timedelta(days=1)] * 2
     await bench.handle(*late[:1])
     await bench.look(1)
-    assert trial(bench).gate.n == before
+    assert trial(bench).selective_gate.n == before
     await bench.handle(*late[1:])
     await bench.look(2)
-    assert (trial(bench).gate.n, trial(bench).gate.calls) == (before + 1, TURNS * (before + 1))
+    assert (trial(bench).selective_gate.n, trial(bench).selective_gate.calls) == (before + 1, TURNS * (before + 1))
 
 
 async def test_turns_a_day_apart_are_heard_too(files: ObjectStore) -> None:
@@ -222,7 +223,7 @@ async def test_turns_a_day_apart_are_heard_too(files: ObjectStore) -> None:
     ]
     opened = TRAINED + timedelta(days=2)
     await bench.handle(bench.promotion("trained", at=opened, dataset=write_dataset(files, TASK, spread)[0]))
-    assert trial(bench).shape.lasts == timedelta(days=2)
+    assert trial(bench).shape.duration == timedelta(days=2)
     heard = calls("conversations", 1000, 200, 2, apart=timedelta(days=1))
     found: list[GateDecision] = []
     for day in range(3, 8):
@@ -230,7 +231,7 @@ async def test_turns_a_day_apart_are_heard_too(files: ObjectStore) -> None:
         await bench.handle(*[call for call in heard if until - timedelta(days=1) <= call.at < until])
         found += events_of_type(GateDecision, await bench.look(day))
     assert [decision.decision for decision in found] == ["reject"]
-    assert trial(bench).gate.n > 150
+    assert trial(bench).selective_gate.n > 150
 
 
 async def test_greetings_that_many_share_do_not_make_their_conversations_one(files: ObjectStore) -> None:
@@ -244,7 +245,7 @@ async def test_greetings_that_many_share_do_not_make_their_conversations_one(fil
     bench = EvaluatorHarness(files, ScriptedStudent(always))
     data = [greeted(0, 0), *(greeted(case, 1) for case in range(200))]
     await bench.handle(bench.promotion("trained", dataset=write_dataset(files, TASK, data)[0]))
-    assert trial(bench).gate.n >= 30
+    assert trial(bench).selective_gate.n >= 30
     live = calls("conversations", 500, 1, 0)[0]
     fresh = greeted(777, 1)
     on = live.model_copy(update={"request": fresh.request, "fingerprint": fresh.fingerprint})
@@ -254,7 +255,7 @@ async def test_greetings_that_many_share_do_not_make_their_conversations_one(fil
 async def test_a_long_conversation_is_heard_as_often_as_the_bound_says_whatever_the_time(files: ObjectStore) -> None:
     bench = await on_trial(files, "episodes", always)
     first = calls("episodes", 1000, 1, 0)[0]
-    before = trial(bench).gate.calls
+    before = trial(bench).selective_gate.calls
     long = []
     for n in range(30):
         request = conversation_request(f"case 1000: step {n % TURNS}, number {n}")
@@ -262,12 +263,12 @@ async def test_a_long_conversation_is_heard_as_often_as_the_bound_says_whatever_
         long.append(first.model_copy(update=update))
     await bench.handle(*long)
     await bench.look(1)
-    assert trial(bench).gate.calls == before + TURNS
+    assert trial(bench).selective_gate.calls == before + TURNS
 
 
 async def test_once_enough_wait_only_what_goes_on_from_them_is_asked(files: ObjectStore) -> None:
     bench = await on_trial(files, "conversations", always)
-    limit = trial(bench).gate.n + 1
+    limit = trial(bench).selective_gate.n + 1
     bench = await on_trial(files, "conversations", always, n_max=limit)
     one, other = calls("conversations", 1000, 1, 0), calls("conversations", 1001, 1, 0)
     heard = events_of_type(Verdict, await bench.handle(one[0], other[0], *one[1:], *other[1:]))
@@ -290,9 +291,9 @@ async def test_a_snapshot_keeps_what_waits(files: ObjectStore, shape: str) -> No
 
 async def test_the_audit_that_speaks_for_a_conversation_is_not_always_the_first(files: ObjectStore) -> None:
     bench = await on_trial(files, "episodes", on_the_first_turn, min_span_hours=0)
-    loosest = trial(bench).gate.thresholds[-1].confidence
+    loosest = trial(bench).selective_gate.thresholds[-1].confidence
     await bench.handle(bench.promotion("promoted", threshold=loosest, share=1.0))
-    trial(bench).beyond.levels.restart()
+    trial(bench).levels.levels.restart()
     student = trial(bench).student
     for call in calls("episodes", 1000, 300, 0):
         served = call.model_copy(update={"served_by": "student", "student": student, "confidence": 0.9})
@@ -301,7 +302,7 @@ async def test_the_audit_that_speaks_for_a_conversation_is_not_always_the_first(
         served = served.model_copy(update={"response": Response(message=text_answer(answer(0), 1).message)})
         await bench.handle(served, audit_of(served, agreed))
     await bench.look(1)
-    agree, n = trial(bench).beyond.levels.state()["counts"]["inputs"]
+    agree, n = trial(bench).levels.levels.state()["counts"]["inputs"]
     assert n[-1] == 300
     assert 70 < agree[-1] < 130
 
@@ -314,14 +315,14 @@ async def test_a_look_while_calls_of_the_day_before_are_unread_decides_nothing(f
     bench = await on_trial(files, "conversations", always)
     heard = calls("conversations", 1000, 200, 0)
     await bench.handle(*heard[:30])
-    before = trial(bench).gate.n
+    before = trial(bench).selective_gate.n
     assert bench.app.is_period_due(at_noon(1))
     bench.app.is_behind = True
     assert await bench.look(1.5) == []
-    assert trial(bench).gate.n == before
+    assert trial(bench).selective_gate.n == before
     await bench.handle(*heard[30:], *calls("conversations", 2000, 50, 1))
     bench.app.is_behind = False
     [decision] = events_of_type(GateDecision, await bench.look(1.6))
     assert decision.decision == "promote"
-    assert trial(bench).gate.n == before + 200, "what began on the new day waits for its end"
+    assert trial(bench).selective_gate.n == before + 200, "what began on the new day waits for its end"
     assert not bench.app.is_period_due(at_noon(1))

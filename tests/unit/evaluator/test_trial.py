@@ -535,11 +535,15 @@ acts: st.SearchStrategy[Act] = st.one_of(
     st.builds(adding, pieces, st.integers(1, 120), days),
     st.builds(lambda day: lambda trial: trial.look(after(day)), days),
     st.builds(lambda score, name, day: lambda trial: audit(trial, name, score, day), scores, inputs, days),
-    st.builds(lambda low: lambda trial: trial.promoted(story("promoted", threshold=low)), st.sampled_from([0.1, 0.9])),
-    st.builds(lambda input_: lambda trial: trial.counts(one(input_)), inputs),
+    st.builds(
+        lambda low: lambda trial: trial.on_promoted(story("promoted", threshold=low)), st.sampled_from([0.1, 0.9])
+    ),
+    st.builds(lambda input_: lambda trial: trial.is_new_input(one(input_)), inputs),
     st.builds(lambda n, score: lambda trial: audited(trial, n, score), st.integers(1, 60), scores),
-    st.builds(lambda day: lambda trial: trial.held_for(trial.changes.teacher("other", after(day))), days),
-    st.builds(lambda day: lambda trial: trial.held_for(trial.changes.served(after(day), 0.1)), days),
+    st.builds(
+        lambda day: lambda trial: trial.apply_restriction(trial.changes.observe_teacher("other", after(day))), days
+    ),
+    st.builds(lambda day: lambda trial: trial.apply_restriction(trial.changes.observe_served(after(day), 0.1)), days),
 )
 
 

@@ -181,7 +181,10 @@ def test_what_is_not_served_says_nothing_of_an_answer_of_late() -> None:
 
 def test_state_round_trips_and_goes_on() -> None:
     known = say(
-        say(new({"chargeback": {"shipping": Confusion(0.7, 1)}}, trained={"refund": 3}), 2, 0), 3, 0, head="often"
+        say(new({"chargeback": {"shipping": Confusion(0.7, 1)}}, training_counts={"refund": 3}), 2, 0),
+        3,
+        0,
+        head="often",
     )
     say(known, 5, 0, groups=("tenant=a",))
     known.withheld = known.compute_withheld(0.5)

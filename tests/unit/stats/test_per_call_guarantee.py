@@ -48,7 +48,7 @@ class Evidence:
             logs = agree * np.log1p(BETS * (1 / P0 - 1)) + np.where(n > agree, (n - agree) * np.log1p(-BETS), 0.0)
         self.most = np.maximum(self.most, np.logaddexp.reduce(logs, axis=0) - math.log(len(BETS)))
 
-    def passing(self, alpha: float) -> Bools:
+    def passed_flags(self, alpha: float) -> Bools:
         return np.array([passed for _, passed in fallback_levels(np.exp(-self.most).tolist(), alpha)])
 
 
@@ -73,8 +73,8 @@ def trial(days: list[Day], alpha: float = ALPHA) -> Outcome:
         inputs.day(*of_inputs)
         calls.day(*of_calls)
         capped.day(*of_capped)
-    one, other = inputs.passing(ALPHA), calls.passing(alpha)
-    both = one & other & capped.passing(alpha)
+    one, other = inputs.passed_flags(ALPHA), calls.passed_flags(alpha)
+    both = one & other & capped.passed_flags(alpha)
     return Outcome(bool(one.any()), bool(other.any()), bool(both.any()))
 
 
@@ -214,7 +214,7 @@ def test_the_simulation_is_the_gates() -> None:
             for one, score in zip(q.tolist(), agreed.tolist(), strict=True):
                 gate.update(float(score), 1.0 - one)
             gate.mark()
-        assert evidence.passing(ALPHA).tolist() == gate.passed_flags
+        assert evidence.passed_flags(ALPHA).tolist() == gate.passed_flags
         assert np.exp(evidence.most) == pytest.approx([one.max_e for one in gate.evidence()], rel=1e-6)
 
 

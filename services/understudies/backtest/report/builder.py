@@ -16,8 +16,10 @@ from understudies.backtest.report.report import (
     TaskOutcome,
     TaskReport,
 )
+from understudies.budget.appraisal import Appraisal
 from understudies.budget.student_state import StudentState
 from understudies.budget.task_state import TaskState
+from understudies.economics.outcome import BudgetOutcome
 from understudies.evaluator.gate_decisions import describe_teacher_noise
 from understudies.events import Cause, Drift, GateDecision, Promotion, usd_text
 from understudies.stats.bounds import anytime_lower_bound
@@ -45,7 +47,9 @@ def build_report(
     story = [_report_decision(event) for event in outcomes.collector.lifecycle_events]
     last = outcomes.calls[-1].at
     refused = [
-        DecisionEntry(last, name, "not_worth_it", None, task.outcome.message, details[name]["appraisal"].numbers)
+        DecisionEntry(
+            last, name, "not_worth_it", None, task.outcome.message, details[name]["appraisal"].investment_numbers
+        )
         for name, task in tasks.items()
         if task.outcome.outcome == "not_worth_it"
     ]
@@ -88,15 +92,15 @@ _DRIFT_FIELDS = {"statistic", "confidence", "audited", "agreement_before", "agre
 
 
 def _build_task_report(outcomes: CallOutcomes, task: str, facts: Mapping[str, Any]) -> TaskReport:
-    book = facts["book"]
+    book: TaskState = facts["book"]
     summary = outcomes.compute_figures(task).summarise()
-    student: StudentState | None = book.in_force or book.latest
+    student = book.serving or book.latest_student
     return TaskReport(
         summary=summary,
         outcome=_task_outcome(facts, student),
         profile={
             "kind": book.profile.kind,
-            "verdict": book.profile.verdict,
+            "verdict": book.profile.recommendation,
             "reason": book.profile.reason,
             "critical": facts["critical"],
         },
@@ -114,8 +118,9 @@ def _build_task_report(outcomes: CallOutcomes, task: str, facts: Mapping[str, An
 
 def _task_outcome(facts: Mapping[str, Any], student: StudentState | None) -> TaskOutcome:
     """The outcome with its reason: why a task never got a student, or what ended the one it had."""
-    appraisal, outcome = facts["appraisal"], facts["outcome"]
-    numbers = {**outcome.numbers, **appraisal.numbers}
+    appraisal: Appraisal = facts["appraisal"]
+    outcome: BudgetOutcome = facts["outcome"]
+    numbers = {**outcome.numbers, **appraisal.investment_numbers}
     if student is None and appraisal.verdict == "refuse":
         return TaskOutcome("not_worth_it", f"not worth it: {appraisal.reason}", numbers)
     if student is not None and outcome.outcome == "fallback_teacher":

@@ -208,7 +208,7 @@ async def test_it_says_so_once_and_names_nobody(
         for number in range(5):
             await began(pins, TEACHER_VARIANT, episode=f"jane-{number}")
     assert [record.getMessage() for record in caplog.records] == [
-        "episodes are pinned by each replica alone: OnlineAway"
+        "episodes are pinned by each replica alone: OnlineUnavailable"
     ]
 
 

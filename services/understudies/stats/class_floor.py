@@ -161,12 +161,12 @@ class ClassFloor:
 
     def count_verdicts(self, name: str) -> int:
         """Count the verdicts of a class at any confidence."""
-        return self._all.get(name, (0, 0.0))[0]
+        return self._totals.get(name, (0, 0.0))[0]
 
     @property
     def unseen_classes(self) -> list[str]:
         """Classes without any example in training: answers that the teacher did not give before."""
-        return [] if self._trained is None else sorted(self._all.keys() - self._trained.keys())
+        return [] if self._training_counts is None else sorted(self._totals.keys() - self._training_counts.keys())
 
     def state(self) -> dict[str, Any]:
         """A JSON-serialisable snapshot."""

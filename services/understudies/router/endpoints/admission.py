@@ -1,4 +1,4 @@
-"""The gate: who comes in, with what, and for which task."""
+"""Admit requests: who may come in, with what, and for which task."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -44,7 +44,7 @@ class Admission:
         self._owners = rules.derive(_owners)
 
     def admit(self, headers: Mapping[str, str]) -> Principal:
-        """Who calls; raises Problem for who may not."""
+        """Who calls; raises HttpError for who may not."""
         found = self._authenticator.value.authenticate(headers)
         if isinstance(found, AuthError):
             raise HttpError(found.status, found.message, code=found.code, headers=found.headers)
@@ -61,12 +61,12 @@ class Admission:
         return self._rules.current().router.request_timeout_s or self._settings.request_timeout_s
 
     def check_task_allowed(self, tenant: Tenant, task: str) -> None:
-        """Raises Problem where the tenant may not call the task."""
+        """Raises HttpError where the tenant may not call the task."""
         if not tenant.can_call(task):
             raise HttpError(403, f"tenant {tenant.name!r} may not call the task {task!r}", code="task_not_allowed")
 
     def resolve_task(self, tenant: Tenant, called: str) -> str:
-        """The task that a tenant means by a name; raises Problem where it may not, BadRequest if it gets too long."""
+        """The task that a tenant means by a name; raises HttpError where it may not, BadRequest if it gets too long."""
         if not self._owners.value:
             self.check_task_allowed(tenant, called)
             return called
@@ -89,7 +89,7 @@ class Admission:
         return not foreign and tenant.can_call(shown) and tenant.qualified_name(shown) == task
 
     def check_passthrough_allowed(self, tenant: Tenant, method: str, path: str) -> None:
-        """Raises Problem where the tenant may not ask for what belongs to no task.
+        """Raises HttpError where the tenant may not ask for what belongs to no task.
 
         It is neither recorded nor counted. That is a tenant with certain tasks alone, and whoever has a budget, which
         such a request would go around.
@@ -107,7 +107,7 @@ class Admission:
         raise HttpError(403, f"{why}, and this request would pass through uncounted", code="not_counted")
 
     def check_budget_bypass(self, task: str | None, why: str) -> None:
-        """Raises Problem where a body that only the teacher can read would go around the budget of its task."""
+        """Raises HttpError where a body that only the teacher can read would go around the budget of its task."""
         if task is not None and self._rules.for_task(task).daily_budget_usd:
             raise HttpError(400, f"{why}; what cannot be read cannot be counted, and the task has a budget")
 

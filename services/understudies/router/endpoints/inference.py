@@ -1,4 +1,4 @@
-"""One call over HTTP: read, served at the desk, and answered in the caller's API."""
+"""One call over HTTP: read, served by the call service, and answered in the caller's API."""
 
 import asyncio
 import contextlib
@@ -86,7 +86,7 @@ class InferenceEndpoint:
         self._templates = templates or Templates()
 
     async def serve(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; raises Problem for what the caller is to be told."""
+        """Answer one request; raises HttpError for what the caller is to be told."""
         began = self._timer()
         headers = as_dict(scope["headers"])
         admitted = self._admission.admit(headers)

@@ -72,7 +72,7 @@ class PassthroughEndpoint:
     def _check_task(
         self, scope: Scope, admitted: Principal, headers: Mapping[str, str], task: object, model: object
     ) -> None:
-        """Raises Problem for what names a task with a budget, around which it would go."""
+        """Raises HttpError for what names a task with a budget, around which it would go."""
         if scope["path"].rstrip("/") in _UNMETERED_PATHS:
             return
         named = parse_task(headers, None, model if isinstance(model, str) else "")
@@ -146,7 +146,7 @@ class _StreamedUpload:
         self._remaining = iter_body(receive, limit)
 
     async def model(self) -> str | None:
-        """The field `model` of a form, if it stands near the beginning; raises TooLarge or Gone."""
+        """The field `model` of a form, if near its beginning; raises PayloadTooLarge or ClientDisconnected."""
         named = None
         while named is None and len(self._buffered) < _FORM_SEARCH_BYTES:
             piece_of_it = await anext(self._remaining, b"")
@@ -157,7 +157,7 @@ class _StreamedUpload:
         return named and named[1].decode("utf-8", "replace")
 
     async def iter_body(self) -> AsyncIterator[bytes]:
-        """The body as it comes; raises TooLarge or Gone."""
+        """The body as it comes; raises PayloadTooLarge or ClientDisconnected."""
         try:
             if self._buffered:
                 yield self._buffered

@@ -1,4 +1,4 @@
-"""The desk: serves one call, by the student or the teacher."""
+"""Serve one call, by the student or the teacher."""
 
 import asyncio
 import time
@@ -300,7 +300,7 @@ class CallService:
     async def _reserve_teacher(self, case: Escalation) -> Reservation | CallResult | None:
         """Room in the budget for the teacher's call, or what a student answers instead.
 
-        Raises OverBudget, which is recorded.
+        Raises BudgetExceeded, which is recorded.
         """
         try:
             return await self._budget.reserve(case.builder.call)

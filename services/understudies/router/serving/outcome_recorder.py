@@ -1,4 +1,4 @@
-"""The register: writes down what became of the calls, and draws which of them are asked about again."""
+"""Record what became of the calls, and draw which of them are asked about again."""
 
 import asyncio
 from collections.abc import Callable

@@ -49,7 +49,7 @@ what holds. Options of a command come before the environment, and the table `[ro
 Nothing has to be set, except where the default is *required*. Lists in the environment are JSON: `[0.05, 0.25, 1.0]`.
 """
 
-_SETTINGS: Final[Sequence[tuple[str, str, type[BaseSettings]]]] = (
+SETTINGS: Final[Sequence[tuple[str, str, type[BaseSettings]]]] = (
     ("Router", "The router, in `understudies router` and `understudies up`.", RouterSettings),
     ("Observer", "The observer: the store and the datasets.", ObserverSettings),
     ("Evaluator", "The evaluator: gates, floors and drift. See [statistics.md](statistics.md).", EvaluatorSettings),
@@ -60,7 +60,7 @@ _SETTINGS: Final[Sequence[tuple[str, str, type[BaseSettings]]]] = (
     ("Online state", "Redis, for budgets, cache and episodes that replicas of the router share.", OnlineSettings),
     ("Telemetry", "Traces; all services.", TelemetrySettings),
 )
-_NESTED_SETTINGS: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
+NESTED_SETTINGS: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
     (
         "Consent of the trainer",
         "UNDERSTUDIES_TRAINER_CONSENT",
@@ -75,7 +75,7 @@ _NESTED_SETTINGS: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
         Endpoint,
     ),
 )
-_RULES: Final[Sequence[tuple[str, str, type[BaseModel]]]] = (
+RULES: Final[Sequence[tuple[str, str, type[BaseModel]]]] = (
     (
         "[defaults] and [tasks.NAME]",
         'The rules of one task. A task takes from `[defaults]` what it does not set itself; `"none"` unsets what '
@@ -142,18 +142,18 @@ def main(arguments: Sequence[str]) -> int:
 
 def _render_settings() -> Iterator[str]:
     yield "## Settings: environment variables\n"
-    for title, meaning, model in _SETTINGS:
+    for title, meaning, model in SETTINGS:
         prefix = str(model.model_config["env_prefix"])
         yield f"### {title}: `{prefix}…`\n\n{meaning}\n"
         yield _render_table("variable", model, prefix)
-    for title, prefix, meaning, nested in _NESTED_SETTINGS:
+    for title, prefix, meaning, nested in NESTED_SETTINGS:
         yield f"### {title}: `{prefix}{'…' if prefix.endswith('_') else ''}`\n\n{meaning}\n"
         yield _render_table("variable", nested, prefix if prefix.endswith("__") else "")
 
 
 def _render_rules() -> Iterator[str]:
     yield "## Rules: understudies.toml\n"
-    for title, meaning, model in _RULES:
+    for title, meaning, model in RULES:
         yield f"### `{title}`\n\n{meaning}\n"
         yield _render_table("rule", model, None)
 

@@ -60,7 +60,7 @@ def parse_rules(content: bytes, path: Path) -> Rules:
         wrong = "; ".join(
             _format_error(one["loc"], one["type"], one["msg"]) for one in error.errors(include_input=False)
         )
-        raise ConfigurationError(f"{path}: {wrong}; see README, section Rules") from None
+        raise ConfigurationError(f"{path}: {wrong}; see docs/rules.md") from None
 
 
 def _reject_secrets(tables: dict[str, Any], path: Path) -> None:

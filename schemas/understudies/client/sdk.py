@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
-from pydantic import TypeAdapter
-
 from understudies.client.calls import TeacherInfo
 from understudies.client.encoding import InvocationEncoder
 from understudies.client.errors import PublishError
@@ -17,13 +15,13 @@ from understudies.client.instrumentation import EpisodeSource, Instrumentor
 from understudies.client.pricing import Price
 from understudies.client.recorder import CallRecorder
 from understudies.client.sinks import CorpusSink, KafkaSink, Sink
-from understudies.events import Event, NewId, TaskName, new_id, own_task
+from understudies.events import Event, NewId, new_id, own_task
+from understudies.events.base import TASK_NAME_RULE, is_task_name
 from understudies.events.task_names import OWNER_PATTERN
 from understudies.redaction.patterns import default_redactor
 from understudies.redaction.redactor import Redactor
 
 Teacher = TypeVar("Teacher")
-_TASK: TypeAdapter[str] = TypeAdapter(TaskName)
 
 
 def utc_now() -> datetime:
@@ -92,7 +90,9 @@ class Understudies:
         one task. `episode` names the trajectory, or is called with nothing at each call and tells it.
         """
         if task is not None:
-            task = _TASK.validate_python(task if self._owner is None else own_task(self._owner, task))
+            task = task if self._owner is None else own_task(self._owner, task)
+            if not is_task_name(task):
+                raise ValueError(f"{task!r} is no task name: {TASK_NAME_RULE}")
         shadow = TeacherInfo(task, model, dict(tags or {}))
         return cast(Teacher, Instrumentor(self._recorder, shadow, episode, self._now).wrap(teacher))
 

@@ -27,6 +27,6 @@ class Drift(Event):
     cause: Cause = "agreement"
     confidence: float = Field(ge=0, le=1, description="1 - 1/A for the threshold A that the statistic reached")
     statistic: float
-    audited: int = Field(ge=0, description="audited verdicts since the switch or the last alarm")
+    audited: int = Field(ge=0, description="audited verdicts since the student began to serve, or since the last alarm")
     agreement_before: float | None = None
     agreement_after: float | None = None

@@ -15,13 +15,13 @@ from rich.text import Text
 
 from understudies.backtest.report.formatting import format_percent, format_usd
 
-TaskPhase = Literal["hitchhiker", "imposter", "switch", "kept with teacher"]
+TaskPhase = Literal["recording", "trial", "serving", "kept with the teacher"]
 
 _STYLES: dict[TaskPhase, str] = {
-    "hitchhiker": "dim",
-    "imposter": "yellow",
-    "switch": "green",
-    "kept with teacher": "red",
+    "recording": "dim",
+    "trial": "yellow",
+    "serving": "green",
+    "kept with the teacher": "red",
 }
 _BAR_WIDTH = 12
 

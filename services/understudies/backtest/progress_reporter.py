@@ -53,10 +53,10 @@ class ProgressReporter:
 
 
 def task_phase(budget: BudgetApp, task: str, now: datetime) -> TaskPhase:
-    """Where a task stands, in the four phases of a task's life."""
+    """Return the phase of a task: recorded only, a student on trial, served by one, or kept with the teacher."""
     book = budget.task_state(task)
     if book.serving is not None:
-        return "switch"
+        return "serving"
     if book.candidate is not None:
-        return "imposter"
-    return "kept with teacher" if budget.appraisal(task, now).verdict == "refuse" else "hitchhiker"
+        return "trial"
+    return "kept with the teacher" if budget.appraisal(task, now).verdict == "refuse" else "recording"

@@ -162,8 +162,6 @@ def _read_log(path: Path) -> ParsedLog:
 def _describe_empty_log(path: Path, reading: ParsedLog) -> str:
     if not reading.skipped:
         return f"{str(path)!r} is empty; expected one JSON object a line with `messages`, the last one the answer"
-    first = reading.skipped[0]
-    return (
-        f"{str(path)!r} holds no recorded call: all {len(reading.skipped)} lines were skipped, "
-        f"line {first.line} because: {first.reason}"
-    )
+    count, first = len(reading.skipped), reading.skipped[0]
+    skipped = "its only line was skipped" if count == 1 else f"all {count:,} lines were skipped"
+    return f"{str(path)!r} holds no recorded call: {skipped}, line {first.line} because: {first.reason}"

@@ -1,5 +1,5 @@
 """`python -m understudies.cli`."""
 
-from understudies.cli.main import app
+from understudies.cli.entry import main
 
-app()
+main()

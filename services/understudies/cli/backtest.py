@@ -79,6 +79,7 @@ def run_backtest(
     """Run a backtest with progress, print its table and write its files."""
     # Imported here, so that `--help` answers at once: the loop brings numpy, scikit-learn and the engine.
     from understudies.backtest.progress import ProgressDisplay
+    from understudies.backtest.report.formatting import format_quantity
     from understudies.backtest.report.html_report import render_html
     from understudies.backtest.report.table import render_summary_table
     from understudies.backtest.run import BacktestOptions, backtest_log
@@ -94,15 +95,12 @@ def run_backtest(
         if task.promise is not None:
             console.print(f"Promised: {'; '.join(task.promise.sentences())}.", markup=False, highlight=False)
     if report.input.skipped:
-        first = report.input.skipped[0]
-        console.print(
-            f"{len(report.input.skipped)} lines were skipped; line {first.line}: {first.reason}", markup=False
-        )
-    if 0 < report.input.undated < report.input.calls:
-        console.print(
-            f"{report.input.undated} calls have no time that can be true; each was played with the call before it",
-            markup=False,
-        )
+        count, first = len(report.input.skipped), report.input.skipped[0]
+        lines = f"{format_quantity(count, 'line')} {'was' if count == 1 else 'were'} skipped"
+        console.print(f"{lines}; line {first.line}: {first.reason}", markup=False)
+    if 0 < (undated := report.input.undated) < report.input.calls:
+        played = f"{format_quantity(undated, 'call')} {'has' if undated == 1 else 'have'} no time that can be true"
+        console.print(f"{played}; {'it' if undated == 1 else 'each'} was played with the call before it", markup=False)
     for name in sorted(
         name for name, rule in options.rules.tasks.items() if rule.critical and name not in report.tasks
     ):

@@ -129,12 +129,16 @@ def _withheld_reason(trial: Trial, found: TrialResult) -> str:
     parts = []
     if withheld.answers:
         of = ", ".join(sorted(trial.failing_classes())[:_NAMED])
-        parts.append(f"{len(withheld.answers)} answers" + (f" (too often wrong for {of})" if of else ""))
+        parts.append(_count(len(withheld.answers), "answer") + (f" (too often wrong for {of})" if of else ""))
     if withheld.inputs:
-        parts.append(f"{len(withheld.inputs)} inputs")
+        parts.append(_count(len(withheld.inputs), "input"))
     if withheld.groups:
         parts.append(", ".join(withheld.groups[:_NAMED]))
     return f"; withheld: {', '.join(parts)}" if parts else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def describe_teacher_noise(answers: int, agreeing: int) -> str:

@@ -1,4 +1,4 @@
-"""A student on trial: its two gates, what is withheld of it, and after the switch its drift detectors."""
+"""A student on trial: its two gates, what is withheld of it, and once it serves its drift detectors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

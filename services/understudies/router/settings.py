@@ -24,7 +24,9 @@ class RouterSettings(BaseSettings):
     teacher_price_usd: Decimal | None = Field(
         default=None, ge=0, description="flat price of a teacher's call; unset: by model and usage"
     )
-    teacher_timeout_s: float = Field(default=600.0, gt=0)
+    teacher_timeout_s: float = Field(
+        default=600.0, gt=0, description="longest wait for the teacher at `teacher_url`, retries included"
+    )
     critical_tasks: frozenset[str] = Field(default=frozenset(), description="tasks that no student may serve")
     student_timeout_s: float = Field(default=2.0, gt=0, description="after it, the teacher is asked")
     student_price_usd: Decimal = Field(default=Decimal("0.0002"), ge=0, description="of one student's answer")
@@ -42,7 +44,7 @@ class RouterSettings(BaseSettings):
     audits_at_once: int = Field(
         default=8, gt=0, description="audits that a teacher is asked at the same time; more wait, and nobody for them"
     )
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0: all")
     port: int | None = Field(default=None, ge=0, le=65535, description="unset: no HTTP; 0: any free port")
     reuse_port: bool = Field(default=False, description="share the port with other processes that do the same")
     max_body_bytes: int = Field(default=20_000_000, gt=0, description="larger requests are answered 413")

@@ -40,8 +40,10 @@ class BusSettings(BaseSettings):
         "what the broker has not taken is waited for without end",
     )
     max_attempts: int = Field(default=8, ge=1, description="deliveries of a batch that fails before the service stops")
-    security_protocol: SecurityProtocol = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    security_protocol: SecurityProtocol = Field(default="PLAINTEXT", description="of the connection to the broker")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="SCRAM-SHA-512", description="how the SASL protocols authenticate"
+    )
     sasl_user: str | None = Field(default=None, description="user name; required by the SASL protocols")
     sasl_password: SecretStr | None = Field(default=None, description="password; required by the SASL protocols")
     ca_file: Path | None = Field(default=None, description="PEM file of the broker's authority; unset: the system's")

@@ -1,4 +1,4 @@
-"""Drift after the switch: has a student's agreement fallen below what was proven?"""
+"""Detect drift: agreement of a serving student that has fallen below what was proven."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ class AgreementLevels:
     A level is proven where both streams of evidence prove it, each by itself: distinct inputs and calls, as for the
     gates. One that its audits contradict, by their upper 95% Clopper-Pearson bound, is not told.
 
-    After the switch audited verdicts go on as evidence, each for the thresholds that could have served the call.
-    They also watch: for each threshold an e-detector of a fall below its proven level. Any alarm withdraws all
+    Once the student serves, audited verdicts go on as evidence, each for the thresholds that could have served the
+    call. They also watch: for each threshold an e-detector of a fall below its proven level. Any alarm withdraws all
     levels, and the proof begins anew with what comes after; between false alarms lie `CONTRACT_RUN_LENGTH` audited
     verdicts on average, at least. The promise then holds from one restart to the next.
 

@@ -29,7 +29,7 @@ class TrainerSettings(BaseSettings):
     few_shot_nearest: bool = Field(default=False, description="examples like the request, not fixed ones")
     few_shot_pool: int = Field(default=1000, gt=0, description="examples kept with the student")
     few_shot_validation: int = Field(default=200, gt=0, description="most validation calls paid for")
-    seed: int = 0
+    seed: int = Field(default=0, description="seed of every random choice in training")
     usd_per_1000_examples: dict[str, Decimal] = Field(
         default={"cache": Decimal(0), "classifier": Decimal("0.001"), "few_shot": Decimal("0.05")},
         description="price of training by kind; declared, not measured, so that a replay costs the same",

@@ -52,13 +52,13 @@ async def told(
     return heard.told
 
 
-async def test_before_any_student_a_task_is_a_hitchhiker_that_saved_nothing() -> None:
+async def test_before_any_student_a_task_is_recorded_and_saved_nothing() -> None:
     office = BudgetHarness(settings=SETTINGS.model_copy(update={"min_examples": 1000}))
     await office.handle(*teacher_calls(100))
     assert await told(office, 1, 5) == [
         {
             "task": TASK,
-            "phase": "hitchhiker",
+            "phase": "recording",
             "agreement": None,
             "lower": None,
             "served_share": 0.0,
@@ -71,19 +71,19 @@ async def test_before_any_student_a_task_is_a_hitchhiker_that_saved_nothing() ->
 async def test_a_task_goes_through_its_phases() -> None:
     office = BudgetHarness()
     await office.start_trial()
-    assert task_phase(office.app, TASK, at_hour(2)) == "imposter"
+    assert task_phase(office.app, TASK, at_hour(2)) == "trial"
     await office.handle(gate_decision(hour=26))
     await office.tick(26)
-    assert task_phase(office.app, TASK, at_hour(26)) == "switch"
+    assert task_phase(office.app, TASK, at_hour(26)) == "serving"
     await office.handle(promotion_stage("demoted", hour=30))
-    assert task_phase(office.app, TASK, at_hour(30)) in ("hitchhiker", "kept with teacher")
+    assert task_phase(office.app, TASK, at_hour(30)) in ("recording", "kept with the teacher")
 
 
 async def test_a_critical_task_is_kept_with_the_teacher() -> None:
     office = BudgetHarness(Rules(tasks={TASK: TaskRules(critical=True)}))
     await office.handle(*teacher_calls(100))
     (state,) = await told(office, 1, 10)
-    assert state["phase"] == "kept with teacher"
+    assert state["phase"] == "kept with the teacher"
     assert state["fraction_done"] == 1
 
 

@@ -51,27 +51,29 @@ def test_outside_a_terminal_a_line_is_written_every_few_seconds_and_at_the_end()
     with ProgressDisplay(there, seconds_between_lines=5.0, monotonic=clock) as progress:
         for step in range(1, 11):
             clock.now += 1.0
-            progress.update("triage[x]", "switch", 0.985, 0.962, 0.4, Decimal("1.5"), step / 10)
+            progress.update("triage[x]", "serving", 0.985, 0.962, 0.4, Decimal("1.5"), step / 10)
     lines = out.getvalue().splitlines()
     assert len(lines) == 2
-    assert lines[0] == "50% played, $1.50 saved; triage[x]: switch, 98.5% ≥ 96.2% agreement, 40% served"
+    assert lines[0] == "50% played, $1.50 saved; triage[x]: serving, 98.5% ≥ 96.2% agreement, 40% served"
     assert lines[1].startswith("100% played")
 
 
 def test_the_end_is_told_where_no_line_was_due() -> None:
     there, out = console(terminal=False)
     with ProgressDisplay(there, monotonic=Clock()) as progress:
-        progress.update("a", "hitchhiker", None, None, 0.0, Decimal(0), 0.3)
-        progress.update("b", "imposter", 0.9, None, 0.0, Decimal(0), 1.7)
+        progress.update("a", "recording", None, None, 0.0, Decimal(0), 0.3)
+        progress.update("b", "trial", 0.9, None, 0.0, Decimal(0), 1.7)
     assert out.getvalue() == (
-        "100% played, $0.00 saved; a: hitchhiker, – agreement, 0% served; b: imposter, 90.0% agreement, 0% served\n"
+        "100% played, $0.00 saved; a: recording, – agreement, 0% served; b: trial, 90.0% agreement, 0% served\n"
     )
 
 
 def test_in_a_terminal_the_picture_shows_every_task() -> None:
     there, out = console(terminal=True, width=100)
     with ProgressDisplay(there, monotonic=Clock()) as progress:
-        progress.update("triage", "switch", 0.985, 0.962, 0.4, Decimal("1.5"), 0.25)
-        progress.update("copy", "kept with teacher", None, None, 0.0, Decimal("-0.5"), 0.5)
+        progress.update("triage", "serving", 0.985, 0.962, 0.4, Decimal("1.5"), 0.25)
+        progress.update("copy", "kept with the teacher", None, None, 0.0, Decimal("-0.5"), 0.5)
     text = out.getvalue()
-    assert all(word in text for word in ("triage", "98.5% ≥ 96.2%", "kept with teacher", "−$0.50", "50% played, $1.00"))
+    assert all(
+        word in text for word in ("triage", "98.5% ≥ 96.2%", "kept with the teacher", "−$0.50", "50% played, $1.00")
+    )

@@ -82,7 +82,7 @@ def test_before_it_serves_a_promotion_tells_no_more_than_is_promised() -> None:
 def test_a_promotion_names_what_is_withheld() -> None:
     withheld = Withheld(answers={"a": 1.0, "b": 0.7}, inputs=("often",), groups=("tenant=acme", "day=weekend"))
     reason = decision_reason(judged(new(), 200), TrialResult("promote", 0.1, withheld=withheld))
-    assert reason.endswith("; withheld: 2 answers, 1 inputs, tenant=acme, day=weekend")
+    assert reason.endswith("; withheld: 2 answers, 1 input, tenant=acme, day=weekend")
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ async def test_a_class_that_is_always_wrong_is_withheld(files: ObjectStore) -> N
     refund = answer_key(text_answer("refund", 1).message)
     assert found.withheld.answers == {refund: 0.6}, "surer than that it goes on"
     assert 0.8 < (found.coverage or 0) < 1
-    assert found.reason.endswith("; withheld: 1 answers (too often wrong for chargeback)")
+    assert found.reason.endswith("; withheld: 1 answer (too often wrong for chargeback)")
 
 
 async def test_the_failing_classes_go_on_to_a_successor_until_it_has_learned_them(files: ObjectStore) -> None:

@@ -3,9 +3,10 @@
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from understudies.events import TaskName, own_task, owner_and_base
+from understudies.events.base import is_task_name
 
 OWNERS = st.from_regex(r"\A[A-Za-z0-9_.-]{1,8}\Z")
 TASKS = st.one_of(
@@ -35,3 +36,16 @@ def test_no_name_of_another_tenant_is_the_same(one: str, other: str, task: str, 
 )
 def test_a_name_that_says_no_owner_has_none(name: str) -> None:
     assert owner_and_base(name) == (None, name)
+
+
+@pytest.mark.parametrize("name", ["", " triage", "a/b", "a@1", "a\nb", "x" * 201, 7])
+def test_a_bad_name_is_refused_in_words(name: object) -> None:
+    with pytest.raises(ValidationError, match=r"a task name has 1 to 200 characters") as refused:
+        NAME.validate_python(name)
+    assert "pattern" not in str(refused.value)
+    assert not is_task_name(name)
+
+
+def test_a_name_is_a_name_in_json_and_where_types_are_strict() -> None:
+    assert NAME.validate_json('"triage"') == NAME.validate_python("triage", strict=True) == "triage"
+    assert is_task_name("acme:ticket triage")

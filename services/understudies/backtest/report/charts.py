@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import accumulate
 
-from understudies.backtest.report.formatting import format_count, format_percent, format_usd
+from understudies.backtest.report.formatting import format_count, format_percent, format_quantity, format_usd
 from understudies.backtest.report.report import ChosenThreshold, CoveragePoint, DailyFigures, DecisionEntry
 from understudies.backtest.report.svg import WIDTH, Axis, Chart, choose_ticks
 
@@ -55,7 +55,7 @@ def render_served_chart(name: str, days: Sequence[DailyFigures], decisions: Sequ
     for day in days:
         if day.calls:
             start = day.at.timestamp()
-            title = f"{_date(day.at)}: {format_count(day.served)} of {format_count(day.calls)} calls served"
+            title = f"{_date(day.at)}: {format_count(day.served)} of {format_quantity(day.calls, 'call')} served"
             chart.add_bar(start + 0.12 * _DAY, start + 0.88 * _DAY, 1.0, "teacher faint", title)
             if day.served:
                 chart.add_bar(start + 0.12 * _DAY, start + 0.88 * _DAY, day.served / day.calls, "student", title)

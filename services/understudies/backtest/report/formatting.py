@@ -5,6 +5,7 @@ from decimal import Decimal
 
 MISSING_VALUE = "–"
 _SHARE_KEY_WORDS = ("share", "agreement", "coverage", "rate", "probability", "lower", "upper", "confidence", "accuracy")
+_OUTCOME_WORDS = {"fallback_teacher": "kept with the teacher"}
 _ACRONYMS = {"roi": "ROI", "usd": "", "bep": "break-even", "json": "JSON", "id": "id", "n": "n", "uri": "URI"}
 
 
@@ -41,6 +42,24 @@ def format_factor(times: float | None) -> str:
 def format_count(number: float) -> str:
     """A number of things."""
     return f"{number:,.0f}"
+
+
+def format_quantity(number: int, noun: str) -> str:
+    """Format a count with its noun, which takes an -s but for one.
+
+    >>> format_quantity(1, "line"), format_quantity(9000, "call")
+    ('1 line', '9,000 calls')
+    """
+    return f"{format_count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def format_outcome(outcome: str) -> str:
+    """Format the outcome of a task for users.
+
+    >>> format_outcome("fallback_teacher"), format_outcome("not_worth_it")
+    ('kept with the teacher', 'not worth it')
+    """
+    return _OUTCOME_WORDS.get(outcome, outcome.replace("_", " "))
 
 
 def format_label(key: str) -> str:

@@ -15,6 +15,7 @@ from understudies.backtest.report.formatting import (
     format_count,
     format_factor,
     format_percent,
+    format_quantity,
     format_usd,
 )
 from understudies.backtest.report.html_task import render_figure, render_outcome_chip, render_task
@@ -55,7 +56,8 @@ def headline_text(report: BacktestReport) -> str:
     if not totals.calls:
         return "No calls were played."
     if not totals.served:
-        return f"No student would have served any of {format_count(totals.calls)} calls: the teacher keeps them all."
+        calls = format_quantity(totals.calls, "call")
+        return f"No student would have served any of {calls}: all are kept with the teacher."
     if totals.saved <= 0:
         return f"Students would have cost {format_usd(-totals.saved)} more than they saved."
     return f"{format_usd(totals.saved)} of {format_usd(totals.cost_before)} would have been saved."
@@ -86,7 +88,8 @@ def _lead_text(report: BacktestReport) -> str:
 
 def _replayed_text(source: LogSummary) -> str:
     days = f"{source.days:,.0f} days" if source.days >= 1.5 else "a day"
-    return f"{format_count(source.calls)} recorded calls over {days} were played through all five services."
+    played = format_quantity(source.calls, "recorded call")
+    return f"{played} over {days} {'was' if source.calls == 1 else 'were'} played through all five services."
 
 
 def _render_cards(overall: FiguresSummary) -> str:

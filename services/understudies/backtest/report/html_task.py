@@ -16,6 +16,7 @@ from understudies.backtest.report.formatting import (
     format_count,
     format_factor,
     format_label,
+    format_outcome,
     format_percent,
     format_usd,
     format_value,
@@ -29,7 +30,6 @@ _TONES = {
     "warn": ("drift_warn", "inconclusive", "not_worth_it", "retired"),
 }
 _EXPLAINED_OUTCOMES = ("distilled", "no_change", "collecting", "not_worth_it", "training", "fallback_teacher")
-_OUTCOME_LABELS = {"fallback_teacher": "teacher kept", "no_change": "no change", "not_worth_it": "not worth it"}
 
 
 def render_task(place: int, name: str, task: TaskReport, decisions: Sequence[DecisionEntry]) -> str:
@@ -46,8 +46,7 @@ def render_task(place: int, name: str, task: TaskReport, decisions: Sequence[Dec
 
 def render_outcome_chip(outcome: str) -> str:
     """How a task ended, as a small label."""
-    words = _OUTCOME_LABELS.get(outcome, outcome.replace("_", " "))
-    return f'<span class="chip {_event_tone(outcome)}">{escape(words)}</span>'
+    return f'<span class="chip {_event_tone(outcome)}">{escape(format_outcome(outcome))}</span>'
 
 
 def render_figure(caption: str, svg: str | None, legend: Sequence[tuple[str, str]] = (), empty: str = "") -> str:

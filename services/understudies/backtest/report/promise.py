@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from understudies.backtest.report.formatting import format_quantity
 from understudies.backtest.report.json_values import to_json
 from understudies.budget.student_state import StudentState
 from understudies.stats.bounds import clopper_pearson_upper
@@ -88,9 +89,11 @@ def _describe_scope(student: StudentState) -> str:
 
 def _describe_evidence(evidence: Mapping[str, Any], forward: Mapping[str, Any], student: StudentState) -> str:
     days = forward.get("days") or 0
+    distinct = evidence.get("calls", 0)
     return (
-        f"held by {evidence.get('calls', 0):,} verdicts on distinct inputs, by {forward.get('calls', 0):,} calls in "
-        f"{days} whole {'day' if days == 1 else 'days'} since its dataset, and by {student.audited:,} audits"
+        f"held by {format_quantity(distinct, 'verdict')} on distinct {'input' if distinct == 1 else 'inputs'}, "
+        f"by {format_quantity(forward.get('calls', 0), 'call')} in "
+        f"{format_quantity(days, 'whole day')} since its dataset, and by {format_quantity(student.audited, 'audit')}"
     )
 
 
@@ -102,14 +105,16 @@ def _describe_exclusions(student: StudentState, evidence: Mapping[str, Any]) -> 
         told.append(_CANARY_ONLY_REASONS[evidence["held"]])
     head = evidence.get("head") or {}
     if head.get("inputs") and student.promotion.head_threshold is None:
-        told.append(f"{head['inputs']} inputs that come often, {head['share']:.0%} of the calls, are not proven yet")
+        come, are = ("comes", "is") if head["inputs"] == 1 else ("come", "are")
+        often = f"{format_quantity(head['inputs'], 'input')} that {come} often, {head['share']:.0%} of the calls"
+        told.append(f"{often}, {are} not proven yet")
     if withheld.answers:
         names = ", ".join(evidence.get("failing_classes") or ())
         told.append(
             f"withheld: {len(withheld.answers)} of its answers" + (f", too often wrong for {names}" if names else "")
         )
     if withheld.inputs:
-        told.append(f"withheld: {len(withheld.inputs)} inputs that it answers wrongly too often")
+        told.append(f"withheld: {format_quantity(len(withheld.inputs), 'input')} that it answers wrongly too often")
     if withheld.groups:
         told.append(f"withheld: {', '.join(withheld.groups)}, on which it agrees too seldom")
     return told

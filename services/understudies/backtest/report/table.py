@@ -9,7 +9,9 @@ from understudies.backtest.report.formatting import (
     MISSING_VALUE,
     format_count,
     format_factor,
+    format_outcome,
     format_percent,
+    format_quantity,
     format_usd,
 )
 from understudies.backtest.report.report import BacktestReport
@@ -22,7 +24,8 @@ _FIGURE_COLUMNS = ("Calls", "Served", "Agreement", "Cost", "Saved", "Cheaper")
 
 def render_summary_table(report: BacktestReport) -> Table:
     """One row for every task and one for all calls; below each figure, in grey, what qualifies it."""
-    title = f"Backtest of {format_count(report.input.calls)} calls over {report.input.days:,.4g} days"
+    unit = "day" if report.input.days == 1 else "days"
+    title = f"Backtest of {format_quantity(report.input.calls, 'call')} over {report.input.days:,.4g} {unit}"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.caption = "late: in the last fifth of the calls; ≥: lower bound at 95%; by: the judge"
     table.add_column("Task", overflow="fold", min_width=14)
@@ -30,7 +33,7 @@ def render_summary_table(report: BacktestReport) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     for name, task in report.tasks.items():
         outcome = task.outcome.outcome
-        words = Text(outcome.replace("_", " "), style=_STYLES.get(outcome, "dim"))
+        words = Text(format_outcome(outcome), style=_STYLES.get(outcome, "dim"))
         judge = Text(f"\nby {task.judge.name.partition('[')[0]}" if task.judge else "", style="dim")
         table.add_row(
             Text(_shorten(name)).append("\n").append_text(words).append_text(judge), *_figure_cells(task.summary)

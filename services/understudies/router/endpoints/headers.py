@@ -8,6 +8,7 @@ from urllib.parse import quote
 from pydantic import TypeAdapter, ValidationError
 
 from understudies.events import TaskName
+from understudies.events.base import TASK_NAME_RULE
 from understudies.router.endpoints.errors import BadRequest
 from understudies.router.serving.results import ServingInfo
 
@@ -123,7 +124,6 @@ def _parse_task_name(name: object, where: str) -> str:
         return _validate_name(name) if isinstance(name, str) else _NAME.validate_python(name, strict=True)
     except ValidationError as error:
         raise BadRequest(
-            f"{where} is no task name: 1 to 200 characters, no slash, no at sign, no control character, "
-            "no space in front",
+            f"{where} is no task name: {TASK_NAME_RULE}",
             where,
         ) from error

@@ -1,6 +1,7 @@
 """Reading `understudies.toml`, and saying what is wrong with it."""
 
 import tomllib
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -8,10 +9,35 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 
 from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.rules.router import RouterRules
 from understudies.runtime.rules.rules import Rules
+from understudies.runtime.rules.task import TaskRules
+from understudies.runtime.rules.tenant import TenantRules
 
 _NAMED_TABLES: Final = frozenset({"tasks", "teachers", "tenants"})
-_NOT_A_TABLE_ERRORS = frozenset({"dict_type", "model_type", "model_attributes_type"})
+_MEANINGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "budget": ("daily_budget_usd", "weekly_budget_usd"),
+    "agreement": ("min_agreement",),
+    "accuracy": ("min_agreement",),
+    "threshold": ("min_agreement",),
+    "cache": ("cache_ttl_s",),
+    "url": ("base_url",),
+    "key": ("keys", "api_key_env"),
+    "price": ("price_usd", "price_per_mtok"),
+    "timeout": ("timeouts", "request_timeout_s"),
+    "retry": ("retries",),
+}
+"""Settings by a word in the name that a user gave them."""
+
+_MIN_SIMILARITY: Final = 0.75
+"""Similarity of spelling from which a setting is suggested; 0.6, the library's default, takes `budget` for `judge`."""
+
+_TABLES: Final[Mapping[str, type[BaseModel]]] = {
+    "[tasks.NAME]": TaskRules,
+    "[tenants.NAME]": TenantRules,
+    "[router]": RouterRules,
+}
+_NOT_A_TABLE_ERRORS: Final = frozenset({"dict_type", "model_type", "model_attributes_type"})
 
 
 def read_rules(path: Path) -> Rules:
@@ -34,7 +60,7 @@ def parse_rules(content: bytes, path: Path) -> Rules:
         wrong = "; ".join(
             _format_error(one["loc"], one["type"], one["msg"]) for one in error.errors(include_input=False)
         )
-        raise ConfigurationError(f"{path}: {wrong}; see README, section Rules") from None
+        raise ConfigurationError(f"{path}: {wrong}; see docs/rules.md") from None
 
 
 def _reject_secrets(tables: dict[str, Any], path: Path) -> None:
@@ -60,11 +86,24 @@ def _format_error(place: tuple[int | str, ...], kind: str, message: str) -> str:
 
 
 def _suggest_settings(place: tuple[int | str, ...]) -> str:
-    known = _sibling_settings(place)
-    near = get_close_matches(str(place[-1]), known, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
+    known, name = _sibling_settings(place), str(place[-1])
+    tables = {"": known}
+    if len(place) == 1:
+        tables |= {f" under {table}": [*rules.model_fields] for table, rules in _TABLES.items()}
+    for find in (_find_like_spelling, _find_like_meaning):
+        for where, settings in tables.items():
+            if found := find(name, settings):
+                return f"did you mean {' or '.join(repr(one) for one in found)}{where}?"
     return f"known here: {', '.join(known)}" if known else "remove it"
+
+
+def _find_like_spelling(name: str, known: Collection[str]) -> list[str]:
+    return get_close_matches(name, known, n=1, cutoff=_MIN_SIMILARITY)
+
+
+def _find_like_meaning(name: str, known: Collection[str]) -> list[str]:
+    meanings = [one for word in name.split("_") for one in _MEANINGS.get(word, ())]
+    return [one for one in meanings if one in known]
 
 
 def _sibling_settings(place: tuple[int | str, ...]) -> list[str]:

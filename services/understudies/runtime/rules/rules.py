@@ -6,6 +6,7 @@ from typing import Any, Protocol, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from understudies.events import owner_and_base
+from understudies.events.base import TASK_NAME_RULE, is_task_name
 from understudies.events.task_names import OWNER_PATTERN
 from understudies.runtime.rules.router import RouterRules
 from understudies.runtime.rules.task import TaskRules
@@ -77,6 +78,8 @@ class Rules(BaseModel):
     def _find_conflicts(self) -> Iterator[str]:
         yield from _find_task_conflicts("defaults", self.defaults, self.teachers)
         for name, rules in self.tasks.items():
+            if not is_task_name(name):
+                yield f"tasks.{name}: no call can have this task: {TASK_NAME_RULE}"
             yield from _find_task_conflicts(f"tasks.{name}", rules, self.teachers)
         if self.router.require_key and not self.tenants:
             yield "router.require_key: nobody could call; add a [tenants.NAME] with `understudies keys new`"

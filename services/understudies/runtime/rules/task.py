@@ -35,7 +35,9 @@ class TaskRules(BaseModel):
     critical: bool = Field(default=False, description="never served by a student")
     min_agreement: float = Field(default=0.95, gt=0.5, lt=1, description="p0: agreement promised on served calls")
     judge: str | None = Field(default=None, description="judge by name; chosen from the answers' shape where absent")
-    weekly_budget_usd: Decimal | None = Field(default=None, gt=0, description="target of optimize_for_budget")
+    weekly_budget_usd: Decimal | None = Field(
+        default=None, gt=0, description="aim for the cost of a week, which the report measures the task against"
+    )
     daily_budget_usd: Decimal | None = Field(
         default=None,
         ge=MIN_DAILY_BUDGET_USD,

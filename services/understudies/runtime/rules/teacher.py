@@ -54,15 +54,15 @@ class BreakerSettings(_TeacherModel):
 class TokenPrice(_TeacherModel):
     """A model's price in US dollars per million tokens."""
 
-    input: Decimal = Field(ge=0)
-    output: Decimal = Field(ge=0)
+    input: Decimal = Field(ge=0, description="of a prompt")
+    output: Decimal = Field(ge=0, description="of an answer")
     cached_input: Decimal | None = Field(default=None, ge=0, description="unset: as input")
 
 
 class Fallback(_TeacherModel):
     """Whom to ask instead, and by which model name; written as `"other"` or `{teacher = "other", model = "name"}`."""
 
-    teacher: str = Field(min_length=1)
+    teacher: str = Field(min_length=1, description="name of the teacher in the table")
     model: str | None = Field(default=None, min_length=1, description="unset: the model that was asked for")
 
     @model_validator(mode="before")
@@ -77,20 +77,29 @@ class TeacherSpec(_TeacherModel):
     name: str = Field(default="", description="its name in the table; not to be set in the file")
     base_url: str = Field(description="URL up to and with /v1, such as https://api.openai.com/v1")
     models: tuple[str, ...] = Field(default=("*",), min_length=1, description='exact names or globs, such as "gpt-*"')
-    apis: tuple[TeacherApi, ...] = Field(default=("chat", "responses", "messages"), min_length=1)
+    apis: tuple[TeacherApi, ...] = Field(
+        default=("chat", "responses", "messages"),
+        min_length=1,
+        description="APIs that it has: OpenAI's Chat Completions and Responses, Anthropic's Messages",
+    )
     api_key_env: str | None = Field(
         default=None,
         min_length=1,
         description="environment variable with its key; unset: the caller's key is passed on",
     )
     api_key: SecretStr | None = Field(default=None, description="the key itself; in a file, use api_key_env")
-    auth: Auth = "by_api"
+    auth: Auth = Field(
+        default="by_api",
+        description="how a key is sent; by_api: x-api-key for Anthropic's Messages, else a bearer token",
+    )
     price_usd: Decimal | None = Field(default=None, ge=0, description="flat price of a call")
     price_per_mtok: TokenPrice | None = Field(default=None, description="unset, as price_usd: the public price list")
     fallback: tuple[Fallback, ...] = Field(default=(), description="asked in this order where this one fails")
-    timeouts: TimeoutSettings = TimeoutSettings()
-    retries: RetrySettings = RetrySettings()
-    breaker: BreakerSettings = BreakerSettings()
+    timeouts: TimeoutSettings = Field(default=TimeoutSettings(), description="longest waits; see below")
+    retries: RetrySettings = Field(default=RetrySettings(), description="attempts after a failed one; see below")
+    breaker: BreakerSettings = Field(
+        default=BreakerSettings(), description="when a failing teacher is asked no more for a while; see below"
+    )
 
     @field_validator("base_url")
     @classmethod

@@ -18,8 +18,8 @@ class Endpoint(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_url: str = Field(description="up to and with `/v1`")
-    model: str
-    api_key: SecretStr | None = None
+    model: str = Field(description="model to ask for")
+    api_key: SecretStr | None = Field(default=None, description="key sent as a bearer token; unset: none")
     timeout_seconds: float = Field(default=30.0, gt=0, description="from asking to the answer's end")
     concurrency: int = Field(default=32, gt=0, description="calls under way at once; more wait")
     max_bytes: int = Field(
@@ -31,11 +31,15 @@ class Endpoint(BaseModel):
         description="which answers are asked for as a stream, to give up early; `text`: those to calls without tools, "
         "since vLLM and SGLang keep back the log-probabilities of tokens that their parsers of tool calls swallow",
     )
-    usd_per_million_prompt_tokens: Decimal | None = Field(default=None, ge=0)
+    usd_per_million_prompt_tokens: Decimal | None = Field(
+        default=None, ge=0, description="unset, as all prices: answers have the flat price of the settings"
+    )
     usd_per_million_cached_tokens: Decimal | None = Field(
         default=None, ge=0, description="unset: as other prompt tokens"
     )
-    usd_per_million_completion_tokens: Decimal | None = Field(default=None, ge=0)
+    usd_per_million_completion_tokens: Decimal | None = Field(
+        default=None, ge=0, description="unset beside a price of prompt tokens: 0"
+    )
 
     def cost(self, usage: Usage) -> Decimal | None:
         """US dollars for the tokens used; None where no price is set. A price that is left out beside others is 0."""
@@ -54,7 +58,7 @@ class EndpointSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_", env_nested_delimiter="__", frozen=True)
 
-    endpoints: dict[str, Endpoint] = Field(default_factory=dict)
+    endpoints: dict[str, Endpoint] = Field(default_factory=dict, description="endpoints by name, in lower case")
 
     def get(self, name: str) -> Endpoint:
         """The endpoint of a name; raises ArtifactError that says how to declare it."""

@@ -67,6 +67,15 @@ def test_an_empty_file_holds_the_built_in_rules(tmp_path: Path) -> None:
         ),
         ("[tasks]\ncritical = true", "tasks.critical: is no table; its settings belong under [tasks.NAME]"),
         ("[task.triage]\ncritical = true", "task: unknown setting, did you mean 'tasks'?"),
+        (
+            "[tasks.triage]\nbudget = 3",
+            "tasks.triage.budget: unknown setting, did you mean 'daily_budget_usd' or 'we",
+        ),
+        ("[tenants.a]\nkeys = []\nbudget = 3", "tenants.a.budget: unknown setting, did you mean 'daily_budget_usd'?"),
+        ("budget = 3", "budget: unknown setting, did you mean 'daily_budget_usd' or 'weekly_budget_usd' under [tas"),
+        ("require_key = true", "require_key: unknown setting, did you mean 'require_key' under [router]?"),
+        ("[router]\nbudget = 3", "router.budget: unknown setting, known here: require_key, max_body_bytes"),
+        ('[tasks."a/b"]\ncritical = true', "tasks.a/b: no call can have this task: a task name has 1 to 200 charac"),
         ("[router]\nrequire_kee = true", "router.require_kee: unknown setting, did you mean 'require_key'?"),
         ("[tenants.acme]\ntasks = []", "tenants.acme.keys: is missing"),
         ('[teachers.a]\nbase_url = "http://a/v1"\ntimeouts = {conect_s = 3}', "teachers.a.timeouts.conect_s: unknown"),
@@ -79,7 +88,7 @@ def test_what_is_wrong_is_named_with_file_table_field_and_remedy(tmp_path: Path,
     said = complaint(tmp_path, text)
     assert said.startswith(f"{tmp_path / 'understudies.toml'}: ")
     assert problem in said
-    assert said.endswith("; see README, section Rules")
+    assert said.endswith("; see docs/rules.md")
 
 
 def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
@@ -129,7 +138,6 @@ def test_the_example_is_right_and_shows_every_setting() -> None:
     assert rules.tenants
 
 
-def test_the_readmes_rules_are_right() -> None:
-    section = (ROOT / "README.md").read_text().partition("\n## Rules\n")[2].partition("\n## ")[0]
-    (block,) = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
+def test_the_documents_rules_are_right() -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "rules.md").read_text(), re.DOTALL)
     assert Rules.model_validate(tomllib.loads(block)).tasks

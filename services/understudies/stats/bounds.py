@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from scipy.special import betaincinv
+
 from understudies.stats.gate import PROMOTE_BETS, log_mean_exp
 
 
@@ -39,7 +41,7 @@ def clopper_pearson_lower(agree: int, n: int, alpha: float = 0.05) -> float:
     0.0
     """
     _check(agree, n, alpha)
-    return beta_quantile(alpha, agree, n - agree + 1) if agree else 0.0
+    return float(betaincinv(agree, n - agree + 1, alpha)) if agree else 0.0
 
 
 def clopper_pearson_upper(agree: int, n: int, alpha: float = 0.05) -> float:
@@ -53,7 +55,7 @@ def clopper_pearson_upper(agree: int, n: int, alpha: float = 0.05) -> float:
     1.0
     """
     _check(agree, n, alpha)
-    return beta_quantile(1.0 - alpha, agree + 1, n - agree) if agree < n else 1.0
+    return float(betaincinv(agree + 1, n - agree, 1.0 - alpha)) if agree < n else 1.0
 
 
 def anytime_lower_bound(agree: int, n: int, alpha: float = 0.05) -> float:
@@ -111,60 +113,6 @@ def promote_log_e(agree: int, n: int, p0: float) -> float:
             for log, bet in zip(logs, PROMOTE_BETS, strict=True)
         ]
     return log_mean_exp(logs)
-
-
-def beta_quantile(q: float, a: float, b: float) -> float:
-    """The x with I_x(a, b) = q, by bisection to the last float.
-
-    >>> round(beta_quantile(0.5, 1.0, 1.0), 12)
-    0.5
-    """
-    return _bisect(lambda x: regularised_beta(x, a, b) <= q)
-
-
-def regularised_beta(x: float, a: float, b: float) -> float:
-    """The regularised incomplete beta function I_x(a, b), by its continued fraction (modified Lentz).
-
-    References
-    ----------
-    DLMF 8.17.22; Lentz (1976), Applied Optics 15(3).
-
-    >>> round(regularised_beta(0.3, 2.0, 1.0), 12)
-    0.09
-    """
-    if x <= 0.0 or x >= 1.0:
-        return float(x > 0.0)
-    if x > (a + 1.0) / (a + b + 2.0):
-        return 1.0 - regularised_beta(1.0 - x, b, a)
-    log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
-    return math.exp(log_front) / (a * _beta_fraction(x, a, b))
-
-
-def _beta_fraction(x: float, a: float, b: float) -> float:
-    tiny = 1e-300
-    value = c = 1.0
-    d = 0.0
-    # The fraction converges in O(sqrt(max(a, b))) terms on the side chosen by the caller.
-    for m in range(1, 200 + 20 * math.isqrt(int(max(a, b)) + 1)):
-        for term in (_odd_term(m - 1, x, a, b), _even_term(m, x, a, b)):
-            d = 1.0 / _away_from_zero(1.0 + term * d, tiny)
-            c = _away_from_zero(1.0 + term / c, tiny)
-            value *= c * d
-        if abs(c * d - 1.0) < 1e-15:
-            return value
-    return value
-
-
-def _odd_term(m: int, x: float, a: float, b: float) -> float:
-    return -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-
-
-def _even_term(m: int, x: float, a: float, b: float) -> float:
-    return m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-
-
-def _away_from_zero(value: float, tiny: float) -> float:
-    return value if abs(value) > tiny else tiny
 
 
 def _bisect(holds: Callable[[float], bool]) -> float:

@@ -8,6 +8,7 @@ from understudies.events import owner_and_base
 from understudies.router.endpoints.auth import Authenticator, AuthError, Tenant
 from understudies.router.endpoints.errors import BadRequest, HttpError
 from understudies.router.endpoints.request_context import RequestContext, headers_by_name
+from understudies.router.http1.disconnect import client_connection
 from understudies.router.settings import RouterSettings
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.source import RulesSource
@@ -50,7 +51,9 @@ class Admission:
         found = self._authenticator.value.authenticate(headers)
         if isinstance(found, AuthError):
             raise HttpError(found.status, found.message, code=found.code, headers=found.headers)
-        return RequestContext.from_scope(scope, headers, found, received_at)
+        query = scope.get("query_string", b"").decode("latin-1")
+        client = client_connection(scope)
+        return RequestContext(found, scope["method"], scope["path"], query, client, received_at, headers)
 
     @property
     def max_body_bytes(self) -> int:

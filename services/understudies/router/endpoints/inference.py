@@ -83,7 +83,7 @@ class InferenceEndpoint:
             raise (request_timeout if watch.is_reading_body else _answer_timeout)(seconds) from None
         model, task = str(body.get("model") or ""), metadata_task(body)
         named = context.task_name(task, model)
-        named = named and self._admission.resolve_task(context.tenant, named)
+        named = named and self._admission.resolve_task(context.principal.tenant, named)
         self._admission.check_budget_bypass(named, unreadable)
         if named is not None and (task is not None or model.startswith(ALIAS)):
             model = self._admission.teacher_model(named, model) if model.startswith(ALIAS) else model
@@ -94,7 +94,7 @@ class InferenceEndpoint:
         self, dialect: Dialect, context: RequestContext, raw: bytes, body: dict[str, Any], read: DecodedRequest
     ) -> Call:
         named = context.task_name(read.task, read.model) or self._templates.task_of(read.request)
-        task = self._admission.resolve_task(context.tenant, named)
+        task = self._admission.resolve_task(context.principal.tenant, named)
         model = self._admission.teacher_model(task, read.model) if read.model.startswith(ALIAS) else read.model
         if model != read.model or read.task is not None:
             body = _without_router_fields(body, model)
@@ -108,7 +108,7 @@ class InferenceEndpoint:
             request=read.request,
             sample=self._sample(),
             episode=episode,
-            tenant=context.tenant.name,
+            tenant=context.principal.tenant.name,
             model=model,
             critical=critical,
             stored=read.stored,
@@ -124,7 +124,7 @@ class InferenceEndpoint:
         )
 
     async def _answer(self, dialect: Dialect, context: RequestContext, call: Call, send: Send) -> None:
-        about = call_headers(context.tenant.display_name(call.task), call.id)
+        about = call_headers(context.principal.tenant.display_name(call.task), call.id)
         service = self._call_service
         with service.begin(call, received_at=context.received_at, count=self._metrics.record_outcome) as lifecycle:
             try:

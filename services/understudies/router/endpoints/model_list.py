@@ -47,7 +47,7 @@ class ModelListEndpoint:
         if scope["method"] not in ("GET", "HEAD"):
             raise HttpError(405, "models can only be read", code="method_not_allowed", headers={"allow": "GET, HEAD"})
         context = self._admission.admit(scope)
-        anthropic, tenant = context.is_anthropic, context.tenant
+        anthropic, tenant = context.is_anthropic, context.principal.tenant
         tasks = [tenant.display_name(task) for task in self._tasks() if self._admission.is_visible(tenant, task)]
         named = unquote(scope["path"].removeprefix(PATH).lstrip("/"))
         if named:

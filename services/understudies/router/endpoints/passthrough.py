@@ -72,10 +72,10 @@ class PassthroughEndpoint:
             return
         named = context.task_name(None, model if isinstance(model, str) else "")
         if named is not None:
-            named = self._admission.resolve_task(context.tenant, named)
+            named = self._admission.resolve_task(context.principal.tenant, named)
         elif isinstance(task, str):
             # What passes through may have metadata for others, in which any text stands.
-            named = context.tenant.qualified_name(task)
+            named = context.principal.tenant.qualified_name(task)
         self._admission.check_budget_bypass(named, f"{context.path} passes through")
 
     async def forward(
@@ -88,7 +88,7 @@ class PassthroughEndpoint:
     async def _forward(
         self, scope: Scope, context: RequestContext, body: "bytes | _StreamedUpload | None", model: object, send: Send
     ) -> None:
-        self._admission.check_passthrough_allowed(context.tenant, context.method, context.path)
+        self._admission.check_passthrough_allowed(context.principal.tenant, context.method, context.path)
         seconds = self._admission.timeout_s
         try:
             async with asyncio.timeout(seconds):

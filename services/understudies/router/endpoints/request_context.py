@@ -1,17 +1,18 @@
 """Parse the head of a request once, into typed values."""
 
 from collections.abc import Mapping
+from dataclasses import field
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.types import Scope
 
 from understudies.events import TaskName
-from understudies.router.endpoints.auth import CREDENTIALS, Principal, Tenant
+from understudies.router.endpoints.auth import CREDENTIALS, Principal
 from understudies.router.endpoints.errors import BadRequest
 from understudies.router.endpoints.headers import TASK
-from understudies.router.http1.disconnect import ClientConnectionState, client_connection
+from understudies.router.http1.disconnect import ClientConnectionState
 from understudies.router.serving.cache_policy import CacheDirectives, parse_cache_directives
 from understudies.runtime.fast_dataclass import fast_dataclass
 
@@ -54,40 +55,30 @@ class RequestContext:
     """The part of the target after its question mark."""
     client: ClientConnectionState
     received_at: float
-    _headers: Mapping[str, str]
-
-    @classmethod
-    def from_scope(cls, scope: Scope, headers: Mapping[str, str], principal: Principal, received_at: float) -> Self:
-        """Take the context of a request with these headers, whose principal is known."""
-        query = scope.get("query_string", b"").decode("latin-1")
-        return cls(principal, scope["method"], scope["path"], query, client_connection(scope), received_at, headers)
-
-    @property
-    def tenant(self) -> Tenant:
-        """The tenant that asks."""
-        return self.principal.tenant
+    headers: Mapping[str, str] = field(repr=False)
+    """By name in lower case; to be read by this class alone."""
 
     @property
     def content_length(self) -> str | None:
         """The declared length of the body."""
-        return self._headers.get("content-length")
+        return self.headers.get("content-length")
 
     @property
     def content_type(self) -> str:
         """The media type of the body, in lower case and without parameters."""
-        return self._headers.get("content-type", "").partition(";")[0].strip().lower()
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def is_anthropic(self) -> bool:
         """Whether a client of Anthropic's API asks."""
-        return "anthropic-version" in self._headers
+        return "anthropic-version" in self.headers
 
     def task_name(self, metadata_task: object, model: str) -> str | None:
         """Return the task that the caller names: in a header, in the body's metadata, or as its model.
 
         Raises BadRequest for a text that cannot be a name.
         """
-        if (name := self._headers.get(TASK)) is not None:
+        if (name := self.headers.get(TASK)) is not None:
             return _parse_task_name(_decode(name), "header X-Understudies-Task")
         if metadata_task is not None:
             return _parse_task_name(metadata_task, "metadata.task")
@@ -97,7 +88,7 @@ class RequestContext:
 
     def call_directives(self) -> CallDirectives:
         """Parse the directives; raises BadRequest for one that is not understood."""
-        headers = self._headers
+        headers = self.headers
         return CallDirectives(
             _parse_episode(headers.get(_EPISODE)),
             _parse_critical(headers.get(_CRITICAL)),
@@ -108,7 +99,7 @@ class RequestContext:
         """Return the headers for a teacher: those that its API knows, and never a key of this router."""
         passed = {
             name: value
-            for name, value in self._headers.items()
+            for name, value in self.headers.items()
             if (name in _FORWARDED or name.startswith(_FORWARDED_PREFIXES)) and name not in CREDENTIALS
         }
         passed.update(self.principal.credentials)
@@ -118,7 +109,7 @@ class RequestContext:
         """Return the headers of a request that is passed on as it is: those of its body too."""
         about_body = {
             name: value
-            for name, value in self._headers.items()
+            for name, value in self.headers.items()
             if name.startswith("content-") or name == "accept-encoding"
         }
         return {**about_body, **self.upstream_headers()}

@@ -33,8 +33,6 @@ DEADLINE_EXCEEDED: Final = "timed out"
 
 CountOutcome = Callable[[CallOutcome], None]
 
-_NOT_ASKED: Final = StudentAttempt(Decision("no_student"))
-
 
 def cancellation_error(cancelled: asyncio.CancelledError, cost: Decimal = ZERO_USD) -> TeacherError:
     """Turn a cancellation into the error that the client is sent; without a message it means that the router stops."""
@@ -55,24 +53,16 @@ class CallLifecycle:
     answered: the teacher's is made after it, so that at most one is open.
     """
 
-    __slots__ = (
-        "_budget",
-        "_cost",
-        "_count",
-        "_is_open",
-        "_is_typical",
-        "_outcomes",
-        "_received_at",
-        "_reservation",
-        "_student_price",
-        "_timer",
-        "attempt",
-        "builder",
-        "first_byte_s",
-        "outcome",
-        "rules",
-        "state",
-    )
+    # Defaults of the class: a call sets few of them, and its lifecycle is made with every call.
+    attempt: StudentAttempt = StudentAttempt(Decision("no_student"))
+    state: State = "received"
+    outcome: CallOutcome | None = None
+    _first_byte_s: float | None = None
+    _is_open = False
+    _reservation: Reservation | None = None
+    _student_price: Decimal | None = None
+    _cost = ZERO_USD
+    _is_typical = False
 
     def __init__(
         self,
@@ -86,20 +76,11 @@ class CallLifecycle:
     ) -> None:
         self.builder = builder
         self.rules = rules
-        self.attempt = _NOT_ASKED
-        self.state: State = "received"
-        self.outcome: CallOutcome | None = None
-        self.first_byte_s: float | None = None
         self._budget = budget
         self._outcomes = outcomes
         self._count = count
         self._received_at = received_at
         self._timer = timer
-        self._is_open = False
-        self._reservation: Reservation | None = None
-        self._student_price: Decimal | None = None
-        self._cost = ZERO_USD
-        self._is_typical = False
 
     def __enter__(self) -> Self:
         return self
@@ -110,7 +91,7 @@ class CallLifecycle:
         outcome = self.outcome
         if outcome is None:
             outcome = self._end(error)
-        elif error is not None and self.first_byte_s is None:
+        elif error is not None and self._first_byte_s is None:
             outcome.interrupt(_failure_of(error))
         try:
             self.settle(self._cost)
@@ -120,7 +101,7 @@ class CallLifecycle:
                 self._outcomes.record(outcome)
             finally:
                 if self._count is not None:
-                    outcome.first_byte_s, outcome.seconds = self.first_byte_s, self._timer() - self._received_at
+                    outcome.first_byte_s, outcome.seconds = self._first_byte_s, self._timer() - self._received_at
                     self._count(outcome)
 
     def reserved(self, reservation: Reservation | None, student_price: Decimal | None = None) -> None:
@@ -159,7 +140,7 @@ class CallLifecycle:
 
     def begin_stream(self) -> None:
         """Note that the teacher's stream has begun."""
-        self.first_byte_s = self._timer() - self._received_at
+        self._first_byte_s = self._timer() - self._received_at
 
     def end_stream(
         self, answer: TeacherAnswer | TeacherError, stream: CallStream, interruption: TeacherError | None

@@ -107,7 +107,10 @@ class CallService:
             answer = await self._teacher.ask(lifecycle.builder.call)
         except TeacherError as error:
             return self._last_resort(lifecycle, error)
-        return self._answer_from_teacher(lifecycle, answer)
+        result = lifecycle.answer_from_teacher(answer)
+        self._compare_on_probation(lifecycle, answer)
+        self._response_cache.put(lifecycle.builder.call, lifecycle.rules, answer)
+        return result
 
     async def stream(self, lifecycle: CallLifecycle) -> CallResult | CallStream:
         """Answer in pieces where the teacher answers; a student's answer comes whole, as it is proven."""
@@ -221,12 +224,6 @@ class CallService:
         ):
             return lifecycle.answer_from_student(teacher_error=error)
         raise error
-
-    def _answer_from_teacher(self, lifecycle: CallLifecycle, answer: TeacherAnswer) -> CallResult:
-        result = lifecycle.answer_from_teacher(answer)
-        self._compare_on_probation(lifecycle, answer)
-        self._response_cache.put(lifecycle.builder.call, lifecycle.rules, answer)
-        return result
 
     def _begin_stream(self, lifecycle: CallLifecycle, stream: TeacherStream) -> CallStream:
         def finished(sent: CallStream, answer: TeacherAnswer | TeacherError, interruption: TeacherError | None) -> None:

@@ -47,7 +47,7 @@ class CallResult:
         return self.pending.invocation()
 
 
-@dataclass(slots=True)
+@dataclass
 class CallOutcome:
     """The end of one call: its event and its metrics are made from this alone.
 
@@ -63,11 +63,11 @@ class CallOutcome:
     """The answer, where there is one."""
     enqueue_audit: Callable[[], None] | None = None
     over_budget: bool = False
-    interrupted: bool = False
+    interrupted: bool = field(default=False, init=False)
     """The client was not sent all of the answer."""
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, init=False)
     """From the arrival of the request to the end of its response."""
-    first_byte_s: float | None = None
+    first_byte_s: float | None = field(default=None, init=False)
     """From the arrival of the request to the first byte of a stream; None where nothing was streamed."""
 
     @property

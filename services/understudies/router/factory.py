@@ -14,7 +14,7 @@ from understudies.events import Event, NewId, Usage, new_id
 from understudies.redaction.patterns import default_redactor
 from understudies.redaction.redactor import Redactor
 from understudies.router.app import EventReader, RouterApp
-from understudies.router.budgets.call_budget import CallBudget, EnforcedBudget
+from understudies.router.budgets.call_budget import CallBudget, EnforcedBudget, NoBudget
 from understudies.router.budgets.limiter import BudgetLimiter
 from understudies.router.budgets.limits import BudgetLimits
 from understudies.router.call import Call, Teacher
@@ -249,7 +249,7 @@ def _build_budget(
 ) -> CallBudget:
     """The budgets of the rules, and of the rules to come."""
     if catalogue is None:
-        return CallBudget()
+        return NoBudget()
     prices = PriceCache()
 
     def likely(call: Call, usage: Usage) -> Decimal:

@@ -16,8 +16,8 @@ from prometheus_client.registry import Collector
 from understudies.events import Reason
 from understudies.router.counters import FastCounter, FastHistogram
 from understudies.router.recording.base import EventRecorder, LossReason
+from understudies.router.serving.outcome import CallOutcome, ServingInfo
 from understudies.router.serving.response_cache import CacheStore
-from understudies.router.serving.results import ServingInfo
 from understudies.router.upstream.upstream import Upstream
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -78,6 +78,25 @@ class RouterMetrics:
             "escalations_total", "Calls that a student was asked and the teacher answered.", "task", "reason"
         )
         self._refused = self._counter("budget_refused_total", "Calls refused for want of budget.", "task")
+
+    def record_outcome(self, outcome: CallOutcome) -> None:
+        """Count one call at its end."""
+        api, task, served_by = outcome.call.api, outcome.call.task, outcome.served_by
+        if outcome.first_byte_s is not None:
+            self.record_first_byte(api=api, served_by=served_by, seconds=outcome.first_byte_s)
+        if outcome.serving is not None:
+            self.record_serving(task, outcome.serving)
+        elif outcome.over_budget:
+            self.record_budget_refusal(task)
+        self.record_request(
+            api=api,
+            task=task,
+            served_by=served_by,
+            reason=outcome.reason,
+            status=outcome.status,
+            seconds=outcome.seconds,
+            overhead_s=outcome.overhead_s,
+        )
 
     def record_request(
         self,

@@ -11,8 +11,8 @@ from understudies.router.http1.client import HttpClient
 from understudies.router.metrics import RouterMetrics
 from understudies.router.recording.recorder import InProcessRecorder
 from understudies.router.routing.decision import Decision
+from understudies.router.serving.outcome import ServingInfo
 from understudies.router.serving.response_cache import CacheStore
-from understudies.router.serving.results import ServingInfo
 from understudies.router.upstream.upstream import Upstream
 from understudies.runtime.online.memory import MemoryOnlineState
 from understudies.runtime.rules.teacher import TeacherSpec

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, Protocol
 
 from understudies.events import Usage
 from understudies.router.budgets.cost_estimate import (
@@ -20,11 +20,11 @@ from understudies.router.call import ZERO_USD, Call, TeacherError
 from understudies.runtime.online.base import MAX_NANOS
 
 _UNKNOWN_RETRY_AFTER_S: Final = 2
-"""After which Redis may be back."""
+"""Seconds after which Redis may be back."""
 
 
 class BudgetExceeded(TeacherError):  # noqa: N818 - what is the matter
-    """There is no money left for a call until `resets_at`; where that is None, nobody knows for a moment.
+    """No money is left for a call until `resets_at`; None: it cannot be told for a moment.
 
     `student_allowed` says whether a student may answer all the same.
     """
@@ -48,48 +48,82 @@ class BudgetExceeded(TeacherError):  # noqa: N818 - what is the matter
         super().__init__(429, message, code="over_budget", headers=headers)
 
 
-class CallBudget:
-    """Nothing is limited and nothing is counted; `EnforcedBudget` does both."""
+class CallBudget(Protocol):
+    """Reserves money before a call, and settles what it did cost."""
 
     async def reserve(self, call: Call) -> Reservation | None:
-        """Money for the teacher's answer, None where there is no limit; raises BudgetExceeded."""
+        """Reserve money for the teacher's answer, None where there is no limit; raises BudgetExceeded."""
+        ...
+
+    async def reserve_student(self, call: Call, price_usd: Decimal) -> Reservation | None:
+        """Reserve money for the student's answer; raises BudgetExceeded where the rules refuse even that."""
+        ...
+
+    def settle(
+        self, reservation: Reservation | None, call: Call, cost_usd: Decimal, *, update_mean: bool = False
+    ) -> None:
+        """Count what a call did cost, in the background; what was reserved beyond it is free again.
+
+        With `update_mean`, as of a teacher's whole answer at the first attempt, the estimates learn from it.
+        """
+        ...
+
+    def charge(self, call: Call, cost_usd: Decimal) -> None:
+        """Count what was spent on a call without a reservation, such as its audit."""
+        ...
+
+    def estimate_cost(self, call: Call) -> Decimal:
+        """Estimate the cost of the teacher's answer to a call, in US dollars; 0 where it is not known."""
+        ...
+
+    def unproductive_cost(self, call: Call, attempts: int) -> Decimal:
+        """Estimate the cost of so many attempts that a teacher accepted, though nothing came of them."""
+        ...
+
+    async def close(self) -> None:
+        """Wait until all is counted."""
+        ...
+
+
+class NoBudget:
+    """Limits nothing and counts nothing."""
+
+    async def reserve(self, call: Call) -> Reservation | None:
+        """Reserve nothing."""
         return None
 
     async def reserve_student(self, call: Call, price_usd: Decimal) -> Reservation | None:
-        """Money for the student's answer; raises BudgetExceeded where the rules refuse even that."""
+        """Reserve nothing."""
         return None
 
     def settle(
         self, reservation: Reservation | None, call: Call, cost_usd: Decimal, *, update_mean: bool = False
     ) -> None:
-        """Count what a call did cost, in the background; what was set aside beyond it is free again.
-
-        Of what is `update_mean`, as a teacher's whole answer at the first attempt, it is learnt what such calls cost.
-        """
+        """Count nothing."""
 
     def charge(self, call: Call, cost_usd: Decimal) -> None:
-        """Count what was spent on a call without asking, such as its audit."""
+        """Count nothing."""
 
     def estimate_cost(self, call: Call) -> Decimal:
-        """What the teacher's answer to a call is likely to cost, in US dollars; 0 where nobody knows."""
+        """Estimate nothing."""
         return ZERO_USD
 
     def unproductive_cost(self, call: Call, attempts: int) -> Decimal:
-        """What so many attempts are likely to be charged for that a teacher accepted, though nothing came of them."""
-        return attempts * self.estimate_cost(call) if attempts else ZERO_USD
+        """Estimate nothing."""
+        return ZERO_USD
 
     async def close(self) -> None:
-        """Wait until all is counted."""
+        """Have nothing to wait for."""
 
 
 CallCost = Callable[[Call, Usage], Decimal]
-"""What a usage would cost with the teacher of a call, in US dollars."""
+"""The cost of a usage with the teacher of a call, in US dollars."""
 
 _MAX_USD: Final = from_nanos(MAX_NANOS)
 
 
-class EnforcedBudget(CallBudget):
-    """Reserves before a call what it is likely to cost, and settles what it did cost."""
+class EnforcedBudget:
+    """Keeps calls within the limits of their task and tenant."""
 
     def __init__(self, limiter: BudgetLimiter, cost: CallCost) -> None:
         self._limiter = limiter
@@ -97,12 +131,12 @@ class EnforcedBudget(CallBudget):
         self._mean_cost = RunningMeanCost()
 
     def update_limits(self, limits: BudgetLimits, *, lease_s: float) -> None:
-        """Other budgets hold from now on, for what was spent so far too, and holds may last so long."""
+        """Apply other limits from now on, to what was spent so far too, and let holds last so long."""
         self._limiter.limits = limits
         self._limiter.lease_s = lease_s
 
     async def reserve(self, call: Call) -> Reservation | None:
-        """Money for the teacher's answer, None where there is no limit; raises BudgetExceeded."""
+        """Reserve money for the teacher's answer, None where there is no limit; raises BudgetExceeded."""
         if not self._limiter.has_budget(call.tenant, call.task):
             return None
         # Beyond it nothing can be counted, and no budget goes that far.
@@ -112,7 +146,7 @@ class EnforcedBudget(CallBudget):
         return granted
 
     async def reserve_student(self, call: Call, price_usd: Decimal) -> Reservation | None:
-        """Money for the student's answer, which goes on beyond a budget unless its rules refuse that too."""
+        """Reserve money for the student's answer, which goes on beyond a budget unless its rules refuse that too."""
         if not self._limiter.has_budget(call.tenant, call.task):
             return None
         granted = await self._limiter.reserve(call.tenant, call.task, price_usd, call.at)
@@ -125,7 +159,7 @@ class EnforcedBudget(CallBudget):
     def settle(
         self, reservation: Reservation | None, call: Call, cost_usd: Decimal, *, update_mean: bool = False
     ) -> None:
-        """Count what a call did cost; the online state is told in the background."""
+        """Count what a call did cost; report it to the online state in the background."""
         if update_mean and cost_usd:
             self._mean_cost.add(call.task, call.model, cost_usd)
         if reservation is None:
@@ -134,11 +168,11 @@ class EnforcedBudget(CallBudget):
             self._limiter.settle(reservation, cost_usd)
 
     def charge(self, call: Call, cost_usd: Decimal) -> None:
-        """Count what was spent on a call without asking."""
+        """Count what was spent on a call without a reservation."""
         self._limiter.charge(call.tenant, call.task, cost_usd, call.at)
 
     def estimate_cost(self, call: Call) -> Decimal:
-        """What the teacher's answer to a call is likely to cost, in US dollars."""
+        """Estimate the cost of the teacher's answer to a call, in US dollars."""
         return estimate_cost(
             lambda usage: self._cost(call, usage),
             characters=count_characters(call.request),
@@ -146,8 +180,12 @@ class EnforcedBudget(CallBudget):
             mean_cost=self._mean_cost.mean(call.task, call.model),
         )
 
+    def unproductive_cost(self, call: Call, attempts: int) -> Decimal:
+        """Estimate the cost of so many attempts that a teacher accepted, though nothing came of them."""
+        return attempts * self.estimate_cost(call) if attempts else ZERO_USD
+
     async def close(self) -> None:
-        """Wait until the online state has heard of everything, or a time-out."""
+        """Report everything to the online state, within a time-out."""
         await self._limiter.close()
 
 

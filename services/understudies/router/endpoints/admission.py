@@ -1,12 +1,14 @@
-"""Admit requests: who may come in, with what, and for which task."""
+"""Admit requests by the rules: authenticate their callers, and resolve the tasks that they may call."""
 
-from collections.abc import Mapping
 from typing import Final
 
+from starlette.types import Scope
+
 from understudies.events import owner_and_base
-from understudies.router.endpoints.auth import CREDENTIALS, Authenticator, AuthError, Principal, Tenant
+from understudies.router.endpoints.auth import Authenticator, AuthError, Tenant
 from understudies.router.endpoints.errors import BadRequest, HttpError
-from understudies.router.endpoints.headers import forwardable
+from understudies.router.endpoints.request_context import RequestContext, headers_by_name
+from understudies.router.http1.disconnect import client_connection
 from understudies.router.settings import RouterSettings
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.source import RulesSource
@@ -43,12 +45,15 @@ class Admission:
         self._authenticator = rules.derive(Authenticator.from_rules)
         self._owners = rules.derive(_owners)
 
-    def admit(self, headers: Mapping[str, str]) -> Principal:
-        """Who calls; raises HttpError for who may not."""
+    def admit(self, scope: Scope, received_at: float = 0.0) -> RequestContext:
+        """Return the context of a request; raises HttpError for a caller who may not call."""
+        headers = headers_by_name(scope)
         found = self._authenticator.value.authenticate(headers)
         if isinstance(found, AuthError):
             raise HttpError(found.status, found.message, code=found.code, headers=found.headers)
-        return found
+        query = scope.get("query_string", b"").decode("latin-1")
+        client = client_connection(scope)
+        return RequestContext(found, scope["method"], scope["path"], query, client, received_at, headers)
 
     @property
     def max_body_bytes(self) -> int:
@@ -61,12 +66,15 @@ class Admission:
         return self._rules.current().router.request_timeout_s or self._settings.request_timeout_s
 
     def check_task_allowed(self, tenant: Tenant, task: str) -> None:
-        """Raises HttpError where the tenant may not call the task."""
+        """Raise HttpError where the tenant may not call the task."""
         if not tenant.can_call(task):
             raise HttpError(403, f"tenant {tenant.name!r} may not call the task {task!r}", code="task_not_allowed")
 
     def resolve_task(self, tenant: Tenant, called: str) -> str:
-        """The task that a tenant means by a name; raises HttpError where it may not, BadRequest if it gets too long."""
+        """Return the task that a tenant means by a name.
+
+        Raises HttpError where the tenant may not call it, BadRequest for a name that gets too long.
+        """
         if not self._owners.value:
             self.check_task_allowed(tenant, called)
             return called
@@ -89,7 +97,7 @@ class Admission:
         return not foreign and tenant.can_call(shown) and tenant.qualified_name(shown) == task
 
     def check_passthrough_allowed(self, tenant: Tenant, method: str, path: str) -> None:
-        """Raises HttpError where the tenant may not ask for what belongs to no task.
+        """Raise HttpError where the tenant may not ask for what belongs to no task.
 
         It is neither recorded nor counted. That is a tenant with certain tasks alone, and whoever has a budget, which
         such a request would go around.
@@ -107,12 +115,12 @@ class Admission:
         raise HttpError(403, f"{why}, and this request would pass through uncounted", code="not_counted")
 
     def check_budget_bypass(self, task: str | None, why: str) -> None:
-        """Raises HttpError where a body that only the teacher can read would go around the budget of its task."""
+        """Raise HttpError where a body that only the teacher can read would go around the budget of its task."""
         if task is not None and self._rules.for_task(task).daily_budget_usd:
             raise HttpError(400, f"{why}; what cannot be read cannot be counted, and the task has a budget")
 
     def teacher_model(self, task: str, named: str) -> str:
-        """The teacher's model for a call that names its task as its model; raises BadRequest where none is set."""
+        """Return the teacher's model for a call whose model is its task; raises BadRequest where none is set."""
         model = self._rules.for_task(task).model or self._settings.teacher_model
         if model is None:
             raise BadRequest(
@@ -121,16 +129,6 @@ class Admission:
                 "model",
             )
         return model
-
-    def upstream_headers(self, admitted: Principal, headers: Mapping[str, str]) -> dict[str, str]:
-        """The headers that a teacher may see: never a key of this router."""
-        passed = {n: value for n, value in forwardable(headers).items() if n not in CREDENTIALS}
-        return {**passed, **admitted.credentials}
-
-    def passthrough_headers(self, admitted: Principal, headers: Mapping[str, str]) -> dict[str, str]:
-        """The headers of a request that is passed on as it is: those of its body too."""
-        about_body = {n: value for n, value in headers.items() if n.startswith("content-") or n == "accept-encoding"}
-        return {**about_body, **self.upstream_headers(admitted, headers)}
 
 
 def _owners(rules: Rules) -> frozenset[str]:

@@ -7,7 +7,7 @@ from typing import Self
 
 from understudies.router.endpoints.errors import ClientDisconnected
 from understudies.router.http1.disconnect import ClientConnectionState
-from understudies.router.serving.cancellation import CLIENT_DISCONNECTED, DEADLINE_EXCEEDED
+from understudies.router.serving.call_lifecycle import CLIENT_DISCONNECTED, DEADLINE_EXCEEDED
 
 
 class CancelScope:

@@ -1,4 +1,4 @@
-"""The models that callers may name: the teachers', and each task with a promoted student."""
+"""List the models that callers may name: the teachers', and each task with a promoted student."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +11,10 @@ from starlette.types import Receive, Scope, Send
 
 from understudies.router.call import TeacherError
 from understudies.router.endpoints.admission import Admission
-from understudies.router.endpoints.auth import Principal
 from understudies.router.endpoints.cancel_scope import CancelScope
 from understudies.router.endpoints.errors import HttpError
-from understudies.router.endpoints.headers import ALIAS, as_dict
+from understudies.router.endpoints.request_context import ALIAS, RequestContext
 from understudies.router.endpoints.responses import send_json
-from understudies.router.http1.disconnect import client_connection
 from understudies.router.upstream.teachers import TeacherPool
 from understudies.runtime.rules.teacher import TeacherSpec
 
@@ -48,10 +46,8 @@ class ModelListEndpoint:
         """The list, or one of it."""
         if scope["method"] not in ("GET", "HEAD"):
             raise HttpError(405, "models can only be read", code="method_not_allowed", headers={"allow": "GET, HEAD"})
-        headers = as_dict(scope["headers"])
-        admitted = self._admission.admit(headers)
-        anthropic = "anthropic-version" in headers
-        tenant = admitted.tenant
+        context = self._admission.admit(scope)
+        anthropic, tenant = context.is_anthropic, context.principal.tenant
         tasks = [tenant.display_name(task) for task in self._tasks() if self._admission.is_visible(tenant, task)]
         named = unquote(scope["path"].removeprefix(PATH).lstrip("/"))
         if named:
@@ -60,23 +56,22 @@ class ModelListEndpoint:
                     404, f"there is no model {named!r}: no student serves such a task", code="model_not_found"
                 )
             return await send_json(send, 200, _make_entry(named, anthropic))
-        with CancelScope(client_connection(scope)):
-            listed = await self._merge_lists(scope, admitted, headers)
+        with CancelScope(context.client):
+            listed = await self._merge_lists(context)
         data = [*(_make_entry(f"{ALIAS}{task}", anthropic) for task in tasks), *listed.get("data", ())]
         shape: dict[str, Any] = {"has_more": False} if anthropic else {"object": "list"}
         return await send_json(send, 200, {**shape, **listed, "data": data})
 
-    async def _merge_lists(self, scope: Scope, admitted: Principal, headers: Mapping[str, str]) -> dict[str, Any]:
-        """What the teachers list, in the frame of the first that lists anything."""
-        query: bytes = scope.get("query_string", b"")
-        target = f"{PATH}?{query.decode('latin-1')}" if query else PATH
-        passed = self._admission.upstream_headers(admitted, headers)
+    async def _merge_lists(self, context: RequestContext) -> dict[str, Any]:
+        """Merge what the teachers list, in the frame of the first that lists anything."""
+        target = f"{PATH}?{context.query}" if context.query else PATH
+        passed = context.upstream_headers()
         asked = self._teachers.list_sources(target, passed)
         found = await asyncio.gather(
             *(self._fetch_list(spec, target, passed) for spec, may_be_asked in asked if may_be_asked)
         )
         lists = dict(zip((spec.name for spec, may_be_asked in asked if may_be_asked), found, strict=True))
-        anthropic = "anthropic-version" in headers
+        anthropic = context.is_anthropic
         data: dict[Any, Any] = {}
         for spec, _ in asked:
             listed = lists.get(spec.name)

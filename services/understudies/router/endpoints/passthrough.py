@@ -1,8 +1,8 @@
-"""Requests that are no calls of a task: passed on to the teacher as they are, and not recorded."""
+"""Pass requests that are no calls of a task on to the teacher, as they are and unrecorded."""
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import orjson
@@ -10,13 +10,11 @@ from starlette.types import Receive, Scope, Send
 
 from understudies.router.call import TeacherError
 from understudies.router.endpoints.admission import Admission
-from understudies.router.endpoints.auth import Principal
 from understudies.router.endpoints.cancel_scope import CancelScope
 from understudies.router.endpoints.errors import ClientDisconnected, HttpError, PayloadTooLarge, request_timeout
-from understudies.router.endpoints.headers import as_dict, parse_task, read_metadata_task
 from understudies.router.endpoints.request_body import COUNT_VALUES_ABOVE_BYTES, exceeds_values, iter_body, read_body
+from understudies.router.endpoints.request_context import RequestContext, metadata_task
 from understudies.router.endpoints.responses import end_stream, send_chunk
-from understudies.router.http1.disconnect import client_connection
 from understudies.router.upstream.teachers import TeacherPool
 
 _WITH_A_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
@@ -44,78 +42,62 @@ class PassthroughEndpoint:
             # TRACE would send the headers back, with the key in them.
             message, allow = f"{scope['method']} is not passed on", ", ".join(sorted(_METHODS))
             raise HttpError(405, message, code="method_not_allowed", headers={"allow": allow})
-        headers = as_dict(scope["headers"])
-        admitted = self._admission.admit(headers)
+        context = self._admission.admit(scope)
         limit = self._admission.max_body_bytes
-        if scope["method"] in _WITH_A_BODY and _is_json(headers):
+        if context.method in _WITH_A_BODY and context.content_type == "application/json":
             seconds = self._admission.timeout_s
             try:
                 async with asyncio.timeout(seconds):
-                    raw = await read_body(receive, headers.get("content-length"), limit)
+                    raw = await read_body(receive, context.content_length, limit)
             except TimeoutError:
                 raise request_timeout(seconds) from None
             model, task = _parse_model_and_task(raw)
-            self._check_task(scope, admitted, headers, task, model)
-            await self.forward(scope, admitted, headers, raw, model, receive, send)
-        elif scope["method"] in _WITH_A_BODY:
-            self._check_task(scope, admitted, headers, None, None)
+            self._check_task(context, task, model)
+            await self.forward(scope, context, raw, model, send)
+        elif context.method in _WITH_A_BODY:
+            self._check_task(context, None, None)
             upload = _StreamedUpload(receive, limit)
             try:
-                with CancelScope(client_connection(scope), is_reading_body=True) as watch:
+                with CancelScope(context.client, is_reading_body=True) as watch:
                     upload.on_received = watch.body_received
-                    await self._forward(scope, admitted, headers, upload, None, send)
+                    await self._forward(scope, context, upload, None, send)
             except TeacherError as error:
                 raise upload.error or error from None
         else:
-            await self.forward(scope, admitted, headers, None, _model_in_path(scope["path"]), receive, send)
+            await self.forward(scope, context, None, _model_in_path(context.path), send)
 
-    def _check_task(
-        self, scope: Scope, admitted: Principal, headers: Mapping[str, str], task: object, model: object
-    ) -> None:
-        """Raises HttpError for what names a task with a budget, around which it would go."""
-        if scope["path"].rstrip("/") in _UNMETERED_PATHS:
+    def _check_task(self, context: RequestContext, task: object, model: object) -> None:
+        """Raise HttpError for a request that names a task with a budget, around which it would go."""
+        if context.path.rstrip("/") in _UNMETERED_PATHS:
             return
-        named = parse_task(headers, None, model if isinstance(model, str) else "")
+        named = context.task_name(None, model if isinstance(model, str) else "")
         if named is not None:
-            named = self._admission.resolve_task(admitted.tenant, named)
+            named = self._admission.resolve_task(context.principal.tenant, named)
         elif isinstance(task, str):
             # What passes through may have metadata for others, in which any text stands.
-            named = admitted.tenant.qualified_name(task)
-        self._admission.check_budget_bypass(named, f"{scope['path']} passes through")
+            named = context.principal.tenant.qualified_name(task)
+        self._admission.check_budget_bypass(named, f"{context.path} passes through")
 
     async def forward(
-        self,
-        scope: Scope,
-        admitted: Principal,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        model: object,
-        receive: Receive,
-        send: Send,
+        self, scope: Scope, context: RequestContext, body: bytes | None, model: object, send: Send
     ) -> None:
-        """Pass a request on whose body is read and whose tenant is known; ends it where the caller hangs up."""
-        with CancelScope(client_connection(scope)):
-            await self._forward(scope, admitted, headers, body, model, send)
+        """Pass on an admitted request whose body is read; end it where the client disconnects."""
+        with CancelScope(context.client):
+            await self._forward(scope, context, body, model, send)
 
     async def _forward(
-        self,
-        scope: Scope,
-        admitted: Principal,
-        headers: Mapping[str, str],
-        body: "bytes | _StreamedUpload | None",
-        model: object,
-        send: Send,
+        self, scope: Scope, context: RequestContext, body: "bytes | _StreamedUpload | None", model: object, send: Send
     ) -> None:
-        self._admission.check_passthrough_allowed(admitted.tenant, scope["method"], scope["path"])
+        self._admission.check_passthrough_allowed(context.principal.tenant, context.method, context.path)
         seconds = self._admission.timeout_s
         try:
             async with asyncio.timeout(seconds):
-                if isinstance(body, _StreamedUpload) and _is_form(headers):
+                if isinstance(body, _StreamedUpload) and context.content_type == "multipart/form-data":
                     model = await body.model()
                 answer = await self._teachers.pass_through(
-                    scope["method"],
+                    context.method,
                     _target(scope),
-                    self._admission.passthrough_headers(admitted, headers),
+                    context.passthrough_headers(),
                     body.iter_body() if isinstance(body, _StreamedUpload) else body,
                     model if isinstance(model, str) else None,
                 )
@@ -146,7 +128,7 @@ class _StreamedUpload:
         self._remaining = iter_body(receive, limit)
 
     async def model(self) -> str | None:
-        """The field `model` of a form, if near its beginning; raises PayloadTooLarge or ClientDisconnected."""
+        """The field `model` of a form, if it stands near the beginning; raises TooLarge or Gone."""
         named = None
         while named is None and len(self._buffered) < _FORM_SEARCH_BYTES:
             piece_of_it = await anext(self._remaining, b"")
@@ -157,7 +139,7 @@ class _StreamedUpload:
         return named and named[1].decode("utf-8", "replace")
 
     async def iter_body(self) -> AsyncIterator[bytes]:
-        """The body as it comes; raises PayloadTooLarge or ClientDisconnected."""
+        """The body as it comes; raises TooLarge or Gone."""
         try:
             if self._buffered:
                 yield self._buffered
@@ -174,14 +156,6 @@ def _target(scope: Scope) -> str:
     path: bytes = scope.get("raw_path") or scope["path"].encode()
     query: bytes = scope.get("query_string", b"")
     return (path + b"?" + query if query else path).decode("latin-1")
-
-
-def _is_json(headers: Mapping[str, str]) -> bool:
-    return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
-
-
-def _is_form(headers: Mapping[str, str]) -> bool:
-    return headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data"
 
 
 def _model_in_path(path: str) -> str | None:
@@ -201,4 +175,4 @@ def _parse_model_and_task(raw: bytes) -> tuple[object, object]:
         body: Any = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return None, None
-    return (body.get("model"), read_metadata_task(body)) if isinstance(body, dict) else (None, None)
+    return (body.get("model"), metadata_task(body)) if isinstance(body, dict) else (None, None)

@@ -1,42 +1,37 @@
-"""Serve one call, by the student or the teacher."""
+"""Serve each call from the cache, by its student or by the teacher."""
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
-from decimal import Decimal
-from typing import Final, TypeVar
+from typing import Final
 
-from understudies.events import owner_and_base, usd
+from understudies.events import owner_and_base
 from understudies.redaction.redactor import Redactor
-from understudies.router.budgets.call_budget import BudgetExceeded, CallBudget
-from understudies.router.budgets.reservation import Reservation
-from understudies.router.budgets.units import from_nanos
-from understudies.router.call import ZERO_USD, Call, StreamingTeacher, Teacher, TeacherAnswer, TeacherError
+from understudies.router.budgets.call_budget import BudgetExceeded, CallBudget, NoBudget
+from understudies.router.call import Call, StreamingTeacher, Teacher, TeacherAnswer, TeacherError, TeacherStream
 from understudies.router.circuit_breaker import CircuitBreakers
 from understudies.router.recording.invocation import InvocationBuilder, PendingInvocation
-from understudies.router.routing.decision import Decision, block, mark_fallback
+from understudies.router.routing.decision import Decision, TaskRoute, block, mark_fallback
 from understudies.router.routing.table import RoutingTable
+from understudies.router.serving.answer_validation import validation_error
 from understudies.router.serving.audits import AuditQueue
+from understudies.router.serving.call_lifecycle import CallLifecycle, CountOutcome
+from understudies.router.serving.outcome import CallResult, CallStream, ServingInfo
 from understudies.router.serving.outcome_recorder import OutcomeRecorder
 from understudies.router.serving.response_cache import ResponseCache
-from understudies.router.serving.results import CallResult, CallStream, ServingInfo
 from understudies.router.serving.route_selector import RouteSelector
-from understudies.router.serving.student_attempt import Escalation, StudentAttempt, StudentCaller
+from understudies.router.serving.student_attempt import StudentAttempt, StudentCaller
 from understudies.router.serving.student_registry import StudentRegistry
 from understudies.router.serving.teacher_agreement import Probation
 from understudies.router.settings import ServingLimits
 from understudies.runtime.rules.rules import Rules, TaskRulesLookup
-from understudies.runtime.rules.task import TaskRules
-
-T = TypeVar("T")
 
 _NEVER_LAST_RESORT: Final = frozenset({"critical", "not_allowed", "withheld"})
-"""Why a student's answer is not given, even where nobody else has one."""
+"""Reasons for which a student's answer is not given, even where nobody else has one."""
 
 
 class CallService:
-    """Serves calls against one routing table, which its owner replaces as events come."""
+    """Serves calls by one routing table, which its owner replaces as events come."""
 
     def __init__(
         self,
@@ -61,7 +56,8 @@ class CallService:
         self._rules = rules or Rules()
         self._teacher = teacher
         self._redact = redact
-        self._budget = budget or CallBudget()
+        self._timer = timer
+        self._budget = budget or NoBudget()
         self._response_cache = response_cache or ResponseCache()
         self._student_caller = StudentCaller(
             student_registry,
@@ -84,7 +80,7 @@ class CallService:
 
     @property
     def audits_dropped(self) -> int:
-        """How many were drawn and never asked: the teacher is too slow for so many at once."""
+        """Audits that were sampled and never asked: the teacher is too slow for so many at once."""
         return self._audits.dropped
 
     @property
@@ -93,15 +89,40 @@ class CallService:
 
     async def serve(self, call: Call) -> CallResult:
         """Answer a call whole; raises TeacherError where the teacher was needed and did not answer."""
-        done = await self._serve_without_teacher(call)
-        return done if isinstance(done, CallResult) else await self._ask_teacher(done)
+        with self.begin(call) as lifecycle:
+            return await self.answer(lifecycle)
 
-    async def stream(self, call: Call) -> CallResult | CallStream:
-        """Answer a call in pieces where the teacher answers it; what a student answers comes whole, as it is proven."""
-        done = await self._serve_without_teacher(call)
-        if isinstance(done, CallResult):
-            return done
-        return await self._stream_teacher(done, self._teacher)  # type: ignore[arg-type] # only served over HTTP
+    def begin(self, call: Call, *, received_at: float = 0.0, count: CountOutcome | None = None) -> CallLifecycle:
+        """Begin the lifecycle of a call that arrived at `received_at`; `count` takes its outcome at the end."""
+        builder = InvocationBuilder(call, self._redact)
+        rules = self._rules.for_task(call.task)
+        return CallLifecycle(builder, rules, self._budget, self._outcomes, count, received_at, self._timer)
+
+    async def answer(self, lifecycle: CallLifecycle) -> CallResult:
+        """Answer whole; raises TeacherError where the teacher was needed and did not answer."""
+        result = await self._answer_without_teacher(lifecycle)
+        if result is not None:
+            return result
+        try:
+            answer = await self._teacher.ask(lifecycle.builder.call)
+        except TeacherError as error:
+            return self._last_resort(lifecycle, error)
+        result = lifecycle.answer_from_teacher(answer)
+        self._compare_on_probation(lifecycle, answer)
+        self._response_cache.put(lifecycle.builder.call, lifecycle.rules, answer)
+        return result
+
+    async def stream(self, lifecycle: CallLifecycle) -> CallResult | CallStream:
+        """Answer in pieces where the teacher answers; a student's answer comes whole, as it is proven."""
+        result = await self._answer_without_teacher(lifecycle)
+        if result is not None:
+            return result
+        teacher: StreamingTeacher = self._teacher  # type: ignore[assignment] # only served over HTTP
+        try:
+            stream = await teacher.stream(lifecycle.builder.call)
+        except TeacherError as error:
+            return self._last_resort(lifecycle, error)
+        return self._begin_stream(lifecycle, stream)
 
     async def wait_idle(self) -> None:
         """Return when no audit and no load of a student is in flight."""
@@ -115,73 +136,69 @@ class CallService:
         await self._probation.close()
         self.student_registry.close()
 
-    async def _serve_without_teacher(self, call: Call) -> CallResult | Escalation:
-        """From the cache or by the student; else what is known when the teacher is asked."""
-        rules = self._rules.for_task(call.task)
-        account = InvocationBuilder(call, self._redact)
-        try:
-            known = await self._response_cache.get(call, rules)
-            if known is not None:
-                return self._outcomes.record_cached_answer(account, known)
-            decision = await self.route_selector.decide(account, rules, critical=self._is_critical(call))
-        except asyncio.CancelledError as cancelled:
-            self._outcomes.record_cancellation(
-                Escalation(account, StudentAttempt(Decision("no_student")), rules), cancelled
-            )
-            raise
+    async def _answer_without_teacher(self, lifecycle: CallLifecycle) -> CallResult | None:
+        """Answer from the cache or by the student; None where the teacher is to be asked, whose money is reserved."""
+        call, rules = lifecycle.builder.call, lifecycle.rules
+        known = await self._response_cache.get(call, rules)
+        if known is not None:
+            return lifecycle.answer_from_cache(known)
+        decision = await self.route_selector.decide(lifecycle.builder, rules, critical=self._is_critical(call))
         if not decision.is_for_student or decision.route is None:
-            return Escalation(account, StudentAttempt(decision), rules)
-        if self._probation.is_on_probation(decision.route.student):
-            return Escalation(account, StudentAttempt(replace(decision, reason="control")), rules)
-        attempt = await self._ask_student(account, decision, rules)
-        if attempt.answer is not None and attempt.decision.is_for_student:
-            return self._outcomes.record_student_answer(account, attempt)
-        case = Escalation(account, attempt, rules)
-        if rules.escalation == "refuse" and attempt.decision.reason == "low_confidence":
-            refused = TeacherError(503, "the student is not sure, and the task's rules ask nobody else", code="unsure")
-            self._outcomes.record_failure(case, refused)
-            raise refused
-        return case
-
-    async def _ask_student(self, account: InvocationBuilder, decision: Decision, rules: TaskRules) -> StudentAttempt:
-        """The student, asked within the budget, unless it has failed too often lately."""
-        assert decision.route is not None
-        call, student = account.call, decision.route.student
-        ticket = self.circuit_breakers.acquire(student)
-        if ticket is None:
-            return StudentAttempt(block(decision, circuit_open=True))
-        ok: bool | None = None
-        grant: Reservation | None = None
-        likely = usd(0)
+            lifecycle.attempt = StudentAttempt(decision)
+        elif self._probation.is_on_probation(decision.route.student):
+            lifecycle.attempt = StudentAttempt(replace(decision, reason="control"))
+        elif await self._ask_student(lifecycle, decision, decision.route):
+            return lifecycle.answer_from_student()
+        elif rules.escalation == "refuse" and lifecycle.attempt.decision.reason == "low_confidence":
+            raise TeacherError(503, "the student is not sure, and the task's rules ask nobody else", code="unsure")
         try:
-            grant = await self._budget.reserve_student(call, self.limits.student_price_usd)
-            likely = self.limits.student_price_usd
+            lifecycle.reserved(await self._budget.reserve(call))
+        except BudgetExceeded as refused:
+            if refused.student_allowed and await self._ask_student_instead(lifecycle):
+                return lifecycle.answer_from_student(over_budget=True)
+            raise
+        return None
+
+    async def _ask_student(self, lifecycle: CallLifecycle, decision: Decision, route: TaskRoute) -> bool:
+        """Ask the student, unless it has failed too often lately; return whether it may serve the call."""
+        call, rules = lifecycle.builder.call, lifecycle.rules
+        ticket = self.circuit_breakers.acquire(route.student)
+        if ticket is None:
+            lifecycle.attempt = StudentAttempt(block(decision, circuit_open=True))
+            return False
+        lifecycle.attempt = StudentAttempt(decision)
+        ok: bool | None = None
+        price = self.limits.student_price_usd
+        try:
+            lifecycle.reserved(await self._budget.reserve_student(call, price), price)
             attempt = await self._student_caller.ask(
-                account, decision, decision.route, hold_back=rules.hold_back_tokens
+                lifecycle.builder, decision, route, hold_back=rules.hold_back_tokens
             )
             ok = not attempt.failed
-            self._budget.settle(grant, call, attempt.cost_usd)
-        except BudgetExceeded as refused:
-            self._outcomes.record_budget_refusal(Escalation(account, StudentAttempt(decision), rules), refused)
-            raise
-        except asyncio.CancelledError as cancelled:
-            self._budget.settle(grant, call, likely)
-            self._outcomes.record_cancellation(Escalation(account, StudentAttempt(decision), rules), cancelled, likely)
-            raise
         finally:
-            self.circuit_breakers.record(student, ticket, ok)
+            self.circuit_breakers.record(route.student, ticket, ok)
+        lifecycle.settle(attempt.cost_usd)
         if attempt.answer is not None and attempt.decision.is_for_student:
-            attempt = self._outcomes.require_confirmation(account, attempt)
-        try:
-            if attempt.decision.is_for_student and not await self.route_selector.claim_episode_step(call, rules):
-                return replace(attempt, decision=replace(attempt.decision, reason="episode_target"))
-        except asyncio.CancelledError as cancelled:
-            self._outcomes.record_cancellation(Escalation(account, attempt, rules), cancelled)
-            raise
-        return self._revalidate(call, attempt)
+            attempt = self._outcomes.require_confirmation(lifecycle.builder, attempt)
+        lifecycle.attempt = attempt
+        if attempt.decision.is_for_student and not await self.route_selector.claim_episode_step(call, rules):
+            lifecycle.attempt = replace(attempt, decision=replace(attempt.decision, reason="episode_target"))
+            return False
+        lifecycle.attempt = attempt = self._revalidate(call, attempt)
+        return attempt.answer is not None and attempt.decision.is_for_student
+
+    async def _ask_student_instead(self, lifecycle: CallLifecycle) -> bool:
+        """Ask the student that a sample or its episode alone kept from a call for which there is no money left."""
+        decision, call = lifecycle.attempt.decision, lifecycle.builder.call
+        if decision.route is not None and self._probation.is_on_probation(decision.route.student):
+            return False
+        asked = self.route_selector.student_instead(decision, call, lifecycle.rules)
+        if asked is None or asked.route is None:
+            return False
+        return await self._ask_student(lifecycle, asked, asked.route)
 
     def _revalidate(self, call: Call, attempt: StudentAttempt) -> StudentAttempt:
-        """What a student has answered, unless something came up since it was asked that keeps it from serving."""
+        """Drop the student's answer where something since it was asked keeps it from serving."""
         if attempt.answer is None or not attempt.decision.is_for_student:
             return attempt
         decision = self._current_decision(call, attempt)
@@ -196,133 +213,39 @@ class CallService:
         # A tenant's own task is critical where the task of that name is.
         return bool(named) and (call.task in named or owner_and_base(call.task)[1] in named)
 
-    async def _ask_teacher(self, case: Escalation) -> CallResult:
-        call = case.builder.call
-        grant = await self._reserve_teacher(case)
-        if isinstance(grant, CallResult):
-            return grant
-        answer = await self._await_teacher(case, grant, self._teacher.ask(call))
-        if isinstance(answer, CallResult):
-            return answer
-        answer = self._with_full_cost(call, grant, answer)
-        note = self._outcomes.record_teacher_answer(case, answer)
-        self._compare_on_probation(case, answer)
-        self._response_cache.put(call, case.rules, answer)
-        attempt = case.attempt
-        waited_ms = attempt.latency_ms + answer.latency_ms
-        decision = mark_fallback(attempt.decision, fallback=answer.fallback)
-        by = ServingInfo("teacher", decision, attempt.confidence, answer.teacher, waited_ms)
-        return CallResult(
-            answer.response, by, note, answer.model, answer.usage, answer.raw, answer.headers, answer.status
-        )
+    def _last_resort(self, lifecycle: CallLifecycle, error: TeacherError) -> CallResult:
+        """Give the answer of which the student was not sure, where the rules and its form let it pass; else raise."""
+        call, attempt = lifecycle.builder.call, lifecycle.attempt
+        if (
+            lifecycle.rules.escalation == "teacher_or_student"
+            and attempt.answer is not None
+            and validation_error(call.request, attempt.answer.message) is None
+            and self._current_decision(call, attempt).reason not in _NEVER_LAST_RESORT
+        ):
+            return lifecycle.answer_from_student(teacher_error=error)
+        raise error
 
-    async def _stream_teacher(self, case: Escalation, teacher: StreamingTeacher) -> CallResult | CallStream:
-        call = case.builder.call
-        grant = await self._reserve_teacher(case)
-        if isinstance(grant, CallResult):
-            return grant
-        stream = await self._await_teacher(case, grant, teacher.stream(call))
-        if isinstance(stream, CallResult):
-            return stream
+    def _begin_stream(self, lifecycle: CallLifecycle, stream: TeacherStream) -> CallStream:
+        def finished(sent: CallStream, answer: TeacherAnswer | TeacherError, interruption: TeacherError | None) -> None:
+            lifecycle.end_stream(answer, sent, interruption)
+            if isinstance(answer, TeacherAnswer):
+                self._compare_on_probation(lifecycle, answer)
+                if lifecycle.rules.cache_ttl_s is not None:
+                    self._response_cache.put(
+                        lifecycle.builder.call, lifecycle.rules, replace(answer, raw=stream.body())
+                    )
 
-        def finished(answer: TeacherAnswer | TeacherError) -> None:
-            if isinstance(answer, TeacherError):
-                answer.cost_usd = self._failure_cost(call, grant, answer)
-                self._budget.settle(grant, call, answer.cost_usd)
-                self._outcomes.record_failure(case, answer)
-                return
-            answer = self._with_full_cost(call, grant, answer)
-            self._outcomes.record_teacher_answer(case, answer)
-            self._compare_on_probation(case, answer)
-            if case.rules.cache_ttl_s is not None:
-                self._response_cache.put(call, case.rules, replace(answer, raw=stream.body()))
+        lifecycle.begin_stream()
+        attempt = lifecycle.attempt
+        decision = mark_fallback(attempt.decision, fallback=stream.fallback)
+        return CallStream(stream, ServingInfo("teacher", decision, attempt.confidence, stream.teacher), finished)
 
-        decision = mark_fallback(case.attempt.decision, fallback=stream.fallback)
-        by = ServingInfo("teacher", decision, case.attempt.confidence, stream.teacher)
-        return CallStream(stream, by, finished)
-
-    async def _await_teacher(self, case: Escalation, grant: Reservation | None, asked: Awaitable[T]) -> T | CallResult:
-        """What the teacher gives, or the student's answer as a last resort; failures are recorded and raised."""
-        call = case.builder.call
-        try:
-            return await asked
-        except TeacherError as error:
-            error.cost_usd = self._failure_cost(call, grant, error)
-            self._budget.settle(grant, call, error.cost_usd)
-            if (
-                case.allows_student_answer
-                and self._current_decision(call, case.attempt).reason not in _NEVER_LAST_RESORT
-            ):
-                return self._outcomes.record_student_answer(case.builder, case.attempt, teacher_cost=error.cost_usd)
-            self._outcomes.record_failure(case, error)
-            raise
-        except asyncio.CancelledError as cancelled:
-            # What the teacher had done by then is not known: the whole estimate counts as spent.
-            likely = _reserved_usd(grant) or self._budget.estimate_cost(call)
-            self._budget.settle(grant, call, likely)
-            self._outcomes.record_cancellation(case, cancelled, likely)
-            raise
-        except Exception:
-            failed = TeacherError(500, "the router failed", code="router_failed", cost_usd=_reserved_usd(grant))
-            self._budget.settle(grant, call, failed.cost_usd)
-            self._outcomes.record_failure(case, failed)
-            raise
-
-    def _compare_on_probation(self, case: Escalation, answer: TeacherAnswer) -> None:
-        """Compare what a student new here would have said to a call of the control group."""
-        decision = case.attempt.decision
+    def _compare_on_probation(self, lifecycle: CallLifecycle, answer: TeacherAnswer) -> None:
+        """Compare the answer that a student on probation would have given to a call of the control group."""
+        decision = lifecycle.attempt.decision
         if decision.reason != "control" or decision.route is None or answer.client_disconnected or answer.fallback:
             return
         if self._probation.is_on_probation(decision.route.student):
             self._probation.compare_in_background(
-                case.builder, decision.route, answer.response.message, case.rules.min_agreement
+                lifecycle.builder, decision.route, answer.response.message, lifecycle.rules.min_agreement
             )
-
-    def _with_full_cost(self, call: Call, grant: Reservation | None, answer: TeacherAnswer) -> TeacherAnswer:
-        """The answer with all that it cost, which is settled."""
-        whole = not (answer.unproductive_attempts or answer.client_disconnected)
-        if answer.unproductive_attempts:
-            cost = answer.cost_usd + self._budget.unproductive_cost(call, answer.unproductive_attempts)
-            answer = replace(answer, cost_usd=usd(cost), estimated=True)
-        self._budget.settle(grant, call, answer.cost_usd, update_mean=whole)
-        return answer
-
-    def _failure_cost(self, call: Call, grant: Reservation | None, error: TeacherError) -> Decimal:
-        """What a teacher's failure cost; what was set aside where it took the call, but did not say what it used."""
-        accepted = 200 <= error.status < 300
-        told = (
-            (_reserved_usd(grant) or self._budget.estimate_cost(call))
-            if accepted and not error.cost_usd
-            else error.cost_usd
-        )
-        return usd(told + self._budget.unproductive_cost(call, error.unproductive_attempts))
-
-    async def _reserve_teacher(self, case: Escalation) -> Reservation | CallResult | None:
-        """Room in the budget for the teacher's call, or what a student answers instead.
-
-        Raises BudgetExceeded, which is recorded.
-        """
-        try:
-            return await self._budget.reserve(case.builder.call)
-        except BudgetExceeded as refused:
-            return await self._student_within_budget(case, refused)
-        except asyncio.CancelledError as cancelled:
-            self._outcomes.record_cancellation(case, cancelled)
-            raise
-
-    async def _student_within_budget(self, case: Escalation, refused: BudgetExceeded) -> CallResult:
-        """The answer of a student that a draw or its episode alone kept from the call; raises what else was refused."""
-        account, rules = case.builder, case.rules
-        decision = case.attempt.decision
-        tried_out = decision.route is None or not self._probation.is_on_probation(decision.route.student)
-        may = refused.student_allowed and tried_out
-        asked = self.route_selector.student_instead(decision, account.call, rules) if may else None
-        attempt = case.attempt if asked is None else await self._ask_student(account, asked, rules)
-        if attempt.answer is not None and attempt.decision.is_for_student:
-            return self._outcomes.record_student_answer(account, attempt, over_budget=True)
-        self._outcomes.record_budget_refusal(replace(case, attempt=attempt), refused)
-        raise refused
-
-
-def _reserved_usd(grant: Reservation | None) -> Decimal:
-    return ZERO_USD if grant is None else from_nanos(grant.hold.nanos)

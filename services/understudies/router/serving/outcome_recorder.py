@@ -1,6 +1,5 @@
-"""Record what became of the calls, and draw which of them are asked about again."""
+"""Build the outcome of each call, with its event, and sample the calls that are audited."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -9,19 +8,18 @@ from functools import partial
 from understudies.dialects.capabilities import student_can_answer
 from understudies.events import Message, Response, usd
 from understudies.router.budgets.call_budget import BudgetExceeded
-from understudies.router.call import ZERO_USD, TeacherAnswer, TeacherError
+from understudies.router.call import TeacherAnswer, TeacherError
 from understudies.router.recording.invocation import InvocationBuilder, PendingInvocation
 from understudies.router.routing.decision import Decision, TaskRoute, block, is_sampled, mark_fallback
 from understudies.router.serving.audits import AuditQueue, SpotCheckSchedule, TightenedInspection
-from understudies.router.serving.cancellation import cancellation_error
+from understudies.router.serving.outcome import CallOutcome, CallResult, ServingInfo
 from understudies.router.serving.response_cache import CachedResponse
-from understudies.router.serving.results import CallResult, ServingInfo
-from understudies.router.serving.student_attempt import Escalation, StudentAttempt
+from understudies.router.serving.student_attempt import StudentAttempt
 from understudies.router.serving.teacher_agreement import NearCopyGuard, is_same_answer
 
 
 class OutcomeRecorder:
-    """Records each call once; a share of the teacher's answers, `self_agreement_rate`, is drawn to be asked again."""
+    """Builds outcomes and records them; a share of the teacher's answers, `self_agreement_rate`, is audited too."""
 
     def __init__(
         self, record: Callable[[PendingInvocation], None], audits: AuditQueue, *, self_agreement_rate: float
@@ -33,14 +31,15 @@ class OutcomeRecorder:
         self._inspection = TightenedInspection()
         self._near_copies = NearCopyGuard()
 
-    def record_student_answer(
-        self,
-        builder: InvocationBuilder,
-        attempt: StudentAttempt,
-        *,
-        teacher_cost: Decimal | None = None,
-        over_budget: bool = False,
-    ) -> CallResult:
+    def record(self, outcome: CallOutcome) -> None:
+        """Record the event of a call, and ask the teacher again where it was sampled."""
+        self._record(outcome.pending)
+        if outcome.enqueue_audit is not None:
+            outcome.enqueue_audit()
+
+    def student_answer(
+        self, builder: InvocationBuilder, attempt: StudentAttempt, *, teacher_cost: Decimal, over_budget: bool = False
+    ) -> CallOutcome:
         """Give the student's answer; `teacher_cost` is what a teacher took who had none, where it is the last resort.
 
         Such an answer is not audited: what it was not sure of says nothing about what it serves. Where a teacher was
@@ -67,17 +66,19 @@ class OutcomeRecorder:
             student=route.student,
             confidence=attempt.confidence,
             usage=answer.usage,
-            cost_usd=usd(attempt.cost_usd + (teacher_cost or 0)),
+            cost_usd=usd(attempt.cost_usd + teacher_cost),
             latency_ms=attempt.latency_ms,
         )
-        self._record(note)
+        audit = None
         if audited or spot_check:
-            self._audits.enqueue(builder, Decision("audit", route), probability, partial(self._compare, route, message))
+            compare = partial(self._compare_audit, route, message)
+            audit = partial(self._audits.enqueue, builder, Decision("audit", route), probability, compare)
         by = ServingInfo("student", decision, attempt.confidence, upstream_ms=attempt.latency_ms)
-        return CallResult(response, by, note, route.student, answer.usage)
+        result = CallResult(response, by, note, route.student, answer.usage)
+        return CallOutcome(note, decision.reason, 200, by, result, audit)
 
-    def _compare(self, route: TaskRoute, message: Message, answer: TeacherAnswer) -> None:
-        """Tighten the inspection of a student where the teacher does not agree with it."""
+    def _compare_audit(self, route: TaskRoute, message: Message, answer: TeacherAnswer) -> None:
+        """Tighten the inspection of a student where the teacher does not agree with its answer."""
         if not answer.fallback and not is_same_answer(route.judge, answer.response.message, message):
             self._inspection.tighten(route.student)
 
@@ -93,71 +94,60 @@ class OutcomeRecorder:
             return attempt
         return replace(attempt, decision=replace(decision, reason="unconfirmed"))
 
-    def record_cancellation(
-        self, case: Escalation, cancelled: asyncio.CancelledError, cost: Decimal = ZERO_USD
-    ) -> None:
-        """Nobody waits for the answer any longer."""
-        gone = cancellation_error(cancelled, cost)
-        self.record_failure(case, gone, client_disconnected=gone.code == "hung_up")
-
-    def record_cached_answer(self, builder: InvocationBuilder, known: CachedResponse) -> CallResult:
-        """An identical request was answered before."""
+    def cached_answer(self, builder: InvocationBuilder, known: CachedResponse) -> CallOutcome:
+        """Give the answer that an identical request was given."""
         decision = Decision("cached")
         note = builder.from_cache(decision.to_record(), known.response, model=known.model)
-        self._record(note)
-        return CallResult(
-            known.response,
-            ServingInfo("cache", decision, teacher=known.teacher),
-            note,
-            known.model,
-            known.usage,
-            known.raw,
+        by = ServingInfo("cache", decision, teacher=known.teacher)
+        result = CallResult(known.response, by, note, known.model, known.usage, known.raw)
+        return CallOutcome(note, decision.reason, result.status, by, result)
+
+    def failure(
+        self,
+        builder: InvocationBuilder,
+        attempt: StudentAttempt,
+        error: TeacherError,
+        *,
+        client_disconnected: bool = False,
+    ) -> CallOutcome:
+        """Give no answer, for whichever reason."""
+        over_budget = isinstance(error, BudgetExceeded)
+        decision = block(attempt.decision, over_budget=over_budget)
+        note = builder.from_failure(
+            decision.to_record(student_cost=attempt.cost_usd),
+            error,
+            student=attempt.student,
+            confidence=attempt.confidence,
+            cost_usd=usd(error.cost_usd + attempt.cost_usd),
+            latency_ms=attempt.latency_ms + error.latency_ms,
+            hung_up=client_disconnected,
+            usage_estimated=(client_disconnected or error.unproductive_attempts > 0) and error.cost_usd > 0,
         )
+        return CallOutcome(note, error.code, error.status, over_budget=over_budget)
 
-    def record_budget_refusal(self, case: Escalation, refused: BudgetExceeded) -> None:
-        """The budget has no room for the call."""
-        attempt = case.attempt
-        decision = block(attempt.decision, over_budget=True)
-        self.record_failure(replace(case, attempt=replace(attempt, decision=decision)), refused)
-
-    def record_failure(self, case: Escalation, error: TeacherError, *, client_disconnected: bool = False) -> None:
-        """Nobody answered, for whichever reason."""
-        attempt = case.attempt
-        self._record(
-            case.builder.from_failure(
-                attempt.decision.to_record(student_cost=attempt.cost_usd),
-                error,
-                student=attempt.student,
-                confidence=attempt.confidence,
-                cost_usd=usd(error.cost_usd + attempt.cost_usd),
-                latency_ms=attempt.latency_ms + error.latency_ms,
-                hung_up=client_disconnected,
-                usage_estimated=(client_disconnected or error.unproductive_attempts > 0) and error.cost_usd > 0,
-            )
-        )
-
-    def record_teacher_answer(self, case: Escalation, answer: TeacherAnswer) -> PendingInvocation:
-        """Write down the teacher's answer, and draw whether it is asked again."""
-        attempt = case.attempt
+    def teacher_answer(self, builder: InvocationBuilder, attempt: StudentAttempt, answer: TeacherAnswer) -> CallOutcome:
+        """Give the teacher's answer, and sample whether it is asked again."""
+        call = builder.call
         if attempt.decision.reason == "unconfirmed" and not (answer.client_disconnected or answer.fallback):
-            account = case.builder
-            day = account.call.at.date()
-            self._near_copies.record_teacher_answer(day, account.request, attempt, answer.response.message)
+            day = call.at.date()
+            self._near_copies.record_teacher_answer(day, builder.request, attempt, answer.response.message)
         # What the provider keeps or does itself would be kept or done twice.
-        call = case.builder.call
         once = answer.client_disconnected or answer.fallback or call.stored or not student_can_answer(call.request)
         repeated = 0.0 if once else self._self_agreement_rate
-        again = is_sampled(case.builder.call.sample, repeated)
+        again = is_sampled(call.sample, repeated)
         decision = mark_fallback(attempt.decision, fallback=answer.fallback)
-        note = case.builder.from_teacher(
+        latency_ms = attempt.latency_ms + answer.latency_ms
+        note = builder.from_teacher(
             decision.to_record(audit_probability=repeated, student_cost=attempt.cost_usd, drawn=again),
             answer,
             student=attempt.student,
             confidence=attempt.confidence,
             cost_usd=usd(answer.cost_usd + attempt.cost_usd),
-            latency_ms=attempt.latency_ms + answer.latency_ms,
+            latency_ms=latency_ms,
         )
-        self._record(note)
-        if again:
-            self._audits.enqueue(case.builder, Decision("audit"), repeated)
-        return note
+        audit = partial(self._audits.enqueue, builder, Decision("audit"), repeated) if again else None
+        by = ServingInfo("teacher", decision, attempt.confidence, answer.teacher, latency_ms)
+        result = CallResult(
+            answer.response, by, note, answer.model, answer.usage, answer.raw, answer.headers, answer.status
+        )
+        return CallOutcome(note, decision.reason, answer.status, by, result, audit)

@@ -16,7 +16,6 @@ from understudies.router.routing.decision import Decision, TaskRoute, after_stud
 from understudies.router.serving.answer_validation import validation_error
 from understudies.router.serving.student_registry import StudentRegistry
 from understudies.runtime.fast_dataclass import fast_dataclass
-from understudies.runtime.rules.task import TaskRules
 from understudies.students.base import Answer, ConfidenceTooLow, GeneratingStudent, Student, StudentError, student_cost
 
 _log = logging.getLogger(__name__)
@@ -24,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 @fast_dataclass
 class StudentAttempt:
-    """What became of asking the student: `decision` is settled, and `cost_usd` is what asking cost."""
+    """The result of asking the student, at `cost_usd`; `decision` says who serves the call after it."""
 
     decision: Decision
     answer: Answer | None = None
@@ -110,20 +109,3 @@ async def _generate_answer(
 def _loggable(error: Exception) -> str:
     """What may stand in a log: an error from elsewhere may quote a prompt."""
     return str(error) if isinstance(error, StudentError) else type(error).__name__
-
-
-@fast_dataclass
-class Escalation:
-    """A call that its teacher has to answer, after what came before."""
-
-    builder: InvocationBuilder
-    attempt: StudentAttempt
-    rules: TaskRules
-
-    @property
-    def allows_student_answer(self) -> bool:
-        """Whether the rules let the student's answer pass that it was not sure of, as the teacher has none."""
-        answer = self.attempt.answer
-        if self.rules.escalation != "teacher_or_student" or answer is None:
-            return False
-        return validation_error(self.builder.call.request, answer.message) is None

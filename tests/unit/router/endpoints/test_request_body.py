@@ -14,7 +14,7 @@ from understudies.router.endpoints.errors import BadRequest, ClientDisconnected
 from understudies.router.endpoints.request_body import exceeds_values, parse_json_object
 from understudies.router.http1.deadlines import DeadlineTimer
 from understudies.router.http1.disconnect import ClientConnectionState
-from understudies.router.serving.cancellation import CLIENT_DISCONNECTED, DEADLINE_EXCEEDED
+from understudies.router.serving.call_lifecycle import CLIENT_DISCONNECTED, DEADLINE_EXCEEDED
 
 TINY = {"role": "user", "content": "x"}
 DENSE = {

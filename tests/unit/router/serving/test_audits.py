@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.support.router_fixtures import FixedTeacher, InvocationCollector, make_call
 
-from understudies.router.budgets.call_budget import CallBudget
+from understudies.router.budgets.call_budget import NoBudget
 from understudies.router.call import TeacherAnswer
 from understudies.router.recording.invocation import InvocationBuilder
 from understudies.router.routing.decision import Decision
@@ -33,7 +33,7 @@ async def test_what_waits_for_a_slow_teacher_is_bounded(
     monkeypatch.setattr(module, "_MAX_PENDING", most)
     monkeypatch.setattr(module, "_MAX_PENDING_BYTES", most_bytes)
     teacher, book = Slow(), InvocationCollector()
-    audits = AuditQueue(teacher, CallBudget(), book)
+    audits = AuditQueue(teacher, NoBudget(), book)
     for number in range(30):
         audits.enqueue(InvocationBuilder(make_call(number, raw=b"x" * 100)), Decision("audit"), 1.0)
     assert (len(audits), audits.dropped) == (kept, 30 - kept)

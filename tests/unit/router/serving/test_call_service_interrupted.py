@@ -25,8 +25,8 @@ from understudies.router.budgets.call_budget import BudgetExceeded, EnforcedBudg
 from understudies.router.budgets.limiter import BudgetLimiter
 from understudies.router.budgets.limits import BudgetLimits
 from understudies.router.call import Call, TeacherAnswer, TeacherError
+from understudies.router.serving.call_lifecycle import CLIENT_DISCONNECTED
 from understudies.router.serving.call_service import CallService
-from understudies.router.serving.cancellation import CLIENT_DISCONNECTED
 from understudies.router.serving.episode_affinity import EpisodeAffinity
 from understudies.router.serving.response_cache import CacheStore, ResponseCache
 from understudies.router.serving.route_selector import RouteSelector

@@ -17,7 +17,7 @@ from tests.support.router_fixtures import (
 )
 
 from understudies.events import Message
-from understudies.router.budgets.call_budget import BudgetExceeded, CallBudget
+from understudies.router.budgets.call_budget import BudgetExceeded, NoBudget
 from understudies.router.budgets.reservation import Reservation
 from understudies.router.routing.table import RoutingTable
 from understudies.router.serving.call_service import CallService
@@ -103,7 +103,7 @@ async def test_a_successor_is_tried_anew() -> None:
 
 
 async def test_without_money_for_the_teacher_it_answers_nothing_yet() -> None:
-    class Broke(CallBudget):
+    class Broke(NoBudget):
         async def reserve(self, call: object) -> Reservation | None:
             raise BudgetExceeded("nothing is left", resets_at=NOON, now=NOON, student_allowed=True)
 

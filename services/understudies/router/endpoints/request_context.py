@@ -1,0 +1,165 @@
+"""Parse the head of a request once, into typed values."""
+
+from collections.abc import Mapping
+from dataclasses import field
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+from starlette.types import Scope
+
+from understudies.events import TaskName
+from understudies.events.base import TASK_NAME_RULE
+from understudies.router.endpoints.auth import CREDENTIALS, Principal
+from understudies.router.endpoints.errors import BadRequest
+from understudies.router.endpoints.headers import TASK
+from understudies.router.http1.disconnect import ClientConnectionState
+from understudies.router.serving.cache_policy import CacheDirectives, parse_cache_directives
+from understudies.runtime.fast_dataclass import fast_dataclass
+
+ALIAS: Final = "understudies/"
+"""A model of this name and a task's is the task itself."""
+
+_EPISODE: Final = "x-understudies-episode"
+_CRITICAL: Final = "x-understudies-critical"
+_CACHE: Final = "x-understudies-cache"
+
+_MAX_EPISODE: Final = 256
+_NAME: Final = TypeAdapter[str](TaskName)
+
+_FORWARDED: Final = frozenset(
+    {"authorization", "x-api-key", "api-key", "accept", "user-agent", "idempotency-key", "traceparent"}
+)
+_FORWARDED_PREFIXES: Final = ("openai-", "anthropic-", "x-stainless-")
+
+
+class CallDirectives(NamedTuple):
+    """The way in which a caller wants a call to be served."""
+
+    episode: str | None
+    critical: bool
+    """The teacher is to answer, come what may."""
+    cache: CacheDirectives
+
+
+@fast_dataclass
+class RequestContext:
+    """The head of an admitted request: who asks, from where, since when, and by which headers.
+
+    No other module of the endpoints reads a request's headers by name.
+    """
+
+    principal: Principal
+    method: str
+    path: str
+    query: str
+    """The part of the target after its question mark."""
+    client: ClientConnectionState
+    received_at: float
+    headers: Mapping[str, str] = field(repr=False)
+    """By name in lower case; to be read by this class alone."""
+
+    @property
+    def content_length(self) -> str | None:
+        """The declared length of the body."""
+        return self.headers.get("content-length")
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body, in lower case and without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def is_anthropic(self) -> bool:
+        """Whether a client of Anthropic's API asks."""
+        return "anthropic-version" in self.headers
+
+    def task_name(self, metadata_task: object, model: str) -> str | None:
+        """Return the task that the caller names: in a header, in the body's metadata, or as its model.
+
+        Raises BadRequest for a text that cannot be a name.
+        """
+        if (name := self.headers.get(TASK)) is not None:
+            return _parse_task_name(_decode(name), "header X-Understudies-Task")
+        if metadata_task is not None:
+            return _parse_task_name(metadata_task, "metadata.task")
+        if model.startswith(ALIAS):
+            return _parse_task_name(model.removeprefix(ALIAS), "model")
+        return None
+
+    def call_directives(self) -> CallDirectives:
+        """Parse the directives; raises BadRequest for one that is not understood."""
+        headers = self.headers
+        return CallDirectives(
+            _parse_episode(headers.get(_EPISODE)),
+            _parse_critical(headers.get(_CRITICAL)),
+            parse_cache_directives(headers.get(_CACHE), headers.get("cache-control")),
+        )
+
+    def upstream_headers(self) -> dict[str, str]:
+        """Return the headers for a teacher: those that its API knows, and never a key of this router."""
+        passed = {
+            name: value
+            for name, value in self.headers.items()
+            if (name in _FORWARDED or name.startswith(_FORWARDED_PREFIXES)) and name not in CREDENTIALS
+        }
+        passed.update(self.principal.credentials)
+        return passed
+
+    def passthrough_headers(self) -> dict[str, str]:
+        """Return the headers of a request that is passed on as it is: those of its body too."""
+        about_body = {
+            name: value
+            for name, value in self.headers.items()
+            if name.startswith("content-") or name == "accept-encoding"
+        }
+        return {**about_body, **self.upstream_headers()}
+
+
+def headers_by_name(scope: Scope) -> dict[str, str]:
+    """Return the headers by name in lower case; of those that come twice, the last."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def metadata_task(body: Mapping[str, Any]) -> object:
+    """Return the value of `metadata.task`, of whichever type."""
+    metadata = body.get("metadata")
+    return metadata.get("task") if isinstance(metadata, dict) else None
+
+
+def _parse_episode(name: str | None) -> str | None:
+    if not name:
+        return None
+    name = _decode(name)
+    if len(name) > _MAX_EPISODE:
+        raise BadRequest(f"header X-Understudies-Episode is longer than {_MAX_EPISODE} characters", _EPISODE)
+    return name
+
+
+def _parse_critical(word: str | None) -> bool:
+    """Refuse what is neither yes nor no: a word that is misspelt must not leave a critical call to a student."""
+    if word is None or word.lower() in ("0", "false", "no"):
+        return False
+    if word.lower() in ("1", "true", "yes"):
+        return True
+    raise BadRequest("header X-Understudies-Critical is neither true nor false", _CRITICAL)
+
+
+def _decode(value: str) -> str:
+    """Decode UTF-8, which callers mean, from Latin-1, in which HTTP hands bytes over."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError as error:
+        raise BadRequest("a header is not UTF-8") from error
+
+
+@lru_cache(maxsize=4096)
+def _validate_name(name: str) -> str:
+    return _NAME.validate_python(name, strict=True)
+
+
+def _parse_task_name(name: object, where: str) -> str:
+    try:
+        return _validate_name(name) if isinstance(name, str) else _NAME.validate_python(name, strict=True)
+    except ValidationError as error:
+        raise BadRequest(f"{where} is no task name: {TASK_NAME_RULE}", where) from error

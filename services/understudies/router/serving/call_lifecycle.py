@@ -1,0 +1,205 @@
+"""Take each call through its states to its one exit: settle its budget, record its event, count its metrics."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from understudies.events import usd
+from understudies.router.budgets.call_budget import CallBudget
+from understudies.router.budgets.reservation import Reservation
+from understudies.router.budgets.units import from_nanos
+from understudies.router.call import ZERO_USD, TeacherAnswer, TeacherError
+from understudies.router.recording.invocation import InvocationBuilder
+from understudies.router.routing.decision import Decision
+from understudies.router.serving.outcome import CallOutcome, CallResult, CallStream
+from understudies.router.serving.outcome_recorder import OutcomeRecorder
+from understudies.router.serving.response_cache import CachedResponse
+from understudies.router.serving.student_attempt import StudentAttempt
+from understudies.runtime.rules.task import TaskRules
+
+State = Literal["received", "asked", "answered", "failed", "abandoned", "recorded"]
+"""`received`: nobody is asked. `asked`: money is reserved, and student or teacher asked, with no await between the two.
+`answered`, `failed` and `abandoned` (the client disconnected, the deadline passed, or the router stops): it is known
+what to record. `recorded`: the exit is taken."""
+
+CLIENT_DISCONNECTED: Final = "hung up"
+"""Message of the cancellation of a call whose client disconnected."""
+
+DEADLINE_EXCEEDED: Final = "timed out"
+"""Message of the cancellation of a call that took too long."""
+
+CountOutcome = Callable[[CallOutcome], None]
+
+
+def cancellation_error(cancelled: asyncio.CancelledError, cost: Decimal = ZERO_USD) -> TeacherError:
+    """Turn a cancellation into the error that the client is sent; without a message it means that the router stops."""
+    if CLIENT_DISCONNECTED in cancelled.args:
+        message = "the caller hung up before the teacher had answered"
+        return TeacherError(499, message, code="hung_up", cost_usd=cost)
+    if DEADLINE_EXCEEDED in cancelled.args:
+        message = "the router's time-out passed before the teacher had answered"
+        return TeacherError(504, message, code="timeout", cost_usd=cost)
+    return TeacherError(503, "the router stopped before the teacher had answered", code="stopping", cost_usd=cost)
+
+
+class CallLifecycle:
+    """One call from its arrival to the end of its response, as a context.
+
+    Leaving the context is the only exit: however the block ends, what was reserved is settled once, one event is
+    recorded and one count is taken, all of one outcome. Only a student's reservation is settled before, when it has
+    answered: the teacher's is made after it, so that at most one is open.
+    """
+
+    # Defaults of the class: a call sets few of them, and its lifecycle is made with every call.
+    attempt: StudentAttempt = StudentAttempt(Decision("no_student"))
+    state: State = "received"
+    outcome: CallOutcome | None = None
+    _first_byte_s: float | None = None
+    _is_open = False
+    _reservation: Reservation | None = None
+    _student_price: Decimal | None = None
+    _cost = ZERO_USD
+    _is_typical = False
+
+    def __init__(
+        self,
+        builder: InvocationBuilder,
+        rules: TaskRules,
+        budget: CallBudget,
+        outcomes: OutcomeRecorder,
+        count: CountOutcome | None,
+        received_at: float,
+        timer: Callable[[], float],
+    ) -> None:
+        self.builder = builder
+        self.rules = rules
+        self._budget = budget
+        self._outcomes = outcomes
+        self._count = count
+        self._received_at = received_at
+        self._timer = timer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        outcome = self.outcome
+        if outcome is None:
+            outcome = self._end(error)
+        elif error is not None and self._first_byte_s is None:
+            outcome.interrupt(_failure_of(error))
+        try:
+            self.settle(self._cost)
+        finally:
+            self.state = "recorded"
+            try:
+                self._outcomes.record(outcome)
+            finally:
+                if self._count is not None:
+                    outcome.first_byte_s, outcome.seconds = self._first_byte_s, self._timer() - self._received_at
+                    self._count(outcome)
+
+    def reserved(self, reservation: Reservation | None, student_price: Decimal | None = None) -> None:
+        """Ask with money reserved, from now on: for a student at its price, else for the teacher."""
+        self.state, self._is_open = "asked", True
+        self._reservation, self._student_price = reservation, student_price
+
+    def settle(self, cost: Decimal) -> None:
+        """Settle what is reserved; do nothing where nothing is."""
+        if self._is_open:
+            self._is_open = False
+            self._budget.settle(self._reservation, self.builder.call, cost, update_mean=self._is_typical)
+
+    def answer_from_cache(self, known: CachedResponse) -> CallResult:
+        """Answer with what an identical request was answered."""
+        return self._answer(self._outcomes.cached_answer(self.builder, known))
+
+    def answer_from_student(
+        self, *, teacher_error: TeacherError | None = None, over_budget: bool = False
+    ) -> CallResult:
+        """Answer with the student's answer; after `teacher_error` as the last resort."""
+        if teacher_error is not None:
+            self._cost = self._cost_of(teacher_error)
+        return self._answer(
+            self._outcomes.student_answer(self.builder, self.attempt, teacher_cost=self._cost, over_budget=over_budget)
+        )
+
+    def answer_from_teacher(self, answer: TeacherAnswer) -> CallResult:
+        """Answer with the teacher's answer, at the cost of all attempts that it took."""
+        self._is_typical = not (answer.unproductive_attempts or answer.client_disconnected)
+        if answer.unproductive_attempts:
+            unproductive = self._budget.unproductive_cost(self.builder.call, answer.unproductive_attempts)
+            answer = replace(answer, cost_usd=usd(answer.cost_usd + unproductive), estimated=True)
+        self._cost = answer.cost_usd
+        return self._answer(self._outcomes.teacher_answer(self.builder, self.attempt, answer))
+
+    def begin_stream(self) -> None:
+        """Note that the teacher's stream has begun."""
+        self._first_byte_s = self._timer() - self._received_at
+
+    def end_stream(
+        self, answer: TeacherAnswer | TeacherError, stream: CallStream, interruption: TeacherError | None
+    ) -> None:
+        """End with what was streamed; an `interruption` kept the client from the rest."""
+        if isinstance(answer, TeacherError):
+            self.fail(answer)
+        else:
+            self.answer_from_teacher(answer)
+        assert self.outcome is not None
+        self.outcome.stream_sent(stream, interruption)
+        if interruption is not None:
+            self.state = "abandoned"
+
+    def fail(self, error: TeacherError) -> None:
+        """End without an answer, at what the teacher's failure cost."""
+        self._fail("failed", error, self._cost_of(error))
+
+    def _answer(self, outcome: CallOutcome) -> CallResult:
+        assert outcome.result is not None
+        self.state, self.outcome = "answered", outcome
+        return outcome.result
+
+    def _fail(self, state: State, error: TeacherError, cost: Decimal) -> CallOutcome:
+        error.cost_usd = self._cost = cost
+        disconnected = state == "abandoned" and error.code == "hung_up"
+        self.outcome = self._outcomes.failure(self.builder, self.attempt, error, client_disconnected=disconnected)
+        self.state = state
+        return self.outcome
+
+    def _end(self, error: BaseException | None) -> CallOutcome:
+        """End a call whose block was left before there was an answer."""
+        failure = _failure_of(error)
+        if isinstance(error, TeacherError):
+            return self._fail("failed", failure, self._cost_of(failure))
+        if isinstance(error, asyncio.CancelledError):
+            return self._fail("abandoned", failure, self._likely_cost())
+        return self._fail("failed", failure, _reserved_usd(self._reservation) if self._is_open else ZERO_USD)
+
+    def _cost_of(self, error: TeacherError) -> Decimal:
+        """The cost of a teacher's failure; what is reserved where it took the call and did not report its usage."""
+        accepted = 200 <= error.status < 300
+        reported = self._likely_cost() if accepted and not error.cost_usd else error.cost_usd
+        return usd(reported + self._budget.unproductive_cost(self.builder.call, error.unproductive_attempts))
+
+    def _likely_cost(self) -> Decimal:
+        """The cost of what was asked and is not answered: nobody knows how far it came, so all of it."""
+        if not self._is_open:
+            return ZERO_USD
+        if self._student_price is not None:
+            return self._student_price
+        return _reserved_usd(self._reservation) or self._budget.estimate_cost(self.builder.call)
+
+
+def _failure_of(error: BaseException | None) -> TeacherError:
+    if isinstance(error, asyncio.CancelledError):
+        return cancellation_error(error)
+    return error if isinstance(error, TeacherError) else TeacherError(500, "the router failed", code="router_failed")
+
+
+def _reserved_usd(reservation: Reservation | None) -> Decimal:
+    return ZERO_USD if reservation is None else from_nanos(reservation.hold.nanos)

@@ -1,0 +1,155 @@
+"""Define how a call ended: what its client is sent, and what its event and its metrics are made from."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+
+from understudies.events import Invocation, Response, ServedBy, Usage
+from understudies.router.call import Call, TeacherAnswer, TeacherError, TeacherStream
+from understudies.router.recording.invocation import PendingInvocation
+from understudies.router.routing.decision import Decision
+from understudies.runtime.fast_dataclass import fast_dataclass
+
+
+@fast_dataclass
+class ServingInfo:
+    """Say in the response's headers by whom a call was served, and why."""
+
+    served_by: ServedBy
+    decision: Decision
+    confidence: float | None = None
+    teacher: str = ""
+    upstream_ms: float = 0.0
+    """Time spent on student and teacher."""
+
+    @property
+    def student(self) -> str | None:
+        """The student that answered, or was asked in vain."""
+        route = self.decision.route
+        return route.student if self.served_by == "student" and route else self.decision.student
+
+
+@fast_dataclass
+class CallResult:
+    """A call that was answered whole; `raw` is the body as the teacher sent it, where a teacher answered."""
+
+    response: Response
+    serving: ServingInfo
+    pending: PendingInvocation
+    model: str
+    usage: Usage = field(default_factory=Usage)
+    raw: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    status: int = 200
+
+    @property
+    def invocation(self) -> Invocation:
+        """The event as it is recorded; raises what the redactor raises."""
+        return self.pending.invocation()
+
+
+@dataclass
+class CallOutcome:
+    """The end of one call: its event and its metrics are made from this alone.
+
+    The event says what was answered, `reason` and `status` what the client got of it: a stream that breaks off is a
+    failed call, of which the client was sent status 200. `serving` is None where the client was sent an error instead.
+    """
+
+    pending: PendingInvocation
+    reason: str
+    status: int
+    serving: ServingInfo | None = None
+    result: CallResult | None = None
+    """The answer, where there is one."""
+    enqueue_audit: Callable[[], None] | None = None
+    over_budget: bool = False
+    interrupted: bool = field(default=False, init=False)
+    """The client was not sent all of the answer."""
+    seconds: float = field(default=0.0, init=False)
+    """From the arrival of the request to the end of its response."""
+    first_byte_s: float | None = field(default=None, init=False)
+    """From the arrival of the request to the first byte of a stream; None where nothing was streamed."""
+
+    @property
+    def call(self) -> Call:
+        """The call that ended."""
+        return self.pending.account.call
+
+    @property
+    def served_by(self) -> ServedBy:
+        """The `served_by` that the client was sent; `none` with an error."""
+        return "none" if self.serving is None else self.serving.served_by
+
+    @property
+    def overhead_s(self) -> float | None:
+        """Time spent in the router itself; None where it cannot be told from the time of the others."""
+        if self.serving is None or self.interrupted or self.first_byte_s is not None:
+            return None
+        return max(0.0, self.seconds - self.serving.upstream_ms / 1000)
+
+    def stream_sent(self, stream: "CallStream", interruption: TeacherError | None) -> None:
+        """Note that the client was sent a stream, whole or in part."""
+        self.serving, self.reason, self.status = stream.serving, stream.serving.decision.reason, stream.status
+        if interruption is not None:
+            self.interrupt(interruption)
+
+    def interrupt(self, error: TeacherError) -> None:
+        """Note that the client was not sent all of the answer."""
+        self.reason, self.status, self.interrupted = error.code, error.status, True
+
+
+StreamEnd = Callable[["CallStream", TeacherAnswer | TeacherError, TeacherError | None], None]
+"""Takes a stream, what it amounts to, and the error that interrupted it before its end."""
+
+
+class CallStream:
+    """A teacher's answer on its way to the client; `finish` has to be called, however it ends."""
+
+    def __init__(self, stream: TeacherStream, serving: ServingInfo, on_finished: StreamEnd) -> None:
+        self.serving = serving
+        self._stream = stream
+        self._on_finished = on_finished
+        self._done = False
+        self.is_complete = False
+        """Whether it came to its end; to be asked once it is finished."""
+
+    @property
+    def status(self) -> int:
+        return self._stream.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._stream.headers
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body as it comes; raises TeacherError where it breaks off."""
+        return self._stream.__aiter__()
+
+    async def finish(self, cancelled: TeacherError | None = None) -> None:
+        """End the teacher's work if it still goes on, and pass on what was answered.
+
+        `cancelled` is why nobody waits for the rest: the client disconnected, or else the answer has failed by that.
+        """
+        if self._done:
+            return
+        self._done = True
+        try:
+            await self._stream.close()
+        finally:
+            answer = self._answer(cancelled)
+            self.is_complete = isinstance(answer, TeacherAnswer) and not answer.client_disconnected
+            self._on_finished(self, answer, None if self.is_complete else cancelled)
+
+    def _answer(self, stopped: TeacherError | None) -> TeacherAnswer | TeacherError:
+        hung_up = stopped is not None and stopped.code == "hung_up"
+        try:
+            return self._stream.answer(client_disconnected=hung_up)
+        except TeacherError as error:
+            if stopped is None or hung_up:
+                return error
+            stopped.cost_usd, stopped.latency_ms, stopped.unproductive_attempts = (
+                error.cost_usd,
+                error.latency_ms,
+                error.unproductive_attempts,
+            )
+            return stopped

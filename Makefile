@@ -4,6 +4,7 @@
 #   make test    every check and every test
 #   make check   the checks alone: ruff, mypy, pyright, import-linter
 #   make unit    the tests alone, two files at a time; PYTEST="tests/unit/stats -x" chooses some
+#   make coverage  branches that the unit and contract tests reach; fails below the threshold of pyproject.toml
 #   make bench   speed of gate, sink and router; with BANKING77=calls.jsonl.gz, agreement and speed of the classifier too
 #   make trust   traffic on which honest guesses fail, 20 logs a scenario: hours; TRUST="--seeds 3 --jobs 2" chooses
 #   make lock    resolve anew within the bounds of pyproject.toml
@@ -20,7 +21,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 PYTEST ?= -n 2 --dist loadfile
 TRUST ?= --jobs 2
 
-.PHONY: demo test check lint types imports unit bench trust lock clean
+.PHONY: demo test check lint types imports unit coverage bench trust lock clean
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
 
@@ -47,6 +48,11 @@ imports: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	@$(BIN)/pytest $(PYTEST)
+
+# Apart from `unit`, as measuring takes more time than `make test` has left.
+coverage: $(VENV)/.dev
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@$(BIN)/pytest $(PYTEST) tests/unit tests/contract --cov --cov-report=term --cov-report=html:build/coverage/html
 
 bench: $(VENV)/.embedded
 	@$(BIN)/python bench/gate.py

@@ -40,7 +40,7 @@ class BudgetApp:
         """Do nothing: there is nothing to open."""
 
     async def handle(self, records: Sequence[Record]) -> None:
-        """Fold new events into the state of their tasks; reject a batch as a whole if it cannot be decoded."""
+        """Fold new events into the state of their tasks; fold none of a batch that cannot be decoded."""
         for event in self._seen_ids.filter_new(await self._bus.decode_events(records)):
             self.task_state(event.task).fold(event)
             self._seen_ids.add([event])

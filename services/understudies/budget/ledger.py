@@ -17,7 +17,7 @@ class Ledger:
     """Cost sums in US dollars, exact to 1e-9, and call counts.
 
     `avoided` is what the calls that students served would have cost at the teacher's mean price so far. A teacher's
-    answer that came without a price is priced by its model and usage, or at $0.03 if these do not tell.
+    answer that came without a price is priced by its model and usage, or at $0.03 if these are unknown.
     """
 
     calls: int = 0

@@ -53,7 +53,7 @@ class StudentLifecycle:
                 yield self._promotion(other, "retired", now, f"learned from answers before the drift of {student.name}")
 
     def _retire_unprofitable(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
-        """Retire students that cost more than they save, at their own price known since training."""
+        """Retire or reject students that cost more than they save, by their own price, known since training."""
         teacher = task.ledger.teacher_price
         if teacher is None:
             return

@@ -59,7 +59,7 @@ async def open_trial(
     dataset = await asyncio.to_thread(read_dataset, object_store, promotion.dataset, promotion.task)
     student = await students.get(promotion.artifact)
     judge = parse_judge(rules.judge) if rules.judge else choose_judge([e.answer for e in dataset.in_split("train")])
-    # Once a student serves, the teacher answers mostly escalated calls: only randomly sampled ones represent traffic.
+    # Once a student serves, escalated calls are over-represented: only randomly sampled calls represent traffic.
     held_out = [
         example for example in (*dataset.in_split("validation"), *dataset.in_split("evidence")) if example.unbiased
     ]

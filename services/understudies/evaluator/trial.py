@@ -509,10 +509,10 @@ def _migrate_state(state: dict[str, Any]) -> dict[str, Any]:
     trial.levels.adopt(promotion, state["p0"])
     trial.on_promoted(promotion) if promotion.stage == "promoted" else None
     distinct = {key: state[key] for key in ("gate", "spent", "first", "last")}
-    kept = {key: state[key] for key in ("drift", "audited", "traffic")}
+    serving_state = {key: state[key] for key in ("drift", "audited", "traffic")}
     return {
         **trial.state(),
-        **kept,
+        **serving_state,
         "distinct": {**distinct, "waiting": state.get("waiting", ())},
         "beyond": state.get("beyond") or trial.levels.state(),
         "next_mark": (marked + DAY).isoformat(),

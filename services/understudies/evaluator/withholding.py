@@ -22,7 +22,7 @@ _RECENT_VERDICTS = 6
 _MIN_RECENT_VERDICTS = 3
 _PRECISION = 0.8
 _SIGNIFICANCE = 0.02
-"""The probability, at this precision, of the number of wrong recent verdicts above which an answer is withheld."""
+"""Significance level: an answer is withheld if so few recent agreements are less probable at `_PRECISION`."""
 _MIN_RELEASING_VERDICTS = 5
 """Verdicts of a class failed by its predecessor that are needed to show that a successor has learned it."""
 

@@ -1,1 +1,1 @@
-"""The budget service: ledger, return on investment, promotions and their ramp."""
+"""The budget service: cost ledger, return on investment, promotions and the canary ramp."""

@@ -1,4 +1,4 @@
-"""The budget service: is it worth it?"""
+"""The budget service: decide which students are worth their cost, and how much they serve."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ from understudies.runtime.rules.rules import TaskRulesLookup
 
 
 class BudgetApp:
-    """Consumes everything; publishes the decisions about students, at ticks."""
+    """Consume all topics; publish the decisions about students at each tick."""
 
     name = "budget"
     topics = (INVOCATIONS, VERDICTS, PROMOTIONS, DRIFT)
@@ -37,54 +37,54 @@ class BudgetApp:
         self.tasks: dict[str, TaskState] = {}
 
     async def start(self) -> None:
-        """Nothing to open."""
+        """Do nothing: there is nothing to open."""
 
     async def handle(self, records: Sequence[Record]) -> None:
-        """Fold new events into the state of their tasks; a batch that cannot be read is folded not at all."""
+        """Fold new events into the state of their tasks; fold none of a batch that cannot be decoded."""
         for event in self._seen_ids.filter_new(await self._bus.decode_events(records)):
             self.task_state(event.task).fold(event)
             self._seen_ids.add([event])
 
     def task_state(self, task: str) -> TaskState:
-        """The state of a task, opened when it is first seen."""
+        """Return the state of a task; create it for a task that is new."""
         if task not in self.tasks:
             self.tasks[task] = TaskState(task, self._settings.student_cost_usd)
         return self.tasks[task]
 
     async def tick(self, now: datetime) -> None:
-        """Decide what is due; each decision is folded at once, so that the next one knows of it."""
+        """Publish the decisions that are due; fold each at once, so that the next one takes it into account."""
         for task in sorted(self.tasks):
-            book = self.tasks[task]
-            for move in self._lifecycle.transitions(book, self._rules.for_task(task), now):
-                book.fold(move)
+            state = self.tasks[task]
+            for move in self._lifecycle.transitions(state, self._rules.for_task(task), now):
+                state.fold(move)
                 self._outbox.add([move])
         await self._outbox.flush()
 
     async def stop(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is nothing to close."""
 
     def appraisal(self, task: str, now: datetime) -> Appraisal:
-        """What would be decided about a task's next student now."""
+        """Return the decision that would be made now about a task's next student."""
         return appraise(self.task_state(task), self._rules.for_task(task), self._settings, now)
 
     def optimize_for_budget(self, task: str, budget_target: Decimal | None, now: datetime) -> BudgetOutcome:
-        """Where a task stands against a weekly budget; without one, any spending is worth cutting."""
-        book = self.task_state(task)
+        """Compare a task with a weekly budget; without a budget, treat any spending as worth cutting."""
+        state = self.task_state(task)
         appraisal = self.appraisal(task, now)
-        student = book.serving or book.candidate or book.latest_student
-        weekly = forecast(book.volume.hourly_counts(now)).calls
-        rate = book.ledger.total_cost / book.ledger.calls if book.ledger.calls else Decimal(0)
+        student = state.serving or state.candidate or state.latest_student
+        weekly = forecast(state.volume.hourly_counts(now)).calls
+        rate = state.ledger.total_cost / state.ledger.calls if state.ledger.calls else Decimal(0)
         outcome = optimize_for_budget(
             task,
             weekly_cost=rate * weekly,
             budget_target=budget_target or Decimal(0),
-            examples=book.examples,
+            examples=state.examples,
             needed=appraisal.needed_examples,
             investment=appraisal.investment,
             stage=student.promotion.stage if student else None,
             agreement=student.agreement if student else None,
-            cost_reduction=float(book.ledger.cost_without_students / book.ledger.total_cost)
-            if book.ledger.total_cost
+            cost_reduction=float(state.ledger.cost_without_students / state.ledger.total_cost)
+            if state.ledger.total_cost
             else None,
         )
         if appraisal.is_final and outcome.outcome in ("collecting", "not_worth_it"):
@@ -92,23 +92,23 @@ class BudgetApp:
         return outcome
 
     def recently_published(self) -> list[Event]:
-        """The decisions published last."""
+        """Return the latest published decisions."""
         return self._outbox.recently_published()
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
-        books = [book.state() for book in self.tasks.values()]
-        return {"books": books, "seen": self._seen_ids.state(), "outbox": self._outbox.state()}
+        """Return a JSON-serialisable snapshot."""
+        tasks = [task.state() for task in self.tasks.values()]
+        return {"books": tasks, "seen": self._seen_ids.state(), "outbox": self._outbox.state()}
 
     async def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot."""
+        """Restore the state from a snapshot."""
         for saved in state["books"]:
-            book = TaskState.from_state(saved, self._settings.student_cost_usd)
-            self.tasks[book.task] = book
+            task = TaskState.from_state(saved, self._settings.student_cost_usd)
+            self.tasks[task.task] = task
         self._seen_ids = SeenIds(ids=state["seen"])
         self._outbox.restore(state["outbox"])
 
 
 def create_app(settings: BudgetSettings, *, bus: Bus, rules: TaskRulesLookup, new_id: NewId) -> BudgetApp:
-    """The budget service, composed."""
+    """Build the budget service."""
     return BudgetApp(settings, bus=bus, rules=rules, new_id=new_id)

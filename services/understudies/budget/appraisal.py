@@ -1,4 +1,4 @@
-"""Whether a task is worth a student now."""
+"""Decide whether a task is worth a student now."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ _MIN_SELF_COMPARED = 30
 
 @dataclass(frozen=True, slots=True)
 class Appraisal:
-    """The answer, why in words, and the investment where there is one."""
+    """A decision about a task's next student: verdict, reason, and the investment if it was estimated."""
 
     verdict: AppraisalVerdict
     reason: str
@@ -26,12 +26,12 @@ class Appraisal:
 
     @property
     def is_final(self) -> bool:
-        """Whether it is refused for what more calls do not change."""
+        """Return whether the refusal is for a reason that more calls do not change."""
         return self.verdict == "refuse" and (self.investment is None or not self.investment.expected_share)
 
     @property
     def investment_numbers(self) -> dict[str, Any]:
-        """The investment's numbers, where there is one."""
+        """The numbers of the investment; empty if it was not estimated."""
         return {} if self.investment is None else format_investment(self.investment)
 
 
@@ -41,11 +41,11 @@ def appraise(task: TaskState, rules: TaskRules, settings: BudgetSettings, now: d
     if rules.critical:
         return Appraisal("refuse", "declared critical: it stays with the teacher", needed)
     if rules.students == ():
-        return Appraisal("refuse", "its rules allow no student", needed)
+        return Appraisal("refuse", "the rules allow no student", needed)
     if task.profile.recommendation == "no":
         return Appraisal("refuse", task.profile.reason, needed, estimate_investment(task, settings, now, share=0.0))
     if task.candidate is not None:
-        return Appraisal("wait", f"{task.candidate.name} is on its way: {task.candidate.promotion.stage}", needed)
+        return Appraisal("wait", f"{task.candidate.name} is in progress: {task.candidate.promotion.stage}", needed)
     inconsistent = _find_inconsistency(task, rules)
     if inconsistent:
         return Appraisal("refuse", inconsistent, needed)
@@ -57,7 +57,7 @@ def appraise(task: TaskState, rules: TaskRules, settings: BudgetSettings, now: d
     if not is_cooldown_over(task, settings, now):
         return Appraisal(
             "wait",
-            f"{task.latest_student.name if task.latest_student else ''} was authorised lately",
+            f"{task.latest_student.name if task.latest_student else ''} was authorised recently",
             needed,
             investment,
         )
@@ -65,17 +65,20 @@ def appraise(task: TaskState, rules: TaskRules, settings: BudgetSettings, now: d
 
 
 def count_needed_examples(task: TaskState, settings: BudgetSettings) -> int:
-    """Distinct inputs that the next student takes; more where the last one was rejected."""
-    before = [student.examples for student in task.students.values() if not _is_outdated(task, student.promotion.at)]
+    """Return how many distinct inputs the next student needs; more if the last one was rejected."""
+    earlier = [student.examples for student in task.students.values() if not _is_outdated(task, student.promotion.at)]
     classes = task.profile.repeated_answers if task.profile.kind == "closed_set" else 0
-    first = max(settings.min_examples, settings.examples_per_class * classes)
+    minimum = max(settings.min_examples, settings.examples_per_class * classes)
     rejected = task.latest_student is not None and task.latest_student.promotion.stage == "rejected"
     growth = settings.growth_after_rejection if rejected else settings.growth
-    return max(first, round(max(before, default=0) * growth))
+    return max(minimum, round(max(earlier, default=0) * growth))
 
 
 def is_cooldown_over(task: TaskState, settings: BudgetSettings, now: datetime) -> bool:
-    """Whether the last student was authorised long enough ago: each new one is a new chance of a wrong promotion."""
+    """Return whether the last student was authorised long enough ago.
+
+    Each new student is another chance of a wrong promotion.
+    """
     latest = task.latest_student
     authorised = latest.authorised_at if latest else None
     return authorised is None or now - authorised >= timedelta(hours=settings.rest_hours)
@@ -88,10 +91,10 @@ def _is_outdated(task: TaskState, at: datetime) -> bool:
 def _find_inconsistency(task: TaskState, rules: TaskRules) -> str | None:
     if task.self_compared < _MIN_SELF_COMPARED:
         return None
-    best = agreement_ceiling(task.self_agreed, task.self_compared)
-    if best >= rules.min_agreement:
+    ceiling = agreement_ceiling(task.self_agreed, task.self_compared)
+    if ceiling >= rules.min_agreement:
         return None
     return (
         f"the teacher agrees with itself on {task.self_agreed} of {task.self_compared} calls, so no student can "
-        f"agree on more than {best:.1%}; {rules.min_agreement:.0%} are asked for"
+        f"agree on more than {ceiling:.1%}; {rules.min_agreement:.0%} is required"
     )

@@ -1,4 +1,4 @@
-"""Decide whether a task is worth a student, and what the student may cost."""
+"""Estimate the return on a student and the rate of its audits."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -14,7 +14,7 @@ from understudies.events import usd_text
 
 
 def format_investment(investment: Investment) -> dict[str, Any]:
-    """An investment's numbers, JSON-serialisable; money as decimal strings."""
+    """Return the numbers of an investment, JSON-serialisable; money as decimal strings."""
     return {
         "roi": None if investment.roi is None else round(float(investment.roi), 4),
         "break_even_calls": investment.break_even_calls,
@@ -38,9 +38,10 @@ def estimate_investment(
     share: float | None = None,
     student: StudentState | None = None,
 ) -> Investment:
-    """The next student as an investment, at the volume forecast from the hours seen so far.
+    """Estimate the return on a student, at the volume forecast from the hours seen so far.
 
-    Or one that is there, at its own price: its training is paid, and so is the evidence that it has.
+    Without `student`, estimate that of the next one. With it, use the student's own price: its training is already paid
+    for, and so is the evidence collected for it.
     """
     volume = forecast(task.volume.hourly_counts(now))
     teacher = task.ledger.teacher_price or Decimal(0)
@@ -52,7 +53,7 @@ def estimate_investment(
         expected = _expected_first_share(task, settings) if share is None else share
     else:
         expected = _expected_gain(task, settings, incumbent.proven_share)
-        # The incumbent's price is paid already; what a successor costs is the calls kept back for its trial.
+        # The incumbent's price is already paid; a successor costs the calls withheld from the incumbent for its trial.
         student_cost = max(Decimal(0), student_cost - student_price(incumbent, settings))
         fresh = min(settings.fresh_verdicts, verdicts)
         evidence += Decimal(round(fresh * incumbent.proven_share)) * teacher
@@ -69,32 +70,39 @@ def estimate_investment(
 
 
 def student_price(student: StudentState | None, settings: BudgetSettings) -> Decimal:
-    """US dollars of a student's answer: its own where that is known, else what the settings say of any."""
+    """Return the price of one answer in US dollars: the student's own if known, else the default setting."""
     own = student.cost_per_answer if student else None
     return settings.student_cost_usd if own is None else own
 
 
 def _expected_first_share(task: TaskState, settings: BudgetSettings) -> float:
-    known = [student.expected_share for student in task.students.values() if student.expected_share is not None]
-    return max(settings.expected_share, *known) if known else settings.expected_share
+    expected_shares = [
+        student.expected_share for student in task.students.values() if student.expected_share is not None
+    ]
+    return max(settings.expected_share, *expected_shares) if expected_shares else settings.expected_share
 
 
-def _expected_gain(task: TaskState, settings: BudgetSettings, proven: float) -> float:
-    """What a successor is expected to add to the share that is proven.
+def _expected_gain(task: TaskState, settings: BudgetSettings, proven_share: float) -> float:
+    """Estimate the share that a successor adds to the share already proven.
 
-    At least the usual gain of more examples; more where validation says that such a student could serve more than
-    the one in force has been able to prove, of which gates prove about half: on banking77 students that were expected
-    to serve .56, .69, .73 and .77 proved .33, .51, .57 and .58.
+    At least the usual gain of more examples; more if validation shows that such a student could serve more than the
+    serving one has been able to prove. Gates prove about half of that: on banking77, students that were expected to
+    serve .56, .69, .73 and .77 proved .33, .51, .57 and .58.
     """
-    known = [student.expected_share for student in task.students.values() if student.expected_share is not None]
-    return min(1 - proven, max(settings.expected_gain, ((known[-1] if known else 0.0) - proven) / 2))
+    expected_shares = [
+        student.expected_share for student in task.students.values() if student.expected_share is not None
+    ]
+    return min(
+        1 - proven_share,
+        max(settings.expected_gain, ((expected_shares[-1] if expected_shares else 0.0) - proven_share) / 2),
+    )
 
 
 def audit_rate(served_per_day: float, settings: BudgetSettings, share: float = 1.0) -> float:
-    """Share of served calls to audit, so that verdicts come at the wanted pace and never stop.
+    """Return the share of served calls to audit, so that verdicts arrive at the configured rate and never stop.
 
-    At full share the rate has a ceiling, since auditing everything would save nothing; on the way there it has none,
-    and aims at what a step of the ramp takes within its least time.
+    At full share the rate has a ceiling, since auditing everything would save nothing. Below full share it has none: it
+    aims at the verdicts that a step of the ramp needs within its minimum duration.
 
     >>> audit_rate(400, BudgetSettings()), audit_rate(10, BudgetSettings()), audit_rate(10, BudgetSettings(), 0.05)
     (0.05, 0.25, 1.0)
@@ -104,6 +112,6 @@ def audit_rate(served_per_day: float, settings: BudgetSettings, share: float = 1
     pace = settings.audits_per_day
     if share < 1 and settings.step_hours > 0:
         pace = max(pace, verdicts_needed(share, settings) * 24 / settings.step_hours)
-    wanted = pace / served_per_day if served_per_day > 0 else 1.0
-    most = settings.max_audit_rate if share >= 1 else 1.0
-    return round(min(most, max(settings.min_audit_rate, wanted)), 4)
+    target = pace / served_per_day if served_per_day > 0 else 1.0
+    ceiling = settings.max_audit_rate if share >= 1 else 1.0
+    return round(min(ceiling, max(settings.min_audit_rate, target)), 4)

@@ -1,4 +1,4 @@
-"""What a task cost, and what it would have cost."""
+"""Count what a task has cost, and what it would have cost without students."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,10 +14,10 @@ _ESCALATION_REASONS: Final = frozenset({"low_confidence", "student_error", "with
 
 @dataclass(slots=True)
 class Ledger:
-    """Sums in US dollars, exact to 1e-9, and counts of calls.
+    """Cost sums in US dollars, exact to 1e-9, and call counts.
 
     `avoided` is what the calls that students served would have cost at the teacher's mean price so far. A teacher's
-    answer that came without a price costs what its model and usage say, else $0.03.
+    answer that came without a price is priced by its model and usage, or at $0.03 if these are unknown.
     """
 
     calls: int = 0
@@ -33,7 +33,7 @@ class Ledger:
     avoided: Decimal = ZERO_USD
 
     def record(self, call: Invocation) -> None:
-        """Book one invocation."""
+        """Add one invocation."""
         if call.origin == "synthetic":
             self.training += call.cost_usd
             return
@@ -43,7 +43,7 @@ class Ledger:
             self.audit += call.cost_usd
             return
         if call.served_by == "cache":
-            # It cost nothing and a student could not have saved anything on it.
+            # A cached answer is free, so a student could not have saved anything on it.
             return
         self.calls += 1
         if call.served_by == "student":
@@ -57,32 +57,32 @@ class Ledger:
         self.escalated += bool(call.route and call.route.reason in _ESCALATION_REASONS)
 
     def record_comparison(self, cost: Decimal) -> None:
-        """Book one answer of a student that was not served, only compared."""
+        """Add the cost of a student's answer that was compared but not served."""
         self.compared += cost
 
     @property
     def teacher_price(self) -> Decimal | None:
-        """Mean price of a teacher's answer; None before the first."""
+        """The mean price of a teacher's answer; None before the first."""
         return usd(self.teacher / self.teacher_calls) if self.teacher_calls else None
 
     @property
     def total_cost(self) -> Decimal:
-        """All that was paid: teacher, students, and what was invested."""
+        """The total spent: teacher, students and investment."""
         return usd(self.teacher + self.students + self.invested)
 
     @property
     def invested(self) -> Decimal:
-        """What it took to prove and watch students: training, answers in shadow, audits."""
+        """The cost of proving and monitoring students: training, shadow answers and audits."""
         return usd(self.training + self.compared + self.audit)
 
     @property
     def cost_without_students(self) -> Decimal:
-        """What the teacher alone would have cost."""
+        """The cost if the teacher had answered every call."""
         return usd(self.teacher + self.avoided)
 
     @property
     def savings(self) -> Decimal:
-        """What was saved so far; negative while the investment is not earned back."""
+        """The net savings so far; negative until the investment is earned back."""
         return usd(self.cost_without_students - self.total_cost)
 
     def state(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What to do next about a task: the moves of its students, in order."""
+"""Decide the next stage transitions of a task's students, in order."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
@@ -18,23 +18,23 @@ from understudies.runtime.rules.task import TaskRules
 
 _CHANGE_REASONS: Final[Mapping[Cause, str]] = {
     "agreement": "its audits disagree",
-    "traffic": "it is sure of another share of the calls than it was proven on",
+    "traffic": "it is confident on a different share of calls than was proven",
     "teacher": "another model answers as the teacher",
-    "calendar": "it was not judged on such days yet",
+    "calendar": "it has not been judged on this kind of day yet",
 }
 _SHARE_TOLERANCE = 0.01
-"""Shares served that differ by less are the same: candidates are five points apart, their coverages estimates."""
+"""Shares served that differ by less count as equal: candidates are five points apart, their coverages estimates."""
 
 
 class StudentLifecycle:
-    """Turns what is known of a task into the next stages of its students' stories."""
+    """Derive the next stage transitions of students from the state of their task."""
 
     def __init__(self, settings: BudgetSettings, new_id: NewId) -> None:
         self._settings = settings
         self._new_id = new_id
 
     def transitions(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
-        """The transitions that are due; the caller folds each into the state before asking for the next."""
+        """Yield the transitions that are due; the caller folds each into the state before it asks for the next."""
         yield from self._demote(task, now)
         yield from self._retire_unprofitable(task, now)
         yield from self._apply_gate_decisions(task, now)
@@ -53,14 +53,14 @@ class StudentLifecycle:
                 yield self._promotion(other, "retired", now, f"learned from answers before the drift of {student.name}")
 
     def _retire_unprofitable(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
-        """Part with students whose own price, known since they were trained, eats up what they save."""
+        """Retire or reject students that cost more than they save, by their own price, known since training."""
         teacher = task.ledger.teacher_price
         if teacher is None:
             return
         for student in list(task.students.values()):
             if student.cost_per_answer is None or not (student.is_on_trial or student.is_serving):
                 continue
-            # The return is asked for once, before any evidence is paid for: what is paid then is gone.
+            # Check the return once, before any evidence is paid for: later it is a sunk cost.
             untried = student.is_on_trial and student.decision is None and not student.judged
             if student.cost_per_answer < teacher and not untried:
                 continue
@@ -71,7 +71,7 @@ class StudentLifecycle:
                 yield self._promotion(student, stage, now, investment.reason, share=0.0, evidence=numbers)
 
     def _apply_gate_decisions(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
-        """Act on what the gates decided."""
+        """Apply the decisions of the gates."""
         for student in list(task.students.values()):
             decision = student.decision
             if decision is None or not (student.is_on_trial or student.is_serving):
@@ -80,7 +80,7 @@ class StudentLifecycle:
                 if student.is_on_trial:
                     yield self._promotion(student, "rejected", now, decision.reason, evidence=decision.evidence)
                 elif decision.decision == "reject":
-                    # Its agreement is watched by audits; the gate's word is that it cannot even be loaded to be tried.
+                    # Audits monitor its agreement; a rejection by the gate means that it can no longer be loaded.
                     yield self._promotion(student, "retired", now, decision.reason, share=0.0)
             elif student.is_on_trial:
                 yield from self._qualify(task, student, decision, now)
@@ -90,17 +90,17 @@ class StudentLifecycle:
             ):
                 yield self._promote(task, student, now, student.promotion.share, decision.reason)
             elif (decision.levels, decision.withheld) != (student.promotion.levels, student.promotion.withheld):
-                # What is proven beyond the promise changed, or what is withheld: ramp and audits go on as they are.
+                # The levels proven above the contract or the withheld answers changed: ramp and audits continue.
                 coverage = decision.coverage if decision.coverage is not None else student.proven_share
-                kept = {
+                update = {
                     "evidence": {**student.promotion.evidence, "coverage": coverage},
                     "levels": decision.levels,
                     "withheld": decision.withheld,
                 }
-                yield self._promotion(student, "promoted", now, decision.reason, **kept)
+                yield self._promotion(student, "promoted", now, decision.reason, **update)
 
     def _apply_share_holds(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
-        """Keep a student at the canary share while something has changed that it is not proven on."""
+        """Keep a student at the canary share after a change that it is not proven on."""
         for student in list(task.students.values()):
             if not student.is_serving or student.held is None or student.drift is not None:
                 continue
@@ -128,15 +128,15 @@ class StudentLifecycle:
         if incumbent is None:
             yield self._promote(task, student, now, self._settings.canary[0], f"canary: {decision.reason}")
         elif self._can_replace(task, student, decision.coverage or 0.0, incumbent):
-            # Of equals the newer has more to prove yet. The ramp guards the serving path, and that is proven: a
-            # successor takes over the share at once.
+            # Prefer the successor at equal coverage. The ramp guards the serving path, which is already proven, so the
+            # successor takes over the whole share at once.
             better = f"serves {decision.coverage:.0%} where {incumbent.name} serves {incumbent.proven_share:.0%}"
             share = incumbent.promotion.share
             yield self._promotion(incumbent, "retired", now, f"succeeded by {student.name}: {better}", share=0.0)
             yield self._promote(task, student, now, share, better)
 
     def _can_replace(self, task: TaskState, student: StudentState, coverage: float, incumbent: StudentState) -> bool:
-        """Whether it serves as much as the one in force, and saves as much."""
+        """Return whether a student serves as many calls as the incumbent and saves as much."""
         as_good = max(0.0, incumbent.proven_share - _SHARE_TOLERANCE)
         teacher = task.ledger.teacher_price or Decimal(0)
         saves = saving_per_call(teacher, student_price(student, self._settings), coverage)
@@ -149,44 +149,42 @@ class StudentLifecycle:
         if student is None or student.drift is not None or student.held is not None:
             return
         challenger = task.candidate
-        most = 1.0
+        max_share = 1.0
         if challenger is not None and challenger.promotion.stage in ("trained", "qualified"):
-            most = 1 - self._settings.control_share
-            if student.promotion.share > most:
-                yield self._promote(task, student, now, most, f"control group while {challenger.name} is on trial")
+            max_share = 1 - self._settings.control_share
+            if student.promotion.share > max_share:
+                yield self._promote(task, student, now, max_share, f"control group while {challenger.name} is on trial")
                 return
         since = task.reduced_since
-        share = next_share(student, self._settings, rules.min_agreement, now, max_share=most, reduced_since=since)
+        share = next_share(student, self._settings, rules.min_agreement, now, max_share=max_share, reduced_since=since)
         if share is not None:
             audits = f"{student.step_agreed} of {student.step_audited} audited verdicts agreed"
             yield self._promote(task, student, now, share, f"ramp to {share:.0%}: {audits} at the step before")
 
     def _authorise(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
-        over = self._end_trial(task, now)
-        if over is not None:
-            yield over
+        ended = self._end_trial(task, now)
+        if ended is not None:
+            yield ended
         appraisal = appraise(task, rules, self._settings, now)
         if appraisal.verdict == "authorise":
             yield self._authorisation(task, appraisal, now)
 
     def _end_trial(self, task: TaskState, now: datetime) -> Promotion | None:
-        """End a trial that more examples would better, or that a student in force has paid enough for."""
+        """End a trial that more examples would improve, or that has used up its verdicts beside a serving student."""
         trial = task.candidate
         if trial is None:
             return None
         if trial.promotion.stage not in ("trained", "qualified"):
             lost = now - trial.promotion.at >= timedelta(hours=self._settings.lost_hours)
             return (
-                self._promotion(trial, "retired", now, f"nothing was heard since {trial.promotion.stage}")
-                if lost
-                else None
+                self._promotion(trial, "retired", now, f"no progress since {trial.promotion.stage}") if lost else None
             )
         room = 1 - (trial.expected_share or 0.0) >= self._settings.expected_gain
         due = task.examples >= count_needed_examples(task, self._settings) and is_cooldown_over(
             task, self._settings, now
         )
         if room and due:
-            return self._promotion(trial, "retired", now, f"superseded: {task.examples} examples are there")
+            return self._promotion(trial, "retired", now, f"superseded: {task.examples} examples are available")
         if task.serving is not None and trial.judged >= self._settings.shadow_verdicts:
             reason = f"proved no more than {task.serving.name} in {trial.judged} verdicts"
             return self._promotion(trial, "rejected", now, reason)
@@ -213,13 +211,13 @@ class StudentLifecycle:
 
     def _promote(self, task: TaskState, student: StudentState, now: datetime, share: float, reason: str) -> Promotion:
         decision = student.decision
-        story = student.promotion
+        current = student.promotion
         served: dict[str, Any] = {
-            "threshold": story.threshold,
-            "head_threshold": story.head_threshold,
-            "levels": story.levels,
-            "withheld": story.withheld,
-            "judge": story.judge,
+            "threshold": current.threshold,
+            "head_threshold": current.head_threshold,
+            "levels": current.levels,
+            "withheld": current.withheld,
+            "judge": current.judge,
         }
         coverage = student.proven_share
         if decision is not None:

@@ -8,43 +8,60 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class BudgetSettings(BaseSettings):
-    """Read from the environment, prefix `UNDERSTUDIES_BUDGET_`."""
+    """Settings of the budget service, read from the environment with prefix `UNDERSTUDIES_BUDGET_`."""
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_BUDGET_", frozen=True)
 
-    min_examples: int = Field(default=400, ge=20, description="distinct answered inputs before a first student")
-    examples_per_class: int = Field(default=25, ge=0, description="the same for each answer of a closed set")
-    growth_after_rejection: float = Field(default=2.0, gt=1, description="the same after a student was rejected")
-    lost_hours: float = Field(default=48, gt=0, description="silence after which a student in the making is given up")
+    min_examples: int = Field(default=400, ge=20, description="distinct answered inputs needed for a first student")
+    examples_per_class: int = Field(
+        default=25, ge=0, description="distinct answered inputs needed for each answer of a closed set"
+    )
+    growth_after_rejection: float = Field(
+        default=2.0,
+        gt=1,
+        description="a successor needs this many times the examples of earlier students, if the latest was rejected",
+    )
+    lost_hours: float = Field(
+        default=48, gt=0, description="time without progress after which a student that is not trained yet is retired"
+    )
     rest_hours: float = Field(
         default=50,
         ge=0,
-        description="least time between two students of a task: two days of calls prove one",
+        description="minimum time between two students of a task: one takes two days of calls to prove",
     )
-    growth: float = Field(default=1.5, gt=1, description="a new student is considered at this many times the examples")
+    growth: float = Field(
+        default=1.5, gt=1, description="a successor needs this many times the examples of earlier students"
+    )
     student_cost_usd: Decimal = Field(default=Decimal("0.0002"), ge=0, description="price of one student answer")
-    training_cost_usd: Decimal = Field(default=Decimal("0.50"), ge=0, description="compute for one student")
-    shadow_verdicts: int = Field(default=2000, ge=0, description="student answers that a trial is expected to take")
-    fresh_verdicts: int = Field(default=1000, ge=0, description="of these, from calls kept back from the one in force")
+    training_cost_usd: Decimal = Field(default=Decimal("0.50"), ge=0, description="price of training one student")
+    shadow_verdicts: int = Field(default=2000, ge=0, description="student answers that a trial is expected to need")
+    fresh_verdicts: int = Field(
+        default=1000, ge=0, description="of these trial answers, those to calls withheld from the serving student"
+    )
     expected_share: float = Field(default=0.5, gt=0, le=1, description="share a first student is expected to serve")
     expected_gain: float = Field(default=0.10, ge=0, le=1, description="share a successor is expected to add")
     canary: tuple[float, ...] = Field(default=(0.05, 0.25, 1.0), description="shares of the ramp, in (0, 1]")
-    step_hours: float = Field(default=12, ge=0, description="least time at one step of the ramp")
+    step_hours: float = Field(default=12, ge=0, description="minimum time at one step of the ramp")
     step_verdicts: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(10, 35),
         min_length=1,
-        description="audited verdicts that the steps of the ramp take; the last is for all others",
+        description="audited verdicts that each step of the ramp needs; the last holds for all later steps",
     )
     step_evidence: float = Field(
-        default=1.5, gt=0, description="evidence against the promise at which a step of the ramp is held, an e-value"
+        default=1.5, gt=0, description="e-value against the required agreement above which the ramp does not advance"
     )
-    patience_hours: float = Field(default=72, ge=0, description="longest wait below full share for looser thresholds")
+    patience_hours: float = Field(default=72, ge=0, description="maximum wait below full share for looser thresholds")
     control_share: float = Field(
-        default=0.5, gt=0, lt=1, description="calls kept from a student in force while its successor is on trial"
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="share of calls withheld from a serving student while its successor is on trial",
     )
-    audits_per_day: float = Field(default=20, gt=0, description="audited verdicts to aim for, a day and student")
-    max_audit_rate: float = Field(default=0.25, gt=0, le=1, description="the same, at most, once at full share")
-    min_audit_rate: float = Field(default=0.02, gt=0, le=1, description="audited share of served calls, at least")
+    audits_per_day: float = Field(default=20, gt=0, description="target number of audited verdicts per day and student")
+    max_audit_rate: float = Field(
+        default=0.25, gt=0, le=1, description="maximum audited share of served calls at full share"
+    )
+    min_audit_rate: float = Field(default=0.02, gt=0, le=1, description="minimum audited share of served calls")
 
     @field_validator("step_verdicts", mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""What the budget knows of one student."""
+"""The budget's state of one student: a fold over its events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from understudies.events import Drift, GateDecision, Invocation, Promotion, Verd
 
 TRIAL_STAGES = frozenset({"authorised", "collected", "trained", "qualified"})
 _MIN_ANSWERS = 30
-"""Answers in service before their mean cost says more than validation did."""
+"""Served answers from which their mean cost is more reliable than the cost measured in validation."""
 
 
 @dataclass(slots=True)
 class StudentState:
-    """A student's promotions so far, its gate's last word and its audits."""
+    """A student's latest promotion and gate decision, its costs and its audits."""
 
     promotion: Promotion
     seen: list[str] = field(default_factory=list)
@@ -28,9 +28,9 @@ class StudentState:
     decision: GateDecision | None = None
     drift: Drift | None = None
     held: Drift | None = None
-    """What changed, where it is to be proven anew before it serves its share again."""
+    """The change after which it must be proven again before it serves its full share."""
     share_before: float = 0.0
-    """The share that it served when that began."""
+    """The share that it served when the hold began."""
     proven_share: float = 0.0
     step_since: datetime | None = None
     step_audited: int = 0
@@ -58,7 +58,7 @@ class StudentState:
 
     @property
     def agreement(self) -> float | None:
-        """Share of its audits that agreed; before the first, of all the evidence that its gates saw."""
+        """The share of its audits that agreed; before the first audit, that of all gate evidence; None without any."""
         if self.audited:
             return self.agreed / self.audited
         evidence: dict[str, Any] = dict(self.decision.evidence) if self.decision else {}
@@ -67,19 +67,19 @@ class StudentState:
 
     @property
     def cost_per_answer(self) -> Decimal | None:
-        """US dollars of an answer: the mean in service, before that the one in validation; None where none is known."""
+        """The price of an answer in US dollars: the mean in service, else that in validation, else None."""
         return usd(self.paid / self.asked) if self.asked >= _MIN_ANSWERS else self.validated_cost
 
     def record_cost(self, call: Invocation) -> None:
-        """Count what a call cost in which it was asked, whether or not it served."""
-        own = call.route.student_cost_usd if call.route else Decimal(0)
+        """Add the cost of a call in which the student was asked, whether it served or not."""
+        student_cost = call.route.student_cost_usd if call.route else Decimal(0)
         self.asked += 1
-        self.paid += own or (call.cost_usd if call.served_by == "student" else Decimal(0))
+        self.paid += student_cost or (call.cost_usd if call.served_by == "student" else Decimal(0))
 
     def apply_promotion(self, promotion: Promotion) -> None:
-        """Take in the next promotion; a step of the ramp starts its own count of audits."""
-        # Without a step, this state begins with the promotion: the topic is compacted, and a snapshot may be lost.
-        # A hold interrupts a step of the ramp and does not begin it anew: its audits are of the same serving path.
+        """Apply the next promotion; a step of the ramp restarts its audit counts."""
+        # Without a step, the state begins with this promotion: the topic is compacted, and a snapshot may be lost.
+        # A hold interrupts a step of the ramp without restarting it: its audits cover the same serving path.
         new_step = promotion.share != self.promotion.share and self.held is None
         if promotion.stage == "promoted" and (self.step_since is None or new_step):
             self.step_since, self.step_audited, self.step_agreed = promotion.at, 0, 0
@@ -102,18 +102,18 @@ class StudentState:
             self.validated_cost = usd(str(evidence["cost_per_call_usd"]))
 
     def hold_share(self, change: Drift) -> None:
-        """Something changed: the share in force is what it comes back to once it is proven again."""
+        """Hold a serving student after a change; remember its share to restore it once it is proven again."""
         if self.is_serving:
             self.share_before = max(self.promotion.share, self.share_before)
             self.held = change
 
     def release_share(self) -> None:
-        """It is proven again."""
+        """End the hold: the student is proven again."""
         self.held, self.share_before = None, 0.0
 
     @property
     def is_reproven(self) -> bool:
-        """Whether the gates have spoken for it since it was held."""
+        """Return whether the gates have promoted the student again since it was held."""
         decision = self.decision
         return (
             self.held is not None
@@ -124,7 +124,7 @@ class StudentState:
         )
 
     def record_verdict(self, verdict: Verdict) -> None:
-        """Count one verdict: an audit, or in shadow one that is evidence and cost a teacher's call."""
+        """Count one verdict: an audit, or a shadow verdict that counts as evidence and cost a teacher's call."""
         if verdict.phase != "audit":
             self.judged += verdict.phase == "shadow" and verdict.counts
             return
@@ -172,5 +172,5 @@ class StudentState:
             "authorised_at": state["authorised_at"] and datetime.fromisoformat(state["authorised_at"]),
             "step_since": state["step_since"] and datetime.fromisoformat(state["step_since"]),
         }
-        kept = {name: value for name, value in state.items() if name != "story"}
-        return cls(**{**kept, **parsed})
+        unparsed = {name: value for name, value in state.items() if name != "story"}
+        return cls(**{**unparsed, **parsed})

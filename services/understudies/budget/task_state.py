@@ -1,4 +1,4 @@
-"""What the budget knows of one task: a fold over the four topics."""
+"""The budget's state of one task: a fold over the four topics."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -28,34 +28,34 @@ class TaskState:
         self.self_compared = 0
         self.valid_since: datetime | None = None
         self.reduced_since: datetime | None = None
-        # In the order in which they came: to sort many for each snapshot takes too long.
+        # In order of arrival: sorting many for each snapshot would take too long.
         self._inputs: dict[int, None] = {}
         self._self_compared_inputs: set[int] = set()
 
     def fold(self, event: Event) -> None:
-        """Take in one event of this task; the same promotion twice changes nothing."""
+        """Apply one event of this task; a promotion that is repeated changes nothing."""
         if isinstance(event, Invocation):
             self._apply_invocation(event)
         elif isinstance(event, Verdict):
             self._apply_verdict(event)
         elif isinstance(event, GateDecision):
-            self._update_student(event.student, lambda book: setattr(book, "decision", event))
+            self._update_student(event.student, lambda student: setattr(student, "decision", event))
         elif isinstance(event, Promotion):
             self._apply_promotion(event)
         elif isinstance(event, Drift) and event.tier == "contract" and event.drifted:
-            self._update_student(event.student, lambda book: setattr(book, "drift", event))
+            self._update_student(event.student, lambda student: setattr(student, "drift", event))
         elif isinstance(event, Drift) and event.cause != "agreement":
-            self._update_student(event.student, lambda book: book.hold_share(event))
+            self._update_student(event.student, lambda student: student.hold_share(event))
 
     def _update_student(self, student: str, act: Callable[[StudentState], None]) -> None:
-        book = self.students.get(student)
-        if book is not None:
-            act(book)
+        state = self.students.get(student)
+        if state is not None:
+            act(state)
 
     def _apply_invocation(self, call: Invocation) -> None:
         self.ledger.record(call)
         if call.student is not None and call.origin == "live":
-            self._update_student(call.student, lambda book: book.record_cost(call))
+            self._update_student(call.student, lambda student: student.record_cost(call))
         if call.origin not in ("audit", "synthetic") and call.served_by != "cache":
             self.volume.record(call.at)
         if call.answered_by_teacher and call.response is not None:
@@ -69,14 +69,14 @@ class TaskState:
         if verdict.phase == "self_agreement":
             self._apply_self_agreement(verdict)
         else:
-            self._update_student(verdict.student, lambda book: book.record_verdict(verdict))
+            self._update_student(verdict.student, lambda state: state.record_verdict(verdict))
         if verdict.phase in ("validation", "shadow"):
             student = self.students.get(verdict.student)
-            own = student.validated_cost if student else None
-            self.ledger.record_comparison(self._student_cost if own is None else own)
+            validated_cost = student.validated_cost if student else None
+            self.ledger.record_comparison(self._student_cost if validated_cost is None else validated_cost)
 
     def _apply_self_agreement(self, verdict: Verdict) -> None:
-        """Count one answer to an input that the teacher had answered before, once for each input."""
+        """Count a repeated answer to an input that the teacher had answered before, once for each input."""
         key = _input_key(verdict.fingerprint)
         if key not in self._self_compared_inputs:
             self._self_compared_inputs.add(key)
@@ -84,13 +84,13 @@ class TaskState:
             self.self_agreed += verdict.agreed
 
     def _apply_promotion(self, promotion: Promotion) -> None:
-        book = self.students.get(promotion.student)
-        if book is None:
-            book = self.students[promotion.student] = StudentState(promotion)
-        if promotion.id in book.seen:
+        student = self.students.get(promotion.student)
+        if student is None:
+            student = self.students[promotion.student] = StudentState(promotion)
+        if promotion.id in student.seen:
             return
-        book.seen.append(promotion.id)
-        book.apply_promotion(promotion)
+        student.seen.append(promotion.id)
+        student.apply_promotion(promotion)
         if promotion.stage in ("trained", "rejected"):
             self.ledger.training += usd(Decimal(str(promotion.evidence.get("cost_usd", "0"))))
         if promotion.stage == "promoted":
@@ -102,16 +102,16 @@ class TaskState:
 
     @property
     def examples(self) -> int:
-        """Distinct inputs with a teacher's answer, since the last drift."""
+        """The number of distinct inputs with a teacher's answer since the last drift."""
         return len(self._inputs)
 
     @property
     def serving(self) -> StudentState | None:
-        return next((book for book in self.students.values() if book.is_serving), None)
+        return next((student for student in self.students.values() if student.is_serving), None)
 
     @property
     def candidate(self) -> StudentState | None:
-        return next((book for book in reversed(self.students.values()) if book.is_on_trial), None)
+        return next((student for student in reversed(self.students.values()) if student.is_on_trial), None)
 
     @property
     def latest_student(self) -> StudentState | None:
@@ -119,8 +119,8 @@ class TaskState:
 
     @property
     def next_student_name(self) -> str:
-        """A name that no student of the task ever had."""
-        return f"{self.task}@{max((book.version for book in self.students.values()), default=0) + 1}"
+        """A name that no student of the task has had before."""
+        return f"{self.task}@{max((student.version for student in self.students.values()), default=0) + 1}"
 
     def state(self) -> dict[str, Any]:
         return {
@@ -128,7 +128,7 @@ class TaskState:
             "ledger": self.ledger.state(),
             "volume": self.volume.state(),
             "profile": self.profile.state(),
-            "students": [book.state() for book in self.students.values()],
+            "students": [student.state() for student in self.students.values()],
             "self_agreed": self.self_agreed,
             "self_asked": self.self_compared,
             "fresh_since": self.valid_since and self.valid_since.isoformat(),
@@ -139,22 +139,22 @@ class TaskState:
 
     @classmethod
     def from_state(cls, state: dict[str, Any], student_cost: Decimal = Decimal(0)) -> "TaskState":
-        book = cls(state["task"], student_cost)
-        book.ledger = Ledger.from_state(state["ledger"])
-        book.volume = CallVolume.from_state(state["volume"])
-        book.profile = TaskProfile.from_state(state["profile"])
+        task = cls(state["task"], student_cost)
+        task.ledger = Ledger.from_state(state["ledger"])
+        task.volume = CallVolume.from_state(state["volume"])
+        task.profile = TaskProfile.from_state(state["profile"])
         students = [StudentState.from_state(saved) for saved in state["students"]]
-        book.students = {student.name: student for student in students}
-        book.self_agreed, book.self_compared = state["self_agreed"], state["self_asked"]
-        book.valid_since = state["fresh_since"] and datetime.fromisoformat(state["fresh_since"])
-        book.reduced_since = state["reduced_since"] and datetime.fromisoformat(state["reduced_since"])
-        book._inputs = dict.fromkeys(state["inputs"])
-        book._self_compared_inputs = set(state["inputs_asked_again"])
-        return book
+        task.students = {student.name: student for student in students}
+        task.self_agreed, task.self_compared = state["self_agreed"], state["self_asked"]
+        task.valid_since = state["fresh_since"] and datetime.fromisoformat(state["fresh_since"])
+        task.reduced_since = state["reduced_since"] and datetime.fromisoformat(state["reduced_since"])
+        task._inputs = dict.fromkeys(state["inputs"])
+        task._self_compared_inputs = set(state["inputs_asked_again"])
+        return task
 
 
 def _input_key(fingerprint: str) -> int:
-    """Enough of a fingerprint to tell a task's inputs apart, in little memory."""
+    """Return enough of a fingerprint to distinguish a task's inputs in little memory."""
     return int(fingerprint[:15], 16)
 
 

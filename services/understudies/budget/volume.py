@@ -1,4 +1,4 @@
-"""Calls an hour, for the forecast."""
+"""Hourly call counts, for the volume forecast."""
 
 from collections import deque
 from datetime import UTC, datetime
@@ -8,14 +8,14 @@ MAX_HOURS = 24 * 7 * 8
 
 
 class CallVolume:
-    """Hourly counts of the last eight weeks, oldest first, hours without calls included."""
+    """Hourly counts of the last eight weeks, oldest first, including hours without calls."""
 
     def __init__(self) -> None:
         self._start: int | None = None
         self._counts: deque[int] = deque()
 
     def record(self, at: datetime) -> None:
-        """Count one call; one from before the oldest kept hour is ignored."""
+        """Count one call; ignore one from before the oldest retained hour."""
         hour = int(at.timestamp() // 3600)
         if self._start is None:
             self._start = hour
@@ -36,7 +36,7 @@ class CallVolume:
             self._start += 1
 
     def hourly_counts(self, now: datetime) -> list[int]:
-        """Counts of the complete hours before `now`."""
+        """Return the counts of the complete hours before `now`."""
         if self._start is None:
             return []
         complete = int(now.timestamp() // 3600) - self._start
@@ -45,7 +45,7 @@ class CallVolume:
 
     @property
     def first_hour(self) -> datetime | None:
-        """The oldest hour that is kept."""
+        """The oldest retained hour; None before the first call."""
         return None if self._start is None else datetime.fromtimestamp(self._start * 3600, UTC)
 
     def state(self) -> dict[str, Any]:

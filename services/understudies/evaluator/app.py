@@ -1,4 +1,4 @@
-"""The evaluator: does the student agree with the teacher?"""
+"""The evaluator: measure a student's agreement with its teacher, and gate its promotion on it."""
 
 import logging
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ from understudies.students.student_cache import StudentCache
 _log = logging.getLogger(__name__)
 _TERMINAL_STAGES = frozenset({"rejected", "demoted", "retired"})
 _RETRY_INTERVAL: Final = timedelta(seconds=30)
-"""After which files that were away are read again: meanwhile audits do not wait for them."""
+"""Delay before files that were unavailable are read again; audits are not held up meanwhile."""
 
 
 class EvaluatorApp:
-    """Consumes invocations and promotions; publishes verdicts, gate decisions and drift."""
+    """Consume invocations and promotions; publish verdicts, gate decisions and drift."""
 
     name = "evaluator"
     topics = (INVOCATIONS, PROMOTIONS)
@@ -62,10 +62,10 @@ class EvaluatorApp:
         self._retried_at: datetime | None = None
 
     async def start(self) -> None:
-        """Nothing to open: students are loaded when they are tried."""
+        """Do nothing: students are loaded when their trials are opened."""
 
     async def handle(self, records: Sequence[Record]) -> None:
-        """Fold new events in, then publish what they show; an unpublished verdict stays in the outbox."""
+        """Fold new events, then publish the results; an unpublished verdict stays in the outbox."""
         events = self._seen.filter_new(await self._bus.decode_events(records))
         for event in events:
             if isinstance(event, Promotion):
@@ -108,36 +108,42 @@ class EvaluatorApp:
         return list(verdicts)
 
     async def _resume_trial(self, promotion: Promotion) -> list[Event]:
-        found: list[Event] = []
+        events: list[Event] = []
         if promotion.student not in self.evaluation.trials:
-            # A student in force whose trial was lost with a snapshot: try it anew, on what is held out.
-            found = await self._open_trial(promotion)
+            # The trial of a serving student was lost with a snapshot: open it again on the held-out examples.
+            events = await self._open_trial(promotion)
         trial = self.evaluation.trials.get(promotion.student)
         if trial is not None and promotion.stage == "promoted":
             trial.on_promoted(promotion)
-        return found
+        return events
 
     def is_period_due(self, now: datetime) -> bool:
-        """Whether a day of calls has ended that some gates were not looked at for: all of them must be read first."""
+        """Return whether a day of calls has ended since some trial's last look.
+
+        All calls of that day must be read before the look.
+        """
         return any(trial.is_due(now) for trial in self.evaluation.trials.values())
 
     async def tick(self, now: datetime) -> None:
-        """Look at what is news, and at the gates once whole days of calls have ended; open trials that were put off."""
+        """Open deferred trials, then publish the decisions that changed.
+
+        The gates are evaluated once whole days of calls have ended.
+        """
         await self._retry_deferred(now)
         for trial in self.evaluation.trials.values():
-            found = trial.look(now, behind=self.is_behind)
-            if found is not None:
-                self._outbox.add([self._gate_decision(trial, found, now)])
+            result = trial.look(now, behind=self.is_behind)
+            if result is not None:
+                self._outbox.add([self._gate_decision(trial, result, now)])
         await self._outbox.flush()
 
     def _gate_decision(self, trial: Trial, result: TrialResult, now: datetime) -> GateDecision:
-        served = result.outcome == "promote"
+        is_promoted = result.outcome == "promote"
         return self._decision(
             trial.promotion,
             now,
             result.outcome,
             threshold=result.threshold,
-            coverage=result.coverage if served else None,
+            coverage=result.coverage if is_promoted else None,
             head_threshold=result.head_threshold,
             levels=result.levels,
             withheld=result.withheld,
@@ -149,8 +155,8 @@ class EvaluatorApp:
     async def _retry_deferred(self, now: datetime) -> None:
         if self._deferred and (self._retried_at is None or now - self._retried_at >= _RETRY_INTERVAL):
             self._retried_at = now
-            for story in list(self._deferred.values()):
-                self._outbox.add(await self._on_promotion(story))
+            for promotion in list(self._deferred.values()):
+                self._outbox.add(await self._on_promotion(promotion))
 
     def _decision(self, promotion: Promotion, at: datetime, decision: Any, **rest: Any) -> GateDecision:
         return GateDecision(
@@ -158,26 +164,26 @@ class EvaluatorApp:
         )
 
     async def stop(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is nothing to close."""
 
     def recently_published(self) -> list[Event]:
-        """The decisions and alarms published last."""
+        """Return the latest published decisions and alarms."""
         return self._outbox.recently_published()
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
-        put_off = [story.model_dump(mode="json") for story in self._deferred.values()]
-        kept = {"seen": self._seen.state(), "outbox": self._outbox.state(), "put_off": put_off}
-        return {**self.evaluation.state(), **kept}
+        """Return a JSON-serialisable snapshot."""
+        deferred = [promotion.model_dump(mode="json") for promotion in self._deferred.values()]
+        own = {"seen": self._seen.state(), "outbox": self._outbox.state(), "put_off": deferred}
+        return {**self.evaluation.state(), **own}
 
     async def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot."""
+        """Restore the state from a snapshot."""
         self.evaluation.restore(state)
         self._seen = SeenIds(ids=state["seen"])
         self._outbox.restore(state["outbox"])
-        # A snapshot from before trials were put off has none.
-        stories = [Promotion.model_validate(saved) for saved in state.get("put_off", ())]
-        self._deferred = {story.student: story for story in stories}
+        # Snapshots written before trials could be deferred lack the key.
+        deferred = [Promotion.model_validate(saved) for saved in state.get("put_off", ())]
+        self._deferred = {promotion.student: promotion for promotion in deferred}
 
 
 def create_app(
@@ -189,5 +195,5 @@ def create_app(
     rules: TaskRulesLookup,
     new_id: NewId,
 ) -> EvaluatorApp:
-    """The evaluator, composed."""
+    """Build the evaluator."""
     return EvaluatorApp(settings, bus=bus, object_store=object_store, students=students, rules=rules, new_id=new_id)

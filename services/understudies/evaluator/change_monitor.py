@@ -1,4 +1,4 @@
-"""What changes about a task's calls: another teacher, other traffic, a kind of day that was not proven on."""
+"""Detect changes of a task's calls: another teacher, shifted traffic, an unproven kind of day."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,17 +11,17 @@ from understudies.runtime.rules.groups import day_group
 from understudies.stats.gate import Gate
 from understudies.stats.subgroups import SubgroupMonitor
 
-_CALLS_OF_A_TEACHER: Final = 3
-"""Answers of another model before it counts as another teacher: one may be a provider's slip."""
-_VERDICTS_OF_A_DAY: Final = 60
-"""Verdicts on calls of a kind of day before they say whether the student serves on it as well."""
-_MOST_EVIDENCE: Final = 1.5
-"""The evidence against the promised agreement up to which a kind of day is taken for proven with the others."""
+_MIN_NEW_TEACHER_CALLS: Final = 3
+"""Answers of another model before it counts as a new teacher: a single one may be a provider's error."""
+_MIN_DAY_TYPE_VERDICTS: Final = 60
+"""Verdicts on calls of a kind of day that are needed to assess the student on it."""
+_MAX_REJECT_EVIDENCE: Final = 1.5
+"""The e-value against the required agreement up to which a kind of day counts as proven with the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class CanaryRestriction:
-    """Why a student in service serves the canary share alone, and since when."""
+    """The cause and time since which a serving student is restricted to the canary share."""
 
     cause: Cause
     at: datetime
@@ -29,7 +29,7 @@ class CanaryRestriction:
 
 @dataclass(slots=True)
 class ChangeMonitor:
-    """Notices changes once a student is in service, each a reason to prove it anew before it serves its share again."""
+    """Detect changes after which a serving student must be proven again before it serves its full share."""
 
     day_types: SubgroupMonitor
     teachers: set[str] = field(default_factory=set)
@@ -39,58 +39,58 @@ class ChangeMonitor:
 
     @classmethod
     def create(cls, confidences: Iterable[float], teachers: Iterable[str], p0: float) -> Self:
-        """Nothing has changed yet; `teachers` are the models whose answers the student learned from."""
+        """Create a monitor without changes; `teachers` are the models whose answers the student learned from."""
         return cls(SubgroupMonitor(list(confidences), p_null=p0), set(teachers))
 
     def observe_teacher(self, model: str, at: datetime) -> CanaryRestriction | None:
-        """Note who answered as the teacher; a hold where it is not one of those that the student learned from."""
+        """Record the model that answered as the teacher; restrict if the student did not learn from it."""
         if not model or model in self.teachers:
             return None
         if not self.teachers:
-            # Of a snapshot from before they were noted: who answers now is taken for who always did.
+            # Restored from a snapshot without teachers: assume that the current one has always answered.
             self.teachers.add(model)
             return None
         self._new_teachers[model] += 1
-        if self._new_teachers[model] < _CALLS_OF_A_TEACHER:
+        if self._new_teachers[model] < _MIN_NEW_TEACHER_CALLS:
             return None
         self.teachers.add(model)
         return self._restrict("teacher", at)
 
     def observe_verdict(self, at: datetime, score: float, confidence: float) -> None:
-        """Note an unbiased verdict of a kind of day."""
+        """Record an unbiased verdict on a kind of day."""
         self.day_types.add([day_group(at)], score, confidence)
 
     def observe_served(self, at: datetime, threshold: float) -> CanaryRestriction | None:
-        """Note that calls of a kind of day come while the student serves; a hold where too few of them were judged."""
+        """Record a served call's kind of day; restrict if too few of its calls were judged."""
         kind = day_group(at)
         if kind in self._seen_day_types:
             return None
         self._seen_day_types.add(kind)
         _, n = self.day_types.counts(kind, threshold)
-        return None if n >= _VERDICTS_OF_A_DAY else self._restrict("calendar", at)
+        return None if n >= _MIN_DAY_TYPE_VERDICTS else self._restrict("calendar", at)
 
     def on_coverage_shift(self, at: datetime) -> CanaryRestriction | None:
-        """Note that the student is sure of fewer or more calls than it was proven on."""
+        """Restrict a student whose confident share of calls differs from the proven one."""
         return self._restrict("traffic", at)
 
     def _restrict(self, cause: Cause, at: datetime) -> CanaryRestriction | None:
-        # What asks for a whole proof is not replaced by what asks for a look.
+        # A restriction that needs a whole new proof is not replaced by one that needs some verdicts.
         if self.restriction is not None and (self.restriction.cause != "calendar" or cause == "calendar"):
             return None
         self.restriction = CanaryRestriction(cause, at)
         return self.restriction
 
     def is_day_type_proven(self, threshold: float) -> bool:
-        """Whether the kind of day that the hold is for agrees with the others, by now."""
+        """Return whether the restricted kind of day is now shown to agree with the others."""
         if self.restriction is None or self.restriction.cause != "calendar":
             return False
         total, n = self.day_types.counts(day_group(self.restriction.at), threshold)
-        return n >= _VERDICTS_OF_A_DAY and self._reject_evidence(total, n) <= _MOST_EVIDENCE
+        return n >= _MIN_DAY_TYPE_VERDICTS and self._reject_evidence(total, n) <= _MAX_REJECT_EVIDENCE
 
     def failing_day_types(self, threshold: float) -> list[str]:
-        """The kinds of day on which the student is shown to agree less than it promises.
+        """Return the kinds of day on which the student is shown to agree less than required.
 
-        None where all that were judged are such: then it is not the day.
+        Empty if all judged kinds fail: then the kind of day is not the cause.
         """
         failing = self.day_types.failing_groups(threshold)
         judged = [kind for kind in ("day=weekday", "day=weekend") if self.day_types.counts(kind, threshold)[1]]
@@ -100,11 +100,11 @@ class ChangeMonitor:
         return Gate.from_counts(round(total), n, p0=self.day_types.p_null).reject_e
 
     def lift(self) -> None:
-        """The student is proven again."""
+        """Lift the restriction: the student is proven again."""
         self.restriction = None
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
+        """Return a JSON-serialisable snapshot."""
         return {
             "days": self.day_types.state(),
             "teachers": sorted(self.teachers),
@@ -115,11 +115,11 @@ class ChangeMonitor:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        """What `state` was taken from."""
-        changes = cls(SubgroupMonitor.from_state(state["days"]), set(state["teachers"]))
+        """Restore the monitor from a snapshot."""
+        monitor = cls(SubgroupMonitor.from_state(state["days"]), set(state["teachers"]))
         if state["hold"]:
             cause, at = state["hold"]
-            changes.restriction = CanaryRestriction(cause, datetime.fromisoformat(at))
-        changes._new_teachers = Counter(state["new_teachers"])
-        changes._seen_day_types = set(state["seen_days"])
-        return changes
+            monitor.restriction = CanaryRestriction(cause, datetime.fromisoformat(at))
+        monitor._new_teachers = Counter(state["new_teachers"])
+        monitor._seen_day_types = set(state["seen_days"])
+        return monitor

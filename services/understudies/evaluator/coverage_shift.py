@@ -1,4 +1,4 @@
-"""Watches unlabelled traffic: how often a student in service is sure enough to serve."""
+"""Monitor unlabelled traffic for shifts in how often a serving student reaches its threshold."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -6,18 +6,18 @@ from typing import Any
 
 from understudies.stats.bounds import clopper_pearson_lower, clopper_pearson_upper
 
-_FEWEST = 50
+_MIN_CALLS = 50
 _ALPHA = 0.001
 _GAP = 0.10
 
 
 @dataclass(slots=True)
 class CoverageShiftMonitor:
-    """The share of a day's calls that reach the threshold, against the share that was expected.
+    """Compare the share of a day's calls that reach the threshold with the expected share.
 
-    Labels come late and few, confidences at once and always. A shift proves nothing about agreement, so it never
-    demotes; it asks for more audits. The expected share is itself an estimate from some thousand held-out calls,
-    so a shift must be both beyond chance (99.9%, one-sided) and large (ten points).
+    Verdicts arrive late and are few; confidences are available at once for every call. A shift proves nothing about
+    agreement, so it never demotes; it requests more audits. The expected share is itself an estimate from some thousand
+    held-out calls, so a shift must be both significant (99.9%, one-sided) and large (ten points).
     """
 
     day: date | None = None
@@ -26,17 +26,20 @@ class CoverageShiftMonitor:
     warned: date | None = field(default=None)
 
     def add(self, sure: bool, at: datetime) -> None:
-        """Count one call that the student was asked."""
+        """Count one call on which the student was asked; `sure` if its confidence reached the threshold."""
         if at.date() != self.day:
             self.day, self.asked, self.sure = at.date(), 0, 0
         self.asked += 1
         self.sure += sure
 
     def check_shift(self, expected: float) -> bool:
-        """Whether today's calls are not those that the student was proven on; true once a day at most."""
-        if self.asked < _FEWEST or self.warned == self.day:
+        """Return whether today's share differs from the share on which the student was proven.
+
+        True at most once a day.
+        """
+        if self.asked < _MIN_CALLS or self.warned == self.day:
             return False
-        # The bounds take a millisecond and lie around the share: they cannot be so far away where it is not.
+        # The bounds take a millisecond and enclose the share: skip them if the share itself is within the gap.
         if abs(self.share - expected) < _GAP:
             return False
         low = clopper_pearson_lower(self.sure, self.asked, _ALPHA)
@@ -51,7 +54,7 @@ class CoverageShiftMonitor:
         return self.sure / self.asked if self.asked else 0.0
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
+        """Return a JSON-serialisable snapshot."""
         return {
             "day": self.day and self.day.isoformat(),
             "asked": self.asked,
@@ -61,6 +64,6 @@ class CoverageShiftMonitor:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "CoverageShiftMonitor":
-        """The counts that `state` was taken from."""
+        """Restore the counts from a snapshot."""
         days = {name: state[name] and date.fromisoformat(state[name]) for name in ("day", "warned")}
         return cls(**{**state, **days})

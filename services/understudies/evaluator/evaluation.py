@@ -1,4 +1,4 @@
-"""Judge invocations: shadow, audit and self-agreement verdicts, and the drift they show."""
+"""Judge invocations: shadow, audit and self-agreement verdicts, and the drift they reveal."""
 
 import logging
 from collections import OrderedDict
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Evaluation:
-    """Everything on trial, the verdicts on it, and the calls that wait for their audit."""
+    """The trials, the verdicts on their students, and the calls that wait for their audit."""
 
     def __init__(
         self, settings: EvaluatorSettings, students: StudentCache, rules: TaskRulesLookup, new_id: NewId
@@ -45,36 +45,36 @@ class Evaluation:
         self._log_throttle = Throttle()
 
     async def judge_calls(self, calls: Sequence[Invocation]) -> list[Event]:
-        """The verdicts and alarms that the calls of one task give, in order."""
-        found: list[Event] = []
-        fresh: list[Invocation] = []
+        """Return the verdicts and alarms from the calls of one task, in order."""
+        events: list[Event] = []
+        teacher_calls: list[Invocation] = []
         for call in calls:
             if call.origin == "audit":
-                found += self._judge_audit(call)
+                events += self._judge_audit(call)
             elif call.response is not None and call.origin != "synthetic":
                 self.pending_audits.add(call)
-                found += self._detect_changes(call)
+                events += self._detect_changes(call)
                 if call.answered_by_teacher:
                     self._teacher_answers.add(call.task, call.response.message)
-                    fresh.append(call)
-        for trial in self._trials_of(fresh[0].task) if fresh else []:
+                    teacher_calls.append(call)
+        for trial in self._trials_of(teacher_calls[0].task) if teacher_calls else []:
             try:
-                found += await self._judge_shadow(trial, fresh)
+                events += await self._judge_shadow(trial, teacher_calls)
             except ArtifactError as error:
-                found += self._end_unloadable(trial, fresh[-1], error)
+                events += self._end_unloadable(trial, teacher_calls[-1], error)
             except RetryLater as error:
-                # Audits must not wait for it, and evidence that is missed for such a reason is missed at random.
+                # Audits must not wait for the student, and evidence lost to such an outage is missing at random.
                 if self._log_throttle():
-                    _log.warning("student %s is not asked in shadow for now: %s", trial.student, error)
-        return found
+                    _log.warning("student %s is temporarily unavailable in shadow: %s", trial.student, error)
+        return events
 
     def _trials_of(self, task: str) -> list[Trial]:
         return [trial for trial in self.trials.values() if trial.promotion.task == task]
 
     def _end_unloadable(self, trial: Trial, call: Invocation, error: ArtifactError) -> list[Event]:
-        """End the trial of a student that can no longer be loaded; one in service keeps its audits."""
+        """End the trial of a student that can no longer be loaded; for a serving one, audits continue."""
         if trial.is_serving:
-            _log.warning("student %s cannot be asked in shadow: %s", trial.student, error)
+            _log.warning("student %s cannot be loaded for shadow answers: %s", trial.student, error)
             return []
         self.end_trial(trial.student)
         return [
@@ -89,7 +89,7 @@ class Evaluation:
         ]
 
     def end_trial(self, student: str) -> None:
-        """Forget a trial; the classes that it failed are told to the task's next students."""
+        """Remove a trial; the classes that it failed are carried over to the task's next students."""
         trial = self.trials.pop(student, None)
         if trial is not None:
             self._failing_classes[trial.promotion.task] = {
@@ -98,29 +98,29 @@ class Evaluation:
             }
 
     def failing_classes(self, task: str) -> FailingClasses:
-        """The classes of answers that the task's students failed, with what each was taken for."""
-        found = dict(self._failing_classes.get(task, {}))
+        """Return the classes of answers that the task's students failed, with the answers given in their place."""
+        failing = dict(self._failing_classes.get(task, {}))
         for trial in self._trials_of(task):
-            found |= dict(trial.failing_classes())
-        return found
+            failing |= dict(trial.failing_classes())
+        return failing
 
     async def _judge_shadow(self, trial: Trial, calls: Sequence[Invocation]) -> list[Event]:
-        # A student is asked only where its answer can count: what cannot be evidence is not worth paying for.
+        # Ask the student only where its answer can be evidence: other answers are not worth paying for.
         system = trial.shape.system
-        known = [(call, identify_input(call.request, call.fingerprint, call.episode, system)) for call in calls]
-        useful = [(call, one) for call, one in known if self._is_useful(trial, call, one)]
+        inputs = [(call, identify_input(call.request, call.fingerprint, call.episode, system)) for call in calls]
+        useful = [(call, call_input) for call, call_input in inputs if self._is_useful(trial, call, call_input)]
         if not useful:
             return []
         student = await self._students.get(trial.artifact)
         answers = await ask_student(student, [call.request for call, _ in useful])
-        found: list[Event] = []
-        for (call, one), answer in zip(useful, answers, strict=True):
+        verdicts: list[Event] = []
+        for (call, call_input), answer in zip(useful, answers, strict=True):
             if answer is None or call.response is None:
                 continue
-            judged = trial.judge.judge(call.response.message, answer.message)
+            judgement = trial.judge.judge(call.response.message, answer.message)
             kind = answer_class(call.response.message, trial.judge)
-            piece = Observation(
-                float(judged.agreed),
+            observation = Observation(
+                float(judgement.agreed),
                 answer.confidence,
                 call.at,
                 answer_class=kind,
@@ -129,10 +129,10 @@ class Evaluation:
                 head=answer.head,
             )
             if not call.unbiased:
-                trial.add_class_verdict(one, piece)
+                trial.add_class_verdict(call_input, observation)
                 continue
-            first = trial.add(one, piece, call.request)
-            found.append(
+            first = trial.add(call_input, observation, call.request)
+            verdicts.append(
                 Verdict(
                     id=verdict_id("shadow", call.id, trial.student, call.at),
                     at=call.at,
@@ -140,22 +140,22 @@ class Evaluation:
                     invocation=call.id,
                     student=trial.student,
                     phase="shadow",
-                    agreed=judged.agreed,
-                    score=judged.score,
+                    agreed=judgement.agreed,
+                    score=judgement.score,
                     judge=trial.judge.name,
-                    why=judged.why,
+                    why=judgement.why,
                     confidence=answer.confidence,
                     fingerprint=call.fingerprint,
                     answer_class=kind,
                     counts=first,
                 )
             )
-        return found
+        return verdicts
 
-    def _is_useful(self, trial: Trial, call: Invocation, one: Input) -> bool:
-        """Whether a student's answer to a call would be evidence: of agreement, or of a class that it cannot know."""
+    def _is_useful(self, trial: Trial, call: Invocation, call_input: Input) -> bool:
+        """Return whether an answer to a call would be evidence, of agreement or of a class too rare to be learned."""
         if call.unbiased:
-            return trial.can_use(one, call.at)
+            return trial.can_use(call_input, call.at)
         escalated = call.route is not None and call.route.reason == "low_confidence"
         if not escalated or call.student != trial.student or call.response is None:
             return False
@@ -175,8 +175,8 @@ class Evaluation:
         if trial is None:
             return []
         verdict = self._verdict(audit, call, trial.judge, trial.student, "audit")
-        one = identify_input(call.request, call.fingerprint, call.episode, trial.shape.system)
-        piece = Observation(
+        call_input = identify_input(call.request, call.fingerprint, call.episode, trial.shape.system)
+        observation = Observation(
             float(verdict.agreed),
             call.confidence or 0.0,
             audit.at,
@@ -185,57 +185,57 @@ class Evaluation:
             groups=self._subgroups(call),
             head=input_name(call.request, trial.shape.system) if call.route and call.route.head else None,
         )
-        if not trial.add_audit(one, piece, drawn=_is_random_audit(call)):
+        if not trial.add_audit(call_input, observation, drawn=_is_random_audit(call)):
             return [verdict]
-        self._update_levels(trial, call, piece, one)
-        hold = trial.changes.observe_teacher(audit.model, audit.at)
-        return [verdict, *self._apply_restriction(trial, hold, audit), *self._drift_alarm(trial, audit)]
+        self._update_levels(trial, call, observation, call_input)
+        restriction = trial.changes.observe_teacher(audit.model, audit.at)
+        return [verdict, *self._apply_restriction(trial, restriction, audit), *self._drift_alarm(trial, audit)]
 
-    def _update_levels(self, trial: Trial, call: Invocation, piece: Observation, one: Input) -> None:
-        """Feed the levels with an audited call, for the thresholds from the one that it had to reach."""
+    def _update_levels(self, trial: Trial, call: Invocation, observation: Observation, call_input: Input) -> None:
+        """Feed an audited call to the proven levels, for the thresholds from the one that it had to reach on."""
         served_from = call.route.threshold if call.route else None
         if served_from is None:
             served_from = trial.promotion.threshold
-        if call.confidence is not None and served_from is not None and piece.head is None:
-            trial.add_audited_call(piece, served_from, one)
+        if call.confidence is not None and served_from is not None and observation.head is None:
+            trial.add_audited_call(observation, served_from, call_input)
 
     def _detect_changes(self, call: Invocation) -> list[Event]:
-        """What a call shows to have changed: its teacher, the kind of its day, or how sure students are of such."""
-        found: list[Event] = []
+        """Return the changes that a call reveals: of its teacher, its kind of day, or the students' confidence."""
+        events: list[Event] = []
         for trial in self._trials_of(call.task):
             if call.answered_by_teacher:
-                found += self._apply_restriction(trial, trial.changes.observe_teacher(call.model, call.at), call)
+                events += self._apply_restriction(trial, trial.changes.observe_teacher(call.model, call.at), call)
             elif call.served_by == "student" and call.student == trial.student and trial.is_serving:
                 threshold = trial.promotion.threshold or 0.0
-                found += self._apply_restriction(trial, trial.changes.observe_served(call.at, threshold), call)
-        return found + self._detect_coverage_shift(call)
+                events += self._apply_restriction(trial, trial.changes.observe_served(call.at, threshold), call)
+        return events + self._detect_coverage_shift(call)
 
-    def _apply_restriction(self, trial: Trial, hold: CanaryRestriction | None, call: Invocation) -> list[Event]:
-        """The news that a student is to be proven anew; one that serves nothing just begins its proof again."""
-        if not trial.apply_restriction(hold) or hold is None:
+    def _apply_restriction(self, trial: Trial, restriction: CanaryRestriction | None, call: Invocation) -> list[Event]:
+        """Report that a student must be proven again; a student that is not serving just restarts its proof."""
+        if not trial.apply_restriction(restriction) or restriction is None:
             return []
         if not trial.is_serving:
             trial.changes.lift()
             return []
         return [
             Drift(
-                id=verdict_id(hold.cause, call.id, trial.student, call.at),
+                id=verdict_id(restriction.cause, call.id, trial.student, call.at),
                 at=call.at,
                 task=call.task,
                 student=trial.student,
                 tier="warn",
                 drifted=False,
-                cause=hold.cause,
-                confidence=0.999 if hold.cause == "traffic" else 1.0,
+                cause=restriction.cause,
+                confidence=0.999 if restriction.cause == "traffic" else 1.0,
                 statistic=trial.coverage_shift.share,
                 audited=trial.audit_count,
             )
         ]
 
     def _detect_coverage_shift(self, call: Invocation) -> list[Event]:
-        """A warning where the student in service is sure of fewer or more calls than it was proven on.
+        """Warn if a serving student's confident share of calls differs from the proven one.
 
-        Where a budget is spent, only what it was sure of is answered at all: that says nothing.
+        Once a budget is spent, only calls that reach the threshold are answered at all, so those are not informative.
         """
         if call.route is not None and call.route.reason == "over_budget":
             return []
@@ -249,14 +249,14 @@ class Evaluation:
         return self._apply_restriction(trial, trial.changes.on_coverage_shift(call.at), call)
 
     def _task_judge(self, task: str) -> Judge | None:
-        """The judge of the task's latest trial; without one, that of the teacher's answers."""
-        on_trial = [trial.judge for trial in self._trials_of(task)]
-        return on_trial[-1] if on_trial else self._teacher_answers.choose_judge(task)
+        """Return the judge of the task's latest trial, else the one for the teacher's answers."""
+        judges = [trial.judge for trial in self._trials_of(task)]
+        return judges[-1] if judges else self._teacher_answers.choose_judge(task)
 
     def _verdict(self, audit: Invocation, call: Invocation, judge: Judge, student: str, phase: Phase) -> Verdict:
         assert audit.response is not None
         assert call.response is not None
-        judged = judge.judge(audit.response.message, call.response.message)
+        judgement = judge.judge(audit.response.message, call.response.message)
         return Verdict(
             id=verdict_id(phase, audit.id, student, audit.at),
             at=audit.at,
@@ -264,10 +264,10 @@ class Evaluation:
             invocation=call.id,
             student=student,
             phase=phase,
-            agreed=judged.agreed,
-            score=judged.score,
+            agreed=judgement.agreed,
+            score=judgement.score,
             judge=judge.name,
-            why=judged.why,
+            why=judgement.why,
             confidence=call.confidence,
             fingerprint=call.fingerprint,
             answer_class=answer_class(audit.response.message, judge),
@@ -296,31 +296,34 @@ class Evaluation:
         ]
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
+        """Return a JSON-serialisable snapshot."""
         trials = [trial.state() for trial in self.trials.values()]
         return {
             "trials": trials,
             "awaited": self.pending_audits.state(),
-            "failing": {task: failing_classes_to_json(found) for task, found in self._failing_classes.items()},
+            "failing": {task: failing_classes_to_json(failing) for task, failing in self._failing_classes.items()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot."""
+        """Restore the state from a snapshot."""
         for saved in state["trials"]:
             trial = Trial.from_state(saved)
             self.trials[trial.student] = trial
-        # A snapshot from before they were kept has none.
+        # Snapshots written before these existed lack the keys.
         self.pending_audits.restore(state.get("awaited", {}))
         self._failing_classes = {
-            task: failing_classes_from_json(found) for task, found in state.get("failing", {}).items()
+            task: failing_classes_from_json(failing) for task, failing in state.get("failing", {}).items()
         }
 
 
 def _is_random_audit(call: Invocation) -> bool:
-    """Whether a call was drawn by lot to be audited, not as the first of its answer on a day alone."""
+    """Return whether a call was randomly sampled for its audit, not only as the first of its answer on a day."""
     return call.route is None or not call.route.spot_check or bool(call.route.drawn)
 
 
 def verdict_id(kind: str, invocation: str, student: str, at: datetime) -> str:
-    """The id that follows from what was judged: judging a call again, as after a crash, makes the same event again."""
+    """Return an id derived from what was judged.
+
+    Judging a call again, as after a crash, gives the same event again.
+    """
     return SeededIds(f"{kind}:{invocation}:{student}")(at)

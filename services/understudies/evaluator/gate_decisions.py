@@ -1,4 +1,4 @@
-"""What is known of a student as its decisions tell it: the evidence in numbers, and the reason in words."""
+"""Describe a trial's result for its gate decision: the evidence in numbers, and the reason in words."""
 
 from typing import Any
 
@@ -8,23 +8,26 @@ from understudies.stats.consistency import agreement_ceiling
 from understudies.stats.coverage import ThresholdEvidence
 from understudies.stats.selective import SelectiveGate
 
-_NAMED = 5
+_MAX_NAMES = 5
 _CAUSES = {
-    "traffic": "it is sure of another share of the calls than it was proven on",
+    "traffic": "it is confident on a different share of calls than was proven",
     "teacher": "another model answers as the teacher",
-    "calendar": "it was not judged on such days yet",
+    "calendar": "it has not been judged on this kind of day yet",
     "agreement": "its audits disagree",
 }
-_LEAST_REPEATS = 30
+_MIN_REPEATS = 30
 
 
 def decision_evidence(trial: Trial, result: TrialResult | None = None) -> dict[str, Any]:
-    """What the gates know, at the threshold of a finding (else of the promotion in force) and at all candidates."""
+    """Return the evidence at all candidates, and at the chosen threshold.
+
+    That is the threshold of the result, or that of the promotion in force if there is no result.
+    """
     result = result or trial.announced
     threshold = result.threshold if result and result.threshold is not None else trial.promotion.threshold
     inputs, calls = trial.selective_gate.evidence(), trial.call_gate.tail_gate.evidence()
     capped = trial.call_gate.capped_gate.passed_flags
-    curve = [_threshold_point(trial, *of_all) for of_all in zip(inputs, calls, capped, strict=True)]
+    curve = [_threshold_point(trial, *points) for points in zip(inputs, calls, capped, strict=True)]
     chosen = next((point for point in curve if point["threshold"] == threshold), None)
     withheld = result.withheld if result else trial.withholding.withheld
     return {
@@ -37,7 +40,7 @@ def decision_evidence(trial: Trial, result: TrialResult | None = None) -> dict[s
         "forward": _call_evidence(trial),
         "head": _head_evidence(trial, result),
         "withheld": withheld.model_dump(mode="json"),
-        "failing_classes": [*sorted(trial.failing_classes())[:_NAMED]],
+        "failing_classes": [*sorted(trial.failing_classes())[:_MAX_NAMES]],
         "repeats": {"answers": trial.repeats[0], "alike": trial.repeats[1]},
         "held": result.held if result else None,
     }
@@ -56,39 +59,41 @@ def _threshold_point(trial: Trial, inputs: ThresholdEvidence, calls: ThresholdEv
         "forward_agreement": _round(calls.agreement),
         "forward_e_value": _round_e_value(calls.max_e),
         "passed": inputs.passed and calls.passed and capped,
-        "failing_classes": [*trial.withholding.class_floor.failing_classes(inputs.confidence)[:_NAMED]],
+        "failing_classes": [*trial.withholding.class_floor.failing_classes(inputs.confidence)[:_MAX_NAMES]],
     }
 
 
 def _call_evidence(trial: Trial) -> dict[str, Any]:
-    forward = trial.call_gate
+    gate = trial.call_gate
     return {
-        "since": forward.since.isoformat(),
-        "calls": forward.tail_gate.calls + (forward.head_gate.calls if forward.head_gate else 0),
-        "conversations": forward.tail_gate.n,
-        "days": forward.looked_days,
+        "since": gate.since.isoformat(),
+        "calls": gate.tail_gate.calls + (gate.head_gate.calls if gate.head_gate else 0),
+        "conversations": gate.tail_gate.n,
+        "days": gate.looked_days,
     }
 
 
-def _head_evidence(trial: Trial, found: TrialResult | None) -> dict[str, Any]:
+def _head_evidence(trial: Trial, result: TrialResult | None) -> dict[str, Any]:
     gate = trial.call_gate.head_gate
-    known = gate.evidence()[-1] if gate else None
+    evidence = gate.evidence()[-1] if gate else None
     return {
         "inputs": len(trial.expected_coverage.head_calls),
         "share": round(trial.expected_coverage.head_share, 4),
-        "threshold": found.head_threshold if found else trial.promotion.head_threshold,
-        "calls": known.calls if known else 0,
-        "agreement": _round(known.agreement) if known else None,
+        "threshold": result.head_threshold if result else trial.promotion.head_threshold,
+        "calls": evidence.calls if evidence else 0,
+        "agreement": _round(evidence.agreement) if evidence else None,
     }
 
 
 def decision_reason(trial: Trial, result: TrialResult) -> str:
-    """Why, in words that claim no more than is held."""
+    """Return the reason in words, claiming no more than is proven."""
     if result.outcome == "promote":
-        told = _promotion_reason(trial, result)
-        return f"{told}; held at the canary share: {_CAUSES[result.held]}" if result.held else told
+        reason = _promotion_reason(trial, result)
+        return f"{reason}; held at the canary share: {_CAUSES[result.held]}" if result.held else reason
     if result.outcome == "reject" and result.withheld:
-        names = ", ".join(sorted(trial.failing_classes())[:_NAMED]) or ", ".join(result.withheld.groups[:_NAMED])
+        names = ", ".join(sorted(trial.failing_classes())[:_MAX_NAMES]) or ", ".join(
+            result.withheld.groups[:_MAX_NAMES]
+        )
         return f"all that it could serve is withheld, as it is too often wrong on: {names}"
     strictest = _evidence_against(trial)
     agreement = "unknown" if strictest.agreement is None else f"{strictest.agreement:.1%}"
@@ -110,30 +115,30 @@ def _evidence_against(trial: Trial) -> ThresholdEvidence:
     return gate.evidence()[0]
 
 
-def _promotion_reason(trial: Trial, found: TrialResult) -> str:
+def _promotion_reason(trial: Trial, result: TrialResult) -> str:
     inputs, calls = _count_text(trial.selective_gate), _count_text(trial.call_gate.tail_gate)
     seen = f"after {inputs} on distinct inputs and {calls} on calls since"
-    if found.threshold == UNREACHABLE_THRESHOLD:
-        return f"answers {found.coverage:.0%} of the calls, inputs that come often and are proven, {seen}"
-    proven = found.levels[-1] if trial.is_serving and found.levels and found.levels[-1][0] > trial.p0 else None
-    candidate = next((one for one in trial.thresholds if one.confidence == found.threshold), None)
+    if result.threshold == UNREACHABLE_THRESHOLD:
+        return f"answers {result.coverage:.0%} of the calls, inputs that come often and are proven, {seen}"
+    proven = result.levels[-1] if trial.is_serving and result.levels and result.levels[-1][0] > trial.p0 else None
+    candidate = next((point for point in trial.thresholds if point.confidence == result.threshold), None)
     surest = f" on the surest {candidate.coverage:.0%} of calls" if candidate else ""
-    told = f"agrees at least {trial.p0:.0%}{surest}, {seen}"
+    reason = f"agrees at least {trial.p0:.0%}{surest}, {seen}"
     if proven is not None:
-        told = f"agrees at least {proven[0]:.1%} from confidence {proven[1]:.3f} on, {seen}"
-    return told + _withheld_reason(trial, found)
+        reason = f"agrees at least {proven[0]:.1%} from confidence {proven[1]:.3f} on, {seen}"
+    return reason + _withheld_reason(trial, result)
 
 
-def _withheld_reason(trial: Trial, found: TrialResult) -> str:
-    withheld = found.withheld
+def _withheld_reason(trial: Trial, result: TrialResult) -> str:
+    withheld = result.withheld
     parts = []
     if withheld.answers:
-        of = ", ".join(sorted(trial.failing_classes())[:_NAMED])
-        parts.append(_count(len(withheld.answers), "answer") + (f" (too often wrong for {of})" if of else ""))
+        classes = ", ".join(sorted(trial.failing_classes())[:_MAX_NAMES])
+        parts.append(_count(len(withheld.answers), "answer") + (f" (too often wrong for {classes})" if classes else ""))
     if withheld.inputs:
         parts.append(_count(len(withheld.inputs), "input"))
     if withheld.groups:
-        parts.append(", ".join(withheld.groups[:_NAMED]))
+        parts.append(", ".join(withheld.groups[:_MAX_NAMES]))
     return f"; withheld: {', '.join(parts)}" if parts else ""
 
 
@@ -142,14 +147,16 @@ def _count(number: int, noun: str) -> str:
 
 
 def describe_teacher_noise(answers: int, agreeing: int) -> str:
-    """What the teacher's repeats say of the agreement that any student can reach; nothing where they are few or equal.
+    """Describe the limit that the teacher's repeats set to any student's agreement.
+
+    Empty if the repeats are few or all agree.
 
     >>> describe_teacher_noise(400, 400), describe_teacher_noise(29, 12)
     ('', '')
     >>> describe_teacher_noise(400, 368).removeprefix("; the teacher disagrees with itself on ")
     'about 8% of repeated inputs (32 of 400), no student can agree on more than 97%'
     """
-    if answers < _LEAST_REPEATS or agreeing == answers:
+    if answers < _MIN_REPEATS or agreeing == answers:
         return ""
     return (
         f"; the teacher disagrees with itself on about {1 - agreeing / answers:.0%} of repeated inputs "

@@ -1,4 +1,4 @@
-"""Open a trial: load student and dataset, fix the thresholds, then look at the held-out labels."""
+"""Open a trial: load student and dataset, fix the thresholds, then read the held-out labels."""
 
 import asyncio
 from collections import Counter
@@ -44,36 +44,42 @@ async def open_trial(
     *,
     carried: FailingClasses | None = None,
 ) -> tuple[Trial, list[Verdict]]:
-    """The trial of a trained student and its verdicts on the held-out evidence.
+    """Return the trial of a trained student and its verdicts on the held-out evidence.
 
-    The thresholds are quantiles of its confidence on the validation and evidence inputs, fixed before any of
-    their labels is looked at, as is the shape of the task's conversations. Where its gates put their error budget is
-    guessed from verdicts that they never see: those of validation, and for the calls to come all that are held out.
-    `carried` are the classes of answers that earlier students failed. Raises ArtifactError where the student cannot be
-    tried, with the reason, and RetryLater while what it needs is away.
+    The thresholds are quantiles of its confidence on the validation and evidence inputs, fixed before any of their
+    labels is read, as is the shape of the task's conversations. The gates' allocation of their error budget is guessed
+    from verdicts that they never see: those of validation, and for the calls to come all that are held out. `carried`
+    are the classes of answers that earlier students failed.
+
+    Raises ArtifactError with the reason if the student cannot be tried, and RetryLater while what it needs is
+    unavailable.
     """
     if promotion.dataset is None or promotion.artifact is None:
         raise ArtifactError(f"student {promotion.student!r} was announced as trained without dataset or artifact")
     dataset = await asyncio.to_thread(read_dataset, object_store, promotion.dataset, promotion.task)
     student = await students.get(promotion.artifact)
     judge = parse_judge(rules.judge) if rules.judge else choose_judge([e.answer for e in dataset.in_split("train")])
-    # Once a student serves, escalated calls are answered more often than others: only those drawn by lot are traffic.
-    held_out = [one for one in (*dataset.in_split("validation"), *dataset.in_split("evidence")) if one.unbiased]
+    # Once a student serves, escalated calls are over-represented: only randomly sampled calls represent traffic.
+    held_out = [
+        example for example in (*dataset.in_split("validation"), *dataset.in_split("evidence")) if example.unbiased
+    ]
     answered = list(zip(held_out, await ask_student(student, [example.request for example in held_out]), strict=True))
     tail = [(example, answer) for example, answer in answered if answer is not None and answer.head is None]
     shape = await asyncio.to_thread(ConversationShape.measure, dataset.examples)
     head = await _head_confidences(student, dataset, shape.system)
-    # Where it fails to answer, the teacher serves: such a call counts, and no threshold covers it.
+    # The teacher serves where the student fails: such a call counts, and no threshold covers it.
     failed = sum(answer is None for _, answer in answered)
     candidates = candidate_thresholds([*(answer.confidence for _, answer in tail), *[0.0] * failed])
     if not candidates:
-        raise ArtifactError(f"student {promotion.student!r} is sure of none of the {len(held_out)} held-out calls")
+        raise ArtifactError(
+            f"student {promotion.student!r} has positive confidence on none of the {len(held_out)} held-out calls"
+        )
     last = max(example.at for example in dataset.examples)
     judged = [
         HeldOutAnswer(example, answer, judge.judge(example.answer, answer.message), answer_class(example.answer, judge))
         for example, answer in tail
     ]
-    chosen_by = [one for one in judged if one.example.split == "validation"]
+    validation = [held for held in judged if held.example.split == "validation"]
     trial = Trial(
         promotion,
         judge=judge,
@@ -83,7 +89,7 @@ async def open_trial(
         p0=rules.min_agreement,
         settings=settings,
         since=last,
-        aims=(_choose_aim(candidates, chosen_by, rules), _choose_aim(candidates, judged, rules)),
+        aims=(_choose_aim(candidates, validation, rules), _choose_aim(candidates, judged, rules)),
         expected_coverage=_expected_coverage(candidates, dataset, judged, failed, head, shape.system),
         training_classes=_count_training_classes(dataset, judge),
         teachers=dataset.teachers,
@@ -93,10 +99,10 @@ async def open_trial(
     verdicts: list[Verdict] = []
     for held in judged:
         example, answer = held.example, held.answer
-        one = identify_input(example.request, example.fingerprint, example.episode, shape.system)
-        if example.split != "evidence" or not trial.is_new_input(one):
+        call_input = identify_input(example.request, example.fingerprint, example.episode, shape.system)
+        if example.split != "evidence" or not trial.is_new_input(call_input):
             continue
-        trial.add(one, held.observation, example.request, held_out=True)
+        trial.add(call_input, held.observation, example.request, held_out=True)
         verdicts.append(
             Verdict(
                 id=verdict_id("validation", example.id, promotion.student, example.at),
@@ -115,7 +121,7 @@ async def open_trial(
             )
         )
     trial.place_bets(last + timedelta.resolution)
-    # How often texts come on usual days is known of all recorded calls, whatever taught the student.
+    # The usual daily frequency of texts is measured on all recorded calls, including those trained on.
     await asyncio.to_thread(_count_texts, trial, dataset)
     return trial, verdicts
 
@@ -147,21 +153,23 @@ class HeldOutAnswer:
 
 
 def _choose_aim(candidates: Sequence[Threshold], judged: Sequence[HeldOutAnswer], rules: TaskRules) -> int | None:
-    scores = [float(one.judgement.agreed) for one in judged]
-    return choose_aim(candidates, [one.answer.confidence for one in judged], scores, rules.min_agreement)
+    scores = [float(held.judgement.agreed) for held in judged]
+    return choose_aim(candidates, [held.answer.confidence for held in judged], scores, rules.min_agreement)
 
 
 def _count_training_classes(dataset: Dataset, judge: Judge) -> dict[str, int]:
-    """How many examples of each class the student learned from."""
-    kinds = (answer_class(example.answer, judge) for example in dataset.in_split("train"))
-    return dict(Counter(kind for kind in kinds if kind is not None))
+    """Return the number of training examples of each class."""
+    classes = (answer_class(example.answer, judge) for example in dataset.in_split("train"))
+    return dict(Counter(name for name in classes if name is not None))
 
 
 async def _head_confidences(student: Student, dataset: Dataset, system: SystemTemplate) -> dict[str, float]:
-    """How sure the student is of each input of the head."""
-    known = student.head.input_names if isinstance(student, HeadStudent) else frozenset[str]()
-    requests = {input_name(one.request, system): one.request for one in dataset.examples} if known else {}
-    names = [name for name in requests if name in known]
+    """Return the student's confidence on each head input."""
+    head_names = student.head.input_names if isinstance(student, HeadStudent) else frozenset[str]()
+    requests = (
+        {input_name(example.request, system): example.request for example in dataset.examples} if head_names else {}
+    )
+    names = [name for name in requests if name in head_names]
     answers = await ask_student(student, [requests[name] for name in names])
     return {name: answer.confidence if answer else 0.0 for name, answer in zip(names, answers, strict=True)}
 
@@ -174,45 +182,45 @@ def _expected_coverage(
     head: Mapping[str, float],
     system: SystemTemplate,
 ) -> ExpectedCoverage:
-    """What would be served: the held-out calls stand for all that are not of the head."""
-    reach = ExpectedCoverage([candidate.confidence for candidate in candidates])
-    of_head = dict.fromkeys(head, 0)
+    """Estimate what would be served: the held-out calls stand for all calls outside the head."""
+    coverage = ExpectedCoverage([candidate.confidence for candidate in candidates])
+    head_calls = dict.fromkeys(head, 0)
     tail_calls = 0
     for example in dataset.examples:
-        name = input_name(example.request, system) if of_head else ""
-        if name in of_head:
-            of_head[name] += example.calls
+        name = input_name(example.request, system) if head_calls else ""
+        if name in head_calls:
+            head_calls[name] += example.calls
         else:
             tail_calls += example.calls
-    for name, calls in of_head.items():
-        reach.add_head_call(name, head[name], calls)
-    each = tail_calls / (len(judged) + failed)
-    for one in judged:
-        reach.add_tail_call(one.answer.confidence, answer_key(one.answer.message), each)
-    reach.calls += each * failed
-    return reach
+    for name, calls in head_calls.items():
+        coverage.add_head_call(name, head[name], calls)
+    calls_per_answer = tail_calls / (len(judged) + failed)
+    for held in judged:
+        coverage.add_tail_call(held.answer.confidence, answer_key(held.answer.message), calls_per_answer)
+    coverage.calls += calls_per_answer * failed
+    return coverage
 
 
 def _count_repeats(dataset: Dataset, judge: Judge) -> tuple[int, int]:
-    """How often the teacher answered an input again that it had answered before, and how often alike."""
-    again = alike = 0
+    """Return how often the teacher answered an input again, and how often alike."""
+    repeats = alike = 0
     for example in dataset.examples:
         for earlier, later in pairwise((*example.repeats, example.answer)):
-            again += 1
+            repeats += 1
             alike += judge.judge(earlier, later).agreed
-    return again, alike
+    return repeats, alike
 
 
 def _used_in_training(dataset: Dataset, kind: str, shape: ConversationShape) -> UsedInputs:
-    # What a cache claims is that an input seen before gets the same answer again: its own inputs are its test.
-    seen = [] if kind == EXACT_MATCH_KIND else [*dataset.in_split("train"), *dataset.in_split("validation")]
+    # A cache claims that an input seen before gets the same answer again: its own inputs are its test.
+    used = [] if kind == EXACT_MATCH_KIND else [*dataset.in_split("train"), *dataset.in_split("validation")]
     inputs = UsedInputs()
-    for example in seen:
-        one = identify_input(example.request, example.fingerprint, example.episode, shape.system)
-        inputs.mark_used(one.without_openings(shape.openings))
+    for example in used:
+        call_input = identify_input(example.request, example.fingerprint, example.episode, shape.system)
+        inputs.mark_used(call_input.without_openings(shape.openings))
     return inputs
 
 
 def candidate_thresholds(confidences: Sequence[float]) -> list[Threshold]:
-    """Candidate thresholds from confidences on unlabelled requests; a confidence of 0 is never served."""
+    """Return candidate thresholds from confidences on unlabelled requests; a confidence of 0 is never served."""
     return [threshold for threshold in coverage_thresholds(confidences) if threshold.confidence > 0]

@@ -1,4 +1,4 @@
-"""Pairs an audit's answer with the answer that it audits."""
+"""Match the answer of an audit with the answer that it audits."""
 
 import logging
 from collections import OrderedDict
@@ -8,15 +8,15 @@ from typing import Final
 from understudies.events import INVOCATIONS, Invocation, Message, Request, Route, encode
 from understudies.runtime.throttle import Throttle
 
-_BLANK: Final = Request(messages=(Message(role="user"),))
+_EMPTY_REQUEST: Final = Request(messages=(Message(role="user"),))
 
 _log = logging.getLogger(__name__)
 
 
 class PendingAudits:
-    """Calls that were drawn to be asked again, until the second answer comes; the oldest are forgotten first.
+    """Calls sampled for an audit, until the audit arrives; the oldest are evicted first.
 
-    They are kept as they are written in a snapshot, without their requests: an audit repeats its call's.
+    They are stored as serialised in a snapshot, without their requests: an audit repeats its call's request.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -24,33 +24,33 @@ class PendingAudits:
         self._calls: OrderedDict[str, str] = OrderedDict()
         self._log_throttle = Throttle()
         self.unpaired = 0
-        """Audits whose call was not known: they show nothing."""
+        """The number of audits without a known call: they yield no verdict."""
 
     def __len__(self) -> int:
         return len(self._calls)
 
     def add(self, call: Invocation) -> None:
-        """Keep an answered call that was drawn, or may have been where nothing says so."""
+        """Store an answered call that was sampled, or may have been where its route does not say."""
         if call.route is not None and _is_drawn(call.route):
-            self._calls[call.id] = encode(call.model_copy(update={"request": _BLANK})).decode()
+            self._calls[call.id] = encode(call.model_copy(update={"request": _EMPTY_REQUEST})).decode()
             self._evict()
 
     def pop_audited(self, audit: Invocation) -> Invocation | None:
-        """The call that this audit asks again; None where it is not known or was paired before."""
-        kept = self._calls.pop(audit.audits or "", None)
-        if kept is None:
+        """Remove and return the call that this audit repeats; None if it is unknown or already paired."""
+        encoded = self._calls.pop(audit.audits or "", None)
+        if encoded is None:
             self._count_unpaired()
             return None
-        call = INVOCATIONS.decode(kept.encode())
+        call = INVOCATIONS.decode(encoded.encode())
         assert isinstance(call, Invocation)
         return call.model_copy(update={"request": audit.request})
 
     def state(self) -> dict[str, str]:
-        """A JSON-serialisable snapshot, the oldest call first."""
+        """Return a JSON-serialisable snapshot, oldest call first."""
         return dict(self._calls)
 
     def restore(self, state: Mapping[str, str]) -> None:
-        """Continue from a snapshot."""
+        """Restore the calls from a snapshot."""
         self._calls = OrderedDict(state)
         self._evict()
 
@@ -61,7 +61,7 @@ class PendingAudits:
     def _count_unpaired(self) -> None:
         self.unpaired += 1
         if self._log_throttle():
-            _log.warning("%d audits so far show nothing: the calls that they ask again are not known", self.unpaired)
+            _log.warning("%d audits so far yield no verdict: the calls that they repeat are unknown", self.unpaired)
 
 
 def _is_drawn(route: Route) -> bool:

@@ -1,4 +1,4 @@
-"""Asks a student what it would have answered."""
+"""Ask a student for answers in shadow."""
 
 import logging
 from collections.abc import Sequence
@@ -10,7 +10,10 @@ _log = logging.getLogger(__name__)
 
 
 async def ask_student(student: Student, requests: Sequence[Request]) -> list[Answer | None]:
-    """One answer for each request; None where the student could not, as the teacher would have served then."""
+    """Return one answer for each request; None where the student failed.
+
+    The teacher would have served such a request.
+    """
     try:
         return list(await student.answer(requests))
     except StudentError as error:

@@ -1,4 +1,4 @@
-"""What the teacher of each task answered lately, to judge it by where no trial does."""
+"""Recent teacher answers of each task, to choose a judge where no trial has one."""
 
 from collections import OrderedDict, deque
 
@@ -8,31 +8,32 @@ from understudies.judges.choice import choose_judge
 from understudies.judges.registry import parse_judge
 from understudies.runtime.rules.rules import TaskRulesLookup
 
-_TASKS = 200
-_ANSWERS = 300
-_LEAST = 20
+_MAX_TASKS = 200
+_MAX_ANSWERS = 300
+_MIN_ANSWERS = 20
 
 
 class RecentTeacherAnswers:
-    """The last answers of the teachers, by task; the tasks that were quiet longest are forgotten first."""
+    """The latest teacher answers by task; the least recently active tasks are evicted first."""
 
     def __init__(self, rules: TaskRulesLookup) -> None:
         self._rules = rules
         self._answers: OrderedDict[str, deque[Message]] = OrderedDict()
 
     def add(self, task: str, answer: Message) -> None:
-        """Keep an answer."""
-        self._answers.setdefault(task, deque(maxlen=_ANSWERS)).append(answer)
+        """Store an answer."""
+        self._answers.setdefault(task, deque(maxlen=_MAX_ANSWERS)).append(answer)
         self._answers.move_to_end(task)
-        if len(self._answers) > _TASKS:
+        if len(self._answers) > _MAX_TASKS:
             self._answers.popitem(last=False)
 
     def choose_judge(self, task: str) -> Judge | None:
-        """The judge that the task's rules name, else the one for the shape of its answers; None while they are few.
+        """Return the judge that the task's rules name, else the one for the shape of its answers.
 
-        It compares the teacher with itself: a student is judged as the training split of its dataset shows.
+        None while the answers are few. This judge compares the teacher with itself; a student's judge is chosen from
+        the training split of its dataset.
         """
         if name := self._rules.for_task(task).judge:
             return parse_judge(name)
-        known = self._answers.get(task, ())
-        return choose_judge(list(known)) if len(known) >= _LEAST else None
+        answers = self._answers.get(task, ())
+        return choose_judge(list(answers)) if len(answers) >= _MIN_ANSWERS else None

@@ -1,4 +1,4 @@
-"""A student on trial: its two gates, what is withheld of it, and once it serves its drift detectors."""
+"""The trial of a student: its two gates, what is withheld, and once it serves its drift detectors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,20 +31,20 @@ from understudies.stats.selective import SelectiveGate
 from understudies.stats.spending import alpha_for_trial
 from understudies.stats.subgroups import SubgroupMonitor
 
-_LEAST_SHARE: Final = 0.01
-"""Less than this share of the calls is not worth serving: then everything is withheld."""
-_LEAST_HEAD: Final = 0.05
-"""The share of the calls that a proven head must have to be served where nothing else is proven."""
-_LENIENCE: Final = 0.05
-"""How far below the promise a group of calls may agree."""
+_MIN_SHARE: Final = 0.01
+"""Below this share of the calls serving is not worthwhile, and the student is rejected."""
+_MIN_HEAD_SHARE: Final = 0.05
+"""The minimum share of the calls for a proven head to be served when nothing else is proven."""
+_SUBGROUP_TOLERANCE: Final = 0.05
+"""How far below the required agreement a subgroup of calls may agree."""
 
 
 class Trial:
-    """All that is known about one student's agreement with the teacher.
+    """The evidence on one student's agreement with the teacher, and the decisions drawn from it.
 
     Two gates must pass at a threshold: that of distinct inputs, and that of the calls since the dataset, which is
-    looked at when whole days of calls have ended. Each errs with probability at most alpha where its own view of
-    traffic holds, so what passes both is wrong no more often where either does.
+    evaluated when whole days of calls have ended. Each errs with probability at most alpha if its own model of traffic
+    holds, so a threshold that passes both errs with probability at most alpha if either model holds.
     """
 
     def __init__(
@@ -69,9 +69,11 @@ class Trial:
         self.judge = judge
         self.p0 = p0
         self.shape = shape or ConversationShape()
-        self.expected_coverage = expected_coverage or ExpectedCoverage([one.confidence for one in candidates])
+        self.expected_coverage = expected_coverage or ExpectedCoverage(
+            [candidate.confidence for candidate in candidates]
+        )
         self.repeats = repeats
-        """How often the teacher answered an input again, and how often alike."""
+        """The number of times that the teacher answered an input again, and how many of those answers agreed."""
         self._n_max = settings.n_max
         self._min_span = timedelta(hours=settings.min_span_hours)
         alpha = (
@@ -79,15 +81,15 @@ class Trial:
             if settings.over_all_students
             else settings.alpha
         )
-        heads = head_candidates([sure for sure, _ in self.expected_coverage.head_calls.values()])
-        # One error budget for both strata of the calls to come, as what is served is served of both.
-        each = alpha / 2 if heads else alpha
-        confidences = [one.confidence for one in candidates]
+        heads = head_candidates([confidence for confidence, _ in self.expected_coverage.head_calls.values()])
+        # Both strata of the calls to come share one error budget, as both are served.
+        stratum_alpha = alpha / 2 if heads else alpha
+        confidences = [candidate.confidence for candidate in candidates]
 
-        def gate(of: Sequence[Threshold], level: float, aim: int | None) -> SelectiveGate:
-            weights = None if aim is None else aimed_weights(len(of), aim)
+        def gate(thresholds: Sequence[Threshold], level: float, aim: int | None) -> SelectiveGate:
+            weights = None if aim is None else aimed_weights(len(thresholds), aim)
             return SelectiveGate(
-                of,
+                thresholds,
                 p0=p0,
                 alpha=level,
                 beta=settings.beta,
@@ -99,9 +101,9 @@ class Trial:
         self.input_gate = DistinctInputGate(
             gate(candidates, alpha, aims[0]), used=used_inputs, shape=self.shape, student=promotion.student
         )
-        head = gate([Threshold(one, 0.0) for one in heads], each, None) if heads else None
+        head = gate([Threshold(confidence, 0.0) for confidence in heads], stratum_alpha, None) if heads else None
         self.call_gate = CallGate(
-            gate(candidates, each, aims[1]),
+            gate(candidates, stratum_alpha, aims[1]),
             head,
             since=since or promotion.at,
             shape=self.shape,
@@ -109,7 +111,7 @@ class Trial:
         )
         self.withholding = Withholding(
             ClassFloor(confidences, training_classes, floor=settings.class_floor, min_verdicts=settings.class_verdicts),
-            SubgroupMonitor(confidences, p_null=p0 - _LENIENCE, alpha=alpha),
+            SubgroupMonitor(confidences, p_null=p0 - _SUBGROUP_TOLERANCE, alpha=alpha),
             self.expected_coverage,
             carried=carried,
         )
@@ -148,71 +150,73 @@ class Trial:
 
     @property
     def thresholds(self) -> tuple[Threshold, ...]:
-        """The candidates, strictest first."""
+        """The candidate thresholds, strictest first."""
         return self.selective_gate.thresholds
 
     @property
     def collected(self) -> int:
-        """Conversations of distinct inputs that were bet or wait for it; a lone call is one."""
+        """The number of conversations of distinct inputs that were bet or are pending; a lone call counts as one."""
         return self.input_gate.collected
 
-    def is_new_input(self, one: Input) -> bool:
-        """Whether a verdict on this input would be the first, in a conversation that the student never saw."""
-        return self.input_gate.is_new_input(one)
+    def is_new_input(self, call_input: Input) -> bool:
+        """Return whether an input is new to the trial, in a conversation that the student has not seen."""
+        return self.input_gate.is_new_input(call_input)
 
-    def can_use(self, one: Input, at: datetime) -> bool:
-        """Whether a verdict on an unbiased call can still change what is decided."""
-        return self.input_gate.can_use(one, self._n_max) or self.call_gate.can_use(at, self._n_max)
+    def can_use(self, call_input: Input, at: datetime) -> bool:
+        """Return whether a verdict on an unbiased call can still affect the decision."""
+        return self.input_gate.can_use(call_input, self._n_max) or self.call_gate.can_use(at, self._n_max)
 
     def add(
-        self, one: Input, observation: Observation, request: Request | None = None, *, held_out: bool = False
+        self, call_input: Input, observation: Observation, request: Request | None = None, *, held_out: bool = False
     ) -> bool:
-        """Take in one unbiased verdict; whether it is the first of its input, and so evidence for the gate of those.
+        """Add one unbiased verdict; return whether it is the first of its input, and so evidence for the input gate.
 
-        What was `held_out` of the dataset is no call to come. `request` tells which texts are near copies.
+        A `held_out` example of the dataset does not count as a call to come. `request` is used to find near copies.
         """
-        self.withholding.add(one, observation, self._threshold_in_force)
+        self.withholding.add(call_input, observation, self._threshold_in_force)
         self._needs_decision = True
         if self.withholding.is_withheld(observation):
             return False
-        first = observation.head is None and self.input_gate.can_use(one, self._n_max)
+        is_first = observation.head is None and self.input_gate.can_use(call_input, self._n_max)
         text = None if request is None else self.shape.call_text(request)
-        if first:
-            copies = None if text is None else self.input_gate.near_copy_group(text, observation.at)
-            self.input_gate.add(one, observation if copies is None else _with_near_copy_group(observation, copies))
+        if is_first:
+            near_copies = None if text is None else self.input_gate.near_copy_group(text, observation.at)
+            self.input_gate.add(
+                call_input, observation if near_copies is None else _with_near_copy_group(observation, near_copies)
+            )
         if not held_out and self.call_gate.can_use(observation.at, self._n_max):
             if self.call_gate.first_at is None:
                 self._next_look_at = observation.at + DAY
-            self.call_gate.add(one, observation, text)
+            self.call_gate.add(call_input, observation, text)
             if observation.head is None:
                 self.changes.observe_verdict(observation.at, observation.score, observation.confidence)
-        return first
+        return is_first
 
-    def add_class_verdict(self, one: Input, observation: Observation) -> None:
-        """Take in a verdict on a call that says nothing of agreement as a whole, for the class of its answer alone."""
-        self.withholding.add(one, observation)
+    def add_class_verdict(self, call_input: Input, observation: Observation) -> None:
+        """Add a verdict on a biased call, as evidence for the class of its answer only."""
+        self.withholding.add(call_input, observation)
         self._needs_decision = True
 
     def place_bets(self, until: datetime) -> None:
-        """Feed the gates with the conversations that had run as long as conversations do by then."""
-        for cluster, speaks in self.input_gate.place_bets(until):
-            self.levels.add_inputs(cluster, speaks)
-        for cluster in self.call_gate.place_bets(until):
-            self.levels.add_calls(cluster, self.student)
+        """Feed the gates with the conversations that were complete by then, given their usual duration."""
+        for conversation, representative in self.input_gate.place_bets(until):
+            self.levels.add_inputs(conversation, representative)
+        for conversation in self.call_gate.place_bets(until):
+            self.levels.add_calls(conversation, self.student)
 
-    def add_audited_call(self, observation: Observation, served_from: float, one: Input) -> None:
-        """Feed the levels with an audited call, for the thresholds from the one that it had to reach."""
-        one = one.without_openings(self.shape.openings)
-        self.levels.add_audit(observation, served_from, one, unseen=self.is_new_input(one))
+    def add_audited_call(self, observation: Observation, served_from: float, call_input: Input) -> None:
+        """Feed an audited call to the proven levels, for the thresholds from the one that it had to reach on."""
+        call_input = call_input.without_openings(self.shape.openings)
+        self.levels.add_audit(observation, served_from, call_input, unseen=self.is_new_input(call_input))
 
     def is_due(self, now: datetime) -> bool:
-        """Whether a day of calls has ended since the last look."""
+        """Return whether a day of calls has ended since the last look."""
         return now >= self._next_look_at
 
     def look(self, now: datetime, *, behind: bool = False) -> TrialResult | None:
-        """What is found where it is news: at the end of a day of calls, and of what is withheld or falls, at once.
+        """Return the result if it changed: at a day's end, or at once when more is withheld or levels are withdrawn.
 
-        A look while calls of the day are still to be read (`behind`) is not that of its end.
+        While calls of the day are still to be read (`behind`), the look at its end is postponed.
         """
         if self.is_due(now) and not behind:
             self._next_look_at += DAY * ((now - self._next_look_at) // DAY + 1)
@@ -228,92 +232,102 @@ class Trial:
         if not self._needs_decision and not self.levels.withdrawn:
             return None
         self._needs_decision = False
-        found = self._serving_result() if self.is_serving else self._trial_result()
-        if found is None or (found == self._last_announced(found) and not self._restriction_unannounced):
+        result = self._serving_result() if self.is_serving else self._trial_result()
+        if result is None or (result == self._last_announced(result) and not self._restriction_unannounced):
             return None
         self._restriction_unannounced = False
-        self.announced = found
-        return found
+        self.announced = result
+        return result
 
-    def _last_announced(self, found: TrialResult) -> TrialResult | None:
-        """What was announced; before a student serves, more that is proven beyond the promise is no news."""
-        known = self.announced
-        return known if known is None or self.is_serving else replace(known, levels=found.levels)
+    def _last_announced(self, result: TrialResult) -> TrialResult | None:
+        """Return the last announced result.
+
+        Before the student serves, a change of the levels proven above the contract is not worth announcing.
+        """
+        announced = self.announced
+        return announced if announced is None or self.is_serving else replace(announced, levels=result.levels)
 
     def _gate_result(self) -> TrialResult | None:
-        """What the gates say as of the last look; None while they say nothing."""
-        both = [a and b for a, b in zip(self.selective_gate.passed_flags, self.call_gate.passed_flags, strict=True)]
-        loosest = max((place for place, passed in enumerate(both) if passed), default=None)
+        """Return the joint decision of the gates as of the last look; None while undecided."""
+        joint = [a and b for a, b in zip(self.selective_gate.passed_flags, self.call_gate.passed_flags, strict=True)]
+        loosest = max((index for index, passed in enumerate(joint) if passed), default=None)
         head = self.call_gate.head_gate and self.call_gate.head_gate.loosest_passed
         head_threshold = head.confidence if head else None
         if self.selective_gate.is_rejected or self.call_gate.tail_gate.is_rejected:
             return TrialResult("reject")
         if loosest is not None:
             return TrialResult("promote", self.thresholds[loosest].confidence, head_threshold)
-        if self.expected_coverage.share(None, head_threshold) >= _LEAST_HEAD:
+        if self.expected_coverage.share(None, head_threshold) >= _MIN_HEAD_SHARE:
             return TrialResult("promote", UNREACHABLE_THRESHOLD, head_threshold)
-        over = (
+        is_exhausted = (
             self.selective_gate.is_exhausted and not any(self.selective_gate.passed_flags)
         ) or self.call_gate.tail_gate.is_exhausted
-        return TrialResult("inconclusive") if over else None
+        return TrialResult("inconclusive") if is_exhausted else None
 
     def _trial_result(self) -> TrialResult | None:
-        found = self._last_look
-        if found is None or found.outcome != "promote":
-            return found
-        withheld = self.withholding.compute_withheld(found.threshold or 0.0)
-        share = self.expected_coverage.share(found.threshold, found.head_threshold, withheld)
-        if share < _LEAST_SHARE:
+        result = self._last_look
+        if result is None or result.outcome != "promote":
+            return result
+        withheld = self.withholding.compute_withheld(result.threshold or 0.0)
+        share = self.expected_coverage.share(result.threshold, result.head_threshold, withheld)
+        if share < _MIN_SHARE:
             return TrialResult("reject", withheld=withheld, coverage=share)
-        return self._announce(found, self._loosened_threshold(found), withheld, share)
+        return self._announce(result, self._loosened_threshold(result), withheld, share)
 
-    def _loosened_threshold(self, found: TrialResult) -> float | None:
-        """The threshold to serve from: never stricter than it was, but after a hold."""
-        before = self.announced.threshold if self.announced and self.announced.outcome == "promote" else None
-        if before is None or found.threshold is None or found.outcome != "promote":
-            return found.threshold if before is None else before
-        return min(before, found.threshold)
+    def _loosened_threshold(self, result: TrialResult) -> float | None:
+        """Return the threshold to serve from: never stricter than announced, except after a restriction."""
+        announced = self.announced.threshold if self.announced and self.announced.outcome == "promote" else None
+        if announced is None or result.threshold is None or result.outcome != "promote":
+            return result.threshold if announced is None else announced
+        return min(announced, result.threshold)
 
     def _serving_result(self) -> TrialResult | None:
-        """What is served and withheld now; a student in service leaves by its audits, not by its gates."""
+        """Return what is served and withheld now.
+
+        A serving student is demoted by its audits, never by its gates.
+        """
         if self.levels.contract_broken:
             return None
-        now = self.announced or TrialResult("promote", self.promotion.threshold, self.promotion.head_threshold)
-        found = self._last_look if self._last_look is not None and self._last_look.outcome == "promote" else None
-        threshold, head_threshold = now.threshold, now.head_threshold
-        held = self.changes.restriction
-        if held is not None and found is not None and held.cause != "calendar":
-            # Proven anew by what came after the change: at the threshold that is proven now, of the traffic of now.
-            threshold, head_threshold = found.threshold, found.head_threshold
+        current = self.announced or TrialResult("promote", self.promotion.threshold, self.promotion.head_threshold)
+        proven = self._last_look if self._last_look is not None and self._last_look.outcome == "promote" else None
+        threshold, head_threshold = current.threshold, current.head_threshold
+        restriction = self.changes.restriction
+        if restriction is not None and proven is not None and restriction.cause != "calendar":
+            # Proven again by evidence after the change: serve at the threshold proven now, on current traffic.
+            threshold, head_threshold = proven.threshold, proven.head_threshold
             self._reference_share = self.call_gate.share_reaching(threshold)
             self.changes.lift()
-        elif held is not None and self.changes.is_day_type_proven(threshold or 0.0):
+        elif restriction is not None and self.changes.is_day_type_proven(threshold or 0.0):
             self.changes.lift()
-        elif held is None and found is not None:
-            threshold = self._loosened_threshold(found)
-            head_threshold = found.head_threshold if head_threshold is None else head_threshold
+        elif restriction is None and proven is not None:
+            threshold = self._loosened_threshold(proven)
+            head_threshold = proven.head_threshold if head_threshold is None else head_threshold
         withheld = self.withholding.compute_withheld(threshold or 0.0, self.changes.failing_day_types(threshold or 0.0))
-        if set(withheld.groups) & {"day=weekend", "day=weekday"} and held is not None and held.cause == "calendar":
+        if (
+            set(withheld.groups) & {"day=weekend", "day=weekday"}
+            and restriction is not None
+            and restriction.cause == "calendar"
+        ):
             self.changes.lift()
         share = self.expected_coverage.share(threshold, head_threshold, withheld)
         return self._announce(TrialResult("promote", threshold, head_threshold), threshold, withheld, share)
 
-    def _announce(self, found: TrialResult, threshold: float | None, withheld: Any, share: float) -> TrialResult:
+    def _announce(self, result: TrialResult, threshold: float | None, withheld: Any, share: float) -> TrialResult:
         self.withholding.withheld = withheld
         self.levels.announce(threshold)
-        hold = self.changes.restriction
+        restriction = self.changes.restriction
         return TrialResult(
             "promote",
             threshold,
-            found.head_threshold,
+            result.head_threshold,
             withheld=withheld,
             coverage=share,
             levels=self.levels.announced,
-            held=hold.cause if hold else None,
+            held=restriction.cause if restriction else None,
         )
 
     def failing_classes(self) -> FailingClasses:
-        """Classes of answers shown to agree less than the floor where it serves, with what each is taken for."""
+        """Return the classes below the floor at the serving threshold, with the answers given in their place."""
         threshold = self.announced.threshold if self.announced else self.promotion.threshold
         return {} if threshold is None else self.withholding.failing_classes(threshold)
 
@@ -322,7 +336,7 @@ class Trial:
         self.promotion = promotion
         self._needs_decision = True
         if self.announced is None:
-            # A trial that was opened again knows less than was proven, and must not take it back.
+            # A reopened trial has less evidence than was proven before, and must not withdraw it.
             self.levels.adopt(promotion, self.p0)
             self.announced = TrialResult(
                 "promote",
@@ -340,17 +354,19 @@ class Trial:
             self.drift = TwoTierDriftDetector.after_gate(self.p0, agree, n)
 
     def _counts_at(self, threshold: float | None) -> tuple[int, int]:
-        """Agreements and bets of distinct inputs at a candidate; none where it is none."""
-        place = next((n for n, one in enumerate(self.thresholds) if one.confidence == threshold), None)
-        return (0, 0) if place is None else self.selective_gate.agreement_counts(place)
+        """Return the agreements and bets of distinct inputs at a candidate; zeros if it is not a candidate."""
+        index = next(
+            (position for position, candidate in enumerate(self.thresholds) if candidate.confidence == threshold), None
+        )
+        return (0, 0) if index is None else self.selective_gate.agreement_counts(index)
 
-    def add_audit(self, one: Input, observation: Observation, *, drawn: bool) -> bool:
-        """Take in an audited verdict; whether it was drawn by lot, and so speaks for all calls that are served.
+    def add_audit(self, call_input: Input, observation: Observation, *, drawn: bool) -> bool:
+        """Add an audited verdict; return whether it was randomly sampled, and so represents all served calls.
 
-        Every call counts, repeats included: a student that is wrong on what comes often is wrong often. A spot check
-        speaks for its class of answers alone.
+        Every call counts, repeats included: a student that is wrong on a frequent input is wrong often. A spot check is
+        evidence for its class of answers only.
         """
-        self.withholding.add(one, observation, self._threshold_in_force)
+        self.withholding.add(call_input, observation, self._threshold_in_force)
         self._needs_decision = True
         if not drawn:
             return False
@@ -359,13 +375,13 @@ class Trial:
             self.changes.observe_verdict(observation.at, observation.score, observation.confidence)
         if self.drift is not None:
             self.drift = self.drift.update(observation.score)
-            # A promotion that only tells other levels must not come between the alarm and the demotion.
+            # A promotion that only changes levels must not come between the alarm and the demotion.
             self.levels.contract_broken = self.levels.contract_broken or self.drift.tier == "contract"
         return True
 
     def observe_confidence(self, confidence: float, at: datetime) -> bool:
-        """Count a call that the student in service was asked; true where today's traffic has shifted."""
-        candidate = next((one for one in self.thresholds if one.confidence == self.promotion.threshold), None)
+        """Count a call on which the serving student was asked; return whether today's traffic has shifted."""
+        candidate = next((point for point in self.thresholds if point.confidence == self.promotion.threshold), None)
         if candidate is None:
             return False
         self.coverage_shift.add(confidence >= candidate.confidence, at)
@@ -373,22 +389,26 @@ class Trial:
             candidate.coverage if self._reference_share is None else self._reference_share
         )
 
-    def apply_restriction(self, hold: CanaryRestriction | None) -> bool:
-        """Begin a hold: the calls so far prove nothing of those to come, but for a look at a kind of day."""
-        if hold is None:
+    def apply_restriction(self, restriction: CanaryRestriction | None) -> bool:
+        """Begin a restriction; return whether there is one.
+
+        Except for a kind of day, which only needs some verdicts on it, earlier calls are no evidence for the calls to
+        come.
+        """
+        if restriction is None:
             return False
-        if hold.cause != "calendar":
-            self.call_gate.restart(hold.at)
+        if restriction.cause != "calendar":
+            self.call_gate.restart(restriction.at)
             self._last_look = None
         if not self.is_serving:
-            self.announced = None if hold.cause != "calendar" else self.announced
-        # Told even where nobody looks before it has ended: who heard of the change waits to hear that it is over.
+            self.announced = None if restriction.cause != "calendar" else self.announced
+        # Announce the end even if no look occurs before it: consumers told of the change wait for its end.
         self._restriction_unannounced = self.is_serving
         self._needs_decision = True
         return True
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
+        """Return a JSON-serialisable snapshot."""
         return {
             "story": self.promotion.model_dump(mode="json"),
             "judge": self.judge.name,
@@ -415,7 +435,7 @@ class Trial:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Trial":
-        """The trial that `state` was taken from; what came with later versions begins with what comes now."""
+        """Restore the trial from a snapshot; state that older versions did not write starts empty."""
         if "distinct" not in state:
             state = _migrate_state(state)
         trial = cls.__new__(cls)
@@ -424,8 +444,8 @@ class Trial:
         trial.p0 = state["p0"]
         trial.shape = ConversationShape.from_state(state["shape"])
         trial.expected_coverage = ExpectedCoverage.from_state(state["reach"])
-        asked, alike = state["repeats"]
-        trial.repeats = asked, alike
+        repeated, alike = state["repeats"]
+        trial.repeats = repeated, alike
         trial._n_max = state["n_max"]
         trial._min_span = timedelta(seconds=state["min_span_s"])
         trial.input_gate = DistinctInputGate.from_state(state["distinct"], trial.shape, trial.student)
@@ -445,33 +465,38 @@ class Trial:
         return trial
 
 
-def _with_near_copy_group(piece: Observation, copies: str) -> Observation:
-    return replace(piece, copies=copies)
+def _with_near_copy_group(observation: Observation, copies: str) -> Observation:
+    return replace(observation, copies=copies)
 
 
 def _student_version(student: str) -> int:
-    """The trial's number among those of its task: the student's version."""
+    """Return the student's version: the number of its trial among those of the task."""
     return int(student.rpartition("@")[2])
 
 
 def _migrate_state(state: dict[str, Any]) -> dict[str, Any]:
-    """A snapshot from before calls were counted as well, as one of now: the calls to come are still to prove it."""
-    story = Promotion.model_validate(state["story"])
+    """Convert a snapshot written before calls were counted as well.
+
+    The calls to come have yet to confirm what is proven.
+    """
+    promotion = Promotion.model_validate(state["story"])
     gate = SelectiveGate.from_state(state["gate"])
     shape = state.get("shape") or ConversationShape().state()
     marked = datetime.combine(date.fromisoformat(state["marked"]), time(), UTC)
     settings = EvaluatorSettings(
         alpha=gate.alpha, beta=gate.beta, n_max=state["n_max"], min_span_hours=state["min_span_s"] / 3600
     )
-    reach, covered = (
-        ExpectedCoverage([one.confidence for one in gate.thresholds], calls=1.0 - gate.thresholds[-1].coverage),
+    expected_coverage, covered = (
+        ExpectedCoverage(
+            [threshold.confidence for threshold in gate.thresholds], calls=1.0 - gate.thresholds[-1].coverage
+        ),
         0.0,
     )
-    for one in gate.thresholds:
-        reach.add_tail_call(one.confidence, "", one.coverage - covered)
-        covered = one.coverage
-    fresh = Trial(
-        story,
+    for threshold in gate.thresholds:
+        expected_coverage.add_tail_call(threshold.confidence, "", threshold.coverage - covered)
+        covered = threshold.coverage
+    trial = Trial(
+        promotion,
         judge=parse_judge(state["judge"]),
         candidates=gate.thresholds,
         used_inputs=UsedInputs(),
@@ -479,16 +504,16 @@ def _migrate_state(state: dict[str, Any]) -> dict[str, Any]:
         settings=settings,
         shape=ConversationShape.from_state(shape),
         since=marked,
-        expected_coverage=reach,
+        expected_coverage=expected_coverage,
     )
-    fresh.levels.adopt(story, state["p0"])
-    fresh.on_promoted(story) if story.stage == "promoted" else None
+    trial.levels.adopt(promotion, state["p0"])
+    trial.on_promoted(promotion) if promotion.stage == "promoted" else None
     distinct = {key: state[key] for key in ("gate", "spent", "first", "last")}
-    kept = {key: state[key] for key in ("drift", "audited", "traffic")}
+    serving_state = {key: state[key] for key in ("drift", "audited", "traffic")}
     return {
-        **fresh.state(),
-        **kept,
+        **trial.state(),
+        **serving_state,
         "distinct": {**distinct, "waiting": state.get("waiting", ())},
-        "beyond": state.get("beyond") or fresh.levels.state(),
+        "beyond": state.get("beyond") or trial.levels.state(),
         "next_mark": (marked + DAY).isoformat(),
     }

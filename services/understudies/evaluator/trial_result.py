@@ -1,4 +1,4 @@
-"""What a trial has found: the decision, and what may be served by it."""
+"""The result of a trial: the decision, and what may be served under it."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, Self
@@ -8,14 +8,14 @@ from understudies.events import NOTHING_WITHHELD, Cause, ProvenLevels, Withheld
 TrialOutcome = Literal["promote", "reject", "inconclusive"]
 
 UNREACHABLE_THRESHOLD: Final = 2.0
-"""A threshold that no confidence reaches: the head alone is served."""
+"""A threshold above every confidence: only head inputs are served."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """A decision of the gates with its thresholds, what is withheld, and the share of the calls that is left.
+    """A gate decision with its thresholds, what is withheld, and the share of calls that remains.
 
-    `held` is why a student in service serves the canary share alone for now.
+    `held` is the cause for which a serving student is restricted to the canary share; None without a restriction.
     """
 
     outcome: TrialOutcome
@@ -27,11 +27,11 @@ class TrialResult:
     held: Cause | None = None
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
+        """Return a JSON-serialisable snapshot."""
         return {**asdict(self), "withheld": self.withheld.model_dump(mode="json")}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        """The finding that `state` was taken from."""
+        """Restore the result from a snapshot."""
         levels = tuple((agreement, confidence) for agreement, confidence in state["levels"])
         return cls(**{**state, "withheld": Withheld.model_validate(state["withheld"]), "levels": levels})

@@ -1,1 +1,1 @@
-"""The observer: every event into the store, and a dataset for every student that is authorised."""
+"""The observer: store every event, and build a dataset for every authorised student."""

@@ -1,4 +1,4 @@
-"""The observer: what happened?"""
+"""The observer: store events and build the datasets of authorised students."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ from understudies.runtime.store import Store
 
 
 class ObserverApp:
-    """Consumes everything into the store; publishes `collected` for every student that is authorised."""
+    """Consume all topics into the store; publish `collected` for every authorised student."""
 
     name = "observer"
     topics = (INVOCATIONS, VERDICTS, PROMOTIONS, DRIFT)
@@ -32,33 +32,36 @@ class ObserverApp:
         self._dataset_builder = DatasetBuilder(settings, bus=bus, store=store, files=files, new_id=new_id)
 
     async def start(self) -> None:
-        """Bring the tables up to date, and find what was authorised and not collected."""
+        """Migrate the tables, then load the authorised students whose datasets are not built yet."""
         await self._store.migrate()
         await self._dataset_builder.load_pending()
 
     async def handle(self, records: Sequence[Record]) -> None:
-        """Store first, so that what is collected includes this batch; it is collected while others are stored."""
+        """Store the records first, so that a dataset includes this batch, then enqueue the authorised students.
+
+        Datasets are built in the background, while further records are stored.
+        """
         await self._sink.insert(records)
         decoded, _ = decode_records([record for record in records if record.topic == PROMOTIONS.name])
-        for _, story in decoded:
-            if isinstance(story, Promotion) and story.stage == "authorised":
-                self._dataset_builder.enqueue(story)
+        for _, event in decoded:
+            if isinstance(event, Promotion) and event.stage == "authorised":
+                self._dataset_builder.enqueue(event)
 
     async def fetch_latest_promotions(self) -> list[Promotion]:
-        """The latest stage of every student, in order: what a broker that forgot everything must be told again."""
+        """Return the latest stage of every student, in order, to republish to a broker that lost its data."""
         return await fetch_latest_promotions(self._store)
 
     async def tick(self, now: datetime) -> None:
-        """Collect what is due still."""
+        """Retry the datasets that are still due."""
         self._dataset_builder.retry_due(now)
 
     async def stop(self) -> None:
-        """Give up what is being collected; the store is closed by who opened it."""
+        """Cancel the dataset being built; whoever opened the store closes it."""
         await self._dataset_builder.stop()
 
 
 def create_app(
     settings: ObserverSettings, *, bus: Bus, clock: Clock, store: Store, files: ObjectStore, new_id: NewId
 ) -> ObserverApp:
-    """The observer, composed."""
+    """Build the observer."""
     return ObserverApp(settings, bus=bus, clock=clock, store=store, files=files, new_id=new_id)

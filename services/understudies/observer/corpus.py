@@ -1,4 +1,4 @@
-"""The corpus of a task: what its teacher answered, one example an input."""
+"""The corpus of a task: its teacher's answers, one example for each input."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ from understudies.events import BIASED, Message, Request, Response, split_of, te
 from understudies.observer.splits import DatedExample, assign_splits
 from understudies.runtime.store import Store
 
-# A later answer replaces an earlier one, and any of the traffic's replaces a synthetic one. One call drawn without
-# regard to a student's confidence is enough for its input to be unbiased evidence: see `Invocation.unbiased`.
+# A later answer replaces an earlier one, and any answer from traffic replaces a synthetic one. One call selected
+# independently of a student's confidence is enough for its input to be unbiased evidence: see `Invocation.unbiased`.
 _ANSWERED_INPUTS: Final = """
 SELECT * FROM (
     SELECT
@@ -48,12 +48,12 @@ ORDER BY last_at, last_id
 _EPOCH: Final = "1971-01-01 00:00:00"
 _MAX_REPEATS: Final = 20
 _ROWS_PER_BATCH: Final = 2000
-"""Rows read in one piece of work, after which it can be given up."""
+"""Rows parsed in one call to a thread; the build can be cancelled between batches."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskCorpus:
-    """The examples of a task, oldest first, and how they came about."""
+    """The examples of a task, oldest first, with counts of the calls they come from and the task's profile."""
 
     task: str
     examples: tuple[Example, ...]
@@ -65,7 +65,7 @@ class TaskCorpus:
 async def read_task_corpus(
     store: Store, task: str, *, until: datetime, since: datetime | None, max_inputs: int
 ) -> TaskCorpus:
-    """The newest `max_inputs` inputs of a task that its teacher answered from `since` to `until`, both included."""
+    """Read the newest `max_inputs` inputs that a task's teacher answered from `since` to `until`, inclusive."""
     parameters = {
         "task": task,
         "until": _format_time(until),
@@ -74,14 +74,14 @@ async def read_task_corpus(
         "biased": list(BIASED),
     }
     rows = await store.query(_ANSWERED_INPUTS, parameters)
-    reading = _CorpusReader()
-    for first in range(0, len(rows), _ROWS_PER_BATCH):
-        await asyncio.to_thread(reading.add_rows, rows[first : first + _ROWS_PER_BATCH])
-    return await asyncio.to_thread(reading.build, task)
+    reader = _CorpusReader()
+    for start in range(0, len(rows), _ROWS_PER_BATCH):
+        await asyncio.to_thread(reader.add_rows, rows[start : start + _ROWS_PER_BATCH])
+    return await asyncio.to_thread(reader.build, task)
 
 
 class _CorpusReader:
-    """A corpus in the making."""
+    """Accumulate rows into a corpus."""
 
     def __init__(self) -> None:
         self._read: list[tuple[Mapping[str, Any], DatedExample]] = []
@@ -97,7 +97,7 @@ class _CorpusReader:
                 self._unreadable += 1
 
     def build(self, task: str) -> TaskCorpus:
-        """All that was read; synthetic inputs of another split than train are left out."""
+        """Return the corpus of all rows; leave out synthetic inputs of any split but train."""
         examples: list[Example] = []
         profile = TaskProfile()
         for (row, _), example in zip(self._read, assign_splits([dated for _, dated in self._read]), strict=True):
@@ -127,7 +127,7 @@ def _to_example(row: Mapping[str, Any]) -> Example:
 
 
 def _earlier_answers(answers: Sequence[str], last: str) -> tuple[Message, ...]:
-    """The answers to one input but for the last of them."""
+    """Return the answers to one input except the last."""
     others = list(answers)
     if last in others:
         others.remove(last)
@@ -142,7 +142,7 @@ def _update_profile(profile: TaskProfile, example: Example, calls: int) -> None:
 
 
 def summarize_profile(profile: TaskProfile) -> dict[str, JsonValue]:
-    """What a task is like, for the record."""
+    """Return a summary of a task's profile, for the evidence of a promotion."""
     return {"kind": profile.kind, "verdict": profile.recommendation, "reason": profile.reason}
 
 

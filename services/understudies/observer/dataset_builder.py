@@ -18,18 +18,22 @@ from understudies.runtime.errors import RetryLater
 from understudies.runtime.store import Store
 from understudies.runtime.throttle import Throttle
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
+_RETRY_INTERVAL: Final = timedelta(seconds=10)
 
 
 async def build_dataset(
     promotion: Promotion, store: Store, files: ObjectStore, new_id: NewId, settings: ObserverSettings
 ) -> Promotion:
-    """Write what the teacher had answered when the student was authorised; one promotion makes one dataset."""
+    """Write the dataset of the answers that the teacher had given when the student was authorised.
+
+    Building it again from the same promotion gives the same dataset.
+    """
     corpus = await read_task_corpus(
         store, promotion.task, until=promotion.at, since=_evidence_since(promotion), max_inputs=settings.max_examples
     )
     uri, digest = await asyncio.to_thread(write_dataset, files, promotion.task, corpus.examples)
-    log.info("collected %d examples for %s: %s", len(corpus.examples), promotion.student, uri)
+    _log.info("collected %d examples for %s: %s", len(corpus.examples), promotion.student, uri)
     return Promotion(
         id=new_id(promotion.at),
         at=promotion.at,
@@ -50,20 +54,16 @@ async def build_dataset(
 
 
 def _evidence_since(promotion: Promotion) -> datetime | None:
-    """Where earlier answers no longer hold, as after a drift, the promotion says since when they do."""
+    """Return the time from which answers are valid if the promotion states one, as after a drift; else None."""
     since = promotion.evidence.get("since")
     return datetime.fromisoformat(since) if isinstance(since, str) else None
 
 
-_RETRY_INTERVAL: Final = timedelta(seconds=10)
-
-_log = logging.getLogger(__name__)
-
-
 class DatasetBuilder:
-    """Publishes `collected` for authorised students, one at a time, in the order in which they came.
+    """Build datasets of authorised students and publish `collected`, one at a time in order of arrival.
 
-    Nothing of it is kept but in the store: who was authorised there and not collected is due after a restart.
+    Only the store holds the queue durably: after a restart, every student that is authorised and not collected there is
+    due.
     """
 
     def __init__(
@@ -80,30 +80,30 @@ class DatasetBuilder:
         self._log_throttle = Throttle()
 
     async def load_pending(self) -> None:
-        """Find in the store who was authorised before the start; `retry_due` collects for them."""
-        stories = await fetch_latest_promotions(self._store)
-        self._pending = {story.student: story for story in stories if story.stage == "authorised"}
+        """Load the students that were authorised before the start; `retry_due` builds their datasets."""
+        promotions = await fetch_latest_promotions(self._store)
+        self._pending = {promotion.student: promotion for promotion in promotions if promotion.stage == "authorised"}
 
     def enqueue(self, promotion: Promotion) -> None:
-        """Collect for a student that was authorised, after those that came before it."""
+        """Queue the dataset of an authorised student."""
         self._pending.setdefault(promotion.student, promotion)
         self._start_building()
 
     def retry_due(self, now: datetime) -> None:
-        """Collect what is due still, as after a start or where something was away."""
+        """Start building the datasets that are still due, after a start or a failure of the store."""
         if self._pending and (self._tried_at is None or now - self._tried_at >= _RETRY_INTERVAL):
             self._tried_at = now
             self._start_building()
 
     async def stop(self) -> None:
-        """Give up what is under way; the next start begins it again."""
+        """Cancel the build in progress; the next start begins it again."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     def _start_building(self) -> None:
         if self._task is None:
-            # From now on, as it must not seem for a moment that all is done.
+            # Hold the bus open at once, so that it never looks idle while a build is scheduled.
             busy = ExitStack()
             busy.enter_context(self._bus.hold_open())
             self._task = asyncio.get_running_loop().create_task(self._build_all())
@@ -112,8 +112,8 @@ class DatasetBuilder:
     async def _build_all(self) -> None:
         try:
             while self._pending:
-                student, story = next(iter(self._pending.items()))
-                await self._build(story)
+                student, promotion = next(iter(self._pending.items()))
+                await self._build(promotion)
                 del self._pending[student]
         except RetryLater as error:
             if self._log_throttle():
@@ -128,5 +128,5 @@ class DatasetBuilder:
                 await self._bus.publish(collected)
         except RetryLater:
             raise
-        except Exception:  # noqa: BLE001 - one task's calls must not end the observer again and again
-            _log.exception("no dataset for %s, which the next start tries again", promotion.student)
+        except Exception:  # noqa: BLE001 - one task's calls must not stop the observer repeatedly
+            _log.exception("failed to build a dataset for %s; the next start retries", promotion.student)

@@ -1,4 +1,4 @@
-"""What the store is asked for by others than the sink."""
+"""Read queries on the store, beside the sink and the corpus."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,7 +10,7 @@ import orjson
 from understudies.events import Promotion
 from understudies.runtime.store import Store
 
-# Stages of one moment are told apart by their order in a student's life.
+# Stages with the same timestamp are ordered as in a student's lifecycle.
 _STAGE_ORDER: Final = """
 at, indexOf(['authorised', 'collected', 'trained', 'qualified', 'promoted', 'demoted', 'rejected', 'retired'], stage),
 id
@@ -33,7 +33,7 @@ ORDER BY task, served_by
 
 
 class TaskSpending(NamedTuple):
-    """Calls of a task that one side served, and what they cost as recorded.
+    """The calls of a task served by the teacher, a student or the cache, and their recorded cost.
 
     `unpriced` of them came without a price and add nothing here; the budget's ledger prices them by model and usage.
     """
@@ -48,18 +48,18 @@ class TaskSpending(NamedTuple):
 
 
 async def fetch_latest_promotions(store: Store) -> list[Promotion]:
-    """The latest stage of every student, in the order in which they came."""
+    """Return the latest stage of every student, in chronological order."""
     return [_to_promotion(row) for row in await store.query(_LATEST_PROMOTIONS)]
 
 
 async def fetch_stages(store: Store, task: str, student: str) -> set[str]:
-    """The stages that a student has reached."""
+    """Return the stages that a student has reached."""
     sql = "SELECT DISTINCT stage FROM promotions WHERE task = {task:String} AND student = {student:String}"
     return {row["stage"] for row in await store.query(sql, {"task": task, "student": student})}
 
 
 async def fetch_spending(store: Store) -> list[TaskSpending]:
-    """Calls and costs by task and by who served."""
+    """Return calls and costs by task and by what served them."""
     return [TaskSpending(**row) for row in await store.query(_SPENDING)]
 
 

@@ -1,4 +1,4 @@
-"""Events back out of the store, in the order in which they came."""
+"""Replay events from the store, in their original order."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
@@ -30,7 +30,7 @@ _TABLES: Final[Mapping[str, Sequence[str]]] = {
     VERDICTS.name: ("verdicts", "gate_decisions"),
     DRIFT.name: ("drift",),
 }
-# What is told apart neither by when it was stored nor by when it happened: a call comes before its audit.
+# Tie-break for equal storage and event times: a call comes before its audit, a stage before those that follow it.
 _RANK_BY_TABLE: Final[Mapping[str, str]] = {
     "invocations": "origin = 'audit'",
     "promotions": f"indexOf({list(get_args(Stage))}, stage)",
@@ -48,31 +48,31 @@ _EPOCH: Final = "1971-01-01 00:00:00"
 async def replay_since(
     store: Store, moment: datetime, topics: Sequence[Topic], *, max_events: int = 2000
 ) -> AsyncIterator[list[Event]]:
-    """The events of the topics that were stored from a moment on, oldest first, at most so many at a time."""
+    """Yield the events of the topics stored since a moment, oldest first, in batches of at most `max_events`."""
     tables = [table for name, tables in _TABLES.items() if name in {topic.name for topic in topics} for table in tables]
-    ahead = {table: _iter_rows(store, table, moment, max_events) for table in tables}
-    heads = {table: row for table in tables if (row := await anext(ahead[table], None)) is not None}
+    rows = {table: _iter_rows(store, table, moment, max_events) for table in tables}
+    heads = {table: row for table in tables if (row := await anext(rows[table], None)) is not None}
     events: list[Event] = []
     while heads:
         table = min(heads, key=lambda name: heads[name]["stored_at"])
         events.append(_to_event(table, heads[table]))
-        following = await anext(ahead[table], None)
-        if following is None:
+        next_row = await anext(rows[table], None)
+        if next_row is None:
             del heads[table]
         else:
-            heads[table] = following
+            heads[table] = next_row
         if len(events) == max_events or not heads:
             yield events
             events = []
 
 
 async def missing_from_store(store: Store, events: Sequence[Event]) -> list[Event]:
-    """Those of the events that the store has not."""
+    """Return the events that the store does not hold."""
     ids = [event.id for event in events]
     of_any = (table for tables in _TABLES.values() for table in tables)
     sql = " UNION ALL ".join(f"SELECT id FROM {table} WHERE id IN {{ids:Array(String)}}" for table in of_any)
-    known = {row["id"] for row in await store.query(sql, {"ids": ids})} if ids else set()
-    return [event for event in events if event.id not in known]
+    stored_ids = {row["id"] for row in await store.query(sql, {"ids": ids})} if ids else set()
+    return [event for event in events if event.id not in stored_ids]
 
 
 async def _iter_rows(store: Store, table: str, moment: datetime, most: int) -> AsyncIterator[Mapping[str, Any]]:
@@ -109,12 +109,12 @@ def _to_event(table: str, row: Mapping[str, Any]) -> Event:
 
 def _to_invocation(row: Mapping[str, Any]) -> Invocation:
     answer, route = row["response"], row["route"]
-    read = {
+    parsed = {
         "request": Request.model_validate_json(row["request"]),
         "response": None if answer is None else Response.model_validate_json(answer),
         "route": route if route["reason"] else None,
     }
-    return Invocation.model_validate({**row, **read})
+    return Invocation.model_validate({**row, **parsed})
 
 
 def _format_time(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The sink: every event into its table as it came, and what does not fit to the dead letters."""
+"""The sink: insert every event into its table unchanged, and dead-letter what the store rejects."""
 
 import re
 from collections import defaultdict
@@ -13,18 +13,18 @@ from understudies.runtime.errors import Reject
 from understudies.runtime.store import Store
 
 _GATE_DECISION_PATTERN: Final = re.compile(rb'"type"\s*:\s*"gate_decision"')
-"""Never inside a string of JSON, where quotes are escaped."""
+"""Cannot match inside a JSON string, where quotes are escaped."""
 
 
 class StoreSink:
-    """Inserts batches without looking into them; only a batch that the store refuses is taken apart."""
+    """Insert batches without decoding them; decode only a batch that the store rejects."""
 
     def __init__(self, store: Store, bus: Bus) -> None:
         self._store = store
         self._bus = bus
 
     async def insert(self, records: Sequence[Record]) -> None:
-        """Store the records, all that can be; returns when they are stored and the rest is set aside."""
+        """Store all records that the store accepts, dead-letter the others, then return."""
         good, poison = _split_json_objects(records)
         for table, rows in _group_by_table(good).items():
             poison += await self._insert_table(table, rows)
@@ -39,7 +39,7 @@ class StoreSink:
         return []
 
     async def _insert_bisecting(self, table: str, records: Sequence[Record]) -> list[InvalidRecord]:
-        """Halve what the store refuses until the culprits stand alone."""
+        """Bisect a rejected batch until each invalid record is isolated."""
         try:
             await self._store.insert(table, [record.value for record in records])
         except Reject as error:
@@ -53,7 +53,7 @@ class StoreSink:
 
 
 def _group_by_table(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """The records by the table of their event, told from topic and bytes."""
+    """Group the records by the table of their event, derived from topic and bytes."""
     tables: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
         tables[record.topic].append(record)
@@ -65,7 +65,10 @@ def _group_by_table(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def _split_json_objects(records: Sequence[Record]) -> tuple[list[Record], list[InvalidRecord]]:
-    """The records that may be JSON objects; the store takes arrays, emptiness and broken UTF-8 without a word."""
+    """Separate the records that may be JSON objects from those that cannot be.
+
+    The store silently accepts arrays, empty values and broken UTF-8.
+    """
     good = [record for record in records if record.value.lstrip().startswith(b"{")]
     poison: list[InvalidRecord] = []
     if len(good) < len(records):

@@ -1,4 +1,4 @@
-"""The split of each example: that of the first call of its conversation or episode."""
+"""Assign splits: each example takes that of the first call of its conversation or episode."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,23 +12,24 @@ from understudies.events import split_of
 
 @dataclass(frozen=True, slots=True)
 class DatedExample:
-    """An example, and when its input came first."""
+    """An example, and the first time that its input occurred."""
 
     example: Example
     first_at: datetime
 
 
 def assign_splits(dated: Sequence[DatedExample]) -> list[Example]:
-    """The examples in the same order, whole conversations and episodes in one split each.
+    """Return the examples in the same order, each conversation and episode within one split.
 
-    Else the later turns of a conversation would be clean evidence only where all turns before them were, which is
-    rare, and what is held out would be short conversations and first turns.
+    Otherwise the later turns of a conversation would be clean evidence only where all turns before them were, which is
+    rare, and the held-out evidence would be short conversations and first turns.
     """
-    inputs = [identify_input(one.example.request, one.example.fingerprint, one.example.episode) for one in dated]
-    found: dict[int, Example] = {}
+    examples = [item.example for item in dated]
+    inputs = [identify_input(example.request, example.fingerprint, example.episode) for example in examples]
+    assigned: dict[int, Example] = {}
     for cluster in group_conversations(zip(inputs, range(len(dated)), strict=True), shared_openings(inputs)):
         places = [place for _, place in cluster.members]
-        first = min(places, key=lambda place: (dated[place].first_at, dated[place].example.id))
-        own = split_of(dated[first].example.fingerprint)
-        found.update((place, dated[place].example.model_copy(update={"split": own})) for place in places)
-    return [found[place] for place in range(len(dated))]
+        first = min(places, key=lambda place: (dated[place].first_at, examples[place].id))
+        own = split_of(examples[first].fingerprint)
+        assigned.update((place, examples[place].model_copy(update={"split": own})) for place in places)
+    return [assigned[place] for place in range(len(dated))]

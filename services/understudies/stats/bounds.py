@@ -11,10 +11,10 @@ from understudies.stats.gate import PROMOTE_BETS, log_mean_exp
 
 
 def clopper_pearson_lower(agree: int, n: int, alpha: float = 0.05) -> float:
-    """One-sided exact lower bound of a binomial probability with confidence `1 - alpha`.
+    """Return the one-sided exact lower bound of a binomial probability with confidence `1 - alpha`.
 
-    Valid for one sample of a size fixed in advance, not for one that stopped on its own results: for that, see
-    `anytime_lower_bound`.
+    Valid for one sample of a size fixed in advance, not for one that was stopped depending on its results: for that,
+    see `anytime_lower_bound`.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def clopper_pearson_lower(agree: int, n: int, alpha: float = 0.05) -> float:
 
 
 def clopper_pearson_upper(agree: int, n: int, alpha: float = 0.05) -> float:
-    """One-sided exact upper bound of a binomial probability with confidence `1 - alpha`.
+    """Return the one-sided exact upper bound of a binomial probability with confidence `1 - alpha`.
 
     Parameters, errors and reference as for `clopper_pearson_lower`.
 
@@ -59,17 +59,17 @@ def clopper_pearson_upper(agree: int, n: int, alpha: float = 0.05) -> float:
 
 
 def anytime_lower_bound(agree: int, n: int, alpha: float = 0.05) -> float:
-    """The largest p that the promote bets of the gate still refute at `1 / alpha`, given `agree` of `n`.
+    """Return the largest p that the promote bets of the gate still refute at `1 / alpha`, given `agree` of `n`.
 
-    What holds: when binary verdicts of weight 1 arrive one by one, each agreeing with conditional probability p
-    given the past, then with probability at least `1 - alpha` the bound stays at or below p at *all* times at
-    once (E_p is a martingale, and the bound is at least p exactly when E_p >= 1 / alpha). So it holds at a
-    fixed time, at a data-dependent stopping time, and for the running maximum of the bounds seen. A gate at `p0`
-    promotes exactly when this bound is at least `p0`.
+    Guarantee: when binary verdicts of weight 1 arrive one by one, each agreeing with conditional probability p given
+    the past, then with probability at least `1 - alpha` the bound stays at or below p at *all* times at once (E_p is a
+    martingale, and the bound is at least p exactly when E_p >= 1 / alpha). So it holds at a fixed time, at a
+    data-dependent stopping time, and for the running maximum of the bounds seen. A gate at `p0` promotes exactly when
+    this bound is at least `p0`.
 
-    What does not hold: when agreement drifts, a bound above p refutes only "it was never above p", not "it is
-    above p now" nor "its mean is above p". Taking the best of several thresholds, students or slices of the
-    same verdicts needs the selective gate. Weighted, fractional or repeated verdicts are not counts.
+    Limits: when agreement drifts, a bound above p refutes only "it was never above p", not "it is above p now" nor "its
+    mean is above p". Taking the best of several thresholds, students or slices of the same verdicts needs the selective
+    gate. Weighted, fractional or repeated verdicts are not counts.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def anytime_lower_bound(agree: int, n: int, alpha: float = 0.05) -> float:
 
 
 def promote_log_e(agree: int, n: int, p0: float) -> float:
-    """Log promote evidence against "agreement is at most p0" from counts, for any p0 in (0, 1].
+    """Return the log promote evidence against "agreement is at most p0" from counts, for any p0 in (0, 1].
 
     >>> round(math.exp(promote_log_e(78, 78, 0.95)), 3)
     19.649

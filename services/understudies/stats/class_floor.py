@@ -1,4 +1,4 @@
-"""A floor on agreement within each class of the teacher's answers: which of the student's answers to withhold."""
+"""A floor on agreement within each class of the teacher's answers, to find the student's answers to withhold."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 RARE_CLASS_SIZE = 10
-"""A class with fewer examples in training is one that the student cannot know."""
+"""A class with fewer training examples is rare: the student cannot have learned it."""
 
 _ALPHA = 0.05
 
 
 class Confusion(NamedTuple):
-    """The highest confidence at which an answer was given in place of a class, and how often it was."""
+    """The highest confidence at which an answer was given in place of a class, and how often it was given."""
 
     confidence: float
     occurrences: int
 
 
 def merge_confusion(one: Confusion | None, other: Confusion) -> Confusion:
-    """Both in one.
+    """Merge two confusions: the higher confidence, the sum of the occurrences.
 
     >>> merge_confusion(Confusion(0.9, 1), Confusion(0.8, 2))
     Confusion(confidence=0.9, occurrences=3)
@@ -36,31 +36,31 @@ def merge_confusion(one: Confusion | None, other: Confusion) -> Confusion:
 
 
 class ClassFloor:
-    """Counts by class of the teacher's answer, and the student's answers that failing classes are taken for.
+    """Count verdicts by class of the teacher's answer, and the student's answers given in place of failing classes.
 
-    A gate on all calls does not see a class at 1% of them that is always answered wrongly. A class fails from a
-    threshold on when at least `min_verdicts` of its verdicts reach it and their agreements would be that few with
-    probability below .05 at the floor. Then what the student answered in their place is to be withheld up to the
-    confidence at which it was wrong: other answers go on, and no threshold is tightened for all.
+    A gate on all calls misses a class that makes up 1% of them and is always answered wrongly. A class fails from a
+    threshold on when at least `min_verdicts` of its verdicts reach it and so few agreements have probability below .05
+    at the floor. Then the answers that the student gave in its place are to be withheld up to the confidence at which
+    they were wrong: other answers are still served, and no threshold is tightened for all.
 
-    A class that training saw fewer than `RARE_CLASS_SIZE` times fails by its verdicts at any confidence: the student
-    cannot know it, and how sure it is says nothing there. Multiple classes are not corrected for: the error is on the
-    side of withholding, so the gates' own promise stands.
+    A class with fewer than `RARE_CLASS_SIZE` training examples fails by its verdicts at any confidence: the student
+    cannot have learned it, and its confidence is not informative there. Multiple classes are not corrected for: the
+    error is on the side of withholding, so the gates' guarantee stands.
 
     Parameters
     ----------
     confidences
         The candidate thresholds, strictest first.
-    trained
-        Examples of each class in training; where it is absent, no class counts as rare.
+    training_counts
+        The number of training examples of each class; if None, no class counts as rare.
     floor
-        Least mean score in [0, 1] within a class.
-    least
-        Verdicts of a class from which it can fail.
+        Minimum mean score in [0, 1] within a class.
+    min_verdicts
+        The number of verdicts of a class from which it can fail.
 
     References
     ----------
-    Clopper and Pearson (1934), Biometrika 26(4): the test is that of their upper bound.
+    Clopper and Pearson (1934), Biometrika 26(4): the test inverts their upper bound.
 
     Raises
     ------
@@ -105,7 +105,7 @@ class ClassFloor:
         self._confusions: dict[str, dict[str, Confusion]] = {}
 
     def add(self, answer_class: str, score: float, confidence: float, answer: str) -> None:
-        """Count one verdict: the teacher's class, the agreement, and what the student answered how surely."""
+        """Count one verdict: the teacher's class, the agreement, the student's confidence and its answer."""
         counts = self._counts.get(answer_class)
         if counts is None:
             counts = self._counts[answer_class] = np.zeros((2, len(self._negated_confidences)))
@@ -119,20 +119,23 @@ class ClassFloor:
             confused[answer] = merge_confusion(confused.get(answer), Confusion(confidence, 1))
 
     def failing_classes(self, confidence: float) -> list[str]:
-        """The classes below the floor where the student serves from a candidate's confidence on, sorted."""
+        """Return the classes below the floor when the student serves from a candidate's confidence on, sorted."""
         return sorted(name for name in self._counts if self._fails(name, confidence))
 
     def answers_to_withhold(self, confidence: float) -> dict[str, Confusion]:
-        """The student's answers that those classes were taken for, how often and how surely."""
-        found: dict[str, Confusion] = {}
+        """Return the student's answers given in place of the failing classes, with their confusions."""
+        merged: dict[str, Confusion] = {}
         for name in self.failing_classes(confidence):
-            for answer, wrong in self._confusions[name].items():
-                if wrong.confidence >= confidence:
-                    found[answer] = merge_confusion(found.get(answer), wrong)
-        return found
+            for answer, confusion in self._confusions[name].items():
+                if confusion.confidence >= confidence:
+                    merged[answer] = merge_confusion(merged.get(answer), confusion)
+        return merged
 
     def class_counts(self, name: str, confidence: float) -> tuple[int, float]:
-        """Verdicts of a class from a candidate's confidence on, all where it is rare, and the sum of their scores."""
+        """Return the verdicts of a class from a candidate's confidence on, and the sum of their scores.
+
+        For a rare class, count the verdicts at any confidence.
+        """
         if name not in self._counts:
             return 0, 0.0
         if self.is_rare(name):
@@ -144,7 +147,7 @@ class ClassFloor:
         return int(n), total
 
     def confusions_of(self, name: str) -> dict[str, Confusion]:
-        """All that a class was taken for."""
+        """Return all answers given in place of a class, with their confusions."""
         return dict(self._confusions.get(name, {}))
 
     def _fails(self, name: str, confidence: float) -> bool:
@@ -152,7 +155,7 @@ class ClassFloor:
         return n >= self.min_verdicts and total < critical_agreements(n, self.floor)
 
     def is_rare(self, name: str | None) -> bool:
-        """Whether training saw so few examples of a class that the student cannot know it."""
+        """Return whether a class has too few training examples for the student to have learned it."""
         return (
             name is not None
             and self._training_counts is not None
@@ -160,16 +163,16 @@ class ClassFloor:
         )
 
     def count_verdicts(self, name: str) -> int:
-        """Count the verdicts of a class at any confidence."""
+        """Return the number of verdicts of a class at any confidence."""
         return self._totals.get(name, (0, 0.0))[0]
 
     @property
     def unseen_classes(self) -> list[str]:
-        """Classes without any example in training: answers that the teacher did not give before."""
+        """The classes without any training example: answers that the teacher did not give before; sorted."""
         return [] if self._training_counts is None else sorted(self._totals.keys() - self._training_counts.keys())
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
+        """Return a JSON-serialisable snapshot."""
         return {
             "floor": self.floor,
             "least": self.min_verdicts,
@@ -182,12 +185,12 @@ class ClassFloor:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The counts that `state` was taken from."""
+        """Restore the counts from a snapshot."""
         restored = cls(state["confidences"], state["trained"], floor=state["floor"], min_verdicts=state["least"])
         restored._counts = {name: np.array(counts, dtype=np.float64) for name, counts in state["counts"].items()}
         restored._totals = {name: (n, total) for name, (n, total) in state["all"].items()}
         restored._confusions = {
-            name: {answer: Confusion(sure, times) for answer, (sure, times) in answers.items()}
+            name: {answer: Confusion(confidence, occurrences) for answer, (confidence, occurrences) in answers.items()}
             for name, answers in state["confused"].items()
         }
         return restored
@@ -195,7 +198,9 @@ class ClassFloor:
 
 @lru_cache(maxsize=65536)
 def critical_agreements(n: int, floor: float, alpha: float = _ALPHA) -> int:
-    """The least number of agreements among `n` that is not significantly (one-sided, at `alpha`) below the floor.
+    """Return the least number of agreements among `n` that is not significantly below the floor.
+
+    The test is one-sided, at level `alpha`.
 
     >>> critical_agreements(1, 0.8), critical_agreements(2, 0.8), critical_agreements(20, 0.8)
     (0, 1, 13)
@@ -203,10 +208,10 @@ def critical_agreements(n: int, floor: float, alpha: float = _ALPHA) -> int:
     if floor in (0.0, 1.0):
         return n if floor else 0
     log_p, log_q = math.log(floor), math.log1p(-floor)
-    below = 0.0
+    cumulative = 0.0
     for agree in range(n + 1):
         ways = math.lgamma(n + 1) - math.lgamma(agree + 1) - math.lgamma(n - agree + 1)
-        below += math.exp(ways + agree * log_p + (n - agree) * log_q)
-        if below >= alpha:
+        cumulative += math.exp(ways + agree * log_p + (n - agree) * log_q)
+        if cumulative >= alpha:
             return agree
     return n

@@ -1,4 +1,4 @@
-"""The teacher's consistency with itself: what any student can reach, and a gate relative to it."""
+"""The teacher's self-agreement: an upper bound on any student's agreement, and a gate relative to it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ RELATIVE_BETS: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 def agreement_ceiling(agree: int, n: int, alpha: float = 0.01) -> float:
-    """Upper bound on the agreement of any student that sees only the input.
+    """Return an upper bound on the agreement of any student that sees only the input.
 
-    If the teacher answers an input with distribution q, two of its answers agree with probability sum q^2, and
-    the best fixed answer agrees with probability max q <= sqrt(sum q^2); by Jensen the bound holds for the mean.
-    The probability is therefore at most `sqrt(c)`, here at the one-sided `1 - alpha` Clopper-Pearson upper bound
-    of c.
+    If the teacher answers an input with distribution q, two of its answers agree with probability sum q^2, and the best
+    fixed answer agrees with probability max q <= sqrt(sum q^2); by Jensen the bound holds for the mean. The probability
+    is therefore at most `sqrt(c)`, here at the one-sided `1 - alpha` Clopper-Pearson upper bound of c.
 
     Parameters
     ----------
     agree, n
-        How often the teacher, asked again independently, gave the same answer, over deduplicated requests.
+        The number of times that the teacher, asked again independently, gave the same answer, and the number of
+        repetitions, over deduplicated requests.
     alpha
         Probability, at most, that the bound is too low.
 
@@ -47,12 +47,12 @@ def agreement_ceiling(agree: int, n: int, alpha: float = 0.01) -> float:
 
 @dataclass(frozen=True, slots=True)
 class RelativeGate:
-    """Does the student agree with the teacher at least `rho` times as often as the teacher with itself?
+    """A gate that promotes a student agreeing at least `rho` times as often as the teacher agrees with itself.
 
-    Each verdict pairs X = [student = first answer] with Y = [second answer = first answer] on one request. The
-    bets grow with X / rho - Y, whose mean is at most 0 under "P(X) <= rho * P(Y)", so the mixture reaches
-    `1 / alpha` with probability at most `alpha`, whatever the teacher's consistency is. Estimating the
-    consistency and putting it into the absolute gate has no such bound.
+    Each verdict pairs X = [student = first answer] with Y = [second answer = first answer] on one request. The bets
+    grow with X / rho - Y, whose mean is at most 0 under "P(X) <= rho * P(Y)", so the mixture reaches `1 / alpha` with
+    probability at most `alpha`, whatever the teacher's consistency is. Estimating the consistency and using the
+    estimate in the absolute gate has no such bound.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class RelativeGate:
         check_parameters(0.5, self.alpha, 0.5, self.n_max)
 
     def update(self, student: float, teacher: float) -> Self:
-        """The gate after one pair of scores in [0, 1] (ValueError otherwise)."""
+        """Return the gate after one pair of scores in [0, 1]; raise ValueError for other scores."""
         check_verdict(student)
         check_verdict(teacher)
         edge = student / self.rho - teacher
@@ -109,21 +109,21 @@ class RelativeGate:
 
     @property
     def promote_e(self) -> float:
-        """Evidence that the student reaches the share `rho`; saturates at exp(700)."""
+        """The evidence that the student reaches the share `rho`; saturates at exp(700)."""
         return saturating_exp(log_mean_exp(self.logs))
 
     @property
     def decision(self) -> Literal["continue", "promote", "inconclusive"]:
-        """What the evidence says now; this gate has no reject side."""
+        """The decision that the evidence supports now; this gate has no reject side."""
         if log_mean_exp(self.logs) >= -math.log(self.alpha):
             return "promote"
         return "inconclusive" if self.n >= self.n_max else "continue"
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
+        """Return a JSON-serialisable snapshot."""
         return {**asdict(self), "logs": list(self.logs)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The gate that `state` was taken from."""
+        """Restore the gate from a snapshot."""
         return cls(**{**state, "logs": tuple(state["logs"])})

@@ -1,4 +1,4 @@
-"""Confidence thresholds and what they trade: how many calls are served against how often they agree."""
+"""Confidence thresholds and their trade-off between coverage and agreement."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class RiskPoint:
-    """One point of a risk-coverage curve: served from `confidence` up, `agreement` is the mean score there."""
+    """A point of a risk-coverage curve: serving from `confidence` on, `agreement` is the mean score."""
 
     confidence: float
     coverage: float
@@ -32,17 +32,17 @@ class RiskPoint:
 
 
 def coverage_thresholds(confidences: Sequence[float], coverages: Sequence[float] = COVERAGES) -> list[Threshold]:
-    """Candidate thresholds at the given coverages, fixed before any label is seen.
+    """Return candidate thresholds at the given coverages, fixed before any label is seen.
 
-    Each is the highest confidence that at least the wanted share of requests reaches. Requests with the same
-    confidence are served together, so thresholds that coincide are merged and the coverage is the real one.
+    Each is the highest confidence that at least the wanted share of requests reaches. Requests with the same confidence
+    are served together, so coinciding thresholds are merged and each coverage is the actual one.
 
     Parameters
     ----------
     confidences
         The student's confidence on unlabelled recorded requests, outside its training split.
     coverages
-        Wanted shares of served calls, each in (0, 1].
+        Target shares of served calls, each in (0, 1].
 
     Returns
     -------
@@ -64,38 +64,38 @@ def coverage_thresholds(confidences: Sequence[float], coverages: Sequence[float]
     [Threshold(confidence=0.9, coverage=0.25), Threshold(confidence=0.8, coverage=0.75),
      Threshold(confidence=0.1, coverage=1.0)]
     """
-    surest = np.sort(_confidences(confidences))[::-1]
-    n = len(surest)
+    descending = np.sort(_confidences(confidences))[::-1]
+    n = len(descending)
     for coverage in coverages:
         if not 0.0 < coverage <= 1.0:
             raise ValueError(f"a coverage must lie in (0, 1], got {coverage!r}")
     if n == 0:
         return []
-    # 0.15 * 20 is a hair above 3 in floats; the tolerance keeps it from asking for a fourth request.
+    # 0.15 * 20 is slightly above 3 in floats; without the tolerance, the rank would be 4.
     ranks = [max(1, math.ceil(coverage * n - 1e-9)) for coverage in coverages]
-    distinct = sorted({float(surest[rank - 1]) for rank in ranks}, reverse=True)
-    return [Threshold(value, int(np.count_nonzero(surest >= value)) / n) for value in distinct]
+    distinct = sorted({float(descending[rank - 1]) for rank in ranks}, reverse=True)
+    return [Threshold(value, int(np.count_nonzero(descending >= value)) / n) for value in distinct]
 
 
 _PRIOR_VERDICTS = 20
-"""Verdicts at exactly p0 that are added to those seen, so that a few good ones promise little."""
+"""Pseudo-verdicts at exactly p0, added to those seen, so that a few good ones do not raise the estimate much."""
 
 
 def choose_aim(
     thresholds: Sequence[Threshold], confidences: Sequence[float], scores: Sequence[float], p0: float
 ) -> int | None:
-    """The candidate whose gate is likely to pass first, by verdicts that the gate will never see.
+    """Return the candidate whose gate is likely to pass first, by verdicts that the gate will never see.
 
-    Evidence grows with the calls that reach a threshold times the divergence of their agreement from p0. The guess
-    decides only where an error budget is put, see `aimed_weights`, so it may be wrong without harm to the promise.
-    None where no candidate looks better than p0.
+    Evidence grows with the calls that reach a threshold times the divergence of their agreement from p0. The guess only
+    decides how the error budget is allocated, see `aimed_weights`, so a wrong guess does not affect the guarantee. None
+    if no candidate looks better than p0.
 
     Parameters
     ----------
-    candidates
-        Thresholds from strictest to loosest.
+    thresholds
+        Candidates from strictest to loosest.
     confidences, scores
-        The student's confidence and its agreement, in [0, 1], on calls that choose and never prove.
+        The student's confidence and its agreement, in [0, 1], on calls that are never evidence for the gate.
     p0
         The agreement to prove.
 
@@ -123,7 +123,7 @@ def choose_aim(
 
 
 def _growth(scores: npt.NDArray[np.float64], p0: float) -> float:
-    """The divergence of a cautious estimate of agreement from p0, in nats; 0 where it is no better."""
+    """Return the divergence of a cautious estimate of agreement from p0, in nats; 0 if the estimate is no better."""
     agreement = (float(scores.sum()) + _PRIOR_VERDICTS * p0) / (scores.size + _PRIOR_VERDICTS)
     if agreement <= p0:
         return 0.0
@@ -131,7 +131,7 @@ def _growth(scores: npt.NDArray[np.float64], p0: float) -> float:
 
 
 def risk_coverage(confidences: Sequence[float], scores: Sequence[float]) -> list[RiskPoint]:
-    """The empirical risk-coverage curve: one point for each distinct confidence, strictest first.
+    """Return the empirical risk-coverage curve: one point for each distinct confidence, strictest first.
 
     Parameters
     ----------
@@ -167,10 +167,10 @@ def risk_coverage(confidences: Sequence[float], scores: Sequence[float]) -> list
 
 
 def ideal_coverage(confidences: Sequence[float], scores: Sequence[float], p0: float = 0.95) -> float:
-    """The largest empirical coverage whose agreement is at least `p0`; 0 when there is none.
+    """Return the largest empirical coverage whose agreement is at least `p0`; 0 if there is none.
 
-    It picks the threshold with the labels in hand, so it is a yardstick for what a gate could reach, never a
-    promise. Parameters and errors as for `risk_coverage`.
+    It chooses the threshold using the labels, so it is an upper reference for what a gate could reach, never a
+    guarantee. Parameters and errors as for `risk_coverage`.
 
     >>> ideal_coverage([0.9, 0.8, 0.8, 0.1], [1, 1, 0, 0], p0=0.6)
     0.75
@@ -186,7 +186,7 @@ def _confidences(values: Sequence[float]) -> npt.NDArray[np.float64]:
 
 
 class ScoredCall(NamedTuple):
-    """One call of a bet: how far the student agreed, and how sure it was."""
+    """One call of a bet: the agreement score and the student's confidence."""
 
     score: float
     confidence: float
@@ -194,7 +194,7 @@ class ScoredCall(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PassedThreshold:
-    """The loosest threshold that a student may serve at, and its place among the candidates."""
+    """The loosest threshold at which a student may serve, and its index among the candidates."""
 
     index: int
     confidence: float
@@ -203,7 +203,7 @@ class PassedThreshold:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdEvidence:
-    """What is known about one candidate: for reports, decisions come from the gate.
+    """The counts and the test result of one candidate, for reports; decisions come from the gate.
 
     `n` counts bets and `calls` the calls in them, of which `agreement` is the mean; `max_e` is the running maximum of
     the promote evidence, `level` the error level at which it is tested now.
@@ -220,8 +220,9 @@ class ThresholdEvidence:
 
 
 def check_thresholds(thresholds: Sequence[Threshold]) -> None:
+    """Raise ValueError unless there are thresholds and their confidences strictly descend."""
     if not thresholds:
         raise ValueError("a selective gate needs at least one threshold, got none")
     for stricter, looser in pairwise(thresholds):
         if not stricter.confidence > looser.confidence:
-            raise ValueError(f"thresholds must fall from strictest to loosest, got {stricter!r} before {looser!r}")
+            raise ValueError(f"thresholds must descend from strictest to loosest, got {stricter!r} before {looser!r}")

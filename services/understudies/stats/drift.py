@@ -1,4 +1,4 @@
-"""Detect drift: agreement of a serving student that has fallen below what was proven."""
+"""Detect drift: the agreement of a serving student falls below the proven one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DriftTier = Literal["warn", "contract"]
 CONTRACT_RUN_LENGTH = 1_000.0
 WARN_RUN_LENGTH = 10_000.0
 
-# The bet whose CUSUM dates the change; it only reports, the alarm is the mixture's.
+# The bet whose CUSUM dates the change, for reports only: the mixture raises the alarm.
 _DATING_BET = 0.12
 
 
@@ -23,9 +23,9 @@ _DATING_BET = 0.12
 class DriftDetector:
     """Mixture e-Shiryaev-Roberts detector of a mean that falls below `p_null`.
 
-    While every conditional mean is at least `p_null`, the statistic minus the number of verdicts is a
-    supermartingale, so the expected number of verdicts to a false alarm is at least `threshold`. The verdict
-    after an alarm starts afresh.
+    While every conditional mean is at least `p_null`, the statistic minus the number of verdicts is a supermartingale,
+    so the expected number of verdicts to a false alarm is at least `threshold`. The verdict after an alarm restarts the
+    detector.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class DriftDetector:
     recent_n, recent_total
         The same since the likeliest change point: the last time that a CUSUM of the same increments was zero.
     cusum
-        That CUSUM, in nats.
+        The value of that CUSUM, in nats.
 
     Raises
     ------
@@ -77,11 +77,11 @@ class DriftDetector:
             raise ValueError(f"threshold must be finite and above 1, got {self.threshold!r}")
 
     def update(self, score: float) -> Self:
-        """The detector after one more audited verdict with `score` in [0, 1] (ValueError otherwise)."""
+        """Return the detector after one more audited verdict with `score` in [0, 1]; else raise ValueError."""
         check_verdict(score)
         start = self.reset() if self.has_alarm else self
         loss = (1.0 - score) / (1.0 - self.p_null) - 1.0
-        # At zero every verdict so far favours health over a fall, so the change, if any, comes later.
+        # At zero, the verdicts so far favour no change, so the change, if any, comes later.
         recent_n, recent_total = (start.recent_n, start.recent_total) if start.cusum > 0.0 else (0, 0.0)
         return replace(
             start,
@@ -96,7 +96,7 @@ class DriftDetector:
         )
 
     def reset(self) -> Self:
-        """The same detector with no memory."""
+        """Return the same detector without any verdicts."""
         return type(self)(self.p_null, self.threshold)
 
     @property
@@ -106,35 +106,35 @@ class DriftDetector:
 
     @property
     def has_alarm(self) -> bool:
-        """Whether the last verdict raised the alarm."""
+        """Return whether the last verdict raised the alarm."""
         return self.statistic >= self.threshold
 
     @property
     def agreement(self) -> float | None:
-        """Mean score since the last reset; None before the first verdict."""
+        """The mean score since the last reset; None before the first verdict."""
         return self.total / self.n if self.n else None
 
     @property
     def recent_agreement(self) -> float | None:
-        """Mean score since the likeliest change point; descriptive, it carries no guarantee."""
+        """The mean score since the likeliest change point; descriptive, without any guarantee."""
         return self.recent_total / self.recent_n if self.recent_n else None
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
+        """Return a JSON-serialisable snapshot."""
         return {**asdict(self), "statistics": list(self.statistics)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The detector that `state` was taken from."""
+        """Restore the detector from a snapshot."""
         return cls(**{**state, "statistics": tuple(state["statistics"])})
 
 
 @dataclass(frozen=True, slots=True)
 class TwoTierDriftDetector:
-    """Two detectors over the same audited verdicts: `contract` demotes, `warn` asks for attention.
+    """Two detectors over the same audited verdicts: `contract` demotes, `warn` raises a warning.
 
-    The contract tier watches the promised agreement, p0. The warn tier watches the agreement that the gate
-    measured, so it sees a fall that has not yet broken the promise, and is allowed fewer false alarms.
+    The contract tier monitors the required agreement, p0. The warn tier monitors the agreement that the gate measured,
+    so it detects a fall that has not yet broken the contract, and is allowed fewer false alarms.
 
     Examples
     --------
@@ -153,7 +153,7 @@ class TwoTierDriftDetector:
 
     @classmethod
     def after_gate(cls, p0: float, agree: int, n: int) -> Self:
-        """The detectors of a student that passed its gate at `p0` with `agree` agreements of `n` verdicts.
+        """Create the detectors of a student that passed its gate at `p0` with `agree` agreements of `n` verdicts.
 
         The warn tier's null is the lower 95% Clopper-Pearson bound of that agreement, never below `p0`.
         """
@@ -165,18 +165,18 @@ class TwoTierDriftDetector:
         )
 
     def update(self, score: float) -> Self:
-        """Both tiers after one more audited verdict with `score` in [0, 1] (ValueError otherwise)."""
+        """Return both tiers after one more audited verdict with `score` in [0, 1]; else raise ValueError."""
         return replace(self, contract=self.contract.update(score), warn=self.warn.update(score))
 
     @property
     def tier(self) -> DriftTier | None:
-        """The gravest alarm that the last verdict raised, or None."""
+        """The most severe alarm that the last verdict raised; None without an alarm."""
         if self.contract.has_alarm:
             return "contract"
         return "warn" if self.warn.has_alarm else None
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
+        """Return a JSON-serialisable snapshot."""
         return {
             "contract": self.contract.state(),
             "warn": self.warn.state(),
@@ -185,7 +185,7 @@ class TwoTierDriftDetector:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The detectors that `state` was taken from."""
+        """Restore the detectors from a snapshot."""
         return cls(
             DriftDetector.from_state(state["contract"]), DriftDetector.from_state(state["warn"]), state["baseline"]
         )

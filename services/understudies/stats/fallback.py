@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 
 def fallback_weights(count: int) -> list[float]:
-    """Shares of the error budget: one half for the first test, the rest evenly; all of it for a lone test.
+    """Return shares of the error budget: one half for the first test, the rest evenly; all of it for a lone test.
 
     >>> fallback_weights(3), fallback_weights(1)
     ([0.5, 0.25, 0.25], [1.0])
@@ -17,10 +17,10 @@ def fallback_weights(count: int) -> list[float]:
 
 
 def aimed_weights(count: int, aim: int) -> list[float]:
-    """Shares of the error budget where test `aim` is the one that is expected to pass first.
+    """Return shares of the error budget, most of it for test `aim`, which is expected to pass first.
 
-    One half for that test, a quarter for the first, should the guess be too bold, and the rest evenly over all. The aim
-    must not depend on what is tested.
+    One half for that test, a quarter for the first in case the guess is too bold, and the rest evenly over all. The aim
+    must not depend on the data under test.
 
     >>> aimed_weights(5, aim=2)
     [0.3, 0.05, 0.55, 0.05, 0.05]
@@ -38,10 +38,10 @@ def aimed_weights(count: int, aim: int) -> list[float]:
 def fallback_levels(
     p_values: Iterable[float], alpha: float, weights: Sequence[float] | None = None
 ) -> Iterator[tuple[float, bool]]:
-    """The level at which each test is done, and whether it passes, in the fixed order of the tests.
+    """Yield the level at which each test is done, and whether it passes, in the fixed order of the tests.
 
-    Test j has the level `alpha * w_j`, plus the level of test j - 1 when that one passed. This bounds by `alpha`
-    the probability that any true null hypothesis is ever rejected, under every dependence of the p-values.
+    Test j has the level `alpha * w_j`, plus the level of test j - 1 when that one passed. This bounds by `alpha` the
+    probability that any true null hypothesis is ever rejected, under every dependence of the p-values.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def fallback_levels(
     alpha
         The familywise error to allow.
     weights
-        Shares of the error budget, one for each test, at most 1 in all; `fallback_weights` where absent.
+        Shares of the error budget, one for each test, at most 1 in total; `fallback_weights` by default.
 
     References
     ----------
@@ -74,8 +74,9 @@ def fallback_levels(
 
 
 def validate_weights(weights: Sequence[float] | None, size: int) -> list[float]:
+    """Return `weights`, or `fallback_weights(size)` for None; raise ValueError unless they share at most 1 in total."""
     if weights is None:
         return fallback_weights(size)
     if len(weights) != size or any(weight < 0 for weight in weights) or sum(weights) > 1 + 1e-9:
-        raise ValueError(f"weights must be {size} shares of at most 1 in all, got {weights!r}")
+        raise ValueError(f"weights must be {size} shares of at most 1 in total, got {weights!r}")
     return list(weights)

@@ -1,4 +1,4 @@
-"""The betting gate: is a student's agreement with its teacher at least `p0`?"""
+"""The betting gate: a sequential test that a student's agreement with its teacher is at least `p0`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 PROMOTE_BETS: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8, 1.0)
 REJECT_BETS: tuple[float, ...] = (0.015, 0.03, 0.06, 0.12, 0.25, 0.5)
 
-# Evidence is kept in logs; as a plain number it is reported up to this many nats, well below float overflow.
+# Evidence is stored as logs; its exponential is capped at this many nats, well below float overflow.
 MAX_NATS = 700.0
 
 GateState = Literal["continue", "promote", "reject", "inconclusive"]
@@ -18,16 +18,15 @@ GateState = Literal["continue", "promote", "reject", "inconclusive"]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A sequential test of one mean that stays valid however often it is looked at.
+    """A sequential test of one mean that stays valid however often its decision is read.
 
-    Two mixtures of bets are kept. The promote side bets against "the mean score is at most `p0`", the reject
-    side against "the mean score is at least `p0`". Each mixture is a non-negative supermartingale with start 1
-    under the hypothesis that it bets against, so by Ville's inequality it ever reaches `1 / alpha` with
-    probability at most `alpha`. A gate is a value: `update` returns the next one, and the caller acts on the
-    first decision that it sees.
+    Two mixtures of bets are maintained. The promote side bets against "the mean score is at most `p0`", the reject side
+    against "the mean score is at least `p0`". Each mixture is a non-negative supermartingale that starts at 1 under the
+    hypothesis it bets against, so by Ville's inequality it ever reaches `1 / alpha` with probability at most `alpha`. A
+    gate is a value: `update` returns the next one, and the caller acts on the first decision other than "continue".
 
-    Scores are exchangeable verdicts, not calls: one verdict per distinct input; the calls of one session count
-    once, with their mean as the score. Where agreement varies with the hour, read `decision` at whole-day marks only.
+    Scores are exchangeable verdicts, not calls: one verdict per distinct input; the calls of one session count once,
+    with their mean as the score. Where agreement varies with the hour, read `decision` at whole-day marks only.
 
     Parameters
     ----------
@@ -40,9 +39,9 @@ class Gate:
     n_max
         Verdicts after which an undecided gate is inconclusive.
     n
-        Verdicts so far.
+        The number of verdicts so far.
     total
-        Sum of scores so far; with binary scores, the number of agreements.
+        The sum of scores so far; with binary scores, the number of agreements.
     promote_logs, reject_logs
         Log-wealth of each bet of `PROMOTE_BETS` and `REJECT_BETS`.
 
@@ -88,7 +87,7 @@ class Gate:
         beta: float = 0.05,
         n_max: int = 2000,
     ) -> Self:
-        """The gate after `agree` agreements among `n` binary verdicts of weight 1, in whatever order.
+        """Return the gate after `agree` agreements among `n` binary verdicts of weight 1, in any order.
 
         >>> round(Gate.from_counts(138, 139).promote_e, 3)
         20.5
@@ -110,14 +109,14 @@ class Gate:
         )
 
     def update(self, score: float, weight: float = 1.0, w_max: float = 1.0) -> Self:
-        """The gate after one more verdict.
+        """Return the gate after one more verdict.
 
         Parameters
         ----------
         score
             Agreement of this verdict in [0, 1], usually 0 or 1.
         weight
-            Importance of the request in [0, `w_max`], the same unit for every verdict of this gate.
+            Importance of the request in [0, `w_max`], in the same unit for every verdict of this gate.
         w_max
             A bound on all weights that was known before the verdict; bets shrink to `weight / w_max`.
 
@@ -142,32 +141,35 @@ class Gate:
 
     @property
     def log_promote_e(self) -> float:
-        """Natural log of the evidence that agreement exceeds `p0`."""
+        """The natural log of the evidence that agreement exceeds `p0`."""
         return log_mean_exp(self.promote_logs)
 
     @property
     def log_reject_e(self) -> float:
-        """Natural log of the evidence that agreement falls short of `p0`."""
+        """The natural log of the evidence that agreement falls short of `p0`."""
         return log_mean_exp(self.reject_logs)
 
     @property
     def promote_e(self) -> float:
-        """Evidence that agreement exceeds `p0`; saturates at exp(700)."""
+        """The evidence that agreement exceeds `p0`; saturates at exp(700)."""
         return saturating_exp(self.log_promote_e)
 
     @property
     def reject_e(self) -> float:
-        """Evidence that agreement falls short of `p0`; saturates at exp(700)."""
+        """The evidence that agreement falls short of `p0`; saturates at exp(700)."""
         return saturating_exp(self.log_reject_e)
 
     @property
     def agreement(self) -> float | None:
-        """Mean score so far, unweighted; None before the first verdict."""
+        """The mean score so far, unweighted; None before the first verdict."""
         return self.total / self.n if self.n else None
 
     @property
     def decision(self) -> GateState:
-        """What the evidence says now. Both sides can never hold at once: they need means on opposite sides of p0."""
+        """The decision that the evidence supports now.
+
+        Both sides can never hold at once: they need means on opposite sides of p0.
+        """
         if self.log_promote_e >= -math.log(self.alpha):
             return "promote"
         if self.log_reject_e >= -math.log(self.beta):
@@ -175,7 +177,7 @@ class Gate:
         return "inconclusive" if self.n >= self.n_max else "continue"
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot; a lost bet (log-wealth minus infinity) is written as null."""
+        """Return a JSON-serialisable snapshot; a lost bet (log-wealth minus infinity) is written as null."""
         return {
             "p0": self.p0,
             "alpha": self.alpha,
@@ -189,7 +191,7 @@ class Gate:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The gate that `state` was taken from.
+        """Restore the gate from a snapshot.
 
         >>> gate = Gate().update(0.0).update(1.0)
         >>> Gate.from_state(gate.state()) == gate
@@ -200,7 +202,7 @@ class Gate:
 
 
 def log_increments(score: float, p0: float, scale: float = 1.0) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Log-wealth increments of the promote and the reject bets for one score, bets scaled by `scale` in [0, 1].
+    """Return the log-wealth increments of the promote and reject bets for a score, bets scaled by `scale` in [0, 1].
 
     >>> promote, reject = log_increments(0.0, 0.95)
     >>> promote[-1], round(math.exp(reject[-1]), 9)
@@ -214,7 +216,7 @@ def log_increments(score: float, p0: float, scale: float = 1.0) -> tuple[tuple[f
 
 
 def log_mean_exp(logs: Sequence[float]) -> float:
-    """log(mean(exp(logs))) without overflow.
+    """Compute log(mean(exp(logs))) without overflow.
 
     >>> log_mean_exp([1e6, 1e6])
     1000000.0
@@ -226,7 +228,7 @@ def log_mean_exp(logs: Sequence[float]) -> float:
 
 
 def saturating_exp(log: float) -> float:
-    """exp(log), held at exp(700) so that no evidence overflows a float.
+    """Compute exp(log), capped at exp(700) so that no evidence overflows a float.
 
     >>> saturating_exp(0.0), saturating_exp(51_000.0) == saturating_exp(700.0)
     (1.0, True)
@@ -235,12 +237,12 @@ def saturating_exp(log: float) -> float:
 
 
 def finite_or_none(log: float) -> float | None:
-    """A log-wealth for JSON, which has no infinity."""
+    """Convert a log-wealth for JSON, which has no infinity: minus infinity becomes None."""
     return None if log == -math.inf else log
 
 
 def none_to_minus_infinity(log: float | None) -> float:
-    """The inverse of `finite_or_none`."""
+    """Invert `finite_or_none`."""
     return -math.inf if log is None else log
 
 

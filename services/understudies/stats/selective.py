@@ -30,39 +30,39 @@ _PROMOTE = np.array(PROMOTE_BETS)[:, None]
 
 
 class SelectiveGate:
-    """Chooses from which confidence a student may serve, valid at every look.
+    """Choose the confidence from which a student may serve, valid at every look.
 
-    Every verdict feeds the promote bets of each candidate threshold that its confidence reaches. The inverse of
-    a gate's running maximum M_j is a p-value that stays valid at all times, and the fallback procedure spends
-    `alpha` over the candidates from strictest to loosest. So with probability at least `1 - alpha`, over all
-    looks together, no threshold ever passes whose served calls agree less than `p0`.
+    Every verdict feeds the promote bets of each candidate threshold that its confidence reaches. The inverse of a
+    gate's running maximum M_j is a p-value that stays valid at all times, and the fallback procedure spends `alpha`
+    over the candidates from strictest to loosest. So with probability at least `1 - alpha`, over all looks together, no
+    threshold ever passes whose served calls agree less than `p0`.
 
-    The candidates must be fixed before any label is seen. Verdicts must be unbiased (drawn without regard to the
+    The candidates must be fixed before any label is seen. Verdicts must be unbiased (sampled independently of the
     student's confidence, or weighted) and one per distinct input; the calls of one conversation are one `bet`. Where
-    verdicts carry time, build the gate with `at_marks=True` and call `mark` at whole days: the maxima then never catch
-    the easy half of a day.
+    verdicts have timestamps, build the gate with `at_marks=True` and call `mark` at whole days: the maxima then never
+    capture only the easy half of a day.
 
-    Unlike `Gate` this is mutable: one verdict touches 19 gates of five bets each, and updating the arrays in
-    place costs a tenth of copying values. It remains a fold: the same verdicts give the same state.
+    Unlike `Gate` this is mutable: one verdict touches 19 gates of five bets each, and updating the arrays in place
+    costs a tenth of copying values. It remains a fold: the same verdicts give the same state.
 
     Parameters
     ----------
     thresholds
-        Candidates from strictest to loosest, confidences strictly falling.
+        Candidates from strictest to loosest, in strictly descending confidence.
     p0, alpha, beta
         As for `Gate`.
     n_max
-        Bets after which a student that passed nothing is inconclusive.
+        The number of bets after which a student that passed no threshold is inconclusive.
     weights
         Shares of the error budget, strictest threshold first, fixed before any verdict; by default one half for the
-        strictest and the rest evenly. `aimed_weights` puts them where the student is expected to pass.
+        strictest and the rest evenly. `aimed_weights` shifts them to where the student is expected to pass.
     at_marks
-        Whether evidence counts only as it stands when `mark` is called, instead of after every verdict.
+        Whether evidence counts only when `mark` is called, instead of after every verdict.
 
     Raises
     ------
     ValueError
-        When there are no thresholds, their confidences do not fall, or a parameter is out of range.
+        When there are no thresholds, their confidences do not descend, or a parameter is out of range.
 
     References
     ----------
@@ -100,7 +100,7 @@ class SelectiveGate:
         size = len(self.thresholds)
         self.weights = validate_weights(weights, size)
         self._negated_confidences = [-threshold.confidence for threshold in self.thresholds]
-        # Bets, the calls in them, and how many of those agreed.
+        # Rows: bets, the calls in them, and the agreeing calls.
         self._counts = np.zeros((3, size))
         self._promote = np.zeros((len(PROMOTE_BETS), size))
         self._reject = [0.0] * len(REJECT_BETS)
@@ -152,21 +152,21 @@ class SelectiveGate:
     def bet(self, calls: Sequence[ScoredCall], *, w_max: float) -> None:
         """Feed all calls of one conversation or episode as one bet, on the sum over those that reach a threshold.
 
-        Where `n` calls reach a threshold and `s` is the sum of their scores, a promote bet u is multiplied by
-        ``1 + u * (s / p0 - n) / w_max`` and a reject bet r by ``1 + r * ((n - s) / (1 - p0) - n) / w_max``: the
-        weighted bet on the mean s / n, with weight n. A single call at `w_max` 1 is `update`.
+        If `n` calls reach a threshold and `s` is the sum of their scores, a promote bet u is multiplied by ``1 + u * (s
+        / p0 - n) / w_max`` and a reject bet r by ``1 + r * ((n - s) / (1 - p0) - n) / w_max``: the weighted bet on the
+        mean s / n, with weight n. A single call at `w_max` 1 is `update`.
 
-        Why it is valid: both factors are never negative, as n is at most `w_max`, and where agreement per call is at
-        most p0, E[s - p0 * n] <= 0 and the promote factor has mean at most 1, whatever the calls of one conversation
-        have to do with each other. What is tested is agreement *per call*, E[s] / E[n]: a long conversation weighs as
-        many calls as it has. One bet for each call would treat answers that stand and fall together as independent.
+        Validity: both factors are never negative, as n is at most `w_max`, and if agreement per call is at most p0, E[s
+        - p0 * n] <= 0 and the promote factor has mean at most 1, however the calls of one conversation depend on each
+        other. The test is of agreement *per call*, E[s] / E[n]: a conversation weighs as many calls as it has. One bet
+        for each call would treat dependent answers as independent.
 
         Parameters
         ----------
         calls
             At least one, at most `w_max`.
         w_max
-            A bound on the calls of a bet that was fixed before any label was seen, the same for every bet.
+            An upper bound on the calls of a bet, fixed before any label was seen and the same for every bet.
 
         Raises
         ------
@@ -190,11 +190,11 @@ class SelectiveGate:
         if len(calls) == 1:
             self.update(*calls[0], w_max=w_max)
             return
-        places = [self._first_reached(call) for call in calls]
+        first_indices = [self._first_reached(call) for call in calls]
         self.n += 1
         self.calls += len(calls)
         reached = np.zeros((3, len(self.thresholds)))
-        for call, first in zip(calls, places, strict=True):
+        for call, first in zip(calls, first_indices, strict=True):
             reached[0, first:] = 1.0
             reached[1, first:] += 1.0
             reached[2, first:] += call.score
@@ -205,17 +205,17 @@ class SelectiveGate:
         loss = float((n[0] - s[0]) / (1.0 - self.p0) - n[0]) / w_max
         self._reject = [log + math.log1p(bet * loss) for log, bet in zip(self._reject, REJECT_BETS, strict=True)]
         if not self.at_marks:
-            self._count_evidence(min(places))
+            self._count_evidence(min(first_indices))
 
     def _first_reached(self, call: ScoredCall) -> int:
-        """The first threshold that a call reaches."""
+        """Return the index of the strictest threshold that a call reaches."""
         check_verdict(call.score)
         if math.isnan(call.confidence):
             raise ValueError(f"confidence must be a number, got {call.confidence!r}")
         return bisect_left(self._negated_confidences, -call.confidence)
 
     def mark(self) -> None:
-        """Let the evidence count as it stands now; with `at_marks`, call it at whole days only."""
+        """Count the evidence so far; with `at_marks`, call it at whole days only."""
         self._count_evidence(0)
 
     @property
@@ -225,7 +225,7 @@ class SelectiveGate:
 
     @property
     def loosest_passed(self) -> PassedThreshold | None:
-        """The loosest threshold that has passed; None when there is none."""
+        """The loosest threshold that has passed; None if there is none."""
         passing = self.passed_flags
         if not any(passing):
             return None
@@ -244,26 +244,29 @@ class SelectiveGate:
 
     @property
     def is_rejected(self) -> bool:
-        """Whether even the strictest threshold is shown to agree less than `p0`."""
+        """Return whether even the strictest threshold is shown to agree less than `p0`."""
         return self._max_reject >= -math.log(self.beta)
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether `n_max` bets have been looked at."""
+        """Return whether `n_max` bets have been counted."""
         return self._marked_n >= self.n_max
 
     @property
     def reject_e(self) -> float:
-        """Largest evidence so far that even the strictest threshold agrees less than `p0`."""
+        """The largest evidence so far that even the strictest threshold agrees less than `p0`."""
         return saturating_exp(self._max_reject)
 
     def agreement_counts(self, index: int) -> tuple[int, int]:
-        """Agreements and bets at a candidate: a conversation counts once, as the share of its calls that agreed."""
+        """Return the agreements and bets at a candidate.
+
+        A conversation counts once, as the share of its calls that agreed.
+        """
         bets, calls, agreed = self._counts[:, index].tolist()
         return (round(agreed / calls * bets) if calls else 0), int(bets)
 
     def evidence(self) -> list[ThresholdEvidence]:
-        """Counts, empirical agreement and test result of every candidate, strictest first."""
+        """Return the counts, empirical agreement and test result of every candidate, strictest first."""
         return [
             ThresholdEvidence(
                 threshold.confidence,
@@ -285,7 +288,7 @@ class SelectiveGate:
         ]
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot; a lost bet (log-wealth minus infinity) is written as null."""
+        """Return a JSON-serialisable snapshot; a lost bet (log-wealth minus infinity) is written as null."""
         return {
             "thresholds": [asdict(threshold) for threshold in self.thresholds],
             "p0": self.p0,
@@ -306,7 +309,10 @@ class SelectiveGate:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The gate that `state` was taken from; before there were bets of several calls, it counted verdicts."""
+        """Restore the gate from a snapshot.
+
+        One written before there were bets of several calls counted verdicts only.
+        """
         levels = {key: state[key] for key in ("p0", "alpha", "beta", "n_max", "at_marks")}
         candidates = [Threshold(**threshold) for threshold in state["thresholds"]]
         gate = cls(candidates, **levels, weights=state.get("weights"))
@@ -337,10 +343,10 @@ class SelectiveGate:
 
     def _increments(self, score: float, scale: float) -> tuple[npt.NDArray[np.float64], tuple[float, ...]]:
         # Verdicts are mostly 0 or 1 with weight 1, so a few entries serve nearly every call.
-        found = self._increment_cache.get((score, scale))
-        if found is None:
+        cached = self._increment_cache.get((score, scale))
+        if cached is None:
             promote, reject = log_increments(score, self.p0, scale)
-            found = np.array(promote)[:, None], reject
+            cached = np.array(promote)[:, None], reject
             if len(self._increment_cache) < 64:
-                self._increment_cache[score, scale] = found
-        return found
+                self._increment_cache[score, scale] = cached
+        return cached

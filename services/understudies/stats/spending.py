@@ -1,13 +1,13 @@
-"""The error level of each of many students in a row."""
+"""Alpha spending over the successive students of a task."""
 
 import math
 
 
 def alpha_for_trial(alpha: float, trial: int) -> float:
-    """The level of a task's k-th trial so that all its trials together err with probability at most `alpha`.
+    """Return the level of a task's k-th trial such that all its trials together err with probability at most `alpha`.
 
-    6 * alpha / (pi^2 * k^2); these sum to `alpha` over all k, and a union bound needs nothing of how the trials hang
-    together, as where they share evidence.
+    6 * alpha / (pi^2 * k^2); these sum to `alpha` over all k, and the union bound holds under any dependence between
+    the trials, such as shared evidence.
 
     Parameters
     ----------

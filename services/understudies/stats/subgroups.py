@@ -1,4 +1,4 @@
-"""Subgroups of the calls, such as tenants, on which a student agrees less than it may."""
+"""Find subgroups of the calls, such as tenants, on which a student agrees too rarely."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _BETS = np.array(REJECT_BETS)[:, None]
 class SubgroupMonitor:
     """One betting e-process for each subgroup and threshold, against "it agrees at least `p_null`".
 
-    A promise on all calls leaves room for a tenant of 13% on which the student agrees 80%. Which subgroups to withhold
-    is told by e-BH: of K subgroups the k with the largest e-values, for the largest k at which the smallest of these is
-    at least K / (k * alpha). It keeps the expected share of subgroups withheld without cause at or below `alpha`,
-    whatever the subgroups have to do with each other, as where a call belongs to several.
+    A guarantee over all calls still allows a tenant with 13% of them on which the student agrees only 80%. e-BH selects
+    the subgroups to withhold: of K subgroups the k with the largest e-values, for the largest k at which the smallest
+    of these is at least K / (k * alpha). It bounds the expected share of subgroups withheld without cause by `alpha`
+    under any dependence between the subgroups, as when a call belongs to several.
 
     Parameters
     ----------
     confidences
         The candidate thresholds, strictest first.
     p_null
-        The agreement that a subgroup owes, in [0, 1).
+        The agreement required of a subgroup, in [0, 1).
     alpha
         Bound on the false discovery rate.
-    most
-        Subgroups that are watched; those that appear later are not, and are counted in `skipped`.
+    max_groups
+        Maximum number of monitored subgroups; verdicts of those that appear later are counted in `skipped`.
 
     References
     ----------
@@ -68,7 +68,7 @@ class SubgroupMonitor:
         self._counts: dict[str, npt.NDArray[np.float64]] = {}
 
     def add(self, groups: Iterable[str], score: float, confidence: float) -> None:
-        """Feed one verdict to the subgroups of its call; ValueError where the score is out of range."""
+        """Feed one verdict to the subgroups of its call; raise ValueError if the score is out of range."""
         check_verdict(score)
         first = bisect_left(self._negated_confidences, -confidence)
         step = np.log1p(_BETS * ((1.0 - score) / (1.0 - self.p_null) - 1.0))
@@ -84,7 +84,7 @@ class SubgroupMonitor:
             self._counts[group][1, first:] += score
 
     def failing_groups(self, confidence: float) -> list[str]:
-        """The subgroups that are withheld where the student serves from a candidate's confidence on, sorted."""
+        """Return the subgroups to withhold when the student serves from a candidate's confidence on, sorted."""
         index = bisect_left(self._negated_confidences, -confidence)
         if index == len(self._negated_confidences):
             return []
@@ -94,13 +94,13 @@ class SubgroupMonitor:
         return sorted(name for _, name in evidence[: max(passed, default=0)])
 
     def counts(self, group: str, confidence: float) -> tuple[float, int]:
-        """Sum of scores and number of verdicts of a subgroup from a candidate's confidence on."""
+        """Return the sum of scores and the number of verdicts of a subgroup from a candidate's confidence on."""
         index = bisect_left(self._negated_confidences, -confidence)
-        known = self._counts.get(group)
+        counts = self._counts.get(group)
         return (
             (0.0, 0)
-            if known is None or index == len(self._negated_confidences)
-            else (known[1, index], int(known[0, index]))
+            if counts is None or index == len(self._negated_confidences)
+            else (counts[1, index], int(counts[0, index]))
         )
 
     def _log_e(self, name: str, index: int) -> float:
@@ -109,7 +109,7 @@ class SubgroupMonitor:
         return top + math.log(float(np.exp(logs - top).mean()))
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
+        """Return a JSON-serialisable snapshot."""
         return {
             "confidences": [-value for value in self._negated_confidences],
             "p_null": self.p_null,
@@ -122,7 +122,7 @@ class SubgroupMonitor:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The subgroups that `state` was taken from."""
+        """Restore the subgroups from a snapshot."""
         groups = cls(state["confidences"], p_null=state["p_null"], alpha=state["alpha"], max_groups=state["most"])
         groups.skipped = state["unwatched"]
         groups._logs = {name: np.array(logs) for name, logs in state["logs"].items()}

@@ -59,7 +59,7 @@ def test_a_task_that_pays_back_is_authorised_with_its_numbers() -> None:
 
 
 def test_a_task_that_allows_no_student_stays_with_the_teacher() -> None:
-    assert appraised(*teacher_calls(100), students=()).reason == "its rules allow no student"
+    assert appraised(*teacher_calls(100), students=()).reason == "the rules allow no student"
     assert appraised(*teacher_calls(100), students=("classifier",)).verdict == "authorise"
 
 
@@ -104,7 +104,7 @@ def test_a_teacher_that_contradicts_itself_is_refused() -> None:
 
 def test_it_waits_for_the_student_on_its_way() -> None:
     found = appraised(*teacher_calls(1000), promotion_stage("authorised"))
-    assert (found.verdict, found.reason) == ("wait", f"{student_name()} is on its way: authorised")
+    assert (found.verdict, found.reason) == ("wait", f"{student_name()} is in progress: authorised")
 
 
 def test_a_rejected_student_is_tried_again_at_twice_its_examples() -> None:
@@ -123,7 +123,7 @@ def test_two_students_of_a_task_are_a_rest_apart() -> None:
     settings = SETTINGS.model_copy(update={"rest_hours": 24.0})
     book = folded(*tried(hour=1), *teacher_calls(200), *teacher_calls(200, 23))
     found = appraise(book, TaskRules(), settings, at_hour(24.9))
-    assert (found.verdict, found.reason) == ("wait", f"{student_name()} was authorised lately")
+    assert (found.verdict, found.reason) == ("wait", f"{student_name()} was authorised recently")
     assert appraise(book, TaskRules(), settings, at_hour(25)).verdict == "authorise"
 
 

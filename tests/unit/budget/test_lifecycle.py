@@ -94,7 +94,7 @@ async def test_a_trial_is_given_up_when_a_better_student_can_be_trained(office: 
     assert await office.tick_stages(3) == []
     await office.handle(*teacher_calls(1, 3, first=199))
     assert await office.tick_stages(4) == [(student_name(), "retired"), (student_name(2), "authorised")]
-    assert student(office).promotion.reason == "superseded: 200 examples are there"
+    assert student(office).promotion.reason == "superseded: 200 examples are available"
 
 
 async def test_a_student_that_is_still_being_made_is_not_given_up(office: BudgetHarness) -> None:
@@ -266,9 +266,9 @@ async def test_a_drift_ends_the_trial_of_who_learned_from_before_it(office: Budg
 @pytest.mark.parametrize(
     ("cause", "reason"),
     [
-        ("traffic", "canary again: it is sure of another share of the calls than it was proven on"),
+        ("traffic", "canary again: it is confident on a different share of calls than was proven"),
         ("teacher", "canary again: another model answers as the teacher"),
-        ("calendar", "canary again: it was not judged on such days yet"),
+        ("calendar", "canary again: it has not been judged on this kind of day yet"),
     ],
 )
 async def test_a_change_takes_a_student_back_to_the_canary(office: BudgetHarness, cause: str, reason: str) -> None:

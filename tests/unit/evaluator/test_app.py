@@ -602,7 +602,7 @@ async def test_a_shift_of_traffic_holds_the_student_until_it_is_proven_anew(file
     held = decision(await bench.look(0.6))
     assert (held.decision, held.threshold) == ("promote", trial.promotion.threshold)
     assert held.reason.endswith(
-        "; held at the canary share: it is sure of another share of the calls than it was proven on"
+        "; held at the canary share: it is confident on a different share of calls than was proven"
     )
 
     await bench.handle(*[call.model_copy(update={"at": call.at + timedelta(days=1)}) for call in traffic(400, 400)])

@@ -88,9 +88,9 @@ def test_a_promotion_names_what_is_withheld() -> None:
 @pytest.mark.parametrize(
     ("cause", "told"),
     [
-        ("traffic", "it is sure of another share of the calls than it was proven on"),
+        ("traffic", "it is confident on a different share of calls than was proven"),
         ("teacher", "another model answers as the teacher"),
-        ("calendar", "it was not judged on such days yet"),
+        ("calendar", "it has not been judged on this kind of day yet"),
     ],
 )
 def test_a_student_that_is_held_is_told_why(cause: Any, told: str) -> None:

@@ -49,7 +49,7 @@ def test_an_audit_without_its_call_is_counted_and_told(caplog: pytest.LogCapture
             awaited.pop_audited(audit_of(call, "x"))
     assert awaited.unpaired == 3
     assert [record.message for record in caplog.records] == [
-        "1 audits so far show nothing: the calls that they ask again are not known"
+        "1 audits so far yield no verdict: the calls that they repeat are unknown"
     ]
 
 

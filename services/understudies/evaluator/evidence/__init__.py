@@ -1,1 +1,1 @@
-"""Evidence of a trial: which verdicts may count, grouped by conversation, and the gates they feed."""
+"""Evidence of a trial: the verdicts that may count, grouped by conversation, and the gates they feed."""

@@ -1,4 +1,4 @@
-"""The gates that count calls: every unbiased one after the dataset's last, as traffic brings them."""
+"""The gates over calls: every unbiased call after the dataset's last, at its frequency in traffic."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,16 +18,17 @@ DAY = timedelta(days=1)
 
 
 class CallGate:
-    """The gate of the calls to come, repeats and inputs that were learned from included; one bet a conversation.
+    """The gate of the calls to come, including repeats and inputs trained on; one bet for each conversation.
 
-    Distinct inputs of the past say how often a student is right on an input, not on a call. Here a call counts as often
-    as it comes, so what is proven is what users meet, as long as calls to come are like those that came. Inputs of the
-    head, which many calls have, are a gate of their own, so that one that is answered wrongly holds up nothing else.
+    Distinct inputs of the past show how often a student is right on an input, not on a call. Here a call counts as
+    often as it occurs, so the proven agreement is the one that users meet, as long as calls to come resemble past ones.
+    Head inputs, which many calls share, have their own gate, so that one that is answered wrongly does not hold up the
+    rest.
 
-    A second gate takes the same calls with near copies of a text capped by day. An incident may hide in all calls what
-    is wrong about the others, and a cap may hide what is wrong about the many; a threshold has to pass both.
+    A second gate takes the same calls with near copies of a text capped by day. In all calls, an incident may mask
+    errors on the other calls, and a cap may mask errors on the frequent ones; a threshold has to pass both.
 
-    A look is at whole days of traffic, counted from its first call: each hour of the day then weighs what it weighs.
+    A look covers whole days of traffic, counted from its first call: each hour of the day then has its actual weight.
     """
 
     def __init__(
@@ -42,10 +43,10 @@ class CallGate:
         self.tail_gate = tail
         self.capped_gate = _copy_without_evidence(tail)
         self.head_gate = head
-        # At less than 1 - p0, calls of one text that are all wrong could be capped to what is forgiven.
+        # At less than 1 - p0, calls of one text that are all wrong could be capped to the tolerated error rate.
         self.near_copies = NearCopyCap(max(MIN_DAILY_SHARE, 1.0 - tail.p0))
         self.since = since
-        """Only calls after this moment count."""
+        """Only calls after this time count."""
         self.first_at: datetime | None = None
         self._shape = shape
         self._student = student
@@ -54,50 +55,54 @@ class CallGate:
 
     @property
     def collected(self) -> int:
-        """Conversations that were bet or wait for it."""
+        """The number of conversations that were bet or are pending."""
         return self.tail_gate.n + len(self._pending)
 
     @property
     def looked_days(self) -> int:
-        """Whole days of calls that were looked at."""
+        """The number of whole days of calls that were evaluated."""
         return self._marked_days
 
     def can_use(self, at: datetime, n_max: int) -> bool:
-        """Whether a call of that time can still change what is decided."""
+        """Return whether a call of that time can still affect the decision."""
         return at > self.since and self.collected < n_max
 
-    def add(self, one: Input, observation: Observation, text: str | None = None) -> None:
-        """Take in one call, to be bet with all of its conversation; its text tells which others are near copies."""
+    def add(self, call_input: Input, observation: Observation, text: str | None = None) -> None:
+        """Add one call, to be bet with its whole conversation; its text determines its group of near copies."""
         self.first_at = min(self.first_at or observation.at, observation.at)
-        copies = None if text is None else self.near_copies.record(text, observation.at.date())
-        self._pending.add(one.without_openings(self._shape.openings), replace(observation, copies=copies))
+        near_copies = None if text is None else self.near_copies.record(text, observation.at.date())
+        self._pending.add(call_input.without_openings(self._shape.openings), replace(observation, copies=near_copies))
 
     def place_bets(self, until: datetime) -> list[Conversation[Observation]]:
-        """Feed the gates with the conversations that had run as long as conversations do by then."""
-        due = self._pending.pop_due(until, self._shape.duration)
-        made: Counter[tuple[str, date]] = Counter()
-        for cluster in due:
-            pieces = shuffle_observations(cluster, self._student)[: self._shape.w_max]
-            tail = [one for one in pieces if one.head is None]
+        """Feed the gates with the conversations that were complete by then, given their usual duration; return them."""
+        conversations = self._pending.pop_due(until, self._shape.duration)
+        counts: Counter[tuple[str, date]] = Counter()
+        for conversation in conversations:
+            observations = shuffle_observations(conversation, self._student)[: self._shape.w_max]
+            tail = [observation for observation in observations if observation.head is None]
             _bet(self.tail_gate, tail, self._shape.w_max)
-            if tail and self.near_copies.admit(tail[0].copies, tail[0].at.date(), made):
+            if tail and self.near_copies.admit(tail[0].copies, tail[0].at.date(), counts):
                 _bet(self.capped_gate, tail, self._shape.w_max)
             if self.head_gate is not None:
-                _bet(self.head_gate, [one for one in pieces if one.head is not None], self._shape.w_max)
+                _bet(
+                    self.head_gate,
+                    [observation for observation in observations if observation.head is not None],
+                    self._shape.w_max,
+                )
         self.near_copies.expire(until.date())
-        return due
+        return conversations
 
     @property
     def passed_flags(self) -> list[bool]:
-        """For each threshold, strictest first, whether it has passed with and without the cap on near copies."""
+        """For each threshold, strictest first, whether it has passed both with and without the near-copy cap."""
         return [a and b for a, b in zip(self.tail_gate.passed_flags, self.capped_gate.passed_flags, strict=True)]
 
-    def has_span(self, until: datetime, least: timedelta) -> bool:
-        """Whether its traffic had lasted so long by then."""
-        return self.first_at is not None and until - self.first_at >= least
+    def has_span(self, until: datetime, minimum: timedelta) -> bool:
+        """Return whether the traffic had spanned at least that time by then."""
+        return self.first_at is not None and until - self.first_at >= minimum
 
     def mark(self, until: datetime) -> None:
-        """Let the evidence count as it stands at the end of whole days."""
+        """Count the evidence at the end of whole days."""
         self._marked_days = 0 if self.first_at is None else (until - self.first_at) // DAY
         self.tail_gate.mark()
         self.capped_gate.mark()
@@ -105,12 +110,12 @@ class CallGate:
             self.head_gate.mark()
 
     def share_reaching(self, threshold: float | None) -> float | None:
-        """The share of the calls so far that reach a candidate; None where it is none, or there were no calls."""
-        reached = next((one.calls for one in self.tail_gate.evidence() if one.confidence == threshold), None)
+        """Return the share of the calls so far that reach a candidate; None if it is no candidate or without calls."""
+        reached = next((point.calls for point in self.tail_gate.evidence() if point.confidence == threshold), None)
         return None if reached is None or not self.tail_gate.calls else reached / self.tail_gate.calls
 
     def restart(self, since: datetime) -> None:
-        """Forget all evidence; what comes after that moment is to prove the student anew."""
+        """Discard all evidence; calls after that time must prove the student again."""
         self.tail_gate, self.head_gate = (
             _copy_without_evidence(self.tail_gate),
             self.head_gate and _copy_without_evidence(self.head_gate),
@@ -120,7 +125,7 @@ class CallGate:
         self._pending.clear()
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
+        """Return a JSON-serialisable snapshot."""
         return {
             "tail": self.tail_gate.state(),
             "capped": self.capped_gate.state(),
@@ -134,21 +139,21 @@ class CallGate:
 
     @classmethod
     def from_state(cls, state: dict[str, Any], shape: ConversationShape, student: str) -> Self:
-        """The gates that `state` was taken from."""
+        """Restore the gates from a snapshot."""
         head = state["head"] and SelectiveGate.from_state(state["head"])
         since = datetime.fromisoformat(state["since"])
-        forward = cls(SelectiveGate.from_state(state["tail"]), head, since=since, shape=shape, student=student)
-        forward.capped_gate = SelectiveGate.from_state(state["capped"])
-        forward.near_copies = NearCopyCap.from_state(state["copies"])
-        forward.first_at = datetime.fromisoformat(state["first"]) if state["first"] else None
-        forward._pending = PendingEvidence.from_state(state["waiting"])
-        forward._marked_days = state["days"]
-        return forward
+        gate = cls(SelectiveGate.from_state(state["tail"]), head, since=since, shape=shape, student=student)
+        gate.capped_gate = SelectiveGate.from_state(state["capped"])
+        gate.near_copies = NearCopyCap.from_state(state["copies"])
+        gate.first_at = datetime.fromisoformat(state["first"]) if state["first"] else None
+        gate._pending = PendingEvidence.from_state(state["waiting"])
+        gate._marked_days = state["days"]
+        return gate
 
 
-def _bet(gate: SelectiveGate, pieces: Sequence[Observation], w_max: int) -> None:
-    if pieces:
-        gate.bet([ScoredCall(one.score, one.confidence) for one in pieces], w_max=w_max)
+def _bet(gate: SelectiveGate, observations: Sequence[Observation], w_max: int) -> None:
+    if observations:
+        gate.bet([ScoredCall(observation.score, observation.confidence) for observation in observations], w_max=w_max)
 
 
 def _copy_without_evidence(gate: SelectiveGate) -> SelectiveGate:

@@ -1,4 +1,4 @@
-"""The gate that counts distinct inputs: what the student learned nothing from, each input once."""
+"""The gate over distinct inputs: those that the student was not trained on, each counted once."""
 
 from collections import Counter
 from datetime import date, datetime, timedelta
@@ -17,8 +17,8 @@ from understudies.stats.selective import SelectiveGate
 class DistinctInputGate:
     """One verdict for each input that the student was not trained on; the calls of a conversation are one bet.
 
-    Repeats that come together in time, as in an incident, make calls lie: here they count once, and near copies of one
-    text no more than its share of a usual day. Verdicts wait until whole days have ended.
+    Repeats that are clustered in time, as in an incident, bias an estimate by call: here they count once, and near
+    copies of one text at most their share of a usual day. Verdicts wait until whole days have ended.
     """
 
     def __init__(self, gate: SelectiveGate, *, used: UsedInputs, shape: ConversationShape, student: str) -> None:
@@ -33,57 +33,62 @@ class DistinctInputGate:
 
     @property
     def collected(self) -> int:
-        """Conversations that were bet or wait for it; a lone call is one."""
+        """The number of conversations that were bet or are pending; a lone call counts as one."""
         return self.gate.n + len(self._pending)
 
-    def is_new_input(self, one: Input) -> bool:
-        """Whether a verdict on this input would be the first, in a conversation that the student never saw."""
-        one = one.without_openings(self._shape.openings)
-        return self.used.is_unused(one) and not self._pending.contains(one)
+    def is_new_input(self, call_input: Input) -> bool:
+        """Return whether an input is new to the gate, in a conversation that the student has not seen."""
+        call_input = call_input.without_openings(self._shape.openings)
+        return self.used.is_unused(call_input) and not self._pending.contains(call_input)
 
-    def can_use(self, one: Input, n_max: int) -> bool:
-        """Whether a verdict on this input can still change what is decided.
+    def can_use(self, call_input: Input, n_max: int) -> bool:
+        """Return whether a verdict on this input can still affect the decision.
 
-        Once enough conversations were bet or wait, what goes on from those that wait is taken all the same.
+        Once enough conversations were bet or are pending, calls that continue a pending one are still accepted.
         """
-        room = self.collected < n_max
-        return self.is_new_input(one) and (room or self._pending.is_linked(one.without_openings(self._shape.openings)))
+        has_room = self.collected < n_max
+        return self.is_new_input(call_input) and (
+            has_room or self._pending.is_linked(call_input.without_openings(self._shape.openings))
+        )
 
     def near_copy_group(self, text: str, at: datetime) -> str:
-        """The near copies that a text belongs to, counted for its day."""
+        """Return the group of near copies of a text, counted for its day."""
         return self.near_copies.record(text, at.date())
 
-    def add(self, one: Input, observation: Observation) -> None:
-        """Take in one verdict, to be bet with all of its conversation."""
-        self._pending.add(one.without_openings(self._shape.openings), observation)
+    def add(self, call_input: Input, observation: Observation) -> None:
+        """Add one verdict, to be bet with its whole conversation."""
+        self._pending.add(call_input.without_openings(self._shape.openings), observation)
 
     def place_bets(self, until: datetime) -> list[tuple[Conversation[Observation], Observation]]:
-        """Feed the gate with what is due; each conversation that counted, with the verdict that speaks for it."""
+        """Feed the gate with the complete conversations; return those counted, each with a representative verdict."""
         counted: list[tuple[Conversation[Observation], Observation]] = []
-        made: Counter[tuple[str, date]] = Counter()
-        for cluster in self._pending.pop_due(until, self._shape.duration):
-            pieces = shuffle_observations(cluster, self._student)[: self._shape.w_max]
-            self._mark_used(cluster)
-            speaks = pieces[0]
-            if not self.near_copies.admit(speaks.copies, speaks.at.date(), made):
+        counts: Counter[tuple[str, date]] = Counter()
+        for conversation in self._pending.pop_due(until, self._shape.duration):
+            observations = shuffle_observations(conversation, self._student)[: self._shape.w_max]
+            self._mark_used(conversation)
+            representative = observations[0]
+            if not self.near_copies.admit(representative.copies, representative.at.date(), counts):
                 continue
-            self.gate.bet([ScoredCall(one.score, one.confidence) for one in pieces], w_max=self._shape.w_max)
-            counted.append((cluster, speaks))
+            self.gate.bet(
+                [ScoredCall(observation.score, observation.confidence) for observation in observations],
+                w_max=self._shape.w_max,
+            )
+            counted.append((conversation, representative))
         self.near_copies.expire(until.date())
         return counted
 
-    def _mark_used(self, cluster: Conversation[Observation]) -> None:
-        self.used.mark_used(cluster)
-        for _, piece in cluster.members:
-            self._first = min(self._first or piece.at, piece.at)
-            self._last = max(self._last or piece.at, piece.at)
+    def _mark_used(self, conversation: Conversation[Observation]) -> None:
+        self.used.mark_used(conversation)
+        for _, observation in conversation.members:
+            self._first = min(self._first or observation.at, observation.at)
+            self._last = max(self._last or observation.at, observation.at)
 
-    def has_span(self, least: timedelta) -> bool:
-        """Whether the evidence spans so much time."""
-        return self._first is not None and self._last is not None and self._last - self._first >= least
+    def has_span(self, minimum: timedelta) -> bool:
+        """Return whether the evidence spans at least that time."""
+        return self._first is not None and self._last is not None and self._last - self._first >= minimum
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
+        """Return a JSON-serialisable snapshot."""
         return {
             "gate": self.gate.state(),
             "spent": self.used.state(),
@@ -95,12 +100,12 @@ class DistinctInputGate:
 
     @classmethod
     def from_state(cls, state: dict[str, Any], shape: ConversationShape, student: str) -> Self:
-        """What `state` was taken from; from before near copies were told apart, none are known."""
+        """Restore the gate from a snapshot; one written before near copies were grouped has no groups."""
         gate = SelectiveGate.from_state(state["gate"])
-        distinct = cls(gate, used=UsedInputs(**state["spent"]), shape=shape, student=student)
+        restored = cls(gate, used=UsedInputs(**state["spent"]), shape=shape, student=student)
         if "copies" in state:
-            distinct.near_copies = NearCopyCap.from_state(state["copies"])
-        distinct._pending = PendingEvidence.from_state(state.get("waiting", ()))
-        distinct._first = datetime.fromisoformat(state["first"]) if state["first"] else None
-        distinct._last = datetime.fromisoformat(state["last"]) if state["last"] else None
-        return distinct
+            restored.near_copies = NearCopyCap.from_state(state["copies"])
+        restored._pending = PendingEvidence.from_state(state.get("waiting", ()))
+        restored._first = datetime.fromisoformat(state["first"]) if state["first"] else None
+        restored._last = datetime.fromisoformat(state["last"]) if state["last"] else None
+        return restored

@@ -1,4 +1,4 @@
-"""What a student on trial is proven to beyond its task's promise, and what was told of it."""
+"""Track the agreement levels proven for a student above its contract, and those announced."""
 
 import math
 from dataclasses import replace
@@ -16,7 +16,8 @@ from understudies.stats.levels import AgreementLevels
 class ProvenLevelsTracker:
     """The levels of one student, fed by the evidence of its gates and later by its audits.
 
-    They need independent verdicts, so one call speaks for each conversation: one drawn by a hash, not the first.
+    They need independent verdicts, so each conversation is represented by one call: one selected by a hash, not the
+    first.
     """
 
     def __init__(self, levels: AgreementLevels) -> None:
@@ -24,15 +25,15 @@ class ProvenLevelsTracker:
         self.announced: ProvenLevels = ()
         self.withdrawn = False
         self.contract_broken = False
-        """Whether the promise itself is broken: then the student leaves, and nothing more is said of it."""
+        """Whether the contract itself is broken: then the student is demoted, and its levels are announced no more."""
         self._audited = UsedInputs()
         self._pending = PendingEvidence()
         self._withdrawn_at: datetime | None = None
 
     def add_inputs(self, conversation: Conversation[Observation], representative: Observation) -> None:
-        """Feed a conversation that the gates have bet, by the verdict that speaks for it, unless it was audited.
+        """Feed a conversation that the gates have bet, by its representative verdict, unless it was audited.
 
-        What was judged before the levels fell proves nothing any more.
+        Verdicts from before the levels were withdrawn are no longer evidence.
         """
         if self._audited.is_unused(conversation) and (
             self._withdrawn_at is None or representative.at > self._withdrawn_at
@@ -40,44 +41,48 @@ class ProvenLevelsTracker:
             self.levels.update(representative.score, representative.confidence, "inputs")
 
     def add_calls(self, conversation: Conversation[Observation], student: str) -> None:
-        """Feed a conversation of the calls to come, repeats included, by one verdict drawn from it."""
-        pieces = [piece for piece in shuffle_observations(conversation, student) if piece.head is None]
-        if pieces and (self._withdrawn_at is None or pieces[0].at > self._withdrawn_at):
-            self.levels.update(pieces[0].score, pieces[0].confidence, "calls")
+        """Feed a conversation of the calls to come, repeats included, by one verdict selected from it."""
+        observations = [
+            observation for observation in shuffle_observations(conversation, student) if observation.head is None
+        ]
+        if observations and (self._withdrawn_at is None or observations[0].at > self._withdrawn_at):
+            self.levels.update(observations[0].score, observations[0].confidence, "calls")
 
-    def add_audit(self, observation: Observation, served_from: float, one: Input, *, unseen: bool) -> None:
+    def add_audit(self, observation: Observation, served_from: float, call_input: Input, *, unseen: bool) -> None:
         """Feed one audited verdict: to the detectors at once, and as evidence with its conversation.
 
-        `served_from` is the threshold that the call had to reach, an episode's own where that is stricter; `unseen`
-        says that the input neither taught the student nor fed its gates. As a call it counts whatever its input.
+        `served_from` is the threshold that the call had to reach, an episode's own if that is stricter; `unseen` states
+        that the input was neither trained on nor fed to the gates. As a call it counts whatever its input.
         """
         self.levels.update(observation.score, observation.confidence, "calls", served_from)
         if self.levels.update_detectors(observation.score, observation.confidence, served_from):
             self.withdrawn, self._withdrawn_at = True, observation.at
             self._pending.clear()
-        if unseen and self._audited.is_unused(one) and not self._pending.contains(one):
-            self._pending.add(one, replace(observation, served_from=served_from))
+        if unseen and self._audited.is_unused(call_input) and not self._pending.contains(call_input):
+            self._pending.add(call_input, replace(observation, served_from=served_from))
 
     def look(self, until: datetime, duration: timedelta, used: UsedInputs, student: str) -> None:
-        """Let the evidence count as it stands at the end of a day; `used` is what the gates have bet meanwhile."""
-        for cluster in self._pending.pop_due(until, duration):
-            if used.is_unused(cluster) and self._audited.is_unused(cluster):
-                speaks = shuffle_observations(cluster, student)[0]
-                self.levels.update(speaks.score, speaks.confidence, "inputs", _served_from(speaks))
-            self._audited.mark_used(cluster)
+        """Test the levels at the end of a day; `used` holds the inputs that the gates have bet meanwhile."""
+        for conversation in self._pending.pop_due(until, duration):
+            if used.is_unused(conversation) and self._audited.is_unused(conversation):
+                representative = shuffle_observations(conversation, student)[0]
+                self.levels.update(
+                    representative.score, representative.confidence, "inputs", _served_from(representative)
+                )
+            self._audited.mark_used(conversation)
         self.levels.look()
 
     def announce(self, threshold: float | None) -> None:
-        """Note what is proven from a threshold on as told."""
+        """Mark the levels proven from a threshold on as announced."""
         self.announced, self.withdrawn = () if threshold is None else self.levels.proven(threshold), False
 
     def adopt(self, promotion: Promotion, p0: float) -> None:
-        """Take over what the promotion of a student says, where its trial was lost."""
+        """Adopt the levels of a student's promotion after its trial was lost."""
         self.levels.adopt(promotion.levels)
         self.announced = promotion.levels or (() if promotion.threshold is None else ((p0, promotion.threshold),))
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
+        """Return a JSON-serialisable snapshot."""
         return {
             "levels": self.levels.state(),
             "told": [list(level) for level in self.announced],
@@ -90,16 +95,16 @@ class ProvenLevelsTracker:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        """What `state` was taken from."""
-        beyond = cls(AgreementLevels.from_state(state["levels"]))
-        beyond.announced = tuple((agreement, confidence) for agreement, confidence in state["told"])
-        beyond.withdrawn, beyond.contract_broken = state["fallen"], state["over"]
-        beyond._audited = UsedInputs(**state["audited"])
-        beyond._pending = PendingEvidence.from_state(state.get("waiting", ()))
-        fell_at = state.get("fell_at")
-        beyond._withdrawn_at = datetime.fromisoformat(fell_at) if fell_at else None
-        return beyond
+        """Restore the levels from a snapshot."""
+        tracker = cls(AgreementLevels.from_state(state["levels"]))
+        tracker.announced = tuple((agreement, confidence) for agreement, confidence in state["told"])
+        tracker.withdrawn, tracker.contract_broken = state["fallen"], state["over"]
+        tracker._audited = UsedInputs(**state["audited"])
+        tracker._pending = PendingEvidence.from_state(state.get("waiting", ()))
+        withdrawn_at = state.get("fell_at")
+        tracker._withdrawn_at = datetime.fromisoformat(withdrawn_at) if withdrawn_at else None
+        return tracker
 
 
-def _served_from(piece: Observation) -> float:
-    return -math.inf if piece.served_from is None else piece.served_from
+def _served_from(observation: Observation) -> float:
+    return -math.inf if observation.served_from is None else observation.served_from

@@ -1,4 +1,4 @@
-"""Which inputs a student has been shown or judged on, so that none counts twice."""
+"""The inputs that a student was trained or judged on, so that none counts twice."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -8,37 +8,40 @@ from understudies.datasets.inputs import Input
 
 
 class UsedInputs:
-    """The inputs that are spent: learned from, chosen by, or judged already.
+    """The inputs that are used up: trained on, used for selection, or judged already.
 
-    A conversation or episode is spent as a whole: verdicts on its calls are not independent, and counted one by one
-    they promote wrongly in a third of the cases at clusters of two (statistics.md, section 1).
+    A conversation or episode is used up as a whole: verdicts on its calls are not independent, and counting them one by
+    one promotes wrongly in a third of the cases at clusters of two (statistics.md, section 1).
 
-    They are kept in the order in which they came: to sort a hundred thousand for each snapshot takes too long.
+    They are stored in order of arrival: sorting a hundred thousand for each snapshot would take too long.
     """
 
     def __init__(self, own: Iterable[str] = (), earlier: Iterable[str] = ()) -> None:
         self._names = dict.fromkeys(own)
         self._earlier = dict.fromkeys(earlier)
 
-    def mark_used(self, one: Input | Conversation[Any]) -> None:
-        """Spend an input, or all of a conversation."""
-        self._names |= dict.fromkeys(sorted(_names(one)))
-        self._earlier |= dict.fromkeys(sorted(one.earlier))
+    def mark_used(self, item: Input | Conversation[Any]) -> None:
+        """Mark an input, or a whole conversation, as used."""
+        self._names |= dict.fromkeys(sorted(_names(item)))
+        self._earlier |= dict.fromkeys(sorted(item.earlier))
 
-    def is_unused(self, one: Input | Conversation[Any]) -> bool:
-        """Whether neither the input, nor a turn before it, nor one that goes on from it, nor its episode, is spent."""
+    def is_unused(self, item: Input | Conversation[Any]) -> bool:
+        """Return whether an input is unused.
+
+        That holds if neither the input, nor an earlier turn, nor one that continues it, nor its episode is used.
+        """
         own, earlier = self._names, self._earlier
-        known = any(name in own for name in (*one.identifying_names, *_episodes(one)))
-        return not (known or any(name in earlier for name in one.names) or any(name in own for name in one.earlier))
+        is_used = any(name in own for name in (*item.identifying_names, *_episodes(item)))
+        return not (is_used or any(name in earlier for name in item.names) or any(name in own for name in item.earlier))
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
+        """Return a JSON-serialisable snapshot."""
         return {"own": list(self._names), "earlier": list(self._earlier)}
 
 
-def _names(one: Input | Conversation[Any]) -> set[str]:
-    return {*one.names, *_episodes(one)}
+def _names(item: Input | Conversation[Any]) -> set[str]:
+    return {*item.names, *_episodes(item)}
 
 
-def _episodes(one: Input | Conversation[Any]) -> Iterator[str]:
-    return (f"episode:{name}" for name in one.episodes)
+def _episodes(item: Input | Conversation[Any]) -> Iterator[str]:
+    return (f"episode:{name}" for name in item.episodes)

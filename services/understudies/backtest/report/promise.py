@@ -11,9 +11,9 @@ from understudies.stats.bounds import clopper_pearson_upper
 
 _MAX_CONFIDENCE = 1.0
 _CANARY_ONLY_REASONS = {
-    "traffic": "it serves the canary share alone, as it is sure of another share of the calls than it was proven on",
+    "traffic": "it serves the canary share alone, as it is confident on a different share of calls than was proven",
     "teacher": "it serves the canary share alone, as another model answers as the teacher",
-    "calendar": "it serves the canary share alone, as it was not judged on such days yet",
+    "calendar": "it serves the canary share alone, as it has not been judged on this kind of day yet",
 }
 
 

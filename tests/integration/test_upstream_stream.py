@@ -68,7 +68,7 @@ async def test_a_stream_passes_byte_for_byte_and_is_recorded_whole(
         whole_answer = await asked.ask(call)
     assert teacher.raws[0] == call.raw
     assert stream.headers == {"content-type": "text/event-stream; charset=utf-8", "x-request-id": "req-1"}
-    same = ("model", "usage", "cost_usd", "teacher", "estimated", "hung_up", "status")
+    same = ("model", "usage", "cost_usd", "teacher", "estimated", "client_disconnected", "status")
     assert [getattr(streamed_answer, name) for name in same] == [getattr(whole_answer, name) for name in same]
     assert streamed_answer.response == whole_answer.response
     assert streamed_answer.model == MODELS[api]

@@ -91,7 +91,7 @@ class Dialect(Protocol):
         ...
 
     def decode_request(self, body: Mapping[str, Any]) -> DecodedRequest:
-        """What a body asks for; raises Unreadable."""
+        """What a body asks for; raises InvalidRequest."""
         ...
 
     def decode_response(self, body: Mapping[str, Any]) -> DecodedResponse:

@@ -41,12 +41,12 @@ def without_none(**values: Any) -> dict[str, Any]:
 
 
 def encode_json_text(value: Any) -> str:
-    """JSON without spaces; raises Unreadable for what cannot be written."""
+    """JSON without spaces; raises InvalidRequest for what cannot be written."""
     return encode_json(value).decode()
 
 
 def encode_json(value: Any) -> bytes:
-    """JSON without spaces, in UTF-8; raises Unreadable for what cannot be written, such as 255 levels of nesting."""
+    """JSON without spaces, in UTF-8; raises InvalidRequest for what cannot be written, such as 255 levels."""
     try:
         return orjson.dumps(value)
     except TypeError as error:
@@ -63,7 +63,7 @@ def parse_object_text(written: str) -> dict[str, Any] | None:
 
 
 def read_model(body: Mapping[str, Any]) -> str:
-    """The model that a request names; raises Unreadable."""
+    """The model that a request names; raises InvalidRequest."""
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise InvalidRequest("name a model, as a string", "model")
@@ -71,7 +71,7 @@ def read_model(body: Mapping[str, Any]) -> str:
 
 
 def read_stream_flag(body: Mapping[str, Any]) -> bool:
-    """Whether a request wants its answer in pieces; raises Unreadable for what says neither."""
+    """Whether a request wants its answer in pieces; raises InvalidRequest for what says neither."""
     stream = body.get("stream")
     if stream is None or isinstance(stream, bool):
         return stream is True
@@ -79,7 +79,7 @@ def read_stream_flag(body: Mapping[str, Any]) -> bool:
 
 
 def read_task(body: Mapping[str, Any]) -> str | None:
-    """What `metadata.task` names; raises Unreadable where it is no text."""
+    """What `metadata.task` names; raises InvalidRequest where it is no text."""
     metadata = body.get("metadata")
     task = metadata.get("task") if isinstance(metadata, dict) else None
     if task is not None and not isinstance(task, str):
@@ -88,7 +88,7 @@ def read_task(body: Mapping[str, Any]) -> str | None:
 
 
 def validate_request(canonical: Mapping[str, Any]) -> Request:
-    """The canonical request; raises Unreadable."""
+    """The canonical request; raises InvalidRequest."""
     try:
         return Request.model_validate(canonical)
     except ValidationError as error:
@@ -103,7 +103,7 @@ def to_invalid_request(error: ValidationError) -> InvalidRequest:
 
 
 def rewrite_body(raw: bytes, body: Mapping[str, Any], model: str, changes: Mapping[str, Any] | None = None) -> bytes:
-    """The bytes as they came where nothing has to change; raises Unreadable for one that cannot be written again."""
+    """The bytes as they came where nothing has to change; raises InvalidRequest for what cannot be written."""
     metadata = body.get("metadata")
     for_the_router = isinstance(metadata, dict) and "task" in metadata
     if body.get("model") == model and not for_the_router and not changes:

@@ -58,7 +58,7 @@ def parse_event_object(data: bytes) -> dict[str, Any] | None:
 
 
 def encode_event(data: Mapping[str, Any], name: str | None = None) -> bytes:
-    """One event with JSON as its data; raises Unreadable for what cannot be written."""
+    """One event with JSON as its data; raises InvalidRequest for what cannot be written."""
     head = b"" if name is None else b"event: " + name.encode() + b"\n"
     return head + b"data: " + encode_json(data) + b"\n\n"
 

@@ -1,4 +1,4 @@
-"""Topic `promotions`: the ordered story of every student."""
+"""Topic `promotions`: the ordered stages of every student."""
 
 from typing import Literal
 

@@ -40,13 +40,13 @@ class BudgetApp:
         """Nothing to open."""
 
     async def handle(self, records: Sequence[Record]) -> None:
-        """Fold new events into the books of their tasks; a batch that cannot be read is folded not at all."""
+        """Fold new events into the state of their tasks; a batch that cannot be read is folded not at all."""
         for event in self._seen_ids.filter_new(await self._bus.decode_events(records)):
             self.task_state(event.task).fold(event)
             self._seen_ids.add([event])
 
     def task_state(self, task: str) -> TaskState:
-        """The book of a task, opened when it is first seen."""
+        """The state of a task, opened when it is first seen."""
         if task not in self.tasks:
             self.tasks[task] = TaskState(task, self._settings.student_cost_usd)
         return self.tasks[task]

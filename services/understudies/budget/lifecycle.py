@@ -34,7 +34,7 @@ class StudentLifecycle:
         self._new_id = new_id
 
     def transitions(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
-        """The moves that are due; the caller folds each into the book before asking for the next."""
+        """The transitions that are due; the caller folds each into the state before asking for the next."""
         yield from self._demote(task, now)
         yield from self._retire_unprofitable(task, now)
         yield from self._apply_gate_decisions(task, now)

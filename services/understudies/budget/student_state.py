@@ -15,7 +15,7 @@ _MIN_ANSWERS = 30
 
 @dataclass(slots=True)
 class StudentState:
-    """A student's story so far, its gate's last word and its audits."""
+    """A student's promotions so far, its gate's last word and its audits."""
 
     promotion: Promotion
     seen: list[str] = field(default_factory=list)
@@ -77,8 +77,8 @@ class StudentState:
         self.paid += own or (call.cost_usd if call.served_by == "student" else Decimal(0))
 
     def apply_promotion(self, promotion: Promotion) -> None:
-        """Take in the next stage of the story; a step of the ramp starts its own count of audits."""
-        # Without a step, this book begins with the promotion: the topic is compacted, and a snapshot may be lost.
+        """Take in the next promotion; a step of the ramp starts its own count of audits."""
+        # Without a step, this state begins with the promotion: the topic is compacted, and a snapshot may be lost.
         # A hold interrupts a step of the ramp and does not begin it anew: its audits are of the same serving path.
         new_step = promotion.share != self.promotion.share and self.held is None
         if promotion.stage == "promoted" and (self.step_since is None or new_step):

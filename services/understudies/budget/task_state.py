@@ -33,7 +33,7 @@ class TaskState:
         self._self_compared_inputs: set[int] = set()
 
     def fold(self, event: Event) -> None:
-        """Take in one event of this task; the same story twice changes nothing."""
+        """Take in one event of this task; the same promotion twice changes nothing."""
         if isinstance(event, Invocation):
             self._apply_invocation(event)
         elif isinstance(event, Verdict):

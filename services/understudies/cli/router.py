@@ -1,4 +1,4 @@
-"""`understudies router`: the front door alone."""
+"""`understudies router`: the router alone."""
 
 import contextlib
 import os

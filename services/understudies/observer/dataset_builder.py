@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 async def build_dataset(
     promotion: Promotion, store: Store, files: ObjectStore, new_id: NewId, settings: ObserverSettings
 ) -> Promotion:
-    """Write what the teacher had answered when the student was authorised; the same story makes the same dataset."""
+    """Write what the teacher had answered when the student was authorised; one promotion makes one dataset."""
     corpus = await read_task_corpus(
         store, promotion.task, until=promotion.at, since=_evidence_since(promotion), max_inputs=settings.max_examples
     )
@@ -50,7 +50,7 @@ async def build_dataset(
 
 
 def _evidence_since(promotion: Promotion) -> datetime | None:
-    """Where earlier answers no longer hold, as after a drift, the story says since when they do."""
+    """Where earlier answers no longer hold, as after a drift, the promotion says since when they do."""
     since = promotion.evidence.get("since")
     return datetime.fromisoformat(since) if isinstance(since, str) else None
 

@@ -116,7 +116,7 @@ def create_app(
         ),
         rules=source,
         redact=redact,
-        # The memory of one process bounds its pins by time alone; those kept here are bounded by number too.
+        # The memory of one process bounds its affinity by time alone; those kept here are bounded by number too.
         route_selector=RouteSelector(
             roster, affinity=EpisodeAffinity(None if isinstance(online, MemoryOnlineState) else online)
         ),
@@ -199,7 +199,7 @@ def _build_recorder(
     spool: Path | None,
     recorder_process: BusSettings | None,
 ) -> tuple[EventRecorder, Callable[[PendingInvocation], None]]:
-    """What records, in this process or apart, and how it is given a note."""
+    """What records, in this process or in its own, and how it is given a pending invocation."""
     spool_bytes = _spool_bytes(settings, rules)
     outlet = bus if isinstance(bus, EventSink) else bus.publish
 

@@ -66,7 +66,7 @@ class RouterSettings(BaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class ServingLimits:
-    """The router's own settings, as far as the desk needs them."""
+    """The router's own settings, as far as the call service needs them."""
 
     critical_tasks: frozenset[str] = frozenset()
     student_timeout_s: float = 2.0

@@ -74,8 +74,8 @@ class Runner:
         are read from their beginning. What a service folds from the others, such as the ledger of the budget, starts
         anew.
 
-        Raises RetryLater while the broker is away, unless the service is Following: that one starts, and joins its bus
-        in the background, as often as it takes.
+        Raises RetryLater while the broker is away, unless the service RunsWithoutBus: that one starts, and joins its
+        bus in the background, as often as it takes.
         """
         snapshot = self._snapshots.load(self.service.name) if self._snapshots else None
         if snapshot is not None and isinstance(self.service, Stateful):

@@ -29,18 +29,18 @@ _STREAMS: tuple[EvidenceStream, ...] = ("inputs", "calls")
 class AgreementLevels:
     """Which agreement above `p0` is proven from which threshold on, valid at every look.
 
-    Each threshold has one betting e-process for each rung of the ladder, all at the level `alpha / m` for `m`
+    Each threshold has one betting e-process for each level, all at the significance `alpha / m` for `m`
     thresholds. The agreement from a threshold on is one number, and the evidence against "it is at most p" falls
-    as p grows: whoever proves a rung too high has also proven the lowest rung that is too high. So all rungs of a
+    as p grows: whoever proves a level too high has also proven the lowest level that is too high. So all levels of a
     threshold together err with probability at most `alpha / m`, and all pairs that are ever proven with at most
     `alpha`. Passing levels on from threshold to threshold, as the gates do at the one p0, has no such bound over
-    several rungs.
+    several levels.
 
-    A rung is proven where both streams of evidence prove it, each by itself: distinct inputs and calls, as for the
+    A level is proven where both streams of evidence prove it, each by itself: distinct inputs and calls, as for the
     gates. One that its audits contradict, by their upper 95% Clopper-Pearson bound, is not told.
 
     After the switch audited verdicts go on as evidence, each for the thresholds that could have served the call.
-    They also watch: for each threshold an e-detector of a fall below its proven rung. Any alarm withdraws all
+    They also watch: for each threshold an e-detector of a fall below its proven level. Any alarm withdraws all
     levels, and the proof begins anew with what comes after; between false alarms lie `CONTRACT_RUN_LENGTH` audited
     verdicts on average, at least. The promise then holds from one restart to the next.
 
@@ -50,7 +50,7 @@ class AgreementLevels:
         Candidates from strictest to loosest, fixed before any label is seen.
     p0, alpha
         As for `SelectiveGate`; the levels have an alpha of their own, beside that of the gates.
-    ladder
+    levels
         Agreements to prove, rising, in (0, 1).
 
     Raises
@@ -186,10 +186,10 @@ class AgreementLevels:
         return min(climbs[index] for climbs in self._proven_counts.values())
 
     def _uncontradicted_count(self, index: int) -> int:
-        """The rung that both streams prove at a threshold and that its audits do not contradict; 0 for none."""
+        """The level that both streams prove at a threshold and that its audits do not contradict; 0 for none."""
         climbed = self._proven_count(index)
         agree, n = self._audits[:, index].tolist()
-        # Audits that agree as often as the rung contradict nothing: their bound is not worth computing.
+        # Audits that agree as often as the level contradict nothing: their bound is not worth computing.
         if not climbed or agree >= self.levels[climbed - 1] * n:
             return climbed
         highest = clopper_pearson_upper(round(agree), int(n))

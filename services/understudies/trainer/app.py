@@ -163,7 +163,7 @@ class TrainerApp:
         return TrainingData(dataset, judge, int.from_bytes(seed[:4], "big"), system), rules.min_agreement
 
     def _allowed_trainers(self, promotion: Promotion) -> list[StudentTrainer]:
-        """The rungs whose students the task's rules allow."""
+        """The candidates whose students the task's rules allow."""
         rules = self._rules.for_task(promotion.task)
         return [factory for factory in self._trainers if rules.allows_student(promotion.student, factory.kind)]
 

@@ -1,4 +1,4 @@
-"""Climbing the ladder: the cheapest student that is good enough, else the best there is."""
+"""Select the cheapest student that is good enough, else the best there is."""
 
 import logging
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class StudentCandidate:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """All rungs that were tried, in order, and what they cost."""
+    """All candidates that were tried, in order, and what they cost."""
 
     candidates: tuple[StudentCandidate, ...]
     p0: float
@@ -80,7 +80,7 @@ class Selection:
 def select_student(
     trainers: Sequence[StudentTrainer], data: TrainingData, settings: TrainerSettings, p0: float
 ) -> Selection:
-    """Train rung after rung until one is expected to serve enough."""
+    """Train candidate after candidate until one is expected to serve enough."""
     rungs: list[StudentCandidate] = []
     cost = usd(0)
     thousands = Decimal(len(data.dataset.in_split("train"))) / 1000
@@ -96,7 +96,7 @@ def select_student(
 
 
 def _train(trainer: StudentTrainer, data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
-    """The rung's outcome; what one task's data break must not stop the trainer for all others."""
+    """The candidate's outcome; what one task's data break must not stop the trainer for all others."""
     try:
         return trainer.train(data, settings)
     except SERVICE_ERRORS:

@@ -53,7 +53,7 @@ TrainFunction = Callable[[TrainingData, TrainerSettings], TrainedStudent | NotAp
 
 @dataclass(frozen=True, slots=True)
 class StudentTrainer:
-    """A rung of the ladder."""
+    """A candidate of the selection."""
 
     kind: str
     train: TrainFunction

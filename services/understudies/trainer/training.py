@@ -20,6 +20,7 @@ class FinishedTraining:
 def training_evidence(
     selection: Selection, best: StudentCandidate | None, data: TrainingData, seconds: float
 ) -> dict[str, JsonValue]:
+    """What the `trained` and `rejected` events say of a training."""
     evidence: dict[str, JsonValue] = {
         "judge": data.judge.name,
         "min_agreement": selection.p0,

@@ -71,7 +71,7 @@ def join_parts(parts: list[dict[str, Any]]) -> Any:
 
 
 def decode_tool_call(block: Mapping[str, Any]) -> dict[str, Any]:
-    """A tool's call; raises Unreadable for input that cannot be written."""
+    """A tool's call; raises InvalidRequest for input that cannot be written."""
     given = block.get("input")
     written = given if isinstance(given, str) else encode_json_text({} if given is None else given)
     return {
@@ -141,14 +141,14 @@ _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
 
 def decode_request(body: Mapping[str, Any]) -> DecodedRequest:
-    """What a body asks for; raises Unreadable."""
+    """What a body asks for; raises InvalidRequest."""
     model = read_model(body)
     request = validate_request(to_canonical(body))
     return DecodedRequest(request=request, model=model, stream=read_stream_flag(body), task=read_task(body))
 
 
 def to_canonical(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the canonical request, not yet validated; raises Unreadable."""
+    """The fields of the canonical request, not yet validated; raises InvalidRequest."""
     state: set[str] = set()
     return {
         "messages": _messages(body, state),

@@ -21,7 +21,7 @@ class OpenAIChat:
     path = "/v1/chat/completions"
 
     def decode_request(self, body: Mapping[str, Any]) -> DecodedRequest:
-        """What a body asks for; raises Unreadable."""
+        """What a body asks for; raises InvalidRequest."""
         return decode_request(body)
 
     def decode_response(self, body: Mapping[str, Any]) -> DecodedResponse:

@@ -17,7 +17,7 @@ from understudies.events import Request, ToolCall, request_of
 
 
 def decode_request(body: Mapping[str, Any]) -> DecodedRequest:
-    """What a body asks for; raises Unreadable."""
+    """What a body asks for; raises InvalidRequest."""
     model = read_model(body)
     try:
         request = request_of(body if isinstance(body, dict) else dict(body))

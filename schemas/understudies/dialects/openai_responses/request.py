@@ -69,7 +69,7 @@ class ConversationDecoder:
         self._open: dict[str, Any] | None = None
 
     def decode(self, items: list[Any]) -> None:
-        """Add the items of an input; raises Unreadable."""
+        """Add the items of an input; raises InvalidRequest."""
         for place, item in enumerate(items):
             if not isinstance(item, dict):
                 raise InvalidRequest(f"input.{place}: an object", f"input.{place}")
@@ -149,14 +149,14 @@ _LOGPROBS: Final = "message.output_text.logprobs"
 
 
 def decode_request(body: Mapping[str, Any]) -> DecodedRequest:
-    """What a body asks for; raises Unreadable."""
+    """What a body asks for; raises InvalidRequest."""
     model = read_model(body)
     request = validate_request(to_canonical(body))
     return DecodedRequest(request=request, model=model, stream=read_stream_flag(body), task=read_task(body))
 
 
 def to_canonical(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the canonical request, not yet validated; raises Unreadable."""
+    """The fields of the canonical request, not yet validated; raises InvalidRequest."""
     conversation = ConversationDecoder()
     if body.get("instructions"):
         conversation.add_message("system", body["instructions"])

@@ -26,7 +26,7 @@ _REASONING_BLOCKS = frozenset({"thinking", "redacted_thinking", "reasoning"})
 
 
 def decode_messages(value: object) -> list[Message]:
-    """The messages in a list of them, in one, or in the text of one user; raises NotACall."""
+    """The messages in a list of them, in one, or in the text of one user; raises NotARecordedCall."""
     value = parse_embedded_json(value)
     if isinstance(value, str):
         return [Message(role="user", content=value)]

@@ -51,7 +51,7 @@ class PartialCall:
 
 
 def build_recorded_call(partial: PartialCall, line: int) -> RecordedCall:
-    """The recorded call in a draft; raises NotACall."""
+    """The recorded call in a draft; raises NotARecordedCall."""
     asked = _system_messages(partial.request) + decode_messages(partial.messages)
     response = decode_answer(partial.answer)
     if response is None:

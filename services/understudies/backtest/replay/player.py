@@ -53,7 +53,7 @@ async def replay_calls(
 
 
 def to_router_call(scheduled: ScheduledCall) -> Call:
-    """The call as the router's desk sees it."""
+    """The call as the router's call service sees it."""
     recorded = scheduled.call
     return Call(
         id=scheduled.id,

@@ -62,7 +62,7 @@ class BudgetLimiter:
 
     @property
     def in_flight(self) -> int:
-        """Grants that are not settled yet."""
+        """Reservations that are not settled yet."""
         return len(self._unsettled)
 
     @property
@@ -148,7 +148,7 @@ class BudgetLimiter:
         return bounds
 
     def _open_usage(self, bounds: Sequence[ApplicableBudget], now: datetime) -> tuple[str, ...]:
-        """The keys of a moment's purses, which are open in the book then."""
+        """The keys of a moment's counters, which are open in the local usage then."""
         day = budget_day(now)
         keys = tuple(_budget_key(day, bound) for bound in bounds)
         for key in keys:
@@ -191,7 +191,7 @@ def _deny(bounds: Sequence[ApplicableBudget], used: Sequence[int], nanos_: int, 
 
 
 def _budget_key(day: str, bound: ApplicableBudget) -> str:
-    """The key of a purse; a long name, which anybody may have sent, is replaced by its hash."""
+    """The key of a counter; a long name, which anybody may have sent, is replaced by its hash."""
     name = bound.name
     if len(name) > _MAX_KEY_NAME:
         name = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()

@@ -21,10 +21,10 @@ from understudies.runtime.throttle import Throttle
 
 @dataclass(slots=True)
 class BudgetUsage:
-    """One purse as this process knows it, in billionths of a dollar.
+    """One counter as this process knows it, in billionths of a dollar.
 
-    `total` is all that the process has spent from it, `told` how much of that the online state has taken note of,
-    `open` what its `open_holds` in flight may cost, and `spent_elsewhere` what other processes had spent when last
+    `spent` is all that the process has spent from it, `reported` how much of that the online state has taken note of,
+    `held` what its `open_holds` in flight may cost, and `spent_elsewhere` what other processes had spent when last
     heard of.
     """
 
@@ -52,7 +52,7 @@ class BudgetUsage:
         self.open_holds -= 1
 
     def reconcile(self, reported: int, state: CounterState) -> None:
-        """Take note of how the purse stands after `total` was told."""
+        """Take note of how the counter stands after `reported` was reported."""
         self.reported = max(self.reported, reported)
         # What the process told before and the server kept is in there too; all beyond it is of others.
         self.spent_elsewhere = max(0, state.spent - self.reported)
@@ -75,7 +75,7 @@ class LocalUsage:
         return self._usage[key]
 
     def get_or_create(self, key: str, day: str, keep_s: float) -> BudgetUsage:
-        """The entry of a purse, made where there is none."""
+        """The entry of a counter, made where there is none."""
         if day > self._day:
             self._forget_before(self._day)
             self._day = day
@@ -96,7 +96,7 @@ _log = logging.getLogger(__name__)
 
 
 class UsageReporter:
-    """Tells totals, not amounts: what waits is one number for each purse, and the holds of calls that are over.
+    """Tells totals, not amounts: what waits is one number for each counter, and the holds of calls that are over.
 
     What was spent is told as soon as the last telling is done, so under load one telling settles many calls.
     """
@@ -112,11 +112,11 @@ class UsageReporter:
         self._log_throttle = Throttle()
 
     def __len__(self) -> int:
-        """Purses that wait for something to be told."""
+        """Counters that wait for something to be told."""
         return len(self._waiting)
 
     def report(self, keys: Iterable[str], ended: BudgetHold | None = None) -> None:
-        """Tell the totals of purses soon, and that a hold on each of them has ended."""
+        """Tell the totals of counters soon, and that a hold on each of them has ended."""
         for key in keys:
             holds = self._waiting.setdefault(key, [])
             if ended is not None:

@@ -19,7 +19,7 @@ COUNT_VALUES_ABOVE_BYTES: Final = 256 * 1024
 
 
 async def read_body(receive: Receive, declared: str | None, limit: int) -> bytes:
-    """The body of a request; raises TooLarge or Gone."""
+    """The body of a request; raises PayloadTooLarge or ClientDisconnected."""
     if declared is not None and declared.isdecimal() and int(declared[:20]) > limit:
         raise PayloadTooLarge(limit)
     message = await receive()
@@ -92,7 +92,7 @@ def _nested_values(value: Any) -> list[Any]:
 
 
 async def iter_body(receive: Receive, limit: int) -> AsyncIterator[bytes]:
-    """The body of a request as it comes; raises TooLarge or Gone."""
+    """The body of a request as it comes; raises PayloadTooLarge or ClientDisconnected."""
     size, more = 0, True
     while more:
         message = await receive()

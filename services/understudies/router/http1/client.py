@@ -72,7 +72,7 @@ class _AiohttpResponse:
 class HttpClient:
     """Sends requests, with TLS verified, without cookies, redirects or retries of its own.
 
-    What posts bytes, as every call of a model does, goes over wires that take a quarter of the time.
+    What posts bytes, as every call of a model does, goes over connections that take a quarter of the time.
     """
 
     def __init__(self, *, max_connections: int = _MAX_CONNECTIONS, keep_alive_s: float = _KEEP_ALIVE_S) -> None:
@@ -93,7 +93,7 @@ class HttpClient:
         decompress: bool = True,
         on_sent: Callable[[], None] | None = None,
     ) -> HttpResponse:
-        """The answer, once its headers have come; raises Unreachable, and Broken.
+        """The answer, once its headers have come; raises ConnectError, and ProtocolError.
 
         Where bytes are posted, `on_sent` is told once there is a connection.
         """

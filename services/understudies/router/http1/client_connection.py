@@ -39,7 +39,7 @@ class ClientConnection(asyncio.Protocol):
         return not self._busy and not self._is_closing()
 
     async def send_request(self, head: bytes, body: bytes) -> StreamedResponse:
-        """The answer to a request, once its headers have come; raises Broken."""
+        """The answer to a request, once its headers have come; raises ProtocolError."""
         self._busy = True
         asked: asyncio.Future[StreamedResponse] = asyncio.get_running_loop().create_future()
         self._pending = asked

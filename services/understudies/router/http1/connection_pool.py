@@ -38,7 +38,7 @@ class ConnectionPool:
         connect_s: float,
         on_sent: Callable[[], None] | None = None,
     ) -> StreamedResponse:
-        """The answer, once its headers have come; raises Unreachable, and Broken."""
+        """The answer, once its headers have come; raises ConnectError, and ProtocolError."""
         head = _head(url, headers, len(body))
         origin = (url.scheme, url.raw_host or "", url.port or 80)
         await self._room.acquire()

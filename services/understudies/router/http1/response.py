@@ -55,7 +55,7 @@ class HttpResponse(Protocol):
 
 
 _PAUSE_ABOVE_BYTES: Final = 262_144
-"""Bytes that may wait for a reader before the wire is told to pause."""
+"""Bytes that may wait for a reader before the connection is told to pause."""
 _MAX_DECOMPRESSED: Final = 64_000_000
 _FRAMING_HEADERS: Final = frozenset({"content-length", "transfer-encoding"})
 
@@ -73,7 +73,7 @@ class ResponseSource(Protocol):
 
 
 class StreamedResponse:
-    """A Reply whose pieces are fed by a wire; what is compressed, unasked, is unpacked."""
+    """A response whose chunks are fed by a connection; what is compressed, unasked, is unpacked."""
 
     def __init__(self, status: int, headers: Sequence[tuple[bytes, bytes]], source: ResponseSource) -> None:
         self.status = status

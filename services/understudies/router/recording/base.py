@@ -69,7 +69,7 @@ class EventSink(Protocol):
 
 
 class DecodingSink:
-    """An outlet to what takes events as they are."""
+    """A sink of what takes events as they are."""
 
     def __init__(self, deliver: PublishEvents) -> None:
         self._deliver = deliver

@@ -86,7 +86,7 @@ class InvocationBuilder:
         return await asyncio.to_thread(lambda: self.is_recordable)
 
     def for_audit(self) -> "InvocationBuilder":
-        """The account of the audit of this call."""
+        """The builder for the audit of this call."""
         audit = InvocationBuilder(self.call, self._redact, audit=True)
         audit._request, audit._fingerprint = self._request, self._fingerprint
         return audit

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class AffinityStore(Protocol):
-    """Pins that all replicas see."""
+    """Affinity that all replicas see."""
 
     async def get_or_put(self, key: str, value: str, ttl_s: float) -> str:
         """The value in force: this one where there is none. It is kept for `ttl_s` seconds from its last use."""
@@ -33,9 +33,9 @@ class _Episode:
 class EpisodeAffinity:
     """The variants of the episodes of late, and how many of their calls students served.
 
-    An episode is pinned until `ttl_s` seconds after its last call. Where the shared pins are away, slower than `wait_s`
-    seconds or absent, each replica remembers for itself. The `capacity` episodes used last are kept in memory. Keys
-    are hashes, for an episode's name may be personal data.
+    An episode keeps its variant until `ttl_s` seconds after its last call. Where the shared affinity is unavailable,
+    slower than `wait_s` seconds or absent, each replica remembers for itself. The `capacity` episodes used last are
+    kept in memory. Keys are hashes, for an episode's name may be personal data.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class EpisodeAffinity:
         self._episodes: OrderedDict[bytes, _Episode] = OrderedDict()
         self._log_throttle = Throttle(timer=timer)
         self.store_failures = 0
-        """How often the shared pins could not be asked."""
+        """How often the shared affinity could not be asked."""
 
     def __len__(self) -> int:
         return len(self._episodes)

@@ -67,7 +67,7 @@ class StreamRequester:
         self._context = context
 
     async def ask(self, request: UpstreamRequest, upstream: Upstream, model: str) -> UpstreamStream | BufferedStream:
-        """The answer, once its first piece has come; raises Failed."""
+        """The answer, once its first piece has come; raises AttemptFailed."""
         body, usage_wanted = request.stream_body(model)
         progress = AttemptProgress()
         try:

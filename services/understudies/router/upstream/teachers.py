@@ -160,7 +160,7 @@ class TeacherPool:
     async def _with_retries(
         self, asking: UpstreamRequest, upstream: Upstream, model: str, ask: _Ask[_Answer]
     ) -> _Answer:
-        """One teacher's answer, after retries where need be; raises Failed, whose error counts what was in vain."""
+        """One teacher's answer, after retries where need be; raises AttemptFailed with the unproductive attempts."""
         last: AttemptFailed | None = None
         retries = 0
         while True:

@@ -40,7 +40,7 @@ class UnaryRequester:
         self._limit = context.limit
 
     async def ask(self, request: UpstreamRequest, upstream: Upstream, model: str) -> TeacherAnswer:
-        """The answer; raises Failed."""
+        """The answer; raises AttemptFailed."""
         body = request.unary_body(model)
         progress = AttemptProgress()
         try:
@@ -76,7 +76,7 @@ class UnaryRequester:
         raw: bytes,
         request_bytes: int,
     ) -> TeacherAnswer:
-        """What a body answers; raises Failed, with the body where the caller is to see for himself."""
+        """What a body answers; raises AttemptFailed, with the body where the caller is to see for himself."""
         headers = reply.headers()
         body = parse_json_object(raw)
         if body is None:

@@ -59,7 +59,7 @@ class Upstream:
     async def post(
         self, call: Call, api: Api, target: str, body: bytes, progress: AttemptProgress, *, fresh: bool = False
     ) -> HttpResponse:
-        """An answer with a status of success, once its headers have come; raises Failed."""
+        """An answer with a status of success, once its headers have come; raises AttemptFailed."""
         self.counts.attempts += 1
         try:
             reply = await self._client.send(

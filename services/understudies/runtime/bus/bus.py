@@ -170,8 +170,8 @@ class Bus:
     async def publish_encoded(self, messages: Sequence[BusMessage]) -> None:
         """Send messages and wait until the broker has them all; those of one key arrive in the order given.
 
-        Raises NotTaken (to be tried again later) or Refused (never to be taken); each tells which messages it means,
-        and all the others have arrived.
+        Raises NotDelivered (to be tried again later) or Undeliverable (never to be taken); each tells which messages it
+        means, and all the others have arrived.
         """
         trace = tuple((name, value.encode()) for name, value in trace_headers().items())
         if trace:
@@ -190,7 +190,7 @@ class Bus:
         return events
 
     async def dead_letter(self, records: Sequence[Record], invalid: Sequence[InvalidRecord]) -> None:
-        """Send the poison among the records to the dead letters; raises StopService when there is too much of it."""
+        """Send invalid records to the dead letters; raises StopService when there are too many of them."""
         self._dead_letter_limit.check(records, invalid)
         for one in invalid:
             log.warning("%s: set aside %s: %s", self.service, one.headers, one.reason[:200])

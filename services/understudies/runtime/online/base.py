@@ -41,7 +41,7 @@ class BudgetHold:
 
 @dataclass(frozen=True, slots=True)
 class CounterState:
-    """What is spent from a purse and what is held, by all processes together."""
+    """What is spent from a counter and what is held, by all processes together."""
 
     spent: int
     held: int
@@ -49,7 +49,7 @@ class CounterState:
 
 @dataclass(frozen=True, slots=True)
 class ReserveResult:
-    """Whether money was set aside, and how the purses stand: with it, where it was, in the order they were named."""
+    """Whether money was set aside, and how the counters stand: with it, where it was, in the order they were named."""
 
     granted: bool
     counters: tuple[CounterState, ...]
@@ -57,17 +57,17 @@ class ReserveResult:
 
 @dataclass(frozen=True, slots=True)
 class CounterSettlement:
-    """A purse whose total is told, and the holds on it that end."""
+    """A counter whose total is told, and the holds on it that end."""
 
     counter: BudgetCounter
     ended_holds: tuple[BudgetHold, ...] = ()
 
 
 class OnlineState(Protocol):
-    """Money, answers and pins that replicas share.
+    """Money, answers and affinity that replicas share.
 
     Everything may be asked again: doing it twice is doing it once. All methods but `check` and `close` raise
-    OnlineAway.
+    OnlineUnavailable.
     """
 
     @property
@@ -82,10 +82,10 @@ class OnlineState(Protocol):
     async def reserve(
         self, source: str, hold: BudgetHold, counters: Sequence[BudgetCounter], *, lease_s: float, retention_s: float
     ) -> ReserveResult:
-        """Set money aside in all purses or, where one has not enough left, in none.
+        """Set money aside in all counters or, where one has not enough left, in none.
 
-        A purse whose limit is reached grants nothing, not even a hold of 0. `source` names the process that spends.
-        A hold that nobody ends is lifted `lease_s` seconds later; a purse is forgotten `retention_s` after its first
+        A counter whose limit is reached grants nothing, not even a hold of 0. `source` names the process that spends.
+        A hold that nobody ends is lifted `lease_s` seconds later; a counter is forgotten `retention_s` after its first
         use.
         """
         ...

@@ -1,6 +1,6 @@
 """What Redis does in one step, in Lua.
 
-A purse is a hash: `spent` and `held` in billionths of a dollar, and under each source's name what that has spent. Its
+A counter is a hash: `spent` and `held` in billionths of a dollar, and under each source's name what that has spent. Its
 holds are a sorted set beside it: `NAME:NANOS`, by the millisecond at which the hold is lifted. Numbers are doubles
 here, exact for all that MAX_NANOS allows.
 """

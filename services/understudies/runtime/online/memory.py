@@ -22,7 +22,7 @@ _SWEEP_INTERVAL_S: Final = 60.0
 
 @dataclass(slots=True)
 class _Counter:
-    """A purse as it is kept: what each source has spent, and each hold with the moment when it is lifted."""
+    """A counter as it is kept: what each source has spent, and each hold with the moment when it is lifted."""
 
     expires_at: float
     totals: dict[str, int] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class MemoryOnlineState:
 
     @property
     def entry_count(self) -> int:
-        """Purses, values and pins in memory."""
+        """Counters, values and affinity in memory."""
         return len(self._counters) + len(self._values) + len(self._slots)
 
     async def check(self) -> None:

@@ -24,7 +24,7 @@ from understudies.runtime.online.lua_scripts import GET_OR_PUT, RESERVE, SCRIPTS
 from understudies.runtime.online.redis_pipeline import RedisPipeline, parse_redis_url
 
 _COUNTER_PREFIX = "understudies:{money}:"
-"""All purses have one hash slot, for a script touches several."""
+"""All counters have one hash slot, for a script touches several."""
 _VALUE_PREFIX = "understudies:value:"
 _SLOT_PREFIX = "understudies:pin:"
 _WRITE_PROBE = ("DEL", "understudies:nothing")

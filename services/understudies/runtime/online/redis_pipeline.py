@@ -34,7 +34,7 @@ def parse_redis_url(url: str) -> tuple[ConnectionFactory, str]:
     Raises ConfigurationError, which does not quote the URL, for it may hold a password.
     """
     try:
-        # No time-outs of its own: those of the courier hold for whole batches.
+        # No time-outs of its own: those of the pipeline hold for whole batches.
         pool = ConnectionPool.from_url(url, protocol=2, socket_timeout=None, socket_connect_timeout=None)
     except (ValueError, TypeError):
         raise ConfigurationError(
@@ -87,7 +87,7 @@ class RedisPipeline:
         return self._reason is not None
 
     async def execute(self, *command: str | bytes | int) -> Any:
-        """The answer to a command; raises OnlineAway, or ResponseError where Redis refuses the command."""
+        """The answer to a command; raises OnlineUnavailable, or ResponseError where Redis refuses the command."""
         if self._reason is not None:
             raise OnlineUnavailable(self._describe_outage(self._reason))
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -97,7 +97,7 @@ class RedisPipeline:
         return await answer
 
     async def check(self) -> None:
-        """Connect; raises OnlineAway, or RedisError where what is there does not let itself be used."""
+        """Connect; raises OnlineUnavailable, or RedisError where what is there does not let itself be used."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._ensure_connected()
@@ -245,7 +245,7 @@ def _is_temporary(refusal: ResponseError) -> bool:
 
 
 def _encode_command(command: RedisCommand) -> bytes:
-    """A command as it goes over the wire; any text is taken, so that none can spoil the batch that it is in."""
+    """A command as it goes over the connection; any text is taken, so that none can spoil the batch that it is in."""
     parts = [part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass") for part in command]
     return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]))
 

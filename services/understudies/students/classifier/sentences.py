@@ -30,7 +30,7 @@ _FEW = 8
 
 
 def normalize_text(text: str) -> str:
-    """Lower case, white space collapsed, cut to LONGEST, and without what UTF-8 cannot write."""
+    """Lower case, white space collapsed, cut to MAX_TEXT_CHARS, and without what UTF-8 cannot write."""
     if len(text) > MAX_TEXT_CHARS:
         text = f"{text[: MAX_TEXT_CHARS // 2]} {text[-MAX_TEXT_CHARS // 2 :]}"
     return " ".join(text.encode("utf-8", "replace").decode().lower().split())

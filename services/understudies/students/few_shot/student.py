@@ -102,7 +102,7 @@ class FewShotStudent:
         return answers
 
     async def answer_until(self, request: Request, floor: float, max_tokens: int | None = None) -> Answer:
-        """The whole answer; raises Unsure once it cannot reach `floor` or more tokens than allowed were held back."""
+        """The whole answer; raises ConfidenceTooLow once it cannot reach `floor`, or holds back too many tokens."""
         body = self._body(request)
 
         def watch(generation: Generation) -> None:

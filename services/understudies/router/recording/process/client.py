@@ -1,4 +1,4 @@
-"""The scribe: hands events to a process that records them, so that no call shares a core with its own recording."""
+"""Hand events to a process that records them, so that no call shares a core with its own recording."""
 
 import asyncio
 import contextlib

@@ -1,7 +1,7 @@
 """Notes as bytes: what is to be recorded, on its way to the process that records it.
 
-Of what a note refers to, only that is packed which an event needs, and the request as its caller sent it where that is
-at hand. It is all plain values, so it is quickly packed, and what was packed is freed at once.
+Of what a pending invocation refers to, only that is packed which an event needs, and the request as its caller sent it
+where that is at hand. It is all plain values, so it is quickly packed, and what was packed is freed at once.
 """
 
 import pickle
@@ -23,7 +23,7 @@ _RESPONSE: Final = TypeAdapter(Response).serializer
 
 
 def serialize(pending: PendingInvocation) -> bytes:
-    """The bytes of a note."""
+    """The bytes of a pending invocation."""
     account, fields = pending.account, pending.fields
     call = account.call
     told = {**fields, "cost_usd": str(fields["cost_usd"])} if "cost_usd" in fields else {**fields}
@@ -48,7 +48,7 @@ def serialize(pending: PendingInvocation) -> bytes:
 
 
 def deserialize(data: bytes, redact: Redactor | None) -> PendingInvocation:
-    """The note of bytes that this program has packed, to be redacted with `redact`."""
+    """The pending invocation of bytes that this program has packed, to be redacted with `redact`."""
     audit, raw, request, call, tags, route, fields = pickle.loads(data)
     reason, threshold, share, audit_probability, student_cost, *rest = route
     routed = RouteRecord(reason, threshold, share, audit_probability, Decimal(student_cost), *rest)

@@ -74,7 +74,7 @@ class RecorderWorker:
         self._changed.set()
 
     async def run(self, channel: IpcChannel) -> None:
-        """Record until the end, as the router's brief says."""
+        """Record until the end, as the router's configuration says."""
         brief = await self.config
         if brief is None:
             return

@@ -81,7 +81,8 @@ class RouterMetrics:
 
     def record_outcome(self, outcome: CallOutcome) -> None:
         """Count one call at its end."""
-        api, task, served_by = outcome.call.api, outcome.call.task, outcome.served_by
+        call, served_by = outcome.call, outcome.served_by
+        api, task = call.api, call.task
         if outcome.first_byte_s is not None:
             self.record_first_byte(api=api, served_by=served_by, seconds=outcome.first_byte_s)
         if outcome.serving is not None:

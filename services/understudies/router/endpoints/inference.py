@@ -58,7 +58,7 @@ class InferenceEndpoint:
         self._clock = clock
         self._new_id = new_id
         self._sample = sample
-        self._metrics = metrics
+        self._count = metrics.record_outcome
         self._timer = timer
         self._templates = templates or Templates()
 
@@ -126,7 +126,7 @@ class InferenceEndpoint:
     async def _answer(self, dialect: Dialect, context: RequestContext, call: Call, send: Send) -> None:
         about = call_headers(context.principal.tenant.display_name(call.task), call.id)
         service = self._call_service
-        with service.begin(call, received_at=context.received_at, count=self._metrics.record_outcome) as lifecycle:
+        with service.begin(call, received_at=context.received_at, count=self._count) as lifecycle:
             try:
                 done = await (service.stream(lifecycle) if call.stream else service.answer(lifecycle))
             except TeacherError as error:

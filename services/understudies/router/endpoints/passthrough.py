@@ -128,7 +128,7 @@ class _StreamedUpload:
         self._remaining = iter_body(receive, limit)
 
     async def model(self) -> str | None:
-        """The field `model` of a form, if it stands near the beginning; raises TooLarge or Gone."""
+        """Return a form's field `model`, if near its beginning; raises PayloadTooLarge or ClientDisconnected."""
         named = None
         while named is None and len(self._buffered) < _FORM_SEARCH_BYTES:
             piece_of_it = await anext(self._remaining, b"")
@@ -139,7 +139,7 @@ class _StreamedUpload:
         return named and named[1].decode("utf-8", "replace")
 
     async def iter_body(self) -> AsyncIterator[bytes]:
-        """The body as it comes; raises TooLarge or Gone."""
+        """Yield the body as it comes; raises PayloadTooLarge or ClientDisconnected."""
         try:
             if self._buffered:
                 yield self._buffered

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from scipy.special import betaincinv
-
 from understudies.stats.gate import PROMOTE_BETS, log_mean_exp
 
 
@@ -41,7 +39,7 @@ def clopper_pearson_lower(agree: int, n: int, alpha: float = 0.05) -> float:
     0.0
     """
     _check(agree, n, alpha)
-    return float(betaincinv(agree, n - agree + 1, alpha)) if agree else 0.0
+    return _beta_quantile(alpha, agree, n - agree + 1) if agree else 0.0
 
 
 def clopper_pearson_upper(agree: int, n: int, alpha: float = 0.05) -> float:
@@ -55,7 +53,7 @@ def clopper_pearson_upper(agree: int, n: int, alpha: float = 0.05) -> float:
     1.0
     """
     _check(agree, n, alpha)
-    return float(betaincinv(agree + 1, n - agree, 1.0 - alpha)) if agree < n else 1.0
+    return _beta_quantile(1.0 - alpha, agree + 1, n - agree) if agree < n else 1.0
 
 
 def anytime_lower_bound(agree: int, n: int, alpha: float = 0.05) -> float:
@@ -113,6 +111,13 @@ def promote_log_e(agree: int, n: int, p0: float) -> float:
             for log, bet in zip(logs, PROMOTE_BETS, strict=True)
         ]
     return log_mean_exp(logs)
+
+
+def _beta_quantile(q: float, a: float, b: float) -> float:
+    # Loaded on first use: processes that compute no bound need no scipy.
+    from scipy.special import betaincinv
+
+    return float(betaincinv(a, b, q))
 
 
 def _bisect(holds: Callable[[float], bool]) -> float:

@@ -20,13 +20,13 @@ from understudies.router.call import ZERO_USD, Call, TeacherError
 from understudies.runtime.online.base import MAX_NANOS
 
 _UNKNOWN_RETRY_AFTER_S: Final = 2
-"""After which Redis may be back."""
+"""Seconds after which Redis may be available again."""
 
 
-class BudgetExceeded(TeacherError):  # noqa: N818 - what is the matter
-    """There is no money left for a call until `resets_at`; where that is None, nobody knows for a moment.
+class BudgetExceeded(TeacherError):  # noqa: N818 - names the condition
+    """Raised when the budget for a call is spent until `resets_at`; None if the usage is unknown at the moment.
 
-    `student_allowed` says whether a student may answer all the same.
+    `student_allowed` says whether a student may still answer.
     """
 
     def __init__(
@@ -42,54 +42,55 @@ class BudgetExceeded(TeacherError):  # noqa: N818 - what is the matter
         headers |= {
             "retry-after": str(max(1, round((resets_at - now).total_seconds()))),
             "x-understudies-budget-resets-at": resets_at.isoformat().replace("+00:00", "Z"),
-            # Without it the official clients would try again and again until tomorrow.
+            # Without it the official clients would keep retrying until the reset.
             "x-should-retry": "false",
         }
         super().__init__(429, message, code="over_budget", headers=headers)
 
 
 class CallBudget:
-    """Nothing is limited and nothing is counted; `EnforcedBudget` does both."""
+    """A budget without limits that counts nothing; `EnforcedBudget` does both."""
 
     async def reserve(self, call: Call) -> Reservation | None:
-        """Money for the teacher's answer, None where there is no limit; raises BudgetExceeded."""
+        """Reserve the cost of the teacher's answer, None if there is no limit; raises BudgetExceeded."""
         return None
 
     async def reserve_student(self, call: Call, price_usd: Decimal) -> Reservation | None:
-        """Money for the student's answer; raises BudgetExceeded where the rules refuse even that."""
+        """Reserve the cost of the student's answer; raises BudgetExceeded if the rules refuse even that."""
         return None
 
     def settle(
         self, reservation: Reservation | None, call: Call, cost_usd: Decimal, *, update_mean: bool = False
     ) -> None:
-        """Count what a call did cost, in the background; what was set aside beyond it is free again.
+        """Count the actual cost of a call in the background, and release the rest of its reservation.
 
-        Of what is `update_mean`, as a teacher's whole answer at the first attempt, it is learnt what such calls cost.
+        With `update_mean`, set for a teacher's complete answer at the first attempt, update the mean cost of such
+        calls.
         """
 
     def charge(self, call: Call, cost_usd: Decimal) -> None:
-        """Count what was spent on a call without asking, such as its audit."""
+        """Count spending without a reservation, such as an audit's."""
 
     def estimate_cost(self, call: Call) -> Decimal:
-        """What the teacher's answer to a call is likely to cost, in US dollars; 0 where nobody knows."""
+        """Estimate the cost of the teacher's answer to a call, in US dollars; 0 if unknown."""
         return ZERO_USD
 
     def unproductive_cost(self, call: Call, attempts: int) -> Decimal:
-        """What so many attempts are likely to be charged for that a teacher accepted, though nothing came of them."""
+        """Estimate the charge for attempts that a teacher accepted but did not answer."""
         return attempts * self.estimate_cost(call) if attempts else ZERO_USD
 
     async def close(self) -> None:
-        """Wait until all is counted."""
+        """Wait until all spending is reported."""
 
 
 CallCost = Callable[[Call, Usage], Decimal]
-"""What a usage would cost with the teacher of a call, in US dollars."""
+"""The cost of a usage with the teacher of a call, in US dollars."""
 
 _MAX_USD: Final = from_nanos(MAX_NANOS)
 
 
 class EnforcedBudget(CallBudget):
-    """Reserves before a call what it is likely to cost, and settles what it did cost."""
+    """Reserve the estimated cost before a call, and settle the actual cost after it."""
 
     def __init__(self, limiter: BudgetLimiter, cost: CallCost) -> None:
         self._limiter = limiter
@@ -97,35 +98,37 @@ class EnforcedBudget(CallBudget):
         self._mean_cost = RunningMeanCost()
 
     def update_limits(self, limits: BudgetLimits, *, lease_s: float) -> None:
-        """Other budgets hold from now on, for what was spent so far too, and holds may last so long."""
+        """Apply other budgets from now on, also to today's spending so far; `lease_s` bounds how long a hold lasts."""
         self._limiter.limits = limits
         self._limiter.lease_s = lease_s
 
     async def reserve(self, call: Call) -> Reservation | None:
-        """Money for the teacher's answer, None where there is no limit; raises BudgetExceeded."""
+        """Reserve the cost of the teacher's answer, None if there is no limit; raises BudgetExceeded."""
         if not self._limiter.has_budget(call.tenant, call.task):
             return None
-        # Beyond it nothing can be counted, and no budget goes that far.
-        granted = await self._limiter.reserve(call.tenant, call.task, min(self.estimate_cost(call), _MAX_USD), call.at)
-        if isinstance(granted, Denial):
-            raise _budget_exceeded(granted, call)
-        return granted
+        # The counters hold no more, and no budget is that large.
+        reservation = await self._limiter.reserve(
+            call.tenant, call.task, min(self.estimate_cost(call), _MAX_USD), call.at
+        )
+        if isinstance(reservation, Denial):
+            raise _budget_exceeded(reservation, call)
+        return reservation
 
     async def reserve_student(self, call: Call, price_usd: Decimal) -> Reservation | None:
-        """Money for the student's answer, which goes on beyond a budget unless its rules refuse that too."""
+        """Reserve the cost of the student's answer; None beyond a budget, unless its rules refuse the student too."""
         if not self._limiter.has_budget(call.tenant, call.task):
             return None
-        granted = await self._limiter.reserve(call.tenant, call.task, price_usd, call.at)
-        if not isinstance(granted, Denial):
-            return granted
-        if granted.action == "refuse":
-            raise _budget_exceeded(granted, call)
+        reservation = await self._limiter.reserve(call.tenant, call.task, price_usd, call.at)
+        if not isinstance(reservation, Denial):
+            return reservation
+        if reservation.action == "refuse":
+            raise _budget_exceeded(reservation, call)
         return None
 
     def settle(
         self, reservation: Reservation | None, call: Call, cost_usd: Decimal, *, update_mean: bool = False
     ) -> None:
-        """Count what a call did cost; the online state is told in the background."""
+        """Count the actual cost of a call; report it to the online state in the background."""
         if update_mean and cost_usd:
             self._mean_cost.add(call.task, call.model, cost_usd)
         if reservation is None:
@@ -134,11 +137,11 @@ class EnforcedBudget(CallBudget):
             self._limiter.settle(reservation, cost_usd)
 
     def charge(self, call: Call, cost_usd: Decimal) -> None:
-        """Count what was spent on a call without asking."""
+        """Count spending without a reservation."""
         self._limiter.charge(call.tenant, call.task, cost_usd, call.at)
 
     def estimate_cost(self, call: Call) -> Decimal:
-        """What the teacher's answer to a call is likely to cost, in US dollars."""
+        """Estimate the cost of the teacher's answer to a call, in US dollars."""
         return estimate_cost(
             lambda usage: self._cost(call, usage),
             characters=count_characters(call.request),
@@ -147,14 +150,14 @@ class EnforcedBudget(CallBudget):
         )
 
     async def close(self) -> None:
-        """Wait until the online state has heard of everything, or a time-out."""
+        """Wait until the online state has all the spending, or a time-out."""
         await self._limiter.close()
 
 
-def _budget_exceeded(refusal: Denial, call: Call) -> BudgetExceeded:
+def _budget_exceeded(denial: Denial, call: Call) -> BudgetExceeded:
     return BudgetExceeded(
-        str(refusal),
-        resets_at=None if refusal.usage_unknown else refusal.resets_at,
+        str(denial),
+        resets_at=None if denial.usage_unknown else denial.resets_at,
         now=call.at,
-        student_allowed=refusal.action == "student_only",
+        student_allowed=denial.action == "student_only",
     )

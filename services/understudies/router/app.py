@@ -55,7 +55,7 @@ class RouterApp:
         self.server: HttpServer | None = None
         """The HTTP server, None without a port; set it before `start`."""
         self.ready = False
-        """Whether the router takes calls."""
+        """True if the router takes calls."""
         self._table = call_service.table
         self._behind = False
         self._bus = bus
@@ -114,7 +114,7 @@ class RouterApp:
 
     @property
     def behind(self) -> bool:
-        """Whether the routing table is stale, so that the teacher answers every call."""
+        """Return whether the routing table is stale, so that the teacher answers every call."""
         return self._behind
 
     async def tick(self, now: datetime) -> None:

@@ -176,7 +176,7 @@ class RouterStatus:
 
     @property
     def ready(self) -> bool:
-        """Whether the router takes calls."""
+        """Return whether the router takes calls."""
         return self._app.ready
 
     def details(self) -> Mapping[str, Any]:

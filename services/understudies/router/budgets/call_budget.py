@@ -115,7 +115,7 @@ class EnforcedBudget(CallBudget):
         return reservation
 
     async def reserve_student(self, call: Call, price_usd: Decimal) -> Reservation | None:
-        """Reserve the cost of the student's answer; None beyond a budget, unless its rules refuse the student too."""
+        """Reserve the cost of the student's answer; None beyond a budget, BudgetExceeded if its rules refuse that."""
         if not self._limiter.has_budget(call.tenant, call.task):
             return None
         reservation = await self._limiter.reserve(call.tenant, call.task, price_usd, call.at)

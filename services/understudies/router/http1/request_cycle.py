@@ -149,7 +149,7 @@ class RequestCycle(RequestResponseCycle):
             self.transport.write(data)
 
     async def receive(self) -> ASGIReceiveEvent:
-        """The next of the request's body, or that the caller waits for nothing more."""
+        """Return the next part of the request's body, or the disconnect of the client."""
         if self.waiting_for_100_continue and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.waiting_for_100_continue = False
@@ -161,9 +161,9 @@ class RequestCycle(RequestResponseCycle):
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
         if not self.more_body:
-            # Nobody has to ask for more for a caller that hangs up to be noticed.
+            # Keep reading, so that a disconnect is noticed even if the application reads no more.
             self.flow.resume_reading()
-        # A body that came in one piece is handed over as it is.
+        # A body that arrived in one piece is passed on without a copy.
         body = b"".join(self._parts)
         self._parts.clear()
         self._held = 0
@@ -171,12 +171,12 @@ class RequestCycle(RequestResponseCycle):
 
 
 def _check_headers(headers: list[tuple[bytes, bytes]]) -> None:
-    """Raises RuntimeError for what would end a header in the middle, or make two of one."""
+    """Raise RuntimeError for characters that would end a header early or split it in two."""
     if headers:
         names, values = zip(*headers, strict=True)
-        together = b"".join(names)
-        if len(together.translate(None, _NOT_IN_NAMES)) != len(together):
+        joined = b"".join(names)
+        if len(joined.translate(None, _NOT_IN_NAMES)) != len(joined):
             raise RuntimeError("Invalid HTTP header name.")
-        together = b"".join(values)
-        if len(together.translate(None, _CONTROLS)) != len(together):
+        joined = b"".join(values)
+        if len(joined.translate(None, _CONTROLS)) != len(joined):
             raise RuntimeError("Invalid HTTP header value.")

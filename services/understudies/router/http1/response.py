@@ -100,7 +100,7 @@ class StreamedResponse:
 
     @property
     def has_framing(self) -> bool:
-        """Whether the headers say where the body ends."""
+        """Return whether the headers say where the body ends."""
         return not _FRAMING_HEADERS.isdisjoint([name for name, _ in self._headers])
 
     @property

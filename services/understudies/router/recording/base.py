@@ -115,7 +115,7 @@ class EventRecorder(Protocol):
 
     @property
     def bus_unavailable(self) -> bool:
-        """Whether the bus is unavailable: it did not accept the last events."""
+        """Return whether the bus is unavailable: it did not accept the last events."""
         ...
 
     @property

@@ -39,7 +39,7 @@ class EventBuffer:
 
     @property
     def is_high(self) -> bool:
-        """Whether it is more than half full."""
+        """Return whether it is more than half full."""
         return len(self._entries) > self._limit * _HIGH_WATER or self.bytes > self._max_bytes * _HIGH_WATER
 
     def put(self, pending: Invocation | PendingEvent, size: int) -> bool:

@@ -56,11 +56,11 @@ class DeliveryLoop:
         self._disk_log_throttle = Throttle()
         self._loss_log_throttle = Throttle()
         self.bus_unavailable = False
-        """Whether the bus failed last time, or did not answer in time."""
+        """True if the bus failed last time, or did not answer in time."""
 
     @property
     def is_behind(self) -> bool:
-        """Whether older messages wait on disk."""
+        """Return whether older messages wait on disk."""
         return self._drain is not None
 
     @property

@@ -72,7 +72,7 @@ class InvocationBuilder:
 
     @property
     def is_recordable(self) -> bool:
-        """Whether the request can be redacted."""
+        """Return whether the request can be redacted."""
         try:
             return bool(self.request)
         except Exception as error:  # noqa: BLE001 - custom redactors may raise anything; the call goes on

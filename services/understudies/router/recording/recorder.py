@@ -94,7 +94,7 @@ class InProcessRecorder:
 
     @property
     def bus_unavailable(self) -> bool:
-        """Whether the bus is unavailable: it did not accept the last events."""
+        """Return whether the bus is unavailable: it did not accept the last events."""
         return self._delivery.bus_unavailable
 
     def record(self, pending: Invocation | PendingEvent, size: int = 0) -> None:

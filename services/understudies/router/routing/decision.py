@@ -28,7 +28,7 @@ class TaskRoute:
     judge: str | None = None
     """The judge that compares the student's answers with the teacher's."""
     spot_checks: bool = False
-    """Whether the first occurrence of each answer on a day is audited in addition to the random draw."""
+    """True if the first occurrence of each answer on a day is audited in addition to the random draw."""
 
 
 class RouteRecord(NamedTuple):
@@ -55,7 +55,7 @@ class Decision:
     reason: Reason
     route: TaskRoute | None = None
     head: bool = False
-    """Whether the student reported that the input is of the head."""
+    """True if the student reported that the input is of the head."""
 
     @property
     def is_for_student(self) -> bool:
@@ -193,9 +193,9 @@ def revalidate(
 ) -> Decision:
     """Decide again whether to serve a student's answer, by the route in force after it has answered.
 
-    The student may have drifted or been replaced while it was asked. Then the teacher answers, and the call never
-    counts as a draw: that it is not served depends on the student's confidence. A share that shrank meanwhile changes
-    nothing.
+    The student may have drifted or been replaced while it was asked. Then the teacher answers, but not as
+    evidence of a draw: that the call is not served depends on the student's confidence. A share that shrank meanwhile
+    changes nothing.
     """
     if critical:
         return replace(decision, reason="critical")

@@ -58,7 +58,7 @@ class StudentStatus(BaseModel):
 
     @property
     def has_drifted(self) -> bool:
-        """Whether an alarm was raised since the promotion; at the same moment the alarm counts."""
+        """Return whether an alarm was raised since the promotion; at the same moment the alarm counts."""
         return self.drifted_at is not None and (self.at is None or self.drifted_at >= self.at)
 
     def after_promotion(self, event: Promotion) -> "StudentStatus":

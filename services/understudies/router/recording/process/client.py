@@ -69,7 +69,7 @@ class ProcessRecorder:
         self._status = WorkerStatus(0, False, RecorderStats(), None)
         self._unacked = UnackedQueue(config.capacity, config.capacity_bytes)
         self._worker_responded = False
-        """Whether the current process has sent a status."""
+        """True if the current process has sent a status."""
         self._silent_runs = self._unproductive_runs = 0
         self._timer: asyncio.TimerHandle | None = None
         self._channel: IpcChannel | None = None
@@ -105,7 +105,7 @@ class ProcessRecorder:
 
     @property
     def bus_unavailable(self) -> bool:
-        """Whether the bus is unavailable: it did not accept the last events."""
+        """Return whether the bus is unavailable: it did not accept the last events."""
         return self._fallback.bus_unavailable if self._fallback else self._status.bus_unavailable
 
     @property

@@ -43,7 +43,7 @@ class AsyncSpool:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no messages wait on disk."""
+        """Return whether no messages wait on disk."""
         return all(spool.is_empty for spool in self._spools())
 
     @property

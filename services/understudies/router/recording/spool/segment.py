@@ -12,7 +12,7 @@ from understudies.runtime.bus.messages import BusMessage
 
 _FRAME_HEAD: Final = struct.Struct(">II")  # length and CRC-32 of the body
 _FRAME_BODY: Final = struct.Struct(">HHiI")  # lengths of topic, headers (count), key (-1: none) and value
-_MESSAGE_HEADER: Final = struct.Struct(">HI")  # length of name and value
+_MESSAGE_HEADER: Final = struct.Struct(">HI")  # lengths of name and value
 
 
 class Frame(NamedTuple):

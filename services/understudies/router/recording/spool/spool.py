@@ -61,7 +61,7 @@ class Spool:
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything was acknowledged."""
+        """Return whether everything was acknowledged."""
         return not self._segments
 
     @property

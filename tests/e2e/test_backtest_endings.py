@@ -157,7 +157,7 @@ def test_on_its_first_weekend_a_student_is_looked_at_before_it_has_its_share_aga
     saturday = START + timedelta(days=5)
     assert saturday.weekday() == 5
     [warned] = everything.decisions_of(task, "drift_warn")
-    assert warned.reason.startswith("the first calls of a kind of day")
+    assert warned.reason.startswith("first calls of a kind of day")
     assert saturday <= warned.at < saturday + timedelta(hours=2)
     told = [(d.reason.split(":")[0], d.evidence["share"]) for d in everything.decisions_of(task, "promoted")]
     held = next(place for place, (reason, _) in enumerate(told) if reason == "canary again")

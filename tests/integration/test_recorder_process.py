@@ -143,7 +143,7 @@ async def test_where_no_process_can_be_kept_running_the_router_records_itself(
     bus = FakeBus()
     async with running(scribe("127.0.0.1:1", tmp_path, command, instead=bus)) as made:
         made.record(event("early"))
-        await until(lambda: "records for itself" in caplog.text)
+        await until(lambda: "recording in the router process" in caplog.text)
         made.record(event("late"))
         assert await made.deliver(SECONDS)
         assert bus.taken == ["early", "late"]

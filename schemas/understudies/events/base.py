@@ -1,4 +1,4 @@
-"""What every event has."""
+"""Define the base of every event, and the types that events share."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -28,7 +28,7 @@ def to_utc(moment: datetime) -> datetime:
 
 
 Utc = Annotated[AwareDatetime, AfterValidator(to_utc)]
-"""A moment with a time zone, kept in UTC."""
+"""A moment with a time zone, converted to UTC."""
 
 
 def _explain_task_name(name: Any, check: ValidatorFunctionWrapHandler) -> Any:
@@ -43,7 +43,7 @@ TaskName = Annotated[
     Field(min_length=1, max_length=200, pattern=r"^[^\s/@\x00-\x1f][^/@\x00-\x1f]*$"),
     WrapValidator(_explain_task_name),
 ]
-"""A task's name: no slash or at sign, which separate task, student and version elsewhere."""
+"""A task's name without slash or at sign, which separate task, student and version elsewhere."""
 
 _TASK_NAME: Final[TypeAdapter[str]] = TypeAdapter(TaskName)
 
@@ -62,7 +62,7 @@ def is_task_name(name: object) -> bool:
 
 
 class Event(BaseModel):
-    """A fact that happened; immutable, named in the past tense, readable for ever."""
+    """A fact that happened; immutable, named in the past tense, readable forever."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 

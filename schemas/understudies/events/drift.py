@@ -1,4 +1,4 @@
-"""Topic `drift`: a promoted student no longer agrees as it did."""
+"""Topic `drift`: a promoted student agrees less than before, or its conditions changed."""
 
 from typing import Literal
 
@@ -7,17 +7,18 @@ from pydantic import Field
 from understudies.events.base import Event
 
 Cause = Literal[
-    "agreement",  # audited verdicts disagree more often than they may
-    "traffic",  # the student is sure of fewer or more calls than it was proven on
+    "agreement",  # audited verdicts disagree more often than allowed
+    "traffic",  # the student is confident on fewer or more calls than it was proven on
     "teacher",  # another model answers as the teacher
     "calendar",  # the first calls of a kind of day, weekday or weekend, that the student was not proven on
 ]
 
 
 class Drift(Event):
-    """A detector raised its alarm, or something changed; tier `contract` takes the student out of service at once.
+    """A detector raised an alarm, or a condition changed; tier `contract` takes the student out of service at once.
 
-    A cause other than agreement proves nothing against the student: it serves the canary share until it is proven anew.
+    A cause other than agreement is no evidence against the student: it serves the canary share until it is proven
+    again.
     """
 
     type: Literal["drift"] = "drift"

@@ -1,6 +1,6 @@
-"""AsyncAPI and JSON Schema files of the contracts, for agents in other languages.
+"""Export the contracts as AsyncAPI and JSON Schema files, for agents in other languages.
 
-`python -m understudies.events.export` writes them to `schemas/`; with `--check` it only says whether they are stale.
+`python -m understudies.events.export` writes them to `schemas/`; with `--check` it only reports whether they are stale.
 """
 
 import json
@@ -18,7 +18,7 @@ from understudies.events.topics import TOPICS, Topic
 from understudies.events.verdict import GateDecision, Verdict
 
 VERSION = "1.0.0"
-"""Version of the contracts: the minor number grows with new fields, and the major never does."""
+"""Version of the contracts: new fields increase the minor number; the major number never changes."""
 
 _MODELS: dict[str, tuple[type[Any], ...]] = {
     "invocations": (Invocation,),
@@ -30,7 +30,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _HEADERS = {
     "ce_specversion": "version of CloudEvents, 1.0",
     "ce_id": "the event's id",
-    "ce_source": "who made the event",
+    "ce_source": "the service that made the event",
     "ce_type": "such as understudies.invocation",
     "ce_time": "when it happened, RFC 3339",
     "content-type": "application/json",
@@ -39,18 +39,18 @@ _HEADERS = {
 
 
 def build_json_schemas() -> dict[str, dict[str, Any]]:
-    """The JSON Schema of each topic's values, by topic."""
+    """Return the JSON Schema of each topic's values, by topic."""
     return {topic.name: {"$schema": _DIALECT, **topic.adapter.json_schema(mode="validation")} for topic in TOPICS}
 
 
 def build_asyncapi() -> dict[str, Any]:
-    """The AsyncAPI 3.0 document of the four topics."""
+    """Return the AsyncAPI 3.0 document of the four topics."""
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Understudies",
             "version": VERSION,
-            "description": "Agents and services talk through four Kafka topics; readers ignore fields unknown to them.",
+            "description": "Agents and services communicate through four Kafka topics; readers ignore unknown fields.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
@@ -68,14 +68,14 @@ def build_asyncapi() -> dict[str, Any]:
 
 
 def render_files() -> dict[str, str]:
-    """The text of every generated file, by its path below the folder."""
+    """Render every generated file, by its path below the folder."""
     documents = {"asyncapi.json": build_asyncapi()}
     documents |= {f"json/{name}.schema.json": schema for name, schema in build_json_schemas().items()}
     return {path: json.dumps(document, indent=2, sort_keys=True) + "\n" for path, document in documents.items()}
 
 
 def find_stale_files(folder: Path) -> list[str]:
-    """The generated files that are missing in a folder or differ from the models."""
+    """Return the generated files that are missing in a folder or differ from the models."""
     return [path for path, text in render_files().items() if not _file_has_text(folder / path, text)]
 
 
@@ -87,15 +87,15 @@ def write_files(folder: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the files, or with `--check` name the stale ones and return 1."""
+    """Write the files, or with `--check` list the stale ones and return 1."""
     folder = Path(next((argument for argument in arguments if not argument.startswith("-")), "schemas"))
     if "--check" not in arguments:
         write_files(folder)
         return 0
-    found = find_stale_files(folder)
-    if found:
-        sys.stderr.write(f"stale: {', '.join(found)}; run `python -m understudies.events.export {folder}`\n")
-    return 1 if found else 0
+    stale = find_stale_files(folder)
+    if stale:
+        sys.stderr.write(f"stale: {', '.join(stale)}; run `python -m understudies.events.export {folder}`\n")
+    return 1 if stale else 0
 
 
 def _file_has_text(file: Path, text: str) -> bool:
@@ -123,7 +123,7 @@ def _message(topic: Topic, model: type[Any]) -> dict[str, Any]:
         "contentType": "application/json",
         "headers": {
             "type": "object",
-            "properties": {name: {"type": "string", "description": what} for name, what in _HEADERS.items()},
+            "properties": {name: {"type": "string", "description": text} for name, text in _HEADERS.items()},
         },
         "payload": {"$ref": f"#/components/schemas/{model.__name__}"},
         "bindings": {"kafka": {"key": {"type": "string", "description": topic.key_description}}},
@@ -133,8 +133,8 @@ def _message(topic: Topic, model: type[Any]) -> dict[str, Any]:
 def _components() -> dict[str, Any]:
     models = [(model, "validation") for topic in TOPICS for model in _MODELS[topic.name]]
     _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]  # literals widen in a list
-    found: dict[str, Any] = definitions["$defs"]
-    return found
+    schemas: dict[str, Any] = definitions["$defs"]
+    return schemas
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Names for inputs: the same input always lands in the same split, whoever asks."""
+"""Derive stable names from inputs: the same input is always in the same split, for every caller."""
 
 import hashlib
 import json
@@ -15,11 +15,11 @@ _SPLITS: tuple[tuple[float, Split], ...] = ((0.70, "train"), (0.80, "validation"
 
 
 def fingerprint(request: Request) -> str:
-    """SHA-256 (hex) of the canonical request: messages, tools and response format.
+    """Return the SHA-256 (hex) of the canonical request: messages, tools and response format.
 
-    Runs of white space and the case of roles do not count, nor whether text comes in one piece or in parts;
-    the model and sampling parameters are not part of the input. The fingerprint decides the split for ever
-    (`split_of`), so this function never changes.
+    Runs of white space and the case of roles do not count, nor whether text is a string or a list of parts; the model
+    and sampling parameters are not part of the input. The fingerprint decides the split forever (`split_of`), so this
+    function must never change.
     """
     canonical = {
         "messages": [_canonical_message(message) for message in request.messages],
@@ -38,19 +38,19 @@ def _canonical_message(message: Message) -> dict[str, object]:
 
 
 def position(key: str, salt: str) -> float:
-    """A number in [0, 1) that depends on the key and the salt alone, uniform over keys."""
+    """Return a number in [0, 1) that depends only on the key and the salt, uniform over keys."""
     digest = hashlib.sha256(replace_lone_surrogates(f"{salt}:{key}").encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def split_of(input_fingerprint: str) -> Split:
-    """The split of an input for ever: train 70 %, validation 10 %, evidence 20 %."""
-    where = position(input_fingerprint, "split")
-    return next(name for edge, name in _SPLITS if where < edge)
+    """Return the permanent split of an input: train 70 %, validation 10 %, evidence 20 %."""
+    place = position(input_fingerprint, "split")
+    return next(name for edge, name in _SPLITS if place < edge)
 
 
-# Time is linear in the length of the text whatever the text: an id is looked for once in a run of its characters, from
-# the run's first word boundary on, as all that a later one could find is shorter.
+# Matching takes linear time for any text: an id is searched for once in a run of its characters, from the run's first
+# word boundary on, because any later match would be shorter.
 _ID_CHARACTER: Final = "[0-9a-zA-Z_-]"
 _MASKS: Final = (
     (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<id>"),
@@ -78,9 +78,9 @@ _MAX_CACHED_CHARACTERS: Final = 8192
 
 
 def masked(text: str) -> str:
-    """The text with dates, numbers and ids replaced, runs of white space collapsed, case ignored.
+    """Mask a text: replace dates, numbers and ids, collapse runs of white space, ignore case.
 
-    Of a text of more than 32768 characters only the first and the last 4096 of that count.
+    Of a text of more than 32768 characters, only the first and the last 4096 of the masked text count.
     """
     return _mask_cached(text) if len(text) <= _MAX_CACHED_CHARACTERS else _mask_long(text)
 
@@ -88,7 +88,7 @@ def masked(text: str) -> str:
 def _mask_long(text: str) -> str:
     if len(text) <= _MAX_MASKED_CHARACTERS:
         return mask_untruncated(text)
-    # Cut after masking, so that a number's length does not move what is cut.
+    # Truncate after masking, so that the length of a number does not move the cut.
     head, tail = (
         mask_untruncated(text[: _MAX_MASKED_CHARACTERS // 2]),
         mask_untruncated(text[-_MAX_MASKED_CHARACTERS // 2 :]),
@@ -97,7 +97,7 @@ def _mask_long(text: str) -> str:
 
 
 def mask_untruncated(text: str) -> str:
-    """As `masked`, of the whole text whatever its length."""
+    """Mask the whole text, whatever its length."""
     text = replace_lone_surrogates(text)
     for pattern, name in _MASKS:
         text = pattern.sub(name, text)
@@ -105,20 +105,20 @@ def mask_untruncated(text: str) -> str:
 
 
 _mask_cached = lru_cache(maxsize=4096)(mask_untruncated)
-"""Tasks repeat their system prompts, and the mask is asked for with every call."""
+"""Tasks repeat their system prompts, and every call asks for the mask."""
 
 
 def template_of(request: Request) -> str:
-    """The masked system prompt: calls that share it are one task where none is named."""
+    """Return the masked system prompt: unnamed calls that share it are one task."""
     return masked(request.system)
 
 
 def discovered_task(request: Request) -> str:
-    """The name of the task that a request without one belongs to, such as `task-3f2a9c01d4`."""
+    """Return the name of the task of a request without one, such as `task-3f2a9c01d4`."""
     return named_by(template_of(request))
 
 
 @lru_cache(maxsize=4096)
 def named_by(template: str) -> str:
-    """The name of the task whose template a text is."""
+    """Return the name of the task with a template."""
     return "task-" + hashlib.sha256(template.encode()).hexdigest()[:10]

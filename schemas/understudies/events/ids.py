@@ -26,12 +26,12 @@ _counter = itertools.count(int.from_bytes(os.urandom(5), "big"))
 
 
 def new_id(at: datetime) -> str:
-    """A fresh UUIDv7 of a moment; later ones of the same process and moment sort later."""
+    """Return a new UUIDv7 of a moment; later ones of the same process and moment sort later."""
     return _format_uuid7(at, next(_counter), int.from_bytes(os.urandom(4), "big"))
 
 
 class SeededIds:
-    """Reproducible UUIDv7s: the same seed and calls give the same ids."""
+    """Generate reproducible UUIDv7s: the same seed and calls give the same ids."""
 
     def __init__(self, seed: int | str) -> None:
         self._entropy = random.Random(seed).getrandbits(_RANDOM_BITS)

@@ -1,4 +1,4 @@
-"""Topic `invocations`: one call of a teacher or a student."""
+"""Topic `invocations`: calls answered by a teacher, a student or the cache, or failed."""
 
 from typing import Literal
 
@@ -11,25 +11,25 @@ from understudies.events.request import Request, Response, Usage
 Origin = Literal["live", "audit", "synthetic", "imported"]
 ServedBy = Literal["teacher", "student", "cache", "none"]
 Reason = Literal[
-    "no_student",  # nothing is promoted for the task
+    "no_student",  # no student is promoted for the task
     "critical",  # the task is declared critical
-    "drift",  # the student drifted and waits for its demotion
+    "drift",  # the student drifted and will be demoted
     "control",  # outside the canary share: teacher by draw, so its answer is unbiased evidence
-    "low_confidence",  # the student was asked and was not sure enough
+    "low_confidence",  # the student was asked and its confidence was too low
     "student_error",  # the student was asked and failed
-    "withheld",  # its answer, input or group is kept from the student, as the evidence speaks against it
-    "unproven",  # an input that many calls have, whose answers are not proven yet: teacher, however sure the student is
-    "unconfirmed",  # near copies of it came before on that day, and the teacher has not confirmed the student's answer
-    "over_budget",  # the budget is spent: refused, or a student answered what was the teacher's by draw or episode
-    "unsuitable",  # asks for what no student can give, such as several choices
+    "withheld",  # its answer, input or group stays with the teacher, because of the evidence against it
+    "unproven",  # an input of many calls, whose answers are not proven yet: teacher, whatever the confidence
+    "unconfirmed",  # near copies came earlier that day, and the teacher has not confirmed the student's answer
+    "over_budget",  # the budget is spent: refused, or answered by a student instead of the teacher by draw or episode
+    "unsuitable",  # no student can serve it, for example several choices
     "not_allowed",  # the rules of the task do not allow this student
-    "circuit_open",  # the student failed so often lately that it is not asked
-    "pinned",  # the episode began with the teacher, or with another student
-    "episode_target",  # no threshold is proven good enough for what the episode promises
+    "circuit_open",  # the student failed too often lately to be asked
+    "pinned",  # the episode started with the teacher, or with another student
+    "episode_target",  # no threshold is proven for the target of the episode
     "fallback",  # another model answered in place of the teacher, which failed
     "cached",  # an identical request was answered before
     "promoted",  # the student answered
-    "audit",  # the teacher was asked again about a call that was served already
+    "audit",  # the teacher was asked again about a call that was already served
 ]
 
 BIASED: tuple[Reason, ...] = (
@@ -48,11 +48,11 @@ BIASED: tuple[Reason, ...] = (
     "fallback",
     "cached",
 )
-"""Reasons that depend on a student's confidence, or of calls that no student may ever serve."""
+"""Reasons that depend on a student's confidence, and those of calls that no student may ever serve."""
 
 
 class Route(BaseModel):
-    """Why a call went where it went."""
+    """The reason for the route of a call, with the settings that applied."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
@@ -63,17 +63,15 @@ class Route(BaseModel):
         default=0.0, ge=0, le=1, description="probability with which this call was drawn to be audited"
     )
     student_cost_usd: Usd = Field(default=usd(0), description="part of cost_usd paid to a student that was asked")
-    drawn: bool | None = Field(
-        default=None, description="whether this call was drawn to be audited; absent where nothing says so"
-    )
-    head: bool = Field(default=False, description="whether its input is of the head: those that many calls have")
+    drawn: bool | None = Field(default=None, description="whether this call was drawn to be audited; absent if unknown")
+    head: bool = Field(default=False, description="whether its input is of the head: inputs that many calls have")
     spot_check: bool = Field(
-        default=False, description="whether it is audited beyond the draw, as the first of its answer on a day"
+        default=False, description="whether it is audited in addition to the draw, as the first of its answer on a day"
     )
 
 
 class Invocation(Event):
-    """One call was made and answered, or failed."""
+    """A call was made and answered, or failed."""
 
     type: Literal["invocation"] = "invocation"
     episode: str | None = None
@@ -87,14 +85,20 @@ class Invocation(Event):
     response: Response | None = None
     error: str | None = None
     usage: Usage = Usage()
-    cost_usd: Usd = Field(default=usd(0), ge=0, description="all that this call cost, a student asked in vain included")
-    free: bool = Field(default=False, description="the teacher is known to cost nothing: a cost of 0 is no unknown one")
+    cost_usd: Usd = Field(
+        default=usd(0), ge=0, description="total cost of this call, including a student asked without success"
+    )
+    free: bool = Field(default=False, description="the teacher is known to be free: a cost of 0 is not an unknown one")
     latency_ms: float = Field(default=0.0, ge=0)
-    usage_estimated: bool = Field(default=False, description="usage and cost are estimates, the model reported none")
-    api: str = Field(default="chat", description="how the caller spoke: chat, responses or messages")
+    usage_estimated: bool = Field(
+        default=False, description="usage and cost are estimates, because the model reported none"
+    )
+    api: str = Field(default="chat", description="API that the caller used: chat, responses or messages")
     streamed: bool = False
-    hung_up: bool = Field(default=False, description="the caller hung up before the end; the response is what had come")
-    confidence: float | None = Field(default=None, description="of the student that was asked")
+    hung_up: bool = Field(
+        default=False, description="the caller disconnected before the end; the response is what had arrived"
+    )
+    confidence: float | None = Field(default=None, description="confidence of the student that was asked")
     route: Route | None = None
     fingerprint: str = Field(description="SHA-256 of the canonical request")
     tags: dict[str, str] = Field(default_factory=dict)
@@ -107,24 +111,25 @@ class Invocation(Event):
 
     @property
     def answered_by_teacher(self) -> bool:
-        """Whether the teacher's own whole answer is there.
+        """Return whether the event holds the teacher's own complete answer.
 
-        Of a caller that hung up, only its beginning is; a fallback's is another model's.
+        After a disconnect of the caller it holds only the beginning; a fallback's answer is another model's.
         """
-        whole = self.response is not None and not self.hung_up
+        complete = self.response is not None and not self.hung_up
         own = self.route is None or self.route.reason != "fallback"
-        return self.served_by == "teacher" and whole and own and self.origin != "synthetic"
+        return self.served_by == "teacher" and complete and own and self.origin != "synthetic"
 
     @property
     def priced(self) -> bool:
-        """Whether `cost_usd` is what the call cost: an agent that names no price records its teacher's answers with 0.
+        """Return whether `cost_usd` is the cost of the call.
 
-        What the router recorded is priced, at 0 too.
+        Agents that report no price record their teacher's answers with 0. Calls recorded by the router are priced,
+        at 0 too.
         """
         answered = self.served_by == "teacher" and self.response is not None
         return bool(self.cost_usd) or self.free or self.route is not None or not answered
 
     @property
     def unbiased(self) -> bool:
-        """Whether a student might serve such a call, and the teacher was chosen without regard to its confidence."""
+        """Return whether a student could serve such calls and the teacher was chosen regardless of its confidence."""
         return self.route is None or self.route.reason not in BIASED

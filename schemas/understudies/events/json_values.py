@@ -1,11 +1,11 @@
-"""JSON inside a request, limited to what can be written to a topic and read back."""
+"""JSON values in a request, limited to what can be written to a topic and read back."""
 
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, JsonValue
 
 MAX_DEPTH = 100
-"""Levels of nesting; parsers of JSON stop at 128 to 200, and an event adds some of its own."""
+"""Levels of nesting; JSON parsers stop at 128 to 200, and an event adds some of its own."""
 
 
 def _check_json_limits(value: Any) -> Any:
@@ -19,18 +19,18 @@ def _check_json_limits(value: Any) -> Any:
 
 
 def _children(layer: list[Any]) -> list[Any]:
-    """What the values of a layer hold; raises ValueError for a number that JSON has not."""
-    found: list[Any] = []
+    """Return the values one level below a layer; raises ValueError for a number that JSON does not have."""
+    children: list[Any] = []
     for item in layer:
         if isinstance(item, str):
             continue
         if isinstance(item, dict):
-            found.extend(item.values())
+            children.extend(item.values())
         elif isinstance(item, list):
-            found.extend(item)
+            children.extend(item)
         elif isinstance(item, float) and item - item != 0:
             raise ValueError("JSON has no NaN and no infinity")
-    return found
+    return children
 
 
 Json = Annotated[JsonValue, AfterValidator(_check_json_limits)]
@@ -41,7 +41,7 @@ JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_check_json_limits)]
 
 
 def replace_lone_surrogates(text: str) -> str:
-    """The text as UTF-8 can carry it: a surrogate pair becomes its character, a lone surrogate U+FFFD."""
+    """Make a text encodable as UTF-8: a surrogate pair becomes its character, a lone surrogate U+FFFD."""
     if text.isascii():
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -12,7 +12,7 @@ _CONTEXT = Context(prec=28, rounding=ROUND_HALF_EVEN)
 def usd(amount: Decimal | str | float) -> Decimal:
     """Round an amount of US dollars to 1e-9, half to even; a float is read by its shortest decimal form.
 
-    Raises ValueError for what is no finite number, or has more than 19 digits before the point.
+    Raises ValueError if it is not a finite number, or has more than 19 digits before the point.
 
     >>> usd(0.1) * 3
     Decimal('0.300000000')
@@ -28,7 +28,7 @@ def usd(amount: Decimal | str | float) -> Decimal:
 
 
 def usd_text(amount: Decimal) -> str:
-    """An amount as it is written to JSON: without exponent and trailing zeros.
+    """Format an amount for JSON: without exponent and trailing zeros.
 
     >>> usd_text(usd(0)), usd_text(usd("0.000000010"))
     ('0', '0.00000001')

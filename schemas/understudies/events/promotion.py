@@ -20,11 +20,11 @@ Stage = Literal["authorised", "collected", "trained", "qualified", "rejected", "
 class Promotion(Event):
     """A student reached a stage.
 
-    The topic is compacted by task and student, so each event carries all that is needed to resume from it.
+    The topic is compacted by task and student, so each event holds everything needed to resume from it.
     """
 
     type: Literal["promotion"] = "promotion"
-    student: str = Field(description="`task@version`; a version is never used again")
+    student: str = Field(description="`task@version`; versions are never reused")
     stage: Stage
     reason: str = ""
     dataset: str | None = Field(default=None, description="URI of the dataset, from `collected` on")
@@ -35,10 +35,10 @@ class Promotion(Event):
     levels: ProvenLevels = Field(default=(), description=LEVELS_DESCRIPTION)
     withheld: Withheld = Field(default=NOTHING_WITHHELD, description=WITHHELD_DESCRIPTION)
     audit_rate: float = Field(
-        default=0.05, ge=0, le=1, description="share of the calls it serves to ask the teacher again"
+        default=0.05, ge=0, le=1, description="share of the calls it serves that the teacher is asked again"
     )
-    judge: str | None = Field(default=None, description="by which its answers were compared with the teacher's")
+    judge: str | None = Field(default=None, description="judge that compared its answers with the teacher's")
     spot_checks: bool = Field(
-        default=False, description="whether each of its answers is audited now and then beyond that"
+        default=False, description="whether each of its answers is also audited occasionally beyond that"
     )
     evidence: dict[str, JsonValue] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The recorded part of an OpenAI chat completion: what was asked and what was answered."""
+"""The recorded part of an OpenAI chat completion: the request and the answer."""
 
 from typing import Annotated, Any, Literal
 
@@ -15,11 +15,11 @@ Role = Annotated[
     Literal["system", "developer", "user", "assistant", "tool", "function"],
     BeforeValidator(_to_lower_case),
 ]
-"""Who speaks; read in any case, kept in lower case."""
+"""The role of a message's author; read in any case, stored in lower case."""
 
 
 class FunctionCall(BaseModel):
-    """The name of a called function and its arguments as JSON text, or of a custom tool and its input as it is."""
+    """The name of a called function and its arguments as JSON text, or of a custom tool and its input unchanged."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -28,7 +28,7 @@ class FunctionCall(BaseModel):
 
 
 class ToolCall(BaseModel):
-    """One call of a tool in an assistant's answer."""
+    """One tool call in an assistant's answer."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -39,7 +39,7 @@ class ToolCall(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _convert_custom_call(cls, call: Any) -> Any:
-        """A custom tool's call as providers write it."""
+        """Convert a custom tool's call from the providers' format."""
         custom = call.get("custom") if isinstance(call, dict) else None
         if not isinstance(custom, dict) or "function" in call:
             return call
@@ -48,7 +48,7 @@ class ToolCall(BaseModel):
 
 
 class Message(BaseModel):
-    """One message of a chat; content is text, a list of content parts, or nothing beside tool calls."""
+    """One message of a chat; content is text, a list of content parts, or empty beside tool calls."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -60,7 +60,7 @@ class Message(BaseModel):
 
     @property
     def text(self) -> str:
-        """The text of the message; parts that are not text are left out."""
+        """The text of the message, without parts that are not text."""
         if self.content is None:
             return ""
         if isinstance(self.content, str):
@@ -69,7 +69,7 @@ class Message(BaseModel):
 
 
 class Request(BaseModel):
-    """What the agent asked: the messages, and whatever else decides the answer."""
+    """The agent's request: the messages, and everything else that determines the answer."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -89,7 +89,7 @@ class Request(BaseModel):
 
 
 MAX_TOKENS = 2**32 - 1
-"""The most tokens of a kind that are taken for a count."""
+"""The largest token count that is plausible."""
 
 
 class Usage(BaseModel):
@@ -103,12 +103,12 @@ class Usage(BaseModel):
 
     @property
     def counted(self) -> bool:
-        """Whether anybody counted: no call takes no token at all, or more than the store can hold."""
+        """Return whether tokens were counted: no call has zero tokens, or more than the store can hold."""
         return 0 < max(self.prompt_tokens, self.completion_tokens) <= MAX_TOKENS
 
 
 class Response(BaseModel):
-    """What was answered: the assistant's message and why it ended."""
+    """The answer: the assistant's message and its finish reason."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -117,10 +117,10 @@ class Response(BaseModel):
 
 
 def request_of(body: dict[str, Any]) -> Request:
-    """The request in the body of a chat completion call; raises pydantic's ValidationError."""
-    known = {key: value for key, value in body.items() if key in _REQUEST_FIELDS and value is not None}
-    known["parameters"] = {key: value for key, value in body.items() if key not in _NON_PARAMETER_FIELDS}
-    request: Request = Request.__pydantic_validator__.validate_python(known)
+    """Parse the body of a chat completion call; raises pydantic's ValidationError."""
+    fields = {key: value for key, value in body.items() if key in _REQUEST_FIELDS and value is not None}
+    fields["parameters"] = {key: value for key, value in body.items() if key not in _NON_PARAMETER_FIELDS}
+    request: Request = Request.__pydantic_validator__.validate_python(fields)
     return request
 
 

@@ -1,4 +1,4 @@
-"""How far a student is proven beyond what its task promises, and what it must not answer however sure it is."""
+"""The scope of a promoted student: stricter levels that are proven, and what it must not answer at any confidence."""
 
 from typing import Annotated
 
@@ -10,13 +10,13 @@ ProvenLevels = tuple[tuple[_Agreement, float], ...]
 """Pairs of an agreement and the confidence from which it is proven, rising in both."""
 
 LEVELS_DESCRIPTION = (
-    "agreement proven from a confidence on, as [agreement, confidence], rising in both; the first is what holds "
+    "agreement proven from a confidence on, as [agreement, confidence], rising in both; the first holds "
     "from the threshold on"
 )
 
 
 class Withheld(BaseModel):
-    """Answers, inputs and groups of calls that stay with the teacher, as the evidence speaks against them."""
+    """Answers, inputs and groups of calls that stay with the teacher because of the evidence against them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -24,7 +24,7 @@ class Withheld(BaseModel):
         default_factory=dict,
         description="the student's answers by key, each with the confidence up to which it is withheld; 1: always",
     )
-    inputs: tuple[str, ...] = Field(default=(), description="inputs of the head, by the name that they are known by")
+    inputs: tuple[str, ...] = Field(default=(), description="inputs of the head, by their keys")
     groups: tuple[str, ...] = Field(default=(), description="calls by tenant or tag, such as `tenant=acme`")
 
     def __bool__(self) -> bool:
@@ -32,9 +32,9 @@ class Withheld(BaseModel):
 
 
 ALWAYS = 1.0
-"""An answer is withheld however sure the student is."""
+"""Withhold an answer whatever the student's confidence."""
 
 NOTHING_WITHHELD = Withheld()
 
-WITHHELD_DESCRIPTION = "what stays with the teacher though the student is sure enough"
+WITHHELD_DESCRIPTION = "what stays with the teacher although the student's confidence suffices"
 HEAD_THRESHOLD_DESCRIPTION = "confidence from which inputs of the head are answered; absent: they stay with the teacher"

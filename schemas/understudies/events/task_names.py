@@ -1,18 +1,18 @@
-"""Tasks of one tenant alone: their names carry the tenant's, as in `acme:ticket-triage`."""
+"""Names of a tenant's own tasks, which include the tenant's name, as in `acme:ticket-triage`."""
 
 import re
 from typing import Final
 
 OWNER_PATTERN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-"""What a tenant with tasks of its own may be called."""
+"""The names allowed for a tenant with tasks of its own."""
 
 _OWNED_TASK_PATTERN: Final = re.compile(rf"({OWNER_PATTERN.pattern}):(\S.*)", re.DOTALL)
 
 
 def own_task(tenant: str, task: str) -> str:
-    """The name of a tenant's own task; one that is the tenant's already stays as it is.
+    """Qualify a task's name with its tenant; a name that is already the tenant's stays as it is.
 
-    No name of another tenant is the same, as no tenant's name has a colon in it.
+    Names of different tenants never collide, because a tenant's name has no colon.
 
     >>> own_task("acme", "ticket-triage"), own_task("acme", "acme:ticket-triage")
     ('acme:ticket-triage', 'acme:ticket-triage')
@@ -21,12 +21,12 @@ def own_task(tenant: str, task: str) -> str:
 
 
 def owner_and_base(name: str) -> tuple[str | None, str]:
-    """Whose task a name would say it is, and how its owner calls it; without an owner, (None, name).
+    """Split a task's name into its possible owner and base name; without an owner, (None, name).
 
-    Whether there is such a tenant, and whether it has tasks of its own, the rules say.
+    The rules decide whether there is such a tenant, and whether it has tasks of its own.
 
     >>> owner_and_base("acme:ticket-triage"), owner_and_base("ticket-triage")
     (('acme', 'ticket-triage'), (None, 'ticket-triage'))
     """
-    found = _OWNED_TASK_PATTERN.fullmatch(name)
-    return (found[1], found[2]) if found else (None, name)
+    match = _OWNED_TASK_PATTERN.fullmatch(name)
+    return (match[1], match[2]) if match else (None, name)

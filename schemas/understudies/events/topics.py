@@ -33,20 +33,20 @@ class Topic:
 
     @property
     def config(self) -> dict[str, str]:
-        """Topic settings as Kafka names them."""
+        """The topic settings under their Kafka names."""
         settings = {"cleanup.policy": self.cleanup}
         if self.retention_ms is not None:
             settings["retention.ms"] = str(self.retention_ms)
         return settings
 
     def decode(self, value: bytes) -> Event:
-        """The event in a message's value; raises pydantic's ValidationError."""
+        """Decode the event in a message's value; raises pydantic's ValidationError."""
         event: Event = self.adapter.validate_json(value)
         return event
 
 
 def encode(event: Event) -> bytes:
-    """The value of the message that carries an event; a lone surrogate in a text becomes U+FFFD."""
+    """Encode an event as a message value; a lone surrogate in a text becomes U+FFFD."""
     try:
         return event.model_dump_json(exclude_none=True).encode()
     except PydanticSerializationError:
@@ -85,7 +85,7 @@ VERDICTS = Topic(
     6,
     "delete",
     30 * _DAY_MS,
-    "Agreement of a student with the teacher, one call at a time and in sum.",
+    "Agreement of a student with the teacher, for single calls and in total.",
 )
 PROMOTIONS = Topic(
     "promotions",
@@ -95,7 +95,7 @@ PROMOTIONS = Topic(
     1,
     "compact",
     None,
-    "The ordered story of every student.",
+    "The ordered stages of every student.",
 )
 DRIFT = Topic(
     "drift",
@@ -105,7 +105,7 @@ DRIFT = Topic(
     2,
     "delete",
     30 * _DAY_MS,
-    "A promoted student no longer agrees.",
+    "A promoted student agrees less than before, or its conditions changed.",
 )
 TOPICS: tuple[Topic, ...] = (INVOCATIONS, VERDICTS, PROMOTIONS, DRIFT)
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}
@@ -120,12 +120,12 @@ _TOPIC_BY_EVENT: dict[type[Event], Topic] = {
 
 
 def topic_of(event: Event) -> Topic:
-    """The topic that carries an event."""
+    """Return the topic that carries an event."""
     return _TOPIC_BY_EVENT[type(event)]
 
 
 def cloud_headers(event: Event, source: str, traceparent: str | None = None) -> list[tuple[str, bytes]]:
-    """The headers of an event made by `source`, with the W3C trace context where there is one."""
+    """Return the headers of an event made by `source`, with the W3C trace context if given."""
     kind = str(getattr(event, "type", "event"))
     headers = {
         "ce_specversion": "1.0",

@@ -1,4 +1,4 @@
-"""Topic `verdicts`: what the evaluator found, one call at a time and in sum."""
+"""Topic `verdicts`: results of the evaluator, for single calls and in total."""
 
 from typing import Annotated, Literal
 
@@ -31,10 +31,10 @@ class Verdict(Event):
     confidence: float | None = None
     weight: float = Field(default=1.0, gt=0)
     fingerprint: str
-    answer_class: str | None = Field(default=None, description="teacher's answer where the set of answers is closed")
+    answer_class: str | None = Field(default=None, description="teacher's answer if the set of answers is closed")
     spot_check: bool = Field(
         default=False,
-        description="an audit beyond the draw by lot: it speaks for its class of answers alone",
+        description="an audit in addition to the random draw: it is evidence only for its class of answers",
     )
     counts: bool = Field(
         default=True, description="whether it is evidence: unbiased, unseen in training, first of its input"
@@ -52,7 +52,7 @@ class GateDecision(Event):
     head_threshold: float | None = Field(default=None, description=HEAD_THRESHOLD_DESCRIPTION)
     levels: ProvenLevels = Field(default=(), description=LEVELS_DESCRIPTION)
     withheld: Withheld = Field(default=NOTHING_WITHHELD, description=WITHHELD_DESCRIPTION)
-    judge: str | None = Field(default=None, description="by which answers were compared")
+    judge: str | None = Field(default=None, description="judge that compared the answers")
     reason: str = ""
     evidence: dict[str, JsonValue] = Field(default_factory=dict)
 

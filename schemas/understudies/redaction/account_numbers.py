@@ -1,4 +1,4 @@
-"""Numbers of payment cards and bank accounts: their forms and check digits."""
+"""Recognise numbers of payment cards and bank accounts by their forms and check digits."""
 
 import re
 from collections.abc import Sequence
@@ -39,16 +39,16 @@ _IBAN_LENGTHS = {
 
 
 def has_valid_luhn(digits: str) -> bool:
-    """Whether the last digit checks the others (ISO/IEC 7812-1)."""
+    """Return whether the last digit is the check digit of the others (ISO/IEC 7812-1)."""
     total = 0
-    for place, digit in enumerate(reversed(digits)):
-        doubled = int(digit) * (1 + place % 2)
+    for index, digit in enumerate(reversed(digits)):
+        doubled = int(digit) * (1 + index % 2)
         total += doubled - 9 * (doubled > 9)
     return total % 10 == 0
 
 
 def is_card(groups: Sequence[str], count: int) -> bool:
-    """Whether exactly `count` groups of digits are one payment card's number as people write it."""
+    """Return whether exactly `count` groups of digits are one payment card's number in its usual grouping."""
     if len(groups) != count or (count > 1 and tuple(map(len, groups)) not in _GROUPINGS):
         return False
     number = "".join(groups)
@@ -56,14 +56,14 @@ def is_card(groups: Sequence[str], count: int) -> bool:
 
 
 def _has_known_issuer(number: str) -> bool:
-    for place, issuer in enumerate(_ISSUERS):
+    for index, issuer in enumerate(_ISSUERS):
         if issuer.fullmatch(number):
-            return place not in _SIXTEEN_DIGIT_ISSUERS or len(number) == 16
+            return index not in _SIXTEEN_DIGIT_ISSUERS or len(number) == 16
     return False
 
 
 def compile_iban_pattern() -> re.Pattern[str]:
-    """Matches what has the length and country of an IBAN, in one piece or in groups."""
+    """Return a pattern for text with the length and country of an IBAN, in one piece or in groups."""
     forms = (
         f"(?:{countries.replace(' ', '|')})[0-9]{{2}}(?: ?[A-Z0-9]){{{length - 4}}}"
         for length, countries in _IBAN_LENGTHS.items()
@@ -72,6 +72,6 @@ def compile_iban_pattern() -> re.Pattern[str]:
 
 
 def is_iban(text: str) -> bool:
-    """Whether the checksum is right (ISO 7064, modulo 97)."""
+    """Return whether the checksum is valid (ISO 7064, modulo 97)."""
     compact = text.replace(" ", "").upper()
     return int("".join(str(int(character, 36)) for character in compact[4:] + compact[:4])) % 97 == 1

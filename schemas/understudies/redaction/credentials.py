@@ -1,4 +1,4 @@
-"""Credentials that a body carries beside its texts, told by the names of their fields."""
+"""Mask credentials in the fields of a body, recognised by the names of the fields."""
 
 import re
 from typing import Any, Final
@@ -10,9 +10,9 @@ _CREDENTIAL_NAMES: Final = frozenset(
     | {"secret", "client_secret", "access_token", "refresh_token", "private_key"}
 )
 _SERVER_FIELDS: Final = ("server_url", "url", "server_label", "connector_id")
-"""Fields of text that tell a tool or server with headers of its own from a schema with a property of that name."""
+"""Text fields that distinguish a tool or server with headers of its own from a schema with a property of that name."""
 
-# Begins with what can be searched for quickly, and looks back: at one letter first, as most names end otherwise.
+# Begins with what can be searched for quickly, and looks back: first at one letter, because most names end otherwise.
 _CREDENTIAL_FIELD: Final = re.compile(
     rb'":["{](?<=[ndyts]"..)(?:(?<=authorization"..)|(?<=[_-]token"..)|(?<=password"..)|(?<=passwd"..)|'
     rb'(?<=api[_-]key"..)|(?<=apikey"..)|(?<=private[_-]key"..)|(?<=secret"..)|(?<=headers"..))',
@@ -21,14 +21,14 @@ _CREDENTIAL_FIELD: Final = re.compile(
 
 
 def has_credentials(raw: bytes) -> bool:
-    """Whether compact JSON may name a credential; texts inside it do not count, as their quotes are escaped."""
+    """Return whether compact JSON may hold a credential; texts inside it, with escaped quotes, do not count."""
     return _CREDENTIAL_FIELD.search(raw) is not None
 
 
 def mask_credentials(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields with every text under the name of a credential masked, and all of a server's headers.
+    """Mask every text under the name of a credential, and all headers of a server.
 
-    Itself where nothing changes. A schema's property of such a name is an object, and stays.
+    Return the same object if nothing changes. A schema's property of such a name is an object, and stays.
     """
     masked: dict[str, Any] = {
         key: CREDENTIAL_PLACEHOLDER

@@ -1,4 +1,4 @@
-"""What is sensitive in a text: secrets and personal data, and the placeholders for them."""
+"""Find secrets and personal data in a text, and replace them by placeholders."""
 
 import re
 from collections.abc import Callable
@@ -21,11 +21,11 @@ from understudies.redaction.prefilter import (
 )
 
 _MIN_SENSITIVE_CHARACTERS: Final = 6
-"""Characters of the shortest sensitive text, an e-mail address such as `a@b.cc`."""
+"""Length of the shortest sensitive text, an e-mail address such as `a@b.cc`."""
 
-# Every pattern starts only where a run of its characters starts and gives nothing back (possessive
-# quantifiers), so the time is linear in the length of the text whatever the text. Before Python 3.11.5 such a
-# quantifier on a group keeps what a last, failed round looked at: hence none on the groups of _PEM and _EMAIL.
+# Every pattern starts only where a run of its characters starts and never backtracks (possessive quantifiers), so
+# matching takes linear time for any text. Before Python 3.11.5 such a quantifier on a group keeps what a last, failed
+# round looked at: hence none on the groups of _PEM and _EMAIL.
 _PEM = re.compile(
     r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?=-----|\Z)"
     r"(?:-----END [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----)?"
@@ -49,34 +49,34 @@ _AMERICAN = re.compile(r"(?<![\w.-])(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[.-])\d{3}[.-]
 def default_redactor(text: str) -> str:
     """Replace keys, tokens, e-mail addresses, payment cards, IBANs and phone numbers by placeholders such as `[EMAIL]`.
 
-    Cards need a known issuer and a valid check digit, IBANs a known country and a valid checksum; phone
-    numbers need a leading `+` or the American form, since amounts, dates and order numbers must stay.
+    Cards need a known issuer and a valid check digit, IBANs a known country and a valid checksum; phone numbers need a
+    leading `+` or the American form, since amounts, dates and order numbers must stay.
 
     >>> default_redactor("Write to ada@example.org, order 4711, total 1,299.00")
     'Write to [EMAIL], order 4711, total 1,299.00'
     """
     if len(text) < _MIN_SENSITIVE_CHARACTERS or text.isalpha():
         return text
-    found = _find_possible_kinds(text)
-    if not found:
+    kinds = _find_possible_kinds(text)
+    if not kinds:
         return text
-    if found & PEM:
+    if kinds & PEM:
         text = _PEM.sub("[PRIVATE_KEY]", text)
     if "\n" not in text:
-        return _replace_kinds(text, found)
-    # Nothing else goes over the end of a line.
-    return "\n".join([_replace_kinds(line, _find_possible_kinds(line, found)) for line in text.split("\n")])
+        return _replace_kinds(text, kinds)
+    # No other pattern crosses the end of a line.
+    return "\n".join([_replace_kinds(line, _find_possible_kinds(line, kinds)) for line in text.split("\n")])
 
 
 def _find_possible_kinds(text: str, wanted: int = ALL_KINDS) -> int:
     return possible_kinds(text.encode("utf-8", "surrogatepass"), wanted)
 
 
-def _replace_kinds(text: str, found: int) -> str:
-    """The text with placeholders for the kinds of which signs were found."""
-    if found:
+def _replace_kinds(text: str, kinds: int) -> str:
+    """Replace the kinds whose signs were found by placeholders."""
+    if kinds:
         for kind, replace in _REPLACEMENTS:
-            if found & kind:
+            if kinds & kind:
                 text = replace(text)
     return text
 
@@ -109,7 +109,7 @@ def _replace_cards(match: re.Match[str]) -> str:
     groups = list(re.finditer(r"\d+", match[0]))
     text, done, at = "", 0, 0
     while at < len(groups):
-        if groups[at].end() - groups[at].start() < 4:  # no card begins so
+        if groups[at].end() - groups[at].start() < 4:  # no card begins like this
             at += 1
             continue
         count = next((n for n in (1, 3, 4, 5) if is_card([g[0] for g in groups[at : at + n]], n)), 0)
@@ -130,13 +130,13 @@ _REPLACEMENTS: Final[tuple[tuple[int, Callable[[str], str]], ...]] = (
     (INTERNATIONAL, lambda text: _INTERNATIONAL.sub(_replace_phone, text)),
     (AMERICAN, lambda text: _AMERICAN.sub("[PHONE]", text)),
 )
-"""What replaces each kind, in this order: each leaves the placeholders of those before alone."""
+"""Replacements by kind, in this order: each leaves the placeholders of the earlier ones alone."""
 
 _MAX_CACHED_CHARACTERS: Final = 32_768
 
 
 def redact_prompt(text: str) -> str:
-    """The same for a text that comes again and again: the last 128 of them are remembered, in memory alone."""
+    """Redact a repeated text, such as a system prompt; the last 128 are cached, in memory only."""
     return _redact_cached(text) if len(text) <= _MAX_CACHED_CHARACTERS else default_redactor(text)
 
 

@@ -1,7 +1,7 @@
-"""Signs of what is sensitive: quickly looked for, and without its sign nothing of a kind can be in a text.
+"""Search a text quickly for signs of sensitive data; without its sign, no text of a kind can be present.
 
-Looking for short strings takes a hundredth of the time of the patterns. For what has no string of its own, the text
-is looked at with every letter as `a`, every digit as `0`, a few marks as themselves, and all else as `?`.
+Searching for short strings takes a hundredth of the time of the patterns. For kinds without a string of their own, the
+text is searched with every letter as `a`, every digit as `0`, a few marks as themselves, and all else as `?`.
 """
 
 import re
@@ -32,24 +32,24 @@ def _byte_class_table(non_ascii_class: str) -> bytes:
 
 _ASCII_CLASSES: Final = _byte_class_table("?")
 _WIDE_CLASSES: Final = _byte_class_table("0")
-"""Phone numbers may have digits of other scripts: what is not ASCII may be one."""
+"""Phone numbers may have digits of other scripts, so any character that is not ASCII may be one."""
 
-# Each begins with one rare character, which is searched for many times as fast as a word.
+# Each pattern begins with one rare character, which is found many times as fast as a word.
 _TOKEN: Final = re.compile(rb"J(?<=eyJ)")
 _KEYS: Final = (
     re.compile(rb"_(?:(?<=k_live_)|(?<=k_test_)|(?<=gh[pousr]_)|(?<=github_pat_)|(?<=hf_)|(?<=npm_))"),
     re.compile(rb"-(?:(?<=sk-)|(?<=glpat-)|(?<=xox[abeoprs]-)|(?<=pypi-))"),
     re.compile(rb"A(?:KIA|SIA|ROA|IDA|Iza)"),
 )
-# Both begin with what can be searched for quickly, and look at a bounded number of characters from there.
+# Both begin with a string that is found quickly, and examine a bounded number of characters from there.
 _IBAN: Final = re.compile(rb"aa00(?: ?[a0]){11}")
 _INTERNATIONAL: Final = re.compile(rb"\+0(?:(?:[ .-]|\) ?| ?\()?0){7}")
 
 
 def possible_kinds(raw: bytes, wanted_kinds: int = ALL_KINDS) -> int:
-    """The kinds of which the text, in UTF-8, has a sign; the sum of their numbers.
+    """Return the kinds with a sign in the text, in UTF-8, as the sum of their numbers.
 
-    The text may also be JSON in which it occurs: nothing that is looked for is escaped there.
+    The text may also be the JSON that contains it: nothing that is searched for is escaped there.
     """
     found = 0
     if wanted_kinds & PEM and b"-----BEGIN " in raw:

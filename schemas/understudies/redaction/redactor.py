@@ -1,4 +1,4 @@
-"""Redaction: secrets and personal data are replaced before a call leaves the process."""
+"""Redact calls: replace secrets and personal data before they leave the process."""
 
 import hashlib
 import json
@@ -25,12 +25,12 @@ _PROMPT_ROLES: Final = ("system", "developer")
 
 
 def combined(*redactors: Redactor) -> Redactor:
-    """One redactor that applies several, in order."""
+    """Combine several redactors, applied in order."""
     return lambda text: reduce(lambda so_far, redactor: redactor(so_far), redactors, text)
 
 
 def redact_request(request: Request, redact: Redactor = default_redactor) -> Request:
-    """The request with every text redacted; itself where nothing changes."""
+    """Redact every text of a request; return the same object if nothing changes."""
     if _needs_no_redaction(request, redact):
         return request
     messages = tuple([_redact_message(message, redact) for message in request.messages])
@@ -45,9 +45,9 @@ def redact_request(request: Request, redact: Redactor = default_redactor) -> Req
 def redacted(
     invocation: Invocation, redact: Redactor = default_redactor, *, request: Request | None = None
 ) -> Invocation:
-    """The invocation with every text and name redacted, and the fingerprint of what is left; itself if nothing changes.
+    """Redact every text and name of an invocation, and update its fingerprint.
 
-    `request` is its request, redacted before.
+    Return the same object if nothing changes. `request` is its request if it is already redacted.
     """
     if request is None:
         request = redact_request(invocation.request, redact)
@@ -66,7 +66,7 @@ def redacted(
 
 
 def redact_episode(name: str, redact: Redactor = default_redactor) -> str:
-    """The episode's name; in place of one with personal data, the same one for all of the episode's calls."""
+    """Redact an episode's name; one with personal data gets the same replacement in all calls of the episode."""
     clean = redact(name)
     return (
         name
@@ -76,7 +76,7 @@ def redact_episode(name: str, redact: Redactor = default_redactor) -> str:
 
 
 def _needs_no_redaction(model: BaseModel, redact: Redactor) -> bool:
-    """Whether the default redactor can find nothing in it, which one look at all of it tells."""
+    """Return whether the default redactor has nothing to find, by one look at the whole model."""
     if redact is not default_redactor:
         return False
     try:
@@ -87,14 +87,14 @@ def _needs_no_redaction(model: BaseModel, redact: Redactor) -> bool:
 
 
 def _redact_message(message: Message, redact: Redactor) -> Message:
-    """A message redacted; prompts of the system come with every call of a task."""
+    """Redact a message; system prompts are cached, because every call of a task repeats them."""
     if redact is default_redactor and message.role in _PROMPT_ROLES:
         return _redact_model(message, redact_prompt)
     return _redact_model(message, redact)
 
 
 def _redact_model(model: Model, redact: Redactor) -> Model:
-    """The model with every text redacted; itself where nothing changes."""
+    """Redact every text of a model; return the same object if nothing changes."""
     fields = {name: value for name, value in model.__dict__.items() if value is not None}
     clean = {name: _redact_value(value, redact) for name, value in fields.items()}
     if all(clean[name] is value for name, value in fields.items()):
@@ -103,9 +103,9 @@ def _redact_model(model: Model, redact: Redactor) -> Model:
 
 
 def _redact_value(value: Any, redact: Redactor, *, in_text: bool = False) -> Any:
-    """The value with every text redacted; itself where nothing changes.
+    """Redact every text of a value; return the same object if nothing changes.
 
-    Names of fields tell credentials outside of texts alone: what a text says in JSON is what was asked or answered.
+    Field names mark credentials only outside of texts: JSON inside a text is content that was asked or answered.
     """
     if isinstance(value, str):
         return _redact_text(value, redact)

@@ -1,1 +1,1 @@
-"""Recorded calls played through the five services on a virtual clock: what would have been saved."""
+"""Replay recorded calls through the five services on a virtual clock, to report what students would have saved."""

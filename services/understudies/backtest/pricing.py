@@ -1,4 +1,4 @@
-"""What a recorded call cost."""
+"""Price recorded calls."""
 
 from decimal import Decimal
 
@@ -8,7 +8,7 @@ from understudies.events import usd
 
 
 def resolve_price(call: RecordedCall, teacher_price: Decimal | None = None) -> Decimal:
-    """The teacher's price of a call in US dollars: as given, as recorded, by model and usage, or 0.03."""
+    """Return the price of a call in US dollars: as given, else as recorded, else by model and usage, else 0.03."""
     if teacher_price is not None:
         return usd(teacher_price)
     if call.recorded_cost is not None:

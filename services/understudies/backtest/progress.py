@@ -1,4 +1,4 @@
-"""Progress of a backtest: live in a terminal, a plain line every few seconds elsewhere."""
+"""Show the progress of a backtest: live in a terminal, a plain line every few seconds elsewhere."""
 
 import time
 from collections.abc import Callable
@@ -41,7 +41,7 @@ class _TaskProgress:
 
 
 class ProgressDisplay:
-    """Shows how each task fares; use it as a context manager and feed it by `update`."""
+    """Display the progress of each task; use it as a context manager and call `update`."""
 
     def __init__(
         self,
@@ -85,14 +85,14 @@ class ProgressDisplay:
         saved: Decimal,
         fraction_done: float,
     ) -> None:
-        """Take note of a task's state, and of how much of the whole has been played, in [0, 1]."""
+        """Record a task's state, and the share of the whole that has been played, in [0, 1]."""
         self._tasks[task] = _TaskProgress(phase, agreement, lower, served_share, saved)
         self._done = min(max(fraction_done, 0.0), 1.0)
         if self._live is None and self._monotonic() - self._last_line >= self._interval:
             self._print_line()
 
     def render(self) -> Group:
-        """The state as it is drawn in a terminal."""
+        """Render the state for a terminal."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column("Task", overflow="ellipsis", no_wrap=True, max_width=32)
         table.add_column("Phase")

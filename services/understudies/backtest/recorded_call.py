@@ -1,4 +1,4 @@
-"""A recorded call: what an agent once asked a teacher, and what it was told."""
+"""Define a recorded call: a request that an agent sent to a teacher, and the answer."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +11,7 @@ from understudies.events import Request, Response, Usage
 class RecordedCall:
     """One call read from a log; `line` counts lines (or the elements of an array) from 1.
 
-    `trace` is an id that many logs give to every call: it names an episode only where several calls share it.
+    `trace` is an id that many logs give to every call: it names an episode only if several calls share it.
     """
 
     line: int
@@ -32,7 +32,7 @@ class RecordedCall:
 
 @dataclass(frozen=True, slots=True)
 class SkippedLine:
-    """A line that is no recorded call, and why."""
+    """A line that is not a recorded call, with the reason."""
 
     line: int
     reason: str
@@ -40,7 +40,7 @@ class SkippedLine:
 
 @dataclass(slots=True)
 class ParsedLog:
-    """What was found in a file: its calls in recorded order, and the lines that were skipped."""
+    """The content of a log file: its calls in recorded order, and the lines that were skipped."""
 
     format: str = "empty"
     calls: list[RecordedCall] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""A backtest: yesterday's calls through the whole loop, before anything is touched."""
+"""Run a backtest: replay a log through the whole system before changing anything in production."""
 
 import tempfile
 import time
@@ -42,7 +42,7 @@ from understudies.trainer.settings import TrainerSettings
 
 @dataclass(frozen=True, slots=True)
 class BacktestOptions:
-    """What a user may choose about a backtest."""
+    """The user's options for a backtest."""
 
     days: float | None = None
     teacher_price: Decimal | None = None
@@ -54,25 +54,25 @@ class BacktestOptions:
 
 
 OnStart = Callable[[Platform, CallOutcomes], None]
-"""Told the running platform and what will become of each call, before the first is played."""
+"""Called before the first call is played, with the running platform and the outcomes of the calls to come."""
 
 
 def _ignore_start(platform: Platform, outcomes: CallOutcomes) -> None:
-    """Whoever wants the report alone."""
+    """Do nothing: the default for callers that need only the report."""
 
 
 async def backtest_log(
     path: Path, options: BacktestOptions, progress: ProgressDisplay, on_start: OnStart = _ignore_start
 ) -> BacktestReport:
-    """Play the calls of a log through all five services and report what would have been saved.
+    """Replay the calls of a log through all five services and report what would have been saved.
 
-    Raises ConfigurationError where the file cannot be read or holds no call that can be played.
+    Raises ConfigurationError if the file cannot be read or holds no call to replay.
     """
-    began = time.perf_counter()
-    reading = _read_log(path)
-    if not reading.calls:
-        raise ConfigurationError(_describe_empty_log(path, reading))
-    recorded = clear_outlier_times(assign_tasks(reading.calls))
+    started_at = time.perf_counter()
+    parsed = _read_log(path)
+    if not parsed.calls:
+        raise ConfigurationError(_describe_empty_log(path, parsed))
+    recorded = clear_outlier_times(assign_tasks(parsed.calls))
     timeline = assign_times(recorded, days=options.days, seed=options.seed)
     calls = schedule_calls(timeline, lambda call: resolve_price(call, options.teacher_price), options.seed)
     critical = frozenset(call.task for call in calls if call.call.critical)
@@ -83,9 +83,9 @@ async def backtest_log(
     return build_report(
         outcomes,
         details,
-        source=LogSummary.of(str(path), reading, round(days, 2), undated=sum(call.at is None for call in recorded)),
+        source=LogSummary.of(str(path), parsed, round(days, 2), undated=sum(call.at is None for call in recorded)),
         seed=options.seed,
-        seconds=time.perf_counter() - began,
+        seconds=time.perf_counter() - started_at,
         version=version("understudies"),
     )
 
@@ -94,10 +94,10 @@ async def _replay(
     calls: Sequence[ScheduledCall], rules: Rules, options: BacktestOptions, progress: ProgressDisplay, on_start: OnStart
 ) -> tuple[CallOutcomes, Mapping[str, Any]]:
     clock = VirtualClock(calls[0].at)
-    witness = EventCollector()
-    outcomes = CallOutcomes(calls, witness, select_judges(calls, rules), options.budget.student_cost_usd)
+    collector = EventCollector()
+    outcomes = CallOutcomes(calls, collector, select_judges(calls, rules), options.budget.student_cost_usd)
     with tempfile.TemporaryDirectory(prefix="understudies-backtest-") as folder:
-        plan = PlatformConfig(
+        config = PlatformConfig(
             folder=Path(folder),
             rules=rules,
             clock=clock,
@@ -111,7 +111,8 @@ async def _replay(
                     "port": None,
                     "auto_deliver": False,
                     "student_timeout_s": 60,
-                    # A log has one answer a call; playing it back would show a teacher that never contradicts itself.
+                    # A log has one answer for each call; replaying it would show a teacher that never contradicts
+                    # itself.
                     "self_agreement_rate": 0,
                     "buffer_events": len(calls) * 2 + 1,
                     "critical_tasks": frozenset(name for name, rule in rules.tasks.items() if rule.critical),
@@ -121,22 +122,22 @@ async def _replay(
             budget=options.budget,
             evaluator=options.evaluator,
             trainer=options.trainer,
-            extra_services=(witness,),
+            extra_services=(collector,),
         )
-        async with Platform(plan) as platform:
+        async with Platform(config) as platform:
             on_start(platform, outcomes)
-            watch = ProgressReporter(platform, outcomes, progress)
-            end = await replay_calls(platform, clock, calls, watch)
+            reporter = ProgressReporter(platform, outcomes, progress)
+            end = await replay_calls(platform, clock, calls, reporter)
             return outcomes, _collect_details(platform, rules, calls, end)
 
 
 def _collect_details(platform: Platform, rules: Rules, calls: Sequence[ScheduledCall], end: datetime) -> dict[str, Any]:
-    """For each task what the budget knows at the end: outcome, profile, ledger, appraisal."""
+    """Collect what the budget knows of each task at the end: outcome, appraisal, state and evidence."""
     return {
         task: {
             "outcome": platform.budget.optimize_for_budget(task, rules.for_task(task).weekly_budget_usd, end),
             "appraisal": platform.budget.appraisal(task, end),
-            "book": platform.budget.task_state(task),
+            "task_state": platform.budget.task_state(task),
             "evidence": _trial_evidence(platform, task),
             "critical": rules.for_task(task).critical,
         }
@@ -145,9 +146,9 @@ def _collect_details(platform: Platform, rules: Rules, calls: Sequence[Scheduled
 
 
 def _trial_evidence(platform: Platform, task: str) -> dict[str, Any]:
-    """What the gates of the task's student know at the end; nothing where none is on trial or in force."""
-    book = platform.budget.task_state(task)
-    student = book.serving or book.candidate
+    """Return what the gates of the task's student know at the end; empty if none is on trial or in force."""
+    task_state = platform.budget.task_state(task)
+    student = task_state.serving or task_state.candidate
     trial = platform.evaluator.evaluation.trials.get(student.name) if student else None
     return decision_evidence(trial) if trial else {}
 
@@ -159,9 +160,9 @@ def _read_log(path: Path) -> ParsedLog:
         raise ConfigurationError(f"cannot read the calls in {str(path)!r}: {error.strerror or error}") from error
 
 
-def _describe_empty_log(path: Path, reading: ParsedLog) -> str:
-    if not reading.skipped:
+def _describe_empty_log(path: Path, parsed: ParsedLog) -> str:
+    if not parsed.skipped:
         return f"{str(path)!r} is empty; expected one JSON object a line with `messages`, the last one the answer"
-    count, first = len(reading.skipped), reading.skipped[0]
+    count, first = len(parsed.skipped), parsed.skipped[0]
     skipped = "its only line was skipped" if count == 1 else f"all {count:,} lines were skipped"
     return f"{str(path)!r} holds no recorded call: {skipped}, line {first.line} because: {first.reason}"

@@ -1,4 +1,4 @@
-"""The task of every recorded call."""
+"""Assign a task to every recorded call."""
 
 import re
 from collections import Counter
@@ -15,11 +15,11 @@ _FEW_CALLS: Final = 5
 _MIN_TEMPLATE_SHARE: Final = 0.5
 _MIN_REPEATED_PROMPTS: Final = 24
 _PASSES: Final = ((8, 5, 1_000_000), (3, 10, 2_000))
-"""How many prompts make a template, the least words of it, and of how many prompts at most: few must share more."""
+"""Passes: prompts that make a template, its minimum of words, and the most prompts to compare; few must share more."""
 
 
 def assign_tasks(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
-    """The calls, each with a valid task: the record's own, cleaned, or the one discovered from its prompt."""
+    """Assign a valid task to each call: the record's own name, sanitized, or the task discovered from its prompt."""
     calls = list(calls)
     names = [sanitize_task_name(call.task) if call.task else None for call in calls]
     unnamed = Counter(call.request.system for call, name in zip(calls, names, strict=True) if name is None)
@@ -30,15 +30,15 @@ def assign_tasks(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
 
 
 def sanitize_task_name(name: str) -> str | None:
-    """The name as events allow it, `-` for slashes, at signs and control characters; None where nothing is left."""
+    """Sanitize a task name for events: `-` for slashes, at signs and control characters; None if nothing is left."""
     cleaned = _SEPARATORS.sub("-", name.strip()).strip("- \t")
     return cleaned[:_MAX_NAME_CHARACTERS].strip() or None
 
 
 def _discover_tasks(masks: Mapping[str, str], calls: Mapping[str, int]) -> dict[str, str]:
-    """The task of each masked prompt: of the template that it fills, else its own.
+    """Return the task of each masked prompt: that of the template that it fills, else its own.
 
-    Prompts are read in an order of their own, so that what is found does not depend on the order of the log.
+    Prompts are read in an order of their own, so that the result does not depend on the order of the log.
     """
     counts: Counter[str] = Counter()
     for system, template in masks.items():
@@ -55,18 +55,18 @@ def _discover_tasks(masks: Mapping[str, str], calls: Mapping[str, int]) -> dict[
 def _match_templates(
     prompts: Sequence[str], own: Mapping[str, str], counts: Mapping[str, int], templates: Templates
 ) -> dict[str, str]:
-    """The templates of the prompts that fill one.
+    """Return the templates of the prompts that fill one.
 
-    A prompt that comes again and again is a task of its own, unless the template is most of it or many such fill it.
+    A repeated prompt is a task of its own, unless the template covers most of it or many such prompts fill it.
     """
     fits = {text: templates.learn(own[text], Prompt.of(text), counts[text]) for text in prompts}
     if any(fits.values()):
-        # Some came before their template was known.
+        # Some prompts came before their template was learned.
         fits |= {text: templates.fit(Prompt.of(text)) for text, fit in fits.items() if fit is None}
-    known = {text: fit for text, fit in fits.items() if fit is not None}
-    repeated = Counter(task for text, (task, _) in known.items() if counts[text] > _FEW_CALLS)
+    fitted = {text: fit for text, fit in fits.items() if fit is not None}
+    repeated = Counter(task for text, (task, _) in fitted.items() if counts[text] > _FEW_CALLS)
     return {
         text: task
-        for text, (task, share) in known.items()
+        for text, (task, share) in fitted.items()
         if counts[text] <= _FEW_CALLS or share >= _MIN_TEMPLATE_SHARE or repeated[task] >= _MIN_REPEATED_PROMPTS
     }

@@ -1,1 +1,1 @@
-"""The router: who serves each call, the promoted student or the teacher."""
+"""Route each call to the promoted student or to the teacher."""

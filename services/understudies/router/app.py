@@ -1,4 +1,4 @@
-"""The router service."""
+"""Run the router service: follow promotions and drift, take calls, deliver events."""
 
 import asyncio
 import logging
@@ -19,19 +19,19 @@ from understudies.runtime.online.base import OnlineState, OnlineUnavailable
 _log = logging.getLogger(__name__)
 
 _PRELOAD_TIMEOUT_S = 30.0
-"""After which calls are taken all the same: the teacher answers them while a student is being loaded."""
+"""Seconds to wait for students to load before calls are taken; the teacher answers until they are loaded."""
 
 CloseCallback = Callable[[], Awaitable[None]]
 
 
 class EventReader(Protocol):
-    """The part of the bus that reads."""
+    """The decoding part of the bus."""
 
     async def decode_events(self, records: Sequence[Record]) -> list[Event]: ...
 
 
 class RouterApp:
-    """Routes calls by what it has read of promotions and drift."""
+    """The router service; routes calls by the promotions and drift events that it has read."""
 
     name = "router"
     topics: Sequence[Topic] = (PROMOTIONS, DRIFT)
@@ -53,9 +53,9 @@ class RouterApp:
         self.call_service = call_service
         self.recorder = recorder
         self.server: HttpServer | None = None
-        """The HTTP server, where there is one; to be set before the start."""
+        """The HTTP server, None without a port; set it before `start`."""
         self.ready = False
-        """Whether calls are taken."""
+        """True if the router takes calls."""
         self._table = call_service.table
         self._behind = False
         self._bus = bus
@@ -68,18 +68,18 @@ class RouterApp:
 
     @property
     def url(self) -> str:
-        """Base URL of the HTTP server; raises RuntimeError where there is none."""
+        """The base URL of the HTTP server; raises RuntimeError without a server."""
         if self.server is None:
             raise RuntimeError("the router has no port; set UNDERSTUDIES_ROUTER_PORT")
         return self.server.url
 
     async def start(self) -> None:
-        """Begin to deliver events and to take calls, once the students in force before the start are loaded."""
+        """Start delivering events, load the promoted students, then take calls."""
         if self._online is not None:
             try:
                 await self._online.check()
             except OnlineUnavailable as error:
-                _log.warning("online state is away, and asked again: %s", error)
+                _log.warning("the online state is unavailable, retrying: %s", error)
         await self.recorder.start()
         await asyncio.wait(
             [asyncio.ensure_future(self.call_service.student_registry.wait_idle())], timeout=_PRELOAD_TIMEOUT_S
@@ -90,7 +90,7 @@ class RouterApp:
             except OSError as error:
                 raise ConfigurationError(
                     f"cannot listen on {self._address}: {error.strerror}; choose another port or address, "
-                    "or stop what has it"
+                    "or stop the process that uses it"
                 ) from error
             self._serving = self.server
         self.ready = True
@@ -103,27 +103,27 @@ class RouterApp:
         self._apply_table(table)
 
     def mark_stale(self) -> None:
-        """Have the teacher answer alone: what is known to be in force may have been demoted long since."""
+        """Send every call to the teacher, because a student in the table may have been demoted since it was read."""
         self._behind = True
         self.call_service.table = RoutingTable()
 
     def mark_caught_up(self) -> None:
-        """Route by what was read from now on."""
+        """Route by the table again."""
         self._behind = False
         self.call_service.table = self._table
 
     @property
     def behind(self) -> bool:
-        """Whether it is not known yet what is in force, so that the teacher answers everything."""
+        """Return whether the routing table is stale, so that the teacher answers every call."""
         return self._behind
 
     async def tick(self, now: datetime) -> None:
-        """Nothing here waits for a span of time: what holds for a while is read off the clock at each call."""
+        """Do nothing: time-dependent routing reads the clock at each call."""
 
     async def drain(self) -> None:
-        """Finish the calls that have begun; what is in force is followed meanwhile.
+        """Stop taking calls and finish those in flight; keep following promotions and drift meanwhile.
 
-        For a while before that it is not ready, and takes calls all the same, until whoever sends them has noticed.
+        For `lame_duck_s` before that, report not ready but still take calls, so that load balancers notice in time.
         """
         self.ready = False
         server, self._serving = self._serving, None
@@ -132,7 +132,7 @@ class RouterApp:
             await server.stop()
 
     async def stop(self) -> None:
-        """Leave, deliver the events of its calls, give their audits a moment, and end."""
+        """Drain, deliver the recorded events, wait briefly for running audits, and close."""
         await self.drain()
         await self.recorder.deliver()
         await self.call_service.close()
@@ -143,11 +143,11 @@ class RouterApp:
             await self._online.close()
 
     def state(self) -> dict[str, Any]:
-        """The routing table in the types of JSON."""
+        """The routing table as JSON types."""
         return {"table": self._table.state()}
 
     async def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Continue from a state."""
         self._apply_table(RoutingTable.from_state(state["table"]))
 
     def _apply_table(self, table: RoutingTable) -> None:

@@ -1,4 +1,4 @@
-"""Define the shared types of a call: the call itself, its teacher and the answer of that."""
+"""Define the shared types of a call: the call, the teacher and its answer."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import field
@@ -15,14 +15,14 @@ ZERO_USD: Final = usd(0)
 
 @fast_dataclass
 class Call:
-    """A request to be served.
+    """A request to serve.
 
     `sample` is a uniform number in [0, 1) that decides whether the call is audited. `raw` is the body as the caller
-    sent it, for a teacher that takes it unchanged, with the teacher's own model name in it; `forwarded_headers` holds
-    the caller's headers for the teacher, and `query` what stood after the path; neither is ever logged or recorded.
-    `body` is what was parsed from it. What the provider is to keep is `stored`: no student can do that, and nobody asks
-    the teacher for it twice. The caller takes an answer that was given before where `accepts_cached`, and lets its own
-    be given again where `allows_caching`.
+    sent it, for teachers that take it unchanged, with the teacher's own model name in it; `forwarded_headers` holds the
+    caller's headers for the teacher, and `query` the query string. None of these three is logged or recorded. `body` is
+    `raw` parsed. `stored` marks a call whose answer the provider is asked to store: no student can do that, and the
+    teacher is never asked twice for it. `accepts_cached` allows answering from the cache, `allows_caching` allows
+    storing this call's answer in it.
     """
 
     id: str
@@ -49,12 +49,12 @@ class Call:
 
 @fast_dataclass
 class TeacherAnswer:
-    """What the teacher answered; `raw` and `headers` are for the caller, as the teacher sent them.
+    """The answer of a teacher; `raw` and `headers` are for the caller, as the teacher sent them.
 
-    `teacher` names the upstream that answered. `estimated` says that the usage was not reported but estimated, as
-    where the caller hung up before its end; `client_disconnected` that the caller did; `fallback` that another model
-    answered in place of the one that failed. `unproductive_attempts` counts the attempts before, which are likely to be
-    charged for: they were accepted, and nothing came of them. `cost_usd` has nothing of them.
+    `teacher` names the upstream that answered. `estimated` marks usage that was estimated because the teacher did not
+    report it, for example because the caller disconnected early; `client_disconnected` marks that case. `fallback`
+    marks the answer of another model in place of the one that failed. `unproductive_attempts` counts earlier attempts
+    that were accepted but gave no answer, and are likely to be charged for; `cost_usd` does not include them.
     """
 
     response: Response
@@ -73,11 +73,12 @@ class TeacherAnswer:
 
 
 class TeacherError(Exception):
-    """The teacher did not answer.
+    """Raised when the teacher does not answer.
 
-    `status` and `headers` are for the caller, and `raw` is the teacher's own body where it sent one; where it did not,
-    the caller is told `message` and `code` in the shape of its API. `cost_usd` is what was paid all the same, without
-    the attempts that were `unproductive_attempts`: accepted, and likely to be charged for, though nothing came of them.
+    `status` and `headers` are for the caller, and `raw` is the teacher's own error body if it sent one; otherwise the
+    caller gets `message` and `code` in the error format of its API. `cost_usd` is the cost incurred all the same,
+    without the `unproductive_attempts`: attempts that were accepted but gave no answer, and are likely to be charged
+    for.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class TeacherError(Exception):
 
 
 class TeacherStream(Protocol):
-    """A teacher's answer that has begun: the status and headers are known, the body comes in pieces."""
+    """A teacher's answer whose status and headers have arrived and whose body is streamed."""
 
     @property
     def status(self) -> int: ...
@@ -114,37 +115,37 @@ class TeacherStream(Protocol):
     def fallback(self) -> bool: ...
     @property
     def teacher(self) -> str:
-        """The upstream that answers."""
+        """The name of the upstream that answers."""
         ...
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """The body as it comes, for the caller; raises TeacherError where it breaks off."""
+        """Iterate over the body for the caller, chunk by chunk; raises TeacherError if the stream breaks off."""
         ...
 
     def body(self) -> bytes:
-        """The answer so far, as it is where nothing is streamed."""
+        """The answer so far, in the format of a non-streamed response."""
         ...
 
     def answer(self, *, client_disconnected: bool = False) -> TeacherAnswer:
-        """What was answered so far, whole where the stream has ended; raises TeacherError where it makes no answer."""
+        """The answer so far, complete once the stream has ended; raises TeacherError if it is not a valid answer."""
         ...
 
     async def close(self) -> None:
-        """End it, and what the teacher may still be writing."""
+        """Close the stream without waiting for the rest of the answer."""
         ...
 
 
 class Teacher(Protocol):
-    """The model whose answers count as right."""
+    """The model whose answers are the reference."""
 
     async def ask(self, call: Call, *, fresh: bool = False) -> TeacherAnswer:
-        """The teacher's whole answer, past any cache where `fresh`; raises TeacherError."""
+        """Return the teacher's complete answer, bypassing any cache if `fresh`; raises TeacherError."""
         ...
 
 
 class StreamingTeacher(Teacher, Protocol):
-    """A teacher that can also answer in pieces."""
+    """A teacher that can also stream its answer."""
 
     async def stream(self, call: Call) -> TeacherStream:
-        """The teacher's answer once its headers have come; raises TeacherError."""
+        """Return the teacher's answer once its headers have arrived; raises TeacherError."""
         ...

@@ -1,4 +1,4 @@
-"""Stop asking what keeps failing, and probe it with single calls; one breaker for each student or teacher."""
+"""Stop calling a student or teacher that keeps failing, and probe it with single calls."""
 
 import time
 from collections import deque
@@ -21,10 +21,10 @@ class _Bucket:
 
 
 class CircuitBreaker:
-    """Opens at a share of failures among the calls of a sliding window; all times are seconds of one steady clock.
+    """Open at a share of failures in a sliding window; all times are seconds of one monotonic clock.
 
-    Ask `acquire` before a call, and hand what it gave to `record` after it. The window is kept in tenths: an outcome
-    counts for at least nine tenths of it and never longer than all of it.
+    Call `acquire` before a call, and pass the permit that it returns to `record` afterwards. The window is divided into
+    tenths: an outcome counts for at least nine tenths of the window and never longer than all of it.
     """
 
     def __init__(self, settings: BreakerSettings | None = None) -> None:
@@ -38,32 +38,32 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """As of the last call: an open one becomes half open when it lets a call through."""
+        """The state as of the last call; an open breaker becomes half open when it lets a call through."""
         return self._state
 
     def counts(self, now: float) -> tuple[int, int]:
-        """Calls and failures in the window."""
-        self._forget(now)
+        """Return the numbers of calls and failures in the window."""
+        self._drop_expired(now)
         return sum(bucket.calls for bucket in self._buckets), sum(bucket.failures for bucket in self._buckets)
 
     def wait_s(self, now: float) -> float:
-        """Seconds until a call may be let through; 0 where one is now."""
+        """Return the seconds until a call may be let through; 0 if one may be now."""
         return 0.0 if self._state == "closed" else max(0.0, self._next_probe - now)
 
     def acquire(self, now: float) -> int | None:
-        """A ticket for a call, or None where there must be none."""
+        """Return a permit for a call, or None if the breaker does not let it through."""
         if self._state != "closed":
             if now < self._next_probe:
                 return None
-            # A probe may take minutes to answer: after a while another one is let through.
+            # A probe may take minutes to answer: let another one through after a while.
             self._state = "half_open"
             self._next_probe = now + self._settings.open_s
         return self._permit
 
     def record(self, permit: int, ok: bool | None, now: float) -> None:
-        """Note what became of a call; None where nobody knows, as where the caller hung up.
+        """Record the outcome of a call; None if it is unknown, for example because the caller disconnected.
 
-        The outcome of a call that was let through before the state last changed says nothing and is ignored.
+        Ignore the outcome of a call that was let through before the last change of state.
         """
         if permit != self._permit or self._state == "open":
             return
@@ -73,7 +73,7 @@ class CircuitBreaker:
             self._count(ok, now)
 
     def record_late_failure(self, now: float) -> None:
-        """Note that what went well as far as `record` was told, such as a stream that had begun, failed after all."""
+        """Record a failure after a recorded success, such as of a stream that broke off after its start."""
         if self._state == "closed":
             self._count(False, now)
 
@@ -90,7 +90,7 @@ class CircuitBreaker:
     def _count(self, ok: bool, now: float) -> None:
         number = int(now / self._span)
         if not self._buckets or self._buckets[-1].number < number:
-            self._forget(now)
+            self._drop_expired(now)
             self._buckets.append(_Bucket(number))
         bucket = self._buckets[-1]
         bucket.calls += 1
@@ -108,7 +108,7 @@ class CircuitBreaker:
         self._buckets.clear()
         self.times_opened += 1
 
-    def _forget(self, now: float) -> None:
+    def _drop_expired(self, now: float) -> None:
         oldest = int(now / self._span) - _BUCKETS
         while self._buckets and self._buckets[0].number <= oldest:
             self._buckets.popleft()
@@ -118,14 +118,14 @@ _MAX_STUDENTS: Final = 1000
 
 
 class CircuitBreakers:
-    """One circuit breaker for each student that was asked."""
+    """One circuit breaker for each student that was called."""
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
         self._timer = timer
         self._breakers: dict[str, CircuitBreaker] = {}
 
     def acquire(self, student: str) -> int | None:
-        """A ticket to ask a student, or None where it must be left alone for now."""
+        """Return a permit to call a student, or None while its circuit is open."""
         breaker = self._breakers.get(student)
         if breaker is None:
             if len(self._breakers) >= _MAX_STUDENTS:
@@ -134,11 +134,11 @@ class CircuitBreakers:
         return breaker.acquire(self._timer())
 
     def record(self, student: str, permit: int, ok: bool | None) -> None:
-        """What became of asking; None where nobody knows."""
+        """Record the outcome of a call to a student; None if it is unknown."""
         breaker = self._breakers.get(student)
         if breaker is not None:
             breaker.record(permit, ok, self._timer())
 
     def open_students(self) -> list[str]:
-        """The students that are left alone now."""
+        """Return the students whose circuit is not closed."""
         return sorted(name for name, breaker in self._breakers.items() if breaker.state != "closed")

@@ -1,4 +1,7 @@
-"""Counters and histograms for the hot path: a look-up and an addition; Prometheus' library writes them out."""
+"""Counters and histograms for the hot path: an update is one look-up and one addition.
+
+Prometheus' library only writes them out.
+"""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -9,36 +12,36 @@ from prometheus_client.registry import Collector
 
 
 class FastCounter(Collector):
-    """How often something happened, by labels."""
+    """A counter with labels."""
 
     def __init__(self, name: str, description: str, labels: Sequence[str]) -> None:
-        self._about = (name.removesuffix("_total"), description, tuple(labels))
+        self._metadata = (name.removesuffix("_total"), description, tuple(labels))
         self._counts: dict[tuple[str, ...], int] = {}
 
     def add(self, *values: str) -> None:
-        """It happened once more; there is a value for each label, in order."""
+        """Increment the counter; pass one value for each label, in order."""
         self._counts[values] = self._counts.get(values, 0) + 1
 
     def collect(self) -> Iterator[Metric]:
-        """All counts so far."""
-        name, what, labels = self._about
-        family = CounterMetricFamily(name, what, labels=labels)
+        """Yield the counts so far."""
+        name, description, labels = self._metadata
+        family = CounterMetricFamily(name, description, labels=labels)
         for values, count in self._counts.items():
             family.add_metric(values, count)
         yield family
 
 
 class FastHistogram(Collector):
-    """How values are distributed, by labels: counted in buckets, each with the values up to its bound."""
+    """A histogram with labels; each bucket counts the values up to its bound."""
 
     def __init__(self, name: str, description: str, bounds: Sequence[float], labels: Sequence[str]) -> None:
-        self._about = (name, description, tuple(labels))
+        self._metadata = (name, description, tuple(labels))
         self._bounds = tuple(bounds)
-        self._shown = [*map(str, bounds), "+Inf"]
+        self._bound_labels = [*map(str, bounds), "+Inf"]
         self._cells: dict[tuple[str, ...], _Cell] = {}
 
     def add(self, value: float, *values: str) -> None:
-        """One more value; there is a value for each label, in order."""
+        """Add a value; pass one value for each label, in order."""
         cell = self._cells.get(values)
         if cell is None:
             cell = self._cells[values] = _Cell(len(self._bounds) + 1)
@@ -46,11 +49,11 @@ class FastHistogram(Collector):
         cell.counts[bisect_left(self._bounds, value)] += 1
 
     def collect(self) -> Iterator[Metric]:
-        """All distributions so far."""
-        name, what, labels = self._about
-        family = HistogramMetricFamily(name, what, labels=labels)
+        """Yield the distributions so far."""
+        name, description, labels = self._metadata
+        family = HistogramMetricFamily(name, description, labels=labels)
         for values, cell in self._cells.items():
-            family.add_metric(values, list(zip(self._shown, accumulate(cell.counts), strict=True)), cell.sum)
+            family.add_metric(values, list(zip(self._bound_labels, accumulate(cell.counts), strict=True)), cell.sum)
         yield family
 
 

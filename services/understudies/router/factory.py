@@ -1,4 +1,4 @@
-"""The router, put together from its settings and rules."""
+"""Compose the router from its settings and rules."""
 
 import logging
 import os
@@ -61,7 +61,10 @@ _LEASE_MARGIN_S: Final = 100.0
 
 
 class RouterBus(EventReader, Protocol):
-    """The part of the bus that the router uses; a recorder takes a faster way where it has one."""
+    """The part of the bus that the router uses.
+
+    A recorder publishes encoded messages instead if the bus is an `EventSink`.
+    """
 
     async def publish(self, *events: Event) -> None: ...
 
@@ -82,29 +85,29 @@ def create_app(
     spool: Path | None = None,
     recorder_process: BusSettings | None = None,
 ) -> RouterApp:
-    """The router.
+    """Build the router.
 
-    Without a teacher it asks those of the rules, else the one that the settings name, by HTTP. `spool` is a folder for
-    events while the bus is away; without it they wait in memory alone. With `recorder_process`, which says where the
-    bus is, a process of its own records.
+    Without `teacher` it asks the teachers of the rules, or else the one that the settings name, by HTTP. `spool` is a
+    folder for events while the bus is unavailable; without it they wait in memory only. With `recorder_process`, the
+    settings of the bus, a separate process records.
     """
     clock = clock or SystemClock()
     source = rules if isinstance(rules, RulesSource) else RulesSource(rules)
     recorder, record = _build_recorder(settings, source, bus, redact, spool, recorder_process)
     by_http = teacher is None or settings.port is not None
-    catalogue = source.derive(lambda told: TeacherCatalogue(_teacher_specs(settings, told))) if by_http else None
+    catalogue = source.derive(lambda new: TeacherCatalogue(_teacher_specs(settings, new))) if by_http else None
     teachers = None if catalogue is None else _build_teachers(catalogue, source, clock)
-    payments = _build_budget(settings, source, online, catalogue)
+    budget = _build_budget(settings, source, online, catalogue)
     cache = CacheStore(online or MemoryOnlineState())
-    answers = ResponseCache(cache)
-    shelf = StudentCache(files)
-    roster = StudentRegistry(load or shelf.get)
+    response_cache = ResponseCache(cache)
+    student_cache = StudentCache(files)
+    student_registry = StudentRegistry(load or student_cache.get)
 
-    asked = teacher or teachers
-    assert asked is not None
-    desk = CallService(
-        teacher=asked,
-        student_registry=roster,
+    serving_teacher = teacher or teachers
+    assert serving_teacher is not None
+    call_service = CallService(
+        teacher=serving_teacher,
+        student_registry=student_registry,
         record=record,
         limits=ServingLimits(
             settings.critical_tasks,
@@ -116,52 +119,55 @@ def create_app(
         ),
         rules=source,
         redact=redact,
-        # The memory of one process bounds its affinity by time alone; those kept here are bounded by number too.
+        # `EpisodeAffinity` itself bounds the in-process memory by count as well; a `MemoryOnlineState` bounds it by
+        # time only.
         route_selector=RouteSelector(
-            roster, affinity=EpisodeAffinity(None if isinstance(online, MemoryOnlineState) else online)
+            student_registry, affinity=EpisodeAffinity(None if isinstance(online, MemoryOnlineState) else online)
         ),
-        budget=payments,
-        response_cache=answers,
+        budget=budget,
+        response_cache=response_cache,
     )
     app = RouterApp(
-        desk,
+        call_service,
         recorder,
         bus=bus,
         clock=clock,
         address=f"{settings.host}:{settings.port}",
         online=online,
         lame_duck_s=settings.lame_duck_s,
-        on_stop=[payments.close, shelf.close, *([teachers.close] if teachers else [])],
+        on_stop=[budget.close, student_cache.close, *([teachers.close] if teachers else [])],
     )
     if settings.port is not None and teachers is not None:
-        metrics = RouterMetrics(known_task=lambda task: task in source.current().tasks or desk.table.has_task(task))
+        metrics = RouterMetrics(
+            known_task=lambda task: task in source.current().tasks or call_service.table.has_task(task)
+        )
         metrics.observe_recorder(recorder)
-        metrics.observe_audits(lambda: desk.audits_in_flight, lambda: desk.audits_dropped)
+        metrics.observe_audits(lambda: call_service.audits_in_flight, lambda: call_service.audits_dropped)
         metrics.observe_cache(cache)
         metrics.observe_upstreams(lambda: teachers.upstreams)
         if online is not None:
             metrics.observe_online(lambda: online.is_unavailable)
-        gate = Admission(source, settings)
-        relaying = PassthroughEndpoint(teachers, gate)
-        exchange = InferenceEndpoint(
-            desk,
-            admission=gate,
-            passthrough=relaying,
+        admission = Admission(source, settings)
+        passthrough = PassthroughEndpoint(teachers, admission)
+        inference = InferenceEndpoint(
+            call_service,
+            admission=admission,
+            passthrough=passthrough,
             clock=clock,
             new_id=new_id,
             sample=sample or random.Random().random,
             metrics=metrics,
         )
-        models = ModelListEndpoint(teachers, gate, lambda: desk.table.tasks)
-        front = Dispatcher(exchange, AdminEndpoints(RouterStatus(app, source, metrics)), models, relaying)
+        models = ModelListEndpoint(teachers, admission, lambda: call_service.table.tasks)
+        dispatcher = Dispatcher(inference, AdminEndpoints(RouterStatus(app, source, metrics)), models, passthrough)
         app.server = HttpServer(
-            front, settings.host, settings.port, grace_s=settings.drain_s, reuse_port=settings.reuse_port
+            dispatcher, settings.host, settings.port, grace_s=settings.drain_s, reuse_port=settings.reuse_port
         )
     return app
 
 
 class RouterStatus:
-    """What the pages say of the router."""
+    """The status of the router for the admin endpoints."""
 
     def __init__(self, app: RouterApp, rules: RulesSource, metrics: RouterMetrics) -> None:
         self._app = app
@@ -170,11 +176,11 @@ class RouterStatus:
 
     @property
     def ready(self) -> bool:
-        """Whether calls are taken."""
+        """Return whether the router takes calls."""
         return self._app.ready
 
     def details(self) -> Mapping[str, Any]:
-        """What an operator wants to know."""
+        """Return the details that an operator needs."""
         recorder = self._app.recorder
         return {
             "events_waiting": len(recorder),
@@ -187,7 +193,7 @@ class RouterStatus:
         }
 
     def exposition(self) -> bytes:
-        """The metrics, in the text format of Prometheus."""
+        """Return the metrics in the Prometheus text format."""
         return self._metrics.exposition()
 
 
@@ -199,43 +205,46 @@ def _build_recorder(
     spool: Path | None,
     recorder_process: BusSettings | None,
 ) -> tuple[EventRecorder, Callable[[PendingInvocation], None]]:
-    """What records, in this process or in its own, and how it is given a pending invocation."""
+    """Build the recorder, in this process or a separate one, and the function that hands it a pending invocation."""
     spool_bytes = _spool_bytes(settings, rules)
-    outlet = bus if isinstance(bus, EventSink) else bus.publish
+    sink = bus if isinstance(bus, EventSink) else bus.publish
 
-    def here() -> InProcessRecorder:
-        backlog = AsyncSpool(spool, limit_bytes=spool_bytes) if spool is not None else None
-        return InProcessRecorder(outlet, capacity=settings.buffer_events, auto=settings.auto_deliver, spool=backlog)
+    def build_in_process() -> InProcessRecorder:
+        async_spool = AsyncSpool(spool, limit_bytes=spool_bytes) if spool is not None else None
+        return InProcessRecorder(sink, capacity=settings.buffer_events, auto=settings.auto_deliver, spool=async_spool)
 
     if recorder_process is None:
-        recorder = here()
+        recorder = build_in_process()
         return recorder, lambda note: recorder.record(note.invocation, note.size)
     if redact not in (None, default_redactor):
-        raise ValueError("a redactor of one's own cannot be taken into another process; record in this one")
-    brief = WorkerConfig(recorder_process, settings.buffer_events, spool, spool_bytes, redact=redact is not None)
-    scribe = ProcessRecorder(
-        brief, _WORKER_COMMAND, deserialize=lambda data: deserialize(data, redact).invocation(), make_fallback=here
+        raise ValueError("a custom redactor cannot be passed to another process; record in this one")
+    config = WorkerConfig(recorder_process, settings.buffer_events, spool, spool_bytes, redact=redact is not None)
+    process_recorder = ProcessRecorder(
+        config,
+        _WORKER_COMMAND,
+        deserialize=lambda data: deserialize(data, redact).invocation(),
+        make_fallback=build_in_process,
     )
-    complain = Throttle()
+    log_throttle = Throttle()
 
     def record(note: PendingInvocation) -> None:
         try:
-            scribe.record(serialize(note))
-        except Exception as error:  # noqa: BLE001 - whatever befalls the record, the call goes on
-            scribe.count_unrecordable()
-            if complain():
+            process_recorder.record(serialize(note))
+        except Exception as error:  # noqa: BLE001 - the call goes on if recording fails
+            process_recorder.count_unrecordable()
+            if log_throttle():
                 _log.error("a call could not be recorded: %s", type(error).__name__)
 
-    return scribe, record
+    return process_recorder, record
 
 
 def _spool_bytes(settings: RouterSettings, rules: RulesSource) -> int:
-    told = rules.current().router.spool_max_bytes
-    return settings.spool_bytes if told is None else told
+    configured = rules.current().router.spool_max_bytes
+    return settings.spool_bytes if configured is None else configured
 
 
 def _build_teachers(catalogue: DerivedFromRules[TeacherCatalogue], rules: RulesSource, clock: Clock) -> TeacherPool:
-    """The teachers of the rules, and of the rules to come."""
+    """Build the pool of the rules' teachers, and keep it up to date with the rules."""
     teachers = TeacherPool(catalogue.value, clock=clock, choose_teacher=lambda call: rules.for_task(call.task).teacher)
     rules.subscribe(lambda _: teachers.update_catalogue(catalogue.value))
     return teachers
@@ -247,27 +256,27 @@ def _build_budget(
     online: OnlineState | None,
     catalogue: DerivedFromRules[TeacherCatalogue] | None,
 ) -> CallBudget:
-    """The budgets of the rules, and of the rules to come."""
+    """Build the budgets of the rules, and keep them up to date with the rules."""
     if catalogue is None:
         return NoBudget()
     prices = PriceCache()
 
-    def likely(call: Call, usage: Usage) -> Decimal:
+    def expected_cost(call: Call, usage: Usage) -> Decimal:
         try:
             price = catalogue.value.chain(call.model, call.api, rules.for_task(call.task).teacher)[0].spec.price
         except UnknownModel:
             price = None
         return prices.cost(call.model, usage, price, call.at)
 
-    def lease_s(told: Rules) -> float:
-        # What is held for a call must outlast it.
-        return max(_MIN_LEASE_S, (told.router.request_timeout_s or settings.request_timeout_s) + _LEASE_MARGIN_S)
+    def lease_s(new: Rules) -> float:
+        # A reservation must outlast its call.
+        return max(_MIN_LEASE_S, (new.router.request_timeout_s or settings.request_timeout_s) + _LEASE_MARGIN_S)
 
     limits = rules.derive(BudgetLimits.from_rules)
-    budgets = BudgetLimiter(online or MemoryOnlineState(), limits.value, lease_s=lease_s(rules.current()))
-    wallet = EnforcedBudget(budgets, likely)
-    rules.subscribe(lambda told: wallet.update_limits(limits.value, lease_s=lease_s(told)))
-    return wallet
+    limiter = BudgetLimiter(online or MemoryOnlineState(), limits.value, lease_s=lease_s(rules.current()))
+    call_budget = EnforcedBudget(limiter, expected_cost)
+    rules.subscribe(lambda new: call_budget.update_limits(limits.value, lease_s=lease_s(new)))
+    return call_budget
 
 
 def _teacher_specs(settings: RouterSettings, rules: Rules) -> Mapping[str, TeacherSpec]:
@@ -275,7 +284,7 @@ def _teacher_specs(settings: RouterSettings, rules: Rules) -> Mapping[str, Teach
         return load_api_keys(rules.teachers, os.environ)
     if settings.teacher_url is None:
         raise ConfigurationError(
-            "the router needs a teacher: set UNDERSTUDIES_ROUTER_TEACHER_URL, or name some in the rules, "
+            "the router needs a teacher: set UNDERSTUDIES_ROUTER_TEACHER_URL, or define teachers in the rules, "
             "[teachers.NAME]"
         )
     spec = TeacherSpec(

@@ -1,8 +1,8 @@
-"""Every metric of the router, in one place; durations are in seconds.
+"""Define every metric of the router; durations are in seconds.
 
-Names begin with `understudies_router_`. Labels are few and bounded: of tasks, those first seen keep their names beside
-those that are known by other means, such as the rules, and all others are `other`. So it is with reasons, which may be
-a teacher's words; upstreams are those of the settings.
+Names begin with `understudies_router_`. Labels have few, bounded values: the first tasks seen and tasks known by other
+means, such as the rules, keep their names; all others become `other`. The same holds for reasons, which may come from a
+teacher's text. Upstreams are those of the settings.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -51,33 +51,43 @@ _BREAKER_STATES: Final = {"closed": 0, "half_open": 1, "open": 2}
 _ESCALATION_REASONS: Final = frozenset(
     {"student_error", "low_confidence", "withheld", "unproven", "unconfirmed", "episode_target"}
 )
-"""Why the teacher answered a call that its student might have."""
+"""Reasons for which the teacher answered a call that its student might have served."""
 
 
 class RouterMetrics:
-    """Counts what happens, for one router; what others count already is read off them when asked for."""
+    """The metrics of one router; counts that other components hold are read from them on collection."""
 
     def __init__(self, *, tasks: int = _MAX_TASKS, known_task: Callable[[str], bool] = lambda _: False) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._tasks = _BoundedLabel(tasks, known_task)
         self._reasons = _BoundedLabel(_MAX_REASONS, _KNOWN_REASONS.__contains__)
         self._requests = self._counter(
-            "requests_total", "Calls answered, by who answered and why.", "api", "task", "served_by", "reason", "status"
+            "requests_total",
+            "Calls answered, by the model that answered and the reason.",
+            "api",
+            "task",
+            "served_by",
+            "reason",
+            "status",
         )
         self._latency = self._histogram(
-            "latency_seconds", "From the call to its end.", _LATENCY_BUCKETS, "api", "served_by"
+            "latency_seconds", "Time from the start of a call to its end.", _LATENCY_BUCKETS, "api", "served_by"
         )
         self._overhead = self._histogram(
-            "overhead_seconds", "What the router added to a call.", _OVERHEAD_BUCKETS, "api"
+            "overhead_seconds", "Time that the router added to a call.", _OVERHEAD_BUCKETS, "api"
         )
         self._first_byte = self._histogram(
-            "first_byte_seconds", "From the call to the first byte of a stream.", _LATENCY_BUCKETS, "api", "served_by"
+            "first_byte_seconds",
+            "Time from the start of a call to the first byte of its stream.",
+            _LATENCY_BUCKETS,
+            "api",
+            "served_by",
         )
-        self._student_errors = self._counter("student_errors_total", "Students that failed when asked.", "task")
+        self._student_errors = self._counter("student_errors_total", "Calls on which the student failed.", "task")
         self._escalations = self._counter(
-            "escalations_total", "Calls that a student was asked and the teacher answered.", "task", "reason"
+            "escalations_total", "Calls escalated from a student to the teacher, by reason.", "task", "reason"
         )
-        self._refused = self._counter("budget_refused_total", "Calls refused for want of budget.", "task")
+        self._refused = self._counter("budget_refused_total", "Calls refused because the budget is spent.", "task")
 
     def record_outcome(self, outcome: CallOutcome) -> None:
         """Count one call at its end."""
@@ -110,18 +120,18 @@ class RouterMetrics:
         seconds: float,
         overhead_s: float | None = None,
     ) -> None:
-        """A call has ended; `overhead_s` is the part of its time that was spent here and not upstream."""
+        """Record the end of a call; `overhead_s` is the part of its time spent in the router rather than upstream."""
         self._requests.add(api, self._tasks(task), served_by, self._reasons(reason), str(status))
         self._latency.add(seconds, api, served_by)
         if overhead_s is not None:
             self._overhead.add(overhead_s, api)
 
     def record_first_byte(self, *, api: str, served_by: str, seconds: float) -> None:
-        """A stream has begun."""
+        """Record the start of a stream."""
         self._first_byte.add(seconds, api, served_by)
 
     def record_serving(self, task: str, by: ServingInfo) -> None:
-        """A call was answered; what a student had to do with it is counted."""
+        """Count the escalation or student error of an answered call, if there was one."""
         reason = by.decision.reason
         if reason in _ESCALATION_REASONS and by.served_by == "teacher":
             self._escalations.add(self._tasks(task), reason)
@@ -129,76 +139,78 @@ class RouterMetrics:
             self._student_errors.add(self._tasks(task))
 
     def record_budget_refusal(self, task: str) -> None:
-        """A call was refused for want of budget."""
+        """Count a call refused because its budget is spent."""
         self._refused.add(self._tasks(task))
 
     def observe_cache(self, cache: CacheStore) -> None:
-        """Tell how often the exact cache had an answer, whenever asked."""
+        """Report the look-ups of the exact cache on each collection."""
         self._registry.register(_CacheCollector(cache))
 
-    def observe_online(self, away: Callable[[], bool]) -> None:
-        """Tell whether the online state can be reached, whenever asked."""
+    def observe_online(self, is_unavailable: Callable[[], bool]) -> None:
+        """Report on each collection whether the online state is unavailable."""
         self._registry.register(
-            _CallbackGauge(f"{_NAME}redis_away", "1 while the online state cannot be reached.", away)
+            _CallbackGauge(f"{_NAME}redis_away", "1 while the online state is unavailable.", is_unavailable)
         )
 
     def observe_upstreams(self, upstreams: Callable[[], Sequence[Upstream]]) -> None:
-        """Tell how the teachers fare, whenever asked."""
+        """Report the requests to each teacher and the state of its breaker on each collection."""
         self._registry.register(_UpstreamCollector(upstreams))
 
     def observe_audits(self, in_flight: Callable[[], int], dropped: Callable[[], int]) -> None:
-        """Tell how many audits are in flight, and how many were given up, whenever asked."""
-        self._registry.register(_CallbackGauge(f"{_NAME}audits_in_flight", "Audits under way or waiting.", in_flight))
-        self._registry.register(_CallbackGauge(f"{_NAME}audits_given_up", "Audits drawn and never asked.", dropped))
+        """Report the numbers of audits in flight and dropped on each collection."""
+        self._registry.register(_CallbackGauge(f"{_NAME}audits_in_flight", "Audits running or waiting.", in_flight))
+        self._registry.register(
+            _CallbackGauge(f"{_NAME}audits_given_up", "Audits drawn but dropped before the teacher was asked.", dropped)
+        )
 
     def observe_recorder(self, recorder: EventRecorder) -> None:
-        """Tell what becomes of the events, whenever asked."""
+        """Report the recorder's counts and queues on each collection."""
         self._registry.register(_RecorderCollector(recorder))
 
     def exposition(self) -> bytes:
-        """Everything in Prometheus' text format, of type `CONTENT_TYPE`."""
+        """Return all metrics in the Prometheus text format, of type `CONTENT_TYPE`."""
         return generate_latest(self._registry)
 
-    def _counter(self, name: str, what: str, *labels: str) -> FastCounter:
-        tally = FastCounter(_NAME + name, what, labels)
-        self._registry.register(tally)
-        return tally
+    def _counter(self, name: str, description: str, *labels: str) -> FastCounter:
+        counter = FastCounter(_NAME + name, description, labels)
+        self._registry.register(counter)
+        return counter
 
-    def _histogram(self, name: str, what: str, bounds: tuple[float, ...], *labels: str) -> FastHistogram:
-        spread = FastHistogram(_NAME + name, what, bounds, labels)
-        self._registry.register(spread)
-        return spread
+    def _histogram(self, name: str, description: str, bounds: tuple[float, ...], *labels: str) -> FastHistogram:
+        histogram = FastHistogram(_NAME + name, description, bounds, labels)
+        self._registry.register(histogram)
+        return histogram
 
 
 class _BoundedLabel:
-    """Names as they are, up to so many and those that are known beyond, and `other` for the rest."""
+    """Map names to label values: the first `limit` names and known ones are kept, the rest become `other`."""
 
-    __slots__ = ("_known", "_most", "_names")
+    __slots__ = ("_known", "_limit", "_names")
 
-    def __init__(self, most: int, known: Callable[[str], bool]) -> None:
-        self._most = most
+    def __init__(self, limit: int, known: Callable[[str], bool]) -> None:
+        self._limit = limit
         self._known = known
         self._names: set[str] = set()
 
     def __call__(self, name: str) -> str:
         if name in self._names:
             return name
-        if len(self._names) >= self._most and not self._known(name):
+        if len(self._names) >= self._limit and not self._known(name):
             return _OTHER
         self._names.add(name)
         return name
 
 
 class _CallbackGauge(Collector):
-    """One number that another part of the router knows."""
+    """A gauge read from another component of the router."""
 
-    def __init__(self, name: str, what: str, read: Callable[[], float]) -> None:
+    def __init__(self, name: str, description: str, read: Callable[[], float]) -> None:
         self._name = name
-        self._what = what
+        self._description = description
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(self._name, self._what, value=self._read())
+        yield GaugeMetricFamily(self._name, self._description, value=self._read())
 
 
 class _CacheCollector(Collector):
@@ -208,24 +220,26 @@ class _CacheCollector(Collector):
         self._cache = cache
 
     def collect(self) -> Iterator[Metric]:
-        found = CounterMetricFamily(f"{_NAME}cache", "Look-ups of the exact cache.", labels=["result"])
-        found.add_metric(["hit"], self._cache.hits)
-        found.add_metric(["miss"], self._cache.misses)
-        found.add_metric(["away"], self._cache.unavailable)
-        yield found
+        lookups = CounterMetricFamily(f"{_NAME}cache", "Look-ups of the exact cache.", labels=["result"])
+        lookups.add_metric(["hit"], self._cache.hits)
+        lookups.add_metric(["miss"], self._cache.misses)
+        lookups.add_metric(["away"], self._cache.unavailable)
+        yield lookups
 
 
 class _UpstreamCollector(Collector):
-    """What became of the requests to each teacher, and whether it is left alone."""
+    """The outcomes of the requests to each teacher, and the state of its breaker."""
 
     def __init__(self, upstreams: Callable[[], Sequence[Upstream]]) -> None:
         self._upstreams = upstreams
 
     def collect(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
-            f"{_NAME}upstream_requests", "Requests to teachers, by what became of them.", labels=["upstream", "outcome"]
+            f"{_NAME}upstream_requests", "Requests to teachers, by outcome.", labels=["upstream", "outcome"]
         )
-        state = GaugeMetricFamily(f"{_NAME}breaker_state", "0 closed, 1 half open, 2 open.", labels=["upstream"])
+        state = GaugeMetricFamily(
+            f"{_NAME}breaker_state", "State of the circuit breaker: 0 closed, 1 half open, 2 open.", labels=["upstream"]
+        )
         for upstream in self._upstreams():
             for outcome, count in asdict(upstream.counts).items():
                 requests.add_metric([upstream.spec.name, outcome], count)
@@ -235,38 +249,38 @@ class _UpstreamCollector(Collector):
 
 
 class _RecorderCollector(Collector):
-    """What becomes of the events, and what waits."""
+    """The recorder's counts of events, and the events that wait."""
 
     def __init__(self, recorder: EventRecorder) -> None:
         self._recorder = recorder
 
     def collect(self) -> Iterator[Metric]:
         counts = self._recorder.counts
-        yield _counter("events_recorded", "Calls handed over to be recorded.", counts.recorded)
-        yield _counter("events_published", "Events that the bus has taken.", counts.published)
-        yield _counter("events_spooled", "Events written to disk while the bus was away.", counts.spooled)
+        yield _counter("events_recorded", "Calls handed to the recorder.", counts.recorded)
+        yield _counter("events_published", "Events published to the bus.", counts.published)
+        yield _counter("events_spooled", "Events written to disk while the bus was unavailable.", counts.spooled)
         yield _counter("events_unrecordable", "Calls that could not be redacted or encoded.", counts.unrecordable)
-        lost = CounterMetricFamily(f"{_NAME}events_dropped", "Events that are lost.", labels=["reason"])
+        lost = CounterMetricFamily(f"{_NAME}events_dropped", "Events lost, by reason.", labels=["reason"])
         for reason in get_args(LossReason):
             lost.add_metric([reason], counts.lost[reason])
         yield lost
-        yield _counter("recorder_restarts", "Ends of the process that records.", self._recorder.restarts)
+        yield _counter("recorder_restarts", "Restarts of the recorder process.", self._recorder.restarts)
         yield _gauge(
-            "recorded_share", "Of the calls to be recorded, the share that was not lost.", counts.recorded_share
+            "recorded_share", "Share of the calls handed to the recorder that were not lost.", counts.recorded_share
         )
-        yield _gauge("buffer_events", "Events in memory.", len(self._recorder))
-        yield _gauge("buffer_bytes", "About what those take that wait to be encoded.", self._recorder.bytes)
-        yield _gauge("bus_away", "1 while the bus does not take events.", float(self._recorder.bus_unavailable))
-        backlog = self._recorder.spool
-        if backlog is not None:
-            yield _gauge("spool_bytes", "Bytes of events on disk.", backlog.size)
-            yield _gauge("spool_segments", "Files of events on disk.", backlog.segments)
-            yield _gauge("spool_oldest_seconds", "Age of the oldest of them.", backlog.age_s)
+        yield _gauge("buffer_events", "Events waiting in memory.", len(self._recorder))
+        yield _gauge("buffer_bytes", "Approximate bytes of the events waiting to be encoded.", self._recorder.bytes)
+        yield _gauge("bus_away", "1 while the bus is unavailable.", float(self._recorder.bus_unavailable))
+        spool = self._recorder.spool
+        if spool is not None:
+            yield _gauge("spool_bytes", "Bytes of events waiting on disk.", spool.size)
+            yield _gauge("spool_segments", "Files of events waiting on disk.", spool.segments)
+            yield _gauge("spool_oldest_seconds", "Age of the oldest file of events on disk.", spool.age_s)
 
 
-def _counter(name: str, what: str, value: float) -> Metric:
-    return CounterMetricFamily(_NAME + name, what, value=value)
+def _counter(name: str, description: str, value: float) -> Metric:
+    return CounterMetricFamily(_NAME + name, description, value=value)
 
 
-def _gauge(name: str, what: str, value: float) -> Metric:
-    return GaugeMetricFamily(_NAME + name, what, value=value)
+def _gauge(name: str, description: str, value: float) -> Metric:
+    return GaugeMetricFamily(_NAME + name, description, value=value)

@@ -1,4 +1,4 @@
-"""System prompts that may be fillings of one template, and what several of them have in common."""
+"""Infer templates from system prompts that share parts."""
 
 import hashlib
 from collections import Counter, OrderedDict
@@ -21,7 +21,7 @@ _MIN_DIVIDED_SHARE: Final = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The masked words of a prompt and their runs of three, in order, and those of the runs that introduce it."""
+    """The masked words of a prompt, their trigrams in order and as a set, and the trigrams of its persona."""
 
     words: tuple[str, ...]
     order: tuple[str, ...]
@@ -30,7 +30,7 @@ class Prompt:
 
     @classmethod
     def of(cls, template: str) -> Self:
-        """The prompt whose masked text is given."""
+        """Build a prompt from its masked text."""
         words = tuple(template.split())
         runs = word_trigrams(words)
         return cls(words, runs, frozenset(runs), frozenset(runs[: _persona_word_count(words)]))
@@ -43,12 +43,12 @@ class _Candidate:
 
     @property
     def weight(self) -> float:
-        """A prompt that comes again and again is rather a task of its own."""
+        """The weight in forming a template: a repeated prompt is more likely a task of its own."""
         return 1.0 if self.calls <= _FEW_CALLS else _REPEATED_PROMPT_WEIGHT
 
 
 class TemplateInference:
-    """The last prompts that fill no known template, found by their parts.
+    """The most recent prompts that fill no known template, indexed by their trigrams.
 
     `min_prompts` of them that share at least `min_words` words besides their first sentence make a template.
     """
@@ -66,7 +66,7 @@ class TemplateInference:
             self._candidates[name].calls += 1
 
     def add(self, name: str, prompt: Prompt, calls: int = 1) -> frozenset[str] | None:
-        """The template that a prompt completes, as runs of words; else it waits for others like it."""
+        """Return the template that a prompt completes, as trigrams; else keep the prompt until similar ones come."""
         if name in self._candidates:
             return None
         self._add_candidate(name, _Candidate(prompt, calls))
@@ -91,15 +91,15 @@ class TemplateInference:
         return None, ()
 
     def _shared_trigrams(self, prompt: Prompt) -> list[str]:
-        """The runs that may be a template's, those that most prompts have first."""
+        """Return the trigrams that may belong to a template, the most frequent first."""
         counts = {run: len(self._candidates_by_trigram[run]) for run in prompt.runs - prompt.persona}
         return sorted((run for run, n in counts.items() if n >= self._min_prompts), key=lambda run: (-counts[run], run))
 
     def _same_template_members(self, name: str, members: Sequence[str]) -> list[str]:
-        """The members that a prompt is one template with.
+        """Return the members that share a template with a prompt.
 
-        Where nearly all of them fall apart into several groups, each with at least half as much of its own in common as
-        all have, they are several agents with the same introduction.
+        If nearly all members split into several groups, each with at least half as much of its own in common as all
+        have together, they are several agents with the same introduction.
         """
         shared = self._common_trigrams(members)
         least = max(self._min_words, len(shared) // 2)
@@ -121,11 +121,11 @@ class TemplateInference:
     def _count_covered_words(prompt: Prompt, skeleton: frozenset[str]) -> int:
         return len(_covered_word_indices(prompt, skeleton))
 
-    def _add_candidate(self, name: str, waiting: _Candidate) -> None:
-        self._candidates[name] = waiting
-        for run in waiting.prompt.runs:
+    def _add_candidate(self, name: str, candidate: _Candidate) -> None:
+        self._candidates[name] = candidate
+        for run in candidate.prompt.runs:
             self._candidates_by_trigram.setdefault(run, {})[name] = None
-        self._trigram_count += len(waiting.prompt.runs)
+        self._trigram_count += len(candidate.prompt.runs)
         while len(self._candidates) > _MAX_CANDIDATES or self._trigram_count > _MAX_CANDIDATE_TRIGRAMS:
             self._remove_candidate(next(iter(self._candidates)))
 
@@ -133,27 +133,27 @@ class TemplateInference:
         left = self._candidates.pop(name).prompt.runs
         self._trigram_count -= len(left)
         for run in left:
-            having = self._candidates_by_trigram[run]
-            del having[name]
-            if not having:
+            names = self._candidates_by_trigram[run]
+            del names[name]
+            if not names:
                 del self._candidates_by_trigram[run]
 
 
 def template_task_name(prompt: Prompt, skeleton: frozenset[str]) -> str:
-    """The name of a template: of the words of a prompt that fills it, those that are the template's."""
-    words = " ".join(prompt.words[place] for place in _covered_word_indices(prompt, skeleton))
+    """Return the name of a template, from the words of a prompt that the template covers."""
+    words = " ".join(prompt.words[index] for index in _covered_word_indices(prompt, skeleton))
     return "task-" + hashlib.sha256(words.encode()).hexdigest()[:10]
 
 
 def _covered_word_indices(prompt: Prompt, skeleton: frozenset[str]) -> list[int]:
-    """Where the words are that a template's runs cover."""
-    known = [place for place, run in enumerate(prompt.order) if run in skeleton]
-    near = {place + step for place in known for step in (-1, 0, 1)}
-    return sorted(place for place in near if 0 <= place < len(prompt.words))
+    """Return the indices of the words that a template's trigrams cover."""
+    matched = [index for index, run in enumerate(prompt.order) if run in skeleton]
+    near = {index + step for index in matched for step in (-1, 0, 1)}
+    return sorted(index for index in near if 0 <= index < len(prompt.words))
 
 
 def _linked_groups(parts: dict[str, frozenset[str]], least: int) -> Iterator[list[str]]:
-    """The names whose parts are linked, each two by at least so many in common."""
+    """Yield groups of names whose parts are linked, each pair by at least `least` in common."""
     left = list(parts)
     while left:
         group, frontier = [left.pop(0)], 0
@@ -165,10 +165,10 @@ def _linked_groups(parts: dict[str, frozenset[str]], least: int) -> Iterator[lis
 
 
 def _persona_word_count(masked: Sequence[str]) -> int:
-    """How many words say who the model is, as "you are a helpful assistant" does: what agents share means nothing."""
+    """Count the words of a persona such as "you are a helpful assistant", which different tasks may share."""
     if masked[:2] != ("you", "are") and masked[:1] != ("you're",):
         return 0
-    for place, word in enumerate(masked[:_MAX_PERSONA_WORDS]):
+    for index, word in enumerate(masked[:_MAX_PERSONA_WORDS]):
         if word.endswith((".", ":", "!", "?")):
-            return place + 1
+            return index + 1
     return _MAX_PERSONA_WORDS

@@ -1,4 +1,4 @@
-"""Tasks that are not named: system prompts that have their common parts in common are one task."""
+"""Name tasks that have no name: system prompts filled from the same template are one task."""
 
 import hashlib
 from collections import Counter, OrderedDict
@@ -18,12 +18,12 @@ _MAX_TEMPLATES: Final = 1_024
 
 
 class Templates:
-    """Names the tasks of system prompts, and learns from them which are fillings of one template.
+    """Name the tasks of system prompts, and learn which prompts are fillings of one template.
 
     A prompt is its own task, by `discovered_task`, until several others that were each seen a few times share its
-    parts: then the parts are a template, named by their words, and whatever prompt has them is of its task. What was
-    named once keeps its name, for as long as it is remembered: prompts that do not vary are never renamed. Memory is
-    bounded, the least recently seen is forgotten first.
+    parts: then the parts are a template, named by their words, and every prompt that has them belongs to its task. A
+    name once given is kept for as long as it is remembered: prompts that do not vary are never renamed. Memory is
+    bounded; the least recently seen is forgotten first.
     """
 
     def __init__(self, min_prompts: float = 8, min_words: int = 5) -> None:
@@ -34,7 +34,7 @@ class Templates:
         self._inference = TemplateInference(min_prompts, min_words)
 
     def task_of(self, request: Request) -> str:
-        """The name of the task that a request belongs to; the same for the same prompt as long as it is remembered."""
+        """Return the task of a request; the same prompt gets the same task as long as it is remembered."""
         system = request.system
         text = hashlib.blake2b(replace_lone_surrogates(system).encode(), digest_size=16).digest()
         own = self._task_by_text_hash.get(text)
@@ -50,7 +50,7 @@ class Templates:
         return task
 
     def learn(self, own: str, prompt: Prompt, calls: int = 1) -> tuple[str, float] | None:
-        """Learn from a prompt that some calls had, and tell what it fits; it is given no name."""
+        """Learn from a prompt that some calls had, and return what it fits; the prompt itself is not named."""
         fit = self.fit(prompt)
         if fit is None and (skeleton := self._inference.add(own, prompt, calls)):
             self._add_template(template_task_name(prompt, skeleton), skeleton)
@@ -58,15 +58,15 @@ class Templates:
         return fit
 
     def fit(self, prompt: Prompt) -> tuple[str, float] | None:
-        """The task of the largest template that a prompt fills, if any, and what share of the prompt it is."""
+        """Return the task of the largest template that a prompt fills, and the share that it covers, if any."""
         hits = Counter(
             name for run in self._templates_by_trigram.keys() & prompt.runs for name in self._templates_by_trigram[run]
         )
         sizes = {name: len(self._templates[name]) for name in hits}
-        found = [name for name, count in hits.items() if count >= _MIN_MATCHED_SHARE * sizes[name]]
-        if not found:
+        names = [name for name, count in hits.items() if count >= _MIN_MATCHED_SHARE * sizes[name]]
+        if not names:
             return None
-        task = max(found, key=lambda name: (sizes[name], name))
+        task = max(names, key=lambda name: (sizes[name], name))
         return task, sizes[task] / len(prompt.runs)
 
     def _name_new_prompt(self, own: str, prompt: Prompt) -> str:
@@ -91,8 +91,8 @@ class Templates:
                 del self._templates_by_trigram[run]
 
 
-def _put_lru(known: OrderedDict[Key, str], key: Key, value: str, most: int) -> str:
-    known[key] = value
-    if len(known) > most:
-        known.popitem(last=False)
+def _put_lru(cache: OrderedDict[Key, str], key: Key, value: str, limit: int) -> str:
+    cache[key] = value
+    if len(cache) > limit:
+        cache.popitem(last=False)
     return value

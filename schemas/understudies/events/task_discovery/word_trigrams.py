@@ -1,4 +1,4 @@
-"""Prompts word by word: as they are written, as they are masked, and in runs of three."""
+"""Split prompts into words, masked words and trigrams."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _MAX_CACHED_CHARACTERS: Final = 8192
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of a text, the same words masked, and of these the runs of three, each at its middle."""
+    """The words of a text, the masked words, and their trigrams, each at its middle word."""
 
     written: tuple[str, ...]
     masked: tuple[str, ...]
@@ -24,25 +24,25 @@ class Words:
 
 
 def words_of(text: str) -> Words:
-    """A text word by word."""
+    """Split a text into words."""
     if len(text) > MAX_PROMPT_CHARACTERS:
         text = f"{text[: MAX_PROMPT_CHARACTERS // 2]} {text[-MAX_PROMPT_CHARACTERS // 2 :]}"
     return _split_cached(text) if len(text) <= _MAX_CACHED_CHARACTERS else _split(text, mask_untruncated(text))
 
 
 def word_trigrams(words: Sequence[str]) -> tuple[str, ...]:
-    """Each word with its two neighbours; what has none has the edge of the text for one."""
-    edged = ("", *words, "")
-    return tuple(map(" ".join, zip(edged, edged[1:], edged[2:], strict=False)))
+    """Return each word with its two neighbours; the edge of the text stands in for a missing one."""
+    padded = ("", *words, "")
+    return tuple(map(" ".join, zip(padded, padded[1:], padded[2:], strict=False)))
 
 
 def _split(text: str, masks: str) -> Words:
-    # No mask takes in white space or leaves any, so words stay in their places.
+    # No mask contains or produces white space, so the words keep their positions.
     written, words = tuple(replace_lone_surrogates(text).split()), tuple(masks.split())
     return Words(written, words, word_trigrams(words))
 
 
 @lru_cache(maxsize=512)
 def _split_cached(text: str) -> Words:
-    # Prompts repeat, and each is asked for by naming, by the student and by its trial.
+    # Prompts repeat, and naming, the student and its trial each ask for the same one.
     return _split(text, masked(text))

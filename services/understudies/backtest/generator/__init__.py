@@ -1,1 +1,1 @@
-"""An agent's fortnight of recorded calls, made up for demonstrations and tests."""
+"""Generate an agent's fortnight of synthetic recorded calls, for demonstrations and tests."""

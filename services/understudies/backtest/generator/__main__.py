@@ -1,4 +1,4 @@
-"""`python -m understudies.backtest.generator FILE` writes a made-up fortnight of recorded calls."""
+"""`python -m understudies.backtest.generator FILE` writes a synthetic fortnight of recorded calls."""
 
 import argparse
 from pathlib import Path

@@ -54,7 +54,7 @@ _INVITATIONS = (
 
 
 def generate_copywriting(rng: random.Random, count: int) -> Iterator[SyntheticCall]:
-    """Briefs with texts that follow no rule."""
+    """Generate briefs with texts that follow no rule."""
     slot = random_slot_filler(rng, _WORDS)
     for _ in range(count):
         sentences = [*rng.sample(_SENTENCES, rng.randint(6, 9)), rng.choice(_INVITATIONS)]

@@ -1,4 +1,4 @@
-"""Fourteen days of an agent's calls: five tasks, each worth something else."""
+"""Generate fourteen days of an agent's calls: five tasks of different value."""
 
 import gzip
 import random
@@ -47,9 +47,9 @@ _TASKS = (
 def generate_demo_log(path: str | Path, *, seed: int = 7, calls: int = DEFAULT_CALLS) -> None:
     """Write about that many recorded calls as JSON lines; the same seed and number give the same bytes.
 
-    `ticket-triage` has eight labels, `order-extraction` open values and many resent notices, `marketing-copy` no
-    two answers alike, `refund-approval` few calls that are critical, and the teacher of `language-routing`
-    names its largest class otherwise from three quarters of the time on.
+    `ticket-triage` has eight labels, `order-extraction` open values and many resent notices, `marketing-copy` no two
+    answers alike, `refund-approval` few calls that are critical, and the teacher of `language-routing` renames its
+    largest class after three quarters of the time.
     """
     timed = [entry for task in _TASKS for entry in _generate_calls(task, seed, max(round(calls * task.share), 1))]
     timed.sort(key=lambda entry: entry[0])

@@ -1,4 +1,4 @@
-"""`order-extraction`: an order by e-mail becomes JSON; machines send many of them twice."""
+"""`order-extraction`: convert an order by e-mail to JSON; machines send many orders twice."""
 
 import json
 import random
@@ -63,7 +63,7 @@ _NOTICE = (
 
 
 def generate_extraction(rng: random.Random, count: int) -> Iterator[SyntheticCall]:
-    """Orders with their values as JSON; about three in ten are notices that came before, word for word."""
+    """Generate orders with their values as JSON; about three in ten repeat an earlier notice word for word."""
     notices = [_order(rng, _NOTICE) for _ in range(max(min(_SELECTION, count // 20), 1))]
     for _ in range(count):
         yield rng.choice(notices) if rng.random() < _RESENT else _order(rng, rng.choice(_BODIES))

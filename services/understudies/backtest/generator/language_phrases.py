@@ -1,4 +1,4 @@
-"""What guests write to the desks of `language-routing`."""
+"""Phrases of the guests' messages in `language-routing`."""
 
 WEIGHTS = {"english": 36, "german": 20, "french": 17, "spanish": 16, "italian": 11}
 

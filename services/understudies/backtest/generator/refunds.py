@@ -1,4 +1,4 @@
-"""`refund-approval`: rare decisions about much money, declared critical."""
+"""`refund-approval`: rare decisions about large amounts, declared critical."""
 
 import json
 import random
@@ -22,7 +22,7 @@ _EVIDENCE = ("photos attached", "no evidence attached", "courier report attached
 
 
 def generate_refunds(rng: random.Random, count: int) -> Iterator[SyntheticCall]:
-    """Cases with the decision that policy and a little judgement give."""
+    """Generate cases with the decision that policy and a little judgement give."""
     for _ in range(count):
         amount, days, earlier = rng.randint(400, 6000), rng.randint(1, 90), rng.randint(0, 6)
         goods, claim, evidence = rng.choice(_GOODS), rng.choice(_CLAIMS), rng.choice(_EVIDENCE)

@@ -1,4 +1,4 @@
-"""`language-routing`: a message goes to a desk by its language; late on, the teacher renames its largest desk."""
+"""`language-routing`: route messages to desks by language; late in the log the teacher renames its largest desk."""
 
 import random
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ Reply with the name of the desk only."""
 
 
 def generate_routing(rng: random.Random, count: int) -> Iterator[SyntheticCall]:
-    """Messages with the desk that answers them."""
+    """Generate messages with the desk that answers them."""
     languages, weights = list(WEIGHTS), list(WEIGHTS.values())
     slot = random_slot_filler(rng, WORDS)
     for place in range(count):

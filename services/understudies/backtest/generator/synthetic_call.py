@@ -1,4 +1,4 @@
-"""One made-up call, and how its text is varied."""
+"""A synthetic call, and functions that vary its text."""
 
 import random
 import re
@@ -12,7 +12,7 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True, slots=True)
 class SyntheticCall:
-    """What was asked and what the teacher answered."""
+    """A request and the teacher's answer."""
 
     system: str
     user: str
@@ -26,12 +26,12 @@ class SlotFiller(Protocol):
 
 
 def fill_template(template: str, slot: SlotFiller) -> str:
-    """The template with each `{name}` filled in."""
+    """Fill each `{name}` of the template."""
     return _SLOT.sub(lambda match: slot(match[1]), template)
 
 
 def random_slot_filler(rng: random.Random, words: Mapping[str, Sequence[str]]) -> SlotFiller:
-    """Slots filled with random words of a lexicon; `order` and `amount` with random numbers."""
+    """Return a filler with random words of a lexicon; `order`, `amount` and `n` get random numbers."""
 
     def slot(name: str) -> str:
         if name == "order":
@@ -46,7 +46,7 @@ def random_slot_filler(rng: random.Random, words: Mapping[str, Sequence[str]]) -
 
 
 def add_typos(text: str, rng: random.Random, rate: float) -> str:
-    """The text as typed in a hurry: in some words two inner letters swapped, one lost or one doubled."""
+    """Add typing errors: in some words two inner letters are swapped, one is lost or one is doubled."""
     return " ".join(_add_typo(word, rng) if len(word) > 4 and rng.random() < rate else word for word in text.split(" "))
 
 

@@ -1,4 +1,4 @@
-"""What customers write to the shop of `ticket-triage`."""
+"""Phrases of the customers' messages in `ticket-triage`."""
 
 WEIGHTS = {
     "shipping": 24,

@@ -1,4 +1,4 @@
-"""`ticket-triage`: a support message goes to one of eight queues."""
+"""`ticket-triage`: assign support messages to one of eight queues."""
 
 import random
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ Reply with the name of the queue only."""
 
 
 def generate_triage(rng: random.Random, count: int) -> Iterator[SyntheticCall]:
-    """Messages with the queue that a rule gives them, and a teacher that errs now and then."""
+    """Generate messages with the queue by a rule, from a teacher that makes occasional errors."""
     queues, weights = list(ISSUES), [WEIGHTS[queue] for queue in ISSUES]
     for _ in range(count):
         queue = rng.choices(queues, weights)[0]

@@ -1,4 +1,4 @@
-"""Listens to all four topics, as a user's own subscriber would, and keeps what the report needs."""
+"""Subscribe to all four topics, as a user's own subscriber would, and keep what the report needs."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from understudies.runtime.bus.messages import Record
 
 @dataclass(frozen=True, slots=True)
 class ObservedVerdict:
-    """One verdict, as far as agreement over time needs it."""
+    """A verdict, with the fields that agreement over time needs."""
 
     at: datetime
     confidence: float
@@ -22,10 +22,11 @@ class ObservedVerdict:
 
 
 class EventCollector:
-    """What was seen: calls by id, audits and answers in shadow by call, verdicts by student, the story in order.
+    """The collected events: calls by id, audits and shadow answers by call, verdicts by student.
 
-    `shadow_students` names for each call the students that answered it in shadow; `student_prices` tells what an answer
-    of theirs costs, where it is known, and `student_judges` the name of the judge that compares it.
+    `lifecycle_events` are in order of arrival. `shadow_students` holds for each call the students that answered it in
+    shadow, `student_prices` the price of a student's answer, if known, and `student_judges` the name of the judge that
+    compares it.
     """
 
     name = "witness"
@@ -42,10 +43,10 @@ class EventCollector:
         self.lifecycle_events: list[Promotion | GateDecision | Drift] = []
 
     async def start(self) -> None:
-        """Nothing to open."""
+        """Do nothing: there is nothing to open."""
 
     async def handle(self, records: Sequence[Record]) -> None:
-        """Take note of every event."""
+        """Collect every event."""
         for _, event in decode_records(records)[0]:
             self._collect(event)
 
@@ -61,8 +62,8 @@ class EventCollector:
             if event.phase in ("validation", "shadow"):
                 self.shadow_students[event.invocation].append(event.student)
             if event.confidence is not None and (event.counts or (event.phase == "audit" and not event.spot_check)):
-                seen = ObservedVerdict(event.at, event.confidence, event.agreed, event.phase == "audit")
-                self.verdicts[event.student].append(seen)
+                verdict = ObservedVerdict(event.at, event.confidence, event.agreed, event.phase == "audit")
+                self.verdicts[event.student].append(verdict)
         elif isinstance(event, Promotion | GateDecision | Drift):
             self.lifecycle_events.append(event)
             if isinstance(event, Promotion):
@@ -76,7 +77,7 @@ class EventCollector:
             self.student_judges.setdefault(event.student, judge)
 
     async def tick(self, now: datetime) -> None:
-        """Nothing to decide."""
+        """Do nothing: there is nothing to decide."""
 
     async def stop(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is nothing to close."""

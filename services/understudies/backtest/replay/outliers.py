@@ -1,4 +1,4 @@
-"""Recorded times that cannot be true, as they lie far from all others."""
+"""Discard implausible recorded times, which lie far from all others."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,9 +10,9 @@ MAX_GAP = timedelta(days=365)
 
 
 def clear_outlier_times(calls: Sequence[RecordedCall]) -> list[RecordedCall]:
-    """The calls; those beyond more than a year without any call, seen from the middle one, are left without a time.
+    """Return the calls, without the times that a gap of more than a year separates from the median call.
 
-    One wrong date would otherwise have every hour of the years between played.
+    Otherwise a single wrong date would have every hour of the years in between played.
     """
     times = sorted(call.at for call in calls if call.at is not None)
     if not times:

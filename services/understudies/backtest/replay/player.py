@@ -1,4 +1,4 @@
-"""Plays recorded calls through the platform, step by step of virtual time."""
+"""Play recorded calls through the platform, step by step of virtual time."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ STEP = timedelta(hours=1)
 
 
 def iter_steps(calls: Sequence[ScheduledCall]) -> Iterator[tuple[datetime, list[ScheduledCall]]]:
-    """The end of each step and its calls, over whole hours from the first call's; steps without calls included."""
+    """Yield the end of each step and its calls, in whole hours from the first call's, including steps without calls."""
     if not calls:
         return
     end = calls[0].at.replace(minute=0, second=0, microsecond=0) + STEP
@@ -31,18 +31,18 @@ async def replay_calls(
     calls: Sequence[ScheduledCall],
     on_step: Callable[[datetime, int], Awaitable[None]],
 ) -> datetime:
-    """Play all calls; the next step begins when every service has handled the one before. Returns the end.
+    """Play all calls; a step begins when every service has handled the previous one. Return the end.
 
-    All calls of a step are routed by one routing table, as events are held back until the step is played:
-    what a live router learns within the second, this one learns within the step.
+    All calls of a step use the same routing table, because events are held back until the step is played: what a live
+    router learns within a second, this one learns within the step.
     """
-    desk, recorder = platform.router.call_service, platform.router.recorder
+    call_service, recorder = platform.router.call_service, platform.router.recorder
     played, end = 0, clock.now()
     for end, step in iter_steps(calls):
         for scheduled in step:
             clock.set(scheduled.at)
-            await desk.serve(to_router_call(scheduled))
-            await desk.wait_idle()
+            await call_service.serve(to_router_call(scheduled))
+            await call_service.wait_idle()
         await recorder.flush()
         await platform.wait_until_idle()
         clock.set(end)
@@ -53,7 +53,7 @@ async def replay_calls(
 
 
 def to_router_call(scheduled: ScheduledCall) -> Call:
-    """The call as the router's call service sees it."""
+    """Convert a recorded call for the router's call service."""
     recorded = scheduled.call
     return Call(
         id=scheduled.id,

@@ -1,4 +1,4 @@
-"""A teacher that answers from the record."""
+"""Answer as the teacher from the recorded calls."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from understudies.router.call import Call, TeacherAnswer
 
 @dataclass(frozen=True, slots=True)
 class ReplayTeacher:
-    """Gives each call its recorded answer at its price, and the same one when it is asked again."""
+    """Answer each call as recorded and at its price, with the same answer if asked again."""
 
     calls: Mapping[str, RecordedCall]
     prices: Mapping[str, Decimal]
 
     async def ask(self, call: Call, *, fresh: bool = False) -> TeacherAnswer:
-        """The recorded answer of the call with this id."""
+        """Return the recorded answer of the call with this id."""
         recorded = self.calls[call.id]
         return TeacherAnswer(
             response=recorded.response,

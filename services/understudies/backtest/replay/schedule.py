@@ -15,7 +15,7 @@ from understudies.events import SeededIds, position
 
 @dataclass(frozen=True, slots=True)
 class ScheduledCall:
-    """A recorded call with its place in the play."""
+    """A recorded call with its time, task, price and audit draw for the replay."""
 
     id: str
     at: datetime
@@ -28,7 +28,7 @@ class ScheduledCall:
 def schedule_calls(
     timeline: Sequence[tuple[datetime, RecordedCall]], price: Callable[[RecordedCall], Decimal], seed: int
 ) -> list[ScheduledCall]:
-    """Give every call an id, its price and its audit draw, all decided by its place and the seed."""
+    """Give every call an id, its price and its audit draw, all determined by its index and the seed."""
     new_id = SeededIds(f"{seed}:calls")
     return [
         ScheduledCall(new_id(at), at, call.task or "", call, price(call), position(f"{seed}:{index}", "draw"))
@@ -65,7 +65,7 @@ _HOURLY_RATES = (
     1.7,
     1.4,
 )
-"""Calls in each hour of a day, UTC, relative to the quietest."""
+"""Call rates in each hour of a day, UTC, relative to the quietest."""
 
 TimedCall = tuple[datetime, RecordedCall]
 
@@ -73,12 +73,12 @@ TimedCall = tuple[datetime, RecordedCall]
 def assign_times(
     calls: Sequence[RecordedCall], days: float | None = None, start: datetime | None = None, seed: int = 7
 ) -> list[TimedCall]:
-    """The calls with the moments at which they are played, in order.
+    """Assign the times at which the calls are played, and sort the calls by them.
 
-    Recorded times are kept. Where there are none, where all lie within an hour, or where `days` is given, the calls
-    are spread in their recorded order over that many days (14), busy by day and quiet by night, from midnight of
-    `start`, of the first recorded time, or of a fixed date. A call without a time among others that have one
-    takes that of the call before it. Raises ValueError for a number of days that is not positive.
+    Recorded times are kept. If there are none, if all lie within an hour, or if `days` is given, the calls are spread
+    in their recorded order over that many days (14), busy by day and quiet by night, from midnight of `start`, of the
+    first recorded time, or of a fixed date. A call without a time among others that have one takes the time of the
+    previous call. Raises ValueError for a number of days that is not positive.
     """
     if not calls:
         return []
@@ -89,23 +89,23 @@ def assign_times(
     if days is None and has_times and last - first >= _MIN_RECORDED_SPAN:
         shift = timedelta(0) if start is None else start.astimezone(UTC) - first
         return [(at + shift, call) for at, call in recorded]
-    began = start or (first if has_times else DEFAULT_START)
+    first_day = start or (first if has_times else DEFAULT_START)
     moments = sample_arrival_times(
-        len(recorded), DEFAULT_DAYS if days is None else days, start_of_utc_day(began), random.Random(seed)
+        len(recorded), DEFAULT_DAYS if days is None else days, start_of_utc_day(first_day), random.Random(seed)
     )
     return [(at, call) for at, (_, call) in zip(moments, recorded, strict=True)]
 
 
 def start_of_utc_day(moment: datetime) -> datetime:
-    """The beginning of a moment's day in UTC."""
+    """Return the start of a moment's day in UTC."""
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def sample_arrival_times(count: int, days: float, start: datetime, rng: random.Random) -> list[datetime]:
-    """Ascending moments over some days, about five times as dense in working hours as at night.
+    """Return ascending times over some days, about five times as dense in working hours as at night.
 
-    One moment falls into each of `count` equal shares of the total rate, so the density is the profile's and
-    the generator decides only the place within a share.
+    One time falls into each of `count` equal shares of the total rate, so the density is the profile's and the
+    generator decides only the place within a share.
     """
     if not 0 < days < 10_000:
         raise ValueError(f"cannot spread calls over {days!r} days: give a positive number of days")
@@ -116,7 +116,7 @@ def sample_arrival_times(count: int, days: float, start: datetime, rng: random.R
 
 
 def _hours_at_quantile(share: float, rates: list[float], edges: list[float]) -> float:
-    """The hours after which that share of the total rate has passed."""
+    """Return the hours after which that share of the total rate has passed."""
     mass = share * edges[-1]
     hour = min(bisect_right(edges, mass) - 1, len(rates) - 1)
     within = (mass - edges[hour]) / rates[hour] if rates[hour] > 0 else 0.0
@@ -124,9 +124,9 @@ def _hours_at_quantile(share: float, rates: list[float], edges: list[float]) -> 
 
 
 def _fill_missing_times(calls: Sequence[RecordedCall]) -> list[TimedCall]:
-    known = next((call.at for call in calls if call.at), DEFAULT_START)
+    current = next((call.at for call in calls if call.at), DEFAULT_START)
     timed = []
     for call in calls:
-        known = call.at or known
-        timed.append((known, call))
+        current = call.at or current
+        timed.append((current, call))
     return timed

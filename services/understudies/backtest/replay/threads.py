@@ -1,4 +1,4 @@
-"""How many threads linear algebra takes while a log is played."""
+"""Limit the threads of linear algebra while a log is played."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +11,9 @@ _BLAS_MODULES = ("scipy.linalg.blas", "sklearn.utils.extmath")
 
 @contextmanager
 def limit_to_one_thread() -> Iterator[None]:
-    """One thread: a sum is rounded by how many share it, and a student would be another one on another machine."""
+    """Use one thread: the number of threads affects rounding, so students would differ between machines."""
     for library in _BLAS_MODULES:
-        # A limit holds for what is loaded when it is set.
+        # The limit applies only to libraries that are already loaded.
         import_module(library)
     with threadpool_limits(limits=1):
         yield

@@ -1,4 +1,4 @@
-"""Puts the report together."""
+"""Build the report of a backtest."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -41,10 +41,10 @@ def build_report(
     seconds: float,
     version: str,
 ) -> BacktestReport:
-    """The report of what was played, in the order of the tasks' costs."""
+    """Build the report of the played calls, with the tasks in descending order of cost."""
     tasks = {task: _build_task_report(outcomes, task, facts) for task, facts in details.items()}
-    dearest = sorted(tasks, key=lambda task: -tasks[task].summary.totals.cost_before)
-    story = [_report_decision(event) for event in outcomes.collector.lifecycle_events]
+    by_cost = sorted(tasks, key=lambda task: -tasks[task].summary.totals.cost_before)
+    decisions = [_report_decision(event) for event in outcomes.collector.lifecycle_events]
     last = outcomes.calls[-1].at
     refused = [
         DecisionEntry(
@@ -55,9 +55,9 @@ def build_report(
     ]
     return BacktestReport(
         overall=outcomes.compute_figures().summarise(),
-        tasks={task: tasks[task] for task in dearest},
-        # Tasks lie in different partitions, which are read in any order; each task's own story is ordered.
-        decisions=sorted([*story, *refused], key=lambda decision: (decision.at, decision.task)),
+        tasks={task: tasks[task] for task in by_cost},
+        # Tasks are in different partitions, which are read in any order; the events of each task are ordered.
+        decisions=sorted([*decisions, *refused], key=lambda decision: (decision.at, decision.task)),
         input=source,
         seed=seed,
         seconds=seconds,
@@ -75,33 +75,33 @@ def _report_decision(event: Promotion | GateDecision | Drift) -> DecisionEntry:
         if not event.drifted:
             reason = _CHANGE_MESSAGES[event.cause].format(event.statistic)
         return DecisionEntry(event.at, event.task, _DRIFT_EVENTS[event.tier], event.student, reason, facts)
-    # Measured seconds differ from run to run; a report of the same file and seed does not.
-    told: dict[str, object] = {key: value for key, value in event.evidence.items() if key != "seconds"}
+    # Drop measured seconds, which differ from run to run, so that the same file and seed give the same report.
+    details: dict[str, object] = {key: value for key, value in event.evidence.items() if key != "seconds"}
     if event.stage == "promoted":
-        told |= {"share": event.share, "threshold": event.threshold, "audit_rate": event.audit_rate}
-    return DecisionEntry(event.at, event.task, event.stage, event.student, event.reason, told)
+        details |= {"share": event.share, "threshold": event.threshold, "audit_rate": event.audit_rate}
+    return DecisionEntry(event.at, event.task, event.stage, event.student, event.reason, details)
 
 
 _CHANGE_MESSAGES: Mapping[Cause, str] = {
     "agreement": "audited verdicts disagree more often",
-    "traffic": "traffic shifted: the student is sure of {:.0%} of today's calls; it is proven anew",
-    "teacher": "another model answers as the teacher: the student is proven anew",
-    "calendar": "the first calls of a kind of day that the student was not judged on: it is looked at first",
+    "traffic": "traffic shifted: the student is confident on {:.0%} of today's calls; it must be proven again",
+    "teacher": "another model answers as the teacher: the student must be proven again",
+    "calendar": "first calls of a kind of day on which the student was not judged: it is checked first",
 }
 _DRIFT_FIELDS = {"statistic", "confidence", "audited", "agreement_before", "agreement_after"}
 
 
 def _build_task_report(outcomes: CallOutcomes, task: str, facts: Mapping[str, Any]) -> TaskReport:
-    book: TaskState = facts["book"]
+    task_state: TaskState = facts["task_state"]
     summary = outcomes.compute_figures(task).summarise()
-    student = book.serving or book.latest_student
+    student = task_state.serving or task_state.latest_student
     return TaskReport(
         summary=summary,
         outcome=_task_outcome(facts, student),
         profile={
-            "kind": book.profile.kind,
-            "verdict": book.profile.recommendation,
-            "reason": book.profile.reason,
+            "kind": task_state.profile.kind,
+            "verdict": task_state.profile.recommendation,
+            "reason": task_state.profile.reason,
             "critical": facts["critical"],
         },
         judge=JudgeSummary.of(outcomes.judge_for(task, student.name if student else None)),
@@ -111,13 +111,13 @@ def _build_task_report(outcomes: CallOutcomes, task: str, facts: Mapping[str, An
         ),
         chosen=_chosen_threshold(student),
         roi_authorised={key: student.investment.get(key) for key in _INVESTMENT_KEYS} if student else None,
-        roi_realised=_realised_roi(book, outcomes.count_break_even_calls(task)) if student else None,
+        roi_realised=_realised_roi(task_state, outcomes.count_break_even_calls(task)) if student else None,
         promise=AgreementPromise.of(student, facts["evidence"]) if student else None,
     )
 
 
 def _task_outcome(facts: Mapping[str, Any], student: StudentState | None) -> TaskOutcome:
-    """The outcome with its reason: why a task never got a student, or what ended the one it had."""
+    """Return the outcome with its reason: why a task never got a student, or what ended the one it had."""
     appraisal: Appraisal = facts["appraisal"]
     outcome: BudgetOutcome = facts["outcome"]
     numbers = {**outcome.numbers, **appraisal.investment_numbers}
@@ -131,27 +131,27 @@ def _task_outcome(facts: Mapping[str, Any], student: StudentState | None) -> Tas
 
 
 def _explain_unproven(student: str, evidence: Mapping[str, Any]) -> str:
-    """Why a student serves nothing after all its verdicts."""
+    """Explain why a student serves nothing after all its verdicts."""
     widest = evidence["curve"][-1]
     failing = sorted({name for point in evidence["curve"] for name in point["failing_classes"]})
-    told = f"{student} is on trial, not proven after {_describe_verdicts(evidence)}{_describe_forward_calls(evidence)}"
+    text = f"{student} is on trial, not proven after {_describe_verdicts(evidence)}{_describe_forward_calls(evidence)}"
     if widest["agreement"] is not None:
         n = widest.get("calls", widest["n"])
-        told += f": {widest['agreement']:.1%} of {n} agree, {evidence['p0']:.0%} must be proven"
+        text += f": {widest['agreement']:.1%} of {n} agree, {evidence['p0']:.0%} must be proven"
     repeats = evidence.get("repeats") or {}
-    told += describe_teacher_noise(repeats.get("answers", 0), repeats.get("alike", 0))
-    return f"{told}; too often wrong where the teacher says {', '.join(map(repr, failing))}" if failing else told
+    text += describe_teacher_noise(repeats.get("answers", 0), repeats.get("alike", 0))
+    return f"{text}; too often wrong where the teacher says {', '.join(map(repr, failing))}" if failing else text
 
 
 def _describe_forward_calls(evidence: Mapping[str, Any]) -> str:
-    """On how many calls and days since its dataset it was judged."""
+    """Describe the calls and days since its dataset on which a student was judged."""
     forward = evidence.get("forward") or {}
     days = forward.get("days", 0)
     return f" on distinct inputs and {forward.get('calls', 0)} calls in {days} days since" if forward else ""
 
 
 def _describe_verdicts(evidence: Mapping[str, Any]) -> str:
-    """How many calls were judged, and in how many conversations where those are fewer."""
+    """Describe the number of calls judged, and of their conversations if those are fewer."""
     bets = evidence["verdicts"]
     calls = evidence.get("calls", bets)
     return f"{calls} verdicts" if calls == bets else f"{calls} verdicts in {bets} conversations"
@@ -172,7 +172,7 @@ def _coverage_curve(evidence: Mapping[str, Any]) -> list[CoveragePoint]:
 
 
 def _lower_bound(point: Mapping[str, Any]) -> float:
-    """The lesser of what distinct inputs and calls prove; nothing before both were counted."""
+    """Return the lesser bound of distinct inputs and calls; 0 before both have evidence."""
     n, agreement = point.get("forward_n", point["n"]), point.get("forward_agreement", point["agreement"])
     by_call = anytime_lower_bound(round(agreement * n), n) if n and agreement is not None else 0.0
     return min(by_call, anytime_lower_bound(round(point["agreement"] * point["n"]), point["n"]))
@@ -200,8 +200,8 @@ _INVESTMENT_KEYS = (
 )
 
 
-def _realised_roi(book: TaskState, break_even_calls: int | None) -> dict[str, object]:
-    ledger = book.ledger
+def _realised_roi(task_state: TaskState, break_even_calls: int | None) -> dict[str, object]:
+    ledger = task_state.ledger
     return {
         "break_even_calls": break_even_calls,
         "saved_usd": usd_text(ledger.savings),

@@ -1,4 +1,4 @@
-"""The four charts of a task."""
+"""Render the four charts of a task."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,21 +21,21 @@ _EVENT_RULE_STYLES = {
 
 
 def render_agreement_chart(name: str, days: Sequence[DailyFigures], decisions: Sequence[DecisionEntry]) -> str | None:
-    """Agreement with the teacher over time, between its bounds; None where no evidence was gathered."""
+    """Render agreement with the teacher over time, with its bounds; None without evidence."""
     known = [day for day in days if day.agreement is not None]
     if not known:
         return None
     floor = min(_first(day.lower, day.agreement) for day in known)
     low = max(0.0, min(floor, 0.98))
     chart = Chart(_time_axis(days), _share_axis(low))
-    for stretch in _contiguous_segments(days):
-        lower = [(_noon(day), _first(day.lower, day.agreement)) for day in stretch]
-        upper = [(_noon(day), _first(day.upper, day.agreement)) for day in stretch]
-        middle = [(_noon(day), _first(day.agreement)) for day in stretch]
+    for segment in _contiguous_segments(days):
+        lower = [(_noon(day), _first(day.lower, day.agreement)) for day in segment]
+        upper = [(_noon(day), _first(day.upper, day.agreement)) for day in segment]
+        middle = [(_noon(day), _first(day.agreement)) for day in segment]
         chart.add_band(lower, upper, "student")
         chart.add_line(lower, "student thin")
         chart.add_line(middle, "student")
-        for day, point in zip(stretch, middle, strict=True):
+        for day, point in zip(segment, middle, strict=True):
             chart.add_dot(
                 point,
                 "student",
@@ -48,7 +48,7 @@ def render_agreement_chart(name: str, days: Sequence[DailyFigures], decisions: S
 
 
 def render_served_chart(name: str, days: Sequence[DailyFigures], decisions: Sequence[DecisionEntry]) -> str | None:
-    """Share of each day's calls that a student served; None where there were no calls."""
+    """Render the share of each day's calls that a student served; None without calls."""
     if not any(day.calls for day in days):
         return None
     chart = Chart(_time_axis(days), Axis(0.0, 1.0, [(k / 4, f"{k * 25}%") for k in range(5)]))
@@ -65,7 +65,7 @@ def render_served_chart(name: str, days: Sequence[DailyFigures], decisions: Sequ
 
 
 def render_cost_chart(name: str, days: Sequence[DailyFigures], width: int = WIDTH) -> str | None:
-    """Cumulative cost with and without students; None where nothing cost anything."""
+    """Render cumulative cost with and without students; None if there was no cost."""
     before = _cumulative_sums([day.cost_before for day in days])
     after = _cumulative_sums([day.cost_after for day in days])
     highest = max([*before, *after], default=0.0)
@@ -86,7 +86,7 @@ def render_cost_chart(name: str, days: Sequence[DailyFigures], width: int = WIDT
 
 
 def render_coverage_chart(name: str, points: Sequence[CoveragePoint], chosen: ChosenThreshold | None) -> str | None:
-    """Agreement against the share of calls served, over all thresholds; None where it was not measured."""
+    """Render agreement against the share of calls served, over all thresholds; None if it was not measured."""
     curve = sorted(points, key=lambda point: point.coverage)
     if not curve:
         return None
@@ -129,7 +129,7 @@ def _share_axis(low: float) -> Axis:
 
 
 def _contiguous_segments(days: Sequence[DailyFigures]) -> list[list[DailyFigures]]:
-    """Runs of days on which something was known."""
+    """Return the runs of days with known agreement."""
     runs: list[list[DailyFigures]] = [[]]
     for day in days:
         if day.agreement is not None:

@@ -1,4 +1,4 @@
-"""The figures of a backtest, for all calls, one task or one day: counts, agreement and money."""
+"""Compute the figures of a backtest for all calls, one task or one day: counts, agreement and money."""
 
 import math
 from collections import defaultdict
@@ -13,9 +13,9 @@ from understudies.stats.bounds import anytime_lower_bound
 
 @dataclass(frozen=True, slots=True)
 class CallFigures:
-    """One call as it was played: what it cost without and with students, and how it was answered.
+    """One played call: its cost without and with students, and its answer.
 
-    `agreed` is None where a student did not serve, or where it is not known.
+    `agreed` is None if a student did not serve, or if it is not known.
     """
 
     cost_before: Decimal
@@ -29,9 +29,9 @@ class CallFigures:
 class FigureTotals:
     """The figures of a set of calls.
 
-    Agreement is that of the calls which a student served, with its anytime-valid 95 % lower bound: the lesser of those
-    by call and by distinct input, as repeats of an input are no news. Both are None where none was. `cost_reduction` is
-    how many times cheaper the calls became: cost before over cost after.
+    Agreement is over the calls that a student served, with its anytime-valid 95 % lower bound: the lesser of those by
+    call and by distinct input, because repeats of an input add no evidence. Both are None if no call was judged.
+    `cost_reduction` is the factor by which the calls became cheaper: cost before over cost after.
     """
 
     calls: int
@@ -67,7 +67,7 @@ class FigureTotals:
         return float(self.cost_before / self.cost_after) if self.cost_after > 0 else None
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures under the keys of the report."""
+        """Return the figures under the keys of the report."""
         return {
             "calls": self.calls,
             "served_share": round(self.served_share, 6),
@@ -82,18 +82,18 @@ class FigureTotals:
 
 @dataclass(frozen=True, slots=True)
 class FiguresSummary:
-    """The figures of all calls and, beside them, of the last fifth of them, when students have settled."""
+    """The figures of all calls, and of the last fifth of them, when students have settled."""
 
     totals: FigureTotals
     last_fifth: FigureTotals
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures under the keys of the report."""
+        """Return the figures under the keys of the report."""
         return {**self.totals.to_dict(), "last_fifth": self.last_fifth.to_dict()}
 
 
 class FiguresAccumulator:
-    """Collects calls in the order in which they were played."""
+    """Collect calls in the order in which they were played."""
 
     def __init__(self) -> None:
         self._calls: list[CallFigures] = []
@@ -105,19 +105,19 @@ class FiguresAccumulator:
     def add(
         self, cost_before: Decimal, cost_after: Decimal, served: bool, agreed: bool | None = None, input_: str = ""
     ) -> None:
-        """Count one call; without a name, its input counts as one of its own."""
+        """Add a call; without a key, its input counts as distinct."""
         self._calls.append(CallFigures(cost_before, cost_after, served, agreed if served else None, input_))
 
     def add_cost(self, cost: Decimal) -> None:
-        """Add a cost that is no call's own, such as a training run, to the cost after the calls so far."""
+        """Add a cost of no single call, such as a training run, to the cost after the calls so far."""
         self._extra_costs.append((len(self._calls), cost))
 
     def compute_totals(self) -> FigureTotals:
-        """The figures so far."""
+        """Compute the figures so far."""
         return self._totals_from(0)
 
     def summarise(self) -> FiguresSummary:
-        """The figures so far, with those of the last fifth of the calls."""
+        """Compute the figures so far, and those of the last fifth of the calls."""
         return FiguresSummary(self._totals_from(0), self._totals_from(-(-len(self._calls) * 4 // 5)))
 
     def _totals_from(self, first: int) -> FigureTotals:
@@ -127,11 +127,11 @@ class FiguresAccumulator:
 
 
 def compute_totals(calls: Iterable[CallFigures], extra: Decimal = Decimal(0)) -> FigureTotals:
-    """The figures of a set of calls, with an extra cost after."""
+    """Compute the figures of a set of calls, with an extra cost after."""
     count = served = judged = agreed = 0
     before, after = Decimal(0), extra
     by_input: defaultdict[str, list[bool]] = defaultdict(list)
-    for place, call in enumerate(calls):
+    for index, call in enumerate(calls):
         count += 1
         served += call.served
         judged += call.agreed is not None
@@ -139,7 +139,7 @@ def compute_totals(calls: Iterable[CallFigures], extra: Decimal = Decimal(0)) ->
         before += call.cost_before
         after += call.cost_after
         if call.agreed is not None:
-            by_input[call.input or str(place)].append(call.agreed)
+            by_input[call.input or str(index)].append(call.agreed)
     inputs_agreed = math.fsum(sum(verdicts) / len(verdicts) for verdicts in by_input.values())
     return FigureTotals(count, served, judged, agreed, before, after, len(by_input), inputs_agreed)
 

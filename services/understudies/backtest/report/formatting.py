@@ -1,4 +1,4 @@
-"""Numbers as people read them, in the report and in the terminal."""
+"""Format numbers for people, in the report and in the terminal."""
 
 import math
 from decimal import Decimal
@@ -10,7 +10,7 @@ _ACRONYMS = {"roi": "ROI", "usd": "", "bep": "break-even", "json": "JSON", "id":
 
 
 def format_percent(share: float | None, places: int = 1) -> str:
-    """A share as a percentage; one that is almost, but not, whole is never rounded up to 100 %."""
+    """Format a share as a percentage; a share just below 1 is never rounded up to 100 %."""
     if share is None or not math.isfinite(share):
         return MISSING_VALUE
     highest = 100.0 if share >= 1 else 100 - 0.1**places
@@ -18,34 +18,34 @@ def format_percent(share: float | None, places: int = 1) -> str:
 
 
 def format_usd(amount: Decimal | float | None) -> str:
-    """US dollars: cents where they matter, two significant digits below ten cents."""
+    """Format US dollars: with cents where they matter, two significant digits below ten cents."""
     if amount is None or not math.isfinite(amount):
         return MISSING_VALUE
     size = abs(float(amount))
     if size >= 10_000:
-        written = f"{size:,.0f}"
+        text = f"{size:,.0f}"
     elif size >= 0.1 or size < 1e-9:
-        written = f"{size:,.2f}"
+        text = f"{size:,.2f}"
     else:
         places = min(1 - math.floor(math.log10(size)), 9)
-        written = f"{size:.{places}f}".rstrip("0")
-    return f"{'−' if amount < 0 else ''}${written}"
+        text = f"{size:.{places}f}".rstrip("0")
+    return f"{'−' if amount < 0 else ''}${text}"
 
 
 def format_factor(times: float | None) -> str:
-    """How many times cheaper, such as `9.1×`."""
+    """Format a factor of cost reduction, such as `9.1×`."""
     if times is None or not math.isfinite(times):
         return MISSING_VALUE
     return f"{times:,.0f}×" if times >= 100 else f"{times:.1f}×" if times >= 2 else f"{times:.2f}×"
 
 
 def format_count(number: float) -> str:
-    """A number of things."""
+    """Format a count."""
     return f"{number:,.0f}"
 
 
 def format_quantity(number: int, noun: str) -> str:
-    """Format a count with its noun, which takes an -s but for one.
+    """Format a count with its noun, in the plural unless it is 1.
 
     >>> format_quantity(1, "line"), format_quantity(9000, "call")
     ('1 line', '9,000 calls')
@@ -63,14 +63,14 @@ def format_outcome(outcome: str) -> str:
 
 
 def format_label(key: str) -> str:
-    """The key of a figure as words."""
+    """Convert the key of a figure to words."""
     words = [_ACRONYMS.get(word, word) for word in key.replace("-", "_").split("_") if word]
     text = " ".join(word for word in words if word)
     return text[:1].upper() + text[1:]
 
 
 def format_value(key: str, item: object) -> str:
-    """The value of a figure, in the unit that its key tells."""
+    """Format the value of a figure in the unit that its key implies."""
     number = _parse_number(item)
     words = key.lower().split("_")
     if isinstance(item, bool):

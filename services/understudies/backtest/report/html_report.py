@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no scripts, no fonts, no network."""
+"""Render the report as one self-contained HTML file: no scripts, no fonts, no network."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -23,7 +23,7 @@ from understudies.backtest.report.report import BacktestReport, DailyFigures, Lo
 
 
 def render_html(report: BacktestReport) -> str:
-    """The page of a report; everything that comes from the data is escaped."""
+    """Render the page of a report; all data is escaped."""
     pages = files("understudies.backtest") / "templates"
     template = Template((pages / "report.html").read_text(encoding="utf-8"))
     return template.substitute(
@@ -37,11 +37,11 @@ def render_html(report: BacktestReport) -> str:
             render_cost_chart("all-cost", _sum_days(report.tasks.values()), width=1060),
             (("teacher", "teacher alone"), ("student", "with students")),
         ),
-        rows="".join(_render_task_row(place, name, task) for place, (name, task) in enumerate(report.tasks.items(), 1)),
+        rows="".join(_render_task_row(index, name, task) for index, (name, task) in enumerate(report.tasks.items(), 1)),
         total=_render_total_row(report.overall),
         tasks="".join(
-            render_task(place, name, task, [d for d in report.decisions if d.task == name])
-            for place, (name, task) in enumerate(report.tasks.items(), 1)
+            render_task(index, name, task, [d for d in report.decisions if d.task == name])
+            for index, (name, task) in enumerate(report.tasks.items(), 1)
         ),
         input=_render_log_summary(report.input),
         seed=report.seed,
@@ -51,7 +51,7 @@ def render_html(report: BacktestReport) -> str:
 
 
 def headline_text(report: BacktestReport) -> str:
-    """What would have been saved, in one sentence."""
+    """Summarise the savings in one sentence."""
     totals = report.overall.totals
     if not totals.calls:
         return "No calls were played."
@@ -116,9 +116,9 @@ def _render_cards(overall: FiguresSummary) -> str:
     )
 
 
-def _render_task_row(place: int, name: str, task: TaskReport) -> str:
+def _render_task_row(index: int, name: str, task: TaskReport) -> str:
     return (
-        f'<tr><th scope="row"><a href="#task-{place}">{escape(name)}</a>'
+        f'<tr><th scope="row"><a href="#task-{index}">{escape(name)}</a>'
         f"{render_outcome_chip(task.outcome.outcome)}</th>"
         f"{_render_figures(task.summary.totals, task.summary.last_fifth)}</tr>"
     )
@@ -148,12 +148,12 @@ def _render_meter(share: float) -> str:
 
 
 def _sum_days(tasks: Iterable[TaskReport]) -> list[DailyFigures]:
-    """The days of all tasks together; only their costs and counts are summed."""
+    """Sum the costs and counts of all tasks by day."""
     sums: dict[datetime, DailyFigures] = {}
     for task in tasks:
         for day in task.series:
-            known = sums.get(day.at)
-            sums[day.at] = day if known is None else _add_days(known, day)
+            summed = sums.get(day.at)
+            sums[day.at] = day if summed is None else _add_days(summed, day)
     return [sums[at] for at in sorted(sums)]
 
 

@@ -1,4 +1,4 @@
-"""The section of one task in the HTML report."""
+"""Render the section of one task in the HTML report."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,25 +32,25 @@ _TONES = {
 _EXPLAINED_OUTCOMES = ("distilled", "no_change", "collecting", "not_worth_it", "training", "fallback_teacher")
 
 
-def render_task(place: int, name: str, task: TaskReport, decisions: Sequence[DecisionEntry]) -> str:
-    """All that is known of a task."""
+def render_task(index: int, name: str, task: TaskReport, decisions: Sequence[DecisionEntry]) -> str:
+    """Render everything known about a task."""
     return (
-        f'<section class="task" id="task-{place}" aria-labelledby="task-{place}-name">'
-        f'<header><h2 id="task-{place}-name">{escape(name)}</h2>{render_outcome_chip(task.outcome.outcome)}</header>'
+        f'<section class="task" id="task-{index}" aria-labelledby="task-{index}-name">'
+        f'<header><h2 id="task-{index}-name">{escape(name)}</h2>{render_outcome_chip(task.outcome.outcome)}</header>'
         f"{_render_message(task)}{_render_promise(task)}{_render_judge(task)}{_render_key_figures(task)}"
-        f'<div class="charts">{_render_charts(f"t{place}", task, decisions)}</div>'
+        f'<div class="charts">{_render_charts(f"t{index}", task, decisions)}</div>'
         f"{_render_roi(task)}{_render_decisions(decisions)}{_render_details('What the task is like', task.profile)}"
         f"{_render_details('Numbers behind the outcome', task.outcome.numbers)}</section>"
     )
 
 
 def render_outcome_chip(outcome: str) -> str:
-    """How a task ended, as a small label."""
+    """Render the outcome of a task as a small label."""
     return f'<span class="chip {_event_tone(outcome)}">{escape(format_outcome(outcome))}</span>'
 
 
 def render_figure(caption: str, svg: str | None, legend: Sequence[tuple[str, str]] = (), empty: str = "") -> str:
-    """A chart with its caption and legend, or a word on why there is none."""
+    """Render a chart with its caption and legend, or a text if it is empty."""
     keys = "".join(f'<span class="key {style}">{escape(text)}</span>' for style, text in legend) if svg else ""
     body = svg or f'<p class="empty">{escape(empty or "Nothing to show.")}</p>'
     return f"<figure><figcaption><b>{escape(caption)}</b>{keys}</figcaption>{body}</figure>"
@@ -63,9 +63,9 @@ def _render_message(task: TaskReport) -> str:
 def _render_promise(task: TaskReport) -> str:
     if task.promise is None:
         return ""
-    said = "; ".join(escape(sentence) for sentence in task.promise.sentences())
+    sentences = "; ".join(escape(sentence) for sentence in task.promise.sentences())
     tone = " bad" if task.promise.contradiction else ""
-    return f'<p class="message{tone}"><b>Promised:</b> {said}.</p>'
+    return f'<p class="message{tone}"><b>Promised:</b> {sentences}.</p>'
 
 
 def _render_judge(task: TaskReport) -> str:
@@ -125,7 +125,7 @@ def _render_charts(name: str, task: TaskReport, decisions: Sequence[DecisionEntr
 
 
 def _event_legend(decisions: Sequence[DecisionEntry]) -> list[tuple[str, str]]:
-    """Keys of the rules that charts draw where something happened."""
+    """Return the legend of the event rules in the charts."""
     events = {decision.event for decision in decisions}
     keys = []
     if "promoted" in events:

@@ -1,4 +1,4 @@
-"""Values as plain JSON."""
+"""Convert values to plain JSON types."""
 
 import math
 from collections.abc import Mapping
@@ -9,17 +9,17 @@ from typing import Any
 
 
 def to_json_usd(amount: Decimal) -> float:
-    """An amount of US dollars as a JSON number, rounded to 1e-6."""
+    """Convert US dollars to a JSON number, rounded to 1e-6."""
     return float(round(amount, 6))
 
 
 def to_iso_utc(at: datetime) -> str:
-    """A moment as ISO 8601 in UTC, to the second."""
+    """Format a moment as ISO 8601 in UTC, to the second."""
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def to_json(value: object) -> Any:
-    """The value in the types of JSON; what has none becomes text, and a number that is not finite null."""
+    """Convert a value to JSON types; unsupported types become text, and a number that is not finite null."""
     match value:
         case None | bool() | int() | str():
             return value

@@ -1,4 +1,4 @@
-"""Turns what was played and seen into the figures of the report."""
+"""Compute the figures of the report from the played calls and the collected events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,20 +18,23 @@ from understudies.stats.bounds import anytime_lower_bound, clopper_pearson_upper
 
 
 def select_judges(calls: Sequence[ScheduledCall], rules: Rules) -> dict[str, Judge]:
-    """For each task the judge of its rules, else of all recorded answers: for tasks of which no student is judged."""
+    """Return for each task the judge of its rules, else one chosen by its recorded answers.
+
+    It is for tasks of which no student is judged.
+    """
     answers: dict[str, list[Response]] = {}
     for call in calls:
         answers.setdefault(call.task, []).append(call.call.response)
-    return {task: _select_judge(rules.for_task(task).judge, found) for task, found in answers.items()}
+    return {task: _select_judge(rules.for_task(task).judge, responses) for task, responses in answers.items()}
 
 
-def _select_judge(named: str | None, answers: Sequence[Response]) -> Judge:
-    return parse_judge(named) if named else choose_judge([answer.message for answer in answers])
+def _select_judge(judge_name: str | None, answers: Sequence[Response]) -> Judge:
+    return parse_judge(judge_name) if judge_name else choose_judge([answer.message for answer in answers])
 
 
 @dataclass(frozen=True, slots=True)
 class CallOutcomes:
-    """What became of each call, in the order in which they were played."""
+    """The outcomes of the calls, in the order in which they were played."""
 
     calls: Sequence[ScheduledCall]
     collector: EventCollector
@@ -39,27 +42,27 @@ class CallOutcomes:
     student_price: Decimal = Decimal(0)
 
     def check_agreement(self, call: ScheduledCall, event: Invocation) -> bool | None:
-        """Whether the student that served the call answered as the teacher is recorded to have done."""
+        """Return whether the student that served the call agrees with the recorded answer; None if no student did."""
         if event.served_by != "student" or event.response is None:
             return None
         return self.judge_for(call.task, event.student).judge(call.call.response.message, event.response.message).agreed
 
     def judge_for(self, task: str, student: str | None) -> Judge:
-        """The judge that the student was trained and tried with; that of the task where there was none."""
+        """Return the judge that the student was trained and tried with, or the task's if there was none."""
         name = self.collector.student_judges.get(student or "")
         return parse_judge(name) if name else self.judges[task]
 
     def total_cost(self, event: Invocation) -> Decimal:
-        """All that the call cost, its audit and what students answered to it in shadow included."""
+        """Return the total cost of the call, including its audit and the students' shadow answers."""
         return usd(event.cost_usd + self.collector.audit_costs.get(event.id, Decimal(0)) + self._shadow_cost(event.id))
 
     def _shadow_cost(self, call: str) -> Decimal:
-        """What students' answers in shadow cost, each at its own price where that is known."""
+        """Return the cost of students' shadow answers, each at its own price if that is known."""
         students = self.collector.shadow_students.get(call, ())
         return sum((self.collector.student_prices.get(student, self.student_price) for student in students), Decimal(0))
 
     def compute_figures(self, task: str | None = None) -> FiguresAccumulator:
-        """The figures of all calls, or of one task's."""
+        """Compute the figures of all calls, or of one task."""
         figures = FiguresAccumulator()
         trainings = self._training_costs(task)
         for call in self.calls:
@@ -87,20 +90,20 @@ class CallOutcomes:
         ]
 
     def count_break_even_calls(self, task: str) -> int | None:
-        """The task's calls from its first student's authorisation until all costs were earned back, if they were."""
-        stories = [
+        """Count the task's calls from its first authorisation until all costs were recovered; None if they were not."""
+        promotions = [
             event for event in self.collector.lifecycle_events if isinstance(event, Promotion) and event.task == task
         ]
-        authorised = next((event.at for event in stories if event.stage == "authorised"), None)
+        authorised = next((event.at for event in promotions if event.stage == "authorised"), None)
         if authorised is None:
             return None
         trainings = self._training_costs(task)
-        mine = [call for call in self.calls if call.task == task]
-        # A student is first tried on held-out calls from before it was authorised.
-        balance = -sum((self._shadow_cost(call.id) for call in mine if call.at < authorised), Decimal(0))
+        task_calls = [call for call in self.calls if call.task == task]
+        # A student is first tried on held-out calls from before its authorisation.
+        balance = -sum((self._shadow_cost(call.id) for call in task_calls if call.at < authorised), Decimal(0))
         lost = balance < 0
         earned: int | None = None
-        for calls, call in enumerate((call for call in mine if call.at >= authorised), start=1):
+        for calls, call in enumerate((call for call in task_calls if call.at >= authorised), start=1):
             while trainings and trainings[0][0] <= call.at:
                 balance -= trainings.pop(0)[1]
             event = self.collector.invocations.get(call.id)
@@ -110,15 +113,15 @@ class CallOutcomes:
         return earned
 
     def daily_figures(self, task: str) -> list[DailyFigures]:
-        """The task's days, with the agreement that the services knew at the end of each."""
-        mine = [call for call in self.calls if call.task == task]
-        if not mine:
+        """Return the task's days, with the agreement that the services knew at the end of each."""
+        task_calls = [call for call in self.calls if call.task == task]
+        if not task_calls:
             return []
-        day = datetime.combine(mine[0].at.date(), time(), mine[0].at.tzinfo)
+        day = datetime.combine(task_calls[0].at.date(), time(), task_calls[0].at.tzinfo)
         days: list[DailyFigures] = []
-        while day <= mine[-1].at:
+        while day <= task_calls[-1].at:
             until = day + timedelta(days=1)
-            days.append(self._figures_of_day(task, day, until, [call for call in mine if day <= call.at < until]))
+            days.append(self._figures_of_day(task, day, until, [call for call in task_calls if day <= call.at < until]))
             day = until
         return days
 
@@ -143,7 +146,7 @@ class CallOutcomes:
         )
 
     def _verdicts_known_by(self, task: str, until: datetime) -> list[ObservedVerdict]:
-        """Verdicts known then on the student in force, or else on trial, from its threshold up."""
+        """Return the verdicts known then on the student in force, else on trial, at or above its threshold."""
         leading: Promotion | None = None
         for event in self.collector.lifecycle_events:
             if isinstance(event, Promotion) and event.task == task and event.at <= until:
@@ -156,13 +159,13 @@ class CallOutcomes:
         if leading is None:
             return []
         threshold = leading.threshold if leading.threshold is not None else self._eventual_threshold(leading.student)
-        seen = self.collector.verdicts[leading.student]
-        return [one for one in seen if one.at < until and one.confidence >= threshold]
+        verdicts = self.collector.verdicts[leading.student]
+        return [verdict for verdict in verdicts if verdict.at < until and verdict.confidence >= threshold]
 
     def _eventual_threshold(self, student: str) -> float:
-        stories = [e for e in self.collector.lifecycle_events if isinstance(e, Promotion) and e.student == student]
-        return next((e.threshold for e in stories if e.threshold is not None), 0.0)
+        promotions = [e for e in self.collector.lifecycle_events if isinstance(e, Promotion) and e.student == student]
+        return next((e.threshold for e in promotions if e.threshold is not None), 0.0)
 
 
-def _count_agreed(seen: Sequence[ObservedVerdict]) -> tuple[int, int]:
-    return sum(one.agreed for one in seen), len(seen)
+def _count_agreed(verdicts: Sequence[ObservedVerdict]) -> tuple[int, int]:
+    return sum(verdict.agreed for verdict in verdicts), len(verdicts)

@@ -1,4 +1,4 @@
-"""What is promised of the student in force: no more than its evidence holds, and what speaks against it."""
+"""State the agreement guarantee of the student in force, as its evidence supports it, and what contradicts it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,15 +11,17 @@ from understudies.stats.bounds import clopper_pearson_upper
 
 _MAX_CONFIDENCE = 1.0
 _CANARY_ONLY_REASONS = {
-    "traffic": "it serves the canary share alone, as it is confident on a different share of calls than was proven",
-    "teacher": "it serves the canary share alone, as another model answers as the teacher",
-    "calendar": "it serves the canary share alone, as it has not been judged on this kind of day yet",
+    "traffic": (
+        "it serves only the canary share, because it is confident on another share of the calls than it was proven on"
+    ),
+    "teacher": "it serves only the canary share, because another model answers as the teacher",
+    "calendar": "it serves only the canary share, because it has not been judged on this kind of day yet",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class AgreementPromise:
-    """What is promised, over which calls, on which evidence, and what contradicts it; each a sentence."""
+    """The guarantee: its scope, its evidence, its exclusions and any contradiction, each as a sentence."""
 
     statement: str
     evidence: str
@@ -29,7 +31,7 @@ class AgreementPromise:
 
     @classmethod
     def of(cls, student: StudentState, evidence: Mapping[str, Any]) -> Self | None:
-        """The promise of a student in force by what its gates know; None where it promises nothing."""
+        """Build the guarantee of a student in force from its gates' evidence; None if it has none."""
         threshold, p0 = student.promotion.threshold, evidence.get("p0")
         if not student.is_serving or threshold is None or p0 is None:
             return None
@@ -65,7 +67,7 @@ class AgreementPromise:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The promise in the types of JSON."""
+        """Return the guarantee as JSON types."""
         return {
             "what": self.statement,
             "evidence": self.evidence,
@@ -75,8 +77,8 @@ class AgreementPromise:
         }
 
     def sentences(self) -> list[str]:
-        """All of it, a sentence each."""
-        return [one for one in (self.statement, self.evidence, *self.exclusions, self.contradiction) if one]
+        """Return all sentences of the guarantee."""
+        return [text for text in (self.statement, self.evidence, *self.exclusions, self.contradiction) if text]
 
 
 def _describe_scope(student: StudentState) -> str:
@@ -98,23 +100,25 @@ def _describe_evidence(evidence: Mapping[str, Any], forward: Mapping[str, Any], 
 
 
 def _describe_exclusions(student: StudentState, evidence: Mapping[str, Any]) -> list[str]:
-    """What the promise does not cover, as it stays with the teacher."""
+    """Describe what the guarantee excludes because it stays with the teacher."""
     withheld = student.promotion.withheld
-    told = []
+    exclusions = []
     if evidence.get("held") in _CANARY_ONLY_REASONS:
-        told.append(_CANARY_ONLY_REASONS[evidence["held"]])
+        exclusions.append(_CANARY_ONLY_REASONS[evidence["held"]])
     head = evidence.get("head") or {}
     if head.get("inputs") and student.promotion.head_threshold is None:
         come, are = ("comes", "is") if head["inputs"] == 1 else ("come", "are")
         often = f"{format_quantity(head['inputs'], 'input')} that {come} often, {head['share']:.0%} of the calls"
-        told.append(f"{often}, {are} not proven yet")
+        exclusions.append(f"{often}, {are} not proven yet")
     if withheld.answers:
         names = ", ".join(evidence.get("failing_classes") or ())
-        told.append(
+        exclusions.append(
             f"withheld: {len(withheld.answers)} of its answers" + (f", too often wrong for {names}" if names else "")
         )
     if withheld.inputs:
-        told.append(f"withheld: {format_quantity(len(withheld.inputs), 'input')} that it answers wrongly too often")
+        exclusions.append(
+            f"withheld: {format_quantity(len(withheld.inputs), 'input')} that it answers wrongly too often"
+        )
     if withheld.groups:
-        told.append(f"withheld: {', '.join(withheld.groups)}, on which it agrees too seldom")
-    return told
+        exclusions.append(f"withheld: {', '.join(withheld.groups)}, on which it agrees too seldom")
+    return exclusions

@@ -1,4 +1,4 @@
-"""The report of a backtest: what would have happened, and what it would have saved."""
+"""Define the report of a backtest: the outcomes, and what students would have saved."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ _MAX_SKIPPED_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class DecisionEntry:
-    """Something that was decided, with the evidence for it."""
+    """A decision, with its evidence."""
 
     at: datetime
     task: str
@@ -62,7 +62,7 @@ class DecisionEntry:
 
 @dataclass(frozen=True, slots=True)
 class DailyFigures:
-    """A task's day; agreement and its bounds are what the services knew at its end (None before any evidence)."""
+    """A task's day; agreement and its bounds are as known at its end (None before any evidence)."""
 
     at: datetime
     calls: int
@@ -92,7 +92,7 @@ class DailyFigures:
 
 @dataclass(frozen=True, slots=True)
 class CoveragePoint:
-    """What a student would serve, and how well, from one threshold of confidence up."""
+    """The share of calls that a student would serve, and its agreement on them, at one threshold of confidence."""
 
     coverage: float
     threshold: float
@@ -120,7 +120,7 @@ class ChosenThreshold:
 
 @dataclass(frozen=True, slots=True)
 class TaskOutcome:
-    """How a task ended: `distilled`, `not_worth_it`, `fallback_teacher`, and so on."""
+    """The final state of a task: `distilled`, `not_worth_it`, `fallback_teacher`, and so on."""
 
     outcome: str
     message: str = ""
@@ -129,14 +129,14 @@ class TaskOutcome:
 
 @dataclass(frozen=True, slots=True)
 class JudgeSummary:
-    """Which judge compares the task's answers, and in plain words, how."""
+    """The judge that compares the task's answers, and a description of how."""
 
     name: str
     description: str
 
     @classmethod
     def of(cls, judge: Judge) -> "JudgeSummary":
-        """As the judge says of itself."""
+        """Summarise a judge by its own name and description."""
         return cls(judge.name, judge.description)
 
     def to_dict(self) -> dict[str, str]:
@@ -182,7 +182,7 @@ class TaskReport:
 
 @dataclass(frozen=True, slots=True)
 class LogSummary:
-    """What was read; `undated` of the calls have no time, or none that can be true."""
+    """A summary of the log; `undated` calls have no time, or an implausible one."""
 
     path: str
     format: str
@@ -192,9 +192,9 @@ class LogSummary:
     undated: int = 0
 
     @classmethod
-    def of(cls, path: str, reading: ParsedLog, days: float, undated: int = 0) -> "LogSummary":
-        """What a reading found in a file that was played over a number of days."""
-        return cls(path, reading.format, len(reading.calls), tuple(reading.skipped), days, undated)
+    def of(cls, path: str, parsed: ParsedLog, days: float, undated: int = 0) -> "LogSummary":
+        """Summarise a parsed log that was played over a number of days."""
+        return cls(path, parsed.format, len(parsed.calls), tuple(parsed.skipped), days, undated)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -221,7 +221,7 @@ class BacktestReport:
     version: str
 
     def to_dict(self) -> dict[str, Any]:
-        """The report in the types of JSON; costs are numbers of US dollars rounded to 1e-6."""
+        """The report as JSON types; costs are numbers of US dollars rounded to 1e-6."""
         return {
             **self.overall.to_dict(),
             "tasks": {name: task.to_dict() for name, task in self.tasks.items()},

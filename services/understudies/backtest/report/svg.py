@@ -1,4 +1,4 @@
-"""Small line and bar charts as inline SVG: no scripts, colours from the page's style sheet."""
+"""Draw small line and bar charts as inline SVG: no scripts, colours from the page's style sheet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,21 +13,21 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis: its range, and the marks on it with their labels."""
+    """An axis: its range, and its ticks with their labels."""
 
     low: float
     high: float
     ticks: Sequence[tuple[float, str]]
 
     def to_fraction(self, value: float) -> float:
-        """How far along the axis a value lies, in [0, 1]."""
+        """Return the position of a value along the axis, in [0, 1]."""
         span = self.high - self.low
         return min(max((value - self.low) / span, 0.0), 1.0) if span > 0 else 0.5
 
 
 @dataclass(slots=True)
 class Chart:
-    """A chart in the making; marks are drawn in the order in which they are added."""
+    """A chart being built; elements are drawn in the order in which they are added."""
 
     x: Axis
     y: Axis
@@ -41,21 +41,21 @@ class Chart:
         return HEIGHT - _BOTTOM - self.y.to_fraction(y) * (HEIGHT - _TOP - _BOTTOM)
 
     def add_line(self, points: Sequence[Point], style: str) -> None:
-        """A line through points; a single point becomes a dot."""
+        """Add a line through points; a single point becomes a dot."""
         if len(points) == 1:
             self.add_dot(points[0], style)
         elif points:
             self._elements.append(f'<polyline class="line {style}" points="{self._path_data(points)}"/>')
 
     def add_band(self, lower: Sequence[Point], upper: Sequence[Point], style: str) -> None:
-        """The area between two lines."""
+        """Add the area between two lines."""
         if len(lower) > 1:
             self._elements.append(
                 f'<polygon class="band {style}" points="{self._path_data([*lower, *reversed(upper)])}"/>'
             )
 
     def add_bar(self, left: float, right: float, height: float, style: str, title: str) -> None:
-        """A bar from the bottom up."""
+        """Add a bar from the bottom up."""
         x, width, top = self.to_pixel_x(left), self.to_pixel_x(right) - self.to_pixel_x(left), self.to_pixel_y(height)
         self._elements.append(
             f'<rect class="bar {style}" x="{x:.1f}" y="{top:.1f}" width="{max(width, 1):.1f}" '
@@ -63,7 +63,7 @@ class Chart:
         )
 
     def add_dot(self, point: Point, style: str, title: str = "", radius: float = 3.0) -> None:
-        """A dot, with what is said when it is pointed at."""
+        """Add a dot, with a title shown on hover."""
         self._elements.append(
             f'<circle class="dot {style}" cx="{self.to_pixel_x(point[0]):.1f}" cy="{self.to_pixel_y(point[1]):.1f}"'
             f' r="{radius}">'
@@ -71,7 +71,7 @@ class Chart:
         )
 
     def add_rule(self, x: float, style: str, title: str) -> None:
-        """A vertical line where something happened, with a mark on top."""
+        """Add a vertical line at an event, with a marker on top."""
         at = self.to_pixel_x(x)
         self._elements.append(
             f'<g class="rule {style}"><title>{escape(title)}</title>'
@@ -80,7 +80,7 @@ class Chart:
         )
 
     def render(self, name: str, title: str, description: str) -> str:
-        """The chart; `name` is unique on the page."""
+        """Render the chart; `name` must be unique on the page."""
         return (
             f'<svg viewBox="0 0 {self.width} {HEIGHT}" role="img" aria-labelledby="{name}-t {name}-d">'
             f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(description)}</desc>'
@@ -105,7 +105,7 @@ class Chart:
 
 
 def choose_ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Round numbers from the one at or below `low` to the one at or above `high`."""
+    """Return round numbers from the one at or below `low` to the one at or above `high`."""
     span = max(high - low, 1e-9)
     power = 10.0 ** floor(log10(span / about))
     step = next(power * unit for unit in (1, 2, 2.5, 5, 10) if power * unit * about >= span * 0.999)

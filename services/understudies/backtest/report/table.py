@@ -1,4 +1,4 @@
-"""The report as a table for the terminal, narrow enough for 80 columns."""
+"""Render the report as a table for the terminal, narrow enough for 80 columns."""
 
 from rich import box
 from rich.table import Table
@@ -18,12 +18,12 @@ from understudies.backtest.report.report import BacktestReport
 
 _STYLES = {"distilled": "green", "fallback_teacher": "red", "not_worth_it": "yellow"}
 _MAX_NAME_CHARACTERS = 48
-"""Characters of a task's name, which folds into lines of what room there is."""
+"""Maximum number of characters of a task's name, which wraps to the width available."""
 _FIGURE_COLUMNS = ("Calls", "Served", "Agreement", "Cost", "Saved", "Cheaper")
 
 
 def render_summary_table(report: BacktestReport) -> Table:
-    """One row for every task and one for all calls; below each figure, in grey, what qualifies it."""
+    """Render one row for every task and one for all calls, with qualifiers in grey below the figures."""
     unit = "day" if report.input.days == 1 else "days"
     title = f"Backtest of {format_quantity(report.input.calls, 'call')} over {report.input.days:,.4g} {unit}"
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)

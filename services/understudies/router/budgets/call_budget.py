@@ -23,7 +23,7 @@ _UNKNOWN_RETRY_AFTER_S: Final = 2
 """Seconds after which Redis may be back."""
 
 
-class BudgetExceeded(TeacherError):  # noqa: N818 - what is the matter
+class BudgetExceeded(TeacherError):  # noqa: N818 - names the condition
     """No money is left for a call until `resets_at`; None: it cannot be told for a moment.
 
     `student_allowed` says whether a student may answer all the same.

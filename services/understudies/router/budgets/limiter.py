@@ -1,4 +1,4 @@
-"""Budgets by task and tenant: reserved before a call, settled after it."""
+"""Enforce budgets by task and tenant: reserve before a call, settle after it."""
 
 import hashlib
 import itertools
@@ -16,20 +16,19 @@ from understudies.router.budgets.usage import LocalUsage, UsageReporter
 from understudies.runtime.online.base import MAX_NANOS, BudgetCounter, BudgetHold, OnlineState, OnlineUnavailable
 
 _RETENTION_SLACK: Final = timedelta(hours=1)
-_MAX_CACHED_BOUNDS: Final = 10_000
+_MAX_CACHED_BUDGETS: Final = 10_000
 _MAX_KEY_NAME: Final = 200
 
 
 class BudgetLimiter:
     """The budgets of all replicas that share an online state.
 
-    What is settled and held together never exceeds a limit, but for what calls cost beyond their estimates and what
-    is charged. Everything that a process spends is added up here, and its totals are told to the online state again
-    and again: nothing is counted twice or lost, whatever is sent twice, or forgotten by a server that restarts, as
-    long as the process lives. Calls without a budget cost nothing here, and ask nothing of the online state.
-
-    `lease_s` has to be longer than the longest call: after it, the hold of a process that is gone is lifted. Not for
-    a process that forks after this was made.
+    Settled and held spending together never exceed a limit, except by what calls cost beyond their estimates and by
+    what is charged without a reservation. Each process accumulates its own spending and reports the totals to the
+    online state repeatedly: as long as the process lives, nothing is counted twice or lost, even if a report is sent
+    twice or a restarted server forgets it. Calls without a budget incur no cost here and no request to the online
+    state. `lease_s` must exceed the longest call: after it, the hold of a process that ended is lifted. Not safe to use
+    across a fork.
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class BudgetLimiter:
         self._online = online
         self._limits = limits or BudgetLimits()
         self.lease_s = lease_s
-        """How long a hold lasts that nobody ends; may be set at any time."""
+        """Seconds after which a hold that was not settled expires; may be set at any time."""
         self._source = os.urandom(8).hex()
         self._numbers = itertools.count()
         self._applicable: dict[tuple[str, str], tuple[ApplicableBudget, ...]] = {}
@@ -48,7 +47,7 @@ class BudgetLimiter:
 
     @property
     def limits(self) -> BudgetLimits:
-        """The budgets in force; others may be set at any time, and hold for the day from what was counted so far."""
+        """The budgets in force; may be set at any time, and apply to the day's spending so far."""
         return self._limits
 
     @limits.setter
@@ -57,60 +56,59 @@ class BudgetLimiter:
         self._applicable.clear()
 
     def has_budget(self, tenant: str, task: str) -> bool:
-        """Whether a call has a budget at all."""
+        """Return whether a call has a budget at all."""
         return bool(self._applicable_budgets(tenant, task))
 
     @property
     def in_flight(self) -> int:
-        """Reservations that are not settled yet."""
+        """The number of reservations that are not settled yet."""
         return len(self._unsettled)
 
     @property
     def unreported(self) -> int:
-        """Budgets whose spending the online state has yet to hear of."""
+        """The number of budgets with spending not yet reported to the online state."""
         return len(self._reporter)
 
     @property
     def tracked(self) -> int:
-        """Budgets of which this process keeps an account."""
+        """The number of budgets whose usage this process tracks."""
         return len(self._usage)
 
     async def reserve(self, tenant: str, task: str, estimate_usd: Decimal, now: datetime) -> Reservation | Denial:
-        """Leave to spend about so much, which has to be settled; one round trip where there is a budget."""
-        bounds = self._applicable_budgets(tenant, task)
-        if not bounds:
+        """Reserve an estimated amount, to be settled later; takes one round trip if there is a budget."""
+        budgets = self._applicable_budgets(tenant, task)
+        if not budgets:
             return UNLIMITED
-        keys = self._open_usage(bounds, now)
+        keys = self._open_usage(budgets, now)
         entries = [self._usage[key] for key in keys]
         hold = BudgetHold(f"{self._source}{next(self._numbers):x}", min(to_nanos(estimate_usd), MAX_NANOS))
-        # Not the whole total: what calls have cost is told when their holds end, or it would count beside them.
-        purses = [
-            BudgetCounter(key, b.nanos, entry.reported) for key, b, entry in zip(keys, bounds, entries, strict=True)
+        # Not the whole total: the costs of finished calls are reported when their holds end, or they would count twice.
+        counters = [
+            BudgetCounter(key, b.nanos, entry.reported) for key, b, entry in zip(keys, budgets, entries, strict=True)
         ]
         if self._online.is_unavailable:
-            return self._from_local_usage(Reservation(keys, hold), bounds, now)
+            return self._from_local_usage(Reservation(keys, hold), budgets, now)
         try:
             reserved = await self._online.reserve(
-                self._source, hold, purses, lease_s=self.lease_s, retention_s=entries[0].retention_s
+                self._source, hold, counters, lease_s=self.lease_s, retention_s=entries[0].retention_s
             )
         except OnlineUnavailable:
             self._reporter.report(keys, hold)
-            return self._from_local_usage(Reservation(keys, hold), bounds, now)
+            return self._from_local_usage(Reservation(keys, hold), budgets, now)
         except BaseException:
             self._reporter.report(keys, hold)
             raise
         self._reporter.wake()
-        for purse, entry, standing in zip(purses, entries, reserved.counters, strict=True):
-            entry.reconcile(purse.total, standing)
+        for counter, entry, counter_state in zip(counters, entries, reserved.counters, strict=True):
+            entry.reconcile(counter.total, counter_state)
         if reserved.granted:
             return self._add_holds(Reservation(keys, hold, has_hold=True))
-        return _deny(bounds, [s.spent + s.held for s in reserved.counters], hold.nanos, now)
+        return _deny(budgets, [s.spent + s.held for s in reserved.counters], hold.nanos, now)
 
     def settle(self, reservation: Reservation, actual_usd: Decimal) -> None:
-        """Count what a call has cost, all that was paid for it, and end its hold; it is told in the background.
+        """Count the actual cost of a call and end its hold; the report is sent in the background.
 
-        There is nothing to wait for, and so nothing that a caller who hangs up could cancel. Raises ValueError for a
-        negative amount.
+        It does not wait, so a caller that disconnects cannot cancel it. Raises ValueError for a negative amount.
         """
         spent = to_nanos(actual_usd)
         if self._unsettled.pop(reservation.hold.name, None) is None:
@@ -122,77 +120,80 @@ class BudgetLimiter:
         self._reporter.report(reservation.counters, reservation.hold if reservation.has_hold else None)
 
     def charge(self, tenant: str, task: str, actual_usd: Decimal, now: datetime) -> None:
-        """Count what was spent without leave, as by an audit, or by the student once a budget is spent."""
-        bounds = self._applicable_budgets(tenant, task)
-        if not bounds or not (spent := to_nanos(actual_usd)):
+        """Count spending without a reservation, as by an audit, or by the student once a budget is spent."""
+        budgets = self._applicable_budgets(tenant, task)
+        if not budgets or not (spent := to_nanos(actual_usd)):
             return
-        keys = self._open_usage(bounds, now)
+        keys = self._open_usage(budgets, now)
         for key in keys:
             self._usage[key].spent += spent
         self._reporter.report(keys)
 
     async def flush(self) -> None:
-        """Return when the online state has heard of everything that was spent."""
+        """Wait until the online state has all the spending."""
         await self._reporter.flush()
 
     async def close(self, timeout_s: float = 5.0) -> None:
-        """Tell what was spent, within a time-out; the online state is closed by its owner, later."""
+        """Report the spending, within a time-out; the owner of the online state closes it later."""
         await self._reporter.close(timeout_s)
 
     def _applicable_budgets(self, tenant: str, task: str) -> tuple[ApplicableBudget, ...]:
-        bounds = self._applicable.get((tenant, task))
-        if bounds is None:
-            if len(self._applicable) >= _MAX_CACHED_BOUNDS:
+        budgets = self._applicable.get((tenant, task))
+        if budgets is None:
+            if len(self._applicable) >= _MAX_CACHED_BUDGETS:
                 self._applicable.clear()
-            bounds = self._applicable[tenant, task] = self._limits.applicable(tenant, task)
-        return bounds
+            budgets = self._applicable[tenant, task] = self._limits.applicable(tenant, task)
+        return budgets
 
-    def _open_usage(self, bounds: Sequence[ApplicableBudget], now: datetime) -> tuple[str, ...]:
-        """The keys of a moment's counters, which are open in the local usage then."""
+    def _open_usage(self, budgets: Sequence[ApplicableBudget], now: datetime) -> tuple[str, ...]:
+        """Return the keys of the counters at a moment, and open them in the local usage."""
         day = budget_day(now)
-        keys = tuple(_budget_key(day, bound) for bound in bounds)
+        keys = tuple(_budget_key(day, budget) for budget in budgets)
         for key in keys:
             if key not in self._usage:
                 keep_s = (next_reset(now) - now + _RETENTION_SLACK).total_seconds() + self.lease_s
                 self._usage.get_or_create(key, day, keep_s)
         return keys
 
-    def _add_holds(self, grant: Reservation) -> Reservation:
-        self._unsettled[grant.hold.name] = grant
-        for key in grant.counters:
-            self._usage[key].add_hold(grant.hold.nanos)
-        return grant
+    def _add_holds(self, reservation: Reservation) -> Reservation:
+        self._unsettled[reservation.hold.name] = reservation
+        for key in reservation.counters:
+            self._usage[key].add_hold(reservation.hold.nanos)
+        return reservation
 
     def _from_local_usage(
-        self, grant: Reservation, bounds: Sequence[ApplicableBudget], now: datetime
+        self, reservation: Reservation, budgets: Sequence[ApplicableBudget], now: datetime
     ) -> Reservation | Denial:
-        """What becomes of a call while the online state is away."""
-        used = [self._usage[key].used for key in grant.counters]
-        when = self._limits.on_unknown_usage
-        if when == "allow":
-            if not any(_is_exceeded(bound, spent, grant.hold.nanos) for bound, spent in zip(bounds, used, strict=True)):
-                return self._add_holds(grant)
-            return replace(_deny(bounds, used, grant.hold.nanos, now), usage_unknown=True)
-        return replace(_deny(bounds, used, grant.hold.nanos, now), action=when, usage_unknown=True)
+        """Decide on a call while the online state is unavailable."""
+        usages = [self._usage[key].used for key in reservation.counters]
+        action = self._limits.on_unknown_usage
+        if action == "allow":
+            if not any(
+                _is_exceeded(budget, spent, reservation.hold.nanos)
+                for budget, spent in zip(budgets, usages, strict=True)
+            ):
+                return self._add_holds(reservation)
+            return replace(_deny(budgets, usages, reservation.hold.nanos, now), usage_unknown=True)
+        return replace(_deny(budgets, usages, reservation.hold.nanos, now), action=action, usage_unknown=True)
 
 
-def _is_exceeded(bound: ApplicableBudget, used: int, nanos_: int) -> bool:
-    return used >= bound.nanos or used + nanos_ > bound.nanos
+def _is_exceeded(budget: ApplicableBudget, used: int, amount: int) -> bool:
+    return used >= budget.nanos or used + amount > budget.nanos
 
 
-def _deny(bounds: Sequence[ApplicableBudget], used: Sequence[int], nanos_: int, now: datetime) -> Denial:
-    """A refusal by the budget that is spent; by the strictest, where several are."""
-    pairs = list(zip(bounds, used, strict=True))
-    spent = [(bound, much) for bound, much in pairs if _is_exceeded(bound, much, nanos_)] or pairs
-    bound, much = min(spent, key=lambda pair: pair[0].over_budget != "refuse")
+def _deny(budgets: Sequence[ApplicableBudget], usages: Sequence[int], amount: int, now: datetime) -> Denial:
+    """Build the denial by the exceeded budget, the strictest if there are several."""
+    pairs = list(zip(budgets, usages, strict=True))
+    exceeded = [(budget, usage) for budget, usage in pairs if _is_exceeded(budget, usage, amount)] or pairs
+    budget, usage = min(exceeded, key=lambda pair: pair[0].over_budget != "refuse")
     return Denial(
-        bound.over_budget, bound.scope, bound.name, from_nanos(bound.nanos), from_nanos(much), next_reset(now)
+        budget.over_budget, budget.scope, budget.name, from_nanos(budget.nanos), from_nanos(usage), next_reset(now)
     )
 
 
-def _budget_key(day: str, bound: ApplicableBudget) -> str:
-    """The key of a counter; a long name, which anybody may have sent, is replaced by its hash."""
-    name = bound.name
+def _budget_key(day: str, budget: ApplicableBudget) -> str:
+    """Return the key of a counter; a long name, which callers may choose, is replaced by its hash."""
+    name = budget.name
     if len(name) > _MAX_KEY_NAME:
         name = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{day}:{bound.scope}:{name}"
+    return f"{day}:{budget.scope}:{name}"

@@ -1,4 +1,4 @@
-"""Whether a call may cost what it is likely to."""
+"""The outcome of a budget check: a reservation or a denial."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,10 +12,10 @@ from understudies.runtime.rules.task import OverBudgetRule
 
 @fast_dataclass
 class Reservation:
-    """Leave to spend, which has to be settled; to settle it again changes nothing.
+    """Permission to spend, to be settled after the call; settling it again has no effect.
 
-    `counters` are the budgets that it counts against, and `hold` is what is set aside in them; it is not `has_hold`
-    where the online state is away. No budget bounds a call without counters.
+    `counters` are the budgets that it counts against, and `hold` is the amount held in them; `has_hold` is False if the
+    online state was unavailable. A reservation without counters is unlimited.
     """
 
     counters: tuple[str, ...] = ()
@@ -24,15 +24,15 @@ class Reservation:
 
 
 UNLIMITED = Reservation()
-"""For a call that no budget bounds."""
+"""The reservation for a call without a budget."""
 
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """No leave to spend what a teacher costs, and what is to be done: ask the student alone, or refuse the call.
+    """Denied permission to spend on a teacher, with the action to take: ask the student only, or refuse the call.
 
-    `spent_usd` counts the holds of calls in flight too. Where `usage_unknown`, the online state is away, and it is what
-    was known last.
+    `spent_usd` includes the holds of calls in flight. If `usage_unknown`, the online state is unavailable, and the
+    figure is the last one known.
     """
 
     action: OverBudgetRule
@@ -44,7 +44,7 @@ class Denial:
     usage_unknown: bool = False
 
     def __str__(self) -> str:
-        bound = f"daily budget of {self.scope} {self.name!r}, ${self.limit_usd.normalize():f},"
+        budget = f"daily budget of {self.scope} {self.name!r}, ${self.limit_usd.normalize():f},"
         if self.usage_unknown:
-            return f"{bound} cannot be checked now; ask again in a moment"
-        return f"{bound} is spent; it resets at {self.resets_at:%Y-%m-%dT%H:%M:%SZ}"
+            return f"{budget} cannot be checked now; try again shortly"
+        return f"{budget} is spent; it resets at {self.resets_at:%Y-%m-%dT%H:%M:%SZ}"

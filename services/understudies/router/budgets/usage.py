@@ -21,11 +21,11 @@ from understudies.runtime.throttle import Throttle
 
 @dataclass(slots=True)
 class BudgetUsage:
-    """One counter as this process knows it, in billionths of a dollar.
+    """One counter as known to this process, in billionths of a dollar.
 
-    `spent` is all that the process has spent from it, `reported` how much of that the online state has taken note of,
-    `held` what its `open_holds` in flight may cost, and `spent_elsewhere` what other processes had spent when last
-    heard of.
+    `spent` is all that the process has spent from it, `reported` the part that the online state has recorded, `held`
+    the estimated cost of its `open_holds` in flight, and `spent_elsewhere` what other processes had spent as of the
+    last update.
     """
 
     day: str
@@ -38,28 +38,28 @@ class BudgetUsage:
 
     @property
     def used(self) -> int:
-        """What is spent or may be, as far as this process knows."""
+        """The spending and holds known to this process."""
         return self.spent + self.held + self.spent_elsewhere
 
     def add_hold(self, nanos: int) -> None:
-        """A call has leave to spend so much."""
+        """Add the hold of a reservation."""
         self.held += nanos
         self.open_holds += 1
 
     def release_hold(self, nanos: int) -> None:
-        """A call is over that had leave to spend so much."""
+        """Release the hold of a finished call."""
         self.held -= nanos
         self.open_holds -= 1
 
     def reconcile(self, reported: int, state: CounterState) -> None:
-        """Take note of how the counter stands after `reported` was reported."""
+        """Update from the counter's state after `reported` was reported."""
         self.reported = max(self.reported, reported)
-        # What the process told before and the server kept is in there too; all beyond it is of others.
+        # The state includes what this process reported and the server kept; the rest is from other processes.
         self.spent_elsewhere = max(0, state.spent - self.reported)
 
 
 class LocalUsage:
-    """The entries of today and yesterday; older ones are kept only until everything in them is told."""
+    """The usage of today and yesterday; older entries are kept only until all of them is reported."""
 
     def __init__(self) -> None:
         self._usage: dict[str, BudgetUsage] = {}
@@ -74,31 +74,31 @@ class LocalUsage:
     def __getitem__(self, key: str) -> BudgetUsage:
         return self._usage[key]
 
-    def get_or_create(self, key: str, day: str, keep_s: float) -> BudgetUsage:
-        """The entry of a counter, made where there is none."""
+    def get_or_create(self, key: str, day: str, retention_s: float) -> BudgetUsage:
+        """Return the entry of a counter, and create it if there is none."""
         if day > self._day:
-            self._forget_before(self._day)
+            self._drop_before(self._day)
             self._day = day
         entry = self._usage.get(key)
         if entry is None:
-            entry = self._usage[key] = BudgetUsage(day, keep_s)
+            entry = self._usage[key] = BudgetUsage(day, retention_s)
         return entry
 
-    def _forget_before(self, day: str) -> None:
-        kept = {key: e for key, e in self._usage.items() if e.day >= day or e.open_holds or e.spent != e.reported}
-        self._usage = kept
+    def _drop_before(self, day: str) -> None:
+        retained = {key: e for key, e in self._usage.items() if e.day >= day or e.open_holds or e.spent != e.reported}
+        self._usage = retained
 
 
 _MAX_HOLDS_PER_REPORT: Final = 256
-"""Most holds that one settlement ends: Redis does nothing else meanwhile."""
+"""Most holds that one settlement ends: Redis is blocked meanwhile."""
 
 _log = logging.getLogger(__name__)
 
 
 class UsageReporter:
-    """Tells totals, not amounts: what waits is one number for each counter, and the holds of calls that are over.
+    """Report totals, not amounts: the queue holds one number for each counter, and the holds of finished calls.
 
-    What was spent is told as soon as the last telling is done, so under load one telling settles many calls.
+    A report follows as soon as the previous one is done, so under load one report settles many calls.
     """
 
     def __init__(self, online: OnlineState, usage: LocalUsage, source: str, *, pause_s: float = 0.5) -> None:
@@ -112,11 +112,11 @@ class UsageReporter:
         self._log_throttle = Throttle()
 
     def __len__(self) -> int:
-        """Counters that wait for something to be told."""
+        """The number of counters that wait to be reported."""
         return len(self._waiting)
 
     def report(self, keys: Iterable[str], ended: BudgetHold | None = None) -> None:
-        """Tell the totals of counters soon, and that a hold on each of them has ended."""
+        """Report the totals of counters soon, and that a hold on each of them has ended."""
         for key in keys:
             holds = self._waiting.setdefault(key, [])
             if ended is not None:
@@ -125,16 +125,16 @@ class UsageReporter:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     def wake(self) -> None:
-        """The online state has just answered: no need to pause before it is asked again."""
+        """Skip the pause before the next report, because the online state has just answered."""
         self._woken.set()
 
     async def flush(self) -> None:
-        """Return when nothing waits."""
+        """Wait until everything is reported."""
         while self._task is not None:
             await asyncio.wait([self._task])
 
     async def close(self, timeout_s: float) -> None:
-        """Wait until nothing waits, within a time-out; what is not told then is logged, and lost."""
+        """Wait until everything is reported, within a time-out; log the rest, which is lost."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self.flush()
@@ -144,7 +144,7 @@ class UsageReporter:
         entries = [self._usage[key] for key in self._waiting if key in self._usage]
         if lost := [entry.spent - entry.reported for entry in entries if entry.spent > entry.reported]:
             _log.error(
-                "the end came before the online state could be told what was spent from %d budgets, up to $%s each",
+                "the spending of %d budgets could not be reported to the online state before the end, up to $%s each",
                 len(lost),
                 f"{from_nanos(max(lost)).normalize():f}",
             )
@@ -157,26 +157,26 @@ class UsageReporter:
             self._task = None
 
     async def _report_batch(self) -> None:
-        taken = self._take_batch()
-        if not taken:
+        batch = self._take_batch()
+        if not batch:
             return
-        purses = [BudgetCounter(key, total=self._usage[key].spent) for key in taken]
-        settlements = [CounterSettlement(purse, tuple(taken[purse.key])) for purse in purses]
-        keep_s = max(self._usage[key].retention_s for key in taken)
+        counters = [BudgetCounter(key, total=self._usage[key].spent) for key in batch]
+        settlements = [CounterSettlement(counter, tuple(batch[counter.key])) for counter in counters]
+        retention_s = max(self._usage[key].retention_s for key in batch)
         try:
-            await self._online.settle(self._source, settlements, retention_s=keep_s)
+            await self._online.settle(self._source, settlements, retention_s=retention_s)
         except OnlineUnavailable as error:
-            self._requeue(taken)
+            self._requeue(batch)
             if self._log_throttle():
-                _log.warning("%d budgets wait to be told what was spent: %s", len(self._waiting), error)
+                _log.warning("the spending of %d budgets waits to be reported: %s", len(self._waiting), error)
             await self._pause()
         except BaseException:
-            self._requeue(taken)
+            self._requeue(batch)
             raise
         else:
-            for purse in purses:
-                entry = self._usage[purse.key]
-                entry.reported = max(entry.reported, purse.total)
+            for counter in counters:
+                entry = self._usage[counter.key]
+                entry.reported = max(entry.reported, counter.total)
 
     async def _pause(self) -> None:
         self._woken.clear()
@@ -185,8 +185,8 @@ class UsageReporter:
                 await self._woken.wait()
 
     def _take_batch(self) -> dict[str, list[BudgetHold]]:
-        """What is told next, and no longer waits."""
-        taken: dict[str, list[BudgetHold]] = {}
+        """Take the next batch to report off the queue."""
+        batch: dict[str, list[BudgetHold]] = {}
         room = _MAX_HOLDS_PER_REPORT
         for key in list(self._waiting):
             if room <= 0:
@@ -194,12 +194,12 @@ class UsageReporter:
             holds = self._waiting.pop(key)
             if key not in self._usage:
                 continue
-            taken[key], rest = holds[:room], holds[room:]
+            batch[key], rest = holds[:room], holds[room:]
             if rest:
                 self._waiting[key] = rest
-            room -= 1 + len(taken[key])
-        return taken
+            room -= 1 + len(batch[key])
+        return batch
 
-    def _requeue(self, taken: dict[str, list[BudgetHold]]) -> None:
-        for key, holds in taken.items():
+    def _requeue(self, batch: dict[str, list[BudgetHold]]) -> None:
+        for key, holds in batch.items():
             self._waiting[key] = holds + self._waiting.get(key, [])

@@ -1,1 +1,1 @@
-"""HTTP/1.1 on both sides: the server for clients, the client for teachers."""
+"""Speak HTTP/1.1 on both sides of the router."""

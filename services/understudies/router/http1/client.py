@@ -1,4 +1,4 @@
-"""HTTP to the teachers: connections that are kept, and answers that come in pieces."""
+"""HTTP client for the teachers, with persistent connections and streamed answers."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from io import BytesIO
@@ -18,14 +18,14 @@ from understudies.router.http1.response import (
 
 _MAX_CONNECTIONS: Final = 4000
 _KEEP_ALIVE_S: Final = 30.0
-"""Most servers keep a connection longer than this: one that is used again should not be about to be closed."""
+"""Most servers keep a connection longer than this, so a reused one should not be about to be closed."""
 _MAX_HEADER_BYTES: Final = 65_536
 _SINGLE_WRITE_BYTES: Final = 2**20
 _CONNECTION_ERRORS: Final = (ConnectionResetError, BrokenPipeError)
 
 
 class _AiohttpResponse:
-    """A Reply to a request of any kind."""
+    """An `HttpResponse` to any kind of request, from aiohttp."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
@@ -53,26 +53,26 @@ class _AiohttpResponse:
     async def read_all(self, limit: int, on_chunk: Callable[[], None]) -> bytes:
         if (self._response.content_length or 0) > limit:
             raise ResponseTooLarge(f"the answer is larger than {limit} bytes")
-        pieces: list[bytes] = []
+        chunks: list[bytes] = []
         size = 0
-        while piece := await self.read_chunk():
-            size += len(piece)
+        while chunk := await self.read_chunk():
+            size += len(chunk)
             if size > limit:
                 raise ResponseTooLarge(f"the answer is larger than {limit} bytes")
-            pieces.append(piece)
+            chunks.append(chunk)
             if self._response.content.at_eof():
                 break
             on_chunk()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def close(self) -> None:
         self._response.close()
 
 
 class HttpClient:
-    """Sends requests, with TLS verified, without cookies, redirects or retries of its own.
+    """Send requests, with TLS verified, without cookies, redirects or retries.
 
-    What posts bytes, as every call of a model does, goes over connections that take a quarter of the time.
+    POST requests with a bytes body, as every model call is, use connections that take a quarter of the time.
     """
 
     def __init__(self, *, max_connections: int = _MAX_CONNECTIONS, keep_alive_s: float = _KEEP_ALIVE_S) -> None:
@@ -93,9 +93,9 @@ class HttpClient:
         decompress: bool = True,
         on_sent: Callable[[], None] | None = None,
     ) -> HttpResponse:
-        """The answer, once its headers have come; raises ConnectError, and ProtocolError.
+        """Return the answer once its headers have arrived; raises ConnectError and ProtocolError.
 
-        Where bytes are posted, `on_sent` is told once there is a connection.
+        For a POST of bytes, `on_sent` is called once there is a connection.
         """
         if method == "POST" and decompress and isinstance(body, bytes):
             return await self._pool.post(url, headers, body, connect_s=connect_s, on_sent=on_sent)
@@ -136,14 +136,14 @@ class HttpClient:
         return self._session
 
     def _timeout(self, connect_s: float) -> aiohttp.ClientTimeout:
-        """All other spans are the caller's to watch: a request then needs no timer here."""
+        """Limit only the connection time: the caller watches all other deadlines, so a request needs no timer here."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
         self._timeouts[connect_s] = timeout
         return timeout
 
 
 def _describe(error: BaseException) -> str:
-    """What happened, without the headers that some errors show."""
+    """Describe an error without the headers that some errors include."""
     if isinstance(error, aiohttp.ClientResponseError):
         return f"{type(error).__name__}: {error.message}"
     return f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""A connection to a teacher that is kept: one request after another, in HTTP/1.1."""
+"""A persistent HTTP/1.1 connection to a teacher, for one request after another."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,10 +13,10 @@ _MAX_HEAD_BYTES: Final = 65_536
 
 
 class ClientConnection(asyncio.Protocol):
-    """Asks for one answer at a time.
+    """Send one request at a time.
 
-    `on_done` is called once for each request, when its answer has come whole (True: the next one may be asked), or
-    never will. What comes without having been asked for ends the connection: whose it is cannot be known.
+    `on_done` is called once for each request, when its answer is complete (True: the next request may be sent) or can
+    never be. Unsolicited data closes the connection, because it cannot be attributed to a request.
     """
 
     def __init__(self, on_done: Callable[["ClientConnection", bool], None]) -> None:
@@ -32,27 +32,27 @@ class ClientConnection(asyncio.Protocol):
         self._ends_with_connection = False
         self._paused = False
         self.idle_since = 0.0
-        """When the last answer had come, by the steady clock."""
+        """When the last answer was complete, by the monotonic clock."""
 
     @property
     def is_usable(self) -> bool:
         return not self._busy and not self._is_closing()
 
     async def send_request(self, head: bytes, body: bytes) -> StreamedResponse:
-        """The answer to a request, once its headers have come; raises ProtocolError."""
+        """Return the answer to a request once its headers have arrived; raises ProtocolError."""
         self._busy = True
-        asked: asyncio.Future[StreamedResponse] = asyncio.get_running_loop().create_future()
-        self._pending = asked
+        pending: asyncio.Future[StreamedResponse] = asyncio.get_running_loop().create_future()
+        self._pending = pending
         if len(body) < _MAX_HEAD_BYTES:
             self._transport.write(head + body)
         else:
             self._transport.write(head)
             self._transport.write(body)
         try:
-            return await asked
+            return await pending
         except asyncio.CancelledError:
-            if asked.done() and not asked.cancelled() and asked.exception() is None:
-                asked.result().close()
+            if pending.done() and not pending.cancelled() and pending.exception() is None:
+                pending.result().close()
             else:
                 self.abort()
             raise
@@ -63,17 +63,17 @@ class ClientConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def abort(self) -> None:
-        """End the connection, and what may be coming over it."""
+        """Abort the connection, and any answer in progress."""
         self._pending = self._response = None
         self._transport.abort()
         self._done(False)
 
-    # What the event loop tells
+    # Callbacks of the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._is_closing = transport.is_closing
-        held_back = CoalescingTransport(cast(asyncio.Transport, transport), asyncio.get_running_loop())
-        self._transport = cast(asyncio.Transport, held_back)
+        coalescing = CoalescingTransport(cast(asyncio.Transport, transport), asyncio.get_running_loop())
+        self._transport = cast(asyncio.Transport, coalescing)
 
     def data_received(self, data: bytes) -> None:
         if self._response is None:
@@ -91,14 +91,14 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._response is not None and self._ends_with_connection and exc is None:
-            reply, self._response = self._response, None
-            reply.end()
+            response, self._response = self._response, None
+            response.end()
             self._done(False)
         else:
             kind = ProtocolError if self._head_bytes else ServerDisconnected
             self._fail(kind("the connection ended" if exc is None else f"the connection ended: {type(exc).__name__}"))
 
-    # What the parser tells
+    # Callbacks of the parser
 
     def on_message_begin(self) -> None:
         if self._pending is None:
@@ -111,13 +111,13 @@ class ClientConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         headers, self._headers = self._headers, []
         status = self._parser.get_status_code()
-        asked = self._pending
-        if status < 200 or asked is None or asked.done():
+        pending = self._pending
+        if status < 200 or pending is None or pending.done():
             return
-        self._response = reply = StreamedResponse(status, headers, self)
-        self._ends_with_connection = not reply.has_framing and status not in (204, 304)
+        self._response = response = StreamedResponse(status, headers, self)
+        self._ends_with_connection = not response.has_framing and status not in (204, 304)
         self._pending = None
-        asked.set_result(reply)
+        pending.set_result(response)
 
     def on_body(self, body: bytes) -> None:
         if self._response is not None and self._response.feed(body) and not self._paused:
@@ -125,10 +125,10 @@ class ClientConnection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
-        reply, self._response = self._response, None
-        if reply is None:
+        response, self._response = self._response, None
+        if response is None:
             return
-        reply.end()
+        response.end()
         self.resume()
         self._head_bytes = 0
         keep = self._parser.should_keep_alive() and not self._is_closing()
@@ -137,13 +137,13 @@ class ClientConnection(asyncio.Protocol):
         self._done(keep)
 
     def _fail(self, error: ProtocolError) -> None:
-        asked, self._pending = self._pending, None
-        reply, self._response = self._response, None
+        pending, self._pending = self._pending, None
+        response, self._response = self._response, None
         self._transport.abort()
-        if reply is not None:
-            reply.end(error)
-        if asked is not None and not asked.done():
-            asked.set_exception(error)
+        if response is not None:
+            response.end(error)
+        if pending is not None and not pending.done():
+            pending.set_exception(error)
         self._done(False)
 
     def _done(self, keep: bool) -> None:

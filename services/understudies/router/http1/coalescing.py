@@ -1,4 +1,4 @@
-"""A transport that sends what was written in one turn of the event loop together, and after all that turn's work."""
+"""Coalesce the writes of one turn of the event loop into one, sent after all other work of that turn."""
 
 import asyncio
 from typing import Any, Final
@@ -7,11 +7,11 @@ _WRITE_THROUGH_BYTES: Final = 65_536
 
 
 class CoalescingTransport:
-    """Writes to a transport, but holds everything back until the loop's next turn.
+    """Write to a transport, but hold everything back until the loop's next turn.
 
-    An answer's head and body then take one system call and one packet, and all that a turn has to say goes out one
-    right after the other: where it is for the same process, that is woken once, and the next turn has all that it asks
-    then. To wake another process costs more than anything else that is done for a call.
+    The head and body of an answer then take one system call and one packet, and all output of a turn is sent back to
+    back: a receiving process is woken once, and its next turn has all of it. Waking another process costs more than
+    anything else done for a call.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -21,7 +21,7 @@ class CoalescingTransport:
         self.is_closing = transport.is_closing
 
     def write(self, data: bytes) -> None:
-        """Send bytes, a little later; many at once, as joining them would cost more than a call."""
+        """Write bytes at the next turn; large data at once, because joining it would cost more than a system call."""
         if len(data) > _WRITE_THROUGH_BYTES:
             self._flush()
             self._transport.write(data)
@@ -36,7 +36,7 @@ class CoalescingTransport:
         self._transport.close()
 
     def write_eof(self) -> None:
-        """Say that nothing more comes, once everything is sent."""
+        """Close the write side once everything is sent."""
         self._flush()
         self._transport.write_eof()
 

@@ -1,4 +1,4 @@
-"""The connections to the teachers: made where none is free, and kept for a while."""
+"""Pool the connections to the teachers: open one if none is free, and keep it for a while."""
 
 import asyncio
 import functools
@@ -20,11 +20,11 @@ _Origin = tuple[str, str, int]
 
 
 class ConnectionPool:
-    """Posts to teachers; so many requests at once at most, others wait. TLS is verified."""
+    """Post requests to teachers, at most `max_connections` at once; others wait. TLS is verified."""
 
     def __init__(self, *, max_connections: int, keep_alive_s: float) -> None:
         self._keep_alive_s = keep_alive_s
-        self._room = asyncio.Semaphore(max_connections)
+        self._slots = asyncio.Semaphore(max_connections)
         self._free: defaultdict[_Origin, deque[ClientConnection]] = defaultdict(deque)
         self._busy: set[ClientConnection] = set()
         self._tls: ssl.SSLContext | None = None
@@ -38,34 +38,34 @@ class ConnectionPool:
         connect_s: float,
         on_sent: Callable[[], None] | None = None,
     ) -> StreamedResponse:
-        """The answer, once its headers have come; raises ConnectError, and ProtocolError."""
+        """Return the answer once its headers have arrived; raises ConnectError and ProtocolError."""
         head = _head(url, headers, len(body))
         origin = (url.scheme, url.raw_host or "", url.port or 80)
-        await self._room.acquire()
+        await self._slots.acquire()
         try:
-            wire = self._reuse(origin) or await self._connect(origin, connect_s)
+            connection = self._reuse(origin) or await self._connect(origin, connect_s)
         except BaseException:
-            self._room.release()
+            self._slots.release()
             raise
-        self._busy.add(wire)
+        self._busy.add(connection)
         if on_sent is not None:
             on_sent()
-        return await wire.send_request(head, body)
+        return await connection.send_request(head, body)
 
     def close(self) -> None:
         """Close all connections."""
-        for wire in [*self._busy, *(wire for free in self._free.values() for wire in free)]:
-            wire.abort()
+        for connection in [*self._busy, *(connection for free in self._free.values() for connection in free)]:
+            connection.abort()
         self._free.clear()
 
     def _reuse(self, origin: _Origin) -> ClientConnection | None:
-        """The connection that was used last, for it is the least likely to be closed by the other side."""
+        """Return the most recently used connection, which the other side is least likely to close."""
         free = self._free.get(origin)
         while free:
-            wire = free.pop()
-            if wire.is_usable and wire.idle_since >= time.monotonic() - self._keep_alive_s:
-                return wire
-            wire.abort()
+            connection = free.pop()
+            if connection.is_usable and connection.idle_since >= time.monotonic() - self._keep_alive_s:
+                return connection
+            connection.abort()
         return None
 
     async def _connect(self, origin: _Origin, connect_s: float) -> ClientConnection:
@@ -85,27 +85,27 @@ class ConnectionPool:
     ) -> ClientConnection:
         loop = asyncio.get_running_loop()
         addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        connected = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S)
+        sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S)
         try:
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            made = functools.partial(ClientConnection, functools.partial(self._done, origin))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            factory = functools.partial(ClientConnection, functools.partial(self._done, origin))
             name = host if tls is not None else None
-            _, wire = await loop.create_connection(made, sock=connected, ssl=tls, server_hostname=name)
+            _, connection = await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=name)
         except BaseException:
-            connected.close()
+            sock.close()
             raise
-        return wire
+        return connection
 
-    def _done(self, origin: _Origin, wire: ClientConnection, keep: bool) -> None:
-        self._busy.discard(wire)
-        self._room.release()
+    def _done(self, origin: _Origin, connection: ClientConnection, keep: bool) -> None:
+        self._busy.discard(connection)
+        self._slots.release()
         if not keep:
             return
-        wire.idle_since = time.monotonic()
-        oldest = wire.idle_since - self._keep_alive_s
+        connection.idle_since = time.monotonic()
+        oldest = connection.idle_since - self._keep_alive_s
         free = self._free[origin]
-        free.append(wire)
+        free.append(connection)
         while free and (free[0].idle_since < oldest or not free[0].is_usable):
             free.popleft().abort()
 

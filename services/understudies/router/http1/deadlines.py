@@ -1,4 +1,4 @@
-"""Enforce deadlines that hardly ever pass with one timer for many: setting and dropping one costs next to nothing."""
+"""Enforce deadlines that rarely pass with one timer for many: setting and cancelling one costs next to nothing."""
 
 import asyncio
 import math
@@ -9,20 +9,19 @@ _RESOLUTION_S: Final = 0.02
 
 
 class DeadlineListener(Protocol):
-    """Who has a deadline."""
+    """The owner of a deadline."""
 
     def on_deadline(self) -> None:
-        """Is called once the deadline has passed, which is then dropped."""
+        """Called once when the deadline has passed and was removed."""
         ...
 
 
 class DeadlineTimer:
     """One timer of an event loop for several deadlines.
 
-    A deadline that is put off or dropped leaves the timer as it is: when it goes off, it is set again for what is
-    left. To set one of the loop's timers for each call and take it back would cost more than all this. Each time all
-    deadlines are looked through, which is not done more often than every fiftieth of a second: one may pass so much
-    later, and never sooner.
+    Extending or cancelling a deadline leaves the timer as it is: when it fires, it is set again for the time left.
+    Setting and cancelling one of the loop's timers for each call would cost more than that. Each firing checks all
+    deadlines, at most once every fiftieth of a second: a deadline may pass that much late, and never early.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -32,17 +31,17 @@ class DeadlineTimer:
         self._due = math.inf
 
     def set(self, listener: DeadlineListener, seconds: float) -> None:
-        """Give somebody so many seconds from now on, whatever deadline it had."""
+        """Set the deadline of a listener to `seconds` from now, replacing an earlier one."""
         self._deadlines[listener] = deadline = self._loop.time() + seconds
         if deadline < self._due:
             self._schedule(deadline)
 
     def cancel(self, listener: DeadlineListener) -> None:
-        """Forget somebody's deadline, if it has one."""
+        """Cancel the deadline of a listener, if it has one."""
         self._deadlines.pop(listener, None)
 
     def close(self) -> None:
-        """Forget all deadlines, and those to come."""
+        """Cancel all deadlines, and ignore new ones."""
         self._deadlines.clear()
         self._stop()
         self._due = -math.inf
@@ -69,14 +68,14 @@ class DeadlineTimer:
 
 
 class DeadlineFactory:
-    """Blocks that are to end in time, as with `asyncio.timeout`, which takes a timer for each and most of its cost."""
+    """Time limits for blocks, like `asyncio.timeout` without its timer for each block, which is most of its cost."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: DeadlineTimer | None = None
 
     def within(self, seconds: float) -> "Deadline":
-        """Bounds a block of this task's; a fiftieth of a second may be added."""
+        """Limit a block of the current task; it may be cancelled up to a fiftieth of a second late."""
         loop = asyncio.get_running_loop()
         if self._timer is None or loop is not self._loop:
             self._loop, self._timer = loop, DeadlineTimer(loop)
@@ -84,24 +83,24 @@ class DeadlineFactory:
 
 
 class Deadline:
-    """Cancels the work of a block once its time is over, and raises TimeoutError from it."""
+    """Cancel the work of a block when its time is over, and raise TimeoutError from it."""
 
-    __slots__ = ("_alarm", "_late", "_seconds", "_work")
+    __slots__ = ("_late", "_seconds", "_timer", "_work")
 
     def __init__(self, timer: DeadlineTimer, work: asyncio.Task[object] | None, seconds: float) -> None:
-        self._alarm = timer
+        self._timer = timer
         self._work = work
         self._seconds = seconds
         self._late = False
 
     def __enter__(self) -> Self:
-        self._alarm.set(self, self._seconds)
+        self._timer.set(self, self._seconds)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._alarm.cancel(self)
+        self._timer.cancel(self)
         if not self._late or self._work is None:
             return
         others = self._work.uncancel()
@@ -109,12 +108,12 @@ class Deadline:
             raise TimeoutError from error
 
     def extend(self, seconds: float) -> None:
-        """Give the block so long from now on, unless it is late already."""
+        """Extend the time limit to `seconds` from now, unless it has passed."""
         if not self._late:
-            self._alarm.set(self, seconds)
+            self._timer.set(self, seconds)
 
     def on_deadline(self) -> None:
-        """The time has come."""
+        """Cancel the block, because its time is over."""
         if self._work is not None:
             self._late = True
             self._work.cancel()

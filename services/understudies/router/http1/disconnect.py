@@ -1,4 +1,4 @@
-"""The caller at the other end of a connection: whoever works for it learns when it hangs up, and when time is over."""
+"""The state of a client connection: notify the handlers of its requests of a disconnect or a time-out."""
 
 from typing import Final, Protocol
 
@@ -7,19 +7,19 @@ from starlette.types import Scope
 from understudies.router.http1.deadlines import DeadlineListener, DeadlineTimer
 
 CLIENT_EXTENSION: Final = "understudies.caller"
-"""Where a request's scope has its caller, among the extensions."""
+"""The key among the extensions of a request's scope that holds its client connection."""
 
 
 class DisconnectListener(DeadlineListener, Protocol):
-    """Who works for a caller."""
+    """A handler that works for a client."""
 
     def on_disconnect(self) -> None:
-        """Is called when the caller hangs up."""
+        """Called when the client disconnects."""
         ...
 
 
 class ClientConnectionState:
-    """Tells whoever works for it; there is one for all requests of a connection."""
+    """Notifies the handlers of the requests of one connection."""
 
     def __init__(self, timer: DeadlineTimer) -> None:
         self.is_disconnected = False
@@ -27,23 +27,23 @@ class ClientConnectionState:
         self._listeners: set[DisconnectListener] = set()
 
     def add_listener(self, listener: DisconnectListener, seconds: float) -> None:
-        """Let somebody work, for so many seconds."""
+        """Add a handler, with a time limit in seconds."""
         self._listeners.add(listener)
         self._timer.set(listener, seconds)
 
     def remove_listener(self, listener: DisconnectListener) -> None:
-        """Tell somebody nothing more."""
+        """Remove a handler, with its time limit."""
         self._listeners.discard(listener)
         self._timer.cancel(listener)
 
     def disconnect(self) -> None:
-        """Tell all who work."""
+        """Notify all handlers of the disconnect."""
         self.is_disconnected = True
-        for worker in tuple(self._listeners):
-            worker.on_disconnect()
+        for listener in tuple(self._listeners):
+            listener.on_disconnect()
 
 
 def client_connection(scope: Scope) -> ClientConnectionState:
-    """The caller of a request that came over a `ServerConnection`."""
-    caller: ClientConnectionState = scope["extensions"][CLIENT_EXTENSION]
-    return caller
+    """Return the client connection of a request that arrived over a `ServerConnection`."""
+    connection: ClientConnectionState = scope["extensions"][CLIENT_EXTENSION]
+    return connection

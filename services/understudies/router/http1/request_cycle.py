@@ -1,4 +1,4 @@
-"""One request and its answer: uvicorn's, with less to do for each header and each event."""
+"""One request and its response: uvicorn's cycle with less work for each header and event."""
 
 import asyncio
 import logging
@@ -17,11 +17,10 @@ _LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 class RequestCycle(RequestResponseCycle):
-    """Hands a request to an application, and its answer to the caller.
+    """Pass a request to an application, and its response to the client.
 
-    How the application is run, and what is told of one that fails, is uvicorn's. What is overridden does what uvicorn's
-    does, on the same attributes but for the body, and keeps no log of what was asked: a new version of uvicorn is to be
-    compared with this.
+    Running the application, and logging its failures, is uvicorn's. The overrides do what uvicorn's methods do, on the
+    same attributes except for the body, but keep no access log: compare this class with each new version of uvicorn.
     """
 
     logger = logging.getLogger("uvicorn.error")
@@ -55,7 +54,7 @@ class RequestCycle(RequestResponseCycle):
         self.expected_content_length = 0
 
     def start(self, app: ASGI3Application, loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[None]]) -> None:
-        """Run the application in a task that is among others while it lives."""
+        """Run the application in a task, and keep it in `tasks` while it runs."""
         self._tasks = tasks
         self._task = loop.create_task(self._run(app))
         tasks.add(self._task)
@@ -67,14 +66,14 @@ class RequestCycle(RequestResponseCycle):
             self._tasks.discard(self._task)
 
     def receive_body(self, body: bytes) -> int:
-        """Take in a part of the request's body; how many bytes are held by now."""
+        """Store a part of the request's body; return the number of bytes held."""
         self._parts.append(body)
         self._held += len(body)
         self.message_event.set()
         return self._held
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Take an event of the answer; raises RuntimeError for one that cannot be told to the caller."""
+        """Send an event of the response; raises RuntimeError for one that is invalid at this point."""
         if self.disconnected:
             return
         if self.flow.write_paused:
@@ -96,14 +95,14 @@ class RequestCycle(RequestResponseCycle):
 
     def _write_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         _check_headers(headers)
-        told_of_close = False
+        closes_connection = False
         head = [STATUS_LINE[status]]
         for name, value in headers:
             name = name.lower()
             if name in _FRAMING:
-                told_of_close |= self._apply_framing(name, value)
+                closes_connection |= self._apply_framing(name, value)
             head += (name, b": ", value, b"\r\n")
-        if not self.keep_alive and not told_of_close:
+        if not self.keep_alive and not closes_connection:
             head.append(b"connection: close\r\n")
         if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in _BODILESS:
             self.chunked_encoding = True
@@ -112,7 +111,7 @@ class RequestCycle(RequestResponseCycle):
         self.transport.write(b"".join(head))
 
     def _apply_framing(self, name: bytes, value: bytes) -> bool:
-        """Take in how the answer ends; whether the connection ends with it."""
+        """Apply a framing header of the response; return whether it closes the connection."""
         if name == b"connection":
             closes = b"close" in [token.strip() for token in value.lower().split(b",")]
             self.keep_alive = self.keep_alive and not closes
@@ -150,7 +149,7 @@ class RequestCycle(RequestResponseCycle):
             self.transport.write(data)
 
     async def receive(self) -> ASGIReceiveEvent:
-        """The next of the request's body, or that the caller waits for nothing more."""
+        """Return the next part of the request's body, or the disconnect of the client."""
         if self.waiting_for_100_continue and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.waiting_for_100_continue = False
@@ -162,9 +161,9 @@ class RequestCycle(RequestResponseCycle):
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
         if not self.more_body:
-            # Nobody has to ask for more for a caller that hangs up to be noticed.
+            # Keep reading, so that a disconnect is noticed even if the application reads no more.
             self.flow.resume_reading()
-        # A body that came in one piece is handed over as it is.
+        # A body that arrived in one piece is passed on without a copy.
         body = b"".join(self._parts)
         self._parts.clear()
         self._held = 0
@@ -172,12 +171,12 @@ class RequestCycle(RequestResponseCycle):
 
 
 def _check_headers(headers: list[tuple[bytes, bytes]]) -> None:
-    """Raises RuntimeError for what would end a header in the middle, or make two of one."""
+    """Raise RuntimeError for characters that would end a header early or split it in two."""
     if headers:
         names, values = zip(*headers, strict=True)
-        together = b"".join(names)
-        if len(together.translate(None, _NOT_IN_NAMES)) != len(together):
+        joined = b"".join(names)
+        if len(joined.translate(None, _NOT_IN_NAMES)) != len(joined):
             raise RuntimeError("Invalid HTTP header name.")
-        together = b"".join(values)
-        if len(together.translate(None, _CONTROLS)) != len(together):
+        joined = b"".join(values)
+        if len(joined.translate(None, _CONTROLS)) != len(joined):
             raise RuntimeError("Invalid HTTP header value.")

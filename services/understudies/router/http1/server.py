@@ -1,4 +1,4 @@
-"""The HTTP server, as part of a process that has more to do."""
+"""The HTTP server, embedded in a process with other work."""
 
 import asyncio
 import contextlib
@@ -29,9 +29,9 @@ class _EmbeddedUvicorn(uvicorn.Server):
 
 
 class HttpServer:
-    """Listens from `start` to `stop`; calls that have begun are finished, within `grace_s` seconds.
+    """Listen from `start` to `stop`, which finishes the calls in flight within `grace_s` seconds.
 
-    With `reuse_port`, several processes may listen on one address, and each connection goes to one of them.
+    With `reuse_port`, several processes can listen on one address, and each connection goes to one of them.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class HttpServer:
     ) -> None:
         limits = limits or ConnectionLimits()
         self._socket: socket.socket | None = None
-        self._where = (host, port)
+        self._address = (host, port)
         self._reuse_port = reuse_port
         self._uvicorn = _EmbeddedUvicorn(
             uvicorn.Config(
@@ -68,20 +68,20 @@ class HttpServer:
 
     @property
     def url(self) -> str:
-        """Base URL; raises RuntimeError before the start."""
+        """The base URL; raises RuntimeError before the start."""
         if self._socket is None:
             raise RuntimeError("the server has not been started")
         host, port = self._socket.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def start(self) -> None:
-        """Listen; raises OSError where the address is taken."""
-        self._socket = _bind(self._where, self._reuse_port)
+        """Start listening; raises OSError if the address is in use."""
+        self._socket = _bind(self._address, self._reuse_port)
         self._task = asyncio.get_running_loop().create_task(self._uvicorn.serve([self._socket]))
         await self._uvicorn.started_event.wait()
 
     async def stop(self) -> None:
-        """Take no more calls, finish those that have begun, and close."""
+        """Stop accepting calls, finish those in flight, and close."""
         if self._task is None:
             return
         self._uvicorn.should_exit = True
@@ -92,15 +92,15 @@ class HttpServer:
             self._socket = None
 
 
-def _bind(where: tuple[str, int], reuse_port: bool) -> socket.socket:
-    family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only where the protocol is named; with it, answers wait 40 ms.
+def _bind(address: tuple[str, int], reuse_port: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    # asyncio disables Nagle's algorithm only if the protocol is given; with it, answers are delayed by 40 ms.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listening.bind(where)
+        listening.bind(address)
         listening.listen()
     except OSError:
         listening.close()

@@ -1,4 +1,4 @@
-"""One caller's connection: uvicorn's, with limits on what it may hold and how slow it may be."""
+"""One client's connection: uvicorn's, with limits on memory and slowness."""
 
 import asyncio
 import re
@@ -24,16 +24,16 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 _UPGRADE_HEADER: Final = b"upgrade:"
 _UPGRADE: Final = re.compile(rb"(?<=\n)(?i:upgrade):")
 _UPGRADE_AT_START: Final = re.compile(rb"(?:\A|(?<=\n))(?i:upgrade):")
-"""The same where the bytes begin with a line."""
+"""The same for bytes that start at the beginning of a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What a caller may do.
+    """Limits for a client.
 
-    `head_bytes` limits the request line with all headers, and as much again of trailers or of a chunk's extensions.
-    While a request is being sent, each span of `slow_client_window_s` seconds has to bring `min_bytes_per_s` bytes a
-    second; a connection on which no request begins is closed after one span, and one that was used after `idle_s`
+    `head_bytes` limits the request line with all headers, and separately trailers or the extensions of a chunk. While a
+    request is being sent, each window of `slow_client_window_s` seconds must bring `min_bytes_per_s` bytes a second; a
+    connection on which no request begins is closed after one window, and one that was used before after `idle_s`
     seconds.
     """
 
@@ -43,16 +43,16 @@ class ConnectionLimits:
     idle_s: int = 75
 
 
-class _RequestRejected(Exception):  # noqa: N818 - not an error of ours
-    """Stops the parser; what the caller is told is known already."""
+class _RequestRejected(Exception):  # noqa: N818 - control flow, not an error
+    """Stops the parser; the response to send is already set."""
 
 
 class ServerConnection(HttpToolsProtocol):
-    """Speaks HTTP/1.1 with one caller.
+    """Speak HTTP/1.1 with one client.
 
-    How bytes are read and written is uvicorn's. What the parser calls, and how one request follows another, overrides
+    Reading and writing bytes is uvicorn's. The callbacks of the parser, and the sequence of requests, override
     uvicorn's methods on its own attributes, for less work on each request: without WebSockets, a root path and a limit
-    of concurrency, which `HttpServer` does not ask for. A new version of uvicorn is to be compared with this.
+    of concurrency, which `HttpServer` does not use. Compare this class with each new version of uvicorn.
     """
 
     def __init__(self, *args: Any, limits: ConnectionLimits, **kwargs: Any) -> None:
@@ -108,7 +108,7 @@ class ServerConnection(HttpToolsProtocol):
         self._at_line = self._in_request and not self._in_body and data.endswith(b"\n")
 
     def _parse(self, data: bytes) -> None:
-        # What the parser keeps to itself counts; the callbacks below set it to zero as it lets go.
+        # Count the bytes that the parser keeps; the callbacks below reset the count when it releases them.
         self._held += len(data)
         self._received += len(data)
         super().data_received(data)
@@ -152,7 +152,7 @@ class ServerConnection(HttpToolsProtocol):
             "state": self.app_state.copy(),
             "extensions": self._extensions,
         }
-        before = self.cycle
+        previous = self.cycle
         self.cycle = cycle = RequestCycle(
             scope,
             self.transport,
@@ -162,9 +162,9 @@ class ServerConnection(HttpToolsProtocol):
             expect_100_continue=self.expect_100_continue,
             keep_alive=version != "1.0" and parser.should_keep_alive(),
         )
-        # The headers are the application's now; a trailer must not look like one of them.
+        # The headers now belong to the application; a trailer must not be added to them.
         self.headers = []
-        if before is None or before.response_complete:
+        if previous is None or previous.response_complete:
             self._start(cycle)
         else:
             self.flow.pause_reading()
@@ -185,7 +185,7 @@ class ServerConnection(HttpToolsProtocol):
             cycle.message_event.set()
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, or wait for one."""
+        """Start the next request, or wait for one."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -196,7 +196,7 @@ class ServerConnection(HttpToolsProtocol):
             self._timer.set(self, self._limits.idle_s)
 
     def send_400_response(self, msg: str) -> None:
-        """Tell the caller why it is refused, unless it would be taken for another answer, and hang up."""
+        """Send the rejection, unless it would be taken for another response, and close the connection."""
         alone = self._in_body and not self.cycle.response_started and not self._pipelined
         if (alone or not self._is_responding) and not self.transport.is_closing():
             self.transport.write(_rejection_response(*self._rejection))
@@ -219,7 +219,10 @@ class ServerConnection(HttpToolsProtocol):
         self._client_state.disconnect()
 
     def _close_lingering(self) -> None:
-        """Take in for a while what the caller still sends: closing on unread bytes would destroy what it was told."""
+        """Keep reading for a while before closing.
+
+        Closing with unread bytes would reset the connection and lose the response.
+        """
         self._rejected = True
         self._stop_request_timer()
         if self.transport.is_closing():
@@ -238,11 +241,11 @@ class ServerConnection(HttpToolsProtocol):
         self._timer.cancel(self)
 
     def on_deadline(self) -> None:
-        """Close a connection on which nothing happens, and refuse a request that comes too slowly."""
-        watched, self._is_timing_request = self._is_timing_request, False
+        """Close an idle connection, or reject a request that arrives too slowly."""
+        was_timing, self._is_timing_request = self._is_timing_request, False
         if self.transport.is_closing():
             return
-        if not (watched and self._in_request):
+        if not (was_timing and self._in_request):
             self.transport.close()
         elif (
             self._is_client_blocked()
@@ -254,7 +257,7 @@ class ServerConnection(HttpToolsProtocol):
             self.send_400_response("")
 
     def _is_client_blocked(self) -> bool:
-        """Whether the caller cannot go on: its body is not being read, or the answer before is not finished."""
+        """Return whether the client cannot proceed: its body is not read, or the previous response is unfinished."""
         return self.flow.read_paused or (self._is_responding and not self._in_body)
 
     def _head_bytes(self) -> int:
@@ -266,26 +269,26 @@ class ServerConnection(HttpToolsProtocol):
 
 @lru_cache(maxsize=32)
 def _target(url: bytes) -> tuple[str, bytes, bytes]:
-    """Path, path as it was sent, and query; there are few, most calls have the same."""
+    """Return path, raw path and query; cached, because most calls use the same few."""
     parsed = httptools.parse_url(url)
     path = parsed.path.decode("ascii")
     return unquote(path) if "%" in path else path, parsed.path, parsed.query or b""
 
 
 def _head(data: bytes) -> bytes:
-    """What stands before a body; to look for anything in a long body as well would take its time."""
+    """Return the part before a body, because searching a long body would take too long."""
     end = data.find(_END_OF_HEAD)
     return data if end < 0 else data[:end]
 
 
 def _without_upgrade(data: bytes, *, at_line: bool) -> bytes:
-    """The same bytes without an offer to change the protocol: the parser would take the body for the other protocol."""
+    """Replace an `Upgrade` header, because the parser would treat the body as the other protocol."""
     head, end, rest = data.partition(_END_OF_HEAD)
     return (_UPGRADE_AT_START if at_line else _UPGRADE).sub(b"Ignored:", head) + end + rest
 
 
 def _partial_upgrade_line(data: bytes) -> bytes:
-    """The last line, where it may become such an offer with the bytes to come."""
+    """Return the last line if later bytes may complete it to an `Upgrade` header; else nothing."""
     line = data.rfind(b"\n", -len(_UPGRADE_HEADER)) + 1
     rest = data[line:] if line else b""
     return rest if rest and _UPGRADE_HEADER.startswith(rest.lower()) else b""

@@ -1,1 +1,1 @@
-"""Recording: events from the calls to the bus, through memory and, while the bus is away, through the disk."""
+"""Record calls: deliver their events to the bus, through memory and, while the bus is unavailable, through the disk."""

@@ -9,36 +9,36 @@ from understudies.events import BY_NAME, Event
 from understudies.runtime.bus.messages import BusMessage, encode_message
 
 LossReason = Literal["buffer_full", "spool_full", "refused", "spoilt", "unwritable"]
-"""Why an event is lost: no room in memory, none on disk, too large for the bus, unreadable on disk, or the process
-that records ended over it again and again."""
+"""Reason for losing an event: memory full, disk full, too large for the bus, unreadable on disk, or the recorder
+process crashed on it repeatedly."""
 
 
 @dataclass(slots=True)
 class RecorderStats:
-    """Counted since the start; what is recorded is published, spooled, dropped or still in memory."""
+    """Counts since the start; each recorded event is published, spooled, dropped or still in memory."""
 
     recorded: int = 0
-    """Taken, or dropped for want of room."""
+    """Events accepted, or dropped because memory was full."""
     unrecordable: int = 0
-    """Could not be redacted or encoded; nothing of them was kept."""
+    """Events that could not be redacted or encoded; nothing of them was kept."""
     published: int = 0
-    """Arrived at the bus, those from the spool included."""
+    """Events that arrived at the bus, including those from the spool."""
     spooled: int = 0
-    """Written to disk."""
+    """Events written to disk."""
     lost: Counter[LossReason] = field(default_factory=Counter)
 
     @property
     def recorded_share(self) -> float:
-        """Of the calls handed over, the share that is not lost and could be recorded; 1 before the first."""
+        """The share of the calls handed to the recorder that is neither lost nor unrecordable; 1 before the first."""
         return 1.0 if not self.recorded else 1.0 - (self.dropped + self.unrecordable) / self.recorded
 
     @property
     def dropped(self) -> int:
-        """Lost, for whichever reason."""
+        """The number of lost events, for any reason."""
         return self.lost.total()
 
     def plus(self, other: "RecorderStats") -> "RecorderStats":
-        """Both together."""
+        """Return the sum of both."""
         return RecorderStats(
             self.recorded + other.recorded,
             self.unrecordable + other.unrecordable,
@@ -49,7 +49,7 @@ class RecorderStats:
 
 
 class SpoolSnapshot(NamedTuple):
-    """What waits on disk: its bytes, in how many files, and how long ago the oldest was begun."""
+    """The size in bytes of the events on disk, the number of files, and the age of the oldest."""
 
     size: int
     segments: int
@@ -57,7 +57,7 @@ class SpoolSnapshot(NamedTuple):
 
 
 PublishEvents = Callable[..., Awaitable[None]]
-"""Publishes the events given; raises where they were not all taken."""
+"""Publishes the events given; raises if not all were accepted."""
 
 
 @runtime_checkable
@@ -69,22 +69,22 @@ class EventSink(Protocol):
 
 
 class DecodingSink:
-    """A sink of what takes events as they are."""
+    """Adapt a function that publishes decoded events to an `EventSink`."""
 
     def __init__(self, deliver: PublishEvents) -> None:
         self._deliver = deliver
 
     def to_message(self, event: Event) -> BusMessage:
-        """The event, encoded."""
+        """Encode an event."""
         return encode_message(event, "router")
 
     async def publish_encoded(self, messages: Sequence[BusMessage]) -> None:
-        """Hand over the events."""
+        """Decode and publish the events."""
         await self._deliver(*(BY_NAME[message.topic].decode(message.value) for message in messages))
 
 
 class SpoolStats(Protocol):
-    """Events on disk: their bytes, in how many files, and how long ago the oldest was begun."""
+    """Events on disk: the size in bytes, the number of files, and the age of the oldest."""
 
     @property
     def size(self) -> int: ...
@@ -95,51 +95,51 @@ class SpoolStats(Protocol):
 
 
 class EventRecorder(Protocol):
-    """Sees to it that what was recorded reaches the bus: in this process, or in one of its own."""
+    """Deliver recorded events to the bus, in this process or in a separate one."""
 
     def __len__(self) -> int:
-        """How many events are in memory."""
+        """The number of events in memory."""
         ...
 
     @property
     def bytes(self) -> int:
-        """About how much memory they take."""
+        """The approximate memory that they take."""
         ...
 
     @property
     def counts(self) -> RecorderStats: ...
     @property
     def dropped(self) -> int:
-        """How many events are lost."""
+        """The number of lost events."""
         ...
 
     @property
     def bus_unavailable(self) -> bool:
-        """Whether the bus did not take the last events."""
+        """Return whether the bus is unavailable: it did not accept the last events."""
         ...
 
     @property
     def spool(self) -> SpoolStats | None:
-        """What waits on disk, where there is room for it."""
+        """The statistics of the events on disk, None without a spool."""
         ...
 
     @property
     def restarts(self) -> int:
-        """How often the process that records ended and had to be started again; 0 where there is none."""
+        """The number of times that the recorder process ended and was restarted; 0 without one."""
         ...
 
     async def start(self) -> None:
-        """Begin to deliver in the background."""
+        """Start delivering in the background."""
         ...
 
     async def flush(self) -> None:
-        """Wait until nothing is left in memory."""
+        """Wait until memory is empty."""
         ...
 
     async def deliver(self, timeout_s: float = 5.0) -> bool:
-        """The same within a time-out; False, and a line in the log, where something is left."""
+        """Flush within a time-out; return False, and log, if events are left."""
         ...
 
     async def stop(self, timeout_s: float = 5.0) -> None:
-        """Deliver what waits, within a time-out, put the rest on disk, and end."""
+        """Deliver waiting events within a time-out, write the rest to disk, and stop."""
         ...

@@ -13,9 +13,9 @@ from understudies.runtime.bus.messages import BusMessage
 from understudies.runtime.throttle import Throttle
 
 PendingEvent = Callable[[], Invocation | None]
-"""Gives the event, redacted, when there is time for it; None where there is nothing to record.
+"""Returns the redacted event when called later; None if there is nothing to record.
 
-It raises for what cannot be recorded.
+Raises if the event cannot be recorded.
 """
 
 _HIGH_WATER: Final = 0.5
@@ -23,36 +23,36 @@ _MIN_SIZE: Final = 1024
 
 
 class EventBuffer:
-    """First in, first out, bounded by number and by size."""
+    """A FIFO queue bounded by count and size."""
 
-    __slots__ = ("_entries", "_most", "_most_bytes", "bytes")
+    __slots__ = ("_entries", "_limit", "_max_bytes", "bytes")
 
-    def __init__(self, most: int, most_bytes: int) -> None:
+    def __init__(self, limit: int, max_bytes: int) -> None:
         self._entries: deque[tuple[Invocation | PendingEvent, int]] = deque()
-        self._most = most
-        self._most_bytes = most_bytes
+        self._limit = limit
+        self._max_bytes = max_bytes
         self.bytes = 0
-        """As far as those who put told."""
+        """The sum of the sizes passed to `put`."""
 
     def __len__(self) -> int:
         return len(self._entries)
 
     @property
     def is_high(self) -> bool:
-        """Whether it is half full."""
-        return len(self._entries) > self._most * _HIGH_WATER or self.bytes > self._most_bytes * _HIGH_WATER
+        """Return whether it is more than half full."""
+        return len(self._entries) > self._limit * _HIGH_WATER or self.bytes > self._max_bytes * _HIGH_WATER
 
     def put(self, pending: Invocation | PendingEvent, size: int) -> bool:
-        """Take one more; False where there is no room."""
+        """Append an event; return False if there is no room."""
         size = max(size, _MIN_SIZE)
-        if len(self._entries) >= self._most or (self._entries and self.bytes + size > self._most_bytes):
+        if len(self._entries) >= self._limit or (self._entries and self.bytes + size > self._max_bytes):
             return False
         self._entries.append((pending, size))
         self.bytes += size
         return True
 
     def take(self) -> tuple[Invocation | PendingEvent, int]:
-        """The oldest, and its size; raises IndexError where there is none."""
+        """Remove and return the oldest event with its size; raises IndexError if there is none."""
         entry = self._entries.popleft()
         self.bytes -= entry[1]
         return entry
@@ -60,16 +60,16 @@ class EventBuffer:
 
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _THREAD_ABOVE_BYTES: Final = 128 * 1024
-"""From this size on a call is redacted in a thread: it takes longer than others of the process should wait."""
+"""Size from which a call is redacted in a thread, because it would block the other work of the process too long."""
 
 _log = logging.getLogger(__name__)
 
 
 class BatchEncoder:
-    """Empties the buffer in slices, between which the calls in progress have their turn.
+    """Encode the buffer in time slices, and let the calls in progress run between them.
 
-    A slice takes `slice_s` seconds at most, or half as long as the calls had since the last one: so the work keeps up
-    with them under any load, and is hardly felt where there is little.
+    A slice takes at most `slice_s` seconds, or half the time that the calls had since the last one: so encoding keeps
+    up under any load and hardly slows down calls at low load.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class BatchEncoder:
         self._log_throttle = Throttle()
 
     async def encode_batch(self, batch: list[BusMessage], limit: int) -> None:
-        """Put the messages of the oldest events into the hand, up to so many or some megabytes."""
+        """Append the messages of the oldest events to `batch`, up to `limit` messages or some megabytes."""
         room = _BATCH_BYTES
         until = self._timer() + self._slice_s
         while self._buffer and len(batch) < limit and room > 0:
@@ -107,23 +107,23 @@ class BatchEncoder:
                 until = after + max(self._slice_s, (after - now) / 2)
 
     def encode_all(self, batch: list[BusMessage], limit: int) -> None:
-        """The same at once."""
+        """Append the messages without yielding to other tasks."""
         while self._buffer and len(batch) < limit:
             message = self.encode(self._buffer.take()[0])
             if message is not None:
                 batch.append(message)
 
     def encode(self, pending: Invocation | PendingEvent) -> BusMessage | None:
-        """The message of an event; None where there is none, or where it cannot be recorded."""
+        """Encode an event; None if there is none, or if it cannot be recorded."""
         try:
             event = pending if isinstance(pending, Invocation) else pending()
             return None if event is None else self._sink.to_message(event)
-        except Exception as error:  # noqa: BLE001 - the redactor may be anyone's; the other events go on
+        except Exception as error:  # noqa: BLE001 - custom redactors may raise anything; the other events go on
             self._counts.unrecordable += 1
             if self._log_throttle():
-                # The error's own words may hold words of the call.
+                # Log only the type: the message of the error may contain content of the call.
                 _log.error(
-                    "%d calls could not be recorded so far, the last one for %s",
+                    "%d calls could not be recorded so far, the last one because of %s",
                     self._counts.unrecordable,
                     type(error).__name__,
                 )

@@ -1,4 +1,4 @@
-"""From messages to the bus, or to disk while it is away."""
+"""Deliver messages to the bus, or to disk while it is unavailable."""
 
 import asyncio
 import logging
@@ -16,16 +16,16 @@ _log = logging.getLogger(__name__)
 
 
 class PublishResult(NamedTuple):
-    """What the bus has not taken, and why; nothing is left where it took all that it ever will."""
+    """The messages that the bus did not accept, and the error; empty if it accepted all that it ever will."""
 
     left: Sequence[BusMessage]
     error: Exception | None = None
 
 
 class DeliveryLoop:
-    """Hands over messages in order; once some are on disk, all newer ones go there too until they are delivered.
+    """Deliver messages in order; once some are on disk, all newer ones go there too until those are delivered.
 
-    The bus counts as away where it fails, has not answered within `patience_s`, or when told to `stop_waiting`.
+    The bus counts as unavailable if it fails, does not answer within `patience_s`, or `stop_waiting` is called.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class DeliveryLoop:
         self._retry_s = retry_s
         self._pause_s = retry_s[0]
         self.batch: list[BusMessage] = []
-        """What is neither delivered nor on disk, oldest first."""
+        """The messages that are neither delivered nor on disk, oldest first."""
         self._written: list[BusMessage] = []
         self._drain: asyncio.Task[None] | None = None
         self._flight: asyncio.Task[PublishResult] | None = None
@@ -56,11 +56,11 @@ class DeliveryLoop:
         self._disk_log_throttle = Throttle()
         self._loss_log_throttle = Throttle()
         self.bus_unavailable = False
-        """Whether the bus failed the last time, or has not answered in time."""
+        """True if the bus failed last time, or did not answer in time."""
 
     @property
     def is_behind(self) -> bool:
-        """Whether older messages wait on disk."""
+        """Return whether older messages wait on disk."""
         return self._drain is not None
 
     @property
@@ -68,7 +68,7 @@ class DeliveryLoop:
         return self._closing.is_set()
 
     async def open(self) -> None:
-        """Begin to deliver what another run left on disk."""
+        """Start delivering what an earlier run left on disk."""
         if self._spool is not None:
             try:
                 await self._spool.open()
@@ -78,7 +78,7 @@ class DeliveryLoop:
                 self._start_catch_up()
 
     async def deliver_batch(self) -> None:
-        """Empty the hand: to the bus, or to disk. When closing it returns early."""
+        """Empty the batch to the bus, or to disk; return early when closing."""
         while self.batch and not self._closing.is_set():
             if not self.is_behind:
                 await self._publish_batch()
@@ -88,14 +88,14 @@ class DeliveryLoop:
                 await self._wait(self._pause_s)
 
     async def flush(self) -> None:
-        """Empty the hand to the bus; raises what it fails with, and keeps what it has not taken."""
+        """Publish the batch; raise the bus's error, and keep what was not accepted."""
         outcome = await self.publish(tuple(self.batch))
         self.batch[:] = outcome.left
         if outcome.error is not None:
             raise outcome.error
 
     async def publish(self, messages: Sequence[BusMessage]) -> PublishResult:
-        """Publish messages; those that can never be are lost, and said so."""
+        """Publish messages; drop, count and log those that can never be delivered."""
         try:
             await self._sink.publish_encoded(messages)
         except Undeliverable as error:
@@ -109,14 +109,14 @@ class DeliveryLoop:
             if len(messages) > 1:
                 return await self._publish_one_by_one(messages)
             self._drop_undeliverable(messages[0], error)
-        except Exception as error:  # noqa: BLE001 - whatever befalls the bus, the events wait for it
+        except Exception as error:  # noqa: BLE001 - the events wait, however the bus fails
             return PublishResult(messages, error)
         else:
             self._counts.published += len(messages)
         return PublishResult(())
 
     async def spool_batch(self) -> bool:
-        """Move the hand to disk; what finds no room there is lost. False where the disk does not play along."""
+        """Move the batch to disk; drop what finds no room there. Return False if the disk fails."""
         if self._spool is None:
             return False
         try:
@@ -130,26 +130,26 @@ class DeliveryLoop:
         return True
 
     def stop_waiting(self) -> None:
-        """Wait for the bus no longer: memory runs full."""
+        """Stop waiting for the bus, because memory fills up."""
         if self._interrupt is not None and not self._interrupt.done():
             self._interrupt.set_result(None)
 
     def count_lost(self, reason: LossReason, count: int = 1) -> None:
-        """Count what is lost, and say so once a minute."""
+        """Count dropped events; log at most once a minute."""
         if count:
             self._counts.lost[reason] += count
             if self._loss_log_throttle():
-                _log.error("%d events are lost so far, by reason %s", self._counts.dropped, dict(self._counts.lost))
+                _log.error("%d events lost so far, by reason: %s", self._counts.dropped, dict(self._counts.lost))
 
     async def finish(self, timeout_s: float) -> None:
-        """Deliver what is on disk for as long as the bus takes it, within a time-out; then begin no more."""
+        """Deliver the messages on disk while the bus is available, within a time-out; then stop."""
         if self._drain is not None and not self.bus_unavailable and timeout_s > 0:
             await asyncio.wait({self._drain}, timeout=timeout_s)
         self._closing.set()
         self.stop_waiting()
 
     async def abort(self) -> None:
-        """Wait for the bus no longer; what it has not answered about may come twice."""
+        """Stop waiting for the bus; unconfirmed messages may be delivered twice."""
         flight, self._flight = self._flight, None
         if flight is not None and flight.done():
             self.batch[:] = flight.result().left
@@ -160,7 +160,7 @@ class DeliveryLoop:
         self._drain = None
 
     async def _publish_batch(self) -> None:
-        """Leave in the hand what the bus has not taken; where it has not answered, the whole hand is in flight."""
+        """Publish the batch and keep what the bus did not accept; without an answer the batch stays in flight."""
         loop = asyncio.get_running_loop()
         if self._flight is None:
             self._flight = loop.create_task(self.publish(tuple(self.batch)))
@@ -175,7 +175,7 @@ class DeliveryLoop:
             self._update_bus_state(TimeoutError(f"no answer in {self._patience_s:g} s"))
 
     def _start_catch_up(self) -> None:
-        """From now on, deliver from disk; what is in flight was written there as well, and may arrive yet."""
+        """Deliver from disk from now on; messages in flight were written there too, and may still arrive."""
         if self._drain is None:
             flight, self._flight = self._flight, None
             written, self._written = self._written, []
@@ -187,21 +187,21 @@ class DeliveryLoop:
             outcome = await flight
             self._update_bus_state(outcome.error)
             arrived = {message.value for message in written} - {message.value for message in outcome.left}
-        going_on = True
-        while going_on and not self._closing.is_set():
+        has_more = True
+        while has_more and not self._closing.is_set():
             try:
-                going_on = await self._next_from_disk(arrived)
-            except Exception as error:  # noqa: BLE001 - what waits on disk must not wait for a restart
+                has_more = await self._next_from_disk(arrived)
+            except Exception as error:  # noqa: BLE001 - events on disk must not wait for a restart
                 self._log_disk_error(error)
                 await self._wait(self._pause_s)
-        # Nothing was awaited since the disk was seen to be empty: what is written from now on begins this anew.
+        # No await since the disk was found empty: the next write to disk starts a new task.
         self._drain = None
 
     async def _next_from_disk(self, arrived: Collection[bytes]) -> bool:
-        """Deliver the oldest messages on disk, for as long as it takes; False where none is left."""
-        backlog = cast("AsyncSpool", self._spool)
-        messages, spoilt = await backlog.read(self._batch_size)
-        self.count_lost("spoilt", spoilt)
+        """Deliver the oldest messages on disk, however long it takes; return False if none is left."""
+        spool = cast("AsyncSpool", self._spool)
+        messages, corrupt = await spool.read(self._batch_size)
+        self.count_lost("spoilt", corrupt)
         left: Sequence[BusMessage] = [message for message in messages if message.value not in arrived]
         while left and not self._closing.is_set():
             left, error = await self.publish(left)
@@ -209,11 +209,11 @@ class DeliveryLoop:
             if error is not None:
                 await self._wait(self._pause_s)
         if messages and not left:
-            await backlog.acknowledge()
-        return not backlog.is_empty
+            await spool.acknowledge()
+        return not spool.is_empty
 
     async def _publish_one_by_one(self, messages: Sequence[BusMessage]) -> PublishResult:
-        """One of these messages can never be delivered: find it and go on without it."""
+        """Publish the messages one by one, to find the undeliverable one and go on without it."""
         for place, message in enumerate(messages):
             outcome = await self.publish([message])
             if outcome.error is not None:
@@ -227,25 +227,25 @@ class DeliveryLoop:
         _log.error("event %s of task %r is lost: %s", event.decode(), task.decode("utf-8", "replace"), error)
 
     def _update_bus_state(self, error: Exception | None) -> None:
-        """Remember, and say, whether the bus is there."""
+        """Record and log whether the bus is available."""
         first, longest = self._retry_s
         if error is None:
             if self.bus_unavailable:
-                _log.info("the bus is back")
+                _log.info("the bus is available again")
             self.bus_unavailable, self._pause_s = False, first
             return
         self._pause_s = min(self._pause_s * 2, longest) if self.bus_unavailable else first
         self.bus_unavailable = True
         if self._bus_log_throttle():
-            where = "in memory" if self._spool is None else "on disk"
-            _log.warning("the bus is away, events wait %s: %r", where, error)
+            place = "in memory" if self._spool is None else "on disk"
+            _log.warning("the bus is unavailable, events wait %s: %r", place, error)
 
     def _log_disk_error(self, error: Exception) -> None:
         if self._disk_log_throttle():
             _log.error("the spool cannot be used, events wait in memory: %r", error)
 
     async def _wait(self, seconds: float) -> None:
-        """Wait so long, or until closing."""
+        """Wait for a number of seconds, or until closing."""
         try:
             await asyncio.wait_for(self._closing.wait(), seconds)
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""The events of one call."""
+"""Build the events of one call."""
 
 import asyncio
 import logging
@@ -11,39 +11,39 @@ from understudies.router.call import Call, TeacherAnswer, TeacherError
 from understudies.router.routing.decision import RouteRecord
 
 _LARGE: Final = 128 * 1024
-"""Bytes of a body from which on it is redacted in a thread."""
+"""Size of a body in bytes from which it is redacted in a thread."""
 
 _log = logging.getLogger(__name__)
 
 
 class PendingInvocation:
-    """An event to be: it costs nothing on the way of the call, and is written out when the recorder has time."""
+    """An event to be built later: cheap to create during the call, and built when the recorder has time."""
 
-    __slots__ = ("_event", "account", "fields", "route", "size")
+    __slots__ = ("_event", "builder", "fields", "route", "size")
 
     def __init__(
-        self, account: "InvocationBuilder", route: RouteRecord, fields: Mapping[str, Any], size: int = 0
+        self, builder: "InvocationBuilder", route: RouteRecord, fields: Mapping[str, Any], size: int = 0
     ) -> None:
-        self.account = account
+        self.builder = builder
         self.route = route
         self.fields = fields
-        """Fields of the event by which it differs from other events of its call."""
+        """The fields that distinguish this event from other events of its call."""
         self.size = size
-        """About how many bytes wait in memory with it."""
+        """The approximate bytes that it keeps in memory."""
         self._event: Invocation | None = None
 
     def invocation(self) -> Invocation:
-        """The event as it may be recorded, redacted; raises what the redactor raises."""
+        """Build the redacted event; raises what the redactor raises."""
         if self._event is None:
-            self._event = self.account.build(self.route, self.fields)
+            self._event = self.builder.build(self.route, self.fields)
         return self._event
 
 
 class InvocationBuilder:
-    """Writes down what happens to a call, or to the audit of it.
+    """Build the events of a call, or of its audit.
 
-    `request` and `fingerprint` are as they are recorded, and as students know them; reading them raises what the
-    redactor raises. A call whose request cannot be redacted is not recorded, and nobody but its teacher may see it.
+    `request` and `fingerprint` are redacted, as recorded and as given to students; reading them raises what the
+    redactor raises. A call whose request cannot be redacted is not recorded, and only its teacher may see it.
     """
 
     __slots__ = ("_fingerprint", "_redact", "_request", "audit", "call")
@@ -57,7 +57,7 @@ class InvocationBuilder:
 
     @property
     def request(self) -> Request:
-        """The request, redacted."""
+        """The redacted request."""
         if self._request is None:
             call = self.call
             self._request = call.request if self._redact is None else redact_request(call.request, self._redact)
@@ -72,35 +72,35 @@ class InvocationBuilder:
 
     @property
     def is_recordable(self) -> bool:
-        """Whether the request can be redacted."""
+        """Return whether the request can be redacted."""
         try:
             return bool(self.request)
-        except Exception as error:  # noqa: BLE001 - the redactor may be anyone's; the call goes on
+        except Exception as error:  # noqa: BLE001 - custom redactors may raise anything; the call goes on
             _log.error("call %s is not recorded, redaction failed: %s", self.call.id, type(error).__name__)
             return False
 
     async def check_recordable(self) -> bool:
-        """The same of a request of any size: one that takes long to redact does not keep the other calls waiting."""
+        """Return `is_recordable`; check large requests in a thread, so that other calls are not delayed."""
         if self._request is not None or len(self.call.raw or b"") < _LARGE:
             return self.is_recordable
         return await asyncio.to_thread(lambda: self.is_recordable)
 
     def for_audit(self) -> "InvocationBuilder":
-        """The builder for the audit of this call."""
+        """Return the builder for the audit of this call."""
         audit = InvocationBuilder(self.call, self._redact, audit=True)
         audit._request, audit._fingerprint = self._request, self._fingerprint
         return audit
 
     def from_student(self, route: RouteRecord, response: Response, *, student: str, **fields: Any) -> PendingInvocation:
-        """The student answered."""
+        """Return the event of a call answered by the student."""
         return self._pending(route, served_by="student", model=student, student=student, response=response, **fields)
 
     def from_cache(self, route: RouteRecord, response: Response, *, model: str, **fields: Any) -> PendingInvocation:
-        """The answer to an identical request was given again."""
+        """Return the event of a call answered from the cache."""
         return self._pending(route, served_by="cache", model=model, response=response, **fields)
 
     def from_teacher(self, route: RouteRecord, answer: TeacherAnswer, **fields: Any) -> PendingInvocation:
-        """The teacher answered."""
+        """Return the event of a call answered by the teacher."""
         return self._pending(
             route,
             served_by="teacher",
@@ -114,14 +114,14 @@ class InvocationBuilder:
         )
 
     def from_failure(self, route: RouteRecord, error: TeacherError, **fields: Any) -> PendingInvocation:
-        """The teacher did not answer."""
+        """Return the event of a call that the teacher did not answer."""
         return self._pending(route, served_by="none", model=self.call.model, error=str(error), **fields)
 
     def _pending(self, route: RouteRecord, *, answer_bytes: int = 0, **fields: Any) -> PendingInvocation:
         return PendingInvocation(self, route, fields, len(self.call.raw or b"") + answer_bytes)
 
     def build(self, route: RouteRecord, fields: Mapping[str, Any]) -> Invocation:
-        """The call as an event; an audit's id follows from that of the call, so it stays the same if asked twice."""
+        """Build the event; an audit's id is derived from the call's, so repeating it gives the same id."""
         call = self.call
         event = Invocation(
             id=SeededIds(f"audit:{call.id}")(call.at) if self.audit else call.id,
@@ -142,10 +142,10 @@ class InvocationBuilder:
         if self._redact is None:
             return event
         if event.served_by == "none":
-            # Nobody answered, so the model's name is whatever the caller wrote.
+            # No model answered, so the model name is the caller's own text.
             event = event.model_copy(update={"model": self._redact(event.model)})
         return redacted(event, self._redact, request=self.request)
 
     def _episode(self) -> str | None:
-        """The episode's name as the caller gave it; redaction gives one with personal data another."""
+        """The episode name as the caller gave it; redaction replaces one that contains personal data."""
         return self.call.episode

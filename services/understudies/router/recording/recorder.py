@@ -1,4 +1,4 @@
-"""The recorder: takes events from the hot path at once, and sees to it that they reach the bus."""
+"""Accept events from the hot path without waiting, and deliver them to the bus."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ CAPACITY: Final = 10_000
 CAPACITY_BYTES: Final = 256 * 1024 * 1024
 
 _MEMORY_DRAIN_SHARE: Final = 0.7
-"""Share of the time for stopping in which memory is emptied; the rest is for what is on disk."""
+"""Share of the time for stopping that is spent on emptying memory; the rest is for what is on disk."""
 
 _ERROR_PAUSE_S: Final = 1.0
 
@@ -25,11 +25,11 @@ _log = logging.getLogger(__name__)
 
 
 class InProcessRecorder:
-    """Events wait in memory for their turn, then go to the bus in batches, or to disk while it is away.
+    """Buffer events in memory, then deliver them to the bus in batches, or to disk while it is unavailable.
 
-    Nothing that a caller does ever waits or fails here. Each event arrives at least once and with its id, those of
-    one task in order; once memory (and the disk's share) is full, the newest are dropped and counted.
-    `sink` is the bus, or a function that publishes events.
+    Nothing that a caller does waits or fails here. Each event is delivered at least once with its id, and the events of
+    a task in order; once memory (and the disk's share) is full, the newest are dropped and counted. `sink` is the bus,
+    or a function that publishes events.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class InProcessRecorder:
             bus, self.counts, spool, batch_size=batch_size, patience_s=patience_s, retry_s=retry_s
         )
         self._next: list[BusMessage] = []
-        """What is prepared while the hand is being emptied."""
+        """The messages encoded while the current batch is being delivered."""
         self._settled = 0
         self._on_settled = on_settled
         self._batch_size = batch_size
@@ -71,33 +71,36 @@ class InProcessRecorder:
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
-        """How many events are in memory."""
+        """The number of events in memory."""
         return len(self._buffer) + len(self._next) + len(self._delivery.batch)
 
     @property
     def settled(self) -> int:
-        """How many of those recorded first have arrived, are on disk, or are lost; `on_settled` tells when it grows."""
+        """The number of events, in order of recording, that have arrived, are on disk or are lost.
+
+        `on_settled` is called when it grows.
+        """
         return self._settled
 
     @property
     def bytes(self) -> int:
-        """About how much memory those take that are not encoded yet."""
+        """The approximate memory of the events that are not encoded yet."""
         return self._buffer.bytes
 
     @property
     def dropped(self) -> int:
-        """How many events are lost."""
+        """The number of lost events."""
         return self.counts.dropped
 
     @property
     def bus_unavailable(self) -> bool:
-        """Whether the bus did not take the last events."""
+        """Return whether the bus is unavailable: it did not accept the last events."""
         return self._delivery.bus_unavailable
 
     def record(self, pending: Invocation | PendingEvent, size: int = 0) -> None:
-        """Take an event, or what will give it, redacted; never waits.
+        """Take an event, or a function that returns the redacted one; never waits.
 
-        `size` tells about how many bytes it keeps in memory.
+        `size` is the approximate number of bytes that it keeps in memory.
         """
         self.counts.recorded += 1
         if not self._buffer.put(pending, size):
@@ -109,14 +112,14 @@ class InProcessRecorder:
             self._delivery.stop_waiting()
 
     async def start(self) -> None:
-        """Begin to deliver in the background, first what another run left, unless delivery is by `flush` alone."""
+        """Start delivering in the background, the events of an earlier run first, unless only `flush` delivers."""
         if self._auto and self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def flush(self) -> None:
-        """Deliver what waits in memory, in order; raises what delivering raises, and keeps what was not taken.
+        """Deliver the events in memory, in order; raises delivery errors, and keeps what was not accepted.
 
-        In the background it only waits until nothing is left in memory: it is delivered, or on disk.
+        With background delivery, only wait until memory is empty: everything is delivered, or on disk.
         """
         if self._task is not None:
             self._changed.set()
@@ -129,17 +132,17 @@ class InProcessRecorder:
                     await self._delivery.flush()
 
     async def deliver(self, timeout_s: float = 5.0) -> bool:
-        """Deliver what waits, within a time-out; False, and a line in the log, where not all was taken."""
+        """Flush within a time-out; return False, and log, if events are left."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self.flush()
-        except Exception as error:  # noqa: BLE001 - what is not taken waits on
+        except Exception as error:  # noqa: BLE001 - events that were not accepted keep waiting
             _log.error("%d events were not delivered: %r", len(self), error)
             return False
         return True
 
     async def stop(self, timeout_s: float = 5.0) -> None:
-        """Deliver what waits, within a time-out, put the rest on disk, and end."""
+        """Deliver waiting events within a time-out, write the rest to disk, and stop."""
         until = time.monotonic() + timeout_s
         if self._task is None:
             await self.deliver(timeout_s)
@@ -171,18 +174,18 @@ class InProcessRecorder:
                 await self._encoder.encode_batch(self._delivery.batch, self._batch_size)
                 await self._deliver_batch()
                 self._settle()
-            except Exception as error:  # noqa: BLE001 - recording must not end before the router does
-                _log.error("recording goes on after %s", type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - recording must not stop before the router does
+                _log.error("recording continues after %s", type(error).__name__)
                 await asyncio.sleep(_ERROR_PAUSE_S)
 
     async def _deliver_batch(self) -> None:
-        """Empty the hand, and meanwhile prepare what comes next: each takes long where there is much."""
-        passing = asyncio.get_running_loop().create_task(self._delivery.deliver_batch())
+        """Deliver the batch while encoding the next one, because each takes long under load."""
+        delivering = asyncio.get_running_loop().create_task(self._delivery.deliver_batch())
         await self._encoder.encode_batch(self._next, self._batch_size)
-        await passing
+        await delivering
 
     def _settle(self) -> None:
-        """What stands before the rest of the hand may have arrived or not, so only an empty hand tells."""
+        """Update `settled`; part of a batch in flight may or may not have arrived, so only an empty batch counts."""
         if not self._delivery.batch:
             self._settled = self.counts.recorded - len(self)
             self._on_settled()
@@ -192,7 +195,7 @@ class InProcessRecorder:
         self._next.clear()
 
     async def _linger(self) -> None:
-        """Wait a moment for more to come: a batch costs the bus little more than one event."""
+        """Wait briefly for more events: a batch costs the bus little more than a single event."""
         if self._linger_s and len(self._buffer) < self._batch_size:
             try:
                 await asyncio.wait_for(self._stopping.wait(), self._linger_s)

@@ -1,1 +1,1 @@
-"""Decide who serves a call: routing table, decision and episode thresholds. Pure."""
+"""Decide whether student or teacher serves a call: routing table, decision, episode thresholds. Pure."""

@@ -1,4 +1,4 @@
-"""Who serves a call: the routing decision, pure."""
+"""Decide whether the student or the teacher serves a call. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from understudies.runtime.fast_dataclass import fast_dataclass
 
 @dataclass(frozen=True, slots=True)
 class TaskRoute:
-    """What is in force for a task: its promoted student, and how far it is trusted."""
+    """The promoted student of a task, and the conditions under which it serves."""
 
     student: str
     artifact: str
@@ -21,18 +21,18 @@ class TaskRoute:
     drifted: bool = False
     audit_probability: float = 0.0
     levels: tuple[tuple[float, float], ...] = ()
-    """Agreement proven from a threshold on, as (agreement, threshold), rising in both."""
+    """Proven agreement by threshold, as (agreement, threshold) pairs, rising in both."""
     head_threshold: float | None = None
-    """Confidence from which inputs of the head are answered; None: they stay with the teacher."""
+    """Confidence from which inputs of the head are served; None leaves them to the teacher."""
     withheld: Withheld = NOTHING_WITHHELD
     judge: str | None = None
-    """By which its answers are compared with the teacher's."""
+    """The judge that compares the student's answers with the teacher's."""
     spot_checks: bool = False
-    """Whether the first of each answer on a day is audited beyond the draw."""
+    """True if the first occurrence of each answer on a day is audited in addition to the random draw."""
 
 
 class RouteRecord(NamedTuple):
-    """A decision as it is written on the event, in plain values."""
+    """A decision as recorded on the event, in plain values."""
 
     reason: Reason
     threshold: float | None
@@ -44,18 +44,18 @@ class RouteRecord(NamedTuple):
     spot_check: bool = False
 
     def to_route(self) -> Route:
-        """The same, validated."""
+        """Return the validated event field."""
         return Route(**self._asdict())
 
 
 @fast_dataclass
 class Decision:
-    """Where a call goes and why; `promoted` means that the student is asked, or has answered."""
+    """The route of a call and its reason; `promoted` means that the student is asked, or has answered."""
 
     reason: Reason
     route: TaskRoute | None = None
     head: bool = False
-    """Whether the input is of the head, as the student that was asked told."""
+    """True if the student reported that the input is of the head."""
 
     @property
     def is_for_student(self) -> bool:
@@ -63,7 +63,7 @@ class Decision:
 
     @property
     def student(self) -> str | None:
-        """The student that was asked, or is to be."""
+        """The student that was asked or is to be asked; None without one."""
         asked = self.reason in ("promoted", "low_confidence", "student_error", "withheld", "unproven", "unconfirmed")
         return self.route.student if asked and self.route else None
 
@@ -75,7 +75,7 @@ class Decision:
         drawn: bool | None = None,
         spot_check: bool = False,
     ) -> RouteRecord:
-        """The decision as it is written on the event."""
+        """Return the decision as recorded on the event."""
         route = self.route
         threshold, share = (None, 0.0) if route is None else (route.threshold, route.share)
         if self.head and route is not None:
@@ -93,13 +93,13 @@ def decide(
     student_allowed: bool = True,
     groups: Sequence[str] = (),
 ) -> Decision:
-    """Whether the student is asked, before it is.
+    """Decide before the student is asked.
 
-    The canary draw depends on the task and the sticky key (episode, else fingerprint) alone: a call that a share
-    lets in stays in as the share grows. Calls left out are the control group: the teacher answers them without
-    regard to the student's confidence. `student_able` is False for what no student can give, such as two choices,
-    whether or not there is a student. `student_allowed` is what the task's rules say of the student, `groups` what the
-    call belongs to, such as its tenant.
+    The canary draw depends only on the task and the sticky key (episode, else fingerprint): a call that a share lets in
+    stays in as the share grows. Calls left out form the control group: the teacher answers them regardless of the
+    student's confidence. `student_able` is False for requests that no student can serve, such as two choices, whether
+    or not there is a student. `student_allowed` says whether the task's rules permit the student; `groups` are the
+    groups that the call belongs to, such as its tenant.
     """
     if critical:
         return Decision("critical", route)
@@ -119,11 +119,11 @@ def decide(
 
 
 def block(decision: Decision, *, circuit_open: bool = False, over_budget: bool = False) -> Decision:
-    """The decision where something stands in its way.
+    """Return the decision after checking the circuit breaker and the budget.
 
-    A student whose circuit is open is not asked, and the teacher answers; without a budget nobody may be asked any
-    more. A budget weighs more than a circuit, and neither matters to a decision that is for the teacher anyhow,
-    unless there is no money for the teacher either.
+    If the student's circuit is open, the teacher answers; without a budget neither may be asked. The budget takes
+    precedence over the circuit. Neither changes a decision for the teacher, unless there is no budget for the teacher
+    either.
     """
     if over_budget:
         return replace(decision, reason="over_budget")
@@ -133,28 +133,29 @@ def block(decision: Decision, *, circuit_open: bool = False, over_budget: bool =
 
 
 def student_instead(decision: Decision) -> Decision | None:
-    """The decision to ask the student where there is no money for a teacher; None where that is not for a student.
+    """Return the decision to ask the student because the budget covers no teacher call; None if it must not be asked.
 
-    It is for one that is kept from the call by a draw or by its episode's beginning alone.
+    The student may be asked only if nothing but the draw or the start of the episode kept it from the call.
     """
     return replace(decision, reason="promoted") if decision.reason in ("control", "pinned") else None
 
 
 def mark_fallback(decision: Decision, *, fallback: bool) -> Decision:
-    """The decision where another model answered in place of the teacher: its answer is evidence of nothing."""
+    """Return the decision, marked as answered by a fallback model if `fallback`: its answer is no evidence."""
     return replace(decision, reason="fallback") if fallback else decision
 
 
 def after_student(
     decision: Decision, confidence: float | None, *, head: str | None = None, answer: str = ""
 ) -> Decision:
-    """The decision once the student was asked; confidence is None where it failed.
+    """Return the decision after the student was asked; a confidence of None means that it failed.
 
-    `head` names an input of the head; `answer` is the key of what the student said.
+    `head` is the key of an input of the head; `answer` is the key of the student's answer. Raises ValueError if the
+    decision was not for a student.
     """
     route = decision.route
     if route is None or not decision.is_for_student:
-        raise ValueError(f"no student was to be asked: {decision.reason!r}")
+        raise ValueError(f"the decision is not for a student: {decision.reason!r}")
     decision = replace(decision, head=True) if head is not None else decision
     if confidence is None or not 0.0 <= confidence <= 1.0:
         return replace(decision, reason="student_error")
@@ -164,7 +165,7 @@ def after_student(
 def _apply_threshold(
     decision: Decision, route: TaskRoute, confidence: float, head: str | None, answer: str
 ) -> Decision:
-    """The decision to serve an answer by what is proven and withheld on a route."""
+    """Decide whether to serve an answer by the proven and withheld confidence of a route."""
     threshold = route.threshold if head is None else route.head_threshold
     if threshold is None:
         return replace(decision, reason="unproven")
@@ -174,7 +175,7 @@ def _apply_threshold(
 
 
 def _is_withheld(route: TaskRoute, confidence: float, head: str | None, answer: str) -> bool:
-    # What is remembered for an input of the head is proven by itself, whatever else gets the same answer.
+    # A remembered input of the head is proven by itself, regardless of other inputs with the same answer.
     if head is not None:
         return head in route.withheld.inputs
     return confidence <= route.withheld.answers.get(answer, -1.0)
@@ -190,10 +191,11 @@ def revalidate(
     critical: bool = False,
     student_allowed: bool = True,
 ) -> Decision:
-    """The decision to serve what a student has answered, by what is in force once it has answered.
+    """Decide again whether to serve a student's answer, by the route in force after it has answered.
 
-    It may have drifted or left while it was asked. Then the teacher answers, and never as the evidence of a draw: that
-    this call is not served depends on how sure the student was. A share that shrank meanwhile changes nothing.
+    The student may have drifted or been replaced while it was asked. Then the teacher answers, but not as
+    evidence of a draw: that the call is not served depends on the student's confidence. A share that shrank meanwhile
+    changes nothing.
     """
     if critical:
         return replace(decision, reason="critical")
@@ -203,11 +205,11 @@ def revalidate(
     if current.drifted or not student_allowed:
         return replace(decision, reason="not_allowed")
     if _is_withheld(current, confidence, head, answer):
-        # Told before how unsure it was: as a last resort an unsure answer is given, and one that is withheld never.
+        # Check this before the threshold: an answer below it may be served as a last resort, a withheld one never.
         return replace(decision, reason="withheld")
     return _apply_threshold(decision, current, confidence, head, answer)
 
 
 def is_sampled(sample: float, probability: float) -> bool:
-    """Whether a call with this uniform number in [0, 1) is among those drawn with the probability."""
+    """Return whether a uniform number in [0, 1) falls within the probability."""
     return sample < probability

@@ -1,21 +1,21 @@
-"""What an episode asks of each of its calls: a promise for all of its steps, and one variant throughout. Pure."""
+"""Apply episode guarantees: one agreement target for all steps, and one variant throughout. Pure."""
 
 from dataclasses import dataclass, replace
 
 from understudies.router.routing.decision import Decision, TaskRoute
 
 TEACHER_VARIANT = "teacher"
-"""The variant of an episode that no student began."""
+"""The variant of an episode that was not started by a student."""
 
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeTarget:
-    """All calls of an episode are to agree with at least probability `target`, of which students serve `steps`.
+    """The target that all calls of an episode agree with at least probability `target`.
 
-    The first `steps` calls that a student serves spend what the target allows to go wrong; the teacher, who agrees
-    with itself by definition, serves the rest. Raises ValueError where a number is out of range.
+    Students serve at most `steps` of the calls, which use up the allowed disagreement; the teacher, who agrees with
+    itself by definition, serves the rest. Raises ValueError if a number is out of range.
     """
 
     target: float
@@ -26,20 +26,20 @@ class EpisodeTarget:
 
     @property
     def per_call(self) -> float:
-        """The agreement that each call owes."""
+        """The agreement that each call needs."""
         return per_call_target(self.target, self.steps)
 
     def allows(self, served: int) -> bool:
-        """Whether a student may serve one more call after so many."""
+        """Return whether a student may serve another call after `served` calls."""
         return served < self.steps
 
 
 def per_call_target(target: float, steps: int) -> float:
-    """The agreement each of `steps` calls needs for all of them to agree with probability `target`.
+    """Return the agreement that each of `steps` calls needs for all of them to agree with probability `target`.
 
-    The product holds for disagreements that are independent, and more than holds where they come together, as in a
-    hard episode. Whatever their dependence, all agree with at least 1 - steps * (1 - result): .896 for .9 over five.
-    Raises ValueError where the target is outside (0, 1) or the steps are fewer than one.
+    The product is exact for independent disagreements and conservative for positively correlated ones, as in a hard
+    episode. Whatever the dependence, all agree with at least 1 - steps * (1 - result): .896 for .9 over five. Raises
+    ValueError if the target is outside (0, 1) or there are fewer than one step.
 
     >>> round(per_call_target(0.9, 5), 3), per_call_target(0.9, 1)
     (0.979, 0.9)
@@ -52,49 +52,49 @@ def per_call_target(target: float, steps: int) -> float:
 
 
 def proven_threshold(route: TaskRoute, target: float | None) -> float | None:
-    """The loosest confidence from which agreement of at least `target` is proven; None where there is none.
+    """Return the lowest threshold with a proven agreement of at least `target`; None if there is none.
 
-    Without a target it is the route's own threshold.
+    Without a target, return the route's own threshold.
     """
     if target is None:
         return route.threshold
-    proven = (threshold for agreement, threshold in route.levels if agreement >= target - _ROUNDING)
-    found = min(proven, default=None)
-    return None if found is None else max(found, route.threshold)
+    proven = (level for agreement, level in route.levels if agreement >= target - _ROUNDING)
+    threshold = min(proven, default=None)
+    return None if threshold is None else max(threshold, route.threshold)
 
 
 def with_episode_threshold(decision: Decision, episode: EpisodeTarget | None, served: int = 0) -> Decision:
-    """The decision for a call of an episode in which students served so many calls before.
+    """Return the decision for a call of an episode in which students already served `served` calls.
 
-    A student that is to be asked gets the threshold that the episode needs; where none is proven, or the steps are
-    used up, the teacher serves. Other decisions stand.
+    A student to be asked gets the threshold that the episode needs; if none is proven, or the steps are used up, the
+    teacher serves. Other decisions are unchanged.
     """
     if episode is None or not decision.is_for_student or decision.route is None:
         return decision
     threshold = proven_threshold(decision.route, episode.per_call) if episode.allows(served) else None
     if threshold is None:
         return replace(decision, reason="episode_target")
-    # What is proven of the head is the task's own promise; an episode that asks for more has it from the teacher.
+    # Only the task's own target is proven for the head; the teacher serves it in an episode that asks for more.
     return replace(decision, route=replace(decision.route, threshold=threshold, head_threshold=None))
 
 
 def initial_variant(decision: Decision) -> str:
-    """The variant that a call begins an episode with: the student that is to be asked, else the teacher."""
+    """Return the variant with which a call starts an episode: the student to be asked, else the teacher."""
     return decision.route.student if decision.is_for_student and decision.route else TEACHER_VARIANT
 
 
 def apply_variant(decision: Decision, variant: str) -> Decision:
-    """The decision for a call of an episode that began with a variant.
+    """Return the decision for a call of an episode that started with a variant.
 
-    The teacher keeps what it began, and also what a student began that is no longer in force. A student in force
-    keeps its episodes when the share shrinks and the draw would now leave them out. Nothing else is overruled, so a
-    critical call or one after a drift stays with the teacher whatever the episode began with.
+    The teacher keeps the episodes that it started, and those of a student that is no longer in force. A student in
+    force keeps its episodes when the share shrinks and the draw would now exclude them. No other decision is overruled,
+    so a critical call or one after a drift stays with the teacher whatever the variant.
     """
     if decision.route is None:
         return decision
-    own = variant == decision.route.student
-    if decision.is_for_student and not own:
+    is_current = variant == decision.route.student
+    if decision.is_for_student and not is_current:
         return replace(decision, reason="pinned")
-    if decision.reason == "control" and own:
+    if decision.reason == "control" and is_current:
         return replace(decision, reason="promoted")
     return decision

@@ -1,4 +1,4 @@
-"""The routing table: who is promoted for each task, folded from promotions and drift."""
+"""The routing table: the promoted student of each task, folded from promotions and drift."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ _STAGE_ORDER: tuple[Stage, ...] = (
 
 
 class StudentStatus(BaseModel):
-    """What is known of one student: its latest stage and its latest alarms."""
+    """The latest stage and the latest alarms of one student."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,7 +47,7 @@ class StudentStatus(BaseModel):
 
     @property
     def stage_order(self) -> tuple[datetime, int, str]:
-        """Where the stage lies in the student's story; at one moment the later stage counts."""
+        """The sort key of the stage; of two stages at the same moment the later in `_STAGE_ORDER` counts."""
         if self.stage is None or self.at is None:
             raise ValueError("the student has no stage yet")
         return self.at, _STAGE_ORDER.index(self.stage), self.event
@@ -58,11 +58,11 @@ class StudentStatus(BaseModel):
 
     @property
     def has_drifted(self) -> bool:
-        """Whether an alarm came since the promotion; at the same moment the alarm counts."""
+        """Return whether an alarm was raised since the promotion; at the same moment the alarm counts."""
         return self.drifted_at is not None and (self.at is None or self.drifted_at >= self.at)
 
     def after_promotion(self, event: Promotion) -> "StudentStatus":
-        """The standing after a promotion, unless that is older than what is known."""
+        """Return the status after a promotion; unchanged if the promotion is older than the current stage."""
         new = self.model_copy(
             update={
                 "stage": event.stage,
@@ -82,7 +82,7 @@ class StudentStatus(BaseModel):
         return new if self.stage is None or self.stage_order < new.stage_order else self
 
     def after_drift(self, event: Drift) -> "StudentStatus":
-        """The standing after an alarm; a warning counts even where it only reports a shift of traffic."""
+        """Return the status after an alarm; a warning counts even if it only reports a shift of traffic."""
         if event.tier == "warn":
             return self.model_copy(update={"warned_at": _latest(self.warned_at, event.at)})
         if event.drifted:
@@ -92,12 +92,12 @@ class StudentStatus(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RoutingTable:
-    """Every student's standing by task and name; applying events in any order, any number of times, gives the same."""
+    """The status of every student, by task and name; applying events in any order, repeatedly, gives the same table."""
 
     students: Mapping[str, Mapping[str, StudentStatus]] = field(default_factory=dict)
 
     def apply(self, event: Event) -> "RoutingTable":
-        """The table after an event; events that are neither promotion nor drift change nothing."""
+        """Return the table after an event; events other than promotions and drift change nothing."""
         if not isinstance(event, Promotion | Drift):
             return self
         old = self._student(event.task, event.student)
@@ -108,44 +108,44 @@ class RoutingTable:
         return RoutingTable({**self.students, event.task: of_task})
 
     def route(self, task: str, now: datetime) -> TaskRoute | None:
-        """What is in force for a task at a moment; None where no student is promoted."""
+        """Return the route of a task at a moment; None if no student is promoted."""
         serving = [(s.stage_order, name, s) for name, s in self.students.get(task, {}).items() if s.is_serving]
         if not serving:
             return None
-        _, student, standing = max(serving, key=lambda entry: entry[:2])
-        assert standing.artifact is not None
-        assert standing.threshold is not None
+        _, student, status = max(serving, key=lambda entry: entry[:2])
+        assert status.artifact is not None
+        assert status.threshold is not None
         return TaskRoute(
             student,
-            standing.artifact,
-            standing.threshold,
-            standing.share,
-            standing.has_drifted,
-            _audit_probability(standing, now),
-            standing.levels,
-            standing.head_threshold,
-            standing.withheld,
-            standing.judge,
-            standing.spot_checks,
+            status.artifact,
+            status.threshold,
+            status.share,
+            status.has_drifted,
+            _audit_probability(status, now),
+            status.levels,
+            status.head_threshold,
+            status.withheld,
+            status.judge,
+            status.spot_checks,
         )
 
     @property
     def artifacts(self) -> frozenset[str]:
-        """URIs of the artifacts of the promoted students."""
-        of_all = (standing for of_task in self.students.values() for standing in of_task.values())
+        """The URIs of the artifacts of the promoted students."""
+        of_all = (status for of_task in self.students.values() for status in of_task.values())
         return frozenset(s.artifact for s in of_all if s.is_serving and s.artifact is not None)
 
     @property
     def tasks(self) -> list[str]:
-        """Names of the tasks with a promoted student."""
+        """The names of the tasks with a promoted student, sorted."""
         return sorted(task for task, students in self.students.items() if any(s.is_serving for s in students.values()))
 
     def has_task(self, task: str) -> bool:
-        """Whether the task has or had a student."""
+        """Return whether the task has or had a student."""
         return task in self.students
 
     def state(self) -> dict[str, Any]:
-        """The table in the types of JSON."""
+        """Return the table as JSON types."""
         return {
             task: {name: s.model_dump(mode="json", exclude_none=True) for name, s in students.items()}
             for task, students in self.students.items()
@@ -153,7 +153,7 @@ class RoutingTable:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Mapping[str, Any]]) -> Self:
-        """The table that `state` described."""
+        """Build the table from `state`."""
         return cls(
             {
                 task: {name: StudentStatus.model_validate(s) for name, s in students.items()}
@@ -165,10 +165,10 @@ class RoutingTable:
         return self.students.get(task, {}).get(student) or StudentStatus()
 
 
-def _audit_probability(standing: StudentStatus, now: datetime) -> float:
-    warned = standing.warned_at is not None and now < standing.warned_at + WARNING_SPAN
-    return min(1.0, standing.audit_rate * (WARNING_AUDIT_FACTOR if warned else 1.0))
+def _audit_probability(status: StudentStatus, now: datetime) -> float:
+    warned = status.warned_at is not None and now < status.warned_at + WARNING_SPAN
+    return min(1.0, status.audit_rate * (WARNING_AUDIT_FACTOR if warned else 1.0))
 
 
-def _latest(known: datetime | None, new: datetime) -> datetime:
-    return new if known is None else max(known, new)
+def _latest(current: datetime | None, new: datetime) -> datetime:
+    return new if current is None else max(current, new)

@@ -1,1 +1,1 @@
-"""The teachers' side of the router: which teacher has a model, and how it is asked."""
+"""The router's client side for teachers: select a teacher for a model, and call it."""

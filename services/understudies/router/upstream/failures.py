@@ -1,4 +1,4 @@
-"""Classify failed attempts: how far one came, whether to retry or fail over, and whether it may be billed."""
+"""Classify failed attempts: their progress, whether to retry or fail over, and whether they may be billed."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from understudies.runtime.rules.teacher import TeacherSpec
 
 
 class AttemptProgress:
-    """Whether a request was sent, and whether a status of success has come."""
+    """Track whether a request was sent, and whether a status of success has arrived."""
 
     __slots__ = ("head", "sent")
 
@@ -23,13 +23,13 @@ class AttemptProgress:
         self.head = False
 
     def mark_sent(self) -> None:
-        """From here on the teacher may be at work."""
+        """Mark the request as sent: the teacher may be working on it from here on."""
         self.sent = True
 
     def is_billable(self, error: Exception) -> bool:
-        """Whether a teacher that ends in such trouble is likely to charge for it.
+        """Return whether the teacher is likely to charge for an attempt that ended in this error.
 
-        It has taken the call, or was still at work when the patience ended.
+        That is the case if it accepted the call, or was still working when the time limit passed.
         """
         return self.head or (self.sent and isinstance(error, TimeoutError))
 
@@ -40,13 +40,13 @@ _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _KEY_REJECTIONS: Final = frozenset({401, 402, 403})
 
 
-class AttemptFailed(Exception):  # noqa: N818 - what the attempt has
-    """What the caller is told where it stays so.
+class AttemptFailed(Exception):  # noqa: N818 - names the outcome
+    """Raised when one attempt at a teacher fails; carries the error for the caller if no other attempt succeeds.
 
-    `retry` says whether the same teacher may be asked again, `failover` whether another one may be asked instead, and
-    `counts_against_breaker` whether it counts against the teacher; `headers` are all of its answer's. The first retry
-    is made `retry_immediately` where a kept connection may have been the trouble. What is `billable` is likely to be
-    charged for, though nothing came of it.
+    `retry` says whether the same teacher may be asked again, `failover` whether another one may be, and
+    `counts_against_breaker` whether the failure counts against the teacher. `headers` are all headers of its answer.
+    `retry_immediately` makes the first retry without delay, because a stale kept connection may be the cause.
+    `billable` marks attempts that are likely to be charged for although they gave no answer.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class AttemptFailed(Exception):  # noqa: N818 - what the attempt has
 
 
 def failure_from_transport_error(cause: Exception, *, billable: bool = False) -> AttemptFailed:
-    """The failure of an attempt whose connection was not made, broke or took too long, or brought too much."""
+    """Return the failure of an attempt with a transport error: not connected, broken, timed out or too large."""
     if isinstance(cause, ConnectError):
         return AttemptFailed(TeacherError(502, "the teacher cannot be reached", code="teacher_unreachable"), retry=True)
     if isinstance(cause, ProtocolError):
@@ -89,7 +89,7 @@ def failure_from_transport_error(cause: Exception, *, billable: bool = False) ->
 
 
 def failure_from_status(status: int, headers: list[tuple[str, str]], raw: bytes, spec: TeacherSpec) -> AttemptFailed:
-    """The failure of an attempt that was answered with a status that is none of success."""
+    """Return the failure of an attempt answered with a status other than success."""
     shown = response_headers(headers)
     if status < 400:
         return AttemptFailed(
@@ -98,34 +98,36 @@ def failure_from_status(status: int, headers: list[tuple[str, str]], raw: bytes,
             )
         )
     if status == 401 and spec.has_own_key:
-        # Its words show parts of a key that is not the caller's.
+        # The teacher's message shows parts of a key that is not the caller's.
         refused = TeacherError(502, "the teacher does not take the router's key", code="teacher_refused_key")
         return AttemptFailed(refused, counts_against_breaker=False)
     body = parse_json_object(raw)
     error = (body or {}).get("error")
-    told = error if isinstance(error, Mapping) else {}
-    code = next((str(value) for value in (told.get("code"), told.get("type")) if _is_code(value)), "teacher_error")
-    told_to_caller = TeacherError(
+    details = error if isinstance(error, Mapping) else {}
+    code = next(
+        (str(value) for value in (details.get("code"), details.get("type")) if _is_code(value)), "teacher_error"
+    )
+    caller_error = TeacherError(
         status,
-        _message(told, raw),
+        _message(details, raw),
         code=code,
         raw=raw if body is not None else None,
         headers=shown if body is not None else _without_content_type(shown),
     )
-    every = dict(headers)
-    again = is_retriable(status, every, code)
-    moves = again or status >= 500 or status == 429 or (spec.has_own_key and status in _KEY_REJECTIONS)
+    all_headers = dict(headers)
+    retry = is_retriable(status, all_headers, code)
+    failover = retry or status >= 500 or status == 429 or (spec.has_own_key and status in _KEY_REJECTIONS)
     return AttemptFailed(
-        told_to_caller,
-        retry=again,
-        failover=moves,
+        caller_error,
+        retry=retry,
+        failover=failover,
         counts_against_breaker=status >= 500 or status == 408,
-        headers=every,
+        headers=all_headers,
     )
 
 
 def malformed_answer(headers: list[tuple[str, str]], message: str) -> AttemptFailed:
-    """The failure of an attempt that was answered, but not with what an answer is made of."""
+    """Return the failure of an attempt whose answer is malformed."""
     error = TeacherError(
         502, message, code="teacher_answer_broken", headers=_without_content_type(response_headers(headers))
     )
@@ -133,14 +135,14 @@ def malformed_answer(headers: list[tuple[str, str]], message: str) -> AttemptFai
 
 
 def in_stream_failure(headers: list[tuple[str, str]], message: str) -> AttemptFailed:
-    """The failure of a stream that begins with an error: the caller has seen nothing, and nobody charges for it."""
+    """Return the failure of a stream that begins with an error: the caller has seen nothing, and it is not billed."""
     return AttemptFailed(
         TeacherError(502, message, headers=_without_content_type(response_headers(headers))), retry=True
     )
 
 
 def parse_json_object(raw: bytes) -> dict[str, Any] | None:
-    """The JSON object that a body is; None where it is none."""
+    """Parse a JSON object; None if the body is not one."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -148,15 +150,15 @@ def parse_json_object(raw: bytes) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _message(told: Mapping[str, Any], raw: bytes) -> str:
-    return str(told.get("message") or raw[:_MAX_MESSAGE].decode("utf-8", "replace").strip() or "no message")
+def _message(details: Mapping[str, Any], raw: bytes) -> str:
+    return str(details.get("message") or raw[:_MAX_MESSAGE].decode("utf-8", "replace").strip() or "no message")
 
 
 def _is_code(value: Any) -> bool:
-    """Whether it is a word that may be logged, and no text."""
+    """Return whether the value is a short code that may be logged, not free text."""
     return isinstance(value, str) and _CODE.fullmatch(value) is not None
 
 
 def _without_content_type(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers without the type of a body that the caller does not get."""
+    """Return the headers without the content type, because the caller does not get that body."""
     return {name: value for name, value in headers.items() if name != "content-type"}

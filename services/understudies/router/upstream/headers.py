@@ -1,4 +1,4 @@
-"""Choose the headers that pass between clients and teachers; send no teacher another's key."""
+"""Select the headers that pass between clients and teachers, so that no teacher gets another's key."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -11,18 +11,18 @@ _SECRET_HEADERS: Final = frozenset(
 )
 _KEY_HEADERS: Final = frozenset({"authorization", "x-api-key"})
 _ACCOUNT_HEADERS: Final = frozenset({"openai-organization", "openai-project"})
-"""Headers that belong to the caller's key and are wrong beside another one."""
+"""Headers that belong to the caller's key and are wrong with another one."""
 
 
-def teacher_headers(spec: TeacherSpec, api: Api, passed: Mapping[str, str]) -> dict[str, str]:
-    """The caller's headers (named in lower case) for a teacher, with the key that it is to be sent.
+def teacher_headers(spec: TeacherSpec, api: Api, caller_headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers for a teacher: the caller's (named in lower case), with the key to use.
 
-    A teacher with a key of its own, and one that needs none, get nothing of the caller's credentials.
+    A teacher with its own key, or one that needs none, gets none of the caller's credentials.
     """
     if spec.has_own_key or spec.auth == "none":
         headers = {
             name: value
-            for name, value in passed.items()
+            for name, value in caller_headers.items()
             if name not in _SECRET_HEADERS and name not in _ACCOUNT_HEADERS
         }
         if spec.api_key is not None and spec.auth != "none":
@@ -30,9 +30,11 @@ def teacher_headers(spec: TeacherSpec, api: Api, passed: Mapping[str, str]) -> d
             headers[name] = value
         return headers
     if spec.auth == "by_api":
-        return {name: value for name, value in passed.items() if name not in _SECRET_HEADERS or name in _KEY_HEADERS}
-    headers = {name: value for name, value in passed.items() if name not in _SECRET_HEADERS}
-    if key := passed.get("x-api-key") or passed.get("authorization", "").partition(" ")[2]:
+        return {
+            name: value for name, value in caller_headers.items() if name not in _SECRET_HEADERS or name in _KEY_HEADERS
+        }
+    headers = {name: value for name, value in caller_headers.items() if name not in _SECRET_HEADERS}
+    if key := caller_headers.get("x-api-key") or caller_headers.get("authorization", "").partition(" ")[2]:
         name, value = _key_header(spec, api, key)
         headers[name] = value
     return headers
@@ -67,18 +69,18 @@ _HOP_BY_HOP: Final = frozenset(
         "upgrade",
     }
 )
-"""Headers of one connection, which end with it."""
+"""Hop-by-hop headers, which apply to one connection only."""
 _CLIENT_ONLY: Final = frozenset({"host", "expect", "forwarded", "via", "cookie", "origin", "referer"})
 _TEACHER_ONLY: Final = frozenset({"set-cookie", "alt-svc", "strict-transport-security", "server", "date", "via"})
 
 
 def response_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """What the caller gets of the headers of a teacher's answer; names are in lower case."""
+    """Select the headers of a teacher's answer for the caller; names are in lower case."""
     return {name: value for name, value in headers if name.startswith(_RESPONSE_HEADERS)}
 
 
 def forwarded_request_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """What a teacher gets of the headers of a request that is passed through."""
+    """Select the headers of a passthrough request for the teacher; the returned names are in lower case."""
     lower = {name.lower(): value for name, value in headers.items()}
     dropped = _HOP_BY_HOP | _CLIENT_ONLY | _connection_headers(lower)
     return {
@@ -89,12 +91,12 @@ def forwarded_request_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def forwarded_response_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """What the caller gets of the headers of an answer that is passed through; names are in lower case."""
+    """Select the headers of a passthrough answer for the caller; names are in lower case."""
     listed = list(headers)
     dropped = _HOP_BY_HOP | _TEACHER_ONLY | _connection_headers(dict(listed))
     return [(name, value) for name, value in listed if name not in dropped]
 
 
 def _connection_headers(headers: Mapping[str, str]) -> set[str]:
-    """The headers that `connection` says are of this connection alone."""
+    """Return the header names that `connection` lists as hop-by-hop."""
     return {name.strip().lower() for name in headers.get("connection", "").split(",")}

@@ -1,4 +1,4 @@
-"""Measure what an answer used and cost; estimate the tokens that a teacher did not report."""
+"""Measure the usage and cost of answers; estimate tokens that a teacher did not report."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -12,17 +12,18 @@ from understudies.events import Response, Usage, usd
 from understudies.runtime.fast_dataclass import fast_dataclass
 
 _FIRST_GUESS: Final = 4.0
-"""Bytes of a request per prompt token, and characters of an answer per completion token, before any is known."""
+"""Bytes of a request per prompt token, and characters of an answer per completion token, before any are observed."""
 _DECAY: Final = 0.98
-"""What a complete call still weighs after the next one."""
+"""Factor by which each complete call reduces the weight of the earlier ones."""
 _PLAUSIBLE: Final = (0.02, 100.0)
-"""Below it thinking is hidden or a conversation is kept by the provider, above it pictures are sent."""
+"""Plausible sizes per token; below, thinking is hidden or the provider keeps the conversation, above, images are sent.
+"""
 _MAX_MODELS: Final = 1000
 
 
 @dataclass(slots=True)
 class _Ratio:
-    """Size per token, a mean over the calls in which later ones weigh more."""
+    """Size per token: a mean over the calls in which later ones weigh more."""
 
     size: float = 0.0
     tokens: float = 0.0
@@ -38,19 +39,19 @@ class _Ratio:
 
 
 class TokenEstimator:
-    """Learns each model's bytes per prompt token and characters per completion token."""
+    """Learn each model's bytes per prompt token and characters per completion token."""
 
     def __init__(self) -> None:
         self._models: OrderedDict[str, tuple[_Ratio, _Ratio]] = OrderedDict()
 
     def add(self, model: str, request_bytes: int, answer_characters: int, usage: Usage) -> None:
-        """Take note of a complete call; sizes that are no measure of its tokens, as of pictures, are passed over."""
+        """Learn from a complete call; sizes that do not reflect its tokens, as with images, are ignored."""
         prompt, completion = self._ratios_of(model)
         prompt.add(request_bytes, usage.prompt_tokens)
         completion.add(answer_characters, usage.completion_tokens)
 
     def estimate(self, model: str, request_bytes: int, answer_characters: int, known: Usage | None = None) -> Usage:
-        """The likely usage of a call; what `known` counts already is taken from there."""
+        """Estimate the usage of a call; counts in `known` take precedence."""
         prompt, completion = self._models.get(model) or (_Ratio(), _Ratio())
         known = known or Usage()
         return Usage(
@@ -60,12 +61,12 @@ class TokenEstimator:
         )
 
     def _ratios_of(self, model: str) -> tuple[_Ratio, _Ratio]:
-        found = self._models.get(model)
-        if found is None:
+        ratios = self._models.get(model)
+        if ratios is None:
             if len(self._models) >= _MAX_MODELS:
                 self._models.popitem(last=False)
-            found = self._models[model] = (_Ratio(), _Ratio())
-        return found
+            ratios = self._models[model] = (_Ratio(), _Ratio())
+        return ratios
 
 
 _PROBE_TOKENS: Final = 1000
@@ -76,27 +77,27 @@ UsageCost = Callable[[Usage], Decimal]
 
 
 class PriceCache:
-    """Costs as `teacher_call_cost` has them; looking one up takes 60 µs, which is much of a call.
+    """Cache of the costs of `teacher_call_cost`, whose look-up takes 60 µs, much of a call's overhead.
 
-    Prices change at hours of the day, so what was found holds for the minute of the call. Some models have a second
-    price for long prompts: there the list is asked about every call that is not short.
+    Prices change at hours of the day, so an entry holds for the minute of the call. Some models have a second price for
+    long prompts: for those, calls that are not short always consult the price list.
     """
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, float], UsageCost] = {}
-        # The price list takes a moment to load: now, not during the first call.
+        self._costs: dict[tuple[str, float], UsageCost] = {}
+        # The price list takes a moment to load: load it now, not during the first call.
         teacher_call_cost("", Usage(prompt_tokens=1))
 
     def cost(self, model: str, usage: Usage, price: Price | Decimal | None, at: datetime) -> Decimal:
-        """What a call cost, in US dollars."""
+        """Return the cost of a call in US dollars."""
         if price is not None:
             return teacher_call_cost(model, usage, price, at=at)
         minute = at.timestamp() // 60
-        cost = self._found.get((model, minute))
+        cost = self._costs.get((model, minute))
         if cost is None:
-            if len(self._found) >= _MAX_CACHED_PRICES:
-                self._found.clear()
-            cost = self._found[model, minute] = _find_cost(model, at.replace(second=0, microsecond=0))
+            if len(self._costs) >= _MAX_CACHED_PRICES:
+                self._costs.clear()
+            cost = self._costs[model, minute] = _find_cost(model, at.replace(second=0, microsecond=0))
         return cost(usage)
 
 
@@ -129,7 +130,7 @@ def _probe_usages(tokens: int) -> tuple[Usage, Usage, Usage]:
 
 @fast_dataclass
 class Charge:
-    """Usage and cost in US dollars."""
+    """The usage and cost of a call, in US dollars."""
 
     usage: Usage
     cost_usd: Decimal
@@ -138,14 +139,14 @@ class Charge:
 
 @fast_dataclass
 class CallSizes:
-    """What was sent and what came back: bytes of the request and characters of the answer."""
+    """The size of a call: bytes of the request and characters of the answer."""
 
     request_bytes: int
     answer_characters: int
 
 
 class UsageMeter:
-    """Counts and prices calls, and learns from complete ones how to estimate the others."""
+    """Count and price calls, and learn from complete ones to estimate the others."""
 
     def __init__(self) -> None:
         self._prices = PriceCache()
@@ -154,7 +155,7 @@ class UsageMeter:
     def complete(
         self, asked: str, model: str, usage: Usage, sizes: CallSizes, *, price: Price | Decimal | None, at: datetime
     ) -> Charge:
-        """A call that was answered to the end; `asked` is the model by the name it was asked under."""
+        """Charge a call that was answered completely; `asked` is the model name that was requested."""
         if not usage.prompt_tokens and not usage.completion_tokens:
             return self.partial(asked, model, usage, sizes, price=price, at=at)
         self._estimator.add(asked, sizes.request_bytes, sizes.answer_characters, usage)
@@ -163,17 +164,17 @@ class UsageMeter:
     def partial(
         self, asked: str, model: str, usage: Usage, sizes: CallSizes, *, price: Price | Decimal | None, at: datetime
     ) -> Charge:
-        """A call whose answer broke off, or that did not report its usage in full."""
-        likely = self._estimator.estimate(asked, sizes.request_bytes, sizes.answer_characters, usage)
-        return Charge(likely, self._prices.cost(model, likely, price, at), estimated=True)
+        """Charge a call whose answer broke off, or that did not report its usage in full."""
+        estimate = self._estimator.estimate(asked, sizes.request_bytes, sizes.answer_characters, usage)
+        return Charge(estimate, self._prices.cost(model, estimate, price, at), estimated=True)
 
     def reported(self, model: str, usage: Usage, *, price: Price | Decimal | None, at: datetime) -> Decimal:
-        """What is paid for usage that was reported beside no answer; nothing where none was."""
+        """Return the cost of usage reported without an answer; 0 if none was reported."""
         return self._prices.cost(model, usage, price, at) if usage != Usage() else usd(0)
 
 
 def count_answer_characters(response: Response) -> int:
-    """Characters of an answer, its tools' arguments included."""
+    """Count the characters of an answer, including the arguments of its tool calls."""
     content, calls = response.message.content, response.message.tool_calls
     called = sum(len(call.function.arguments) for call in calls) if calls else 0
     if isinstance(content, str):

@@ -1,4 +1,4 @@
-"""What the router has no part in: requests under /v1 that pass through to a teacher, and answers that pass back."""
+"""Forward requests under /v1 that the router does not handle itself to a teacher, and stream the answers back."""
 
 import asyncio
 import re
@@ -18,16 +18,16 @@ PassthroughBody = bytes | AsyncIterator[bytes] | None
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _STATELESS_SUFFIXES: Final = ("/embeddings", "/moderations", "/count_tokens", "/input_tokens")
-"""How paths end of what a POST only computes: done twice, it costs a little, where an agent's call would fail."""
+"""Path suffixes of POST requests without side effects: a repeat costs little, where an agent's call would fail."""
 _UNDER_V1: Final = re.compile(r"/v1(?:[/?][!\"$-~]*)?")
 _SLASH: Final = re.compile(r"/|\\|%2f|%5c", re.IGNORECASE)
 _DOTS: Final = re.compile(r"(?:\.|%2e){1,2}", re.IGNORECASE)
 
 
 class PassthroughResponse:
-    """An answer on its way through: iterate it once; `close` has to be called where it is not read to its end.
+    """A streamed passthrough answer: iterate it once; call `close` if it is not read to its end.
 
-    `headers` may name one twice. The body is as the teacher sent it, in the encoding that the headers name.
+    `headers` may contain a name twice. The body is as the teacher sent it, in the encoding that the headers name.
     """
 
     def __init__(self, reply: HttpResponse, spec: TeacherSpec) -> None:
@@ -41,22 +41,22 @@ class PassthroughResponse:
         return self
 
     async def __anext__(self) -> bytes:
-        """The next bytes; raises TeacherError where the answer breaks off."""
+        """Return the next bytes; raises TeacherError if the answer breaks off."""
         try:
-            piece = self._reply.read_nowait()
-            if not piece:
+            chunk = self._reply.read_nowait()
+            if not chunk:
                 async with asyncio.timeout(self._idle_s):
-                    piece = await self._reply.read_chunk()
-        except TRANSPORT_ERRORS as trouble:
+                    chunk = await self._reply.read_chunk()
+        except TRANSPORT_ERRORS as error:
             await self.close()
-            raise failure_from_transport_error(trouble).error from trouble
-        if not piece:
+            raise failure_from_transport_error(error).error from error
+        if not chunk:
             await self.close()
             raise StopAsyncIteration
-        return piece
+        return chunk
 
     async def close(self) -> None:
-        """End it; what the teacher may still be writing is not waited for."""
+        """Close the answer without waiting for what the teacher may still be writing."""
         self._reply.close()
 
 
@@ -68,23 +68,25 @@ async def send_passthrough(
     headers: Mapping[str, str],
     body: PassthroughBody,
 ) -> PassthroughResponse:
-    """What a teacher answers to a request that passes through; raises TeacherError."""
+    """Send a request to a teacher and return its answer; raises TeacherError."""
     url = _url(spec, path_and_query)
-    passed = _body_headers(forwarded_request_headers(headers), body)
-    sent = teacher_headers(spec, "messages" if speaks_anthropic(path_and_query, passed) else "chat", passed)
+    forwarded = _body_headers(forwarded_request_headers(headers), body)
+    teacher_request_headers = teacher_headers(
+        spec, "messages" if speaks_anthropic(path_and_query, forwarded) else "chat", forwarded
+    )
     try:
         async with asyncio.timeout(spec.timeouts.first_byte_s):
-            reply = await _send_with_retry(client, spec, method, url, sent, body)
+            reply = await _send_with_retry(client, spec, method, url, teacher_request_headers, body)
             if reply.status == 401 and spec.has_own_key:
                 reply.close()
                 raise failure_from_status(401, [], b"", spec).error
-    except TRANSPORT_ERRORS as trouble:
-        raise failure_from_transport_error(trouble).error from trouble
+    except TRANSPORT_ERRORS as error:
+        raise failure_from_transport_error(error).error from error
     return PassthroughResponse(reply, spec)
 
 
 def speaks_anthropic(path: str, headers: Mapping[str, str]) -> bool:
-    """Whether a request is in the manner of Anthropic's API; headers are named in lower case."""
+    """Return whether a request uses Anthropic's API; headers are named in lower case."""
     return "anthropic-version" in headers or path.startswith("/v1/messages")
 
 
@@ -95,8 +97,8 @@ async def _send_with_retry(
     try:
         return await client.send(method, url, headers, body, connect_s=connect_s, decompress=False)
     except ServerDisconnected:
-        # The teacher may have closed a kept connection just then, or have done what it was asked: only what may be done
-        # twice is sent again, once.
+        # The teacher may just have closed the kept connection, or have processed the request: repeat it, once, only if
+        # that is harmless.
         harmless = method in _IDEMPOTENT or "idempotency-key" in headers or url.path.endswith(_STATELESS_SUFFIXES)
         if not harmless or not (body is None or isinstance(body, bytes)):
             raise
@@ -104,7 +106,7 @@ async def _send_with_retry(
 
 
 def _body_headers(headers: Mapping[str, str], body: PassthroughBody) -> dict[str, str]:
-    """The headers without what they say of a body that is not sent, or whose length the client writes itself.
+    """Drop headers about a body that is not sent, or whose length the client writes itself.
 
     A length without a body would make the teacher take the next request on the connection, another caller's, for it.
     """
@@ -115,5 +117,5 @@ def _body_headers(headers: Mapping[str, str], body: PassthroughBody) -> dict[str
 def _url(spec: TeacherSpec, path_and_query: str) -> URL:
     path = path_and_query.partition("?")[0]
     if not _UNDER_V1.fullmatch(path_and_query) or any(_DOTS.fullmatch(step) for step in _SLASH.split(path)):
-        raise TeacherError(404, "only plain paths under /v1 pass through", code="not_found")
+        raise TeacherError(404, "only plain paths under /v1 are passed through", code="not_found")
     return URL(spec.base_url + path_and_query.removeprefix("/v1"), encoded=True)

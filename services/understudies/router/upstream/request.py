@@ -1,4 +1,4 @@
-"""A call on its way to the teachers."""
+"""A call prepared for sending to the teachers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,11 +15,11 @@ from understudies.runtime.fast_dataclass import fast_dataclass
 
 @fast_dataclass
 class UpstreamRequest:
-    """The call, how its API speaks, and when it began and has to be over, by the steady clock.
+    """A call with its API dialect, and its start and deadline by the monotonic clock.
 
-    A call without a body of its own is asked in the API that the canonical request comes from; its query is for its own
-    teacher, and others of the same origin. `unproductive_attempts` counts the attempts so far that a teacher accepted
-    and nothing came of.
+    A call without a body of its own uses the API of the canonical request. Its query is sent only to its own teacher
+    and others of the same origin. `unproductive_attempts` counts the attempts so far that a teacher accepted but did
+    not answer.
     """
 
     call: Call
@@ -37,12 +37,12 @@ class UpstreamRequest:
 
     @property
     def target(self) -> str:
-        """Path and query."""
+        """The path and query to send to."""
         query = self.call.query
         return f"{self.dialect.path}?{query}" if query and self.with_query else self.dialect.path
 
     def unary_body(self, model: str) -> bytes:
-        """What asks a teacher for an answer in one piece; raises TeacherError where it cannot be written."""
+        """Encode the request for a complete answer; raises TeacherError if it cannot be encoded."""
         call = self.call
         if call.raw is None:
             return orjson.dumps(encode_request(call.request, model))
@@ -54,18 +54,18 @@ class UpstreamRequest:
         return _rewrite(self.dialect, orjson.dumps(body), body, model, usage=False)
 
     def stream_body(self, model: str) -> tuple[bytes, bool]:
-        """What asks a teacher for a stream that reports its usage, and whether the caller wants to see that.
+        """Encode the request for a stream that reports its usage, and return whether the caller asked for that usage.
 
-        Raises TeacherError where it cannot be written.
+        Raises TeacherError if it cannot be encoded.
         """
         call = self.call
         if call.raw is None:
-            streamed = {"stream": True, "stream_options": {"include_usage": True}}
-            return orjson.dumps(encode_request(call.request, model) | streamed), False
+            stream_options = {"stream": True, "stream_options": {"include_usage": True}}
+            return orjson.dumps(encode_request(call.request, model) | stream_options), False
         body = self._body(call.raw)
         options = body.get("stream_options")
-        wanted = self.api != "chat" or (isinstance(options, dict) and options.get("include_usage") is True)
-        return _rewrite(self.dialect, call.raw, body, model, usage=True), wanted
+        usage_wanted = self.api != "chat" or (isinstance(options, dict) and options.get("include_usage") is True)
+        return _rewrite(self.dialect, call.raw, body, model, usage=True), usage_wanted
 
     def _body(self, raw: bytes) -> Mapping[str, Any]:
         body = parse_json_object(raw) if self.call.body is None else self.call.body
@@ -74,14 +74,14 @@ class UpstreamRequest:
         return body
 
 
-def make_upstream_request(call: Call, began: float, total_s: float, *, fresh: bool = False) -> UpstreamRequest:
-    """The call, begun now."""
+def make_upstream_request(call: Call, started_at: float, total_s: float, *, fresh: bool = False) -> UpstreamRequest:
+    """Prepare a call that starts now."""
     dialect = dialect_of(call.api if call.raw is not None else "chat")
-    return UpstreamRequest(call, dialect, began, began + total_s, fresh)
+    return UpstreamRequest(call, dialect, started_at, started_at + total_s, fresh)
 
 
 def _rewrite(dialect: Dialect, raw: bytes, body: Mapping[str, Any], model: str, *, usage: bool) -> bytes:
     try:
         return dialect.encode_upstream_request(raw, body, model=model, usage=usage)
     except ValueError as error:
-        raise TeacherError(400, "the body cannot be written again", code="invalid_body") from error
+        raise TeacherError(400, "the body cannot be re-encoded", code="invalid_body") from error

@@ -1,4 +1,4 @@
-"""A teacher's answer in pieces, passed on as it comes and put together on the way."""
+"""Forward a teacher's streamed answer as it arrives, and assemble it on the way."""
 
 from collections.abc import AsyncIterator, Mapping
 
@@ -20,10 +20,10 @@ _TRUNCATED = "the teacher's stream ended before its answer did"
 
 
 class UpstreamStream:
-    """A stream of which the first piece has come.
+    """A stream whose first chunk has arrived.
 
-    Iterate it once. `answer` may be asked for at any time, `close` has to be called where it is not read to its end.
-    `first` is what the caller gets of the first piece, of which `taken` bytes came.
+    Iterate it once. Call `answer` at any time, and `close` if the stream is not read to its end. `first` is the
+    caller's part of the first chunk, of which `taken` bytes were received.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class UpstreamStream:
         return self
 
     async def __anext__(self) -> bytes:
-        """The next bytes for the caller; raises TeacherError where the stream breaks off."""
+        """Return the next bytes for the caller; raises TeacherError if the stream breaks off."""
         if self._first:
             first, self._first = self._first, b""
             return first
@@ -76,18 +76,18 @@ class UpstreamStream:
         raise StopAsyncIteration
 
     def answer(self, *, client_disconnected: bool = False) -> TeacherAnswer:
-        """What was answered so far; raises TeacherError where that is no answer, with what it cost.
+        """Return the answer so far; raises TeacherError, with the cost, if it is not a valid answer.
 
-        Who hangs up once it is whole, but for the end of the transfer, has had it.
+        A caller that disconnects once the answer is complete, before the end of the transfer, counts as served.
         """
         client_disconnected = client_disconnected and not self._accumulator.finished
         latency_ms = ((self._ended or self._timer()) - self._request.started_at) * 1000
         answered = self._decoded()
-        named = answered.model if answered is not None and answered.model else self._model
-        metered = self._metered_charge(named, answered)
-        wrong = self._failure(answered, client_disconnected)
-        if wrong is not None or answered is None:
-            status, message, code = wrong or (502, _TRUNCATED, "teacher_answer_broken")
+        model = answered.model if answered is not None and answered.model else self._model
+        metered = self._metered_charge(model, answered)
+        failure = self._failure(answered, client_disconnected)
+        if failure is not None or answered is None:
+            status, message, code = failure or (502, _TRUNCATED, "teacher_answer_broken")
             raise TeacherError(
                 status,
                 message,
@@ -99,7 +99,7 @@ class UpstreamStream:
             )
         return TeacherAnswer(
             answered.response,
-            named,
+            model,
             metered.usage,
             metered.cost_usd,
             latency_ms,
@@ -113,25 +113,25 @@ class UpstreamStream:
         )
 
     def body(self) -> bytes:
-        """The answer as far as known, as it is where nothing is streamed."""
+        """The answer so far, in the format of a non-streamed response."""
         return orjson.dumps(self._accumulator.body())
 
     async def close(self) -> None:
-        """End it; what the teacher may still be writing is not waited for."""
+        """Close the stream without waiting for what the teacher may still be writing."""
         if self._ended is None:
             self._upstream.counts.cancelled += 1
             self._end()
 
     async def _next(self) -> bytes:
         try:
-            piece = self._reply.read_nowait() or await self._wait()
-            self._left -= len(piece)
+            chunk = self._reply.read_nowait() or await self._wait()
+            self._left -= len(chunk)
             if self._left < 0:
-                raise ResponseTooLarge("the teacher's stream is larger than it may be")
-        except TRANSPORT_ERRORS as trouble:
-            return self._break(failure_from_transport_error(trouble).error)
-        if piece:
-            return self._boundary_buffer.feed(self._accumulator.feed(piece))
+                raise ResponseTooLarge("the teacher's stream is too large")
+        except TRANSPORT_ERRORS as error:
+            return self._break(failure_from_transport_error(error).error)
+        if chunk:
+            return self._boundary_buffer.feed(self._accumulator.feed(chunk))
         held = self._accumulator.end()
         if self._accumulator.finished or self._accumulator.failed:
             self._end()
@@ -143,7 +143,7 @@ class UpstreamStream:
             return await self._reply.read_chunk()
 
     def _break(self, error: TeacherError) -> bytes:
-        """What is left for the caller: half an event is shown to nobody, unless the answer is whole all the same."""
+        """Return the last bytes for the caller; drop a partial event, unless the answer is complete."""
         if not self._accumulator.finished:
             self._broken = error
             self._upstream.counts.broke_off += 1
@@ -161,23 +161,23 @@ class UpstreamStream:
         except ValueError:
             return None
 
-    def _failure(self, answered: DecodedResponse | None, hung_up: bool) -> tuple[int, str, str] | None:
-        """Why this is no answer: status, message and code."""
+    def _failure(self, answered: DecodedResponse | None, client_disconnected: bool) -> tuple[int, str, str] | None:
+        """Return the failure that makes this no answer, as status, message and code; None if it is an answer."""
         if self._accumulator.failed is not None:
             return 502, self._accumulator.failed, "teacher_error"
         if self._broken is not None:
             return self._broken.status, self._broken.message, self._broken.code
-        if hung_up and answered is None:
-            return 499, "the caller hung up before the answer began", "caller_hung_up"
-        return None if hung_up or self._accumulator.finished else (502, _TRUNCATED, "teacher_answer_broken")
+        if client_disconnected and answered is None:
+            return 499, "the caller disconnected before the answer began", "caller_hung_up"
+        return None if client_disconnected or self._accumulator.finished else (502, _TRUNCATED, "teacher_answer_broken")
 
-    def _metered_charge(self, named: str, answered: DecodedResponse | None) -> Charge:
+    def _metered_charge(self, model: str, answered: DecodedResponse | None) -> Charge:
         if self._charge is not None:
             return self._charge
-        whole = self._accumulator.finished and answered is not None
-        metered = (self._meter.complete if whole else self._meter.partial)(
+        complete = self._accumulator.finished and answered is not None
+        metered = (self._meter.complete if complete else self._meter.partial)(
             self._model,
-            named,
+            model,
             answered.usage if answered is not None else Usage(),
             CallSizes(self._request_bytes, self._accumulator.characters),
             price=self._upstream.price,

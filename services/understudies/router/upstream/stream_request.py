@@ -1,4 +1,4 @@
-"""Asks a teacher for an answer in pieces, and takes it whole where that is what comes."""
+"""Ask a teacher for a streamed answer, and read it as a whole if it is not a stream."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
@@ -23,7 +23,7 @@ _LEADING_SPACE: Final = b"\xef\xbb\xbf\r\n\t "
 
 
 class BufferedStream:
-    """The answer of a teacher that streams nothing: one piece, as it came."""
+    """The answer of a teacher that does not stream: a single chunk, as received."""
 
     def __init__(
         self, status: int, headers: Mapping[str, str], raw: bytes, answer: TeacherAnswer | TeacherError
@@ -40,61 +40,61 @@ class BufferedStream:
         return self
 
     async def __anext__(self) -> bytes:
-        """The body, once."""
+        """Return the body, once."""
         if not self._pieces:
             raise StopAsyncIteration
         return self._pieces.pop()
 
     def answer(self, *, client_disconnected: bool = False) -> TeacherAnswer:
-        """What was answered, which is whole whoever hangs up; raises TeacherError where that is no answer."""
+        """Return the answer, complete even if the caller disconnects; raises TeacherError if it is not valid."""
         if isinstance(self._answer, TeacherError):
             raise self._answer
         return self._answer
 
     def body(self) -> bytes:
-        """The answer as it came."""
+        """The answer as received."""
         return self._raw
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: the connection is closed already."""
 
 
 class StreamRequester:
-    """Asks one teacher once for an answer in pieces."""
+    """Ask one teacher once for a streamed answer."""
 
     def __init__(self, unary: UnaryRequester, context: ReadContext) -> None:
         self._unary = unary
         self._context = context
 
     async def ask(self, request: UpstreamRequest, upstream: Upstream, model: str) -> UpstreamStream | BufferedStream:
-        """The answer, once its first piece has come; raises AttemptFailed."""
+        """Return the answer once its first chunk has arrived; raises AttemptFailed."""
         body, usage_wanted = request.stream_body(model)
         progress = AttemptProgress()
         try:
-            with upstream.first_byte_deadline(request.deadline - self._context.timer()) as watch:
+            with upstream.first_byte_deadline(request.deadline - self._context.timer()) as deadline:
                 reply = await upstream.post(request.call, request.api, request.target, body, progress)
                 try:
-                    begun = await self._open_stream(request, upstream, model, reply, len(body), usage_wanted)
-                    if isinstance(begun, UpstreamStream):
-                        return begun
-                    raw = begun + await self._unary.read_body(request, upstream, reply, watch)
+                    stream = await self._open_stream(request, upstream, model, reply, len(body), usage_wanted)
+                    if isinstance(stream, UpstreamStream):
+                        return stream
+                    raw = stream + await self._unary.read_body(request, upstream, reply, deadline)
                 except BaseException:
                     reply.close()
                     raise
-        except TRANSPORT_ERRORS as trouble:
-            raise failure_from_transport_error(trouble, billable=progress.is_billable(trouble)) from trouble
+        except TRANSPORT_ERRORS as error:
+            raise failure_from_transport_error(error, billable=progress.is_billable(error)) from error
         return self._buffer_stream(request, upstream, model, reply, raw, len(body))
 
     async def _open_stream(
         self,
-        asking: UpstreamRequest,
+        request: UpstreamRequest,
         upstream: Upstream,
         model: str,
         reply: HttpResponse,
         request_bytes: int,
         usage_wanted: bool,
     ) -> UpstreamStream | bytes:
-        """The stream, or what came first of a body that is none."""
+        """Open the stream, or return the first bytes of a body that is not a stream."""
         if reply.content_type == "application/json":
             return b""
         first = await reply.read_chunk()
@@ -106,16 +106,16 @@ class StreamRequester:
         if reply.content_type != "text/event-stream" and not start.startswith(_EVENT_PREFIXES):
             kind = reply.content_type or "of no type"
             raise malformed_answer(reply.headers(), f"the teacher's answer is {kind}, not a stream")
-        assembler = asking.dialect.stream_accumulator(include_usage=usage_wanted)
-        shown = assembler.feed(first)
-        if assembler.failed is not None and not assembler.characters:
-            raise in_stream_failure(reply.headers(), assembler.failed)
+        accumulator = request.dialect.stream_accumulator(include_usage=usage_wanted)
+        shown = accumulator.feed(first)
+        if accumulator.failed is not None and not accumulator.characters:
+            raise in_stream_failure(reply.headers(), accumulator.failed)
         return UpstreamStream(
-            asking,
+            request,
             upstream,
             model,
             reply,
-            accumulator=assembler,
+            accumulator=accumulator,
             first=shown,
             taken=len(first),
             request_bytes=request_bytes,
@@ -124,7 +124,7 @@ class StreamRequester:
 
     def _buffer_stream(
         self,
-        asking: UpstreamRequest,
+        request: UpstreamRequest,
         upstream: Upstream,
         model: str,
         reply: HttpResponse,
@@ -132,10 +132,10 @@ class StreamRequester:
         request_bytes: int,
     ) -> BufferedStream:
         try:
-            answer = self._unary.decode(asking, upstream, model, reply, raw, request_bytes)
+            answer = self._unary.decode(request, upstream, model, reply, raw, request_bytes)
         except AttemptFailed as failed:
             if failed.error.raw is None:
                 raise
-            failed.error.unproductive_attempts = asking.unproductive_attempts
+            failed.error.unproductive_attempts = request.unproductive_attempts
             return BufferedStream(reply.status, failed.error.headers, raw, failed.error)
         return BufferedStream(answer.status, answer.headers, raw, answer)

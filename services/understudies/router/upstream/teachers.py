@@ -1,4 +1,4 @@
-"""All teachers: asked with patience, one after the other where one fails."""
+"""Call the teachers with retries and failover."""
 
 import asyncio
 import logging
@@ -36,10 +36,10 @@ _Ask = Callable[[UpstreamRequest, Upstream, str], Awaitable[_Answer]]
 
 
 class TeacherPool:
-    """The teachers of a catalogue, whole and in pieces.
+    """The teachers of a catalogue, for complete and streamed answers.
 
-    `choose_teacher` names the teacher that a call's task is to have, whatever its model. Waits between attempts are
-    slept by `sleep` and drawn by `draw`, uniform in [0, 1); `timer` is a steady clock in seconds.
+    `choose_teacher` returns the teacher configured for a call's task, whatever its model. `sleep` waits between
+    attempts, with jitter from `draw`, uniform in [0, 1); `timer` is a monotonic clock in seconds.
     """
 
     def __init__(
@@ -60,18 +60,18 @@ class TeacherPool:
         self._timer = timer
         self._sleep = sleep
         self._draw = draw
-        means = ReadContext(UsageMeter(), timer, max_answer_bytes)
-        self._unary = UnaryRequester(means)
-        self._streaming = StreamRequester(self._unary, means)
+        context = ReadContext(UsageMeter(), timer, max_answer_bytes)
+        self._unary = UnaryRequester(context)
+        self._streaming = StreamRequester(self._unary, context)
         self._upstreams: dict[str, Upstream] = {}
         self.update_catalogue(catalogue)
 
     def update_catalogue(self, catalogue: TeacherCatalogue) -> None:
-        """Ask the teachers of another catalogue from now on; those that stay as they are keep what is known of them."""
-        known = self._upstreams
+        """Use the teachers of another catalogue from now on; unchanged ones keep their breakers and counts."""
+        previous = self._upstreams
         self._catalogue = catalogue
         self._upstreams = {
-            name: known[name] if name in known and known[name].spec == spec else Upstream(spec, self._client)
+            name: previous[name] if name in previous and previous[name].spec == spec else Upstream(spec, self._client)
             for name, spec in catalogue.teachers.items()
         }
 
@@ -81,11 +81,11 @@ class TeacherPool:
         return list(self._upstreams.values())
 
     async def ask(self, call: Call, *, fresh: bool = False) -> TeacherAnswer:
-        """The whole answer, past any cache where `fresh`; raises TeacherError."""
+        """Return the complete answer, bypassing any cache if `fresh`; raises TeacherError."""
         return await self._with_failover(call, self._unary.ask, fresh=fresh)
 
     async def stream(self, call: Call) -> TeacherStream:
-        """The answer once its first piece has come; raises TeacherError."""
+        """Return the answer once its first chunk has arrived; raises TeacherError."""
         return await self._with_failover(call, self._streaming.ask)
 
     async def pass_through(
@@ -96,9 +96,9 @@ class TeacherPool:
         body: PassthroughBody = None,
         model: str | None = None,
     ) -> PassthroughResponse:
-        """What the teacher of a model answers to anything under /v1, as it comes; raises TeacherError.
+        """Forward a request under /v1 to the teacher of a model, and stream the answer; raises TeacherError.
 
-        Without a model the catalogue's default teacher is asked. A body that comes in pieces is sent as it comes.
+        Without a model it goes to the catalogue's default teacher. A body in chunks is forwarded as it arrives.
         """
         try:
             spec = self._default(path_and_query, headers) if model is None else self._catalogue.find(model)
@@ -107,9 +107,10 @@ class TeacherPool:
         return await send_passthrough(self._client, spec, method, path_and_query, headers, body)
 
     def list_sources(self, path_and_query: str, headers: Mapping[str, str]) -> list[tuple[TeacherSpec, bool]]:
-        """All teachers, the default one first, and whether each may be asked for what it lists.
+        """Return all teachers, the default one first, and whether each may be asked to list its models for the caller.
 
-        A caller's key is meant for the default teacher: others are asked where they are sent none, or are there too.
+        A caller's key is meant for the default teacher: another one may be asked only if it takes no caller's key or
+        has the same origin.
         """
         first = self._default(path_and_query, headers)
         others = [upstream.spec for upstream in self.upstreams if upstream.spec is not first]
@@ -118,7 +119,7 @@ class TeacherPool:
     async def pass_through_to(
         self, spec: TeacherSpec, method: str, path_and_query: str, headers: Mapping[str, str]
     ) -> PassthroughResponse:
-        """What one teacher answers to anything under /v1; raises TeacherError."""
+        """Forward a request under /v1 to one teacher; raises TeacherError."""
         return await send_passthrough(self._client, spec, method, path_and_query, headers, None)
 
     async def close(self) -> None:
@@ -130,56 +131,56 @@ class TeacherPool:
         return self._catalogue.default("messages" if speaks_anthropic(path_and_query, lower) else None)
 
     async def _with_failover(self, call: Call, ask: _Ask[_Answer], *, fresh: bool = False) -> _Answer:
-        """The first teacher's answer, or that of the first of its fallbacks which has one.
+        """Return the answer of the first teacher, or of the first of its fallbacks that gives one.
 
-        A `fresh` answer is to be compared with another one of the same teacher: no fallback gives that.
+        A `fresh` answer is compared with another one of the same teacher, so it never comes from a fallback.
         """
         chain, upstreams = self._chain(call), self._upstreams
-        asking = make_upstream_request(call, self._timer(), chain[0].spec.timeouts.total_s, fresh=fresh)
+        request = make_upstream_request(call, self._timer(), chain[0].spec.timeouts.total_s, fresh=fresh)
         failures: list[TeacherError] = []
         for candidate in chain[:1] if fresh else chain:
             upstream = upstreams[candidate.spec.name]
-            if candidate is not chain[0] and not asking.fallback:
-                asking = replace(asking, fallback=True)
+            if candidate is not chain[0] and not request.fallback:
+                request = replace(request, fallback=True)
             if call.query and candidate is not chain[0]:
-                asking = replace(asking, with_query=candidate.spec.origin == chain[0].spec.origin)
+                request = replace(request, with_query=candidate.spec.origin == chain[0].spec.origin)
             try:
-                return await self._with_retries(asking, upstream, candidate.model, ask)
+                return await self._with_retries(request, upstream, candidate.model, ask)
             except AttemptFailed as failed:
                 failures.append(failed.error)
-                asking = replace(asking, unproductive_attempts=failed.error.unproductive_attempts)
+                request = replace(request, unproductive_attempts=failed.error.unproductive_attempts)
                 if not failed.failover and len(failures) == 1:
                     break
-            if self._timer() >= asking.deadline:
+            if self._timer() >= request.deadline:
                 break
         error = _most_informative(failures)
-        error.unproductive_attempts = asking.unproductive_attempts
-        error.latency_ms = (self._timer() - asking.started_at) * 1000
+        error.unproductive_attempts = request.unproductive_attempts
+        error.latency_ms = (self._timer() - request.started_at) * 1000
         raise error
 
     async def _with_retries(
-        self, asking: UpstreamRequest, upstream: Upstream, model: str, ask: _Ask[_Answer]
+        self, request: UpstreamRequest, upstream: Upstream, model: str, ask: _Ask[_Answer]
     ) -> _Answer:
-        """One teacher's answer, after retries where need be; raises AttemptFailed with the unproductive attempts."""
+        """Return one teacher's answer, retrying if necessary; raises AttemptFailed with the unproductive attempts."""
         last: AttemptFailed | None = None
         retries = 0
         while True:
-            ticket = upstream.breaker.acquire(self._timer())
-            if ticket is None:
+            permit = upstream.breaker.acquire(self._timer())
+            if permit is None:
                 refused = last or upstream.circuit_open_failure(self._timer())
-                refused.error.unproductive_attempts = asking.unproductive_attempts
+                refused.error.unproductive_attempts = request.unproductive_attempts
                 raise refused
-            well: bool | None = None
+            ok: bool | None = None
             try:
-                answer = await ask(asking, upstream, model)
-                well = True
+                answer = await ask(request, upstream, model)
+                ok = True
             except AttemptFailed as failed:
-                well = not failed.counts_against_breaker
-                asking = replace(asking, unproductive_attempts=asking.unproductive_attempts + failed.billable)
-                failed.error.unproductive_attempts = asking.unproductive_attempts
+                ok = not failed.counts_against_breaker
+                request = replace(request, unproductive_attempts=request.unproductive_attempts + failed.billable)
+                failed.error.unproductive_attempts = request.unproductive_attempts
                 upstream.counts.failed += 1
-                _log_failure(asking.call, upstream, failed)
-                wait_s = self._retry_delay(asking, upstream, failed, retries)
+                _log_failure(request.call, upstream, failed)
+                wait_s = self._retry_delay(request, upstream, failed, retries)
                 if wait_s is None:
                     raise
                 last = failed
@@ -187,17 +188,17 @@ class TeacherPool:
                 upstream.counts.answered += 1
                 return answer
             finally:
-                upstream.record_outcome(ticket, well, self._timer())
+                upstream.record_outcome(permit, ok, self._timer())
             retries += 1
             upstream.counts.retried += 1
             await self._sleep(wait_s)
 
     def _retry_delay(
-        self, asking: UpstreamRequest, upstream: Upstream, failed: AttemptFailed, retries: int
+        self, request: UpstreamRequest, upstream: Upstream, failed: AttemptFailed, retries: int
     ) -> float | None:
         if not failed.retry:
             return None
-        left_s = asking.deadline - self._timer()
+        left_s = request.deadline - self._timer()
         draw = 0.0 if failed.retry_immediately and retries == 0 else self._draw()
         return delay_s(retries, failed.headers, upstream.spec.retries, draw=draw, left_s=left_s, now=self._clock.now())
 
@@ -210,10 +211,10 @@ class TeacherPool:
 
 
 def _log_failure(call: Call, upstream: Upstream, failed: AttemptFailed) -> None:
-    """Log a failure without anything that was asked or answered; the breaker keeps these few."""
+    """Log a failure without any content of the request or answer; the breaker limits the number of lines."""
     level = logging.WARNING if failed.counts_against_breaker else logging.INFO
-    why = failed.__cause__ if isinstance(failed.__cause__, ConnectError) else failed.error.code
-    _log.log(level, "teacher %s failed on call %s: %d, %s", upstream.spec.name, call.id, failed.error.status, why)
+    cause = failed.__cause__ if isinstance(failed.__cause__, ConnectError) else failed.error.code
+    _log.log(level, "teacher %s failed on call %s: %d, %s", upstream.spec.name, call.id, failed.error.status, cause)
 
 
 def _takes_no_key(spec: TeacherSpec) -> bool:
@@ -221,5 +222,5 @@ def _takes_no_key(spec: TeacherSpec) -> bool:
 
 
 def _most_informative(failures: list[TeacherError]) -> TeacherError:
-    """The first that a teacher answered itself, else the first."""
+    """Return the first failure that carries a teacher's own body, else the first."""
     return next((error for error in failures if error.raw is not None), failures[0])

@@ -1,4 +1,4 @@
-"""A teacher's whole answer, read."""
+"""Ask a teacher for a complete answer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from understudies.router.upstream.upstream import Upstream
 
 @dataclass(frozen=True, slots=True)
 class ReadContext:
-    """What reading an answer takes: a meter, a steady clock, and the most bytes that an answer may have."""
+    """Dependencies for reading an answer: a usage meter, a monotonic clock, and the maximum size in bytes."""
 
     meter: UsageMeter
     timer: Callable[[], float]
@@ -32,7 +32,7 @@ class ReadContext:
 
 
 class UnaryRequester:
-    """Asks one teacher once for an answer in one piece."""
+    """Ask one teacher once for a complete answer."""
 
     def __init__(self, context: ReadContext) -> None:
         self._meter = context.meter
@@ -40,30 +40,30 @@ class UnaryRequester:
         self._limit = context.limit
 
     async def ask(self, request: UpstreamRequest, upstream: Upstream, model: str) -> TeacherAnswer:
-        """The answer; raises AttemptFailed."""
+        """Return the answer; raises AttemptFailed."""
         body = request.unary_body(model)
         progress = AttemptProgress()
         try:
-            with upstream.first_byte_deadline(request.deadline - self._timer()) as watch:
+            with upstream.first_byte_deadline(request.deadline - self._timer()) as deadline:
                 reply = await upstream.post(
                     request.call, request.api, request.target, body, progress, fresh=request.fresh
                 )
-                raw = await self.read_body(request, upstream, reply, watch)
-        except TRANSPORT_ERRORS as trouble:
-            raise failure_from_transport_error(trouble, billable=progress.is_billable(trouble)) from trouble
+                raw = await self.read_body(request, upstream, reply, deadline)
+        except TRANSPORT_ERRORS as error:
+            raise failure_from_transport_error(error, billable=progress.is_billable(error)) from error
         return self.decode(request, upstream, model, reply, raw, len(body))
 
     async def read_body(
         self, request: UpstreamRequest, upstream: Upstream, reply: HttpResponse, deadline: Deadline
     ) -> bytes:
-        """The whole body, whose pieces have to come in time."""
+        """Read the whole body; the time limit applies to each chunk."""
         idle_s = upstream.spec.timeouts.idle_s
 
-        def go_on() -> None:
+        def extend_deadline() -> None:
             deadline.extend(min(idle_s, request.deadline - self._timer()))
 
         try:
-            return await reply.read_all(self._limit, go_on)
+            return await reply.read_all(self._limit, extend_deadline)
         finally:
             reply.close()
 
@@ -76,7 +76,7 @@ class UnaryRequester:
         raw: bytes,
         request_bytes: int,
     ) -> TeacherAnswer:
-        """What a body answers; raises AttemptFailed, with the body where the caller is to see for himself."""
+        """Decode the answer in a body; raises AttemptFailed, with the body if the caller is to get it."""
         headers = reply.headers()
         body = parse_json_object(raw)
         if body is None:
@@ -88,14 +88,20 @@ class UnaryRequester:
             cost = self._meter.reported(
                 _text(body.get("model")) or model, _usage(body), price=upstream.price, at=call.at
             )
-            odd = TeacherError(reply.status, "not an answer", raw=raw, headers=response_headers(headers), cost_usd=cost)
-            raise AttemptFailed(odd, failover=False, counts_against_breaker=False) from error
-        named = answered.model or model
+            invalid = TeacherError(
+                reply.status,
+                "the body is not a valid answer",
+                raw=raw,
+                headers=response_headers(headers),
+                cost_usd=cost,
+            )
+            raise AttemptFailed(invalid, failover=False, counts_against_breaker=False) from error
+        answered_model = answered.model or model
         sizes = CallSizes(request_bytes, count_answer_characters(answered.response))
-        metered = self._meter.complete(model, named, answered.usage, sizes, price=upstream.price, at=call.at)
+        metered = self._meter.complete(model, answered_model, answered.usage, sizes, price=upstream.price, at=call.at)
         return TeacherAnswer(
             answered.response,
-            named,
+            answered_model,
             metered.usage,
             metered.cost_usd,
             (self._timer() - request.started_at) * 1000,
@@ -110,7 +116,7 @@ class UnaryRequester:
 
 
 def _usage(body: dict[str, Any]) -> Usage:
-    """The usage beside something that is no answer, in whichever API's names."""
+    """Return the usage in a body that is not an answer, under the names of either API."""
     usage = body.get("usage")
     counts = usage if isinstance(usage, dict) else {}
     return Usage(

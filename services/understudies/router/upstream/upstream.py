@@ -1,4 +1,4 @@
-"""One teacher: how it is asked, and how it has fared."""
+"""One teacher: send requests to it, and keep its circuit breaker and counts."""
 
 import logging
 import math
@@ -33,7 +33,7 @@ _FIXED_HEADERS: Final = {
 
 @dataclass(slots=True)
 class UpstreamCounts:
-    """What became of what it was asked; an attempt is one request that was sent to it."""
+    """Counts of a teacher's attempts by outcome; an attempt is one request sent to it."""
 
     attempts: int = 0
     answered: int = 0
@@ -45,7 +45,7 @@ class UpstreamCounts:
 
 
 class Upstream:
-    """A teacher with its breaker and its counts; these last as long as it stays in the catalogue as it is."""
+    """A teacher with its breaker and counts; both last as long as its entry in the catalogue stays unchanged."""
 
     def __init__(self, spec: TeacherSpec, client: HttpClient) -> None:
         self.spec = spec
@@ -59,7 +59,7 @@ class Upstream:
     async def post(
         self, call: Call, api: Api, target: str, body: bytes, progress: AttemptProgress, *, fresh: bool = False
     ) -> HttpResponse:
-        """An answer with a status of success, once its headers have come; raises AttemptFailed."""
+        """Return an answer with a status of success once its headers have arrived; raises AttemptFailed."""
         self.counts.attempts += 1
         try:
             reply = await self._client.send(
@@ -70,45 +70,45 @@ class Upstream:
                 connect_s=self.spec.timeouts.connect_s,
                 on_sent=progress.mark_sent,
             )
-        except TRANSPORT_ERRORS as trouble:
-            raise failure_from_transport_error(trouble) from trouble
+        except TRANSPORT_ERRORS as error:
+            raise failure_from_transport_error(error) from error
         if 200 <= reply.status < 300:
             progress.head = True
             return reply
         raise await self.read_failure(reply)
 
     async def read_failure(self, reply: HttpResponse, limit: int = 1_000_000) -> AttemptFailed:
-        """What an answer with another status means; it is read to its end."""
+        """Read an answer with another status to its end, and return the failure that it stands for."""
         try:
             raw = await reply.read_all(limit, lambda: None)
-        except TRANSPORT_ERRORS as trouble:
-            return failure_from_transport_error(trouble)
+        except TRANSPORT_ERRORS as error:
+            return failure_from_transport_error(error)
         finally:
             reply.close()
         return failure_from_status(reply.status, reply.headers(), raw, self.spec)
 
     def first_byte_deadline(self, left_s: float) -> Deadline:
-        """Bounds the wait for the first byte of an answer, when so much of the call's time is left."""
+        """Return the deadline for the first byte of an answer; `left_s` is the time left for the call."""
         return self._deadlines.within(min(self.spec.timeouts.first_byte_s, left_s))
 
     def next_chunk_deadline(self, left_s: float) -> Deadline:
-        """Bounds the wait for more of an answer that has begun."""
+        """Return the deadline for the next chunk of an answer; `left_s` is the time left for the call."""
         return self._deadlines.within(min(self.spec.timeouts.idle_s, left_s))
 
     def record_outcome(self, permit: int, ok: bool | None, now: float) -> None:
-        """Tell the breaker what became of an attempt."""
+        """Record the outcome of an attempt with the breaker."""
         opened = self.breaker.times_opened
         self.breaker.record(permit, ok, now)
         if self.breaker.times_opened > opened:
             _log.warning(
-                "teacher %s fails too often and is left alone for %g s", self.spec.name, self.spec.breaker.open_s
+                "teacher %s fails too often; its circuit is open for %g s", self.spec.name, self.spec.breaker.open_s
             )
 
     def circuit_open_failure(self, now: float) -> AttemptFailed:
-        """The failure of not being asked, because it failed too often."""
+        """Return the failure of a call that the open circuit breaker did not let through."""
         self.counts.passed_over += 1
         wait_s = max(1, math.ceil(self.breaker.wait_s(now)))
-        message = f"teacher {self.spec.name!r} failed too often lately and is left alone; try again in {wait_s} s"
+        message = f"teacher {self.spec.name!r} failed too often lately, so its circuit is open; try again in {wait_s} s"
         error = TeacherError(503, message, code="teacher_circuit_open", headers={"retry-after": str(wait_s)})
         return AttemptFailed(error, counts_against_breaker=False)
 
@@ -116,7 +116,7 @@ class Upstream:
         url = self._urls.get(target)
         if url is None:
             url = URL(self.spec.base_url + target.removeprefix("/v1"), encoded=True)
-            # Paths are few; queries are the callers'.
+            # Paths are few, but callers choose the queries, so those are not cached.
             if "?" not in target:
                 self._urls[target] = url
         return url

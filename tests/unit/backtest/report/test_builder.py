@@ -59,7 +59,7 @@ def facts(book: TaskState, *, outcome: str = "no_change", message: str = "", **c
     known = {
         "outcome": BudgetOutcome(outcome=outcome, task=book.task, message=message, numbers={"examples": 5}),  # type: ignore[arg-type]  # any of them
         "appraisal": Appraisal("wait", "5 of the 400 examples needed", 400),
-        "book": book,
+        "task_state": book,
         "evidence": {},
         "critical": False,
     }

@@ -383,7 +383,9 @@ class TestAway:
         online.disconnected = True
         budgets.charge("acme", "triage", Decimal("0.25"), NOON)
         await budgets.close(timeout_s=0.01)
-        assert "1 budgets, up to $0.25 each" in caplog.records[-1].getMessage()
+        message = caplog.records[-1].getMessage()
+        assert "the spending of 1 budgets could not be reported" in message
+        assert "up to $0.25 each" in message
         assert caplog.records[-1].levelno == logging.ERROR
 
 

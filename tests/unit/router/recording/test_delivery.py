@@ -306,7 +306,7 @@ async def test_what_cannot_be_recorded_is_counted_and_said_without_a_word_of_it(
     assert await bus.got(1) == names(1)
     await recorder.stop()
     assert recorder.counts.unrecordable == 1
-    assert "1 calls could not be recorded so far, the last one for ValueError" in caplog.text
+    assert "1 calls could not be recorded so far, the last one because of ValueError" in caplog.text
     assert "secret" not in caplog.text
 
 

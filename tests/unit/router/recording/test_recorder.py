@@ -75,7 +75,7 @@ async def test_a_full_buffer_drops_and_counts_and_says_so_once(caplog: pytest.Lo
     for number in range(5):
         recorder.record(event(number))
     assert recorder.dropped == 3
-    assert [r.getMessage() for r in caplog.records] == ["1 events are lost so far, by reason {'buffer_full': 1}"]
+    assert [r.getMessage() for r in caplog.records] == ["1 events lost so far, by reason: {'buffer_full': 1}"]
     await recorder.flush()
     assert bus.taken == ["call-0", "call-1"]
 

@@ -118,7 +118,7 @@ def test_a_failure_or_an_impossible_confidence_is_an_error_of_the_student(confid
 
 @pytest.mark.parametrize("decision", [Decision("control", ROUTE), Decision("no_student")])
 def test_nothing_is_settled_where_no_student_was_to_be_asked(decision: Decision) -> None:
-    with pytest.raises(ValueError, match="no student was to be asked"):
+    with pytest.raises(ValueError, match="the decision is not for a student"):
         after_student(decision, 1.0)
 
 

@@ -41,7 +41,7 @@ def test_the_first_wins_where_two_are_the_same() -> None:
 
 
 def test_an_unknown_model_is_answered_with_those_that_are_known() -> None:
-    with pytest.raises(UnknownModel, match=r"no teacher has model 'claude'; there are o3 \(one\), gpt-\* \(one\)"):
+    with pytest.raises(UnknownModel, match=r"no teacher has model 'claude'; known models: o3 \(one\), gpt-\* \(one\)"):
         catalogue(one=["gpt-*", "o3"]).find("claude")
 
 
@@ -75,7 +75,7 @@ def test_a_chain_is_the_teacher_and_its_fallbacks_in_order() -> None:
     ]
     assert [one.spec.name for one in known.chain("gpt", "chat", "b")] == ["b"]
     assert known.chain("gpt", "chat") is known.chain("gpt", "chat")
-    with pytest.raises(UnknownModel, match="no teacher is named 'z'; there are main, a, b, main2"):
+    with pytest.raises(UnknownModel, match="no teacher is named 'z'; known teachers: main, a, b, main2"):
         known.chain("gpt", "chat", "z")
 
 

@@ -1,4 +1,4 @@
-"""Hand events to a process that records them, so that no call shares a core with its own recording."""
+"""Hand events to a recorder process, so that recording does not take CPU from the calls."""
 
 import asyncio
 import contextlib
@@ -19,29 +19,29 @@ _LINGER_S: Final = 0.01
 _RESTART_DELAYS_S: Final = (0.1, 5.0)
 _START_TIMEOUT_S: Final = 10.0
 _GRACE_S: Final = 2.0
-"""How much longer than it was given the process may take to end."""
+"""Extra seconds that the process may take to end, beyond the time-out given to it."""
 _MAX_UNPRODUCTIVE_RUNS: Final = 3
-"""So many processes in a row that end before a batch is settled say that it is the batch; so many that end before they
-say anything, that there will be none."""
+"""Processes in a row that end before settling a batch until the batch is dropped, or that end before sending anything
+until no more are started."""
 
 _log = logging.getLogger(__name__)
 
 
 class ProcessRecorder:
-    """Events wait here, packed, until the process that records has delivered them or put them on disk.
+    """Queue serialized events until the recorder process has delivered them or written them to disk.
 
-    Where that process ends, another one is given them again; where this one ends, the other one finishes what it has.
-    So each event arrives at least once and with its id, those of one task in order, whichever of the two ends.
-    Once `config.capacity` wait, the newest are dropped and counted. Where no process can be kept running, the events
-    are recorded here, by a recorder of this process.
+    If that process ends, another one is given the events again; if this one ends, the other one finishes what it has.
+    So each event arrives at least once with its id, and those of one task in order, whichever of the two ends. Once
+    `config.capacity` events wait, the newest are dropped and counted. If no process can be kept running, a recorder in
+    this process takes over.
 
     Parameters
     ----------
     command
-        Starts the process; it is given the number of a socket.
-    unpack
-        The event of packed bytes, as the process makes it too.
-    instead
+        Starts the process; the number of a socket is appended.
+    deserialize
+        Restores the event from serialized bytes, as the process does too.
+    make_fallback
         Makes the recorder of this process.
     """
 
@@ -56,7 +56,7 @@ class ProcessRecorder:
         pause_s: tuple[float, float] = _RESTART_DELAYS_S,
     ) -> None:
         self.restarts = 0
-        """How many processes ended that should have gone on."""
+        """The number of processes that ended unexpectedly."""
         self._config = config
         self._command = command
         self._deserialize = deserialize
@@ -69,7 +69,7 @@ class ProcessRecorder:
         self._status = WorkerStatus(0, False, RecorderStats(), None)
         self._unacked = UnackedQueue(config.capacity, config.capacity_bytes)
         self._worker_responded = False
-        """Whether the process of now has said anything."""
+        """True if the current process has sent a status."""
         self._silent_runs = self._unproductive_runs = 0
         self._timer: asyncio.TimerHandle | None = None
         self._channel: IpcChannel | None = None
@@ -81,40 +81,40 @@ class ProcessRecorder:
         self._log_throttle = Throttle()
 
     def __len__(self) -> int:
-        """How many events are in memory."""
+        """The number of events in memory."""
         return len(self._unacked) + (len(self._fallback) if self._fallback else 0)
 
     @property
     def bytes(self) -> int:
-        """How much memory they take."""
+        """The memory that they take."""
         return self._unacked.size + (self._fallback.bytes if self._fallback else 0)
 
     @property
     def counts(self) -> RecorderStats:
-        """What became of the events."""
-        there = self._earlier.plus(self._status.counts)
+        """The counts of events by outcome."""
+        counts = self._earlier.plus(self._status.counts)
         if self._fallback is not None:
-            there = there.plus(self._fallback.counts)
-        there.recorded = 0
-        return self._own.plus(there)
+            counts = counts.plus(self._fallback.counts)
+        counts.recorded = 0
+        return self._own.plus(counts)
 
     @property
     def dropped(self) -> int:
-        """How many events are lost."""
+        """The number of lost events."""
         return self.counts.dropped
 
     @property
     def bus_unavailable(self) -> bool:
-        """Whether the bus did not take the last events."""
+        """Return whether the bus is unavailable: it did not accept the last events."""
         return self._fallback.bus_unavailable if self._fallback else self._status.bus_unavailable
 
     @property
     def spool(self) -> SpoolStats | None:
-        """What waits on disk, as last heard."""
+        """The statistics of the events on disk, as last reported."""
         return self._fallback.spool if self._fallback else self._status.spool
 
     def record(self, event: SerializedEvent) -> None:
-        """Take a packed event; never waits."""
+        """Take a serialized event; never waits."""
         self._own.recorded += 1
         if self._fallback is not None:
             self._fallback.record(partial(self._deserialize, event), len(event))
@@ -125,12 +125,12 @@ class ProcessRecorder:
             self._timer = asyncio.get_running_loop().call_later(self._linger_s, self._send)
 
     def count_unrecordable(self) -> None:
-        """Count a call that cannot even be packed."""
+        """Count a call that could not be serialized."""
         self._own.recorded += 1
         self._own.unrecordable += 1
 
     async def start(self) -> None:
-        """Start the process, and wait until it runs: what it was not sent yet would end with this one."""
+        """Start the process and wait until it runs, because unsent events would be lost with this process."""
         if self._supervisor is None:
             self._supervisor = asyncio.get_running_loop().create_task(self._supervise())
             ready = asyncio.ensure_future(self._ready.wait())
@@ -138,7 +138,7 @@ class ProcessRecorder:
             ready.cancel()
 
     async def flush(self) -> None:
-        """Wait until nothing is left in memory: it is delivered, or on disk."""
+        """Wait until memory is empty: everything is delivered, or on disk."""
         self._send()
         if self._unacked:
             await self._idle.wait()
@@ -146,7 +146,7 @@ class ProcessRecorder:
             await self._fallback.flush()
 
     async def deliver(self, timeout_s: float = 5.0) -> bool:
-        """The same within a time-out; False, and a line in the log, where something is left."""
+        """Flush within a time-out; return False, and log, if events are left."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self.flush()
@@ -155,7 +155,7 @@ class ProcessRecorder:
         return not len(self)
 
     async def stop(self, timeout_s: float = 5.0) -> None:
-        """Have what waits delivered, within a time-out, and the rest put on disk; then the process ends."""
+        """Have waiting events delivered within a time-out and the rest written to disk, then stop the process."""
         self._stop_deadline = asyncio.get_running_loop().time() + timeout_s
         self._stopping.set()
         self._send()
@@ -189,17 +189,17 @@ class ProcessRecorder:
     def _count_lost(self, reason: LossReason, count: int) -> None:
         self._own.lost[reason] += count
         if self._log_throttle():
-            _log.error("%d events are lost so far, by reason %s", self.dropped, dict(self.counts.lost))
+            _log.error("%d events lost so far, by reason: %s", self.dropped, dict(self.counts.lost))
 
     async def _supervise(self) -> None:
-        """Have a process that records, and another one where it ends, until told to stop."""
+        """Keep a recorder process running, restarting it when it ends, until stopped."""
         pause_s = self._first_pause_s
         while self._fallback is None:
             code = await self._run_worker()
             if self._stopping.is_set() and (code == 0 or self._left_s() <= 0):
                 return
             self.restarts += 1
-            _log.error("the process that records ended with %s; another one is given what it had", code)
+            _log.error("the recorder process ended with %s; restarting it with its pending events", code)
             await self._handle_crash_loop()
             pause_s = (
                 min(pause_s * 2, self._longest_pause_s)
@@ -210,20 +210,20 @@ class ProcessRecorder:
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
 
     async def _handle_crash_loop(self) -> None:
-        """Do something about processes that end again and again."""
+        """Handle a process that keeps ending: drop the batch that ends it, or fall back to this process."""
         self._silent_runs = 0 if self._worker_responded else self._silent_runs + 1
         self._unproductive_runs = (
             0 if self._unacked.acked or not self._worker_responded else self._unproductive_runs + 1
         )
         if self._silent_runs >= _MAX_UNPRODUCTIVE_RUNS:
-            _log.error("no process that records can be kept running; the router records for itself from now on")
+            _log.error("the recorder process keeps failing; recording in the router process from now on")
             await self._switch_to_fallback()
         elif self._unproductive_runs >= _MAX_UNPRODUCTIVE_RUNS:
             self._unproductive_runs = 0
             self._count_lost("unwritable", self._unacked.drop_oldest_batch())
 
     async def _switch_to_fallback(self) -> None:
-        """Record here what waits, and what is still to come."""
+        """Record in this process from now on, starting with the events that wait."""
         self._fallback = recorder = self._make_fallback()
         for event in self._unacked.drain():
             recorder.record(partial(self._deserialize, event), len(event))
@@ -232,35 +232,38 @@ class ProcessRecorder:
         await recorder.start()
 
     async def _run_worker(self) -> int | None:
-        """One process from its start to its end; returns its exit code, None where it could not be started."""
+        """Run one process to its end; return its exit code, None if it could not be started."""
         self._worker_responded = False
-        unsettled = self._unacked.redeliver()
-        ours, theirs = socket.socketpair()
+        unacked = self._unacked.redeliver()
+        local_end, remote_end = socket.socketpair()
         ended = asyncio.Event()
         try:
-            with theirs:
+            with remote_end:
                 process = await asyncio.create_subprocess_exec(
-                    *self._command, str(theirs.fileno()), pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL
+                    *self._command,
+                    str(remote_end.fileno()),
+                    pass_fds=[remote_end.fileno()],
+                    stdin=asyncio.subprocess.DEVNULL,
                 )
-            line = await IpcChannel.connect(ours, self._on_status, ended.set)
+            channel = await IpcChannel.connect(local_end, self._on_status, ended.set)
         except OSError as error:
-            ours.close()
-            _log.error("no process that records can be started: %s", error)
+            local_end.close()
+            _log.error("the recorder process cannot be started: %s", error)
             return None
         try:
-            line.send(self._config)
-            for batch in unsettled:
-                line.send(batch)
-            self._channel = line
+            channel.send(self._config)
+            for batch in unacked:
+                channel.send(batch)
+            self._channel = channel
             self._send()
             if self._stop_deadline is not None:
-                line.send(Shutdown(max(0.0, self._left_s())))
+                channel.send(Shutdown(max(0.0, self._left_s())))
             code = await process.wait()
-            # What it said last comes before the end of the line.
+            # The last status arrives before the channel ends.
             await ended.wait()
         finally:
             self._channel = None
-            line.close()
+            channel.close()
             if process.returncode is None:
                 process.kill()
             self._earlier = self._earlier.plus(self._status.counts)

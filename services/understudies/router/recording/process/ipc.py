@@ -1,4 +1,4 @@
-"""Exchange messages between a router and its recorder process: the channel and what is sent over it."""
+"""Exchange messages between a router and its recorder process: the channel and the messages."""
 
 import asyncio
 import pickle
@@ -17,9 +17,9 @@ _LENGTH: Final = struct.Struct(">Q")
 
 
 class IpcChannel(asyncio.Protocol):
-    """Sends and receives values over a socket pair of one program; nobody else has an end of it.
+    """Send and receive pickled values over a socket pair that only this program's processes hold.
 
-    `on_value` is called for each that comes, in order, and `on_end` once, when nothing more can come.
+    `on_value` is called for each received value, in order, and `on_end` once, when nothing more can arrive.
     """
 
     def __init__(self, on_value: Callable[[Any], None], on_end: Callable[[], None]) -> None:
@@ -30,41 +30,41 @@ class IpcChannel(asyncio.Protocol):
 
     @classmethod
     async def connect(cls, end: socket.socket, on_value: Callable[[Any], None], on_end: Callable[[], None]) -> Self:
-        """The line over one end of a socket pair."""
+        """Open the channel over one end of a socket pair."""
         end.setblocking(False)
         loop = asyncio.get_running_loop()
-        _, line = await loop.create_connection(lambda: cls(on_value, on_end), sock=end)
-        return line
+        _, channel = await loop.create_connection(lambda: cls(on_value, on_end), sock=end)
+        return channel
 
     def send(self, value: Any) -> None:
-        """Send a value behind those before; never waits, and what the other side is too slow for waits in memory."""
+        """Send a value after the earlier ones; never waits: values that the other side has not read stay in memory."""
         if not self._transport.is_closing():
             data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
             self._transport.write(_LENGTH.pack(len(data)) + data)
 
     def close(self) -> None:
-        """End the line, once everything is sent."""
+        """Close the channel once everything is sent."""
         self._transport.close()
 
-    # What the event loop tells
+    # Callbacks of the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        came = self._received
-        came += data
+        buffer = self._received
+        buffer += data
         at = 0
-        while len(came) - at >= _LENGTH.size:
+        while len(buffer) - at >= _LENGTH.size:
             begin = at + _LENGTH.size
-            end = begin + _LENGTH.unpack_from(came, at)[0]
-            if len(came) < end:
+            end = begin + _LENGTH.unpack_from(buffer, at)[0]
+            if len(buffer) < end:
                 break
-            value = pickle.loads(memoryview(came)[begin:end])
+            value = pickle.loads(memoryview(buffer)[begin:end])
             at = end
             self._on_value(value)
         if at:
-            del came[:at]
+            del buffer[:at]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._on_end()
@@ -72,7 +72,7 @@ class IpcChannel(asyncio.Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What it is told first: where events go, and the folder and bytes for those that wait while the bus is away."""
+    """The first message to the process: the bus to deliver to, and the folder and limit of the spool."""
 
     bus: BusSettings
     capacity: int
@@ -83,13 +83,13 @@ class WorkerConfig:
 
 
 class Shutdown(NamedTuple):
-    """Deliver what waits, within so many seconds, put the rest on disk, and end."""
+    """The order to deliver waiting events within a time-out, write the rest to disk, and end."""
 
     timeout_s: float
 
 
 class WorkerStatus(NamedTuple):
-    """How it fares; the first `acked` of the events that it was given need be kept by nobody else any longer."""
+    """The report of the process; the first `acked` of its events are settled and need not be kept by the sender."""
 
     acked: int
     bus_unavailable: bool

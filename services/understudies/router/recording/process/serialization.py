@@ -1,7 +1,7 @@
-"""Notes as bytes: what is to be recorded, on its way to the process that records it.
+"""Serialize pending invocations for the recorder process.
 
-Of what a pending invocation refers to, only that is packed which an event needs, and the request as its caller sent it
-where that is at hand. It is all plain values, so it is quickly packed, and what was packed is freed at once.
+Of the objects that a pending invocation refers to, only what the event needs is packed, and the request as the caller
+sent it if available. All are plain values, so packing is quick, and packed memory is freed at once.
 """
 
 import pickle
@@ -23,32 +23,32 @@ _RESPONSE: Final = TypeAdapter(Response).serializer
 
 
 def serialize(pending: PendingInvocation) -> bytes:
-    """The bytes of a pending invocation."""
-    account, fields = pending.account, pending.fields
-    call = account.call
-    told = {**fields, "cost_usd": str(fields["cost_usd"])} if "cost_usd" in fields else {**fields}
-    if (response := told.get("response")) is not None:
-        told["response"] = _RESPONSE.to_python(response)
-    if (usage := told.get("usage")) is not None:
-        told["usage"] = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
+    """Serialize a pending invocation."""
+    builder, fields = pending.builder, pending.fields
+    call = builder.call
+    packed = {**fields, "cost_usd": str(fields["cost_usd"])} if "cost_usd" in fields else {**fields}
+    if (response := packed.get("response")) is not None:
+        packed["response"] = _RESPONSE.to_python(response)
+    if (usage := packed.get("usage")) is not None:
+        packed["usage"] = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
     reason, threshold, share, audit_probability, student_cost, drawn, head, spot_check = pending.route
     raw = call.raw
     return pickle.dumps(
         (
-            account.audit,
+            builder.audit,
             raw,
             call.request.model_dump() if raw is None else None,
             (call.id, call.at.timestamp(), call.task, call.episode, call.tenant, call.model, call.api, call.stream),
             dict(call.tags),
             (reason, threshold, share, audit_probability, str(student_cost), drawn, head, spot_check),
-            told,
+            packed,
         ),
         protocol=pickle.HIGHEST_PROTOCOL,
     )
 
 
 def deserialize(data: bytes, redact: Redactor | None) -> PendingInvocation:
-    """The pending invocation of bytes that this program has packed, to be redacted with `redact`."""
+    """Restore the pending invocation from bytes packed by this program, to be redacted with `redact`."""
     audit, raw, request, call, tags, route, fields = pickle.loads(data)
     reason, threshold, share, audit_probability, student_cost, *rest = route
     routed = RouteRecord(reason, threshold, share, audit_probability, Decimal(student_cost), *rest)
@@ -59,14 +59,14 @@ def deserialize(data: bytes, redact: Redactor | None) -> PendingInvocation:
 
 def _restore_call(raw: bytes | None, request: Any, call: Any, tags: dict[str, str]) -> Call:
     id_, at, task, episode, tenant, model, api, stream = call
-    asked = (
+    request_model = (
         Request.model_validate(request) if raw is None else dialect_of(api).decode_request(orjson.loads(raw)).request
     )
     return Call(
         id=id_,
         at=datetime.fromtimestamp(at, UTC),
         task=task,
-        request=asked,
+        request=request_model,
         sample=0.0,
         episode=episode,
         tenant=tenant,

@@ -1,4 +1,4 @@
-"""Packed events that wait: first to be sent, then until they are settled."""
+"""Queue serialized events until they are sent and then settled."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -12,28 +12,28 @@ CAPACITY_BYTES: Final = 256 * 1024 * 1024
 
 
 class UnackedQueue:
-    """First in, first out, in batches, bounded by number and by size.
+    """A FIFO queue in batches, bounded by count and size.
 
-    Whoever is sent the batches settles events in the order in which it was sent them, and says how many in all.
+    The receiver of the batches settles events in the order in which they were sent, and reports the total count.
     """
 
-    def __init__(self, most: int, most_bytes: int = CAPACITY_BYTES) -> None:
-        self._most = most
-        self._most_bytes = most_bytes
+    def __init__(self, limit: int, max_bytes: int = CAPACITY_BYTES) -> None:
+        self._limit = limit
+        self._max_bytes = max_bytes
         self._unsent: EventBatch = []
         self._sent: deque[EventBatch] = deque()
         self._count = 0
         self.acked = 0
-        """How many events were settled since `redeliver`."""
+        """The number of events settled since `redeliver`."""
         self.size = 0
-        """Bytes of all of them."""
+        """The bytes of all events."""
 
     def __len__(self) -> int:
         return self._count
 
     def add(self, event: SerializedEvent) -> bool:
-        """Take one more; False where there is no room."""
-        if self._count >= self._most or (self._count and self.size + len(event) > self._most_bytes):
+        """Append an event; return False if there is no room."""
+        if self._count >= self._limit or (self._count and self.size + len(event) > self._max_bytes):
             return False
         self._unsent.append(event)
         self._count += 1
@@ -41,24 +41,24 @@ class UnackedQueue:
         return True
 
     def take(self) -> EventBatch:
-        """What was not sent yet, to be sent now; empty where there is none."""
+        """Return the events to send now as a batch; empty if there are none."""
         batch, self._unsent = self._unsent, []
         if batch:
             self._sent.append(batch)
         return batch
 
     def ack(self, acked: int) -> None:
-        """Forget the first events, as far as whole batches of them are settled."""
+        """Drop settled events, as far as whole batches are settled."""
         while self._sent and self.acked + len(self._sent[0]) <= acked:
             self.acked += self.drop_oldest_batch()
 
     def redeliver(self) -> Iterable[EventBatch]:
-        """What was sent and is not settled: to be sent anew, to somebody else."""
+        """Return the batches that were sent but are not settled, to send them to a new process."""
         self.acked = 0
         return self._sent
 
     def drop_oldest_batch(self) -> int:
-        """Forget the batch that was sent first; returns how many events it had, 0 where there is none."""
+        """Drop the batch that was sent first; return the number of its events, 0 if there is none."""
         if not self._sent:
             return 0
         batch = self._sent.popleft()
@@ -67,7 +67,7 @@ class UnackedQueue:
         return len(batch)
 
     def drain(self) -> list[SerializedEvent]:
-        """Give all away, oldest first."""
+        """Remove and return all events, oldest first."""
         events = [*chain(*self._sent, self._unsent)]
         self._sent.clear()
         self._unsent.clear()

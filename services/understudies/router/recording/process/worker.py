@@ -1,7 +1,7 @@
-"""`python -m understudies.router.recording.process.worker SOCKET`: the process that records for a router.
+"""`python -m understudies.router.recording.process.worker SOCKET`: the recorder process of a router.
 
-It is started by the router, which gives it the number of a socket, and ends when told to or when the router is gone:
-then it still delivers what it has, or puts it on disk. Signals are for the router alone.
+The router starts it with the number of a socket. It ends on request or when the router is gone; then it still delivers
+what it has, or writes it to disk. It ignores signals, which are for the router only.
 """
 
 import asyncio
@@ -33,17 +33,17 @@ from understudies.runtime.throttle import Throttle
 _STATUS_INTERVAL_S: Final = 0.25
 _BUS_START_TIMEOUT_S: Final = 2.0
 _ORPHAN_DRAIN_S: Final = 10.0
-"""How long it delivers what it has when its router is gone."""
+"""Seconds to deliver pending events after the router is gone."""
 _LOCK_TIMEOUT_S: Final = 20.0
 _RECONNECT_S: Final = 2.0
 _YIELD_BELOW_EVENTS: Final = 300
-"""Events up to which it keeps up."""
+"""Queue length up to which the process yields its core to calls."""
 
 _log = logging.getLogger(__name__)
 
 
 class RecorderWorker:
-    """Records what comes over a line, and reports."""
+    """Record the events that arrive over a channel, and report its status."""
 
     def __init__(self) -> None:
         self.config: asyncio.Future[WorkerConfig | None] = asyncio.get_running_loop().create_future()
@@ -56,7 +56,7 @@ class RecorderWorker:
         self._last_status: WorkerStatus | None = None
 
     def on_message(self, value: Any) -> None:
-        """Take what the router says."""
+        """Handle a message of the router."""
         if isinstance(value, list):
             self._received += value
             self._record_received()
@@ -67,33 +67,33 @@ class RecorderWorker:
             self.config.set_result(value)
 
     def on_disconnect(self) -> None:
-        """Nothing more comes."""
+        """Handle the end of the channel."""
         if not self.config.done():
             self.config.set_result(None)
         self._ended.set()
         self._changed.set()
 
     async def run(self, channel: IpcChannel) -> None:
-        """Record until the end, as the router's configuration says."""
-        brief = await self.config
-        if brief is None:
+        """Record until the end, by the router's configuration."""
+        config = await self.config
+        if config is None:
             return
-        bus = Bus(brief.bus, "router")
-        backlog = AsyncSpool(brief.spool, limit_bytes=brief.spool_bytes) if brief.spool is not None else None
+        bus = Bus(config.bus, "router")
+        spool = AsyncSpool(config.spool, limit_bytes=config.spool_bytes) if config.spool is not None else None
         recorder = InProcessRecorder(
             bus,
-            capacity=brief.capacity,
-            capacity_bytes=2 * brief.capacity_bytes,
-            spool=backlog,
+            capacity=config.capacity,
+            capacity_bytes=2 * config.capacity_bytes,
+            spool=spool,
             slice_s=0.02,
             on_settled=self._changed.set,
         )
-        self._recorder, self._redact = recorder, default_redactor if brief.redact else None
+        self._recorder, self._redact = recorder, default_redactor if config.redact else None
         self._send_status(channel, recorder)
         self._record_received()
-        joining = asyncio.create_task(_connect_bus(bus))
-        lock = await _lock_spool(brief.spool)
-        await asyncio.wait({joining}, timeout=_BUS_START_TIMEOUT_S)
+        connecting = asyncio.create_task(_connect_bus(bus))
+        lock = await _lock_spool(config.spool)
+        await asyncio.wait({connecting}, timeout=_BUS_START_TIMEOUT_S)
         await recorder.start()
         freeze_startup_objects()
         while not self._ended.is_set():
@@ -103,8 +103,8 @@ class RecorderWorker:
             self._send_status(channel, recorder)
         await recorder.stop(self._timeout_s)
         self._send_status(channel, recorder)
-        joining.cancel()
-        await asyncio.gather(joining, return_exceptions=True)
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
         await bus.stop()
         channel.close()
         if lock is not None:
@@ -113,8 +113,8 @@ class RecorderWorker:
     def _record_received(self) -> None:
         if self._recorder is None:
             return
-        given, self._received = self._received, []
-        for data in given:
+        events, self._received = self._received, []
+        for data in events:
             self._recorder.record(partial(self._deserialize, data), len(data))
 
     def _deserialize(self, data: bytes) -> Invocation:
@@ -122,22 +122,22 @@ class RecorderWorker:
             yield_core(len(self._recorder))
         return _invocation(data, self._redact)
 
-    def _send_status(self, line: IpcChannel, recorder: InProcessRecorder) -> None:
-        disk = recorder.spool
-        on_disk = None if disk is None else SpoolSnapshot(disk.size, disk.segments, disk.age_s)
-        report = WorkerStatus(
+    def _send_status(self, channel: IpcChannel, recorder: InProcessRecorder) -> None:
+        spool = recorder.spool
+        on_disk = None if spool is None else SpoolSnapshot(spool.size, spool.segments, spool.age_s)
+        status = WorkerStatus(
             recorder.settled, recorder.bus_unavailable, recorder.counts.plus(RecorderStats()), on_disk
         )
-        if report != self._last_status:
-            self._last_status = report
-            line.send(report)
+        if status != self._last_status:
+            self._last_status = status
+            channel.send(status)
 
 
 def yield_core(queued: int) -> None:
-    """Let a call that waits for this core have it now, not after the milliseconds of a time slice.
+    """Yield this core to a call that waits for it, instead of after the milliseconds of a time slice.
 
-    Beside others that never stop, whoever yields again and again has next to no time. So nobody is let by once many
-    events wait: then this process takes its share, and none of them is lost.
+    Beside processes that never pause, one that keeps yielding gets next to no time. So do not yield once many events
+    wait: then this process takes its share, and no event is lost.
     """
     if queued < _YIELD_BELOW_EVENTS:
         os.sched_yield()
@@ -148,23 +148,23 @@ def _invocation(data: bytes, redact: Redactor | None) -> Invocation:
 
 
 async def _connect_bus(bus: Bus) -> None:
-    """Connect, as often as it takes; the router itself says what is wrong with its settings."""
-    complain = Throttle()
+    """Connect to the bus, retrying until it succeeds; the router itself reports errors in the settings."""
+    log_throttle = Throttle()
     for pause_s in chain((0.1, 0.2, 0.5, 1.0), repeat(_RECONNECT_S)):
         try:
             await bus.start()
             return
-        except Exception as error:  # noqa: BLE001 - whatever it is, events must not wait on disk until a restart
-            if complain():
-                _log.warning("no bus yet, and it is tried again: %r", error)
+        except Exception as error:  # noqa: BLE001 - events on disk must not wait for a restart
+            if log_throttle():
+                _log.warning("the bus is not reachable yet, retrying: %r", error)
             await asyncio.sleep(pause_s)
 
 
 async def _lock_spool(spool: Path | None) -> int | None:
-    """Wait until the process of an earlier router is done with the spool; returns the lock, which ends with this one.
+    """Wait until an earlier process has released the spool; return the lock, which ends with this process.
 
-    After a while it goes on all the same: then it takes a folder of its own, and what the other one leaves waits there
-    for the next start.
+    After a time-out, continue without the lock: this process then uses a folder of its own, and what the other one
+    leaves waits there for the next start.
     """
     lock = None if spool is None else _open_lock(spool)
     if lock is None:
@@ -176,7 +176,7 @@ async def _lock_spool(spool: Path | None) -> int | None:
             await asyncio.sleep(0.1)
         else:
             return lock
-    _log.warning("another process still has the spool in %s", spool)
+    _log.warning("another process still uses the spool in %s", spool)
     os.close(lock)
     return None
 
@@ -191,19 +191,19 @@ def _open_lock(spool: Path) -> int | None:
 
 
 async def _main(number: int) -> None:
-    apart = RecorderWorker()
-    line = await IpcChannel.connect(socket.socket(fileno=number), apart.on_message, apart.on_disconnect)
-    await apart.run(line)
+    worker = RecorderWorker()
+    channel = await IpcChannel.connect(socket.socket(fileno=number), worker.on_message, worker.on_disconnect)
+    await worker.run(channel)
 
 
 def _use_batch_scheduling() -> None:
-    """Have no less time than others, but never take a core from a call that has only just begun to need it."""
+    """Use batch scheduling: the same share of time as others, without preempting a call that just became ready."""
     with contextlib.suppress(AttributeError, OSError):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def main() -> None:
-    """Run until the router says so, or is gone."""
+    """Run until the router ends it, or is gone."""
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
     configure_logging()

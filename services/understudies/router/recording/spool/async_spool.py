@@ -1,4 +1,4 @@
-"""What waits on disk, as the recorder uses it: without blocking, this process's own spool and those it took over."""
+"""Access the spools on disk without blocking: this process's own and those taken over from ended processes."""
 
 import asyncio
 import logging
@@ -22,11 +22,11 @@ _log = logging.getLogger(__name__)
 
 
 class AsyncSpool:
-    """Messages on disk, oldest first; a thread of its own does what blocks.
+    """Messages on disk, oldest first; a thread of its own performs the blocking calls.
 
-    The folders of processes that ended come first. Messages are synced to the disk `sync_s` seconds after they were
-    written, or a little later: the end of the process loses none, that of the machine those of so many seconds.
-    Raises OSError where the disk does not play along.
+    The folders of ended processes come first. Messages are synced to disk `sync_s` seconds after they were written, or
+    a little later: none is lost when the process ends, those of the last `sync_s` seconds when the machine crashes.
+    Raises OSError if the disk fails.
     """
 
     def __init__(self, folder: Path, *, limit_bytes: int = LIMIT_BYTES, sync_s: float = _SYNC_INTERVAL_S) -> None:
@@ -43,12 +43,12 @@ class AsyncSpool:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing waits on disk."""
+        """Return whether no messages wait on disk."""
         return all(spool.is_empty for spool in self._spools())
 
     @property
     def size(self) -> int:
-        """Bytes that wait on disk."""
+        """The number of bytes waiting on disk."""
         return sum(spool.size for spool in self._spools())
 
     @property
@@ -57,31 +57,31 @@ class AsyncSpool:
 
     @property
     def age_s(self) -> float:
-        """How long ago the oldest file was begun."""
+        """The age of the oldest file in seconds."""
         return max((spool.age_s for spool in self._spools()), default=0.0)
 
     async def open(self) -> None:
-        """Find what was left; a second call does nothing."""
+        """Acquire the spool folders and find what earlier runs left; a second call does nothing."""
         await self._run(self._open)
 
     async def append(self, messages: Sequence[BusMessage]) -> int:
-        """Write messages behind all others; returns how many found room, all before the first that did not."""
+        """Append messages; return how many found room, always the first ones."""
         return await self._run(lambda: self._append(messages))
 
     async def read(self, limit: int) -> tuple[Sequence[BusMessage], int]:
-        """The oldest messages, and how many unreadable ones were passed over before them; none where all are done."""
+        """Return the oldest messages, and the number of unreadable ones skipped before them; none at the end."""
         return await self._run(lambda: self._head(limit))
 
     async def acknowledge(self) -> None:
-        """Never read again what `read` gave last."""
+        """Acknowledge the messages returned by the last `read`, so that they are not read again."""
         await self._run(self._acknowledge)
 
     async def close(self) -> None:
-        """Sync, and let others have the folders; what waits stays for the next run."""
+        """Sync and release the folders; waiting messages stay for the next run."""
         await self._run(self._close)
         self._thread.shutdown()
 
-    # On the thread
+    # Runs on the thread
 
     def _open(self) -> Spool:
         if self._own is None:
@@ -91,9 +91,9 @@ class AsyncSpool:
         return self._own
 
     def _append(self, messages: Sequence[BusMessage]) -> int:
-        taken = self._open().append(messages)
+        appended = self._open().append(messages)
         self._sync_when_due()
-        return taken
+        return appended
 
     def _sync_when_due(self) -> None:
         now = time.monotonic()
@@ -105,17 +105,17 @@ class AsyncSpool:
                 if self._log_throttle():
                     _log.error("the spool in %s cannot be synced: %s", self._folder, error)
 
-    def _head(self, most: int) -> tuple[Sequence[BusMessage], int]:
+    def _head(self, limit: int) -> tuple[Sequence[BusMessage], int]:
         self._sync_when_due()
-        spoilt = 0
+        corrupt = 0
         while (spool := self._first_nonempty()) is not None:
-            found = spool.read(most)
-            spoilt += found.corrupt
-            if found.messages:
-                self._end = found.end
-                return found.messages, spoilt
-            spool.acknowledge(found.end)
-        return (), spoilt
+            result = spool.read(limit)
+            corrupt += result.corrupt
+            if result.messages:
+                self._end = result.end
+                return result.messages, corrupt
+            spool.acknowledge(result.end)
+        return (), corrupt
 
     def _acknowledge(self) -> None:
         spool, end = self._first_nonempty(), self._end
@@ -146,5 +146,5 @@ def _adopt(folder: Path) -> Spool | None:
     try:
         return Spool(folder, limit_bytes=0)
     except OSError as error:
-        _log.error("the spool in %s, left by a process that ended, cannot be read: %s", folder, error)
+        _log.error("the spool in %s, left by an ended process, cannot be read: %s", folder, error)
         return None

@@ -1,4 +1,4 @@
-"""Which folder of spools is whose: each process has one of its own, and takes over those of processes that ended."""
+"""Lease spool folders: each process has its own, and takes over those of ended processes."""
 
 import fcntl
 import os
@@ -16,14 +16,14 @@ class SpoolLease:
     def __init__(self, own: Path, orphans: Sequence[Path], locks: Sequence[int]) -> None:
         self.own = own
         self.orphans = orphans
-        """Of processes that ended before they had delivered everything, oldest name first."""
+        """Folders of processes that ended before they had delivered everything, oldest name first."""
         self._locks = list(locks)
 
     @classmethod
     def acquire(cls, root: Path) -> "SpoolLease":
-        """Hold the first folder that nobody holds, and every other such folder where something is left.
+        """Lease the first free folder, and every other free folder that still holds messages.
 
-        Raises OSError where the root cannot be written.
+        Raises OSError if the root cannot be written.
         """
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         own, locks, orphans = None, [], []
@@ -47,7 +47,7 @@ class SpoolLease:
         return cls(own, orphans, locks)
 
     def release(self) -> None:
-        """Let others have the folders."""
+        """Release the folders for other processes."""
         locks, self._locks = self._locks, []
         for lock in locks:
             os.close(lock)
@@ -65,7 +65,7 @@ def _create_folder(root: Path) -> tuple[Path, int]:
         lock = _try_lock(folder)
         if lock is not None:
             return folder, lock
-    raise AssertionError("numbers end")
+    raise AssertionError("unreachable: count() is infinite")
 
 
 def _try_lock(folder: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""Write and read one file of a spool: each message behind its length and checksum, so that corruption shows."""
+"""Write and read one file of a spool: each message follows its length and checksum, so that corruption is detected."""
 
 import os
 import struct
@@ -11,19 +11,19 @@ from typing import Final, NamedTuple
 from understudies.runtime.bus.messages import BusMessage
 
 _FRAME_HEAD: Final = struct.Struct(">II")  # length and CRC-32 of the body
-_FRAME_BODY: Final = struct.Struct(">HHiI")  # length of topic, number of headers, length of key (-1: none) and of value
-_MESSAGE_HEADER: Final = struct.Struct(">HI")  # length of name and value
+_FRAME_BODY: Final = struct.Struct(">HHiI")  # lengths of topic, headers (count), key (-1: none) and value
+_MESSAGE_HEADER: Final = struct.Struct(">HI")  # lengths of name and value
 
 
 class Frame(NamedTuple):
-    """A message read back, None where it is spoilt, and where it ends."""
+    """A message read back, None if it is corrupt, and the offset of its end."""
 
     message: BusMessage | None
     end: int
 
 
 def encode_frame(message: BusMessage) -> bytes:
-    """The bytes of a message."""
+    """Encode a message as a frame."""
     topic, value, key, headers = message
     name = topic.encode()
     parts = [
@@ -40,7 +40,7 @@ def encode_frame(message: BusMessage) -> bytes:
 
 
 def decode_frames(data: bytes) -> Iterator[Frame]:
-    """The frames that begin the data, up to one that is not whole; a spoilt one is passed over by its length."""
+    """Decode the leading frames of the data, up to an incomplete one; a corrupt one is skipped by its length."""
     at = 0
     while (end := _frame_end(data, at)) is not None:
         body = data[at + _FRAME_HEAD.size : end]
@@ -49,7 +49,7 @@ def decode_frames(data: bytes) -> Iterator[Frame]:
 
 
 def frame_size(data: bytes) -> int:
-    """How long the frame is that begins the data; 0 where none does."""
+    """Return the size of the frame at the beginning of the data; 0 if there is none."""
     if len(data) < _FRAME_HEAD.size:
         return 0
     length: int = _FRAME_HEAD.unpack_from(data)[0]
@@ -57,7 +57,7 @@ def frame_size(data: bytes) -> int:
 
 
 def _frame_end(data: bytes, at: int) -> int | None:
-    """Where the frame at a place ends; None where there is no whole one."""
+    """Return the end of the frame at an offset; None if it is not complete."""
     if len(data) - at < _FRAME_HEAD.size:
         return None
     length: int = _FRAME_HEAD.unpack_from(data, at)[0]
@@ -81,9 +81,9 @@ def _decode_body(body: bytes) -> BusMessage:
     headers: list[tuple[str, bytes]] = []
     for _ in range(header_count):
         name_size, content_size = _MESSAGE_HEADER.unpack_from(body, at)
-        middle = at + _MESSAGE_HEADER.size + name_size
-        headers.append((body[at + _MESSAGE_HEADER.size : middle].decode(), body[middle : middle + content_size]))
-        at = middle + content_size
+        name_end = at + _MESSAGE_HEADER.size + name_size
+        headers.append((body[at + _MESSAGE_HEADER.size : name_end].decode(), body[name_end : name_end + content_size]))
+        at = name_end + content_size
     return BusMessage(topic, value, key, tuple(headers))
 
 
@@ -92,7 +92,7 @@ _CHUNK: Final = 1024 * 1024
 
 
 class SegmentRead(NamedTuple):
-    """Messages of a segment, where the next one is, and how many unreadable frames were passed over."""
+    """Messages of a segment, the offset of the next one, and the number of unreadable frames skipped."""
 
     messages: Sequence[BusMessage]
     end: int
@@ -100,9 +100,9 @@ class SegmentRead(NamedTuple):
 
 
 class Segment:
-    """Frames one behind the other, written to the end and read from any frame on; it blocks and raises OSError.
+    """A file of consecutive frames, appended at the end and read from any frame; blocks and raises OSError.
 
-    Its name holds its number and when it was begun.
+    Its name holds its number and its time of creation.
     """
 
     def __init__(self, path: Path, size: int) -> None:
@@ -115,18 +115,18 @@ class Segment:
 
     @classmethod
     def create(cls, folder: Path, number: int) -> "Segment":
-        """A new file, open for writing."""
+        """Create a new file, open for writing."""
         segment = cls(folder / f"{number:012d}-{int(time.time() * 1000)}{_SUFFIX}", 0)
         segment._writer = os.open(segment.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         return segment
 
     @classmethod
     def list_folder(cls, folder: Path) -> "list[Segment]":
-        """The files that are in a folder, oldest first."""
+        """Return the segments in a folder, oldest first."""
         return [cls(path, path.stat().st_size) for path in sorted(folder.glob(f"*-*{_SUFFIX}"))]
 
     def append(self, frames: bytes) -> None:
-        """Write frames to the end, all or none: what a full disk cut off is taken back."""
+        """Append frames, all or none: a partial write on a full disk is rolled back."""
         if self._writer is None:
             raise ValueError(f"{self.path.name!r} is not open for writing")
         rest = memoryview(frames)
@@ -140,32 +140,32 @@ class Segment:
         self.size += len(frames)
 
     def read(self, at: int, limit: int) -> SegmentRead:
-        """One or more of the messages from a place on, none at the end; an end that was cut off counts as spoilt."""
+        """Read one or more messages from an offset, none at the end; a truncated end counts as corrupt."""
         messages: list[BusMessage] = []
-        spoilt = 0
+        corrupt = 0
         with self.path.open("rb", buffering=0) as file:
             while at < self.size and not messages:
                 data = self._frames(file.fileno(), at)
                 if data is None:
-                    return SegmentRead((), self.size, spoilt + 1)
-                begun = at
+                    return SegmentRead((), self.size, corrupt + 1)
+                start = at
                 for message, end in decode_frames(data):
-                    at = begun + end
+                    at = start + end
                     if message is None:
-                        spoilt += 1
+                        corrupt += 1
                     else:
                         messages.append(message)
                     if len(messages) == limit:
                         break
-        return SegmentRead(messages, at, spoilt)
+        return SegmentRead(messages, at, corrupt)
 
     def sync(self) -> None:
-        """Have the disk hold what was written."""
+        """Sync written data to disk."""
         if self._writer is not None:
             os.fsync(self._writer)
 
     def close(self) -> None:
-        """Sync, and end writing."""
+        """Sync, and close for writing."""
         writer, self._writer = self._writer, None
         if writer is not None:
             try:
@@ -181,10 +181,10 @@ class Segment:
         self.path.unlink(missing_ok=True)
 
     def _frames(self, file: int, at: int) -> bytes | None:
-        """Bytes from a place on that hold at least one frame, or None where no whole one follows."""
+        """Read bytes from an offset that hold at least one frame; None if no complete one follows."""
         rest = self.size - at
         data = os.pread(file, min(_CHUNK, rest), at)
-        wanted = frame_size(data)
-        if not 0 < wanted <= rest:
+        frame_bytes = frame_size(data)
+        if not 0 < frame_bytes <= rest:
             return None
-        return data if wanted <= len(data) else os.pread(file, wanted, at)
+        return data if frame_bytes <= len(data) else os.pread(file, frame_bytes, at)

@@ -1,4 +1,4 @@
-"""The spool: messages that wait on disk for a bus that is away."""
+"""Keep messages on disk while the bus is unavailable."""
 
 import os
 import struct
@@ -13,19 +13,19 @@ from understudies.router.recording.spool.segment import Segment, encode_frame
 from understudies.runtime.bus.messages import BusMessage
 
 _OFFSET_STRUCT: Final = struct.Struct(">QQ")
-_CURSOR_STRUCT: Final = struct.Struct(">QQI")  # number of the segment, place in it, CRC-32 of both
+_CURSOR_STRUCT: Final = struct.Struct(">QQI")  # number of the segment, offset in it, CRC-32 of both
 _SEGMENT_BYTES: Final = 16 * 1024 * 1024
 
 
 class SpoolOffset(NamedTuple):
-    """Where the next message is: the number of a segment, and a place in it."""
+    """The position of the next message: the number of a segment, and an offset in it."""
 
     segment: int
     offset: int
 
 
 class ReadResult(NamedTuple):
-    """The oldest messages: where those behind them begin, and how many unreadable ones were passed over."""
+    """The oldest messages, the position after them, and the number of unreadable ones skipped."""
 
     messages: Sequence[BusMessage]
     end: SpoolOffset
@@ -33,12 +33,12 @@ class ReadResult(NamedTuple):
 
 
 class Spool:
-    """First in, first out, in a folder that one process has to itself. All of it blocks and raises OSError.
+    """A FIFO queue in a folder used by one process only; all methods block and raise OSError.
 
-    What was written survives the end of the process in any way: a write that was cut off is told by its checksum
-    and passed over. It survives the end of the machine once it is synced, which its owner asks for. What was
-    acknowledged is not read again, except after the end of the machine. When `limit_bytes` are full, the newest
-    are refused, so that what was recorded is an unbroken run of calls.
+    Written messages survive any end of the process: a truncated write is detected by its checksum and skipped. They
+    survive a crash of the machine once synced, which the owner requests. Acknowledged messages are not read again,
+    except after a crash of the machine. When `limit_bytes` are full, the newest messages are refused, so that the
+    recorded ones are an unbroken run of calls.
     """
 
     def __init__(
@@ -61,54 +61,54 @@ class Spool:
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything was acknowledged."""
+        """Return whether everything was acknowledged."""
         return not self._segments
 
     @property
     def size(self) -> int:
-        """What is not acknowledged yet."""
+        """The number of bytes not acknowledged yet."""
         segments = list(self._segments)
         read = self._next.offset if segments and segments[0].number == self._next.segment else 0
         return sum(segment.size for segment in segments) - read
 
     @property
     def segments(self) -> int:
-        """Files in the folder."""
+        """The number of files in the folder."""
         return len(self._segments)
 
     @property
     def age_s(self) -> float:
-        """How long ago the oldest segment was begun."""
+        """The age of the oldest segment in seconds."""
         segments = list(self._segments)
         return max(0.0, self._now() - segments[0].created_at) if segments else 0.0
 
     def append(self, messages: Sequence[BusMessage]) -> int:
-        """Write messages behind the others; returns how many found room, all before the first that did not."""
+        """Append messages; return how many found room, always the first ones."""
         room = self._limit - self.size
-        taken: list[bytes] = []
+        frames: list[bytes] = []
         for message in messages:
             frame = encode_frame(message)
             room -= len(frame)
             if room < 0:
                 break
-            taken.append(frame)
-        if taken:
-            self._write(b"".join(taken))
-        return len(taken)
+            frames.append(frame)
+        if frames:
+            self._write(b"".join(frames))
+        return len(frames)
 
     def read(self, limit: int) -> ReadResult:
-        """The oldest messages not acknowledged, at most so many and about a megabyte; none where none is left."""
-        at, spoilt = self._next, 0
+        """Return the oldest messages not acknowledged, at most `limit` and about a megabyte; none at the end."""
+        at, corrupt = self._next, 0
         for segment in self._segments:
-            found = segment.read(at.offset if segment.number == at.segment else 0, limit)
-            at = SpoolOffset(segment.number, found.end)
-            spoilt += found.corrupt
-            if found.messages:
-                return ReadResult(found.messages, at, spoilt)
-        return ReadResult((), at, spoilt)
+            result = segment.read(at.offset if segment.number == at.segment else 0, limit)
+            at = SpoolOffset(segment.number, result.end)
+            corrupt += result.corrupt
+            if result.messages:
+                return ReadResult(result.messages, at, corrupt)
+        return ReadResult((), at, corrupt)
 
     def acknowledge(self, end: SpoolOffset) -> None:
-        """Never read again what is before a place; files that were read to their end are deleted."""
+        """Acknowledge all messages before a position; delete the files that were read to their end."""
         self._next = end
         os.pwrite(self._cursor, _CURSOR_STRUCT.pack(*end, zlib.crc32(_OFFSET_STRUCT.pack(*end))), 0)
         while self._segments and self._is_done(self._segments[0]):
@@ -118,13 +118,13 @@ class Spool:
             segment.remove()
 
     def sync(self) -> None:
-        """Have the disk hold what was written since the last time."""
+        """Sync to disk what was written since the last call."""
         if self._unsynced and self._writing is not None:
             self._writing.sync()
         self._unsynced = False
 
     def close(self) -> None:
-        """Sync and close; the folder is left as it is."""
+        """Sync and close; the folder is kept."""
         writing, self._writing = self._writing, None
         try:
             if writing is not None:
@@ -147,24 +147,24 @@ class Spool:
         self._unsynced = True
 
     def _open(self) -> Segment:
-        """The segment that is written to: a new one once the last is large, and for each run."""
+        """Return the segment to write to: a new one for each run, and once the last one is large."""
         if self._writing is not None and self._writing.size >= self._segment_bytes:
             writing, self._writing = self._writing, None
             writing.close()
         if self._writing is None:
             newest = self._segments[-1].number if self._segments else 0
-            # Above the cursor too: a number once read to some place must not come again with other messages.
+            # Stay above the cursor too: a segment number that was partly read must not be reused for other messages.
             self._writing = Segment.create(self._folder, max(newest, self._next.segment) + 1)
             self._segments.append(self._writing)
         return self._writing
 
     def _load(self) -> tuple[SpoolOffset, deque[Segment]]:
-        """Where reading goes on, and the files from there."""
+        """Load the read position, and the files from there on."""
         segments = deque(Segment.list_folder(self._folder))
-        place = self._read_cursor()
-        while segments and segments[0].number < place.segment:
+        position = self._read_cursor()
+        while segments and segments[0].number < position.segment:
             segments.popleft().remove()
-        return place, segments
+        return position, segments
 
     def _read_cursor(self) -> SpoolOffset:
         data = os.pread(self._cursor, _CURSOR_STRUCT.size, 0)

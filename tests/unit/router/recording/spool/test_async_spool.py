@@ -122,7 +122,7 @@ async def test_an_inheritance_that_cannot_be_read_does_not_stop_a_worker(
     (tmp_path / "worker-2" / "acknowledged").unlink()
     (tmp_path / "worker-2" / "acknowledged").mkdir()
     heir = await written(tmp_path, 3)
-    assert "left by a process that ended, cannot be read" in caplog.text
+    assert "left by an ended process, cannot be read" in caplog.text
     assert await drained(heir) == ["call-1", "call-3"]
     await heir.close()
 

@@ -51,33 +51,33 @@ def possible_kinds(raw: bytes, wanted_kinds: int = ALL_KINDS) -> int:
 
     The text may also be the JSON that contains it: nothing that is searched for is escaped there.
     """
-    found = 0
+    signs = 0
     if wanted_kinds & PEM and b"-----BEGIN " in raw:
-        found |= PEM
+        signs |= PEM
     if wanted_kinds & TOKEN and _TOKEN.search(raw):
-        found |= TOKEN
+        signs |= TOKEN
     if wanted_kinds & KEY and (_KEYS[0].search(raw) or _KEYS[1].search(raw) or _KEYS[2].search(raw)):
-        found |= KEY
+        signs |= KEY
     if wanted_kinds & BEARER and (b"earer" in raw or b"EARER" in raw):
-        found |= BEARER
+        signs |= BEARER
     if wanted_kinds & EMAIL and b"@" in raw:
-        found |= EMAIL
-    return found | (
+        signs |= EMAIL
+    return signs | (
         _possible_number_kinds(raw, wanted_kinds) if wanted_kinds & ~(PEM | TOKEN | KEY | BEARER | EMAIL) else 0
     )
 
 
 def _possible_number_kinds(raw: bytes, wanted: int) -> int:
     kinds = raw.translate(_ASCII_CLASSES)
-    found = 0
+    signs = 0
     if wanted & IBAN and b"aa00" in kinds and _IBAN.search(kinds):
-        found |= IBAN
+        signs |= IBAN
     if wanted & CARD and (b"0000-0000" in kinds or b"0000 0000" in kinds or b"0000000000000" in kinds):
-        found |= CARD
+        signs |= CARD
     if not raw.isascii():
         kinds = raw.translate(_WIDE_CLASSES)
     if wanted & INTERNATIONAL and b"+0" in kinds and _INTERNATIONAL.search(kinds):
-        found |= INTERNATIONAL
+        signs |= INTERNATIONAL
     if wanted & AMERICAN and (b"000-0000" in kinds or b"000.0000" in kinds):
-        found |= AMERICAN
-    return found
+        signs |= AMERICAN
+    return signs

@@ -36,7 +36,7 @@ def redact_request(request: Request, redact: Redactor = default_redactor) -> Req
     messages = tuple([_redact_message(message, redact) for message in request.messages])
     fields = {name: value for name, value in request.__dict__.items() if name != "messages" and value is not None}
     others = {name: _redact_value(value, redact) for name, value in fields.items()}
-    changed = any(mine is not theirs for mine, theirs in zip(messages, request.messages, strict=True))
+    changed = any(new is not old for new, old in zip(messages, request.messages, strict=True))
     if any(others[name] is not value for name, value in fields.items()):
         return Request.model_validate({"messages": messages, **others})
     return request.model_copy(update={"messages": messages}) if changed else request
@@ -117,7 +117,7 @@ def _redact_value(value: Any, redact: Redactor, *, in_text: bool = False) -> Any
         return value if all(items[key] is item for key, item in value.items()) else items
     if isinstance(value, list | tuple):
         cleaned = [_redact_value(item, redact, in_text=in_text) for item in value]
-        return value if all(mine is theirs for mine, theirs in zip(cleaned, value, strict=True)) else cleaned
+        return value if all(new is old for new, old in zip(cleaned, value, strict=True)) else cleaned
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _redact_number(value, redact)
     return value

@@ -44,12 +44,12 @@ def _discover_tasks(masks: Mapping[str, str], calls: Mapping[str, int]) -> dict[
     for system, template in masks.items():
         counts[template] += calls[system]
     own = {template: named_by(template) for template in counts}
-    found: dict[str, str] = {}
+    by_template: dict[str, str] = {}
     for siblings, least, most in _PASSES:
-        left = sorted((t for t in counts if t and t not in found), key=lambda template: own[template])
+        left = sorted((t for t in counts if t and t not in by_template), key=lambda template: own[template])
         if 1 < len(left) <= most:
-            found |= _match_templates(left, own, counts, Templates(siblings, least))
-    return own | found
+            by_template |= _match_templates(left, own, counts, Templates(siblings, least))
+    return own | by_template
 
 
 def _match_templates(

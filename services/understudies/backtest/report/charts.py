@@ -22,10 +22,10 @@ _EVENT_RULE_STYLES = {
 
 def render_agreement_chart(name: str, days: Sequence[DailyFigures], decisions: Sequence[DecisionEntry]) -> str | None:
     """Render agreement with the teacher over time, with its bounds; None without evidence."""
-    known = [day for day in days if day.agreement is not None]
-    if not known:
+    measured = [day for day in days if day.agreement is not None]
+    if not measured:
         return None
-    floor = min(_first(day.lower, day.agreement) for day in known)
+    floor = min(_first(day.lower, day.agreement) for day in measured)
     low = max(0.0, min(floor, 0.98))
     chart = Chart(_time_axis(days), _share_axis(low))
     for segment in _contiguous_segments(days):
@@ -42,7 +42,7 @@ def render_agreement_chart(name: str, days: Sequence[DailyFigures], decisions: S
                 f"{_date(day.at)}: {format_percent(day.agreement)}, at least {format_percent(day.lower)}",
             )
     _draw_event_rules(chart, decisions)
-    last = known[-1]
+    last = measured[-1]
     summary = f"{format_percent(last.agreement)} at the end, proven to be at least {format_percent(last.lower)}."
     return chart.render(name, "Agreement with the teacher, with its bounds, by day", summary)
 

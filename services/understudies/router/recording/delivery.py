@@ -120,13 +120,13 @@ class DeliveryLoop:
         if self._spool is None:
             return False
         try:
-            taken = await self._spool.append(self.batch)
+            spooled = await self._spool.append(self.batch)
         except OSError as error:
             self._log_disk_error(error)
             return False
-        self._counts.spooled += taken
-        self.count_lost("spool_full", len(self.batch) - taken)
-        self._written, self.batch = self.batch[:taken], []
+        self._counts.spooled += spooled
+        self.count_lost("spool_full", len(self.batch) - spooled)
+        self._written, self.batch = self.batch[:spooled], []
         return True
 
     def stop_waiting(self) -> None:

@@ -199,8 +199,12 @@ def revalidate(
     """
     if critical:
         return replace(decision, reason="critical")
-    asked = decision.route
-    if current is None or asked is None or (current.student, current.artifact) != (asked.student, asked.artifact):
+    previous = decision.route
+    if (
+        current is None
+        or previous is None
+        or (current.student, current.artifact) != (previous.student, previous.artifact)
+    ):
         return replace(decision, reason="not_allowed")
     if current.drifted or not student_allowed:
         return replace(decision, reason="not_allowed")

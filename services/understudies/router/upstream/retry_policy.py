@@ -61,10 +61,12 @@ def delay_s(
     """
     if attempt >= retries.max:
         return None
-    asked = retry_after_s(headers, now)
-    if asked is not None and asked > retries.patience_s:
+    requested_s = retry_after_s(headers, now)
+    if requested_s is not None and requested_s > retries.patience_s:
         return None
-    wait = backoff_s(attempt, draw, retries) if not asked else asked + draw * min(retries.base_s, asked)
+    wait = (
+        backoff_s(attempt, draw, retries) if not requested_s else requested_s + draw * min(retries.base_s, requested_s)
+    )
     return wait if wait < left_s else None
 
 

@@ -392,6 +392,13 @@ async def test_event_and_metrics_say_the_same_of_a_call_that_ends_early(
     assert played.samples("requests_total") == {("chat", reason, "none", status, "triage"): 1}
 
 
+async def test_a_student_that_is_not_waited_for_costs_its_price() -> None:
+    played = await play(Scenario(student="sure"), "disconnect", at=1)
+    (event,) = played.events
+    assert played.injector.hit == "student"
+    assert event.cost_usd == sum(played.budget.settled) == ServingLimits().student_price_usd
+
+
 async def test_an_answer_that_cannot_be_sent_stays_an_answer_and_counts_as_interrupted() -> None:
     played = await play(Scenario(student="sure"), "disconnect", at=4)
     (event,) = played.events

@@ -40,7 +40,13 @@ def test_contracts_bring_only_pydantic() -> None:
 def test_the_client_adds_only_a_kafka_client() -> None:
     brought = imported_modules("understudies.client")
     assert brought.isdisjoint((BUS_AND_STORE - {"aiokafka"}) | LEARNING | {"aiohttp", "numpy", "orjson"})
-    assert own_packages(brought) == {"client", "events", "redaction"}
+    assert own_packages(brought) == {"client", "dialects", "events", "redaction"}
+
+
+def test_the_dialects_bring_only_pydantic() -> None:
+    brought = imported_modules(*modules_of("understudies.dialects"))
+    assert brought.isdisjoint(BUS_AND_STORE | SERVERS | LEARNING | {"asyncio", "numpy", "orjson"})
+    assert own_packages(brought) == {"dialects", "events"}
 
 
 @pytest.mark.parametrize("package", ["stats", "economics", "judges", "dialects", "redaction"])

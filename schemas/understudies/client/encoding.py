@@ -4,12 +4,13 @@ from dataclasses import dataclass, field
 
 from understudies.client.calls import TeacherCall
 from understudies.client.decoding.requests import decode_request
-from understudies.client.decoding.responses import DecodedAnswer, decode_answer
+from understudies.client.decoding.responses import decode_answer
 from understudies.client.decoding.stream_accumulator import accumulate_chunks
 from understudies.client.errors import NotRecorded
 from understudies.client.pricing import Price
 from understudies.client.sinks import OutgoingEvent
 from understudies.client.stream_taps import ABANDONED
+from understudies.dialects.base import DecodedResponse
 from understudies.events import (
     Event,
     Invocation,
@@ -87,13 +88,14 @@ class InvocationEncoder:
         )
 
 
-def _decode_outcome(call: TeacherCall) -> tuple[DecodedAnswer | None, str | None]:
+def _decode_outcome(call: TeacherCall) -> tuple[DecodedResponse | None, str | None]:
     """An answer or an error; half an answer must not teach, so a stream that was cut off has none."""
     if call.chunks is None:
         return (decode_answer(call.answer), None) if call.error is None else (None, call.error)
-    if call.error is None:
-        return accumulate_chunks(call.chunks).to_answer(), None
-    assembly = accumulate_chunks(call.chunks) if call.chunks else None
-    if call.error == ABANDONED and assembly is not None and assembly.finish_reason is not None:
-        return assembly.to_answer(), None
-    return None, f"{call.error} after {len(call.chunks)} chunks"
+    accumulator = accumulate_chunks(call.chunks) if call.chunks or call.error is None else None
+    failed = None if accumulator is None else accumulator.failed
+    if accumulator is not None and failed is None:
+        whole = call.error is None or (call.error == ABANDONED and accumulator.has_ended)
+        if whole:
+            return accumulator.to_answer(), None
+    return None, f"{call.error or failed} after {len(call.chunks)} chunks"

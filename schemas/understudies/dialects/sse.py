@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import orjson
-
-from understudies.dialects.json_fields import encode_json
+from understudies.dialects.base import JsonParser
+from understudies.dialects.json_fields import encode_json, parse_json
 
 _EVENT_END = re.compile(rb"\n\r?\n")
 
@@ -48,11 +47,11 @@ def event_data(event: bytes) -> bytes:
     return b"\n".join(line[5:].strip() for line in event.splitlines() if line.startswith(b"data:"))
 
 
-def parse_event_object(data: bytes) -> dict[str, Any] | None:
+def parse_event_object(data: bytes, parse: JsonParser = parse_json) -> dict[str, Any] | None:
     """The JSON object that an event's data is; None where it is none."""
     try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        value = parse(data)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
 

@@ -3,14 +3,16 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
-from understudies.dialects.base import DecodedResponse
-from understudies.dialects.sse import EventSplitter, event_data, parse_event_object
+from understudies.dialects.base import DecodedResponse, JsonParser
+from understudies.dialects.json_fields import parse_json
+from understudies.dialects.sse import EventSplitter, event_data
 
 
 class PassthroughAccumulator(ABC):
     """Passes a stream on as it comes and reads its events."""
 
-    def __init__(self) -> None:
+    def __init__(self, parse: JsonParser | None = None) -> None:
+        self._parse = parse or parse_json
         self.events = EventSplitter()
         self.finished = False
         self.failed: str | None = None
@@ -29,9 +31,13 @@ class PassthroughAccumulator(ABC):
 
     def read_event(self, event: bytes) -> dict[str, Any] | None:
         """Take one event; its data where that is an object."""
-        chunk = parse_event_object(event_data(event))
-        if chunk is not None:
-            self.add_chunk(chunk)
+        try:
+            chunk = self._parse(event_data(event))
+        except ValueError:
+            return None
+        if not isinstance(chunk, dict):
+            return None
+        self.add_chunk(chunk)
         return chunk
 
     @abstractmethod

@@ -3,6 +3,7 @@
 from understudies.events.base import Event, TaskName, Utc
 from understudies.events.drift import Cause, Drift
 from understudies.events.fingerprint import (
+    CANONICAL_FORM,
     Split,
     discovered_task,
     fingerprint,
@@ -40,6 +41,7 @@ __all__ = [
     "ALWAYS",
     "BIASED",
     "BY_NAME",
+    "CANONICAL_FORM",
     "DRIFT",
     "INVOCATIONS",
     "NOTHING_WITHHELD",

@@ -13,13 +13,21 @@ Split = Literal["train", "validation", "evidence"]
 _JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 _SPLITS: tuple[tuple[float, Split], ...] = ((0.70, "train"), (0.80, "validation"), (1.0, "evidence"))
 
+CANONICAL_FORM: Final = 2
+"""Version of the form in which requests are fingerprinted, kept beside stored fingerprints.
+
+Form 2 is that of the router for all ways in. What the SDK and importers made of a request before differs for tool calls
+with arguments as objects, Anthropic's pictures and strict tools, OpenAI's Responses, and older `functions`. All else,
+plain text above all, has the same fingerprint in both forms.
+"""
+
 
 def fingerprint(request: Request) -> str:
     """Return the SHA-256 (hex) of the canonical request: messages, tools and response format.
 
     Runs of white space and the case of roles do not count, nor whether text is a string or a list of parts; the model
     and sampling parameters are not part of the input. The fingerprint decides the split forever (`split_of`), so this
-    function must never change.
+    function never changes; where the canonical form of requests does, `CANONICAL_FORM` counts it.
     """
     canonical = {
         "messages": [_canonical_message(message) for message in request.messages],

@@ -106,6 +106,14 @@ class Usage(BaseModel):
         """Return whether tokens were counted: no call has zero tokens, or more than the store can hold."""
         return 0 < max(self.prompt_tokens, self.completion_tokens) <= MAX_TOKENS
 
+    @property
+    def plausible(self) -> "Usage":
+        """The usage without counts that are larger than a store can hold, as nobody counted those."""
+        counts = self.model_dump()
+        if all(count <= MAX_TOKENS for count in counts.values()):
+            return self
+        return Usage(**{name: count for name, count in counts.items() if count <= MAX_TOKENS})
+
 
 class Response(BaseModel):
     """The answer: the assistant's message and its finish reason."""

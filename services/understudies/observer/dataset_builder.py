@@ -9,7 +9,7 @@ from typing import Final
 
 from understudies.datasets.dataset import write_dataset
 from understudies.datasets.object_store import ObjectStore
-from understudies.events import NewId, Promotion
+from understudies.events import CANONICAL_FORM, NewId, Promotion
 from understudies.observer.corpus import read_task_corpus, summarize_profile
 from understudies.observer.queries import fetch_latest_promotions, fetch_stages
 from understudies.observer.settings import ObserverSettings
@@ -43,6 +43,7 @@ async def build_dataset(
         dataset=uri,
         evidence={
             "digest": digest,
+            "canonical_form": CANONICAL_FORM,
             "examples": len(corpus.examples),
             "counts": dict(sorted(Counter(example.split for example in corpus.examples).items())),
             "calls": corpus.calls,

@@ -12,9 +12,14 @@ from typing import Any, Final
 
 import orjson
 
+from understudies.events import CANONICAL_FORM
+from understudies.runtime.errors import StopService
 from understudies.runtime.throttle import Throttle
 
 _JSON_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+
+_FIRST_CANONICAL_FORM: Final = 1
+"""That of snapshots which do not say."""
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +33,8 @@ class Snapshot:
     generation: str
     since: datetime | None = None
     """What was stored before this moment is in the state; None where nobody compared."""
+    canonical_form: int = CANONICAL_FORM
+    """The form of the requests whose fingerprints are in the state."""
 
     def start_offsets(self, generation: str) -> dict[tuple[str, int], int]:
         """Offsets to start from; none on a broker that has started a new life since, which counts from zero."""
@@ -64,10 +71,14 @@ class SnapshotStore:
         self._sync_folder()
 
     def load(self, service: str) -> Snapshot | None:
-        """A service's snapshot; one that cannot be read is moved aside, so that the service starts afresh."""
+        """A service's snapshot; one that cannot be read is moved aside, so that the service starts afresh.
+
+        One with fingerprints of an earlier canonical form is kept, as nearly all of them are the same in both; raises
+        StopService for one of a later form.
+        """
         path = self._path(service)
         try:
-            return _decode_snapshot(json.loads(path.read_bytes()))
+            return _check_form(_decode_snapshot(json.loads(path.read_bytes())), path)
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -96,6 +107,7 @@ def encode_snapshot(
     """A snapshot as it is written."""
     body = {
         "generation": generation,
+        "canonical_form": CANONICAL_FORM,
         "since": since and since.isoformat(),
         "offsets": {f"{topic}/{partition}": offset for (topic, partition), offset in offsets.items()},
         "state": state,
@@ -107,6 +119,24 @@ def encode_snapshot(
         return json.dumps(body).encode()
 
 
+def _check_form(snapshot: Snapshot, path: Path) -> Snapshot:
+    if snapshot.canonical_form > CANONICAL_FORM:
+        raise StopService(
+            f"snapshot {str(path)!r} has fingerprints of canonical form {snapshot.canonical_form}, and this version "
+            f"knows form {CANONICAL_FORM}: run the version that wrote it, or remove the snapshot to start afresh"
+        )
+    if snapshot.canonical_form < CANONICAL_FORM:
+        log.warning(
+            "snapshot %s has fingerprints of canonical form %d, now it is %d: plain text is the same, but tool calls, "
+            "pictures and Responses that the SDK recorded may count as new inputs once; remove the snapshot to start "
+            "afresh where that matters",
+            path,
+            snapshot.canonical_form,
+            CANONICAL_FORM,
+        )
+    return snapshot
+
+
 def _decode_snapshot(body: dict[str, Any]) -> Snapshot:
     offsets: dict[tuple[str, int], int] = {}
     for position, offset in body["offsets"].items():
@@ -116,7 +146,8 @@ def _decode_snapshot(body: dict[str, Any]) -> Snapshot:
     if not isinstance(state, dict):
         raise TypeError(f"state is {type(state).__name__}, not an object")
     since = body.get("since")
-    return Snapshot(state, offsets, str(body["generation"]), since and datetime.fromisoformat(since))
+    form = int(body.get("canonical_form", _FIRST_CANONICAL_FORM))
+    return Snapshot(state, offsets, str(body["generation"]), since and datetime.fromisoformat(since), form)
 
 
 _MIN_INTERVAL_FACTOR: Final = 10.0

@@ -10,11 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
-from understudies.events import Usd, Utc, usd
+from understudies.events import CANONICAL_FORM, Usd, Utc, usd
 
 MANIFEST = "manifest.json"
 # What differs between two trainings of the same student; kept out of the name, so that a repeat finds the first.
 _INCIDENTAL = frozenset({"created", "seconds"})
+_FIRST_CANONICAL_FORM = 1
 
 
 class Consent(BaseModel):
@@ -46,11 +47,16 @@ class Manifest(BaseModel):
     licence: str = Field(default="", description="of the base model, where there is one")
     consent: Consent = Consent()
     files: dict[str, str] = Field(default_factory=dict)
+    canonical_form: int = Field(
+        default=_FIRST_CANONICAL_FORM, description="form of the requests whose fingerprints it was trained on"
+    )
 
     @property
     def address(self) -> str:
         """SHA-256 over all that the student is: the manifest, and through it the files."""
-        known = self.model_dump(mode="json", exclude=set(_INCIDENTAL))
+        # The first form was not written down, and the names of its artifacts stay what they are.
+        unwritten = {"canonical_form"} if self.canonical_form == _FIRST_CANONICAL_FORM else set()
+        known = self.model_dump(mode="json", exclude={*_INCIDENTAL, *unwritten})
         text = json.dumps(known, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -70,7 +76,10 @@ def write_artifact(object_store: ObjectStore, content: Mapping[str, bytes], mani
 
 
 def read_manifest(object_store: ObjectStore, uri: str) -> Manifest:
-    """The manifest of an artifact; raises ArtifactError where it is missing or not what its folder is named for."""
+    """The manifest of an artifact.
+
+    Raises ArtifactError where it is missing, not what its folder is named for, or of a later canonical form.
+    """
     text = object_store.read(f"{uri.rstrip('/')}/{MANIFEST}")
     try:
         manifest = Manifest.model_validate_json(text)
@@ -78,6 +87,11 @@ def read_manifest(object_store: ObjectStore, uri: str) -> Manifest:
         raise ArtifactError(f"the manifest of {uri!r} cannot be read: {error}") from error
     if manifest.address != uri.rstrip("/").rsplit("/", 1)[-1]:
         raise ArtifactError(f"the manifest of {uri!r} was changed after it was written; train the student again")
+    if manifest.canonical_form > CANONICAL_FORM:
+        raise ArtifactError(
+            f"artifact {uri!r} was trained on requests of canonical form {manifest.canonical_form}, and this version "
+            f"knows form {CANONICAL_FORM}: run the version that wrote it, or train the student again"
+        )
     return manifest
 
 

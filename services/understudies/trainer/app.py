@@ -12,7 +12,7 @@ from understudies.datasets.dataset import Dataset, read_dataset
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
 from understudies.datasets.system_template import SystemTemplate
-from understudies.events import PROMOTIONS, Event, NewId, Promotion
+from understudies.events import CANONICAL_FORM, PROMOTIONS, Event, NewId, Promotion
 from understudies.judges.choice import choose_judge
 from understudies.judges.registry import parse_judge
 from understudies.runtime.bus.bus import Bus
@@ -186,6 +186,7 @@ class TrainerApp:
             seconds=training.seconds,
             licence=best.outcome.licence,
             consent=self._settings.consent,
+            canonical_form=CANONICAL_FORM,
         )
         head = HeadInputs.find(dataset.examples, training.data.judge, training.data.system)
         return write_artifact(self._object_store, {**best.outcome.files, **head.to_files()}, manifest)

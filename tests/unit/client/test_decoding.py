@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai.types.responses import ResponseFunctionToolCall as OpenAIToolCall
 from tests.support.sample_events import START
 from tests.support.sightings import corpus_lines
 
@@ -53,11 +54,111 @@ def test_a_call_of_anthropic() -> None:
     assert request.messages[0].content == "Call the tool."
     calls = request.messages[2].tool_calls
     assert calls is not None
-    assert calls[0].function.arguments == '{"city": "Delft"}'
+    assert calls[0].function.arguments == '{"city":"Delft"}'
     assert (request.messages[3].tool_call_id, request.messages[3].content) == ("t1", "rain")
     function = {"name": "weather", "description": "rain?", "parameters": schema}
     assert request.tools == ({"type": "function", "function": function},)
     assert request.parameters == {"max_tokens": 100}
+
+
+def test_a_call_of_openais_responses_is_its_messages_and_one_of_a_function_is_its_arguments() -> None:
+    request = asked(model="m", instructions="Sort.", input="parcel", temperature=0)
+    assert [(message.role, message.content) for message in request.messages] == [
+        ("system", "Sort."),
+        ("user", "parcel"),
+    ]
+    assert asked({"model": "m", "instructions": "Sort.", "input": "parcel", "temperature": 0}) == request
+    assert asked(input="parcel").messages == request.messages[1:]
+    own = asked(model="m", input="parcel", language="de").messages
+    assert [message.content for message in own] == ['{"input": "parcel", "language": "de", "model": "m"}']
+
+
+def test_a_system_prompt_beside_a_chat_is_its_first_message() -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
+    request = asked(
+        system="Sort.",
+        messages=[
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": '{"a": 1}'}}]},
+            {"role": "tool", "tool_call_id": "c1", "content": "found"},
+        ],
+        response_format=wanted,
+        user="u",
+        seed=1,
+    )
+    assert [message.role for message in request.messages] == ["system", "user", "assistant", "tool"]
+    calls = request.messages[2].tool_calls
+    assert calls is not None
+    assert calls[0].function.arguments == '{"a": 1}'
+    assert (request.response_format, request.parameters) == (wanted, {"seed": 1})
+
+
+def test_output_of_a_response_is_input_of_the_next() -> None:
+    call = OpenAIToolCall(type="function_call", call_id="c1", name="look", arguments='{"a":1}')
+    items = [{"role": "user", "content": "hi"}, call, {"type": "function_call_output", "call_id": "c1", "output": "x"}]
+    messages = asked(model="m", input=items).messages
+    assert [message.role for message in messages] == ["user", "assistant", "tool"]
+    assert messages[1].tool_calls is not None
+    assert messages[1].tool_calls[0].function.arguments == '{"a":1}'
+
+
+def test_messages_of_langchain_with_calls_beside_blocks() -> None:
+    blocks = [{"type": "text", "text": "so"}, {"type": "tool_use", "id": "c1", "name": "look", "input": {"a": 1}}]
+    call = {"name": "look", "args": {"a": 1}, "id": "c1", "type": "tool_call"}
+    other = {"name": "find", "args": {}, "id": "c2", "type": "tool_call"}
+    messages = asked(
+        [
+            Bag(type="system", content="Sort."),
+            Bag(
+                type="human",
+                content=[{"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": "u"}}],
+            ),
+            Bag(type="ai", content=blocks, tool_calls=[call, other]),
+            Bag(type="tool", content="found", tool_call_id="c1"),
+        ]
+    ).messages
+    assert [message.role for message in messages] == ["system", "user", "assistant", "tool"]
+    assert messages[1].content == [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": "u"}}]
+    calls = messages[2].tool_calls or ()
+    assert [(one.id, one.function.name, one.function.arguments) for one in calls] == [
+        ("c1", "look", '{"a":1}'),
+        ("c2", "find", "{}"),
+    ]
+    assert (messages[3].tool_call_id, messages[3].content) == ("c1", "found")
+
+
+@pytest.mark.parametrize("content", ["fine", [{"type": "text", "text": "fine"}]])
+def test_an_answer_of_langchain(content: Any) -> None:
+    answer = decode_answer(
+        Bag(
+            type="ai",
+            content=content,
+            tool_calls=[{"name": "look", "args": {"a": 1}, "id": "c1"}],
+            usage_metadata={"input_tokens": 9, "output_tokens": 2, "input_token_details": {"cache_read": 4}},
+            response_metadata={"model_name": "m-1", "finish_reason": "tool_calls"},
+        )
+    )
+    assert (answer.model, answer.response.finish_reason) == ("m-1", "tool_calls")
+    assert answer.response.message.content == "fine"
+    assert [call.function.arguments for call in answer.response.message.tool_calls or ()] == ['{"a":1}']
+    assert answer.usage == Usage(prompt_tokens=9, completion_tokens=2, cached_tokens=4)
+
+
+def test_fields_of_a_library_that_are_not_json_are_no_part_of_a_message() -> None:
+    item = Bag(role="user", content="hi", sent=START, _private=object(), send=lambda: None)
+    assert [(message.role, message.content) for message in asked([item]).messages] == [("user", "hi")]
+    given = {"role": "user", "content": "hi", "sent": START}
+    assert asked([given]).messages == asked([item]).messages
+
+
+def test_integers_of_more_than_64_bits_are_read_as_the_router_reads_them() -> None:
+    body: dict[str, Any] = {
+        "model": "m",
+        "messages": [{"role": "assistant", "content": [{"type": "tool_use", "name": "f", "input": {"n": 2**70}}]}],
+    }
+    calls = asked(**body).messages[0].tool_calls
+    assert calls is not None
+    assert calls[0].function.arguments == '{"n":1.1805916207174113e+21}'
 
 
 def test_an_answer_of_anthropic() -> None:
@@ -73,7 +174,7 @@ def test_an_answer_of_anthropic() -> None:
             usage=Bag(input_tokens=10, output_tokens=4, cache_read_input_tokens=30, cache_creation_input_tokens=None),
         )
     )
-    assert (answer.model, answer.response.finish_reason) == ("c-1", "tool_use")
+    assert (answer.model, answer.response.finish_reason) == ("c-1", "tool_calls")
     assert answer.response.message.content == "Let me see."
     assert answer.usage == Usage(prompt_tokens=40, completion_tokens=4, cached_tokens=30)
 

@@ -132,12 +132,46 @@ def test_anthropic_events_are_assembled() -> None:
     ]
     answer = accumulate_chunks(events).to_answer()
     assert answer.model == "c-1"
-    assert answer.response.finish_reason == "tool_use"
+    assert answer.response.finish_reason == "tool_calls"
     assert answer.response.message.content == "Let me see."
     calls = answer.response.message.tool_calls
     assert calls is not None
-    assert (calls[0].id, calls[0].function.name, calls[0].function.arguments) == ("t1", "w", '{"a": 1}')
+    assert (calls[0].id, calls[0].function.name, calls[0].function.arguments) == ("t1", "w", '{"a":1}')
     assert answer.usage.model_dump() == {"prompt_tokens": 42, "completion_tokens": 7, "cached_tokens": 30}
+
+
+def test_a_stream_that_ends_in_an_error_is_no_answer() -> None:
+    events = [
+        {"type": "message_start", "message": {"model": "c-1"}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "half"}},
+        {"type": "error", "error": {"type": "overloaded_error", "message": "overloaded"}},
+    ]
+    assert accumulate_chunks(events).failed == "overloaded"
+
+
+def test_messages_of_langchain_that_are_pieces_are_assembled() -> None:
+    def piece(content: Any, **fields: Any) -> dict[str, Any]:
+        return {"type": "AIMessageChunk", "content": content, **fields}
+
+    chunks = [
+        piece("Let "),
+        piece([{"type": "text", "text": "me see"}]),
+        piece("", tool_call_chunks=[{"index": 0, "id": "c1", "name": "look", "args": '{"a"'}]),
+        piece("", tool_call_chunks=[{"index": 0, "id": None, "name": None, "args": ":1}"}]),
+        piece("", usage_metadata={"input_tokens": 9, "output_tokens": 2}, response_metadata={"finish_reason": "stop"}),
+    ]
+    answer = accumulate_chunks(chunks).to_answer()
+    assert answer.response.message.content == "Let me see"
+    assert [call.function.arguments for call in answer.response.message.tool_calls or ()] == ['{"a":1}']
+    assert (answer.response.finish_reason, answer.usage.prompt_tokens) == ("stop", 9)
+
+
+def test_pieces_of_text_of_the_older_api_are_assembled() -> None:
+    chunks = [
+        {"choices": [{"index": 0, "text": "a", "finish_reason": None}]},
+        {"choices": [{"index": 0, "text": "b", "finish_reason": "stop"}]},
+    ]
+    assert accumulate_chunks(chunks).to_answer().response.message.content == "ab"
 
 
 def test_interleaved_tool_calls_and_other_choices() -> None:

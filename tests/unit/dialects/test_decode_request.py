@@ -6,6 +6,8 @@ import pytest
 from tests.support.request_bodies import CHAT, MESSAGES, RESPONSES, SMALL
 
 from understudies.dialects.base import Api, InvalidRequest
+from understudies.dialects.capabilities import unsupported_feature
+from understudies.dialects.openai_chat.request import encode_request
 from understudies.dialects.registry import DIALECTS, dialect_of
 from understudies.events import discovered_task, fingerprint
 
@@ -85,3 +87,30 @@ def test_complaints_quote_nothing_of_the_question(api: Api) -> None:
     with pytest.raises(InvalidRequest) as caught:
         dialect_of(api).decode_request(body)
     assert "secret" not in str(caught.value)
+
+
+def test_functions_are_tools_that_only_the_teacher_can_answer_for() -> None:
+    body = {**SMALL["chat"], "functions": [{"name": "look"}], "function_call": "auto", "seed": 1}
+    request = dialect_of("chat").decode_request(body).request
+    assert request.tools == ({"type": "function", "function": {"name": "look"}},)
+    assert request.tool_choice == "auto"
+    assert unsupported_feature(request) == "functions"
+    asked = encode_request(request, "other")
+    assert asked["tools"] == [*request.tools]
+    assert asked["seed"] == 1
+    assert "functions" not in asked
+
+
+def test_arguments_as_objects_are_refused_only_where_they_cannot_be_written() -> None:
+    def asked(arguments: Any) -> dict[str, Any]:
+        call = {"id": "c1", "function": {"name": "look", "arguments": arguments}}
+        return {**SMALL["chat"], "messages": [{"role": "assistant", "tool_calls": [call]}]}
+
+    calls = dialect_of("chat").decode_request(asked({"a": 1})).request.messages[0].tool_calls
+    assert calls is not None
+    assert calls[0].function.arguments == '{"a":1}'
+    with pytest.raises(InvalidRequest, match="not to be written"):
+        dialect_of("chat").decode_request(asked({"a": float("nan")}))
+    with pytest.raises(InvalidRequest) as caught:
+        dialect_of("chat").decode_request({**asked({"a": 1}), "temperature": "hot"})
+    assert caught.value.param == "temperature"

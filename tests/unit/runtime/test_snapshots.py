@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from understudies.events import CANONICAL_FORM
+from understudies.runtime.errors import StopService
 from understudies.runtime.snapshots import SnapshotStore
 
 STATE = {"books": [{"task": "triage", "n": 3}]}
@@ -61,6 +63,41 @@ def test_a_damaged_snapshot_is_moved_aside_with_a_warning(
     assert "moved to" in caplog.text
     assert (tmp_path / "budget.corrupt").read_bytes() == content
     assert not (tmp_path / "budget.json").exists()
+
+
+def saved_with_form(folder: Path, form: int | None) -> SnapshotStore:
+    """A snapshot as of a version with another canonical form; None: of one that did not write it down."""
+    snapshots = SnapshotStore(folder)
+    snapshots.save("budget", STATE, OFFSETS, "life-1")
+    path = folder / "budget.json"
+    body = json.loads(path.read_text())
+    assert body.pop("canonical_form") == CANONICAL_FORM
+    path.write_text(json.dumps(body if form is None else {**body, "canonical_form": form}))
+    return snapshots
+
+
+@pytest.mark.parametrize("form", [None, 1])
+def test_a_snapshot_of_an_earlier_canonical_form_is_loaded_and_says_what_changed(
+    tmp_path: Path, form: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        loaded = saved_with_form(tmp_path, form).load("budget")
+    assert loaded is not None
+    assert (loaded.state, loaded.offsets, loaded.canonical_form) == (STATE, OFFSETS, 1)
+    assert "remove the snapshot" in caplog.text
+    SnapshotStore(tmp_path).save("budget", loaded.state, loaded.offsets, "life-1")
+    caplog.clear()
+    again = SnapshotStore(tmp_path).load("budget")
+    assert again is not None
+    assert again.canonical_form == CANONICAL_FORM
+    assert caplog.text == ""
+
+
+def test_a_snapshot_of_a_later_canonical_form_is_refused_and_stays(tmp_path: Path) -> None:
+    snapshots = saved_with_form(tmp_path, CANONICAL_FORM + 1)
+    with pytest.raises(StopService, match="run the version that wrote it"):
+        snapshots.load("budget")
+    assert (tmp_path / "budget.json").exists()
 
 
 def test_a_crash_while_saving_leaves_the_old_snapshot(tmp_path: Path) -> None:

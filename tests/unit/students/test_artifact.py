@@ -8,6 +8,7 @@ from tests.support.datasets import START
 
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
+from understudies.events import CANONICAL_FORM
 from understudies.students.artifact import Consent, Manifest, read_artifact, write_artifact
 
 CONTENT = {"weights.bin": b"\x00\x01", "model/terms.json": b"[]"}
@@ -44,6 +45,27 @@ def test_what_was_written_is_read(files: ObjectStore) -> None:
     assert found.consent.distillation
     assert set(found.files) == set(CONTENT)
     assert uri.endswith(found.address)
+
+
+def test_an_artifact_from_before_the_canonical_form_was_written_down_is_read(files: ObjectStore) -> None:
+    uri = write_artifact(files, CONTENT, manifest())
+    path = folder(uri) / "manifest.json"
+    known = json.loads(path.read_text())
+    assert known.pop("canonical_form") == 1
+    path.write_text(json.dumps(known))
+    assert read_artifact(files, uri)[0].canonical_form == 1
+
+
+def test_the_canonical_form_is_part_of_what_a_student_is(files: ObjectStore) -> None:
+    uri = write_artifact(files, CONTENT, manifest(canonical_form=CANONICAL_FORM))
+    assert uri != write_artifact(files, CONTENT, manifest())
+    assert read_artifact(files, uri)[0].canonical_form == CANONICAL_FORM
+
+
+def test_an_artifact_of_a_later_canonical_form_is_refused(files: ObjectStore) -> None:
+    uri = write_artifact(files, CONTENT, manifest(canonical_form=CANONICAL_FORM + 1))
+    with pytest.raises(ArtifactError, match="train the student again"):
+        read_artifact(files, uri)
 
 
 def test_a_repeat_gets_the_same_address_however_long_it_took(files: ObjectStore) -> None:

@@ -6,37 +6,68 @@ from typing import Any
 
 from understudies.client.errors import NotRecorded
 
+_MAX_DEPTH = 100
+_MIN_INTEGER = -(2**63)
+_MAX_INTEGER = 2**64 - 1
+
 
 def get_field(source: Any, name: str) -> Any:
     """An item of a dict or an attribute of an object, None where it is missing."""
     return source.get(name) if isinstance(source, dict) else getattr(source, name, None)
 
 
-def to_json(value: Any, depth: int = 0) -> Any:
-    """The value as JSON: models, dataclasses and tuples as what they hold; raises NotRecorded for anything else."""
-    if value is None or isinstance(value, str | int | float):
+def to_json(value: Any, depth: int = 0, *, attributes: bool = False) -> Any:
+    """The value as JSON: models, dataclasses and tuples as their content; raises NotRecorded for anything else.
+
+    With `attributes` any other object is read too, by its public attributes that are JSON.
+    """
+    kind = type(value)
+    if value is None or kind is str or kind is float or kind is bool:
         return value
-    if depth > 100:
+    if kind is int:
+        return value if _MIN_INTEGER <= value <= _MAX_INTEGER else _to_float(value)
+    if depth > _MAX_DEPTH:
         raise NotRecorded("unreadable", "nested too deeply, or within itself")
     if isinstance(value, dict):
-        return {str(key): to_json(item, depth + 1) for key, item in value.items()}
+        return {str(key): to_json(item, depth + 1, attributes=attributes) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [to_json(item, depth + 1) for item in value]
+        return [to_json(item, depth + 1, attributes=attributes) for item in value]
+    if isinstance(value, str | int | float):
+        return value
+    return _object_to_json(value, depth, attributes)
+
+
+def _object_to_json(value: Any, depth: int, attributes: bool) -> Any:
     if isinstance(value, type):
         return _model_schema(value)
     if callable(getattr(value, "model_dump", None)):
-        return to_json(value.model_dump(mode="json", exclude_none=True), depth + 1)
+        return value.model_dump(mode="json", exclude_none=True, warnings=False)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return to_json(dataclasses.asdict(value), depth + 1)
-    raise NotRecorded("unreadable", f"a {type(value).__name__} is not JSON")
+        return to_json(dataclasses.asdict(value), depth + 1, attributes=attributes)
+    known = getattr(value, "__dict__", None)
+    if not attributes or not isinstance(known, dict):
+        raise NotRecorded("unreadable", f"a {type(value).__name__} is not JSON")
+    return to_json_items({name: item for name, item in known.items() if name[:1] != "_"}, depth + 1, attributes=True)
 
 
-def to_json_items(source: dict[str, Any]) -> dict[str, Any]:
+def to_plain_object(value: Any) -> dict[str, Any]:
+    """A message, a part or an answer of a library as a JSON object; raises NotRecorded where it is none.
+
+    An object that is neither a dict, a model nor a dataclass gives its public attributes. Fields that are not JSON,
+    such as a client's own time stamps, are left out.
+    """
+    plain = to_json_items(value, attributes=True) if isinstance(value, dict) else to_json(value, attributes=True)
+    if not isinstance(plain, dict) or not plain:
+        raise NotRecorded("unreadable", f"a {type(value).__name__} is no object with fields")
+    return plain
+
+
+def to_json_items(source: dict[str, Any], depth: int = 0, *, attributes: bool = False) -> dict[str, Any]:
     """The items that are JSON; a client's time-outs and markers of missing values are not."""
     kept = {}
     for name, value in source.items():
         try:
-            kept[name] = to_json(value)
+            kept[str(name)] = to_json(value, depth, attributes=attributes)
         except NotRecorded:
             continue
     return kept
@@ -45,6 +76,14 @@ def to_json_items(source: dict[str, Any]) -> dict[str, Any]:
 def to_json_text(value: Any) -> str:
     """The value as text: itself if it is text, otherwise JSON."""
     return value if isinstance(value, str) else json.dumps(to_json(value), ensure_ascii=False)
+
+
+def _to_float(number: int) -> float:
+    """An integer of more than 64 bits as the router reads it."""
+    try:
+        return float(number)
+    except OverflowError as error:
+        raise NotRecorded("unreadable", "an integer that no JSON parser reads") from error
 
 
 def _model_schema(model: type) -> Any:

@@ -1,13 +1,15 @@
 """From a teacher's arguments to the request that they make."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from understudies.client.calls import CallArguments
-from understudies.client.decoding.json_values import get_field, to_json, to_json_items
-from understudies.client.decoding.messages import decode_messages
+from understudies.client.decoding.json_values import get_field, to_json, to_json_items, to_plain_object
+from understudies.client.decoding.messages import write_messages
 from understudies.client.errors import NotRecorded
-from understudies.events import Request, request_of
+from understudies.dialects import detection
+from understudies.events import Request
 
 _PROMPT_ARGUMENTS = ("prompt", "input", "question", "query", "text")
 _MODEL_ARGUMENTS = frozenset(
@@ -16,29 +18,59 @@ _MODEL_ARGUMENTS = frozenset(
     | {"tools", "tool_choice", "response_format", "reasoning_effort", "user", "metadata"}
 )
 """Beside a prompt these set up the model; any other argument is part of what was asked."""
-_CLIENT_ARGUMENTS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout", "config"})
+_CLIENT_ARGUMENTS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout", "config", "betas"})
+_RESPONSES_ARGUMENTS = frozenset(
+    {"input", "model", "instructions", "tools", "tool_choice", "text", "text_format", "temperature", "top_p", "stream"}
+    | {"stream_options", "include", "reasoning", "background", "store", "metadata", "user", "truncation"}
+    | {"max_output_tokens", "max_tool_calls", "parallel_tool_calls", "previous_response_id", "conversation"}
+    | {"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "service_tier"}
+    | {"top_logprobs", "context_management", "moderation"}
+)
+"""The arguments of OpenAI's client for a response."""
+_UNNAMED = "unnamed"
+"""Stands for the model where the call names none."""
 
 
 def decode_request(arguments: CallArguments) -> tuple[Request, str]:
-    """The request, and the model that was asked for; raises NotRecorded or pydantic's ValidationError."""
-    named = {key: value for key, value in arguments.named.items() if key not in _CLIENT_ARGUMENTS}
-    source, rest = _split_input(arguments.positional, named)
-    body = to_json_items(rest)
-    body["messages"] = decode_messages(source)
-    system = body.pop("system", None)
-    if system is not None:
-        body["messages"] = decode_messages([{"role": "system", "content": system}]) + body["messages"]
-    if isinstance(body.get("tools"), list):
-        body["tools"] = [_convert_tool(tool) for tool in body["tools"]]
+    """The request, and the model that was asked for; raises NotRecorded or InvalidRequest.
+
+    A call as a provider's own client makes it is decoded as its body would be behind the router; a prompt, messages of
+    LangChain and the arguments of a plain function become a chat first.
+    """
+    body = _write_body(arguments)
     model = body.get("model")
-    return request_of(body), model if isinstance(model, str) else ""
+    asked = model if isinstance(model, str) else ""
+    # No part of what was asked, and refused by the dialects where they are no text.
+    known = {name: value for name, value in body.items() if name not in ("metadata", "stream")}
+    return detection.decode_request({**known, "model": asked or _UNNAMED}).request, asked
+
+
+def _write_body(arguments: CallArguments) -> dict[str, Any]:
+    named = {key: value for key, value in arguments.named.items() if key not in _CLIENT_ARGUMENTS}
+    positional = arguments.positional
+    first = positional[0] if positional else None
+    if isinstance(first, dict) and ("messages" in first or _is_responses_call({**first, **named})):
+        named = {**first, **named}
+        positional = ()
+    if not positional and _is_responses_call(named):
+        return {**to_json_items(named), "input": _write_input(named["input"])}
+    source, rest = _split_input(positional, named)
+    return {**to_json_items(rest), "messages": write_messages(source)}
+
+
+def _is_responses_call(named: Mapping[str, Any]) -> bool:
+    """Recognise a call of OpenAI's Responses, as against one of a function that happens to take `input`."""
+    if not isinstance(named.get("input"), str | list | tuple) or "messages" in named or "prompt" in named:
+        return False
+    return "model" in named and named.keys() <= _RESPONSES_ARGUMENTS
+
+
+def _write_input(given: Any) -> Any:
+    return given if isinstance(given, str) else [to_plain_object(item) for item in given]
 
 
 def _split_input(positional: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """What holds the messages or the prompt, and the other arguments."""
-    if positional and isinstance(positional[0], dict) and "messages" in positional[0]:
-        named = {**positional[0], **named}
-        positional = ()
     if "messages" in named:
         return named["messages"], {key: value for key, value in named.items() if key != "messages"}
     if positional and not isinstance(positional[0], str) and _is_message_input(positional[0]):
@@ -69,11 +101,3 @@ def _arguments_as_json(positional: tuple[Any, ...], named: dict[str, Any]) -> st
     if whole is None:
         whole = {"args": positional, **named}
     return json.dumps(to_json(whole), ensure_ascii=False, sort_keys=True)
-
-
-def _convert_tool(tool: Any) -> Any:
-    """Anthropic's form of a tool as OpenAI's."""
-    if not isinstance(tool, dict) or "input_schema" not in tool:
-        return tool
-    function = {"name": tool.get("name"), "description": tool.get("description"), "parameters": tool["input_schema"]}
-    return {"type": "function", "function": {key: value for key, value in function.items() if value is not None}}

@@ -1,69 +1,68 @@
-"""From what a teacher returned to the answer, its usage and the model that gave it."""
+"""Decode what a teacher returned into the answer, its usage and the model that gave it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from understudies.client.decoding.json_values import get_field, to_json_text
-from understudies.client.decoding.messages import decode_message
+from understudies.client.decoding.json_values import get_field, to_json_text, to_plain_object
+from understudies.client.decoding.messages import write_message
 from understudies.client.errors import NotRecorded
-from understudies.events import Message, Response, Usage
-from understudies.events.request import MAX_TOKENS
+from understudies.dialects import detection
+from understudies.dialects.base import DecodedResponse
+from understudies.dialects.json_fields import token_count
+from understudies.dialects.openai_chat.response import decode_usage
+from understudies.events import Message, Response
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedAnswer:
-    """A teacher's answer as contracts."""
-
-    response: Response
-    usage: Usage = field(default_factory=Usage)
-    model: str = ""
-
-
-def decode_answer(answer: Any) -> DecodedAnswer:
-    """Read an answer of any known form; raises NotRecorded or pydantic's ValidationError."""
+def decode_answer(answer: Any) -> DecodedResponse:
+    """Decode an answer of any known form; raises NotRecorded or ValueError."""
     if answer is None:
         raise NotRecorded("unreadable", "the teacher returned None")
     choices = get_field(answer, "choices")
     if isinstance(choices, list | tuple) and choices:
-        return _decode_completion(answer, choices[0])
+        return with_plausible_usage(detection.decode_response(_write_completion(to_plain_object(answer))))
+    if _has_fields(answer) and detection.is_response(plain := to_plain_object(answer)):
+        return with_plausible_usage(detection.decode_response(plain))
     if _is_message(answer):
-        return _decode_message_object(answer)
-    return DecodedAnswer(Response(message=Message(role="assistant", content=to_json_text(answer))))
+        return with_plausible_usage(_decode_message_object(to_plain_object(answer)))
+    return DecodedResponse(Response(message=Message(role="assistant", content=to_json_text(answer))))
 
 
-def decode_usage(usage: Any) -> Usage:
-    """Token counts in OpenAI's, Anthropic's or LangChain's names."""
-    if usage is None:
-        return Usage()
-    details = get_field(usage, "prompt_tokens_details") or get_field(usage, "input_token_details")
-    read, written = (_token_count(get_field(usage, f"cache_{what}_input_tokens")) for what in ("read", "creation"))
-    prompt = get_field(usage, "prompt_tokens")
+def with_plausible_usage(decoded: DecodedResponse) -> DecodedResponse:
+    """The answer without token counts that nobody counted."""
+    return replace(decoded, usage=decoded.usage.plausible)
+
+
+def write_usage(usage: Any) -> dict[str, Any] | None:
+    """Token counts under the names of a chat completion, from those of OpenAI, Anthropic or LangChain."""
+    if not isinstance(usage, dict):
+        return None
+    if "input_tokens" not in usage and "output_tokens" not in usage:
+        return usage
+    details = usage.get("input_token_details") or usage.get("input_tokens_details") or {}
+    cached = token_count(usage.get("cache_read_input_tokens"))
     # Anthropic counts only what was not in the cache as input.
-    prompt_tokens = (
-        _token_count(get_field(usage, "input_tokens")) + read + written if prompt is None else _token_count(prompt)
-    )
-    completion = get_field(usage, "completion_tokens")
-    return Usage(
-        prompt_tokens=prompt_tokens,
-        completion_tokens=_token_count(get_field(usage, "output_tokens") if completion is None else completion),
-        cached_tokens=read
-        or _token_count(get_field(details, "cached_tokens"))
-        or _token_count(get_field(details, "cache_read")),
-    )
+    fresh = token_count(usage.get("input_tokens")) + token_count(usage.get("cache_creation_input_tokens"))
+    read = token_count(get_field(details, "cache_read")) or token_count(get_field(details, "cached_tokens"))
+    return {
+        "prompt_tokens": fresh + cached,
+        "completion_tokens": usage.get("output_tokens"),
+        "prompt_tokens_details": {"cached_tokens": cached or read},
+    }
 
 
-def _decode_completion(answer: Any, choice: Any) -> DecodedAnswer:
-    message = get_field(choice, "message")
-    if message is None:
-        text = get_field(choice, "text")
-        if not isinstance(text, str):
-            raise NotRecorded("unreadable", "a choice without a message")
-        message = {"content": text}
-    return DecodedAnswer(
-        _build_response(message, get_field(choice, "finish_reason")),
-        decode_usage(get_field(answer, "usage")),
-        _model_name(get_field(answer, "model")),
-    )
+def _write_completion(answer: dict[str, Any]) -> dict[str, Any]:
+    """A chat completion, of one of the older API for text as well."""
+    choice = answer["choices"][0]
+    if not isinstance(choice, dict) or not (isinstance(choice.get("message"), dict) or "text" in choice):
+        raise NotRecorded("unreadable", "a choice without a message")
+    given = choice["message"] if isinstance(choice.get("message"), dict) else {"content": choice["text"]}
+    message = write_message("assistant", given)
+    return {**answer, "choices": [{**choice, "message": message}], "usage": write_usage(answer.get("usage"))}
+
+
+def _has_fields(answer: Any) -> bool:
+    return bool(answer) if isinstance(answer, dict) else not isinstance(answer, str | int | float | list | tuple)
 
 
 def _is_message(answer: Any) -> bool:
@@ -72,25 +71,13 @@ def _is_message(answer: Any) -> bool:
     return isinstance(getattr(answer, "content", None), str | list)
 
 
-def _decode_message_object(answer: Any) -> DecodedAnswer:
-    about = get_field(answer, "response_metadata") or {}
-    return DecodedAnswer(
-        _build_response(answer, get_field(answer, "stop_reason") or get_field(about, "finish_reason")),
-        decode_usage(get_field(answer, "usage_metadata") or get_field(answer, "usage")),
-        _model_name(get_field(answer, "model") or get_field(about, "model_name") or get_field(about, "model")),
-    )
-
-
-def _build_response(message: Any, finish_reason: Any) -> Response:
-    read = list(decode_message("assistant", message))
-    return Response.model_validate(
-        {"message": read[-1], "finish_reason": finish_reason if isinstance(finish_reason, str) else None}
-    )
-
-
-def _model_name(model: Any) -> str:
-    return model if isinstance(model, str) else ""
-
-
-def _token_count(number: Any) -> int:
-    return number if isinstance(number, int) and 0 < number <= MAX_TOKENS else 0
+def _decode_message_object(answer: dict[str, Any]) -> DecodedResponse:
+    """Decode a message that stands for itself, as of LangChain; blocks in it are Anthropic's."""
+    about = answer.get("response_metadata")
+    about = about if isinstance(about, Mapping) else {}
+    message = write_message("assistant", answer)
+    reason = answer.get("stop_reason") or about.get("finish_reason") or about.get("stop_reason")
+    named = answer.get("model") or about.get("model_name") or about.get("model")
+    usage = decode_usage(write_usage(answer.get("usage_metadata") or answer.get("usage")))
+    decoded = detection.decode_message(message, reason if isinstance(reason, str) else None)
+    return replace(decoded, usage=usage, model=named if isinstance(named, str) else "")

@@ -1,136 +1,125 @@
-"""From the chunks of a stream to the answer that they make."""
+"""Put the chunks of a stream together to the answer that they make."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from understudies.client.decoding.json_values import get_field, to_json_text
-from understudies.client.decoding.responses import DecodedAnswer, decode_usage
+from understudies.client.decoding.json_values import get_field, to_json, to_json_text, to_plain_object
+from understudies.client.decoding.responses import with_plausible_usage, write_usage
 from understudies.client.errors import NotRecorded
-from understudies.events import Response, Usage
+from understudies.dialects.base import Api, DecodedResponse, StreamAccumulator
+from understudies.dialects.detection import detect_stream_api
+from understudies.dialects.json_fields import list_objects
+from understudies.dialects.registry import dialect_of
+
+_CHUNK_FIELDS: Final = ("model", "usage")
+_DELTA_FIELDS: Final = ("content", "refusal", "tool_calls", "function_call")
 
 
 class ChunkAccumulator:
-    """An answer that grows chunk by chunk: OpenAI's, Anthropic's, LangChain's, or plain text."""
+    """An answer that grows chunk by chunk: a provider's events, LangChain's messages, or plain text."""
 
-    def __init__(self) -> None:
-        self._text: list[str] = []
-        self._calls: dict[Any, dict[str, str]] = {}
-        self._usage = Usage()
-        self._model = ""
-        self.finish_reason: str | None = None
+    def __init__(self, api: Api = "chat") -> None:
+        self._accumulator: StreamAccumulator = dialect_of(api).stream_accumulator()
 
     def add(self, chunk: Any) -> None:
         """Add the next chunk; what is none of the answer is passed over."""
-        if isinstance(chunk, str):
-            self._text.append(chunk)
-            return
-        self._read_metadata(chunk)
-        choices = get_field(chunk, "choices")
-        if choices:
-            self._add_choice(choices[0])
-        elif get_field(chunk, "type") in _ANTHROPIC_EVENTS:
-            self._add_anthropic_event(chunk)
-        elif choices is None:
-            self._add_message_chunk(chunk)
+        self._accumulator.add_chunk(_write_chunk(chunk))
 
-    def to_answer(self) -> DecodedAnswer:
-        """The answer so far."""
-        calls = [
-            {"id": call["id"], "function": {"name": call["name"], "arguments": call["arguments"] or "{}"}}
-            for call in self._calls.values()
-        ]
-        text = "".join(self._text)
-        message = {"role": "assistant", "content": text if text or not calls else None, "tool_calls": calls or None}
-        response = Response.model_validate({"message": message, "finish_reason": self.finish_reason})
-        return DecodedAnswer(response, self._usage, self._model)
+    def to_answer(self) -> DecodedResponse:
+        """The answer so far; raises ValueError where there is none."""
+        return with_plausible_usage(self._accumulator.answer())
 
-    def _read_metadata(self, chunk: Any) -> None:
-        source = get_field(chunk, "message") if get_field(chunk, "type") == "message_start" else chunk
-        model = get_field(source, "model")
-        self._model = model if isinstance(model, str) and model else self._model
-        usage = get_field(source, "usage") or get_field(source, "usage_metadata")
-        if usage is not None:
-            self._update_usage(decode_usage(usage))
+    @property
+    def has_ended(self) -> bool:
+        """True once the answer has come to its end."""
+        try:
+            return self._accumulator.answer().response.finish_reason is not None
+        except ValueError:
+            return False
 
-    def _update_usage(self, usage: Usage) -> None:
-        """Each count as last reported: Anthropic reports the prompt's first and the completion's last."""
-        reported = {name: count for name, count in usage.model_dump().items() if count}
-        self._usage = self._usage.model_copy(update=reported)
-
-    def _add_choice(self, choice: Any) -> None:
-        if get_field(choice, "index"):
-            return
-        delta = get_field(choice, "delta")
-        content = get_field(delta, "content") if delta is not None else get_field(choice, "text")
-        if isinstance(content, str):
-            self._text.append(content)
-        for call in get_field(delta, "tool_calls") or ():
-            function = get_field(call, "function")
-            self._add_tool_call(
-                get_field(call, "index"),
-                get_field(call, "id"),
-                get_field(function, "name"),
-                get_field(function, "arguments"),
-            )
-        self._set_finish_reason(get_field(choice, "finish_reason"))
-
-    def _add_anthropic_event(self, event: Any) -> None:
-        kind, delta = get_field(event, "type"), get_field(event, "delta")
-        block = get_field(event, "content_block")
-        if kind == "content_block_start" and get_field(block, "type") == "tool_use":
-            self._add_tool_call(get_field(event, "index"), get_field(block, "id"), get_field(block, "name"), None)
-        elif kind == "content_block_delta" and get_field(delta, "type") == "text_delta":
-            self._text.append(get_field(delta, "text"))
-        elif kind == "content_block_delta" and get_field(delta, "type") == "input_json_delta":
-            self._add_tool_call(get_field(event, "index"), None, None, get_field(delta, "partial_json"))
-        elif kind == "message_delta":
-            self._set_finish_reason(get_field(delta, "stop_reason"))
-
-    def _add_message_chunk(self, chunk: Any) -> None:
-        content = get_field(chunk, "content")
-        if isinstance(content, str):
-            self._text.append(content)
-        for call in get_field(chunk, "tool_call_chunks") or ():
-            self._add_tool_call(
-                get_field(call, "index"), get_field(call, "id"), get_field(call, "name"), get_field(call, "args")
-            )
-        about = get_field(chunk, "response_metadata")
-        self._set_finish_reason(get_field(about, "finish_reason") if about else None)
-
-    def _add_tool_call(self, index: Any, call_id: Any, name: Any, arguments: Any) -> None:
-        call = self._calls.setdefault(index, {"id": "", "name": "", "arguments": ""})
-        call["id"] = call["id"] or call_id or ""
-        call["name"] += name or ""
-        call["arguments"] += arguments or ""
-
-    def _set_finish_reason(self, reason: Any) -> None:
-        if isinstance(reason, str):
-            self.finish_reason = reason
-
-
-_ANTHROPIC_EVENTS = frozenset(
-    {"message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta"}
-    | {"message_stop", "ping"}
-)
+    @property
+    def failed(self) -> str | None:
+        """The message of an error inside the stream."""
+        return self._accumulator.failed
 
 
 def accumulate_chunks(chunks: Sequence[Any]) -> ChunkAccumulator:
     """The answer that a stream gave; chunks of no known form make one JSON text."""
     if not chunks:
         raise NotRecorded("unreadable", "a stream without chunks")
-    assembly = ChunkAccumulator()
-    if not any(_is_known_chunk(chunk) for chunk in chunks):
-        assembly.add(to_json_text(list(chunks)))
-        return assembly
+    apis = [_api_of(chunk) for chunk in chunks]
+    accumulator = ChunkAccumulator(next((api for api in apis if api is not None), "chat"))
+    if not any(apis):
+        accumulator.add(to_json_text(list(chunks)))
+        return accumulator
     for chunk in chunks:
-        assembly.add(chunk)
-    return assembly
+        accumulator.add(chunk)
+    return accumulator
 
 
-def _is_known_chunk(chunk: Any) -> bool:
-    return (
-        isinstance(chunk, str)
-        or get_field(chunk, "choices") is not None
-        or get_field(chunk, "type") in _ANTHROPIC_EVENTS
-        or isinstance(get_field(chunk, "content"), str | list)
-    )
+def _api_of(chunk: Any) -> Api | None:
+    """The API that a chunk is of, or is written for; None where it is none of an answer."""
+    if isinstance(chunk, str) or isinstance(get_field(chunk, "choices"), list | tuple):
+        return "chat"
+    if (api := detect_stream_api({"type": get_field(chunk, "type")})) is not None:
+        return api
+    return "chat" if isinstance(get_field(chunk, "content"), str | list) else None
+
+
+def _write_chunk(chunk: Any) -> dict[str, Any]:
+    """A chunk as a provider has it; empty where it is no object."""
+    if isinstance(chunk, str):
+        return _write_delta({"content": chunk})
+    choices = get_field(chunk, "choices")
+    if isinstance(choices, list | tuple) and choices:
+        return _write_chat_chunk(chunk, choices)
+    try:
+        plain = to_plain_object(chunk)
+    except NotRecorded:
+        return {}
+    if detect_stream_api(plain) is None and isinstance(plain.get("content"), str | list):
+        return _write_message_chunk(plain)
+    return plain
+
+
+def _write_chat_chunk(chunk: Any, choices: Sequence[Any]) -> dict[str, Any]:
+    """A chunk of a chat with those of its fields alone that an answer has: all of them would take thrice as long."""
+    known = {name: get_field(chunk, name) for name in _CHUNK_FIELDS}
+    written = {name: to_json(value, attributes=True) for name, value in known.items() if value is not None}
+    return {**written, "choices": [_write_choice(choice) for choice in choices]}
+
+
+def _write_choice(choice: Any) -> dict[str, Any]:
+    delta, reason = get_field(choice, "delta"), get_field(choice, "finish_reason")
+    if delta is None:
+        # The older API for text.
+        given = {"content": get_field(choice, "text")}
+    else:
+        given = {name: get_field(delta, name) for name in _DELTA_FIELDS}
+    said = {name: to_json(value, attributes=True) for name, value in given.items() if value is not None}
+    return {"index": get_field(choice, "index"), "delta": said, "finish_reason": reason}
+
+
+def _write_message_chunk(chunk: dict[str, Any]) -> dict[str, Any]:
+    """A message of LangChain that is one piece of a stream."""
+    about = chunk.get("response_metadata") or {}
+    content = chunk["content"]
+    if isinstance(content, list):
+        texts = (part if isinstance(part, str) else get_field(part, "text") for part in content)
+        content = "".join(text for text in texts if isinstance(text, str))
+    calls = [
+        {
+            "index": call.get("index"),
+            "id": call.get("id"),
+            "function": {"name": call.get("name"), "arguments": call.get("args")},
+        }
+        for call in list_objects(chunk.get("tool_call_chunks"))
+    ]
+    written = _write_delta({"content": content, "tool_calls": calls or None}, get_field(about, "finish_reason"))
+    usage = write_usage(chunk.get("usage_metadata") or chunk.get("usage"))
+    named = chunk.get("model") or get_field(about, "model_name")
+    return {**written, "usage": usage, **({"model": named} if named else {})}
+
+
+def _write_delta(delta: dict[str, Any], finish_reason: Any = None) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}

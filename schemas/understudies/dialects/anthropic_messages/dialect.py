@@ -7,7 +7,7 @@ from typing import Any
 from understudies.dialects.anthropic_messages.request import decode_request
 from understudies.dialects.anthropic_messages.response import decode_response, encode_response
 from understudies.dialects.anthropic_messages.stream import MessageAccumulator, encode_stream
-from understudies.dialects.base import Api, DecodedRequest, DecodedResponse
+from understudies.dialects.base import Api, DecodedRequest, DecodedResponse, JsonParser
 from understudies.dialects.error_bodies import anthropic_error
 from understudies.dialects.json_fields import rewrite_body
 from understudies.dialects.sse import encode_event
@@ -28,9 +28,9 @@ class AnthropicMessages:
         """What a message says; raises ValueError where it is none."""
         return decode_response(body)
 
-    def stream_accumulator(self, *, include_usage: bool = True) -> MessageAccumulator:
+    def stream_accumulator(self, *, include_usage: bool = True, parse: JsonParser | None = None) -> MessageAccumulator:
         """For one stream; these always report their usage."""
-        return MessageAccumulator()
+        return MessageAccumulator(parse)
 
     def encode_response(
         self, *, id: str, at: datetime, model: str, answer: Response, usage: Usage, request_body: Mapping[str, Any]

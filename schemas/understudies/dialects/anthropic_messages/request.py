@@ -6,7 +6,7 @@ from typing import Any, Final
 from understudies.dialects.base import DecodedRequest, InvalidRequest
 from understudies.dialects.capabilities import PROVIDER_STATE
 from understudies.dialects.json_fields import (
-    encode_json_text,
+    arguments_text,
     object_or_empty,
     read_model,
     read_stream_flag,
@@ -72,11 +72,9 @@ def join_parts(parts: list[dict[str, Any]]) -> Any:
 
 def decode_tool_call(block: Mapping[str, Any]) -> dict[str, Any]:
     """A tool's call; raises InvalidRequest for input that cannot be written."""
-    given = block.get("input")
-    written = given if isinstance(given, str) else encode_json_text({} if given is None else given)
     return {
         "id": text_or_empty(block.get("id")),
-        "function": {"name": text_or_empty(block.get("name")), "arguments": written},
+        "function": {"name": text_or_empty(block.get("name")), "arguments": arguments_text(block.get("input"))},
     }
 
 

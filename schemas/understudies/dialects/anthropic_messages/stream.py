@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from understudies.dialects.anthropic_messages.response import decode_response
-from understudies.dialects.base import DecodedResponse
+from understudies.dialects.base import DecodedResponse, JsonParser
 from understudies.dialects.json_fields import (
     encode_json_text,
     index_or_zero,
@@ -65,8 +65,8 @@ class ContentBlockAccumulator:
 class MessageAccumulator(PassthroughAccumulator):
     """Puts a stream's events together."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parse: JsonParser | None = None) -> None:
+        super().__init__(parse)
         self._message: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
         self._blocks: dict[int, ContentBlockAccumulator] = {}

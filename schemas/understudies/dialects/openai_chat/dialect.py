@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from understudies.dialects.base import Api, DecodedRequest, DecodedResponse
+from understudies.dialects.base import Api, DecodedRequest, DecodedResponse, JsonParser
 from understudies.dialects.error_bodies import openai_error
 from understudies.dialects.json_fields import object_or_empty, rewrite_body
 from understudies.dialects.openai_chat.request import decode_request
@@ -28,9 +28,9 @@ class OpenAIChat:
         """What a chat completion says; raises ValueError where it is none."""
         return decode_response(body)
 
-    def stream_accumulator(self, *, include_usage: bool = True) -> ChatAccumulator:
+    def stream_accumulator(self, *, include_usage: bool = True, parse: JsonParser | None = None) -> ChatAccumulator:
         """For one stream; without `include_usage` the last chunk, with nothing but usage, is left out."""
-        return ChatAccumulator() if include_usage else UsageHidingAccumulator()
+        return ChatAccumulator(parse) if include_usage else UsageHidingAccumulator(parse)
 
     def encode_response(
         self, *, id: str, at: datetime, model: str, answer: Response, usage: Usage, request_body: Mapping[str, Any]

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from understudies.dialects.base import DecodedRequest
 from understudies.dialects.json_fields import (
+    arguments_text,
     object_or_empty,
     read_model,
     read_stream_flag,
@@ -19,10 +20,13 @@ from understudies.events import Request, ToolCall, request_of
 def decode_request(body: Mapping[str, Any]) -> DecodedRequest:
     """What a body asks for; raises InvalidRequest."""
     model = read_model(body)
+    given = body if isinstance(body, dict) else dict(body)
+    if "functions" in given or _has_function_call(given.get("messages")):
+        given = replace_functions(given)
     try:
-        request = request_of(body if isinstance(body, dict) else dict(body))
+        request = request_of(given)
     except ValidationError as error:
-        raise to_invalid_request(error) from error
+        request = _decode_object_arguments(given, error)
     options = object_or_empty(body.get("stream_options"))
     return DecodedRequest(
         request=request,
@@ -34,13 +38,89 @@ def decode_request(body: Mapping[str, Any]) -> DecodedRequest:
     )
 
 
+def _has_function_call(messages: Any) -> bool:
+    try:
+        return bool([one for one in messages if "function_call" in one])
+    except TypeError:
+        return False
+
+
+def _decode_object_arguments(body: dict[str, Any], error: ValidationError) -> Request:
+    """The request of a body whose tool arguments are objects; raises InvalidRequest where something else is wrong."""
+    written = _write_arguments(body.get("messages"))
+    if written is None:
+        raise to_invalid_request(error) from error
+    try:
+        return request_of({**body, "messages": written})
+    except ValidationError as other:
+        raise to_invalid_request(other) from other
+
+
+def _write_arguments(messages: Any) -> list[Any] | None:
+    """The messages with tool arguments as text, which some servers write as objects; None where nothing changes."""
+    if not isinstance(messages, list):
+        return None
+    written = [write_arguments(message) if isinstance(message, dict) else message for message in messages]
+    return None if all(new is old for new, old in zip(written, messages, strict=True)) else written
+
+
+def write_arguments(message: dict[str, Any]) -> dict[str, Any]:
+    """The message with its tools' arguments as text; itself where they are. Raises InvalidRequest."""
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list):
+        return message
+    written = [_write_call(call) if isinstance(call, dict) else call for call in calls]
+    return (
+        message
+        if all(new is old for new, old in zip(written, calls, strict=True))
+        else {**message, "tool_calls": written}
+    )
+
+
+def _write_call(call: dict[str, Any]) -> dict[str, Any]:
+    function = call.get("function")
+    if not isinstance(function, dict) or isinstance(function.get("arguments", ""), str):
+        return call
+    return {**call, "function": {**function, "arguments": arguments_text(function["arguments"])}}
+
+
+def replace_functions(body: dict[str, Any]) -> dict[str, Any]:
+    """The body with tools in place of the older `functions`; itself where it has none.
+
+    `functions` stays among the parameters, as the caller expects an answer in that form, which no student gives.
+    """
+    messages = body.get("messages")
+    if isinstance(messages, list):
+        body = {**body, "messages": [replace_function_call(one) for one in messages]}
+    functions = body.get("functions")
+    if not isinstance(functions, list) or body.get("tools"):
+        return body
+    tools = [{"type": "function", "function": function} for function in functions]
+    chosen = body.get("function_call")
+    if isinstance(chosen, dict):
+        chosen = {"type": "function", "function": {"name": chosen.get("name")}}
+    rest = {name: value for name, value in body.items() if name != "function_call"}
+    return {**rest, "tools": tools, **({} if chosen is None else {"tool_choice": chosen})}
+
+
+def replace_function_call(message: Any) -> Any:
+    """The message with a tool's call in place of the older `function_call`; itself where it has none."""
+    call = message.get("function_call") if isinstance(message, dict) else None
+    if not isinstance(call, dict) or message.get("tool_calls"):
+        return message
+    rest = {name: value for name, value in message.items() if name != "function_call"}
+    return {**rest, "tool_calls": [{"id": "", "type": "function", "function": call}]}
+
+
 def encode_request(request: Request, model: str) -> dict[str, Any]:
     """The body that asks a model for the answer to a canonical request."""
     asked = request.model_dump(mode="json", exclude_none=True)
     for message, dumped in zip(request.messages, asked["messages"], strict=True):
         if message.tool_calls:
             dumped["tool_calls"] = [tool_call_dict(call, call.id) for call in message.tool_calls]
-    return {"model": model, **asked.pop("parameters"), **asked}
+    parameters = asked.pop("parameters")
+    parameters.pop("functions", None)
+    return {"model": model, **parameters, **asked}
 
 
 def tool_call_dict(call: ToolCall, call_id: str) -> dict[str, Any]:

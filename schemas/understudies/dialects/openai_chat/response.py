@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from understudies.dialects.assistant_message import message_text, refusal_text, tool_call_id
 from understudies.dialects.base import DecodedResponse
 from understudies.dialects.json_fields import list_objects, object_or_empty, text_or_empty, token_count
-from understudies.dialects.openai_chat.request import tool_call_dict
+from understudies.dialects.openai_chat.request import replace_function_call, tool_call_dict, write_arguments
 from understudies.dialects.sse import encode_event
 from understudies.events import Response, Usage
 
@@ -24,6 +26,8 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
         finish_reason = choice.get("finish_reason")
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"not a chat completion: {error!r}") from error
+    if "function_call" in message:
+        message = replace_function_call(message)
     if not message.get("tool_calls"):
         message.pop("tool_calls", None)
     if message.get("refusal"):
@@ -31,7 +35,13 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
             *_content_parts(message.get("content")),
             {"type": "refusal", "refusal": message["refusal"]},
         ]
-    response = _RESPONSE.validate_python({"message": message, "finish_reason": finish_reason})
+    try:
+        response = _RESPONSE.validate_python({"message": message, "finish_reason": finish_reason})
+    except ValidationError:
+        # Some servers write the arguments of tools as objects.
+        if (written := write_arguments(message)) is message:
+            raise
+        response = _RESPONSE.validate_python({"message": written, "finish_reason": finish_reason})
     return DecodedResponse(response, text_or_empty(body.get("model")), decode_usage(body.get("usage")))
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from understudies.dialects.base import DecodedResponse
+from understudies.dialects.base import DecodedResponse, JsonParser
 from understudies.dialects.json_fields import index_or_zero, object_or_empty, text_or_empty
 from understudies.dialects.openai_chat.response import decode_response
 from understudies.dialects.sse import event_data, parse_event_object
@@ -126,8 +126,8 @@ _NOT_THE_HEAD = frozenset({"choices", "usage", "object", "obfuscation", "error"}
 class ChatAccumulator(PassthroughAccumulator):
     """Puts a stream's chunks together."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parse: JsonParser | None = None) -> None:
+        super().__init__(parse)
         self._head: dict[str, Any] = {}
         self._choices: dict[int, ChoiceAccumulator] = {}
         self._usage: dict[str, Any] | None = None
@@ -191,8 +191,8 @@ _MAX_USAGE_CHUNK: Final = 16_384
 class UsageHidingAccumulator(ChatAccumulator):
     """Leaves out the chunk with nothing but usage, for which the router asked; the rest passes byte for byte."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parse: JsonParser | None = None) -> None:
+        super().__init__(parse)
         self._passed = 0
 
     def feed(self, data: bytes) -> bytes:
@@ -208,7 +208,7 @@ class UsageHidingAccumulator(ChatAccumulator):
         """Take what came of an unfinished event, and give what was held back of it."""
         left = bytes(self.events.rest)
         super().end()
-        return self._visible(left, parse_event_object(event_data(left)))
+        return self._visible(left, parse_event_object(event_data(left), self._parse))
 
     def _visible(self, event: bytes, chunk: Mapping[str, Any] | None) -> bytes:
         passed, self._passed = self._passed, 0

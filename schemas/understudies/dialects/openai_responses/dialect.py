@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from understudies.dialects.base import Api, DecodedRequest, DecodedResponse
+from understudies.dialects.base import Api, DecodedRequest, DecodedResponse, JsonParser
 from understudies.dialects.error_bodies import openai_error
 from understudies.dialects.json_fields import rewrite_body
 from understudies.dialects.openai_responses.request import decode_request
@@ -28,9 +28,9 @@ class OpenAIResponses:
         """What a response says; raises ValueError where it is none, or is not there yet."""
         return decode_response(body)
 
-    def stream_accumulator(self, *, include_usage: bool = True) -> ResponseAccumulator:
+    def stream_accumulator(self, *, include_usage: bool = True, parse: JsonParser | None = None) -> ResponseAccumulator:
         """For one stream; these always report their usage."""
-        return ResponseAccumulator()
+        return ResponseAccumulator(parse)
 
     def encode_response(
         self, *, id: str, at: datetime, model: str, answer: Response, usage: Usage, request_body: Mapping[str, Any]

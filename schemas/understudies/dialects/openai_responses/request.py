@@ -6,6 +6,7 @@ from typing import Any, Final
 from understudies.dialects.base import DecodedRequest, InvalidRequest
 from understudies.dialects.capabilities import PROVIDER_STATE
 from understudies.dialects.json_fields import (
+    arguments_text,
     object_or_empty,
     read_model,
     read_stream_flag,
@@ -130,10 +131,12 @@ class ConversationDecoder:
 
 def decode_tool_call(item: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """A tool's call as a canonical one."""
+    given = item.get(_CALL_ARGUMENTS[kind])
+    custom = kind == "custom_tool_call"
     return {
         "id": text_or_empty(item.get("call_id")),
-        "type": "custom" if kind == "custom_tool_call" else "function",
-        "function": {"name": item.get("name"), "arguments": item.get(_CALL_ARGUMENTS[kind])},
+        "type": "custom" if custom else "function",
+        "function": {"name": item.get("name"), "arguments": given if custom else arguments_text(given)},
     }
 
 

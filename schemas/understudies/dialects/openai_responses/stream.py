@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from understudies.dialects.base import DecodedResponse
+from understudies.dialects.base import DecodedResponse, JsonParser
 from understudies.dialects.json_fields import index_or_zero, list_objects, object_or_empty, text_or_empty
 from understudies.dialects.openai_responses.response import decode_response
 from understudies.dialects.sse import encode_event
@@ -71,8 +71,8 @@ _FINAL_EVENTS: Final = frozenset({"response.completed", "response.incomplete"})
 class ResponseAccumulator(PassthroughAccumulator):
     """Puts a stream's events together; its last event has the whole response."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parse: JsonParser | None = None) -> None:
+        super().__init__(parse)
         self._response: dict[str, Any] = {}
         self._items: dict[int, OutputItemAccumulator] = {}
 

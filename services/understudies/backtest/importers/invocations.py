@@ -16,6 +16,7 @@ from understudies.backtest.importers.fields import (
 )
 from understudies.backtest.importers.json_parsing import NotARecordedCall
 from understudies.backtest.importers.partial_call import PartialCall
+from understudies.events import Request, Response
 
 
 def is_invocation(record: Mapping[str, Any]) -> bool:
@@ -24,16 +25,17 @@ def is_invocation(record: Mapping[str, Any]) -> bool:
 
 
 def read_invocation(record: Mapping[str, Any]) -> PartialCall:
-    """An invocation that a teacher answered for an agent."""
+    """An invocation that a teacher answered for an agent; its request and response are canonical already."""
     if record.get("served_by", "teacher") != "teacher":
         raise NotARecordedCall("not answered by the teacher")
     if record.get("origin") in ("audit", "synthetic"):
         raise NotARecordedCall("not a call of an agent")
-    request = as_mapping(record["request"])
+    response = as_mapping(record.get("response"))
+    if not response:
+        raise NotARecordedCall("no teacher answer")
     return PartialCall(
-        messages=request.get("messages"),
-        answer=record.get("response"),
-        request={**as_mapping(request.get("parameters")), **request},
+        messages=None,
+        canonical=(Request.model_validate(record["request"]), Response.model_validate(response)),
         model=as_text(record.get("model")) or "",
         usage=find_usage(as_mapping(record.get("usage"))),
         cost=_parse_recorded_cost(record),

@@ -52,10 +52,10 @@ def read_langfuse(record: Mapping[str, Any]) -> PartialCall:
     metadata = as_mapping(record.get("metadata"))
     costs = as_mapping(first_not_none(record.get("costDetails"), record.get("cost_details")))
     usage = as_mapping(record.get("usage"))
-    body = asked if isinstance(asked, dict) and "messages" in asked else {}
+    body = asked if isinstance(asked, dict) and ("messages" in asked or "input" in asked) else {}
     start, end = (first_not_none(record.get(f"{edge}Time"), record.get(f"{edge}_time")) for edge in ("start", "end"))
     return PartialCall(
-        messages=body["messages"] if body else asked,
+        messages=first_not_none(body.get("messages"), body.get("input")) if body else asked,
         answer=record.get("output"),
         request={**body, **as_mapping(first_not_none(record.get("modelParameters"), record.get("model_parameters")))},
         model=as_text(record.get("model")) or as_text(record.get("providedModelName")) or "",

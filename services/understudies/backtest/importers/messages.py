@@ -1,15 +1,12 @@
-"""Messages in the forms that providers and logs give them, as the contracts have them."""
+"""Write recorded messages as providers do, whatever roles and places a log gives them."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-
-import orjson
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from understudies.backtest.importers.json_parsing import NotARecordedCall, parse_embedded_json
-from understudies.events import FunctionCall, Message, ToolCall
-from understudies.events.request import Role
+from understudies.dialects.json_fields import arguments_text, encode_json_text, list_objects
 
-_ROLES: dict[str, Role] = {
+_ROLES: Final = {
     "system": "system",
     "developer": "developer",
     "user": "user",
@@ -21,46 +18,82 @@ _ROLES: dict[str, Role] = {
     "model": "assistant",
     "bot": "assistant",
 }
-_TEXT_BLOCKS = frozenset({"text", "input_text", "output_text", "refusal"})
-_REASONING_BLOCKS = frozenset({"thinking", "redacted_thinking", "reasoning"})
+_RESPONSES_ITEMS: Final = frozenset(
+    {"function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "reasoning"}
+    | {"item_reference", "web_search_call", "file_search_call", "computer_call", "mcp_call"}
+)
+_RESPONSES_PARTS: Final = frozenset({"input_text", "output_text", "input_image", "input_file"})
+_TEXT_PARTS: Final = frozenset({"input_text", "output_text"})
 
 
-def decode_messages(value: object) -> list[Message]:
+def write_messages(value: object) -> list[dict[str, Any]]:
     """The messages in a list of them, in one, or in the text of one user; raises NotARecordedCall."""
     value = parse_embedded_json(value)
     if isinstance(value, str):
-        return [Message(role="user", content=value)]
+        return [{"role": "user", "content": value}]
     if isinstance(value, dict):
         value = [value]
     if not isinstance(value, list):
         raise NotARecordedCall("messages is not a list")
-    return [message for place, item in enumerate(value, 1) for message in _decode_item(item, place)]
+    return [_write_item(item, place) for place, item in enumerate(value, 1)]
 
 
-def decode_message(value: Mapping[str, Any]) -> Message:
-    """The one message in an object, whatever its role says; the assistant's where it has none."""
-    found = list(_decode_message_object(value, "assistant"))
-    if len(found) != 1:
-        raise NotARecordedCall("the answer is not one message")
-    return found[0]
+def is_responses_item(item: Mapping[str, Any]) -> bool:
+    """Recognise an item of OpenAI's Responses that is no message of a chat."""
+    return "role" not in item and item.get("type") in _RESPONSES_ITEMS
 
 
-def _decode_item(item: object, place: int) -> Iterator[Message]:
+def is_responses_input(items: Sequence[Mapping[str, Any]], *, named_input: bool = False) -> bool:
+    """Recognise items that are the input of a response; those with tool calls of a chat are not.
+
+    `named_input` says that the record has them under that name, as the bodies of responses do.
+    """
+    if any("tool_calls" in item or item.get("role") == "tool" for item in items):
+        return False
+    return named_input or any(
+        is_responses_item(item) or any(part.get("type") in _RESPONSES_PARTS for part in list_objects(item["content"]))
+        for item in items
+    )
+
+
+def as_chat_message(message: dict[str, Any]) -> dict[str, Any]:
+    """The message with its text in parts of a chat."""
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    parts = [
+        {"type": "text", "text": part.get("text")} if part.get("type") in _TEXT_PARTS else part for part in content
+    ]
+    return {**message, "content": parts}
+
+
+def write_message(item: Mapping[str, Any], role: str) -> dict[str, Any]:
+    """One message as a provider has it; what cannot be read of its optional fields is left out."""
+    message: dict[str, Any] = {"role": role, "content": _write_content(item.get("content"))}
+    calls = write_tool_calls(item.get("tool_calls"))
+    if calls:
+        message["tool_calls"] = calls
+    function = item.get("function_call")
+    if isinstance(function, dict) and isinstance(function.get("name"), str):
+        message["function_call"] = _write_function(function)
+    names = ("name", "tool_call_id", "refusal")
+    return message | {name: item[name] for name in names if isinstance(item.get(name), str) and item[name]}
+
+
+def write_tool_calls(value: object) -> list[dict[str, Any]]:
+    """The calls of tools in a list; what cannot be read is left out."""
+    return [written for call in list_objects(value) if (written := _write_tool_call(call)) is not None]
+
+
+def _write_item(item: object, place: int) -> dict[str, Any]:
     if not isinstance(item, dict):
         raise NotARecordedCall(f"message {place} is not an object")
-    kind = item.get("type")
-    if kind == "function_call" and "role" not in item:
-        call = ToolCall(id=_text_or_empty(item.get("call_id")), function=_decode_function(item))
-        yield Message(role="assistant", tool_calls=(call,))
-    elif kind == "function_call_output" and "role" not in item:
-        yield Message(
-            role="tool", content=_to_text(item.get("output")), tool_call_id=_text_or_empty(item.get("call_id"))
-        )
-    elif kind != "reasoning":
-        yield from _decode_message_object(item, _decode_role(item, place))
+    if is_responses_item(item):
+        return {**item, "content": None} if "content" not in item else item
+    return write_message(item, _find_role(item, place))
 
 
-def _decode_role(item: Mapping[str, Any], place: int) -> Role:
+def _find_role(item: Mapping[str, Any], place: int) -> str:
     written = item.get("role", item.get("type"))
     role = _ROLES.get(written.strip().lower()) if isinstance(written, str) else None
     if role is None:
@@ -68,93 +101,44 @@ def _decode_role(item: Mapping[str, Any], place: int) -> Role:
     return role
 
 
-def _decode_message_object(item: Mapping[str, Any], role: Role) -> Iterator[Message]:
-    content = item.get("content")
-    calls = decode_tool_calls(item.get("tool_calls"), item.get("function_call"))
-    name = item.get("name")
+def _write_content(content: object) -> Any:
     if isinstance(content, list):
-        results, content, blocks = _decode_blocks(content)
-        calls += blocks
-        yield from results
-        if results and content is None and not calls:
-            return
-    elif content is not None and not isinstance(content, str):
-        content = _to_text(content)
-    if content is None and not calls and isinstance(item.get("refusal"), str):
-        content = item["refusal"]
-    yield Message(
-        role=role,
-        content=content,
-        name=name if isinstance(name, str) and role != "assistant" else None,
-        tool_calls=calls or None,
-        tool_call_id=_text_or_empty(item.get("tool_call_id")) or None,
-    )
+        parts = [_write_part(part) for part in content]
+        return [part for part in parts if part.get("type") != "reasoning"]
+    return content if content is None else _to_text(content)
 
 
-def _decode_blocks(blocks: list[Any]) -> tuple[list[Message], str | list[dict[str, Any]] | None, tuple[ToolCall, ...]]:
-    """The results of tools, the content, and the calls of tools in a list of content blocks."""
-    results: list[Message] = []
-    parts: list[dict[str, Any]] = []
-    calls: list[ToolCall] = []
-    for block in blocks:
-        match block:
-            case str():
-                parts.append({"type": "text", "text": block})
-            case {"type": "tool_use"}:
-                function = _decode_function({"name": block.get("name"), "arguments": block.get("input")})
-                calls.append(ToolCall(id=_text_or_empty(block.get("id")), function=function))
-            case {"type": "tool_result"}:
-                content = _to_text(block.get("content"))
-                results.append(
-                    Message(role="tool", content=content, tool_call_id=_text_or_empty(block.get("tool_use_id")))
-                )
-            case {"type": kind} if kind in _REASONING_BLOCKS:
-                continue
-            case {"type": kind} if kind in _TEXT_BLOCKS:
-                parts.append({"type": "text", "text": _to_text(block.get("text", block.get("refusal")))})
-            case dict():
-                parts.append(block)
-    return results, _join_parts(parts), tuple(calls)
+def _write_part(part: object) -> dict[str, Any]:
+    if not isinstance(part, dict):
+        return {"type": "text", "text": _to_text(part)}
+    content = part.get("content")
+    if part.get("type") == "tool_result" and not isinstance(content, str | list | None):
+        return {**part, "content": _to_text(content)}
+    return part
 
 
-def _join_parts(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]] | None:
-    if not parts:
+def _write_tool_call(call: Mapping[str, Any]) -> dict[str, Any] | None:
+    if isinstance(call.get("custom"), dict):
+        return dict(call)
+    function = call.get("function", call)
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         return None
-    if all(part.get("type") == "text" for part in parts):
-        return "\n".join(part["text"] for part in parts)
-    return parts
+    call_id = call.get("id")
+    return {
+        "id": call_id if isinstance(call_id, str) else "",
+        "type": "function",
+        "function": _write_function(function),
+    }
 
 
-def decode_tool_calls(value: object, function_call: object = None) -> tuple[ToolCall, ...]:
-    """The calls of tools in a list, or in the older single `function_call`; what cannot be read is left out."""
-    calls = [call for call in value if isinstance(call, dict)] if isinstance(value, list) else []
-    if isinstance(function_call, dict):
-        calls.append({"function": function_call})
-    found = []
-    for call in calls:
-        function = call.get("function", call)
-        if isinstance(function, dict) and isinstance(function.get("name"), str):
-            found.append(ToolCall(id=_text_or_empty(call.get("id")), function=_decode_function(function)))
-    return tuple(found)
-
-
-def _decode_function(value: Mapping[str, Any]) -> FunctionCall:
-    arguments = value.get("arguments", value.get("args"))
-    written = "{}" if arguments is None else _to_text(arguments)
-    return FunctionCall(name=str(value.get("name", "")), arguments=written)
-
-
-def _text_or_empty(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _write_function(function: Mapping[str, Any]) -> dict[str, Any]:
+    given = function.get("arguments", function.get("args"))
+    return {"name": function["name"], "arguments": arguments_text(given)}
 
 
 def _to_text(value: object) -> str:
     if isinstance(value, str):
         return value
-    if value is None:
-        return ""
-    if isinstance(value, list) and all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in value):
-        return "\n".join(part["text"] for part in value)
     if isinstance(value, dict) and value.get("type") == "text" and isinstance(value.get("text"), str):
         return str(value["text"])
-    return orjson.dumps(value).decode()
+    return encode_json_text(value)

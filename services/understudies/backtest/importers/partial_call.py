@@ -4,38 +4,52 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from understudies.backtest.importers.fields import as_number
 from understudies.backtest.importers.json_parsing import NotARecordedCall
-from understudies.backtest.importers.messages import decode_messages, decode_tool_calls
-from understudies.backtest.importers.responses import decode_answer
-from understudies.backtest.recorded_call import RecordedCall
-from understudies.events import Message, Request, Response, Usage, fingerprint
-
-_PARAMETERS = (
-    "frequency_penalty",
-    "logprobs",
-    "max_completion_tokens",
-    "max_output_tokens",
-    "max_tokens",
-    "n",
-    "parallel_tool_calls",
-    "presence_penalty",
-    "reasoning_effort",
-    "seed",
-    "stop",
-    "top_k",
-    "top_p",
+from understudies.backtest.importers.messages import (
+    as_chat_message,
+    is_responses_input,
+    is_responses_item,
+    write_messages,
+    write_tool_calls,
 )
+from understudies.backtest.importers.responses import decode_answer, decode_message, decode_output
+from understudies.backtest.recorded_call import RecordedCall
+from understudies.dialects import detection
+from understudies.dialects.capabilities import PROVIDER_STATE
+from understudies.dialects.json_fields import list_objects
+from understudies.dialects.openai_responses.request import decode_tools
+from understudies.events import Request, Response, Usage, fingerprint
+
+_TEXT_OR_LIST: Final = frozenset({"system", "instructions"})
+_OBJECTS: Final = frozenset({"response_format", "text", "reasoning", "output_config", "output_format", "thinking"})
+_LISTS: Final = frozenset({"tools", "functions"})
+_PARAMETERS: Final = frozenset(
+    {"frequency_penalty", "presence_penalty", "repetition_penalty", "min_p", "top_k", "top_p", "seed", "stop"}
+    | {"stop_sequences", "n", "logprobs", "top_logprobs", "logit_bias", "prediction", "modalities", "audio"}
+    | {"max_tokens", "max_completion_tokens", "max_output_tokens", "max_tool_calls", "parallel_tool_calls"}
+    | {"tool_choice", "function_call", "reasoning_effort", "verbosity", "web_search_options", "service_tier"}
+    | {"include", "background", "store", "previous_response_id", "conversation", "context_management", "mcp_servers"}
+    | {"cache_control", "chat_template_kwargs", "prompt_cache_key", "safety_identifier", "truncation"}
+    | {PROVIDER_STATE}
+)
+"""Fields that decide an answer beside the messages; a record has many others that only its log knows."""
+_UNNAMED: Final = "unnamed"
+"""Stands for the model where the record names none."""
 
 
 @dataclass(slots=True)
 class PartialCall:
-    """What a form's reader found; `answer` is None where the last message is the answer."""
+    """The findings of a form's reader; `answer` is None where the last message is the answer.
+
+    `canonical` are request and response where the record has them in the contracts' own form.
+    """
 
     messages: object
     answer: object = None
+    canonical: tuple[Request, Response] | None = None
     request: Mapping[str, Any] = field(default_factory=dict)
     tool_calls: object = None
     model: str = ""
@@ -51,16 +65,10 @@ class PartialCall:
 
 
 def build_recorded_call(partial: PartialCall, line: int) -> RecordedCall:
-    """The recorded call in a draft; raises NotARecordedCall."""
-    asked = _system_messages(partial.request) + decode_messages(partial.messages)
-    response = decode_answer(partial.answer)
-    if response is None:
-        asked, response = _split_answer(asked, partial.tool_calls)
-    if not asked:
-        raise NotARecordedCall("no request before the answer")
+    """The recorded call in a draft; raises NotARecordedCall, or ValueError for what no dialect can decode."""
+    request, response = partial.canonical or _decode(partial)
     if response.message.content is None and not response.message.tool_calls:
         raise NotARecordedCall("no teacher answer")
-    request = _build_request(asked, partial.request)
     return RecordedCall(
         line=line,
         at=partial.at,
@@ -79,50 +87,76 @@ def build_recorded_call(partial: PartialCall, line: int) -> RecordedCall:
     )
 
 
-def _system_messages(request: Mapping[str, Any]) -> list[Message]:
-    """The system prompt that some APIs take beside the messages."""
-    system = request.get("system", request.get("instructions"))
-    if not isinstance(system, str | list) or not system:
-        return []
-    return decode_messages([{"role": "system", "content": system}])
+def _decode(partial: PartialCall) -> tuple[Request, Response]:
+    items = write_messages(partial.messages)
+    response = decode_answer(partial.answer)
+    if response is None:
+        items, response = _split_answer(items, partial.tool_calls)
+    fields = _provider_fields(partial.request)
+    if not items and "system" not in fields and "instructions" not in fields:
+        raise NotARecordedCall("no request before the answer")
+    given = partial.request
+    named_input = "input" in given and "messages" not in given and given.get("object", "response") == "response"
+    as_responses = is_responses_input(items, named_input=named_input)
+    body = _write_responses_body(items, fields) if as_responses else _write_chat_body(items, fields)
+    return detection.decode_request({**body, "model": partial.model or _UNNAMED}).request, response
 
 
-def _split_answer(messages: list[Message], tool_calls: object) -> tuple[list[Message], Response]:
-    calls = decode_tool_calls(tool_calls)
-    last = messages[-1] if messages else None
-    if last is not None and last.role == "assistant":
-        if calls and not last.tool_calls:
-            last = last.model_copy(update={"tool_calls": calls})
-        return messages[:-1], Response(message=last)
+def _split_answer(items: list[dict[str, Any]], tool_calls: object) -> tuple[list[dict[str, Any]], Response]:
+    """The items before the answer, and the answer that ends them or is beside them."""
+    calls = write_tool_calls(tool_calls)
+    last = items[-1] if items else {}
+    if is_responses_item(last):
+        said = [item.get("role") == "assistant" or item.get("type") in ("function_call", "reasoning") for item in items]
+        begin = next((place for place in range(len(items), 0, -1) if not said[place - 1]), 0)
+        return items[:begin], decode_output(items[begin:])
+    if last.get("role") == "assistant":
+        if calls and not last.get("tool_calls"):
+            last = {**last, "tool_calls": calls}
+        return items[:-1], decode_message(last)
     if calls:
-        return messages, Response(message=Message(role="assistant", tool_calls=calls))
+        return items, decode_message({"tool_calls": calls})
     raise NotARecordedCall("no teacher answer")
 
 
-def _build_request(messages: list[Message], body: Mapping[str, Any]) -> Request:
-    response_format = body.get("response_format")
-    return Request(
-        messages=tuple(messages),
-        tools=_decode_tools(body),
-        tool_choice=body.get("tool_choice"),
-        response_format=response_format if isinstance(response_format, dict) else None,
-        temperature=as_number(body.get("temperature")),
-        parameters={name: body[name] for name in _PARAMETERS if body.get(name) is not None},
-    )
+def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Select the fields of a provider's request beside the messages; those of a wrong type are taken as absent."""
+    fields = {name: value for name, value in record.items() if name in _PARAMETERS and value is not None}
+    fields |= {name: record[name] for name in _OBJECTS if isinstance(record.get(name), dict)}
+    fields |= {
+        name: record[name] for name in _TEXT_OR_LIST if record.get(name) and isinstance(record[name], str | list)
+    }
+    fields |= {name: [*list_objects(record[name])] for name in _LISTS if isinstance(record.get(name), list)}
+    temperature = as_number(record.get("temperature"))
+    return fields if temperature is None else {**fields, "temperature": temperature}
 
 
-def _decode_tools(body: Mapping[str, Any]) -> tuple[dict[str, Any], ...] | None:
-    """The declared tools as the chat completions API has them; older functions and other APIs' forms too."""
-    value = body.get("tools") or body.get("functions")
-    if not isinstance(value, list):
-        return None
-    return tuple(_decode_tool(tool) for tool in value if isinstance(tool, dict)) or None
+def _write_chat_body(items: list[dict[str, Any]], fields: dict[str, Any]) -> dict[str, Any]:
+    """The body of a chat, or of Anthropic's Messages, as its messages and tools tell."""
+    body = {name: value for name, value in fields.items() if name != "instructions"}
+    if "instructions" in fields:
+        body.setdefault("system", fields["instructions"])
+    if "tools" in body:
+        body["tools"] = [_write_chat_tool(tool) for tool in body["tools"]]
+    return {**body, "messages": [as_chat_message(item) for item in items]}
 
 
-def _decode_tool(tool: dict[str, Any]) -> dict[str, Any]:
-    if "function" in tool or not isinstance(tool.get("name"), str):
+def _write_chat_tool(tool: dict[str, Any]) -> Any:
+    """A tool as chats have it where it is written as in Responses or without its type."""
+    if "function" in tool or "input_schema" in tool or not isinstance(tool.get("name"), str):
         return tool
-    function = {key: tool[key] for key in ("name", "description", "parameters") if key in tool}
-    if "input_schema" in tool:
-        function["parameters"] = tool["input_schema"]
-    return {"type": "function", "function": function}
+    return decode_tools([{"type": "function", **tool}])[0]
+
+
+def _write_responses_body(items: list[dict[str, Any]], fields: dict[str, Any]) -> dict[str, Any]:
+    body = {name: value for name, value in fields.items() if name != "system"}
+    if "system" in fields:
+        body.setdefault("instructions", fields["system"])
+    if "tools" in body:
+        body["tools"] = [_write_responses_tool(tool) for tool in body["tools"]]
+    return {**body, "input": items}
+
+
+def _write_responses_tool(tool: dict[str, Any]) -> dict[str, Any]:
+    function = tool.get("function")
+    return {"type": "function", **function} if isinstance(function, dict) else tool

@@ -1,12 +1,12 @@
 """Reads a file of recorded calls, each record in the form that its shape tells."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import orjson
 from pydantic import ValidationError
 
 from understudies.backtest.importers.helicone import is_helicone, read_helicone
@@ -38,6 +38,10 @@ _FORMATS: tuple[tuple[str, Callable[[Mapping[str, Any]], bool], Callable[[Mappin
     ("native", is_native, read_native),
     ("prompt-completion", is_pair, read_pair),
 )
+
+_TOO_DEEP: Final = re.compile("depth|nested deeper|recursion")
+"""Tells apart, by their messages, the errors of parsers and writers of JSON that has too many levels."""
+_MAX_REASON: Final = 200
 
 
 def read_calls(path: str | Path) -> ParsedLog:
@@ -79,10 +83,12 @@ def _add_call(
         forms[name] += 1
     except NotARecordedCall as error:
         reading.skipped.append(SkippedLine(line, str(error)))
-    except (RecursionError, orjson.JSONEncodeError):
+    except RecursionError:
         reading.skipped.append(SkippedLine(line, "nested too deeply"))
     except ValidationError as error:
         reading.skipped.append(SkippedLine(line, _validation_reason(error)))
+    except ValueError as error:
+        reading.skipped.append(SkippedLine(line, _decoding_reason(error)))
 
 
 def _assign_episodes_from_traces(calls: list[RecordedCall]) -> list[RecordedCall]:
@@ -95,9 +101,14 @@ def _assign_episodes_from_traces(calls: list[RecordedCall]) -> list[RecordedCall
 
 def _validation_reason(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_input=False)[0]
-    if "depth" in problem["msg"]:
+    if _TOO_DEEP.search(problem["msg"]):
         return "nested too deeply"
     return f"{'.'.join(str(part) for part in problem['loc'][:4])}: {problem['msg']}"
+
+
+def _decoding_reason(error: ValueError) -> str:
+    reason = str(error)
+    return "nested too deeply" if _TOO_DEEP.search(reason) else reason[:_MAX_REASON]
 
 
 def _read_batches(batches: list[NumberedRecord], reading: ParsedLog, forms: Counter[str]) -> None:

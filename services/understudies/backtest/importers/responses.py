@@ -1,66 +1,70 @@
-"""The teacher's answer in the forms that providers and logs give it."""
+"""Decode the teacher's answer in the forms that providers and logs give it."""
 
-from collections.abc import Mapping
-from typing import Any
-
-import orjson
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from understudies.backtest.importers.json_parsing import NotARecordedCall, parse_embedded_json
-from understudies.backtest.importers.messages import decode_message, decode_messages
+from understudies.backtest.importers.messages import write_message, write_messages
+from understudies.dialects import detection
+from understudies.dialects.json_fields import encode_json_text, list_objects
 from understudies.events import Message, Response
+
+_ANSWER_ITEMS: Final = frozenset({"message", "function_call", "custom_tool_call"})
 
 
 def decode_answer(value: object) -> Response | None:
-    """The response in text, a message, or a provider's whole reply; None where there is nothing."""
+    """The response in text, a message, or a provider's whole reply; None where there is nothing.
+
+    Raises NotARecordedCall or ValueError where a reply holds no answer.
+    """
     inner = parse_embedded_json(value)
     match inner:
         case None:
             return None
         case {"choices": list() as choices}:
-            return _decode_choices(choices)
+            return _decode_choice(choices)
         case {"output": list() as items}:
-            return _build_response(_merge_messages(decode_messages(items)), None)
+            return decode_output(items, inner)
         case {"role": _} | {"content": _} | {"tool_calls": list()}:
-            return _build_response(decode_message(inner), inner.get("finish_reason", inner.get("stop_reason")))
+            return decode_message(inner, inner.get("finish_reason", inner.get("stop_reason")))
         case [*_, {"role": _}]:
-            return _build_response(decode_messages(inner)[-1], None)
+            return decode_message(write_messages(inner)[-1])
         case {"message": dict() as message}:
-            return _build_response(decode_message(message), inner.get("finish_reason"))
+            return decode_message(message, inner.get("finish_reason"))
         case {"completion": str() as text} if len(inner) == 1:
-            return _build_response(Message(role="assistant", content=text), None)
+            return _text_response(text)
         case dict() if not inner:
             return None
         case str():
-            return _build_response(Message(role="assistant", content=inner), None)
+            return _text_response(inner)
         case _:
             # What a log keeps as JSON is an answer that was written as JSON.
-            text = value if isinstance(value, str) else orjson.dumps(value).decode()
-            return _build_response(Message(role="assistant", content=text), None)
+            return _text_response(value if isinstance(value, str) else encode_json_text(value))
 
 
-def _decode_choices(choices: list[Any]) -> Response | None:
+def decode_message(message: Mapping[str, Any], finish_reason: object = None) -> Response:
+    """The response in a message, whatever its role says."""
+    reason = finish_reason if isinstance(finish_reason, str) else None
+    return detection.decode_message(write_message(message, "assistant"), reason).response
+
+
+def decode_output(items: Sequence[Any], about: Mapping[str, Any] | None = None) -> Response:
+    """The response in the output of one of OpenAI's Responses."""
+    output = [item if "type" in item else {**item, "type": "message"} for item in list_objects(items)]
+    if not any(item["type"] in _ANSWER_ITEMS for item in output):
+        raise NotARecordedCall("no teacher answer")
+    return detection.decode_response({"status": "completed", **(about or {}), "output": output}).response
+
+
+def _decode_choice(choices: list[Any]) -> Response | None:
     first: Mapping[str, Any] = choices[0] if choices and isinstance(choices[0], dict) else {}
     if isinstance(first.get("message"), dict):
-        return _build_response(decode_message(first["message"]), first.get("finish_reason"))
+        return decode_message(first["message"], first.get("finish_reason"))
     if isinstance(first.get("text"), str):
-        return _build_response(Message(role="assistant", content=first["text"]), first.get("finish_reason"))
+        return _text_response(first["text"], first.get("finish_reason"))
     return None
 
 
-def _merge_messages(messages: list[Message]) -> Message:
-    """One message of several items: their text, and the tools that they call."""
-    texts = [message.text for message in messages if message.content is not None]
-    calls = tuple(call for message in messages for call in message.tool_calls or ())
-    if not texts and not calls:
-        raise NotARecordedCall("no teacher answer")
-    return Message(role="assistant", content="\n".join(texts) if texts else None, tool_calls=calls or None)
-
-
-def _build_response(message: Message, finish_reason: object) -> Response:
-    spoken = message.text if isinstance(message.content, list) else message.content
-    answer = (
-        message
-        if message.role == "assistant" and spoken is message.content
-        else Message(role="assistant", content=spoken, tool_calls=message.tool_calls)
-    )
-    return Response(message=answer, finish_reason=finish_reason if isinstance(finish_reason, str) else None)
+def _text_response(text: str, finish_reason: object = None) -> Response:
+    reason = finish_reason if isinstance(finish_reason, str) else None
+    return Response(message=Message(role="assistant", content=text), finish_reason=reason)

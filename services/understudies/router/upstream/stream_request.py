@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
+import orjson
+
 from understudies.router.call import TeacherAnswer, TeacherError
 from understudies.router.http1.response import HttpResponse, ProtocolError
 from understudies.router.upstream.failures import (
@@ -106,7 +108,7 @@ class StreamRequester:
         if reply.content_type != "text/event-stream" and not start.startswith(_EVENT_PREFIXES):
             kind = reply.content_type or "of no type"
             raise malformed_answer(reply.headers(), f"the teacher's answer is {kind}, not a stream")
-        accumulator = request.dialect.stream_accumulator(include_usage=usage_wanted)
+        accumulator = request.dialect.stream_accumulator(include_usage=usage_wanted, parse=orjson.loads)
         shown = accumulator.feed(first)
         if accumulator.failed is not None and not accumulator.characters:
             raise in_stream_failure(reply.headers(), accumulator.failed)

@@ -5,7 +5,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from understudies.client.decoding.responses import decode_usage
+from understudies.dialects.openai_chat.response import decode_usage
 from understudies.events import FunctionCall, Message, ToolCall, Usage
 from understudies.students.endpoint.schema import ChatCompletion, CompletionChoice, TokenLogprob, ToolCallDelta
 
@@ -99,7 +99,7 @@ class Generation:
 
     def _count(self, read: ChatCompletion, choices: Sequence[CompletionChoice]) -> None:
         if read.usage is not None:
-            self._usage = decode_usage(read.usage)
+            self._usage = decode_usage(read.usage).plausible
         tokens: list[TokenLogprob] = []
         for choice in choices:
             tokens += (choice.logprobs.content if choice.logprobs else None) or ()

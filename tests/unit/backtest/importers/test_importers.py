@@ -451,7 +451,8 @@ def test_anthropic_blocks_become_text_tool_calls_and_tool_messages(read: Read) -
     )
     roles = [message.role for message in call.request.messages]
     assert roles == ["system", "user", "assistant", "tool"]
-    assert call.request.messages[1].content == "Where\nis it?"
+    assert call.request.messages[1].content == [_text("Where"), _text("is it?")]
+    assert call.request.messages[1].text == "Where\nis it?"
     asked = call.request.messages[2].tool_calls
     assert asked is not None
     assert (asked[0].function.name, asked[0].function.arguments) == ("look_up", '{"a":1}')
@@ -459,7 +460,7 @@ def test_anthropic_blocks_become_text_tool_calls_and_tool_messages(read: Read) -
     assert call.request.tools == (
         {"type": "function", "function": {"name": "look_up", "description": "d", "parameters": {"type": "object"}}},
     )
-    assert (call.response.message.content, call.response.finish_reason) == ("In Oslo.", "end_turn")
+    assert (call.response.message.content, call.response.finish_reason) == ("In Oslo.", "stop")
     assert (call.usage.prompt_tokens, call.usage.cached_tokens) == (105, 100)
 
 

@@ -73,7 +73,7 @@ class CallOutcome:
     @property
     def call(self) -> Call:
         """The call that ended."""
-        return self.pending.account.call
+        return self.pending.builder.call
 
     @property
     def served_by(self) -> ServedBy:

@@ -283,7 +283,7 @@ async def test_an_event_of_ten_megabytes_passes(quick: BusSettings, task: str) -
 async def test_an_event_above_the_limit_is_refused_by_name(quick: BusSettings, task: str) -> None:
     bus = Bus(quick, "writer")
     await bus.start()
-    with pytest.raises(Reject, match="'invocations' is above the limit of 33554432 bytes"):
+    with pytest.raises(Reject, match="'invocations' exceeds the limit of 33554432 bytes"):
         await bus.publish(make_invocation("x" * 34_000_000, task=task))
     await bus.publish(make_invocation(task=task))
     await bus.stop()

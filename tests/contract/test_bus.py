@@ -319,7 +319,7 @@ async def test_what_is_refused_is_named_and_the_rest_arrives(quick: BusSettings,
     reader = Reader(quick, task, [INVOCATIONS])
     await reader.bus.start()
     good, large = make_invocation(task=task), make_invocation("x" * 34_000_000, task=task)
-    with pytest.raises(Undeliverable, match="above the limit") as caught:
+    with pytest.raises(Undeliverable, match="exceeds the limit") as caught:
         await reader.bus.publish(good, large, good)
     assert caught.value.rejected == (1,)
     assert await reader.got(2) == [good, good]

@@ -164,10 +164,10 @@ def test_a_file_of_another_kind_is_no_log(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("option", ["--json", "--html"])
 def test_a_report_that_cannot_be_written_is_told_before_the_play(log: Path, tmp_path: Path, option: str) -> None:
-    assert "is not there" in failed(understudies("backtest", log, option, tmp_path / "none" / "report"))
+    assert "does not exist" in failed(understudies("backtest", log, option, tmp_path / "none" / "report"))
     assert "it is a folder" in failed(understudies("backtest", log, option, tmp_path))
     before = log.read_bytes()
-    assert "holds the recorded calls" in failed(understudies("backtest", log, option, log))
+    assert "contains the recorded calls" in failed(understudies("backtest", log, option, log))
     assert log.read_bytes() == before
 
 
@@ -232,7 +232,7 @@ def test_help_of_the_router_names_the_variables_behind_the_options() -> None:
     ("words", "said"),
     [
         (["--teacher-url", "api.openai.com"], "--teacher-url 'api.openai.com' is no HTTP address"),
-        ([], "the router needs a teacher: give --teacher-url URL, or --rules with a table [teachers.NAME]"),
+        ([], "the router needs a teacher: pass --teacher-url URL, or --rules with a table [teachers.NAME]"),
         (["--teacher-url", "http://t/v1", "--rules", "none.toml"], "cannot read the rules in 'none.toml'"),
         (["--teacher-url", "http://t/v1", "--workers", "2", "--port", "0"], "--workers needs a --port"),
     ],
@@ -278,7 +278,7 @@ def test_several_workers_count_budgets_in_redis_or_not_at_all(tmp_path: Path, ta
     rules = tmp_path / "understudies.toml"
     rules.write_text(f"[{table}]\ndaily_budget_usd = 5\n")
     words = ["--bootstrap", "127.0.0.1:1", "--teacher-url", "http://t/v1", "--data", tmp_path, "--workers", 2]
-    assert "give --redis-url" in failed(understudies("router", *words, "--rules", rules))
+    assert "pass --redis-url" in failed(understudies("router", *words, "--rules", rules))
 
 
 # Keys and rules
@@ -306,7 +306,7 @@ def test_a_key_that_is_there_is_hashed() -> None:
 @pytest.mark.parametrize("key", ["", "hunter2", "a" * 64])
 def test_a_weak_key_is_refused_and_not_shown(key: str) -> None:
     said = failed(CliRunner().invoke(app, ["keys", "hash"], input=f"{key}\n"))
-    assert "`understudies keys new` makes one" in said
+    assert "`understudies keys new` generates one" in said
     assert not key or key not in said
 
 
@@ -354,16 +354,16 @@ def test_what_holds_is_printed_with_where_it_comes_from(tmp_path: Path, monkeypa
         "min_agreement = 0.95  # built in",
         'judge = "label"  # from [defaults]',
         "episode_target = 0.9",
-        "# each call of an episode is held to 0.9791",
+        "# agreement required of each call of an episode: 0.9791",
         "# students: all",
         'api_key_env = "A_KEY"',
-        'api_key_env = "B_KEY"  # is not set here',
-        "# where it fails: b, then a as small",
+        'api_key_env = "B_KEY"  # not set in this environment',
+        "# if it fails: b, then a as small",
         "# keys: 1",
         "# tasks: all",
         "require_key = true  # built in",
         "max_body_bytes = 1000",
-        "# request_timeout_s: as the environment says",
+        "# request_timeout_s: from the environment",
     ):
         assert line in said.splitlines(), line
     assert not [secret for secret in ("sk-secret", key, key_hash(key)) if secret in said]
@@ -375,7 +375,7 @@ def test_tasks_of_one_tenant_are_printed_as_such(tmp_path: Path) -> None:
     result = checked(tmp_path, f"{tasks}{table}\nown_tasks = true\n")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    own = lines[lines.index('[tasks."acme:triage"]  # of one tenant alone') :]
+    own = lines[lines.index('[tasks."acme:triage"]  # one tenant\'s own task') :]
     assert own[2] == "min_agreement = 0.9"
     assert 'judge = "label"  # from [tasks.triage]' in own
     assert "own_tasks = true" in own
@@ -443,7 +443,7 @@ def test_times_and_counts_that_cannot_be_true_are_left_out(tmp_path: Path) -> No
     assert (report["calls"], report["cost_before_usd"]) == (10, 0.3)
     assert report["input"]["undated"] == 3
     assert 1 < report["input"]["days"] < 2
-    assert "3 calls have no time that can be true" in said
+    assert "3 calls have no plausible time" in said
 
 
 def test_relative_times_are_no_times(tmp_path: Path) -> None:
@@ -469,7 +469,7 @@ def test_a_gzipped_log_is_read_whatever_its_name_and_both_reports_are_written(tm
 
 def test_a_critical_task_that_no_call_has_is_told(tmp_path: Path) -> None:
     _, said = report_of(lines(native(0)), tmp_path, "--critical", "triage", "--critical", "triagge")
-    assert "no call has the critical task 'triagge'" in said
+    assert "no recorded call belongs to the critical task 'triagge'" in said
     assert "'triage'" not in said
 
 

@@ -59,7 +59,7 @@ async def test_workers_share_the_port_and_what_reaches_one_reaches_all(tmp_path:
                 await wait_until(lambda: spool_size(data) == 0)
             await wait_until(lambda: time.monotonic() > began + SOON_S)
             os.kill(workers(running)[0], signal.SIGKILL)
-            await running.wait_for_line(r"worker .* ended with -9 and is started again")
+            await running.wait_for_line(r"worker .* exited with -9, restarting it")
             await wait_until(lambda: times(running, "router runs: ") == 3)
             assert len(workers(running)) == 2
             after = SteadyTraffic(traffic.url, new_connections=True)

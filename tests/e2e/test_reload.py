@@ -17,11 +17,11 @@ async def test_a_running_service_takes_changed_rules_and_refuses_broken_ones(tmp
         async with Command("budget", *words, env=NO_GROUP) as service:
             await service.wait_for_line("budget runs")
             rules.write_text("[tasks.triage]\ncritcal = true\n")
-            await service.wait_for_line(r"ERROR .*the rules in force stay.* tasks\.triage\.critcal: unknown setting")
+            await service.wait_for_line(r"ERROR .*rejected the changed rules.* tasks\.triage\.critcal: unknown setting")
             rules.write_text("[tasks.triage]\nmin_agreement = 0.9\n")
             await service.wait_for_line(f"INFO .*the changed rules in {rules} are in force")
             await service.wait_for_line(
-                r"WARNING .*tasks\.triage\.min_agreement has changed, which holds for the students"
+                r"WARNING .*tasks\.triage\.min_agreement has changed, which takes effect for students"
             )
             rules.write_text('[tasks.triage]\nmin_agreement = 0.9\njudge = "label"\n')
             service.process.send_signal(signal.SIGHUP)

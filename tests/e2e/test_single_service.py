@@ -77,7 +77,7 @@ async def test_without_a_broker_it_says_how_to_name_one(tmp_path: Path, name: st
     async with Command(name, "--data", tmp_path) as service:
         assert await service.wait_exit() == 2
     (line,) = service.lines
-    assert f"{name} alone needs a broker: give --bootstrap HOST:PORT or set UNDERSTUDIES_BUS_BOOTSTRAP" in line
+    assert f"{name} needs a broker: pass --bootstrap HOST:PORT or set UNDERSTUDIES_BUS_BOOTSTRAP" in line
 
 
 async def test_a_broker_that_is_away_is_named(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ async def test_a_training_holds_up_neither_decisions_nor_the_end(tmp_path: Path)
             await agent.chat.completions.create(model="m", messages=[{"role": "user", "content": "hello"}])
         await wait_until(lambda: calls_in_snapshot(tmp_path) == 1)
         assert await running.terminate() == 0, running.output
-    assert "trainer ends in the middle of its work, which it begins again at the next start" in running.output
+    assert "trainer stops amid its work, which it repeats after the next start" in running.output
     assert "Traceback" not in running.output
     snapshot = tmp_path / "snapshots" / "trainer.json"
     assert not snapshot.exists() or STUDENT not in json.loads(snapshot.read_bytes())["state"]["done"]

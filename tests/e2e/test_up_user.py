@@ -99,8 +99,8 @@ async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--teacher-url", "api.openai.com"], "--teacher-url 'api.openai.com' is no HTTP address"),
-        (["--teacher-url", "http://t/v1", "--data", "{file}"], "cannot write in the data folder"),
-        (["--teacher-url", "http://t/v1", "--data", "/proc/here"], "cannot write in the data folder '/proc/here'"),
+        (["--teacher-url", "http://t/v1", "--data", "{file}"], "cannot write to the data folder"),
+        (["--teacher-url", "http://t/v1", "--data", "/proc/here"], "cannot write to the data folder '/proc/here'"),
         (["--teacher-url", "http://t/v1", "--rules", "{file}"], "cannot read the rules in"),
         (["--teacher-url", "http://t/v1", "--rules", "{rules}"], "tasks.triage.min_agreement"),
     ],

@@ -60,7 +60,7 @@ async def test_whatever_is_asked_of_a_server_that_is_gone_raises_the_one_error(a
     server = RedisServer()
     online = create_online_state(server.url)
     for _ in range(2):
-        with pytest.raises(OnlineUnavailable, match=f"127.0.0.1:{server.port} is away"):
+        with pytest.raises(OnlineUnavailable, match=f"127.0.0.1:{server.port} is unavailable"):
             await ASKED[asked](online)
     assert online.is_unavailable
     assert issubclass(OnlineUnavailable, RetryLater)
@@ -220,7 +220,7 @@ async def test_another_kind_of_server_is_told() -> None:
 
     async with await asyncio.start_server(page, "127.0.0.1", 0) as listening:
         online = create_online_state(f"redis://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
-        with pytest.raises(ConfigurationError, match="no Redis that can be used"):
+        with pytest.raises(ConfigurationError, match="is not a usable Redis"):
             await online.check()
         await online.close()
 

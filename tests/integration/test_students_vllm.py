@@ -66,5 +66,5 @@ async def test_it_is_given_up_as_soon_as_it_can_no_longer_be_sure_enough() -> No
 
 async def test_an_adapter_that_is_gone_is_said_to_be_gone() -> None:
     async with student("gone@9") as made:
-        with pytest.raises(StudentError, match="'gone@9' is gone"):
+        with pytest.raises(StudentError, match="'gone@9' does not exist"):
             await made.answer([question()])

@@ -1,4 +1,4 @@
-"""`python -m understudies.cli`."""
+"""Run the command line as `python -m understudies.cli`."""
 
 from understudies.cli.entry import main
 

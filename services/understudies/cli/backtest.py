@@ -1,4 +1,4 @@
-"""`understudies backtest`: what would have been saved on recorded calls."""
+"""Implement `understudies backtest`: report the savings on recorded calls."""
 
 import asyncio
 from decimal import Decimal, InvalidOperation
@@ -31,25 +31,25 @@ def backtest(
     days: Annotated[
         float | None,
         typer.Option(
-            help="Spread the calls over so many days.", min=0.1, max=3660, show_default="recorded times, else 14"
+            help="Spread the calls over this many days.", min=0.1, max=3660, show_default="recorded times, else 14"
         ),
     ] = None,
     teacher_price: Annotated[
         str | None,
-        typer.Option(help="US dollars a teacher's call costs.", show_default="as recorded, else by model, else 0.03"),
+        typer.Option(help="US dollars per teacher call.", show_default="as recorded, else by model, else 0.03"),
     ] = None,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")] = None,
     html_path: Annotated[Path | None, typer.Option("--html", help="Write the report as one HTML file.")] = None,
     rules: Annotated[Path | None, typer.Option(help="Rules per task, such as understudies.toml.")] = None,
     critical: Annotated[
-        list[str] | None, typer.Option(help="Task that must stay with the teacher; may be given again.")
+        list[str] | None, typer.Option(help="Task that must stay with the teacher; may be repeated.")
     ] = None,
     min_examples: Annotated[
-        int | None, typer.Option(help="Distinct answered inputs before a first student.", min=20)
+        int | None, typer.Option(help="Distinct answered inputs before the first student.", min=20)
     ] = None,
     seed: Annotated[int, typer.Option(help="The same file and seed give the same report.")] = 7,
 ) -> None:
-    """Play recorded calls through all five services, live, and report what would have been saved."""
+    """Replay recorded calls through all five services, and report what would have been saved."""
     with report_errors():
         chosen = (read_rules(rules) if rules else Rules()).with_critical(frozenset(critical or ()))
         _check_writable(calls, json_path, html_path)
@@ -77,7 +77,7 @@ def run_backtest(
     seed: int = 7,
 ) -> None:
     """Run a backtest with progress, print its table and write its files."""
-    # Imported here, so that `--help` answers at once: the loop brings numpy, scikit-learn and the engine.
+    # Imported here so that `--help` responds at once: these modules import numpy, scikit-learn and the engine.
     from understudies.backtest.progress import ProgressDisplay
     from understudies.backtest.report.formatting import format_quantity
     from understudies.backtest.report.html_report import render_html
@@ -99,12 +99,13 @@ def run_backtest(
         lines = f"{format_quantity(count, 'line')} {'was' if count == 1 else 'were'} skipped"
         console.print(f"{lines}; line {first.line}: {first.reason}", markup=False)
     if 0 < (undated := report.input.undated) < report.input.calls:
-        played = f"{format_quantity(undated, 'call')} {'has' if undated == 1 else 'have'} no time that can be true"
-        console.print(f"{played}; {'it' if undated == 1 else 'each'} was played with the call before it", markup=False)
+        calls_text = f"{format_quantity(undated, 'call')} {'has' if undated == 1 else 'have'} no plausible time"
+        subject = "it" if undated == 1 else "each"
+        console.print(f"{calls_text}; {subject} was replayed with the call before it", markup=False)
     for name in sorted(
         name for name, rule in options.rules.tasks.items() if rule.critical and name not in report.tasks
     ):
-        console.print(f"no call has the critical task {name!r}", markup=False, highlight=False)
+        console.print(f"no recorded call belongs to the critical task {name!r}", markup=False, highlight=False)
     for path, content in ((json_path, report.to_json), (html_path, lambda: render_html(report).encode())):
         if path is not None:
             path.write_bytes(content())
@@ -119,19 +120,19 @@ def _parse_price(text: str | None) -> Decimal | None:
     except InvalidOperation:
         price = Decimal(-1)
     if not (price.is_finite() and 0 <= price <= _MAX_PRICE_USD):
-        raise ConfigurationError(f"--teacher-price must be US dollars a call such as 0.03, got {text!r}")
+        raise ConfigurationError(f"--teacher-price must be US dollars per call such as 0.03, got {text!r}")
     return price
 
 
 def _check_writable(calls: Path, *paths: Path | None) -> None:
-    """Before a long play rather than after it."""
+    """Raise ConfigurationError for an unwritable path before a long replay rather than after it."""
     for path in paths:
         if path is None:
             continue
         folder = path.absolute().parent
         if not folder.is_dir():
-            raise ConfigurationError(f"cannot write {str(path)!r}: the folder {str(folder)!r} is not there")
+            raise ConfigurationError(f"cannot write {str(path)!r}: the folder {str(folder)!r} does not exist")
         if path.is_dir():
             raise ConfigurationError(f"cannot write {str(path)!r}: it is a folder")
         if path.resolve() == calls.resolve():
-            raise ConfigurationError(f"cannot write {str(path)!r}: it holds the recorded calls")
+            raise ConfigurationError(f"cannot write {str(path)!r}: it contains the recorded calls")

@@ -1,4 +1,4 @@
-"""`understudies demo`: the backtest on an agent's fortnight, made up on the spot."""
+"""Implement `understudies demo`: run the backtest on two weeks of generated calls."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,17 +12,17 @@ from understudies.runtime.errors import ConfigurationError
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where the calls and the reports go.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Another seed, another fortnight.")] = 7,
+    folder: Annotated[Path, typer.Option(help="Folder for the calls and the reports.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Seed of the generated calls.")] = 7,
 ) -> None:
-    """Make up two weeks of an agent's calls and backtest them: no keys, no network, about a minute."""
+    """Generate two weeks of an agent's calls and backtest them: no keys, no network, about a minute."""
     from understudies.backtest.generator.demo_log import generate_demo_log
 
     with report_errors():
         _create_folder(folder)
         calls = folder / "calls.jsonl"
         generate_demo_log(calls, seed=seed)
-        Console().print(f"wrote {calls}: an agent's fortnight, five tasks", markup=False, highlight=False)
+        Console().print(f"wrote {calls}: two weeks of an agent's calls, five tasks", markup=False, highlight=False)
         run_backtest(calls, json_path=folder / "report.json", html_path=folder / "report.html", seed=seed)
 
 
@@ -30,4 +30,4 @@ def _create_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"cannot make the folder {str(folder)!r}: {error.strerror or error}") from error
+        raise ConfigurationError(f"cannot create the folder {str(folder)!r}: {error.strerror or error}") from error

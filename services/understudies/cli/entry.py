@@ -1,23 +1,23 @@
-"""Start the command line, or say which extra to install where it is not installed."""
+"""Start the command line, or name the extra to install if its packages are missing."""
 
 import sys
 from importlib import import_module
 from typing import Final
 
 _MISSING_EXTRA: Final = (
-    "understudies: the command line needs more than the base install, which is the client alone "
+    "understudies: the command line needs more than the base install, which is only the client "
     "(no module {!r}); install it with: pip install 'understudies[embedded]'\n"
 )
 _USAGE_ERROR: Final = 2
 
 
 def main() -> None:
-    """Run the command `understudies`; exit with 2 where its packages are missing."""
+    """Run the command `understudies`; exit with 2 if its packages are missing."""
     try:
         app = import_module("understudies.cli.main").app
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        # A missing module of this project is a broken install, which no extra mends.
+        # A missing module of this project means a broken install, which no extra would repair.
         if package in ("", "understudies"):
             raise
         sys.stderr.write(_MISSING_EXTRA.format(package))

@@ -1,4 +1,4 @@
-"""The command line: `understudies`."""
+"""Assemble the command line `understudies`."""
 
 import typer
 
@@ -31,7 +31,7 @@ app.add_typer(keys, name="keys")
 
 
 @app.callback(invoke_without_command=True)
-def _main(show_version: bool = typer.Option(False, "--version", help="Print the version and end.")) -> None:
+def _main(show_version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
     if show_version:
         from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Define the options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,22 +12,22 @@ from understudies.runtime.settings import settings_from as settings_from
 BootstrapOption = Annotated[
     str | None, typer.Option(help="Kafka broker, HOST:PORT.", show_default="UNDERSTUDIES_BUS_BOOTSTRAP")
 ]
-DataOption = Annotated[Path, typer.Option(help="Folder for snapshots; artifacts too, unless --artifacts names a URL.")]
+DataOption = Annotated[Path, typer.Option(help="Folder for snapshots, and for artifacts unless --artifacts is given.")]
 ArtifactsOption = Annotated[
-    str | None, typer.Option(help="Root URL of datasets and artifacts that all services share, such as s3://…")
+    str | None, typer.Option(help="Root URL of the datasets and artifacts that all services share, such as s3://…")
 ]
 RulesOption = Annotated[
     Path | None,
-    typer.Option("--rules", help="Rules per task, such as understudies.toml; read again where it changes."),
+    typer.Option("--rules", help="Rules per task, such as understudies.toml; reloaded when the file changes."),
 ]
 
 DEFAULT_DATA_DIR = Path("understudies-data")
 
 
 def check_teacher_url(url: str) -> None:
-    """Raises ConfigurationError for what is no base URL."""
+    """Raise ConfigurationError if `url` is not a base URL."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError(
-            f"--teacher-url {url!r} is no HTTP address; give a base URL such as https://api.openai.com/v1"
+            f"--teacher-url {url!r} is not an HTTP URL; give a base URL such as https://api.openai.com/v1"
         )

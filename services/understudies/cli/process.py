@@ -1,4 +1,4 @@
-"""A process that runs until it is told to stop."""
+"""Run a process until it receives a signal to stop."""
 
 import asyncio
 import contextlib
@@ -20,10 +20,10 @@ _INTERRUPTED: Final = 130
 
 
 def stop_on_signal() -> asyncio.Event:
-    """Set by SIGTERM and by Ctrl-C.
+    """Return an event that SIGTERM and Ctrl-C set.
 
-    Another SIGTERM changes nothing, as supervisors may send it to a process and to its parent. Another Ctrl-C ends
-    the process at once, as a kill would.
+    A second SIGTERM has no effect, as supervisors may send it to a process and to its parent. A second Ctrl-C ends the
+    process at once, as a kill would.
     """
     stopping = asyncio.Event()
 
@@ -40,7 +40,7 @@ def stop_on_signal() -> asyncio.Event:
 
 
 def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run to the end on uvloop, which takes a tenth less of the router's time; on asyncio's own loop without it."""
+    """Run a coroutine on uvloop, which saves a tenth of the router's time, or on asyncio's own loop without it."""
     try:
         import uvloop
     except ImportError:
@@ -50,14 +50,14 @@ def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
 
 
 def print_line(text: str) -> None:
-    """One line for whoever started the process."""
+    """Print one line for the user who started the process."""
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
 
 
 def exit_now(code: int = 0) -> None:
-    """End at once: a training cannot be interrupted, and Python would wait for its thread.
+    """Exit at once: a training cannot be interrupted, and Python would wait for its thread.
 
-    With code 0 only after all that is kept has been written.
+    Use code 0 only after all persistent state has been written.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -69,7 +69,7 @@ USAGE_ERROR = 2
 
 @contextmanager
 def report_errors() -> Iterator[None]:
-    """Print an expected error as one line that names the remedy, and exit with 2."""
+    """Print an expected error, whose message names the remedy, as one line, and exit with 2."""
     try:
         yield
     except UnderstudiesError as error:

@@ -1,6 +1,6 @@
 """Write the reference of all settings and rules from their models.
 
-`python -m understudies.cli.reference` writes docs/settings.md; with `--check` it only says whether that is stale.
+`python -m understudies.cli.reference` writes docs/settings.md; with `--check` it only reports whether that is stale.
 """
 
 import sys
@@ -41,20 +41,20 @@ DEFAULT_PATH: Final = Path("docs/settings.md")
 _INTRODUCTION: Final = """\
 # Settings and rules
 
-Written by `python -m understudies.cli.reference` from the models in the code; a test fails where this file is stale.
+Written by `python -m understudies.cli.reference` from the models in the code; a test fails if this file is stale.
 
 Settings are read from the environment when a process starts. Rules are read from `understudies.toml` (`--rules FILE`)
-and hold within a second of a change; [rules.md](rules.md) explains them, and `understudies rules check FILE` prints
-what holds. Options of a command come before the environment, and the table `[router]` of the rules before both.
-Nothing has to be set, except where the default is *required*. Lists in the environment are JSON: `[0.05, 0.25, 1.0]`.
+and take effect within a second of a change; [rules.md](rules.md) explains them, and `understudies rules check FILE`
+prints those in force. Command options override the environment, and the table `[router]` of the rules overrides both.
+Only settings marked *required* must be set. Lists in the environment are JSON: `[0.05, 0.25, 1.0]`.
 """
 
 SETTINGS: Final[Sequence[tuple[str, str, type[BaseSettings]]]] = (
     ("Router", "The router, in `understudies router` and `understudies up`.", RouterSettings),
     ("Observer", "The observer: the store and the datasets.", ObserverSettings),
     ("Evaluator", "The evaluator: gates, floors and drift. See [statistics.md](statistics.md).", EvaluatorSettings),
-    ("Trainer", "The trainer: which students are tried, and how.", TrainerSettings),
-    ("Budget", "The budget service: when a student is worth it, and its ramp.", BudgetSettings),
+    ("Trainer", "The trainer: which students to train, and how.", TrainerSettings),
+    ("Budget", "The budget service: when a student pays for itself, and its ramp.", BudgetSettings),
     ("Bus", "Kafka; all services.", BusSettings),
     ("Store", "ClickHouse; the observer, and `understudies up`.", StoreSettings),
     ("Online state", "Redis, for budgets, cache and episodes that replicas of the router share.", OnlineSettings),
@@ -70,29 +70,29 @@ NESTED_SETTINGS: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
     (
         "Endpoints",
         "UNDERSTUDIES_ENDPOINTS__NAME__",
-        "OpenAI-compatible endpoints for `few_shot` students; `NAME` is any name, which "
-        "`UNDERSTUDIES_TRAINER_FEW_SHOT_ENDPOINT` takes in lower case.",
+        "OpenAI-compatible endpoints for `few_shot` students; `NAME` is any name; use it in lower case in "
+        "`UNDERSTUDIES_TRAINER_FEW_SHOT_ENDPOINT`.",
         Endpoint,
     ),
 )
 RULES: Final[Sequence[tuple[str, str, type[BaseModel]]]] = (
     (
         "[defaults] and [tasks.NAME]",
-        'The rules of one task. A task takes from `[defaults]` what it does not set itself; `"none"` unsets what '
-        "those set.",
+        'The rules of one task. Rules that a task does not set are taken from `[defaults]`; `"none"` unsets one that '
+        "`[defaults]` sets.",
         TaskRules,
     ),
-    ("[tenants.NAME]", "Who may call, for which tasks, and for how much a day.", TenantRules),
-    ("[teachers.NAME]", "One upstream: where it is, which models it has, and whose key it is asked with.", TeacherSpec),
+    ("[tenants.NAME]", "Keys, allowed tasks and daily budget of one tenant.", TenantRules),
+    ("[teachers.NAME]", "One upstream provider: its URL, models, API key and price.", TeacherSpec),
     ("[teachers.NAME] fallback", 'Each entry is a name such as `"spare"`, or a table of these.', Fallback),
-    ("[teachers.NAME] timeouts", "How long the teacher is waited for.", TimeoutSettings),
-    ("[teachers.NAME] retries", "How often a failed attempt is repeated.", RetrySettings),
-    ("[teachers.NAME] breaker", "When a teacher that keeps failing is asked no more for a while.", BreakerSettings),
+    ("[teachers.NAME] timeouts", "Time-outs for the teacher.", TimeoutSettings),
+    ("[teachers.NAME] retries", "Retries of a failed attempt.", RetrySettings),
+    ("[teachers.NAME] breaker", "Circuit breaker of a teacher that keeps failing.", BreakerSettings),
     ("[teachers.NAME] price_per_mtok", "The model's price, in US dollars per million tokens.", TokenPrice),
-    ("[router]", "The router itself; what is absent is as the environment says.", RouterRules),
+    ("[router]", "The router itself; absent rules are taken from the environment.", RouterRules),
 )
 _NOT_IN_FILES: Final = frozenset({(TeacherSpec, "name"), (TeacherSpec, "api_key")})
-"""Fields that the code sets and that a file may not hold."""
+"""Fields that the code sets and that a file must not contain."""
 
 _UNITS: Final[Sequence[tuple[str, str]]] = (
     ("per_mtok", "USD per million tokens"),
@@ -128,7 +128,7 @@ def render_reference() -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the reference, or with `--check` return 1 where it is stale."""
+    """Write the reference, or with `--check` return 1 if it is stale."""
     path = Path(next((argument for argument in arguments if not argument.startswith("-")), DEFAULT_PATH))
     text = render_reference()
     if "--check" not in arguments:
@@ -231,7 +231,7 @@ def _nested_types(annotation: Any) -> Iterator[Any]:
 
 
 def _type_name(annotation: Any) -> str:
-    """Return the type in words, without the None of what may be unset.
+    """Return the type in words, without the None of an optional setting.
 
     >>> _type_name(Literal["teacher", "refuse"]), _type_name(tuple[str, ...] | None)
     ('`teacher`, `refuse`', 'list of text')

@@ -1,4 +1,4 @@
-"""`understudies router`: the router alone."""
+"""Implement `understudies router`: run only the router."""
 
 import contextlib
 import os
@@ -42,7 +42,7 @@ Examples:
 
   understudies router --host 0.0.0.0 --rules understudies.toml --redis-url redis://redis:6379 --workers 4
 
-  kill -HUP $(cat understudies-data/router.lock)      reads the rules again at once
+  kill -HUP $(cat understudies-data/router.lock)      reloads the rules at once
 """
 _DEFAULT_PORT = 8080
 
@@ -64,7 +64,7 @@ def router(
     teacher_url: Annotated[
         str | None,
         typer.Option(
-            help="Base URL of the teacher; not needed where the rules have teachers.",
+            help="Base URL of the teacher; not needed if the rules define teachers.",
             show_default="UNDERSTUDIES_ROUTER_TEACHER_URL",
         ),
     ] = None,
@@ -72,7 +72,7 @@ def router(
     redis_url: Annotated[
         str | None,
         typer.Option(
-            help="Redis, for budgets and the cache of several routers.", show_default="UNDERSTUDIES_ONLINE_URL"
+            help="Redis, for budgets and a cache that several routers share.", show_default="UNDERSTUDIES_ONLINE_URL"
         ),
     ] = None,
     rules: RulesOption = None,
@@ -80,10 +80,10 @@ def router(
     artifacts: ArtifactsOption = None,
     workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1, max=256)] = 1,
 ) -> None:
-    """Run the router: the front door for OpenAI's and Anthropic's clients, until SIGTERM or Ctrl-C.
+    """Run the router, the proxy for OpenAI and Anthropic clients, until SIGTERM or Ctrl-C.
 
-    Options come before the environment (UNDERSTUDIES_ROUTER_…), and the rules' table `router` before both.
-    The rules are read again where their file changes, and at once on SIGHUP.
+    Options override the environment (UNDERSTUDIES_ROUTER_…), and the rules' table `router` overrides both.
+    The rules are reloaded when their file changes, and at once on SIGHUP.
     """
     from understudies.router.settings import RouterSettings
 
@@ -98,7 +98,7 @@ def router(
         folder, bus = data.resolve(), load_bus_settings("router", bootstrap)
         _check_has_teacher(settings, source.current())
         root = artifact_root(folder, artifacts)
-        # Every replica needs the whole routing table, so none shares the partitions with another.
+        # Every replica needs the whole routing table, so each one reads all partitions.
         bus = bus.model_copy(update={"group_prefix": None})
 
         async def compose(bus: "Bus", files: "ObjectStore", opened: contextlib.AsyncExitStack) -> "RouterApp":
@@ -144,19 +144,19 @@ def _create_app(
 def _check_has_teacher(settings: "RouterSettings", rules: Rules) -> None:
     if settings.teacher_url is None and not rules.teachers:
         raise ConfigurationError(
-            "the router needs a teacher: give --teacher-url URL, or --rules with a table [teachers.NAME]"
+            "the router needs a teacher: pass --teacher-url URL, or --rules with a table [teachers.NAME]"
         )
 
 
 def _check_multiple_workers(settings: "RouterSettings", rules: Rules, online: OnlineSettings) -> None:
-    """What several processes cannot do without."""
+    """Raise ConfigurationError if the settings cannot work with several processes."""
     if settings.port == 0:
         raise ConfigurationError("--workers needs a --port that all of them share, not 0")
     tasks = (rules.defaults, *rules.tasks.values())
     budgets = {one.daily_budget_usd for one in tasks} | {one.daily_budget_usd for one in rules.tenants.values()}
     if budgets != {None} and online.url.get_secret_value().startswith("fake:"):
         raise ConfigurationError(
-            "the rules have daily budgets, which several workers count together in Redis; give --redis-url"
+            "the rules have daily budgets, which several workers can only count together in Redis; pass --redis-url"
         )
 
 
@@ -167,13 +167,13 @@ async def _run_workers(commands: Sequence[Sequence[str]], environment: Mapping[s
 
 
 def _worker_command(data: Path, root: str, rules: Path | None) -> list[str]:
-    # The path stays as it is given: what it links to changes.
+    # The path is not resolved, as the target of a symbolic link may change.
     file = [] if rules is None else ["--rules", str(rules.absolute())]
     return [sys.executable, "-m", "understudies.cli", "router", "--artifacts", root, *file, "--data", str(data)]
 
 
 def _worker_environment(settings: "RouterSettings", bootstrap: str | None, redis_url: str | None) -> dict[str, str]:
-    """The environment of a worker; secrets stay out of the command line, which every process can read."""
+    """Return the environment of a worker; it carries the secrets, as any process can read a command line."""
     given = {
         "UNDERSTUDIES_ROUTER_HOST": settings.host,
         "UNDERSTUDIES_ROUTER_PORT": str(settings.port),

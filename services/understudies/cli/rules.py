@@ -1,4 +1,4 @@
-"""`understudies rules`: what the rules say."""
+"""Implement `understudies rules`: check and print the rules."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -25,13 +25,13 @@ Examples:
 """
 _BUILT_IN_COMMENT = "  # built in"
 _UNSET_DESCRIPTIONS: Final[Mapping[str, str]] = {
-    "judge": "by the shape of the answers",
+    "judge": "by the format of the answers",
     "weekly_budget_usd": "none",
     "daily_budget_usd": "no limit",
-    "teacher": "whoever has the model that is asked for",
+    "teacher": "chosen by the requested model",
     "model": "none",
     "students": "all",
-    "hold_back_tokens": "as long as the student may take",
+    "hold_back_tokens": "no limit",
     "episode_target": "none",
     "episode_steps": "none",
     "cache_ttl_s": "no cache",
@@ -49,44 +49,44 @@ def _rules() -> None:
 def check(
     file: Annotated[Path, typer.Argument(help="The rules, such as understudies.toml.", show_default=False)],
 ) -> None:
-    """Check the rules, and print what holds and where it is set; ends with 2 where they are wrong."""
+    """Check the rules, and print those in force and where they are set; exit with 2 if they are invalid."""
     with report_errors():
-        found = read_rules(file)
-    for line in _format_rules(found, os.environ):
+        loaded = read_rules(file)
+    for line in _format_rules(loaded, os.environ):
         typer.echo(line)
 
 
-def _format_rules(found: Rules, environ: Mapping[str, str]) -> Iterator[str]:
-    yield "[defaults]  # every task that has no table below"
-    yield from _format_task(found.defaults, TaskRules(), "")
-    for name, task in found.tasks.items():
-        base = found.unqualified_name(name)
-        by_base = base is not None and base in found.tasks
-        yield from ("", header("tasks", name) + ("" if base is None else "  # of one tenant alone"))
+def _format_rules(loaded: Rules, environ: Mapping[str, str]) -> Iterator[str]:
+    yield "[defaults]  # every task without a table below"
+    yield from _format_task(loaded.defaults, TaskRules(), "")
+    for name, task in loaded.tasks.items():
+        base = loaded.unqualified_name(name)
+        by_base = base is not None and base in loaded.tasks
+        yield from ("", header("tasks", name) + ("" if base is None else "  # one tenant's own task"))
         where = header("tasks", str(base)) if by_base else "[defaults]"
-        yield from _format_task(task, found.tasks[str(base)] if by_base else found.defaults, where)
-    for name, teacher in found.teachers.items():
+        yield from _format_task(task, loaded.tasks[str(base)] if by_base else loaded.defaults, where)
+    for name, teacher in loaded.teachers.items():
         yield from ("", header("teachers", name))
         yield from _format_teacher(teacher, environ)
-    for name, tenant in found.tenants.items():
+    for name, tenant in loaded.tenants.items():
         yield from ("", header("tenants", name))
         yield from _format_tenant(tenant)
     yield from ("", "[router]")
-    yield from _format_router(found.router, found.require_key)
+    yield from _format_router(loaded.router, loaded.require_key)
 
 
 def _format_task(task: TaskRules, defaults: TaskRules, where: str) -> Iterator[str]:
     for name in TaskRules.model_fields:
-        found = getattr(task, name)
-        if found is None:
+        setting = getattr(task, name)
+        if setting is None:
             yield f"# {name}: {_UNSET_DESCRIPTIONS[name]}"
         elif name not in task.model_fields_set:
-            yield f"{name} = {value(found)}{_BUILT_IN_COMMENT}"
+            yield f"{name} = {value(setting)}{_BUILT_IN_COMMENT}"
         else:
-            inherited = name in defaults.model_fields_set and found == getattr(defaults, name)
-            yield f"{name} = {value(found)}{f'  # from {where}' if inherited else ''}"
+            inherited = name in defaults.model_fields_set and setting == getattr(defaults, name)
+            yield f"{name} = {value(setting)}{f'  # from {where}' if inherited else ''}"
     if task.agreement_per_call > task.min_agreement:
-        yield f"# each call of an episode is held to {task.agreement_per_call:.4f}"
+        yield f"# agreement required of each call of an episode: {task.agreement_per_call:.4f}"
 
 
 def _format_teacher(teacher: TeacherSpec, environ: Mapping[str, str]) -> Iterator[str]:
@@ -94,26 +94,26 @@ def _format_teacher(teacher: TeacherSpec, environ: Mapping[str, str]) -> Iterato
     yield f"models = {value(teacher.models)}"
     yield f"apis = {value(teacher.apis)}"
     if teacher.api_key_env is None:
-        yield "# key: none needed" if teacher.auth == "none" else "# key: the caller's"
+        yield "# key: not needed" if teacher.auth == "none" else "# key: the caller's"
     else:
-        missing = "" if environ.get(teacher.api_key_env) else "  # is not set here"
+        missing = "" if environ.get(teacher.api_key_env) else "  # not set in this environment"
         yield f"api_key_env = {value(teacher.api_key_env)}{missing}"
     others = [one.teacher if one.model is None else f"{one.teacher} as {one.model}" for one in teacher.fallback]
-    yield f"# where it fails: {', then '.join(others) or 'the caller is told'}"
+    yield f"# if it fails: {', then '.join(others) or 'the caller gets the error'}"
 
 
 def _format_tenant(tenant: TenantRules) -> Iterator[str]:
     yield f"# keys: {len(tenant.keys)}"
     for name in TenantRules.model_fields:
-        found = getattr(tenant, name)
+        setting = getattr(tenant, name)
         if name != "keys":
-            yield f"# {name}: {_UNSET_DESCRIPTIONS[name]}" if found is None else f"{name} = {value(found)}"
+            yield f"# {name}: {_UNSET_DESCRIPTIONS[name]}" if setting is None else f"{name} = {value(setting)}"
 
 
 def _format_router(router: RouterRules, require_key: bool) -> Iterator[str]:
     yield f"require_key = {value(require_key)}{_BUILT_IN_COMMENT if router.require_key is None else ''}"
     for name in RouterRules.model_fields:
-        found = getattr(router, name)
+        setting = getattr(router, name)
         if name != "require_key":
-            absent = _UNSET_DESCRIPTIONS.get(name, "as the environment says")
-            yield f"# {name}: {absent}" if found is None else f"{name} = {value(found)}"
+            absent = _UNSET_DESCRIPTIONS.get(name, "from the environment")
+            yield f"# {name}: {absent}" if setting is None else f"{name} = {value(setting)}"

@@ -1,4 +1,4 @@
-"""`understudies observer|evaluator|trainer|budget`: one service alone, from its settings."""
+"""Implement `understudies observer|evaluator|trainer|budget`: run a single service from its settings."""
 
 import asyncio
 import contextlib
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from understudies.runtime.service import Service
 
 SERVICES = {
-    "observer": "Run the observer: all topics into the store, datasets on demand.",
+    "observer": "Run the observer: store all topics, build datasets on demand.",
     "evaluator": "Run the evaluator: verdicts, gates, drift.",
-    "trainer": "Run the trainer: students from datasets.",
+    "trainer": "Run the trainer: train students from datasets.",
     "budget": "Run the budget service: return on investment, promotions.",
 }
 
 
 def service_command(name: str) -> Callable[..., None]:
-    """The command that runs one service."""
+    """Return the command that runs one service."""
 
     def run(
         bootstrap: BootstrapOption = None,
@@ -63,7 +63,7 @@ def service_command(name: str) -> Callable[..., None]:
 async def _create_service(
     name: str, bus: "Bus", files: "ObjectStore", data: Path, rules: RulesSource, opened: contextlib.AsyncExitStack
 ) -> "Service":
-    """The service, composed from its settings; what it opens is closed with `opened`."""
+    """Create the service from its settings; the resources that it opens are closed with `opened`."""
     from understudies.events import new_id
     from understudies.students.student_cache import StudentCache
 
@@ -81,13 +81,13 @@ async def _create_service(
         from understudies.evaluator.app import create_app as create_evaluator
         from understudies.evaluator.settings import EvaluatorSettings
 
-        shelf = StudentCache(files)
-        opened.push_async_callback(shelf.close)
+        students = StudentCache(files)
+        opened.push_async_callback(students.close)
         return create_evaluator(
             settings_from(EvaluatorSettings),
             bus=bus,
             object_store=files,
-            students=shelf,
+            students=students,
             rules=rules,
             new_id=new_id,
         )
@@ -104,6 +104,6 @@ async def _create_service(
 
 
 def _store_url(data: Path) -> str:
-    """The store of the settings; without one, the data folder's, which is kept."""
+    """Return the store URL of the settings; without one, that of a persistent store in the data folder."""
     settings = settings_from(StoreSettings)
     return settings.url.get_secret_value() if "url" in settings.model_fields_set else f"chdb://{data / 'store'}"

@@ -1,4 +1,4 @@
-"""One service alone: its broker, its rules, its snapshots, until it is told to stop."""
+"""Run a single service with its broker, rules and snapshots until it is stopped."""
 
 import contextlib
 from collections.abc import Awaitable, Callable
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
     from understudies.runtime.service import Service
 
 ServiceFactory = Callable[["Bus", "ObjectStore", contextlib.AsyncExitStack], Awaitable["Service"]]
-"""Makes the service; what it opens is closed with the stack."""
+"""Creates the service; the resources that it opens are closed with the stack."""
 
 _TICK_SECONDS = 1.0
 
 
 def load_bus_settings(name: str, bootstrap: str | None) -> BusSettings:
-    """The settings of the bus; raises ConfigurationError where they name no broker."""
+    """Return the settings of the bus; raises ConfigurationError if they name no broker."""
     settings = settings_from(BusSettings, bootstrap=bootstrap)
     if not settings.bootstrap:
         raise ConfigurationError(
-            f"{name} alone needs a broker: give --bootstrap HOST:PORT or set UNDERSTUDIES_BUS_BOOTSTRAP; "
-            "`understudies up` runs all services with an embedded one"
+            f"{name} needs a broker: pass --bootstrap HOST:PORT or set UNDERSTUDIES_BUS_BOOTSTRAP; "
+            "`understudies up` runs all services with an embedded broker"
         )
     return settings
 
 
 def artifact_root(data: Path, artifacts: str | None) -> str:
-    """The root URL of datasets and artifacts."""
+    """Return the root URL of datasets and artifacts."""
     return artifacts or f"file://{data / 'artifacts'}"
 
 
 async def run_single_service(
     name: str, settings: BusSettings, *, data: Path, artifacts: str, rules: RulesSource, create_service: ServiceFactory
 ) -> None:
-    """Run a service until SIGTERM or Ctrl-C, and say what it runs against."""
+    """Run a service until SIGTERM or Ctrl-C, and print its address, broker and artifacts."""
     from understudies.datasets.object_store import ObjectStore
     from understudies.runtime.bus.bus import Bus
     from understudies.runtime.process import freeze_startup_objects

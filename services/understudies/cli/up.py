@@ -1,4 +1,4 @@
-"""`understudies up`: all five services as one long-lived process."""
+"""Implement `understudies up`: run all five services in one long-lived process."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,7 +30,7 @@ def up(
     teacher_url: Annotated[
         str | None,
         typer.Option(
-            help="OpenAI-compatible base URL of the teacher; not needed where the rules have teachers.",
+            help="OpenAI-compatible base URL of the teacher; not needed if the rules define teachers.",
             show_default="UNDERSTUDIES_ROUTER_TEACHER_URL",
         ),
     ] = None,
@@ -44,13 +44,13 @@ def up(
 ) -> None:
     """Run router, observer, evaluator, trainer and budget in one process, until SIGTERM or Ctrl-C.
 
-    What is in force survives a restart and a kill: promotions, gates, drift and ledger come back from the data folder.
-    SIGTERM finishes the calls in flight and stores them. A kill of the process can lose the record of calls answered
-    in its last second, as they are not stored yet; all that is stored is counted, and counted once.
+    State survives a restart and a kill: promotions, gates, drift and ledger are restored from the data folder.
+    On SIGTERM the calls in flight are finished and stored. A kill of the process can lose the record of calls answered
+    in its last second, as they are not stored yet; every stored call is counted, exactly once.
 
-    The embedded broker keeps all events in memory until the process ends: it grows by about the size of the requests
-    and answers recorded. Restart it now and then, or name a Kafka broker in UNDERSTUDIES_BUS_BOOTSTRAP. A ClickHouse
-    that is named in UNDERSTUDIES_STORE_URL takes the place of the store in the data folder.
+    The embedded broker keeps all events in memory until the process ends: it grows by about the size of the recorded
+    requests and responses. Restart it from time to time, or set UNDERSTUDIES_BUS_BOOTSTRAP to a Kafka broker. A
+    ClickHouse set in UNDERSTUDIES_STORE_URL replaces the store in the data folder.
     """
     from understudies.router.settings import RouterSettings
 
@@ -62,7 +62,7 @@ def up(
         router = settings_from(RouterSettings, teacher_url=teacher_url, host=host, port=port)
         if router.teacher_url is None and not source.current().teachers:
             raise typer.BadParameter(
-                "give the teacher's base URL, or --rules with a table [teachers.NAME]", param_hint="'--teacher-url'"
+                "pass the teacher's base URL, or --rules with a table [teachers.NAME]", param_hint="'--teacher-url'"
             )
         with lock_data_dir(data.resolve(), "up"):
             run_event_loop(_run(router, data.resolve(), source, tick_seconds))
@@ -83,29 +83,29 @@ async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_se
             f"{_describe_external(bus, store)}"
         )
         await platform.run(stopping, tick_seconds)
-        print_line("stopping: calls in flight are finished and stored")
+        print_line("stopping: finishing and storing the calls in flight")
     print_line("stopped")
     if platform.has_abandoned_work:
         exit_now()
 
 
 def _external_bus() -> BusSettings | None:
-    """The broker of the settings; None where an embedded one is to be started."""
+    """Return the broker's settings; None if an embedded broker is to be started."""
     settings = settings_from(BusSettings)
     if not settings.bootstrap:
         return None
-    # What snapshots say of offsets holds for this broker alone.
+    # Offsets in snapshots are valid only for this broker.
     return settings.model_copy(update={"generation": settings.generation or settings.bootstrap})
 
 
 def _external_store_url() -> str | None:
-    """The store of the settings; None for the data folder's."""
+    """Return the store URL of the settings; None for the store in the data folder."""
     settings = settings_from(StoreSettings)
     return settings.url.get_secret_value() if "url" in settings.model_fields_set else None
 
 
 def _describe_external(bus: BusSettings | None, store: str | None) -> str:
-    """What is not in this process, in words; without the store's password."""
+    """Describe the external broker and store, without the store's password."""
     named = [f"broker {bus.bootstrap}"] if bus else []
     if store:
         scheme, _, rest = store.partition("://")

@@ -1,1 +1,1 @@
-"""Datasets: examples, inputs, conversations, near copies, and the object store they lie in."""
+"""Handle datasets: examples, inputs, conversations, near copies, and their object store."""

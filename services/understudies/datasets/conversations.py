@@ -1,4 +1,4 @@
-"""Which calls are one conversation or one episode, and so one piece of evidence."""
+"""Group calls into conversations and episodes, each of which is one piece of evidence."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
@@ -11,12 +11,12 @@ from understudies.datasets.inputs import Input
 Item = TypeVar("Item")
 
 _MAX_CONTINUATIONS = 20
-"""A turn that goes on in more ways than this is an opening that many conversations share, not one conversation."""
+"""A turn with more distinct continuations than this is an opening that many conversations share."""
 
 
 @dataclass(slots=True)
 class Conversation(Generic[Item]):
-    """Calls that are linked, in the order in which they were added, and all names that they and their turns have."""
+    """Linked calls, in the order in which they were added, and all names of theirs and of their turns."""
 
     members: list[tuple[Input, Item]] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
@@ -25,17 +25,17 @@ class Conversation(Generic[Item]):
 
     @property
     def identifying_names(self) -> set[str]:
-        """The names that only inputs equal to one of the calls' have."""
+        """The names shared only by inputs equal to that of one of the calls."""
         return {name for one, _ in self.members for name in one.identifying_names}
 
 
 class Conversations(Generic[Item]):
-    """Calls by the conversation or episode that they belong to.
+    """Calls grouped by conversation or episode.
 
-    Two calls are linked where they name the same episode, or where the input of one is an earlier turn of the other;
-    whatever is linked to the same call is one cluster. An earlier turn links only if it was a call itself: examples
-    shown in every prompt never were, so they make no conversation of calls that have nothing else in common. Equal
-    inputs alone link nothing: they are the same input in two conversations.
+    Two calls are linked if they name the same episode, or if the input of one is an earlier turn of the other; all
+    calls linked to the same call form one conversation. An earlier turn links only if it was a call itself: examples
+    shown in every prompt never were, so they do not link otherwise unrelated calls. Equal inputs alone do not link:
+    they are the same input in two conversations.
     """
 
     def __init__(self) -> None:
@@ -52,11 +52,11 @@ class Conversations(Generic[Item]):
         return iter(list(self._conversations.values()))
 
     def contains(self, one: Input) -> bool:
-        """Whether an equal input is among the calls."""
+        """Return whether an equal input is among the calls."""
         return any(name in self._by_name for name in one.identifying_names)
 
     def is_linked(self, one: Input) -> bool:
-        """Whether a call with this input would belong to one of the clusters."""
+        """Return whether a call with this input would belong to one of the conversations."""
         return bool(self._linked(one.names, one.earlier, one.episodes))
 
     def add(self, one: Input, item: Item) -> None:
@@ -64,9 +64,9 @@ class Conversations(Generic[Item]):
         self.add_conversation(Conversation([(one, item)], set(one.names), set(one.earlier), set(one.episodes)))
 
     def add_conversation(self, cluster: Conversation[Item]) -> None:
-        """Add calls that are one cluster already; it grows by all that they are linked to."""
+        """Add calls that already form a conversation, and merge it with all conversations that they are linked to."""
         near = self._linked(cluster.names, cluster.earlier, cluster.episodes)
-        # What is large stays where it is: each call then moves a few times at most, however clusters grow together.
+        # Merge into the largest one: each call then moves a few times at most, however conversations merge.
         home = max(near, key=lambda place: (len(self._conversations[place].members), -place), default=None)
         if home is None:
             home, self._next = self._next, self._next + 1
@@ -76,7 +76,7 @@ class Conversations(Generic[Item]):
         self._join(home, cluster)
 
     def pop(self, place: int) -> Conversation[Item]:
-        """Remove a cluster."""
+        """Remove and return a conversation."""
         cluster = self._conversations.pop(place)
         for index, names in ((self._by_name, cluster.names), (self._by_earlier, cluster.earlier)):
             for name in names:
@@ -88,7 +88,7 @@ class Conversations(Generic[Item]):
         return cluster
 
     def items(self) -> list[tuple[int, Conversation[Item]]]:
-        """The clusters with their places, by which they are taken."""
+        """Return the conversations with their ids, which `pop` accepts."""
         return list(self._conversations.items())
 
     def _linked(self, own: Iterable[str], earlier: Iterable[str], episodes: Iterable[str]) -> set[int]:
@@ -112,9 +112,9 @@ class Conversations(Generic[Item]):
 
 
 def shared_openings(inputs: Collection[Input]) -> frozenset[str]:
-    """The brief turns that go on in so many ways that they say nothing of who is speaking, such as a greeting.
+    """Return the brief turns with so many continuations that they do not identify a conversation, such as a greeting.
 
-    A long one, such as a document that is asked about again and again, is what its calls have in common.
+    A long turn, such as a document that is asked about repeatedly, does link its calls.
     """
     ways: defaultdict[str, set[str]] = defaultdict(set)
     for one in inputs:
@@ -125,7 +125,7 @@ def shared_openings(inputs: Collection[Input]) -> frozenset[str]:
 
 
 def group_conversations(calls: Iterable[tuple[Input, Item]], openings: frozenset[str]) -> Conversations[Item]:
-    """The clusters of calls; a common opening links nothing."""
+    """Group calls into conversations; shared openings do not link calls."""
     clusters = Conversations[Item]()
     for one, item in calls:
         clusters.add(one.without_openings(openings), item)

@@ -1,4 +1,4 @@
-"""Datasets: immutable, content-addressed snapshots of a task's answered calls."""
+"""Write and read datasets: immutable, content-addressed snapshots of a task's answered calls."""
 
 import hashlib
 from collections import Counter
@@ -13,9 +13,9 @@ from understudies.events import Message, Request, Split, Utc
 
 
 class Example(BaseModel):
-    """An input and the teacher's last answer; `split` follows from the fingerprint of its conversation's first call.
+    """Input and the teacher's last answer; `split` follows from the fingerprint of its conversation's first call.
 
-    `calls` had this input, and `repeats` are some of the answers to it before the last, at most twenty.
+    `calls` is the number of calls with this input, and `repeats` are some of the earlier answers to it, at most twenty.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -35,7 +35,7 @@ class Example(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """The examples of one task, oldest first."""
+    """Examples of one task, oldest first."""
 
     task: str
     examples: tuple[Example, ...]
@@ -45,12 +45,12 @@ class Dataset:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Examples in each split."""
+        """The number of examples in each split."""
         return dict(sorted(Counter(example.split for example in self.examples).items()))
 
     @property
     def teachers(self) -> list[str]:
-        """Models that answered, by name."""
+        """The names of the models that answered, sorted."""
         return sorted({example.teacher for example in self.examples})
 
 
@@ -62,7 +62,10 @@ def write_dataset(object_store: ObjectStore, task: str, examples: Sequence[Examp
 
 
 def read_dataset(object_store: ObjectStore, uri: str, task: str) -> Dataset:
-    """Read a dataset; raises ArtifactError where it is missing or not what its name says, RetryLater while away."""
+    """Read a dataset.
+
+    Raises ArtifactError if it is missing or does not match its name, RetryLater while the object store is unavailable.
+    """
     lines = object_store.read(uri)
     named = uri.rsplit("/", 1)[-1].removesuffix(".jsonl")
     if hashlib.sha256(lines).hexdigest() != named:
@@ -70,4 +73,4 @@ def read_dataset(object_store: ObjectStore, uri: str, task: str) -> Dataset:
     try:
         return Dataset(task, tuple(Example.model_validate_json(line) for line in lines.splitlines()))
     except ValidationError as error:
-        raise ArtifactError(f"dataset {uri!r} holds a line that is no example: {error}") from error
+        raise ArtifactError(f"dataset {uri!r} contains a line that is not an example: {error}") from error

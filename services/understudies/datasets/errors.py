@@ -1,5 +1,5 @@
-"""Errors of datasets and artifacts."""
+"""Define the errors of datasets and artifacts."""
 
 
 class ArtifactError(Exception):
-    """An artifact or dataset is missing, damaged, or not what its manifest says."""
+    """Report an artifact or dataset that is missing, damaged, or does not match its manifest."""

@@ -1,4 +1,4 @@
-"""What an input is: the names under which it is known, and the earlier turns that it contains."""
+"""Identify inputs: by their names, and by the earlier turns that they contain."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ from understudies.datasets.system_template import NO_CONTEXT, SystemTemplate
 from understudies.events import Message, Request
 
 _MAX_OPENING_CHARS: Final = 200
-"""Characters up to which a turn may be an opening that many conversations share, such as a greeting."""
+"""Longest turn that may be an opening that many conversations share, such as a greeting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One input by its fingerprint, by its text, and by what a student reads of it where that is more than the text.
+    """Input by its fingerprint, by its text, and by its reading, the part that a student reads if more than the text.
 
-    Two that share a fingerprint, or that read the same, are the same input. `earlier` names the turns before it that it
-    contains whole, by their text, first to last; the first `brief` of them are short.
+    Two inputs with the same fingerprint or the same reading are the same input. `earlier` names the earlier turns that
+    it contains whole, by their text, first to last; the first `brief` of them are short.
     """
 
     fingerprint: str
@@ -29,32 +29,32 @@ class Input:
 
     @property
     def names(self) -> frozenset[str]:
-        """All names that it has."""
+        """The names of the input: fingerprint, text and reading."""
         return frozenset(name for name in (self.fingerprint, self.text, self.reading) if name is not None)
 
     @property
     def identifying_names(self) -> frozenset[str]:
-        """The names that only the same input has."""
+        """The names shared only by the same input."""
         return frozenset({self.fingerprint, self.reading_name})
 
     @property
     def episodes(self) -> frozenset[str]:
-        """Its episode, if any."""
+        """The episode of the input, if any."""
         return frozenset() if self.episode is None else frozenset({self.episode})
 
     @property
     def turn_name(self) -> str:
-        """The name that a later turn would know it by."""
+        """The name by which a later turn refers to the input."""
         return self.text or self.fingerprint
 
     @property
     def reading_name(self) -> str:
-        """The name of what a student reads of it."""
+        """The name of the part of the input that a student reads."""
         return self.reading or self.turn_name
 
     def without_openings(self, openings: frozenset[str]) -> "Input":
-        """The input without the turns up to the last that is a common opening."""
-        common = [place + 1 for place, name in enumerate(self.earlier) if name in openings]
+        """Return the input without the turns up to and including the last shared opening."""
+        common = [index + 1 for index, name in enumerate(self.earlier) if name in openings]
         if not common:
             return self
         return replace(self, earlier=self.earlier[common[-1] :], brief=max(0, self.brief - common[-1]))
@@ -63,11 +63,11 @@ class Input:
 def identify_input(
     request: Request, fingerprint: str, episode: str | None = None, system: SystemTemplate = NO_CONTEXT
 ) -> Input:
-    """An input by its fingerprint, by what a student reads of it, and by its episode.
+    """Identify an input by its fingerprint, its reading and its episode.
 
-    Two requests that differ only in their system prompt, as by a date in it, read the same, unless `system` finds
-    another context there. A later turn of a conversation contains the earlier ones whole, up to an answer of the
-    assistant, whatever the context was then.
+    Two requests that differ only in their system prompt, for example by a date in it, have the same reading, unless
+    `system` finds a different context there. A later turn of a conversation contains the earlier ones whole, up to an
+    answer of the assistant, whatever their context was.
     """
     *turns, (whole, _) = _turn_names(request.messages)
     lengths = {name: length for name, length in turns if length and name != whole}
@@ -77,7 +77,7 @@ def identify_input(
 
 
 def _turn_names(messages: tuple[Message, ...]) -> Iterator[tuple[str, int]]:
-    """Name and length of what had been said before each answer of the assistant, and at the end; nothing has none."""
+    """Yield name and length of the text before each answer of the assistant, and at the end; "" names an empty text."""
     read, length = hashlib.sha256(), 0
     for message in messages:
         if message.role == "assistant":

@@ -1,4 +1,4 @@
-"""Groups of near copies: texts that are alike once numbers, dates and ids are masked."""
+"""Group near copies: texts that are similar once numbers, dates and ids are masked."""
 
 from collections import Counter, defaultdict
 from math import ceil
@@ -8,17 +8,17 @@ from zlib import crc32
 from understudies.events import masked
 
 SIMILARITY_THRESHOLD: Final = 0.7
-"""Jaccard index of two texts' words from which they are near copies."""
+"""Least Jaccard index of the words of two near copies."""
 
 _MOST_WORDS: Final = 120
 
 
 class NearCopyGroups:
-    """Finds the group of a text among those that were added; each group is led by its first text.
+    """Groups of near copies, each represented by its first text.
 
-    Two texts with a Jaccard index of 0.7 share one of the rarest words of each, so those alone are looked up (prefix
+    Two texts with a Jaccard index of 0.7 share one of the rarest words of each, so only those are looked up (prefix
     filtering: Chaudhuri, Ganti and Kaushik 2006, "A primitive operator for similarity joins in data cleaning", ICDE).
-    What is rare changes as texts are added, so now and then a near copy is missed and leads a group of its own.
+    Word frequencies change as texts are added, so a near copy is occasionally missed and gets a group of its own.
     """
 
     def __init__(self) -> None:
@@ -27,15 +27,15 @@ class NearCopyGroups:
         self._frequency: Counter[int] = Counter()
 
     def __len__(self) -> int:
-        """How many groups there are."""
+        """Return the number of groups."""
         return len(self._leaders)
 
     def assign(self, words: frozenset[int]) -> str:
-        """The name of the group that a text belongs to, a new one where it is like none."""
+        """Return the name of the group of a text, creating a group if it is similar to none."""
         return self._find_similar(words) or self.create(words)
 
     def create(self, words: frozenset[int]) -> str:
-        """Begin a group; its name follows from its words."""
+        """Create a group and return its name, which follows from its words."""
         self._frequency.update(words)
         name = f"{crc32(repr(sorted(words)).encode()):08x}-{len(words)}"
         self._leaders[name] = words
@@ -44,14 +44,14 @@ class NearCopyGroups:
         return name
 
     def remove(self, name: str) -> None:
-        """Let go of a group."""
+        """Remove a group."""
         for word in self._leaders.pop(name, frozenset()):
             self._by_word[word].pop(name, None)
             if not self._by_word[word]:
                 del self._by_word[word]
 
     def words(self, name: str) -> frozenset[int]:
-        """The words of a group's first text."""
+        """Return the words of a group's first text."""
         return self._leaders[name]
 
     def _find_similar(self, words: frozenset[int]) -> str | None:
@@ -64,13 +64,13 @@ class NearCopyGroups:
         return None
 
     def _rarest(self, words: frozenset[int]) -> list[int]:
-        """So many of the rarest words that two near copies share one of them, however the others fall."""
+        """Return as many of the rarest words as are needed for two near copies to share one of them."""
         most = len(words) - ceil(SIMILARITY_THRESHOLD * len(words)) + 1
         return sorted(words, key=lambda word: (self._frequency[word], word))[:most]
 
 
 def masked_word_hashes(text: str) -> frozenset[int]:
-    """The words of a text without numbers, dates and ids, by their checksums; the first 120 different ones."""
+    """Return checksums of the first 120 distinct words of a text, with numbers, dates and ids masked."""
     words = dict.fromkeys(masked(text).split())
     return frozenset(crc32(word.encode("utf-8", "surrogatepass")) for word in list(words)[:_MOST_WORDS])
 

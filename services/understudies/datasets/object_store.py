@@ -1,4 +1,4 @@
-"""Where artifacts and datasets lie: a folder or an object store, by URL."""
+"""Store artifacts and datasets in a folder or an object store, by URL."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,14 +9,14 @@ from understudies.datasets.errors import ArtifactError
 from understudies.runtime.errors import ConfigurationError, RetryLater
 
 _MISSING: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError)
-"""What says that there is no such file; whatever else a driver raises says that it could not find out."""
+"""Errors for a missing file; any other error of a driver means that it could not find out."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectStore:
-    """Immutable files under a root URL (`file:///var/lib/understudies`, `s3://bucket/prefix`).
+    """Store of immutable files under a root URL (`file:///var/lib/understudies`, `s3://bucket/prefix`).
 
-    Raises ConfigurationError for a URL of a kind that is unknown or whose driver is not installed.
+    Raises ConfigurationError for a URL whose scheme is unknown or whose driver is not installed.
     """
 
     root: str
@@ -26,17 +26,17 @@ class ObjectStore:
             fsspec.core.get_filesystem_class(fsspec.core.split_protocol(self.root)[0])
         except (ImportError, ValueError) as error:
             raise ConfigurationError(
-                f"artifacts cannot lie at {self.root!r}: {error}; give a folder as file:///PATH, or install the driver "
-                "of the object store (s3fs for s3://, gcsfs for gs://)"
+                f"cannot store artifacts at {self.root!r}: {error}; give a folder as file:///PATH, or install the "
+                "driver of the object store (s3fs for s3://, gcsfs for gs://)"
             ) from error
 
     def uri(self, path: str) -> str:
         return f"{self.root.rstrip('/')}/{path}"
 
     def write(self, path: str, content: bytes) -> str:
-        """Write a file once and return its URI; a file that is there already is left as it is.
+        """Write a file once and return its URI; an existing file is left unchanged.
 
-        Raises RetryLater where it cannot be written now, as where the object store is away or the disk is full.
+        Raises RetryLater if it cannot be written now, because the object store is unavailable or the disk is full.
         """
         uri = self.uri(path)
         try:
@@ -46,12 +46,12 @@ class ObjectStore:
         return uri
 
     def read(self, uri: str) -> bytes:
-        """The content of a file under the root.
+        """Return the content of a file under the root.
 
-        Raises ArtifactError where there is none, and RetryLater where it cannot be read now.
+        Raises ArtifactError if there is none, and RetryLater if it cannot be read now.
         """
         if not uri.startswith(f"{self.root.rstrip('/')}/") or ".." in uri:
-            raise ArtifactError(f"{uri!r} does not lie under the artifact root {self.root!r}")
+            raise ArtifactError(f"{uri!r} is not under the artifact root {self.root!r}")
         try:
             filesystem, name = fsspec.core.url_to_fs(uri)
             content: bytes = filesystem.cat_file(name)

@@ -1,1 +1,1 @@
-"""Economics of distilling: prices, return on investment, forecasts and what is worth trying. Pure: no I/O."""
+"""Compute the economics of distillation: prices, return on investment, forecasts, task profiles; pure, without I/O."""

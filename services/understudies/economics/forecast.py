@@ -1,4 +1,4 @@
-"""Next week's calls, and how far they may be trusted."""
+"""Forecast next week's calls, with a lower bound."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from itertools import pairwise
 
 DAY, WEEK = 24, 168
 
-# Week-over-week noise that even perfectly regular history leaves room for.
+# Week-over-week noise assumed even for a perfectly regular history.
 _BASE_SIGMA = 0.15
 _Z_95 = 1.645
-# Hours of history from which each factor holds, longest first.
+# Least hours of history for each factor, longest first.
 _FACTORS = ((WEEK, 0.7), (72, 0.6), (DAY, 0.5), (0, 0.25))
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Projected calls of the next 168 hours, their lower bound, and the history behind them."""
+    """Projected calls of the next 168 hours, their lower bound, and the length of the history in hours."""
 
     calls: int
     lower: int
@@ -30,7 +30,7 @@ class Forecast:
 def forecast(hourly: Sequence[int]) -> Forecast:
     """Project next week's calls from hourly counts.
 
-    The projection is the last week where there is one, else the mean of the last whole days, else the mean of
+    The projection is the last week if there is one, else the mean of the last whole days, else the mean of
     the hours, times 168. Decisions rest on `lower`, the projection times a factor that grows with the history:
     .25 below a day, .5, .6 and .7 from 24, 72 and 168 hours, and from two weeks on exp(-1.645 sigma), where
     sigma^2 = .15^2 + the mean squared log ratio of successive weeks (aligned to the end; an empty week counts
@@ -69,7 +69,7 @@ def _projection(hourly: Sequence[int]) -> float:
     hours = len(hourly)
     if hours >= WEEK:
         return sum(hourly[-WEEK:])
-    # Whole days only, so that an afternoon is not taken for the average hour.
+    # Only whole days, so that an afternoon does not count as the average hour.
     recent = hourly[-(hours // DAY) * DAY :] if hours >= DAY else hourly
     return sum(recent) / len(recent) * WEEK if recent else 0.0
 

@@ -1,4 +1,4 @@
-"""What an owner is told about a task: one of six outcomes of optimising it for a budget."""
+"""Determine the outcome of optimising a task for a budget: one of six, for its owner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OptimizationOutcome = Literal["no_change", "collecting", "not_worth_it", "traini
 
 @dataclass(frozen=True, slots=True)
 class BudgetOutcome:
-    """The outcome for one task, in words and with the numbers behind them (JSON-serialisable)."""
+    """Outcome for one task, in words and with the numbers behind it (JSON-serialisable)."""
 
     outcome: OptimizationOutcome
     task: str
@@ -34,11 +34,11 @@ def optimize_for_budget(
     agreement: float | None = None,
     cost_reduction: float | None = None,
 ) -> BudgetOutcome:
-    """Tell what is, or will be, done about a task's cost.
+    """Determine the current or next measure for a task's cost.
 
-    A promoted student comes first, then the budget: within it nothing else matters. A rejected or demoted
-    student means the teacher serves; one on its way means training. Without a student, examples are collected,
-    and then the investment decides.
+    A promoted student comes first, then the budget: within it nothing is changed. With a rejected or demoted student
+    the teacher serves; a student at an earlier stage means training. Without a student, examples are collected, and
+    then the investment decides.
 
     Parameters
     ----------
@@ -47,15 +47,15 @@ def optimize_for_budget(
     weekly_cost, budget_target
         US dollars a week, spent and allowed.
     examples, needed
-        Recorded examples usable for training, and how many training takes.
+        The number of recorded examples usable for training, and the number that training needs.
     investment
-        The investment decision; None while the volume is not known.
+        The investment decision; None while the volume is unknown.
     stage
         Stage of the task's latest student; None without one.
     agreement
         That student's agreement with the teacher, in [0, 1].
     cost_reduction
-        What a call cost before over what it costs now, for a promoted student.
+        The former cost of a call divided by its current cost, for a promoted student.
 
     Raises
     ------
@@ -106,14 +106,14 @@ def _decide(
             f"no change: ${weekly_cost:,.2f} a week is within the budget of ${budget_target:,.2f}",
         )
     if stage in ("rejected", "demoted"):
-        known = "" if agreement is None else f", it agreed on {agreement:.1%}"
-        return "fallback_teacher", f"the teacher serves: the student was {stage}{known}"
+        detail = "" if agreement is None else f", it agreed on {agreement:.1%}"
+        return "fallback_teacher", f"the teacher serves: the student was {stage}{detail}"
     if stage in ("authorised", "collected", "trained", "qualified"):
         return "training", f"training: the student is {stage}"
     if examples < needed:
         return "collecting", f"collecting: {examples:,} of {needed:,} examples"
     if investment is None:
-        return "collecting", "collecting: examples suffice, the weekly volume is not known yet"
+        return "collecting", "collecting: there are enough examples, the weekly volume is not known yet"
     if not investment.is_worthwhile:
         return "not_worth_it", f"not worth it: {investment.reason}"
     return "training", f"training: {investment.reason}"

@@ -1,4 +1,4 @@
-"""What a call costs, from token counts and prices."""
+"""Compute the cost of a call from token counts and prices."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from understudies.events import Usage, usd
 
 DEFAULT_TEACHER_CALL_USD = usd("0.03")
-"""What a teacher's call is taken to cost when there is no price, and no known model and usage either."""
+"""Assumed cost of a teacher's call without a price, and without a known model and usage."""
 
 _PER_MTOK = Decimal(1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A model's price in US dollars per million tokens.
+    """Price of a model in US dollars per million tokens.
 
     Parameters
     ----------
@@ -49,26 +49,26 @@ class Price:
                 raise ValueError(f"{name} must be a price of at least 0, got {value!r}")
 
     def cost(self, usage: Usage) -> Decimal:
-        """The cost of one call in US dollars; cached tokens are counted among the prompt tokens."""
+        """Return the cost of one call in US dollars; the prompt tokens include the cached tokens."""
         prompt = usage.prompt_tokens * self.input_per_mtok
         if usage.cached_tokens and self.cached_input_per_mtok is not None:
             cached = min(usage.cached_tokens, usage.prompt_tokens)
-            fresh = (usage.prompt_tokens - cached) * self.input_per_mtok
-            prompt = fresh + cached * self.cached_input_per_mtok
+            uncached = (usage.prompt_tokens - cached) * self.input_per_mtok
+            prompt = uncached + cached * self.cached_input_per_mtok
         return usd((prompt + usage.completion_tokens * self.output_per_mtok) / _PER_MTOK)
 
 
 def call_cost(model: str, usage: Usage, *, at: datetime | None = None) -> Decimal | None:
-    """The cost of one call in US dollars by the public price list, or None where model or usage are not known.
+    """Return the cost of one call in US dollars by the public price list, or None if model or usage are unknown.
 
     Parameters
     ----------
     model
-        The model as it names itself; a leading provider, as in `anthropic/...`, chooses the provider.
+        The model's own name; a leading provider, as in `anthropic/...`, selects the provider.
     usage
-        Token counts; cached tokens are counted among the prompt tokens. Without any, nobody counted.
+        Token counts; the prompt tokens include the cached tokens. Without any, the usage counts as unknown.
     at
-        When the call was made, because prices change; without it, prices of today.
+        The time of the call, because prices change; without it, today's prices.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def call_cost(model: str, usage: Usage, *, at: datetime | None = None) -> Decima
     """
     if not usage.counted:
         return None
-    # Imported here: the price list is a large module, and only the services install it.
+    # Imported here: the price list is a large module, and is installed only with the services.
     import genai_prices
 
     counted = genai_prices.Usage(
@@ -101,7 +101,7 @@ def call_cost(model: str, usage: Usage, *, at: datetime | None = None) -> Decima
 def teacher_call_cost(
     model: str, usage: Usage, price: Price | Decimal | None = None, *, at: datetime | None = None
 ) -> Decimal:
-    """The cost of one call of the teacher: by an explicit price, else by the price list, else $0.03.
+    """Return the cost of one call of the teacher: by an explicit price, else by the price list, else $0.03.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Is a task worth trying to distil? Measured from its calls, before anything is spent."""
+"""Profile a task by its calls, to decide whether it is worth distilling before anything is spent."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from understudies.economics.sketch import DistinctCounter, FrequentKeys
 TaskKind = Literal["closed_set", "structured", "repetitive", "open", "unknown"]
 Recommendation = Literal["yes", "maybe", "no", "unknown"]
 
-# Caps bound a profile to about 1 MB in memory and 0.2 MB as state, however long the task runs.
+# The caps limit a profile to about 1 MB in memory and 0.2 MB as state, however long the task runs.
 FINGERPRINT_CAP = 4096
 ANSWER_CAP = 1024
 TEMPLATE_CAP = 256
 
 CLOSED_SET_SIZE = 100
 MIN_CALLS = 50
-# Until then a closed set with many labels still meets new ones, so a task is not called open for it.
+# With fewer calls a closed set with many labels still meets new ones, so a task is not yet classified as open.
 MIN_CALLS_FOR_OPEN = 500
 
 _RECOMMENDATIONS: dict[TaskKind, Recommendation] = {
@@ -30,18 +30,18 @@ _RECOMMENDATIONS: dict[TaskKind, Recommendation] = {
 
 
 class TaskProfile:
-    """A fold over a task's calls that measures what kind of task it is.
+    """Fold over a task's calls that determines the kind of the task.
 
     - closed set: most answers are among the 100 most frequent, each given more than once, and answers are far
       fewer than inputs, so they are a choice and not an echo;
     - structured: nearly all answers are JSON objects or arrays;
     - repetitive: most requests were seen before, so a cache may serve them;
-    - open: none of these; worth no attempt when answers are long and rarely repeat.
+    - open: none of these; not worth an attempt if answers are long and rarely repeat.
 
-    Whether answers can be predicted is for the gate to find: random draws from a closed set look closed. Answers
-    are compared without regard to case and whitespace, and only their hashes are kept. Mutable in place, because
-    its counters hold thousands of keys; distinct requests and answers are exact up to 4,096 of each, frequent
-    answers up to 1,024 distinct ones and templates up to 256, then estimated.
+    Only the gate can determine whether answers are predictable: random draws from a closed set look closed, too.
+    Answers are compared without regard to case and whitespace, and only their hashes are kept. Mutable in place,
+    because its counters hold thousands of keys; distinct requests and answers are exact up to 4,096 of each,
+    frequent answers up to 1,024 distinct ones and templates up to 256, then estimated.
 
     Examples
     --------
@@ -83,7 +83,7 @@ class TaskProfile:
         Parameters
         ----------
         template
-            Key of the request's template: what is left when its variable parts are masked.
+            Key of the request's template: its text with the variable parts masked.
         answer
             The teacher's answer as text.
         fingerprint
@@ -91,7 +91,7 @@ class TaskProfile:
         valid_json
             Whether the answer is a JSON object or array.
         at
-            When the call was made, in UTC.
+            The time of the call, in UTC.
 
         Raises
         ------
@@ -99,66 +99,66 @@ class TaskProfile:
             When `at` has no time zone.
         """
         if at.tzinfo is None:
-            raise ValueError(f"at must carry a time zone, got {at!r}")
-        same = " ".join(answer.casefold().split())
+            raise ValueError(f"at must have a time zone, got {at!r}")
+        normalized = " ".join(answer.casefold().split())
         self.calls += 1
         self.json_calls += valid_json
         self.answer_chars += len(answer)
         self.first_at = at if self.first_at is None else min(self.first_at, at)
         self.last_at = at if self.last_at is None else max(self.last_at, at)
         self._fingerprints.add(fingerprint)
-        self._answers.add(same)
-        self._frequent.add(same)
+        self._answers.add(normalized)
+        self._frequent.add(normalized)
         self._templates.add(template)
 
     @property
     def distinct_requests(self) -> int:
-        """Distinct request fingerprints."""
+        """The number of distinct request fingerprints."""
         return self._fingerprints.estimate
 
     @property
     def distinct_answers(self) -> int:
-        """Distinct answers, case and whitespace apart."""
+        """The number of distinct answers, ignoring case and whitespace."""
         return self._answers.estimate
 
     @property
     def repeated_answers(self) -> int:
-        """Distinct answers that were given at least twice, of the 100 most frequent: the classes of a closed set."""
+        """The number of answers given at least twice among the 100 most frequent: the classes of a closed set."""
         return len(self._repeated)
 
     @property
     def answer_variety(self) -> float:
-        """Distinct answers over calls, in [0, 1]."""
+        """The number of distinct answers divided by the number of calls, in [0, 1]."""
         return min(1.0, self._share(self.distinct_answers))
 
     @property
     def closed_set_share(self) -> float:
-        """Share of calls whose answer is among the 100 most frequent and was given at least twice."""
+        """The share of calls whose answer is among the 100 most frequent and was given at least twice."""
         return self._share(sum(self._repeated))
 
     @property
     def json_share(self) -> float:
-        """Share of answers that are JSON objects or arrays."""
+        """The share of answers that are JSON objects or arrays."""
         return self._share(self.json_calls)
 
     @property
     def mean_answer_chars(self) -> float:
-        """Mean length of an answer in characters."""
+        """The mean length of an answer in characters."""
         return self._share(self.answer_chars)
 
     @property
     def repeated_share(self) -> float:
-        """Share of calls whose request had been seen before."""
+        """The share of calls whose request had been seen before."""
         return max(0.0, 1.0 - self._share(self.distinct_requests)) if self.calls else 0.0
 
     @property
     def template_share(self) -> float:
-        """Share of calls made from a template that was used at least twice."""
+        """The share of calls made from a template that was used at least twice."""
         return self._share(sum(self._templates.top(TEMPLATE_CAP, at_least=2)))
 
     @property
     def calls_per_hour(self) -> float | None:
-        """Mean rate over the time observed; None while that is shorter than an hour."""
+        """The mean number of calls per hour over the observed time; None while that is shorter than an hour."""
         if self.first_at is None or self.last_at is None:
             return None
         hours = (self.last_at - self.first_at).total_seconds() / 3600
@@ -166,10 +166,10 @@ class TaskProfile:
 
     @property
     def kind(self) -> TaskKind:
-        """What kind of task this is, by the calls so far."""
+        """The kind of the task, by the calls so far."""
         if self.calls < MIN_CALLS:
             return "unknown"
-        # Twice as many inputs as answers, or else each answer only echoes its own repeated request.
+        # At least twice as many inputs as answers; otherwise each answer may only echo its own repeated request.
         chosen = 2 * self.repeated_answers <= self.distinct_requests
         if self.closed_set_share >= 0.8 and chosen:
             return "closed_set"
@@ -182,7 +182,7 @@ class TaskProfile:
 
     @property
     def recommendation(self) -> Recommendation:
-        """Whether to try: `maybe` for open tasks whose answers are short or often repeat."""
+        """The recommendation on distilling: `maybe` for open tasks whose answers are short or often repeat."""
         kind = self.kind
         if kind != "open":
             return _RECOMMENDATIONS[kind]
@@ -190,7 +190,7 @@ class TaskProfile:
 
     @property
     def reason(self) -> str:
-        """The verdict in one sentence, with its numbers."""
+        """The reason for the recommendation in one sentence, with its numbers."""
         calls = f"{self.calls:,} calls"
         match self.kind:
             case "closed_set":
@@ -206,10 +206,10 @@ class TaskProfile:
                 )
             case "unknown":
                 needed = MIN_CALLS if self.calls < MIN_CALLS else MIN_CALLS_FOR_OPEN
-                return f"{calls} are too few to tell; {needed} are needed."
+                return f"{calls} are too few to decide; {needed} are needed."
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
+        """Return a JSON-serialisable snapshot."""
         return {
             "calls": self.calls,
             "json_calls": self.json_calls,
@@ -224,7 +224,7 @@ class TaskProfile:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The profile that `state` was taken from."""
+        """Restore the profile from which `state` was taken."""
         profile = cls()
         profile.calls, profile.json_calls = state["calls"], state["json_calls"]
         profile.answer_chars = state["answer_chars"]

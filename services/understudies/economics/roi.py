@@ -1,4 +1,4 @@
-"""Whether a student is worth its price: return on investment and break-even."""
+"""Decide whether a student is worth its cost: return on investment and break-even."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from understudies.events import usd
 def saving_per_call(
     teacher_cost: Decimal, student_cost: Decimal, share: float = 1.0, audit_rate: float = 0.0
 ) -> Decimal:
-    """What one eligible call saves on average, in US dollars, unrounded; negative when the student loses money.
+    """Return the mean saving per eligible call in US dollars, unrounded; negative if the student loses money.
 
-    The student is paid on every call, also where it is not sure enough and the teacher is paid as well; only
-    the served share saves a teacher's call, and of that share the audited part pays the teacher after all.
+    The student is paid for every call, even if its confidence is too low and the teacher is paid as well; only the
+    served share saves a teacher's call, and for the audited part of that share the teacher is paid after all.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def roi(
     share: float = 1.0,
     audit_rate: float = 0.0,
 ) -> Decimal | None:
-    """Return on investment over `calls` calls, as a ratio: 0 is break-even, 1 doubles the money.
+    """Compute the return on investment over `calls` calls, as a ratio: 0 is break-even, 1 doubles the money.
 
     With every call served and none audited this is ((Cost_T - Cost_S) * N - Cost_Training) / Cost_Training.
 
@@ -63,12 +63,12 @@ def roi(
     calls
         Eligible calls over the horizon, at least 0.
     investment
-        Everything paid once, in US dollars: training data, compute and evidence.
+        One-off costs in US dollars: training data, compute and evidence.
 
     Returns
     -------
     Decimal or None
-        Rounded to 1e-9; None when nothing is invested, since a ratio to nothing says nothing.
+        Rounded to 1e-9; None if nothing is invested, as the ratio is then undefined.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def break_even_calls(
     share: float = 1.0,
     audit_rate: float = 0.0,
 ) -> int | None:
-    """Eligible calls until the investment is earned back, rounded up; None when it never is.
+    """Return the number of eligible calls until the investment pays back, rounded up; None if it never does.
 
     With every call served and none audited this is Cost_Training / (Cost_T - Cost_S). Parameters and errors as
     for `roi`.
@@ -112,7 +112,7 @@ def break_even_calls(
 
 @dataclass(frozen=True, slots=True)
 class Investment:
-    """One student as an investment: all inputs of the decision, and what follows from them.
+    """Student as an investment: all inputs of the decision, and its results.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class Investment:
     weekly_calls
         Projected eligible calls of next week.
     weekly_calls_lower
-        Its lower bound, on which the decision rests.
+        Its lower bound, on which the decision is based.
     expected_share
         Share of calls that the student is expected to serve, in [0, 1].
     audit_rate
@@ -165,22 +165,22 @@ class Investment:
 
     @property
     def cost(self) -> Decimal:
-        """All that is paid once."""
+        """The one-off costs in US dollars."""
         return usd(self.training_cost + self.evidence_cost)
 
     @property
     def saving(self) -> Decimal:
-        """US dollars saved by an average eligible call; negative when the student loses money."""
+        """The mean saving per eligible call in US dollars; negative if the student loses money."""
         return usd(self._saving)
 
     @property
     def net_weekly_saving(self) -> Decimal:
-        """US dollars saved in an average week of running costs, at the projected volume, before the investment."""
+        """The mean weekly saving of running costs in US dollars, at the projected volume, before the investment."""
         return usd(self._saving * self.weekly_calls)
 
     @property
     def roi(self) -> Decimal | None:
-        """Return over one week at the lower bound of the volume; None when nothing is invested."""
+        """The return on investment over one week at the lower bound of the volume; None if nothing is invested."""
         return roi(
             self.teacher_cost,
             self.student_cost,
@@ -192,7 +192,7 @@ class Investment:
 
     @property
     def break_even_calls(self) -> int | None:
-        """Eligible calls until the investment is earned back; None when it never is."""
+        """The number of eligible calls until the investment pays back; None if it never does."""
         return break_even_calls(
             self.teacher_cost,
             self.student_cost,
@@ -203,7 +203,7 @@ class Investment:
 
     @property
     def is_worthwhile(self) -> bool:
-        """Whether break-even comes in less than one week of volume at its lower bound."""
+        """True if break-even is reached within less than one week at the lower bound of the volume."""
         needed = self.break_even_calls
         return needed is not None and needed < self.weekly_calls_lower
 
@@ -219,8 +219,8 @@ class Investment:
         if needed is None:
             return (
                 f"Serving {self.expected_share:.0%} of calls with {self.audit_rate:.1%} of them audited loses "
-                f"${_money(-self._saving)} a call: the student is paid on every call, "
-                "the teacher on every escalation."
+                f"${_money(-self._saving)} a call: the student is paid for every call, "
+                "the teacher for every escalation."
             )
         verb = "pays back" if self.is_worthwhile else "does not pay back"
         return (
@@ -244,5 +244,5 @@ def _check_costs(**amounts: Decimal) -> None:
 
 
 def _money(amount: Decimal) -> str:
-    # Cents for amounts worth a cent, two significant digits below.
+    # Two decimals for amounts of at least ten cents, two significant digits below.
     return f"{amount:,.2f}" if amount >= Decimal("0.1") or not amount else f"{float(amount):.2g}"

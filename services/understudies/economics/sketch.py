@@ -1,4 +1,4 @@
-"""Counting in bounded memory: how many distinct keys a stream has, and which are frequent."""
+"""Count the distinct and the most frequent keys of a stream in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Self
 
 
 def hash64(text: str) -> int:
-    """A stable 64-bit hash of a text.
+    """Return a stable 64-bit hash of a text.
 
     >>> hash64("refund") == hash64("refund") != hash64("cancel")
     True
@@ -17,10 +17,10 @@ def hash64(text: str) -> int:
 
 
 class DistinctCounter:
-    """Number of distinct keys, exact up to `cap`, then estimated with a relative error near 1.2 / sqrt(cap).
+    """Counter of distinct keys, exact up to `cap`, then estimated with a relative error near 1.2 / sqrt(cap).
 
     Adaptive sampling: keeps the keys whose hash ends in `level` zero bits, and raises the level when they
-    exceed the cap. Each key is in or out for ever, so repeats never count twice.
+    exceed the cap. The hash decides whether a key is sampled, so repeats never count twice.
 
     References
     ----------
@@ -49,25 +49,25 @@ class DistinctCounter:
             self._hashes.add(hashed)
             while len(self._hashes) > self.cap:
                 self._level += 1
-                self._hashes = {kept for kept in self._hashes if not kept & self._mask}
+                self._hashes = {h for h in self._hashes if not h & self._mask}
 
     @property
     def estimate(self) -> int:
-        """Distinct keys so far."""
+        """The estimated number of distinct keys so far."""
         return len(self._hashes) << self._level
 
     @property
     def is_exact(self) -> bool:
-        """Whether the estimate is a count."""
+        """True if the estimate is exact."""
         return self._level == 0
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot; hashes as hexadecimal, since JSON numbers lose bits above 2^53."""
+        """Return a JSON-serialisable snapshot; hashes as hexadecimal, since JSON numbers lose bits above 2^53."""
         return {"cap": self.cap, "level": self._level, "hashes": [f"{h:x}" for h in sorted(self._hashes)]}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The counter that `state` was taken from."""
+        """Restore the counter from which `state` was taken."""
         counter = cls(state["cap"])
         counter._level = state["level"]
         counter._hashes = {int(hashed, 16) for hashed in state["hashes"]}
@@ -81,7 +81,7 @@ class DistinctCounter:
 class FrequentKeys:
     """Counts of the most frequent keys, never too high, too low by at most `total / (cap + 1)`.
 
-    Misra-Gries: `cap` counters; a new key that finds none free takes one off every counter instead. Exact while
+    Misra-Gries: `cap` counters; a new key that finds none free decrements every counter instead. Exact while
     there are at most `cap` distinct keys.
 
     References
@@ -111,20 +111,20 @@ class FrequentKeys:
         elif len(self._counts) < self.cap:
             self._counts[hashed] = 1
         else:
-            # Each such pass undoes `cap` earlier additions, so it costs O(1) a key on average.
-            self._counts = {kept: count - 1 for kept, count in self._counts.items() if count > 1}
+            # Each such pass undoes `cap` earlier additions, so it costs O(1) per key on average.
+            self._counts = {other: count - 1 for other, count in self._counts.items() if count > 1}
 
     def top(self, size: int, at_least: int = 1) -> list[int]:
-        """The largest counts, highest first, at most `size` and none below `at_least`."""
+        """Return the largest counts, highest first, at most `size` and none below `at_least`."""
         return sorted((count for count in self._counts.values() if count >= at_least), reverse=True)[:size]
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot."""
+        """Return a JSON-serialisable snapshot."""
         return {"cap": self.cap, "counts": {f"{hashed:x}": count for hashed, count in self._counts.items()}}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """The counters that `state` was taken from."""
+        """Restore the counters from which `state` was taken."""
         keys = cls(state["cap"])
         keys._counts = {int(hashed, 16): count for hashed, count in state["counts"].items()}
         return keys

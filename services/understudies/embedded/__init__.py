@@ -1,1 +1,1 @@
-"""The platform: all five services composed into one process."""
+"""Compose all five services into one process."""

@@ -1,4 +1,4 @@
-"""All five services in one process, on an embedded broker and store, or on given ones."""
+"""Run all five services in one process, on an embedded broker and store, or on external ones."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -52,17 +52,17 @@ from understudies.trainer.settings import TrainerSettings
 SERVICES = ("observer", "evaluator", "trainer", "budget", "router")
 
 _BACKTEST_ALTERNATIVE = (
-    "a backtest has no other broker; `understudies up`, or its services one by one, take a Kafka broker that is set in "
+    "as a backtest needs it; `understudies up` and the single services can use a Kafka broker, set in "
     "UNDERSTUDIES_BUS_BOOTSTRAP"
 )
 _EARLIEST_TIME = datetime(1971, 1, 1, tzinfo=UTC)
-# Should the machine's clock go back a little meanwhile; what comes twice counts once.
+# In case the machine's clock went back a little in the meantime; events that come twice count once.
 _CLOCK_TOLERANCE = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class PlatformConfig:
-    """What the platform is made of; the parts that a backtest replaces are fields."""
+    """Configuration of the platform; the parts that a backtest replaces are fields."""
 
     folder: Path
     rules: Rules | RulesSource = field(default_factory=Rules)
@@ -84,7 +84,7 @@ class PlatformConfig:
 
 
 class Platform:
-    """The running services; an async context manager."""
+    """Running services; an async context manager."""
 
     observer: ObserverApp
     evaluator: EvaluatorApp
@@ -96,7 +96,7 @@ class Platform:
         self.config = config
         self.settings = config.bus or settings_from(BusSettings)
         self.has_abandoned_work = False
-        """Whether a service was ended in the middle of its work, so that a thread of this process may still be busy."""
+        """True if a service was stopped amid its work, so that a thread of this process may still be busy."""
         self._runners: list[Runner] = []
         self._broker: EmbeddedBroker | None = None
         self._exit_stack = AsyncExitStack()
@@ -127,11 +127,12 @@ class Platform:
         if plan.bus is None:
             await self._republish(await self.observer.fetch_latest_promotions())
         for runner in self._runners:
-            missed = self._replay_source(store, runner.service) if plan.bus is None and plan.keeps_state else None
-            await runner.start(missed)
+            replays = plan.bus is None and plan.keeps_state
+            replay_source = self._replay_source(store, runner.service) if replays else None
+            await runner.start(replay_source)
             self._exit_stack.push_async_callback(self._stop_runner, runner)
-            if missed is not None and isinstance(runner.service, Republishing):
-                # A kill may have come after a snapshot that knows of them, and before they were stored.
+            if replay_source is not None and isinstance(runner.service, Republishing):
+                # The process may have been killed after the snapshot that lists these events, before they were stored.
                 await self._republish(await missing_from_store(store, runner.service.recently_published()))
 
     async def _start_embedded_broker(self) -> BusSettings:
@@ -140,7 +141,7 @@ class Platform:
         return self._broker.settings
 
     def _replay_source(self, store: Store, service: Service) -> ReplaySource:
-        """What the store has that the service's snapshot has not; without one, the ledger is folded from all of it."""
+        """Return a source of the stored events that the service's snapshot lacks; without one, the ledger folds all."""
 
         async def missed(since: datetime | None, topics: Sequence[Topic]) -> AsyncIterator[Sequence[Event]]:
             moment = since - _CLOCK_TOLERANCE if since else _EARLIEST_TIME if service is self.budget else None
@@ -151,7 +152,7 @@ class Platform:
         return missed
 
     async def _stop_runner(self, runner: Runner) -> None:
-        """The observer is the last to end: what the others said at their end is stored."""
+        """Stop a runner; the observer, which stops last, first stores the events that the others just published."""
         if runner.service is self.observer and self._broker is not None and self.config.in_flight is None:
             await runner.wait_caught_up()
         if not await runner.stop():
@@ -163,7 +164,7 @@ class Platform:
         return telemetry.tracer
 
     def _create_online_state(self) -> OnlineState | None:
-        """Played calls share nothing with others, and are not limited."""
+        """Create the online state; None in a backtest, whose calls share nothing with others and have no budgets."""
         if self.config.in_flight is not None:
             return None
         settings = settings_from(OnlineSettings)
@@ -172,9 +173,9 @@ class Platform:
     def _compose(self, store: Store) -> None:
         plan, clock, ids = self.config, self.config.clock, self.config.id_factory
         files = ObjectStore(f"file://{(plan.folder / 'artifacts').resolve()}")
-        shelf = StudentCache(files)
-        self._exit_stack.push_async_callback(shelf.close)
-        # Every router needs the whole routing table, so none shares the partitions with another.
+        students = StudentCache(files)
+        self._exit_stack.push_async_callback(students.close)
+        # Every router needs the whole routing table, so each one reads all partitions.
         own = {"router": self.settings.model_copy(update={"group_prefix": None})}
         bus = {
             name: Bus(own.get(name, self.settings), name, self.config.in_flight, tracer=self._create_tracer(name))
@@ -187,7 +188,7 @@ class Platform:
             plan.evaluator,
             bus=bus["evaluator"],
             object_store=files,
-            students=shelf,
+            students=students,
             rules=plan.rules,
             new_id=ids("evaluator"),
         )
@@ -202,14 +203,14 @@ class Platform:
             files=files,
             new_id=ids("router"),
             teacher=plan.teacher,
-            load=shelf.get,
+            load=students.get,
             sample=plan.draw,
             redact=default_redactor if plan.redact else None,
             rules=plan.rules,
             online=self._create_online_state(),
             spool=plan.folder / "spool" if plan.keeps_state else None,
         )
-        # The router comes last: it takes no call before everybody listens, and is the first to stop.
+        # The router comes last: it accepts no call before all other services run, and is the first to stop.
         apps: list[Service] = [
             *plan.extra_services,
             self.observer,
@@ -220,11 +221,11 @@ class Platform:
         ]
         snapshots = SnapshotStore(plan.folder / "snapshots") if plan.keeps_state else None
         for app in apps:
-            mine = bus.get(app.name) or Bus(self.settings, app.name, self.config.in_flight)
-            self._runners.append(Runner(app, mine, snapshots=snapshots, generation=self.settings.generation))
+            app_bus = bus.get(app.name) or Bus(self.settings, app.name, self.config.in_flight)
+            self._runners.append(Runner(app, app_bus, snapshots=snapshots, generation=self.settings.generation))
 
     async def _republish(self, events: Sequence[Event]) -> None:
-        """Tell an embedded broker, which starts empty, what is in force, or what nobody else can know of."""
+        """Publish events again on an embedded broker, which starts empty: those in force, or lost unstored ones."""
         if not events:
             return
         bus = Bus(self.settings, "restore", self.config.in_flight)
@@ -235,20 +236,20 @@ class Platform:
             await bus.stop()
 
     async def tick(self, now: datetime) -> None:
-        """Tick every service in turn; where flow is counted, each after all that the one before it said is handled."""
+        """Tick every service in turn; if events in flight are counted, wait for idleness after each tick."""
         for runner in self._runners:
             await runner.tick(now)
             await self.wait_until_idle()
 
     async def wait_until_idle(self) -> None:
-        """Wait until every service has handled everything, where flow is counted; raises what a service failed with."""
+        """Wait until every service has handled all events, if those in flight are counted; raises a service's error."""
         if self.config.in_flight is not None:
             await self.config.in_flight.wait_until_idle()
 
     async def run(self, stopping: asyncio.Event, seconds: float) -> None:
-        """Tick every service every so often until told to stop; raises what the first fails with that fails for good.
+        """Tick every service every `seconds` until `stopping` is set; raises the error of the first service that fails.
 
-        Each has its own loop: a student that is being trained holds up nobody else's decisions and snapshots.
+        Each service has its own loop: a training does not delay the decisions and snapshots of the others.
         """
         loops = [
             asyncio.ensure_future(

@@ -1,1 +1,1 @@
-"""Judges: whether a student's answer agrees with the teacher's. Pure: no I/O."""
+"""Judge whether a student's answer agrees with the teacher's; pure, without I/O."""

@@ -1,4 +1,4 @@
-"""Compute the key and the class of an answer: what tells it from other answers."""
+"""Compute the key and the class of an answer, which distinguish it from other answers."""
 
 import hashlib
 import json
@@ -16,13 +16,13 @@ _LONGEST: Final = 120
 
 
 def answer_key(message: Message) -> str:
-    """One text for answers that say the same, whoever asks; of a long one, its SHA-256 (hex)."""
+    """Return one key for equivalent answers, whatever the judge; the SHA-256 (hex) of a long key."""
     key = canonical_answer(message)
     return key if len(key) <= _LONGEST else "sha256:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def canonical_answer(answer: Message, judge: Judge | None = None) -> str:
-    """One text for answers that say the same to the judge: equal calls of tools, equal JSON, or the same label."""
+    """Return one text for answers that the judge considers equal: equal tool calls, equal JSON, or the same label."""
     if answer.tool_calls:
         tools = judge if isinstance(judge, ToolCallsJudge) else ToolCallsJudge()
         calls = [
@@ -44,9 +44,9 @@ def _canonical(text: str, judge: JsonJudge) -> str:
 
 
 def normalize_call_ids(answer: Message) -> Message:
-    """The answer with the ids of its tool calls counted through.
+    """Return the answer with its tool calls' ids replaced by consecutive ones.
 
-    An id is drawn anew for each answer and is no part of what it says.
+    An id is generated for each answer and is not part of its content.
     """
     if not answer.tool_calls:
         return answer
@@ -58,19 +58,19 @@ _CLASS_LENGTH = 100
 
 
 def answer_class(message: Message, judge: Judge) -> str | None:
-    """The class of a teacher's answer where answers are few: its label, a short JSON value, or the tools called.
+    """Return the class of a teacher's answer in a small set: its label, a short JSON value, or the tools called.
 
-    An answer too long to be one of a closed set has none.
+    An answer too long to belong to a closed set has none.
     """
     if isinstance(judge, ToolCallsJudge):
-        found = ",".join(call.function.name for call in message.tool_calls or ())
+        name = ",".join(call.function.name for call in message.tool_calls or ())
     elif isinstance(judge, LabelJudge):
-        found = judge.label(message.text)
+        name = judge.label(message.text)
     elif isinstance(judge, JsonJudge):
-        found = _short_json(message.text, judge)
+        name = _short_json(message.text, judge)
     else:
         return None
-    return found if 0 < len(found) <= _CLASS_LENGTH else None
+    return name if 0 < len(name) <= _CLASS_LENGTH else None
 
 
 def _short_json(text: str, judge: JsonJudge) -> str:

@@ -12,7 +12,7 @@ _SHOWN = 80
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A score in [0, 1], whether that is agreement, and why where it is not."""
+    """Score in [0, 1], whether it counts as agreement, and the reason if not."""
 
     score: float
     agreed: bool
@@ -20,9 +20,9 @@ class Judgement:
 
 
 class Judge(Protocol):
-    """Compares two answers to one request.
+    """Judge that compares two answers to one request.
 
-    Its name tells all that it needs to be made again; its description says in plain words how it reads an answer.
+    Its name contains all that is needed to recreate it; its description explains in plain words how it reads an answer.
     """
 
     @property
@@ -38,17 +38,17 @@ AGREEMENT = Judgement(1.0, True)
 
 
 def disagreement(why: str, score: float = 0.0) -> Judgement:
-    """Disagreement, for a reason."""
+    """Return a disagreement with its reason."""
     return Judgement(score, False, why)
 
 
 def describe_difference(teacher: object, student: object) -> str:
-    """The reason "these two differ", short enough for an event."""
+    """Describe the difference between two values as a reason short enough for an event."""
     return f"teacher {abbreviate(teacher)}, student {abbreviate(student)}"
 
 
 def abbreviate(value: object) -> str:
-    """A value as a reason shows it, cut where it is long."""
+    """Format a value for a reason, truncated if it is long."""
     text = repr(value[: _SHOWN + 1]) if isinstance(value, str) else repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
@@ -57,19 +57,19 @@ _NAME_WITH_OPTIONS = re.compile(r"(\w+)\[([^\[\]]+)\]")
 
 
 def format_judge_name(kind: str, options: Mapping[str, Collection[str]]) -> str:
-    """The name of a judge with its options; those under an empty key are written without one.
+    """Format the name of a judge with its options; those under an empty key are written without one.
 
     >>> format_judge_name("json", {"": {"tags"}, "mixed": {"n", "lines.qty"}}), format_judge_name("json", {"": ()})
     ('json[tags;mixed:lines.qty,n]', 'json')
     """
-    told = [
+    parts = [
         f"{key}:{_join_sorted(values)}" if key else _join_sorted(values) for key, values in options.items() if values
     ]
-    return f"{kind}[{';'.join(told)}]" if told else kind
+    return f"{kind}[{';'.join(parts)}]" if parts else kind
 
 
 def parse_judge_name(name: str) -> tuple[str, dict[str, frozenset[str]]]:
-    """The kind and the options that a name tells.
+    """Parse the kind and the options in a judge's name.
 
     >>> parse_judge_name("label[field:answer]")
     ('label', {'field': frozenset({'answer'})})
@@ -77,10 +77,10 @@ def parse_judge_name(name: str) -> tuple[str, dict[str, frozenset[str]]]:
     if not (match := _NAME_WITH_OPTIONS.fullmatch(name)):
         return name, {}
     options: dict[str, frozenset[str]] = {}
-    for told in match[2].split(";"):
-        key, _, values = told.rpartition(":")
-        known = frozenset(value.strip() for value in values.split(",") if value.strip())
-        options[key.strip()] = options.get(key.strip(), frozenset()) | known
+    for part in match[2].split(";"):
+        key, _, values = part.rpartition(":")
+        parsed = frozenset(value.strip() for value in values.split(",") if value.strip())
+        options[key.strip()] = options.get(key.strip(), frozenset()) | parsed
     return match[1], options
 
 

@@ -1,4 +1,4 @@
-"""Which judge suits a task, from the shape of its teacher's answers."""
+"""Choose the judge of a task by the format of its teacher's answers."""
 
 import re
 from collections import Counter
@@ -31,9 +31,9 @@ _PADDED = re.compile(r"\s*0\d+\s*")
 
 
 def choose_judge(answers: Sequence[Message]) -> Judge:
-    """The judge for the shape that at least 95 % of a teacher's answers have; `exact` where they have none.
+    """Return the judge for the format of at least 95 % of a teacher's answers; `exact` if they have no common one.
 
-    What decides a student's fate is judged by the training split's answers alone.
+    For a student's evaluation, pass only the answers of the training split.
     """
     sample = answers[:: max(1, -(-len(answers) // _SAMPLE))]
     if _hold_for_most(sample, lambda answer: bool(answer.tool_calls)):
@@ -42,13 +42,13 @@ def choose_judge(answers: Sequence[Message]) -> Judge:
         return JsonJudge(mixed=_mixed_number_paths(sample))
     if _hold_for_most(sample, _is_number) and not _are_names(sample):
         return NumericJudge()
-    if (reading := _locate_label(sample)) is None:
+    if (locator := _locate_label(sample)) is None:
         return ExactJudge()
-    return LabelJudge(reading, cased=_is_case_significant(reading.locate(answer.text)[0] for answer in sample))
+    return LabelJudge(locator, cased=_is_case_significant(locator.locate(answer.text)[0] for answer in sample))
 
 
 def _locate_label(sample: Sequence[Message]) -> LabelLocator | None:
-    """Where a label stands in the answers: all of each where they repeat, or else beside an explanation."""
+    """Return the label's locator: the whole answer if answers repeat, else the label next to an explanation."""
     closed = WHOLE_ANSWER if _are_labels(sample, _MOST_LABELS) else None
     counts = Counter(normalize_label(answer.text) for answer in sample) if closed else Counter[str]()
     if sum(count for count in counts.values() if count > 1) >= MIN_SHARE * len(sample):
@@ -57,7 +57,7 @@ def _locate_label(sample: Sequence[Message]) -> LabelLocator | None:
 
 
 def _mixed_number_paths(sample: Sequence[Message]) -> frozenset[str]:
-    """Where the teacher writes numbers as strings, too."""
+    """Return the paths at which the teacher writes numbers both as numbers and as strings."""
     try:
         return find_mixed_paths(value for answer in sample for value in _values(answer))
     except RecursionError:
@@ -73,7 +73,7 @@ def _values(answer: Message) -> Iterator[tuple[str, JsonValue]]:
 
 
 def _is_case_significant(labels: Iterable[str]) -> bool:
-    """Whether labels differ by their case alone, each of them more than once."""
+    """Return whether repeated labels differ only by case."""
     counts = Counter(label.strip() for label in labels)
     repeated = [label.casefold() for label, count in counts.items() if count > 1]
     return len(set(repeated)) < len(repeated)
@@ -97,7 +97,7 @@ def _is_number(answer: Message) -> bool:
 
 
 def _are_names(sample: Sequence[Message]) -> bool:
-    """Whether the numbers are names, such as 0 and 1, or 007: then no tolerance is needed, and classes count."""
+    """Return whether the numbers are names, such as 0 and 1, or 007, to be compared as labels without tolerance."""
     padded = sum(_PADDED.fullmatch(answer.text) is not None for answer in sample)
     codes = _hold_for_most(sample, lambda answer: _CODE.fullmatch(answer.text) is not None)
     return padded > 1 or (codes and _are_labels(sample, _MOST_CODES))

@@ -1,4 +1,4 @@
-"""The judge of free text: equal but for white space."""
+"""Judge free text: equal except for white space."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from understudies.judges.base import AGREEMENT, Judgement, describe_difference, 
 
 @dataclass(frozen=True, slots=True)
 class ExactJudge:
-    """Agrees where the texts are equal once runs of white space are one space, and no tools are called."""
+    """Judge that agrees if the texts are equal except for white space, and no tools are called."""
 
     @property
     def name(self) -> str:
@@ -16,7 +16,7 @@ class ExactJudge:
 
     @property
     def description(self) -> str:
-        return "the whole text, character by character; only white space does not count"
+        return "the whole text, character by character, ignoring white space"
 
     def judge(self, teacher: Message, student: Message) -> Judgement:
         if bool(teacher.tool_calls) != bool(student.tool_calls):
@@ -25,13 +25,13 @@ class ExactJudge:
 
 
 def compare_texts(teacher: str, student: str) -> Judgement:
-    """Agreement where two texts are equal but for white space."""
+    """Return agreement if two texts are equal except for white space."""
     if teacher == student or teacher.split() == student.split():
         return AGREEMENT
     return disagreement(describe_difference(teacher, student))
 
 
 def tool_use_mismatch(teacher: Message) -> str:
-    """The reason for disagreement where one answer calls tools and the other does not."""
+    """Return the reason for disagreement if one answer calls tools and the other does not."""
     caller, other = ("teacher", "student") if teacher.tool_calls else ("student", "teacher")
     return f"the {caller} calls tools, the {other} does not"

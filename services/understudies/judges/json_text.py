@@ -1,4 +1,4 @@
-"""Parse JSON as models write it: bare or inside a Markdown fence, numbers now as numbers, now as strings."""
+"""Parse JSON as models write it: bare or inside a Markdown fence, numbers as numbers or as strings."""
 
 import json
 import re
@@ -14,9 +14,9 @@ _FENCE = re.compile(r"```[\w-]*\s*\n?(.*?)```", re.DOTALL)
 
 
 def parse_json(text: str) -> JsonValue:
-    """The value that a text holds, its whole numbers as integers, so that none loses digits.
+    """Parse the JSON value in a text, with whole numbers as integers, so that none loses digits.
 
-    Raises ValueError where it holds none, nests too deeply to read, or has a number beyond any float.
+    Raises ValueError if the text is not JSON, nests too deeply, or contains a number beyond the range of floats.
     """
     body = text.strip()
     if body.startswith("```") and (fenced := _FENCE.fullmatch(body)):
@@ -33,7 +33,7 @@ def _reject_constant(constant: str) -> NoReturn:
 
 
 def canonical_json(value: JsonValue) -> str:
-    """One text for equal values: keys sorted, whole floats written as integers.
+    """Return one text for equal values: keys sorted, whole floats written as integers.
 
     >>> canonical_json({"b": 1.0, "a": [True, None]})
     '{"a":[true,null],"b":1}'
@@ -62,12 +62,12 @@ _KEY = re.compile(r"[^\s.,:;\[\]]([^.,:;\[\]\n]{0,48}[^\s.,:;\[\]])?")
 
 
 def join_path(path: str, key: str) -> str:
-    """The path of a key of the object at a path."""
+    """Return the path of a key of the object at a path."""
     return f"{path}.{key}" if path else key
 
 
 def parse_json_number(text: str) -> int | float | None:
-    """The number that a string holds and nothing else, as JSON would write it; `007` and `+1` are none."""
+    """Parse a string that consists of one JSON number; None for anything else, such as `007` and `+1`."""
     if len(text) > _LONGEST or not _NUMBER.fullmatch(text):
         return None
     try:
@@ -77,7 +77,7 @@ def parse_json_number(text: str) -> int | float | None:
 
 
 def coerce_numbers(value: JsonValue, mixed: Collection[str], path: str = "") -> JsonValue:
-    """The value with the numbers of the mixed paths as numbers."""
+    """Return the value with the number strings at the mixed paths converted to numbers."""
     if isinstance(value, dict):
         return {key: coerce_numbers(item, mixed, join_path(path, key)) for key, item in value.items()}
     if isinstance(value, list):
@@ -87,9 +87,9 @@ def coerce_numbers(value: JsonValue, mixed: Collection[str], path: str = "") -> 
 
 
 def find_mixed_paths(values: Iterable[tuple[str, JsonValue]]) -> frozenset[str]:
-    """The paths below the given ones at which both forms occur, each at least twice.
+    """Return the paths, below the given ones, at which numbers and number strings both occur at least twice.
 
-    Keys that the name of a judge cannot hold are left out. Raises RecursionError where a value nests too deeply.
+    Keys that the name of a judge cannot contain are skipped. Raises RecursionError if a value nests too deeply.
     """
     seen: Counter[tuple[str, type]] = Counter()
     for path, value in values:

@@ -1,4 +1,4 @@
-"""The judge of JSON answers: key by key, integers exact, other numbers with a tolerance."""
+"""Judge JSON answers: key by key, integers exactly, other numbers with a tolerance."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,10 +17,10 @@ _PAIRED_BY_TRIAL = 200
 
 @dataclass(frozen=True, slots=True)
 class JsonJudge:
-    """Agrees where every key is equal; the score is the mean over keys, of nested values likewise.
+    """Judge that agrees if every key is equal; the score is the mean over keys, for nested values recursively.
 
-    `unordered` names the arrays whose order does not count by their path, such as `tags` or `lines.codes`
-    (indices are left out); `mixed` names likewise the values that are numbers, written as such or as strings.
+    `unordered` holds the paths of the arrays whose order is ignored, such as `tags` or `lines.codes` (without
+    indices); `mixed` the paths of values that are numbers, written as numbers or as strings.
     """
 
     unordered: frozenset[str] = frozenset()
@@ -32,12 +32,12 @@ class JsonJudge:
 
     @property
     def description(self) -> str:
-        told = "key by key in any order; integers exact, other numbers within 1e-6 of each other"
+        text = "key by key in any order; integers exact, other numbers within 1e-6 of each other"
         if self.mixed:
-            told += f"; a number as a string is that number in {' and '.join(sorted(self.mixed))}"
+            text += f"; a number written as a string equals that number in {' and '.join(sorted(self.mixed))}"
         if self.unordered:
-            told += f"; the order of {' and '.join(sorted(self.unordered))} does not count"
-        return told
+            text += f"; the order of {' and '.join(sorted(self.unordered))} is ignored"
+        return text
 
     def judge(self, teacher: Message, student: Message) -> Judgement:
         if bool(teacher.tool_calls) != bool(student.tool_calls):
@@ -45,7 +45,7 @@ class JsonJudge:
         return self.judge_texts(teacher.text, student.text)
 
     def judge_texts(self, teacher: str, student: str) -> Judgement:
-        """Compare two JSON texts; where the teacher's is none, as texts."""
+        """Compare two JSON texts; as plain texts if the teacher's is not JSON."""
         if teacher == student:
             return AGREEMENT
         try:
@@ -65,7 +65,7 @@ class JsonJudge:
             return disagreement("nests too deeply to compare")
 
     def canonical(self, value: JsonValue) -> str:
-        """One text for values that say the same; raises ValueError where one nests too deeply."""
+        """Return one text for values that are equal to the judge; raises ValueError if a value nests too deeply."""
         try:
             return canonical_json(self._sorted(self._coerce(value), ""))
         except RecursionError as error:
@@ -75,7 +75,7 @@ class JsonJudge:
         return coerce_numbers(value, self.mixed) if self.mixed else value
 
     def _sorted(self, value: JsonValue, path: str) -> JsonValue:
-        """The value with its order-free arrays in one order."""
+        """Return the value with its unordered arrays sorted."""
         if isinstance(value, dict) and self.unordered:
             return {key: self._sorted(item, join_path(path, key)) for key, item in value.items()}
         if isinstance(value, list) and self.unordered:
@@ -114,14 +114,14 @@ class JsonJudge:
         unpaired = total - self._count_pairs(teacher, student, path)
         if not unpaired:
             return AGREEMENT
-        return disagreement(f"{path}: {unpaired} of {total} items have no equal", 1 - unpaired / total)
+        return disagreement(f"{path}: {unpaired} of {total} items have no match", 1 - unpaired / total)
 
     def _count_pairs(self, teacher: list[JsonValue], student: list[JsonValue], path: str) -> int:
         wanted, given = ([canonical_json(item) for item in side] for side in (teacher, student))
         common = Counter(wanted) & Counter(given)
         left, right = _remove_common(teacher, wanted, common), _remove_common(student, given, common)
         paired = common.total()
-        # What differs by its text may still be equal within the tolerance; trying all pairs is quadratic.
+        # Items with different texts may still be equal within the tolerance; trying all pairs is quadratic.
         for item in left[:_PAIRED_BY_TRIAL]:
             match = next(
                 (i for i, other in enumerate(right[:_PAIRED_BY_TRIAL]) if self._is_same(item, other, path)), None
@@ -136,14 +136,14 @@ class JsonJudge:
 
 
 def _remove_common(items: Sequence[JsonValue], texts: Sequence[str], common: Counter[str]) -> list[JsonValue]:
-    spare = common.copy()
-    kept = []
+    counts = common.copy()
+    remaining = []
     for item, text in zip(items, texts, strict=True):
-        if spare[text]:
-            spare[text] -= 1
+        if counts[text]:
+            counts[text] -= 1
         else:
-            kept.append(item)
-    return kept
+            remaining.append(item)
+    return remaining
 
 
 def _is_equal(teacher: JsonValue, student: JsonValue) -> bool:

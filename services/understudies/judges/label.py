@@ -12,7 +12,7 @@ from understudies.judges.exact import tool_use_mismatch
 from understudies.judges.label_text import normalize_label
 
 _SEARCHED = 300
-"""Characters of a line within which a label ends, if it does not take all of it."""
+"""Characters of a line within which to search for the end of a label."""
 
 LABEL_ENDS: Final[Mapping[str, re.Pattern[str]]] = {
     "dash": re.compile(r"\s[-–—]+\s|(?<=\D)—(?=\D)|\s(?:->|=>|→)"),
@@ -23,7 +23,7 @@ LABEL_ENDS: Final[Mapping[str, re.Pattern[str]]] = {
     "stop": re.compile(r"[.!](?=[\s*]|$)"),
     "comma": re.compile(r",(?=\s)"),
 }
-"""What may end a label within its line."""
+"""Patterns that may end a label within its line, by name."""
 
 _LINE = "line"
 _FIELD = re.compile(r"[\w -]{1,40}")
@@ -31,9 +31,9 @@ _FIELD = re.compile(r"[\w -]{1,40}")
 
 @dataclass(frozen=True, slots=True)
 class LabelLocator:
-    """A label is on the line of the `field`, or on the first where there is none, up to the first of `before`.
+    """Location of a label: on the line of `field`, or on the first line if None, up to the first of `before`.
 
-    With neither, it is the whole answer; before `line`, it is a whole line.
+    With neither, the label is the whole answer; with `line` in `before`, it is a whole line.
     """
 
     field: str | None = None
@@ -43,24 +43,24 @@ class LabelLocator:
         if unknown := self.before - {_LINE, *LABEL_ENDS}:
             raise ValueError(f"a label ends before {_LINE}, {', '.join(LABEL_ENDS)}, not {', '.join(sorted(unknown))}")
         if self.field is not None and not _FIELD.fullmatch(self.field):
-            raise ValueError(f"no field of an answer is called {self.field!r}")
+            raise ValueError(f"{self.field!r} is not a valid name of a field")
 
     @property
     def options(self) -> dict[str, frozenset[str]]:
-        """As the judge's name tells it."""
+        """The options for the judge's name."""
         return {"field": frozenset({self.field} if self.field else ()), "before": self.before}
 
     @property
     def description(self) -> str:
-        """In plain words."""
+        """The location in plain words."""
         if self == WHOLE_ANSWER:
             return "the whole answer is one label"
-        where = f"what stands behind {self.field!r}" if self.field else "the first line of the answer"
+        where = f"the text after {self.field!r}" if self.field else "the first line of the answer"
         ends = " or ".join(end for end in LABEL_ENDS if end in self.before)
-        return f"the label is {where}{f' before a {ends}' if ends else ''}; explanations beside it are not compared"
+        return f"the label is {where}{f' before a {ends}' if ends else ''}; explanations next to it are not compared"
 
     def locate(self, text: str) -> tuple[str, str]:
-        """The label as it is written and the rest of the answer; the whole answer where the label cannot be found."""
+        """Return the label as written and the rest of the answer; the whole answer if the label cannot be found."""
         found = (
             None if self == WHOLE_ANSWER else _first_line(text) if self.field is None else _find_field(self.field, text)
         )
@@ -82,16 +82,16 @@ def _first_line(text: str) -> tuple[str, str]:
 
 
 def _find_field(field: str, text: str) -> tuple[str, str] | None:
-    """What stands behind a field, on its line or the next, and all other lines; None unless the field is there once."""
+    """Return the text after a field, on its line or the next, and all other lines; None unless it occurs once."""
     lines = [line for line in text.splitlines() if line.strip()]
-    found = [(place, match[1]) for place, line in enumerate(lines) if (match := _field_pattern(field).fullmatch(line))]
+    found = [(index, match[1]) for index, line in enumerate(lines) if (match := _field_pattern(field).fullmatch(line))]
     if len(found) != 1:
         return None
-    [(place, value)] = found
-    end = place + 1
+    [(index, value)] = found
+    end = index + 1
     if not value.strip(" *_") and end < len(lines):
         value, end = lines[end], end + 1
-    return value, "\n".join([*lines[:place], *lines[end:]])
+    return value, "\n".join([*lines[:index], *lines[end:]])
 
 
 @cache
@@ -100,13 +100,13 @@ def _field_pattern(field: str) -> re.Pattern[str]:
 
 
 def _balance_emphasis(label: str) -> str:
-    # What was cut out of `**Billing: because**` has half of its emphasis.
+    # A label cut out of `**Billing: because**` has only the opening emphasis.
     return label.replace("**", "") if label.count("**") % 2 else label
 
 
 @dataclass(frozen=True, slots=True)
 class LabelJudge:
-    """Agrees where both answers name the same label, found by the `locator`; case counts where it is `cased`."""
+    """Judge that agrees if both answers have the same label, found by `locator`; case matters if `cased`."""
 
     locator: LabelLocator = WHOLE_ANSWER
     cased: bool = False
@@ -118,7 +118,7 @@ class LabelJudge:
     @property
     def description(self) -> str:
         ignored = "decoration and white space" if self.cased else "case, decoration and white space"
-        return f"{self.locator.description}; {ignored} do not count, signs and digits do"
+        return f"{self.locator.description}; {ignored} are ignored, signs and digits are compared"
 
     def judge(self, teacher: Message, student: Message) -> Judgement:
         if bool(teacher.tool_calls) != bool(student.tool_calls):
@@ -128,5 +128,5 @@ class LabelJudge:
         return disagreement(describe_difference(teacher.text, student.text))
 
     def label(self, text: str) -> str:
-        """The label in an answer."""
+        """Return the normalised label in an answer."""
         return normalize_label(self.locator.locate(text)[0], cased=self.cased)

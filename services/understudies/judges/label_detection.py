@@ -1,4 +1,4 @@
-"""How a task's answers carry a label with an explanation beside it, where they do."""
+"""Detect the location of the label in answers that combine a label with an explanation."""
 
 import re
 from collections import Counter
@@ -35,24 +35,24 @@ _BEFORE = (
 
 
 def detect_label_locator(texts: Sequence[str], share: float) -> LabelLocator | None:
-    """How to read the label in a task's answers where at least `share` of them carry one of a closed set; else None.
+    """Return the locator of the label if at least `share` of a task's answers contain one of a closed set, else None.
 
-    What stands beside the labels must read like an explanation, or be left out now and then: `fix: ...` and
-    `Dear Ann, ...` are followed by what the answer is about. Of several readings, the one that tells most labels
-    apart is taken.
+    The text next to the labels must read like an explanation, or be missing from some answers: after `fix: ...` and
+    `Dear Ann, ...`, the text is the actual content of the answer. Of several locators, the one that finds the most
+    distinct labels is chosen.
     """
     if len(texts) < _LEAST:
         return None
-    looked_at = [text[:_LOOKED_AT] for text in texts]
-    behind = [LabelLocator(field, before - {"line"}) for field in _fields(looked_at, share) for before in _BEFORE]
-    candidates = [*behind, *map(partial(LabelLocator, None), _BEFORE)]
-    told_apart = {reading: _count_labels(reading, looked_at, share) for reading in candidates}
-    best = max(candidates, key=lambda reading: told_apart[reading])
-    return best if told_apart[best] else None
+    truncated = [text[:_LOOKED_AT] for text in texts]
+    by_field = [LabelLocator(field, before - {"line"}) for field in _fields(truncated, share) for before in _BEFORE]
+    candidates = [*by_field, *map(partial(LabelLocator, None), _BEFORE)]
+    label_counts = {locator: _count_labels(locator, truncated, share) for locator in candidates}
+    best = max(candidates, key=lambda locator: label_counts[locator])
+    return best if label_counts[best] else None
 
 
 def _fields(texts: Sequence[str], share: float) -> list[str]:
-    """The known names of lines with labels that most of the answers have, once each."""
+    """Return the known field names of labels that occur exactly once in at least `share` of the answers."""
     lines = (Counter(_named_lines(text)) for text in texts)
     seen = Counter(name for names in lines for name, count in names.items() if count == 1 and name in LABEL_FIELDS)
     return sorted(name for name, count in seen.items() if count >= share * len(texts))
@@ -62,9 +62,9 @@ def _named_lines(text: str) -> Iterator[str]:
     return (match[1].casefold() for line in text.splitlines() if (match := _NAMED_LINE.match(line)))
 
 
-def _count_labels(reading: LabelLocator, texts: Sequence[str], share: float) -> int:
-    """How many labels a reading tells apart; 0 where it does not suit."""
-    parts = [reading.locate(text) for text in texts]
+def _count_labels(locator: LabelLocator, texts: Sequence[str], share: float) -> int:
+    """Return the number of distinct labels that a locator finds; 0 if it does not suit the answers."""
+    parts = [locator.locate(text) for text in texts]
     counts = Counter(normalize_label(label) for label, _ in parts if _is_label_like(label))
     repeated = {label: count for label, count in counts.items() if count > 1}
     covered = sum(count for label, count in repeated.items() if not _opens_prose(label))
@@ -86,12 +86,12 @@ def _opens_prose(label: str) -> bool:
 
 
 def _are_explanations(rests: Sequence[str], share: float) -> bool:
-    """Whether what stands beside the labels explains them."""
-    told = [rest for rest in rests if rest]
-    if not told or sum(map(_has_no_other_field, rests)) < share * len(rests):
+    """Return whether the texts next to the labels explain them."""
+    non_empty = [rest for rest in rests if rest]
+    if not non_empty or sum(map(_has_no_other_field, rests)) < share * len(rests):
         return False
-    bare = len(rests) - len(told)
-    return bare >= _BARE * len(rests) or sum(map(_is_explanation, told)) >= _EXPLAINING * len(told)
+    bare = len(rests) - len(non_empty)
+    return bare >= _BARE * len(rests) or sum(map(_is_explanation, non_empty)) >= _EXPLAINING * len(non_empty)
 
 
 def _is_explanation(rest: str) -> bool:
@@ -99,5 +99,5 @@ def _is_explanation(rest: str) -> bool:
 
 
 def _has_no_other_field(rest: str) -> bool:
-    """Whether no other field than an explanation stands there, such as a second label."""
+    """Return whether the text contains no field other than explanations, such as a second label."""
     return all(EXPLANATION_FIELDS.intersection(name.split()) for name in _named_lines(rest))

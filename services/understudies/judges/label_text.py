@@ -1,4 +1,4 @@
-"""Normalize labels: fold characters that only look different, strip decoration, keep signs that tell labels apart."""
+"""Normalize labels: unify look-alike characters, strip decoration, keep signs that distinguish labels."""
 
 import re
 import unicodedata
@@ -11,14 +11,14 @@ _LOOKALIKES = str.maketrans(
         **dict.fromkeys("‐‑‒–—―−", "-"),
         **dict.fromkeys("‘’‚‛", "'"),
         **dict.fromkeys("“”„‟«»", '"'),
-        # Seen by nobody: zero width space and mark, soft hyphen, selectors between text and emoji.
+        # Invisible: zero width space and mark, soft hyphen, text and emoji variation selectors.
         **dict.fromkeys("\u200b\ufeff\u00ad\ufe0e\ufe0f", None),
     }
 )
 
 
 def normalize_characters(text: str) -> str:
-    """The same text in the plainest characters; powers, indices, fractions and circled digits stay what they are.
+    """Replace characters by their plainest forms; powers, indices, fractions and circled digits stay unchanged.
 
     >>> normalize_characters("ＹＥＳ ﬁne – 5"), normalize_characters("x² ½ ①")
     ('YES fine - 5', 'x² ½ ①')
@@ -30,14 +30,14 @@ def normalize_characters(text: str) -> str:
 
 def _normalize_character(character: str) -> str:
     kind, _, codes = unicodedata.decomposition(character).partition(" ")
-    # Letters alone: compatible forms of others, such as ⑴, Ⅷ and ℃, may be labels of their own.
+    # Only letters: compatible forms of other characters, such as ⑴, Ⅷ and ℃, may be labels of their own.
     if kind in _COMPATIBLE_FORMS or (kind == "<compat>" and character.isalpha()):
         return "".join(chr(int(code, 16)) for code in codes.split())
     return character
 
 
 MAX_LABEL_CHARS = 1_000
-"""Characters beyond which a text is no label, and nothing of it is decoration."""
+"""Longest text that may be a label; longer ones keep their decoration."""
 _LAYERS = 4
 _PAIRS = ('""', "''", "``", "__")
 _BRACKETS = ("()", "[]", "{}")
@@ -47,11 +47,11 @@ _JOINS = re.compile(r"_+|-| -+ |[,;]|[,;.:!?…]+ ")
 
 
 def normalize_label(text: str, *, cased: bool = False) -> str:
-    """The label that a text names; case counts where it is `cased`.
+    """Normalise the label in a text; case matters if `cased`.
 
-    Between letters, a hyphen, an underscore and a comma are a space; behind letters, the marks that end a sentence are
-    nothing, nor are quotes, `**` and, around words, brackets. Whatever stands next to a digit stays, but for a last
-    full stop: ranges, ratios, dates, versions, signs, units and leading zeros tell labels apart.
+    Between letters, hyphens, underscores and commas become spaces; after letters, the marks that end a sentence are
+    removed, as are quotes, `**` and, around words, brackets. Signs next to a digit stay, except for a final full stop:
+    ranges, ratios, dates, versions, signs, units and leading zeros distinguish labels.
 
     >>> [normalize_label(text) for text in (' "Card_Arrival." ', "card-arrival", "(billing)", "no!")]
     ['card arrival', 'card arrival', 'billing', 'no']
@@ -68,7 +68,7 @@ def normalize_label(text: str, *, cased: bool = False) -> str:
 
 
 def strip_decoration(text: str) -> str:
-    """A text without what is around all of it: white space, a last full stop, quotes, `**`, brackets around words.
+    """Strip white space, a final full stop, quotes, `**` and brackets around words from a text.
 
     >>> strip_decoration('**"5".**'), strip_decoration("(n/a)"), strip_decoration("(5)")
     ('5', 'n/a', '(5)')
@@ -99,7 +99,7 @@ def _is_words(text: str) -> bool:
 
 
 def _keep_signs(signs: re.Match[str]) -> str:
-    """What stays of the signs between two words, or at an end."""
+    """Return the part to keep of the signs between two words, or at an end of the text."""
     before = signs.string[max(0, signs.start() - 2) : signs.start()]
     after = signs.string[signs.end() : signs.end() + 2]
     if not before or not after:
@@ -116,7 +116,7 @@ def _at_end(signs: str, before: str, after: str) -> str:
 
 
 def _one_letter(letters: str) -> bool:
-    """Whether a word that begins with these is one letter, such as a variable or a part of an abbreviation."""
+    """Return whether the word is a single letter, such as a variable or a part of an abbreviation."""
     return not letters[1:].isalpha()
 
 

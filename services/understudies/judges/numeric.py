@@ -1,4 +1,4 @@
-"""The judge of numbers: whole ones are exact, others equal within a tolerance, units aside."""
+"""Judge numbers: whole numbers exactly, others within a tolerance, ignoring units."""
 
 import re
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _AROUND_WORDS = ".,;:*=!?()[]{}\"'`"
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number, the unit beside it, and the signs and words there that make another number of it, as in `(5)`, `<5`."""
+    """Number with its unit, and the adjacent signs and words that change its meaning, as in `(5)` and `<5`."""
 
     value: int | float
     unit: str = ""
@@ -33,9 +33,9 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class NumericJudge:
-    """Agrees where both answers hold one number: the same integer, or others equal within a relative tolerance.
+    """Judge that agrees if both answers contain one number: the same integer, or equal within a relative tolerance.
 
-    Units are stripped, but where both answers name one it must be the same. Other signs beside the number count:
+    Units are ignored unless both answers name one; then they must be the same. Other signs next to the number matter:
     `(5)`, `<5`, `~5` and `5 million` are not 5.
     """
 
@@ -47,7 +47,9 @@ class NumericJudge:
 
     @property
     def description(self) -> str:
-        return f"the number in the answer; integers exact, others within {self.tolerance:g} of each other, units aside"
+        return (
+            f"the number in the answer; integers exact, others within {self.tolerance:g} of each other; units ignored"
+        )
 
     def judge(self, teacher: Message, student: Message) -> Judgement:
         if bool(teacher.tool_calls) != bool(student.tool_calls):
@@ -67,7 +69,7 @@ class NumericJudge:
 
 
 def parse_quantity(text: str) -> Quantity | None:
-    """The only number in a short text and what is beside it, or nothing.
+    """Parse the only number in a short text, with its unit and modifiers; None if there is not exactly one.
 
     >>> parse_quantity("$1,250.50"), parse_quantity("12 KG."), parse_quantity("3 of 4")
     (Quantity(value=1250.5, unit='$', modifiers=()), Quantity(value=12, unit='kg', modifiers=()), None)
@@ -78,8 +80,8 @@ def parse_quantity(text: str) -> Quantity | None:
         value = parse_number(match["number"].replace(",", ""))
     except ValueError:
         return None
-    unit, beside = _split_unit(*_strip_quotes(match["before"].casefold(), match["after"].casefold()))
-    return Quantity(value, unit, beside)
+    unit, modifiers = _split_unit(*_strip_quotes(match["before"].casefold(), match["after"].casefold()))
+    return Quantity(value, unit, modifiers)
 
 
 def _strip_quotes(before: str, after: str) -> tuple[str, str]:
@@ -87,14 +89,14 @@ def _strip_quotes(before: str, after: str) -> tuple[str, str]:
 
 
 def _split_unit(before: str, after: str) -> tuple[str, tuple[str, ...]]:
-    """The unit in the words around a number, and all else there that counts."""
+    """Return the unit in the text around a number, and its modifiers."""
     units: list[str] = []
-    beside = [bracket for bracket in "([{" if bracket in before[before.rfind(_CLOSING[bracket]) + 1 :]]
+    modifiers = [bracket for bracket in "([{" if bracket in before[before.rfind(_CLOSING[bracket]) + 1 :]]
     for word in f"{before} {after}".split():
         if any(map(str.isalpha, word)):
             plain = word.strip(_AROUND_WORDS)
-            (beside if plain in QUANTITY_MODIFIERS else units).append(plain)
+            (modifiers if plain in QUANTITY_MODIFIERS else units).append(plain)
         else:
             units += [sign for sign in word if sign in _CURRENCIES]
-            beside += [sign for sign in word if sign not in _CURRENCIES and sign not in _BETWEEN]
-    return " ".join(units), tuple(sign for sign in beside if sign != "=" or len(beside) > 1)
+            modifiers += [sign for sign in word if sign not in _CURRENCIES and sign not in _BETWEEN]
+    return " ".join(units), tuple(sign for sign in modifiers if sign != "=" or len(modifiers) > 1)

@@ -1,4 +1,4 @@
-"""Judges by name: `label`, `json[tags;mixed:n]`."""
+"""Create judges by name, such as `label` or `json[tags;mixed:n]`."""
 
 from collections.abc import Callable, Mapping
 
@@ -18,17 +18,17 @@ _NONE: frozenset[str] = frozenset()
 
 
 def parse_judge(name: str) -> Judge:
-    """The judge of a name, whose options tell it all: what a judge says to be its `name` leads back to it.
+    """Create a judge from its name and options; parsing a judge's `name` recreates the judge.
 
-    `json[tags,lines.codes]` names arrays whose order does not count, `json[mixed:n]` numbers that may be strings;
-    `label[field:answer;before:dash]` says where the label is, `label[cased]` that its case counts.
+    `json[tags,lines.codes]` names arrays whose order is ignored, `json[mixed:n]` numbers that may be strings;
+    `label[field:answer;before:dash]` locates the label, `label[cased]` makes its case significant.
 
-    Raises ValueError where there is none, with the names that are known.
+    Raises ValueError, which lists the known names, if there is no such judge.
     """
     kind, options = parse_judge_name(name)
-    if (made := _JUDGES.get(kind)) is None or (name != kind and not any(options.values())):
+    if (entry := _JUDGES.get(kind)) is None or (name != kind and not any(options.values())):
         raise ValueError(f"no judge is named {name!r}; choose one of {_KNOWN}")
-    allowed, judge = made
+    allowed, judge = entry
     if unknown := options.keys() - allowed:
         raise ValueError(f"no judge is named {name!r}: {kind} has no option {', '.join(map(repr, sorted(unknown)))}")
     try:
@@ -40,9 +40,9 @@ def parse_judge(name: str) -> Judge:
 def _label(options: _Options) -> Judge:
     fields = sorted(options.get("field", _NONE))
     if len(fields) > 1:
-        raise ValueError(f"a label stands behind one field, not {len(fields)}")
-    reading = LabelLocator(fields[0] if fields else None, options.get("before", _NONE))
-    return LabelJudge(reading, cased=_has_flag(options, "cased"))
+        raise ValueError(f"a label has one field, not {len(fields)}")
+    locator = LabelLocator(fields[0] if fields else None, options.get("before", _NONE))
+    return LabelJudge(locator, cased=_has_flag(options, "cased"))
 
 
 def _json(options: _Options) -> Judge:
@@ -55,7 +55,7 @@ def _tool_calls(options: _Options) -> Judge:
 
 def _has_flag(options: _Options, flag: str) -> bool:
     if unknown := options.get("", _NONE) - {flag}:
-        raise ValueError(f"the only word it knows is {flag!r}, not {', '.join(map(repr, sorted(unknown)))}")
+        raise ValueError(f"its only flag is {flag!r}, not {', '.join(map(repr, sorted(unknown)))}")
     return flag in options.get("", _NONE)
 
 

@@ -1,4 +1,4 @@
-"""The judge of tool calls: the same tools with equal arguments."""
+"""Judge tool calls: the same tools with equal arguments."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,10 +13,10 @@ _PAIRED_BY_TRIAL = 200
 
 @dataclass(frozen=True, slots=True)
 class ToolCallsJudge:
-    """Agrees where the same tools are called with JSON-equal arguments, in the same order unless told otherwise.
+    """Judge that agrees if the same tools are called with JSON-equal arguments, in the same order if `ordered`.
 
-    Text beside tool calls does not count; where neither calls a tool, the texts do. Paths in `arguments` begin with
-    the tool's name.
+    Text next to tool calls is ignored; if neither answer calls a tool, their texts are compared. Paths in `arguments`
+    begin with the tool's name.
     """
 
     ordered: bool = True
@@ -46,7 +46,7 @@ class ToolCallsJudge:
         return next((disagreement(pair.why or "", score) for pair in pairs if not pair.agreed), AGREEMENT)
 
     def arguments_judge(self, name: str) -> JsonJudge:
-        """The judge of one tool's arguments."""
+        """Return the judge of one tool's arguments."""
         if not self.arguments.mixed:
             return self.arguments
         mixed = (path.removeprefix(f"{name}.") for path in self.arguments.mixed if path.startswith(f"{name}."))

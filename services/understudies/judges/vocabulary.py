@@ -1,10 +1,10 @@
-"""Words that answers have beside what they say: names of fields, openings of prose, words that explain."""
+"""Define the words by which labels and explanations are detected: field names, prose openings, explaining words."""
 
 import re
 
 
 def word_set(text: str) -> frozenset[str]:
-    """The words of a text."""
+    """Return the set of words of a text."""
     return frozenset(text.split())
 
 
@@ -12,23 +12,23 @@ LABEL_FIELDS = word_set("""
     answer label category class classification intent verdict decision sentiment prediction topic type priority severity
     rating score result output
 """) | {"final answer"}
-"""Names of lines that hold a label."""
+"""Field names of lines that contain a label."""
 
 EXPLANATION_FIELDS = word_set("""
     reason reasons reasoning explanation explanations rationale justification because why confidence certainty evidence
     analysis thought thoughts note notes comment comments
 """)
-"""Names of lines that explain one."""
+"""Field names of lines that explain a label."""
 
 PROSE_OPENINGS = word_set("""
     dear hi hello hey thank thanks sorry please sure certainly absolutely of here unfortunately however
     subject summary note reason explanation re
     hallo guten liebe lieber bonjour hola ciao
 """)
-"""What letters and prose begin with, and no label does."""
+"""First words of letters and prose, with which no label begins."""
 
 ARTICLES = word_set("the a an this that it i we you there")
-"""What prose begins with, where more words follow."""
+"""First words of prose, if more words follow."""
 
 EXPLANATION_PATTERN = re.compile(
     r"\b(?:because|since|due|as|reasons?|reasoning|explanation|rationale|justification|therefore|thus|hence|confiden\w+|"
@@ -39,10 +39,10 @@ EXPLANATION_PATTERN = re.compile(
     r"perch[eé])\b|\d%|\b0?\.\d",
     re.IGNORECASE,
 )
-"""What a sentence that explains holds, and a heading or a commit message seldom."""
+"""Words typical of an explaining sentence, and rare in headings and commit messages."""
 
 QUANTITY_MODIFIERS = word_set("""
     minus negative not no less more fewer than under over below above least most up about around approximately almost
     nearly hundred thousand k million mn mio billion bn trillion tn lakh crore dozen
 """)
-"""What makes another number of the one beside it."""
+"""Words that change the meaning of a number next to them."""

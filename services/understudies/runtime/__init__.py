@@ -1,1 +1,1 @@
-"""What every service runs on: the bus, the store, time, snapshots, telemetry and the embedded broker."""
+"""Provide the foundations of every service: bus, store, clock, snapshots, telemetry and embedded broker."""

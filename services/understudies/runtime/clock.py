@@ -1,24 +1,24 @@
-"""Time as a dependency: the machine's, or a backtest's."""
+"""Inject time as a dependency: the machine's clock, or a backtest's virtual one."""
 
 from datetime import UTC, datetime
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time, in UTC."""
+    """Source of the current time, in UTC."""
 
     def now(self) -> datetime: ...
 
 
 class SystemClock:
-    """The machine's time."""
+    """Clock of the machine."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
 
 
 class VirtualClock:
-    """A time that stands still until it is set, and never goes back."""
+    """Clock that stands still until it is set, and never goes back."""
 
     def __init__(self, start: datetime) -> None:
         self._now = start.astimezone(UTC)
@@ -27,7 +27,7 @@ class VirtualClock:
         return self._now
 
     def set(self, moment: datetime) -> None:
-        """Move to a moment; raises ValueError for one that is past."""
+        """Advance to `moment`; raises ValueError for a moment before the current time."""
         if moment < self._now:
             raise ValueError(f"time cannot go back from {self._now.isoformat()} to {moment.isoformat()}")
         self._now = moment.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Plain values that are made with every call."""
+"""Create dataclasses that are cheap to construct, for values built on every call."""
 
 from dataclasses import dataclass, field
 from typing import TypeVar, dataclass_transform
@@ -8,8 +8,8 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def fast_dataclass(cls: type[T]) -> type[T]:
-    """A dataclass with slots that type checkers hold to be frozen.
+    """Make a class a dataclass with slots that type checkers treat as frozen.
 
-    At run time nothing keeps anybody from changing it: to make a frozen one takes eight times as long.
+    Nothing prevents changes at run time: constructing a really frozen instance takes eight times as long.
     """
     return dataclass(slots=True, unsafe_hash=True)(cls)

@@ -1,4 +1,4 @@
-"""What a service that runs for long writes to stderr."""
+"""Configure the log output of long-running services on stderr."""
 
 import logging
 from collections import OrderedDict
@@ -12,25 +12,25 @@ _MAX_REMEMBERED: Final = 1000
 
 
 class RepeatedMessageFilter(logging.Filter):
-    """Lets the Kafka client say the same once a minute: while a broker is away, it says it forty times a second."""
+    """Limit each Kafka client message to once a minute: it logs 40 a second while a broker is unavailable."""
 
     def __init__(self) -> None:
         super().__init__(_THROTTLED_LOGGER)
         self._throttles: OrderedDict[tuple[str, str], Throttle] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is written."""
+        """Return whether the record is to be logged."""
         if not super().filter(record):
             return True
-        what = (record.name, str(record.msg))
-        said = self._throttles.setdefault(what, Throttle())
+        message = (record.name, str(record.msg))
+        throttle = self._throttles.setdefault(message, Throttle())
         if len(self._throttles) > _MAX_REMEMBERED:
             self._throttles.popitem(last=False)
-        return said()
+        return throttle()
 
 
 def configure_logging() -> None:
-    """Our own events from INFO on, those of libraries from WARNING on."""
+    """Log the product's own messages from INFO on, those of libraries from WARNING on."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in _NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Runs one service: feeds it events, ticks it, keeps snapshots of its state."""
+"""Run one service: feed it events, tick it, save snapshots of its state."""
 
 import asyncio
 import logging
@@ -31,13 +31,13 @@ _log = logging.getLogger(__name__)
 _JOIN_RETRY_S: Final = 2.0
 _GOAL_TIMEOUT_S: Final = 600.0
 _END_OFFSETS_TIMEOUT_S: Final = 30.0
-"""How long a tick looks where the topics end; a backlog that takes longer is looked through again at the next."""
+"""Longest time for a tick to fetch the topics' end offsets; if a backlog takes longer, the next tick retries."""
 _PATIENCE_S: Final = 3.0
-"""How long the end waits for a service in the middle of its work, such as a training; the next start repeats it."""
+"""Longest wait at shutdown for a service amid its work, such as a training; the next start repeats that work."""
 
 
 class Runner:
-    """One service on its bus. Events and ticks never overlap, so a service is a single thread of thought."""
+    """Runner of one service on its bus; events and ticks never overlap, so a service needs no locking."""
 
     def __init__(
         self,
@@ -67,15 +67,14 @@ class Runner:
         self._join_task: asyncio.Task[None] | None = None
 
     async def start(self, replay_source: ReplaySource | None = None) -> None:
-        """Restore the last snapshot, then start the service and its consumer from where the snapshot ends.
+        """Restore the last snapshot, then start the service, and its consumer at the snapshot's offsets.
 
-        On a broker that has forgotten what came after the snapshot, `replay_source` tells it, before anything new.
-        Without a snapshot the offsets that a group has committed are no good for what is kept for ever: those topics
-        are read from their beginning. What a service folds from the others, such as the ledger of the budget, starts
-        anew.
+        If the broker has lost the events after the snapshot, `replay_source` supplies them, before any new event.
+        Without a snapshot, the committed offsets of a group are useless for topics that are kept forever: those topics
+        are read from their beginning. State folded from other topics, such as the ledger of the budget, starts empty.
 
-        Raises RetryLater while the broker is away, unless the service RunsWithoutBus: that one starts, and joins its
-        bus in the background, as often as it takes.
+        Raises RetryLater while the broker is unavailable, unless the service is RunsWithoutBus: then it starts anyway,
+        and retries joining its bus in the background until it succeeds.
         """
         snapshot = self._snapshots.load(self.service.name) if self._snapshots else None
         if snapshot is not None and isinstance(self.service, Stateful):
@@ -98,7 +97,7 @@ class Runner:
         self._started = True
 
     async def _start_join(self, service: RunsWithoutBus) -> None:
-        """Join the bus, and wait a moment until all is handled; what takes longer goes on in the background."""
+        """Join the bus, and wait briefly for the backlog to be handled; if it takes longer, go on in the background."""
         self._join_task = asyncio.get_running_loop().create_task(self._join(service))
         await asyncio.wait({self._join_task}, timeout=_PATIENCE_S)
         if self._join_task.done():
@@ -115,21 +114,21 @@ class Runner:
                 await self._wait_handled(await self._bus.fetch_end_offsets(self._offsets))
                 caught_up = True
             except Exception as error:
-                # What a running service is told too late to refuse, it can only say.
+                # Before the start an error that no retry can cure is raised; a running service can only log it.
                 if not (isinstance(error, RetryLater) or self._started):
                     raise
                 if self._log_throttle():
                     why = error if isinstance(error, UnderstudiesError) else repr(error)
-                    _log.warning("%s goes on without its bus, and tries again: %s", self.service.name, why)
+                    _log.warning("%s continues without its bus and retries: %s", self.service.name, why)
                 await asyncio.sleep(next(pauses))
         service.mark_caught_up()
-        _log.debug("%s has handled all that the topics held", self.service.name)
+        _log.debug("%s has handled the backlog of its topics", self.service.name)
 
     def _initial_offsets(self) -> Offsets:
         if not isinstance(self.service, Stateful):
             return {}
-        kept = [topic for topic in self.service.topics if topic.cleanup == "compact"]
-        topics = self.service.replay_topics if isinstance(self.service, Replaying) else kept
+        compacted = [topic for topic in self.service.topics if topic.cleanup == "compact"]
+        topics = self.service.replay_topics if isinstance(self.service, Replaying) else compacted
         return {(topic.name, partition): 0 for topic in topics for partition in range(topic.partitions)}
 
     async def _replay(self, batches: AsyncIterator[Sequence[Event]]) -> None:
@@ -139,9 +138,7 @@ class Runner:
             count += len(events)
             self._has_unsaved_changes = True
         if count:
-            _log.info(
-                "%s looked again at the last %d events that were stored before this start", self.service.name, count
-            )
+            _log.info("%s replayed the last %d events that were stored before this start", self.service.name, count)
 
     async def _handle(self, records: Sequence[Record]) -> None:
         async with self._lock:
@@ -152,17 +149,17 @@ class Runner:
         self._handled.set()
 
     async def tick(self, now: datetime, store_checkpoint: Checkpoint | None = None) -> None:
-        """Let the service decide what needs a span of time, and keep its state, a large one at some of the ticks.
+        """Let the service make its time-dependent decisions, and save its state; a large one not at every tick.
 
-        `store_checkpoint` is what was in the store at a moment: where the state has all of it, the snapshot says so.
-        While the snapshot is written, the service goes on.
+        `store_checkpoint` names the offsets up to which the store had all events, and when: if the state covers them
+        too, the snapshot records that time. The service continues while the snapshot is written.
         """
-        reckoning = self.service if isinstance(self.service, PeriodClosing) and not self._bus.is_tracked else None
-        if reckoning is not None and self._goal is None and reckoning.is_period_due(now):
+        closing = self.service if isinstance(self.service, PeriodClosing) and not self._bus.is_tracked else None
+        if closing is not None and self._goal is None and closing.is_period_due(now):
             await self._set_goal()
         async with self._lock:
-            if reckoning is not None:
-                reckoning.is_behind = reckoning.is_period_due(now) and not self._reached_goal()
+            if closing is not None:
+                closing.is_behind = closing.is_period_due(now) and not self._reached_goal()
             await self.service.tick(now)
             if store_checkpoint is not None and self._has_handled(store_checkpoint.offsets):
                 self._since = store_checkpoint.at
@@ -171,7 +168,7 @@ class Runner:
         await self._wait_snapshot()
 
     async def _set_goal(self) -> None:
-        """Note what the topics hold now; a long backlog takes a while to look through, and is handled meanwhile."""
+        """Record the topics' current end offsets; in a long backlog that takes a while, during which it is handled."""
         try:
             async with asyncio.timeout(_END_OFFSETS_TIMEOUT_S):
                 self._committed = await self._bus.fetch_committed_offsets()
@@ -181,9 +178,9 @@ class Runner:
             self._goal = None
 
     def _reached_goal(self) -> bool:
-        """Whether all that was noted is handled; who reads no partition has not joined yet, and does not know.
+        """Return whether the recorded end offsets are reached; False before a partition is assigned.
 
-        After a while it is noted anew: another process of the group may have a partition by then.
+        The end offsets are recorded anew after a time-out: another process of the group may own a partition by then.
         """
         reached = bool(self._goal) and self._has_handled(self._goal or {})
         if reached or not self._goal or self._timer() - self._goal_at > _GOAL_TIMEOUT_S:
@@ -191,26 +188,26 @@ class Runner:
         return reached
 
     def _has_handled(self, offsets: Offsets) -> bool:
-        mine = {topic.name for topic in self.service.topics}
+        consumed = {topic.name for topic in self.service.topics}
         done = {**self._committed, **self._offsets}
-        return all(done.get(where, 0) >= end for where, end in offsets.items() if where[0] in mine)
+        return all(done.get(where, 0) >= end for where, end in offsets.items() if where[0] in consumed)
 
     async def checkpoint(self, clock: Clock) -> Checkpoint:
-        """What is handled, at a moment between two batches."""
+        """Return the handled offsets, taken between two batches, and the time."""
         async with self._lock:
             return Checkpoint(clock.now(), dict(self._offsets))
 
     async def wait_stopped(self) -> None:
-        """Wait until the service was stopped; raises what it failed with."""
+        """Wait until the service is stopped; raises the error with which it failed."""
         await self._bus.wait_stopped()
 
     async def wait_caught_up(self, seconds: float = 5.0) -> None:
-        """Wait until all that the topics hold now is handled; gives up where that takes longer."""
+        """Wait until the current backlog is handled; log a warning and return if it takes longer than `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 await self._wait_handled(await self._bus.fetch_end_offsets(self._offsets))
         except (TimeoutError, RetryLater) as error:
-            _log.warning("%s ends before it has handled everything: %r", self.service.name, error)
+            _log.warning("%s stops before it has handled all events: %r", self.service.name, error)
 
     async def _wait_handled(self, ends: Offsets) -> None:
         while not self._has_handled(ends):
@@ -218,9 +215,9 @@ class Runner:
             await self._handled.wait()
 
     async def stop(self) -> bool:
-        """Let the service finish what it has begun while its bus is still there, then end both.
+        """Let the service finish its work while its bus still runs, then stop both.
 
-        False where it was in the middle of something long: that is abandoned, and the last tick's snapshot holds.
+        Returns False if the service was amid long work: that is abandoned, and the last tick's snapshot remains.
         """
         if isinstance(self.service, Draining):
             await self.service.drain()
@@ -230,7 +227,7 @@ class Runner:
         try:
             await asyncio.wait_for(self._lock.acquire(), _PATIENCE_S)
         except TimeoutError:
-            _log.info("%s ends in the middle of its work, which it begins again at the next start", self.service.name)
+            _log.info("%s stops amid its work, which it repeats after the next start", self.service.name)
             await asyncio.wait({asyncio.ensure_future(self._bus.stop())}, timeout=_PATIENCE_S)
             await self._wait_snapshot()
             return False
@@ -246,7 +243,7 @@ class Runner:
         return True
 
     def _start_snapshot(self) -> None:
-        """Begin to keep the state as it is now, between two batches, with the offsets up to which it holds."""
+        """Begin to save the current state, between two batches, with the offsets that it covers."""
         app = self.service
         if self._snapshot_writer is not None and self._has_unsaved_changes and isinstance(app, Stateful):
             self._snapshot_writer.start_write(
@@ -266,11 +263,11 @@ async def keep_ticking(
     stopping: asyncio.Event,
     seconds: float,
 ) -> None:
-    """Tick every `seconds` until told to stop; raises what a service failed with, so that the process ends.
+    """Tick every `seconds` until `stopping` is set; raises the error of a failed service, so that the process ends.
 
-    A tick that has to be tried later, such as while the broker is away, is left to the next.
+    A tick that raises RetryLater, such as while the broker is unavailable, is left to the next.
     """
-    complain = Throttle()
+    log_throttle = Throttle()
     ends = asyncio.ensure_future(wait_failed())
     stopped = asyncio.ensure_future(stopping.wait())
     try:
@@ -278,8 +275,8 @@ async def keep_ticking(
             try:
                 await _wait_tick(asyncio.ensure_future(tick(clock.now())), {ends, stopped})
             except RetryLater as error:
-                if complain():
-                    _log.warning("a tick is tried again: %s", error)
+                if log_throttle():
+                    _log.warning("retrying a tick: %s", error)
             await asyncio.wait({ends, stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if ends.done():
                 ends.result()
@@ -290,7 +287,7 @@ async def keep_ticking(
 
 
 async def _wait_tick(tick: "asyncio.Future[None]", over: "set[asyncio.Future[Any]]") -> None:
-    """Wait for a tick; at the end only for a moment, as it may wait for a service that works for hours."""
+    """Wait for a tick; during shutdown only briefly, as it may wait for a service that works for hours."""
     try:
         await asyncio.wait({tick, *over}, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.wait({tick}, timeout=_PATIENCE_S)

@@ -10,7 +10,7 @@ from understudies.runtime.bus.messages import Offsets, Record
 
 
 class Service(Protocol):
-    """What every service is made of."""
+    """Interface of every service."""
 
     @property
     def name(self) -> str: ...
@@ -27,7 +27,7 @@ class Service(Protocol):
 
 @runtime_checkable
 class Stateful(Protocol):
-    """A service whose state is a fold over events and survives in snapshots."""
+    """Service whose state is a fold over events and survives in snapshots."""
 
     def state(self) -> dict[str, Any]: ...
     async def restore(self, state: dict[str, Any]) -> None: ...
@@ -35,7 +35,7 @@ class Stateful(Protocol):
 
 @runtime_checkable
 class Replaying(Protocol):
-    """A service that names the topics to read from their beginning where it has no snapshot."""
+    """Service that names the topics to read from their beginning if it has no snapshot."""
 
     @property
     def replay_topics(self) -> Sequence[Topic]: ...
@@ -43,57 +43,57 @@ class Replaying(Protocol):
 
 @runtime_checkable
 class Republishing(Protocol):
-    """A service that says each thing once, and knows what it said last."""
+    """Service that publishes each event once, and knows its most recently published events."""
 
     def recently_published(self) -> Sequence[Event]: ...
 
 
 @runtime_checkable
 class RunsWithoutBus(Protocol):
-    """A service that does its work while its bus is away too, from the first moment on.
+    """Service that also works while its bus is unavailable, even at the start.
 
-    What it knows by then may be old, so it heeds that only once it has handled all that the topics held.
+    Its state may be stale then, so it relies on it only once it has handled the backlog of its topics.
     """
 
     def mark_stale(self) -> None:
-        """What is known may be old; told before the start."""
+        """Mark the state as possibly stale; called before the start."""
         ...
 
     def mark_caught_up(self) -> None:
-        """Everything was handled that the topics held when the bus was joined."""
+        """Mark the state as current: everything that the topics held when the bus was joined is handled."""
         ...
 
 
 @runtime_checkable
 class Draining(Protocol):
-    """A service that others wait for: it finishes that before its end, and handles events meanwhile."""
+    """Service that finishes pending work for its clients before it stops, and handles events meanwhile."""
 
     async def drain(self) -> None:
-        """Take no new work, and finish what has begun."""
+        """Accept no new work, and finish the work in progress."""
         ...
 
 
 @runtime_checkable
 class PeriodClosing(Protocol):
-    """A service that closes a span of time only once it has handled what its topics held when the span was over.
+    """Service that closes a period only once it has handled all events that its topics held at the period's end.
 
-    Ticks come before a backlog is read. At those at which something is due it is told whether it is `is_behind`.
+    Ticks may come before a backlog is read: if a period is due, the runner sets `is_behind` before the tick.
     """
 
     is_behind: bool
 
     def is_period_due(self, now: datetime) -> bool:
-        """Whether a span is over that was not closed yet."""
+        """Return whether a period has ended and is not closed yet."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A moment, and the offsets below which a service had handled everything then."""
+    """Time, and the offsets below which a service had handled everything by then."""
 
     at: datetime
     offsets: Offsets
 
 
 ReplaySource = Callable[[datetime | None, Sequence[Topic]], AsyncIterator[Sequence[Event]]]
-"""The events of the topics that were stored since the moment that a snapshot names; None where there is none."""
+"""Returns the events of the topics stored since the time that a snapshot names; None without a snapshot."""

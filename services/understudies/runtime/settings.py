@@ -1,4 +1,4 @@
-"""What every service is told about the bus, the store and telemetry."""
+"""Define the settings that services share: bus, store, online state and telemetry."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
 
 class BusSettings(BaseSettings):
-    """Where the Kafka broker is; without a bootstrap address an embedded one is started."""
+    """Settings of the Kafka broker; without a bootstrap address an embedded broker is started."""
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_BUS_", frozen=True)
 
@@ -26,27 +26,33 @@ class BusSettings(BaseSettings):
         description="consumer groups are PREFIX-SERVICE; empty: every process reads all partitions and commits nothing",
     )
     generation: str = Field(
-        default="", description="name of the broker's life; offsets in snapshots of another life are ignored"
+        default="", description="id of the broker's data; offsets in snapshots with another id are ignored"
     )
     create_topics: bool = Field(default=True, description="create missing topics at start")
-    replication_factor: int = Field(default=-1, ge=-1, description="of created topics; -1: the broker's default")
-    fetch_max_wait_ms: int = Field(default=500, ge=1, description="longest wait of a fetch that finds nothing")
+    replication_factor: int = Field(
+        default=-1, ge=-1, description="replication factor of created topics; -1: the broker's default"
+    )
+    fetch_max_wait_ms: int = Field(default=500, ge=1, description="longest wait of a fetch that finds no records")
     publish_timeout_s: float = Field(
-        default=10.0, gt=0, description="after which what a broker has not taken counts as not published"
+        default=10.0, gt=0, description="time-out after which unacknowledged messages count as not published"
     )
     idempotent: bool = Field(
         default=False,
-        description="for the router on Apache Kafka: whatever befalls the line, no event arrives twice while it lives; "
-        "what the broker has not taken is waited for without end",
+        description="for the router on Apache Kafka: no event arrives twice while the process runs, even if "
+        "connections fail; waits without limit for the broker's acknowledgement",
     )
-    max_attempts: int = Field(default=8, ge=1, description="deliveries of a batch that fails before the service stops")
-    security_protocol: SecurityProtocol = Field(default="PLAINTEXT", description="of the connection to the broker")
+    max_attempts: int = Field(default=8, ge=1, description="failed deliveries of a batch before the service stops")
+    security_protocol: SecurityProtocol = Field(
+        default="PLAINTEXT", description="security protocol of the connection to the broker"
+    )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        default="SCRAM-SHA-512", description="how the SASL protocols authenticate"
+        default="SCRAM-SHA-512", description="authentication mechanism of the SASL protocols"
     )
     sasl_user: str | None = Field(default=None, description="user name; required by the SASL protocols")
     sasl_password: SecretStr | None = Field(default=None, description="password; required by the SASL protocols")
-    ca_file: Path | None = Field(default=None, description="PEM file of the broker's authority; unset: the system's")
+    ca_file: Path | None = Field(
+        default=None, description="PEM file of the broker's certificate authority; unset: the system's authorities"
+    )
 
     @field_validator("group_prefix")
     @classmethod
@@ -55,27 +61,27 @@ class BusSettings(BaseSettings):
 
 
 class StoreSettings(BaseSettings):
-    """Where ClickHouse is."""
+    """Settings of the store, ClickHouse."""
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_STORE_", frozen=True)
 
     url: SecretStr = Field(
         default=SecretStr("chdb://"),
-        description="chdb:///PATH, chdb:// for a throw-away store, or clickhouse[s]://USER:PASSWORD@HOST:PORT/DATABASE",
+        description="chdb:///PATH, chdb:// for a temporary store, or clickhouse[s]://USER:PASSWORD@HOST:PORT/DATABASE",
     )
 
 
 class OnlineSettings(BaseSettings):
-    """Where the online state is."""
+    """Settings of the online state, Redis."""
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_ONLINE_", frozen=True)
 
-    url: SecretStr = Field(default=SecretStr("fake://"), description="redis://... or fake:// for this process alone")
-    timeout_s: float = Field(default=0.25, gt=0, description="longest wait for Redis, before calls go on without it")
+    url: SecretStr = Field(default=SecretStr("fake://"), description="redis://..., or fake:// for a single process")
+    timeout_s: float = Field(default=0.25, gt=0, description="longest wait for Redis before calls proceed without it")
 
 
 class TelemetrySettings(BaseSettings):
-    """Where traces go."""
+    """Settings of the export of traces."""
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_TELEMETRY_", frozen=True)
 
@@ -89,7 +95,7 @@ _INVALID_JSON: Final = "Input should be JSON, such as [0.05, 0.25, 1.0]"
 
 
 def settings_from(kind: type[S], **options: Any) -> S:
-    """Settings from the options that are given, else the environment; raises ConfigurationError that names which."""
+    """Read settings from the given options, else the environment; raises ConfigurationError naming the wrong one."""
     try:
         return kind(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:

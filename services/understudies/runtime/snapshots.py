@@ -1,4 +1,4 @@
-"""Snapshots: a service's state with the offsets up to which it holds."""
+"""Save and load snapshots: a service's state with the offsets that it covers."""
 
 import asyncio
 import json
@@ -26,24 +26,24 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """State as it was when everything below the offsets had been handled."""
+    """State of a service once everything below the offsets had been handled."""
 
     state: dict[str, Any]
     offsets: dict[tuple[str, int], int]
     generation: str
     since: datetime | None = None
-    """What was stored before this moment is in the state; None where nobody compared."""
+    """The state covers all events stored before this time; None if that is unknown."""
     canonical_form: int = CANONICAL_FORM
     """The form of the requests whose fingerprints are in the state."""
 
     def start_offsets(self, generation: str) -> dict[tuple[str, int], int]:
-        """Offsets to start from; none on a broker that has started a new life since, which counts from zero."""
+        """Return the offsets to start from; none on a broker of another generation, whose offsets begin at zero."""
         return dict(self.offsets) if generation == self.generation else {}
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotStore:
-    """One snapshot a service, as JSON files in a folder."""
+    """Snapshots of services, one JSON file each, in a folder."""
 
     folder: Path
 
@@ -59,7 +59,7 @@ class SnapshotStore:
         self.write(service, encode_snapshot(state, offsets, generation, since))
 
     def write(self, service: str, body: bytes) -> None:
-        """Replace a service's snapshot by an encoded one: after a crash either the old or the new is there, whole."""
+        """Atomically replace a service's snapshot by an encoded one: a crash leaves either the old or the new one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(service)
         part = path.with_suffix(".part")
@@ -71,9 +71,9 @@ class SnapshotStore:
         self._sync_folder()
 
     def load(self, service: str) -> Snapshot | None:
-        """A service's snapshot; one that cannot be read is moved aside, so that the service starts afresh.
+        """Load a service's snapshot; move a corrupt one aside and return None, so that the service starts empty.
 
-        One with fingerprints of an earlier canonical form is kept, as nearly all of them are the same in both; raises
+        Keep one with fingerprints of an earlier canonical form, as nearly all of them are the same in both; raise
         StopService for one of a later form.
         """
         path = self._path(service)
@@ -104,7 +104,7 @@ def encode_snapshot(
     generation: str,
     since: datetime | None = None,
 ) -> bytes:
-    """A snapshot as it is written."""
+    """Encode a snapshot as JSON."""
     body = {
         "generation": generation,
         "canonical_form": CANONICAL_FORM,
@@ -115,7 +115,7 @@ def encode_snapshot(
     try:
         return orjson.dumps(body, option=_JSON_OPTIONS)
     except orjson.JSONEncodeError:
-        # Numbers above 64 bits and lone surrogates, or really not JSON.
+        # Integers above 64 bits and lone surrogates, which json accepts, or values that are not JSON at all.
         return json.dumps(body).encode()
 
 
@@ -151,16 +151,16 @@ def _decode_snapshot(body: dict[str, Any]) -> Snapshot:
 
 
 _MIN_INTERVAL_FACTOR: Final = 10.0
-"""How many times as long as a snapshot took there is none: a large state is kept less often."""
+"""Least pause between snapshots, as a multiple of the time to write one: a large state is saved less often."""
 
 _log = logging.getLogger(__name__)
 
 
 class SnapshotWriter:
-    """Writes the snapshots of one service in a thread, one after the other.
+    """Write the snapshots of one service in a thread, one after the other.
 
-    The state is encoded before anybody can change it: that holds up the others of the process no less in a thread,
-    as Python runs one of them at a time. The disk is what they need not wait for.
+    The state is encoded on the event loop, before it can change: encoding in a thread would block the process no less,
+    as Python runs one thread at a time. Only the disk write runs in the thread.
     """
 
     def __init__(self, snapshots: SnapshotStore, service: str, timer: Callable[[], float]) -> None:
@@ -173,18 +173,18 @@ class SnapshotWriter:
 
     @property
     def is_due(self) -> bool:
-        """Whether nothing is being written, and the last snapshot has been for long enough."""
+        """True if no write is in progress, and the last snapshot is old enough."""
         return (self._write_task is None or self._write_task.done()) and self._timer() >= self._next_due_at
 
     def start_write(self, encode: Callable[[], bytes]) -> None:
-        """Take a snapshot, and begin to write it; the one before it must have ended."""
+        """Take a snapshot, and begin to write it; the previous write must have ended."""
         began = self._timer()
         self._write_task = asyncio.get_running_loop().create_task(self._write(encode(), began))
 
     async def wait_written(self) -> bool:
-        """Wait until nothing is being written; whether the last snapshot is there, where there was one.
+        """Wait until no write is in progress; returns False if the last one failed.
 
-        Giving up waiting does not end the writing.
+        Cancelling the wait does not cancel the write.
         """
         return True if self._write_task is None else await asyncio.shield(self._write_task)
 
@@ -192,9 +192,9 @@ class SnapshotWriter:
         try:
             await asyncio.to_thread(self._snapshots.write, self._service, body)
         except OSError as error:
-            # A full disk must not end the service, which goes on and tries again.
+            # A full disk must not stop the service: continue, and retry with the next snapshot.
             if self._log_throttle():
-                _log.error("%s cannot keep its state, and tries again: %s", self._service, error)
+                _log.error("%s cannot save its snapshot and will retry: %s", self._service, error)
             return False
         now = self._timer()
         self._next_due_at = now + _MIN_INTERVAL_FACTOR * (now - began)

@@ -1,7 +1,7 @@
-"""Every span and attribute name, in one place.
+"""Define every span and attribute name in one place.
 
-Messaging attributes follow the OpenTelemetry semantic conventions for messaging systems, calls of models those
-for generative AI; what they do not cover is under `understudies.`.
+Messaging attributes follow the OpenTelemetry semantic conventions for messaging systems, and model calls those for
+generative AI; names that they do not cover begin with `understudies.`.
 """
 
 from typing import Final

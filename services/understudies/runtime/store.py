@@ -1,4 +1,4 @@
-"""The store: ClickHouse, as a server or inside this process, with the same SQL."""
+"""Store events in ClickHouse, as a server or embedded in this process, with the same SQL."""
 
 import asyncio
 import re
@@ -28,7 +28,7 @@ _CREATE_MIGRATIONS_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS migrations (name String, at DateTime64(3, 'UTC') DEFAULT now64(3))
 ENGINE = ReplacingMergeTree ORDER BY name
 """
-# ClickHouse's codes for a value that it cannot take, as opposed to trouble of its own.
+# ClickHouse's error codes for a value that it cannot accept, as opposed to failures of its own.
 _BAD_VALUE_CODES: Final = frozenset(
     {6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 306, 321, 349, 376, 407, 467, 469}
 )
@@ -36,7 +36,7 @@ _CODE_PATTERN: Final = re.compile(r"Code: (\d+)")
 
 
 class _Engine:
-    """A client and the one thread that uses it; the engine in this process allows one path, so it is shared."""
+    """Client and the one thread that uses it; shared, as the embedded engine allows one path per process."""
 
     _open: dict[str, "_Engine"] = {}  # noqa: RUF012 - one for the process, by intention
     _lock = threading.Lock()
@@ -54,7 +54,7 @@ class _Engine:
 
     @classmethod
     def acquire(cls, url: str) -> "_Engine":
-        """The engine of a URL, opened by its first user; blocks."""
+        """Return the engine of a URL, opening it for its first user; blocks."""
         with cls._lock:
             shared = cls._open.get(url)
             if shared is None:
@@ -66,7 +66,7 @@ class _Engine:
             return shared
 
     def release(self) -> None:
-        """Close with the last user; blocks."""
+        """Drop one user, and close the engine after the last one; blocks."""
         with self._lock:
             self._ref_count -= 1
             if self._ref_count == 0:
@@ -80,23 +80,23 @@ class _Engine:
             self._folder.cleanup()
 
     async def run(self, call: Callable[[Any], T]) -> T:
-        """Run a call of the client on the engine's thread."""
+        """Run `call` with the client on the engine's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._worker, call, self.client)
 
 
 class Store:
-    """Tables of events: raw JSON lines in, rows out."""
+    """Event tables: insert raw JSON lines, query rows."""
 
     def __init__(self, engine: _Engine) -> None:
         self._engine: _Engine | None = engine
 
     @classmethod
     async def open(cls, url: str) -> Self:
-        """Connect; raises ConfigurationError for a URL that cannot work and RetryLater while a server is away."""
+        """Connect; raises ConfigurationError for an unusable URL and RetryLater while the server is unavailable."""
         return cls(await asyncio.to_thread(_Engine.acquire, url))
 
     async def migrate(self) -> list[str]:
-        """Apply the numbered SQL files that were not applied yet; returns their names."""
+        """Apply the numbered SQL files that have not been applied yet; returns their names."""
         await self._run(lambda client: client.command(_CREATE_MIGRATIONS_TABLE))
         done = {row["name"] for row in await self.query("SELECT DISTINCT name FROM migrations")}
         new = [(name, sql) for name, sql in read_migrations() if name not in done]
@@ -107,7 +107,7 @@ class Store:
         return [name for name, _ in new]
 
     async def insert(self, table: str, lines: Sequence[bytes]) -> None:
-        """Insert JSON objects, one a line, all or none; raises Reject where one of them does not fit the table."""
+        """Insert JSON objects, one per line, all or none; raises Reject if one of them does not fit the table."""
         if lines:
             block = b"\n".join(lines)
             await self._run(
@@ -117,7 +117,7 @@ class Store:
             )
 
     async def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """The rows of a query; parameters are named in it as `{name:Type}`."""
+        """Return the rows of a query; the SQL refers to parameters as `{name:Type}`."""
         return await self._run(
             lambda client: list(client.query(sql, parameters=dict(parameters or {})).named_results())
         )
@@ -145,7 +145,7 @@ def _to_error(error: ClickHouseError) -> Reject | RetryLater:
     text = str(error)[:500]
     code = _CODE_PATTERN.search(text)
     if isinstance(error, DatabaseError) and code is not None and int(code[1]) in _BAD_VALUE_CODES:
-        return Reject(f"the store cannot take this value: {text}")
+        return Reject(f"the store rejects this value: {text}")
     return RetryLater(f"the store failed: {text}")
 
 
@@ -171,14 +171,14 @@ def _connect(url: str) -> Any:
             )
     except ImportError as error:
         raise ConfigurationError(
-            f"{parts.scheme}:// is not installed: install `understudies[embedded]` or set UNDERSTUDIES_STORE_URL"
+            f"{parts.scheme}:// is not supported: install `understudies[embedded]` or set UNDERSTUDIES_STORE_URL"
         ) from error
     except ClickHouseError as error:
         if parts.scheme.startswith("clickhouse"):
             raise RetryLater(f"no store at {parts.hostname!r}: {str(error)[:500]}") from error
         raise ConfigurationError(f"the embedded store cannot open {parts.path!r}: {str(error)[:500]}") from error
     raise ConfigurationError(
-        f"a store cannot be at {parts.scheme!r}: set UNDERSTUDIES_STORE_URL to chdb:///PATH or clickhouse://HOST:PORT/DB"
+        f"unknown store URL {parts.scheme!r}: set UNDERSTUDIES_STORE_URL to chdb:///PATH or clickhouse://HOST:PORT/DB"
     )
 
 
@@ -188,7 +188,7 @@ def _migrations_folder() -> Traversable:
 
 
 def read_migrations() -> list[tuple[str, str]]:
-    """Name and text of every SQL file, in order."""
+    """Return the name and text of every SQL file, in order."""
     files = sorted(
         (file for file in _migrations_folder().iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
     )

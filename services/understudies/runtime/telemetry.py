@@ -1,4 +1,4 @@
-"""Traces that cross the topics, as W3C trace context in the messages' headers."""
+"""Trace calls across topics, with W3C trace context in the message headers."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class Telemetry:
-    """The tracer of one service; several services of a process each have their own."""
+    """Tracer of one service; several services in one process each have their own."""
 
     def __init__(self, settings: TelemetrySettings, service: str) -> None:
         self._provider: TracerProvider | None = None
@@ -33,13 +33,13 @@ class Telemetry:
             self.tracer = self._provider.get_tracer("understudies")
 
     def shutdown(self) -> None:
-        """Send what is left; blocks."""
+        """Export the remaining spans; blocks."""
         if self._provider is not None:
             self._provider.shutdown()
 
 
 def trace_headers() -> dict[str, str]:
-    """Headers that carry the current trace; none outside a trace."""
+    """Return the headers that carry the current trace; empty outside a trace."""
     headers: dict[str, str] = {}
     propagate.inject(headers)
     return headers
@@ -47,7 +47,7 @@ def trace_headers() -> dict[str, str]:
 
 @contextmanager
 def batch_span(tracer: Tracer, service: str, records: Sequence[Record]) -> Iterator[Span]:
-    """A span for a handled batch: it continues the trace of its messages if they have one alone, else links them."""
+    """Open a span for a handled batch: continue the messages' trace if they share one, else link their traces."""
     if isinstance(tracer, NoOpTracer):
         yield trace.INVALID_SPAN
         return
@@ -67,13 +67,13 @@ def batch_span(tracer: Tracer, service: str, records: Sequence[Record]) -> Itera
 
 
 def _span_contexts(records: Sequence[Record]) -> list[trace.SpanContext]:
-    """One span context for each distinct trace among the records, at most 32."""
-    found: dict[int, trace.SpanContext] = {}
+    """Return one span context for each distinct trace among the records, at most 32."""
+    contexts: dict[int, trace.SpanContext] = {}
     for parent in dict.fromkeys(value for record in records for key, value in record.headers if key == "traceparent"):
         carrier = {"traceparent": parent.decode("ascii", "replace")}
         context = trace.get_current_span(_PROPAGATOR.extract(carrier)).get_span_context()
         if context.is_valid:
-            found.setdefault(context.trace_id, context)
-        if len(found) == _MAX_LINKS:
+            contexts.setdefault(context.trace_id, context)
+        if len(contexts) == _MAX_LINKS:
             break
-    return list(found.values())
+    return list(contexts.values())

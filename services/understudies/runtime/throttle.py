@@ -1,11 +1,11 @@
-"""Not to say the same thing over and over."""
+"""Rate-limit repeated log messages."""
 
 import time
 from collections.abc import Callable
 
 
 class Throttle:
-    """True once in so many seconds, the first time at once."""
+    """Return True at most once per `seconds`, and at the first call."""
 
     def __init__(self, seconds: float = 60.0, timer: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds

@@ -1,1 +1,1 @@
-"""Students: one interface, one file for each kind, and the artifacts and datasets they come from."""
+"""Define students: their common interface, one module or package per kind, and their artifacts."""

@@ -1,4 +1,4 @@
-"""Artifacts: a student's files and its manifest, in a folder named by their content."""
+"""Write and read artifacts: a student's files and manifest, in a folder named by their content."""
 
 import hashlib
 import json
@@ -13,22 +13,24 @@ from understudies.datasets.object_store import ObjectStore
 from understudies.events import CANONICAL_FORM, Usd, Utc, usd
 
 MANIFEST = "manifest.json"
-# What differs between two trainings of the same student; kept out of the name, so that a repeat finds the first.
+# Fields that differ between two trainings of the same student; excluded from the name, so that a repeat reuses it.
 _INCIDENTAL = frozenset({"created", "seconds"})
 _FIRST_CANONICAL_FORM = 1
 
 
 class Consent(BaseModel):
-    """What the teacher's terms and the data's owners allow, as declared by the operator."""
+    """Consent of the teacher's terms and the data's owners, as declared by the operator."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    distillation: bool | None = Field(default=None, description="the teacher's terms allow training on its answers")
-    personal_data: bool | None = Field(default=None, description="the examples may hold personal data")
+    distillation: bool | None = Field(
+        default=None, description="whether the teacher's terms allow training on its answers"
+    )
+    personal_data: bool | None = Field(default=None, description="whether the examples may contain personal data")
 
 
 class Manifest(BaseModel):
-    """What an artifact is, where it comes from, and the SHA-256 of each of its files."""
+    """Kind and origin of an artifact, and the SHA-256 of each of its files."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -37,14 +39,14 @@ class Manifest(BaseModel):
     student: str
     created: Utc
     dataset_digest: str
-    splits: dict[str, int] = Field(default_factory=dict, description="examples of the dataset by split")
+    splits: dict[str, int] = Field(default_factory=dict, description="number of the dataset's examples by split")
     teachers: tuple[str, ...] = ()
     base_model: str | None = None
     hyper_parameters: dict[str, JsonValue] = Field(default_factory=dict)
     metrics: dict[str, JsonValue] = Field(default_factory=dict)
     cost_usd: Usd = usd(Decimal(0))
     seconds: float = Field(default=0.0, ge=0, description="measured; no decision depends on it")
-    licence: str = Field(default="", description="of the base model, where there is one")
+    licence: str = Field(default="", description="licence of the base model, if there is one")
     consent: Consent = Consent()
     files: dict[str, str] = Field(default_factory=dict)
     canonical_form: int = Field(
@@ -64,7 +66,7 @@ class Manifest(BaseModel):
 def write_artifact(object_store: ObjectStore, content: Mapping[str, bytes], manifest: Manifest) -> str:
     """Write the files, then the manifest that names them; returns the folder's URI.
 
-    Raises ArtifactError for a file name that leaves the folder or is the manifest's.
+    Raises ArtifactError for a file name that is outside the folder or the manifest's own.
     """
     digests = {_inside(name): hashlib.sha256(data).hexdigest() for name, data in sorted(content.items())}
     manifest = manifest.model_copy(update={"files": digests})
@@ -76,15 +78,15 @@ def write_artifact(object_store: ObjectStore, content: Mapping[str, bytes], mani
 
 
 def read_manifest(object_store: ObjectStore, uri: str) -> Manifest:
-    """The manifest of an artifact.
+    """Read the manifest of an artifact.
 
-    Raises ArtifactError where it is missing, not what its folder is named for, or of a later canonical form.
+    Raises ArtifactError if it is missing, does not match its folder's name, or is of a later canonical form.
     """
     text = object_store.read(f"{uri.rstrip('/')}/{MANIFEST}")
     try:
         manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
-        raise ArtifactError(f"the manifest of {uri!r} cannot be read: {error}") from error
+        raise ArtifactError(f"the manifest of {uri!r} is invalid: {error}") from error
     if manifest.address != uri.rstrip("/").rsplit("/", 1)[-1]:
         raise ArtifactError(f"the manifest of {uri!r} was changed after it was written; train the student again")
     if manifest.canonical_form > CANONICAL_FORM:
@@ -96,7 +98,10 @@ def read_manifest(object_store: ObjectStore, uri: str) -> Manifest:
 
 
 def read_artifact(object_store: ObjectStore, uri: str) -> tuple[Manifest, dict[str, bytes]]:
-    """An artifact's manifest and files; raises ArtifactError where a digest does not match, RetryLater while away."""
+    """Read an artifact's manifest and files.
+
+    Raises ArtifactError if a digest does not match, RetryLater while the object store is unavailable.
+    """
     manifest = read_manifest(object_store, uri)
     content: dict[str, bytes] = {}
     for name, digest in manifest.files.items():
@@ -110,5 +115,5 @@ def read_artifact(object_store: ObjectStore, uri: str) -> tuple[Manifest, dict[s
 def _inside(name: str) -> str:
     path = PurePosixPath(name)
     if name == MANIFEST or path.is_absolute() or ".." in path.parts or str(path) != name or "\\" in name:
-        raise ArtifactError(f"{name!r} cannot be the name of a file in an artifact")
+        raise ArtifactError(f"{name!r} is not a valid name of a file in an artifact")
     return name

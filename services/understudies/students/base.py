@@ -1,4 +1,4 @@
-"""What every student is: something that answers a request and says how sure it is."""
+"""Define the interface of students: answer a request, and estimate the confidence in the answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,17 +9,18 @@ from understudies.events import Message, Request, Usage
 
 
 class StudentError(Exception):
-    """A student could not answer; the teacher should. Its text may be logged: it quotes no prompt and no answer."""
+    """Report that a student could not answer, so that the teacher should; the text is safe to log, without content."""
 
 
 class ConfidenceTooLow(StudentError):  # noqa: N818 - nothing went wrong
-    """A student gave up before its end: its answer would not be sure enough, or is too long to be held back.
+    """Report an answer aborted early: its confidence would be too low, or it is too long to be held back.
 
-    `confidence` is an upper bound of what it could still have reached, `usage` what was used until then, estimated.
+    `confidence` is an upper bound of the confidence that it could still have reached, `usage` the estimated usage up
+    to then.
     """
 
     def __init__(
-        self, confidence: float, usage: Usage | None = None, why: str = "cannot be sure enough any more"
+        self, confidence: float, usage: Usage | None = None, why: str = "cannot reach the required confidence"
     ) -> None:
         super().__init__(f"{why}: its confidence is at most {confidence:.3g}")
         self.confidence = confidence
@@ -28,10 +29,10 @@ class ConfidenceTooLow(StudentError):  # noqa: N818 - nothing went wrong
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A student's answer, with its confidence in [0, 1] that the teacher would agree.
+    """Answer of a student, with the confidence in [0, 1] that the teacher would agree.
 
-    `finish_reason` is `length` where the caller's own limit of tokens ended it, else None. `head` names the input where
-    it is one of the head, those that many calls have.
+    `finish_reason` is `length` if the caller's own token limit ended the answer, else None. `head` names the input if
+    it belongs to the head, the inputs that many calls share.
     """
 
     message: Message
@@ -46,73 +47,72 @@ class Answer:
 
 
 class Student(Protocol):
-    """A student, loaded and ready."""
+    """Student that is loaded and ready to answer."""
 
     @property
     def kind(self) -> str:
-        """Kind of student, such as `classifier`."""
+        """The kind of student, such as `classifier`."""
         ...
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        """One answer for each request, in order; raises StudentError where it cannot."""
+        """Return one answer for each request, in order; raises StudentError if it cannot answer."""
         ...
 
 
 @runtime_checkable
 class GeneratingStudent(Protocol):
-    """A student that writes its answer token by token, and so may see early that it is not sure."""
+    """Student that generates its answer token by token, and so may detect early that its confidence is too low."""
 
     async def answer_until(self, request: Request, floor: float, max_tokens: int | None = None) -> Answer:
-        """The whole answer, with the confidence that `answer` would give it.
+        """Return the complete answer, with the confidence that `answer` would give it.
 
         Raises ConfidenceTooLow as soon as its confidence can no longer reach `floor`, or once more than `max_tokens`
-        tokens had to be held back; what the model may still be writing is cancelled. Raises StudentError where it
-        cannot.
+        tokens had to be held back; the generation is then cancelled. Raises StudentError if it cannot answer.
         """
         ...
 
 
 @runtime_checkable
 class ClosableStudent(Protocol):
-    """A student that holds something open between calls, such as connections."""
+    """Student that holds resources between calls, such as connections."""
 
     async def close(self) -> None:
-        """Let go of it once the calls under way have ended; another answer opens it anew."""
+        """Release the resources once the calls in progress have ended; a later answer acquires them again."""
         ...
 
 
 @runtime_checkable
 class PricedStudent(Protocol):
-    """A student whose answers are paid by the token."""
+    """Student whose answers are charged per token."""
 
     def cost(self, usage: Usage) -> Decimal | None:
-        """US dollars for what was used; None where no price is set."""
+        """Return the cost of a usage in US dollars; None if no price is set."""
         ...
 
 
 async def close_student(student: object) -> None:
-    """Let go of what a student holds open, if it holds anything."""
+    """Release the resources of a student, if it holds any."""
     if isinstance(student, ClosableStudent):
         await student.close()
 
 
 def student_cost(student: object, usage: Usage) -> Decimal | None:
-    """US dollars that an answer cost; None where the student has no price by the token, or used none that it knows."""
+    """Return the cost of an answer in US dollars; None without a price per token, or without known token usage."""
     if not isinstance(student, PricedStudent) or not (usage.prompt_tokens or usage.completion_tokens):
         return None
     return student.cost(usage)
 
 
 def request_text(request: Request) -> str:
-    """The text of all messages but the system's: what differs from call to call."""
+    """Return the text of all messages except the system's: the part that differs from call to call."""
     return "\n".join(m.text for m in request.messages if m.role not in ("system", "developer"))
 
 
 def classifier_text(request: Request) -> str:
-    """What a request without a context is told apart by: its text, the system's where there is no other."""
+    """Return the text by which to classify a request without a context: the system's if there is no other."""
     return request_text(request) or request.system
 
 
 def text_answer(text: str, confidence: float, usage: Usage | None = None) -> Answer:
-    """An answer of plain text."""
+    """Return an answer of plain text."""
     return Answer(Message(role="assistant", content=text), confidence, usage or Usage())

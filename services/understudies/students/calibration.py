@@ -1,4 +1,4 @@
-"""From the probability of a generated answer to the probability that the teacher agrees with it."""
+"""Map the probability of a generated answer to the probability that the teacher agrees with it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,14 +22,14 @@ _FOLDS: Final = 5
 
 
 class Calibration(BaseModel):
-    """A monotone map from the sum s of an answer's token log-probabilities to a confidence in [0, 1].
+    """Monotone map from the sum s of an answer's token log-probabilities to a confidence in [0, 1].
 
     Beta calibration: with p = exp(s), the log-odds of agreement are `slope` * log p - `lead` * log(1 - p) + `bias`.
-    Neither weight is negative, so the confidence never rises as the sum falls: whatever was proven for a threshold
-    holds for the sums above one sum, and a sum that has fallen below it will not come back. Answers keep their order,
-    unlike with isotonic regression, which needs about a thousand examples and ties answers that the gate could have
-    told apart. Platt scaling is this without `lead`: it cannot leave alone what is calibrated already, and hardly
-    tells answers apart that are nearly certain. As it stands, the map is the identity, exp(s).
+    Neither weight is negative, so the confidence never rises as the sum falls: a threshold on the confidence is a
+    threshold on the sum, and a partial sum that has fallen below it cannot recover. Answers keep their order, unlike
+    with isotonic regression, which needs about a thousand examples and ties answers that the gate could have
+    distinguished. Platt scaling is this map without `lead`: it cannot leave calibrated confidences unchanged, and
+    hardly distinguishes answers that are nearly certain. By default, the map is the identity, exp(s).
 
     Kull, Silva Filho and Flach (2017), "Beta calibration: a well-founded and easily implemented improvement on
     logistic calibration for binary classifiers", AISTATS. Niculescu-Mizil and Caruana (2005), "Predicting good
@@ -53,9 +53,9 @@ class Calibration(BaseModel):
         return self.slope == 1.0 and self.lead == 1.0 and self.bias == 0.0
 
     def __call__(self, log_probability: float) -> float:
-        """The confidence; an impossible answer has none. Raises ValueError for what is no log-probability."""
+        """Return the confidence, 0 for an impossible answer; raises ValueError for anything but a log-probability."""
         if not log_probability <= 0.0:
-            raise ValueError(f"{log_probability!r} is no logarithm of a probability")
+            raise ValueError(f"{log_probability!r} is not the logarithm of a probability")
         if log_probability == -math.inf:
             return 0.0
         if self.is_identity:
@@ -65,9 +65,10 @@ class Calibration(BaseModel):
 
     @classmethod
     def fit(cls, log_probabilities: Sequence[float], agreed: Sequence[bool]) -> "Calibration":
-        """The likeliest map, by penalised maximum likelihood; a few examples hardly move it from the identity.
+        """Fit the map by penalised maximum likelihood; a few examples hardly move it from the identity.
 
-        The penalty also keeps it finite where all or none agreed. Raises ValueError for what is no log-probability.
+        The penalty also keeps the weights finite if all or none agreed. Raises ValueError for a value that is not a
+        log-probability.
 
         >>> Calibration.fit([], []).is_identity
         True
@@ -75,7 +76,7 @@ class Calibration(BaseModel):
         >>> fitted(-20.0) > 0.9 > 0.1 > fitted(-60.0)
         True
         """
-        # Imported here: who only answers needs no optimiser.
+        # Imported here: answering needs no optimiser.
         from scipy.optimize import minimize
 
         evidence = _evidence(log_probabilities)
@@ -96,31 +97,31 @@ class Calibration(BaseModel):
 
         bounds = [(_LEAST_SLOPE, _MOST_SLOPE), (0.0, _MOST_SLOPE), (None, None)]
         slope, lead, bias = minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds).x
-        # Rounded, so that the last bits of a platform's arithmetic make no other artifact.
+        # Rounded, so that platform differences in the last bits do not change the artifact.
         return cls(
             slope=max(_LEAST_SLOPE, round(float(slope), 4)), lead=round(float(lead), 4), bias=round(float(bias), 4)
         )
 
     def to_files(self) -> dict[str, bytes]:
-        """The artifact's file; none where there is nothing to say."""
+        """Return the artifact's file; none for the identity."""
         return {} if self.is_identity else {CALIBRATION_FILE: self.model_dump_json().encode()}
 
     @classmethod
     def from_files(cls, content: Mapping[str, bytes]) -> "Calibration":
-        """The calibration of an artifact: the identity where it has none. Raises ArtifactError for a damaged one."""
+        """Read the calibration of an artifact, the identity if it has none; raises ArtifactError for a damaged one."""
         if CALIBRATION_FILE not in content:
             return cls()
         try:
             return cls.model_validate_json(content[CALIBRATION_FILE])
         except ValidationError as error:
-            raise ArtifactError(f"the calibration cannot be read: {error}") from error
+            raise ArtifactError(f"the calibration is invalid: {error}") from error
 
 
 def calibration_error(confidences: Sequence[float], agreed: Sequence[bool], bins: int = 10) -> float:
-    """Expected calibration error: the mean gap between confidence and agreement, in bins of equally many answers.
+    """Return the expected calibration error: the mean gap between confidence and agreement in bins of equal mass.
 
     Naeini, Cooper and Hauskrecht (2015), "Obtaining well calibrated probabilities using Bayesian binning", AAAI; bins
-    of equal mass as in Nixon et al. (2019), "Measuring calibration in deep learning". 0 where there are no answers.
+    of equal mass as in Nixon et al. (2019), "Measuring calibration in deep learning". 0 if there are no answers.
 
     >>> calibration_error([0.5] * 4, [True, False, True, False], bins=1)
     0.0
@@ -136,11 +137,11 @@ def calibration_error(confidences: Sequence[float], agreed: Sequence[bool], bins
 
 
 def cross_fit(log_probabilities: Sequence[float], agreed: Sequence[bool], folds: int = _FOLDS) -> list[float]:
-    """The confidence of each answer by a calibration that has not seen it: every `folds`-th is held out in turn."""
+    """Return each answer's confidence by a calibration fitted without it: every `folds`-th is held out in turn."""
     confidences = [0.0] * len(agreed)
     for fold in range(folds):
-        seen = [i for i in range(len(agreed)) if i % folds != fold]
-        fitted = Calibration.fit([log_probabilities[i] for i in seen], [agreed[i] for i in seen])
+        fit = [i for i in range(len(agreed)) if i % folds != fold]
+        fitted = Calibration.fit([log_probabilities[i] for i in fit], [agreed[i] for i in fit])
         for i in range(fold, len(agreed), folds):
             confidences[i] = fitted(log_probabilities[i])
     return confidences
@@ -149,7 +150,7 @@ def cross_fit(log_probabilities: Sequence[float], agreed: Sequence[bool], folds:
 def _evidence(log_probabilities: Sequence[float]) -> Doubles:
     s = np.asarray(log_probabilities, dtype=float)
     if not np.all(s <= 0.0):
-        raise ValueError("not all are logarithms of a probability")
+        raise ValueError("not all values are logarithms of a probability")
     s = np.clip(s, _LEAST_LOG, _MOST_LOG)
     return np.stack([s, -np.log(-np.expm1(s)), np.ones_like(s)], axis=1) if len(s) else np.zeros((0, 3))
 

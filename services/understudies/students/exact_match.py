@@ -1,4 +1,4 @@
-"""The exact-answer student: what the teacher answered to the same request before."""
+"""Implement the exact-match student: repeat the teacher's answer to the same request."""
 
 import hashlib
 import json
@@ -19,13 +19,13 @@ _NO_ANSWER = Message(role="assistant", content="")
 
 
 class ExactMatchStudent:
-    """Answers a request that the teacher answered before, always alike, at temperature 0 or none given.
+    """Student that repeats the teacher's consistent answer to the same request, at temperature 0 or none given.
 
-    An unknown request gets an empty answer of confidence 0, which no threshold above 0 serves.
+    An unknown request gets an empty answer with confidence 0, which no threshold above 0 serves.
 
-    A cache cannot be proven on held-out inputs: they are never those that it remembers. Its evidence is fresh
-    verdicts on live repeats of a remembered request, one for each fingerprint, like any other student's; the
-    verdicts on requests that it does not know say nothing about it and must not feed its gates.
+    A cache cannot be evaluated on held-out inputs, which are never those that it stores. Its evidence is new verdicts
+    on live repeats of a stored request, one for each fingerprint, as for any other student; verdicts on requests that
+    it does not store say nothing about it and must not feed its gates.
     """
 
     kind = "cache"
@@ -41,46 +41,46 @@ class ExactMatchStudent:
         return [self.lookup(request) for request in requests]
 
     def lookup(self, request: Request) -> Answer:
-        """The remembered answer, or none."""
-        known = self._answers.get(exact_match_key(request)) if _is_repeatable(request) else None
-        return Answer(known, self._confidence) if known is not None else Answer(_NO_ANSWER, 0.0)
+        """Return the stored answer, or an empty one with confidence 0."""
+        stored = self._answers.get(exact_match_key(request)) if _is_repeatable(request) else None
+        return Answer(stored, self._confidence) if stored is not None else Answer(_NO_ANSWER, 0.0)
 
     @classmethod
     def fit(cls, examples: Iterable[Example], judge: Judge) -> "ExactMatchStudent":
-        """Remember the requests whose answers the judge finds alike.
+        """Store the requests whose answers the judge considers equal.
 
-        The confidence is the share of repeats that agreed with the answer before, by the rule of succession.
-        At no given temperature one answer shows nothing, so two alike are asked for.
+        The confidence is the share of repeats that agreed with the previous answer, by the rule of succession. Without
+        a given temperature a single answer proves nothing, so two equal ones are required.
         """
         given = _group_by_key(examples)
         repeats = sum(len(answers) - 1 for answers in given.values())
         agreed = sum(_count_agreeing(answers, judge) for answers in given.values())
-        kept = {
+        stored = {
             key: answers[-1].answer
             for key, answers in given.items()
             if _count_agreeing(answers, judge) == len(answers) - 1 and _is_certain(answers)
         }
-        return cls(kept, (agreed + 1) / (repeats + 2))
+        return cls(stored, (agreed + 1) / (repeats + 2))
 
     def to_files(self) -> dict[str, bytes]:
         answers = {key: answer.model_dump(mode="json", exclude_none=True) for key, answer in self._answers.items()}
-        known = {"confidence": self._confidence, "answers": answers}
-        return {_FILE: json.dumps(known, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")}
+        content = {"confidence": self._confidence, "answers": answers}
+        return {_FILE: json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")}
 
     @classmethod
     def from_files(cls, content: Mapping[str, bytes]) -> "ExactMatchStudent":
         try:
-            known = json.loads(content[_FILE].decode("utf-8", "surrogatepass"))
-            return cls(_ANSWERS.validate_python(known["answers"]), float(known["confidence"]))
+            stored = json.loads(content[_FILE].decode("utf-8", "surrogatepass"))
+            return cls(_ANSWERS.validate_python(stored["answers"]), float(stored["confidence"]))
         except (KeyError, TypeError, ValueError, ValidationError) as error:
-            raise ArtifactError(f"the cache's answers cannot be read: {error!r}") from error
+            raise ArtifactError(f"the cache's answers are invalid: {error!r}") from error
 
 
 _ANSWERS = TypeAdapter(dict[str, Message])
 
 
 def exact_match_key(request: Request) -> str:
-    """The fingerprint, and what else decides the answer but is no part of the input: tool choice and parameters."""
+    """Return the fingerprint with a hash of tool choice and parameters, which affect the answer but not the input."""
     others = json.dumps([request.tool_choice, request.parameters], sort_keys=True, ensure_ascii=False)
     return f"{fingerprint(request)}.{hashlib.sha256(others.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 

@@ -1,4 +1,4 @@
-"""The head of a task: the inputs that many calls have, and the student that remembers their answers."""
+"""Find the head of a task, the inputs that many calls share, and answer it from memory."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ from understudies.students.base import Answer, GeneratingStudent, Student, close
 
 HEAD_FILE: Final = "head.json"
 MIN_HEAD_CALLS: Final = 5
-"""Calls of an input from which it belongs to the head."""
+"""Least number of calls with an input for it to belong to the head."""
 
 _MIN_CONSENSUS: Final = 0.9
 _MEMORIES: Final = TypeAdapter(dict[str, Message])
@@ -29,22 +29,21 @@ _MEMORIES: Final = TypeAdapter(dict[str, Message])
 
 @dataclass(frozen=True, slots=True)
 class HeadInputs:
-    """The inputs that many calls have, by name; the answers remembered for some; and those with contested answers.
+    """Inputs that many calls share, by name; memorised answers for some of them; and inputs with contested answers.
 
-    An input is remembered where the teacher was asked at temperature 0, or at none given, and nine in ten of the
-    answers known to it say the same. Where fewer do, no student can be right often enough, and it stays with the
-    teacher.
+    An answer is memorised if the teacher was asked at temperature 0, or at none given, and at least 90 % of the known
+    answers to the input agree. If fewer do, no student can be right often enough, and the input stays with the teacher.
     """
 
     input_names: frozenset[str] = frozenset()
     memories: Mapping[str, Message] = field(default_factory=dict)
     contested: frozenset[str] = frozenset()
     system: SystemTemplate = NO_CONTEXT
-    """Tells the context of a call, which is part of its input."""
+    """Template that determines the context of a call, which is part of its input."""
 
     @classmethod
     def find(cls, examples: Sequence[Example], judge: Judge, system: SystemTemplate = NO_CONTEXT) -> "HeadInputs":
-        """The head of a dataset, whatever the splits: what is remembered is proven by the calls that come after it."""
+        """Find the head of a dataset in all splits: memorised answers are evaluated on later calls."""
         by_name: defaultdict[str, list[Example]] = defaultdict(list)
         for example in examples:
             by_name[input_name(example.request, system)].append(example)
@@ -63,31 +62,31 @@ class HeadInputs:
         return cls(frozenset(names), memories, frozenset(contested), system)
 
     def to_files(self) -> dict[str, bytes]:
-        """The artifact's file; none where the task has no head."""
+        """Return the artifact's file; none if the task has no head."""
         if not self.input_names:
             return {}
         memories = {key: answer.model_dump(mode="json", exclude_none=True) for key, answer in self.memories.items()}
-        known = {"names": sorted(self.input_names), "memories": memories, "contested": sorted(self.contested)}
+        content = {"names": sorted(self.input_names), "memories": memories, "contested": sorted(self.contested)}
         if self.system.has_context:
-            known["system"] = self.system.model_dump(mode="json")
-        return {HEAD_FILE: json.dumps(known, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")}
+            content["system"] = self.system.model_dump(mode="json")
+        return {HEAD_FILE: json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")}
 
     @classmethod
     def from_files(cls, content: Mapping[str, bytes]) -> "HeadInputs":
-        """The head of an artifact, empty where it has none; raises ArtifactError where its file is damaged."""
+        """Read the head of an artifact, empty if it has none; raises ArtifactError if its file is damaged."""
         if HEAD_FILE not in content:
             return cls()
         try:
-            known = json.loads(content[HEAD_FILE].decode("utf-8", "surrogatepass"))
-            memories = _MEMORIES.validate_python(known["memories"])
-            system = SystemTemplate.model_validate(known["system"]) if "system" in known else NO_CONTEXT
-            return cls(frozenset(known["names"]), memories, frozenset(known["contested"]), system)
+            stored = json.loads(content[HEAD_FILE].decode("utf-8", "surrogatepass"))
+            memories = _MEMORIES.validate_python(stored["memories"])
+            system = SystemTemplate.model_validate(stored["system"]) if "system" in stored else NO_CONTEXT
+            return cls(frozenset(stored["names"]), memories, frozenset(stored["contested"]), system)
         except (KeyError, TypeError, ValueError, ValidationError) as error:
-            raise ArtifactError(f"the head of the student cannot be read: {error!r}") from error
+            raise ArtifactError(f"the head of the student is invalid: {error!r}") from error
 
 
 class HeadStudent:
-    """A student that answers the head from memory where it can, and everything else by the student it is built on."""
+    """Student that answers the head from memory if it can, and everything else with its base student."""
 
     def __init__(self, base: Student, head: HeadInputs) -> None:
         self.base = base
@@ -95,21 +94,21 @@ class HeadStudent:
 
     @property
     def kind(self) -> str:
-        """Kind of the student it is built on."""
+        """The kind of the base student."""
         return self.base.kind
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        """One answer for each request, in order; raises StudentError where the base cannot."""
-        known = [self._recall(request) for request in requests]
-        asked = [place for place, (_, answer) in enumerate(known) if answer is None]
-        given = await self.base.answer([requests[place] for place in asked]) if asked else []
-        answers = [answer for _, answer in known]
-        for place, answer in zip(asked, given, strict=True):
-            answers[place] = replace(answer, head=known[place][0])
+        """Return one answer for each request, in order; raises StudentError if the base student cannot answer."""
+        recalled = [self._recall(request) for request in requests]
+        missing = [index for index, (_, answer) in enumerate(recalled) if answer is None]
+        generated = await self.base.answer([requests[index] for index in missing]) if missing else []
+        answers = [answer for _, answer in recalled]
+        for index, answer in zip(missing, generated, strict=True):
+            answers[index] = replace(answer, head=recalled[index][0])
         return cast(list[Answer], answers)
 
     def _recall(self, request: Request) -> tuple[str | None, Answer | None]:
-        """The name of an input of the head, and what is known to say to it."""
+        """Return the name of the input if it belongs to the head, and its memorised answer if there is one."""
         name = input_name(request, self.head.system)
         if name not in self.head.input_names:
             return None, None
@@ -119,50 +118,50 @@ class HeadStudent:
         return name, None if memory is None else Answer(memory, 1.0, head=name)
 
     def cost(self, usage: Usage) -> Decimal | None:
-        """US dollars for what the base used; None where it has no price."""
+        """Return the cost of the base student's usage in US dollars; None if it has no price."""
         return student_cost(self.base, usage)
 
     async def close(self) -> None:
-        """Let go of what the base holds open."""
+        """Release the resources of the base student."""
         await close_student(self.base)
 
 
 class GeneratingHeadStudent(HeadStudent):
-    """The same over a student that writes token by token."""
+    """HeadStudent whose base student generates token by token."""
 
     async def answer_until(self, request: Request, floor: float, max_tokens: int | None = None) -> Answer:
-        """As of `GeneratingStudent`; what is remembered is whole at once."""
+        """Answer as `GeneratingStudent` does; a memorised answer is complete at once."""
         name, answer = self._recall(request)
         if answer is not None:
             return answer
-        # The floor is the threshold of the other inputs. Were unsure answers given up here, those that are recorded
-        # for an input of the head would be its surest, and say too much of it.
+        # The floor is the threshold of the other inputs. If low-confidence answers were aborted here, only the most
+        # confident ones would be recorded for an input of the head, and overstate its agreement.
         floor = floor if name is None else 0.0
-        written = await cast(GeneratingStudent, self.base).answer_until(request, floor, max_tokens)
-        return replace(written, head=name)
+        generated = await cast(GeneratingStudent, self.base).answer_until(request, floor, max_tokens)
+        return replace(generated, head=name)
 
 
 def add_head(base: Student, head: HeadInputs) -> Student:
-    """The student with a head to answer from memory; itself where there is none."""
+    """Return the student with a head to answer from memory; the student itself if the head is empty."""
     if not head.input_names:
         return base
     return GeneratingHeadStudent(base, head) if isinstance(base, GeneratingStudent) else HeadStudent(base, head)
 
 
 def input_name(request: Request, system: SystemTemplate = NO_CONTEXT) -> str:
-    """The name by which an input is known: of what a student reads of it, else its fingerprint."""
+    """Return the name of an input: that of its reading, else its fingerprint."""
     return identify_input(request, "", None, system).reading_name or fingerprint(request)
 
 
 def memory_key(request: Request, system: SystemTemplate = NO_CONTEXT) -> str:
-    """The input's name, and what else decides the answer: tools, response format, tool choice and parameters."""
+    """Return the input's name with a hash of tools, response format, tool choice and parameters, which also matter."""
     others = [request.tools, request.response_format, request.tool_choice, request.parameters]
     text = json.dumps(others, sort_keys=True, ensure_ascii=False)
     return f"{input_name(request, system)}.{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def _most_frequent(answers: Sequence[Message], judge: Judge) -> tuple[Message, float]:
-    """The answer given most often, and the share of all answers that agree with it."""
+    """Return the most frequent answer, and the share of all answers that agree with it."""
     forms: defaultdict[str, list[Message]] = defaultdict(list)
     for answer in answers:
         forms[canonical_answer(answer, judge)].append(answer)

@@ -1,4 +1,4 @@
-"""Loading a student from its artifact."""
+"""Load a student from its artifact."""
 
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
@@ -12,12 +12,12 @@ from understudies.students.head_inputs import HeadInputs, add_head
 def load_student(
     object_store: ObjectStore, uri: str, endpoints: EndpointSettings | None = None, pools: EndpointPools | None = None
 ) -> Student:
-    """The student of an artifact, ready to answer.
+    """Load the student of an artifact, ready to answer.
 
-    `endpoints` are those that students name, by default those of the environment; `pools` are shared with other
-    students, and by default the student's own.
-    Raises ArtifactError where the artifact is missing or damaged, its kind unknown, or what it needs not installed,
-    and RetryLater where it cannot be read now.
+    `endpoints` are the endpoints that students refer to by name, by default those of the environment; `pools` are
+    shared with other students, and by default the student's own.
+    Raises ArtifactError if the artifact is missing or damaged, its kind unknown, or a package that it needs not
+    installed, and RetryLater if it cannot be read now.
     """
     manifest, content = read_artifact(object_store, uri)
     try:
@@ -32,7 +32,7 @@ def load_student(
 def _load_by_kind(
     manifest: Manifest, content: dict[str, bytes], endpoints: EndpointSettings | None, pools: EndpointPools | None
 ) -> Student:
-    # Imported here, so that a process needs only what its students need.
+    # Imported here, so that a process needs only the packages of its students.
     if manifest.kind == "cache":
         from understudies.students.exact_match import ExactMatchStudent
 
@@ -45,4 +45,4 @@ def _load_by_kind(
         from understudies.students.few_shot.student import FewShotStudent
 
         return FewShotStudent.from_files(content, endpoints or EndpointSettings(), pools)
-    raise ArtifactError(f"no student of kind {manifest.kind!r} is known; was it trained by a newer version?")
+    raise ArtifactError(f"unknown kind of student {manifest.kind!r}; was it trained by a newer version?")

@@ -1,4 +1,4 @@
-"""Students kept loaded, by artifact."""
+"""Cache loaded students by artifact."""
 
 import asyncio
 import time
@@ -14,13 +14,13 @@ from understudies.students.endpoint.settings import EndpointSettings
 from understudies.students.loader import load_student
 
 _RETRY_AFTER_S: Final = 10.0
-"""Until then nobody waits again for files that were away: to find that out may take a driver long."""
+"""Time for which unavailable files are not tried again, as a driver may take long to detect that."""
 
 
 class StudentCache:
-    """Loads each artifact once and keeps the most recently used; artifacts never change, so neither do students.
+    """LRU cache of students, each loaded once; artifacts never change, so neither do students.
 
-    Students at the same endpoint share its connections. `endpoints` are by default those of the environment.
+    Students of the same endpoint share its connections. `endpoints` are by default those of the environment.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class StudentCache:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def get(self, uri: str) -> Student:
-        """The student of an artifact; raises ArtifactError where it cannot be loaded, RetryLater while it is away."""
+        """Return the student of an artifact; raises ArtifactError if it cannot be loaded, RetryLater if not now."""
         if self._timer() < self._unavailable_until.get(uri, float("-inf")):
-            raise RetryLater(f"{uri!r} was away a moment ago")
+            raise RetryLater(f"{uri!r} was unavailable a moment ago")
         self._unavailable_until.pop(uri, None)
         pending = self._students.get(uri)
         if pending is None:
@@ -63,7 +63,7 @@ class StudentCache:
             raise
 
     async def close(self) -> None:
-        """Let go of all students, each once the calls under way have ended; those asked for later are loaded anew."""
+        """Release all students, each once its calls in progress have ended; later requests load them again."""
         while self._students:
             self._evict(self._students.popitem()[1])
         await asyncio.gather(*self._closing, return_exceptions=True)

@@ -1,1 +1,1 @@
-"""The trainer: makes the cheapest student that a task's recorded calls allow, or says why there is none."""
+"""Train the cheapest student that a task's recorded calls allow, or report why there is none."""

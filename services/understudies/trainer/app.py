@@ -1,4 +1,4 @@
-"""The trainer: make me a student."""
+"""Run the trainer service: train students from collected datasets."""
 
 import asyncio
 import hashlib
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class TrainerApp:
-    """Consumes `collected`; publishes `trained`, or `rejected` with the reason."""
+    """Service that consumes `collected` and publishes `trained`, or `rejected` with the reason."""
 
     name = "trainer"
     topics = (PROMOTIONS,)
@@ -67,24 +67,24 @@ class TrainerApp:
         self._outbox = Outbox(bus)
 
     async def start(self) -> None:
-        """Nothing to open."""
+        """Do nothing: there is nothing to open."""
 
     async def handle(self, records: Sequence[Record]) -> None:
-        """Train what was collected and has no outcome yet, this batch's later events included."""
-        stories = [event for event in await self._bus.decode_events(records) if isinstance(event, Promotion)]
-        self._done |= {story.student: None for story in stories if story.stage not in _STAGES_BEFORE_TRAINING}
-        self._pending |= {story.student: story for story in stories if story.stage == "collected"}
+        """Train the collected students that have no outcome yet, including outcomes later in this batch."""
+        promotions = [event for event in await self._bus.decode_events(records) if isinstance(event, Promotion)]
+        self._done |= {event.student: None for event in promotions if event.stage not in _STAGES_BEFORE_TRAINING}
+        self._pending |= {event.student: event for event in promotions if event.stage == "collected"}
         await self._train_pending()
 
     async def tick(self, now: datetime) -> None:
-        """Try again what could not be read or kept when it was due."""
+        """Retry trainings whose files could not be read or written when they were due."""
         await self._train_pending()
 
     async def _train_pending(self) -> None:
-        for student, story in list(self._pending.items()):
+        for student, promotion in list(self._pending.items()):
             if student not in self._done:
                 try:
-                    self._outbox.add([await self._outcome(story)])
+                    self._outbox.add([await self._outcome(promotion)])
                 except RetryLater as error:
                     self._log_deferral(error)
                     continue
@@ -92,43 +92,43 @@ class TrainerApp:
             del self._pending[student]
             self._finished.pop(student, None)
             await self._outbox.flush()
-        # Kept until it is published, so that a broker away for a while costs no second training.
+        # Kept until it is published, so that an unavailable broker does not cost a second training.
         await self._outbox.flush()
 
     def _log_deferral(self, error: RetryLater) -> None:
         if self._log_throttle():
-            _log.warning("a training is put off: %s", error)
+            _log.warning("deferred a training: %s", error)
 
     async def stop(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is nothing to close."""
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot: the students that have an outcome, and those that are due for one."""
-        due = [story.model_dump(mode="json") for story in self._pending.values()]
+        """Return a JSON-serialisable snapshot: the students with an outcome, and those still to be trained."""
+        due = [promotion.model_dump(mode="json") for promotion in self._pending.values()]
         return {"done": list(self._done), "due": due, "outbox": self._outbox.state()}
 
     def recently_published(self) -> list[Event]:
-        """The outcomes published last."""
+        """Return the most recently published outcomes."""
         return self._outbox.recently_published()
 
     async def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot."""
+        """Restore a snapshot."""
         self._done = dict.fromkeys(state["done"])
-        # A snapshot from before trainings were put off has neither these nor an outbox.
-        stories = [Promotion.model_validate(saved) for saved in state.get("due", ())]
-        self._pending = {story.student: story for story in stories}
+        # Snapshots of older versions, which never deferred trainings, have neither these nor an outbox.
+        promotions = [Promotion.model_validate(saved) for saved in state.get("due", ())]
+        self._pending = {promotion.student: promotion for promotion in promotions}
         self._outbox.restore(state.get("outbox", ()))
 
     async def _outcome(self, promotion: Promotion) -> Promotion:
-        """What becomes of a student; raises RetryLater while files are away, and goes on from there the next time."""
+        """Train a student and return its outcome; raises RetryLater while files are unavailable, to resume later."""
         try:
-            # Training takes seconds to hours of computing; the loop lives on meanwhile.
+            # Training takes seconds to hours of computing, during which the event loop keeps running.
             if promotion.student not in self._finished:
                 self._finished[promotion.student] = await asyncio.to_thread(self._train, promotion)
             return await asyncio.to_thread(self._finish, promotion, self._finished[promotion.student])
         except SERVICE_ERRORS:
             raise
-        except Exception as error:  # noqa: BLE001 - one student must not end the trainer again and again
+        except Exception as error:  # noqa: BLE001 - one student must not stop the trainer again and again
             _log.warning("%s cannot be trained", promotion.student, exc_info=True)
             return self._promotion(promotion, "rejected", reason=f"cannot be trained: {error_text(error)}")
 
@@ -136,12 +136,13 @@ class TrainerApp:
         if promotion.dataset is None:
             raise ArtifactError(f"student {promotion.student!r} was announced as collected without a dataset")
         began = time.perf_counter()
-        lesson, p0 = self._training_data(promotion, read_dataset(self._object_store, promotion.dataset, promotion.task))
-        found = select_student(self._allowed_trainers(promotion), lesson, self._settings, p0)
-        return FinishedTraining(lesson, found, round(time.perf_counter() - began, 3))
+        dataset = read_dataset(self._object_store, promotion.dataset, promotion.task)
+        data, p0 = self._training_data(promotion, dataset)
+        selection = select_student(self._allowed_trainers(promotion), data, self._settings, p0)
+        return FinishedTraining(data, selection, round(time.perf_counter() - began, 3))
 
     def _finish(self, promotion: Promotion, training: FinishedTraining) -> Promotion:
-        """The end of a training as an event, once the student is kept."""
+        """Save the selected student, and return the outcome of the training as an event."""
         best = training.selection.best(self._settings)
         evidence = training_evidence(training.selection, best, training.data, training.seconds)
         if best is None:
@@ -163,9 +164,9 @@ class TrainerApp:
         return TrainingData(dataset, judge, int.from_bytes(seed[:4], "big"), system), rules.min_agreement
 
     def _allowed_trainers(self, promotion: Promotion) -> list[StudentTrainer]:
-        """The candidates whose students the task's rules allow."""
+        """Return the trainers whose students the task's rules allow."""
         rules = self._rules.for_task(promotion.task)
-        return [factory for factory in self._trainers if rules.allows_student(promotion.student, factory.kind)]
+        return [trainer for trainer in self._trainers if rules.allows_student(promotion.student, trainer.kind)]
 
     def _save(self, promotion: Promotion, best: StudentCandidate, training: FinishedTraining) -> str:
         assert isinstance(best.outcome, TrainedStudent)
@@ -213,5 +214,5 @@ def create_app(
     new_id: NewId,
     rules: TaskRulesLookup | None = None,
 ) -> TrainerApp:
-    """The trainer, composed."""
+    """Create the trainer service."""
     return TrainerApp(settings, bus=bus, clock=clock, object_store=object_store, new_id=new_id, rules=rules)

@@ -1,4 +1,4 @@
-"""Calibrating a generating student by its validation calls."""
+"""Calibrate a generating student on its validation calls."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ _FEWEST: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class CalibrationResult:
-    """The calibration, the validation calls as it sees them, and how far off the confidences were and are."""
+    """Calibration, the validation calls with calibrated confidences, and the calibration error before and after."""
 
     calibration: Calibration
     validation_calls: tuple[ValidationCall, ...]
@@ -23,9 +23,9 @@ class CalibrationResult:
 
 
 def calibrate(judged: Sequence[ValidationCall]) -> CalibrationResult:
-    """Fit a calibration on calls of a student that has none yet; a call that it did not answer says nothing.
+    """Fit a calibration on the calls of an uncalibrated student; ignore calls that it did not answer.
 
-    The error after is of calls held out from the fit in turn, so that a fit that only remembers shows none.
+    `error_after` is cross-validated, so that overfitting does not count as an improvement.
     """
     answered = [one for one in judged if one.confidence > 0]
     if len(answered) < _FEWEST:

@@ -1,4 +1,4 @@
-"""Settings of the trainer."""
+"""Define the settings of the trainer."""
 
 from decimal import Decimal
 from typing import Literal
@@ -10,28 +10,28 @@ from understudies.students.artifact import Consent
 
 
 class TrainerSettings(BaseSettings):
-    """Read from the environment, prefix `UNDERSTUDIES_TRAINER_`."""
+    """Settings of the trainer from the environment, prefix `UNDERSTUDIES_TRAINER_`."""
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_TRAINER_", frozen=True)
 
     kinds: tuple[str, ...] = Field(
-        default=("classifier", "few_shot"), description="rungs of the ladder that may be tried, cheapest first"
+        default=("classifier", "few_shot"), description="kinds of student that may be trained; tried cheapest first"
     )
-    min_agreement: float = Field(default=0.95, gt=0.5, lt=1, description="p0 where the task's rules give none")
+    min_agreement: float = Field(default=0.95, gt=0.5, lt=1, description="p0 if the task's rules set none")
     enough_coverage: float = Field(
-        default=0.50, ge=0, le=1, description="expected share of calls served at which no dearer rung is tried"
+        default=0.50, ge=0, le=1, description="expected share of calls served at which no costlier kind is tried"
     )
-    alpha: float = Field(default=0.05, gt=0, lt=1, description="chance of a bound that misleads when rejecting")
+    alpha: float = Field(default=0.05, gt=0, lt=1, description="error probability of the bound that rejects a student")
     surest_calls: int = Field(default=20, gt=0, description="fewest validation calls that can reject a student")
-    encoder: bool | Literal["auto"] = Field(default="auto", description="sentence encoder; auto: where installed")
-    few_shot_endpoint: str | None = Field(default=None, description="name of an endpoint; unset: no few_shot")
+    encoder: bool | Literal["auto"] = Field(default="auto", description="sentence encoder; auto: if installed")
+    few_shot_endpoint: str | None = Field(default=None, description="name of the endpoint; unset: no few_shot")
     few_shot_examples: int = Field(default=16, gt=0, le=200, description="examples in each prompt")
-    few_shot_nearest: bool = Field(default=False, description="examples like the request, not fixed ones")
-    few_shot_pool: int = Field(default=1000, gt=0, description="examples kept with the student")
-    few_shot_validation: int = Field(default=200, gt=0, description="most validation calls paid for")
+    few_shot_nearest: bool = Field(default=False, description="show the examples most similar to the request")
+    few_shot_pool: int = Field(default=1000, gt=0, description="examples stored with the student")
+    few_shot_validation: int = Field(default=200, gt=0, description="most validation calls to pay for")
     seed: int = Field(default=0, description="seed of every random choice in training")
     usd_per_1000_examples: dict[str, Decimal] = Field(
         default={"cache": Decimal(0), "classifier": Decimal("0.001"), "few_shot": Decimal("0.05")},
         description="price of training by kind; declared, not measured, so that a replay costs the same",
     )
-    consent: Consent = Field(default=Consent(), description="what is declared about the teacher's terms and the data")
+    consent: Consent = Field(default=Consent(), description="declared consent of the teacher's terms and the data")

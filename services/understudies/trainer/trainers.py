@@ -1,4 +1,4 @@
-"""Define the trainers: one for each kind of student that can be made here, cheapest first."""
+"""Define the trainers: one for each kind of student that can be trained here, cheapest first."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from understudies.trainer.validation import ValidationCall, held_out_examples, j
 
 @dataclass(frozen=True, slots=True)
 class TrainedStudent:
-    """A student, the files that it is kept in, and how it did on validation."""
+    """Student with its files and its validation calls."""
 
     student: Student
     files: Mapping[str, bytes]
@@ -27,19 +27,19 @@ class TrainedStudent:
     base_model: str | None = None
     licence: str = ""
     metrics: Mapping[str, JsonValue] = field(default_factory=dict)
-    """What is known beside the validation, such as how well its confidence is calibrated."""
+    """Metrics other than the validation, such as the calibration error."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotApplicable:
-    """A kind of student that does not suit the task, and why."""
+    """Kind of student that does not suit the task, and the reason."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What a factory is given: the calls, the judge of the task, the seed of all randomness, and what is context."""
+    """Input of a trainer: the dataset, the judge of the task, the random seed, and the template of system prompts."""
 
     dataset: Dataset
     judge: Judge
@@ -48,29 +48,29 @@ class TrainingData:
 
 
 TrainFunction = Callable[[TrainingData, TrainerSettings], TrainedStudent | NotApplicable]
-"""Trains in a worker thread; whatever it raises declines, but for what is of the service."""
+"""Trains in a worker thread; any exception except SERVICE_ERRORS makes the kind not applicable."""
 
 
 @dataclass(frozen=True, slots=True)
 class StudentTrainer:
-    """A candidate of the selection."""
+    """Trainer of one kind of student."""
 
     kind: str
     train: TrainFunction
 
 
 def train_exact_match(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
-    """Remember answers. Held-out inputs are never among them, so it is judged on the later repeats in training."""
+    """Store answers; held-out inputs are never among them, so the student is validated on later repeats in training."""
     train = data.dataset.in_split("train")
     student = ExactMatchStudent.fit(train, data.judge)
     if not len(student):
-        return NotApplicable("no request was answered alike at temperature 0")
+        return NotApplicable("no request was answered consistently at temperature 0")
     return TrainedStudent(student, student.to_files(), _judge_on_repeats(data, train))
 
 
 def _judge_on_repeats(data: TrainingData, train: Sequence[Example]) -> tuple[ValidationCall, ...]:
-    known = ExactMatchStudent.fit(train[: len(train) // 2], data.judge)
-    later = [(example, known.lookup(example.request)) for example in train[len(train) // 2 :]]
+    earlier = ExactMatchStudent.fit(train[: len(train) // 2], data.judge)
+    later = [(example, earlier.lookup(example.request)) for example in train[len(train) // 2 :]]
     return tuple(
         ValidationCall(
             answer.confidence, answer.confidence > 0 and data.judge.judge(example.answer, answer.message).agreed
@@ -80,7 +80,7 @@ def _judge_on_repeats(data: TrainingData, train: Sequence[Example]) -> tuple[Val
 
 
 def train_classifier(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
-    """Tell the answers of a closed set apart."""
+    """Train a classifier of a closed set of answers."""
     from understudies.students.classifier.sentences import is_encoder_installed
     from understudies.students.classifier.student import ClassifierStudent, NotClosedSetError
 
@@ -108,7 +108,7 @@ def train_classifier(data: TrainingData, settings: TrainerSettings) -> TrainedSt
 
 
 def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
-    """Show examples to another model."""
+    """Configure another model with examples, and calibrate it."""
     from understudies.students.few_shot.student import FewShotStudent
 
     if settings.few_shot_endpoint is None:
@@ -125,16 +125,16 @@ def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStud
         system=data.system,
     )
     validation = held_out_examples(data.dataset.in_split("validation"))
-    asked = validation[:: max(1, -(-len(validation) // settings.few_shot_validation))]
-    found = calibrate(judge_student(student, asked, data.judge))
-    student = student.with_calibration(found.calibration)
+    sample = validation[:: max(1, -(-len(validation) // settings.few_shot_validation))]
+    result = calibrate(judge_student(student, sample, data.judge))
+    student = student.with_calibration(result.calibration)
     return TrainedStudent(
         student,
         student.to_files(),
-        found.validation_calls,
+        result.validation_calls,
         {"shots": settings.few_shot_examples, "nearest": settings.few_shot_nearest},
         base_model=endpoint.model,
-        metrics=found.metrics,
+        metrics=result.metrics,
     )
 
 

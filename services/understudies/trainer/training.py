@@ -10,7 +10,7 @@ from understudies.trainer.trainers import TrainingData
 
 @dataclass(frozen=True, slots=True)
 class FinishedTraining:
-    """A training that is over, whose best student is not kept yet."""
+    """Finished training whose best student is not saved yet."""
 
     data: TrainingData
     selection: Selection
@@ -20,13 +20,13 @@ class FinishedTraining:
 def training_evidence(
     selection: Selection, best: StudentCandidate | None, data: TrainingData, seconds: float
 ) -> dict[str, JsonValue]:
-    """What the `trained` and `rejected` events say of a training."""
+    """Return the evidence on a training for the `trained` and `rejected` events."""
     evidence: dict[str, JsonValue] = {
         "judge": data.judge.name,
         "min_agreement": selection.p0,
         "cost_usd": format(selection.cost_usd.normalize(), "f"),
         "seconds": seconds,
-        "tried": [rung.summary for rung in selection.candidates],
+        "tried": [candidate.summary for candidate in selection.candidates],
         "examples": len(data.dataset.in_split("train")),
     }
     if data.system.has_context:
@@ -37,5 +37,6 @@ def training_evidence(
 def acceptance_reason(best: StudentCandidate) -> str:
     share, n = best.validation.expected_coverage, len(best.validation.calls)
     return (
-        f"{best.kind} is expected to serve {share:.0%} of the calls at {best.validation.p0:.0%}, by {n} of validation"
+        f"{best.kind} is expected to serve {share:.0%} of the calls at {best.validation.p0:.0%} agreement, "
+        f"by {n} validation calls"
     )

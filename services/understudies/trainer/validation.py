@@ -1,4 +1,4 @@
-"""How a student does on the validation split, and whether it can be what is asked for."""
+"""Validate a student on the validation split, and decide whether it can reach the required agreement."""
 
 import asyncio
 import math
@@ -21,7 +21,7 @@ _BATCH_SIZE = 32
 
 @dataclass(frozen=True, slots=True)
 class ValidationCall:
-    """One validation call: how sure the student was, whether the teacher agreed, and what it cost where known."""
+    """Validation call: the student's confidence, whether the teacher agreed, and the cost if known."""
 
     confidence: float
     agreed: bool
@@ -30,9 +30,9 @@ class ValidationCall:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """The validation calls of one student. It chooses among students; it proves nothing about the one chosen.
+    """Validation calls of one student; they serve to choose among students, and prove nothing about the chosen one.
 
-    A confidence of 0 is no answer: such a call is never served.
+    A confidence of 0 means no answer: such a call is never served.
     """
 
     calls: tuple[ValidationCall, ...]
@@ -48,20 +48,20 @@ class Validation:
 
     @property
     def cost_per_call(self) -> Decimal | None:
-        """Mean US dollars of the calls whose cost is known; None where no price is set."""
+        """The mean cost in US dollars of the calls whose cost is known; None if no price is set."""
         known = [one.cost_usd for one in self.calls if one.cost_usd is not None]
         return sum(known, Decimal(0)) / len(known) if known else None
 
     @property
     def expected_coverage(self) -> float:
-        """Share of calls that it would serve at p0, were validation all there is."""
+        """The share of the validation calls that the student could serve at p0, with the best threshold."""
         if not (answered := self.answered):
             return 0.0
         ideal = ideal_coverage([one.confidence for one in answered], [float(one.agreed) for one in answered], self.p0)
         return ideal * len(answered) / len(self.calls)
 
     def surest(self, share: float, min_calls: int) -> tuple[int, int]:
-        """(agreed, n) on the share of calls that it is surest of, with ties, at least `min_calls` of them."""
+        """Return (agreed, n) on the given share of most confident calls, with ties, at least `min_calls` of them."""
         answered = sorted(self.answered, key=lambda one: -one.confidence)
         if not answered:
             return 0, 0
@@ -70,9 +70,9 @@ class Validation:
         return sum(reached), len(reached)
 
     def is_hopeless(self, alpha: float, min_calls: int) -> bool:
-        """Whether at every tenth of coverage the upper bound of agreement is below p0, or it answers nothing.
+        """Return whether the upper bound of agreement is below p0 at every tenth of coverage, or nothing is answered.
 
-        A sample of fewer than `min_calls` calls shows nothing.
+        A sample of fewer than `min_calls` calls never suffices.
         """
         if len(self.calls) < min_calls or 0 < len(self.answered) < min_calls:
             return False
@@ -80,7 +80,7 @@ class Validation:
         return all(n == 0 or clopper_pearson_upper(agreed, n, alpha) < self.p0 for agreed, n in samples)
 
     def summary(self) -> dict[str, JsonValue]:
-        """As the `trained` event and the manifest show it."""
+        """Summarise the validation for the `trained` event and the manifest."""
         edges = coverage_thresholds([one.confidence for one in self.answered])
         cost = self.cost_per_call
         return {
@@ -101,9 +101,9 @@ class Validation:
 
 
 def judge_student(student: Student, examples: Sequence[Example], judge: Judge) -> tuple[ValidationCall, ...]:
-    """Ask the student about each example; no answer is a disagreement of confidence 0.
+    """Ask the student about each example; no answer counts as a disagreement with confidence 0.
 
-    It needs a thread of its own. Raises StudentError where the student answers none of the first.
+    Call it in a thread without an event loop. Raises StudentError if the student answers none of the first requests.
     """
     answers = asyncio.run(_ask_and_close(student, [example.request for example in examples]))
     return tuple(
@@ -119,7 +119,7 @@ def judge_student(student: Student, examples: Sequence[Example], judge: Judge) -
 
 
 async def _ask_and_close(student: Student, requests: Sequence[Request]) -> list[Answer | None]:
-    # What is open belongs to an event loop that ends here.
+    # Open connections belong to the event loop, which ends here.
     try:
         return await _ask(student, requests)
     finally:
@@ -148,5 +148,5 @@ async def _ask_one(student: Student, request: Request) -> Answer | None:
 
 
 def held_out_examples(examples: Sequence[Example]) -> list[Example]:
-    """The examples that may judge a student: unbiased, the last of each input."""
+    """Return the examples that may be used to judge a student: unbiased, the last of each input."""
     return list({example.fingerprint: example for example in examples if example.unbiased}.values())

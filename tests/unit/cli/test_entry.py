@@ -31,7 +31,7 @@ def test_without_its_packages_it_names_the_extra_to_install(module: str) -> None
     assert found.returncode == 2
     assert found.stdout == ""
     assert found.stderr == (
-        "understudies: the command line needs more than the base install, which is the client alone "
+        "understudies: the command line needs more than the base install, which is only the client "
         f"(no module {module!r}); install it with: pip install 'understudies[embedded]'\n"
     )
 

@@ -71,7 +71,7 @@ async def test_one_that_dies_later_is_started_again(tmp_path: Path, caplog: pyte
     stopping.set()
     await running
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert said[:2] == [f"worker {place} ended with -9 and is started again"] * 2
+    assert said[:2] == [f"worker {place} exited with -9, restarting it"] * 2
 
 
 async def test_ctrl_c_while_they_stop_kills_them(tmp_path: Path) -> None:

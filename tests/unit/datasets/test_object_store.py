@@ -23,7 +23,7 @@ def test_what_was_written_is_read_and_never_overwritten(tmp_path: Path) -> None:
 @pytest.mark.parametrize("uri", ["file:///etc/hostname", "{root}/../other", "{root}x/a"])
 def test_nothing_outside_the_root_is_read(tmp_path: Path, uri: str) -> None:
     root = f"file://{tmp_path}"
-    with pytest.raises(ArtifactError, match="does not lie under the artifact root"):
+    with pytest.raises(ArtifactError, match="is not under the artifact root"):
         ObjectStore(root).read(uri.format(root=root))
 
 

@@ -28,7 +28,7 @@ def outcome(**facts: Any) -> BudgetOutcome:
     [
         ({"weekly_cost": Decimal(100)}, "no_change", "no change: $100.00 a week is within the budget of $100.00"),
         ({"examples": 1200, "needed": 2500}, "collecting", "collecting: 1,200 of 2,500 examples"),
-        ({}, "collecting", "collecting: examples suffice, the weekly volume is not known yet"),
+        ({}, "collecting", "collecting: there are enough examples, the weekly volume is not known yet"),
         ({"investment": BAD}, "not_worth_it", f"not worth it: {BAD.reason}"),
         ({"investment": GOOD}, "training", f"training: {GOOD.reason}"),
         ({"stage": "authorised"}, "training", "training: the student is authorised"),

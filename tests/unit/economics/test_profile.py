@@ -39,7 +39,7 @@ def test_too_few_calls_say_nothing() -> None:
     profile = profile_of(labels(49, 2))
 
     assert (profile.kind, profile.recommendation) == ("unknown", "unknown")
-    assert profile.reason == "49 calls are too few to tell; 50 are needed."
+    assert profile.reason == "49 calls are too few to decide; 50 are needed."
 
 
 def test_an_empty_profile_is_unknown_and_has_no_shares() -> None:
@@ -76,7 +76,7 @@ def test_a_classification_that_is_still_meeting_labels_is_not_called_open() -> N
 
     assert profile.kind == "unknown"
     assert profile.recommendation == "unknown"
-    assert profile.reason == "60 calls are too few to tell; 500 are needed."
+    assert profile.reason == "60 calls are too few to decide; 500 are needed."
 
 
 def test_a_creative_task_is_open_and_not_worth_trying() -> None:

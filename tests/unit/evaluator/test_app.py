@@ -273,7 +273,7 @@ async def test_levels_that_fell_are_taken_back_at_the_next_tick(files: ObjectSto
         ({"artifact": "nowhere"}, "cannot read 'nowhere'"),
         ({"artifact": None}, "announced as trained without dataset or artifact"),
         ({"dataset": None}, "announced as trained without dataset or artifact"),
-        ({"dataset": "file:///elsewhere/0.jsonl"}, "does not lie under the artifact root"),
+        ({"dataset": "file:///elsewhere/0.jsonl"}, "is not under the artifact root"),
     ],
 )
 async def test_what_cannot_be_read_is_rejected(files: ObjectStore, changes: dict[str, Any], reason: str) -> None:

@@ -48,10 +48,10 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         ("json[;]", "choose one of"),
         ("exact[cased]", "exact has no option"),
         ("json[first:a]", "json has no option 'first'"),
-        ("label[case]", "the only word it knows is 'cased', not 'case'"),
+        ("label[case]", "its only flag is 'cased', not 'case'"),
         ("label[before:full stop]", "a label ends before line, dash, .*, not full stop"),
-        ("label[field:a,b]", "a label stands behind one field, not 2"),
-        ("label[field:?]", r"no field of an answer is called '\?'"),
+        ("label[field:a,b]", "a label has one field, not 2"),
+        ("label[field:?]", r"'\?' is not a valid name of a field"),
     ],
 )
 def test_an_option_that_is_wrong_is_named(name: str, reason: str) -> None:

@@ -38,7 +38,7 @@ def test_different_services_share_a_folder(tmp_path: Path) -> None:
 def test_what_is_no_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        pytest.raises(ConfigurationError, match=r"cannot write in the data folder .*file'"),
+        pytest.raises(ConfigurationError, match=r"cannot write to the data folder .*file'"),
         lock_data_dir(tmp_path / "file", "up"),
     ):
         pass

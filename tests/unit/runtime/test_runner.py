@@ -245,7 +245,7 @@ async def test_who_follows_starts_without_the_bus_and_is_told_once_it_has_caught
     await bus.handler([make_record(1)])
     await asyncio.wait_for(app.caught_up.wait(), 5)
     assert app.history == ["behind", "start", "caught up after 2"]
-    assert [r.levelname for r in caplog.records if "goes on without its bus" in r.getMessage()] == ["WARNING"]
+    assert [r.levelname for r in caplog.records if "continues without its bus" in r.getMessage()] == ["WARNING"]
     await runner.stop()
 
 

@@ -249,7 +249,7 @@ def test_no_head_has_no_file_and_no_file_is_no_head() -> None:
     ],
 )
 def test_a_damaged_file_is_an_artifact_error(data: bytes) -> None:
-    with pytest.raises(ArtifactError, match="the head of the student cannot be read"):
+    with pytest.raises(ArtifactError, match="the head of the student is invalid"):
         HeadInputs.from_files({HEAD_FILE: data})
 
 

@@ -223,7 +223,7 @@ async def test_few_shot_is_calibrated_and_keeps_it(monkeypatch: pytest.MonkeyPat
 
 def test_few_shot_declines_where_the_endpoint_is_away_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = TrainerSettings(kinds=("few_shot",), few_shot_endpoint="cheap")
-    assert "no endpoint is named 'cheap'" in climbed(intents(60), settings).rejection_reason(settings)
+    assert "no endpoint named 'cheap'" in climbed(intents(60), settings).rejection_reason(settings)
     monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__MODEL", "cheap-1")
-    assert "cannot be reached" in climbed(intents(60), settings).rejection_reason(settings)
+    assert "is unavailable" in climbed(intents(60), settings).rejection_reason(settings)

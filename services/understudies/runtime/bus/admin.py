@@ -1,4 +1,4 @@
-"""How to reach Kafka: security, and the topics that must be there."""
+"""Administer Kafka: addresses, security, required topics and end offsets."""
 
 import asyncio
 import ssl
@@ -20,14 +20,14 @@ _SASL_MECHANISMS = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRA
 
 
 def bootstrap_servers(settings: BusSettings) -> list[str]:
-    """Bootstrap addresses; raises ConfigurationError where there are none."""
+    """Return the bootstrap addresses; raises ConfigurationError if there are none."""
     if not settings.bootstrap:
-        raise ConfigurationError("no broker: set UNDERSTUDIES_BUS_BOOTSTRAP to HOST:PORT, or start an embedded one")
+        raise ConfigurationError("no broker: set UNDERSTUDIES_BUS_BOOTSTRAP to HOST:PORT, or start an embedded broker")
     return [server.strip() for server in settings.bootstrap.split(",")]
 
 
 def build_security(settings: BusSettings) -> BaseSecurity | None:
-    """The settings' security in FastStream's terms; none for a plain connection."""
+    """Return the settings' security as a FastStream object; None for a plaintext connection."""
     protocol = settings.security_protocol
     if protocol == "PLAINTEXT":
         return None
@@ -50,13 +50,17 @@ def _required_topics(settings: BusSettings) -> list[NewTopic]:
     topics = [NewTopic(t.name, t.partitions, 1, topic_configs={**t.config, **largest}) for t in TOPICS]
     topics.append(NewTopic(DEAD_LETTERS, 1, 1, topic_configs=largest))
     for topic in topics:
-        # Its constructor refuses -1, the broker's default, which brokers take.
+        # The constructor rejects -1, which means the broker's default and which brokers accept.
         topic.replication_factor = settings.replication_factor
     return topics
 
 
 async def ensure_topics(settings: BusSettings) -> None:
-    """Create the topics that are missing, or name them; raises RetryLater when the broker is away."""
+    """Create the missing topics.
+
+    Raises ConfigurationError, which names the missing topics, if the settings do not allow creating them, and
+    RetryLater while the broker is unavailable.
+    """
     options: Mapping[str, Any] = parse_security(build_security(settings))
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers(settings), **options)
     try:
@@ -64,13 +68,13 @@ async def ensure_topics(settings: BusSettings) -> None:
         missing = {*(topic.name for topic in TOPICS), DEAD_LETTERS} - set(await admin.list_topics())
         if missing and not settings.create_topics:
             raise ConfigurationError(
-                f"no topics {sorted(missing)}: create them, or let UNDERSTUDIES_BUS_CREATE_TOPICS be true"
+                f"missing topics {sorted(missing)}: create them, or set UNDERSTUDIES_BUS_CREATE_TOPICS to true"
             )
         if missing:
-            answer: Any = await admin.create_topics(
+            response: Any = await admin.create_topics(
                 [topic for topic in _required_topics(settings) if topic.name in missing]
             )
-            _raise_for_topic_errors(answer.topic_errors)
+            _raise_for_topic_errors(response.topic_errors)
     except KafkaError as error:
         raise RetryLater(f"cannot create topics at {settings.bootstrap!r}: {error!r}") from error
     finally:
@@ -78,11 +82,12 @@ async def ensure_topics(settings: BusSettings) -> None:
 
 
 async def fetch_end_offsets(settings: BusSettings, consumed: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-    """Where the last records of partitions end now, read from the offsets that are `consumed`.
+    """Return the offsets after the last records of the partitions, reading on from the offsets in `consumed`.
 
-    A partition's own end may lie behind its last record, where retention or compaction has taken the others away, and
-    nobody would ever get there. Its end is the high watermark of a fetch: asked for the latest offset, the embedded
-    broker counts only the first record of the last batch. Raises KafkaError when the broker is away.
+    A partition's end offset may lie beyond its last record, if retention or compaction has removed the records before
+    it; no consumer would ever reach it. The end of a partition is taken from the high watermark of a fetch: asked for
+    the latest offset, the embedded broker counts only the first record of the last batch. Raises KafkaError while the
+    broker is unavailable.
     """
     options: Mapping[str, Any] = parse_security(build_security(settings))
     consumer: Any = AIOKafkaConsumer(
@@ -91,7 +96,7 @@ async def fetch_end_offsets(settings: BusSettings, consumed: Mapping[TopicPartit
         fetch_max_wait_ms=10,
         **options,
     )
-    found, goals = dict(consumed), dict[TopicPartition, int]()
+    ends, goals = dict(consumed), dict[TopicPartition, int]()
     try:
         await consumer.start()
         consumer.assign(list(consumed))
@@ -100,8 +105,8 @@ async def fetch_end_offsets(settings: BusSettings, consumed: Mapping[TopicPartit
                 consumer.seek(partition, offset)
         while await _is_before_end(consumer, consumed, goals):
             for partition, records in (await consumer.getmany(timeout_ms=10)).items():
-                found[partition] = records[-1].offset + 1
-        return found
+                ends[partition] = records[-1].offset + 1
+        return ends
     finally:
         await _stop_consumer(consumer)
 
@@ -109,7 +114,7 @@ async def fetch_end_offsets(settings: BusSettings, consumed: Mapping[TopicPartit
 async def _is_before_end(
     consumer: Any, partitions: Collection[TopicPartition], goals: dict[TopicPartition, int]
 ) -> bool:
-    """Whether a partition was not read yet up to the end that it had when that was first known."""
+    """Return whether a partition has not yet been read up to its end, as it was when first known."""
     for partition in partitions:
         end = goals.get(partition, consumer.highwater(partition))
         if end is None:
@@ -121,7 +126,7 @@ async def _is_before_end(
 
 
 async def _stop_consumer(consumer: Any) -> None:
-    """Disconnect; where a fetch has just failed, the client ends it and takes that for an end of its caller."""
+    """Disconnect in a task of its own: the client, cancelling a fetch that just failed, also cancels its caller."""
     ending = asyncio.ensure_future(consumer.stop())
     await asyncio.wait({ending})
     if not ending.cancelled():

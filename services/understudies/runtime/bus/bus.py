@@ -1,4 +1,4 @@
-"""The bus: publish events, consume topics in batches, at least once."""
+"""Publish events, and consume topics in batches, at least once."""
 
 import asyncio
 import logging
@@ -27,16 +27,16 @@ from understudies.runtime.telemetry import batch_span, trace_headers
 
 log = logging.getLogger(__name__)
 
-# After an empty wait FastStream sleeps for as long again and would miss what arrives: wait a year, not a moment.
+# After an empty poll FastStream sleeps for the same time again, while records arrive: poll for a year instead.
 _POLL_TIMEOUT_MS: Final = 365 * 86_400_000
 _DECODE_BATCH: Final = 100
-"""Some milliseconds of work, after which others of the process have their turn."""
+"""Records to decode before yielding to the event loop: a few milliseconds of work."""
 _MIN_RETRY_DELAY_S: Final = 0.05
 _MAX_RETRY_DELAY_S: Final = 30.0
 
 
 class Bus:
-    """One service's connection to the topics."""
+    """Connection of one service to the topics."""
 
     def __init__(
         self,
@@ -71,12 +71,12 @@ class Bus:
     def consume(
         self, topics: Sequence[Topic], handler: BatchHandler, *, max_records: int = 2000, start: Offsets | None = None
     ) -> None:
-        """Have a handler called with batches of the topics' records, from `start()` on.
+        """Call `handler` with batches of the topics' records, once `start()` has connected.
 
-        It is called for one batch at a time, in order within a partition. `start` overrides the committed offsets.
+        The handler gets one batch at a time, in order within a partition. `start` overrides the committed offsets.
         """
         if self._subscriber is not None:
-            raise RuntimeError(f"service {self.service!r} consumes already; give all topics at once")
+            raise RuntimeError(f"service {self.service!r} already consumes topics; pass all topics in one call")
         self._seek_offsets = {Position(*where): offset for where, offset in (start or {}).items()}
         names, membership = self._membership(topics)
         self._subscriber = self._broker.subscriber(
@@ -98,7 +98,7 @@ class Bus:
             self._in_flight.register(self.service, [topic.name for topic in topics])
 
     async def start(self) -> None:
-        """Connect, and begin to consume; raises RetryLater while the broker is away, and may then be called again."""
+        """Connect and begin to consume; raises RetryLater while the broker is unavailable, and may be called again."""
         await ensure_topics(self.settings)
         await self._publisher.start()
         try:
@@ -109,7 +109,7 @@ class Bus:
                 raise RetryLater(f"no broker at {self.settings.bootstrap!r}: {error!r}") from error
             raise
         if self._subscriber is not None and self.settings.group_prefix is None:
-            # From the beginning is where it reads from already, and what it has read must not come twice.
+            # Consumption begins at offset 0 anyway; seeking there could deliver records a second time.
             self._seek_to({where: offset for where, offset in self._seek_offsets.items() if offset > 0})
 
     async def stop(self) -> None:
@@ -122,56 +122,56 @@ class Bus:
         self._stopped.set()
 
     async def wait_stopped(self) -> None:
-        """Wait until the bus was stopped; raises what consumption failed with."""
+        """Wait until the bus is stopped; raises the error that ended consumption."""
         await self._stopped.wait()
         if self._failure is not None:
             raise self._failure
 
     async def fetch_end_offsets(self, consumed: Offsets) -> Offsets:
-        """Behind which records the partitions that this service reads end now; below `consumed` nobody looks.
+        """Return the end offsets of the partitions that this service reads, reading on from `consumed`.
 
-        Raises RetryLater while the broker is away.
+        Raises RetryLater while the broker is unavailable.
         """
         below = {
             where: consumed.get((where.topic, where.partition), 0) for where in self._subscriber.consumer.assignment()
         }
         try:
-            found = await fetch_end_offsets(self.settings, below)
+            ends = await fetch_end_offsets(self.settings, below)
         except (KafkaError, OSError) as error:
             raise RetryLater(f"no broker at {self.settings.bootstrap!r}: {error!r}") from error
-        return {(where.topic, where.partition): offset for where, offset in found.items()}
+        return {(where.topic, where.partition): offset for where, offset in ends.items()}
 
     async def fetch_committed_offsets(self) -> Offsets:
-        """Up to where the group of this service has handled the partitions that it reads; nothing where it is in none.
+        """Return the committed offsets of this service's group by partition; empty if it consumes without a group.
 
-        Raises RetryLater while the broker is away.
+        Raises RetryLater while the broker is unavailable.
         """
         if self.settings.group_prefix is None:
             return {}
         consumer = self._subscriber.consumer
         try:
-            found = {where: await consumer.committed(where) for where in consumer.assignment()}
+            committed = {where: await consumer.committed(where) for where in consumer.assignment()}
         except (KafkaError, OSError) as error:
             raise RetryLater(f"no broker at {self.settings.bootstrap!r}: {error!r}") from error
-        return {(where.topic, where.partition): offset for where, offset in found.items() if offset is not None}
+        return {(where.topic, where.partition): offset for where, offset in committed.items() if offset is not None}
 
     async def publish(self, *events: Event) -> None:
-        """Send events and wait until the broker has them all.
+        """Send events and wait until the broker has all of them.
 
-        Raises RetryLater where it has not: some may have arrived, so publish the same events again, ids unchanged.
+        Raises RetryLater if it has not: some may have arrived, so publish the same events again, with unchanged ids.
         Raises Reject for an event above 32 MB.
         """
         await self.publish_encoded([self.to_message(event) for event in events])
 
     def to_message(self, event: Event) -> BusMessage:
-        """The message that carries an event of this service."""
+        """Encode an event of this service as a message."""
         return encode_message(event, self.service)
 
     async def publish_encoded(self, messages: Sequence[BusMessage]) -> None:
-        """Send messages and wait until the broker has them all; those of one key arrive in the order given.
+        """Send messages and wait until the broker has all of them; those with one key arrive in the given order.
 
-        Raises NotDelivered (to be tried again later) or Undeliverable (never to be taken); each tells which messages it
-        means, and all the others have arrived.
+        Raises NotDelivered (retry later) or Undeliverable (the broker will never accept them); each lists the messages
+        concerned, and all the others have arrived.
         """
         trace = tuple((name, value.encode()) for name, value in trace_headers().items())
         if trace:
@@ -179,45 +179,45 @@ class Bus:
         await self._send(messages)
 
     async def decode_events(self, records: Sequence[Record]) -> list[Event]:
-        """The events of the records; those that cannot be read go to the dead letters."""
+        """Decode the events of the records; send records that cannot be decoded to the dead letters."""
         events: list[Event] = []
         for first in range(0, len(records), _DECODE_BATCH):
             part = records[first : first + _DECODE_BATCH]
-            decoded, poison = decode_records(part)
-            await self.dead_letter(part, poison)
+            decoded, invalid = decode_records(part)
+            await self.dead_letter(part, invalid)
             events += [event for _, event in decoded]
             await asyncio.sleep(0)
         return events
 
     async def dead_letter(self, records: Sequence[Record], invalid: Sequence[InvalidRecord]) -> None:
-        """Send invalid records to the dead letters; raises StopService when there are too many of them."""
+        """Send invalid records to the dead letters; raises StopService if there are too many."""
         self._dead_letter_limit.check(records, invalid)
         for one in invalid:
-            log.warning("%s: set aside %s: %s", self.service, one.headers, one.reason[:200])
+            log.warning("%s: sent %s to the dead letters: %s", self.service, one.headers, one.reason[:200])
         await self._send([_to_dead_letter(one) for one in invalid])
 
     @property
     def is_tracked(self) -> bool:
-        """Whether flow is counted: whoever ticks a service then has waited until it has handled everything."""
+        """True if events in flight are counted: a tick then comes only after the service has handled all of them."""
         return self._in_flight is not None
 
     def hold_open(self) -> AbstractContextManager[None]:
-        """Work outside the handler: where flow is counted, it is waited for as handlers are."""
+        """Mark work outside the handler: if events in flight are counted, it is awaited as handlers are."""
         return nullcontext() if self._in_flight is None else self._in_flight.hold_open(self.service)
 
     # Publishing
 
     async def _send(self, messages: Sequence[BusMessage]) -> None:
-        """Count, send, and wait for all; what was not sent is counted back."""
+        """Count the messages, send them and wait for all; subtract those that were not sent."""
         self._record_published(Counter(message.topic for message in messages))
         try:
             outcomes = await self._publisher.send(messages)
         except BaseException:
             self._record_published(Counter(message.topic for message in messages), -1)
             raise
-        problems = {place: problem for place, problem in enumerate(outcomes) if problem is not None}
+        problems = {index: problem for index, problem in enumerate(outcomes) if problem is not None}
         if problems:
-            self._record_published(Counter(messages[place].topic for place in problems), -1)
+            self._record_published(Counter(messages[index].topic for index in problems), -1)
             raise _publish_error(messages, problems)
 
     def _record_published(self, topics: Counter[str], sign: int = 1) -> None:
@@ -228,7 +228,7 @@ class Bus:
     # Consuming
 
     def _membership(self, topics: Sequence[Topic]) -> tuple[list[str], dict[str, Any]]:
-        """Offsets are committed by group, after the handler; without a group this process reads every partition."""
+        """Return topics and consumer options: a group commits after the handler; without one, read all partitions."""
         prefix = self.settings.group_prefix
         if prefix is None:
             partitions = [TopicPartition(topic.name, n) for topic in topics for n in range(topic.partitions)]
@@ -240,7 +240,7 @@ class Bus:
         }
 
     async def _parse(self, raw: tuple[Any, ...]) -> KafkaAckableMessage:
-        """A message without decoded headers: a header that is not UTF-8 must not fail the batch."""
+        """Build a message without decoding its headers: a header that is not UTF-8 must not fail the batch."""
         return KafkaAckableMessage(raw_message=raw, body=b"", consumer=self._subscriber.consumer)
 
     def _seek_to(self, offsets: Mapping[Position, int]) -> None:
@@ -268,7 +268,7 @@ class Bus:
                 self._in_flight.record_consumed(self.service, topic, n)
 
     async def _back_off(self, error: Exception) -> None:
-        """Wait before the batch comes again; for ever when it must not."""
+        """Wait before the batch is redelivered; wait until the bus stops if it must not be."""
         self._attempts += 1
         patient = isinstance(error, RetryLater) and self._in_flight is None
         final = isinstance(error, StopService) or (self._attempts >= self.settings.max_attempts and not patient)
@@ -292,13 +292,13 @@ class Bus:
 
 
 class _SeekOnce(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
-    """Moves a partition to its starting offset the first time that it is assigned."""
+    """Seek each partition to its starting offset when it is first assigned."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
     async def on_partitions_revoked(self, revoked: set[Position]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] # awaited
-        """Nothing to hand over: the group has the committed offsets."""
+        """Do nothing: the group has the committed offsets."""
 
     async def on_partitions_assigned(self, assigned: set[Position]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] # awaited
         seek = self._bus._seek_offsets
@@ -321,11 +321,11 @@ def _to_dead_letter(invalid: InvalidRecord) -> BusMessage:
 def _publish_error(
     messages: Sequence[BusMessage], problems: Mapping[int, BaseException]
 ) -> Undeliverable | NotDelivered:
-    place, first = next(iter(problems.items()))
-    topic = messages[place].topic
+    index, first = next(iter(problems.items()))
+    topic = messages[index].topic
     if all(isinstance(problem, MessageSizeTooLargeError) for problem in problems.values()):
         return Undeliverable(
-            f"an event for {topic!r} is above the limit of {MAX_MESSAGE_BYTES} bytes; make it smaller", list(problems)
+            f"an event for {topic!r} exceeds the limit of {MAX_MESSAGE_BYTES} bytes; make it smaller", list(problems)
         )
     return NotDelivered(
         f"{len(problems)} of {len(messages)} events did not reach the broker, the first for {topic!r}: {first!r}",

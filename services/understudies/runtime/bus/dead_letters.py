@@ -1,4 +1,4 @@
-"""Messages that no handler can read: where they go, and when there are too many."""
+"""Send records that cannot be decoded to the dead-letter topic, and stop the service when there are too many."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from understudies.runtime.bus.messages import Record
 from understudies.runtime.errors import StopService
 
 DEAD_LETTERS: Final = "dead-letters"
-"""Topic of the messages that could not be read: their bytes, and the reason as a header."""
+"""Topic of the records that could not be decoded: their bytes, with the reason as a header."""
 
 _MAX_REASON_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidRecord:
-    """A record that can never be handled, and why."""
+    """Record that can never be handled, and the reason."""
 
     record: Record
     reason: str
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers of the dead letter: the reason and where the record came from."""
+        """The headers of the dead letter: the reason and the record's original topic, partition and offset."""
         reason = self.reason[:_MAX_REASON_LENGTH].encode("ascii", "backslashreplace").decode()
         return {
             "reason": reason,
@@ -36,15 +36,15 @@ class InvalidRecord:
 
 
 def decode_records(records: Sequence[Record]) -> tuple[list[tuple[Record, Event]], list[InvalidRecord]]:
-    """The records that carry an event of their topic with that event, and the rest with the reason."""
+    """Decode records; returns each valid record with its event, and the invalid ones with the reason."""
     decoded: list[tuple[Record, Event]] = []
-    poison: list[InvalidRecord] = []
+    invalid: list[InvalidRecord] = []
     for record in records:
         try:
             decoded.append((record, BY_NAME[record.topic].decode(record.value)))
         except ValidationError as error:
-            poison.append(InvalidRecord(record, _format_reason(error)))
-    return decoded, poison
+            invalid.append(InvalidRecord(record, _format_reason(error)))
+    return decoded, invalid
 
 
 def _format_reason(error: ValidationError) -> str:
@@ -53,14 +53,14 @@ def _format_reason(error: ValidationError) -> str:
 
 
 class DeadLetterLimit:
-    """Stops a service that can read nothing: more likely its own fault than everyone else's."""
+    """Stop a service that can decode nothing: its own version is more likely at fault than all producers."""
 
     def __init__(self, max_consecutive: int = 100) -> None:
         self._max_consecutive = max_consecutive
         self._consecutive = 0
 
     def check(self, records: Sequence[Record], invalid: Sequence[InvalidRecord]) -> None:
-        """Count unreadable records in a row; raises StopService beyond the limit."""
+        """Count consecutive invalid records; raises StopService beyond the limit."""
         if not invalid:
             self._consecutive = 0
             return
@@ -70,6 +70,6 @@ class DeadLetterLimit:
             self._consecutive = self._consecutive + 1 if where in bad else 0
             if self._consecutive > self._max_consecutive:
                 raise StopService(
-                    f"more than {self._max_consecutive} messages in a row cannot be read, the last one at {where!r}; "
-                    "compare the versions of this service and of the producers, then start it again"
+                    f"more than {self._max_consecutive} consecutive records cannot be decoded, the last at {where!r}; "
+                    "compare the versions of this service and of the producers, then restart it"
                 )

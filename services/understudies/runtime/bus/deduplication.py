@@ -1,4 +1,4 @@
-"""Which events a service has folded already, for topics that deliver at least once."""
+"""Deduplicate events that a service has already folded, for topics that deliver at least once."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -9,10 +9,10 @@ AnyEvent = TypeVar("AnyEvent", bound=Event)
 
 
 class SeenIds:
-    """Ids of the events folded lately; the oldest are forgotten first.
+    """Ids of the most recently folded events; the oldest are dropped first.
 
-    A producer that is not sure that an event arrived sends it again under its id, and a batch whose handler
-    failed comes again: both soon after the first time, so a bounded memory is enough.
+    A producer that does not know whether an event arrived sends it again with the same id, and a batch whose handler
+    failed is redelivered: both happen soon after the first time, so a bounded memory is enough.
     """
 
     def __init__(self, capacity: int = 10_000, ids: Iterable[str] = ()) -> None:
@@ -20,12 +20,12 @@ class SeenIds:
         self._ids = dict.fromkeys(ids)
 
     def filter_new(self, events: Sequence[AnyEvent]) -> list[AnyEvent]:
-        """The events that were not folded yet, each once, in order."""
-        found: dict[str, AnyEvent] = {}
+        """Return the events that have not been folded yet, each once, in order."""
+        new: dict[str, AnyEvent] = {}
         for event in events:
             if event.id not in self._ids:
-                found.setdefault(event.id, event)
-        return list(found.values())
+                new.setdefault(event.id, event)
+        return list(new.values())
 
     def add(self, events: Iterable[Event]) -> None:
         """Remember events as folded."""
@@ -34,5 +34,5 @@ class SeenIds:
             del self._ids[next(iter(self._ids))]
 
     def state(self) -> list[str]:
-        """The ids, oldest first, JSON-serialisable; the constructor takes them back."""
+        """Return the ids, oldest first, JSON-serialisable; the constructor accepts them."""
         return list(self._ids)

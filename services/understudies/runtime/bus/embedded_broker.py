@@ -1,4 +1,4 @@
-"""A Kafka-compatible broker as a child of this process."""
+"""Run a Kafka-compatible broker as a child of this process."""
 
 import asyncio
 import contextlib
@@ -16,11 +16,11 @@ from understudies.runtime.settings import BusSettings
 _INSTALL_REMEDY = "install `understudies[embedded]` on a platform that it supports"
 _DEFAULT_ALTERNATIVE = "or set UNDERSTUDIES_BUS_BOOTSTRAP to the address of a Kafka broker"
 _START_SECONDS = 20.0
-# It keeps nothing that could be written; left to itself, it waits five seconds for connections that are still open.
+# It has nothing to write to disk; without a kill, it waits five seconds for connections that are still open.
 _STOP_SECONDS = 1.0
 _PORTS_TO_TRY = 3
 
-# Linux kills the broker with its parent, even when that is killed; the parent may die before the request is made.
+# Linux kills the broker with its parent, even if the parent is killed; the parent may die before prctl is called.
 _DIE_WITH_PARENT = """
 import os, sys
 if sys.platform == "linux":
@@ -32,9 +32,9 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class EmbeddedBroker:
-    """Starts the broker on a free loopback port and stops it at the end; it forgets everything then.
+    """Start the broker on a free loopback port, and stop it at exit; all its events are lost then.
 
-    `alternative` is what can be done instead where it does not run.
+    `alternative` is the advice in error messages for platforms on which it does not run.
     """
 
     def __init__(self, alternative: str = _DEFAULT_ALTERNATIVE) -> None:
@@ -52,14 +52,14 @@ class EmbeddedBroker:
 
     @property
     def pid(self) -> int:
-        """The broker's process."""
+        """The process id of the broker."""
         if self._process is None:
             raise RuntimeError("the embedded broker is not running")
         return self._process.pid
 
     @property
     def settings(self) -> BusSettings:
-        """How to reach it; joining a group takes it 5 s and it forgets offsets, so there are no groups."""
+        """The settings to connect; without groups, as joining one takes 5 s and the broker loses offsets."""
         return BusSettings(
             bootstrap=self.bootstrap,
             group_prefix=None,
@@ -70,20 +70,20 @@ class EmbeddedBroker:
         )
 
     async def raise_on_exit(self) -> None:
-        """Wait for ever; raises StopService when the broker ends by itself, and all events with it."""
+        """Wait forever; raises StopService if the broker exits by itself, which loses all events."""
         process = self._process
         if process is not None:
             code = await process.wait()
             if process is self._process:
-                said = "; ".join(self._stderr_lines) or "nothing"
-                raise StopService(f"the embedded broker ended by itself with code {code}, it said: {said}")
+                output = "; ".join(self._stderr_lines) or "nothing"
+                raise StopService(f"the embedded broker exited unexpectedly with code {code}; its output: {output}")
 
     async def __aenter__(self) -> Self:
         for _ in range(_PORTS_TO_TRY):
             if await self._try_start():
                 return self
-        said = "; ".join(self._stderr_lines) or "nothing"
-        raise ConfigurationError(f"the embedded broker does not run here, it said: {said}. To go on, {self._remedy}")
+        output = "; ".join(self._stderr_lines) or "nothing"
+        raise ConfigurationError(f"the embedded broker does not run here; its output: {output}; {self._remedy}")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -91,12 +91,12 @@ class EmbeddedBroker:
         await self._stop()
 
     async def _try_start(self) -> bool:
-        """Start on a fresh port; false when the broker ended at once, as it does if the port was taken meanwhile."""
+        """Start on a free port; returns False if the broker exits at once, as when the port was taken meanwhile."""
         self._port = _free_port()
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *_command(self._port, self._remedy),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C at the terminal is for this process, which still has events to deliver
+            start_new_session=True,  # Ctrl-C must reach only this process, which still has events to deliver
         )  # fmt: skip
         self._reader = asyncio.create_task(self._read_stderr(self._process))
         try:
@@ -113,7 +113,7 @@ class EmbeddedBroker:
         return False
 
     async def _read_stderr(self, process: asyncio.subprocess.Process) -> None:
-        """Keep the pipe empty and the last lines at hand."""
+        """Drain the pipe, and keep the last lines for error messages."""
         if process.stderr is not None:
             async for line in process.stderr:
                 self._stderr_lines.append(line.decode(errors="replace").strip()[:500])
@@ -127,7 +127,7 @@ class EmbeddedBroker:
         try:
             await asyncio.wait_for(process.wait(), _STOP_SECONDS)
         except TimeoutError:
-            # It may have ended in this very moment.
+            # The broker may have exited just now.
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()

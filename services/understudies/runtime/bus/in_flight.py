@@ -1,4 +1,4 @@
-"""How far the services of one process have come: what was published and what is handled."""
+"""Track events in flight between the services of one process: published and not yet handled."""
 
 import asyncio
 from collections import Counter
@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 
 class InFlightTracker:
-    """Counts events in and out, so that a driver can wait until every service has handled everything.
+    """Count events published and consumed, so that a driver can wait until every service has handled everything.
 
-    An event counts as published before it is sent and as consumed after its handler returned. What a handler
-    publishes is therefore counted before its cause is settled, and a moment with nothing open is final:
-    only a new cause from outside can end it.
+    An event counts as published before it is sent, and as consumed after its handler has returned. Events that a
+    handler publishes are therefore counted before the event that caused them is consumed, and an idle state is final:
+    only a new event from outside can end it.
     """
 
     def __init__(self) -> None:
@@ -28,13 +28,13 @@ class InFlightTracker:
         self._changed.set()
 
     def unregister(self, service: str) -> None:
-        """Stop waiting for a service that was stopped."""
+        """Stop waiting for a service that has been stopped."""
         for key in [key for key in self._consumed if key[0] == service]:
             del self._consumed[key]
         self._changed.set()
 
     def record_published(self, topic: str, n: int = 1) -> None:
-        """Count events about to be sent; a negative number takes back those that were not."""
+        """Count events about to be sent; a negative number subtracts those that were not sent."""
         self._published[topic] += n
         self._changed.set()
 
@@ -46,7 +46,7 @@ class InFlightTracker:
 
     @contextmanager
     def hold_open(self, service: str) -> Iterator[None]:
-        """Hold `wait_until_idle` back during work that a service does outside its handler."""
+        """Keep `wait_until_idle` waiting during work that a service does outside its handler."""
         self._held[service] += 1
         try:
             yield
@@ -55,20 +55,20 @@ class InFlightTracker:
             self._changed.set()
 
     def record_failure(self, service: str, error: BaseException) -> None:
-        """Record what a service failed with: everyone who waits gets it."""
+        """Record the error of a failed service; `wait_until_idle` raises it."""
         self._failures.setdefault(service, error)
         self._changed.set()
 
     @property
     def lag(self) -> dict[str, int]:
-        """Events and pieces of work still open, by service; empty when all is done."""
+        """The number of open events and work items by service; empty when idle."""
         lag: Counter[str] = Counter(+self._held)
         for (service, topic), consumed in self._consumed.items():
             lag[service] += max(0, self._published[topic] - consumed)
         return dict(+lag)
 
     async def wait_until_idle(self) -> None:
-        """Wait until every service has handled everything published; raises what a service failed with."""
+        """Wait until every service has handled everything published; raises the error of a failed service."""
         while True:
             if self._failures:
                 raise next(iter(self._failures.values()))

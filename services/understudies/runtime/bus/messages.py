@@ -10,7 +10,7 @@ from understudies.events import Event, encode, topic_of
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A message of a topic, not yet decoded."""
+    """Message of a topic, not yet decoded."""
 
     topic: str
     partition: int
@@ -28,7 +28,7 @@ _CONTENT_TYPE: Final = ("content-type", b"application/json")
 
 
 class BusMessage(NamedTuple):
-    """What the bus needs to publish an event, now or after a restart."""
+    """Encoded event that the bus can publish, now or after a restart."""
 
     topic: str
     value: bytes
@@ -37,12 +37,12 @@ class BusMessage(NamedTuple):
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes on the way."""
+        """The approximate number of bytes on the wire."""
         return len(self.value) + len(self.key or b"") + sum(len(name) + len(value) for name, value in self.headers)
 
 
 def encode_message(event: Event, source: str) -> BusMessage:
-    """The message that carries an event of the service `source`."""
+    """Encode an event of the service `source` as a message."""
     topic = topic_of(event)
     headers = (
         ("ce_id", event.id.encode("utf-8", "surrogatepass")),
@@ -66,7 +66,7 @@ def _ce_source(service: str) -> bytes:
 
 
 BatchHandler = Callable[[Sequence[Record]], Awaitable[None]]
-"""Handles a batch; when it returns, the batch is done, and when it raises, the batch comes again."""
+"""Handles a batch; if it returns, the batch is done, and if it raises, the batch is redelivered."""
 
 Offsets = Mapping[tuple[str, int], int]
 """The next offset to handle, by topic and partition."""

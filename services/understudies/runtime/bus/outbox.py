@@ -1,4 +1,4 @@
-"""Events that are decided but not published yet."""
+"""Keep events that are decided but not published yet."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +12,11 @@ _EncodedEvent = Sequence[str]
 
 
 class Outbox:
-    """Keeps events until the bus has them, through failures and, as part of a snapshot, through restarts.
+    """Keep events until the bus has them, through failures and, as part of a snapshot, through restarts.
 
-    What was decided is in the service's state at once; were its event lost, nobody else would ever hear of it. A bus
-    that keeps nothing may lose it afterwards: what was said last is known, but for verdicts, of which none decides.
+    A decision is in the service's state at once; if its event were lost, no other service would ever learn of it. A bus
+    without storage may lose the event after it was published: the outbox therefore keeps the most recently published
+    events, except verdicts, of which no single one decides anything.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -27,28 +28,28 @@ class Outbox:
         return len(self._events)
 
     def add(self, events: Iterable[Event]) -> None:
-        """Take events, in order."""
+        """Append events, in order."""
         self._events += events
 
     async def flush(self) -> None:
-        """Publish everything; what the bus did not take stays, and comes again with its id."""
+        """Publish all events; if that fails, they stay, to be published again with the same ids."""
         await self._bus.publish(*self._events)
         self._recent += [_encode_event(event) for event in self._events if not isinstance(event, Verdict)]
         self._events.clear()
 
     def recently_published(self) -> list[Event]:
-        """What was published last, oldest first."""
+        """Return the most recently published events, oldest first."""
         return [_decode_event(written) for written in self._recent]
 
     def state(self) -> dict[str, Any]:
-        """A JSON-serialisable snapshot: topic and value of each event."""
+        """Return a JSON-serialisable snapshot: topic and value of each event."""
         return {"waiting": [_encode_event(event) for event in self._events], "said": list(self._recent)}
 
     def restore(self, state: Mapping[str, Any] | Sequence[_EncodedEvent]) -> None:
-        """Continue from a snapshot; older ones have what is waiting alone."""
-        waiting, said = (state["waiting"], state["said"]) if isinstance(state, Mapping) else (state, ())
+        """Restore a snapshot; those of older versions hold only the waiting events."""
+        waiting, recent = (state["waiting"], state["said"]) if isinstance(state, Mapping) else (state, ())
         self._events = [_decode_event(written) for written in waiting]
-        self._recent = deque(said, maxlen=_MAX_RECENT)
+        self._recent = deque(recent, maxlen=_MAX_RECENT)
 
 
 def _encode_event(event: Event) -> _EncodedEvent:

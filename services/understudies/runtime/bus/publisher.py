@@ -1,4 +1,4 @@
-"""The way out to Kafka: many messages at the cost of a few."""
+"""Publish messages to Kafka in whole batches, so that many cost little more than a few."""
 
 import asyncio
 import random
@@ -18,11 +18,11 @@ from understudies.runtime.errors import Reject, RetryLater
 from understudies.runtime.settings import MAX_MESSAGE_BYTES, BusSettings
 
 MessageIndex = int
-"""Where a message stands among those given, from 0."""
+"""Index of a message among those passed to `send`, from 0."""
 
 _BATCH_BYTES: Final = 1024 * 1024
 _YIELD_EVERY: Final = 200
-"""About a millisecond of work, after which others of the process have their turn."""
+"""Messages to append before yielding to the event loop: about a millisecond of work."""
 _RETRY_MS: Final = 250
 _STOP_TIMEOUT_S: Final = 2.0
 _RECORD_OVERHEAD: Final = 100
@@ -31,7 +31,7 @@ _TopicPartition = tuple[str, int]
 
 
 class NotDelivered(RetryLater):
-    """Some messages did not reach the broker, as far as is known; `missing` are their places, the others arrived."""
+    """Report messages that probably did not reach the broker; `missing` holds their indexes, the others arrived."""
 
     def __init__(self, message: str, missing: Sequence[MessageIndex]) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class NotDelivered(RetryLater):
 
 
 class Undeliverable(Reject):
-    """Some messages can never be taken; `rejected` are their places, the others arrived."""
+    """Report messages that the broker will never accept; `rejected` holds their indexes, the others arrived."""
 
     def __init__(self, message: str, rejected: Sequence[MessageIndex]) -> None:
         super().__init__(message)
@@ -47,9 +47,9 @@ class Undeliverable(Reject):
 
 
 class Publisher:
-    """A producer that is given whole batches: partitions are kept by key, and nothing is done for one message alone.
+    """Producer of whole batches: messages are partitioned by key, and no work is done per single message.
 
-    Within a partition messages arrive in the order given; after one that failed, none behind it is sent.
+    Within a partition messages arrive in the given order; after one that failed, none of the later ones is sent.
     """
 
     def __init__(self, settings: BusSettings, client_id: str) -> None:
@@ -59,7 +59,7 @@ class Publisher:
         self._unavailable = False
 
     async def start(self) -> None:
-        """Connect; raises RetryLater while the broker is away."""
+        """Connect; raises RetryLater while the broker is unavailable."""
         options: Mapping[str, Any] = parse_security(build_security(self._settings))
         producer = AIOKafkaProducer(
             bootstrap_servers=",".join(bootstrap_servers(self._settings)),
@@ -82,7 +82,7 @@ class Publisher:
         self._producer = producer
 
     async def stop(self) -> None:
-        """Disconnect, once what is on its way has arrived or failed; what has not in two seconds fails."""
+        """Wait up to two seconds until the messages in flight have arrived or failed, fail the rest, and disconnect."""
         producer, self._producer = self._producer, None
         if producer is not None:
             ending = asyncio.ensure_future(producer.stop())
@@ -93,31 +93,31 @@ class Publisher:
                 await _abort_producer(producer, ending)
 
     async def send(self, messages: Sequence[BusMessage]) -> list[BaseException | None]:
-        """Send messages and wait for the broker; returns for each what it failed with.
+        """Send messages and wait for the broker; returns the error of each message, None if it arrived.
 
-        That a broker is away is found out within `publish_timeout_s`, and from then on at once.
+        An unavailable broker is detected within `publish_timeout_s`; later calls then fail at once.
         """
         outcomes: list[BaseException | None] = [None] * len(messages)
         if self._unavailable and not await self._is_broker_reachable():
-            return [RetryLater("the broker is away")] * len(messages)
+            return [RetryLater("Kafka is unavailable")] * len(messages)
         topics = {message.topic for message in messages}
         partitions = dict(zip(topics, await asyncio.gather(*map(self._find_partitions, topics)), strict=True))
-        lanes: defaultdict[_TopicPartition, list[MessageIndex]] = defaultdict(list)
-        for place, (topic, _, key, _) in enumerate(messages):
-            known = partitions[topic]
-            if isinstance(known, BaseException):
-                outcomes[place] = known
+        by_partition: defaultdict[_TopicPartition, list[MessageIndex]] = defaultdict(list)
+        for index, (topic, _, key, _) in enumerate(messages):
+            found = partitions[topic]
+            if isinstance(found, BaseException):
+                outcomes[index] = found
             else:
-                number = known[_hash_key(key) % len(known)] if key is not None else random.choice(known)
-                lanes[topic, number].append(place)
+                number = found[_hash_key(key) % len(found)] if key is not None else random.choice(found)
+                by_partition[topic, number].append(index)
         await asyncio.gather(
-            *(self._send_partition(lane, places, messages, outcomes) for lane, places in lanes.items())
+            *(self._send_partition(where, indexes, messages, outcomes) for where, indexes in by_partition.items())
         )
         self._unavailable = any(one is not None and not isinstance(one, MessageSizeTooLargeError) for one in outcomes)
         return outcomes
 
     async def _is_broker_reachable(self) -> bool:
-        """Whether a broker says where the topics are."""
+        """Return whether a broker answers a metadata request."""
         return self._producer is not None and bool(await self._producer.client.force_metadata_update())
 
     async def _find_partitions(self, topic: str) -> list[int] | BaseException:
@@ -133,9 +133,9 @@ class Publisher:
         messages: Sequence[BusMessage],
         outcomes: list[BaseException | None],
     ) -> None:
-        """Send one partition's messages, batch after batch; where one fails, so do all behind it."""
+        """Send one partition's messages, batch after batch; after a failed batch, all later ones fail too."""
         topic, partition = topic_partition
-        waiting = [place for place in indexes if not _reject_too_large(messages[place], place, outcomes)]
+        waiting = [index for index in indexes if not _reject_too_large(messages[index], index, outcomes)]
         at = 0
         try:
             while at < len(waiting):
@@ -155,17 +155,17 @@ class Publisher:
                 sent.result()
                 at = end
         except (KafkaError, OSError, RetryLater) as error:
-            for place in waiting[at:]:
-                outcomes[place] = error
+            for index in waiting[at:]:
+                outcomes[index] = error
 
     def _require_producer(self) -> AIOKafkaProducer:
         if self._producer is None:
-            raise RetryLater("the bus is not started, or it was stopped")
+            raise RetryLater("the bus is not started, or has been stopped")
         return self._producer
 
 
 async def _abort_producer(producer: AIOKafkaProducer, ending: "asyncio.Future[Any]") -> None:
-    """Have a producer end that waits for its broker; what it stumbles over then is of no interest."""
+    """Abort a producer that is waiting for its broker; ignore the errors that this causes."""
     ending.add_done_callback(_consume_exception)
     producer._message_accumulator.fail_all(ProducerClosed())
     await producer.client.close()
@@ -174,7 +174,7 @@ async def _abort_producer(producer: AIOKafkaProducer, ending: "asyncio.Future[An
 
 
 def _consume_exception(sent: "asyncio.Future[Any]") -> None:
-    """Whoever waited for it may be gone, and then nobody is to complain of an error that nobody heard of."""
+    """Mark the exception as retrieved: if the waiting caller is gone, asyncio would log it as never retrieved."""
     if not sent.cancelled():
         sent.exception()
 
@@ -191,5 +191,5 @@ def _reject_too_large(message: BusMessage, index: MessageIndex, outcomes: list[B
 
 @lru_cache(maxsize=8192)
 def _hash_key(key: bytes) -> int:
-    """As Kafka's own clients hash a key, to the same partition."""
+    """Hash a key as Kafka's own clients do, so that it maps to the same partition."""
     return int(murmur2(key)) & 0x7FFFFFFF

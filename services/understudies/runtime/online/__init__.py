@@ -1,1 +1,1 @@
-"""Fast state that replicas share and may lose: Redis, or the memory of one process."""
+"""Keep fast, losable state that replicas share: in Redis, or in the memory of one process."""

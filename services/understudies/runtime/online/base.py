@@ -1,4 +1,4 @@
-"""State that must be fast, is shared by all replicas, and may be lost."""
+"""Define the state that must be fast, is shared by all replicas, and may be lost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,23 +7,23 @@ from typing import Final, Protocol
 from understudies.runtime.errors import RetryLater
 
 MAX_VALUE_BYTES: Final = 1024 * 1024
-"""Largest value that `put` and `get_or_put` take."""
+"""Largest value that `put` and `get_or_put` accept."""
 
 MAX_NANOS: Final = 2**53 - 1
-"""Largest amount of money, in billionths of a dollar: nine million dollars. Redis reckons exactly up to here."""
+"""Largest amount of money, in billionths of a dollar: nine million dollars. Redis computes exactly up to here."""
 
 
 class OnlineUnavailable(RetryLater):
-    """The online state cannot be asked now; whether what was asked of it was done is not known."""
+    """Report that the online state is unavailable; the request may or may not have been executed."""
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetCounter:
-    """The money of one budget on one day, in billionths of a dollar.
+    """Spending counter of one budget on one day, in billionths of a dollar.
 
-    `total` is all that the asking process has spent from it so far. It is told anew with everything that is asked, so
-    that nothing is counted twice, whatever is sent twice or late, and nothing is lost with a server that forgets.
-    `limit` is the most that may be spent and held by all together; None: there is none.
+    `total` is all that the requesting process has spent from it so far. Every request repeats it, so that nothing is
+    counted twice, even if a request is sent twice or late, and nothing is lost with a server that loses its data.
+    `limit` is the most that all processes together may spend and hold; None means no limit.
     """
 
     key: str
@@ -33,7 +33,7 @@ class BudgetCounter:
 
 @dataclass(frozen=True, slots=True)
 class BudgetHold:
-    """Money set aside for one call, under a name that no other has."""
+    """Money set aside for one call, under a unique name."""
 
     name: str
     nanos: int
@@ -41,7 +41,7 @@ class BudgetHold:
 
 @dataclass(frozen=True, slots=True)
 class CounterState:
-    """What is spent from a counter and what is held, by all processes together."""
+    """Money spent from a counter and held on it, by all processes together."""
 
     spent: int
     held: int
@@ -49,7 +49,7 @@ class CounterState:
 
 @dataclass(frozen=True, slots=True)
 class ReserveResult:
-    """Whether money was set aside, and how the counters stand: with it, where it was, in the order they were named."""
+    """Result of a reservation: whether money was set aside, and the counters after it, in the order requested."""
 
     granted: bool
     counters: tuple[CounterState, ...]
@@ -57,61 +57,61 @@ class ReserveResult:
 
 @dataclass(frozen=True, slots=True)
 class CounterSettlement:
-    """A counter whose total is told, and the holds on it that end."""
+    """Counter with its new total, and the holds on it that end."""
 
     counter: BudgetCounter
     ended_holds: tuple[BudgetHold, ...] = ()
 
 
 class OnlineState(Protocol):
-    """Money, answers and affinity that replicas share.
+    """Budgets, cached responses and affinity that replicas share.
 
-    Everything may be asked again: doing it twice is doing it once. All methods but `check` and `close` raise
+    All operations are idempotent and may be repeated. All methods except `check` and `close` may raise
     OnlineUnavailable.
     """
 
     @property
     def is_unavailable(self) -> bool:
-        """Whether it was away when last asked, and is not back yet."""
+        """True if the last request found it unavailable, and it has not come back yet."""
         ...
 
     async def check(self) -> None:
-        """Ask whether it is there; raises ConfigurationError if it never can be, OnlineUnavailable if it is not now."""
+        """Check that it is usable; raises ConfigurationError if it never can be, OnlineUnavailable if not now."""
         ...
 
     async def reserve(
         self, source: str, hold: BudgetHold, counters: Sequence[BudgetCounter], *, lease_s: float, retention_s: float
     ) -> ReserveResult:
-        """Set money aside in all counters or, where one has not enough left, in none.
+        """Set money aside in all counters or, if one has not enough left, in none.
 
         A counter whose limit is reached grants nothing, not even a hold of 0. `source` names the process that spends.
-        A hold that nobody ends is lifted `lease_s` seconds later; a counter is forgotten `retention_s` after its first
-        use.
+        A hold that is not settled expires `lease_s` seconds later; a counter expires `retention_s` seconds after its
+        first use.
         """
         ...
 
     async def settle(self, source: str, settlements: Sequence[CounterSettlement], *, retention_s: float) -> None:
-        """Tell what the process has spent, and end holds; an unknown one has ended already."""
+        """Report what the process has spent, and end holds; an unknown hold has already ended."""
         ...
 
     async def get(self, key: str) -> bytes | None:
-        """The value that was put, until it expires or has to make room."""
+        """Return the value of a key; None if there is none, or if it has expired or been evicted."""
         ...
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
-        """Keep a value; raises ValueError for one larger than MAX_VALUE_BYTES."""
+        """Store a value; raises ValueError if it is larger than MAX_VALUE_BYTES."""
         ...
 
     async def get_or_put(self, key: str, value: str, ttl_s: float) -> str:
-        """The value in force: this one where there is none. It is kept for `ttl_s` seconds from its last use."""
+        """Return the stored value, storing `value` if there is none; it expires `ttl_s` seconds after its last use."""
         ...
 
     async def close(self) -> None:
-        """End what runs in the background, and the connection; nothing is asked afterwards."""
+        """Stop background work and disconnect; no request may follow."""
         ...
 
 
 def check_value_size(value: bytes) -> None:
-    """Raises ValueError for a value that is too large to be kept."""
+    """Raise ValueError if a value is too large to be stored."""
     if len(value) > MAX_VALUE_BYTES:
-        raise ValueError(f"a value of {len(value)} bytes is too large to be kept; at most {MAX_VALUE_BYTES} are")
+        raise ValueError(f"a value of {len(value)} bytes is too large to be stored; the limit is {MAX_VALUE_BYTES}")

@@ -1,8 +1,8 @@
-"""What Redis does in one step, in Lua.
+"""Define the Lua scripts that Redis executes atomically.
 
-A counter is a hash: `spent` and `held` in billionths of a dollar, and under each source's name what that has spent. Its
-holds are a sorted set beside it: `NAME:NANOS`, by the millisecond at which the hold is lifted. Numbers are doubles
-here, exact for all that MAX_NANOS allows.
+A counter is a hash: `spent` and `held` in billionths of a dollar, and under each source's name the total that this
+source has spent. Its holds are a separate sorted set: `NAME:NANOS`, by the millisecond at which the hold expires.
+Lua numbers are doubles, exact for all amounts up to MAX_NANOS.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class LuaScript:
-    """A script and the name that Redis gives it."""
+    """Script and its SHA-1, by which Redis calls it."""
 
     text: str
     sha: str = field(init=False)

@@ -1,4 +1,4 @@
-"""The online state of one process, in its memory."""
+"""Keep the online state of one process in its memory."""
 
 import time
 from collections import OrderedDict
@@ -16,13 +16,13 @@ from understudies.runtime.online.base import (
 )
 
 _MAX_BYTES: Final = 64 * 1024 * 1024
-"""Of all values together; the one used longest ago goes first."""
+"""Limit for all values together; the least recently used one is evicted first."""
 _SWEEP_INTERVAL_S: Final = 60.0
 
 
 @dataclass(slots=True)
 class _Counter:
-    """A counter as it is kept: what each source has spent, and each hold with the moment when it is lifted."""
+    """Stored counter: the total that each source has spent, and each hold with the time at which it expires."""
 
     expires_at: float
     totals: dict[str, int] = field(default_factory=dict)
@@ -31,13 +31,13 @@ class _Counter:
     held: int = 0
 
     def record_total(self, source: str, total: int) -> None:
-        known = self.totals.get(source, 0)
-        if total > known:
+        previous = self.totals.get(source, 0)
+        if total > previous:
             self.totals[source] = total
-            self.spent += total - known
+            self.spent += total - previous
 
     def expire_holds(self, now: float) -> None:
-        # Oldest first; a hold of a longer lease may keep back later ones of a shorter, as no caller mixes them.
+        # Oldest first; a hold with a longer lease may delay later, shorter ones, but no caller mixes leases.
         while self.holds:
             name, (until, nanos) = next(iter(self.holds.items()))
             if until > now:
@@ -55,7 +55,7 @@ class _Counter:
 
 
 class MemoryOnlineState:
-    """Keeps everything the promises of `OnlineState`, for one process; it is never away."""
+    """Implement `OnlineState` for one process; it is never unavailable."""
 
     is_unavailable = False
 
@@ -70,38 +70,38 @@ class MemoryOnlineState:
 
     @property
     def entry_count(self) -> int:
-        """Counters, values and affinity in memory."""
+        """The number of counters, values and affinity entries in memory."""
         return len(self._counters) + len(self._values) + len(self._slots)
 
     async def check(self) -> None:
-        """It is there."""
+        """Return at once: memory is always available."""
 
     async def reserve(
         self, source: str, hold: BudgetHold, counters: Sequence[BudgetCounter], *, lease_s: float, retention_s: float
     ) -> ReserveResult:
         now = self._sweep_and_now()
-        kept = [self._counter(purse.key, now, retention_s) for purse in counters]
-        for purse, there in zip(counters, kept, strict=True):
-            there.record_total(source, purse.total)
-            there.expire_holds(now)
+        stored = [self._counter(counter.key, now, retention_s) for counter in counters]
+        for counter, state in zip(counters, stored, strict=True):
+            state.record_total(source, counter.total)
+            state.expire_holds(now)
         granted = all(
-            hold.name in there.holds or _has_room(there, purse, hold)
-            for purse, there in zip(counters, kept, strict=True)
+            hold.name in state.holds or _has_room(state, counter, hold)
+            for counter, state in zip(counters, stored, strict=True)
         )
         if granted:
-            for there in kept:
-                if hold.name not in there.holds:
-                    there.holds[hold.name] = (now + lease_s, hold.nanos)
-                    there.held += hold.nanos
-        return ReserveResult(granted, tuple(there.state for there in kept))
+            for state in stored:
+                if hold.name not in state.holds:
+                    state.holds[hold.name] = (now + lease_s, hold.nanos)
+                    state.held += hold.nanos
+        return ReserveResult(granted, tuple(state.state for state in stored))
 
     async def settle(self, source: str, settlements: Sequence[CounterSettlement], *, retention_s: float) -> None:
         now = self._sweep_and_now()
         for settlement in settlements:
-            there = self._counter(settlement.counter.key, now, retention_s)
-            there.record_total(source, settlement.counter.total)
+            state = self._counter(settlement.counter.key, now, retention_s)
+            state.record_total(source, settlement.counter.total)
             for hold in settlement.ended_holds:
-                there.release(hold.name)
+                state.release(hold.name)
 
     async def get(self, key: str) -> bytes | None:
         until, value = self._values.get(key, (0.0, b""))
@@ -130,13 +130,13 @@ class MemoryOnlineState:
         return self._slots[key][1]
 
     async def close(self) -> None:
-        """Nothing runs, and nothing is connected."""
+        """Do nothing: there is no background work and no connection."""
 
-    def _counter(self, key: str, now: float, keep_s: float) -> _Counter:
-        there = self._counters.get(key)
-        if there is None or there.expires_at <= now:
-            there = self._counters[key] = _Counter(now + keep_s)
-        return there
+    def _counter(self, key: str, now: float, retention_s: float) -> _Counter:
+        counter = self._counters.get(key)
+        if counter is None or counter.expires_at <= now:
+            counter = self._counters[key] = _Counter(now + retention_s)
+        return counter
 
     def _remove(self, key: str) -> None:
         dropped = self._values.pop(key, None)
@@ -144,12 +144,12 @@ class MemoryOnlineState:
             self._bytes -= len(key) + len(dropped[1])
 
     def _sweep_and_now(self) -> float:
-        """The time; now and then, what has expired is thrown away."""
+        """Return the time, after removing expired entries if a sweep is due."""
         now = self._timer()
         if now >= self._sweep_at:
             self._sweep_at = now + _SWEEP_INTERVAL_S
-            self._counters = {key: there for key, there in self._counters.items() if there.expires_at > now}
-            self._slots = {key: pin for key, pin in self._slots.items() if pin[0] > now}
+            self._counters = {key: counter for key, counter in self._counters.items() if counter.expires_at > now}
+            self._slots = {key: slot for key, slot in self._slots.items() if slot[0] > now}
             for key in [key for key, (until, _) in self._values.items() if until <= now]:
                 self._remove(key)
         return now

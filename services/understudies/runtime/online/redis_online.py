@@ -1,8 +1,8 @@
-"""The online state that all replicas share, in Redis.
+"""Keep the online state that all replicas share in Redis.
 
-One server, or a primary that its clients find by one address, also after another one has taken its place. Every key
-expires: with a memory limit, let Redis make room by `maxmemory-policy volatile-lfu`, which takes answers long before it
-takes today's budgets.
+Redis is one server, or a primary that clients reach at one address, also after a failover. Every key expires: with a
+memory limit, let Redis evict by `maxmemory-policy volatile-lfu`, which removes cached responses long before it removes
+today's budgets.
 """
 
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ from understudies.runtime.online.lua_scripts import GET_OR_PUT, RESERVE, SCRIPTS
 from understudies.runtime.online.redis_pipeline import RedisPipeline, parse_redis_url
 
 _COUNTER_PREFIX = "understudies:{money}:"
-"""All counters have one hash slot, for a script touches several."""
+"""Prefix that puts all counters in one hash slot, as one script accesses several."""
 _VALUE_PREFIX = "understudies:value:"
 _SLOT_PREFIX = "understudies:pin:"
 _WRITE_PROBE = ("DEL", "understudies:nothing")
-"""Done first on every connection: a server that takes no writes, as a replica, is as good as away."""
+"""First command on every connection: a server that accepts no writes, such as a replica, counts as unavailable."""
 
 
 class RedisOnlineState:
-    """Keeps the promises of `OnlineState` on a Redis server."""
+    """Implement `OnlineState` on a Redis server."""
 
     def __init__(self, url: str, *, timeout_s: float = 0.25) -> None:
         connect, self._address = parse_redis_url(url)
@@ -48,28 +48,30 @@ class RedisOnlineState:
             await self._pipeline.check()
         except AuthenticationError as error:
             raise ConfigurationError(
-                f"Redis at {self._address} lets nobody in so: {error}; correct UNDERSTUDIES_ONLINE_URL"
+                f"Redis at {self._address} rejects the credentials: {error}; correct UNDERSTUDIES_ONLINE_URL"
             ) from None
         except (InvalidResponse, ResponseError) as error:
             raise ConfigurationError(
-                f"what is at {self._address} is no Redis that can be used: {error}; correct UNDERSTUDIES_ONLINE_URL"
+                f"the server at {self._address} is not a usable Redis: {error}; correct UNDERSTUDIES_ONLINE_URL"
             ) from None
 
     async def reserve(
         self, source: str, hold: BudgetHold, counters: Sequence[BudgetCounter], *, lease_s: float, retention_s: float
     ) -> ReserveResult:
-        asked: list[str | int] = [source, hold.name, hold.nanos, round(lease_s * 1000), round(retention_s)]
-        for purse in counters:
-            asked += (-1 if purse.limit is None else purse.limit, purse.total)
-        granted, *told = await self._run_script(RESERVE, [_COUNTER_PREFIX + purse.key for purse in counters], asked)
-        return ReserveResult(granted == 1, tuple(map(CounterState, told[::2], told[1::2])))
+        arguments: list[str | int] = [source, hold.name, hold.nanos, round(lease_s * 1000), round(retention_s)]
+        for counter in counters:
+            arguments += (-1 if counter.limit is None else counter.limit, counter.total)
+        keys = [_COUNTER_PREFIX + counter.key for counter in counters]
+        granted, *states = await self._run_script(RESERVE, keys, arguments)
+        return ReserveResult(granted == 1, tuple(map(CounterState, states[::2], states[1::2])))
 
     async def settle(self, source: str, settlements: Sequence[CounterSettlement], *, retention_s: float) -> None:
-        asked: list[str | int] = [source, round(retention_s)]
+        arguments: list[str | int] = [source, round(retention_s)]
         for settlement in settlements:
-            asked += (settlement.counter.total, len(settlement.ended_holds))
-            asked += (f"{hold.name}:{hold.nanos}" for hold in settlement.ended_holds)
-        await self._run_script(SETTLE, [_COUNTER_PREFIX + settlement.counter.key for settlement in settlements], asked)
+            arguments += (settlement.counter.total, len(settlement.ended_holds))
+            arguments += (f"{hold.name}:{hold.nanos}" for hold in settlement.ended_holds)
+        keys = [_COUNTER_PREFIX + settlement.counter.key for settlement in settlements]
+        await self._run_script(SETTLE, keys, arguments)
 
     async def get(self, key: str) -> bytes | None:
         value: bytes | None = await self._execute("GET", _VALUE_PREFIX + key)
@@ -101,4 +103,4 @@ class RedisOnlineState:
         except NoScriptError:
             raise
         except ResponseError as refusal:
-            raise OnlineUnavailable(f"Redis at {self._address} refuses: {refusal}") from refusal
+            raise OnlineUnavailable(f"Redis at {self._address} refused a command: {refusal}") from refusal

@@ -25,46 +25,46 @@ from understudies.runtime.online.base import OnlineUnavailable
 from understudies.runtime.throttle import Throttle
 
 ConnectionFactory = Callable[[], AbstractConnection]
-"""Makes a connection that is not connected yet."""
+"""Creates a connection object that is not connected yet."""
 
 
 def parse_redis_url(url: str) -> tuple[ConnectionFactory, str]:
-    """How to make connections to a URL, and its name without user and password for what is logged.
+    """Parse a Redis URL; returns a connection factory, and the address without credentials for log messages.
 
-    Raises ConfigurationError, which does not quote the URL, for it may hold a password.
+    Raises ConfigurationError, which does not quote the URL, as it may contain a password.
     """
     try:
-        # No time-outs of its own: those of the pipeline hold for whole batches.
+        # No socket time-outs: the pipeline's time-out applies to whole batches.
         pool = ConnectionPool.from_url(url, protocol=2, socket_timeout=None, socket_connect_timeout=None)
     except (ValueError, TypeError):
         raise ConfigurationError(
-            "UNDERSTUDIES_ONLINE_URL cannot be read: set it to redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]"
+            "UNDERSTUDIES_ONLINE_URL is invalid: set it to redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]"
         ) from None
-    told = pool.connection_kwargs
-    place = told["path"] if "path" in told else f"{told.get('host', 'localhost')}:{told.get('port', 6379)}"
-    return pool.make_connection, place
+    options = pool.connection_kwargs
+    tcp_address = f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+    return pool.make_connection, options.get("path", tcp_address)
 
 
 RedisCommand = tuple[str | bytes | int, ...]
 _PendingCommand = tuple[bytes, asyncio.Future[Any]]
 
 _MAX_BATCH: Final = 128
-"""Most commands in a batch, which has to be answered within one time-out."""
+"""Largest number of commands in a batch, which must be answered within one time-out."""
 _CONNECTION_ERRORS: Final = (RedisError, OSError, TimeoutError)
 _TEMPORARY_ERRORS: Final = (ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError)
 _TEMPORARY_CODES: Final = ("NOREPLICAS", "MISCONF")
-"""Codes that the client has no class for."""
+"""Error codes for which the client has no exception class."""
 _PROBE_DELAYS_S: Final = (0.1, 1.0)
-"""Between probes, at first and in the end."""
+"""Delay between probes: the first, and the maximum."""
 
 _log = logging.getLogger(__name__)
 
 
 class RedisPipeline:
-    """Carries commands over one connection, all that wait at a time in one batch.
+    """Send the commands of all callers over one connection; all commands waiting at a time go in one batch.
 
-    A batch that is lost opens the circuit: until a probe in the background succeeds, commands fail at once. Commands
-    have to be such that doing them twice is doing them once. `prologue` is done first on every connection.
+    A lost batch opens the circuit: until a background probe succeeds, commands fail at once. Commands must be
+    idempotent. `prologue` is sent first on every connection.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class RedisPipeline:
 
     @property
     def is_unavailable(self) -> bool:
-        """Whether the circuit is open."""
+        """True if the circuit is open."""
         return self._reason is not None
 
     async def execute(self, *command: str | bytes | int) -> Any:
-        """The answer to a command; raises OnlineUnavailable, or ResponseError where Redis refuses the command."""
+        """Execute a command and return its reply; raises OnlineUnavailable, or ResponseError if Redis refuses it."""
         if self._reason is not None:
             raise OnlineUnavailable(self._describe_outage(self._reason))
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -97,7 +97,7 @@ class RedisPipeline:
         return await answer
 
     async def check(self) -> None:
-        """Connect; raises OnlineUnavailable, or RedisError where what is there does not let itself be used."""
+        """Connect; raises OnlineUnavailable, or RedisError if the server cannot be used."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._ensure_connected()
@@ -108,7 +108,7 @@ class RedisPipeline:
             raise OnlineUnavailable(self._describe_outage(self._reason)) from error
 
     async def close(self) -> None:
-        """End it; what is waiting fails."""
+        """Stop and disconnect; waiting commands fail."""
         for task in (self._worker, self._probe):
             if task is not None:
                 task.cancel()
@@ -139,7 +139,7 @@ class RedisPipeline:
                 _resolve(answer, reply)
 
     async def _send_within_timeout(self, commands: Sequence[bytes]) -> list[Any]:
-        """The replies within the time-out; where this process stood still for longer, Redis gets a second one."""
+        """Return the replies within the time-out; try once more if this process itself stalled for longer."""
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
@@ -153,7 +153,7 @@ class RedisPipeline:
             return await self._send_reconnecting(commands)
 
     async def _send_reconnecting(self, commands: Sequence[bytes]) -> list[Any]:
-        """The replies to a batch; a connection that has died while nobody looked is replaced."""
+        """Return the replies to a batch; replace a connection that broke while idle."""
         fresh = self._connection is None
         try:
             return await _send_commands(await self._ensure_connected(), commands)
@@ -176,7 +176,7 @@ class RedisPipeline:
         late = f"no answer within {self._timeout_s * 1000:.0f} ms"
         self._reason = late if isinstance(error, TimeoutError) else str(error) or type(error).__name__
         if self._log_throttle():
-            _log.warning("%s; it is tried again in the background", self._describe_outage(self._reason))
+            _log.warning("%s; retrying in the background", self._describe_outage(self._reason))
         self._fail_pending(batch)
         await self._disconnect()
         if self._probe is None:
@@ -195,7 +195,7 @@ class RedisPipeline:
                     await self._disconnect()
                     continue
                 self._reason = None
-                _log.info("online state at %s is back", self._address)
+                _log.info("online state at %s is available again", self._address)
                 return
         finally:
             self._probe = None
@@ -206,7 +206,7 @@ class RedisPipeline:
             _resolve(answer, OnlineUnavailable(self._describe_outage(self._reason)))
 
     def _describe_outage(self, reason: str | None) -> str:
-        return f"online state at {self._address} is away: {reason}"
+        return f"online state at {self._address} is unavailable: {reason}"
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -217,10 +217,10 @@ class RedisPipeline:
 
 
 async def _send_commands(connection: AbstractConnection, commands: Sequence[bytes]) -> list[Any]:
-    """The replies to commands, which are sent together; a refusal is a reply, unless it says that this is not the time.
+    """Send commands together and return their replies; an error is a reply, unless it is temporary.
 
-    So does a primary that has become a replica, for as long as one stays connected to it: that counts as the connection
-    being lost, for behind the same address there may be another one.
+    A primary that has become a replica answers with temporary errors for as long as the connection lasts: they count
+    as a lost connection, as another server may now be behind the same address.
     """
     await connection.send_packed_command(commands, check_health=False)
     return [await _read_reply(connection) for _ in commands]
@@ -236,7 +236,7 @@ async def _read_reply(connection: AbstractConnection) -> Any:
 
 
 def _is_temporary(refusal: ResponseError) -> bool:
-    # Redis 6 and older wrap what a script was refused in words of their own.
+    # Redis 6 and older wrap the error of a command in a script in an error message of their own.
     return (
         isinstance(refusal, _TEMPORARY_ERRORS)
         or str(refusal).startswith(_TEMPORARY_CODES)
@@ -245,13 +245,13 @@ def _is_temporary(refusal: ResponseError) -> bool:
 
 
 def _encode_command(command: RedisCommand) -> bytes:
-    """A command as it goes over the connection; any text is taken, so that none can spoil the batch that it is in."""
+    """Encode a command for the wire; accept any text, so that no command can break its whole batch."""
     parts = [part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass") for part in command]
     return b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]))
 
 
 def _resolve(answer: asyncio.Future[Any], reply: Any) -> None:
-    """Hand over a reply, unless nobody waits for it any more."""
+    """Set the reply, unless the caller no longer waits for it."""
     if answer.done():
         return
     if isinstance(reply, Exception):

@@ -1,1 +1,1 @@
-"""`understudies.toml`: what holds for each task, teacher, tenant and for the router."""
+"""Read `understudies.toml`: the rules of tasks, teachers, tenants and the router."""

@@ -1,4 +1,4 @@
-"""Reading `understudies.toml`, and saying what is wrong with it."""
+"""Parse `understudies.toml`, and describe its errors."""
 
 import tomllib
 from collections.abc import Collection, Mapping
@@ -27,10 +27,10 @@ _MEANINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "timeout": ("timeouts", "request_timeout_s"),
     "retry": ("retries",),
 }
-"""Settings by a word in the name that a user gave them."""
+"""Settings to suggest, by a word in the unknown name that a user wrote."""
 
 _MIN_SIMILARITY: Final = 0.75
-"""Similarity of spelling from which a setting is suggested; 0.6, the library's default, takes `budget` for `judge`."""
+"""Least similarity of spelling to suggest a setting; 0.6, the library's default, takes `budget` for `judge`."""
 
 _TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "[tasks.NAME]": TaskRules,
@@ -41,7 +41,7 @@ _NOT_A_TABLE_ERRORS: Final = frozenset({"dict_type", "model_type", "model_attrib
 
 
 def read_rules(path: Path) -> Rules:
-    """The rules in a TOML file; raises ConfigurationError that names the file and every field that is wrong."""
+    """Read the rules from a TOML file; raises ConfigurationError, which names the file and every invalid field."""
     try:
         return parse_rules(path.read_bytes(), path)
     except OSError as error:
@@ -49,7 +49,7 @@ def read_rules(path: Path) -> Rules:
 
 
 def parse_rules(content: bytes, path: Path) -> Rules:
-    """The rules in the content of a file; raises ConfigurationError."""
+    """Parse the rules from the content of a file; raises ConfigurationError."""
     try:
         tables = tomllib.loads(content.decode("utf-8"))
         _reject_secrets(tables, path)
@@ -68,33 +68,33 @@ def _reject_secrets(tables: dict[str, Any], path: Path) -> None:
     for name, table in teachers.items() if isinstance(teachers, dict) else ():
         if isinstance(table, dict) and "api_key" in table:
             raise ConfigurationError(
-                f"{path}: teachers.{name}.api_key: a key does not belong in this file; set it in the environment, "
+                f"{path}: teachers.{name}.api_key: keys do not belong in this file; set the key in the environment, "
                 "and name the variable in api_key_env"
             )
 
 
-def _format_error(place: tuple[int | str, ...], kind: str, message: str) -> str:
-    where = ".".join(str(part) for part in place)
-    said = message.removeprefix("Value error, ")
+def _format_error(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    where = ".".join(str(part) for part in location)
+    text = message.removeprefix("Value error, ")
     if kind == "extra_forbidden":
-        said = f"unknown setting, {_suggest_settings(place)}"
+        text = f"unknown setting, {_suggest_settings(location)}"
     elif kind == "missing":
-        said = "is missing"
-    elif kind in _NOT_A_TABLE_ERRORS and len(place) == 2 and place[0] in _NAMED_TABLES:
-        said = f"is no table; its settings belong under [{place[0]}.NAME]"
-    return f"{where}: {said}" if where else said
+        text = "is missing"
+    elif kind in _NOT_A_TABLE_ERRORS and len(location) == 2 and location[0] in _NAMED_TABLES:
+        text = f"is not a table; its settings belong under [{location[0]}.NAME]"
+    return f"{where}: {text}" if where else text
 
 
-def _suggest_settings(place: tuple[int | str, ...]) -> str:
-    known, name = _sibling_settings(place), str(place[-1])
-    tables = {"": known}
-    if len(place) == 1:
+def _suggest_settings(location: tuple[int | str, ...]) -> str:
+    siblings, name = _sibling_settings(location), str(location[-1])
+    tables = {"": siblings}
+    if len(location) == 1:
         tables |= {f" under {table}": [*rules.model_fields] for table, rules in _TABLES.items()}
     for find in (_find_like_spelling, _find_like_meaning):
         for where, settings in tables.items():
             if found := find(name, settings):
                 return f"did you mean {' or '.join(repr(one) for one in found)}{where}?"
-    return f"known here: {', '.join(known)}" if known else "remove it"
+    return f"valid here: {', '.join(siblings)}" if siblings else "remove it"
 
 
 def _find_like_spelling(name: str, known: Collection[str]) -> list[str]:
@@ -106,10 +106,10 @@ def _find_like_meaning(name: str, known: Collection[str]) -> list[str]:
     return [one for one in meanings if one in known]
 
 
-def _sibling_settings(place: tuple[int | str, ...]) -> list[str]:
-    """The settings of the table that a place is in."""
+def _sibling_settings(location: tuple[int | str, ...]) -> list[str]:
+    """Return the settings of the table that contains a location."""
     table: Any = Rules
-    for part in place[:-1]:
+    for part in location[:-1]:
         if _is_model(table):
             field = table.model_fields.get(str(part))
             table = field and field.annotation

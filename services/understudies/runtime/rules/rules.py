@@ -1,4 +1,4 @@
-"""The whole of `understudies.toml`."""
+"""Define the complete content of `understudies.toml`."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol, Self
@@ -15,15 +15,15 @@ from understudies.runtime.rules.tenant import TenantRules
 
 
 class TaskRulesLookup(Protocol):
-    """What services take: rules as they are, or a source of rules that change."""
+    """Lookup of task rules that services accept: fixed rules, or a source of rules that change."""
 
     def for_task(self, task: str) -> TaskRules:
-        """The rules of a task now."""
+        """Return the current rules of a task."""
         ...
 
 
 class Rules(BaseModel):
-    """The rules of all tasks, teachers, tenants and of the router; a task that is not named follows the defaults."""
+    """Rules of all tasks, teachers, tenants and of the router; a task that is not named follows the defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,26 +34,26 @@ class Rules(BaseModel):
     router: RouterRules = RouterRules()
 
     def for_task(self, task: str) -> TaskRules:
-        """The rules of a task, in constant time; a tenant's own, without a table, has those of what it is called."""
-        found = self.tasks.get(task)
-        if found is not None:
-            return found
+        """Return the rules of a task, in constant time; a tenant's own task without a table has those of its base."""
+        rules = self.tasks.get(task)
+        if rules is not None:
+            return rules
         base = self.unqualified_name(task)
         return self.defaults if base is None else self.tasks.get(base, self.defaults)
 
     def unqualified_name(self, task: str) -> str | None:
-        """How a tenant calls a task of its own; None for a task that all share."""
+        """Return the name that a tenant gives a task of its own; None for a shared task."""
         return _unqualified_name(task, self.tenants)
 
     def with_critical(self, names: frozenset[str]) -> "Rules":
-        """The same rules with the named tasks critical, and so what tenants have as their own of these."""
+        """Return the same rules with the named tasks critical, and also the tenants' own tasks of these names."""
         owned = {name for name in self.tasks if self.unqualified_name(name) in names}
         marked = {name: self.for_task(name).model_copy(update={"critical": True}) for name in names | owned}
         return self.model_copy(update={"tasks": {**self.tasks, **marked}})
 
     @property
     def require_key(self) -> bool:
-        """Whether a call needs a tenant's key."""
+        """True if a call needs a tenant's key."""
         return bool(self.tenants) if self.router.require_key is None else self.router.require_key
 
     @field_validator("tasks")
@@ -71,22 +71,22 @@ class Rules(BaseModel):
 
     @model_validator(mode="after")
     def _check_references(self) -> Self:
-        if misfits := list(self._find_conflicts()):
-            raise ValueError("; ".join(misfits))
+        if conflicts := list(self._find_conflicts()):
+            raise ValueError("; ".join(conflicts))
         return self
 
     def _find_conflicts(self) -> Iterator[str]:
         yield from _find_task_conflicts("defaults", self.defaults, self.teachers)
         for name, rules in self.tasks.items():
             if not is_task_name(name):
-                yield f"tasks.{name}: no call can have this task: {TASK_NAME_RULE}"
+                yield f"tasks.{name}: invalid task name, no call can have it: {TASK_NAME_RULE}"
             yield from _find_task_conflicts(f"tasks.{name}", rules, self.teachers)
         if self.router.require_key and not self.tenants:
-            yield "router.require_key: nobody could call; add a [tenants.NAME] with `understudies keys new`"
+            yield "router.require_key: no call would be accepted; add a [tenants.NAME] with `understudies keys new`"
         yield from _find_duplicate_keys(self.tenants)
         for name, tenant in self.tenants.items():
             if tenant.own_tasks and not OWNER_PATTERN.fullmatch(name):
-                yield f"tenants.{name}.own_tasks: need a tenant's name of at most 64 letters, digits, _, . and -"
+                yield f"tenants.{name}.own_tasks: require a tenant name of at most 64 letters, digits, _, . and -"
 
 
 def _unqualified_name(task: str, tenants: Mapping[str, TenantRules]) -> str | None:
@@ -103,10 +103,10 @@ def _explicit_fields(rules: TaskRules) -> dict[str, Any]:
 
 def _find_task_conflicts(where: str, rules: TaskRules, teachers: Collection[str]) -> Iterator[str]:
     if rules.teacher is not None and rules.teacher not in teachers:
-        there = f"there are {', '.join(sorted(teachers))}" if teachers else "there is none"
-        yield f"{where}.teacher: no table [teachers.{rules.teacher}]; {there}"
+        defined = f"defined teachers: {', '.join(sorted(teachers))}" if teachers else "no teacher is defined"
+        yield f"{where}.teacher: no table [teachers.{rules.teacher}]; {defined}"
     if rules.episode_target is not None and rules.episode_steps is None:
-        yield f"{where}.episode_steps: is missing; an episode_target is shared by so many calls"
+        yield f"{where}.episode_steps: is missing; an episode_target needs the number of calls that share it"
 
 
 def _find_duplicate_keys(tenants: Mapping[str, TenantRules]) -> Iterator[str]:
@@ -114,4 +114,4 @@ def _find_duplicate_keys(tenants: Mapping[str, TenantRules]) -> Iterator[str]:
     for name, tenant in tenants.items():
         for key in tenant.keys:
             if owner.setdefault(key, name) != name:
-                yield f"tenants.{name}.keys: holds a key of tenant {owner[key]!r}; a key has one tenant"
+                yield f"tenants.{name}.keys: contains a key of tenant {owner[key]!r}; a key belongs to one tenant"

@@ -1,4 +1,4 @@
-"""Rules that follow their file, without a restart."""
+"""Reload the rules when their file changes, without a restart."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from understudies.runtime.rules.task import TaskRules
 T = TypeVar("T")
 
 POLL_INTERVAL_S: Final = 0.5
-"""Time between two looks at the file: two file attributes, so that nothing has to watch the file system."""
+"""Time between two checks of the file's attributes; cheap enough that no file system watcher is needed."""
 
 _RESTART_ONLY_SETTINGS: Final = ("spool_max_bytes",)
 _NEW_STUDENTS_ONLY_SETTINGS: Final = ("min_agreement", "judge")
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class DerivedFromRules(Generic[T]):
-    """Something built from the rules that is built anew with them; `value` is read at every use."""
+    """Value built from the rules and rebuilt when they change; read `value` at every use."""
 
     def __init__(self, build: Callable[[Rules], T], rules: Rules) -> None:
         self.build = build
@@ -33,7 +33,7 @@ class DerivedFromRules(Generic[T]):
 
 
 class RulesSource:
-    """The rules in force. A change that cannot be read, or that something cannot be built from, changes nothing."""
+    """Rules in force; a change that cannot be parsed, or for which a derived value fails to build, has no effect."""
 
     def __init__(self, rules: Rules | None = None, path: Path | None = None) -> None:
         self._path = path
@@ -42,20 +42,20 @@ class RulesSource:
         self._derived: list[DerivedFromRules[Any]] = []
         self._listeners: list[Callable[[Rules], None]] = []
         self.last_error: str | None = None
-        """Why the file as it is now is not in force; None where it is."""
+        """Why the current content of the file is not in force; None if it is."""
         self.reloads = 0
         self.failed_reloads = 0
 
     def current(self) -> Rules:
-        """The rules now."""
+        """Return the current rules."""
         return self._rules
 
     def for_task(self, task: str) -> TaskRules:
-        """The rules of a task now, in constant time."""
+        """Return the current rules of a task, in constant time."""
         return self._rules.for_task(task)
 
     def derive(self, build: Callable[[Rules], T]) -> DerivedFromRules[T]:
-        """Something built from the rules, now and at every change; where it raises then, the change is refused."""
+        """Build a value from the rules now and at every change; if `build` raises then, the change is rejected."""
         derived = DerivedFromRules(build, self._rules)
         self._derived.append(derived)
         return derived
@@ -66,19 +66,19 @@ class RulesSource:
 
     @asynccontextmanager
     async def watch(self, seconds: float = POLL_INTERVAL_S) -> AsyncIterator[None]:
-        """Follow the file while the block runs: by looking at it, and at once on SIGHUP."""
+        """Reload the file while the block runs: by polling it, and at once on SIGHUP."""
         if self._path is None:
             yield
             return
         loop = asyncio.get_running_loop()
         with suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(signal.SIGHUP, self.reload)
-        looking = loop.create_task(self._poll_forever(seconds))
+        polling = loop.create_task(self._poll_forever(seconds))
         try:
             yield
         finally:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
             loop.remove_signal_handler(signal.SIGHUP)
 
     async def _poll_forever(self, seconds: float) -> None:
@@ -87,19 +87,19 @@ class RulesSource:
             self.poll()
 
     def poll(self) -> bool:
-        """Read the file where it has changed and then kept still since the last look; whether the rules are new.
+        """Read the file if it changed, and has not changed since the last poll; return whether the rules are new.
 
-        A file that is half written may be whole TOML that lacks a critical task: hence the wait of one look.
+        A half-written file may be valid TOML that lacks a critical task: hence the wait of one poll.
         """
         if self._path is None:
             return False
         stamp = _file_stamp(self._path)
-        still = stamp == self._last_stamp
+        is_stable = stamp == self._last_stamp
         self._last_stamp = stamp
-        return still and stamp != self._stamp and self._load(self._path, stamp)
+        return is_stable and stamp != self._stamp and self._load(self._path, stamp)
 
     def reload(self) -> bool:
-        """Read the file now; whether the rules are new."""
+        """Read the file now; return whether the rules are new."""
         return self._path is not None and self._load(self._path, _file_stamp(self._path))
 
     def _load(self, path: Path, stamp: "_FileStamp | None") -> bool:
@@ -109,7 +109,7 @@ class RulesSource:
                 return False
             _check_safe_change(path, self._rules, rules)
             built = [derived.build(rules) for derived in self._derived] if rules != self._rules else []
-        except Exception as error:  # noqa: BLE001 - whatever a change breaks, the rules in force stay
+        except Exception as error:  # noqa: BLE001 - whatever a change breaks, keep the rules in force
             self._stamp = stamp
             self._reject(error)
             return False
@@ -125,7 +125,7 @@ class RulesSource:
     def _reject(self, error: Exception) -> None:
         self.failed_reloads += 1
         self.last_error = str(error) if isinstance(error, UnderstudiesError) else repr(error)
-        _log.error("the rules in force stay, as the changed ones are refused: %s", self.last_error)
+        _log.error("rejected the changed rules, the previous ones stay in force: %s", self.last_error)
 
     def _apply(self, path: Path, rules: Rules) -> None:
         before, self._rules = self._rules, rules
@@ -133,17 +133,17 @@ class RulesSource:
         _log.info("the changed rules in %s are in force", path)
         for warning in _describe_deferred_changes(before, rules):
             _log.warning("%s", warning)
-        for told in self._listeners:
-            told(rules)
+        for listener in self._listeners:
+            listener(rules)
 
 
 def _check_safe_change(path: Path, before: Rules, now: Rules) -> None:
-    """Raises ConfigurationError for what is more likely an accident than meant, and would do harm."""
+    """Raise ConfigurationError for a harmful change that is more likely an accident than intended."""
     if now == Rules() != before:
-        raise ConfigurationError(f"{path}: says nothing any more; start again to go on without any rules")
+        raise ConfigurationError(f"{path}: is now empty; restart to continue without any rules")
     if before.require_key and not now.require_key and now.router.require_key is None:
         raise ConfigurationError(
-            f"{path}: tenants: are all gone, so that everybody could call; where that is meant, "
+            f"{path}: tenants: all were removed, so that anyone could call; if this is intended, "
             "set require_key = false under [router]"
         )
 
@@ -152,19 +152,19 @@ _FileStamp = tuple[int, int, int, int]
 
 
 def _file_stamp(path: Path) -> _FileStamp | None:
-    """What tells one state of a file from another, through symbolic links; None where there is no file."""
+    """Return attributes that change with a file's content, following symbolic links; None if there is no file."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - twice a second
+        stat = os.stat(path)  # noqa: PTH116 - twice a second
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _describe_deferred_changes(before: Rules, now: Rules) -> Iterator[str]:
-    """The changes that do not hold at once, in words."""
+    """Describe the changes that do not take effect at once."""
     for name in _RESTART_ONLY_SETTINGS:
         if getattr(before.router, name) != getattr(now.router, name):
-            yield f"router.{name} has changed, which holds from the next start on"
+            yield f"router.{name} has changed, which takes effect at the next start"
     pairs = {"defaults": (before.defaults, now.defaults)}
     pairs |= {
         f"tasks.{task}": (before.for_task(task), now.for_task(task)) for task in sorted({*before.tasks, *now.tasks})
@@ -172,4 +172,4 @@ def _describe_deferred_changes(before: Rules, now: Rules) -> Iterator[str]:
     for where, (old, new) in pairs.items():
         for name in _NEW_STUDENTS_ONLY_SETTINGS:
             if getattr(old, name) != getattr(new, name):
-                yield f"{where}.{name} has changed, which holds for the students tried from now on"
+                yield f"{where}.{name} has changed, which takes effect for students evaluated from now on"

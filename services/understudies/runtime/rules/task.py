@@ -1,4 +1,4 @@
-"""The rules of one task."""
+"""Define the rules of one task."""
 
 import math
 from decimal import Decimal
@@ -12,61 +12,61 @@ from understudies.judges.registry import parse_judge
 from understudies.runtime.rules.groups import TAG_PREFIX, TENANT_FIELD
 
 OverBudgetRule = Literal["student_only", "refuse"]
-"""Once the day's money is spent: the student serves what it is sure of and the rest is refused, or all is refused."""
+"""Once the daily budget is spent: serve confident student answers and refuse the rest, or refuse all calls."""
 
 EscalationRule = Literal["teacher", "teacher_or_student", "refuse"]
-"""Where the student is unsure: the teacher answers; or the student does, should the teacher fail; or nobody does."""
+"""If the student's confidence is too low: ask the teacher; or, should it fail, use the student's answer; or refuse."""
 
 STUDENT_KINDS: Final = ("cache", "classifier", "few_shot", "prompt_optimised", "lora", "api_fine_tune")
 """Kinds of student that `students` may name."""
 
 MIN_DAILY_BUDGET_USD: Final = Decimal("1e-9")
 MAX_DAILY_BUDGET_USD: Final = Decimal(9_000_000)
-"""Smallest and largest daily budget in US dollars: between them, Redis counts exactly, to the billionth."""
+"""Smallest and largest daily budget in US dollars: between them, Redis counts exactly, to a billionth of a dollar."""
 
 _UNSET = "none"
 
 
 class TaskRules(BaseModel):
-    """The rules of one task; what it does not set, it takes from `[defaults]`, and `"none"` unsets what those set."""
+    """Rules of one task; unset ones are taken from `[defaults]`, and `"none"` unsets one that `[defaults]` sets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     critical: bool = Field(default=False, description="never served by a student")
     min_agreement: float = Field(default=0.95, gt=0.5, lt=1, description="p0: agreement promised on served calls")
-    judge: str | None = Field(default=None, description="judge by name; chosen from the answers' shape where absent")
+    judge: str | None = Field(default=None, description="judge by name; absent: chosen by the format of the answers")
     weekly_budget_usd: Decimal | None = Field(
-        default=None, gt=0, description="aim for the cost of a week, which the report measures the task against"
+        default=None, gt=0, description="target for the cost per week, against which the report measures the task"
     )
     daily_budget_usd: Decimal | None = Field(
         default=None,
         ge=MIN_DAILY_BUDGET_USD,
         le=MAX_DAILY_BUDGET_USD,
-        description="most that the task may cost in a day (UTC), teacher and student together",
+        description="most that the task may cost per day (UTC), teacher and students together",
     )
-    over_budget: OverBudgetRule = Field(default="student_only", description="what becomes of calls once that is spent")
-    teacher: str | None = Field(default=None, description="X of the [teachers.X] that answers; by model where absent")
+    over_budget: OverBudgetRule = Field(default="student_only", description="how to treat calls once that is spent")
+    teacher: str | None = Field(default=None, description="X of the [teachers.X] that answers; absent: chosen by model")
     model: str | None = Field(default=None, description="teacher's model for calls that name `understudies/TASK`")
     students: tuple[str, ...] | None = Field(
         default=None, description="kinds or names of students that may serve, with * and ?; empty: none; absent: all"
     )
-    escalation: EscalationRule = Field(default="teacher", description="who answers where the student is unsure")
+    escalation: EscalationRule = Field(default="teacher", description="who answers if the student's confidence is low")
     hold_back_tokens: int | None = Field(
-        default=None, ge=0, description="longest wait for a streaming student's confidence, then the teacher is asked"
+        default=None, ge=0, description="most tokens of a student's stream to hold back, then ask the teacher"
     )
     episode_target: float | None = Field(
-        default=None, gt=0.5, lt=1, description="chance that all calls of an episode agree with the teacher"
+        default=None, gt=0.5, lt=1, description="probability that all calls of an episode agree with the teacher"
     )
     episode_steps: int | None = Field(
-        default=None, ge=1, le=1000, description="calls of an episode that students may serve, for its target"
+        default=None, ge=1, le=1000, description="calls of an episode that students may serve, which share its target"
     )
     cache_ttl_s: float | None = Field(
-        default=None, gt=0, description="how long an answer at temperature 0 is given again; absent: never"
+        default=None, gt=0, description="how long to cache an answer at temperature 0; absent: no cache"
     )
 
     watch: tuple[str, ...] = Field(
         default=("tenant",),
-        description="fields by which groups of calls are watched apart: tenant, tags.NAME; empty: none",
+        description="fields whose groups of calls are monitored separately: tenant, tags.NAME; empty: none",
     )
 
     @field_validator(
@@ -96,8 +96,8 @@ class TaskRules(BaseModel):
         for entry in students or ():
             if entry not in STUDENT_KINDS and not any(sign in entry for sign in "@*?["):
                 raise ValueError(
-                    f"{entry!r} is no kind of student and no student's name; "
-                    f"give one of {', '.join(STUDENT_KINDS)}, or a name such as 'triage@3' or 'triage@*'"
+                    f"{entry!r} is neither a kind of student nor a student's name; "
+                    f"use one of {', '.join(STUDENT_KINDS)}, or a name such as 'triage@3' or 'triage@*'"
                 )
         return students
 
@@ -106,20 +106,20 @@ class TaskRules(BaseModel):
     def _check_watch(cls, watch: tuple[str, ...]) -> tuple[str, ...]:
         for field in watch:
             if field != TENANT_FIELD and not (field.startswith(TAG_PREFIX) and len(field) > len(TAG_PREFIX)):
-                raise ValueError(f"{field!r} cannot be watched; give 'tenant', or a tag such as 'tags.channel'")
+                raise ValueError(f"{field!r} cannot be monitored; use 'tenant', or a tag such as 'tags.channel'")
         return watch
 
     def allows_student(self, name: str, kind: str | None = None) -> bool:
-        """Whether a student may serve the task, and so be trained for it."""
+        """Return whether a student may serve the task, and so be trained for it."""
         if self.students is None:
             return True
-        # Where a task is a tenant's own, so are its students: `acme:triage@3` is one of `triage@*` too.
+        # The students of a tenant's own task are its own too: `acme:triage@3` also matches `triage@*`.
         names = (name, owner_and_base(name)[1])
         return any(entry == kind or fnmatchcase(one, entry) for entry in self.students for one in names)
 
     @property
     def agreement_per_call(self) -> float:
-        """Agreement that each call has to be proven at: the task's own, or what its episode's target takes."""
+        """The agreement to prove per call: the task's own, or the higher one that its episode target requires."""
         if self.episode_target is None or self.episode_steps is None:
             return self.min_agreement
         return max(self.min_agreement, math.pow(self.episode_target, 1 / self.episode_steps))

@@ -1,4 +1,4 @@
-"""The teachers there are: `understudies.toml`, table `teachers.<name>`."""
+"""Define the teachers: `understudies.toml`, table `teachers.<name>`."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -11,7 +11,7 @@ from understudies.economics.prices import Price
 from understudies.runtime.errors import ConfigurationError
 
 Auth = Literal["by_api", "bearer", "x-api-key", "none"]
-"""How a key travels: `by_api` is x-api-key for Anthropic's Messages, a bearer token elsewhere; `none` sends none."""
+"""Header for a key: `by_api` is x-api-key for Anthropic's Messages, else a bearer token; `none` sends no key."""
 
 TeacherApi = Literal["chat", "responses", "messages"]
 
@@ -21,49 +21,49 @@ class _TeacherModel(BaseModel):
 
 
 class TimeoutSettings(_TeacherModel):
-    """How long a teacher is waited for, in seconds."""
+    """Time-outs for a teacher, in seconds."""
 
-    connect_s: float = Field(default=10.0, gt=0, description="for a connection")
+    connect_s: float = Field(default=10.0, gt=0, description="to establish a connection")
     first_byte_s: float = Field(
-        default=600.0, gt=0, description="from the request sent to the first byte of its answer"
+        default=600.0, gt=0, description="from the end of the request to the first byte of the response"
     )
-    idle_s: float = Field(default=120.0, gt=0, description="between two pieces of an answer")
-    total_s: float = Field(default=1800.0, gt=0, description="for a call, with all retries and fallbacks")
+    idle_s: float = Field(default=120.0, gt=0, description="between two chunks of a response")
+    total_s: float = Field(default=1800.0, gt=0, description="for a call, including all retries and fallbacks")
 
 
 class RetrySettings(_TeacherModel):
-    """How often a failed attempt is repeated, and how long is waited before."""
+    """Number of retries after a failed attempt, and the delays before them."""
 
     max: int = Field(default=2, ge=0, le=20, description="attempts after the first one, with the same teacher")
-    base_s: float = Field(default=0.5, gt=0, description="longest wait before the first retry; it doubles each time")
-    longest_s: float = Field(default=8.0, gt=0, description="longest wait before any retry")
+    base_s: float = Field(default=0.5, gt=0, description="longest delay before the first retry; doubles each time")
+    longest_s: float = Field(default=8.0, gt=0, description="longest delay before any retry")
     patience_s: float = Field(
-        default=20.0, ge=0, description="a Retry-After beyond it is not waited for: the next teacher, or the caller"
+        default=20.0, ge=0, description="for a longer Retry-After, fail over to the next teacher or return the error"
     )
 
 
 class BreakerSettings(_TeacherModel):
-    """When something that keeps failing is left alone for a while."""
+    """Thresholds of the circuit breaker of something that keeps failing."""
 
-    window_s: float = Field(default=30.0, gt=0, description="span over which failures are counted")
-    min_calls: int = Field(default=20, ge=1, description="calls in the window before it may open")
-    failure_share: float = Field(default=0.5, gt=0, le=1, description="opens at this share of failed calls")
-    open_s: float = Field(default=5.0, gt=0, description="time it stays open before one call is tried")
+    window_s: float = Field(default=30.0, gt=0, description="window in which failures are counted")
+    min_calls: int = Field(default=20, ge=1, description="calls in the window before the circuit may open")
+    failure_share: float = Field(default=0.5, gt=0, le=1, description="share of failed calls that opens the circuit")
+    open_s: float = Field(default=5.0, gt=0, description="time the circuit stays open before a trial call")
 
 
 class TokenPrice(_TeacherModel):
-    """A model's price in US dollars per million tokens."""
+    """Price of a model in US dollars per million tokens."""
 
-    input: Decimal = Field(ge=0, description="of a prompt")
-    output: Decimal = Field(ge=0, description="of an answer")
-    cached_input: Decimal | None = Field(default=None, ge=0, description="unset: as input")
+    input: Decimal = Field(ge=0, description="price of input tokens")
+    output: Decimal = Field(ge=0, description="price of output tokens")
+    cached_input: Decimal | None = Field(default=None, ge=0, description="price of cached input tokens; unset: input")
 
 
 class Fallback(_TeacherModel):
-    """Whom to ask instead, and by which model name; written as `"other"` or `{teacher = "other", model = "name"}`."""
+    """Teacher to ask instead, and its model; written as `"other"` or `{teacher = "other", model = "name"}`."""
 
     teacher: str = Field(min_length=1, description="name of the teacher in the table")
-    model: str | None = Field(default=None, min_length=1, description="unset: the model that was asked for")
+    model: str | None = Field(default=None, min_length=1, description="model to ask for; unset: the requested model")
 
     @model_validator(mode="before")
     @classmethod
@@ -72,33 +72,35 @@ class Fallback(_TeacherModel):
 
 
 class TeacherSpec(_TeacherModel):
-    """One upstream: where it is, which models it has, whose key it is asked with, and how patiently."""
+    """Upstream provider: its URL, models, API key, time-outs, retries and fallbacks."""
 
-    name: str = Field(default="", description="its name in the table; not to be set in the file")
-    base_url: str = Field(description="URL up to and with /v1, such as https://api.openai.com/v1")
+    name: str = Field(default="", description="name in the table; must not be set in the file")
+    base_url: str = Field(description="URL up to and including /v1, such as https://api.openai.com/v1")
     models: tuple[str, ...] = Field(default=("*",), min_length=1, description='exact names or globs, such as "gpt-*"')
     apis: tuple[TeacherApi, ...] = Field(
         default=("chat", "responses", "messages"),
         min_length=1,
-        description="APIs that it has: OpenAI's Chat Completions and Responses, Anthropic's Messages",
+        description="APIs that it supports: OpenAI's Chat Completions and Responses, Anthropic's Messages",
     )
     api_key_env: str | None = Field(
         default=None,
         min_length=1,
-        description="environment variable with its key; unset: the caller's key is passed on",
+        description="environment variable with its key; unset: the caller's key is forwarded",
     )
     api_key: SecretStr | None = Field(default=None, description="the key itself; in a file, use api_key_env")
     auth: Auth = Field(
         default="by_api",
         description="how a key is sent; by_api: x-api-key for Anthropic's Messages, else a bearer token",
     )
-    price_usd: Decimal | None = Field(default=None, ge=0, description="flat price of a call")
-    price_per_mtok: TokenPrice | None = Field(default=None, description="unset, as price_usd: the public price list")
-    fallback: tuple[Fallback, ...] = Field(default=(), description="asked in this order where this one fails")
-    timeouts: TimeoutSettings = Field(default=TimeoutSettings(), description="longest waits; see below")
-    retries: RetrySettings = Field(default=RetrySettings(), description="attempts after a failed one; see below")
+    price_usd: Decimal | None = Field(default=None, ge=0, description="flat price per call")
+    price_per_mtok: TokenPrice | None = Field(
+        default=None, description="price per token; if this and price_usd are unset: the public price list"
+    )
+    fallback: tuple[Fallback, ...] = Field(default=(), description="teachers to ask, in order, if this one fails")
+    timeouts: TimeoutSettings = Field(default=TimeoutSettings(), description="time-outs; see below")
+    retries: RetrySettings = Field(default=RetrySettings(), description="retries of a failed attempt; see below")
     breaker: BreakerSettings = Field(
-        default=BreakerSettings(), description="when a failing teacher is asked no more for a while; see below"
+        default=BreakerSettings(), description="circuit breaker of a failing teacher; see below"
     )
 
     @field_validator("base_url")
@@ -106,36 +108,36 @@ class TeacherSpec(_TeacherModel):
     def _check_url(cls, url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is no http:// or https:// URL")
+            raise ValueError(f"{url!r} is not an http:// or https:// URL")
         if parts.username is not None or parts.query or parts.fragment:
-            raise ValueError("a teacher's URL has no user, no query and no fragment; keys belong in api_key_env")
+            raise ValueError("a teacher's URL must not have a user, query or fragment; keys belong in api_key_env")
         return url.rstrip("/")
 
     @model_validator(mode="after")
     def _check_price(self) -> "TeacherSpec":
         if self.price_usd is not None and self.price_per_mtok is not None:
-            raise ValueError("price_usd and price_per_mtok exclude each other")
+            raise ValueError("price_usd and price_per_mtok are mutually exclusive")
         return self
 
     @property
     def has_own_key(self) -> bool:
-        """Whether it is asked with a key of its own; the caller's is then never sent to it."""
+        """True if it has a key of its own; the caller's key is then never sent to it."""
         return self.api_key is not None or self.api_key_env is not None
 
     @property
     def exact_models(self) -> tuple[str, ...]:
-        """The models that it has in full, without globs."""
+        """The exact names among its models, without globs."""
         return tuple(name for name in self.models if not set(name) & set("*?["))
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Scheme, host and port."""
+        """The scheme, host and port of its URL."""
         parts = urlsplit(self.base_url)
         return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
     @property
     def price(self) -> Price | Decimal | None:
-        """What its calls cost, where that is set."""
+        """The configured price of its calls; None if unset."""
         listed = self.price_per_mtok
         return self.price_usd if listed is None else Price(listed.input, listed.output, listed.cached_input)
 
@@ -151,23 +153,23 @@ def _check_teachers(teachers: dict[str, TeacherSpec]) -> dict[str, TeacherSpec]:
 def _check_fallback(spec: TeacherSpec, fallback: Fallback, named: Mapping[str, TeacherSpec]) -> None:
     other = named.get(fallback.teacher)
     if other is None:
-        raise ValueError(f"{spec.name}.fallback: no teacher {fallback.teacher!r}; there are {sorted(named)}")
+        raise ValueError(f"{spec.name}.fallback: no teacher {fallback.teacher!r}; defined teachers: {sorted(named)}")
     if other is spec and fallback.model is None:
-        raise ValueError(f"{spec.name}.fallback: a teacher falls back to itself by another model's name alone")
+        raise ValueError(f"{spec.name}.fallback: a teacher can only fall back to itself with another model")
     passes_on = not other.has_own_key and other.auth != "none"
     if passes_on and (spec.has_own_key or spec.origin != other.origin):
         raise ValueError(
-            f"{spec.name}.fallback: {other.name!r} would be sent the caller's key, which is not meant for it; "
-            'give it api_key_env, or auth = "none" where it needs no key'
+            f"{spec.name}.fallback: {other.name!r} would receive the caller's key, which is not meant for it; "
+            'set its api_key_env, or auth = "none" if it needs no key'
         )
 
 
 TeacherTable = Annotated[dict[str, TeacherSpec], AfterValidator(_check_teachers)]
-"""Teachers by name, for a field of a pydantic model: names are set, and fallbacks are checked."""
+"""Teachers by name, for a field of a pydantic model: sets their names and validates the fallbacks."""
 
 
 def load_api_keys(teachers: Mapping[str, TeacherSpec], environ: Mapping[str, str]) -> dict[str, TeacherSpec]:
-    """The teachers with their keys read from the environment; raises ConfigurationError where one is missing."""
+    """Return the teachers with their keys read from the environment; raises ConfigurationError if one is missing."""
     return {name: _load_api_key(spec, environ) for name, spec in teachers.items()}
 
 
@@ -177,7 +179,7 @@ def _load_api_key(spec: TeacherSpec, environ: Mapping[str, str]) -> TeacherSpec:
     key = environ.get(spec.api_key_env, "").strip()
     if not key:
         raise ConfigurationError(
-            f"teacher {spec.name!r} takes its key from {spec.api_key_env}, which is not set; "
+            f"teacher {spec.name!r} reads its key from {spec.api_key_env}, which is not set; "
             "set it, or remove api_key_env"
         )
     return spec.model_copy(update={"api_key": SecretStr(key)})

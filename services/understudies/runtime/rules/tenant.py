@@ -1,4 +1,4 @@
-"""The rules of one tenant: its keys, and what they may do."""
+"""Define the rules of one tenant: its keys and their permissions."""
 
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -10,31 +10,29 @@ from understudies.runtime.rules.task import MAX_DAILY_BUDGET_USD, MIN_DAILY_BUDG
 
 
 class TenantRules(BaseModel):
-    """Who may call, for which tasks, and for how much a day."""
+    """Keys, allowed tasks and daily budget of one tenant."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     keys: tuple[KeyHash, ...] = Field(description="hashes of its keys; empty: it cannot call")
-    tasks: tuple[str, ...] | None = Field(default=None, description="tasks it may call, with * and ?; absent: all")
+    tasks: tuple[str, ...] | None = Field(default=None, description="tasks it may call (* and ? match); absent: all")
     daily_budget_usd: Decimal | None = Field(
         default=None,
         ge=MIN_DAILY_BUDGET_USD,
         le=MAX_DAILY_BUDGET_USD,
-        description="most that its calls may cost a day (UTC)",
+        description="most that its calls may cost per day (UTC)",
     )
-    over_budget: OverBudgetRule = Field(
-        default="student_only", description="what becomes of its calls once that is spent"
-    )
+    over_budget: OverBudgetRule = Field(default="student_only", description="how to treat its calls once that is spent")
     own_tasks: bool | tuple[str, ...] = Field(
         default=False,
-        description="its tasks, or those named with * and ?, are its own: no other tenant's calls teach them",
+        description="all its tasks, or those listed (* and ? match), are its own: no other tenant's calls train them",
     )
     own_teacher_key: bool = Field(
-        default=False, description="may bring the teacher's key, in the header x-understudies-teacher-key"
+        default=False, description="may send the teacher's key in the header x-understudies-teacher-key"
     )
 
     def owns(self, task: str) -> bool:
-        """Whether a task, by the name that it is called by, is its own."""
+        """Return whether a task, by its unqualified name, is the tenant's own."""
         if isinstance(self.own_tasks, bool):
             return self.own_tasks
         return any(fnmatchcase(task, glob) for glob in self.own_tasks)

@@ -1,1 +1,1 @@
-"""The classifier: for tasks whose answers come from a small closed set."""
+"""Implement the classifier, for tasks whose answers come from a small closed set."""

@@ -1,4 +1,4 @@
-"""A classifier's files: JSON for words, NumPy arrays without pickle for numbers."""
+"""Pack and unpack a classifier's files: JSON for text, NumPy arrays without pickle for numbers."""
 
 import io
 import json
@@ -19,8 +19,8 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def pack(words: Mapping[str, Any], numbers: Arrays) -> dict[str, bytes]:
-    """The two files; equal content gives equal bytes."""
-    # Every entry bears the archive format's first date, so the bytes depend on the numbers alone.
+    """Return the two files; equal content gives equal bytes."""
+    # Every entry has the archive format's earliest date, so the bytes depend only on the numbers.
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **numbers)
     text = json.dumps(words, ensure_ascii=False, sort_keys=True)
@@ -28,7 +28,7 @@ def pack(words: Mapping[str, Any], numbers: Arrays) -> dict[str, bytes]:
 
 
 def unpack(content: Mapping[str, bytes]) -> tuple[dict[str, Any], Arrays]:
-    """Words and numbers of the two files; raises ArtifactError where they cannot be read."""
+    """Return the text and numbers of the two files; raises ArtifactError if they cannot be read."""
     try:
         words = json.loads(content[JSON_FILE].decode("utf-8", "surrogatepass"))
         with np.load(io.BytesIO(content[ARRAYS_FILE]), allow_pickle=False) as archive:
@@ -38,5 +38,5 @@ def unpack(content: Mapping[str, bytes]) -> tuple[dict[str, Any], Arrays]:
     except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         raise ArtifactError(f"the classifier's files are damaged: {error}; train it again") from error
     if not isinstance(words, dict):
-        raise ArtifactError(f"{JSON_FILE} does not hold a classifier; train it again")
+        raise ArtifactError(f"{JSON_FILE} does not contain a classifier; train it again")
     return words, numbers

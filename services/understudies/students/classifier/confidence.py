@@ -1,4 +1,4 @@
-"""How sure to be: one probability that the teacher agrees, from what both heads and the neighbours say."""
+"""Estimate the probability that the teacher agrees, from both heads and the nearest training texts."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Labels, and the evidence for each: one row a text."""
+    """Predicted labels and the features of each prediction, one row per text."""
 
     labels: Labels
     features: Doubles
@@ -30,13 +30,13 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class HeadPool:
-    """Combines the heads: the geometric mean of their probabilities, each sharpened by its factor."""
+    """Combine the heads: the geometric mean of their probabilities, each sharpened by its factor."""
 
     kernel: float
     linear: float
 
     def __call__(self, kernel: Floats, linear: Floats) -> Doubles:
-        """Logarithms of the pooled probabilities, in double precision, so that ties are rare."""
+        """Return the logarithms of the pooled probabilities, in double precision, so that ties are rare."""
         scores = (kernel.astype(np.float64) * self.kernel + linear.astype(np.float64) * self.linear) / 2
         shifted = scores - scores.max(axis=1, keepdims=True)
         logs: Doubles = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
@@ -44,11 +44,11 @@ class HeadPool:
 
 
 def predict_labels(logs: Doubles, kernel: Floats, cosines: Floats, known: Labels) -> Prediction:
-    """The likeliest labels and the evidence for them.
+    """Return the most probable labels and the features of these predictions.
 
-    Evidence: log-odds of the label, its lead over the second and the third, the entropy, the kernel head's score,
-    lead and total, and the ten nearest training texts: how many have the label, how near they and the nearest
-    with this and another label are.
+    Features: the log-odds of the label, its lead over the second and the third, the entropy, the kernel head's score,
+    lead and total, and of the ten nearest training texts: their weighted share with the label, the largest cosine, and
+    the largest cosines with this and with another label.
     """
     labels = logs.argmax(axis=1)
     first, second, third = _largest(logs)
@@ -77,7 +77,7 @@ def predict_labels(logs: Doubles, kernel: Floats, cosines: Floats, known: Labels
 
 
 def predict_training_texts(logs: Doubles, kernel: Floats, support: Floats, known: Labels) -> Prediction:
-    """As `predict_labels`, for the training texts themselves: none is its own neighbour."""
+    """Predict as `predict_labels` does for the training texts themselves, none of which is its own neighbour."""
     guesses = []
     for start in range(0, len(logs), _CHUNK):
         part = slice(start, start + _CHUNK)
@@ -90,7 +90,7 @@ def predict_training_texts(logs: Doubles, kernel: Floats, support: Floats, known
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceModel:
-    """Logistic regression from standardised evidence to agreement."""
+    """Logistic regression from standardised features to agreement."""
 
     centre: Doubles
     scale: Doubles
@@ -99,25 +99,25 @@ class ConfidenceModel:
 
     @classmethod
     def fit(cls, evidence: Doubles, agreed: NDArray[np.bool_], weights: Floats) -> "ConfidenceModel":
-        """Learn from guesses at texts that the heads had not seen."""
+        """Fit on predictions for texts on which the heads were not fitted."""
         if agreed.all() or not agreed.any():
             return cls.from_pooled_probability(evidence.shape[1])
-        # Without a floor, evidence that hardly varies would be read through a magnifying glass.
+        # Without a floor, scaling would magnify features that hardly vary.
         spread = np.maximum(evidence.std(axis=0), _LEAST_SPREAD)
-        known = cls(evidence.mean(axis=0), 1 / spread, np.zeros(evidence.shape[1]), 0.0)
+        scaler = cls(evidence.mean(axis=0), 1 / spread, np.zeros(evidence.shape[1]), 0.0)
         model = LogisticRegression(C=_PRIOR, max_iter=500)
-        model.fit(known._standardised(evidence), agreed, sample_weight=weights)
-        return cls(known.centre, known.scale, model.coef_.ravel(), float(np.ravel(model.intercept_)[0]))
+        model.fit(scaler._standardised(evidence), agreed, sample_weight=weights)
+        return cls(scaler.centre, scaler.scale, model.coef_.ravel(), float(np.ravel(model.intercept_)[0]))
 
     @classmethod
     def from_pooled_probability(cls, width: int) -> "ConfidenceModel":
-        """The label's own pooled probability, where there is nothing to learn from."""
+        """Return a model whose confidence is the label's own pooled probability, if there is nothing to fit on."""
         coefficients = np.zeros(width)
         coefficients[0] = _MOST_ODDS / _FARTHEST
         return cls(np.zeros(width), np.full(width, _FARTHEST / _MOST_ODDS), coefficients, 0.0)
 
     def _standardised(self, evidence: Doubles) -> Doubles:
-        # What lies far outside all that was learned from must not decide by itself.
+        # A single feature far outside the range seen in training must not decide alone.
         return np.clip((evidence - self.centre) * self.scale, -_FARTHEST, _FARTHEST)
 
     def __call__(self, evidence: Doubles) -> NDArray[np.float64]:
@@ -128,7 +128,7 @@ class ConfidenceModel:
 
 def _log_odds(logs: Doubles, labels: Labels, scores: Doubles) -> Doubles:
     if logs.shape[1] == 1:
-        # A lone label is always the likeliest; how familiar the text is must tell.
+        # A single label always has probability 1; use the similarity to the training texts instead.
         return 10 * scores - 5
     others = logs.copy()
     others[np.arange(len(logs)), labels] = -np.inf
@@ -139,7 +139,7 @@ def _log_odds(logs: Doubles, labels: Labels, scores: Doubles) -> Doubles:
 
 
 def _largest(scores: Floats | Doubles) -> tuple[Doubles, Doubles, Doubles]:
-    """The three largest of each row; where there are fewer, the last stands for the missing."""
+    """Return the three largest values of each row; with fewer columns, the last one replaces the missing."""
     count = min(3, scores.shape[1])
     top: Doubles = np.sort(np.partition(scores.astype(np.float64), -count, axis=1)[:, -count:], axis=1)
     return top[:, -1], top[:, -min(2, count)], top[:, 0]

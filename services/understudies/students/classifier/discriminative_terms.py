@@ -1,4 +1,4 @@
-"""Terms of long contexts that tell answers apart: a record's one line that decides, among many that do not."""
+"""Find the terms of long contexts that discriminate between answers: the one decisive line among many others."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,7 +9,7 @@ from scipy.stats import hypergeom
 from sklearn.feature_extraction.text import CountVectorizer
 
 MAX_CONTEXT_CHARS: Final = 16_000
-"""Characters of a context that are searched: of a longer one, the first and the last 8,000."""
+"""Characters of a context to search: of a longer one, the first and the last 8,000."""
 
 _FEWEST: Final = 5
 _LEVEL: Final = 0.01
@@ -18,10 +18,10 @@ _MOST: Final = 300
 
 
 def find_discriminative_terms(contexts: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
-    """Words and pairs of words whose presence goes with a label more often than chance lets any term do.
+    """Return the words and word pairs whose presence is associated with a label beyond chance.
 
     Fisher's exact test of each term with each label, one-sided, at 1 % over all of them (Bonferroni); the 300 most
-    certain are kept.
+    significant terms are kept.
     """
     counter = _counter()
     counter.min_df = min(_FEWEST, max(1, len(contexts)))
@@ -40,7 +40,7 @@ def find_discriminative_terms(contexts: Sequence[str], labels: Sequence[str]) ->
 
 
 def extract_terms(context: str, terms: frozenset[str]) -> str:
-    """The telling terms that a context holds, each as one word."""
+    """Return those of the terms that occur in a context, each as one word."""
     found = sorted(terms.intersection(_counter().build_analyzer()(context)))
     return " ".join("_".join("".join(c if c.isalnum() else " " for c in term).split()) or term for term in found)
 
@@ -48,14 +48,14 @@ def extract_terms(context: str, terms: frozenset[str]) -> str:
 def _significant_pairs(
     together: NDArray[np.float64], having: NDArray[np.float64], labelled: NDArray[np.float64]
 ) -> list[tuple[float, int]]:
-    """(p, term) of the pairs of a label and a term that chance does not explain."""
+    """Return (p-value, term) of the significant pairs of a label and a term."""
     n = labelled.sum()
     expected = np.outer(labelled, having) / n
     spread = np.sqrt(np.maximum(expected * (1 - labelled[:, None] / n) * (1 - having / n), 1e-12))
     rows, columns = np.nonzero(together - expected > _LEAST_Z * spread)
     p = hypergeom.sf(together[rows, columns] - 1, n, having[columns], labelled[rows])
-    known = p < _LEVEL / together.size
-    return [(float(one), int(term)) for one, term in zip(p[known], columns[known], strict=True)]
+    significant = p < _LEVEL / together.size
+    return [(float(one), int(term)) for one, term in zip(p[significant], columns[significant], strict=True)]
 
 
 def _counter() -> Any:

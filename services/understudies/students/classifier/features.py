@@ -1,4 +1,4 @@
-"""Features of texts: which n-grams occur, and what the whole text means."""
+"""Compute features of texts: weighted n-grams and sentence vectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Terms = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Texts as the heads see them: one row a text."""
+    """Features of texts for the heads, one row per text."""
 
     grams: sparse.csr_matrix
     sentences: Floats
@@ -35,7 +35,7 @@ class Features:
 
 
 class NGrams:
-    """Weighted n-grams of one kind: characters inside words, or words (tf-idf with damped counts, length one)."""
+    """Weighted n-grams of characters inside words, or of words (tf-idf with sublinear counts, rows of length one)."""
 
     def __init__(self, analyzer: str, longest: int, terms: Terms, rarity: Floats) -> None:
         self.analyzer = analyzer
@@ -48,7 +48,7 @@ class NGrams:
     @classmethod
     def fit(cls, texts: Sequence[str], analyzer: str, longest: int) -> "NGrams":
         vectorizer = _vectorizer(analyzer, longest)
-        # A term seen once says something only while there is little else.
+        # Use terms that occur only once only while there are few texts.
         vectorizer.min_df = 2 if len(texts) >= _ENOUGH else 1
         if not any(character.isalnum() for text in texts for character in text):
             return cls(analyzer, longest, (), np.zeros(0, np.float32))
@@ -57,23 +57,23 @@ class NGrams:
         return cls(analyzer, longest, terms, vectorizer.idf_.astype(np.float32))
 
     def __call__(self, texts: Sequence[str]) -> sparse.csr_matrix:
-        # The vectorizer's own transform gives the same, but validates for a millisecond a call.
-        found = [self._row(text) for text in texts]
-        ends = np.cumsum([0, *(len(columns) for columns, _ in found)])
-        columns = np.concatenate([columns for columns, _ in found] or [np.zeros(0, np.intp)])
-        values = np.concatenate([values for _, values in found] or [np.zeros(0, np.float32)])
-        return sparse.csr_matrix((values, columns, ends), shape=(len(found), len(self.terms)))
+        # The vectorizer's own transform gives the same result, but spends a millisecond per call on validation.
+        rows = [self._row(text) for text in texts]
+        ends = np.cumsum([0, *(len(columns) for columns, _ in rows)])
+        columns = np.concatenate([columns for columns, _ in rows] or [np.zeros(0, np.intp)])
+        values = np.concatenate([values for _, values in rows] or [np.zeros(0, np.float32)])
+        return sparse.csr_matrix((values, columns, ends), shape=(len(rows), len(self.terms)))
 
     def _row(self, text: str) -> tuple[NDArray[np.intp], Floats]:
-        known = [index for gram in self._split(text) if (index := self._index.get(gram)) is not None]
-        columns, counts = np.unique(np.array(known, np.intp), return_counts=True)
+        indexes = [index for gram in self._split(text) if (index := self._index.get(gram)) is not None]
+        columns, counts = np.unique(np.array(indexes, np.intp), return_counts=True)
         values = ((1 + np.log(counts)) * self.rarity[columns]).astype(np.float32)
         scaled: Floats = values / max(float(np.linalg.norm(values)), 1e-9)
         return columns, scaled.astype(np.float32)
 
 
 class Featurizer:
-    """Turns texts into features; fitted on the training texts alone."""
+    """Transformer of texts into features, fitted only on the training texts."""
 
     def __init__(self, grams: Sequence[NGrams], centre: Floats, *, encoder: bool) -> None:
         self.grams = tuple(grams)
@@ -82,12 +82,12 @@ class Featurizer:
 
     @classmethod
     def fit(cls, texts: Sequence[str], *, encoder: bool) -> tuple["Featurizer", Features]:
-        """The featurizer of these texts, and their features."""
+        """Fit a featurizer on texts; returns it and their features."""
         texts = [normalize_text(text) for text in texts]
         grams = [NGrams.fit(texts, "char_wb", 4), NGrams.fit(texts, "word", 2)]
         sentences = _sentences(texts, encoder)
         centre = sentences.mean(axis=0)
-        # Texts all alike would leave nothing but rounding once centred.
+        # Centring identical texts would leave only rounding errors.
         if float(np.abs(sentences - centre).max()) < 1e-4:
             centre = np.zeros_like(centre)
         featurizer = cls(grams, centre, encoder=encoder)

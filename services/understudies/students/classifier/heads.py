@@ -1,4 +1,4 @@
-"""Two ways to guess the label, each with what it would have said of a training text it had not seen."""
+"""Fit the two classification heads, each with out-of-sample scores of the training texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class KernelHead:
     coefficients: Floats
 
     def cosines(self, features: Features) -> Floats:
-        """Similarity of each text to each training text."""
+        """Return the cosine similarity of each text to each training text."""
         return features.sentences @ self.support.T
 
     def scores(self, cosines: Floats) -> Floats:
@@ -55,10 +55,10 @@ class LinearHead:
 
 
 def fit_kernel(features: Features, labels: Labels, classes: int, weights: Floats) -> tuple[KernelHead, Floats]:
-    """The head, and the exact leave-one-out scores of the training texts.
+    """Fit the kernel head; returns it and the exact leave-one-out scores of the training texts.
 
     The residual of an example left out is a_i / (G^-1)_ii with G = K + ridge / weight and a = G^-1 Y
-    (Rasmussen and Williams 2006, equation 5.12), so that honest scores cost no second fit.
+    (Rasmussen and Williams 2006, equation 5.12), so that out-of-sample scores need no second fit.
     """
     support = features.sentences
     gram = support @ support.T
@@ -77,16 +77,16 @@ def fit_kernel(features: Features, labels: Labels, classes: int, weights: Floats
 def fit_linear(
     features: Features, labels: Labels, classes: int, weights: Floats, seed: int
 ) -> tuple[LinearHead, Floats]:
-    """The head, and scores of the training texts by heads that were fitted without them (three folds)."""
+    """Fit the linear head; returns it and cross-validated scores of the training texts (three folds)."""
     basis = _basis(features.grams, seed)
     dense = _dense(features, basis)
     fold = np.random.default_rng(seed).permutation(len(labels)) % _FOLDS
     left_out = np.zeros((len(labels), classes), np.float32)
-    for held in range(min(_FOLDS, len(labels))):
-        kept = fold != held
-        if kept.any():
-            fitted = _softmax_regression(dense[kept], labels[kept], classes, weights[kept])
-            left_out[~kept] = dense[~kept] @ fitted
+    for held_out in range(min(_FOLDS, len(labels))):
+        train = fold != held_out
+        if train.any():
+            fitted = _softmax_regression(dense[train], labels[train], classes, weights[train])
+            left_out[~train] = dense[~train] @ fitted
     fitted = _softmax_regression(dense, labels, classes, weights)
     width = basis.shape[1]
     head = LinearHead(
@@ -98,7 +98,7 @@ def fit_linear(
 
 
 def _lower_inverse(gram: Floats) -> Floats:
-    # Symmetric, so its transpose is itself, in the order that LAPACK can overwrite.
+    # The matrix is symmetric, so its transpose equals it, in the memory order that LAPACK can overwrite.
     potrf, potri = get_lapack_funcs(("potrf", "potri"), (gram,))
     factor, failed = potrf(gram.T, lower=1, overwrite_a=1)
     if not failed:
@@ -110,14 +110,14 @@ def _lower_inverse(gram: Floats) -> Floats:
 
 
 def _basis(grams: sparse.csr_matrix, seed: int) -> Floats:
-    """The directions in which the n-grams of the training texts vary most, shape (terms, directions)."""
+    """Return the directions in which the n-grams of the training texts vary most, shape (terms, directions)."""
     examples, terms = cast("tuple[int, int]", grams.shape)
     components = min(_COMPONENTS, examples - 1, terms - 1)
     if components < 1:
         return np.zeros((terms, 0), np.float32)
     options: dict[str, Any] = {"n_iter": 2, "random_state": seed}
-    found: Any = randomized_svd(grams, components, **options)
-    basis: Floats = np.asarray(found[2], np.float32).T
+    factors: Any = randomized_svd(grams, components, **options)
+    basis: Floats = np.asarray(factors[2], np.float32).T
     return basis
 
 
@@ -140,21 +140,21 @@ def _softmax_regression(dense: Floats, labels: Labels, classes: int, weights: Fl
         return cost / len(labels), (gradient / len(labels)).ravel().astype(np.float64)
 
     start = np.zeros(shape[0] * shape[1])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
-    fitted: Floats = found.x.reshape(shape).astype(np.float32)
+    result = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
+    fitted: Floats = result.x.reshape(shape).astype(np.float32)
     return fitted
 
 
 def log_softmax(scores: Floats) -> Floats:
-    """Logarithms of probabilities, by row."""
+    """Return the logarithms of the softmax of each row."""
     shifted = scores - scores.max(axis=1, keepdims=True)
     logs: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return logs
 
 
 def fit_temperature(scores: Floats, labels: Labels, weights: Floats) -> float:
-    """The factor on the scores that makes them the likeliest log-odds (temperature scaling), in [0.1, 30]."""
+    """Return the factor on the scores that makes the labels most likely (temperature scaling), in [0.1, 30]."""
     here = np.arange(len(labels))
-    tried: Sequence[float] = np.geomspace(0.1, 30, 60).tolist()
-    costs = [-float(weights @ log_softmax(scores * factor)[here, labels]) for factor in tried]
-    return float(tried[int(np.argmin(costs))])
+    factors: Sequence[float] = np.geomspace(0.1, 30, 60).tolist()
+    costs = [-float(weights @ log_softmax(scores * factor)[here, labels]) for factor in factors]
+    return float(factors[int(np.argmin(costs))])

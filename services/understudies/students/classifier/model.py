@@ -1,4 +1,4 @@
-"""A fitted classifier: two heads, their pool and the confidence in it."""
+"""Fit and apply a classifier: two heads, their pool and the confidence in its predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from understudies.students.classifier.heads import (
 from understudies.students.classifier.sentences import Floats
 
 MAX_TRAINING_EXAMPLES = 12_000
-"""Examples that a fit uses: of more, the last ones (time grows with the cube, memory with the square)."""
+"""Most examples that a fit uses: of more, the last ones (time grows with the cube, memory with the square)."""
 
 _CHUNK = 1_000
 _FORMAT = 1
@@ -37,7 +37,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class ClassifierModel:
-    """Predicts one of the labels it was fitted on, and the probability that the teacher agrees."""
+    """Predict one of the training labels, and the probability that the teacher agrees."""
 
     labels: tuple[str, ...]
     featurizer: Featurizer
@@ -48,13 +48,13 @@ class ClassifierModel:
     confidence: ConfidenceModel
 
     def predict(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.float64]]:
-        """Labels and confidences in [0, 1], one for each text."""
+        """Return labels and confidences in [0, 1], one for each text."""
         labels: list[str] = []
         confidences = np.zeros(len(texts))
         for start in range(0, len(texts), _CHUNK):
-            guessed = self._predict(self.featurizer(texts[start : start + _CHUNK]))
-            confidences[start : start + _CHUNK] = self.confidence(guessed.features)
-            labels += [self.labels[label] for label in guessed.labels]
+            prediction = self._predict(self.featurizer(texts[start : start + _CHUNK]))
+            confidences[start : start + _CHUNK] = self.confidence(prediction.features)
+            labels += [self.labels[label] for label in prediction.labels]
         return labels, confidences
 
     def _predict(self, features: Features) -> Prediction:
@@ -63,18 +63,18 @@ class ClassifierModel:
         return predict_labels(self.pool(kernel, self.linear.scores(features)), kernel, cosines, self.training_labels)
 
     def to_files(self) -> dict[str, bytes]:
-        """The model as files that hold no code; equal models give equal bytes."""
+        """Serialise the model as files that contain no code; equal models give equal bytes."""
         return archive.pack(_to_json(self), _to_arrays(self))
 
     @classmethod
     def from_files(cls, content: Mapping[str, bytes]) -> "ClassifierModel":
-        """The model of `to_files`; raises ArtifactError where a file is missing, damaged or foreign."""
+        """Read the model that `to_files` wrote; raises ArtifactError if a file is missing, damaged or foreign."""
         words, numbers = archive.unpack(content)
         try:
             model = _from_archive(words, numbers)
             model.predict([""])
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise ArtifactError(f"the files do not hold a classifier of this version: {error!r}") from error
+            raise ArtifactError(f"the files do not contain a classifier of this version: {error!r}") from error
         return model
 
     def save(self, folder: Path) -> None:
@@ -85,11 +85,11 @@ class ClassifierModel:
 
     @classmethod
     def load(cls, folder: Path) -> "ClassifierModel":
-        """Read what `save` wrote; raises ArtifactError where it cannot."""
+        """Read the files that `save` wrote; raises ArtifactError if it cannot."""
         try:
             return cls.from_files({name: (folder / name).read_bytes() for name in archive.FILE_NAMES})
         except OSError as error:
-            raise ArtifactError(f"no classifier can be read in {str(folder)!r}: {error}") from error
+            raise ArtifactError(f"cannot read a classifier in {str(folder)!r}: {error}") from error
 
 
 def fit_classifier(
@@ -101,13 +101,13 @@ def fit_classifier(
     validation: tuple[Sequence[str], Sequence[str]] = ((), ()),
     encoder: bool = False,
 ) -> ClassifierModel:
-    """Fit on the teacher's answers, oldest first; surrounding white space of a label does not count.
+    """Fit on the teacher's answers, oldest first; surrounding white space of a label is ignored.
 
-    `weights` are relative (inverse probabilities of having been recorded); `validation` calibrates the confidence
-    beside the training texts left out in turn. Raises ValueError without texts or for lengths that differ.
+    `weights` are relative (inverse probabilities of being recorded); `validation` calibrates the confidence, together
+    with the out-of-sample scores of the training texts. Raises ValueError without texts or if the lengths differ.
     """
     if not texts or len(texts) != len(labels):
-        raise ValueError(f"a classifier needs texts and as many labels, not {len(texts)} and {len(labels)}")
+        raise ValueError(f"a classifier needs texts and the same number of labels, got {len(texts)} and {len(labels)}")
     given = np.ones(len(texts)) if weights is None else np.asarray(weights, float)
     if len(given) != len(texts) or not np.all(np.isfinite(given) & (given > 0)):
         raise ValueError("weights must be finite and above 0, one for each text")
@@ -139,9 +139,9 @@ def _calibrate(
         raise ValueError(f"validation has {len(texts)} texts and {len(answers)} labels")
     agreed, evidence = left_out.labels == model.training_labels, left_out.features
     if texts:
-        guessed = model._predict(model.featurizer(texts))
-        right = [model.labels[label] == answer.strip() for label, answer in zip(guessed.labels, answers, strict=True)]
-        agreed, evidence = np.concatenate([agreed, right]), np.concatenate([evidence, guessed.features])
+        predicted = model._predict(model.featurizer(texts))
+        right = [model.labels[label] == answer.strip() for label, answer in zip(predicted.labels, answers, strict=True)]
+        agreed, evidence = np.concatenate([agreed, right]), np.concatenate([evidence, predicted.features])
         share = np.concatenate([share, np.ones(len(texts), np.float32)])
     confidence = ConfidenceModel.fit(evidence, agreed, share)
     return ClassifierModel(
@@ -181,7 +181,7 @@ def _to_arrays(model: ClassifierModel) -> archive.Arrays:
 
 def _from_archive(words: dict[str, Any], numbers: archive.Arrays) -> ClassifierModel:
     if words["format"] != _FORMAT:
-        raise ValueError(f"format {words['format']!r}, not {_FORMAT}")
+        raise ValueError(f"unsupported format {words['format']!r}, expected {_FORMAT}")
     grams = [
         NGrams(one["analyzer"], one["longest"], tuple(one["terms"]), numbers[f"rarity_{index}"])
         for index, one in enumerate(words["grams"])

@@ -1,4 +1,4 @@
-"""The classifier student: a small closed set of answers, told apart by the text of the request."""
+"""Implement the classifier student: choose from a small closed set of answers by the text of the request."""
 
 import asyncio
 import json
@@ -27,11 +27,11 @@ _AS_MESSAGES = TypeAdapter(dict[str, Message])
 
 
 class NotClosedSetError(ValueError):
-    """The answers of a task are no small closed set, so no classifier can give them."""
+    """Report that the answers of a task do not form a small closed set, so that no classifier can give them."""
 
 
 class ClassifierStudent:
-    """Answers with one of the messages that the teacher answered repeatedly."""
+    """Student that answers with one of the messages that the teacher gave repeatedly."""
 
     kind = "classifier"
 
@@ -43,7 +43,7 @@ class ClassifierStudent:
         self.extractor = extractor or TextExtractor()
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        # A few are answered before a thread would start; more must not hold up the event loop.
+        # A few requests are answered faster than a thread starts; more must not block the event loop.
         if len(requests) <= _INLINE_BATCH and not self._model.featurizer.encoder:
             return self._answer(requests)
         return await asyncio.to_thread(self._answer, requests)
@@ -52,7 +52,7 @@ class ClassifierStudent:
         if not requests:
             return []
         labels, confidences = self._model.predict([self.extractor(request) for request in requests])
-        return [Answer(self._answers[label], float(sure)) for label, sure in zip(labels, confidences, strict=True)]
+        return [Answer(self._answers[label], float(score)) for label, score in zip(labels, confidences, strict=True)]
 
     @classmethod
     def fit(
@@ -65,27 +65,27 @@ class ClassifierStudent:
         judge: Judge | None = None,
         system: SystemTemplate | None = None,
     ) -> "ClassifierStudent":
-        """Learn from the calls whose answer is one of the closed set; the rare others stay in validation.
+        """Fit on the calls whose answer is in the closed set; the rare others stay in validation.
 
-        Answers are alike as the judge reads them: a label with an explanation is that label. `system` is the template
-        of the training calls, where it is known already. Of several ways to read the context the one that agrees most
-        often on validation is kept. Raises NotClosedSetError, with the counts, where the answers are no closed set.
+        The judge decides which answers are equal: a label with an explanation is that label. `system` is the template
+        of the training calls, if it is already known. Of several text extractors, the one that agrees most often on
+        validation is kept. Raises NotClosedSetError, with the counts, if the answers do not form a closed set.
         """
         answers = closed_answer_set([example.answer for example in train], judge)
         system = SystemTemplate.learn([example.request for example in train]) if system is None else system
-        learnt = [(example, key) for example in train if (key := canonical_answer(example.answer, judge)) in answers]
-        labels = [key for _, key in learnt]
+        labelled = [(example, key) for example in train if (key := canonical_answer(example.answer, judge)) in answers]
+        labels = [key for _, key in labelled]
         held_out = [canonical_answer(example.answer, judge) for example in validation]
 
         best: ClassifierStudent | None = None
         most = -1
-        for reading in candidate_extractors(system, [example.request for example, _ in learnt], labels):
-            texts = [reading(example.request) for example in validation]
-            asked = [reading(example.request) for example, _ in learnt]
-            model = fit_classifier(asked, labels, seed=seed, validation=(texts, held_out), encoder=encoder)
+        for extractor in candidate_extractors(system, [example.request for example, _ in labelled], labels):
+            texts = [extractor(example.request) for example in validation]
+            train_texts = [extractor(example.request) for example, _ in labelled]
+            model = fit_classifier(train_texts, labels, seed=seed, validation=(texts, held_out), encoder=encoder)
             agreed = sum(label == answer for label, answer in zip(model.predict(texts)[0], held_out, strict=True))
             if best is None or agreed > most:
-                best, most = cls(model, answers, reading), agreed
+                best, most = cls(model, answers, extractor), agreed
             if agreed == len(held_out):
                 break
         assert best is not None
@@ -93,12 +93,12 @@ class ClassifierStudent:
 
     @property
     def class_count(self) -> int:
-        """How many answers it can give."""
+        """The number of answers that it can give."""
         return len(self._answers)
 
     def to_files(self) -> dict[str, bytes]:
-        known = {key: message.model_dump(mode="json", exclude_none=True) for key, message in self._answers.items()}
-        files = {_ANSWERS: json.dumps(known, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")}
+        answers = {key: message.model_dump(mode="json", exclude_none=True) for key, message in self._answers.items()}
+        files = {_ANSWERS: json.dumps(answers, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")}
         return (
             files | self.extractor.to_files() | {_MODEL + name: data for name, data in self._model.to_files().items()}
         )
@@ -108,13 +108,13 @@ class ClassifierStudent:
         try:
             answers = _AS_MESSAGES.validate_python(json.loads(content[_ANSWERS].decode("utf-8", "surrogatepass")))
         except (KeyError, ValueError, ValidationError) as error:
-            raise ArtifactError(f"the classifier's answers cannot be read: {error!r}") from error
+            raise ArtifactError(f"the classifier's answers are invalid: {error!r}") from error
         model = {name.removeprefix(_MODEL): data for name, data in content.items() if name.startswith(_MODEL)}
         return cls(ClassifierModel.from_files(model), answers, TextExtractor.from_files(content))
 
 
 def closed_answer_set(answers: Sequence[Message], judge: Judge | None = None) -> dict[str, Message]:
-    """The answers given at least twice, each by its class and in its most frequent form, of several in the shortest.
+    """Return the answers given at least twice, by class, each in its most frequent form (the shortest on a tie).
 
     Raises NotClosedSetError unless they cover 80 % of the calls and number at most 500.
     """
@@ -124,9 +124,9 @@ def closed_answer_set(answers: Sequence[Message], judge: Judge | None = None) ->
     repeated = {key: of for key, of in forms.items() if of.total() > 1}
     covered = sum(of.total() for of in repeated.values())
     if covered < MIN_COVERED_SHARE * len(answers) or not repeated:
-        raise NotClosedSetError(f"answers given at least twice cover {covered} of {len(answers)} calls, 80% are needed")
+        raise NotClosedSetError(f"answers given at least twice cover {covered} of {len(answers)} calls; 80% are needed")
     if len(repeated) > MAX_CLASSES:
-        raise NotClosedSetError(f"{len(repeated)} different answers are more than the {MAX_CLASSES} of a closed set")
+        raise NotClosedSetError(f"{len(repeated)} different answers exceed the limit of {MAX_CLASSES} for a closed set")
     return {key: Message.model_validate_json(_most_frequent(of)) for key, of in sorted(repeated.items())}
 
 

@@ -1,4 +1,4 @@
-"""What the classifier reads of a request: its text, and of its context what tells answers apart."""
+"""Extract the text to classify from a request: its own text, and the discriminative part of its context."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,21 +17,21 @@ from understudies.students.classifier.sentences import MAX_TEXT_CHARS
 
 _FILE: Final = "reading.json"
 _MAX_WHOLE_CONTEXT_CHARS: Final = 1_000
-"""Characters on average up to which a context may be read whole; longer ones drown the text, and take long to learn."""
+"""Largest mean length of contexts to use whole; longer ones drown the text and make training slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextExtractor:
-    """Reads requests: the text alone, with the terms of the context that tell, or with the whole context."""
+    """Extract a request's text alone, with discriminative terms of the context, or with the whole context."""
 
     system: SystemTemplate = NO_CONTEXT
     terms: frozenset[str] | None = frozenset()
-    """Terms of the context that count; None: all of it."""
+    """Terms of the context to use; None: the whole context."""
 
     def __call__(self, request: Request) -> str:
-        """What a request is told apart by; the system's text where there is no other.
+        """Return the text by which to classify a request; the system's text if there is no other.
 
-        The text leaves room for the context, half of what the classifier reads.
+        The text leaves room for the context, up to half of the classifier's limit.
         """
         context = self._select_terms(self.system.context(request)) if self.system.has_context else ""
         if not context:
@@ -45,14 +45,14 @@ class TextExtractor:
         return context if self.terms is None else extract_terms(truncate_middle(context, SEARCHED), self.terms)
 
     def summary(self) -> dict[str, JsonValue]:
-        """How much of the context is read, as evidence shows it; nothing where there is none."""
+        """Summarise, for the evidence, which part of the context is used; empty if there is none."""
         if not self.system.has_context:
             return {}
         terms = "all" if self.terms is None else f"{len(self.terms)} terms"
         return {"reads": f"{terms} of the context"}
 
     def to_files(self) -> dict[str, bytes]:
-        """The files that hold it; none where it is the text alone."""
+        """Return the files of the extractor; none if it uses only the text."""
         if not self.system.has_context or self.terms == frozenset():
             return {}
         terms = None if self.terms is None else sorted(self.terms)
@@ -60,25 +60,25 @@ class TextExtractor:
 
     @classmethod
     def from_files(cls, content: Mapping[str, bytes]) -> "TextExtractor":
-        """The reading of `to_files`; raises ArtifactError where it cannot be read."""
+        """Read the extractor that `to_files` wrote; raises ArtifactError if it cannot be read."""
         if _FILE not in content:
             return cls()
         try:
             terms = json.loads(content[_FILE])["terms"]
             return cls(SystemTemplate.from_files(content), None if terms is None else frozenset(map(str, terms)))
         except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"what the classifier reads cannot be read: {error!r}") from error
+            raise ArtifactError(f"the classifier's text extractor is invalid: {error!r}") from error
 
 
 def candidate_extractors(
     system: SystemTemplate, requests: Sequence[Request], labels: Sequence[str]
 ) -> list[TextExtractor]:
-    """The ways to read the requests that are worth a try: the later ones only where they agree more often."""
+    """Return the extractors worth trying; a later one is better only if it agrees more often."""
     if not system.has_context:
         return [TextExtractor()]
     terms = find_discriminative_terms(
         [truncate_middle(system.context(request), SEARCHED) for request in requests], labels
     )
-    telling = [TextExtractor(system, frozenset(terms))] if terms else []
+    by_terms = [TextExtractor(system, frozenset(terms))] if terms else []
     whole = [TextExtractor(system, None)] if system.characters <= _MAX_WHOLE_CONTEXT_CHARS else []
-    return [*telling, TextExtractor(system), *whole]
+    return [*by_terms, TextExtractor(system), *whole]

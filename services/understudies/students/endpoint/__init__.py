@@ -1,1 +1,1 @@
-"""Client for OpenAI-compatible endpoints: settings, connection pool, streamed and whole chat completions."""
+"""Ask OpenAI-compatible endpoints: settings, connection pool, streamed and complete chat completions."""

@@ -1,4 +1,4 @@
-"""Connections to endpoints, kept open between calls and shared by the students that ask the same one."""
+"""Pool connections to endpoints: keep them open between calls, shared by the students of the same endpoint."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,15 +12,15 @@ from understudies.students.endpoint.settings import Endpoint
 
 _MOST_OF_AN_ERROR: Final = 65_536
 _IDLE_S: Final = 4.0
-"""Less than servers keep an idle connection, which is 5 s with uvicorn and llama.cpp."""
+"""Shorter than servers keep idle connections open, which is 5 s with uvicorn and llama.cpp."""
 _LEAST_S: Final = 0.001
 
 
 class EndpointPool:
-    """A pool of connections to one endpoint.
+    """Pool of connections to one endpoint.
 
-    It opens with the first call and again after `close`, in whichever event loop asks, so that closing it while
-    others still use it costs them a new connection and nothing else.
+    It opens at the first call and again after `close`, in the calling event loop, so that closing it while others still
+    use it only costs them a new connection.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -29,9 +29,9 @@ class EndpointPool:
 
     @asynccontextmanager
     async def post(self, endpoint: Endpoint, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Post a body; leaving early ends the call at the endpoint too.
+        """Post a body; leaving the context early also cancels the call at the endpoint.
 
-        Raises StudentError for all that can go wrong on the way, and for any answer but 200.
+        Raises StudentError for any transport error, and for any status other than 200.
         """
         pool = self._session_for_loop()
         async with pool.permits:
@@ -47,15 +47,15 @@ class EndpointPool:
                         if not response.content.at_eof():
                             response.close()
             except TimeoutError as error:
-                told = f"{endpoint.model!r} gave no answer within {endpoint.timeout_seconds:g} s"
-                raise StudentError(told) from error
+                message = f"{endpoint.model!r} gave no answer within {endpoint.timeout_seconds:g} s"
+                raise StudentError(message) from error
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 raise StudentError(
-                    f"{endpoint.model!r} cannot be reached, or broke off: {type(error).__name__}"
+                    f"{endpoint.model!r} is unavailable, or the connection broke: {type(error).__name__}"
                 ) from error
 
     async def close(self) -> None:
-        """Close the connections once the calls under way have ended, each within its time-out."""
+        """Close the connections once the calls in progress have ended, each within its time-out."""
         pool, self._session = self._session, None
         if pool is not None:
             await pool.close()
@@ -68,7 +68,7 @@ class EndpointPool:
 
 
 class EndpointPools:
-    """One connection for each endpoint, however many models it serves."""
+    """Connection pools by endpoint, shared by all models that an endpoint serves."""
 
     def __init__(self) -> None:
         self._pools: dict[tuple[str, str, int], EndpointPool] = {}
@@ -78,12 +78,12 @@ class EndpointPools:
         return self._pools.setdefault((endpoint.base_url, key, endpoint.concurrency), EndpointPool(endpoint))
 
     async def close(self) -> None:
-        """Close all of them."""
-        await asyncio.gather(*(connection.close() for connection in self._pools.values()))
+        """Close all pools."""
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
 
 
 class _LoopSession:
-    """A session in one event loop, and as many permits as calls may be under way."""
+    """Session in one event loop, with a permit for each call that may be in progress."""
 
     def __init__(self, endpoint: Endpoint, loop: asyncio.AbstractEventLoop) -> None:
         key = endpoint.api_key
@@ -93,14 +93,14 @@ class _LoopSession:
         self.loop = loop
         self.permits = asyncio.Semaphore(endpoint.concurrency)
         self._concurrency = endpoint.concurrency
-        # The permits limit what is under way, before the time-out begins: the connector must not.
+        # The permits limit the calls in progress before the time-out begins, so the connector must not limit them.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S)
         self.session = aiohttp.ClientSession(connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar())
 
     async def post(self, endpoint: Endpoint, body: bytes) -> aiohttp.ClientResponse:
-        """Post a body, and once more where the connection was closed before anything of an answer came.
+        """Post a body; retry once if the connection was closed before any part of an answer arrived.
 
-        llama.cpp says that it keeps connections and closes them after a stream; others close idle ones just then.
+        llama.cpp announces keep-alive but closes connections after a stream; others may close an idle one just then.
         """
         ends = self.loop.time() + endpoint.timeout_seconds
         try:
@@ -120,7 +120,7 @@ class _LoopSession:
 
     async def close(self) -> None:
         try:
-            # Who holds every permit is alone.
+            # With every permit held, no call is in progress.
             for _ in range(self._concurrency):
                 await self.permits.acquire()
         finally:
@@ -128,7 +128,7 @@ class _LoopSession:
 
 
 async def _read_start(response: aiohttp.ClientResponse) -> bytes:
-    """The beginning of an answer."""
+    """Read the beginning of a response."""
     start = b""
     async for piece in response.content.iter_any():
         start += piece
@@ -138,9 +138,9 @@ async def _read_start(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _describe_refusal(model: str, status: int, body: bytes) -> str:
-    """What a refusal means; its own words are not repeated, since they may quote the prompt."""
+    """Describe an error response without quoting its text, which may contain the prompt."""
     text = body.decode(errors="replace").lower()
     missing = "model_not_found" in text or ("model" in text and ("not exist" in text or "not found" in text))
     if status in (400, 404) and missing:
-        return f"{model!r} is gone: the endpoint answered HTTP {status}, it serves no such model or adapter"
+        return f"{model!r} does not exist: the endpoint answered HTTP {status}, it serves no such model or adapter"
     return f"{model!r} answered HTTP {status}"

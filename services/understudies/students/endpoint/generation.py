@@ -1,4 +1,4 @@
-"""An answer as a model writes it: its text and calls so far, and how likely they were."""
+"""Assemble an answer as a model generates it: its text and tool calls so far, and their log-probability."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -14,9 +14,9 @@ STREAM_END: Final = b"[DONE]"
 
 
 class Generation:
-    """Grows by chunks, or comes whole; what is no chat completion is a ValueError.
+    """Answer assembled from chunks or read whole; raises ValueError for anything but a chat completion.
 
-    `prompt_chars` are the characters of what was asked, for an estimate of tokens where none are reported.
+    `prompt_chars` is the number of characters of the request, to estimate its tokens if none are reported.
     """
 
     def __init__(self, prompt_chars: int = 0) -> None:
@@ -31,52 +31,52 @@ class Generation:
         self.finish_reason: str | None = None
 
     def add_chunk(self, chunk: bytes) -> None:
-        """The next chunk of a stream."""
+        """Add the next chunk of a stream."""
         if chunk == STREAM_END:
             return
-        read = _parse(chunk)
-        for choice in read.choices:
+        completion = _parse(chunk)
+        for choice in completion.choices:
             if choice.index == 0 and choice.delta is not None:
                 self._append(choice)
-        self._count(read, [choice for choice in read.choices if choice.index == 0])
+        self._count(completion, [choice for choice in completion.choices if choice.index == 0])
 
     def set_whole(self, body: bytes) -> None:
-        """The whole answer."""
-        read = _parse(body)
-        choice = next(iter(read.choices), None)
+        """Set the complete answer from the body of a response."""
+        completion = _parse(body)
+        choice = next(iter(completion.choices), None)
         if choice is None or choice.message is None:
             raise ValueError("it has no choice with a message")
         self._message = choice.message
         self.finish_reason = choice.finish_reason or "stop"
-        self._count(read, [choice])
+        self._count(completion, [choice])
 
     @property
     def tokens(self) -> int:
-        """Tokens so far; chunks that say something, where tokens are not told apart."""
+        """The number of tokens so far; of chunks with content, if tokens are not reported individually."""
         return max(self._counted, self._chunks)
 
     @property
     def log_sum(self) -> float:
-        """The sum of the log-probabilities so far, at most 0: it can only fall."""
+        """The sum of the log-probabilities so far, at most 0; it never rises."""
         return self._log_sum
 
     @property
     def log_probability(self) -> float | None:
-        """The logarithm of the whole answer's probability; None where it was not told for half of its tokens."""
+        """The logarithm of the whole answer's probability; None if fewer than half of its tokens have one."""
         expected = max(self._usage.completion_tokens if self._usage else 0, self._chunks)
         return self._log_sum if self._counted and 2 * self._counted >= expected else None
 
     @property
     def usage(self) -> Usage:
-        """As reported; where it was not, the tokens seen, and those of the prompt estimated at four characters each."""
+        """The reported usage; else the tokens seen, with those of the prompt estimated at four characters each."""
         return self._usage or Usage(prompt_tokens=-(-self._prompt_chars // 4), completion_tokens=self.tokens)
 
     def message(self) -> Message:
-        """The whole message; raises ValueError where it is empty or has not come to its end."""
+        """Return the complete message; raises ValueError if it is empty or has not ended properly."""
         if self.finish_reason is None:
-            raise ValueError("it broke off before its end")
+            raise ValueError("it was truncated")
         if self.finish_reason in _BAD_ENDS:
-            raise ValueError(f"it ended for the reason {self.finish_reason!r}")
+            raise ValueError(f"it ended with finish reason {self.finish_reason!r}")
         message = self._message or self._assemble()
         if not message.text and not message.tool_calls:
             raise ValueError("it is empty")
@@ -87,26 +87,26 @@ class Generation:
         if delta is not None and delta.has_content:
             self._chunks += 1
             self._text.append(delta.content or "")
-            for piece in delta.tool_calls or ():
-                self._call_for(piece).add(piece)
+            for call_delta in delta.tool_calls or ():
+                self._call_for(call_delta).add(call_delta)
         self.finish_reason = choice.finish_reason or self.finish_reason
 
-    def _call_for(self, piece: ToolCallDelta) -> "_ToolCallBuilder":
-        """The call that a piece belongs to; without an index, one with an id begins another."""
+    def _call_for(self, delta: ToolCallDelta) -> "_ToolCallBuilder":
+        """Return the call that a delta belongs to; without an index, a delta with an id begins a new call."""
         latest = max(self._calls, default=-1)
-        index = piece.index if piece.index is not None else latest + 1 if piece.id else max(latest, 0)
+        index = delta.index if delta.index is not None else latest + 1 if delta.id else max(latest, 0)
         return self._calls.setdefault(index, _ToolCallBuilder())
 
-    def _count(self, read: ChatCompletion, choices: Sequence[CompletionChoice]) -> None:
-        if read.usage is not None:
-            self._usage = decode_usage(read.usage).plausible
+    def _count(self, completion: ChatCompletion, choices: Sequence[CompletionChoice]) -> None:
+        if completion.usage is not None:
+            self._usage = decode_usage(completion.usage).plausible
         tokens: list[TokenLogprob] = []
         for choice in choices:
             tokens += (choice.logprobs.content if choice.logprobs else None) or ()
-        for token in tokens or read.completion_probabilities or ():
-            known = token.log_probability
-            if known is not None:
-                self._log_sum += known
+        for token in tokens or completion.completion_probabilities or ():
+            log_probability = token.log_probability
+            if log_probability is not None:
+                self._log_sum += log_probability
                 self._counted += 1
 
     def _assemble(self) -> Message:
@@ -115,18 +115,18 @@ class Generation:
 
 
 class _ToolCallBuilder:
-    """A tool call in pieces."""
+    """Builder of a tool call from deltas."""
 
     def __init__(self) -> None:
         self._id = ""
         self._name = ""
         self._arguments: list[str] = []
 
-    def add(self, piece: ToolCallDelta) -> None:
-        self._id = self._id or piece.id or ""
-        if piece.function is not None:
-            self._name = self._name or piece.function.name or ""
-            self._arguments.append(piece.function.arguments or "")
+    def add(self, delta: ToolCallDelta) -> None:
+        self._id = self._id or delta.id or ""
+        if delta.function is not None:
+            self._name = self._name or delta.function.name or ""
+            self._arguments.append(delta.function.arguments or "")
 
     def build(self) -> ToolCall:
         if not self._name:
@@ -136,9 +136,9 @@ class _ToolCallBuilder:
 
 def _parse(text: bytes) -> ChatCompletion:
     try:
-        read = ChatCompletion.model_validate_json(text)
+        completion = ChatCompletion.model_validate_json(text)
     except ValidationError as error:
-        raise ValueError("it is no chat completion") from error
-    if read.error:
+        raise ValueError("it is not a chat completion") from error
+    if completion.error:
         raise ValueError("it reports an error")
-    return read
+    return completion

@@ -1,4 +1,4 @@
-"""Chat completions as endpoints send them, whole and in chunks: what is read of them, strictly."""
+"""Define the fields that are read of an endpoint's chat completions and chunks, with strict validation."""
 
 import math
 from typing import Any, Final
@@ -15,14 +15,14 @@ class _ResponseModel(BaseModel):
 
 
 class TokenAlternative(_ResponseModel):
-    """A token that could have been; older llama.cpp lists the one chosen only here."""
+    """Alternative token; older llama.cpp lists the chosen token only here."""
 
     tok_str: str | None = None
     prob: float | None = None
 
 
 class TokenLogprob(_ResponseModel):
-    """A token with its log-probability, or its probability as llama.cpp may give it."""
+    """Token with its log-probability, or with its probability, which llama.cpp may send instead."""
 
     logprob: float | None = None
     prob: float | None = None
@@ -31,33 +31,33 @@ class TokenLogprob(_ResponseModel):
 
     @property
     def log_probability(self) -> float | None:
-        """At most 0 and finite; None where it was not given or is no number."""
-        known = self.logprob
-        if known is None:
+        """The log-probability, finite and at most 0; None if it is missing or not a number."""
+        logprob = self.logprob
+        if logprob is None:
             chosen = self.prob
             if chosen is None:
                 chosen = next((one.prob for one in self.probs or () if one.tok_str == self.content), None)
             if chosen is None or math.isnan(chosen):
                 return None
-            known = math.log(chosen) if chosen > 0 else _LEAST
-        return None if math.isnan(known) else min(0.0, max(known, _LEAST))
+            logprob = math.log(chosen) if chosen > 0 else _LEAST
+        return None if math.isnan(logprob) else min(0.0, max(logprob, _LEAST))
 
 
 class ChoiceLogprobs(_ResponseModel):
-    """The tokens of a choice."""
+    """Tokens of a choice."""
 
     content: list[TokenLogprob] | None = None
 
 
 class FunctionDelta(_ResponseModel):
-    """A piece of a called function."""
+    """Delta of a called function."""
 
     name: str | None = None
     arguments: str | None = None
 
 
 class ToolCallDelta(_ResponseModel):
-    """A piece of a tool call."""
+    """Delta of a tool call."""
 
     index: int | None = None
     id: str | None = None
@@ -65,7 +65,7 @@ class ToolCallDelta(_ResponseModel):
 
 
 class MessageDelta(_ResponseModel):
-    """What a chunk adds to the message."""
+    """Part of the message that a chunk adds."""
 
     content: str | None = None
     reasoning_content: str | None = None
@@ -78,7 +78,7 @@ class MessageDelta(_ResponseModel):
 
 
 class CompletionChoice(_ResponseModel):
-    """The first of a completion's choices, whole or in part."""
+    """Choice of a completion, complete or partial."""
 
     index: int = 0
     message: Message | None = None
@@ -88,7 +88,7 @@ class CompletionChoice(_ResponseModel):
 
 
 class ChatCompletion(_ResponseModel):
-    """A completion, or one chunk of it; the last chunk may hold the usage and no choice."""
+    """Completion, or one chunk of it; the last chunk may contain the usage and no choice."""
 
     choices: list[CompletionChoice] = []
     usage: dict[str, Any] | None = None

@@ -1,28 +1,28 @@
-"""Server-sent events, as far as chat completions use them: one line of data each."""
+"""Parse server-sent events as far as chat completions use them: one line of data each."""
 
 from collections.abc import Iterator
 
 
 class DataLineSplitter:
-    """Puts lines together from pieces that are cut anywhere."""
+    """Splitter of a byte stream, cut anywhere, into data lines."""
 
     def __init__(self) -> None:
-        self._begun: list[bytes] = []
+        self._partial: list[bytes] = []
 
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The data of each event that is complete now; comments and other fields are passed over.
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Add a chunk, and yield the data of each event that is now complete; skip comments and other fields.
 
         >>> stream = DataLineSplitter()
         >>> list(stream.feed(b': ping\\n\\ndata: {"a"')), list(stream.feed(b': 1}\\r\\n\\r\\ndata:[DONE]\\n'))
         ([], [b'{"a": 1}', b'[DONE]'])
         """
-        first, *more = piece.split(b"\n")
-        self._begun.append(first)
+        first, *more = chunk.split(b"\n")
+        self._partial.append(first)
         for following in more:
-            line = b"".join(self._begun)
-            self._begun = [following]
+            line = b"".join(self._partial)
+            self._partial = [following]
             if line.startswith(b"data:"):
                 yield line[5:].strip()
             elif line.startswith(b"error:"):
-                # llama.cpp names an error so, and gives it no data of its own.
+                # llama.cpp reports an error in this field, without a data field.
                 yield b'{"error":true}'

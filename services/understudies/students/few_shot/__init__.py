@@ -1,1 +1,1 @@
-"""The few-shot student: another model, shown how the teacher answered."""
+"""Implement the few-shot student: another model, shown examples of the teacher's answers."""

@@ -1,4 +1,4 @@
-"""Examples that a prompt shows, and which of them."""
+"""Select the examples for a prompt, and format them as messages."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,11 +13,11 @@ from understudies.students.base import request_text
 from understudies.students.classifier.sentences import Floats, normalize_text, static_vectors
 
 _LONGEST: Final = 2_000
-"""Characters of a context that an example shows."""
+"""Most characters of a context in an example."""
 
 
 class PromptExample(BaseModel):
-    """A request without its system prompt but with its context, and the teacher's answer."""
+    """Request without its system prompt but with its context, and the teacher's answer."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -30,7 +30,7 @@ class PromptExample(BaseModel):
 
 
 def select_k_centers(vectors: Floats, k: int) -> list[int]:
-    """Indices of k representative rows of length one: the most central, then always the farthest from all chosen.
+    """Return the indices of k representative unit rows: the most central, then always the farthest from those chosen.
 
     González (1985), "Clustering to minimize the maximum intercluster distance". Ties go to the earlier row.
     """
@@ -46,17 +46,17 @@ def select_k_centers(vectors: Floats, k: int) -> list[int]:
 
 
 def embed_texts(texts: Sequence[str]) -> Floats:
-    """One row of length one for each text; the product of two is how similar they are."""
+    """Return one row of length one for each text; the dot product of two rows is their similarity."""
     return static_vectors([normalize_text(text) for text in texts])
 
 
 def nearest_indices(similar: Floats, k: int) -> list[int]:
-    """Indices of the k most similar, the most similar first."""
+    """Return the indices of the k most similar, the most similar first."""
     return [int(i) for i in np.argsort(-similar, kind="stable")[:k]]
 
 
 def to_prompt_example(example: Example, system: SystemTemplate = NO_CONTEXT) -> PromptExample:
-    """What an example shows; its context stands before the first turn, as system prompts are not shown."""
+    """Convert an example for a prompt; its context precedes the first turn, as system prompts are omitted."""
     turns = tuple(m for m in example.request.messages if m.role not in ("system", "developer"))
     if context := _context(example.request, system):
         turns = (Message(role="user", content=context), *turns)
@@ -66,7 +66,7 @@ def to_prompt_example(example: Example, system: SystemTemplate = NO_CONTEXT) -> 
 
 
 def comparison_text(request: Request, system: SystemTemplate) -> str:
-    """What a request is compared by: its context and its text."""
+    """Return the text by which to compare a request: its context and its own text."""
     context, text = _context(request, system), request_text(request)
     return f"{context}\n\n{text}" if context else text
 
@@ -76,7 +76,7 @@ def _context(request: Request, system: SystemTemplate) -> str:
 
 
 def to_messages(shot: PromptExample, number: int) -> list[Message]:
-    """The example as turns of a chat; calls of tools get ids and results, without which endpoints refuse them."""
+    """Format an example as chat turns; tool calls get ids and results, without which endpoints reject them."""
     if not shot.answer.tool_calls:
         return [*shot.messages, shot.answer]
     calls = tuple(

@@ -1,4 +1,4 @@
-"""The few-shot student: another model, shown how the teacher answered."""
+"""Implement the few-shot student: another model, shown examples of the teacher's answers."""
 
 import asyncio
 import copy
@@ -35,7 +35,7 @@ from understudies.students.few_shot.examples import (
 
 _FILE = "few_shot.json"
 _NEIGHBOURS = 8
-# All others are the teacher's own, ask for another form of answer, or name tokens as the teacher numbers them.
+# All others are specific to the teacher, change the form of the answer, or refer to the teacher's token ids.
 _FORWARDED_PARAMETERS = frozenset(
     {
         "frequency_penalty",
@@ -50,9 +50,9 @@ _FORWARDED_PARAMETERS = frozenset(
 
 
 class FewShotManifest(BaseModel):
-    """All that the artifact holds: the endpoint's name, never its address or key, and the examples.
+    """Content of the artifact: the endpoint's name, never its address or key, and the examples.
 
-    The first `shots` of `pool` go into every prompt, or where `nearest` the `shots` most like the request.
+    The first `shots` of `pool` go into every prompt; with `nearest`, the `shots` most similar to the request.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -66,13 +66,13 @@ class FewShotManifest(BaseModel):
 
 
 class FewShotStudent:
-    """Asks a model with examples between the task's own system prompt and the request.
+    """Student that asks a model, with examples between the task's own system prompt and the request.
 
-    Its confidence is the probability of the whole answer (the exponential of the summed log-probabilities of its
-    tokens, which ranks answers at least as well as the least likely token), where the endpoint gives them, and else
-    the share of the most similar examples, by their similarity, whose answer the judge finds equal: of use where
-    answers repeat. Either is calibrated. It is asked in the same way for proof and in service, so that a confidence
-    means the same in both.
+    If the endpoint returns log-probabilities, its confidence is the probability of the whole answer (the exponential of
+    the summed log-probabilities of its tokens, which ranks answers at least as well as the least likely token);
+    otherwise it is the similarity-weighted share of the most similar examples whose answer the judge finds equal, which
+    is useful if answers repeat. Either is calibrated. Evaluation and service ask it in the same way, so that a
+    confidence means the same in both.
     """
 
     kind = "few_shot"
@@ -92,40 +92,40 @@ class FewShotStudent:
         self._vectors = embed_texts([shot.text for shot in manifest.pool])
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        """One answer for each request; raises the first StudentError once all have ended."""
-        found = await asyncio.gather(*(self.answer_until(r, 0.0) for r in requests), return_exceptions=True)
+        """Return one answer for each request; raises the first StudentError once all have ended."""
+        results = await asyncio.gather(*(self.answer_until(r, 0.0) for r in requests), return_exceptions=True)
         answers: list[Answer] = []
-        for one in found:
-            if isinstance(one, BaseException):
-                raise one
-            answers.append(one)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            answers.append(result)
         return answers
 
     async def answer_until(self, request: Request, floor: float, max_tokens: int | None = None) -> Answer:
-        """The whole answer; raises ConfidenceTooLow once it cannot reach `floor`, or holds back too many tokens."""
+        """Return the answer; raises ConfidenceTooLow once it cannot reach `floor` or exceeds `max_tokens`."""
         body = self._body(request)
 
-        def watch(generation: Generation) -> None:
+        def abort_if_hopeless(generation: Generation) -> None:
             bound = self._calibration(generation.log_sum)
             if bound < floor:
                 raise ConfidenceTooLow(bound, generation.usage)
             if max_tokens is not None and generation.tokens > max_tokens:
-                raise ConfidenceTooLow(bound, generation.usage, f"wrote more than {max_tokens} tokens without an end")
+                raise ConfidenceTooLow(bound, generation.usage, f"generated more than {max_tokens} tokens without end")
 
-        generation = await self._chat.complete(body, watch)
+        generation = await self._chat.complete(body, abort_if_hopeless)
         reason = "length" if generation.finish_reason == "length" else None
         return Answer(generation.message(), self._confidence(generation, request), generation.usage, reason)
 
     async def close(self) -> None:
-        """Close its connections once the calls under way have ended; another answer opens them again."""
+        """Close its connections once the calls in progress have ended; a later answer opens new ones."""
         await self._chat.close()
 
     def cost(self, usage: Usage) -> Decimal | None:
-        """US dollars by the endpoint's prices; None where it has none."""
+        """Return the cost in US dollars by the endpoint's prices; None if it has none."""
         return self._chat.endpoint.cost(usage)
 
     def with_calibration(self, calibration: Calibration) -> "FewShotStudent":
-        """The same student, sure by another measure."""
+        """Return a copy of the student with another calibration."""
         student = copy.copy(self)
         student._calibration = calibration
         return student
@@ -144,16 +144,16 @@ class FewShotStudent:
         system: SystemTemplate | None = None,
         pools: EndpointPools | None = None,
     ) -> "FewShotStudent":
-        """Choose representative examples: greedy k-centre, each next one the least like all before.
+        """Choose representative examples by greedy k-centre: each next one is the least similar to all before.
 
-        `system` is the template of the training calls, where it is known already.
+        `system` is the template of the training calls, if it is already known.
         """
         system = SystemTemplate.learn([example.request for example in train]) if system is None else system
         distinct = list({example.fingerprint: example for example in train}.values())
         candidates = distinct[:: max(1, -(-len(distinct) // pool))]
         shown = [to_prompt_example(example, system) for example in candidates]
         order = select_k_centers(embed_texts([shot.text for shot in shown]), len(candidates))
-        recipe = FewShotManifest(
+        manifest = FewShotManifest(
             endpoint=endpoint_name,
             judge=judge.name,
             shots=shots,
@@ -161,12 +161,12 @@ class FewShotStudent:
             pool=tuple(shown[i] for i in order),
             system=system if system.has_context else None,
         )
-        return cls(recipe, endpoint, pools=pools)
+        return cls(manifest, endpoint, pools=pools)
 
     def to_files(self) -> dict[str, bytes]:
-        known = self._manifest.model_dump(mode="json", exclude_none=True)
-        recipe = json.dumps(known, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        return {_FILE: recipe} | self._calibration.to_files()
+        fields = self._manifest.model_dump(mode="json", exclude_none=True)
+        manifest = json.dumps(fields, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        return {_FILE: manifest} | self._calibration.to_files()
 
     @classmethod
     def from_files(
@@ -174,12 +174,12 @@ class FewShotStudent:
     ) -> "FewShotStudent":
         calibration = Calibration.from_files(content)
         try:
-            known = json.loads(content[_FILE].decode("utf-8", "surrogatepass"))
-            recipe = FewShotManifest.model_validate(known)
-            endpoint = endpoints.get(recipe.endpoint)
-            return cls(recipe, endpoint, calibration=calibration, pools=pools)
+            fields = json.loads(content[_FILE].decode("utf-8", "surrogatepass"))
+            manifest = FewShotManifest.model_validate(fields)
+            endpoint = endpoints.get(manifest.endpoint)
+            return cls(manifest, endpoint, calibration=calibration, pools=pools)
         except (KeyError, ValueError, ValidationError) as error:
-            raise ArtifactError(f"the few-shot recipe cannot be read: {error!r}") from error
+            raise ArtifactError(f"the few-shot manifest is invalid: {error!r}") from error
 
     def _body(self, request: Request) -> dict[str, Any]:
         system = [m for m in request.messages if m.role in ("system", "developer")]
@@ -196,7 +196,7 @@ class FewShotStudent:
     def _examples(self, request: Request) -> list[Message]:
         pool = self._manifest.pool
         if self._manifest.nearest:
-            # The most similar comes last, next to the request.
+            # The most similar example comes last, next to the request.
             chosen = [pool[i] for i in nearest_indices(self._similarities(request), self._manifest.shots)[::-1]]
         else:
             chosen = list(pool[: self._manifest.shots])

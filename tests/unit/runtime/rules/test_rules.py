@@ -69,14 +69,14 @@ KEY = key_hash(generate_key())
 @pytest.mark.parametrize(
     ("tables", "complaint"),
     [
-        ({"tasks": {"t": {"teacher": "b"}}}, r"tasks\.t\.teacher: no table \[teachers\.b\]; there is none"),
+        ({"tasks": {"t": {"teacher": "b"}}}, r"tasks\.t\.teacher: no table \[teachers\.b\]; no teacher is defined"),
         (
             {"defaults": {"teacher": "b"}, "teachers": {"a": {"base_url": "http://a/v1"}}},
-            r"defaults\.teacher: no table \[teachers\.b\]; there are a",
+            r"defaults\.teacher: no table \[teachers\.b\]; defined teachers: a",
         ),
         ({"tasks": {"t": {"episode_target": 0.9}}}, r"tasks\.t\.episode_steps: is missing"),
-        ({"tenants": {"a": {"keys": [KEY]}, "b": {"keys": [KEY]}}}, r"tenants\.b\.keys: holds a key of tenant 'a'"),
-        ({"router": {"require_key": True}}, r"router\.require_key: nobody could call; add a \[tenants\.NAME\]"),
+        ({"tenants": {"a": {"keys": [KEY]}, "b": {"keys": [KEY]}}}, r"tenants\.b\.keys: contains a key of tenant 'a'"),
+        ({"router": {"require_key": True}}, r"router\.require_key: no call would be accepted; add a \[tenants\.NAME\]"),
     ],
 )
 def test_what_does_not_fit_together_is_named(tables: dict[str, Any], complaint: str) -> None:
@@ -119,7 +119,7 @@ def test_what_is_critical_by_name_is_so_for_every_tenants_own() -> None:
 
 
 def test_a_tenant_with_tasks_of_its_own_has_a_name_that_can_stand_in_theirs() -> None:
-    with pytest.raises(ValidationError, match=r"tenants\.a:b\.own_tasks: need a tenant's name"):
+    with pytest.raises(ValidationError, match=r"tenants\.a:b\.own_tasks: require a tenant name"):
         Rules.model_validate({"tenants": {"a:b": {"keys": [], "own_tasks": True}}})
     assert Rules.model_validate({"tenants": {"a:b": {"keys": []}}}).tenants
 

@@ -88,7 +88,7 @@ def test_a_broken_file_keeps_the_rules_and_says_so_once(
     assert [source.poll() for _ in range(10)] == [False] * 10
     assert source.for_task("refunds").critical
     (said,) = errors(caplog)
-    assert "the rules in force stay" in said
+    assert "rejected the changed rules" in said
     assert f"{path}: tasks.refunds.critcal: unknown setting, did you mean 'critical'?" in said
     assert source.last_error is not None
     assert source.last_error in said
@@ -121,7 +121,7 @@ def test_a_file_that_was_emptied_is_an_accident(path: Path, source: RulesSource)
     write(path, "# nothing here\n")
     assert not settled(source)
     assert source.current().tasks
-    assert source.last_error == f"{path}: says nothing any more; start again to go on without any rules"
+    assert source.last_error == f"{path}: is now empty; restart to continue without any rules"
 
 
 def test_a_router_that_asks_for_keys_is_not_opened_by_accident(path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_router_that_asks_for_keys_is_not_opened_by_accident(path: Path) -> No
     assert not settled(source)
     assert source.current().require_key
     assert source.last_error == (
-        f"{path}: tenants: are all gone, so that everybody could call; where that is meant, "
+        f"{path}: tenants: all were removed, so that anyone could call; if this is intended, "
         "set require_key = false under [router]"
     )
     write(path, f"{PLAIN}[router]\nrequire_key = false")
@@ -200,7 +200,7 @@ def test_a_change_that_something_cannot_be_built_from_changes_nothing(
 ) -> None:
     def keys(rules: Rules) -> int:
         if "triage" in rules.tasks:
-            raise ConfigurationError("teacher 'a' takes its key from A_KEY, which is not set")
+            raise ConfigurationError("teacher 'a' reads its key from A_KEY, which is not set")
         return len(rules.tasks)
 
     first = source.derive(lambda rules: len(rules.tasks))
@@ -208,7 +208,7 @@ def test_a_change_that_something_cannot_be_built_from_changes_nothing(
     write(path, PLAIN + "[tasks.triage]\n")
     assert not settled(source)
     assert (first.value, second.value, len(source.current().tasks)) == (1, 1, 1)
-    assert source.last_error == "teacher 'a' takes its key from A_KEY, which is not set"
+    assert source.last_error == "teacher 'a' reads its key from A_KEY, which is not set"
     assert len(errors(caplog)) == 1
 
 
@@ -226,8 +226,12 @@ def test_whoever_wants_to_know_is_told_after_the_change(path: Path, source: Rule
 @pytest.mark.parametrize(
     ("before", "after", "warned"),
     [
-        ("", "[router]\nspool_max_bytes = 5", ["router.spool_max_bytes has changed, which holds from the next start"]),
-        ("", "[tasks.a]\nmin_agreement = 0.9", ["tasks.a.min_agreement has changed, which holds for the students"]),
+        (
+            "",
+            "[router]\nspool_max_bytes = 5",
+            ["router.spool_max_bytes has changed, which takes effect at the next start"],
+        ),
+        ("", "[tasks.a]\nmin_agreement = 0.9", ["tasks.a.min_agreement has changed, which takes effect for students"]),
         (
             "[defaults]\njudge = 'label'",
             "[defaults]\njudge = 'exact'\n[tasks.a]\ncritical = true",

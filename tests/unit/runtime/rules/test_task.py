@@ -28,7 +28,9 @@ def test_students_are_allowed_by_kind_or_by_name(
 
 
 def test_a_kind_that_nobody_knows_is_told_with_the_kinds_there_are() -> None:
-    with pytest.raises(ValidationError, match=r"'clasifier' is no kind of student .* cache, classifier, few_shot"):
+    with pytest.raises(
+        ValidationError, match=r"'clasifier' is neither a kind of student .* cache, classifier, few_shot"
+    ):
         TaskRules(students=("clasifier",))
 
 
@@ -55,5 +57,5 @@ def test_tenants_are_watched_unless_something_else_is_said() -> None:
 
 @pytest.mark.parametrize("field", ["channel", "tags", "tags.", "Tenant", "", "tenant.acme"])
 def test_a_field_that_cannot_be_watched_is_told_with_those_that_can(field: str) -> None:
-    with pytest.raises(ValidationError, match=rf"'{field}' cannot be watched; give 'tenant', or a tag such as"):
+    with pytest.raises(ValidationError, match=rf"'{field}' cannot be monitored; use 'tenant', or a tag such as"):
         TaskRules(watch=("tenant", field))

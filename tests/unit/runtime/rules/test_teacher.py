@@ -51,20 +51,20 @@ def test_a_table_is_read_with_names_and_fallbacks() -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"base_url": "ftp://h/v1"}, "no http"),
-        ({"base_url": "api.openai.com/v1"}, "no http"),
+        ({"base_url": "ftp://h/v1"}, "not an http"),
+        ({"base_url": "api.openai.com/v1"}, "not an http"),
         ({"base_url": "https://user:secret@h/v1"}, "api_key_env"),
-        ({"base_url": "https://h/v1?key=1"}, "no query"),
+        ({"base_url": "https://h/v1?key=1"}, "must not have a user, query"),
         ({"models": []}, "models"),
         ({"auth": "basic"}, "auth"),
         ({"moo": 1}, "moo"),
         ({"price_usd": -1}, "price_usd"),
-        ({"price_usd": 1, "price_per_mtok": {"input": 1, "output": 1}}, "exclude each other"),
+        ({"price_usd": 1, "price_per_mtok": {"input": 1, "output": 1}}, "mutually exclusive"),
         ({"timeouts": {"idle_s": 0}}, "idle_s"),
         ({"retries": {"max": 1000}}, "max"),
         ({"breaker": {"failure_share": 0}}, "failure_share"),
-        ({"fallback": ["two"]}, r"no teacher 'two'; there are \['one'\]"),
-        ({"fallback": ["one"]}, "another model's name"),
+        ({"fallback": ["two"]}, r"no teacher 'two'; defined teachers: \['one'\]"),
+        ({"fallback": ["one"]}, "with another model"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(fields: dict[str, Any], words: str) -> None:
@@ -92,7 +92,7 @@ def test_a_callers_key_falls_back_to_nobody_else(first: dict[str, Any], second: 
     if fits:
         Document.model_validate({"teachers": teachers})
     else:
-        with pytest.raises(ValidationError, match="would be sent the caller's key"):
+        with pytest.raises(ValidationError, match="would receive the caller's key"):
             Document.model_validate({"teachers": teachers})
 
 
@@ -106,7 +106,7 @@ def test_keys_come_from_the_environment_and_are_not_shown() -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"ONES_KEY": " "}])
 def test_a_key_that_is_not_set_is_named(environ: dict[str, str]) -> None:
-    with pytest.raises(ConfigurationError, match=r"teacher 'one' takes its key from ONES_KEY, which is not set"):
+    with pytest.raises(ConfigurationError, match=r"teacher 'one' reads its key from ONES_KEY, which is not set"):
         load_api_keys({"one": one(api_key_env="ONES_KEY")}, environ)
 
 

@@ -30,7 +30,7 @@ def test_a_model_survives_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_an_artifact_error(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="no classifier can be read"):
+    with pytest.raises(ArtifactError, match="cannot read a classifier"):
         ClassifierModel.load(tmp_path)
 
 
@@ -51,7 +51,7 @@ def test_cut_and_missing_files_are_artifact_errors(files: dict[str, bytes], name
 
 def test_arrays_of_another_model_are_artifact_errors(files: dict[str, bytes]) -> None:
     other = fit_classifier(["one", "two", "three"], ["1", "2", "3"], seed=0).to_files()
-    with pytest.raises(ArtifactError, match="do not hold a classifier"):
+    with pytest.raises(ArtifactError, match="do not contain a classifier"):
         ClassifierModel.from_files({**files, "classifier.npz": other["classifier.npz"]})
 
 

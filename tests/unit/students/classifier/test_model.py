@@ -125,7 +125,7 @@ def test_bad_weights_are_refused(weights: list[float]) -> None:
 
 
 def test_texts_and_labels_must_pair() -> None:
-    with pytest.raises(ValueError, match="not 2 and 1"):
+    with pytest.raises(ValueError, match="got 2 and 1"):
         fit_classifier(["a", "b"], ["x"], seed=0)
     with pytest.raises(ValueError, match="validation has 1 texts and 0 labels"):
         fit_classifier(["a", "b"], ["x", "y"], seed=0, validation=(["c"], []))

@@ -73,5 +73,5 @@ def test_a_short_context_may_be_read_whole_and_a_long_one_by_its_terms_alone() -
 
 
 def test_a_damaged_reading_is_refused() -> None:
-    with pytest.raises(ArtifactError, match="what the classifier reads"):
+    with pytest.raises(ArtifactError, match="text extractor is invalid"):
         TextExtractor.from_files({"reading.json": b"[]"})

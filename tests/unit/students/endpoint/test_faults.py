@@ -14,28 +14,28 @@ from understudies.students.endpoint.settings import Endpoint
 ASKED: dict[str, Any] = {"messages": [{"role": "user", "content": "my secret prompt"}]}
 FOREVER: frozenset[Behavior] = frozenset({"hang", "drip", "drip_stream"})
 WHY: dict[Behavior, str] = {
-    "cut_json": "no chat completion",
-    "cut_stream": "broke off before its end",
+    "cut_json": "not a chat completion",
+    "cut_stream": "it was truncated",
     "drip": r"no answer within 0\.05 s",
     "drip_stream": r"no answer within 0\.05 s",
-    "drop": "cannot be reached, or broke off",
+    "drop": "is unavailable, or the connection broke",
     "error_event": "reports an error",
     "error_line": "reports an error",
     "fail": "HTTP 500",
-    "gone": "'triage@7' is gone: the endpoint answered HTTP 404, it serves no such model or adapter",
-    "gone_in_full": "'triage@7' is gone",
+    "gone": "'triage@7' does not exist: the endpoint answered HTTP 404, it serves no such model or adapter",
+    "gone_in_full": "'triage@7' does not exist",
     "hang": r"no answer within 0\.05 s",
     "html": "'text/html'",
     "huge": "more than 8000000 bytes",
     "huge_line": "more than 8000000 bytes",
     "limit": "HTTP 429",
-    "malformed": "no chat completion",
+    "malformed": "not a chat completion",
     "no_choice": "no choice",
     "no_path": "'triage@7' answered HTTP 404",
-    "not_utf8": "no chat completion",
-    "odd_chunk": "no chat completion",
+    "not_utf8": "not a chat completion",
+    "odd_chunk": "not a chat completion",
     "redirect": "HTTP 307",
-    "reset": "cannot be reached, or broke off",
+    "reset": "is unavailable, or the connection broke",
     "silent": "empty",
 }
 
@@ -101,18 +101,18 @@ async def test_after_a_fault_the_same_connection_answers_again(server: StudentSe
 async def test_a_server_that_is_away_is_a_student_error() -> None:
     async with student_server() as server:
         where = endpoint(server)
-    with pytest.raises(StudentError, match="cannot be reached"):
+    with pytest.raises(StudentError, match="is unavailable"):
         await ask(where)
 
 
 @pytest.mark.parametrize("url", ["nowhere", "http://", "ftp://127.0.0.1/v1", "http://[::1/v1"])
 async def test_an_address_that_is_none_is_a_student_error(url: str) -> None:
-    with pytest.raises(StudentError, match="cannot be reached"):
+    with pytest.raises(StudentError, match="is unavailable"):
         await ask(Endpoint(base_url=url, model="m"))
 
 
 async def test_a_key_that_cannot_be_sent_is_a_student_error(server: StudentServer) -> None:
-    with pytest.raises(StudentError, match="cannot be reached") as caught:
+    with pytest.raises(StudentError, match="is unavailable") as caught:
         await ask(endpoint(server, api_key="secret\r\nx: y"))
     assert "secret" not in str(caught.value)
 
@@ -120,7 +120,7 @@ async def test_a_key_that_cannot_be_sent_is_a_student_error(server: StudentServe
 @pytest.mark.parametrize("finish", ["content_filter", "abort", "error"])
 async def test_a_bad_end_is_a_student_error(server: StudentServer, finish: str) -> None:
     server.finish = finish
-    with pytest.raises(StudentError, match=f"ended for the reason '{finish}'"):
+    with pytest.raises(StudentError, match=f"ended with finish reason '{finish}'"):
         await ask(endpoint(server))
 
 

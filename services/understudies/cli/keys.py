@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from understudies.cli.process import report_errors
-from understudies.cli.toml_format import header
 from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.rules.api_keys import generate_key, key_hash
+from understudies.runtime.rules.toml_format import header
 
 keys = typer.Typer(help="Generate and hash API keys of tenants; the rules hold only hashes.", no_args_is_help=True)
 

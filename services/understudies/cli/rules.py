@@ -8,13 +8,13 @@ from typing import Annotated, Final
 import typer
 
 from understudies.cli.process import report_errors
-from understudies.cli.toml_format import header, value
 from understudies.runtime.rules.parsing import read_rules
 from understudies.runtime.rules.router import RouterRules
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.task import TaskRules
 from understudies.runtime.rules.teacher import TeacherSpec
 from understudies.runtime.rules.tenant import TenantRules
+from understudies.runtime.rules.toml_format import header, value
 
 rules = typer.Typer(help="Rules per task, teacher and tenant: understudies.toml.", no_args_is_help=True)
 

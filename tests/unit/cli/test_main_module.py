@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-SCRIPT = "from understudies.cli.entry import main; main()"
+SCRIPT = "from understudies.cli.__main__ import main; main()"
 
 
 def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -51,4 +51,4 @@ def test_with_its_packages_it_runs_the_command_line() -> None:
 
 def test_it_is_the_console_script() -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    assert scripts == {"understudies": "understudies.cli.entry:main"}
+    assert scripts == {"understudies": "understudies.cli.__main__:main"}

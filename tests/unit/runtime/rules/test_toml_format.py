@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudies.cli import toml_format
-from understudies.cli.toml_format import header, value
+from understudies.runtime.rules.toml_format import header, value
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 VALUES = st.one_of(

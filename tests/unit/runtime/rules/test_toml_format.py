@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudies.cli import toml_format
+from understudies.runtime.rules import toml_format
 from understudies.runtime.rules.toml_format import header, value
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

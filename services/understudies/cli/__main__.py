@@ -1,4 +1,4 @@
-"""Start the command line, as `understudies` or `python -m understudies.cli`; name the extra to install if it is missing."""
+"""Start the command line (`understudies`, `python -m understudies.cli`), or name the extra to install."""
 
 import sys
 from importlib import import_module

@@ -159,10 +159,9 @@ class CallLifecycle:
         """End without an answer, at what the teacher's failure cost."""
         self._fail("failed", error, self._cost_of(error))
 
-    def _answer(self, outcome: CallOutcome) -> CallResult:
-        assert outcome.result is not None
-        self.state, self.outcome = "answered", outcome
-        return outcome.result
+    def _answer(self, result: CallResult) -> CallResult:
+        self.state, self.outcome = "answered", result
+        return result
 
     def _fail(self, state: State, error: TeacherError, cost: Decimal) -> CallOutcome:
         error.cost_usd = self._cost = cost

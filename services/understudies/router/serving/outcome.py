@@ -28,26 +28,7 @@ class ServingInfo:
         return route.student if self.served_by == "student" and route else self.decision.student
 
 
-@fast_dataclass
-class CallResult:
-    """A call that was answered whole; `raw` is the body as the teacher sent it, where a teacher answered."""
-
-    response: Response
-    serving: ServingInfo
-    pending: PendingInvocation
-    model: str
-    usage: Usage = field(default_factory=Usage)
-    raw: bytes | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    status: int = 200
-
-    @property
-    def invocation(self) -> Invocation:
-        """The event as it is recorded; raises what the redactor raises."""
-        return self.pending.invocation()
-
-
-@dataclass
+@dataclass(slots=True)
 class CallOutcome:
     """The end of one call: its event and its metrics are made from this alone.
 
@@ -58,11 +39,9 @@ class CallOutcome:
     pending: PendingInvocation
     reason: str
     status: int
-    serving: ServingInfo | None = None
-    result: CallResult | None = None
-    """The answer, where there is one."""
-    enqueue_audit: Callable[[], None] | None = None
-    over_budget: bool = False
+    serving: ServingInfo | None
+    enqueue_audit: Callable[[], None] | None
+    over_budget: bool = field(default=False, init=False)
     interrupted: bool = field(default=False, init=False)
     """The client was not sent all of the answer."""
     seconds: float = field(default=0.0, init=False)
@@ -96,6 +75,23 @@ class CallOutcome:
     def interrupt(self, error: TeacherError) -> None:
         """Note that the client was not sent all of the answer."""
         self.reason, self.status, self.interrupted = error.code, error.status, True
+
+
+@dataclass(slots=True)
+class CallResult(CallOutcome):
+    """The outcome of a call that was answered; `raw` is the body as the teacher sent it, where a teacher answered."""
+
+    serving: ServingInfo  # pyright: ignore[reportIncompatibleVariableOverride] # an answer was sent
+    response: Response
+    model: str
+    usage: Usage = field(default_factory=Usage)
+    raw: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def invocation(self) -> Invocation:
+        """The event as it is recorded; raises what the redactor raises."""
+        return self.pending.invocation()
 
 
 StreamEnd = Callable[["CallStream", TeacherAnswer | TeacherError, TeacherError | None], None]

@@ -39,7 +39,7 @@ class OutcomeRecorder:
 
     def student_answer(
         self, builder: InvocationBuilder, attempt: StudentAttempt, *, teacher_cost: Decimal, over_budget: bool = False
-    ) -> CallOutcome:
+    ) -> CallResult:
         """Give the student's answer; `teacher_cost` is what a teacher took who had none, where it is the last resort.
 
         Such an answer is not audited: what it was not sure of says nothing about what it serves. Where a teacher was
@@ -74,8 +74,7 @@ class OutcomeRecorder:
             compare = partial(self._compare_audit, route, message)
             audit = partial(self._audits.enqueue, builder, Decision("audit", route), probability, compare)
         by = ServingInfo("student", decision, attempt.confidence, upstream_ms=attempt.latency_ms)
-        result = CallResult(response, by, note, route.student, answer.usage)
-        return CallOutcome(note, decision.reason, 200, by, result, audit)
+        return CallResult(note, decision.reason, 200, by, audit, response, route.student, answer.usage)
 
     def _compare_audit(self, route: TaskRoute, message: Message, answer: TeacherAnswer) -> None:
         """Tighten the inspection of a student where the teacher does not agree with its answer."""
@@ -94,13 +93,12 @@ class OutcomeRecorder:
             return attempt
         return replace(attempt, decision=replace(decision, reason="unconfirmed"))
 
-    def cached_answer(self, builder: InvocationBuilder, known: CachedResponse) -> CallOutcome:
+    def cached_answer(self, builder: InvocationBuilder, known: CachedResponse) -> CallResult:
         """Give the answer that an identical request was given."""
         decision = Decision("cached")
         note = builder.from_cache(decision.to_record(), known.response, model=known.model)
         by = ServingInfo("cache", decision, teacher=known.teacher)
-        result = CallResult(known.response, by, note, known.model, known.usage, known.raw)
-        return CallOutcome(note, decision.reason, result.status, by, result)
+        return CallResult(note, decision.reason, 200, by, None, known.response, known.model, known.usage, known.raw)
 
     def failure(
         self,
@@ -123,9 +121,11 @@ class OutcomeRecorder:
             hung_up=client_disconnected,
             usage_estimated=(client_disconnected or error.unproductive_attempts > 0) and error.cost_usd > 0,
         )
-        return CallOutcome(note, error.code, error.status, over_budget=over_budget)
+        outcome = CallOutcome(note, error.code, error.status, None, None)
+        outcome.over_budget = over_budget
+        return outcome
 
-    def teacher_answer(self, builder: InvocationBuilder, attempt: StudentAttempt, answer: TeacherAnswer) -> CallOutcome:
+    def teacher_answer(self, builder: InvocationBuilder, attempt: StudentAttempt, answer: TeacherAnswer) -> CallResult:
         """Give the teacher's answer, and sample whether it is asked again."""
         call = builder.call
         if attempt.decision.reason == "unconfirmed" and not (answer.client_disconnected or answer.fallback):
@@ -147,7 +147,15 @@ class OutcomeRecorder:
         )
         audit = partial(self._audits.enqueue, builder, Decision("audit"), repeated) if again else None
         by = ServingInfo("teacher", decision, attempt.confidence, answer.teacher, latency_ms)
-        result = CallResult(
-            answer.response, by, note, answer.model, answer.usage, answer.raw, answer.headers, answer.status
+        return CallResult(
+            note,
+            decision.reason,
+            answer.status,
+            by,
+            audit,
+            answer.response,
+            answer.model,
+            answer.usage,
+            answer.raw,
+            answer.headers,
         )
-        return CallOutcome(note, decision.reason, answer.status, by, result, audit)

@@ -143,7 +143,7 @@ def main(arguments: Sequence[str]) -> int:
 def _render_settings() -> Iterator[str]:
     yield "## Settings: environment variables\n"
     for title, meaning, model in SETTINGS:
-        prefix = str(model.model_config["env_prefix"])
+        prefix = str(model.model_config.get("env_prefix", ""))
         yield f"### {title}: `{prefix}…`\n\n{meaning}\n"
         yield _render_table("variable", model, prefix)
     for title, prefix, meaning, nested in NESTED_SETTINGS:

@@ -48,7 +48,8 @@ def accumulate_chunks(chunks: Sequence[Any]) -> ChunkAccumulator:
     if not chunks:
         raise NotRecorded("unreadable", "a stream without chunks")
     apis = [_api_of(chunk) for chunk in chunks]
-    accumulator = ChunkAccumulator(next((api for api in apis if api is not None), "chat"))
+    first: Api | None = next((api for api in apis if api is not None), None)
+    accumulator = ChunkAccumulator(first or "chat")
     if not any(apis):
         accumulator.add(to_json_text(list(chunks)))
         return accumulator

@@ -47,10 +47,9 @@ def accumulate_chunks(chunks: Sequence[Any]) -> ChunkAccumulator:
     """The answer that a stream gave; chunks of no known form make one JSON text."""
     if not chunks:
         raise NotRecorded("unreadable", "a stream without chunks")
-    apis = [_api_of(chunk) for chunk in chunks]
-    first: Api | None = next((api for api in apis if api is not None), None)
-    accumulator = ChunkAccumulator(first or "chat")
-    if not any(apis):
+    apis: list[Api] = [api for chunk in chunks if (api := _api_of(chunk)) is not None]
+    accumulator = ChunkAccumulator(*apis[:1])
+    if not apis:
         accumulator.add(to_json_text(list(chunks)))
         return accumulator
     for chunk in chunks:

@@ -266,7 +266,7 @@ async def test_more_than_a_hundred_unreadable_messages_in_a_row_stop_the_service
     reader = Reader(quick, task, [PROMOTIONS])
     await reader.bus.start()
     await send_raw(quick, "promotions", *[b"nonsense"] * 101)
-    with pytest.raises(StopService, match="more than 100 messages in a row"):
+    with pytest.raises(StopService, match="more than 100 consecutive records cannot be decoded"):
         await asyncio.wait_for(reader.bus.wait_stopped(), SECONDS)
     await reader.bus.stop()
 

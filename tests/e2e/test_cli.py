@@ -231,7 +231,7 @@ def test_help_of_the_router_names_the_variables_behind_the_options() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--teacher-url", "api.openai.com"], "--teacher-url 'api.openai.com' is no HTTP address"),
+        (["--teacher-url", "api.openai.com"], "--teacher-url 'api.openai.com' is not an HTTP URL"),
         ([], "the router needs a teacher: pass --teacher-url URL, or --rules with a table [teachers.NAME]"),
         (["--teacher-url", "http://t/v1", "--rules", "none.toml"], "cannot read the rules in 'none.toml'"),
         (["--teacher-url", "http://t/v1", "--workers", "2", "--port", "0"], "--workers needs a --port"),

@@ -132,7 +132,7 @@ def test_the_headline_hides_no_loss_and_no_idleness() -> None:
     figures.add(price, price, served=False)
     base = empty_report()
     idle = BacktestReport(figures.summarise(), {}, [], base.input, seed=1, seconds=0.0, version="0")
-    assert headline_text(idle).startswith("No student would have served any of 1 calls")
+    assert headline_text(idle).startswith("No student would have served any of 1 call:")
     figures.add(price, 3 * price, served=True, agreed=True)
     loss = BacktestReport(figures.summarise(), {}, [], base.input, seed=1, seconds=0.0, version="0")
     assert headline_text(loss) == "Students would have cost $0.033 more than they saved."

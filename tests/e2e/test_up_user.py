@@ -98,7 +98,7 @@ async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--teacher-url", "api.openai.com"], "--teacher-url 'api.openai.com' is no HTTP address"),
+        (["--teacher-url", "api.openai.com"], "--teacher-url 'api.openai.com' is not an HTTP URL"),
         (["--teacher-url", "http://t/v1", "--data", "{file}"], "cannot write to the data folder"),
         (["--teacher-url", "http://t/v1", "--data", "/proc/here"], "cannot write to the data folder '/proc/here'"),
         (["--teacher-url", "http://t/v1", "--rules", "{file}"], "cannot read the rules in"),

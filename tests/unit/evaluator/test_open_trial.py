@@ -103,12 +103,12 @@ async def test_the_rules_choose_judge_and_agreement(bench: EvaluatorHarness) -> 
 
 async def test_a_student_that_is_never_sure_cannot_be_tried(bench: EvaluatorHarness) -> None:
     bench.students.students[ARTIFACT] = ScriptedStudent(lambda text: ("refund", 0.0))
-    with pytest.raises(ArtifactError, match=r"sure of none of the \d+ held-out calls"):
+    with pytest.raises(ArtifactError, match=r"has positive confidence on none of the \d+ held-out calls"):
         await opened(bench)
 
 
 async def test_a_dataset_without_held_out_calls_is_named(bench: EvaluatorHarness) -> None:
-    with pytest.raises(ArtifactError, match="sure of none of the 0 held-out calls"):
+    with pytest.raises(ArtifactError, match="has positive confidence on none of the 0 held-out calls"):
         await opened(bench, Dataset(TASK, tuple(dataset().in_split("train"))))
 
 

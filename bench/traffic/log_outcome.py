@@ -50,7 +50,7 @@ class LogOutcome:
             "cpu_seconds": round(self.cpu_seconds, 1),
             "all": self.all.to_json(),
             "before": self.before.to_json(),
-            **{name: {key: one.plain() for key, one in sorted(table.items())} for name, table in tables.items()},
+            **{name: {key: one.to_json() for key, one in sorted(table.items())} for name, table in tables.items()},
             "in_force": self.in_force,
             "answered_days": self.withdrawn_after_days,
             "wrong_until": self.wrong_until,

@@ -29,7 +29,7 @@ def decode_answer(answer: Any) -> DecodedResponse:
 
 
 def with_plausible_usage(decoded: DecodedResponse) -> DecodedResponse:
-    """Return the answer without token counts that are not plausible."""
+    """Return the answer without implausible token counts, which are larger than a store can hold."""
     return replace(decoded, usage=decoded.usage.plausible)
 
 

@@ -152,7 +152,7 @@ _LOGPROBS: Final = "message.output_text.logprobs"
 
 
 def decode_request(body: Mapping[str, Any]) -> DecodedRequest:
-    """What a body asks for; raises InvalidRequest."""
+    """Decode the body of a request; raises InvalidRequest."""
     model = read_model(body)
     request = validate_request(to_canonical(body))
     return DecodedRequest(request=request, model=model, stream=read_stream_flag(body), task=read_task(body))

@@ -1,4 +1,4 @@
-"""The agent's SDK: record a teacher's calls, publish events, follow promotions."""
+"""The SDK for agents: record a teacher's calls, publish events and subscribe to promotions."""
 
 from understudies.client.errors import PublishError
 from understudies.client.pricing import Price, per_million

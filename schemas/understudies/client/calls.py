@@ -1,4 +1,4 @@
-"""What is kept of a call while it runs: references and shallow copies, so that the caller does not wait."""
+"""The data kept of a call while it runs: references and shallow copies, so that the caller does not wait."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class TeacherInfo:
-    """What all calls of one wrapped teacher share."""
+    """The data shared by all calls of one wrapped teacher."""
 
     task: str | None
     model: str
@@ -19,8 +19,8 @@ class TeacherInfo:
 class CallArguments:
     """A teacher's arguments as they were when it was called.
 
-    Lists and dicts are copied two levels down, messages and their content parts three and four: what the caller
-    appends, removes or sets there after the call does not reach the record. Values deeper inside are shared.
+    Lists and dicts are copied two levels deep, messages and their content parts three and four levels deep, so
+    changes that the caller makes there after the call do not affect the record. Values nested deeper are shared.
     """
 
     positional: tuple[Any, ...]
@@ -30,7 +30,7 @@ class CallArguments:
 
 @dataclass(frozen=True, slots=True)
 class TeacherCall:
-    """One call of a teacher, finished: `answer` is what it returned, or `chunks` what it streamed."""
+    """A finished call of a teacher, with the `answer` that it returned or the `chunks` that it streamed."""
 
     teacher: TeacherInfo
     at: datetime
@@ -44,7 +44,7 @@ class TeacherCall:
 
 
 def copy_arguments(positional: tuple[Any, ...], named: dict[str, Any]) -> CallArguments:
-    """Copy what the caller is likely to change: the messages."""
+    """Copy the arguments deeply enough to protect the messages, which the caller is likely to change."""
     copied = tuple([_copy_value(value) for value in positional])
     copied_named = {key: _copy_value(value) for key, value in named.items()}
     return CallArguments(
@@ -70,7 +70,7 @@ def _copy_message(item: Any) -> Any:
 
 
 def _count_characters(values: tuple[Any, ...]) -> int:
-    """Characters of the texts near the surface: enough to refuse what is far too large."""
+    """Count the characters of the texts at the outer levels, which suffices to refuse a call that is far too large."""
     total = 0
     for value in values:
         if type(value) is str:

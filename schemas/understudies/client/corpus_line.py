@@ -1,4 +1,4 @@
-"""A call as a line of a corpus: the body of a chat completion with its answer as the last message."""
+"""Write a call as a line of a corpus: the body of a chat completion with its answer as the last message."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from understudies.events import Invocation, Usage
 
 
 def to_corpus_line(invocation: Invocation) -> dict[str, Any] | None:
-    """The call as a JSON object, or None for one without an answer."""
+    """Return the call as a JSON object, or None if it has no answer."""
     if invocation.response is None:
         return None
     body = invocation.request.model_dump(mode="json", exclude_none=True)

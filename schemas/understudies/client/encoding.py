@@ -1,4 +1,4 @@
-"""From a finished call to the message that tells of it."""
+"""Encode finished calls and events as messages for the sinks."""
 
 from dataclasses import dataclass, field
 
@@ -30,7 +30,7 @@ from understudies.redaction.redactor import Redactor, redacted
 
 @dataclass(frozen=True, slots=True)
 class InvocationEncoder:
-    """Turns calls and events into messages; runs in the background."""
+    """Encodes calls and events as messages, on the background thread."""
 
     tenant: str
     redact: Redactor | None
@@ -41,7 +41,7 @@ class InvocationEncoder:
     templates: Templates = field(default_factory=Templates)
 
     def __call__(self, item: TeacherCall | Event) -> OutgoingEvent:
-        """The message for a call or an event; raises where it cannot be read."""
+        """Encode a call or an event; raises if it cannot be decoded."""
         trace = item.traceparent if isinstance(item, TeacherCall) else None
         event = self.build_invocation(item) if isinstance(item, TeacherCall) else item
         if isinstance(event, Invocation) and self.redact is not None:
@@ -63,7 +63,7 @@ class InvocationEncoder:
         return own_task(self.tenant, task) if self.own_tasks else task
 
     def build_invocation(self, call: TeacherCall) -> Invocation:
-        """The call as an event, before redaction."""
+        """Build the event of a call, before redaction."""
         request, asked = decode_request(call.arguments)
         answer, error = _decode_outcome(call)
         model = (answer.model if answer else "") or asked or call.teacher.model
@@ -89,7 +89,7 @@ class InvocationEncoder:
 
 
 def _decode_outcome(call: TeacherCall) -> tuple[DecodedResponse | None, str | None]:
-    """An answer or an error; half an answer must not teach, so a stream that was cut off has none."""
+    """Return the answer or the error; a truncated stream has no answer, as students must not learn from half of one."""
     if call.chunks is None:
         return (decode_answer(call.answer), None) if call.error is None else (None, call.error)
     accumulator = accumulate_chunks(call.chunks) if call.chunks or call.error is None else None

@@ -1,4 +1,4 @@
-"""Sees every call of one teacher, and never stands in its way."""
+"""Record every call of a teacher without changing or failing it."""
 
 import functools
 import inspect
@@ -13,7 +13,7 @@ from understudies.client.stream_taps import ABANDONED, tap_stream
 from understudies.client.telemetry import current_traceparent
 
 EpisodeSource = str | Callable[[], str | None] | None
-"""The trajectory that a call belongs to, or what tells it at the time of the call."""
+"""The id of the trajectory that a call belongs to, or a function that returns it at the time of the call."""
 
 _RECORDED_METHODS = frozenset({"invoke", "ainvoke", "stream", "astream"})
 
@@ -30,7 +30,7 @@ class Instrumentor:
         self._now = now
 
     def wrap(self, teacher: Any) -> Any:
-        """What stands for a teacher: a function for a function, otherwise a proxy."""
+        """Return the recorded teacher: a function for a function, otherwise a proxy."""
         if hasattr(teacher, "invoke"):
             return (_CallableProxy if callable(teacher) else _Proxy)(teacher, self)
         if not callable(teacher):
@@ -40,7 +40,10 @@ class Instrumentor:
         return _CallableProxy(teacher, self)
 
     def wrap_function(self, teacher: Callable[..., Any], recorded_arguments: slice = slice(None)) -> Callable[..., Any]:
-        """A function that calls the teacher; of the positional arguments the given ones are recorded."""
+        """Return a function that calls the teacher and records its call.
+
+        Of the positional arguments only those in the slice `recorded_arguments` are recorded.
+        """
         if inspect.iscoroutinefunction(teacher):
 
             async def called_async(*args: Any, **kwargs: Any) -> Any:
@@ -66,17 +69,17 @@ class Instrumentor:
         return _copy_metadata(teacher, called)
 
     def start_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "CallRecording":
-        """Note what the teacher is about to be asked."""
+        """Begin the record of a call with the teacher's arguments."""
         try:
             episode = self._episode() if callable(self._episode) else self._episode
             return CallRecording(self, copy_arguments(args, kwargs), self._now(), episode, current_traceparent())
-        except Exception:  # noqa: BLE001 - whatever fails here, the teacher must be called
+        except Exception:  # noqa: BLE001 - no failure here may keep the teacher from being called
             self.recorder.count_loss("unreadable")
             return CallRecording(self, None, None, None, None)
 
 
 class CallRecording:
-    """A call that was begun; it ends once, in an answer, a stream or an error."""
+    """A call in progress; it ends exactly once, with an answer, a stream or an error."""
 
     __slots__ = ("_arguments", "_at", "_episode", "_instrumentor", "_started", "_traceparent")
 
@@ -96,7 +99,7 @@ class CallRecording:
         self._started = time.perf_counter()
 
     def record_answer(self, answer: Any) -> Any:
-        """Record what the teacher returned, and return it, or what stands for its stream."""
+        """Record the teacher's answer and return it, or a proxy for it if it is a stream."""
         if type(answer) is str or type(answer) is dict:
             self._record(answer.copy() if isinstance(answer, dict) else answer)
             return answer
@@ -113,7 +116,7 @@ class CallRecording:
         self._record(None, error=_describe_error(error))
 
     def _record_awaitable(self, answer: Any) -> Any:
-        if hasattr(answer, "add_done_callback"):  # a future stays the same future
+        if hasattr(answer, "add_done_callback"):  # a future is returned as the same object
             answer.add_done_callback(self._on_future_done)
             return answer
         return self._record_coroutine(answer)
@@ -159,21 +162,21 @@ class CallRecording:
 
 
 class _Proxy:
-    """Stands for an object whose `invoke` and the like are recorded; everything else is the object's own."""
+    """A proxy for an object that records `invoke` and similar methods and delegates everything else."""
 
     def __init__(self, teacher: Any, instrumentor: Instrumentor) -> None:
         self._understudies_teacher = teacher
         self._understudies_instrumentor = instrumentor
 
-    @property  # type: ignore[misc]  # only read
-    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # only read
-        # an agent that asks isinstance() gets the teacher's own answer
+    @property  # type: ignore[misc]  # read-only
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # read-only
+        # so that isinstance() gives the same result as for the teacher itself
         return type(self._understudies_teacher)
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._understudies_teacher, name)
         if name in _RECORDED_METHODS and callable(value):
-            # the second argument of these methods is configuration
+            # the second argument of these methods is configuration, which is not recorded
             return self._understudies_instrumentor.wrap_function(value, slice(1))
         return value
 

@@ -1,4 +1,4 @@
-"""What a teacher's call costs."""
+"""Prices of a teacher's calls."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -6,13 +6,16 @@ from decimal import Decimal
 from understudies.events import Usage, usd
 
 Price = Callable[[str, Usage], Decimal | None]
-"""The cost in US dollars of a call, from the model's name and the usage; None where these do not tell."""
+"""Computes the cost of a call in US dollars from the model's name and the usage; None if it is unknown."""
 
 _MILLION = 1_000_000
 
 
 def per_million(prompt: float | str, completion: float | str, cached: float | str | None = None) -> Price:
-    """One price for all calls, in US dollars per million tokens; cached prompt tokens cost the same by default."""
+    """Charge every call the same price, in US dollars per million tokens.
+
+    Cached prompt tokens cost as much as other prompt tokens by default.
+    """
     fresh_price, completion_price = usd(prompt), usd(completion)
     cached_price = usd(prompt if cached is None else cached)
     free = not (fresh_price or completion_price or cached_price)

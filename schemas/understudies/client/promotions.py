@@ -1,4 +1,4 @@
-"""Subscription to the promotions: which student may serve which task."""
+"""Subscribe to promotions, which say which student may serve which task."""
 
 import asyncio
 import logging
@@ -18,10 +18,10 @@ _MAX_BACKOFF_S = 5.0
 
 
 async def promotions(bootstrap: str, task: str | None = None, **kafka: Any) -> AsyncIterator[Promotion]:
-    """All promotions from the beginning, oldest first, and then each as it happens.
+    """Yield all promotions from the beginning of the topic, oldest first, and then each new one as it arrives.
 
-    Broken messages are skipped, and while the bus is away it is waited for. `kafka` are further options of the
-    consumer, such as security settings.
+    Malformed messages are skipped. While Kafka is unavailable, the subscription waits for it. `kafka` holds further
+    options of the consumer, such as security settings.
     """
     consumer = await _connect(bootstrap, kafka)
     try:

@@ -1,4 +1,4 @@
-"""A bounded buffer, and a thread that empties it: the agent appends and goes on."""
+"""A bounded buffer of calls with a background thread that delivers them, so that the agent never waits."""
 
 import atexit
 import logging
@@ -23,11 +23,11 @@ _MAX_CHARACTERS = 64_000_000
 
 
 class CallRecorder:
-    """Takes calls and events without waiting and delivers them in order, at least once.
+    """Accepts calls and events without blocking and delivers them in order, at least once.
 
-    When the buffer is full the newest is dropped: what was accepted is never given up again, so the record is
-    an unbroken run of calls, whole episodes included, up to the moment the buffer filled; and refusing costs
-    the agent nothing.
+    When the buffer is full, new entries are dropped: an accepted entry is never evicted, so the record is an
+    unbroken run of calls, whole episodes included, up to the moment when the buffer filled; and refusing an entry
+    costs the agent nothing.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class CallRecorder:
         _RECORDERS.add(self)
 
     def _reset(self) -> None:
-        """Begin anew, as after a fork: the parent's thread is not here, and the parent delivers what it buffered."""
-        # Reentrant: a stream that is collected as garbage while its thread holds the lock is recorded as well.
+        """Reset all state, as after a fork: the child has no worker thread, and the parent delivers its own buffer."""
+        # Reentrant: a stream may be garbage-collected, and then recorded, while its thread holds the lock.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._buffer: deque[BufferedEntry] = deque()
@@ -61,7 +61,7 @@ class CallRecorder:
         self._worker: DeliveryWorker | None = None
 
     def put(self, item: Any, characters: int = 0, delivered: "Future[None] | None" = None) -> bool:
-        """Append an item; returns whether there was room."""
+        """Append an item; returns False if it was dropped: too large, no room, or the recorder is closed."""
         if characters > self._max_bytes:
             return self.count_loss("too_large")
         with self._lock:
@@ -80,7 +80,7 @@ class CallRecorder:
         return True
 
     def count_loss(self, reason: str, count: int = 1, detail: object = "") -> bool:
-        """Count what is lost and say so once a minute; returns False."""
+        """Count lost entries and log at most once a minute; returns False."""
         with self._lock:
             self._losses_by_reason[reason] += count
             now = time.monotonic()
@@ -95,24 +95,24 @@ class CallRecorder:
 
     @property
     def losses(self) -> dict[str, int]:
-        """How many were lost, by reason."""
+        """The number of lost entries by reason."""
         with self._lock:
             return dict(self._losses_by_reason)
 
     @property
     def settled_count(self) -> int:
-        """How many were delivered or, once accepted, lost."""
+        """The number of accepted entries that have been delivered or lost."""
         with self._lock:
             return self._settled
 
     def flush(self, timeout: float) -> bool:
-        """Wait until what was accepted so far is settled; returns whether it is."""
+        """Wait until all entries accepted so far are settled; returns False if `timeout` seconds ran out."""
         with self._lock:
             goal = self._accepted
             return self._changed.wait_for(lambda: self._settled >= goal, timeout)
 
     def close(self, timeout: float | None = None) -> None:
-        """Flush, then stop the thread; what could not be delivered in time is lost."""
+        """Flush, then stop the thread; entries that could not be delivered in time are lost."""
         with self._lock:
             if self._closed:
                 return
@@ -131,7 +131,7 @@ class CallRecorder:
             entry.fail("the client was closed before the event was delivered")
 
     def restart_after_fork(self, parent_objects: list[Any]) -> None:
-        """Begin anew in a child process, keeping alive what belongs to the parent."""
+        """Reset in a child process; the parent's objects go into `parent_objects`, which keeps them alive."""
         parent_objects.append((self._worker, self._buffer))
         closed = self._closed
         self._reset()
@@ -141,24 +141,24 @@ class CallRecorder:
 
     @property
     def has_entries(self) -> bool:
-        """Whether there is something to take."""
+        """True if the buffer holds entries."""
         return bool(self._buffer)
 
     def take_batch(self) -> list[BufferedEntry]:
-        """The oldest entries, out of the buffer."""
+        """Remove the oldest entries from the buffer and return them."""
         with self._lock:
             taken = [self._buffer.popleft() for _ in range(min(_MAX_BATCH, len(self._buffer)))]
             self._characters -= sum(entry.characters for entry in taken)
             return taken
 
     def encode(self, entry: BufferedEntry) -> OutgoingEvent | None:
-        """The message for an entry, or None where there is none."""
+        """Encode an entry; returns None, and counts the loss, if it cannot be recorded."""
         try:
             outgoing = self._encoder(entry.item)
         except NotRecorded as error:
             self.count_loss(error.reason, detail=error)
             entry.fail(str(error))
-        except Exception as error:  # noqa: BLE001 - one call that cannot be read must not end the recording
+        except Exception as error:  # noqa: BLE001 - one unreadable call must not end the recording
             self.count_loss("unreadable", detail=repr(error)[:500])
             entry.fail(repr(error)[:500])
         else:
@@ -166,7 +166,7 @@ class CallRecorder:
         return None
 
     def settle_entries(self, entries: Sequence[BufferedEntry]) -> None:
-        """Note that nothing more will be done for the entries."""
+        """Mark the entries as finished: delivered, unless they have failed."""
         for entry in entries:
             entry.succeed()
         with self._lock:
@@ -174,12 +174,12 @@ class CallRecorder:
             self._changed.notify_all()
 
     def open_sinks(self) -> Sequence[Sink]:
-        """Sinks of their own for a new worker."""
+        """Create the sinks for a new worker."""
         return self._sinks()
 
 
 _RECORDERS: "weakref.WeakSet[CallRecorder]" = weakref.WeakSet()
-# Collecting the parent's loop in a child would take the parent's sockets out of the epoll set that both share.
+# Collecting the parent's loop in a child would remove the parent's sockets from the epoll set that both share.
 _PARENT_OBJECTS: list[Any] = []
 
 

@@ -1,4 +1,4 @@
-"""What an agent uses: wrap the teacher once, and every call of it is recorded."""
+"""The entry point for agents: wrap a teacher once to record every call of it."""
 
 import asyncio
 import os
@@ -25,18 +25,18 @@ Teacher = TypeVar("Teacher")
 
 
 def utc_now() -> datetime:
-    """The time of the machine."""
+    """Return the machine's current time in UTC."""
     return datetime.now(UTC)
 
 
 class Understudies:
     """Records the calls of teachers to Kafka, to a local corpus, or to both.
 
-    With `own_tasks` the tasks are those of the tenant alone, as where the rules say so of a tenant of the router.
-    `price` tells what a call costs; without it the budget takes the price list's price for the model and its usage,
-    else $0.03. `redact` tells what must not leave the process (None: nothing is redacted).
-    At most `max_buffer` calls wait to be delivered; when they are full the newest is dropped and counted, and so
-    is a call of more than `max_bytes`. `kafka` are further options of the producer, such as security settings.
+    With `own_tasks` the tasks belong to this tenant alone, as they do for a tenant of the router whose rules say so.
+    `price` computes the cost of a call; without it the budget uses the price list's price for the model and its
+    usage, else $0.03. `redact` removes what must not leave the process (None: nothing is redacted).
+    At most `max_buffer` calls wait for delivery; when the buffer is full, new calls are dropped and counted, and so
+    is a call of more than `max_bytes`. `kafka` holds further options of the producer, such as security settings.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class Understudies:
         model: str = "",
         tags: Mapping[str, str] | None = None,
     ) -> Teacher:
-        """The teacher, recorded: it answers, streams and fails exactly as before.
+        """Return the teacher with its calls recorded: it answers, streams and fails exactly as before.
 
         A teacher is a function, sync or async, that takes messages or a prompt, such as the `create` of an OpenAI or
-        Anthropic client, or an object with `invoke`. Without a task's name, calls with the same system prompt are
-        one task. `episode` names the trajectory, or is called with nothing at each call and tells it.
+        Anthropic client, or an object with `invoke`. Without a task's name, calls with the same system prompt form
+        one task. `episode` is the trajectory's id, or a function without arguments that returns it at each call.
         """
         if task is not None:
             task = task if self._owner is None else own_task(self._owner, task)
@@ -97,32 +97,35 @@ class Understudies:
         return cast(Teacher, Instrumentor(self._recorder, shadow, episode, self._now).wrap(teacher))
 
     async def publish(self, event: Event) -> None:
-        """Publish an event and wait until it is delivered, while the bus is away too; raises PublishError."""
+        """Publish an event and wait until it is delivered, even while Kafka is unavailable; raises PublishError."""
         delivered: Future[None] = Future()
         if not self._recorder.put(event, delivered=delivered):
             raise PublishError("the buffer is full or the client was closed; publish the event again later")
         await asyncio.wrap_future(delivered)
 
     def publish_nowait(self, event: Event) -> bool:
-        """Leave an event to the background; returns False where it was dropped."""
+        """Queue an event for delivery in the background; returns False if it was dropped."""
         return self._recorder.put(event)
 
     def flush(self, timeout: float = 10.0) -> bool:
-        """Wait until all that was recorded before is delivered or given up; returns whether it is."""
+        """Wait until everything recorded so far is delivered or lost; returns False if `timeout` seconds ran out."""
         return self._recorder.flush(timeout)
 
     def close(self, timeout: float | None = None) -> None:
-        """Flush for up to `timeout` seconds, then stop; what is recorded later is dropped."""
+        """Flush for up to `timeout` seconds, then stop; later calls are dropped.
+
+        Without `timeout`, the `exit_timeout` of the client applies.
+        """
         self._recorder.close(timeout)
 
     @property
     def dropped(self) -> int:
-        """Calls and events that were lost, for whatever reason."""
+        """The number of calls and events that were lost for any reason."""
         return sum(self._recorder.losses.values())
 
     @property
     def losses(self) -> dict[str, int]:
-        """The same by reason: full, too_large, unreadable, refused, unsent, closed."""
+        """The number of lost calls and events by reason: full, too_large, unreadable, refused, unsent, closed."""
         return self._recorder.losses
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Where recorded calls go: Kafka, or a file on this machine."""
+"""Destinations of recorded calls: Kafka, or a file on this machine."""
 
 import asyncio
 import json
@@ -27,12 +27,12 @@ from understudies.events import Event, Invocation, Topic
 log = logging.getLogger("understudies.client")
 
 Rejections = Mapping[int, str]
-"""What a sink will never take: the place in the batch, and why."""
+"""The events of a batch that a sink refuses for good: the reason by the index in the batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingEvent:
-    """An event on its way, encoded."""
+    """An encoded event, ready for delivery."""
 
     event: Event
     topic: Topic
@@ -41,19 +41,19 @@ class OutgoingEvent:
 
 
 class Sink(Protocol):
-    """Takes events in order."""
+    """A destination that accepts events in order."""
 
     async def write(self, batch: Sequence[OutgoingEvent]) -> Rejections:
-        """Deliver the batch, for as long as it takes."""
+        """Deliver the batch, retrying as long as necessary; returns the events refused for good."""
         ...
 
     async def stop(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         ...
 
 
 class CorpusSink:
-    """Appends answered calls to a file of JSON lines; several processes may share it."""
+    """Appends answered calls to a JSON Lines file, which several processes may share."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -78,11 +78,11 @@ class CorpusSink:
             os.close(file)
 
     async def stop(self) -> None:
-        """Nothing stays open between writes."""
+        """Do nothing: no file stays open between writes."""
 
 
 class KafkaSink:
-    """Publishes to Kafka and tries again until it succeeds; what is not retriable is refused."""
+    """Publishes to Kafka and retries until it succeeds; events with a non-retriable error are refused."""
 
     def __init__(self, bootstrap: str, max_bytes: int, options: Mapping[str, Any]) -> None:
         self._options = {
@@ -99,7 +99,7 @@ class KafkaSink:
         self._next_log_at = 0.0
 
     async def write(self, batch: Sequence[OutgoingEvent]) -> Rejections:
-        """Publish the batch; while the broker is away, wait for it."""
+        """Publish the batch; while the broker is unavailable, wait for it."""
         refused: dict[int, str] = {}
         missing = list(range(len(batch)))
         while missing:
@@ -114,7 +114,7 @@ class KafkaSink:
         return refused
 
     async def stop(self) -> None:
-        """Disconnect."""
+        """Disconnect from Kafka."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.stop()
@@ -175,7 +175,7 @@ _NON_RETRIABLE = (
     RecordListTooLargeError,
     RecordTooLargeError,
 )
-"""What another attempt cannot mend; anything else is waited out."""
+"""Errors that another attempt cannot cure; all others are retried."""
 
 
 async def _await_delivery(sent: Any) -> KafkaError | None:

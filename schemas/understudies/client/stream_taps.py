@@ -1,25 +1,25 @@
-"""Streams pass through untouched, chunk by chunk, and are noted on the way."""
+"""Pass streams through unchanged, chunk by chunk, and collect the chunks for the record."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 OnStreamEnd = Callable[[list[Any], BaseException | str | None], None]
-"""Told once how a stream ended: its chunks, and the error or None; never raises."""
+"""Callback called once when a stream ends, with its chunks and the error or None; must not raise."""
 
 ABANDONED = "abandoned: the caller stopped reading the stream"
 
 
 class _TappedBase:
-    """Stands for a stream: what is not about reading it goes to the stream itself."""
+    """A proxy for a stream: attributes that do not concern reading are delegated to the stream itself."""
 
     def __init__(self, stream: Any, done: OnStreamEnd) -> None:
         self._understudies_stream = stream
         self._understudies_chunks: list[Any] = []
         self._understudies_done: OnStreamEnd | None = done
 
-    @property  # type: ignore[misc]  # only read
-    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # only read
-        # an agent that asks isinstance() gets the stream's own answer
+    @property  # type: ignore[misc]  # read-only
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # read-only
+        # so that isinstance() gives the same result as for the stream itself
         return type(self._understudies_stream)
 
     def __getattr__(self, name: str) -> Any:
@@ -43,7 +43,7 @@ class _TappedBase:
 
 
 class TappedStream(_TappedBase):
-    """A stream that is read with `for`."""
+    """A proxy for a stream that is read with `for`."""
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -70,7 +70,7 @@ class TappedStream(_TappedBase):
 
 
 class TappedAsyncStream(_TappedBase):
-    """A stream that is read with `async for`."""
+    """A proxy for a stream that is read with `async for`."""
 
     def __init__(self, stream: Any, done: OnStreamEnd) -> None:
         super().__init__(stream, done)
@@ -101,7 +101,7 @@ class TappedAsyncStream(_TappedBase):
 
 
 def tap_stream(answer: Any, done: OnStreamEnd) -> Any:
-    """The stream that stands for the answer, or None where the answer is no stream."""
+    """Return a proxy for the answer's stream, or None if the answer is not a stream."""
     kind = type(answer)
     if hasattr(kind, "__next__"):
         return TappedStream(answer, done)

@@ -1,4 +1,4 @@
-"""The W3C trace context of the caller, where the agent uses OpenTelemetry."""
+"""Read the caller's W3C trace context if the agent uses OpenTelemetry."""
 
 import importlib
 from typing import Any
@@ -15,7 +15,7 @@ _TRACE = _load_opentelemetry()
 
 
 def current_traceparent() -> str | None:
-    """The `traceparent` of the current span, or None outside of a trace."""
+    """Return the `traceparent` of the current span, or None outside a trace."""
     if _TRACE is None:
         return None
     context = _TRACE.get_current_span().get_span_context()

@@ -1,4 +1,4 @@
-"""The thread that empties the buffer, with an event loop of its own."""
+"""The background thread that delivers the buffered entries, with an event loop of its own."""
 
 import asyncio
 import logging
@@ -19,25 +19,25 @@ _LINGER_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class BufferedEntry:
-    """An item that waits for its delivery, and who waits for it."""
+    """An item waiting for delivery, and the future of the caller that awaits it, if any."""
 
     item: Any
     characters: int
     delivered: "Future[None] | None"
 
     def succeed(self) -> None:
-        """Tell that it was delivered, unless told that it was not."""
+        """Resolve the future as delivered, unless it has failed already."""
         if self.delivered is not None and not self.delivered.done():
             self.delivered.set_result(None)
 
     def fail(self, reason: str) -> None:
-        """Tell that it will not be delivered."""
+        """Fail the future with PublishError: the item will not be delivered."""
         if self.delivered is not None and not self.delivered.done():
             self.delivered.set_exception(PublishError(reason))
 
 
 class EntrySource(Protocol):
-    """What a worker empties."""
+    """The buffer that a worker drains."""
 
     @property
     def has_entries(self) -> bool: ...
@@ -49,7 +49,7 @@ class EntrySource(Protocol):
 
 
 class DeliveryWorker:
-    """Takes entries, has them prepared and written, until it is stopped."""
+    """Takes batches from the source, encodes them and writes them to the sinks until it is stopped."""
 
     def __init__(self, source: EntrySource) -> None:
         self._source = source
@@ -63,13 +63,13 @@ class DeliveryWorker:
         self._thread.start()
 
     def wake(self) -> None:
-        """Have the worker look at the buffer; costs a system call only when it is idle."""
+        """Make the worker check the buffer; costs a system call only when the worker is idle."""
         if self._idle:
             self._idle = False
             self._loop.call_soon_threadsafe(self._wakeup.set)
 
     def stop(self, timeout: float = 1.0) -> None:
-        """End the thread, in the middle of a delivery that does not succeed if need be."""
+        """Stop the thread, cancelling a delivery in progress, and wait up to `timeout` seconds for it to end."""
         self._stopping = True
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._loop.call_soon_threadsafe(self._cancel_tasks)
@@ -108,7 +108,7 @@ class DeliveryWorker:
         self._idle = True
         if not self._source.has_entries:
             await self._wakeup.wait()
-            # A few calls at once cost the agent's own thread fewer switches.
+            # Batching a few calls costs the agent's own thread fewer context switches.
             await asyncio.sleep(_LINGER_SECONDS)
         self._idle = False
 
@@ -127,7 +127,7 @@ class DeliveryWorker:
             outgoing = self._source.encode(entry)
             if outgoing is not None:
                 batch.append((entry, outgoing))
-            await asyncio.sleep(0)  # lets go of the interpreter after each call
+            await asyncio.sleep(0)  # releases the interpreter after each call
         for sink in sinks:
             refused = await sink.write([outgoing for _, outgoing in batch])
             for place, reason in refused.items():
@@ -136,7 +136,7 @@ class DeliveryWorker:
 
 
 class _ThreadEventLoop(asyncio.SelectorEventLoop):
-    """Resolves names in its own thread: executors are gone when the interpreter ends, and the last flush is then."""
+    """Resolves host names in its own thread: executors are shut down before the last flush at interpreter exit."""
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
         return socket.getaddrinfo(host, port, **options)

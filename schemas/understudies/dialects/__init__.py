@@ -1,1 +1,1 @@
-"""Decode and encode the APIs of model providers: one canonical form for all. Pure: no I/O."""
+"""Convert between the APIs of model providers and one canonical form. Pure: no I/O."""

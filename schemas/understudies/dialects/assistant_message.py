@@ -1,13 +1,13 @@
-"""An assistant's message, apart from how an API writes it."""
+"""Read and build an assistant's message in canonical form, independent of any API."""
 
 from understudies.events import Message, ToolCall
 
 _MIN_UNIQUE_ID = 12
-"""A shorter id, such as `call_0`, is no name for a call in a conversation of several."""
+"""The minimum length of a tool call's id: a shorter one, such as `call_0`, is not unique in a conversation."""
 
 
 def message_text(message: Message) -> str | None:
-    """What was said, in one piece; None beside calls of tools or a refusal alone."""
+    """Return the message's text, joined; None if the message has only tool calls or a refusal."""
     content = message.content
     if content is None or isinstance(content, str):
         return content
@@ -16,14 +16,14 @@ def message_text(message: Message) -> str | None:
 
 
 def refusal_text(message: Message) -> str | None:
-    """The words in which an answer was refused."""
+    """Return the text of the refusal, or None if the answer was not refused."""
     if not isinstance(message.content, list):
         return None
     return next((str(part["refusal"]) for part in message.content if part.get("type") == "refusal"), None)
 
 
 def build_content(texts: list[str], refusals: list[str], *, beside_calls: bool) -> str | list[dict[str, str]] | None:
-    """Canonical content: the text in one piece, nothing beside calls of tools, or parts where it was refused."""
+    """Build canonical content: the joined text, None for tool calls without text, or parts for a refusal."""
     text = "".join(texts)
     if refusals:
         said = [{"type": "text", "text": text}] if text else []
@@ -32,9 +32,9 @@ def build_content(texts: list[str], refusals: list[str], *, beside_calls: bool) 
 
 
 def tool_call_id(tool: ToolCall, call: str, place: int, kind: str = "call") -> str:
-    """The id of a tool's call: its own where it can be told from others, else one from the call's id.
+    """Return the id of a tool call: its own if it is long enough to be unique, else one derived from the call's id.
 
-    At most 40 characters, which is what chat completions take back, where the call's id is a UUID and there are
-    fewer than 1000 of them.
+    A derived id has at most 40 characters, the most that chat completions accept, provided that the call's id is a
+    UUID and there are fewer than 1000 tool calls.
     """
     return tool.id if len(tool.id) >= _MIN_UNIQUE_ID else f"{kind}_{call.replace('-', '')}{place}"

@@ -8,15 +8,15 @@ from typing import Any, Literal, NamedTuple, Protocol
 from understudies.events import Request, Response, Usage
 
 Api = Literal["chat", "responses", "messages"]
-"""How the caller speaks: OpenAI's Chat Completions or Responses, or Anthropic's Messages."""
+"""The API that the caller uses: OpenAI's Chat Completions or Responses, or Anthropic's Messages."""
 
 
 JsonParser = Callable[[bytes], Any]
-"""Parses JSON, raising ValueError: `orjson.loads` where a service can afford it, as it is quicker on small events."""
+"""Parses JSON or raises ValueError: `orjson.loads` in services that have it, as it is faster on small events."""
 
 
-class InvalidRequest(ValueError):  # noqa: N818 - it says what the body is
-    """A body that is no request of this API as far as known; `param` names the field."""
+class InvalidRequest(ValueError):  # noqa: N818 - the name describes the body
+    """A body is not a valid request of this API; `param` names the field."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -24,11 +24,11 @@ class InvalidRequest(ValueError):  # noqa: N818 - it says what the body is
 
 
 class DecodedRequest(NamedTuple):
-    """A decoded request; a tuple, as a frozen dataclass takes twice as long to make.
+    """A decoded request; a tuple, as a frozen dataclass takes twice as long to create.
 
-    `request` is canonical: whichever API it came in, it has the names and shapes of OpenAI's chat completions.
-    `include_usage` says whether the caller wants the usage in a stream, `task` is what `metadata.task` names. A chat
-    that the provider is to keep is `stored`: that is no part of its input.
+    `request` is canonical: for every API it has the names and shapes of OpenAI's chat completions. `include_usage` is
+    true if the caller wants the usage in a stream. `task` is the value of `metadata.task`. `stored` is true for a chat
+    that the provider is to keep, which is not part of the input.
     """
 
     request: Request
@@ -41,7 +41,7 @@ class DecodedRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DecodedResponse:
-    """An answer in canonical form, the model that gave it as it names itself, and the usage that it reports."""
+    """An answer in canonical form, with the model and the usage that it reports."""
 
     response: Response
     model: str = ""
@@ -49,93 +49,94 @@ class DecodedResponse:
 
 
 class StreamAccumulator(Protocol):
-    """A stream that passes through and is put together on the way."""
+    """Assembles the answer of a stream while passing the stream through."""
 
     @property
     def finished(self) -> bool:
-        """Whether the stream has come to its proper end."""
+        """True once the stream has ended properly."""
         ...
 
     @property
     def failed(self) -> str | None:
-        """The message of an error inside the stream."""
+        """The message of an error inside the stream, or None."""
         ...
 
     @property
     def characters(self) -> int:
-        """Characters of the answer so far, its tools' arguments included, for an estimate of its tokens."""
+        """The number of characters of the answer so far, tool arguments included, to estimate its tokens."""
         ...
 
     def feed(self, data: bytes) -> bytes:
-        """Take the next piece, cut anywhere, and give what the caller should get now."""
+        """Consume the next piece, which may be cut anywhere, and return the bytes to send to the caller now."""
         ...
 
     def add_chunk(self, chunk: dict[str, Any]) -> None:
-        """Take the data of one event that is parsed already."""
+        """Add the parsed data of one event."""
         ...
 
     def end(self) -> bytes:
-        """The stream is over: take what came of an unfinished event, and give what was held back of it."""
+        """End the stream: consume an unfinished event and return the bytes of it that were held back."""
         ...
 
     def body(self) -> dict[str, Any]:
-        """The whole answer as far as known, in the shape that it has where nothing is streamed."""
+        """Build the body of the answer so far, in the shape of an answer that is not streamed."""
         ...
 
     def answer(self) -> DecodedResponse:
-        """What was answered so far; raises ValueError where nothing was."""
+        """Decode the answer so far; raises ValueError if there is none."""
         ...
 
 
 class Dialect(Protocol):
-    """One API: bodies in, bodies out. No method raises anything but ValueError, whatever it is given."""
+    """Decodes and encodes the bodies of one API. No method raises anything but ValueError, for any input."""
 
     @property
     def api(self) -> Api: ...
     @property
     def path(self) -> str:
-        """Where it is served, such as /v1/messages."""
+        """The path at which the API is served, such as /v1/messages."""
         ...
 
     def decode_request(self, body: Mapping[str, Any]) -> DecodedRequest:
-        """What a body asks for; raises InvalidRequest."""
+        """Decode the body of a request; raises InvalidRequest."""
         ...
 
     def decode_response(self, body: Mapping[str, Any]) -> DecodedResponse:
-        """What the body of a whole answer says; raises ValueError where it is none."""
+        """Decode the body of a whole answer; raises ValueError if it is not one."""
         ...
 
     def stream_accumulator(self, *, include_usage: bool = True, parse: JsonParser | None = None) -> StreamAccumulator:
-        """For one stream; without `include_usage` the caller is not shown a chat's chunk with nothing but usage.
+        """Create an accumulator for one stream.
 
-        `parse` reads the data of the events, pydantic's parser where none is given.
+        Without `include_usage` a chat's chunk with nothing but usage is hidden from the caller. `parse` parses the data
+        of the events; the default is pydantic's parser.
         """
         ...
 
     def encode_response(
         self, *, id: str, at: datetime, model: str, answer: Response, usage: Usage, request_body: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The body that carries a response; `request_body` is the body that it answers."""
+        """Encode a response as a body; `request_body` is the body of the request that it answers."""
         ...
 
     def encode_stream(self, body: Mapping[str, Any], *, include_usage: bool = True) -> Iterator[bytes]:
-        """A whole answer as the events that this API would have streamed."""
+        """Encode the body of a whole answer as the events that this API would have streamed."""
         ...
 
     def encode_error(
         self, status: int, message: str, *, code: str | None = None, param: str | None = None
     ) -> dict[str, Any]:
-        """The body of an error."""
+        """Encode an error as a body."""
         ...
 
     def encode_error_event(self, message: str, code: str | None = None) -> bytes:
-        """An error inside a stream that has begun."""
+        """Encode an error as an event of a stream that has begun."""
         ...
 
     def encode_upstream_request(self, raw: bytes, body: Mapping[str, Any], *, model: str, usage: bool = False) -> bytes:
-        """What the teacher is sent: `raw` where nothing in it has to change.
+        """Encode the body to send to the teacher; it is `raw` if nothing has to change.
 
-        Changed are the model's name, a `metadata.task` that was meant for the router and, with `usage`, a chat's
-        stream, which is asked to report it.
+        The model's name is replaced, a `metadata.task` meant for the router is removed and, with `usage`, a chat's
+        stream is asked to report its usage.
         """
         ...

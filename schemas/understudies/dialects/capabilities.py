@@ -1,4 +1,4 @@
-"""Whether a student can give what is asked."""
+"""Decide whether a student can answer a request."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -6,23 +6,23 @@ from typing import Any, Final
 from understudies.events import Message, Request
 
 PROVIDER_STATE: Final = "provider_state"
-"""Parameter of a canonical request that names what in it only the provider can follow."""
+"""The parameter of a canonical request that lists references in it that only the provider can resolve."""
 
 _TEXT_PARTS: Final = ("text", "refusal")
 
 
 def student_can_answer(request: Request) -> bool:
-    """Whether a student can give what is asked."""
+    """Return whether a student can answer the request."""
     return unsupported_feature(request) is None
 
 
 def unsupported_feature(request: Request) -> str | None:
-    """What is asked for that no student can give, or None.
+    """Return the name of a field that asks for something that no student can give, or None.
 
-    That is what the provider does itself (its tools, stored responses and conversations, work in the background), what
-    only the teacher has (thinking, log-probabilities, sound), choices of which there are several, and pictures, files
-    or sound to look into: students know the text alone, and are no less sure of it. So it is with whatever else is not
-    known here, as it may decide the answer.
+    Students cannot give what the provider does itself (its tools, stored responses and conversations, background
+    work), what only the teacher has (thinking, log-probabilities, audio) and several choices. Images, files and audio
+    in the input count too: a student sees only the text, and its confidence does not drop for what it cannot see. Any
+    unknown parameter counts as well, as it may affect the answer.
     """
     for name, value in request.parameters.items():
         if name not in _IGNORED and _UNSUPPORTED.get(name, bool)(value):
@@ -57,16 +57,16 @@ def _has_template_options(value: Any) -> bool:
 
 
 _IGNORED: Final = frozenset(
-    # How a model samples, and for how long it may go on.
+    # Sampling of the model and the length of its answer.
     {"max_completion_tokens", "max_output_tokens", "max_tokens", "max_tool_calls", "prediction", "seed", "stop"}
     | {"frequency_penalty", "min_p", "presence_penalty", "repetition_penalty", "top_k", "top_p"}
     | {"parallel_tool_calls", "reasoning", "reasoning_effort", "verbosity"}
-    # Who serves it, who pays for it, and what is kept to make it faster.
+    # Routing, billing and caching.
     | {"anthropic_version", "cache_control", "cache_prompt", "inference_geo", "keep_alive", "models", "provider"}
     | {"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "route", "safety_identifier"}
     | {"service_tier", "speed", "truncation", "usage", "user"}
 )
-"""Parameters that ask for nothing else than the answer to the messages."""
+"""Parameters that ask for nothing beyond the answer to the messages."""
 
 _UNSUPPORTED: Final[Mapping[str, Callable[[Any], bool]]] = {
     "chat_template_kwargs": _has_template_options,
@@ -74,4 +74,7 @@ _UNSUPPORTED: Final[Mapping[str, Callable[[Any], bool]]] = {
     "n": _is_several,
     "thinking": _is_thinking_enabled,
 }
-"""What is asked for by some of a parameter's values alone; by all others it is by any that is not empty."""
+"""Parameters of which only some values are unsupported, with a predicate for those values.
+
+Of any other parameter every non-empty value is unsupported.
+"""

@@ -1,7 +1,8 @@
-"""Decode bodies whose API nobody named, as in recorded logs and calls of client libraries.
+"""Decode bodies of an unnamed API, as in recorded logs and calls of client libraries.
 
-The shape of a body tells its API: Responses have an input, Messages have blocks and tools of their own, all else is a
-chat. The dialect of that API then decodes it, so that a body means the same here as behind the router.
+The API is detected by the shape of a body: Responses have an input, Messages have blocks and tools of their own,
+and anything else is a chat. The dialect of that API then decodes the body, so that it means the same here as behind
+the router.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,7 @@ _ANTHROPIC_BLOCKS: Final = frozenset(
 _SOURCED_BLOCKS: Final = frozenset({"image", "document"})
 _ANTHROPIC_CHOICES: Final = frozenset({"auto", "any", "tool", "none"})
 _CHAT_FIELDS: Final = frozenset({"response_format", "user", "store", "stream_options"})
-"""Fields of a chat that are no parameters; the first is part of the input."""
+"""Fields of a chat that are not parameters; the first is part of the input."""
 _RESPONSE_EVENT_PREFIX: Final = "response."
 _MESSAGE_EVENTS: Final = frozenset(
     {"message_start", "message_delta", "message_stop", "content_block_start", "content_block_delta"}
@@ -36,7 +37,7 @@ def decode_request(body: Mapping[str, Any]) -> DecodedRequest:
 
 
 def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
-    """Decode a whole answer of any API; raises ValueError where it is none."""
+    """Decode a whole answer of any API; raises ValueError if it is not one."""
     if isinstance(body.get("choices"), list):
         return dialect_of("chat").decode_response(body)
     if isinstance(body.get("output"), list):
@@ -45,7 +46,7 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
 
 
 def decode_message(message: dict[str, Any], finish_reason: str | None = None) -> DecodedResponse:
-    """Decode an assistant's message that stands for itself, as libraries and logs have it; raises ValueError."""
+    """Decode a standalone message of an assistant, as libraries and logs hold it; raises ValueError."""
     content = message.get("content")
     kinds = {block.get("type") for block in list_objects(content)}
     if "output_text" in kinds:
@@ -58,7 +59,7 @@ def decode_message(message: dict[str, Any], finish_reason: str | None = None) ->
 
 
 def is_response(body: Mapping[str, Any]) -> bool:
-    """Recognise a provider's whole answer by its shape."""
+    """Return whether a body has the shape of a provider's whole answer."""
     if isinstance(body.get("choices"), list):
         return True
     if isinstance(body.get("output"), list):
@@ -67,14 +68,14 @@ def is_response(body: Mapping[str, Any]) -> bool:
 
 
 def detect_api(body: Mapping[str, Any]) -> Api:
-    """The API that a request's body was written for."""
+    """Return the API for which a request's body was written."""
     if body.get("messages") is None and ("input" in body or "instructions" in body):
         return "responses"
     return "messages" if _is_anthropic(body) else "chat"
 
 
 def detect_stream_api(chunk: Mapping[str, Any]) -> Api | None:
-    """The API that the data of a stream's event belongs to; None where it is no event of a provider."""
+    """Return the API to which the data of a stream's event belongs; None if it is not a provider's event."""
     if isinstance(chunk.get("choices"), list):
         return "chat"
     kind = text_or_empty(chunk.get("type"))
@@ -110,7 +111,7 @@ def _blocks(messages: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]
 
 
 def _decode_messages(body: Mapping[str, Any]) -> DecodedRequest:
-    """Decode Anthropic's Messages, with what gateways and libraries mix in of a chat, such as the role `tool`."""
+    """Decode Anthropic's Messages, with elements of a chat that gateways and libraries mix in, such as role `tool`."""
     wanted = body.get("response_format")
     given = {name: value for name, value in body.items() if name not in _CHAT_FIELDS}
     if isinstance(body.get("messages"), list):
@@ -122,7 +123,7 @@ def _decode_messages(body: Mapping[str, Any]) -> DecodedRequest:
 
 
 def as_anthropic(message: dict[str, Any]) -> dict[str, Any]:
-    """The message with what it has of a chat, such as tool calls beside its content, as Anthropic's blocks."""
+    """Convert the elements of a chat in a message, such as tool calls beside its content, to Anthropic's blocks."""
     content = message.get("content")
     if message.get("role") == "tool":
         result = {"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": content}

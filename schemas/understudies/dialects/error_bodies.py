@@ -6,7 +6,7 @@ _OPENAI_ERROR_TYPES: Final = {401: "authentication_error", 403: "permission_erro
 
 
 def openai_error(status: int, message: str, code: str | None, param: str | None) -> dict[str, Any]:
-    """The body of an error with an HTTP status."""
+    """Build OpenAI's body of an error with an HTTP status."""
     kind = _OPENAI_ERROR_TYPES.get(status) or ("invalid_request_error" if status < 500 else "server_error")
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
@@ -25,7 +25,7 @@ _ANTHROPIC_ERROR_TYPES: Final = {
 
 
 def anthropic_error(status: int, message: str, code: str | None = None) -> dict[str, Any]:
-    """The body of an error with an HTTP status; a code of the router's own stands in front of the message."""
+    """Build Anthropic's body of an error with an HTTP status; the router's own code, if any, precedes the message."""
     kind = _ANTHROPIC_ERROR_TYPES.get(status) or ("invalid_request_error" if status < 500 else "api_error")
     told = f"{code}: {message}" if code else message
     return {"type": "error", "error": {"type": kind, "message": told}, "request_id": None}

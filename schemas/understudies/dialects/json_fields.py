@@ -1,4 +1,4 @@
-"""Read JSON that others wrote without trusting it, and rewrite a client's body for the teacher."""
+"""Read fields of untrusted JSON, and rewrite a client's body for the teacher."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -12,40 +12,40 @@ from understudies.events import Request
 
 
 def text_or_empty(value: Any) -> str:
-    """The value where it is text, else nothing."""
+    """Return the value if it is text, else an empty string."""
     return value if isinstance(value, str) else ""
 
 
 def object_or_empty(value: Any) -> Mapping[str, Any]:
-    """The value where it is an object, else an empty one."""
+    """Return the value if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def list_objects(value: Any) -> Iterable[dict[str, Any]]:
-    """The objects in a list; none where it is no list."""
+    """Return the objects in a list, or nothing if the value is not a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else ()
 
 
 def token_count(value: Any) -> int:
-    """A count of tokens; zero where it is none."""
+    """Return the value if it is a token count, else zero."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def index_or_zero(value: Any) -> int:
-    """An index into a list; the first where it is none."""
+    """Return the value if it is an index into a list, else zero."""
     return value if isinstance(value, int) else 0
 
 
 def without_none(**values: Any) -> dict[str, Any]:
-    """The values that are not None."""
+    """Return the values that are not None."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def encode_json_text(value: Any) -> str:
     """Write the canonical text of a JSON value: compact, UTF-8, keys in their order; raises InvalidRequest.
 
-    Refused is what no provider sends: numbers that are not finite or need more than 64 bits, lone surrogates, and more
-    than 254 levels of nesting.
+    Values that no provider sends are rejected: numbers that are not finite or need more than 64 bits, lone surrogates,
+    and more than 254 levels of nesting.
     """
     try:
         text = to_json(value).decode()
@@ -56,9 +56,9 @@ def encode_json_text(value: Any) -> str:
 
 
 def arguments_text(given: Any) -> str:
-    """The canonical text of a tool's arguments: text as it came, an object compact, nothing as no arguments.
+    """Return the canonical text of a tool's arguments: text unchanged, an object compact, None as no arguments.
 
-    Raises InvalidRequest for what cannot be written.
+    Raises InvalidRequest for a value that cannot be encoded.
     """
     return given if isinstance(given, str) else encode_json_text({} if given is None else given)
 
@@ -96,7 +96,7 @@ def parse_json(data: str | bytes) -> Any:
 
 
 def parse_object_text(written: str) -> dict[str, Any] | None:
-    """The object that JSON text holds; None where it holds none."""
+    """Parse JSON text as an object; returns None if it is not one."""
     try:
         value = parse_json(written)
     except (ValueError, TypeError):
@@ -105,7 +105,7 @@ def parse_object_text(written: str) -> dict[str, Any] | None:
 
 
 def read_model(body: Mapping[str, Any]) -> str:
-    """The model that a request names; raises InvalidRequest."""
+    """Return the model that a request names; raises InvalidRequest."""
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise InvalidRequest("name a model, as a string", "model")
@@ -113,7 +113,7 @@ def read_model(body: Mapping[str, Any]) -> str:
 
 
 def read_stream_flag(body: Mapping[str, Any]) -> bool:
-    """Whether a request wants its answer in pieces; raises InvalidRequest for what says neither."""
+    """Return whether a request asks for a stream; raises InvalidRequest for a value that is not a boolean."""
     stream = body.get("stream")
     if stream is None or isinstance(stream, bool):
         return stream is True
@@ -121,7 +121,7 @@ def read_stream_flag(body: Mapping[str, Any]) -> bool:
 
 
 def read_task(body: Mapping[str, Any]) -> str | None:
-    """What `metadata.task` names; raises InvalidRequest where it is no text."""
+    """Return the value of `metadata.task`, or None; raises InvalidRequest if it is not text."""
     metadata = body.get("metadata")
     task = metadata.get("task") if isinstance(metadata, dict) else None
     if task is not None and not isinstance(task, str):
@@ -130,7 +130,7 @@ def read_task(body: Mapping[str, Any]) -> str | None:
 
 
 def validate_request(canonical: Mapping[str, Any]) -> Request:
-    """The canonical request; raises InvalidRequest."""
+    """Validate the fields of a canonical request; raises InvalidRequest."""
     try:
         request: Request = _REQUEST.validate_python(canonical)
     except ValidationError as error:
@@ -139,18 +139,21 @@ def validate_request(canonical: Mapping[str, Any]) -> Request:
 
 
 _REQUEST: Final = Request.__pydantic_validator__
-"""What `model_validate` asks, whose options take a part of its time."""
+"""The validator behind `model_validate`, used directly as the method's options take part of its time."""
 
 
 def to_invalid_request(error: ValidationError) -> InvalidRequest:
-    """The first thing that is wrong with a request, without the text in it."""
+    """Convert the first validation error of a request, without the request's text."""
     problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
     param = ".".join(str(part) for part in problem["loc"]) or None
     return InvalidRequest(f"{param or 'body'}: {problem['msg']}", param)
 
 
 def rewrite_body(raw: bytes, body: Mapping[str, Any], model: str, changes: Mapping[str, Any] | None = None) -> bytes:
-    """The bytes as they came where nothing has to change; raises InvalidRequest where they cannot be written again."""
+    """Rewrite a body for the teacher, or return `raw` if nothing has to change.
+
+    Raises InvalidRequest if the body cannot be encoded again.
+    """
     metadata = body.get("metadata")
     for_the_router = isinstance(metadata, dict) and "task" in metadata
     if body.get("model") == model and not for_the_router and not changes:

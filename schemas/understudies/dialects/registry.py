@@ -16,5 +16,5 @@ DIALECTS: Final[Mapping[Api, Dialect]] = {
 
 
 def dialect_of(api: Api) -> Dialect:
-    """How an API speaks."""
+    """Return the dialect of an API."""
     return DIALECTS[api]

@@ -1,4 +1,4 @@
-"""Split streams into server-sent events, encode events, and hold back half of one until it is whole."""
+"""Split streams into server-sent events, encode events, and hold back partial events until they are complete."""
 
 import re
 from collections.abc import Mapping
@@ -11,21 +11,21 @@ _EVENT_END = re.compile(rb"\n\r?\n")
 
 
 class EventSplitter:
-    """Cuts a stream into whole events; `rest` is what came of the next one."""
+    """Splits a stream into complete events; `rest` holds the bytes of an incomplete one."""
 
     def __init__(self) -> None:
         self.rest = bytearray()
         self._searched = 0
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The events that are whole now, with the blank line that ends each: joined they are the stream."""
+        """Return the events that are now complete, each with its final blank line: joined, they are the stream."""
         if not self.rest and data.find(b"\n\n") == len(data) - 2 >= 0 and b"\r" not in data:
             return [data]
         self.rest += data
         return self._whole()
 
     def flush(self) -> bytes:
-        """What came of the event that was never ended."""
+        """Return and clear the bytes of the incomplete event."""
         left = bytes(self.rest)
         self.rest.clear()
         self._searched = 0
@@ -41,14 +41,14 @@ class EventSplitter:
 
 
 def event_data(event: bytes) -> bytes:
-    """The data of an event."""
+    """Return the data of an event."""
     if event.startswith(b"data:") and event.find(b"\n") >= len(event) - 2:
         return event[5:].strip()
     return b"\n".join(line[5:].strip() for line in event.splitlines() if line.startswith(b"data:"))
 
 
 def parse_event_object(data: bytes, parse: JsonParser = parse_json) -> dict[str, Any] | None:
-    """The JSON object that an event's data is; None where it is none."""
+    """Parse an event's data as a JSON object; returns None if it is not one."""
     try:
         value = parse(data)
     except ValueError:
@@ -57,7 +57,7 @@ def parse_event_object(data: bytes, parse: JsonParser = parse_json) -> dict[str,
 
 
 def encode_event(data: Mapping[str, Any], name: str | None = None) -> bytes:
-    """One event with JSON as its data; raises InvalidRequest for what cannot be written."""
+    """Encode one event with JSON as its data; raises InvalidRequest for data that cannot be encoded."""
     head = b"" if name is None else b"event: " + name.encode() + b"\n"
     return head + b"data: " + encode_json(data) + b"\n\n"
 
@@ -65,11 +65,11 @@ def encode_event(data: Mapping[str, Any], name: str | None = None) -> bytes:
 _BLANK_LINE: Final = b"\n\n"
 _BLANK_LINE_CRLF: Final = b"\n\r\n"
 _MAX_HELD_BYTES: Final = 16_384
-"""Bytes of an unfinished event from which on it is passed as it comes."""
+"""The most bytes of an incomplete event to hold back; a larger one is passed on as it arrives."""
 
 
 class EventBoundaryBuffer:
-    """Holds back what has come of an event until the rest is there; all bytes pass, in their order."""
+    """Holds back an incomplete event until the rest arrives; all bytes pass in order."""
 
     __slots__ = ("_held", "_inside")
 
@@ -78,12 +78,12 @@ class EventBoundaryBuffer:
         self._inside = False
 
     def feed(self, data: bytes) -> bytes:
-        """What may be passed of all that has come."""
+        """Consume the next piece and return all bytes that may now be passed on."""
         if data.endswith(_BLANK_LINE):
             return self._pass_all(data, inside=False)
         end = max(_end_of_last(data, _BLANK_LINE), _end_of_last(data, _BLANK_LINE_CRLF))
         if end == 0 and self._held:
-            # The end may lie across two pieces.
+            # The end of the event may span two pieces.
             data, self._held = self._held + data, b""
             end = max(_end_of_last(data, _BLANK_LINE), _end_of_last(data, _BLANK_LINE_CRLF))
         if end == len(data):
@@ -95,12 +95,12 @@ class EventBoundaryBuffer:
         return shown
 
     def flush(self) -> bytes:
-        """What is held back, as the stream has come to its end."""
+        """Return the bytes held back; call this when the stream has ended."""
         held, self._held = self._held, b""
         return held
 
     def abort(self) -> bytes:
-        """What ends an event of which a part was passed; what is held back is dropped, as the rest will not come."""
+        """Drop the bytes held back, as their rest will not arrive; returns the bytes that end a partly passed event."""
         self._held = b""
         return _BLANK_LINE if self._inside else b""
 

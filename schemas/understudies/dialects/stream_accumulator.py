@@ -1,4 +1,4 @@
-"""What every stream that passes through has in common."""
+"""The common base of the accumulators of all APIs."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -9,7 +9,7 @@ from understudies.dialects.sse import EventSplitter, event_data
 
 
 class PassthroughAccumulator(ABC):
-    """Passes a stream on as it comes and reads its events."""
+    """Passes a stream through unchanged and reads its events."""
 
     def __init__(self, parse: JsonParser | None = None) -> None:
         self._parse = parse or parse_json
@@ -19,18 +19,18 @@ class PassthroughAccumulator(ABC):
         self.characters = 0
 
     def feed(self, data: bytes) -> bytes:
-        """Take the next piece, which goes to the caller as it is."""
+        """Consume the next piece and return it unchanged."""
         for event in self.events.feed(data):
             self.read_event(event)
         return data
 
     def end(self) -> bytes:
-        """Take what came of an unfinished event; nothing of it was held back."""
+        """Consume an unfinished event; returns nothing, as no bytes were held back."""
         self.read_event(self.events.flush())
         return b""
 
     def read_event(self, event: bytes) -> dict[str, Any] | None:
-        """Take one event; its data where that is an object."""
+        """Consume one event and return its data if that is an object, else None."""
         try:
             chunk = self._parse(event_data(event))
         except ValueError:
@@ -42,12 +42,12 @@ class PassthroughAccumulator(ABC):
 
     @abstractmethod
     def add_chunk(self, chunk: dict[str, Any]) -> None:
-        """Take the data of one event."""
+        """Add the parsed data of one event."""
 
     @abstractmethod
     def body(self) -> dict[str, Any]:
-        """The whole answer as far as known."""
+        """Build the body of the answer so far."""
 
     @abstractmethod
     def answer(self) -> DecodedResponse:
-        """What was answered so far; raises ValueError where nothing was."""
+        """Decode the answer so far; raises ValueError if there is none."""

@@ -1,4 +1,4 @@
-"""Reading of objects that come from other libraries: attributes or keys, and JSON where there is some."""
+"""Read objects of other libraries: fields as attributes or keys, and content as JSON where possible."""
 
 import dataclasses
 import json
@@ -12,14 +12,14 @@ _MAX_INTEGER = 2**64 - 1
 
 
 def get_field(source: Any, name: str) -> Any:
-    """An item of a dict or an attribute of an object, None where it is missing."""
+    """Return an item of a dict or an attribute of an object, or None if it is missing."""
     return source.get(name) if isinstance(source, dict) else getattr(source, name, None)
 
 
 def to_json(value: Any, depth: int = 0, *, attributes: bool = False) -> Any:
-    """The value as JSON: models, dataclasses and tuples as their content; raises NotRecorded for anything else.
+    """Convert a value to JSON: models, dataclasses and tuples as their content; raises NotRecorded for anything else.
 
-    With `attributes` any other object is read too, by its public attributes that are JSON.
+    With `attributes` any other object is read too, through those of its public attributes that are JSON.
     """
     kind = type(value)
     if value is None or kind is str or kind is float or kind is bool:
@@ -51,10 +51,10 @@ def _object_to_json(value: Any, depth: int, attributes: bool) -> Any:
 
 
 def to_plain_object(value: Any) -> dict[str, Any]:
-    """A message, a part or an answer of a library as a JSON object; raises NotRecorded where it is none.
+    """Convert a library's message, part or answer to a JSON object; raises NotRecorded if it is not one.
 
-    An object that is neither a dict, a model nor a dataclass gives its public attributes. Fields that are not JSON,
-    such as a client's own time stamps, are left out.
+    An object that is not a dict, a model or a dataclass is read through its public attributes. Fields that are not
+    JSON, such as a client's own time stamps, are omitted.
     """
     plain = to_json_items(value, attributes=True) if isinstance(value, dict) else to_json(value, attributes=True)
     if not isinstance(plain, dict) or not plain:
@@ -63,7 +63,7 @@ def to_plain_object(value: Any) -> dict[str, Any]:
 
 
 def to_json_items(source: dict[str, Any], depth: int = 0, *, attributes: bool = False) -> dict[str, Any]:
-    """The items that are JSON; a client's time-outs and markers of missing values are not."""
+    """Convert the items that are JSON and omit the others, such as a client's timeouts and missing-value markers."""
     kept = {}
     for name, value in source.items():
         try:
@@ -74,12 +74,12 @@ def to_json_items(source: dict[str, Any], depth: int = 0, *, attributes: bool = 
 
 
 def to_json_text(value: Any) -> str:
-    """The value as text: itself if it is text, otherwise JSON."""
+    """Return the value itself if it is text, otherwise its JSON text."""
     return value if isinstance(value, str) else json.dumps(to_json(value), ensure_ascii=False)
 
 
 def _to_float(number: int) -> float:
-    """An integer of more than 64 bits as the router reads it."""
+    """Convert an integer of more than 64 bits to a float, as the router reads it."""
     try:
         return float(number)
     except OverflowError as error:

@@ -1,4 +1,4 @@
-"""Write the messages of client libraries as providers do: one list of JSON objects."""
+"""Convert the messages of client libraries to the providers' form: a list of JSON objects."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ _KEPT_FIELDS = ("name", "tool_call_id", "function_call", "refusal")
 
 
 def write_messages(value: Any) -> list[dict[str, Any]]:
-    """The messages in a teacher's argument: a prompt, a list of messages, or an object that has them."""
+    """Convert a teacher's argument, which is a prompt, a list of messages or an object that has them, to messages."""
     if isinstance(value, str):
         return [{"role": "user", "content": value}]
     if callable(getattr(value, "to_messages", None)):
@@ -35,7 +35,7 @@ def _write_item(item: Any) -> dict[str, Any]:
 
 
 def write_message(role: str, item: Mapping[str, Any]) -> dict[str, Any]:
-    """One message as a provider has it: parts instead of bare text in a list, tool calls in their usual form."""
+    """Convert one message to a provider's form: bare text in a list becomes parts, tool calls take their usual form."""
     message: dict[str, Any] = {"role": role, "content": write_content(item.get("content"))}
     calls = item.get("tool_calls")
     if isinstance(calls, list) and calls:
@@ -44,7 +44,7 @@ def write_message(role: str, item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_content(content: Any) -> Any:
-    """Content as text or a list of parts; whatever else it is, as its JSON text."""
+    """Convert content to text or a list of parts; anything else becomes its JSON text."""
     if isinstance(content, list):
         parts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
         return [part for part in parts if get_field(part, "type") != "reasoning"]
@@ -52,7 +52,7 @@ def write_content(content: Any) -> Any:
 
 
 def _write_tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
-    """A tool's call; LangChain gives its arguments as an object under `args`."""
+    """Convert a tool call; LangChain gives its arguments as an object under `args`."""
     if isinstance(call.get("function"), dict) or isinstance(call.get("custom"), dict):
         return dict(call)
     function = {"name": str(call.get("name") or ""), "arguments": arguments_text(call.get("args"))}

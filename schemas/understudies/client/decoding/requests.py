@@ -1,4 +1,4 @@
-"""From a teacher's arguments to the request that they make."""
+"""Decode a teacher's arguments into the request that they make."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _MODEL_ARGUMENTS = frozenset(
     | {"max_tokens", "max_completion_tokens", "max_output_tokens", "presence_penalty", "frequency_penalty"}
     | {"tools", "tool_choice", "response_format", "reasoning_effort", "user", "metadata"}
 )
-"""Beside a prompt these set up the model; any other argument is part of what was asked."""
+"""Arguments that configure the model when they accompany a prompt; any other argument is part of the input."""
 _CLIENT_ARGUMENTS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout", "config", "betas"})
 _RESPONSES_ARGUMENTS = frozenset(
     {"input", "model", "instructions", "tools", "tool_choice", "text", "text_format", "temperature", "top_p", "stream"}
@@ -26,21 +26,21 @@ _RESPONSES_ARGUMENTS = frozenset(
     | {"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "service_tier"}
     | {"top_logprobs", "context_management", "moderation"}
 )
-"""The arguments of OpenAI's client for a response."""
+"""Arguments of OpenAI's client for the Responses API."""
 _UNNAMED = "unnamed"
-"""Stands for the model where the call names none."""
+"""The model's name if the call gives none."""
 
 
 def decode_request(arguments: CallArguments) -> tuple[Request, str]:
-    """The request, and the model that was asked for; raises NotRecorded or InvalidRequest.
+    """Decode the request and the name of the requested model; raises NotRecorded or InvalidRequest.
 
-    A call as a provider's own client makes it is decoded as its body would be behind the router; a prompt, messages of
-    LangChain and the arguments of a plain function become a chat first.
+    A call in the form of a provider's own client is decoded as the router would decode its body; a prompt, LangChain
+    messages and the arguments of a plain function are first converted to a chat.
     """
     body = _write_body(arguments)
     model = body.get("model")
     asked = model if isinstance(model, str) else ""
-    # No part of what was asked, and refused by the dialects where they are no text.
+    # Not part of the input, and rejected by the dialects if they are not text.
     known = {name: value for name, value in body.items() if name not in ("metadata", "stream")}
     return detection.decode_request({**known, "model": asked or _UNNAMED}).request, asked
 
@@ -59,7 +59,7 @@ def _write_body(arguments: CallArguments) -> dict[str, Any]:
 
 
 def _is_responses_call(named: Mapping[str, Any]) -> bool:
-    """Recognise a call of OpenAI's Responses, as against one of a function that happens to take `input`."""
+    """Return whether this is a call of OpenAI's Responses and not of a function that happens to take `input`."""
     if not isinstance(named.get("input"), str | list | tuple) or "messages" in named or "prompt" in named:
         return False
     return "model" in named and named.keys() <= _RESPONSES_ARGUMENTS
@@ -70,7 +70,7 @@ def _write_input(given: Any) -> Any:
 
 
 def _split_input(positional: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """What holds the messages or the prompt, and the other arguments."""
+    """Split the arguments into the one that holds the messages or the prompt, and the others."""
     if "messages" in named:
         return named["messages"], {key: value for key, value in named.items() if key != "messages"}
     if positional and not isinstance(positional[0], str) and _is_message_input(positional[0]):
@@ -94,7 +94,7 @@ def _are_messages(items: list[Any]) -> bool:
 
 
 def _arguments_as_json(positional: tuple[Any, ...], named: dict[str, Any]) -> str:
-    """Arguments of a plain function: what it was asked is all of them."""
+    """Encode the arguments of a plain function as JSON text: all of them are its input."""
     if not positional and not named:
         raise NotRecorded("unreadable", "called without arguments")
     whole: Any = named if not positional else positional[0] if len(positional) == 1 and not named else None

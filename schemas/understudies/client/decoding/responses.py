@@ -1,4 +1,4 @@
-"""Decode what a teacher returned into the answer, its usage and the model that gave it."""
+"""Decode a teacher's return value into the answer, its usage and the model that gave it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,19 +29,19 @@ def decode_answer(answer: Any) -> DecodedResponse:
 
 
 def with_plausible_usage(decoded: DecodedResponse) -> DecodedResponse:
-    """The answer without token counts that nobody counted."""
+    """Return the answer without implausible token counts, which are larger than a store can hold."""
     return replace(decoded, usage=decoded.usage.plausible)
 
 
 def write_usage(usage: Any) -> dict[str, Any] | None:
-    """Token counts under the names of a chat completion, from those of OpenAI, Anthropic or LangChain."""
+    """Convert the token counts of OpenAI, Anthropic or LangChain to the field names of a chat completion."""
     if not isinstance(usage, dict):
         return None
     if "input_tokens" not in usage and "output_tokens" not in usage:
         return usage
     details = usage.get("input_token_details") or usage.get("input_tokens_details") or {}
     cached = token_count(usage.get("cache_read_input_tokens"))
-    # Anthropic counts only what was not in the cache as input.
+    # Anthropic counts only uncached tokens as input.
     fresh = token_count(usage.get("input_tokens")) + token_count(usage.get("cache_creation_input_tokens"))
     read = token_count(get_field(details, "cache_read")) or token_count(get_field(details, "cached_tokens"))
     return {
@@ -52,7 +52,7 @@ def write_usage(usage: Any) -> dict[str, Any] | None:
 
 
 def _write_completion(answer: dict[str, Any]) -> dict[str, Any]:
-    """A chat completion, of one of the older API for text as well."""
+    """Convert an answer to a chat completion, also one of the older text completions API."""
     choice = answer["choices"][0]
     if not isinstance(choice, dict) or not (isinstance(choice.get("message"), dict) or "text" in choice):
         raise NotRecorded("unreadable", "a choice without a message")
@@ -72,7 +72,7 @@ def _is_message(answer: Any) -> bool:
 
 
 def _decode_message_object(answer: dict[str, Any]) -> DecodedResponse:
-    """Decode a message that stands for itself, as of LangChain; blocks in it are Anthropic's."""
+    """Decode a standalone message, as LangChain returns it; blocks in it are Anthropic's."""
     about = answer.get("response_metadata")
     about = about if isinstance(about, Mapping) else {}
     message = write_message("assistant", answer)

@@ -1,4 +1,4 @@
-"""Put the chunks of a stream together to the answer that they make."""
+"""Assemble the chunks of a stream into an answer."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -16,22 +16,22 @@ _DELTA_FIELDS: Final = ("content", "refusal", "tool_calls", "function_call")
 
 
 class ChunkAccumulator:
-    """An answer that grows chunk by chunk: a provider's events, LangChain's messages, or plain text."""
+    """Assembles an answer chunk by chunk, from a provider's events, LangChain's messages or plain text."""
 
     def __init__(self, api: Api = "chat") -> None:
         self._accumulator: StreamAccumulator = dialect_of(api).stream_accumulator()
 
     def add(self, chunk: Any) -> None:
-        """Add the next chunk; what is none of the answer is passed over."""
+        """Add the next chunk; chunks that are not part of an answer are ignored."""
         self._accumulator.add_chunk(_write_chunk(chunk))
 
     def to_answer(self) -> DecodedResponse:
-        """The answer so far; raises ValueError where there is none."""
+        """Return the answer so far; raises ValueError if there is none."""
         return with_plausible_usage(self._accumulator.answer())
 
     @property
     def has_ended(self) -> bool:
-        """True once the answer has come to its end."""
+        """True once the answer is complete."""
         try:
             return self._accumulator.answer().response.finish_reason is not None
         except ValueError:
@@ -39,12 +39,12 @@ class ChunkAccumulator:
 
     @property
     def failed(self) -> str | None:
-        """The message of an error inside the stream."""
+        """The message of an error inside the stream, or None."""
         return self._accumulator.failed
 
 
 def accumulate_chunks(chunks: Sequence[Any]) -> ChunkAccumulator:
-    """The answer that a stream gave; chunks of no known form make one JSON text."""
+    """Assemble the answer of a stream; chunks of no known form become one JSON text."""
     if not chunks:
         raise NotRecorded("unreadable", "a stream without chunks")
     apis: list[Api] = [api for chunk in chunks if (api := _api_of(chunk)) is not None]
@@ -58,7 +58,7 @@ def accumulate_chunks(chunks: Sequence[Any]) -> ChunkAccumulator:
 
 
 def _api_of(chunk: Any) -> Api | None:
-    """The API that a chunk is of, or is written for; None where it is none of an answer."""
+    """Return the API whose form a chunk has or is converted to; None if it is not part of an answer."""
     if isinstance(chunk, str) or isinstance(get_field(chunk, "choices"), list | tuple):
         return "chat"
     if (api := detect_stream_api({"type": get_field(chunk, "type")})) is not None:
@@ -67,7 +67,7 @@ def _api_of(chunk: Any) -> Api | None:
 
 
 def _write_chunk(chunk: Any) -> dict[str, Any]:
-    """A chunk as a provider has it; empty where it is no object."""
+    """Convert a chunk to a provider's form; empty if it is not an object."""
     if isinstance(chunk, str):
         return _write_delta({"content": chunk})
     choices = get_field(chunk, "choices")
@@ -83,7 +83,7 @@ def _write_chunk(chunk: Any) -> dict[str, Any]:
 
 
 def _write_chat_chunk(chunk: Any, choices: Sequence[Any]) -> dict[str, Any]:
-    """A chunk of a chat with those of its fields alone that an answer has: all of them would take thrice as long."""
+    """Convert a chat chunk with only the fields that an answer has: all fields would take three times as long."""
     known = {name: get_field(chunk, name) for name in _CHUNK_FIELDS}
     written = {name: to_json(value, attributes=True) for name, value in known.items() if value is not None}
     return {**written, "choices": [_write_choice(choice) for choice in choices]}
@@ -92,7 +92,7 @@ def _write_chat_chunk(chunk: Any, choices: Sequence[Any]) -> dict[str, Any]:
 def _write_choice(choice: Any) -> dict[str, Any]:
     delta, reason = get_field(choice, "delta"), get_field(choice, "finish_reason")
     if delta is None:
-        # The older API for text.
+        # The older text completions API.
         given = {"content": get_field(choice, "text")}
     else:
         given = {name: get_field(delta, name) for name in _DELTA_FIELDS}
@@ -101,7 +101,7 @@ def _write_choice(choice: Any) -> dict[str, Any]:
 
 
 def _write_message_chunk(chunk: dict[str, Any]) -> dict[str, Any]:
-    """A message of LangChain that is one piece of a stream."""
+    """Convert a LangChain message chunk of a stream."""
     about = chunk.get("response_metadata") or {}
     content = chunk["content"]
     if isinstance(content, list):

@@ -1,1 +1,1 @@
-"""Anthropic's Messages."""
+"""The dialect of Anthropic's Messages."""

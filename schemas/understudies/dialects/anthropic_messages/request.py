@@ -20,7 +20,7 @@ _THINKING_BLOCKS: Final = frozenset({"thinking", "redacted_thinking"})
 
 
 class TurnDecoder:
-    """One message; what tools returned in it becomes messages of their own. `state` takes what only Anthropic knows."""
+    """Decodes one message, whose tool results become separate messages; `state` collects what only Anthropic knows."""
 
     def __init__(self, role: Any, state: set[str]) -> None:
         self._role = role
@@ -30,7 +30,7 @@ class TurnDecoder:
         self._calls: list[dict[str, Any]] = []
 
     def decode(self, blocks: list[Any]) -> list[dict[str, Any]]:
-        """The canonical messages in a message's blocks."""
+        """Decode a message's blocks into canonical messages."""
         for block in blocks:
             self._read(block if isinstance(block, dict) else {"type": "text", "text": block})
         self._close(last=True)
@@ -54,7 +54,7 @@ class TurnDecoder:
 
 
 def decode_content(content: Any, state: set[str]) -> Any:
-    """Canonical content of text or blocks."""
+    """Convert text or blocks to canonical content."""
     if not isinstance(content, list):
         return content
     blocks = (block if isinstance(block, dict) else {"type": "text", "text": block} for block in content)
@@ -64,14 +64,14 @@ def decode_content(content: Any, state: set[str]) -> Any:
 
 
 def join_parts(parts: list[dict[str, Any]]) -> Any:
-    """Content of parts: a single piece of text stands for itself, none is nothing."""
+    """Convert parts to content: a single text part becomes bare text, no parts become None."""
     if len(parts) == 1 and parts[0].get("type") == "text":
         return parts[0]["text"]
     return parts or None
 
 
 def decode_tool_call(block: Mapping[str, Any]) -> dict[str, Any]:
-    """A tool's call; raises InvalidRequest for input that cannot be written."""
+    """Convert a tool call to canonical form; raises InvalidRequest for input that cannot be encoded."""
     return {
         "id": text_or_empty(block.get("id")),
         "function": {"name": text_or_empty(block.get("name")), "arguments": arguments_text(block.get("input"))},
@@ -139,14 +139,14 @@ _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
 
 def decode_request(body: Mapping[str, Any]) -> DecodedRequest:
-    """What a body asks for; raises InvalidRequest."""
+    """Decode the body of a request; raises InvalidRequest."""
     model = read_model(body)
     request = validate_request(to_canonical(body))
     return DecodedRequest(request=request, model=model, stream=read_stream_flag(body), task=read_task(body))
 
 
 def to_canonical(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the canonical request, not yet validated; raises InvalidRequest."""
+    """Build the fields of the canonical request, not yet validated; raises InvalidRequest."""
     state: set[str] = set()
     return {
         "messages": _messages(body, state),
@@ -181,7 +181,7 @@ def _tools(tools: Any) -> Any:
 
 
 def _tool(tool: Any) -> Any:
-    """A tool of the caller's as a function; one of Anthropic's own as it is."""
+    """Convert a tool of the caller to a function; Anthropic's own tools stay unchanged."""
     if not isinstance(tool, dict) or tool.get("type") not in (None, "custom"):
         return tool
     function = without_none(
@@ -210,7 +210,7 @@ def _response_format(body: Mapping[str, Any]) -> Any:
 
 
 def _parameters(body: Mapping[str, Any], state: set[str]) -> dict[str, Any]:
-    """All that decides the answer besides, under the names that chat completions have for it."""
+    """Collect all other fields that affect the answer, under the names that chat completions use for them."""
     parameters = {
         name: value
         for name, value in body.items()

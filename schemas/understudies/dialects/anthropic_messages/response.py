@@ -20,7 +20,7 @@ FINISH_REASONS: Final = {
 
 
 def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
-    """What a message says; raises ValueError where it is none."""
+    """Decode a message; raises ValueError if it is not one."""
     content = body.get("content")
     if not isinstance(content, list) or body.get("type", "message") != "message":
         raise ValueError(
@@ -39,7 +39,7 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
 
 
 def decode_usage(usage: Any) -> Usage:
-    """Token counts as Anthropic reports them, whose input is what the cache had no part in."""
+    """Decode token counts as Anthropic reports them, whose `input_tokens` exclude cache reads and cache writes."""
     if not isinstance(usage, dict):
         return Usage()
     read = token_count(usage.get("cache_read_input_tokens"))
@@ -58,7 +58,7 @@ _STOP_REASONS: Final = {
 
 
 def encode_response(call_id: str, model: str, response: Response, usage: Usage) -> dict[str, Any]:
-    """The message that carries a response."""
+    """Encode a response as a message."""
     said = response.message
     text = message_text(said) or refusal_text(said)
     content: list[dict[str, Any]] = [{"type": "text", "text": text, "citations": None}] if text else []

@@ -23,11 +23,11 @@ _DELTA_FIELDS: Final = {
     "thinking_delta": "thinking",
     "signature_delta": "signature",
 }
-"""The field of each kind of delta."""
+"""The field that holds the content of each kind of delta."""
 
 
 class ContentBlockAccumulator:
-    """What a stream has said of a block."""
+    """Assembles one content block of a stream."""
 
     def __init__(self, opening: Mapping[str, Any]) -> None:
         self._opening = opening
@@ -36,7 +36,7 @@ class ContentBlockAccumulator:
         self.characters = len(text_or_empty(opening.get("text")))
 
     def add(self, delta: Mapping[str, Any]) -> int:
-        """Take the next delta; how many characters it adds."""
+        """Add the next delta; returns the number of characters that it adds."""
         kind = delta.get("type")
         field = _DELTA_FIELDS.get(kind) if isinstance(kind, str) else None
         piece = None if field is None else delta.get(field)
@@ -48,7 +48,7 @@ class ContentBlockAccumulator:
         return 0
 
     def build(self, *, whole: bool) -> dict[str, Any]:
-        """The block so far; input that is no JSON object, as it broke off, is its text, or with `whole` left out."""
+        """Return the block so far; truncated input, which is not a JSON object, is kept as text, or {} with `whole`."""
         block = dict(self._opening)
         for field, pieces in self._pieces.items():
             if field != "partial_json":
@@ -63,7 +63,7 @@ class ContentBlockAccumulator:
 
 
 class MessageAccumulator(PassthroughAccumulator):
-    """Puts a stream's events together."""
+    """Assembles a message from the events of a stream."""
 
     def __init__(self, parse: JsonParser | None = None) -> None:
         super().__init__(parse)
@@ -80,18 +80,18 @@ class MessageAccumulator(PassthroughAccumulator):
         }
 
     def add_chunk(self, chunk: dict[str, Any]) -> None:
-        """Take the data of one event."""
+        """Add the parsed data of one event."""
         kind = chunk.get("type")
         take = self._takes.get(kind) if isinstance(kind, str) else None
         if take is not None:
             take(chunk)
 
     def body(self) -> dict[str, Any]:
-        """The message as far as known; input that broke off is left out."""
+        """Build the message so far; truncated tool input is left out."""
         return self._body(whole=True)
 
     def answer(self) -> DecodedResponse:
-        """What was answered so far; raises ValueError where nothing was."""
+        """Decode the answer so far; raises ValueError if there is none."""
         if not self._message and not self._blocks:
             raise ValueError("not a message: nothing came")
         return decode_response(self._body(whole=False))
@@ -138,7 +138,7 @@ _COUNTED_AT_THE_END: Final = (
 
 
 def encode_stream(body: Mapping[str, Any]) -> Iterator[bytes]:
-    """The events of the stream that would have made the message."""
+    """Encode a whole message as the events of the stream that would have produced it."""
     usage = object_or_empty(body.get("usage"))
     yield _event("message_start", message={**body, **_message_start(body), "usage": {**usage, "output_tokens": 0}})
     for index, block in enumerate(list_objects(body.get("content"))):
@@ -162,12 +162,12 @@ def _event(kind: str, **data: Any) -> bytes:
 
 
 def _message_start(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What a message says of its content and its end before it has either."""
+    """Return the fields for content and end that a message has before either is known."""
     return {"content": [], "stop_reason": None, **{name: None for name in _AT_THE_END if name in body}}
 
 
 def _split_block(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A block as it opens, and what is then added to it."""
+    """Split a block into its opening and the deltas that are then added to it."""
     kind = block.get("type")
     if kind == "text":
         cited = [{"type": "citations_delta", "citation": citation} for citation in list_objects(block.get("citations"))]

@@ -1,1 +1,1 @@
-"""OpenAI's Chat Completions."""
+"""The dialect of OpenAI's Chat Completions."""

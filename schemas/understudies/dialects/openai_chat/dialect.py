@@ -1,4 +1,4 @@
-"""Speak OpenAI's Chat Completions."""
+"""Implement the dialect of OpenAI's Chat Completions."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -15,45 +15,45 @@ from understudies.events import Response, Usage
 
 
 class OpenAIChat:
-    """POST /v1/chat/completions."""
+    """The dialect of POST /v1/chat/completions."""
 
     api: Api = "chat"
     path = "/v1/chat/completions"
 
     def decode_request(self, body: Mapping[str, Any]) -> DecodedRequest:
-        """What a body asks for; raises InvalidRequest."""
+        """Decode the body of a request; raises InvalidRequest."""
         return decode_request(body)
 
     def decode_response(self, body: Mapping[str, Any]) -> DecodedResponse:
-        """What a chat completion says; raises ValueError where it is none."""
+        """Decode a chat completion; raises ValueError if it is not one."""
         return decode_response(body)
 
     def stream_accumulator(self, *, include_usage: bool = True, parse: JsonParser | None = None) -> ChatAccumulator:
-        """For one stream; without `include_usage` the last chunk, with nothing but usage, is left out."""
+        """Create an accumulator for one stream; without `include_usage` it omits the last chunk, with only usage."""
         return ChatAccumulator(parse) if include_usage else UsageHidingAccumulator(parse)
 
     def encode_response(
         self, *, id: str, at: datetime, model: str, answer: Response, usage: Usage, request_body: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The chat completion that carries a response."""
+        """Encode a response as a chat completion."""
         return encode_response(id, at, model, answer, usage)
 
     def encode_stream(self, body: Mapping[str, Any], *, include_usage: bool = True) -> Iterator[bytes]:
-        """A whole chat completion as the chunks that would have been streamed."""
+        """Encode a whole chat completion as the chunks that would have been streamed."""
         return encode_stream(body, include_usage=include_usage)
 
     def encode_error(
         self, status: int, message: str, *, code: str | None = None, param: str | None = None
     ) -> dict[str, Any]:
-        """The body of an error."""
+        """Encode an error as a body."""
         return openai_error(status, message, code, param)
 
     def encode_error_event(self, message: str, code: str | None = None) -> bytes:
-        """An error inside a stream that has begun."""
+        """Encode an error as an event of a stream that has begun."""
         return encode_event(openai_error(500, message, code, None))
 
     def encode_upstream_request(self, raw: bytes, body: Mapping[str, Any], *, model: str, usage: bool = False) -> bytes:
-        """What the teacher is sent; with `usage` a stream is asked to report it."""
+        """Encode the body to send to the teacher; with `usage` a stream is asked to report its usage."""
         options = object_or_empty(body.get("stream_options"))
         if not usage or body.get("stream") is not True or options.get("include_usage") is True:
             return rewrite_body(raw, body, model)

@@ -18,7 +18,7 @@ from understudies.events import Request, ToolCall, request_of
 
 
 def decode_request(body: Mapping[str, Any]) -> DecodedRequest:
-    """What a body asks for; raises InvalidRequest."""
+    """Decode the body of a request; raises InvalidRequest."""
     model = read_model(body)
     given = body if isinstance(body, dict) else dict(body)
     if "functions" in given or _has_function_call(given.get("messages")):
@@ -46,7 +46,7 @@ def _has_function_call(messages: Any) -> bool:
 
 
 def _decode_object_arguments(body: dict[str, Any], error: ValidationError) -> Request:
-    """The request of a body whose tool arguments are objects; raises InvalidRequest where something else is wrong."""
+    """Decode a body whose tool arguments are objects; raises InvalidRequest if anything else is wrong with it."""
     written = _write_arguments(body.get("messages"))
     if written is None:
         raise to_invalid_request(error) from error
@@ -57,7 +57,7 @@ def _decode_object_arguments(body: dict[str, Any], error: ValidationError) -> Re
 
 
 def _write_arguments(messages: Any) -> list[Any] | None:
-    """The messages with tool arguments as text, which some servers write as objects; None where nothing changes."""
+    """Convert tool arguments, which some servers write as objects, to text; returns None if nothing changes."""
     if not isinstance(messages, list):
         return None
     written = [write_arguments(message) if isinstance(message, dict) else message for message in messages]
@@ -65,7 +65,7 @@ def _write_arguments(messages: Any) -> list[Any] | None:
 
 
 def write_arguments(message: dict[str, Any]) -> dict[str, Any]:
-    """The message with its tools' arguments as text; itself where they are. Raises InvalidRequest."""
+    """Convert a message's tool arguments to text; returns the message itself if they are. Raises InvalidRequest."""
     calls = message.get("tool_calls")
     if not isinstance(calls, list):
         return message
@@ -85,7 +85,7 @@ def _write_call(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def replace_functions(body: dict[str, Any]) -> dict[str, Any]:
-    """The body with tools in place of the older `functions`; itself where it has none.
+    """Convert the older `functions` of a body to tools; a body without them stays unchanged.
 
     `functions` stays among the parameters, as the caller expects an answer in that form, which no student gives.
     """
@@ -104,7 +104,7 @@ def replace_functions(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def replace_function_call(message: Any) -> Any:
-    """The message with a tool's call in place of the older `function_call`; itself where it has none."""
+    """Convert the older `function_call` of a message to a tool call; returns the message itself if it has none."""
     call = message.get("function_call") if isinstance(message, dict) else None
     if not isinstance(call, dict) or message.get("tool_calls"):
         return message
@@ -113,7 +113,7 @@ def replace_function_call(message: Any) -> Any:
 
 
 def encode_request(request: Request, model: str) -> dict[str, Any]:
-    """The body that asks a model for the answer to a canonical request."""
+    """Encode a canonical request as the body of a request to a model."""
     asked = request.model_dump(mode="json", exclude_none=True)
     for message, dumped in zip(request.messages, asked["messages"], strict=True):
         if message.tool_calls:
@@ -124,7 +124,7 @@ def encode_request(request: Request, model: str) -> dict[str, Any]:
 
 
 def tool_call_dict(call: ToolCall, call_id: str) -> dict[str, Any]:
-    """One call of a tool, under an id."""
+    """Encode one tool call with the given id."""
     name, given = call.function.name, call.function.arguments
     if call.type == "custom":
         return {"id": call_id, "type": "custom", "custom": {"name": name, "input": given}}

@@ -15,11 +15,11 @@ from understudies.events import Response, Usage
 
 _RESPONSE: Final = Response.__pydantic_validator__
 _USAGE: Final = Usage.__pydantic_validator__
-"""What `model_validate` asks, whose options take a third of its time."""
+"""The validator behind `model_validate`, used directly as the method's options take a third of its time."""
 
 
 def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
-    """The first choice of a chat completion; raises ValueError where there is none."""
+    """Decode the first choice of a chat completion; raises ValueError if there is none."""
     try:
         choice = body["choices"][0]
         message = {**choice["message"], "role": "assistant"}
@@ -38,7 +38,7 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
     try:
         response = _RESPONSE.validate_python({"message": message, "finish_reason": finish_reason})
     except ValidationError:
-        # Some servers write the arguments of tools as objects.
+        # Some servers write tool arguments as objects.
         if (written := write_arguments(message)) is message:
             raise
         response = _RESPONSE.validate_python({"message": written, "finish_reason": finish_reason})
@@ -46,7 +46,7 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
 
 
 def decode_usage(usage: Any) -> Usage:
-    """Token counts as chat completions report them; what is missing is zero."""
+    """Decode token counts as chat completions report them; missing counts are zero."""
     if not isinstance(usage, dict):
         return Usage()
     counts = {
@@ -69,7 +69,7 @@ _FINISH_REASONS: Final = frozenset({"stop", "length", "tool_calls", "content_fil
 
 
 def encode_response(call_id: str, at: datetime, model: str, response: Response, usage: Usage) -> dict[str, Any]:
-    """The chat completion that carries a response."""
+    """Encode a response as a chat completion."""
     said = response.message
     message: dict[str, Any] = {"role": "assistant", "content": message_text(said), "refusal": refusal_text(said)}
     if said.tool_calls:
@@ -100,7 +100,7 @@ def encode_response(call_id: str, at: datetime, model: str, response: Response, 
 
 
 def encode_stream(body: Mapping[str, Any], *, include_usage: bool) -> Iterator[bytes]:
-    """A whole chat completion as chunks: one says who speaks, one has the answer, one its end."""
+    """Encode a whole chat completion as chunks: one with the role, one with the answer, one with the finish reason."""
     head = {key: value for key, value in body.items() if key not in ("choices", "usage", "object")}
     head["object"] = "chat.completion.chunk"
     if include_usage:
@@ -128,7 +128,7 @@ def _opening_delta(delta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _message_delta(choice: Mapping[str, Any]) -> dict[str, Any]:
-    """A message as one delta: without what is not there, its calls of tools numbered."""
+    """Convert a message to one delta: without empty fields, and with its tool calls numbered."""
     message = object_or_empty(choice.get("message"))
     delta = {key: value for key, value in message.items() if key != "role" and value is not None}
     if "tool_calls" in delta:

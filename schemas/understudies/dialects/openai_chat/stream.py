@@ -12,20 +12,20 @@ from understudies.dialects.stream_accumulator import PassthroughAccumulator
 
 
 class ToolCallAccumulator:
-    """The calls of tools in a stream, each of which comes in pieces."""
+    """Assembles the tool calls of a stream, each of which arrives in pieces."""
 
     def __init__(self) -> None:
         self._calls: dict[int, dict[str, Any]] = {}
         self._given: dict[int, list[str]] = {}
 
     def add(self, pieces: Any) -> int:
-        """Take the pieces in a delta; how many characters they add."""
+        """Add the pieces in a delta; returns the number of characters that they add."""
         if not isinstance(pieces, list):
             return 0
         return sum(self._add(piece) for piece in pieces if isinstance(piece, dict))
 
     def build(self) -> list[dict[str, Any]]:
-        """The calls so far."""
+        """Return the tool calls so far."""
         return [self._joined(place, self._calls[place]) for place in sorted(self._calls)]
 
     def _add(self, piece: dict[str, Any]) -> int:
@@ -47,7 +47,7 @@ class ToolCallAccumulator:
         return len(given)
 
     def _place(self, piece: dict[str, Any]) -> int:
-        """Where a piece belongs; without an index, to the last call unless it has an id of its own."""
+        """Return the index of a piece's call; without an index, it is the last call unless the piece has another id."""
         index = piece.get("index")
         if isinstance(index, int):
             return index
@@ -63,7 +63,7 @@ class ToolCallAccumulator:
 
 
 class ChoiceAccumulator:
-    """What a stream has said of a choice."""
+    """Assembles one choice of a stream."""
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
@@ -73,7 +73,7 @@ class ChoiceAccumulator:
         self.finish_reason: Any = None
 
     def add(self, choice: dict[str, Any]) -> int:
-        """Take the next delta; how many characters it adds."""
+        """Add the next delta; returns the number of characters that it adds."""
         if choice.get("finish_reason"):
             self.finish_reason = choice["finish_reason"]
         if choice.get("logprobs"):
@@ -82,7 +82,7 @@ class ChoiceAccumulator:
         return sum(self._add(name, value) for name, value in delta.items()) if isinstance(delta, dict) else 0
 
     def build(self, index: int) -> dict[str, Any]:
-        """The choice so far, as it is where nothing is streamed."""
+        """Return the choice so far, in the shape of a choice that is not streamed."""
         texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
         message = {"role": "assistant", "content": None, "refusal": None, **self._other, **texts}
         if self._calls is not None:
@@ -109,7 +109,7 @@ class ChoiceAccumulator:
 
 
 def _merge_delta(old: Any, new: Any) -> Any:
-    """What providers add beside the text: pieces of text inside an object grow too, all else is as last said."""
+    """Merge a provider's extra field: texts inside an object are concatenated, anything else takes the last value."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         return new
     both = {name: old[name] + new[name] for name in new if _are_texts(old.get(name), new[name])}
@@ -124,7 +124,7 @@ _NOT_THE_HEAD = frozenset({"choices", "usage", "object", "obfuscation", "error"}
 
 
 class ChatAccumulator(PassthroughAccumulator):
-    """Puts a stream's chunks together."""
+    """Assembles a chat completion from the chunks of a stream."""
 
     def __init__(self, parse: JsonParser | None = None) -> None:
         super().__init__(parse)
@@ -133,21 +133,21 @@ class ChatAccumulator(PassthroughAccumulator):
         self._usage: dict[str, Any] | None = None
 
     def end(self) -> bytes:
-        """A stream in which every choice has come to its end is finished, whether it says so or not."""
+        """End the stream; it counts as finished if every choice has a finish reason, even without `[DONE]`."""
         held = super().end()
         ended = bool(self._choices) and all(choice.finish_reason for choice in self._choices.values())
         self.finished = self.finished or (ended and self.failed is None)
         return held
 
     def read_event(self, event: bytes) -> dict[str, Any] | None:
-        """Take one event; its data where that is a chunk."""
+        """Consume one event and return its data if that is a chunk, else None."""
         chunk = super().read_event(event)
         if chunk is None and event_data(event) == b"[DONE]":
             self.finished = True
         return chunk
 
     def add_chunk(self, chunk: dict[str, Any]) -> None:
-        """Take one chunk."""
+        """Add one chunk."""
         if not self._head.get("model"):
             self._head |= {key: value for key, value in chunk.items() if key not in _NOT_THE_HEAD}
         usage = chunk.get("usage")
@@ -164,13 +164,13 @@ class ChatAccumulator(PassthroughAccumulator):
             )
 
     def body(self) -> dict[str, Any]:
-        """The chat completion as far as known."""
+        """Build the chat completion so far."""
         choices = [self._choices[index].build(index) for index in sorted(self._choices)]
         usage = {} if self._usage is None else {"usage": self._usage}
         return {**self._head, "object": "chat.completion", "choices": choices, **usage}
 
     def answer(self) -> DecodedResponse:
-        """What was answered so far; raises ValueError where nothing was."""
+        """Decode the answer so far; raises ValueError if there is none."""
         return decode_response(self.body())
 
     def _add(self, choice: Any) -> None:
@@ -185,18 +185,18 @@ class ChatAccumulator(PassthroughAccumulator):
 
 _CHOICE: Final = re.compile(rb'"choices"\s*:\s*\[\s*\{')
 _MAX_USAGE_CHUNK: Final = 16_384
-"""Bytes of an unfinished event from which on it is no chunk with nothing but usage."""
+"""The most bytes of an incomplete event that can still be a chunk with nothing but usage."""
 
 
 class UsageHidingAccumulator(ChatAccumulator):
-    """Leaves out the chunk with nothing but usage, for which the router asked; the rest passes byte for byte."""
+    """Hides the chunk with nothing but usage, which the router asked for; all else passes byte for byte."""
 
     def __init__(self, parse: JsonParser | None = None) -> None:
         super().__init__(parse)
         self._passed = 0
 
     def feed(self, data: bytes) -> bytes:
-        """Take the next piece; an unfinished event is held back while it may be the one to leave out."""
+        """Consume the next piece; an incomplete event is held back while it may be the one to hide."""
         out = [self._visible(event, self.read_event(event)) for event in self.events.feed(data)]
         rest = self.events.rest
         if rest and (self._passed or len(rest) > _MAX_USAGE_CHUNK or _CHOICE.search(rest)):
@@ -205,7 +205,7 @@ class UsageHidingAccumulator(ChatAccumulator):
         return out[0] if len(out) == 1 else b"".join(out)
 
     def end(self) -> bytes:
-        """Take what came of an unfinished event, and give what was held back of it."""
+        """End the stream: consume an unfinished event and return the bytes of it that were held back."""
         left = bytes(self.events.rest)
         super().end()
         return self._visible(left, parse_event_object(event_data(left), self._parse))
@@ -216,5 +216,5 @@ class UsageHidingAccumulator(ChatAccumulator):
 
 
 def _is_usage_only(chunk: Mapping[str, Any]) -> bool:
-    """Some providers leave the choices empty, others leave them out."""
+    """Return whether a chunk has only usage; some providers leave its choices empty, others omit them."""
     return not chunk.get("choices") and isinstance(chunk.get("usage"), dict) and not chunk.get("error")

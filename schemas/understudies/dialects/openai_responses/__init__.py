@@ -1,1 +1,1 @@
-"""OpenAI's Responses."""
+"""The dialect of OpenAI's Responses."""

@@ -1,4 +1,4 @@
-"""Speak OpenAI's Responses."""
+"""Implement the dialect of OpenAI's Responses."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -15,44 +15,44 @@ from understudies.events import Response, Usage
 
 
 class OpenAIResponses:
-    """POST /v1/responses."""
+    """The dialect of POST /v1/responses."""
 
     api: Api = "responses"
     path = "/v1/responses"
 
     def decode_request(self, body: Mapping[str, Any]) -> DecodedRequest:
-        """What a body asks for; raises InvalidRequest."""
+        """Decode the body of a request; raises InvalidRequest."""
         return decode_request(body)
 
     def decode_response(self, body: Mapping[str, Any]) -> DecodedResponse:
-        """What a response says; raises ValueError where it is none, or is not there yet."""
+        """Decode a response; raises ValueError if it is not one or is not answered yet."""
         return decode_response(body)
 
     def stream_accumulator(self, *, include_usage: bool = True, parse: JsonParser | None = None) -> ResponseAccumulator:
-        """For one stream; these always report their usage."""
+        """Create an accumulator for one stream; `include_usage` has no effect, as Responses always report usage."""
         return ResponseAccumulator(parse)
 
     def encode_response(
         self, *, id: str, at: datetime, model: str, answer: Response, usage: Usage, request_body: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The response that carries an answer; it repeats what was asked."""
+        """Encode an answer as a response, which echoes fields of the request."""
         return encode_response(id, at, model, answer, usage, request_body)
 
     def encode_stream(self, body: Mapping[str, Any], *, include_usage: bool = True) -> Iterator[bytes]:
-        """A whole response as the events that would have been streamed."""
+        """Encode a whole response as the events that would have been streamed."""
         return encode_stream(body)
 
     def encode_error(
         self, status: int, message: str, *, code: str | None = None, param: str | None = None
     ) -> dict[str, Any]:
-        """The body of an error."""
+        """Encode an error as a body."""
         return openai_error(status, message, code, param)
 
     def encode_error_event(self, message: str, code: str | None = None) -> bytes:
-        """An error inside a stream that has begun."""
+        """Encode an error as an event of a stream that has begun."""
         told = {"type": "error", "code": code, "message": message, "param": None, "sequence_number": 0}
         return encode_event(told, "error")
 
     def encode_upstream_request(self, raw: bytes, body: Mapping[str, Any], *, model: str, usage: bool = False) -> bytes:
-        """What the teacher is sent."""
+        """Encode the body to send to the teacher."""
         return rewrite_body(raw, body, model)

@@ -18,12 +18,12 @@ from understudies.dialects.json_fields import (
 
 
 def decode_tools(tools: Any) -> Any:
-    """The tools as chat completions have them; the provider's own stay as they are."""
+    """Convert tools to the form of chat completions; the provider's own tools stay unchanged."""
     return [_decode_tool(tool) for tool in tools] if isinstance(tools, list) else tools
 
 
 def decode_tool_choice(choice: Any) -> Any:
-    """The choice of a tool as chat completions have it."""
+    """Convert a tool choice to the form of chat completions."""
     if not isinstance(choice, dict):
         return choice
     kind = choice.get("type")
@@ -62,7 +62,7 @@ _TOOL_OUTPUT_ITEMS: Final = frozenset({"function_call_output", "custom_tool_call
 
 
 class ConversationDecoder:
-    """Grows item by item; `state` takes the kinds of items that only the provider can follow."""
+    """Decodes an input item by item; `state` collects the kinds of items that only the provider can resolve."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -70,7 +70,7 @@ class ConversationDecoder:
         self._open: dict[str, Any] | None = None
 
     def decode(self, items: list[Any]) -> None:
-        """Add the items of an input; raises InvalidRequest."""
+        """Decode and add the items of an input; raises InvalidRequest."""
         for place, item in enumerate(items):
             if not isinstance(item, dict):
                 raise InvalidRequest(f"input.{place}: an object", f"input.{place}")
@@ -100,7 +100,7 @@ class ConversationDecoder:
             self._open = None
 
     def _call(self, item: Mapping[str, Any], kind: str) -> None:
-        """Add a tool's call to what the assistant says at this point."""
+        """Add a tool call to the assistant's current message, which is created if there is none."""
         if self._open is None:
             self._open = {"role": "assistant", "content": None}
             self.messages.append(self._open)
@@ -130,7 +130,7 @@ class ConversationDecoder:
 
 
 def decode_tool_call(item: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """A tool's call as a canonical one."""
+    """Convert a tool call to canonical form."""
     given = item.get(_CALL_ARGUMENTS[kind])
     custom = kind == "custom_tool_call"
     return {
@@ -152,14 +152,14 @@ _LOGPROBS: Final = "message.output_text.logprobs"
 
 
 def decode_request(body: Mapping[str, Any]) -> DecodedRequest:
-    """What a body asks for; raises InvalidRequest."""
+    """Decode the body of a request; raises InvalidRequest."""
     model = read_model(body)
     request = validate_request(to_canonical(body))
     return DecodedRequest(request=request, model=model, stream=read_stream_flag(body), task=read_task(body))
 
 
 def to_canonical(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the canonical request, not yet validated; raises InvalidRequest."""
+    """Build the fields of the canonical request, not yet validated; raises InvalidRequest."""
     conversation = ConversationDecoder()
     if body.get("instructions"):
         conversation.add_message("system", body["instructions"])
@@ -194,9 +194,9 @@ def _response_format(text: Any) -> Any:
 
 
 def _parameters(body: Mapping[str, Any], state: set[str]) -> dict[str, Any]:
-    """All that decides the answer besides, under the names that chat completions have for it.
+    """Collect all other fields that affect the answer, under the names that chat completions use for them.
 
-    `store` is true unless the caller says no, as the provider then keeps the response for later calls to go on from.
+    `store` is true unless the caller disables it, as the provider then keeps the response for later calls to continue.
     """
     parameters = {
         _RENAMED_FIELDS.get(name, name): value

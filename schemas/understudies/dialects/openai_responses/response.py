@@ -16,7 +16,7 @@ _FINISH_REASONS: Final = {"max_output_tokens": "length"}
 
 
 def decode_response(body: Mapping[str, Any], *, partial: bool = False) -> DecodedResponse:
-    """What a response says, or with `partial` what it said before it broke off; raises ValueError where it is none."""
+    """Decode a response, or with `partial` one that was cut off; raises ValueError if it is not one."""
     output = body.get("output")
     status = text_or_empty(body.get("status"))
     if not isinstance(output, list) or not (partial or status in _FINAL_STATUSES):
@@ -38,7 +38,7 @@ def decode_response(body: Mapping[str, Any], *, partial: bool = False) -> Decode
 
 
 def decode_usage(usage: Any) -> Usage:
-    """Token counts as responses report them; what is missing is zero."""
+    """Decode token counts as Responses report them; missing counts are zero."""
     if not isinstance(usage, dict):
         return Usage()
     return Usage(
@@ -81,13 +81,13 @@ _ECHOED_FIELDS: Final[Mapping[str, Any]] = {
     "truncation": "disabled",
     "user": None,
 }
-"""What a response repeats of its request, and what it says where the request did not."""
+"""Request fields that a response echoes, with their defaults if the request does not set them."""
 
 
 def encode_response(
     call_id: str, at: datetime, model: str, response: Response, usage: Usage, request_body: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The response that carries an answer."""
+    """Encode an answer as a response."""
     name = call_id.replace("-", "")
     finish = response.finish_reason
     reason = _INCOMPLETE_REASONS.get(finish) if finish else None

@@ -16,11 +16,11 @@ _DELTA_KINDS: Final = {
     "response.custom_tool_call_input.delta": "input",
 }
 _TEXT_FIELDS: Final = {"output_text": "text", "refusal": "refusal"}
-"""Where the words of a content part stand."""
+"""The field that holds the text of each kind of content part."""
 
 
 class OutputItemAccumulator:
-    """What a stream has said of an item."""
+    """Assembles one output item of a stream."""
 
     def __init__(self, opening: Mapping[str, Any]) -> None:
         self._opening = opening
@@ -30,11 +30,11 @@ class OutputItemAccumulator:
 
     @staticmethod
     def is_delta(kind: str) -> bool:
-        """Whether an event of this kind adds to an item."""
+        """Return whether an event of this kind adds to an item."""
         return kind in _DELTA_KINDS
 
     def add(self, kind: str, chunk: Mapping[str, Any]) -> None:
-        """Take the next delta, which is text."""
+        """Add the next delta, which is text."""
         what, delta = _DELTA_KINDS[kind], chunk["delta"]
         if what not in _TEXT_FIELDS:
             self._given.setdefault(what, []).append(delta)
@@ -42,12 +42,12 @@ class OutputItemAccumulator:
         self._parts.setdefault(index_or_zero(chunk.get("content_index")), (what, []))[1].append(delta)
 
     def finish(self, item: Mapping[str, Any]) -> None:
-        """The item as it is in the end."""
+        """Set the final form of the item."""
         self._opening = item
         self._done = True
 
     def build(self) -> dict[str, Any]:
-        """The item so far."""
+        """Return the item so far."""
         if self._done:
             return dict(self._opening)
         item = {**self._opening, **{field: "".join(pieces) for field, pieces in self._given.items()}}
@@ -69,7 +69,7 @@ _FINAL_EVENTS: Final = frozenset({"response.completed", "response.incomplete"})
 
 
 class ResponseAccumulator(PassthroughAccumulator):
-    """Puts a stream's events together; its last event has the whole response."""
+    """Assembles a response from the events of a stream, whose last event holds the whole response."""
 
     def __init__(self, parse: JsonParser | None = None) -> None:
         super().__init__(parse)
@@ -77,7 +77,7 @@ class ResponseAccumulator(PassthroughAccumulator):
         self._items: dict[int, OutputItemAccumulator] = {}
 
     def add_chunk(self, chunk: dict[str, Any]) -> None:
-        """Take the data of one event."""
+        """Add the parsed data of one event."""
         kind = text_or_empty(chunk.get("type"))
         if OutputItemAccumulator.is_delta(kind):
             self._grow(kind, chunk)
@@ -90,13 +90,13 @@ class ResponseAccumulator(PassthroughAccumulator):
             self._fail(text_or_empty(chunk.get("message")) or text_or_empty(error.get("message")))
 
     def body(self) -> dict[str, Any]:
-        """The response as far as known."""
+        """Build the response so far."""
         if self._response.get("output"):
             return dict(self._response)
         return {**self._response, "output": [self._items[index].build() for index in sorted(self._items)]}
 
     def answer(self) -> DecodedResponse:
-        """What was answered so far; raises ValueError where nothing was."""
+        """Decode the answer so far; raises ValueError if there is none."""
         if not self._response and not self._items:
             raise ValueError("not an answered response: nothing came")
         return decode_response(self.body(), partial=True)
@@ -147,7 +147,7 @@ _Event = tuple[str, dict[str, Any]]
 
 
 def encode_stream(body: Mapping[str, Any]) -> Iterator[bytes]:
-    """The events of the stream that would have made the response."""
+    """Encode a whole response as the events of the stream that would have produced it."""
     for number, (kind, data) in enumerate(_stream_events(body)):
         yield encode_event({"type": kind, "sequence_number": number, **data}, kind)
 

@@ -1,1 +1,1 @@
-"""Readers of recorded calls, whatever tool recorded them."""
+"""Read recorded calls from the log formats of many tools."""

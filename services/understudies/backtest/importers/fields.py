@@ -1,4 +1,4 @@
-"""Optional fields of records: read where they can be, and otherwise taken as absent."""
+"""Read optional fields of records leniently: a value that cannot be read counts as absent."""
 
 import math
 from collections.abc import Mapping
@@ -26,13 +26,13 @@ _COST = ("cost", "cost_usd", "costUSD", "total_cost", "totalCost")
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:
-    """The value where it is an object, or JSON text of one; otherwise nothing."""
+    """Return the value if it is an object, the object in it if it is JSON text of one, else an empty mapping."""
     inner = parse_embedded_json(value)
     return inner if isinstance(inner, dict) else {}
 
 
 def as_number(value: object) -> float | None:
-    """A finite number, or text of one."""
+    """Parse a number or the text of one; returns None if it is not finite or not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -43,24 +43,25 @@ def as_number(value: object) -> float | None:
 
 
 def as_text(value: object) -> str | None:
-    """Text that is not blank."""
+    """Return the text without surrounding whitespace; None if it is blank or not text."""
     return value.strip() or None if isinstance(value, str) else None
 
 
 def as_flag(value: object) -> bool:
-    """Whether the value says yes."""
+    """Return whether the value is true, or text that means it: `true`, `yes` or `1` in any case."""
     return value is True or (isinstance(value, str) and value.strip().lower() in ("true", "yes", "1"))
 
 
 def first_not_none(*values: object) -> Any:
-    """The first value that is not None."""
+    """Return the first value that is not None, or None."""
     return next((value for value in values if value is not None), None)
 
 
 def parse_time(value: object) -> datetime | None:
-    """A moment from epoch seconds, milli-, micro- or nanoseconds, or from ISO 8601 (UTC where no zone is named).
+    """Parse a time given in epoch seconds, milli-, micro- or nanoseconds, or in ISO 8601 (UTC if it has no zone).
 
-    None for one outside this century: seconds since a start, and dates that nobody set, are no times of calls.
+    Returns None for a time outside this century: seconds since some start, and default dates that nobody set, are not
+    the times of calls.
     """
     seconds = as_number(value)
     try:
@@ -88,7 +89,7 @@ def _parse_iso(written: str) -> datetime:
 
 
 def compute_duration_ms(start: object, end: object) -> float | None:
-    """The time from one moment to another, in ms."""
+    """Compute the time from `start` to `end` in ms; returns None if either is unknown or they are reversed."""
     began, ended = parse_time(start), parse_time(end)
     if began is None or ended is None or ended < began:
         return None
@@ -96,7 +97,7 @@ def compute_duration_ms(start: object, end: object) -> float | None:
 
 
 def find_usage(*sources: Mapping[str, Any]) -> Usage:
-    """Token counts under the names that providers and logs use; of several sources the first that has any."""
+    """Read token counts, under the names that providers and logs use, from the first source that has any."""
     for source in sources:
         if usage := _parse_usage(source):
             return usage
@@ -108,7 +109,7 @@ def _parse_usage(source: Mapping[str, Any]) -> Usage | None:
     cached = _find_count(details, ("cached_tokens",)) or _find_count(source, _CACHED)
     prompt = _find_count(source, _PROMPT)
     if not prompt and (prompt := _find_count(source, _UNCACHED_PROMPT)) and "cache_read_input_tokens" in source:
-        # Anthropic counts what it read from and wrote to its cache beside the input tokens.
+        # Anthropic counts tokens read from and written to its cache separately from the input tokens.
         prompt += cached + _find_count(source, ("cache_creation_input_tokens",))
     completion = _find_count(source, _COMPLETION)
     if not 0 < max(prompt, completion) <= MAX_TOKENS:
@@ -125,7 +126,7 @@ def _find_count(source: Mapping[str, Any], names: tuple[str, ...]) -> int:
 
 
 def parse_cost(*values: object) -> Decimal | None:
-    """The first value that is an amount of US dollars."""
+    """Parse the first value that is an amount of US dollars."""
     for value in values:
         amount = as_number(value)
         if amount is not None and 0 <= amount <= _LARGEST_COST:
@@ -134,12 +135,12 @@ def parse_cost(*values: object) -> Decimal | None:
 
 
 def find_cost(*sources: Mapping[str, Any]) -> Decimal | None:
-    """The cost of the call in the first source that names it."""
+    """Read the cost of the call in US dollars from the first source that has it."""
     return parse_cost(*(source.get(name) for source in sources for name in _COST))
 
 
 def find_task(*sources: Mapping[str, Any]) -> str | None:
-    """The task in the first source that names it."""
+    """Read the task from the first source that names it."""
     for source in sources:
         for name in ("task", "Task", "task_name", "taskName"):
             if named := as_text(source.get(name)):
@@ -148,7 +149,10 @@ def find_task(*sources: Mapping[str, Any]) -> str | None:
 
 
 def find_id(names: tuple[str, ...], *sources: Mapping[str, Any]) -> str | None:
-    """The id in the first source that has one under one of the names, in any case, cut after 200 characters."""
+    """Read the id under one of the names, matched in any case, from the first source that has one.
+
+    The id is truncated to 200 characters.
+    """
     for source in sources:
         lowered = {key.lower(): value for key, value in source.items()}
         for name in names:
@@ -163,7 +167,7 @@ def _parse_id(value: object) -> str | None:
 
 
 def parse_tags(value: object) -> dict[str, str]:
-    """Tags as text; those that are objects or arrays are left out, and a list of labels names them all `true`."""
+    """Parse tags as text: objects and arrays are omitted, and each label of a list becomes a tag with value `true`."""
     inner = parse_embedded_json(value)
     if isinstance(inner, list):
         return {tag: "true" for tag in inner if isinstance(tag, str)}

@@ -1,4 +1,4 @@
-"""Request logs of Helicone: flat rows, or a request beside its response."""
+"""Read request logs of Helicone: flat rows, or a request beside its response."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ from understudies.backtest.importers.partial_call import PartialCall
 
 
 def is_helicone(record: Mapping[str, Any]) -> bool:
-    """Whether the record is a row of the request log."""
+    """Return whether the record is a row of the request log."""
     if "request_body" in record or "request_created_at" in record:
         return True
     request = record.get("request")
@@ -30,7 +30,7 @@ def is_helicone(record: Mapping[str, Any]) -> bool:
 
 
 def read_helicone(record: Mapping[str, Any]) -> PartialCall:
-    """A row of the request log."""
+    """Read a row of the request log; raises NotARecordedCall."""
     request, response = as_mapping(record.get("request")), as_mapping(record.get("response"))
     body = as_mapping(first_not_none(record.get("request_body"), request.get("body")))
     reply = first_not_none(record.get("response_body"), response.get("body"))

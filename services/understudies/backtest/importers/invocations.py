@@ -1,4 +1,4 @@
-"""Understudies' own events: invocations that a teacher answered."""
+"""Read Understudies' own events: invocations that a teacher answered."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -20,12 +20,15 @@ from understudies.events import Request, Response
 
 
 def is_invocation(record: Mapping[str, Any]) -> bool:
-    """Whether the record is an event of the topic `invocations`."""
+    """Return whether the record is an event of the topic `invocations`."""
     return record.get("type") == "invocation" and isinstance(record.get("request"), dict)
 
 
 def read_invocation(record: Mapping[str, Any]) -> PartialCall:
-    """An invocation that a teacher answered for an agent; its request and response are canonical already."""
+    """Read an invocation that a teacher answered for an agent, whose request and response are already canonical.
+
+    Raises NotARecordedCall or ValidationError.
+    """
     if record.get("served_by", "teacher") != "teacher":
         raise NotARecordedCall("not answered by the teacher")
     if record.get("origin") in ("audit", "synthetic"):
@@ -49,7 +52,7 @@ def read_invocation(record: Mapping[str, Any]) -> PartialCall:
 
 
 def _parse_recorded_cost(record: Mapping[str, Any]) -> Decimal | None:
-    """What the call cost; 0 where nobody named a price says nothing."""
+    """Return the cost of the call in US dollars, or None for a 0 that only means that no price was known."""
     cost = parse_cost(record.get("cost_usd"))
     known = cost or record.get("free") is True or as_mapping(record.get("route"))
     return cost if known else None

@@ -1,4 +1,4 @@
-"""One JSON text, read leniently."""
+"""Parse JSON text leniently."""
 
 import json
 import math
@@ -7,12 +7,15 @@ from typing import Any
 import orjson
 
 
-class NotARecordedCall(Exception):  # noqa: N818 - it says what the record is
-    """A record is no recorded call; the message says why."""
+class NotARecordedCall(Exception):  # noqa: N818 - the name describes the record
+    """A record is not a recorded call; the message gives the reason."""
 
 
 def parse_json(text: bytes) -> Any:
-    """The value of a JSON text; NaN and infinities are null, lone surrogates as question marks."""
+    """Parse JSON text, with NaN and infinities as null and lone surrogates as question marks.
+
+    Raises NotARecordedCall if the text is not JSON, not UTF-8 or nested too deeply.
+    """
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -26,7 +29,7 @@ def parse_json(text: bytes) -> Any:
 
 
 def parse_embedded_json(value: object) -> Any:
-    """The value itself, or what is in it where it is JSON text of an object or array, as logs often hold."""
+    """Parse a value that is JSON text of an object or array, as logs often hold; any other is returned unchanged."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
             return orjson.loads(value)

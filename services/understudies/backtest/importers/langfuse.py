@@ -1,4 +1,4 @@
-"""Exports of Langfuse: observations of type GENERATION."""
+"""Read exports of Langfuse: observations of type GENERATION."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -38,14 +38,17 @@ _LIBRARY_DEFAULT_NAMES = frozenset(
 
 
 def is_langfuse(record: Mapping[str, Any]) -> bool:
-    """Whether the record is an observation."""
+    """Return whether the record is an observation."""
     if record.get("type") in ("GENERATION", "SPAN", "EVENT"):
         return True
     return "input" in record and "output" in record and any(mark in record for mark in _OBSERVATION_KEYS)
 
 
 def read_langfuse(record: Mapping[str, Any]) -> PartialCall:
-    """A generation; metadata, the prompt or its own name tell its task, unless that name is a library's default."""
+    """Read a generation; raises NotARecordedCall.
+
+    Its task comes from its metadata, its prompt or its own name, unless that name is a library's default.
+    """
     if record.get("type", "GENERATION") != "GENERATION":
         raise NotARecordedCall(f"an observation of type {str(record['type'])[:40]}, not a generation")
     asked = parse_embedded_json(record.get("input"))

@@ -1,4 +1,4 @@
-"""Request logs of LiteLLM: rows of its spend logs, and its standard logging payload."""
+"""Read request logs of LiteLLM: rows of its spend logs, and its standard logging payload."""
 
 import re
 from collections.abc import Mapping
@@ -25,16 +25,19 @@ _NON_CHAT_CALL_TYPE: Final = re.compile(
     r"_?a?(?:embedding|image_|moderation|transcription|speech|rerank|realtime|ocr|search|vector_store|video_|"
     r"(?:create|retrieve|list|cancel|delete|get|add|upload)_|file_)"
 )
-"""Beginnings of call types that are no question to a chat model; those of asynchronous calls have an `a` before."""
+"""Prefixes of call types that are not requests to a chat model; asynchronous call types have an `a` before them."""
 
 
 def is_litellm(record: Mapping[str, Any]) -> bool:
-    """Whether the record is a row of the spend logs or a logging payload."""
+    """Return whether the record is a row of the spend logs or a logging payload."""
     return "call_type" in record and ("spend" in record or "response_cost" in record or "startTime" in record)
 
 
 def read_litellm(record: Mapping[str, Any]) -> PartialCall:
-    """A row of the spend logs or a logging payload; messages may be kept in the proxied request alone."""
+    """Read a row of the spend logs or a logging payload; its messages may be in the proxied request only.
+
+    Raises NotARecordedCall.
+    """
     if record.get("status") == "failure":
         raise NotARecordedCall("the call failed")
     call_type = as_text(record["call_type"]) or ""
@@ -47,7 +50,7 @@ def read_litellm(record: Mapping[str, Any]) -> PartialCall:
     tags = parse_tags(first_not_none(record.get("request_tags"), record.get("tags")))
     cost = parse_cost(record.get("response_cost"), record.get("spend"))
     if not cost and not as_flag(record.get("cache_hit")):
-        cost = None  # LiteLLM writes zero where it does not know the model's price
+        cost = None  # LiteLLM writes zero if it does not know the model's price
     seconds = as_number(record.get("response_time"))
     return PartialCall(
         messages=_find_messages(record, body),

@@ -1,4 +1,4 @@
-"""Write recorded messages as providers do, whatever roles and places a log gives them."""
+"""Convert recorded messages to the providers' form, from the various roles and fields that logs use."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -27,7 +27,7 @@ _TEXT_PARTS: Final = frozenset({"input_text", "output_text"})
 
 
 def write_messages(value: object) -> list[dict[str, Any]]:
-    """The messages in a list of them, in one, or in the text of one user; raises NotARecordedCall."""
+    """Convert a list of messages, a single message or the text of a user to messages; raises NotARecordedCall."""
     value = parse_embedded_json(value)
     if isinstance(value, str):
         return [{"role": "user", "content": value}]
@@ -39,14 +39,14 @@ def write_messages(value: object) -> list[dict[str, Any]]:
 
 
 def is_responses_item(item: Mapping[str, Any]) -> bool:
-    """Recognise an item of OpenAI's Responses that is no message of a chat."""
+    """Return whether this is an item of OpenAI's Responses that is not a chat message."""
     return "role" not in item and item.get("type") in _RESPONSES_ITEMS
 
 
 def is_responses_input(items: Sequence[Mapping[str, Any]], *, named_input: bool = False) -> bool:
-    """Recognise items that are the input of a response; those with tool calls of a chat are not.
+    """Return whether the items are the input of OpenAI's Responses; items with a chat's tool calls are not.
 
-    `named_input` says that the record has them under that name, as the bodies of responses do.
+    `named_input` is true if the record holds them in a field `input`, as request bodies of Responses do.
     """
     if any("tool_calls" in item or item.get("role") == "tool" for item in items):
         return False
@@ -57,7 +57,7 @@ def is_responses_input(items: Sequence[Mapping[str, Any]], *, named_input: bool 
 
 
 def as_chat_message(message: dict[str, Any]) -> dict[str, Any]:
-    """The message with its text in parts of a chat."""
+    """Convert the text parts of OpenAI's Responses in a message to those of a chat."""
     content = message.get("content")
     if not isinstance(content, list):
         return message
@@ -68,7 +68,7 @@ def as_chat_message(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_message(item: Mapping[str, Any], role: str) -> dict[str, Any]:
-    """One message as a provider has it; what cannot be read of its optional fields is left out."""
+    """Convert one message to a provider's form; optional fields that cannot be read are omitted."""
     message: dict[str, Any] = {"role": role, "content": _write_content(item.get("content"))}
     calls = write_tool_calls(item.get("tool_calls"))
     if calls:
@@ -81,7 +81,7 @@ def write_message(item: Mapping[str, Any], role: str) -> dict[str, Any]:
 
 
 def write_tool_calls(value: object) -> list[dict[str, Any]]:
-    """The calls of tools in a list; what cannot be read is left out."""
+    """Convert the tool calls in a list; those that cannot be read are omitted."""
     return [written for call in list_objects(value) if (written := _write_tool_call(call)) is not None]
 
 

@@ -1,4 +1,4 @@
-"""Chat transcripts: messages of which the last is the teacher's answer, and legacy pairs of prompt and completion."""
+"""Read chat transcripts, whose last message is the teacher's answer, and legacy pairs of prompt and completion."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,12 +20,12 @@ from understudies.backtest.importers.partial_call import PartialCall
 
 
 def is_native(record: Mapping[str, Any]) -> bool:
-    """Whether the record is a transcript, as fine-tuning files hold too."""
+    """Return whether the record is a transcript, as in fine-tuning files."""
     return "messages" in record
 
 
 def read_native(record: Mapping[str, Any]) -> PartialCall:
-    """A transcript; `response`, `completion` or `answer` beside the messages are the answer where they are given."""
+    """Read a transcript; a `response`, `completion` or `answer` beside the messages is the answer if there is one."""
     draft = read_common_fields(record)
     draft.messages = record["messages"]
     draft.answer = first_not_none(record.get("response"), record.get("completion"), record.get("answer"))
@@ -34,12 +34,12 @@ def read_native(record: Mapping[str, Any]) -> PartialCall:
 
 
 def is_pair(record: Mapping[str, Any]) -> bool:
-    """Whether the record is a prompt with its completion."""
+    """Return whether the record is a prompt with its completion."""
     return "prompt" in record and "completion" in record
 
 
 def read_pair(record: Mapping[str, Any]) -> PartialCall:
-    """A prompt and its completion, each text or a list of messages."""
+    """Read a prompt and its completion, each of which is text or a list of messages."""
     draft = read_common_fields(record)
     draft.messages = record["prompt"]
     completion = record["completion"]
@@ -48,7 +48,7 @@ def read_pair(record: Mapping[str, Any]) -> PartialCall:
 
 
 def read_common_fields(record: Mapping[str, Any]) -> PartialCall:
-    """All that a record says of its call but the messages, under the native names."""
+    """Read all fields of a record under their native names, except the messages."""
     usage = as_mapping(record.get("usage"))
     metadata = as_mapping(record.get("metadata"))
     tags = parse_tags(first_not_none(record.get("tags"), record.get("metadata")))

@@ -1,4 +1,4 @@
-"""What OpenAI's API stores: completions, responses, the two files of a batch, and preferences to fine-tune by."""
+"""Read OpenAI's stored completions and responses, the two files of a batch, and fine-tuning preferences."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,12 +10,12 @@ from understudies.backtest.importers.partial_call import PartialCall
 
 
 def is_stored(record: Mapping[str, Any]) -> bool:
-    """Whether the record is a stored completion or response."""
+    """Return whether the record is a stored completion or response."""
     return record.get("object") in ("chat.completion", "text_completion", "response")
 
 
 def read_stored(record: Mapping[str, Any]) -> PartialCall:
-    """A stored completion with its messages, or a stored response with its input."""
+    """Read a stored completion with its messages, or a stored response with its input."""
     draft = read_common_fields(record)
     draft.messages = first_not_none(
         record.get("messages"),
@@ -30,12 +30,12 @@ def read_stored(record: Mapping[str, Any]) -> PartialCall:
 
 
 def is_preference(record: Mapping[str, Any]) -> bool:
-    """Whether the record is a line of a file to fine-tune by preference."""
+    """Return whether the record is a line of a file for preference fine-tuning."""
     return "preferred_output" in record and "messages" in as_mapping(record.get("input"))
 
 
 def read_preference(record: Mapping[str, Any]) -> PartialCall:
-    """An input with the output that was preferred, which is taken for the teacher's."""
+    """Read an input with the preferred output, which is taken as the teacher's answer."""
     asked = as_mapping(record["input"])
     draft = read_common_fields({**asked, **record})
     draft.request = asked
@@ -47,17 +47,17 @@ def read_preference(record: Mapping[str, Any]) -> PartialCall:
 
 
 def is_batch(record: Mapping[str, Any]) -> bool:
-    """Whether the record is a line of a batch's input or output."""
+    """Return whether the record is a line of a batch's input or output."""
     return "custom_id" in record and ("body" in record or "response" in record)
 
 
 def is_batch_input(record: Mapping[str, Any]) -> bool:
-    """Whether the record is a line of a batch's input alone."""
+    """Return whether a batch's record is a line of its input."""
     return isinstance(record.get("body"), dict) and not record.get("response")
 
 
 def read_batch(record: Mapping[str, Any], inputs: Mapping[str, Mapping[str, Any]]) -> PartialCall:
-    """A line of a batch's output, joined with its input by `custom_id`."""
+    """Read a line of a batch's output, joined with its input by `custom_id`."""
     body = as_mapping(as_mapping(record.get("response")).get("body"))
     asked = first_not_none(record.get("body"), inputs.get(str(record.get("custom_id"))))
     if not isinstance(asked, dict):

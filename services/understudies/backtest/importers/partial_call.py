@@ -1,4 +1,4 @@
-"""A recorded call in the making: the parts of a record that every form has under other names."""
+"""Build a recorded call from the parts that each format holds under other names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,16 +35,16 @@ _PARAMETERS: Final = frozenset(
     | {"cache_control", "chat_template_kwargs", "prompt_cache_key", "safety_identifier", "truncation"}
     | {PROVIDER_STATE}
 )
-"""Fields that decide an answer beside the messages; a record has many others that only its log knows."""
+"""Fields that affect the answer besides the messages; a record has many others that only concern its log."""
 _UNNAMED: Final = "unnamed"
-"""Stands for the model where the record names none."""
+"""The model's name if the record gives none."""
 
 
 @dataclass(slots=True)
 class PartialCall:
-    """The findings of a form's reader; `answer` is None where the last message is the answer.
+    """The parts of a call that a format's reader found; `answer` is None if the last message is the answer.
 
-    `canonical` are request and response where the record has them in the contracts' own form.
+    `canonical` holds the request and the response if the record has them in canonical form.
     """
 
     messages: object
@@ -65,7 +65,7 @@ class PartialCall:
 
 
 def build_recorded_call(partial: PartialCall, line: int) -> RecordedCall:
-    """The recorded call in a draft; raises NotARecordedCall, or ValueError for what no dialect can decode."""
+    """Build the recorded call of a partial one; raises NotARecordedCall, or ValueError if no dialect can decode it."""
     request, response = partial.canonical or _decode(partial)
     if response.message.content is None and not response.message.tool_calls:
         raise NotARecordedCall("no teacher answer")
@@ -103,7 +103,7 @@ def _decode(partial: PartialCall) -> tuple[Request, Response]:
 
 
 def _split_answer(items: list[dict[str, Any]], tool_calls: object) -> tuple[list[dict[str, Any]], Response]:
-    """The items before the answer, and the answer that ends them or is beside them."""
+    """Split off the answer, which ends the items or consists of the tool calls recorded beside them."""
     calls = write_tool_calls(tool_calls)
     last = items[-1] if items else {}
     if is_responses_item(last):
@@ -120,7 +120,7 @@ def _split_answer(items: list[dict[str, Any]], tool_calls: object) -> tuple[list
 
 
 def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Select the fields of a provider's request beside the messages; those of a wrong type are taken as absent."""
+    """Select the fields of a provider's request other than the messages; fields of a wrong type count as absent."""
     fields = {name: value for name, value in record.items() if name in _PARAMETERS and value is not None}
     fields |= {name: record[name] for name in _OBJECTS if isinstance(record.get(name), dict)}
     fields |= {
@@ -132,7 +132,7 @@ def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write_chat_body(items: list[dict[str, Any]], fields: dict[str, Any]) -> dict[str, Any]:
-    """The body of a chat, or of Anthropic's Messages, as its messages and tools tell."""
+    """Write the body of a chat, or of Anthropic's Messages if the messages or tools have that form."""
     body = {name: value for name, value in fields.items() if name != "instructions"}
     if "instructions" in fields:
         body.setdefault("system", fields["instructions"])
@@ -142,7 +142,7 @@ def _write_chat_body(items: list[dict[str, Any]], fields: dict[str, Any]) -> dic
 
 
 def _write_chat_tool(tool: dict[str, Any]) -> Any:
-    """A tool as chats have it where it is written as in Responses or without its type."""
+    """Convert a tool to the form of chats if it has that of Responses or lacks its type."""
     if "function" in tool or "input_schema" in tool or not isinstance(tool.get("name"), str):
         return tool
     return decode_tools([{"type": "function", **tool}])[0]

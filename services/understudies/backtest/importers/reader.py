@@ -1,4 +1,4 @@
-"""Reads a file of recorded calls, each record in the form that its shape tells."""
+"""Read a file of recorded calls, detecting the format of each record by its shape."""
 
 import re
 from collections import Counter
@@ -40,12 +40,12 @@ _FORMATS: tuple[tuple[str, Callable[[Mapping[str, Any]], bool], Callable[[Mappin
 )
 
 _TOO_DEEP: Final = re.compile("depth|nested deeper|recursion")
-"""Tells apart, by their messages, the errors of parsers and writers of JSON that has too many levels."""
+"""Matches the error messages of JSON parsers and writers for values that are nested too deeply."""
 _MAX_REASON: Final = 200
 
 
 def read_calls(path: str | Path) -> ParsedLog:
-    """The recorded calls of a file, and the lines that hold none; raises OSError where it cannot be opened."""
+    """Read the recorded calls of a file, and list the lines without one; raises OSError if it cannot be opened."""
     reading, forms = ParsedLog(), Counter[str]()
     batches: list[NumberedRecord] = []
     for record in iter_records(Path(path)):
@@ -92,7 +92,7 @@ def _add_call(
 
 
 def _assign_episodes_from_traces(calls: list[RecordedCall]) -> list[RecordedCall]:
-    """The calls, those without an episode in that of the trace that they share with others."""
+    """Assign calls without an episode to their trace as the episode if other calls share that trace."""
     shared = Counter(call.trace for call in calls)
     return [
         replace(call, episode=call.trace) if call.episode is None and shared[call.trace] > 1 else call for call in calls
@@ -112,7 +112,7 @@ def _decoding_reason(error: ValueError) -> str:
 
 
 def _read_batches(batches: list[NumberedRecord], reading: ParsedLog, forms: Counter[str]) -> None:
-    """Answers of a batch may come before or after their requests, so they are joined at the end."""
+    """Read the lines of batches after all others, as an answer may come before or after its request in the file."""
     inputs = {str(record["custom_id"]): record["body"] for _, record in batches if is_batch_input(record)}
     answered = {str(record["custom_id"]) for _, record in batches if not is_batch_input(record)}
     for line, record in batches:

@@ -1,4 +1,4 @@
-"""The records of a file: one JSON object a line, an array, or an object with `data`, plain or gzipped."""
+"""Split a file into records: one JSON object per line, an array, or an object with `data`, plain or gzipped."""
 
 import codecs
 import zlib
@@ -20,7 +20,7 @@ NumberedRecord = tuple[int, dict[str, Any]]
 
 
 def iter_records(path: Path) -> Iterator[NumberedRecord | SkippedLine]:
-    """The records of a file in order, numbered from 1 by line or by element, and what is none."""
+    """Yield the records of a file in order, numbered from 1 by line or by element, and the lines that hold none."""
     with path.open("rb") as file:
         lines = _LineReader(file)
         first = next((line for line in lines if line[1].strip()), None)
@@ -34,7 +34,7 @@ def _iter_from_first(first: NumberedLine, lines: "_LineReader") -> Iterator[Numb
     rest: Iterable[NumberedLine] = lines
     value = _parse_or_none(first[1])
     if not isinstance(value, dict):
-        # Not one object a line, or a first line that is broken: only the whole can tell.
+        # Not one object per line, or a malformed first line: only the whole file shows which.
         rest = list(lines)
         value = None if lines.error else _parse_or_none(b"\n".join(line for _, line in (first, *rest)))
         value = _array_elements(value) or ([value] if isinstance(value, dict) else value)
@@ -62,7 +62,7 @@ def _iter_lines(numbered: Iterable[NumberedLine], lines: "_LineReader") -> Itera
 
 
 def _strip_array_syntax(line: bytes) -> bytes:
-    """The line without what an array of one object a line adds to it."""
+    """Remove the brackets and commas that an array with one object per line adds to a line."""
     bare = line.strip().removesuffix(b",")
     if bare[:1] == b"[" and bare[-1:] != b"]":
         bare = bare[1:]
@@ -91,7 +91,10 @@ def _check_record(number: int, value: object) -> NumberedRecord | SkippedLine:
 
 
 class _LineReader:
-    """Numbered lines of a file, decompressed; `truncated_line` is the line in which a damaged stream stopped."""
+    """Iterates over the decompressed, numbered lines of a file.
+
+    `truncated_line` is the number of the line in which a damaged stream ended, and `error` the damage.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self.number = 0
@@ -139,7 +142,7 @@ class _LineReader:
                 self.error = f"the compressed file is damaged from here on: {error}"
                 return
             chunk = stream.unused_data.lstrip(b"\0") or file.read(_GZIP_CHUNK)
-            if stream.eof and chunk:  # gzip files may be members joined end to end
+            if stream.eof and chunk:  # a gzip file may consist of several concatenated members
                 stream = zlib.decompressobj(_GZIP_WINDOW)
         if not stream.eof:
             self.error = "the compressed file ends early, in this line"

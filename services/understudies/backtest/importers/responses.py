@@ -1,4 +1,4 @@
-"""Decode the teacher's answer in the forms that providers and logs give it."""
+"""Decode a teacher's answer from the forms that providers and logs use."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -13,9 +13,9 @@ _ANSWER_ITEMS: Final = frozenset({"message", "function_call", "custom_tool_call"
 
 
 def decode_answer(value: object) -> Response | None:
-    """The response in text, a message, or a provider's whole reply; None where there is nothing.
+    """Decode the response in text, a message or a provider's whole reply; returns None if there is nothing.
 
-    Raises NotARecordedCall or ValueError where a reply holds no answer.
+    Raises NotARecordedCall or ValueError if a reply holds no answer.
     """
     inner = parse_embedded_json(value)
     match inner:
@@ -38,18 +38,18 @@ def decode_answer(value: object) -> Response | None:
         case str():
             return _text_response(inner)
         case _:
-            # What a log keeps as JSON is an answer that was written as JSON.
+            # A log holds other JSON if the answer itself was JSON text.
             return _text_response(value if isinstance(value, str) else encode_json_text(value))
 
 
 def decode_message(message: Mapping[str, Any], finish_reason: object = None) -> Response:
-    """The response in a message, whatever its role says."""
+    """Decode a message as a response, regardless of its role."""
     reason = finish_reason if isinstance(finish_reason, str) else None
     return detection.decode_message(write_message(message, "assistant"), reason).response
 
 
 def decode_output(items: Sequence[Any], about: Mapping[str, Any] | None = None) -> Response:
-    """The response in the output of one of OpenAI's Responses."""
+    """Decode the output items of OpenAI's Responses; raises NotARecordedCall if they hold no answer."""
     output = [item if "type" in item else {**item, "type": "message"} for item in list_objects(items)]
     if not any(item["type"] in _ANSWER_ITEMS for item in output):
         raise NotARecordedCall("no teacher answer")

@@ -118,8 +118,8 @@ class PassthroughEndpoint:
 class _StreamedUpload:
     """A body that is forwarded as it arrives.
 
-    `error` is the reason why it ended early, if it did: the HTTP client that sends it reports a teacher's error
-    instead. `on_received` is called once the whole body has arrived.
+    `error` is the reason why it ended early, if it did: the HTTP client that sends the body would report a teacher's
+    error instead. `on_received` is called once the whole body has arrived.
     """
 
     def __init__(self, receive: Receive, limit: int) -> None:

@@ -28,7 +28,7 @@ def is_answerable(request: Request) -> bool:
 
 
 def validation_error(request: Request, answer: Message) -> str | None:
-    """Return the error in the form of an answer, or None. It names what was asked for, and quotes no answer."""
+    """Return the error in an answer's form, or None. The error names what was asked for, and quotes no answer."""
     if not answer.text and not answer.tool_calls:
         return "the answer is empty"
     if answer.role != "assistant":

@@ -188,7 +188,7 @@ class CallService:
         return attempt.answer is not None and attempt.decision.is_for_student
 
     async def _ask_student_instead(self, lifecycle: CallLifecycle) -> bool:
-        """Ask the student instead of a teacher over budget, if only the draw or its episode chose the teacher."""
+        """Ask the student instead of a teacher over budget, if only the draw or the episode chose the teacher."""
         decision, call = lifecycle.attempt.decision, lifecycle.builder.call
         if decision.route is not None and self._probation.is_on_probation(decision.route.student):
             return False

@@ -12,7 +12,7 @@ from understudies.runtime.fast_dataclass import fast_dataclass
 
 @fast_dataclass
 class ServingInfo:
-    """The source of an answer and the reason for it, as stated in the response headers."""
+    """The source of an answer and the reason for its route, as stated in the response headers."""
 
     served_by: ServedBy
     decision: Decision

@@ -1,4 +1,4 @@
-"""Pages about the router itself: is it alive, is it ready, how does it fare, what does it serve."""
+"""Serve the router's own endpoints: liveness, readiness, metrics and the OpenAPI document."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
@@ -13,24 +13,24 @@ AdminHandler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class StatusSource(Protocol):
-    """What the pages say of the router."""
+    """The router's status, for the admin endpoints."""
 
     @property
     def ready(self) -> bool:
-        """Whether calls are taken."""
+        """True if the router accepts calls."""
         ...
 
     def details(self) -> Mapping[str, Any]:
-        """What an operator wants to know beside it; never a key, never a prompt."""
+        """Return further details for operators; never a key, never a prompt."""
         ...
 
     def exposition(self) -> bytes:
-        """The metrics, in the text format of Prometheus."""
+        """Return the metrics in the Prometheus text format."""
         ...
 
 
 class AdminEndpoints:
-    """Found by path; each answers GET and HEAD."""
+    """The handlers of the admin endpoints, by path; each answers GET and HEAD."""
 
     def __init__(self, status: StatusSource) -> None:
         self._status = status
@@ -43,7 +43,7 @@ class AdminEndpoints:
         self._document = build_document()
 
     def find(self, path: str) -> AdminHandler | None:
-        """The page at a path."""
+        """Return the handler of a path, or None."""
         return self._handlers.get(path)
 
     async def _healthz(self, scope: Scope, receive: Receive, send: Send) -> None:

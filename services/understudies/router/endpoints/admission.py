@@ -37,7 +37,7 @@ _MAX_TASK_NAME: Final = 200
 
 
 class Admission:
-    """Admits callers by the rules in force."""
+    """Admit callers by the rules in force."""
 
     def __init__(self, rules: RulesSource, settings: RouterSettings) -> None:
         self._rules = rules
@@ -46,7 +46,7 @@ class Admission:
         self._owners = rules.derive(_owners)
 
     def admit(self, scope: Scope, received_at: float = 0.0) -> RequestContext:
-        """Return the context of a request; raises HttpError for a caller who may not call."""
+        """Return the context of a request; raises HttpError if its caller is not admitted."""
         headers = headers_by_name(scope)
         found = self._authenticator.value.authenticate(headers)
         if isinstance(found, AuthError):
@@ -57,23 +57,23 @@ class Admission:
 
     @property
     def max_body_bytes(self) -> int:
-        """Largest body of a request."""
+        """The size limit of a request body, in bytes."""
         return self._rules.current().router.max_body_bytes or self._settings.max_body_bytes
 
     @property
     def timeout_s(self) -> float:
-        """Longest time for a request."""
+        """The longest total time for a request, in seconds."""
         return self._rules.current().router.request_timeout_s or self._settings.request_timeout_s
 
     def check_task_allowed(self, tenant: Tenant, task: str) -> None:
-        """Raise HttpError where the tenant may not call the task."""
+        """Raise HttpError if the tenant may not call the task."""
         if not tenant.can_call(task):
             raise HttpError(403, f"tenant {tenant.name!r} may not call the task {task!r}", code="task_not_allowed")
 
     def resolve_task(self, tenant: Tenant, called: str) -> str:
-        """Return the task that a tenant means by a name.
+        """Return the qualified name of the task that a tenant calls by a name.
 
-        Raises HttpError where the tenant may not call it, BadRequest for a name that gets too long.
+        Raises HttpError if the tenant may not call it, and BadRequest if the qualified name is too long.
         """
         if not self._owners.value:
             self.check_task_allowed(tenant, called)
@@ -91,17 +91,17 @@ class Admission:
         return task
 
     def is_visible(self, tenant: Tenant, task: str) -> bool:
-        """Whether a task is one that a tenant may call, by the name that it is shown."""
+        """Return whether a tenant may call a task by the name under which it sees the task."""
         shown = tenant.display_name(task)
         foreign = owner_and_base(shown)[0] in self._owners.value
         return not foreign and tenant.can_call(shown) and tenant.qualified_name(shown) == task
 
     def check_passthrough_allowed(self, tenant: Tenant, method: str, path: str) -> None:
-        """Raise HttpError where the tenant may not ask for what belongs to no task.
+        """Raise HttpError if the tenant may not send a request that belongs to no task.
 
-        It is neither recorded nor counted. That is a tenant with certain tasks alone, and whoever has a budget, which
-        such a request would go around.
-        Where there are tenants, none may reach what they would share by the teacher's key, such as each other's files.
+        Such a request is neither recorded nor counted. It is refused for a tenant that is restricted to certain tasks,
+        and where a daily budget applies, which it would bypass. Where tenants are configured, none may reach what they
+        would share through the teacher's key, such as each other's files.
         """
         rules = self._rules.current()
         if tenant.is_restricted:
@@ -115,12 +115,12 @@ class Admission:
         raise HttpError(403, f"{why}, and this request would pass through uncounted", code="not_counted")
 
     def check_budget_bypass(self, task: str | None, why: str) -> None:
-        """Raise HttpError where a body that only the teacher can read would go around the budget of its task."""
+        """Raise HttpError if a body that only the teacher can read would bypass the budget of its task."""
         if task is not None and self._rules.for_task(task).daily_budget_usd:
             raise HttpError(400, f"{why}; what cannot be read cannot be counted, and the task has a budget")
 
     def teacher_model(self, task: str, named: str) -> str:
-        """Return the teacher's model for a call whose model is its task; raises BadRequest where none is set."""
+        """Return the teacher's model for a call whose model names its task; raises BadRequest if none is set."""
         model = self._rules.for_task(task).model or self._settings.teacher_model
         if model is None:
             raise BadRequest(
@@ -132,12 +132,12 @@ class Admission:
 
 
 def _owners(rules: Rules) -> frozenset[str]:
-    """The tenants with tasks of their own."""
+    """Return the names of the tenants that have tasks of their own."""
     return frozenset(name for name, tenant in rules.tenants.items() if tenant.own_tasks)
 
 
 def _is_stateless(method: str, path: str) -> bool:
-    """Whether a request leaves nothing with the teacher and reads nothing that others left there."""
+    """Return whether a request stores nothing at the teacher and reads nothing that others stored there."""
     if method in ("GET", "HEAD"):
         return path == "/v1/models" or path.startswith("/v1/models/")
     return method == "POST" and path in _STATELESS

@@ -1,4 +1,4 @@
-"""Authenticate a request by its headers: find its tenant, or say why there is none."""
+"""Authenticate a request by its headers: return its tenant, or the reason for refusing it."""
 
 import hmac
 import re
@@ -18,7 +18,7 @@ from understudies.runtime.rules.tenant import TenantRules
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A caller: its name on every event, and what it may do. It holds no key."""
+    """A caller: the name on each of its events, and its permissions. It holds no key."""
 
     name: str = "default"
     daily_budget_usd: Decimal | None = None
@@ -29,7 +29,7 @@ class Tenant:
 
     @classmethod
     def from_rules(cls, name: str, rules: TenantRules) -> Self:
-        """The tenant of a table of the rules."""
+        """Create a tenant from its table in the rules."""
         tasks = rules.tasks
         return cls(
             name,
@@ -42,34 +42,34 @@ class Tenant:
 
     @property
     def is_restricted(self) -> bool:
-        """Whether it may call certain tasks alone, and so nothing that has no task."""
+        """True if the tenant may call only certain tasks, and so nothing that belongs to no task."""
         return self._tasks is not None
 
     def can_call(self, task: str) -> bool:
-        """Whether it may call a task."""
+        """Return whether the tenant may call a task."""
         return self._tasks is None or self._tasks.fullmatch(task) is not None
 
     def display_name(self, task: str) -> str:
-        """How it calls a task."""
+        """Return the name by which the tenant calls a task."""
         owner, base = owner_and_base(task) if self._owns is not None else (None, task)
         return base if owner == self.name else task
 
     def qualified_name(self, called: str) -> str:
-        """The task that it calls by a name: its own, or one that all share."""
+        """Return the task that the tenant calls by a name: one of its own, or one that all tenants share."""
         called = self.display_name(called)
         return own_task(self.name, called) if self._owns is not None and self._owns(called) else called
 
 
 ANONYMOUS = Tenant()
-"""Whoever calls where no key is asked for."""
+"""The tenant of callers without a key, where none is required."""
 
 TEACHER_KEY: Final = "x-understudies-teacher-key"
-"""Header in which a tenant that may do so brings the teacher's key."""
+"""Header in which a tenant sends its own key for the teacher, if the rules allow it."""
 
 _KEY_HEADERS: Final = ("authorization", "x-api-key", "api-key")
 
 CREDENTIALS: Final = frozenset({*_KEY_HEADERS, TEACHER_KEY})
-"""Headers that hold keys: never logged, recorded or passed on as they came, but as `Principal.credentials` says."""
+"""Headers that hold keys: never logged or recorded, and forwarded only as `Principal.credentials` says."""
 
 _BEARER: Final = "bearer "
 _PREFIX_BYTES: Final = 8
@@ -78,7 +78,7 @@ _UNKNOWN_DIGEST: Final = bytes(32)
 
 @fast_dataclass
 class Principal:
-    """A caller who may go on, and the headers with a key that a teacher without one of its own is to be sent."""
+    """An authenticated caller, and the headers with the key to send to a teacher that has no key of its own."""
 
     tenant: Tenant
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -86,7 +86,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class AuthError:
-    """A caller who may not: HTTP status, a code for programs, and why, without any key."""
+    """A refused caller: the HTTP status, a machine-readable code, and the reason, without any key."""
 
     status: int
     code: str
@@ -94,7 +94,7 @@ class AuthError:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers that the status asks for."""
+        """The response headers that the status requires."""
         return {"www-authenticate": 'Bearer realm="understudies"'} if self.status == 401 else {}
 
 
@@ -104,11 +104,11 @@ _NO_OWN_KEY = AuthError(403, "teacher_key_not_allowed", f"this tenant may not br
 
 
 class Authenticator:
-    """Knows the tenants by their keys' hashes.
+    """Find tenants by the hashes of their keys.
 
-    A presented key is hashed once. Its digest is looked up by its first bytes and compared whole in constant time.
-    What the lookup's time could tell is the beginning of the digest of a key that the caller knows already: nobody can
-    choose a key by its digest, so it brings nobody nearer to another's.
+    A presented key is hashed once. Its digest is looked up by its first bytes and compared as a whole in constant time.
+    The timing of the lookup could reveal only the beginning of the digest of a key that the caller already knows. A key
+    cannot be chosen by its digest, so this does not help to find anybody else's.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Authenticator:
 
     @classmethod
     def from_rules(cls, rules: Rules) -> Self:
-        """Who may call by these rules; `[tenants.default]` says what holds for callers without a key."""
+        """Create an authenticator from the rules; `[tenants.default]` applies to callers without a key."""
         tenants = {name: Tenant.from_rules(name, tenant) for name, tenant in rules.tenants.items()}
         keys = [
             (bytes.fromhex(key.partition(":")[2]), tenants[name])
@@ -133,10 +133,10 @@ class Authenticator:
         return cls(keys, require_key=rules.require_key, anonymous=tenants.get(ANONYMOUS.name, ANONYMOUS))
 
     def authenticate(self, headers: Mapping[str, str]) -> Principal | AuthError:
-        """Who calls, by headers with names in lower case.
+        """Return the principal of a request with these headers (names in lower case), or the reason for refusing it.
 
-        A key of this router is never passed on. Where none is required, callers without one are `anonymous`, and
-        whatever key they bring is meant for the teacher.
+        A key of this router is never forwarded. Where none is required, callers without one are `anonymous`, and any
+        other key that they send is meant for the teacher.
         """
         presented = _presented_keys(headers)
         if self._by_prefix:
@@ -169,7 +169,7 @@ class Authenticator:
 
 
 def _presented_keys(headers: Mapping[str, str]) -> list[str]:
-    """The keys in the headers."""
+    """Return the keys in the headers."""
     bearer = headers.get("authorization", "")
     keys = [bearer[len(_BEARER) :]] if bearer[: len(_BEARER)].lower() == _BEARER else []
     keys += [headers[name] for name in ("x-api-key", "api-key") if name in headers]
@@ -177,7 +177,7 @@ def _presented_keys(headers: Mapping[str, str]) -> list[str]:
 
 
 def _teacher_key_header(headers: Mapping[str, str], key: str) -> dict[str, str]:
-    """A teacher's key in the header in which the caller's own came, for that is how its API carries keys."""
+    """Return a teacher's key in the header in which the caller's own key came, as the caller's API uses it."""
     if headers.get("x-api-key") and "authorization" not in headers:
         return {"x-api-key": key}
     return {"authorization": f"Bearer {key}"}

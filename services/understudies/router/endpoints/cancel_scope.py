@@ -11,10 +11,10 @@ from understudies.router.serving.call_lifecycle import CLIENT_DISCONNECTED, DEAD
 
 
 class CancelScope:
-    """Cancels the work of a block when its client disconnects, and raises ClientDisconnected from it.
+    """Cancel the work of a block when its client disconnects, and raise ClientDisconnected from it.
 
-    After so many seconds the work is cancelled too, and TimeoutError raised. While `is_reading_body`, whoever reads the
-    body notices a disconnect: this scope does not listen before `body_received` is called.
+    After `seconds`, the work is cancelled too, and TimeoutError raised. While `is_reading_body` is true, the reader of
+    the body detects a disconnect: this scope ignores disconnects until `body_received` is called.
     """
 
     def __init__(
@@ -22,7 +22,7 @@ class CancelScope:
     ) -> None:
         self.client_disconnected = False
         self.is_reading_body = is_reading_body
-        """Whether the body is still being read."""
+        """True while the body is being read."""
         self._timed_out = False
         self._client = client
         self._seconds = seconds
@@ -48,23 +48,23 @@ class CancelScope:
             raise TimeoutError from error
 
     def body_received(self) -> None:
-        """Be told from now on."""
+        """React to disconnects from now on."""
         self.is_reading_body = False
         self._check_disconnected()
 
     def on_disconnect(self) -> None:
-        """Cancel the work: nobody waits for it."""
+        """Cancel the work, because its client no longer waits for it."""
         if self._work is not None and not (self.is_reading_body or self.client_disconnected or self._timed_out):
             self.client_disconnected = True
             self._work.cancel(CLIENT_DISCONNECTED)
 
     def on_deadline(self) -> None:
-        """Cancel the work: it took too long."""
+        """Cancel the work, because its deadline has passed."""
         if self._work is not None and not self.client_disconnected:
             self._timed_out = True
             self._work.cancel(DEADLINE_EXCEEDED)
 
     def _check_disconnected(self) -> None:
         if self._client.is_disconnected and not self.is_reading_body:
-            # Later, as a task that cancels itself stays cancelled where it waits for nothing more in the block.
+            # Deferred, because a task that cancels itself stays cancelled if it awaits nothing more in the block.
             asyncio.get_running_loop().call_soon(self.on_disconnect)

@@ -1,4 +1,4 @@
-"""The router over HTTP, as an ASGI application: each API's calls, pages about the router, and the rest passed on."""
+"""Dispatch HTTP requests as an ASGI application: each API's calls, admin endpoints, and the rest passed through."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ _DIALECT_BY_PATH: Final[Mapping[str, Dialect]] = {dialect.path: dialect for dial
 
 
 class Dispatcher:
-    """Finds who answers a request; whatever goes wrong is told in the shape of the API that was asked."""
+    """Dispatch requests to their endpoints; report every error in the format of the API that was called."""
 
     def __init__(
         self,
@@ -57,26 +57,26 @@ class Dispatcher:
         except ClientDisconnected:
             return
         except asyncio.CancelledError:
-            # The server gives up what is in flight once the time for draining is over.
+            # The server cancels the requests in flight once the time for draining is over.
             if not sent.begun:
                 problem = HttpError(
                     503, "the router stops; ask again", code="stopping", headers={"connection": "close"}
                 )
                 await send_error(send, problem, dialect or _client_dialect(scope))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
+        except Exception as error:  # noqa: BLE001 - the caller gets a response to any error
             problem = to_http_error(error)
             if problem.status == 500:
-                # The error's own text may quote a prompt: where it came from has to do.
+                # The error's own text may quote a prompt, so log only its type and traceback.
                 where = "".join(traceback.format_tb(error.__traceback__))
                 _log.error("%s %s failed with %s\n%s", scope["method"], path, type(error).__name__, where)
             if sent.begun:
-                # The server closes the connection of an answer without an end: the caller knows that it is not whole.
+                # The server closes the connection of an unfinished response, so the caller sees that it is incomplete.
                 return
             await send_error(send, problem, dialect or _client_dialect(scope))
 
 
 class _SendTracker:
-    """Remembers whether an answer has begun."""
+    """Track whether a response has begun."""
 
     __slots__ = ("_send", "begun")
 
@@ -90,6 +90,6 @@ class _SendTracker:
 
 
 def _client_dialect(scope: Scope) -> Dialect:
-    """The API whose errors the caller understands, by what its client sends with everything."""
+    """Return the API in whose format the caller expects errors, by a header that its client always sends."""
     anthropic = any(name == b"anthropic-version" for name, _ in scope["headers"])
     return DIALECTS["messages" if anthropic else "chat"]

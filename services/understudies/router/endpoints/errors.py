@@ -13,7 +13,7 @@ from understudies.router.endpoints.responses import send_response
 
 
 class HttpError(Exception):
-    """A request that the router answers with an error of its own."""
+    """Raised for a request that the router itself answers with an error."""
 
     def __init__(
         self,
@@ -33,13 +33,13 @@ class HttpError(Exception):
 
 
 def request_timeout(seconds: float) -> HttpError:
-    """What to tell of a body that did not come in time; the connection is of no use any more."""
+    """Return the error for a body that did not arrive in time; it closes the connection, which is unusable by then."""
     message = f"the body did not come within {seconds:g} s"
     return HttpError(408, message, code="request_timeout", headers={"connection": "close"})
 
 
 def to_http_error(error: Exception) -> HttpError:
-    """What to tell of an error; one that nobody expected is told without its text, which may quote a prompt."""
+    """Map an error to an HTTP error; an unexpected one without its text, which may quote a prompt."""
     if isinstance(error, HttpError):
         return error
     if isinstance(error, BadRequest):
@@ -54,14 +54,14 @@ def to_http_error(error: Exception) -> HttpError:
 
 
 async def send_error(send: Send, error: HttpError, api: Dialect | None) -> None:
-    """Answer with an error."""
+    """Send an error response in the format of an API, by default OpenAI's."""
     dialect = api or dialect_of("chat")
     body = dialect.encode_error(error.status, error.message, code=error.code, param=error.param)
     await send_response(send, error.status, error.headers, orjson.dumps(body))
 
 
 class BadRequest(Exception):  # noqa: N818 - the name of the status
-    """The caller has to ask differently; `param` names the field."""
+    """Raised for an invalid request, which the caller has to change; `param` names the field."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -69,11 +69,11 @@ class BadRequest(Exception):  # noqa: N818 - the name of the status
 
 
 class PayloadTooLarge(Exception):  # noqa: N818 - the name of the status
-    """The body is above its limit."""
+    """Raised when a body exceeds its limit."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the body is larger than {limit} bytes")
 
 
-class ClientDisconnected(Exception):  # noqa: N818 - what happened
-    """The caller hung up."""
+class ClientDisconnected(Exception):  # noqa: N818 - the name of the event
+    """Raised when the client has disconnected."""

@@ -1,4 +1,4 @@
-"""Build the headers that say by whom a call was served, and why."""
+"""Build the response headers that say who served a call, and why."""
 
 from functools import lru_cache
 from typing import Final
@@ -12,12 +12,12 @@ _VISIBLE: Final = "!#$&'()*+,-.:;<=>?@[]^_`{|}~"
 
 
 def call_headers(task: str, invocation: str) -> dict[str, str]:
-    """Name the task and the event of a call."""
+    """Return the headers that name the task and the event of a call."""
     return {TASK: _encode_value(task), "x-understudies-invocation": invocation}
 
 
 def serving_headers(by: ServingInfo) -> dict[str, str]:
-    """Say by whom a call was served, and why."""
+    """Return the headers that say who served a call, and why."""
     told: dict[str, str] = {"x-understudies-served-by": by.served_by, "x-understudies-reason": by.decision.reason}
     if by.student is not None:
         told["x-understudies-student"] = _encode_value(by.student)

@@ -1,4 +1,4 @@
-"""Serve calls over HTTP: read the body, have the call served, and answer in the caller's API."""
+"""Serve calls over HTTP: read the body, have the call served, and respond in the format of the caller's API."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ _FINAL_CHUNK_TIMEOUT_S: Final = 1.0
 
 
 class InferenceEndpoint:
-    """Serves the calls of all APIs."""
+    """Serve the calls of all APIs."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class InferenceEndpoint:
         self._templates = templates or Templates()
 
     async def serve(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; raises HttpError for one that is refused."""
+        """Answer a request; raises HttpError if it is refused."""
         context = self._admission.admit(scope, self._timer())
         seconds = self._admission.timeout_s
         watch = CancelScope(context.client, seconds, is_reading_body=True)
@@ -146,7 +146,7 @@ class InferenceEndpoint:
 
 
 async def _send_stream(dialect: Dialect, stream: CallStream, about: Mapping[str, str], send: Send) -> None:
-    """Pass a teacher's stream on as it comes; end one that breaks off or is stopped with an error."""
+    """Forward a teacher's stream as it arrives; if it breaks off or is cancelled, end it with an error event."""
     try:
         await start_stream(send, stream.status, {**stream.headers, **about}, EVENT_STREAM_TYPE)
         try:
@@ -159,7 +159,7 @@ async def _send_stream(dialect: Dialect, stream: CallStream, about: Mapping[str,
         stopped = cancellation_error(cancelled)
         await stream.finish(stopped)
         if stopped.code != "hung_up" and not stream.is_complete:
-            # What was passed may end inside an event.
+            # The data sent so far may end in the middle of an event.
             await _send_final_chunk(send, b"\n\n" + dialect.encode_error_event(stopped.message, stopped.code))
         raise
     finally:
@@ -167,7 +167,7 @@ async def _send_stream(dialect: Dialect, stream: CallStream, about: Mapping[str,
 
 
 async def _send_final_chunk(send: Send, data: bytes) -> None:
-    """End an answer, without waiting long for a client that does not take it."""
+    """Send the last chunk and end the response, without waiting long for a client that does not read it."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_FINAL_CHUNK_TIMEOUT_S):
             await send_chunk(send, data)
@@ -180,7 +180,7 @@ def _answer_timeout(seconds: float) -> HttpError:
 
 
 def _response_body(dialect: Dialect, call: Call, served: CallResult) -> dict[str, Any]:
-    """Return the body of an answer in the caller's API."""
+    """Return the response body in the format of the caller's API."""
     if served.raw is not None:
         body: dict[str, Any] = orjson.loads(served.raw)
         return body
@@ -195,7 +195,7 @@ def _response_body(dialect: Dialect, call: Call, served: CallResult) -> dict[str
 
 
 def _without_router_fields(body: Mapping[str, Any], model: str) -> dict[str, Any]:
-    """Leave out of the body what is meant for the router."""
+    """Return the body with this model, and without the fields that are meant for the router."""
     kept = {key: value for key, value in body.items() if key != "metadata"}
     metadata = body.get("metadata")
     if isinstance(metadata, dict):

@@ -22,15 +22,15 @@ PATH: Final = "/v1/models"
 
 _MAX_LIST_BYTES: Final = 8_000_000
 _LIST_TIMEOUT_S: Final = 5.0
-"""A teacher that has not listed its models by then lists none."""
+"""Time limit for a teacher's list, in seconds; a teacher that exceeds it is treated as one that has no list."""
 _CREATED_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class ModelListEndpoint:
-    """Lists what the teachers list, with the tasks that a student serves before it.
+    """List the tasks that a student serves, then the models that the teachers list.
 
-    Teachers are asked together. Of one that has no list, or may not be asked with the caller's key, there are the exact
-    names that the settings have.
+    The teachers are asked concurrently. For one that has no list, or may not be asked with the caller's key, the exact
+    model names in its settings are listed.
     """
 
     def __init__(self, teachers: TeacherPool, admission: Admission, tasks: Callable[[], Sequence[str]]) -> None:
@@ -39,11 +39,11 @@ class ModelListEndpoint:
         self._tasks = tasks
 
     def handles(self, path: str) -> bool:
-        """Whether a path is the list, or one of the tasks in it."""
+        """Return whether a path is that of the list, or of one of the tasks in it."""
         return path == PATH or path.startswith(f"{PATH}/{ALIAS}") or path.startswith(f"{PATH}/understudies%2F")
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The list, or one of it."""
+        """Send the list, or one entry of it."""
         if scope["method"] not in ("GET", "HEAD"):
             raise HttpError(405, "models can only be read", code="method_not_allowed", headers={"allow": "GET, HEAD"})
         context = self._admission.admit(scope)
@@ -63,7 +63,7 @@ class ModelListEndpoint:
         return await send_json(send, 200, {**shape, **listed, "data": data})
 
     async def _merge_lists(self, context: RequestContext) -> dict[str, Any]:
-        """Merge what the teachers list, in the frame of the first that lists anything."""
+        """Merge the teachers' lists; fields other than `data` are those of the first teacher that has a list."""
         target = f"{PATH}?{context.query}" if context.query else PATH
         passed = context.upstream_headers()
         asked = self._teachers.list_sources(target, passed)
@@ -82,7 +82,7 @@ class ModelListEndpoint:
         return {**frame, "data": list(data.values())}
 
     async def _fetch_list(self, spec: TeacherSpec, target: str, headers: Mapping[str, str]) -> dict[str, Any] | None:
-        """What a teacher lists; None where it lists nothing within its time."""
+        """Return a teacher's list; None if it sends no valid list in time."""
         try:
             async with asyncio.timeout(min(_LIST_TIMEOUT_S, self._admission.timeout_s)):
                 answer = await self._teachers.pass_through_to(spec, "GET", target, headers)
@@ -107,7 +107,7 @@ def _entry_name(entry: Any) -> Any:
 
 
 def _convert_entry(entry: Any, anthropic: bool) -> Any:
-    """An entry in the shape of the API that was asked, whatever its teacher speaks."""
+    """Return an entry in the format of the API that was called, whichever API its teacher speaks."""
     name = entry.get("id") if isinstance(entry, dict) else None
     of_anthropic = isinstance(entry, dict) and entry.get("type") == "model"
     return _make_entry(name, anthropic) if isinstance(name, str) and of_anthropic is not anthropic else entry

@@ -1,10 +1,10 @@
-"""The OpenAPI document of the router: what it promises of its own. Bodies are those of the APIs it speaks."""
+"""Build the OpenAPI document of the router's own contract. Bodies are those of the APIs that it speaks."""
 
 from typing import Any, Final
 
 
 def build_document() -> dict[str, Any]:
-    """OpenAPI 3.1."""
+    """Return the document, in OpenAPI 3.1."""
     return {
         "openapi": "3.1.0",
         "info": {

@@ -1,4 +1,4 @@
-"""Pass requests that are no calls of a task on to the teacher, as they are and unrecorded."""
+"""Pass requests that are not calls of a task through to the teacher, unchanged and unrecorded."""
 
 import asyncio
 import re
@@ -21,25 +21,25 @@ _WITH_A_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"}) | _WITH_A_BODY
 _FORM_MODEL_FIELD: Final = re.compile(rb'\bname="?model"?(?:;[^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]+)\r\n')
 _FORM_SEARCH_BYTES: Final = 65_536
-"""Bytes of a form in which its model is looked for."""
+"""Number of bytes at the beginning of a form that are searched for its model."""
 _MODELS: Final = "/v1/models/"
 _MODEL: Final = re.compile(rb'"model"\s*:\s*"([^"\\]*)"')
 _UNMETERED_PATHS: Final = frozenset({"/v1/messages/count_tokens"})
-"""Paths of what costs nothing, and so goes around no budget."""
+"""Paths of requests that cost nothing, and so cannot bypass a budget."""
 _ROUTER_HEADERS: Final = [(b"x-understudies-served-by", b"teacher"), (b"x-understudies-reason", b"passed_through")]
 
 
 class PassthroughEndpoint:
-    """Passes requests on, whatever they are: embeddings, files, batches, and bodies that only the teacher can read."""
+    """Pass requests of any kind through: embeddings, files, batches, and bodies that only the teacher can read."""
 
     def __init__(self, teachers: TeacherPool, admission: Admission) -> None:
         self._teachers = teachers
         self._admission = admission
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on by its path."""
+        """Pass a request through to a teacher."""
         if scope["method"] not in _METHODS:
-            # TRACE would send the headers back, with the key in them.
+            # TRACE would echo the headers, including the key.
             message, allow = f"{scope['method']} is not passed on", ", ".join(sorted(_METHODS))
             raise HttpError(405, message, code="method_not_allowed", headers={"allow": allow})
         context = self._admission.admit(scope)
@@ -67,21 +67,21 @@ class PassthroughEndpoint:
             await self.forward(scope, context, None, _model_in_path(context.path), send)
 
     def _check_task(self, context: RequestContext, task: object, model: object) -> None:
-        """Raise HttpError for a request that names a task with a budget, around which it would go."""
+        """Raise HttpError if a request names a task with a budget, which it would bypass."""
         if context.path.rstrip("/") in _UNMETERED_PATHS:
             return
         named = context.task_name(None, model if isinstance(model, str) else "")
         if named is not None:
             named = self._admission.resolve_task(context.principal.tenant, named)
         elif isinstance(task, str):
-            # What passes through may have metadata for others, in which any text stands.
+            # The metadata may be meant for others and hold any text, so it is not validated as a task name.
             named = context.principal.tenant.qualified_name(task)
         self._admission.check_budget_bypass(named, f"{context.path} passes through")
 
     async def forward(
         self, scope: Scope, context: RequestContext, body: bytes | None, model: object, send: Send
     ) -> None:
-        """Pass on an admitted request whose body is read; end it where the client disconnects."""
+        """Forward an admitted request whose body has been read; cancel it if the client disconnects."""
         with CancelScope(context.client):
             await self._forward(scope, context, body, model, send)
 
@@ -116,9 +116,10 @@ class PassthroughEndpoint:
 
 
 class _StreamedUpload:
-    """A body that is sent on as it comes; `error` is why that ended early, which its sender cannot tell any more.
+    """A body that is forwarded as it arrives.
 
-    `on_received` is told once all of it has come.
+    `error` is the reason why it ended early, if it did: the HTTP client that sends the body would report a teacher's
+    error instead. `on_received` is called once the whole body has arrived.
     """
 
     def __init__(self, receive: Receive, limit: int) -> None:
@@ -128,7 +129,7 @@ class _StreamedUpload:
         self._remaining = iter_body(receive, limit)
 
     async def model(self) -> str | None:
-        """Return a form's field `model`, if near its beginning; raises PayloadTooLarge or ClientDisconnected."""
+        """Return a form's field `model`, if near the beginning; raises PayloadTooLarge or ClientDisconnected."""
         named = None
         while named is None and len(self._buffered) < _FORM_SEARCH_BYTES:
             piece_of_it = await anext(self._remaining, b"")
@@ -139,7 +140,7 @@ class _StreamedUpload:
         return named and named[1].decode("utf-8", "replace")
 
     async def iter_body(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes; raises PayloadTooLarge or ClientDisconnected."""
+        """Yield the body as it arrives; raises PayloadTooLarge or ClientDisconnected."""
         try:
             if self._buffered:
                 yield self._buffered
@@ -152,21 +153,22 @@ class _StreamedUpload:
 
 
 def _target(scope: Scope) -> str:
-    """Path and query as they were sent."""
+    """Return the path and query as they were sent."""
     path: bytes = scope.get("raw_path") or scope["path"].encode()
     query: bytes = scope.get("query_string", b"")
     return (path + b"?" + query if query else path).decode("latin-1")
 
 
 def _model_in_path(path: str) -> str | None:
-    """The model that a path names."""
+    """Return the model that a path names, or None."""
     return path.removeprefix(_MODELS) or None if path.startswith(_MODELS) else None
 
 
 def _parse_model_and_task(raw: bytes) -> tuple[object, object]:
-    """The model that a body names, and the task in its metadata; None for what it does not name, or is no JSON object.
+    """Return the model that a body names and the task in its metadata; None for each that it does not name.
 
-    Of a body with too many values to be read, such as tokens to embed, the model is the first that is named anywhere.
+    Both are None if the body is not a JSON object. In a body with too many values to parse, such as tokens to embed,
+    the model is the first that is named anywhere, and the task is None.
     """
     if len(raw) > COUNT_VALUES_ABOVE_BYTES and exceeds_values(raw):
         named = _MODEL.search(raw)

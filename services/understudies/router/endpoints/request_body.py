@@ -1,4 +1,4 @@
-"""Requests as they come in: bodies within their limit, and callers that hang up."""
+"""Read request bodies within their limits, and detect clients that disconnect."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -9,17 +9,17 @@ from starlette.types import Receive
 from understudies.router.endpoints.errors import BadRequest, ClientDisconnected, PayloadTooLarge
 
 MAX_DEPTH: Final = 100
-"""Deepest nesting of a request's JSON."""
+"""Maximum nesting depth of a request's JSON."""
 
 MAX_VALUES: Final = 50_000
-"""Most values in a large request's JSON: to read so many takes a tenth of a second, in which nobody else is served."""
+"""Maximum values in a large request's JSON: parsing so many blocks all other calls for a tenth of a second."""
 
 COUNT_VALUES_ABOVE_BYTES: Final = 256 * 1024
-"""Bytes of a body up to which its values need not be counted."""
+"""Size of a body, in bytes, up to which its values need not be counted."""
 
 
 async def read_body(receive: Receive, declared: str | None, limit: int) -> bytes:
-    """The body of a request; raises PayloadTooLarge or ClientDisconnected."""
+    """Return the body of a request; raises PayloadTooLarge or ClientDisconnected."""
     if declared is not None and declared.isdecimal() and int(declared[:20]) > limit:
         raise PayloadTooLarge(limit)
     message = await receive()
@@ -44,7 +44,7 @@ async def read_body(receive: Receive, declared: str | None, limit: int) -> bytes
 
 
 def parse_json_object(raw: bytes) -> dict[str, Any]:
-    """The JSON object in a body; raises BadRequest."""
+    """Return the JSON object in a body; raises BadRequest."""
     if len(raw) > COUNT_VALUES_ABOVE_BYTES and exceeds_values(raw):
         raise BadRequest(f"the body holds more than {MAX_VALUES} values; send fewer messages or parts, or join them")
     try:
@@ -59,10 +59,11 @@ def parse_json_object(raw: bytes) -> dict[str, Any]:
 
 
 def exceeds_values(raw: bytes, limit: int = MAX_VALUES) -> bool:
-    """Whether JSON holds more values than the limit, without reading them.
+    """Return whether JSON holds more values than the limit, without parsing it.
 
-    Its commas and brackets are counted, which takes a millisecond a megabyte. Those in its strings, such as code or
-    logs, do not count, and are only taken out where there are few strings: each value has two at most.
+    Commas and opening brackets are counted, which takes a millisecond per megabyte. Those inside strings, such as code
+    or logs, do not count. They are removed only if there are few strings: each value has at most two, so that many
+    strings prove that the limit is exceeded.
     """
     if len(raw) <= 2 * limit or _count_separators(raw) <= limit:
         return False
@@ -77,7 +78,7 @@ def _count_separators(raw: bytes) -> int:
 
 
 def exceeds_depth(value: Any, limit: int = MAX_DEPTH) -> bool:
-    """Whether JSON is nested deeper than the limit."""
+    """Return whether JSON is nested deeper than the limit."""
     level = [value]
     for _ in range(limit):
         level = [item for outer in level for item in _nested_values(outer)]
@@ -92,7 +93,7 @@ def _nested_values(value: Any) -> list[Any]:
 
 
 async def iter_body(receive: Receive, limit: int) -> AsyncIterator[bytes]:
-    """The body of a request as it comes; raises PayloadTooLarge or ClientDisconnected."""
+    """Yield the body of a request as it arrives; raises PayloadTooLarge or ClientDisconnected."""
     size, more = 0, True
     while more:
         message = await receive()

@@ -18,7 +18,7 @@ from understudies.router.serving.cache_policy import CacheDirectives, parse_cach
 from understudies.runtime.fast_dataclass import fast_dataclass
 
 ALIAS: Final = "understudies/"
-"""A model of this name and a task's is the task itself."""
+"""Prefix of a model name that refers to a task: `understudies/TASK`."""
 
 _EPISODE: Final = "x-understudies-episode"
 _CRITICAL: Final = "x-understudies-critical"
@@ -34,30 +34,30 @@ _FORWARDED_PREFIXES: Final = ("openai-", "anthropic-", "x-stainless-")
 
 
 class CallDirectives(NamedTuple):
-    """The way in which a caller wants a call to be served."""
+    """A caller's directives for serving a call."""
 
     episode: str | None
     critical: bool
-    """The teacher is to answer, come what may."""
+    """True if the teacher must answer, under any circumstances."""
     cache: CacheDirectives
 
 
 @fast_dataclass
 class RequestContext:
-    """The head of an admitted request: who asks, from where, since when, and by which headers.
+    """The head of an admitted request: its principal, target, client connection, arrival time and headers.
 
-    No other module of the endpoints reads a request's headers by name.
+    No other endpoint module reads a request's headers by name.
     """
 
     principal: Principal
     method: str
     path: str
     query: str
-    """The part of the target after its question mark."""
+    """The query string, without the question mark."""
     client: ClientConnectionState
     received_at: float
     headers: Mapping[str, str] = field(repr=False)
-    """By name in lower case; to be read by this class alone."""
+    """The headers by name in lower case; only this class may read them."""
 
     @property
     def content_length(self) -> str | None:
@@ -71,13 +71,13 @@ class RequestContext:
 
     @property
     def is_anthropic(self) -> bool:
-        """Whether a client of Anthropic's API asks."""
+        """True if the client uses Anthropic's API."""
         return "anthropic-version" in self.headers
 
     def task_name(self, metadata_task: object, model: str) -> str | None:
-        """Return the task that the caller names: in a header, in the body's metadata, or as its model.
+        """Return the task that the caller names in a header, in the body's metadata or as its model, or None.
 
-        Raises BadRequest for a text that cannot be a name.
+        Raises BadRequest if the text is not a valid name.
         """
         if (name := self.headers.get(TASK)) is not None:
             return _parse_task_name(_decode(name), "header X-Understudies-Task")
@@ -88,7 +88,7 @@ class RequestContext:
         return None
 
     def call_directives(self) -> CallDirectives:
-        """Parse the directives; raises BadRequest for one that is not understood."""
+        """Parse the directives; raises BadRequest for an invalid one."""
         headers = self.headers
         return CallDirectives(
             _parse_episode(headers.get(_EPISODE)),
@@ -97,7 +97,7 @@ class RequestContext:
         )
 
     def upstream_headers(self) -> dict[str, str]:
-        """Return the headers for a teacher: those that its API knows, and never a key of this router."""
+        """Return the headers to send to a teacher: those that its API knows, and never a key of this router."""
         passed = {
             name: value
             for name, value in self.headers.items()
@@ -107,7 +107,7 @@ class RequestContext:
         return passed
 
     def passthrough_headers(self) -> dict[str, str]:
-        """Return the headers of a request that is passed on as it is: those of its body too."""
+        """Return the headers of a request that is passed through unchanged, including those that describe its body."""
         about_body = {
             name: value
             for name, value in self.headers.items()
@@ -117,12 +117,12 @@ class RequestContext:
 
 
 def headers_by_name(scope: Scope) -> dict[str, str]:
-    """Return the headers by name in lower case; of those that come twice, the last."""
+    """Return the headers by name in lower case; the last value of a repeated one."""
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
 
 
 def metadata_task(body: Mapping[str, Any]) -> object:
-    """Return the value of `metadata.task`, of whichever type."""
+    """Return the value of `metadata.task`, of any type; None if there is none."""
     metadata = body.get("metadata")
     return metadata.get("task") if isinstance(metadata, dict) else None
 
@@ -137,7 +137,7 @@ def _parse_episode(name: str | None) -> str | None:
 
 
 def _parse_critical(word: str | None) -> bool:
-    """Refuse what is neither yes nor no: a word that is misspelt must not leave a critical call to a student."""
+    """Refuse values that are neither true nor false: a misspelt one must not leave a critical call to a student."""
     if word is None or word.lower() in ("0", "false", "no"):
         return False
     if word.lower() in ("1", "true", "yes"):
@@ -146,7 +146,7 @@ def _parse_critical(word: str | None) -> bool:
 
 
 def _decode(value: str) -> str:
-    """Decode UTF-8, which callers mean, from Latin-1, in which HTTP hands bytes over."""
+    """Decode a header value as UTF-8, which callers send, from the Latin-1 in which HTTP delivers it."""
     try:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError as error:

@@ -1,4 +1,4 @@
-"""What goes back over HTTP, written straight to ASGI: this is the hot path."""
+"""Send responses directly as ASGI messages, because this is the hot path."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,33 +13,33 @@ EVENT_STREAM_TYPE = "text/event-stream; charset=utf-8"
 async def send_response(
     send: Send, status: int, headers: Mapping[str, str], body: bytes, kind: str = JSON_TYPE
 ) -> None:
-    """A whole answer."""
+    """Send a whole response."""
     await send({"type": "http.response.start", "status": status, "headers": _encode_headers(headers, kind, len(body))})
     await send({"type": "http.response.body", "body": body})
 
 
 async def send_json(send: Send, status: int, value: Any, headers: Mapping[str, str] | None = None) -> None:
-    """A whole answer as JSON."""
+    """Send a whole response as JSON."""
     await send_response(send, status, headers or {}, orjson.dumps(value))
 
 
 async def start_stream(send: Send, status: int, headers: Mapping[str, str], kind: str) -> None:
-    """The head of an answer that comes in pieces."""
+    """Begin a streamed response by sending its head."""
     await send({"type": "http.response.start", "status": status, "headers": _encode_headers(headers, kind, None)})
 
 
 async def send_chunk(send: Send, data: bytes) -> None:
-    """A piece of an answer that has begun."""
+    """Send a chunk of a response that has begun."""
     await send({"type": "http.response.body", "body": data, "more_body": True})
 
 
 async def end_stream(send: Send) -> None:
-    """The end of an answer that came in pieces."""
+    """End a streamed response."""
     await send({"type": "http.response.body", "body": b""})
 
 
 async def send_events(send: Send, headers: Mapping[str, str], events: Iterable[bytes]) -> None:
-    """A whole answer in the form of a stream."""
+    """Send a whole response in the form of an event stream."""
     await start_stream(send, 200, headers, EVENT_STREAM_TYPE)
     await send_chunk(send, b"".join(events))
     await end_stream(send)

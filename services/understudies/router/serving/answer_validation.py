@@ -1,4 +1,4 @@
-"""Whether a student's answer has the form that the request asks for."""
+"""Check that a student's answer has the form that the request asks for."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,13 +11,13 @@ from understudies.events import Message, Request, ToolCall
 from understudies.router.serving.json_schema import is_supported, is_valid
 
 _PLACEHOLDER = re.compile(r"\[(?:EMAIL|CARD|IBAN|PHONE|KEY|TOKEN|PRIVATE_KEY)\]")
-"""What redaction left in the examples that students learn from."""
+"""The placeholders that redaction left in the examples from which students learn."""
 
 _FORMATS = ("text", "json_object", "json_schema")
 
 
 def is_answerable(request: Request) -> bool:
-    """Whether a student can give what is asked, and whether the form of its answer can be checked."""
+    """Return whether a student can answer the request, and the form of its answer can be checked."""
     wanted = request.response_format or {}
     return (
         student_can_answer(request)
@@ -28,7 +28,7 @@ def is_answerable(request: Request) -> bool:
 
 
 def validation_error(request: Request, answer: Message) -> str | None:
-    """What is wrong with the form of an answer, or None. It names what was asked for, and quotes no answer."""
+    """Return the error in an answer's form, or None. The error names what was asked for, and quotes no answer."""
     if not answer.text and not answer.tool_calls:
         return "the answer is empty"
     if answer.role != "assistant":

@@ -1,4 +1,4 @@
-"""Ask the teacher again about calls that were served: by sample, and each answer of a student every other day."""
+"""Ask the teacher again about served calls: for a sample, and for each answer of a student every other day."""
 
 import asyncio
 import functools
@@ -19,21 +19,21 @@ from understudies.students.base import Answer
 
 _MAX_ANSWERS: Final = 50_000
 _DAILY_SPAN: Final = timedelta(days=4)
-"""How long an answer is checked daily, since it was first given."""
+"""Time for which an answer is checked daily, from when it was first given; later, every other day."""
 
 
 class SpotCheckSchedule:
-    """Remembers on which day each answer of each student was first and last checked; the oldest are forgotten first.
+    """Remember the days on which each answer of each student was first and last checked; evict the oldest first.
 
-    A draw by lot hardly ever meets an answer that one call in a hundred gets, so a class of calls that is always
-    answered wrongly would go on for weeks. Such audits say nothing of all calls together.
+    Random sampling hardly ever selects an answer that one call in a hundred gets, so a class of calls that is always
+    answered wrongly could persist for weeks. These audits are not a sample, and say nothing about all calls together.
     """
 
     def __init__(self) -> None:
         self._checked: OrderedDict[tuple[str, str], tuple[date, date]] = OrderedDict()
 
     def take_due(self, call: Call, route: TaskRoute, answer: Answer) -> bool:
-        """Whether this answer of the student is to be checked; it then counts as checked today."""
+        """Return whether this answer of the student is due to be checked; if so, count it as checked today."""
         key, today = (route.student, answer_key(answer.message)), call.at.date()
         first, last = self._checked.get(key, (today, date.min))
         if today - last < timedelta(days=1 if today - first < _DAILY_SPAN else 2):
@@ -46,21 +46,21 @@ class SpotCheckSchedule:
 
 
 _FOLLOW_UPS: Final = 4
-"""Answers that are all audited after one that the teacher does not agree with."""
+"""Number of answers that are all audited after one with which the teacher disagrees."""
 
 
 class TightenedInspection:
-    """Raises the audit probability of a student's next answers to 1 after an audit that disagrees.
+    """Raise the audit probability of a student's next answers to 1 after an audit that disagrees.
 
-    As in the switching rules of ISO 2859-1: the probability depends on past calls alone, so that such an audit is as
-    unbiased as a sampled one, and the drift detectors are fed at the pace of calls and not of samples.
+    As in the switching rules of ISO 2859-1: the probability depends on past calls only, so that such an audit is as
+    unbiased as a sampled one, and the drift detectors receive data at the rate of calls instead of samples.
     """
 
     def __init__(self) -> None:
         self._remaining: OrderedDict[str, int] = OrderedDict()
 
     def tighten(self, student: str) -> None:
-        """Audit all of the student's next answers."""
+        """Audit each of the student's next `_FOLLOW_UPS` answers."""
         self._remaining[student] = _FOLLOW_UPS
         self._remaining.move_to_end(student)
         if len(self._remaining) > _MAX_ANSWERS:
@@ -80,15 +80,15 @@ class TightenedInspection:
 
 _MAX_PENDING: Final = 1000
 _MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
-"""What may wait for its turn; where the teacher is too slow for all audits that are drawn, the newest are given up."""
+"""Limit on pending audits, in bytes; if the teacher is too slow for all sampled audits, the newest are dropped."""
 
 _log = logging.getLogger(__name__)
 
 
 class AuditQueue:
-    """The audits in flight, of which `max_concurrent` are asked together.
+    """The audits in flight, of which at most `max_concurrent` ask the teacher at the same time.
 
-    What they cost is charged to the call's budget, which never refuses one.
+    Their cost is charged to the call's budget, which never refuses an audit.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class AuditQueue:
         self._bytes = 0
         self._log_throttle = Throttle()
         self.dropped = 0
-        """Audits that were drawn, but never asked."""
+        """Number of audits that were sampled but never asked."""
         self._slots = asyncio.Semaphore(max_concurrent)
 
     def __len__(self) -> int:
@@ -119,7 +119,7 @@ class AuditQueue:
         probability: float,
         on_answer: Callable[[TeacherAnswer], None] | None = None,
     ) -> None:
-        """Ask about a call in the background, unless too many wait already; then call `on_answer`."""
+        """Audit a call in the background, unless too many are pending; then call `on_answer` with the answer."""
         size = len(builder.call.raw or b"")
         if self._tasks and (len(self._tasks) >= _MAX_PENDING or self._bytes + size > _MAX_PENDING_BYTES):
             self._drop(1)
@@ -132,12 +132,12 @@ class AuditQueue:
         task.add_done_callback(functools.partial(self._done, size))
 
     async def wait_idle(self) -> None:
-        """Return when none is in flight."""
+        """Wait until no audit is in flight."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def close(self, timeout_s: float = 5.0) -> None:
-        """Wait for those in flight, within a time-out, and give up those that are not done."""
+        """Wait for the audits in flight, up to a timeout, and cancel those that are not done."""
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=timeout_s)

@@ -1,4 +1,4 @@
-"""Which calls get the answer that an identical one got, and what makes two calls identical."""
+"""Decide which calls may be answered from the cache, and which calls are identical."""
 
 import hashlib
 import json
@@ -34,9 +34,9 @@ _STATEFUL_FIELDS: Final = (
     "mcp_servers",
     "container",
 )
-"""Fields by which an answer depends on what is kept or done elsewhere."""
+"""Fields that make an answer depend on what is stored or done elsewhere."""
 _CLIENT_TOOLS: Final = frozenset({"function", "custom"})
-"""Tools that the caller runs; others are run by the provider, and may find something else next time."""
+"""Tools that the caller runs; the provider runs all others, and they may return something else next time."""
 _KEY_HEADERS: Final = ("authorization", "x-api-key", "x-understudies-teacher-key")
 _VERSION_PREFIXES: Final = ("anthropic-", "openai-")
 _COMPLETE_REASONS: Final = frozenset({"stop", "tool_calls", "function_call"})
@@ -44,7 +44,7 @@ _COMPLETE_REASONS: Final = frozenset({"stop", "tool_calls", "function_call"})
 
 @fast_dataclass
 class CacheDirectives:
-    """Whether a caller takes an answer that was given before, and lets its own be given again."""
+    """A caller's permission to answer from the cache (`read`), and to store its answer there (`write`)."""
 
     read: bool = True
     write: bool = True
@@ -56,9 +56,9 @@ _WRITE_ONLY: Final = CacheDirectives(read=False)
 
 
 def parse_cache_directives(router_header: str | None, cache_control: str | None) -> CacheDirectives:
-    """What the headers `x-understudies-cache` and `cache-control` of a request ask for.
+    """Parse the headers `x-understudies-cache` and `cache-control` of a request.
 
-    `no` and `no-store` have nothing to do with the cache; `no-cache` asks for a new answer, and lets it be kept.
+    `no` and `no-store` bypass the cache; `no-cache` asks for a new answer, and allows storing it.
     """
     if not router_header and not cache_control:
         return _READ_WRITE
@@ -69,7 +69,7 @@ def parse_cache_directives(router_header: str | None, cache_control: str | None)
 
 
 def is_cacheable(body: Mapping[str, Any]) -> bool:
-    """Whether a body asks for one answer at temperature 0 that depends on nothing but the body."""
+    """Return whether a body asks for one answer at temperature 0 that depends on nothing but the body."""
     temperature = body.get("temperature")
     return (
         isinstance(temperature, int | float)
@@ -82,9 +82,9 @@ def is_cacheable(body: Mapping[str, Any]) -> bool:
 
 
 def is_complete(finish_reason: str | None) -> bool:
-    """Whether an answer, by its canonical finish reason, came to its own end.
+    """Return whether an answer, by its canonical finish reason, was finished rather than cut off.
 
-    One that was cut off at a token limit is not kept: who asks again, hopes for more.
+    One that was cut off at a token limit is not cached, because a caller that asks again hopes for more.
     """
     return finish_reason in _COMPLETE_REASONS
 
@@ -99,11 +99,11 @@ def cache_key(
     forwarded_headers: Mapping[str, str] | None = None,
     query: str = "",
 ) -> str:
-    """SHA-256 (hex) of who asks, whom, and all that decides the answer; whether it is streamed does not.
+    """Return the SHA-256 (hex) of the caller, the API and model called, and all else that determines the answer.
 
-    `forwarded_headers` are the caller's headers for the teacher, names in lower case: of those, versions of the API
-    count, and the caller's own key for the teacher, by its hash. `query` is what stood after the path, such as an API's
-    version.
+    Streaming does not. `forwarded_headers` are the caller's headers for the teacher, with names in lower case: of
+    these, the versions of the API count, and the caller's own key for the teacher, as its hash. `query` is the query
+    string, which may hold an API's version.
     """
     left_out = _IGNORED_FIELDS[api]
     asked = {name: value for name, value in body.items() if name not in left_out and name != "model"}
@@ -131,5 +131,5 @@ def _canonical(value: Any) -> bytes:
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except TypeError:
-        # Half a surrogate pair, or an integer beyond 64 bits.
+        # The value contains half a surrogate pair, or an integer beyond 64 bits.
         return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""Take each call through its states to its one exit: settle its budget, record its event, count its metrics."""
+"""Take each call through its states to a single exit: settle its budget, record its event, count its metrics."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,21 +21,21 @@ from understudies.router.serving.student_attempt import StudentAttempt
 from understudies.runtime.rules.task import TaskRules
 
 State = Literal["received", "asked", "answered", "failed", "abandoned", "recorded"]
-"""`received`: nobody is asked. `asked`: money is reserved, and student or teacher asked, with no await between the two.
-`answered`, `failed` and `abandoned` (the client disconnected, the deadline passed, or the router stops): it is known
-what to record. `recorded`: the exit is taken."""
+"""`received`: nobody has been asked yet. `asked`: money is reserved, and the student or teacher asked, with no await
+between the two. `answered`, `failed` and `abandoned` (the client disconnected, the deadline passed, or the router is
+stopping): the outcome to record is known. `recorded`: the call has been settled, recorded and counted."""
 
 CLIENT_DISCONNECTED: Final = "hung up"
 """Message of the cancellation of a call whose client disconnected."""
 
 DEADLINE_EXCEEDED: Final = "timed out"
-"""Message of the cancellation of a call that took too long."""
+"""Message of the cancellation of a call whose deadline passed."""
 
 CountOutcome = Callable[[CallOutcome], None]
 
 
 def cancellation_error(cancelled: asyncio.CancelledError, cost: Decimal = ZERO_USD) -> TeacherError:
-    """Turn a cancellation into the error that the client is sent; without a message it means that the router stops."""
+    """Turn a cancellation into the error that the client is sent; one without a message means that the router stops."""
     if CLIENT_DISCONNECTED in cancelled.args:
         message = "the caller hung up before the teacher had answered"
         return TeacherError(499, message, code="hung_up", cost_usd=cost)
@@ -46,14 +46,14 @@ def cancellation_error(cancelled: asyncio.CancelledError, cost: Decimal = ZERO_U
 
 
 class CallLifecycle:
-    """One call from its arrival to the end of its response, as a context.
+    """One call from its arrival to the end of its response, as a context manager.
 
-    Leaving the context is the only exit: however the block ends, what was reserved is settled once, one event is
-    recorded and one count is taken, all of one outcome. Only a student's reservation is settled before, when it has
-    answered: the teacher's is made after it, so that at most one is open.
+    Leaving the context is the only exit: however the block ends, the reservation is settled once, one event is recorded
+    and one outcome is counted, all from the same outcome. Only a student's reservation is settled earlier, when the
+    student has answered: the teacher's is made after that, so that at most one is open.
     """
 
-    # Defaults of the class: a call sets few of them, and its lifecycle is made with every call.
+    # Class-level defaults, because every call creates a lifecycle and sets few of them.
     attempt: StudentAttempt = StudentAttempt(Decision("no_student"))
     state: State = "received"
     outcome: CallOutcome | None = None
@@ -105,24 +105,24 @@ class CallLifecycle:
                     self._count(outcome)
 
     def reserved(self, reservation: Reservation | None, student_price: Decimal | None = None) -> None:
-        """Ask with money reserved, from now on: for a student at its price, else for the teacher."""
+        """Enter the state `asked` with a reservation: for a student at `student_price`, otherwise for the teacher."""
         self.state, self._is_open = "asked", True
         self._reservation, self._student_price = reservation, student_price
 
     def settle(self, cost: Decimal) -> None:
-        """Settle what is reserved; do nothing where nothing is."""
+        """Settle the open reservation at its cost; do nothing if none is open."""
         if self._is_open:
             self._is_open = False
             self._budget.settle(self._reservation, self.builder.call, cost, update_mean=self._is_typical)
 
     def answer_from_cache(self, known: CachedResponse) -> CallResult:
-        """Answer with what an identical request was answered."""
+        """Answer with the cached answer to an identical request."""
         return self._answer(self._outcomes.cached_answer(self.builder, known))
 
     def answer_from_student(
         self, *, teacher_error: TeacherError | None = None, over_budget: bool = False
     ) -> CallResult:
-        """Answer with the student's answer; after `teacher_error` as the last resort."""
+        """Answer with the student's answer; after a `teacher_error`, as the last resort."""
         if teacher_error is not None:
             self._cost = self._cost_of(teacher_error)
         return self._answer(
@@ -130,7 +130,7 @@ class CallLifecycle:
         )
 
     def answer_from_teacher(self, answer: TeacherAnswer) -> CallResult:
-        """Answer with the teacher's answer, at the cost of all attempts that it took."""
+        """Answer with the teacher's answer, at the cost of all the attempts that it took."""
         self._is_typical = not (answer.unproductive_attempts or answer.client_disconnected)
         if answer.unproductive_attempts:
             unproductive = self._budget.unproductive_cost(self.builder.call, answer.unproductive_attempts)
@@ -139,13 +139,13 @@ class CallLifecycle:
         return self._answer(self._outcomes.teacher_answer(self.builder, self.attempt, answer))
 
     def begin_stream(self) -> None:
-        """Note that the teacher's stream has begun."""
+        """Record the time at which the teacher's stream began."""
         self._first_byte_s = self._timer() - self._received_at
 
     def end_stream(
         self, answer: TeacherAnswer | TeacherError, stream: CallStream, interruption: TeacherError | None
     ) -> None:
-        """End with what was streamed; an `interruption` kept the client from the rest."""
+        """End with the streamed answer; an `interruption` kept the client from receiving the rest."""
         if isinstance(answer, TeacherError):
             self.fail(answer)
         else:
@@ -156,7 +156,7 @@ class CallLifecycle:
             self.state = "abandoned"
 
     def fail(self, error: TeacherError) -> None:
-        """End without an answer, at what the teacher's failure cost."""
+        """End without an answer, at the cost of the teacher's failure."""
         self._fail("failed", error, self._cost_of(error))
 
     def _answer(self, result: CallResult) -> CallResult:
@@ -180,13 +180,13 @@ class CallLifecycle:
         return self._fail("failed", failure, _reserved_usd(self._reservation) if self._is_open else ZERO_USD)
 
     def _cost_of(self, error: TeacherError) -> Decimal:
-        """The cost of a teacher's failure; what is reserved where it took the call and did not report its usage."""
+        """Return the cost of a teacher's failure: all that is reserved if it took the call but reported no usage."""
         accepted = 200 <= error.status < 300
         reported = self._likely_cost() if accepted and not error.cost_usd else error.cost_usd
         return usd(reported + self._budget.unproductive_cost(self.builder.call, error.unproductive_attempts))
 
     def _likely_cost(self) -> Decimal:
-        """The cost of what was asked and is not answered: nobody knows how far it came, so all of it."""
+        """Return the cost of a request without an answer: all that is reserved, because its progress is unknown."""
         if not self._is_open:
             return ZERO_USD
         if self._student_price is not None:

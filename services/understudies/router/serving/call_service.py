@@ -27,11 +27,11 @@ from understudies.router.settings import ServingLimits
 from understudies.runtime.rules.rules import Rules, TaskRulesLookup
 
 _NEVER_LAST_RESORT: Final = frozenset({"critical", "not_allowed", "withheld"})
-"""Reasons for which a student's answer is not given, even where nobody else has one."""
+"""Reasons for which a student's answer is not served, even if there is no other answer."""
 
 
 class CallService:
-    """Serves calls by one routing table, which its owner replaces as events come."""
+    """Serve calls by a routing table, which its owner replaces as events arrive."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class CallService:
 
     @property
     def audits_dropped(self) -> int:
-        """Audits that were sampled and never asked: the teacher is too slow for so many at once."""
+        """The number of audits that were sampled but never asked, because the teacher is too slow for so many."""
         return self._audits.dropped
 
     @property
@@ -88,18 +88,18 @@ class CallService:
         return len(self._audits)
 
     async def serve(self, call: Call) -> CallResult:
-        """Answer a call whole; raises TeacherError where the teacher was needed and did not answer."""
+        """Serve a call without streaming; raises TeacherError if the teacher was needed and did not answer."""
         with self.begin(call) as lifecycle:
             return await self.answer(lifecycle)
 
     def begin(self, call: Call, *, received_at: float = 0.0, count: CountOutcome | None = None) -> CallLifecycle:
-        """Begin the lifecycle of a call that arrived at `received_at`; `count` takes its outcome at the end."""
+        """Begin the lifecycle of a call that arrived at `received_at`; call `count` with its outcome at the end."""
         builder = InvocationBuilder(call, self._redact)
         rules = self._rules.for_task(call.task)
         return CallLifecycle(builder, rules, self._budget, self._outcomes, count, received_at, self._timer)
 
     async def answer(self, lifecycle: CallLifecycle) -> CallResult:
-        """Answer whole; raises TeacherError where the teacher was needed and did not answer."""
+        """Answer without streaming; raises TeacherError if the teacher was needed and did not answer."""
         result = await self._answer_without_teacher(lifecycle)
         if result is not None:
             return result
@@ -113,7 +113,7 @@ class CallService:
         return result
 
     async def stream(self, lifecycle: CallLifecycle) -> CallResult | CallStream:
-        """Answer in pieces where the teacher answers; a student's answer comes whole, as it is proven."""
+        """Stream the teacher's answer; a student's answer is returned whole, which is how it is proven."""
         result = await self._answer_without_teacher(lifecycle)
         if result is not None:
             return result
@@ -125,19 +125,19 @@ class CallService:
         return self._begin_stream(lifecycle, stream)
 
     async def wait_idle(self) -> None:
-        """Return when no audit and no load of a student is in flight."""
+        """Wait until no audit, no comparison on probation and no load of a student is in flight."""
         await self.student_registry.wait_idle()
         await self._audits.wait_idle()
         await self._probation.wait_idle()
 
     async def close(self, timeout_s: float = 5.0) -> None:
-        """Wait for the audits in flight, within a time-out, and give up those that are not done."""
+        """Wait for the audits in flight, up to a timeout; then cancel all background work and release the students."""
         await self._audits.close(timeout_s)
         await self._probation.close()
         self.student_registry.close()
 
     async def _answer_without_teacher(self, lifecycle: CallLifecycle) -> CallResult | None:
-        """Answer from the cache or by the student; None where the teacher is to be asked, whose money is reserved."""
+        """Answer from the cache or by the student; None if the teacher is to be asked, with its cost reserved."""
         call, rules = lifecycle.builder.call, lifecycle.rules
         known = await self._response_cache.get(call, rules)
         if known is not None:
@@ -160,7 +160,7 @@ class CallService:
         return None
 
     async def _ask_student(self, lifecycle: CallLifecycle, decision: Decision, route: TaskRoute) -> bool:
-        """Ask the student, unless it has failed too often lately; return whether it may serve the call."""
+        """Ask the student, unless its circuit breaker is open; return whether its answer may be served."""
         call, rules = lifecycle.builder.call, lifecycle.rules
         ticket = self.circuit_breakers.acquire(route.student)
         if ticket is None:
@@ -188,7 +188,7 @@ class CallService:
         return attempt.answer is not None and attempt.decision.is_for_student
 
     async def _ask_student_instead(self, lifecycle: CallLifecycle) -> bool:
-        """Ask the student that a sample or its episode alone kept from a call for which there is no money left."""
+        """Ask the student instead of a teacher over budget, if only the draw or the episode chose the teacher."""
         decision, call = lifecycle.attempt.decision, lifecycle.builder.call
         if decision.route is not None and self._probation.is_on_probation(decision.route.student):
             return False
@@ -198,7 +198,7 @@ class CallService:
         return await self._ask_student(lifecycle, asked, asked.route)
 
     def _revalidate(self, call: Call, attempt: StudentAttempt) -> StudentAttempt:
-        """Drop the student's answer where something since it was asked keeps it from serving."""
+        """Drop the student's answer if a change since it was asked no longer lets it serve."""
         if attempt.answer is None or not attempt.decision.is_for_student:
             return attempt
         decision = self._current_decision(call, attempt)
@@ -210,11 +210,11 @@ class CallService:
 
     def _is_critical(self, call: Call) -> bool:
         named = self.limits.critical_tasks
-        # A tenant's own task is critical where the task of that name is.
+        # A tenant's own task is critical if the shared task of that name is.
         return bool(named) and (call.task in named or owner_and_base(call.task)[1] in named)
 
     def _last_resort(self, lifecycle: CallLifecycle, error: TeacherError) -> CallResult:
-        """Give the answer of which the student was not sure, where the rules and its form let it pass; else raise."""
+        """Return the student's answer of low confidence if the rules and its form allow it; else raise the error."""
         call, attempt = lifecycle.builder.call, lifecycle.attempt
         if (
             lifecycle.rules.escalation == "teacher_or_student"
@@ -241,7 +241,7 @@ class CallService:
         return CallStream(stream, ServingInfo("teacher", decision, attempt.confidence, stream.teacher), finished)
 
     def _compare_on_probation(self, lifecycle: CallLifecycle, answer: TeacherAnswer) -> None:
-        """Compare the answer that a student on probation would have given to a call of the control group."""
+        """Compare the answer that a student on probation would have given to a call in the control group."""
         decision = lifecycle.attempt.decision
         if decision.reason != "control" or decision.route is None or answer.client_disconnected or answer.fallback:
             return

@@ -1,4 +1,4 @@
-"""Which variant each episode began with, remembered here and, where there is online state, by all replicas."""
+"""Remember the variant with which each episode began, here and, if there is online state, across replicas."""
 
 import asyncio
 import hashlib
@@ -15,10 +15,10 @@ _log = logging.getLogger(__name__)
 
 
 class AffinityStore(Protocol):
-    """Affinity that all replicas see."""
+    """Affinity that all replicas share."""
 
     async def get_or_put(self, key: str, value: str, ttl_s: float) -> str:
-        """The value in force: this one where there is none. It is kept for `ttl_s` seconds from its last use."""
+        """Return the value in force, `value` if there was none; keep it for `ttl_s` seconds from its last use."""
         ...
 
 
@@ -31,11 +31,11 @@ class _Episode:
 
 
 class EpisodeAffinity:
-    """The variants of the episodes of late, and how many of their calls students served.
+    """The variants of recent episodes, and the number of their calls that students served.
 
-    An episode keeps its variant until `ttl_s` seconds after its last call. Where the shared affinity is unavailable,
-    slower than `wait_s` seconds or absent, each replica remembers for itself. The `capacity` episodes used last are
-    kept in memory. Keys are hashes, for an episode's name may be personal data.
+    An episode keeps its variant until `ttl_s` seconds after its last call. If the shared affinity is unavailable,
+    slower than `wait_s` seconds or absent, each replica remembers on its own. The `capacity` most recently used
+    episodes are kept in memory. Keys are hashes, because an episode's name may be personal data.
     """
 
     def __init__(
@@ -55,32 +55,32 @@ class EpisodeAffinity:
         self._episodes: OrderedDict[bytes, _Episode] = OrderedDict()
         self._log_throttle = Throttle(timer=timer)
         self.store_failures = 0
-        """How often the shared affinity could not be asked."""
+        """Number of failed requests to the shared affinity."""
 
     def __len__(self) -> int:
         return len(self._episodes)
 
     async def variant(self, tenant: str, task: str, episode: str, initial: str) -> str:
-        """The variant that an episode began with; `initial` where this is its first call."""
+        """Return the variant with which an episode began; `initial` if this is its first call."""
         key = _episode_key(tenant, task, episode)
         known = self._find(key)
         if known is None:
-            # The first answer that comes is kept: another call of the episode may have come in meanwhile.
+            # Keep the first value to arrive: another call of the episode may have stored one in the meantime.
             in_force = await self._pin(_store_key(key), initial) or initial
             known = self._find(key) or self._remember(key, in_force)
         elif self._store is not None and known.renewed <= self._timer() - self._ttl_s / 2:
-            # What is known here is not asked for again, but must not expire for the others.
+            # A variant known here is not looked up again, but must not expire for the other replicas.
             known.renewed = self._timer()
             known.variant = await self._pin(_store_key(key), known.variant) or known.variant
         return known.variant
 
     def count_served(self, tenant: str, task: str, episode: str) -> int:
-        """How many calls of an episode students served, as far as is known here."""
+        """Return the number of an episode's calls that students served, as far as this replica knows."""
         known = self._find(_episode_key(tenant, task, episode))
         return known.served if known else 0
 
     async def claim_step(self, tenant: str, task: str, episode: str, call: str, steps: int) -> bool:
-        """Count a call that a student is about to serve; false where all `steps` of the episode are taken.
+        """Count a call that a student is about to serve; return False if all `steps` of the episode are taken.
 
         `call` is the call's id: each step belongs to one call, so that replicas count together.
         """
@@ -90,7 +90,7 @@ class EpisodeAffinity:
             step = known.served
             holder = await self._pin(_store_key(key, step), call)
             if holder is None:
-                # Others' calls of this replica may have taken steps meanwhile: the next one is ours.
+                # Other calls on this replica may have taken steps in the meantime: take the next one.
                 taken = known.served < steps
                 known.served += taken
                 return taken
@@ -119,13 +119,13 @@ class EpisodeAffinity:
         return episode
 
     async def _pin(self, key: str, value: str) -> str | None:
-        """The value in force for all replicas; None where they cannot be asked."""
+        """Return the value in force across replicas; None if the shared affinity cannot be reached."""
         if self._store is None:
             return None
         try:
             async with asyncio.timeout(self._wait_s):
                 return await self._store.get_or_put(key, value, self._ttl_s)
-        except Exception as error:  # noqa: BLE001 - an episode goes on with what this replica remembers
+        except Exception as error:  # noqa: BLE001 - an episode continues with what this replica remembers
             self.store_failures += 1
             if self._log_throttle():
                 _log.warning("episodes are pinned by each replica alone: %s", type(error).__name__)

@@ -1,8 +1,8 @@
-"""Callers' JSON Schemas, compiled once and kept: whether a value fits, and whether a schema can be checked here.
+"""Validate values against callers' JSON Schemas, which are compiled once and cached.
 
-A schema comes from whoever calls, so it must cost little whatever it says. Patterns run on an engine without
-backtracking and of bounded size, nothing is fetched, and a schema that would unfold into too much is refused: then
-nothing can be checked against it. Only yes or no is asked for, since telling why can take exponential time.
+A schema comes from a caller, so it must cost little whatever it contains. Patterns run on an engine without
+backtracking and with bounded size, nothing is fetched, and a schema that would expand too far is refused: then no value
+can be checked against it. The result is only yes or no, because explaining an error can take exponential time.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,12 +21,12 @@ _PATTERN_OPTIONS: Final = jsonschema_rs.RegexOptions(size_limit=40_000, dfa_size
 
 
 def is_supported(schema: object) -> bool:
-    """Whether values can be checked against a schema; no schema at all allows everything."""
+    """Return whether values can be checked against a schema; None allows every value."""
     return schema is None or _find_validator(schema) is not None
 
 
 def is_valid(value: object, schema: object) -> bool:
-    """Whether a value keeps to a schema that is checkable; it keeps to no other."""
+    """Return whether a value conforms to a schema; False if the schema is not supported."""
     if schema is None:
         return True
     validator = _find_validator(schema)
@@ -41,7 +41,7 @@ def _find_validator(schema: object) -> jsonschema_rs.Validator | None:
     return _compile(text) if len(text) <= _MAX_BYTES else None
 
 
-# The text itself is the key: hashing it is quicker than a digest, and its length is bounded.
+# The text itself is the cache key: hashing it is faster than a digest, and its length is bounded.
 @lru_cache(maxsize=_MAX_CACHED)
 def _compile(text: bytes) -> jsonschema_rs.Validator | None:
     schema = orjson.loads(text)
@@ -55,9 +55,9 @@ def _compile(text: bytes) -> jsonschema_rs.Validator | None:
 
 
 class _SchemaCost:
-    """Counts what a schema comes to with every reference in its place; raises ValueError where that is too much.
+    """Count the size of a schema with every reference expanded; raises ValueError if it is too large.
 
-    A reference back to what is being unfolded counts once: the validator remembers the results of those.
+    A reference back to a part that is being expanded counts once, because the validator caches the results of those.
     """
 
     def __init__(self, root: object) -> None:
@@ -66,7 +66,7 @@ class _SchemaCost:
         self._patterns: set[str] = set()
 
     def count_steps(self, node: object, depth: int = 0) -> int:
-        """The steps that one look at a value can take."""
+        """Return the number of steps that checking one value against this node can take."""
         if not isinstance(node, dict | list):
             return 0
         if (known := self._sizes.get(id(node))) is not None:

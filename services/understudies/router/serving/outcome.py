@@ -1,4 +1,4 @@
-"""Define how a call ended: what its client is sent, and what its event and its metrics are made from."""
+"""Define the outcome of a call, from which its response, its event and its metrics are made."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,28 +12,28 @@ from understudies.runtime.fast_dataclass import fast_dataclass
 
 @fast_dataclass
 class ServingInfo:
-    """Say in the response's headers by whom a call was served, and why."""
+    """The source of an answer and the reason for its route, as stated in the response headers."""
 
     served_by: ServedBy
     decision: Decision
     confidence: float | None = None
     teacher: str = ""
     upstream_ms: float = 0.0
-    """Time spent on student and teacher."""
+    """Time spent on the student and the teacher, in milliseconds."""
 
     @property
     def student(self) -> str | None:
-        """The student that answered, or was asked in vain."""
+        """The student that answered, or that was asked without success; None if none was asked."""
         route = self.decision.route
         return route.student if self.served_by == "student" and route else self.decision.student
 
 
 @dataclass(slots=True)
 class CallOutcome:
-    """The end of one call: its event and its metrics are made from this alone.
+    """The end of one call, and the only source of its event and its metrics.
 
-    The event says what was answered, `reason` and `status` what the client got of it: a stream that breaks off is a
-    failed call, of which the client was sent status 200. `serving` is None where the client was sent an error instead.
+    The event records what was answered, `reason` and `status` what the client received of it: a stream that breaks off
+    is a failed call, although its client was sent status 200. `serving` is None if the client was sent an error.
     """
 
     pending: PendingInvocation
@@ -43,11 +43,11 @@ class CallOutcome:
     enqueue_audit: Callable[[], None] | None
     over_budget: bool = field(default=False, init=False)
     interrupted: bool = field(default=False, init=False)
-    """The client was not sent all of the answer."""
+    """True if the client was not sent all of the answer."""
     seconds: float = field(default=0.0, init=False)
-    """From the arrival of the request to the end of its response."""
+    """Time from the arrival of the request to the end of its response, in seconds."""
     first_byte_s: float | None = field(default=None, init=False)
-    """From the arrival of the request to the first byte of a stream; None where nothing was streamed."""
+    """Time from the arrival of the request to the first byte of a stream, in seconds; None if nothing was streamed."""
 
     @property
     def call(self) -> Call:
@@ -56,30 +56,30 @@ class CallOutcome:
 
     @property
     def served_by(self) -> ServedBy:
-        """The `served_by` that the client was sent; `none` with an error."""
+        """The `served_by` that the client was sent; `none` if it was sent an error."""
         return "none" if self.serving is None else self.serving.served_by
 
     @property
     def overhead_s(self) -> float | None:
-        """Time spent in the router itself; None where it cannot be told from the time of the others."""
+        """Time spent in the router itself, in seconds; None if it cannot be separated from the time of the others."""
         if self.serving is None or self.interrupted or self.first_byte_s is not None:
             return None
         return max(0.0, self.seconds - self.serving.upstream_ms / 1000)
 
     def stream_sent(self, stream: "CallStream", interruption: TeacherError | None) -> None:
-        """Note that the client was sent a stream, whole or in part."""
+        """Record that the client was sent a stream, whole or in part."""
         self.serving, self.reason, self.status = stream.serving, stream.serving.decision.reason, stream.status
         if interruption is not None:
             self.interrupt(interruption)
 
     def interrupt(self, error: TeacherError) -> None:
-        """Note that the client was not sent all of the answer."""
+        """Record that the client was not sent all of the answer."""
         self.reason, self.status, self.interrupted = error.code, error.status, True
 
 
 @dataclass(slots=True)
 class CallResult(CallOutcome):
-    """The outcome of a call that was answered; `raw` is the body as the teacher sent it, where a teacher answered."""
+    """The outcome of a call that was answered; `raw` is the body as the teacher sent it, if a teacher answered."""
 
     serving: ServingInfo  # pyright: ignore[reportIncompatibleVariableOverride] # an answer was sent
     response: Response
@@ -90,16 +90,16 @@ class CallResult(CallOutcome):
 
     @property
     def invocation(self) -> Invocation:
-        """The event as it is recorded; raises what the redactor raises."""
+        """The event as it is recorded; raises the errors that the redactor raises."""
         return self.pending.invocation()
 
 
 StreamEnd = Callable[["CallStream", TeacherAnswer | TeacherError, TeacherError | None], None]
-"""Takes a stream, what it amounts to, and the error that interrupted it before its end."""
+"""Called with a stream, its result, and the error that interrupted it before its end, if any."""
 
 
 class CallStream:
-    """A teacher's answer on its way to the client; `finish` has to be called, however it ends."""
+    """A teacher's answer on its way to the client; `finish` must be called, however it ends."""
 
     def __init__(self, stream: TeacherStream, serving: ServingInfo, on_finished: StreamEnd) -> None:
         self.serving = serving
@@ -107,7 +107,7 @@ class CallStream:
         self._on_finished = on_finished
         self._done = False
         self.is_complete = False
-        """Whether it came to its end; to be asked once it is finished."""
+        """True if the stream reached its end; valid only after `finish`."""
 
     @property
     def status(self) -> int:
@@ -118,13 +118,14 @@ class CallStream:
         return self._stream.headers
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """The body as it comes; raises TeacherError where it breaks off."""
+        """Iterate over the body as it arrives; raises TeacherError if it breaks off."""
         return self._stream.__aiter__()
 
     async def finish(self, cancelled: TeacherError | None = None) -> None:
-        """End the teacher's work if it still goes on, and pass on what was answered.
+        """End the teacher's work if it is still running, and report the answer to `on_finished`.
 
-        `cancelled` is why nobody waits for the rest: the client disconnected, or else the answer has failed by that.
+        `cancelled` is the reason why the rest is not sent: the client disconnected, or else the answer failed with this
+        error.
         """
         if self._done:
             return

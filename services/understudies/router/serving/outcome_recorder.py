@@ -1,4 +1,4 @@
-"""Build the outcome of each call, with its event, and sample the calls that are audited."""
+"""Build the outcome of each call, with its event, and sample calls for audits."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +19,7 @@ from understudies.router.serving.teacher_agreement import NearCopyGuard, is_same
 
 
 class OutcomeRecorder:
-    """Builds outcomes and records them; a share of the teacher's answers, `self_agreement_rate`, is audited too."""
+    """Build and record outcomes; a share of the teacher's answers, `self_agreement_rate`, is audited too."""
 
     def __init__(
         self, record: Callable[[PendingInvocation], None], audits: AuditQueue, *, self_agreement_rate: float
@@ -32,7 +32,7 @@ class OutcomeRecorder:
         self._near_copies = NearCopyGuard()
 
     def record(self, outcome: CallOutcome) -> None:
-        """Record the event of a call, and ask the teacher again where it was sampled."""
+        """Record the event of a call, and enqueue its audit if it was sampled."""
         self._record(outcome.pending)
         if outcome.enqueue_audit is not None:
             outcome.enqueue_audit()
@@ -40,10 +40,11 @@ class OutcomeRecorder:
     def student_answer(
         self, builder: InvocationBuilder, attempt: StudentAttempt, *, teacher_cost: Decimal, over_budget: bool = False
     ) -> CallResult:
-        """Give the student's answer; `teacher_cost` is what a teacher took who had none, where it is the last resort.
+        """Return the outcome with the student's answer; `teacher_cost` is the cost of a teacher that failed before it.
 
-        Such an answer is not audited: what it was not sure of says nothing about what it serves. Where a teacher was
-        `over_budget`, for want of money, it is one of those that the student serves, and audited as such.
+        An answer that is the last resort is not audited: answers of low confidence say nothing about those that the
+        student serves. An answer given because the teacher was `over_budget` is one that the student serves, and is
+        audited as such.
         """
         decision, answer = attempt.decision, attempt.answer
         assert answer is not None
@@ -77,14 +78,14 @@ class OutcomeRecorder:
         return CallResult(note, decision.reason, 200, by, audit, response, route.student, answer.usage)
 
     def _compare_audit(self, route: TaskRoute, message: Message, answer: TeacherAnswer) -> None:
-        """Tighten the inspection of a student where the teacher does not agree with its answer."""
+        """Tighten the inspection of a student if the teacher disagrees with its answer."""
         if not answer.fallback and not is_same_answer(route.judge, answer.response.message, message):
             self._inspection.tighten(route.student)
 
     def require_confirmation(self, builder: InvocationBuilder, attempt: StudentAttempt) -> StudentAttempt:
-        """What the student has answered, unless near copies of the call still wait for the teacher to confirm it.
+        """Return the attempt, as `unconfirmed` if near copies of the call still wait for the teacher to confirm it.
 
-        What is remembered for an input of the head is proven by itself.
+        An answer remembered for an input of the head is proven by itself.
         """
         call, decision = builder.call, attempt.decision
         if decision.head or decision.route is None:
@@ -94,7 +95,7 @@ class OutcomeRecorder:
         return replace(attempt, decision=replace(decision, reason="unconfirmed"))
 
     def cached_answer(self, builder: InvocationBuilder, known: CachedResponse) -> CallResult:
-        """Give the answer that an identical request was given."""
+        """Return the outcome with the cached answer to an identical request."""
         decision = Decision("cached")
         note = builder.from_cache(decision.to_record(), known.response, model=known.model)
         by = ServingInfo("cache", decision, teacher=known.teacher)
@@ -108,7 +109,7 @@ class OutcomeRecorder:
         *,
         client_disconnected: bool = False,
     ) -> CallOutcome:
-        """Give no answer, for whichever reason."""
+        """Return the outcome of a call that failed with an error."""
         over_budget = isinstance(error, BudgetExceeded)
         decision = block(attempt.decision, over_budget=over_budget)
         note = builder.from_failure(
@@ -126,12 +127,12 @@ class OutcomeRecorder:
         return outcome
 
     def teacher_answer(self, builder: InvocationBuilder, attempt: StudentAttempt, answer: TeacherAnswer) -> CallResult:
-        """Give the teacher's answer, and sample whether it is asked again."""
+        """Return the outcome with the teacher's answer, and sample whether to ask the teacher again."""
         call = builder.call
         if attempt.decision.reason == "unconfirmed" and not (answer.client_disconnected or answer.fallback):
             day = call.at.date()
             self._near_copies.record_teacher_answer(day, builder.request, attempt, answer.response.message)
-        # What the provider keeps or does itself would be kept or done twice.
+        # Asking again would repeat what the provider stores or does itself.
         once = answer.client_disconnected or answer.fallback or call.stored or not student_can_answer(call.request)
         repeated = 0.0 if once else self._self_agreement_rate
         again = is_sampled(call.sample, repeated)

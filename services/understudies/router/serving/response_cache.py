@@ -1,4 +1,4 @@
-"""Cache teachers' answers in the online state, and give them again to identical requests at temperature 0."""
+"""Cache teachers' answers in the online state, and reuse them for identical requests at temperature 0."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -18,19 +18,19 @@ _ENTRY_VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """The whole body of an answer in its API, as where nothing is streamed; the model and the teacher that gave it."""
+    """The unstreamed body of an answer in the format of its API, with the model and the teacher that gave it."""
 
     body: bytes
     model: str = ""
     teacher: str = ""
 
     def encode(self) -> bytes:
-        """As it is kept: a line about the answer, then the answer."""
+        """Return the stored form: a line of metadata, then the body."""
         return orjson.dumps([_ENTRY_VERSION, self.model, self.teacher]) + b"\n" + self.body
 
     @classmethod
     def decode(cls, kept: bytes) -> "CacheEntry | None":
-        """What was kept, or None where another version of this program has kept it."""
+        """Parse the stored form; None if another version of this program has written it."""
         head, _, body = kept.partition(b"\n")
         try:
             version, model, teacher = orjson.loads(head)
@@ -40,13 +40,14 @@ class CacheEntry:
 
 
 _MAX_PENDING_WRITES: Final = 256
-"""Answers on their way into the cache; more are not kept, rather than pile up."""
+"""Limit on answers that are being written; further ones are not cached, so that they do not pile up."""
 
 
 class CacheStore:
-    """Keeps whole answers in the online state, by `cache_key`. Where that is away, it has nothing and keeps nothing.
+    """Store whole answers in the online state, by `cache_key`. While that is unavailable, return and store nothing.
 
-    What may be kept is for the caller to see to (`is_cacheable`, `is_complete`): a successful answer, not hung up on.
+    The caller must ensure that an answer may be stored (`is_cacheable`, `is_complete`): that it is successful, and its
+    client did not disconnect.
     """
 
     def __init__(self, online: OnlineState, *, max_bytes: int = 256 * 1024) -> None:
@@ -56,12 +57,12 @@ class CacheStore:
         self.hits = 0
         self.misses = 0
         self.unavailable = 0
-        """How often the online state could not be asked."""
+        """Number of failed requests to the online state."""
         self.rejected = 0
-        """Answers that were too large, or came when too many were on their way."""
+        """Number of answers that were too large, or arrived while too many were being written."""
 
     async def get(self, key: str) -> CacheEntry | None:
-        """The answer that was kept; one round trip."""
+        """Return the stored answer, or None; takes one round trip."""
         try:
             kept = await self._online.get(key)
         except OnlineUnavailable:
@@ -75,7 +76,7 @@ class CacheStore:
         return cached
 
     def put(self, key: str, cached: CacheEntry, ttl_s: float) -> bool:
-        """Keep an answer, in the background; false where it is too large."""
+        """Store an answer in the background; return False if it is too large, or too many are being written."""
         value = cached.encode()
         if len(value) > self._max_bytes or len(self._writes) >= _MAX_PENDING_WRITES:
             self.rejected += 1
@@ -86,7 +87,7 @@ class CacheStore:
         return True
 
     async def wait_idle(self) -> None:
-        """Return when everything that was put is kept, or has failed to be."""
+        """Wait until every answer that was put is stored, or has failed to be."""
         while self._writes:
             await asyncio.wait(self._writes)
 
@@ -99,7 +100,7 @@ class CacheStore:
 
 @dataclass(frozen=True, slots=True)
 class CachedResponse:
-    """A teacher's answer to an identical request; `raw` is its body, as where nothing is streamed."""
+    """A teacher's answer to an identical request; `raw` is its unstreamed body."""
 
     response: Response
     model: str
@@ -109,13 +110,13 @@ class CachedResponse:
 
 
 class ResponseCache:
-    """Keeps whole answers of teachers where a task's rules say for how long; without a cache, none."""
+    """Cache teachers' whole answers for as long as a task's rules say; without a store, cache none."""
 
     def __init__(self, store: CacheStore | None = None) -> None:
         self._store = store
 
     async def get(self, call: Call, rules: TaskRules) -> CachedResponse | None:
-        """The answer to an identical request at temperature 0."""
+        """Return the cached answer to an identical request at temperature 0, or None."""
         if self._store is None or rules.cache_ttl_s is None or not call.accepts_cached or call.critical:
             return None
         key = _cache_key_of(call, rules)
@@ -129,7 +130,7 @@ class ResponseCache:
         return CachedResponse(answered.response, kept.model, kept.teacher, kept.body, answered.usage)
 
     def put(self, call: Call, rules: TaskRules, answer: TeacherAnswer) -> None:
-        """Keep an answer, in the background, where it may be given again."""
+        """Cache an answer, in the background, if it may be reused."""
         if self._store is None or rules.cache_ttl_s is None or not call.allows_caching or answer.raw is None:
             return
         partly = (
@@ -144,10 +145,10 @@ class ResponseCache:
 
 
 def _cache_key_of(call: Call, rules: TaskRules) -> str | None:
-    """What identical requests have in common; None where an answer holds for one request alone."""
+    """Return the key that identical requests share; None if an answer is valid for one request only."""
     if call.body is None or not is_cacheable(call.body):
         return None
-    # The task's teacher is one of the things that decide the answer.
+    # The answer also depends on the task's teacher.
     model = f"{rules.teacher or ''}:{call.model}"
     return cache_key(
         tenant=call.tenant,

@@ -1,4 +1,4 @@
-"""Gathers what the routing decision needs to know about a call."""
+"""Gather the inputs of the routing decision on a call."""
 
 from typing import Final
 
@@ -16,11 +16,11 @@ from understudies.runtime.rules.task import TaskRules
 from understudies.students.base import Answer
 
 _MAX_STUDENT_BODY_BYTES: Final = 1_000_000
-"""Of a body that a student is asked with: to redact what looks like card numbers takes seconds a megabyte."""
+"""Size limit of a body for a student: redacting text that looks like card numbers takes seconds per megabyte."""
 
 
 class RouteSelector:
-    """Decides for each call by the routing table, the task's rules, its episode and how its student fared lately."""
+    """Decide the route of each call by the routing table, the task's rules and the call's episode."""
 
     def __init__(self, registry: StudentRegistry, *, affinity: EpisodeAffinity | None = None) -> None:
         self.table = RoutingTable()
@@ -28,7 +28,7 @@ class RouteSelector:
         self._affinity = EpisodeAffinity() if affinity is None else affinity
 
     async def decide(self, builder: InvocationBuilder, rules: TaskRules, *, critical: bool = False) -> Decision:
-        """Who serves the call, before anyone is asked."""
+        """Return the decision on a call before the student or teacher is asked."""
         call = builder.call
         route = self.table.route(call.task, call.at)
         able = not call.stored and len(call.raw or b"") <= _MAX_STUDENT_BODY_BYTES and is_answerable(call.request)
@@ -45,7 +45,7 @@ class RouteSelector:
         return decision if call.episode is None else await self._in_episode(decision, call, call.episode, rules)
 
     def student_instead(self, decision: Decision, call: Call, rules: TaskRules) -> Decision | None:
-        """The decision to ask the student instead of a teacher that cannot be paid; None where it must not be asked."""
+        """Return the decision to ask the student instead of a teacher over budget; None if it must not be asked."""
         asked = student_instead(decision)
         if asked is None or call.episode is None:
             return asked
@@ -54,7 +54,7 @@ class RouteSelector:
         return asked if asked.is_for_student else None
 
     async def claim_episode_step(self, call: Call, rules: TaskRules) -> bool:
-        """Whether a student that is sure enough may serve the call; it then counts as a step of its episode."""
+        """Return whether a student with enough confidence may serve the call; if so, count a step of its episode."""
         target = _episode_target(rules)
         if target is None or call.episode is None:
             return True
@@ -63,7 +63,7 @@ class RouteSelector:
     def revalidate(
         self, decision: Decision, call: Call, rules: TaskRules, answer: Answer | None, *, critical: bool
     ) -> Decision:
-        """The decision to serve what a student has answered, by the table and the rules as they are now."""
+        """Return the decision on serving a student's answer, by the table and the rules as they are now."""
         confidence, head, key = (0.0, None, "")
         if answer is not None:
             confidence, head, key = answer.confidence, answer.head, answer_key(answer.message)

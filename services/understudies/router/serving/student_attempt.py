@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 @fast_dataclass
 class StudentAttempt:
-    """The result of asking the student, at `cost_usd`; `decision` says who serves the call after it."""
+    """The result of asking the student, at `cost_usd`; `decision` is the route of the call after it."""
 
     decision: Decision
     answer: Answer | None = None
@@ -31,17 +31,17 @@ class StudentAttempt:
     cost_usd: Decimal = ZERO_USD
     latency_ms: float = 0.0
     failed: bool = False
-    """Whether the student gave no usable answer: what its circuit breaker counts."""
+    """True if the student gave no usable answer; its circuit breaker counts these."""
 
     @property
     def student(self) -> str | None:
-        """The student that was asked."""
+        """The student that was asked; None if none was."""
         asked = self.failed or self.confidence is not None
         return self.decision.route.student if asked and self.decision.route else None
 
 
 class StudentCaller:
-    """Asks promoted students, as they were trained and judged: with the redacted request."""
+    """Ask promoted students with the redacted request, which is how they were trained and judged."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class StudentCaller:
     async def ask(
         self, builder: InvocationBuilder, decision: Decision, route: TaskRoute, *, hold_back: int | None
     ) -> StudentAttempt:
-        """The student's answer, if it is sure enough and of the form asked for; never raises but when cancelled."""
+        """Return the attempt, for the student if its answer is confident and valid; raises only when cancelled."""
         call, began = builder.call, self._timer()
         student: Student | None = None
         try:
@@ -73,10 +73,11 @@ class StudentCaller:
         except ConfidenceTooLow as unsure:
             given_up = replace(decision, reason="low_confidence")
             cost = self._cost(student, unsure.usage)
-            # It is a bound of what it could still have reached; one that was only too long would count as sure.
+            # This is a bound on what it could still have reached; it is capped below the threshold, because an answer
+            # that was only too long would otherwise count as confident.
             reached = min(unsure.confidence, math.nextafter(route.threshold, 0.0))
             return StudentAttempt(given_up, None, reached, cost, self._elapsed_ms(began))
-        except Exception as error:  # noqa: BLE001 - whatever befalls a student, the teacher answers
+        except Exception as error:  # noqa: BLE001 - the teacher answers, however a student fails
             _log.warning("student %s failed on call %s: %s", route.student, call.id, _loggable(error))
             cost = self._cost(student, Usage())
             return StudentAttempt(after_student(decision, None), None, None, cost, self._elapsed_ms(began), failed=True)
@@ -84,7 +85,7 @@ class StudentCaller:
         return StudentAttempt(settled, answer, float(answer.confidence), cost, self._elapsed_ms(began))
 
     def _cost(self, student: Student | None, usage: Usage) -> Decimal:
-        """By the tokens used where the student has a price for them; a student that could not be loaded is free."""
+        """Return the cost by tokens if the student has a price for them, else the flat price; 0 if it is not loaded."""
         if student is None:
             return usd(0)
         by_tokens = student_cost(student, usage)
@@ -97,7 +98,10 @@ class StudentCaller:
 async def _generate_answer(
     student: Student, account: InvocationBuilder, decision: Decision, hold_back: int | None
 ) -> Answer:
-    """A generated answer is given up as soon as it cannot become sure enough, or grows too long to be held back."""
+    """Return the student's answer.
+
+    A generated answer is given up as soon as it cannot become confident enough, or grows too long to be held back.
+    """
     if isinstance(student, GeneratingStudent):
         return await student.answer_until(
             account.request, decision.route.threshold if decision.route else 0.0, hold_back
@@ -107,5 +111,5 @@ async def _generate_answer(
 
 
 def _loggable(error: Exception) -> str:
-    """What may stand in a log: an error from elsewhere may quote a prompt."""
+    """Return the text that may be logged: an error from elsewhere may quote a prompt."""
     return str(error) if isinstance(error, StudentError) else type(error).__name__

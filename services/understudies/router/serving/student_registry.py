@@ -1,4 +1,4 @@
-"""Students at hand: loaded once by artifact, shared by all calls."""
+"""Load each student once by its artifact, and share it among all calls."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from understudies.students.base import Student, StudentError
 
 StudentLoader = Callable[[str], Awaitable[Student]]
-"""Loads the student whose artifact lies at a URI."""
+"""Loads the student whose artifact is at a URI."""
 
 RETRY_AFTER = timedelta(seconds=30)
 
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class StudentRegistry:
-    """Loads students in the background; a student that cannot be loaded is tried again after half a minute."""
+    """Load students in the background; retry one that cannot be loaded after half a minute."""
 
     def __init__(self, load: StudentLoader) -> None:
         self._load = load
@@ -24,7 +24,7 @@ class StudentRegistry:
         self._released: set[asyncio.Task[Student | None]] = set()
 
     def preload(self, uri: str, now: datetime) -> asyncio.Task[Student | None]:
-        """Begin to load a student, unless that has begun or has just failed; the result is None where it failed."""
+        """Begin loading a student, unless that has begun or has just failed; the result is None if it failed."""
         begun = self._loads.get(uri)
         if begun is not None:
             at, task = begun
@@ -36,9 +36,9 @@ class StudentRegistry:
         return task
 
     async def get(self, uri: str, now: datetime) -> Student:
-        """The student of an artifact; raises StudentError where it cannot be loaded.
+        """Return the student of an artifact; raises StudentError if it cannot be loaded.
 
-        Giving up waiting does not end the load, so the next call finds the student.
+        Cancelling the wait does not cancel the load, so the next call finds the student.
         """
         student = await asyncio.shield(self.preload(uri, now))
         if student is None:
@@ -46,7 +46,7 @@ class StudentRegistry:
         return student
 
     def kind(self, uri: str) -> str | None:
-        """The kind of the student of an artifact; None where it is not loaded."""
+        """Return the kind of an artifact's student; None if it is not loaded."""
         begun = self._loads.get(uri)
         if begun is None or not begun[1].done() or begun[1].cancelled():
             return None
@@ -54,20 +54,20 @@ class StudentRegistry:
         return None if student is None else student.kind
 
     def retain(self, uris: Collection[str]) -> None:
-        """Let go of all students but these; a load that a call may be waiting for goes on to its end."""
+        """Release all students but these; a load for which a call may be waiting continues to its end."""
         for uri in self._loads.keys() - set(uris):
             _, task = self._loads.pop(uri)
             self._released.add(task)
             task.add_done_callback(self._released.discard)
 
     def close(self) -> None:
-        """Let go of all students and end all loads."""
+        """Release all students and cancel all loads."""
         self.retain(())
         for task in self._released:
             task.cancel()
 
     async def wait_idle(self) -> None:
-        """Return when nothing is being loaded."""
+        """Wait until nothing is being loaded."""
         await asyncio.gather(*(task for _, task in self._loads.values()), return_exceptions=True)
 
     async def _try_load(self, uri: str) -> Student | None:

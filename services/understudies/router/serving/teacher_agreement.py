@@ -21,21 +21,22 @@ from understudies.students.base import request_text
 _MAX_STUDENTS: Final = 10_000
 _MAX_CONCURRENT: Final = 50
 _MAX_REJECT_E: Final = 1.0
-"""The evidence against the promised agreement up to which the path that serves is taken for the one that was proven.
+"""Maximum evidence against the promised agreement at which the serving path is accepted as the one that was proven.
 
-Of thirty comparisons two may disagree then: a path that spoils one answer in four passes with .01, at twenty and 1.5 it
-did so with .09, and a student at .97 passes with .94, else a few comparisons later.
+Two of thirty comparisons may then disagree: a path that spoils one answer in four passes with probability .01 (with
+twenty comparisons and a maximum of 1.5 it was .09), and a student at .97 passes with .94, otherwise a few comparisons
+later.
 """
 
 _log = logging.getLogger(__name__)
 
 
 class Probation:
-    """Asks a student that is new here about calls that the teacher has answered, until it has said so often the same.
+    """Ask a student that is new here about calls that the teacher has answered, until the two agree often enough.
 
-    What was proven in shadow is the student; what serves is another process, with another machine, network and version
-    of everything. A path that spoils one answer in four is found by thirty comparisons that nobody sees, instead of by
-    what callers were given. Meanwhile the teacher answers all calls, as a control group, without regard to confidence.
+    The student was proven in shadow, but is served by another process, on another machine, with another network and
+    other versions of everything. Thirty comparisons, whose answers no caller sees, detect a path that spoils one answer
+    in four before it serves any. Meanwhile the teacher answers all calls, as a control group, regardless of confidence.
     """
 
     def __init__(self, student_caller: StudentCaller, calls: int) -> None:
@@ -47,23 +48,23 @@ class Probation:
         self._log_throttle = Throttle()
 
     def is_on_probation(self, student: str) -> bool:
-        """Whether the student's answers are still to be compared before any is given."""
+        """Return whether the student's answers must still be compared before any is served."""
         return self._calls > 0 and student not in self._passed
 
     def compare_in_background(self, builder: InvocationBuilder, route: TaskRoute, answer: Message, p0: float) -> None:
-        """Ask the student in the background what it would have answered, and compare."""
+        """Ask the student in the background, and compare its answer with the teacher's."""
         if len(self._tasks) < _MAX_CONCURRENT:
             task = asyncio.get_running_loop().create_task(self._compare(builder, route, answer, p0))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def wait_idle(self) -> None:
-        """Return when no student is being asked."""
+        """Wait until no student is being asked."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def close(self) -> None:
-        """Ask no more."""
+        """Cancel all comparisons in progress."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -97,25 +98,25 @@ class Probation:
 
 
 def is_same_answer(judge: str | None, teacher: Message, student: Message) -> bool:
-    """Whether two answers agree by the judge of the student's trial; without one, whether they say the same."""
+    """Return whether two answers agree by the judge of the student's trial or, without one, by their answer keys."""
     if judge is None:
         return answer_key(teacher) == answer_key(student)
     return parse_judge(judge).judge(teacher, student).agreed
 
 
 _UNCONFIRMED_CALLS: Final = 2
-"""Calls of a group that are served on a day before the teacher has confirmed any."""
+"""Number of calls of a group that are served on a day before the teacher has confirmed any."""
 _CONFIRMATIONS: Final = 2
-"""Answers of the teacher that agree, after which a group is served like any other call."""
+"""Number of the teacher's answers that must agree before a group is served like any other call."""
 _AGREED_PER_DISAGREED: Final = 20
-"""Answers that have to agree for each that did not: no more than one in twenty may."""
+"""Number of answers that must agree for each that did not: at most one in twenty may disagree."""
 _MAX_TRACKED_STUDENTS: Final = 500
 _MAX_GROUPS: Final = 20_000
 
 
 @dataclass(slots=True)
 class _CopyGroup:
-    """How often near copies of a text came on their last day, and how the teacher answered them."""
+    """The number of near copies of a text on their last day, and of the teacher's answers that agreed or disagreed."""
 
     day: date
     calls: int = 0
@@ -123,7 +124,7 @@ class _CopyGroup:
     disagreed: int = 0
 
     def add_call(self, day: date) -> None:
-        """One more call."""
+        """Count a call on this day."""
         if day != self.day:
             self.day, self.calls = day, 0
         self.calls += 1
@@ -136,26 +137,26 @@ class _CopyGroup:
 
 
 class NearCopyGuard:
-    """Watches for texts that come again and again within a day, as in an incident.
+    """Guard against texts that recur many times within a day, as in an incident.
 
-    What is proven of calls like those that came says nothing of a thousand near copies of a text that never came: a
-    student that is wrong on the first is wrong on all, long before audits drawn by lot have met enough of them. So the
-    third near copy of a day, and those after it, go to the teacher until two of its answers agreed with the student's,
-    and twenty more for each that did not. A text that was confirmed once stays so: that the teacher changes its mind is
-    what audits find.
+    Agreement proven on past calls says nothing about a thousand near copies of a text that never occurred before: a
+    student that is wrong on the first is wrong on all, long before randomly sampled audits have covered enough of them.
+    Therefore the third near copy on a day, and those after it, go to the teacher until two of its answers have agreed
+    with the student's, and twenty more for each that did not. A confirmed text stays confirmed: audits detect a teacher
+    that changes its answer.
     """
 
     def __init__(self) -> None:
         self._students: OrderedDict[str, _StudentCopyGroups] = OrderedDict()
 
     def admit_call(self, student: str, request: Request, day: date) -> bool:
-        """Count a call that a student is about to serve; whether it may."""
+        """Count a call that a student is about to serve; return whether it may serve it."""
         group = self._groups_of(student).find(request, day)
         group.add_call(day)
         return group.can_be_served
 
     def record_teacher_answer(self, day: date, request: Request, attempt: StudentAttempt, answer: Message) -> None:
-        """Note what the teacher answered where a student's answer waited for it."""
+        """Record the teacher's answer to a call whose student's answer waited for confirmation."""
         if attempt.answer is None or attempt.student is None:
             return
         group = self._groups_of(attempt.student).find(request, day)
@@ -174,7 +175,7 @@ class NearCopyGuard:
 
 
 class _StudentCopyGroups:
-    """The groups of one student; those that did not come for longest are forgotten first."""
+    """The groups of one student; the least recently used are evicted first."""
 
     def __init__(self) -> None:
         self._copies = NearCopyGroups()

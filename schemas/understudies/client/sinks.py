@@ -156,7 +156,7 @@ class KafkaSink:
         now = time.monotonic()
         if now >= self._next_log_at:
             self._next_log_at = now + 60
-            log.warning("the bus at %r is away, calls wait: %r", self._options["bootstrap_servers"], error)
+            log.warning("the bus at %r is unavailable, calls wait: %r", self._options["bootstrap_servers"], error)
 
     async def _discard_producer(self) -> None:
         try:

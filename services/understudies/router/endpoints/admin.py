@@ -67,5 +67,5 @@ class AdminEndpoints:
 
 def _require_read_method(scope: Scope) -> None:
     if scope["method"] not in ("GET", "HEAD"):
-        message = f"{scope['method']} is not to be had at {scope['path']!r}; GET is"
+        message = f"method {scope['method']} is not allowed at {scope['path']!r}; use GET"
         raise HttpError(405, message, code="method_not_allowed", headers={"allow": "GET, HEAD"})

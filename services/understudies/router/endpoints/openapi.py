@@ -108,7 +108,7 @@ _ASKED: Final[list[dict[str, Any]]] = [
         (
             "X-Understudies-Critical",
             {"type": "string", "pattern": "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[Yy][Ee][Ss]|[Nn][Oo]|0|1)$"},
-            "true: the teacher answers, come what may",
+            "true: the teacher answers, whatever the rules and the student",
         ),
         ("X-Understudies-Cache", _TEXT, "no: an answer given before is not given again"),
     )

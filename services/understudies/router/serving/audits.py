@@ -144,7 +144,7 @@ class AuditQueue:
         for task in late:
             task.cancel()
         if late:
-            _log.warning("%d audits are given up: their teacher has not answered", len(late))
+            _log.warning("%d audits dropped: the teacher did not answer in time", len(late))
         await asyncio.gather(*late, return_exceptions=True)
 
     def _done(self, size: int, task: asyncio.Task[None]) -> None:
@@ -154,7 +154,7 @@ class AuditQueue:
     def _drop(self, audits: int) -> None:
         self.dropped += audits
         if self._log_throttle():
-            _log.warning("%d audits are given up so far: their teacher is too slow for them", self.dropped)
+            _log.warning("%d audits dropped so far: the teacher is too slow for them", self.dropped)
 
     async def _audit(
         self,

@@ -150,7 +150,9 @@ class CallService:
         elif await self._ask_student(lifecycle, decision, decision.route):
             return lifecycle.answer_from_student()
         elif rules.escalation == "refuse" and lifecycle.attempt.decision.reason == "low_confidence":
-            raise TeacherError(503, "the student is not sure, and the task's rules ask nobody else", code="unsure")
+            raise TeacherError(
+                503, "the student is not confident enough, and the task's rules allow no escalation", code="unsure"
+            )
         try:
             lifecycle.reserved(await self._budget.reserve(call))
         except BudgetExceeded as refused:

@@ -108,7 +108,7 @@ class Upstream:
         """Return the failure of a call that the open circuit breaker did not let through."""
         self.counts.passed_over += 1
         wait_s = max(1, math.ceil(self.breaker.wait_s(now)))
-        message = f"teacher {self.spec.name!r} failed too often lately, so its circuit is open; try again in {wait_s} s"
+        message = f"teacher {self.spec.name!r} failed too often, so its circuit is open; try again in {wait_s} s"
         error = TeacherError(503, message, code="teacher_circuit_open", headers={"retry-after": str(wait_s)})
         return AttemptFailed(error, counts_against_breaker=False)
 

@@ -37,7 +37,7 @@ async def test_what_waits_for_a_slow_teacher_is_bounded(
     for number in range(30):
         audits.enqueue(InvocationBuilder(make_call(number, raw=b"x" * 100)), Decision("audit"), 1.0)
     assert (len(audits), audits.dropped) == (kept, 30 - kept)
-    assert caplog.messages == ["1 audits are given up so far: their teacher is too slow for them"]
+    assert caplog.messages == ["1 audits dropped so far: the teacher is too slow for them"]
     teacher.may.set()
     await audits.wait_idle()
     assert len(book.events) == kept

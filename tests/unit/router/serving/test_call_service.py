@@ -243,7 +243,7 @@ async def test_closing_gives_up_audits_that_take_too_long(caplog: pytest.LogCapt
     await asyncio.wait_for(desk.close(timeout_s=0.01), 5)
     assert (desk.audits_in_flight, teacher.calls) == (0, [])
     assert [event.origin for event in book.events] == ["live"]
-    assert "1 audits are given up" in caplog.text
+    assert "1 audits dropped" in caplog.text
 
 
 async def test_a_call_that_was_not_drawn_is_not_audited() -> None:

@@ -72,7 +72,8 @@ class OutcomeRecorder:
         )
         audit = None
         if audited or spot_check:
-            compare = partial(self._compare_audit, route, message)
+            # A spot check is no sample of the calls: one wrong answer that is rare says little about the next ones.
+            compare = partial(self._compare_audit, route, message) if audited else None
             audit = partial(self._audits.enqueue, builder, Decision("audit", route), probability, compare)
         by = ServingInfo("student", decision, attempt.confidence, upstream_ms=attempt.latency_ms)
         return CallResult(note, decision.reason, 200, by, audit, response, route.student, answer.usage)

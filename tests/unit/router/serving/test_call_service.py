@@ -404,3 +404,13 @@ async def test_the_four_answers_after_a_wrong_one_are_audited_and_recorded_as_ce
         await world.desk.wait_idle()
     later = [event.route for event in world.book.events if event.origin == "live"][3:]
     assert [route.audit_probability for route in later if route] == [1, 1, 1, 1, 0.3, 0.3]
+
+
+async def test_a_spot_check_that_disagrees_is_no_reason_for_more_audits() -> None:
+    world = World(make_promotion(audit_rate=0.3, spot_checks=True))
+    for number in range(3):
+        await world.desk.serve(make_call(number, word_for(number), draw=0.9))
+        await world.desk.wait_idle()
+    assert [event.origin for event in world.book.events].count("audit") == 1
+    routes = [event.route for event in world.book.events if event.origin == "live"]
+    assert [route.audit_probability for route in routes if route] == [0.3] * 3

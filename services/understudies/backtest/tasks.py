@@ -11,6 +11,7 @@ from understudies.events import Prompt, Templates, masked, named_by
 
 _MAX_NAME_CHARACTERS: Final = 200
 _SEPARATORS: Final = re.compile(r"[/@\x00-\x1f\x7f]+")
+_EDGES: Final = re.compile(r"\A[\s-]+|[\s-]+\Z")
 _FEW_CALLS: Final = 5
 _MIN_TEMPLATE_SHARE: Final = 0.5
 _MIN_REPEATED_PROMPTS: Final = 24
@@ -31,8 +32,8 @@ def assign_tasks(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
 
 def sanitize_task_name(name: str) -> str | None:
     """Sanitize a task name for events: `-` for slashes, at signs and control characters; None if nothing is left."""
-    cleaned = _SEPARATORS.sub("-", name.strip()).strip("- \t")
-    return cleaned[:_MAX_NAME_CHARACTERS].strip() or None
+    cleaned = _EDGES.sub("", _SEPARATORS.sub("-", name.strip()))
+    return _EDGES.sub("", cleaned[:_MAX_NAME_CHARACTERS]) or None
 
 
 def _discover_tasks(masks: Mapping[str, str], calls: Mapping[str, int]) -> dict[str, str]:

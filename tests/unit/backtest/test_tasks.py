@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from tests.support.contexts import FRENCH, REFUNDS, passage
@@ -74,6 +74,8 @@ def test_the_order_of_a_log_changes_no_task(order: random.Random) -> None:
 
 
 @given(st.text(max_size=250))
+@example("\x1b\x85\x1f0")
+@example("a" * 199 + "/b")
 def test_a_cleaned_name_is_always_valid(written: str) -> None:
     cleaned = sanitize_task_name(written)
     assert cleaned is None or VALID.validate_python(cleaned) == cleaned

@@ -50,7 +50,7 @@ _FOLLOW_UPS: Final = 4
 
 
 class TightenedInspection:
-    """Raise the audit probability of a student's next answers to 1 after an audit that disagrees.
+    """Raise the audit probability of a student's next answers to 1 after a sampled audit that disagrees.
 
     As in the switching rules of ISO 2859-1: the probability depends on past calls only, so that such an audit is as
     unbiased as a sampled one, and the drift detectors receive data at the rate of calls instead of samples.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 from understudies.budget.appraisal import Appraisal, appraise
 from understudies.budget.lifecycle import StudentLifecycle
@@ -13,6 +13,8 @@ from understudies.budget.task_state import TaskState
 from understudies.economics.forecast import forecast
 from understudies.economics.outcome import BudgetOutcome, optimize_for_budget
 from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, VERDICTS, Event, NewId
+from understudies.persistence.fields import AsArray
+from understudies.persistence.saved_state import IN_PLACE, Key, SavedState
 from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.deduplication import SeenIds
 from understudies.runtime.bus.messages import Record
@@ -20,12 +22,16 @@ from understudies.runtime.bus.outbox import Outbox
 from understudies.runtime.rules.rules import TaskRulesLookup
 
 
-class BudgetApp:
+class BudgetApp(SavedState):
     """Consume all topics; publish the decisions about students at each tick."""
 
     name = "budget"
     topics = (INVOCATIONS, VERDICTS, PROMOTIONS, DRIFT)
     max_records = 2000
+
+    tasks: Annotated[dict[str, TaskState], Key("books"), AsArray(("task",))]
+    _seen_ids: Annotated[SeenIds, Key("seen"), IN_PLACE]
+    _outbox: Annotated[Outbox, IN_PLACE]
 
     def __init__(self, settings: BudgetSettings, *, bus: Bus, rules: TaskRulesLookup, new_id: NewId) -> None:
         self._settings = settings
@@ -34,7 +40,7 @@ class BudgetApp:
         self._outbox = Outbox(bus)
         self._rules = rules
         self._lifecycle = StudentLifecycle(settings, new_id)
-        self.tasks: dict[str, TaskState] = {}
+        self.tasks = {}
 
     async def start(self) -> None:
         """Do nothing: there is nothing to open."""
@@ -95,18 +101,11 @@ class BudgetApp:
         """Return the latest published decisions."""
         return self._outbox.recently_published()
 
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        tasks = [task.state() for task in self.tasks.values()]
-        return {"books": tasks, "seen": self._seen_ids.state(), "outbox": self._outbox.state()}
-
     async def restore(self, state: dict[str, Any]) -> None:
         """Restore the state from a snapshot."""
-        for saved in state["books"]:
-            task = TaskState.from_state(saved, self._settings.student_cost_usd)
-            self.tasks[task.task] = task
-        self._seen_ids = SeenIds(ids=state["seen"])
-        self._outbox.restore(state["outbox"])
+        self.restore_state(state)
+        for task in self.tasks.values():
+            task.student_cost = self._settings.student_cost_usd
 
 
 def create_app(settings: BudgetSettings, *, bus: Bus, rules: TaskRulesLookup, new_id: NewId) -> BudgetApp:

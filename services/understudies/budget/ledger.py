@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from understudies.economics.prices import teacher_call_cost
 from understudies.events import Invocation, usd
+from understudies.persistence.saved_state import SavedState
 
 ZERO_USD = Decimal(0)
 
@@ -13,7 +14,7 @@ _ESCALATION_REASONS: Final = frozenset({"low_confidence", "student_error", "with
 
 
 @dataclass(slots=True)
-class Ledger:
+class Ledger(SavedState):
     """Cost sums in US dollars, exact to 1e-9, and call counts.
 
     `avoided` is what the calls that students served would have cost at the teacher's mean price so far. A teacher's
@@ -85,17 +86,6 @@ class Ledger:
         """The net savings so far; negative until the investment is earned back."""
         return usd(self.cost_without_students - self.total_cost)
 
-    def state(self) -> dict[str, Any]:
-        return {name: str(value) if isinstance(value := getattr(self, name), Decimal) else value for name in _FIELDS}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> "Ledger":
-        values: dict[str, Any] = {n: Decimal(value) if isinstance(value, str) else value for n, value in state.items()}
-        return cls(**values)
-
 
 def _cost(call: Invocation) -> Decimal:
     return call.cost_usd if call.priced else teacher_call_cost(call.model, call.usage, at=call.at)
-
-
-_FIELDS = tuple(Ledger.__dataclass_fields__)

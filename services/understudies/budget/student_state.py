@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 from understudies.events import Drift, GateDecision, Invocation, Promotion, Verdict, usd
+from understudies.persistence.saved_state import Key, SavedState
 
 TRIAL_STAGES = frozenset({"authorised", "collected", "trained", "qualified"})
 _MIN_ANSWERS = 30
@@ -14,10 +15,10 @@ _MIN_ANSWERS = 30
 
 
 @dataclass(slots=True)
-class StudentState:
+class StudentState(SavedState):
     """A student's latest promotion and gate decision, its costs and its audits."""
 
-    promotion: Promotion
+    promotion: Annotated[Promotion, Key("story")]
     seen: list[str] = field(default_factory=list)
     examples: int = 0
     authorised_at: datetime | None = None
@@ -134,43 +135,3 @@ class StudentState:
         self.step_audited += 1
         self.agreed += verdict.agreed
         self.step_agreed += verdict.agreed
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "story": self.promotion.model_dump(mode="json"),
-            "seen": list(self.seen),
-            "examples": self.examples,
-            "authorised_at": self.authorised_at and self.authorised_at.isoformat(),
-            "expected_share": self.expected_share,
-            "validated_cost": None if self.validated_cost is None else str(self.validated_cost),
-            "asked": self.asked,
-            "paid": str(self.paid),
-            "decision": self.decision and self.decision.model_dump(mode="json"),
-            "drift": self.drift and self.drift.model_dump(mode="json"),
-            "held": self.held and self.held.model_dump(mode="json"),
-            "share_before": self.share_before,
-            "proven_share": self.proven_share,
-            "step_since": self.step_since and self.step_since.isoformat(),
-            "step_audited": self.step_audited,
-            "step_agreed": self.step_agreed,
-            "judged": self.judged,
-            "audited": self.audited,
-            "agreed": self.agreed,
-            "investment": self.investment,
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> "StudentState":
-        cost = state.get("validated_cost")
-        parsed = {
-            "promotion": Promotion.model_validate(state["story"]),
-            "decision": state["decision"] and GateDecision.model_validate(state["decision"]),
-            "drift": state["drift"] and Drift.model_validate(state["drift"]),
-            "held": Drift.model_validate(state["held"]) if state.get("held") else None,
-            "validated_cost": None if cost is None else Decimal(cost),
-            "paid": Decimal(state.get("paid", "0")),
-            "authorised_at": state["authorised_at"] and datetime.fromisoformat(state["authorised_at"]),
-            "step_since": state["step_since"] and datetime.fromisoformat(state["step_since"]),
-        }
-        unparsed = {name: value for name, value in state.items() if name != "story"}
-        return cls(**{**unparsed, **parsed})

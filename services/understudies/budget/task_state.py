@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated
 
 import orjson
 
@@ -12,25 +12,41 @@ from understudies.budget.student_state import StudentState
 from understudies.budget.volume import CallVolume
 from understudies.economics.profile import TaskProfile
 from understudies.events import Drift, Event, GateDecision, Invocation, Promotion, Verdict, template_of, usd
+from understudies.persistence.fields import SORTED, AsArray, OrderedKeys
+from understudies.persistence.saved_state import Key, SavedState
 
 
-class TaskState:
+class TaskState(SavedState):
     """Volume, ledger, profile, examples and students of one task."""
+
+    task: str
+    ledger: Ledger
+    volume: CallVolume
+    profile: TaskProfile
+    students: Annotated[dict[str, StudentState], AsArray(("story", "student"))]
+    self_agreed: int
+    self_compared: Annotated[int, Key("self_asked")]
+    valid_since: Annotated[datetime | None, Key("fresh_since")]
+    reduced_since: datetime | None
+    _inputs: OrderedKeys
+    _self_compared_inputs: Annotated[set[int], SORTED, Key("inputs_asked_again")]
 
     def __init__(self, task: str, student_cost: Decimal = Decimal(0)) -> None:
         self.task = task
-        self._student_cost = student_cost
+        self.student_cost = student_cost
         self.ledger = Ledger()
         self.volume = CallVolume()
         self.profile = TaskProfile()
-        self.students: dict[str, StudentState] = {}
+        self.students = {}
         self.self_agreed = 0
         self.self_compared = 0
-        self.valid_since: datetime | None = None
-        self.reduced_since: datetime | None = None
-        # In order of arrival: sorting many for each snapshot would take too long.
-        self._inputs: dict[int, None] = {}
-        self._self_compared_inputs: set[int] = set()
+        self.valid_since = None
+        self.reduced_since = None
+        self._inputs = {}
+        self._self_compared_inputs = set()
+
+    def _on_restored(self) -> None:
+        self.student_cost = Decimal(0)
 
     def fold(self, event: Event) -> None:
         """Apply one event of this task; a promotion that is repeated changes nothing."""
@@ -73,7 +89,7 @@ class TaskState:
         if verdict.phase in ("validation", "shadow"):
             student = self.students.get(verdict.student)
             validated_cost = student.validated_cost if student else None
-            self.ledger.record_comparison(self._student_cost if validated_cost is None else validated_cost)
+            self.ledger.record_comparison(self.student_cost if validated_cost is None else validated_cost)
 
     def _apply_self_agreement(self, verdict: Verdict) -> None:
         """Count a repeated answer to an input that the teacher had answered before, once for each input."""
@@ -121,36 +137,6 @@ class TaskState:
     def next_student_name(self) -> str:
         """A name that no student of the task has had before."""
         return f"{self.task}@{max((student.version for student in self.students.values()), default=0) + 1}"
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "task": self.task,
-            "ledger": self.ledger.state(),
-            "volume": self.volume.state(),
-            "profile": self.profile.state(),
-            "students": [student.state() for student in self.students.values()],
-            "self_agreed": self.self_agreed,
-            "self_asked": self.self_compared,
-            "fresh_since": self.valid_since and self.valid_since.isoformat(),
-            "reduced_since": self.reduced_since and self.reduced_since.isoformat(),
-            "inputs": list(self._inputs),
-            "inputs_asked_again": sorted(self._self_compared_inputs),
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any], student_cost: Decimal = Decimal(0)) -> "TaskState":
-        task = cls(state["task"], student_cost)
-        task.ledger = Ledger.from_state(state["ledger"])
-        task.volume = CallVolume.from_state(state["volume"])
-        task.profile = TaskProfile.from_state(state["profile"])
-        students = [StudentState.from_state(saved) for saved in state["students"]]
-        task.students = {student.name: student for student in students}
-        task.self_agreed, task.self_compared = state["self_agreed"], state["self_asked"]
-        task.valid_since = state["fresh_since"] and datetime.fromisoformat(state["fresh_since"])
-        task.reduced_since = state["reduced_since"] and datetime.fromisoformat(state["reduced_since"])
-        task._inputs = dict.fromkeys(state["inputs"])
-        task._self_compared_inputs = set(state["inputs_asked_again"])
-        return task
 
 
 def _input_key(fingerprint: str) -> int:

@@ -2,17 +2,21 @@
 
 from collections import deque
 from datetime import UTC, datetime
-from typing import Any
+
+from understudies.persistence.saved_state import SavedState
 
 MAX_HOURS = 24 * 7 * 8
 
 
-class CallVolume:
+class CallVolume(SavedState):
     """Hourly counts of the last eight weeks, oldest first, including hours without calls."""
 
+    _start: int | None
+    _counts: deque[int]
+
     def __init__(self) -> None:
-        self._start: int | None = None
-        self._counts: deque[int] = deque()
+        self._start = None
+        self._counts = deque()
 
     def record(self, at: datetime) -> None:
         """Count one call; ignore one from before the oldest retained hour."""
@@ -47,13 +51,3 @@ class CallVolume:
     def first_hour(self) -> datetime | None:
         """The oldest retained hour; None before the first call."""
         return None if self._start is None else datetime.fromtimestamp(self._start * 3600, UTC)
-
-    def state(self) -> dict[str, Any]:
-        return {"start": self._start, "counts": list(self._counts)}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> "CallVolume":
-        volume = cls()
-        volume._start = state["start"]
-        volume._counts = deque(state["counts"])
-        return volume

@@ -2,10 +2,12 @@
 
 from collections import Counter, defaultdict
 from math import ceil
-from typing import Final
+from typing import Annotated, Final
 from zlib import crc32
 
 from understudies.events import masked
+from understudies.persistence.fields import SORTED
+from understudies.persistence.saved_state import ROOT, SavedState
 
 SIMILARITY_THRESHOLD: Final = 0.7
 """Least Jaccard index of the words of two near copies."""
@@ -13,7 +15,7 @@ SIMILARITY_THRESHOLD: Final = 0.7
 _MOST_WORDS: Final = 120
 
 
-class NearCopyGroups:
+class NearCopyGroups(SavedState):
     """Groups of near copies, each represented by its first text.
 
     Two texts with a Jaccard index of 0.7 share one of the rarest words of each, so only those are looked up (prefix
@@ -21,10 +23,17 @@ class NearCopyGroups:
     Word frequencies change as texts are added, so a near copy is occasionally missed and gets a group of its own.
     """
 
+    _leaders: Annotated[dict[str, Annotated[frozenset[int], SORTED]], ROOT]
+
     def __init__(self) -> None:
-        self._leaders: dict[str, frozenset[int]] = {}
-        self._by_word: defaultdict[int, dict[str, None]] = defaultdict(dict)
-        self._frequency: Counter[int] = Counter()
+        self._leaders = {}
+        self._on_restored()
+
+    def _on_restored(self) -> None:
+        self._by_word = defaultdict[int, dict[str, None]](dict)
+        self._frequency = Counter[int]()
+        for name, words in self._leaders.items():
+            self._index(name, words)
 
     def __len__(self) -> int:
         """Return the number of groups."""
@@ -36,12 +45,15 @@ class NearCopyGroups:
 
     def create(self, words: frozenset[int]) -> str:
         """Create a group and return its name, which follows from its words."""
-        self._frequency.update(words)
         name = f"{crc32(repr(sorted(words)).encode()):08x}-{len(words)}"
         self._leaders[name] = words
+        self._index(name, words)
+        return name
+
+    def _index(self, name: str, words: frozenset[int]) -> None:
+        self._frequency.update(words)
         for word in self._rarest(words):
             self._by_word[word][name] = None
-        return name
 
     def remove(self, name: str) -> None:
         """Remove a group."""
@@ -49,10 +61,6 @@ class NearCopyGroups:
             self._by_word[word].pop(name, None)
             if not self._by_word[word]:
                 del self._by_word[word]
-
-    def words(self, name: str) -> frozenset[int]:
-        """Return the words of a group's first text."""
-        return self._leaders[name]
 
     def _find_similar(self, words: frozenset[int]) -> str | None:
         tried: set[str] = set()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Literal
 
 from understudies.economics.sketch import DistinctCounter, FrequentKeys
+from understudies.persistence.saved_state import SavedState
 
 TaskKind = Literal["closed_set", "structured", "repetitive", "open", "unknown"]
 Recommendation = Literal["yes", "maybe", "no", "unknown"]
@@ -29,7 +29,7 @@ _RECOMMENDATIONS: dict[TaskKind, Recommendation] = {
 }
 
 
-class TaskProfile:
+class TaskProfile(SavedState):
     """Fold over a task's calls that determines the kind of the task.
 
     - closed set: most answers are among the 100 most frequent, each given more than once, and answers are far
@@ -65,13 +65,22 @@ class TaskProfile:
         "json_calls",
         "last_at",
     )
+    calls: int
+    json_calls: int
+    answer_chars: int
+    first_at: datetime | None
+    last_at: datetime | None
+    _fingerprints: DistinctCounter
+    _answers: DistinctCounter
+    _frequent: FrequentKeys
+    _templates: FrequentKeys
 
     def __init__(self) -> None:
         self.calls = 0
         self.json_calls = 0
         self.answer_chars = 0
-        self.first_at: datetime | None = None
-        self.last_at: datetime | None = None
+        self.first_at = None
+        self.last_at = None
         self._fingerprints = DistinctCounter(FINGERPRINT_CAP)
         self._answers = DistinctCounter(FINGERPRINT_CAP)
         self._frequent = FrequentKeys(ANSWER_CAP)
@@ -208,40 +217,9 @@ class TaskProfile:
                 needed = MIN_CALLS if self.calls < MIN_CALLS else MIN_CALLS_FOR_OPEN
                 return f"{calls} are too few to decide; {needed} are needed."
 
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        return {
-            "calls": self.calls,
-            "json_calls": self.json_calls,
-            "answer_chars": self.answer_chars,
-            "first_at": None if self.first_at is None else self.first_at.isoformat(),
-            "last_at": None if self.last_at is None else self.last_at.isoformat(),
-            "fingerprints": self._fingerprints.state(),
-            "answers": self._answers.state(),
-            "frequent": self._frequent.state(),
-            "templates": self._templates.state(),
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Restore the profile from which `state` was taken."""
-        profile = cls()
-        profile.calls, profile.json_calls = state["calls"], state["json_calls"]
-        profile.answer_chars = state["answer_chars"]
-        profile.first_at, profile.last_at = _parse_time(state["first_at"]), _parse_time(state["last_at"])
-        profile._fingerprints = DistinctCounter.from_state(state["fingerprints"])
-        profile._answers = DistinctCounter.from_state(state["answers"])
-        profile._frequent = FrequentKeys.from_state(state["frequent"])
-        profile._templates = FrequentKeys.from_state(state["templates"])
-        return profile
-
     @property
     def _repeated(self) -> list[int]:
         return self._frequent.top(CLOSED_SET_SIZE, at_least=2)
 
     def _share(self, amount: int) -> float:
         return amount / self.calls if self.calls else 0.0
-
-
-def _parse_time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)

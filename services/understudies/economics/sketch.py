@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated
+
+from understudies.persistence.fields import As
+from understudies.persistence.saved_state import SavedState
+
+
+def _parse_hash(text: str) -> int:
+    return int(text, 16)
+
+
+HexHash = Annotated[int, As(str, read=_parse_hash, write="{:x}".format)]
+"""A 64-bit hash, written as hexadecimal, since JSON numbers lose bits above 2^53."""
 
 
 def hash64(text: str) -> int:
@@ -16,7 +26,7 @@ def hash64(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
-class DistinctCounter:
+class DistinctCounter(SavedState):
     """Counter of distinct keys, exact up to `cap`, then estimated with a relative error near 1.2 / sqrt(cap).
 
     Adaptive sampling: keeps the keys whose hash ends in `level` zero bits, and raises the level when they
@@ -36,11 +46,14 @@ class DistinctCounter:
     """
 
     __slots__ = ("_hashes", "_level", "cap")
+    cap: int
+    _level: int
+    _hashes: Annotated[set[int], As(list[HexHash], read=set, write=sorted)]
 
     def __init__(self, cap: int) -> None:
         self.cap = cap
         self._level = 0
-        self._hashes: set[int] = set()
+        self._hashes = set()
 
     def add(self, key: str) -> None:
         """Count one key."""
@@ -61,24 +74,12 @@ class DistinctCounter:
         """True if the estimate is exact."""
         return self._level == 0
 
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot; hashes as hexadecimal, since JSON numbers lose bits above 2^53."""
-        return {"cap": self.cap, "level": self._level, "hashes": [f"{h:x}" for h in sorted(self._hashes)]}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Restore the counter from which `state` was taken."""
-        counter = cls(state["cap"])
-        counter._level = state["level"]
-        counter._hashes = {int(hashed, 16) for hashed in state["hashes"]}
-        return counter
-
     @property
     def _mask(self) -> int:
         return (1 << self._level) - 1
 
 
-class FrequentKeys:
+class FrequentKeys(SavedState):
     """Counts of the most frequent keys, never too high, too low by at most `total / (cap + 1)`.
 
     Misra-Gries: `cap` counters; a new key that finds none free decrements every counter instead. Exact while
@@ -98,10 +99,12 @@ class FrequentKeys:
     """
 
     __slots__ = ("_counts", "cap")
+    cap: int
+    _counts: dict[HexHash, int]
 
     def __init__(self, cap: int) -> None:
         self.cap = cap
-        self._counts: dict[int, int] = {}
+        self._counts = {}
 
     def add(self, key: str) -> None:
         """Count one key."""
@@ -117,14 +120,3 @@ class FrequentKeys:
     def top(self, size: int, at_least: int = 1) -> list[int]:
         """Return the largest counts, highest first, at most `size` and none below `at_least`."""
         return sorted((count for count in self._counts.values() if count >= at_least), reverse=True)[:size]
-
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        return {"cap": self.cap, "counts": {f"{hashed:x}": count for hashed, count in self._counts.items()}}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Restore the counters from which `state` was taken."""
-        keys = cls(state["cap"])
-        keys._counts = {int(hashed, 16): count for hashed, count in state["counts"].items()}
-        return keys

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
@@ -15,6 +15,8 @@ from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.trial import Trial
 from understudies.evaluator.trial_result import TrialResult
 from understudies.events import INVOCATIONS, PROMOTIONS, Event, GateDecision, Invocation, NewId, Promotion
+from understudies.persistence.fields import AsArray
+from understudies.persistence.saved_state import IN_PLACE, Key, SavedState
 from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.deduplication import SeenIds
 from understudies.runtime.bus.messages import Record
@@ -30,12 +32,16 @@ _RETRY_INTERVAL: Final = timedelta(seconds=30)
 """Delay before files that were unavailable are read again; audits are not held up meanwhile."""
 
 
-class EvaluatorApp:
+class EvaluatorApp(SavedState):
     """Consume invocations and promotions; publish verdicts, gate decisions and drift."""
 
     name = "evaluator"
     topics = (INVOCATIONS, PROMOTIONS)
     max_records = 2000
+
+    _seen: Annotated[SeenIds, IN_PLACE]
+    _outbox: Annotated[Outbox, IN_PLACE]
+    _deferred: Annotated[dict[str, Promotion], Key("put_off", default=dict), AsArray(("student",))]
 
     def __init__(
         self,
@@ -58,7 +64,7 @@ class EvaluatorApp:
         self.is_behind = False
         self.evaluation = Evaluation(settings, students, rules, new_id)
         self._log_throttle = Throttle()
-        self._deferred: dict[str, Promotion] = {}
+        self._deferred = {}
         self._retried_at: datetime | None = None
 
     async def start(self) -> None:
@@ -170,20 +176,14 @@ class EvaluatorApp:
         """Return the latest published decisions and alarms."""
         return self._outbox.recently_published()
 
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        deferred = [promotion.model_dump(mode="json") for promotion in self._deferred.values()]
-        own = {"seen": self._seen.state(), "outbox": self._outbox.state(), "put_off": deferred}
-        return {**self.evaluation.state(), **own}
+    def state(self) -> Any:
+        """Return a JSON-serialisable snapshot, that of the evaluation included."""
+        return {**self.evaluation.state(), **super().state()}
 
     async def restore(self, state: dict[str, Any]) -> None:
         """Restore the state from a snapshot."""
-        self.evaluation.restore(state)
-        self._seen = SeenIds(ids=state["seen"])
-        self._outbox.restore(state["outbox"])
-        # Snapshots written before trials could be deferred lack the key.
-        deferred = [Promotion.model_validate(saved) for saved in state.get("put_off", ())]
-        self._deferred = {promotion.student: promotion for promotion in deferred}
+        self.evaluation.restore_state(state)
+        self.restore_state(state)
 
 
 def create_app(

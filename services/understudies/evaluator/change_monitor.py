@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Annotated, Final, NamedTuple, Self
 
 from understudies.events import Cause
+from understudies.persistence.fields import SORTED
+from understudies.persistence.saved_state import Key, SavedState
 from understudies.runtime.rules.groups import day_group
 from understudies.stats.gate import Gate
 from understudies.stats.subgroups import SubgroupMonitor
@@ -19,8 +21,7 @@ _MAX_REJECT_EVIDENCE: Final = 1.5
 """The e-value against the required agreement up to which a kind of day counts as proven with the others."""
 
 
-@dataclass(frozen=True, slots=True)
-class CanaryRestriction:
+class CanaryRestriction(NamedTuple):
     """The cause and time since which a serving student is restricted to the canary share."""
 
     cause: Cause
@@ -28,14 +29,14 @@ class CanaryRestriction:
 
 
 @dataclass(slots=True)
-class ChangeMonitor:
+class ChangeMonitor(SavedState):
     """Detect changes after which a serving student must be proven again before it serves its full share."""
 
-    day_types: SubgroupMonitor
-    teachers: set[str] = field(default_factory=set)
-    restriction: CanaryRestriction | None = None
+    day_types: Annotated[SubgroupMonitor, Key("days")]
+    teachers: Annotated[set[str], SORTED] = field(default_factory=set)
+    restriction: Annotated[CanaryRestriction | None, Key("hold")] = None
     _new_teachers: Counter[str] = field(default_factory=Counter)
-    _seen_day_types: set[str] = field(default_factory=set)
+    _seen_day_types: Annotated[set[str], SORTED, Key("seen_days")] = field(default_factory=set)
 
     @classmethod
     def create(cls, confidences: Iterable[float], teachers: Iterable[str], p0: float) -> Self:
@@ -102,24 +103,3 @@ class ChangeMonitor:
     def lift(self) -> None:
         """Lift the restriction: the student is proven again."""
         self.restriction = None
-
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        return {
-            "days": self.day_types.state(),
-            "teachers": sorted(self.teachers),
-            "hold": self.restriction and [self.restriction.cause, self.restriction.at.isoformat()],
-            "new_teachers": dict(self._new_teachers),
-            "seen_days": sorted(self._seen_day_types),
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Restore the monitor from a snapshot."""
-        monitor = cls(SubgroupMonitor.from_state(state["days"]), set(state["teachers"]))
-        if state["hold"]:
-            cause, at = state["hold"]
-            monitor.restriction = CanaryRestriction(cause, datetime.fromisoformat(at))
-        monitor._new_teachers = Counter(state["new_teachers"])
-        monitor._seen_day_types = set(state["seen_days"])
-        return monitor

@@ -1,9 +1,9 @@
 """Monitor unlabelled traffic for shifts in how often a serving student reaches its threshold."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
+from understudies.persistence.saved_state import SavedState
 from understudies.stats.bounds import clopper_pearson_lower, clopper_pearson_upper
 
 _MIN_CALLS = 50
@@ -12,7 +12,7 @@ _GAP = 0.10
 
 
 @dataclass(slots=True)
-class CoverageShiftMonitor:
+class CoverageShiftMonitor(SavedState):
     """Compare the share of a day's calls that reach the threshold with the expected share.
 
     Verdicts arrive late and are few; confidences are available at once for every call. A shift proves nothing about
@@ -23,7 +23,7 @@ class CoverageShiftMonitor:
     day: date | None = None
     asked: int = 0
     sure: int = 0
-    warned: date | None = field(default=None)
+    warned: date | None = None
 
     def add(self, sure: bool, at: datetime) -> None:
         """Count one call on which the student was asked; `sure` if its confidence reached the threshold."""
@@ -52,18 +52,3 @@ class CoverageShiftMonitor:
     @property
     def share(self) -> float:
         return self.sure / self.asked if self.asked else 0.0
-
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        return {
-            "day": self.day and self.day.isoformat(),
-            "asked": self.asked,
-            "sure": self.sure,
-            "warned": self.warned and self.warned.isoformat(),
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> "CoverageShiftMonitor":
-        """Restore the counts from a snapshot."""
-        days = {name: state[name] and date.fromisoformat(state[name]) for name in ("day", "warned")}
-        return cls(**{**state, **days})

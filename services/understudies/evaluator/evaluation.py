@@ -4,7 +4,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated
 
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.inputs import Input, identify_input
@@ -15,10 +15,12 @@ from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.shadow import ask_student
 from understudies.evaluator.teacher_answers import RecentTeacherAnswers
 from understudies.evaluator.trial import Trial
-from understudies.evaluator.withholding import FailingClasses, failing_classes_from_json, failing_classes_to_json
+from understudies.evaluator.withholding import FailingClasses
 from understudies.events import Drift, Event, GateDecision, Invocation, NewId, Phase, SeededIds, Verdict
 from understudies.judges.answer_key import answer_class, answer_key
 from understudies.judges.base import Judge
+from understudies.persistence.fields import AsArray
+from understudies.persistence.saved_state import IN_PLACE, Key, SavedState
 from understudies.runtime.errors import RetryLater
 from understudies.runtime.rules.groups import groups_of
 from understudies.runtime.rules.rules import TaskRulesLookup
@@ -29,14 +31,18 @@ from understudies.students.student_cache import StudentCache
 _log = logging.getLogger(__name__)
 
 
-class Evaluation:
+class Evaluation(SavedState):
     """The trials, the verdicts on their students, and the calls that wait for their audit."""
+
+    trials: Annotated[OrderedDict[str, Trial], AsArray(("story", "student"))]
+    pending_audits: Annotated[PendingAudits, Key("awaited"), IN_PLACE]
+    _failing_classes: Annotated[dict[str, FailingClasses], Key("failing", default=dict)]
 
     def __init__(
         self, settings: EvaluatorSettings, students: StudentCache, rules: TaskRulesLookup, new_id: NewId
     ) -> None:
-        self.trials: OrderedDict[str, Trial] = OrderedDict()
-        self._failing_classes: dict[str, FailingClasses] = {}
+        self.trials = OrderedDict()
+        self._failing_classes = {}
         self._rules = rules
         self._students = students
         self._new_id = new_id
@@ -294,26 +300,6 @@ class Evaluation:
                 agreement_after=detector.recent_agreement,
             )
         ]
-
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        trials = [trial.state() for trial in self.trials.values()]
-        return {
-            "trials": trials,
-            "awaited": self.pending_audits.state(),
-            "failing": {task: failing_classes_to_json(failing) for task, failing in self._failing_classes.items()},
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Restore the state from a snapshot."""
-        for saved in state["trials"]:
-            trial = Trial.from_state(saved)
-            self.trials[trial.student] = trial
-        # Snapshots written before these existed lack the keys.
-        self.pending_audits.restore(state.get("awaited", {}))
-        self._failing_classes = {
-            task: failing_classes_from_json(failing) for task, failing in state.get("failing", {}).items()
-        }
 
 
 def _is_random_audit(call: Invocation) -> bool:

@@ -2,10 +2,10 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
 
 from understudies.events import INVOCATIONS, Invocation, Message, Request, Route, encode
+from understudies.persistence.saved_state import ROOT, SavedState
 from understudies.runtime.throttle import Throttle
 
 _EMPTY_REQUEST: Final = Request(messages=(Message(role="user"),))
@@ -13,15 +13,17 @@ _EMPTY_REQUEST: Final = Request(messages=(Message(role="user"),))
 _log = logging.getLogger(__name__)
 
 
-class PendingAudits:
+class PendingAudits(SavedState):
     """Calls sampled for an audit, until the audit arrives; the oldest are evicted first.
 
     They are stored as serialised in a snapshot, without their requests: an audit repeats its call's request.
     """
 
+    _calls: Annotated[OrderedDict[str, str], ROOT]
+
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._calls: OrderedDict[str, str] = OrderedDict()
+        self._calls = OrderedDict()
         self._log_throttle = Throttle()
         self.unpaired = 0
         """The number of audits without a known call: they yield no verdict."""
@@ -45,13 +47,7 @@ class PendingAudits:
         assert isinstance(call, Invocation)
         return call.model_copy(update={"request": audit.request})
 
-    def state(self) -> dict[str, str]:
-        """Return a JSON-serialisable snapshot, oldest call first."""
-        return dict(self._calls)
-
-    def restore(self, state: Mapping[str, str]) -> None:
-        """Restore the calls from a snapshot."""
-        self._calls = OrderedDict(state)
+    def _on_restored(self) -> None:
         self._evict()
 
     def _evict(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from understudies.datasets.inputs import Input
 from understudies.evaluator.change_monitor import CanaryRestriction, ChangeMonitor
@@ -22,6 +22,8 @@ from understudies.evaluator.withholding import FailingClasses, Withholding
 from understudies.events import Promotion, Request
 from understudies.judges.base import Judge
 from understudies.judges.registry import parse_judge
+from understudies.persistence.fields import As, Seconds
+from understudies.persistence.saved_state import Key, SavedState
 from understudies.stats.class_floor import ClassFloor
 from understudies.stats.coverage import Threshold
 from understudies.stats.drift import TwoTierDriftDetector
@@ -39,13 +41,40 @@ _SUBGROUP_TOLERANCE: Final = 0.05
 """How far below the required agreement a subgroup of calls may agree."""
 
 
-class Trial:
+def _judge_name(judge: Judge) -> str:
+    return judge.name
+
+
+class Trial(SavedState):
     """The evidence on one student's agreement with the teacher, and the decisions drawn from it.
 
     Two gates must pass at a threshold: that of distinct inputs, and that of the calls since the dataset, which is
     evaluated when whole days of calls have ended. Each errs with probability at most alpha if its own model of traffic
     holds, so a threshold that passes both errs with probability at most alpha if either model holds.
     """
+
+    promotion: Annotated[Promotion, Key("story")]
+    judge: Annotated[Judge, As(str, read=parse_judge, write=_judge_name)]
+    p0: float
+    shape: ConversationShape
+    expected_coverage: Annotated[ExpectedCoverage, Key("reach")]
+    repeats: tuple[int, int]
+    """The number of times that the teacher answered an input again, and how many of those answers agreed."""
+    _n_max: int
+    _min_span: Annotated[Seconds, Key("min_span_s")]
+    input_gate: Annotated[DistinctInputGate, Key("distinct")]
+    call_gate: Annotated[CallGate, Key("forward")]
+    withholding: Withholding
+    changes: ChangeMonitor
+    levels: Annotated[ProvenLevelsTracker, Key("beyond")]
+    announced: TrialResult | None
+    drift: TwoTierDriftDetector | None
+    audit_count: Annotated[int, Key("audited")]
+    coverage_shift: Annotated[CoverageShiftMonitor, Key("traffic")]
+    _reference_share: Annotated[float | None, Key("usual_share", default=lambda: None)]
+    _restriction_unannounced: Annotated[bool, Key("hold_untold", default=bool)]
+    _next_look_at: Annotated[datetime, Key("next_mark")]
+    _last_look: Annotated[TrialResult | None, Key("proven")]
 
     def __init__(
         self,
@@ -73,7 +102,6 @@ class Trial:
             [candidate.confidence for candidate in candidates]
         )
         self.repeats = repeats
-        """The number of times that the teacher answered an input again, and how many of those answers agreed."""
         self._n_max = settings.n_max
         self._min_span = timedelta(hours=settings.min_span_hours)
         alpha = (
@@ -117,15 +145,15 @@ class Trial:
         )
         self.changes = ChangeMonitor.create(confidences, teachers, p0)
         self.levels = ProvenLevelsTracker(AgreementLevels(candidates, p0=p0, alpha=settings.alpha))
-        self.announced: TrialResult | None = None
-        self.drift: TwoTierDriftDetector | None = None
+        self.announced = None
+        self.drift = None
         self.audit_count = 0
         self.coverage_shift = CoverageShiftMonitor()
-        self._reference_share: float | None = None
+        self._reference_share = None
         self._restriction_unannounced = False
         self._next_look_at = promotion.at + DAY
         self._needs_decision = False
-        self._last_look: TrialResult | None = None
+        self._last_look = None
 
     @property
     def student(self) -> str:
@@ -407,62 +435,55 @@ class Trial:
         self._needs_decision = True
         return True
 
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
+    @classmethod
+    def _migrate(cls, state: Any) -> Any:
+        """Convert a snapshot written before calls were counted as well: calls have yet to confirm what is proven."""
+        if "distinct" in state:
+            return state
+        promotion = Promotion.model_validate(state["story"])
+        gate = SelectiveGate.from_state(state["gate"])
+        shape = state.get("shape") or ConversationShape().state()
+        marked = datetime.combine(date.fromisoformat(state["marked"]), time(), UTC)
+        settings = EvaluatorSettings(
+            alpha=gate.alpha, beta=gate.beta, n_max=state["n_max"], min_span_hours=state["min_span_s"] / 3600
+        )
+        expected_coverage, covered = (
+            ExpectedCoverage(
+                [threshold.confidence for threshold in gate.thresholds], calls=1.0 - gate.thresholds[-1].coverage
+            ),
+            0.0,
+        )
+        for threshold in gate.thresholds:
+            expected_coverage.add_tail_call(threshold.confidence, "", threshold.coverage - covered)
+            covered = threshold.coverage
+        trial = cls(
+            promotion,
+            judge=parse_judge(state["judge"]),
+            candidates=gate.thresholds,
+            used_inputs=UsedInputs(),
+            p0=state["p0"],
+            settings=settings,
+            shape=ConversationShape.from_state(shape),
+            since=marked,
+            expected_coverage=expected_coverage,
+        )
+        trial.levels.adopt(promotion, state["p0"])
+        trial.on_promoted(promotion) if promotion.stage == "promoted" else None
+        distinct = {key: state[key] for key in ("gate", "spent", "first", "last")}
+        serving_state = {key: state[key] for key in ("drift", "audited", "traffic")}
         return {
-            "story": self.promotion.model_dump(mode="json"),
-            "judge": self.judge.name,
-            "p0": self.p0,
-            "shape": self.shape.state(),
-            "reach": self.expected_coverage.state(),
-            "repeats": list(self.repeats),
-            "n_max": self._n_max,
-            "min_span_s": self._min_span.total_seconds(),
-            "distinct": self.input_gate.state(),
-            "forward": self.call_gate.state(),
-            "withholding": self.withholding.state(),
-            "changes": self.changes.state(),
-            "beyond": self.levels.state(),
-            "next_mark": self._next_look_at.isoformat(),
-            "proven": self._last_look and self._last_look.state(),
-            "announced": self.announced and self.announced.state(),
-            "drift": self.drift and self.drift.state(),
-            "audited": self.audit_count,
-            "traffic": self.coverage_shift.state(),
-            "usual_share": self._reference_share,
-            "hold_untold": self._restriction_unannounced,
+            **trial.state(),
+            **serving_state,
+            "distinct": {**distinct, "waiting": state.get("waiting", ())},
+            "beyond": state.get("beyond") or trial.levels.state(),
+            "next_mark": (marked + DAY).isoformat(),
         }
 
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> "Trial":
-        """Restore the trial from a snapshot; state that older versions did not write starts empty."""
-        if "distinct" not in state:
-            state = _migrate_state(state)
-        trial = cls.__new__(cls)
-        trial.promotion = Promotion.model_validate(state["story"])
-        trial.judge = parse_judge(state["judge"])
-        trial.p0 = state["p0"]
-        trial.shape = ConversationShape.from_state(state["shape"])
-        trial.expected_coverage = ExpectedCoverage.from_state(state["reach"])
-        repeated, alike = state["repeats"]
-        trial.repeats = repeated, alike
-        trial._n_max = state["n_max"]
-        trial._min_span = timedelta(seconds=state["min_span_s"])
-        trial.input_gate = DistinctInputGate.from_state(state["distinct"], trial.shape, trial.student)
-        trial.call_gate = CallGate.from_state(state["forward"], trial.shape, trial.student)
-        trial.withholding = Withholding.from_state(state["withholding"], trial.expected_coverage)
-        trial.changes = ChangeMonitor.from_state(state["changes"])
-        trial.levels = ProvenLevelsTracker.from_state(state["beyond"])
-        trial._next_look_at = datetime.fromisoformat(state["next_mark"])
-        trial._last_look = state["proven"] and TrialResult.from_state(state["proven"])
-        trial.announced = state["announced"] and TrialResult.from_state(state["announced"])
-        trial.drift = TwoTierDriftDetector.from_state(state["drift"]) if state["drift"] else None
-        trial.audit_count = state["audited"]
-        trial.coverage_shift = CoverageShiftMonitor.from_state(state["traffic"])
-        trial._reference_share = state.get("usual_share")
-        trial._restriction_unannounced = state.get("hold_untold", False)
-        trial._needs_decision = True
-        return trial
+    def _on_restored(self) -> None:
+        self.input_gate.attach(self.shape, self.student)
+        self.call_gate.attach(self.shape, self.student)
+        self.withholding.attach(self.expected_coverage)
+        self._needs_decision = True
 
 
 def _with_near_copy_group(observation: Observation, copies: str) -> Observation:
@@ -472,48 +493,3 @@ def _with_near_copy_group(observation: Observation, copies: str) -> Observation:
 def _student_version(student: str) -> int:
     """Return the student's version: the number of its trial among those of the task."""
     return int(student.rpartition("@")[2])
-
-
-def _migrate_state(state: dict[str, Any]) -> dict[str, Any]:
-    """Convert a snapshot written before calls were counted as well.
-
-    The calls to come have yet to confirm what is proven.
-    """
-    promotion = Promotion.model_validate(state["story"])
-    gate = SelectiveGate.from_state(state["gate"])
-    shape = state.get("shape") or ConversationShape().state()
-    marked = datetime.combine(date.fromisoformat(state["marked"]), time(), UTC)
-    settings = EvaluatorSettings(
-        alpha=gate.alpha, beta=gate.beta, n_max=state["n_max"], min_span_hours=state["min_span_s"] / 3600
-    )
-    expected_coverage, covered = (
-        ExpectedCoverage(
-            [threshold.confidence for threshold in gate.thresholds], calls=1.0 - gate.thresholds[-1].coverage
-        ),
-        0.0,
-    )
-    for threshold in gate.thresholds:
-        expected_coverage.add_tail_call(threshold.confidence, "", threshold.coverage - covered)
-        covered = threshold.coverage
-    trial = Trial(
-        promotion,
-        judge=parse_judge(state["judge"]),
-        candidates=gate.thresholds,
-        used_inputs=UsedInputs(),
-        p0=state["p0"],
-        settings=settings,
-        shape=ConversationShape.from_state(shape),
-        since=marked,
-        expected_coverage=expected_coverage,
-    )
-    trial.levels.adopt(promotion, state["p0"])
-    trial.on_promoted(promotion) if promotion.stage == "promoted" else None
-    distinct = {key: state[key] for key in ("gate", "spent", "first", "last")}
-    serving_state = {key: state[key] for key in ("drift", "audited", "traffic")}
-    return {
-        **trial.state(),
-        **serving_state,
-        "distinct": {**distinct, "waiting": state.get("waiting", ())},
-        "beyond": state.get("beyond") or trial.levels.state(),
-        "next_mark": (marked + DAY).isoformat(),
-    }

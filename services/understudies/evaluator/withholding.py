@@ -3,12 +3,14 @@
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any, Self
+from typing import Annotated
 
 from understudies.datasets.inputs import Input
 from understudies.evaluator.evidence.expected_coverage import ExpectedCoverage
 from understudies.evaluator.evidence.pending_evidence import Observation
 from understudies.events import ALWAYS, NOTHING_WITHHELD, Withheld
+from understudies.persistence.fields import SORTED, As
+from understudies.persistence.saved_state import Key, SavedState
 from understudies.stats.class_floor import ClassFloor, Confusion, critical_agreements, merge_confusion
 from understudies.stats.subgroups import SubgroupMonitor
 
@@ -27,11 +29,17 @@ _MIN_RELEASING_VERDICTS = 5
 """Verdicts of a class failed by its predecessor that are needed to show that a successor has learned it."""
 
 
+def _keep_recent(scores: Iterable[float] = ()) -> deque[float]:
+    return deque(scores, maxlen=_RECENT_VERDICTS)
+
+
+RecentScores = Annotated[deque[float], As(list[float], read=_keep_recent, write=list)]
+
 FailingClasses = Mapping[str, Mapping[str, Confusion]]
 """Classes of answers that a student failed, with the answers given in their place."""
 
 
-class Withholding:
+class Withholding(SavedState):
     """Find what a student answers wrongly although it agrees on the calls as a whole.
 
     A class of answers and a head input fail when agreements as few have probability below .05 at the floor; the answers
@@ -39,6 +47,14 @@ class Withholding:
     What is withheld stays withheld for the student, and the answers given in place of a class are carried over to
     successors until these have shown better.
     """
+
+    class_floor: Annotated[ClassFloor, Key("floor")]
+    subgroups: Annotated[SubgroupMonitor, Key("groups")]
+    withheld: Annotated[Withheld, Key("held")]
+    _carried: FailingClasses
+    _inputs: dict[str, tuple[int, float]]
+    _recent_scores: Annotated[dict[str, RecentScores], Key("lately")]
+    _seen_today: Annotated[tuple[date | None, Annotated[set[tuple[str, str]], SORTED]], Key("today")]
 
     def __init__(
         self,
@@ -51,11 +67,15 @@ class Withholding:
         self.class_floor = floor
         self.subgroups = groups
         self.withheld = NOTHING_WITHHELD
-        self._expected_coverage = expected_coverage
         self._carried = {name: dict(answers) for name, answers in (carried or {}).items()}
-        self._inputs: dict[str, tuple[int, float]] = {}
-        self._recent_scores: dict[str, deque[float]] = {}
-        self._seen_today: tuple[date | None, set[tuple[str, str]]] = (None, set())
+        self._inputs = {}
+        self._recent_scores = {}
+        self._seen_today = (None, set())
+        self.attach(expected_coverage)
+
+    def attach(self, expected_coverage: ExpectedCoverage) -> None:
+        """Set what the trial knows, and the snapshot holds once."""
+        self._expected_coverage = expected_coverage
 
     def add(self, call_input: Input, observation: Observation, threshold: float | None = None) -> None:
         """Add one verdict; of an input's repeats, a class of answers counts the first of each day.
@@ -71,9 +91,7 @@ class Withholding:
                 observation.answer_class, observation.score, observation.confidence, observation.answer
             )
             if threshold is not None and observation.confidence >= threshold:
-                self._recent_scores.setdefault(observation.answer, deque(maxlen=_RECENT_VERDICTS)).append(
-                    observation.score
-                )
+                self._recent_scores.setdefault(observation.answer, _keep_recent()).append(observation.score)
         self.subgroups.add(observation.groups, observation.score, observation.confidence)
 
     def _is_first(self, name: str, observation: Observation) -> bool:
@@ -155,33 +173,6 @@ class Withholding:
         carried = {name: answers for name, answers in self._carried.items() if not self._is_learned(name, threshold)}
         return {**carried, **own}
 
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        day, seen = self._seen_today
-        return {
-            "floor": self.class_floor.state(),
-            "groups": self.subgroups.state(),
-            "held": self.withheld.model_dump(mode="json"),
-            "carried": failing_classes_to_json(self._carried),
-            "inputs": {name: list(counts) for name, counts in self._inputs.items()},
-            "lately": {name: list(scores) for name, scores in self._recent_scores.items()},
-            "today": [day and day.isoformat(), sorted(map(list, seen))],
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any], expected_coverage: ExpectedCoverage) -> Self:
-        """Restore the state from a snapshot."""
-        floor, groups = ClassFloor.from_state(state["floor"]), SubgroupMonitor.from_state(state["groups"])
-        withholding = cls(floor, groups, expected_coverage, carried=failing_classes_from_json(state["carried"]))
-        withholding.withheld = Withheld.model_validate(state["held"])
-        withholding._inputs = {name: (n, total) for name, (n, total) in state["inputs"].items()}
-        withholding._recent_scores = {
-            name: deque(scores, maxlen=_RECENT_VERDICTS) for name, scores in state["lately"].items()
-        }
-        day, seen = state["today"]
-        withholding._seen_today = day and date.fromisoformat(day), {(name, answer) for name, answer in seen}
-        return withholding
-
 
 def _is_too_often_wrong(scores: Sequence[float]) -> bool:
     """Return whether too few recent verdicts agree: three of three wrong, or four of five or six."""
@@ -206,18 +197,3 @@ def _merge_confusions(*mappings: Mapping[str, Confusion]) -> dict[str, Confusion
         for name, confusion in answers.items():
             merged[name] = merge_confusion(merged.get(name), confusion)
     return merged
-
-
-def failing_classes_to_json(failing: FailingClasses) -> dict[str, dict[str, list[float]]]:
-    """Convert failing classes to JSON for a snapshot."""
-    return {
-        name: {answer: list(confusion) for answer, confusion in answers.items()} for name, answers in failing.items()
-    }
-
-
-def failing_classes_from_json(saved: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, dict[str, Confusion]]:
-    """Restore failing classes from JSON."""
-    return {
-        name: {answer: Confusion(confidence, int(occurrences)) for answer, (confidence, occurrences) in answers.items()}
-        for name, answers in saved.items()
-    }

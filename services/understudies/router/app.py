@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from understudies.events import DRIFT, PROMOTIONS, Event, Topic
+from understudies.events import DRIFT, PROMOTIONS, Event
+from understudies.persistence.saved_state import SavedState
 from understudies.router.http1.server import HttpServer
 from understudies.router.recording.base import EventRecorder
 from understudies.router.routing.table import RoutingTable
@@ -30,13 +31,15 @@ class EventReader(Protocol):
     async def decode_events(self, records: Sequence[Record]) -> list[Event]: ...
 
 
-class RouterApp:
+class RouterApp(SavedState):
     """The router service; routes calls by the promotions and drift events that it has read."""
 
     name = "router"
-    topics: Sequence[Topic] = (PROMOTIONS, DRIFT)
-    replays: Sequence[Topic] = topics
+    topics = (PROMOTIONS, DRIFT)
+    replay_topics = topics
     max_records = 2000
+
+    _table: RoutingTable
 
     def __init__(
         self,
@@ -142,13 +145,10 @@ class RouterApp:
         if self._online is not None:
             await self._online.close()
 
-    def state(self) -> dict[str, Any]:
-        """The routing table as JSON types."""
-        return {"table": self._table.state()}
-
     async def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
-        self._apply_table(RoutingTable.from_state(state["table"]))
+        self.restore_state(state)
+        self._apply_table(self._table)
 
     def _apply_table(self, table: RoutingTable) -> None:
         self._table = table

@@ -12,7 +12,7 @@ from understudies.events import Event, encode, topic_of
 from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.messages import Offsets, Record
 from understudies.runtime.clock import Clock
-from understudies.runtime.errors import RetryLater, UnderstudiesError
+from understudies.runtime.errors import RetryLater, StopService, UnderstudiesError
 from understudies.runtime.service import (
     Checkpoint,
     Draining,
@@ -23,7 +23,7 @@ from understudies.runtime.service import (
     Service,
     Stateful,
 )
-from understudies.runtime.snapshots import SnapshotStore, SnapshotWriter, encode_snapshot
+from understudies.runtime.snapshots import Snapshot, SnapshotStore, SnapshotWriter, encode_snapshot
 from understudies.runtime.throttle import Throttle
 
 _log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Runner:
         """
         snapshot = self._snapshots.load(self.service.name) if self._snapshots else None
         if snapshot is not None and isinstance(self.service, Stateful):
-            await self.service.restore(snapshot.state)
+            await _restore(self.service, snapshot)
             self._since = snapshot.since
             if snapshot.generation == self._generation:
                 self._offsets = dict(snapshot.offsets)
@@ -254,6 +254,17 @@ class Runner:
     async def _wait_snapshot(self) -> None:
         if self._snapshot_writer is not None and not await self._snapshot_writer.wait_written():
             self._has_unsaved_changes = True
+
+
+async def _restore(service: Stateful, snapshot: Snapshot) -> None:
+    try:
+        await service.restore(snapshot.state)
+    except (ValueError, KeyError, TypeError) as error:
+        name = getattr(service, "name", "the service")
+        raise StopService(
+            f"the snapshot of {name} does not fit this version ({error}): put the one of a backup in its place or "
+            "run the version that wrote it; where its state may be lost, remove it to start afresh"
+        ) from error
 
 
 async def keep_ticking(

@@ -6,10 +6,13 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, Self
+from typing import Annotated, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from understudies.persistence.arrays import FloatArray
+from understudies.persistence.fields import NegatedList
+from understudies.persistence.saved_state import Key, SavedState
 
 RARE_CLASS_SIZE = 10
 """A class with fewer training examples is rare: the student cannot have learned it."""
@@ -35,7 +38,7 @@ def merge_confusion(one: Confusion | None, other: Confusion) -> Confusion:
     )
 
 
-class ClassFloor:
+class ClassFloor(SavedState):
     """Count verdicts by class of the teacher's answer, and the student's answers given in place of failing classes.
 
     A gate on all calls misses a class that makes up 1% of them and is always answered wrongly. A class fails from a
@@ -86,6 +89,14 @@ class ClassFloor:
         "min_verdicts",
     )
 
+    floor: float
+    min_verdicts: Annotated[int, Key("least")]
+    _negated_confidences: Annotated[NegatedList, Key("confidences")]
+    _training_counts: Annotated[dict[str, int] | None, Key("trained")]
+    _counts: dict[str, FloatArray]
+    _totals: Annotated[dict[str, tuple[int, float]], Key("all")]
+    _confusions: Annotated[dict[str, dict[str, Confusion]], Key("confused")]
+
     def __init__(
         self,
         confidences: Sequence[float],
@@ -100,9 +111,9 @@ class ClassFloor:
         self.min_verdicts = min_verdicts
         self._negated_confidences = [-confidence for confidence in confidences]
         self._training_counts = None if training_counts is None else dict(training_counts)
-        self._counts: dict[str, npt.NDArray[np.float64]] = {}
-        self._totals: dict[str, tuple[int, float]] = {}
-        self._confusions: dict[str, dict[str, Confusion]] = {}
+        self._counts = {}
+        self._totals = {}
+        self._confusions = {}
 
     def add(self, answer_class: str, score: float, confidence: float, answer: str) -> None:
         """Count one verdict: the teacher's class, the agreement, the student's confidence and its answer."""
@@ -170,30 +181,6 @@ class ClassFloor:
     def unseen_classes(self) -> list[str]:
         """The classes without any training example: answers that the teacher did not give before; sorted."""
         return [] if self._training_counts is None else sorted(self._totals.keys() - self._training_counts.keys())
-
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        return {
-            "floor": self.floor,
-            "least": self.min_verdicts,
-            "confidences": [-value for value in self._negated_confidences],
-            "trained": self._training_counts,
-            "counts": {name: counts.tolist() for name, counts in self._counts.items()},
-            "all": {name: list(counts) for name, counts in self._totals.items()},
-            "confused": {name: {a: list(c) for a, c in answers.items()} for name, answers in self._confusions.items()},
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Restore the counts from a snapshot."""
-        restored = cls(state["confidences"], state["trained"], floor=state["floor"], min_verdicts=state["least"])
-        restored._counts = {name: np.array(counts, dtype=np.float64) for name, counts in state["counts"].items()}
-        restored._totals = {name: (n, total) for name, (n, total) in state["all"].items()}
-        restored._confusions = {
-            name: {answer: Confusion(confidence, occurrences) for answer, (confidence, occurrences) in answers.items()}
-            for name, answers in state["confused"].items()
-        }
-        return restored
 
 
 @lru_cache(maxsize=65536)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
+from understudies.persistence.saved_state import SavedState
 from understudies.stats.bounds import clopper_pearson_upper
 from understudies.stats.gate import check_parameters, check_verdict, log_mean_exp, saturating_exp
 
@@ -46,7 +46,7 @@ def agreement_ceiling(agree: int, n: int, alpha: float = 0.01) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class RelativeGate:
+class RelativeGate(SavedState):
     """A gate that promotes a student agreeing at least `rho` times as often as the teacher agrees with itself.
 
     Each verdict pairs X = [student = first answer] with Y = [second answer = first answer] on one request. The bets
@@ -118,12 +118,3 @@ class RelativeGate:
         if log_mean_exp(self.logs) >= -math.log(self.alpha):
             return "promote"
         return "inconclusive" if self.n >= self.n_max else "continue"
-
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        return {**asdict(self), "logs": list(self.logs)}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Restore the gate from a snapshot."""
-        return cls(**{**state, "logs": tuple(state["logs"])})

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
+from understudies.persistence.saved_state import SavedState
 from understudies.stats.bounds import clopper_pearson_lower
 from understudies.stats.gate import REJECT_BETS, check_verdict
 
@@ -20,7 +20,7 @@ _DATING_BET = 0.12
 
 
 @dataclass(frozen=True, slots=True)
-class DriftDetector:
+class DriftDetector(SavedState):
     """Mixture e-Shiryaev-Roberts detector of a mean that falls below `p_null`.
 
     While every conditional mean is at least `p_null`, the statistic minus the number of verdicts is a supermartingale,
@@ -119,18 +119,9 @@ class DriftDetector:
         """The mean score since the likeliest change point; descriptive, without any guarantee."""
         return self.recent_total / self.recent_n if self.recent_n else None
 
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        return {**asdict(self), "statistics": list(self.statistics)}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Restore the detector from a snapshot."""
-        return cls(**{**state, "statistics": tuple(state["statistics"])})
-
 
 @dataclass(frozen=True, slots=True)
-class TwoTierDriftDetector:
+class TwoTierDriftDetector(SavedState):
     """Two detectors over the same audited verdicts: `contract` demotes, `warn` raises a warning.
 
     The contract tier monitors the required agreement, p0. The warn tier monitors the agreement that the gate measured,
@@ -174,18 +165,3 @@ class TwoTierDriftDetector:
         if self.contract.has_alarm:
             return "contract"
         return "warn" if self.warn.has_alarm else None
-
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        return {
-            "contract": self.contract.state(),
-            "warn": self.warn.state(),
-            "baseline": self.baseline,
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Restore the detectors from a snapshot."""
-        return cls(
-            DriftDetector.from_state(state["contract"]), DriftDetector.from_state(state["warn"]), state["baseline"]
-        )

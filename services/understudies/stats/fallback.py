@@ -73,10 +73,7 @@ def fallback_levels(
         yield level, passed
 
 
-def validate_weights(weights: Sequence[float] | None, size: int) -> list[float]:
-    """Return `weights`, or `fallback_weights(size)` for None; raise ValueError unless they share at most 1 in total."""
-    if weights is None:
-        return fallback_weights(size)
+def check_weights(weights: Sequence[float], size: int) -> None:
+    """Raise ValueError unless there is one weight for each test and they share at most 1 in total."""
     if len(weights) != size or any(weight < 0 for weight in weights) or sum(weights) > 1 + 1e-9:
         raise ValueError(f"weights must be {size} shares of at most 1 in total, got {weights!r}")
-    return list(weights)

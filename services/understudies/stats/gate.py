@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Literal, Self
+
+from understudies.persistence.arrays import LogWealth
+from understudies.persistence.saved_state import SavedState
 
 PROMOTE_BETS: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8, 1.0)
 REJECT_BETS: tuple[float, ...] = (0.015, 0.03, 0.06, 0.12, 0.25, 0.5)
@@ -17,7 +20,7 @@ GateState = Literal["continue", "promote", "reject", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(SavedState):
     """A sequential test of one mean that stays valid however often its decision is read.
 
     Two mixtures of bets are maintained. The promote side bets against "the mean score is at most `p0`", the reject side
@@ -70,8 +73,8 @@ class Gate:
     n_max: int = 2000
     n: int = 0
     total: float = 0.0
-    promote_logs: tuple[float, ...] = (0.0,) * len(PROMOTE_BETS)
-    reject_logs: tuple[float, ...] = (0.0,) * len(REJECT_BETS)
+    promote_logs: tuple[LogWealth, ...] = (0.0,) * len(PROMOTE_BETS)
+    reject_logs: tuple[LogWealth, ...] = (0.0,) * len(REJECT_BETS)
 
     def __post_init__(self) -> None:
         check_parameters(self.p0, self.alpha, self.beta, self.n_max)
@@ -176,30 +179,6 @@ class Gate:
             return "reject"
         return "inconclusive" if self.n >= self.n_max else "continue"
 
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot; a lost bet (log-wealth minus infinity) is written as null."""
-        return {
-            "p0": self.p0,
-            "alpha": self.alpha,
-            "beta": self.beta,
-            "n_max": self.n_max,
-            "n": self.n,
-            "total": self.total,
-            "promote_logs": [finite_or_none(log) for log in self.promote_logs],
-            "reject_logs": [finite_or_none(log) for log in self.reject_logs],
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Restore the gate from a snapshot.
-
-        >>> gate = Gate().update(0.0).update(1.0)
-        >>> Gate.from_state(gate.state()) == gate
-        True
-        """
-        logs = {key: tuple(map(none_to_minus_infinity, state[key])) for key in ("promote_logs", "reject_logs")}
-        return cls(**{**state, **logs})
-
 
 def log_increments(score: float, p0: float, scale: float = 1.0) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the log-wealth increments of the promote and reject bets for a score, bets scaled by `scale` in [0, 1].
@@ -234,16 +213,6 @@ def saturating_exp(log: float) -> float:
     (1.0, True)
     """
     return math.exp(min(log, MAX_NATS))
-
-
-def finite_or_none(log: float) -> float | None:
-    """Convert a log-wealth for JSON, which has no infinity: minus infinity becomes None."""
-    return None if log == -math.inf else log
-
-
-def none_to_minus_infinity(log: float | None) -> float:
-    """Invert `finite_or_none`."""
-    return -math.inf if log is None else log
 
 
 def check_parameters(p0: float, alpha: float, beta: float, n_max: int) -> None:

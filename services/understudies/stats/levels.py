@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from understudies.persistence.arrays import FloatArray
+from understudies.persistence.fields import NegatedList
+from understudies.persistence.saved_state import Key, SavedState
 from understudies.stats.bounds import clopper_pearson_upper, promote_log_e
 from understudies.stats.coverage import Threshold
 from understudies.stats.drift import CONTRACT_RUN_LENGTH, DriftDetector
@@ -26,7 +29,7 @@ EvidenceStream = Literal["inputs", "calls"]
 _STREAMS: tuple[EvidenceStream, ...] = ("inputs", "calls")
 
 
-class AgreementLevels:
+class AgreementLevels(SavedState):
     """Prove agreement levels above `p0`, each from some threshold on, valid at every look.
 
     Each threshold has one betting e-process for each level, all at the significance `alpha / m` for `m` thresholds. The
@@ -74,6 +77,15 @@ class AgreementLevels:
     ((0.965, 0.1), (0.99, 0.9))
     """
 
+    p0: float
+    levels: Annotated[tuple[float, ...], Key("rungs")]
+    _negated_confidences: Annotated[NegatedList, Key("confidences")]
+    _required_log_e: Annotated[float, Key("needed")]
+    _counts: dict[EvidenceStream, FloatArray]
+    _proven_counts: Annotated[dict[EvidenceStream, list[int]], Key("climbs")]
+    _audits: FloatArray
+    _detectors: Annotated[list[DriftDetector | None], Key("watch")]
+
     def __init__(
         self,
         thresholds: Sequence[Threshold],
@@ -89,7 +101,6 @@ class AgreementLevels:
         self.levels = tuple(level for level in levels if level > p0)
         self._negated_confidences = [-threshold.confidence for threshold in thresholds]
         self._required_log_e = math.log(len(thresholds) / alpha)
-        self._run_length = CONTRACT_RUN_LENGTH * len(thresholds)
         self.restart()
 
     def restart(self) -> None:
@@ -98,7 +109,7 @@ class AgreementLevels:
         self._counts = {stream: np.zeros((2, size)) for stream in _STREAMS}
         self._proven_counts = {stream: [0] * size for stream in _STREAMS}
         self._audits = np.zeros((2, size))
-        self._detectors: list[DriftDetector | None] = [None] * size
+        self._detectors = [None] * size
 
     def update(self, score: float, confidence: float, stream: EvidenceStream, served_from: float = -math.inf) -> None:
         """Add one verdict at every threshold that its confidence reaches and that is not below `served_from`.
@@ -196,37 +207,18 @@ class AgreementLevels:
             count -= 1
         return count
 
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        return {
-            "confidences": [-value for value in self._negated_confidences],
-            "p0": self.p0,
-            "rungs": list(self.levels),
-            "needed": self._required_log_e,
-            "counts": {stream: counts.tolist() for stream, counts in self._counts.items()},
-            "climbs": {stream: list(climbs) for stream, climbs in self._proven_counts.items()},
-            "audits": self._audits.tolist(),
-            "watch": [detector and detector.state() for detector in self._detectors],
-        }
-
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Restore the levels from a snapshot.
-
-        In one written before calls were counted as well, proven levels stay proven.
-        """
-        candidates = [Threshold(confidence, 0.0) for confidence in state["confidences"]]
-        levels = cls(candidates, p0=state["p0"], levels=state["rungs"])
-        levels._required_log_e = state["needed"]
+    def _migrate(cls, state: Any) -> Any:
+        """Convert a snapshot written before calls were counted as well: proven levels stay proven."""
         if "climbs" in state:
-            levels._counts = {stream: np.array(state["counts"][stream], dtype=np.float64) for stream in _STREAMS}
-            levels._proven_counts = {stream: list(state["climbs"][stream]) for stream in _STREAMS}
-            levels._audits = np.array(state["audits"], dtype=np.float64)
-        else:
-            levels._counts["inputs"] = np.array(state["counts"], dtype=np.float64)
-            levels._proven_counts = {stream: list(state["climbed"]) for stream in _STREAMS}
-        levels._detectors = [detector and DriftDetector.from_state(detector) for detector in state["watch"]]
-        return levels
+            return state
+        unseen = [[0.0] * len(state["confidences"])] * 2
+        return {
+            **state,
+            "counts": {"inputs": state["counts"], "calls": unseen},
+            "climbs": dict.fromkeys(_STREAMS, state["climbed"]),
+            "audits": unseen,
+        }
 
     def _reached(self, confidence: float, served_from: float) -> slice:
         return slice(
@@ -238,4 +230,6 @@ class AgreementLevels:
         self._proven_counts[stream][index] = max(self._proven_counts[stream][index], count)
         now = self._proven_count(index)
         if now > before:
-            self._detectors[index] = DriftDetector(self.levels[now - 1], self._run_length)
+            self._detectors[index] = DriftDetector(
+                self.levels[now - 1], CONTRACT_RUN_LENGTH * len(self._negated_confidences)
+            )

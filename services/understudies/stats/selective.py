@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from understudies.persistence.arrays import FloatArray, LogWealthArray
+from understudies.persistence.saved_state import SavedState
 from understudies.stats.coverage import PassedThreshold, ScoredCall, Threshold, ThresholdEvidence, check_thresholds
-from understudies.stats.fallback import fallback_levels, validate_weights
+from understudies.stats.fallback import check_weights, fallback_levels, fallback_weights
 from understudies.stats.gate import (
     PROMOTE_BETS,
     REJECT_BETS,
     GateState,
     check_parameters,
     check_verdict,
-    finite_or_none,
     log_increments,
     log_mean_exp,
-    none_to_minus_infinity,
     saturating_exp,
 )
 
 _PROMOTE = np.array(PROMOTE_BETS)[:, None]
 
 
-class SelectiveGate:
+class SelectiveGate(SavedState):
     """Choose the confidence from which a student may serve, valid at every look.
 
     Every verdict feeds the promote bets of each candidate threshold that its confidence reaches. The inverse of a
@@ -79,6 +78,22 @@ class SelectiveGate:
     ('promote', PassedThreshold(index=1, confidence=0.1, coverage=1.0))
     """
 
+    thresholds: tuple[Threshold, ...]
+    p0: float
+    alpha: float
+    beta: float
+    n_max: int
+    at_marks: bool
+    weights: list[float]
+    n: int
+    calls: int
+    _marked_n: int
+    _counts: FloatArray
+    _promote: LogWealthArray
+    _reject: list[float]
+    _max_promote: FloatArray
+    _max_reject: float
+
     def __init__(
         self,
         thresholds: Sequence[Threshold],
@@ -90,16 +105,13 @@ class SelectiveGate:
         weights: Sequence[float] | None = None,
         at_marks: bool = False,
     ) -> None:
-        check_parameters(p0, alpha, beta, n_max)
-        check_thresholds(thresholds)
         self.thresholds = tuple(thresholds)
         self.p0, self.alpha, self.beta, self.n_max = p0, alpha, beta, n_max
         self.at_marks = at_marks
         self.n = 0
         self.calls = 0
         size = len(self.thresholds)
-        self.weights = validate_weights(weights, size)
-        self._negated_confidences = [-threshold.confidence for threshold in self.thresholds]
+        self.weights = fallback_weights(size) if weights is None else list(weights)
         # Rows: bets, the calls in them, and the agreeing calls.
         self._counts = np.zeros((3, size))
         self._promote = np.zeros((len(PROMOTE_BETS), size))
@@ -107,7 +119,14 @@ class SelectiveGate:
         self._max_promote = np.zeros(size)
         self._max_reject = 0.0
         self._marked_n = 0
-        self._increment_cache: dict[tuple[float, float], tuple[npt.NDArray[np.float64], tuple[float, ...]]] = {}
+        self._on_restored()
+
+    def _on_restored(self) -> None:
+        check_parameters(self.p0, self.alpha, self.beta, self.n_max)
+        check_thresholds(self.thresholds)
+        check_weights(self.weights, len(self.thresholds))
+        self._negated_confidences = [-threshold.confidence for threshold in self.thresholds]
+        self._increment_cache = dict[tuple[float, float], tuple[npt.NDArray[np.float64], tuple[float, ...]]]()
 
     def update(
         self,
@@ -287,44 +306,16 @@ class SelectiveGate:
             )
         ]
 
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot; a lost bet (log-wealth minus infinity) is written as null."""
-        return {
-            "thresholds": [asdict(threshold) for threshold in self.thresholds],
-            "p0": self.p0,
-            "alpha": self.alpha,
-            "beta": self.beta,
-            "n_max": self.n_max,
-            "at_marks": self.at_marks,
-            "n": self.n,
-            "calls": self.calls,
-            "marked_n": self._marked_n,
-            "counts": self._counts.tolist(),
-            "promote": [[finite_or_none(log) for log in row] for row in self._promote.tolist()],
-            "reject": list(self._reject),
-            "max_promote": self._max_promote.tolist(),
-            "max_reject": self._max_reject,
-            "weights": self.weights,
-        }
-
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Restore the gate from a snapshot.
-
-        One written before there were bets of several calls counted verdicts only.
-        """
-        levels = {key: state[key] for key in ("p0", "alpha", "beta", "n_max", "at_marks")}
-        candidates = [Threshold(**threshold) for threshold in state["thresholds"]]
-        gate = cls(candidates, **levels, weights=state.get("weights"))
-        gate.n, gate._marked_n = state["n"], state["marked_n"]
-        gate.calls = state.get("calls", gate.n)
+    def _migrate(cls, state: Any) -> Any:
+        """Convert a snapshot written before there were bets of several calls, which counted verdicts only."""
         counts = state["counts"]
-        gate._counts = np.array(counts if len(counts) == 3 else [counts[0], *counts], dtype=np.float64)
-        gate._promote = np.array([[none_to_minus_infinity(log) for log in row] for row in state["promote"]])
-        gate._reject = list(state["reject"])
-        gate._max_promote = np.array(state["max_promote"], dtype=np.float64)
-        gate._max_reject = state["max_reject"]
-        return gate
+        return {
+            **state,
+            "calls": state.get("calls", state["n"]),
+            "counts": counts if len(counts) == 3 else [counts[0], *counts],
+            "weights": state.get("weights") or fallback_weights(len(state["thresholds"])),
+        }
 
     def _levels(self) -> list[tuple[float, bool]]:
         return list(fallback_levels(np.exp(-self._max_promote).tolist(), self.alpha, self.weights))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 
+from understudies.persistence.arrays import FloatArray
+from understudies.persistence.fields import NegatedList
+from understudies.persistence.saved_state import Key, SavedState
 from understudies.stats.gate import REJECT_BETS, check_verdict
 
 _BETS = np.array(REJECT_BETS)[:, None]
 
 
-class SubgroupMonitor:
+class SubgroupMonitor(SavedState):
     """One betting e-process for each subgroup and threshold, against "it agrees at least `p_null`".
 
     A guarantee over all calls still allows a tenant with 13% of them on which the student agrees only 80%. e-BH selects
@@ -54,6 +56,14 @@ class SubgroupMonitor:
     ['tenant=acme']
     """
 
+    p_null: float
+    alpha: float
+    max_groups: Annotated[int, Key("most")]
+    skipped: Annotated[int, Key("unwatched")]
+    _negated_confidences: Annotated[NegatedList, Key("confidences")]
+    _logs: dict[str, FloatArray]
+    _counts: dict[str, FloatArray]
+
     def __init__(
         self, confidences: Sequence[float], *, p_null: float, alpha: float = 0.05, max_groups: int = 500
     ) -> None:
@@ -64,8 +74,8 @@ class SubgroupMonitor:
         self.p_null, self.alpha, self.max_groups = p_null, alpha, max_groups
         self.skipped = 0
         self._negated_confidences = [-confidence for confidence in confidences]
-        self._logs: dict[str, npt.NDArray[np.float64]] = {}
-        self._counts: dict[str, npt.NDArray[np.float64]] = {}
+        self._logs = {}
+        self._counts = {}
 
     def add(self, groups: Iterable[str], score: float, confidence: float) -> None:
         """Feed one verdict to the subgroups of its call; raise ValueError if the score is out of range."""
@@ -107,24 +117,3 @@ class SubgroupMonitor:
         logs = self._logs[name][:, index]
         top = float(logs.max())
         return top + math.log(float(np.exp(logs - top).mean()))
-
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        return {
-            "confidences": [-value for value in self._negated_confidences],
-            "p_null": self.p_null,
-            "alpha": self.alpha,
-            "most": self.max_groups,
-            "unwatched": self.skipped,
-            "logs": {name: logs.tolist() for name, logs in self._logs.items()},
-            "counts": {name: counts.tolist() for name, counts in self._counts.items()},
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Restore the subgroups from a snapshot."""
-        groups = cls(state["confidences"], p_null=state["p_null"], alpha=state["alpha"], max_groups=state["most"])
-        groups.skipped = state["unwatched"]
-        groups._logs = {name: np.array(logs) for name, logs in state["logs"].items()}
-        groups._counts = {name: np.array(counts) for name, counts in state["counts"].items()}
-        return groups

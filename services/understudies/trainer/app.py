@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from understudies.datasets.dataset import Dataset, read_dataset
 from understudies.datasets.errors import ArtifactError
@@ -15,6 +15,8 @@ from understudies.datasets.system_template import SystemTemplate
 from understudies.events import CANONICAL_FORM, PROMOTIONS, Event, NewId, Promotion
 from understudies.judges.choice import choose_judge
 from understudies.judges.registry import parse_judge
+from understudies.persistence.fields import AsArray, OrderedNames
+from understudies.persistence.saved_state import IN_PLACE, Key, SavedState
 from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.messages import Record
 from understudies.runtime.bus.outbox import Outbox
@@ -35,12 +37,18 @@ _STAGES_BEFORE_TRAINING = frozenset({"authorised", "collected"})
 _log = logging.getLogger(__name__)
 
 
-class TrainerApp:
+class TrainerApp(SavedState):
     """Service that consumes `collected` and publishes `trained`, or `rejected` with the reason."""
 
     name = "trainer"
     topics = (PROMOTIONS,)
     max_records = 2000
+
+    _done: OrderedNames
+    """The students with an outcome."""
+    _pending: Annotated[dict[str, Promotion], Key("due", default=dict), AsArray(("student",))]
+    """Those still to be trained."""
+    _outbox: Annotated[Outbox, IN_PLACE]
 
     def __init__(
         self,
@@ -61,8 +69,8 @@ class TrainerApp:
         self._rules = rules or Rules(defaults=TaskRules(min_agreement=settings.min_agreement))
         self._trainers = trainers
         self._log_throttle = Throttle()
-        self._done: dict[str, None] = {}
-        self._pending: dict[str, Promotion] = {}
+        self._done = {}
+        self._pending = {}
         self._finished: dict[str, FinishedTraining] = {}
         self._outbox = Outbox(bus)
 
@@ -102,22 +110,13 @@ class TrainerApp:
     async def stop(self) -> None:
         """Do nothing: there is nothing to close."""
 
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot: the students with an outcome, and those still to be trained."""
-        due = [promotion.model_dump(mode="json") for promotion in self._pending.values()]
-        return {"done": list(self._done), "due": due, "outbox": self._outbox.state()}
-
     def recently_published(self) -> list[Event]:
         """Return the most recently published outcomes."""
         return self._outbox.recently_published()
 
     async def restore(self, state: dict[str, Any]) -> None:
         """Restore a snapshot."""
-        self._done = dict.fromkeys(state["done"])
-        # Snapshots of older versions, which never deferred trainings, have neither these nor an outbox.
-        promotions = [Promotion.model_validate(saved) for saved in state.get("due", ())]
-        self._pending = {promotion.student: promotion for promotion in promotions}
-        self._outbox.restore(state.get("outbox", ()))
+        self.restore_state(state)
 
     async def _outcome(self, promotion: Promotion) -> Promotion:
         """Train a student and return its outcome; raises RetryLater while files are unavailable, to resume later."""

@@ -58,7 +58,7 @@ def test_drawn_calls_survive_a_restart() -> None:
     calls = [drawn(call) for call in traffic(0, 3)]
     for call in calls:
         before.add(call)
-    after.restore(json.loads(json.dumps(before.state())))
+    after.restore_state(json.loads(json.dumps(before.state())))
     assert [after.pop_audited(audit_of(call, "x")) for call in calls] == [None, *calls[1:]]
 
 

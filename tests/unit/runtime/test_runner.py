@@ -14,9 +14,10 @@ from tests.support.sample_events import make_invocation
 from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, Event, Topic
 from understudies.runtime import runner as runner_module
 from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.deduplication import SeenIds
 from understudies.runtime.bus.messages import Offsets, Record
 from understudies.runtime.clock import VirtualClock
-from understudies.runtime.errors import ConfigurationError, RetryLater
+from understudies.runtime.errors import ConfigurationError, RetryLater, StopService
 from understudies.runtime.runner import Runner, keep_ticking
 from understudies.runtime.service import Checkpoint
 from understudies.runtime.snapshots import SnapshotStore
@@ -444,6 +445,23 @@ async def test_with_a_snapshot_it_goes_on_from_there(tmp_path: Path) -> None:
     SnapshotStore(tmp_path).save("counter", {"handled": 3}, {("promotions", 0): 3}, "")
     await Runner(PromotionService(), cast(Bus, bus), snapshots=SnapshotStore(tmp_path)).start()
     assert bus.start_offsets == {("promotions", 0): 3}
+
+
+class FittedService(CountingService):
+    """Has state that pydantic reads."""
+
+    async def restore(self, state: dict[str, Any]) -> None:
+        self.handled = SeenIds.from_state(state["handled"]).state()
+
+
+async def test_a_snapshot_that_does_not_fit_stops_the_service_and_says_what_to_do(tmp_path: Path) -> None:
+    for app, state in ((CountingService(), {}), (FittedService(), {"handled": "a secret prompt"})):
+        bus = FakeRunnerBus()
+        SnapshotStore(tmp_path).save("counter", state, {}, "")
+        with pytest.raises(StopService, match=r"the snapshot of counter does not fit this version .*backup") as raised:
+            await Runner(app, cast(Bus, bus), snapshots=SnapshotStore(tmp_path)).start()
+        assert "secret" not in str(raised.value)
+        assert SnapshotStore(tmp_path).load("counter") is not None, "it stays for whoever investigates"
 
 
 async def test_a_full_disk_ends_nothing_and_the_state_is_kept_later(

@@ -4,20 +4,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Any, Self
+from typing import Annotated
 
 from understudies.datasets.conversations import Conversation
 from understudies.datasets.inputs import Input
 from understudies.evaluator.evidence.conversation_shape import ConversationShape
 from understudies.evaluator.evidence.near_copy_cap import MIN_DAILY_SHARE, NearCopyCap
 from understudies.evaluator.evidence.pending_evidence import Observation, PendingEvidence, shuffle_observations
+from understudies.persistence.saved_state import Key, SavedState
 from understudies.stats.coverage import ScoredCall
 from understudies.stats.selective import SelectiveGate
 
 DAY = timedelta(days=1)
 
 
-class CallGate:
+class CallGate(SavedState):
     """The gate of the calls to come, including repeats and inputs trained on; one bet for each conversation.
 
     Distinct inputs of the past show how often a student is right on an input, not on a call. Here a call counts as
@@ -30,6 +31,16 @@ class CallGate:
 
     A look covers whole days of traffic, counted from its first call: each hour of the day then has its actual weight.
     """
+
+    tail_gate: Annotated[SelectiveGate, Key("tail")]
+    capped_gate: Annotated[SelectiveGate, Key("capped")]
+    near_copies: Annotated[NearCopyCap, Key("copies")]
+    head_gate: Annotated[SelectiveGate | None, Key("head")]
+    since: datetime
+    """Only calls after this time count."""
+    first_at: Annotated[datetime | None, Key("first")]
+    _pending: Annotated[PendingEvidence, Key("waiting")]
+    _marked_days: Annotated[int, Key("days")]
 
     def __init__(
         self,
@@ -46,12 +57,15 @@ class CallGate:
         # At less than 1 - p0, calls of one text that are all wrong could be capped to the tolerated error rate.
         self.near_copies = NearCopyCap(max(MIN_DAILY_SHARE, 1.0 - tail.p0))
         self.since = since
-        """Only calls after this time count."""
-        self.first_at: datetime | None = None
-        self._shape = shape
-        self._student = student
+        self.first_at = None
         self._pending = PendingEvidence()
         self._marked_days = 0
+        self.attach(shape, student)
+
+    def attach(self, shape: ConversationShape, student: str) -> None:
+        """Set what the trial knows, and the snapshot holds once."""
+        self._shape = shape
+        self._student = student
 
     @property
     def collected(self) -> int:
@@ -123,32 +137,6 @@ class CallGate:
         self.capped_gate = _copy_without_evidence(self.tail_gate)
         self.since, self.first_at, self._marked_days = since, None, 0
         self._pending.clear()
-
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        return {
-            "tail": self.tail_gate.state(),
-            "capped": self.capped_gate.state(),
-            "copies": self.near_copies.state(),
-            "head": self.head_gate and self.head_gate.state(),
-            "since": self.since.isoformat(),
-            "first": self.first_at and self.first_at.isoformat(),
-            "waiting": self._pending.state(),
-            "days": self._marked_days,
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any], shape: ConversationShape, student: str) -> Self:
-        """Restore the gates from a snapshot."""
-        head = state["head"] and SelectiveGate.from_state(state["head"])
-        since = datetime.fromisoformat(state["since"])
-        gate = cls(SelectiveGate.from_state(state["tail"]), head, since=since, shape=shape, student=student)
-        gate.capped_gate = SelectiveGate.from_state(state["capped"])
-        gate.near_copies = NearCopyCap.from_state(state["copies"])
-        gate.first_at = datetime.fromisoformat(state["first"]) if state["first"] else None
-        gate._pending = PendingEvidence.from_state(state["waiting"])
-        gate._marked_days = state["days"]
-        return gate
 
 
 def _bet(gate: SelectiveGate, observations: Sequence[Observation], w_max: int) -> None:

@@ -5,13 +5,15 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Self
+from typing import Annotated, Final, Self
 
 from understudies.datasets.conversations import Conversation, group_conversations, shared_openings
 from understudies.datasets.dataset import Example
 from understudies.datasets.inputs import identify_input
 from understudies.datasets.system_template import NO_CONTEXT, SystemTemplate
 from understudies.events import Request
+from understudies.persistence.fields import SORTED, Seconds
+from understudies.persistence.saved_state import Key, SavedState
 from understudies.students.base import request_text
 
 _COVERED_SHARE: Final = 0.95
@@ -19,15 +21,15 @@ _MAX_DURATION: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
-class ConversationShape:
+class ConversationShape(SavedState):
     """The most calls that count for one conversation, how long one lasts, and the openings that many share.
 
     `system` extracts the context of a call, as its students are trained to read it.
     """
 
     w_max: int = 1
-    duration: timedelta = timedelta(0)
-    openings: frozenset[str] = frozenset()
+    duration: Annotated[Seconds, Key("lasts_s")] = timedelta(0)
+    openings: Annotated[frozenset[str], SORTED] = frozenset()
     system: SystemTemplate = NO_CONTEXT
 
     @classmethod
@@ -52,17 +54,6 @@ class ConversationShape:
     def call_text(self, request: Request) -> str:
         """Return the text of a call: its context and its text, or the system prompt if there is no other text."""
         return f"{self.system.context(request)} {request_text(request) or request.system}"
-
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        own = {"w_max": self.w_max, "lasts_s": self.duration.total_seconds(), "openings": sorted(self.openings)}
-        return own | ({"system": self.system.model_dump(mode="json")} if self.system.has_context else {})
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Restore the shape from a snapshot."""
-        system = SystemTemplate.model_validate(state["system"]) if "system" in state else NO_CONTEXT
-        return cls(state["w_max"], timedelta(seconds=state["lasts_s"]), frozenset(state["openings"]), system)
 
 
 def _first_times(conversation: Conversation[datetime]) -> list[datetime]:

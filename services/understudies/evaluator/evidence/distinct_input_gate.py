@@ -2,7 +2,7 @@
 
 from collections import Counter
 from datetime import date, datetime, timedelta
-from typing import Any, Self
+from typing import Annotated
 
 from understudies.datasets.conversations import Conversation
 from understudies.datasets.inputs import Input
@@ -10,26 +10,38 @@ from understudies.evaluator.evidence.conversation_shape import ConversationShape
 from understudies.evaluator.evidence.near_copy_cap import NearCopyCap
 from understudies.evaluator.evidence.pending_evidence import Observation, PendingEvidence, shuffle_observations
 from understudies.evaluator.evidence.used_inputs import UsedInputs
+from understudies.persistence.saved_state import Key, SavedState
 from understudies.stats.coverage import ScoredCall
 from understudies.stats.selective import SelectiveGate
 
 
-class DistinctInputGate:
+class DistinctInputGate(SavedState):
     """One verdict for each input that the student was not trained on; the calls of a conversation are one bet.
 
     Repeats that are clustered in time, as in an incident, bias an estimate by call: here they count once, and near
     copies of one text at most their share of a usual day. Verdicts wait until whole days have ended.
     """
 
+    gate: SelectiveGate
+    used: Annotated[UsedInputs, Key("spent")]
+    near_copies: Annotated[NearCopyCap, Key("copies", default=NearCopyCap)]
+    _pending: Annotated[PendingEvidence, Key("waiting", default=PendingEvidence)]
+    _first: datetime | None
+    _last: datetime | None
+
     def __init__(self, gate: SelectiveGate, *, used: UsedInputs, shape: ConversationShape, student: str) -> None:
         self.gate = gate
         self.used = used
         self.near_copies = NearCopyCap()
+        self._pending = PendingEvidence()
+        self._first = None
+        self._last = None
+        self.attach(shape, student)
+
+    def attach(self, shape: ConversationShape, student: str) -> None:
+        """Set what the trial knows, and the snapshot holds once."""
         self._shape = shape
         self._student = student
-        self._pending = PendingEvidence()
-        self._first: datetime | None = None
-        self._last: datetime | None = None
 
     @property
     def collected(self) -> int:
@@ -86,26 +98,3 @@ class DistinctInputGate:
     def has_span(self, minimum: timedelta) -> bool:
         """Return whether the evidence spans at least that time."""
         return self._first is not None and self._last is not None and self._last - self._first >= minimum
-
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        return {
-            "gate": self.gate.state(),
-            "spent": self.used.state(),
-            "copies": self.near_copies.state(),
-            "waiting": self._pending.state(),
-            "first": self._first and self._first.isoformat(),
-            "last": self._last and self._last.isoformat(),
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any], shape: ConversationShape, student: str) -> Self:
-        """Restore the gate from a snapshot; one written before near copies were grouped has no groups."""
-        gate = SelectiveGate.from_state(state["gate"])
-        restored = cls(gate, used=UsedInputs(**state["spent"]), shape=shape, student=student)
-        if "copies" in state:
-            restored.near_copies = NearCopyCap.from_state(state["copies"])
-        restored._pending = PendingEvidence.from_state(state.get("waiting", ()))
-        restored._first = datetime.fromisoformat(state["first"]) if state["first"] else None
-        restored._last = datetime.fromisoformat(state["last"]) if state["last"] else None
-        return restored

@@ -3,19 +3,20 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Annotated
 
 from understudies.events import NOTHING_WITHHELD, Withheld
+from understudies.persistence.saved_state import Key, SavedState
 
 
 @dataclass(slots=True)
-class ExpectedCoverage:
+class ExpectedCoverage(SavedState):
     """Call counts by the student's answer and the strictest threshold reached; head inputs are counted separately."""
 
     confidences: list[float]
     calls: float = 0.0
-    tail_calls_by_answer: dict[str, list[float]] = field(default_factory=dict)
-    head_calls: dict[str, tuple[float, float]] = field(default_factory=dict)
+    tail_calls_by_answer: Annotated[dict[str, list[float]], Key("answers")] = field(default_factory=dict)
+    head_calls: Annotated[dict[str, tuple[float, float]], Key("head")] = field(default_factory=dict)
 
     def add_tail_call(self, confidence: float, answer: str, calls: float) -> None:
         """Count the calls of an input outside the head."""
@@ -78,21 +79,6 @@ class ExpectedCoverage:
     def head_share(self) -> float:
         """The share of all calls that belong to the head."""
         return sum(calls for _, calls in self.head_calls.values()) / self.calls if self.calls else 0.0
-
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        return {
-            "confidences": self.confidences,
-            "calls": self.calls,
-            "answers": self.tail_calls_by_answer,
-            "head": {name: list(counts) for name, counts in self.head_calls.items()},
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Restore the counts from a snapshot."""
-        head = {name: (confidence, calls) for name, (confidence, calls) in state["head"].items()}
-        return cls(state["confidences"], state["calls"], state["answers"], head)
 
 
 def head_thresholds(confidences: Sequence[float]) -> list[float]:

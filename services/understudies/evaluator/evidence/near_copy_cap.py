@@ -1,13 +1,13 @@
 """Cap the near copies of one text, such as an incident causes by the thousand, in a day's evidence."""
 
 from collections import Counter
-from collections.abc import Mapping
 from datetime import date, timedelta
 from math import ceil
 from statistics import median
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final
 
 from understudies.datasets.near_copies import NearCopyGroups, masked_word_hashes
+from understudies.persistence.saved_state import Key, SavedState
 
 MIN_DAILY_SHARE: Final = 0.05
 """The share of a day's verdicts that near copies of one text may always contribute."""
@@ -16,7 +16,7 @@ _MIN_HISTORY_DAYS: Final = 3
 _RETENTION: Final = timedelta(days=15)
 
 
-class NearCopyCap:
+class NearCopyCap(SavedState):
     """Cap the evidence that near copies of one text contribute in a day.
 
     A student that knows one text is right on all its near copies, so a day with a burst of them is hardly informative
@@ -24,11 +24,28 @@ class NearCopyCap:
     group that occurs every day is ordinary traffic: it may have twice its usual number.
     """
 
+    _share: Annotated[float, Key(default=lambda: MIN_DAILY_SHARE)]
+    _groups: Annotated[NearCopyGroups, Key("words")]
+    _days: dict[str, Counter[date]]
+    _totals: Counter[date]
+
     def __init__(self, share: float = MIN_DAILY_SHARE) -> None:
         self._share = share
         self._groups = NearCopyGroups()
-        self._days: dict[str, Counter[date]] = {}
-        self._totals: Counter[date] = Counter()
+        self._days = {}
+        self._totals = Counter()
+
+    @classmethod
+    def _migrate(cls, state: Any) -> Any:
+        """Convert a snapshot that holds each group's words and days together."""
+        if "groups" not in state:
+            return state
+        groups = state["groups"].items()
+        return {
+            **state,
+            "words": {name: words for name, (words, _) in groups},
+            "days": {name: days for name, (_, days) in groups},
+        }
 
     def record(self, text: str, day: date) -> str:
         """Count a text on a day; return the name of its group."""
@@ -65,28 +82,6 @@ class NearCopyCap:
                 del self._days[name]
                 self._groups.remove(name)
 
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        groups = {name: [sorted(self._groups.words(name)), _to_json(days)] for name, days in self._days.items()}
-        return {"share": self._share, "totals": _to_json(self._totals), "groups": groups}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Restore the groups from a snapshot."""
-        cap = cls(state.get("share", MIN_DAILY_SHARE))
-        cap._totals = _from_json(state["totals"])
-        for words, days in state["groups"].values():
-            cap._days[cap._groups.create(frozenset(words))] = _from_json(days)
-        return cap
-
 
 def _since(days: Counter[date], first: date) -> Counter[date]:
     return Counter({day: n for day, n in days.items() if day >= first})
-
-
-def _to_json(days: Counter[date]) -> dict[str, int]:
-    return {day.isoformat(): n for day, n in days.items()}
-
-
-def _from_json(saved: Mapping[str, int]) -> Counter[date]:
-    return Counter({date.fromisoformat(day): n for day, n in saved.items()})

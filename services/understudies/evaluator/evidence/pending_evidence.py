@@ -1,13 +1,14 @@
 """Verdicts that wait until their conversation can be bet as a whole."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Annotated, Any
 
 from understudies.datasets.conversations import Conversation, Conversations
 from understudies.datasets.inputs import Input
 from understudies.events import position
+from understudies.persistence.fields import SORTED, As
+from understudies.persistence.saved_state import ROOT, SavedState
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,67 @@ class Observation:
     copies: str | None = None
 
 
-class PendingEvidence:
+@dataclass(frozen=True, slots=True)
+class _SavedObservation(Observation):
+    """A pending verdict with the names of its input."""
+
+    fingerprint: str = ""
+    text: str | None = None
+    reading: str | None = None
+    episode: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _SavedConversation:
+    earlier: Annotated[set[str], SORTED]
+    calls: list[_SavedObservation]
+
+
+def _save(conversations: Conversations[Observation]) -> list[_SavedConversation]:
+    return [
+        _SavedConversation(
+            conversation.earlier,
+            [
+                _SavedObservation(
+                    **_fields(observation),
+                    fingerprint=call_input.fingerprint,
+                    text=call_input.text,
+                    reading=call_input.reading,
+                    episode=call_input.episode,
+                )
+                for call_input, observation in conversation.members
+            ],
+        )
+        for conversation in conversations
+    ]
+
+
+def _restore(saved: list[_SavedConversation]) -> Conversations[Observation]:
+    conversations = Conversations[Observation]()
+    for conversation in saved:
+        members = [
+            (
+                Input(call.fingerprint, call.text, episode=call.episode, reading=call.reading),
+                Observation(**_fields(call)),
+            )
+            for call in conversation.calls
+        ]
+        names = {name for call_input, _ in members for name in call_input.names}
+        episodes = {call_input.episode for call_input, _ in members if call_input.episode is not None}
+        conversations.add_conversation(Conversation(members, names, set(conversation.earlier), episodes))
+    return conversations
+
+
+def _fields(observation: Observation) -> dict[str, Any]:
+    return {field.name: getattr(observation, field.name) for field in fields(Observation)}
+
+
+class PendingEvidence(SavedState):
     """Verdicts by conversation, until a day's end by which each has lasted the usual duration."""
+
+    _conversations: Annotated[
+        Conversations[Observation], As(list[_SavedConversation], read=_restore, write=_save), ROOT
+    ]
 
     def __init__(self) -> None:
         self._conversations = Conversations[Observation]()
@@ -61,27 +121,6 @@ class PendingEvidence:
         """Discard all pending verdicts."""
         self._conversations = Conversations()
 
-    def state(self) -> list[dict[str, Any]]:
-        """Return a JSON-serialisable snapshot."""
-        return [
-            {
-                "earlier": sorted(conversation.earlier),
-                "calls": [_to_json(call_input, observation) for call_input, observation in conversation.members],
-            }
-            for conversation in self._conversations
-        ]
-
-    @classmethod
-    def from_state(cls, state: Sequence[dict[str, Any]]) -> Self:
-        """Restore the verdicts from a snapshot."""
-        pending = cls()
-        for saved in state:
-            members = [_from_json(call) for call in saved["calls"]]
-            own = {name for call_input, _ in members for name in call_input.names}
-            episodes = {call_input.episode for call_input, _ in members if call_input.episode is not None}
-            pending._conversations.add_conversation(Conversation(members, own, set(saved["earlier"]), episodes))
-        return pending
-
 
 def shuffle_observations(conversation: Conversation[Observation], student: str) -> list[Observation]:
     """Return the verdicts of a conversation in an order independent of time and confidence."""
@@ -93,24 +132,3 @@ def shuffle_observations(conversation: Conversation[Observation], student: str) 
 
 def _started_at(conversation: Conversation[Observation]) -> datetime:
     return min(observation.at for _, observation in conversation.members)
-
-
-def _to_json(call_input: Input, observation: Observation) -> dict[str, Any]:
-    own = {
-        "fingerprint": call_input.fingerprint,
-        "text": call_input.text,
-        "reading": call_input.reading,
-        "episode": call_input.episode,
-    }
-    return {**own, **asdict(observation), "at": observation.at.isoformat()}
-
-
-def _from_json(saved: dict[str, Any]) -> tuple[Input, Observation]:
-    call_input = Input(saved["fingerprint"], saved["text"], episode=saved["episode"], reading=saved.get("reading"))
-    # Older snapshots lack the fields added since.
-    fields = {key: saved[key] for key in _FIELDS if key in saved}
-    parsed = {"at": datetime.fromisoformat(saved["at"]), "groups": tuple(saved.get("groups", ()))}
-    return call_input, Observation(**{**fields, **parsed})
-
-
-_FIELDS = tuple(Observation.__dataclass_fields__)

@@ -3,32 +3,41 @@
 import math
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Annotated
 
 from understudies.datasets.conversations import Conversation
 from understudies.datasets.inputs import Input
 from understudies.evaluator.evidence.pending_evidence import Observation, PendingEvidence, shuffle_observations
 from understudies.evaluator.evidence.used_inputs import UsedInputs
 from understudies.events import Promotion, ProvenLevels
+from understudies.persistence.saved_state import Key, SavedState
 from understudies.stats.levels import AgreementLevels
 
 
-class ProvenLevelsTracker:
+class ProvenLevelsTracker(SavedState):
     """The levels of one student, fed by the evidence of its gates and later by its audits.
 
     They need independent verdicts, so each conversation is represented by one call: one selected by a hash, not the
     first.
     """
 
+    levels: AgreementLevels
+    announced: Annotated[ProvenLevels, Key("told")]
+    withdrawn: Annotated[bool, Key("fallen")]
+    contract_broken: Annotated[bool, Key("over")]
+    """Whether the contract itself is broken: then the student is demoted, and its levels are announced no more."""
+    _audited: UsedInputs
+    _pending: Annotated[PendingEvidence, Key("waiting", default=PendingEvidence)]
+    _withdrawn_at: Annotated[datetime | None, Key("fell_at", default=lambda: None)]
+
     def __init__(self, levels: AgreementLevels) -> None:
         self.levels = levels
-        self.announced: ProvenLevels = ()
+        self.announced = ()
         self.withdrawn = False
         self.contract_broken = False
-        """Whether the contract itself is broken: then the student is demoted, and its levels are announced no more."""
         self._audited = UsedInputs()
         self._pending = PendingEvidence()
-        self._withdrawn_at: datetime | None = None
+        self._withdrawn_at = None
 
     def add_inputs(self, conversation: Conversation[Observation], representative: Observation) -> None:
         """Feed a conversation that the gates have bet, by its representative verdict, unless it was audited.
@@ -80,30 +89,6 @@ class ProvenLevelsTracker:
         """Adopt the levels of a student's promotion after its trial was lost."""
         self.levels.adopt(promotion.levels)
         self.announced = promotion.levels or (() if promotion.threshold is None else ((p0, promotion.threshold),))
-
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        return {
-            "levels": self.levels.state(),
-            "told": [list(level) for level in self.announced],
-            "fallen": self.withdrawn,
-            "over": self.contract_broken,
-            "audited": self._audited.state(),
-            "waiting": self._pending.state(),
-            "fell_at": self._withdrawn_at and self._withdrawn_at.isoformat(),
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Restore the levels from a snapshot."""
-        tracker = cls(AgreementLevels.from_state(state["levels"]))
-        tracker.announced = tuple((agreement, confidence) for agreement, confidence in state["told"])
-        tracker.withdrawn, tracker.contract_broken = state["fallen"], state["over"]
-        tracker._audited = UsedInputs(**state["audited"])
-        tracker._pending = PendingEvidence.from_state(state.get("waiting", ()))
-        withdrawn_at = state.get("fell_at")
-        tracker._withdrawn_at = datetime.fromisoformat(withdrawn_at) if withdrawn_at else None
-        return tracker
 
 
 def _served_from(observation: Observation) -> float:

@@ -1,20 +1,23 @@
 """The inputs that a student was trained or judged on, so that none counts twice."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 from understudies.datasets.conversations import Conversation
 from understudies.datasets.inputs import Input
+from understudies.persistence.fields import OrderedNames
+from understudies.persistence.saved_state import Key, SavedState
 
 
-class UsedInputs:
+class UsedInputs(SavedState):
     """The inputs that are used up: trained on, used for selection, or judged already.
 
     A conversation or episode is used up as a whole: verdicts on its calls are not independent, and counting them one by
     one promotes wrongly in a third of the cases at clusters of two (statistics.md, section 1).
-
-    They are stored in order of arrival: sorting a hundred thousand for each snapshot would take too long.
     """
+
+    _names: Annotated[OrderedNames, Key("own")]
+    _earlier: OrderedNames
 
     def __init__(self, own: Iterable[str] = (), earlier: Iterable[str] = ()) -> None:
         self._names = dict.fromkeys(own)
@@ -33,10 +36,6 @@ class UsedInputs:
         own, earlier = self._names, self._earlier
         is_used = any(name in own for name in (*item.identifying_names, *_episodes(item)))
         return not (is_used or any(name in earlier for name in item.names) or any(name in own for name in item.earlier))
-
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot."""
-        return {"own": list(self._names), "earlier": list(self._earlier)}
 
 
 def _names(item: Input | Conversation[Any]) -> set[str]:

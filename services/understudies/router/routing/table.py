@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from understudies.events import NOTHING_WITHHELD, Drift, Event, Promotion, ProvenLevels, Stage, Utc, Withheld
+from understudies.persistence.saved_state import ROOT, SavedState
 from understudies.router.routing.decision import TaskRoute
 
 WARNING_SPAN = timedelta(days=1)
@@ -90,11 +91,18 @@ class StudentStatus(BaseModel):
         return self
 
 
+def _write_status(status: StudentStatus) -> dict[str, Any]:
+    return status.model_dump(mode="json", exclude_none=True)
+
+
+SavedStatus = Annotated[StudentStatus, PlainSerializer(_write_status)]
+
+
 @dataclass(frozen=True, slots=True)
-class RoutingTable:
+class RoutingTable(SavedState):
     """The status of every student, by task and name; applying events in any order, repeatedly, gives the same table."""
 
-    students: Mapping[str, Mapping[str, StudentStatus]] = field(default_factory=dict)
+    students: Annotated[Mapping[str, Mapping[str, SavedStatus]], ROOT] = field(default_factory=dict)
 
     def apply(self, event: Event) -> "RoutingTable":
         """Return the table after an event; events other than promotions and drift change nothing."""
@@ -143,23 +151,6 @@ class RoutingTable:
     def has_task(self, task: str) -> bool:
         """Return whether the task has or had a student."""
         return task in self.students
-
-    def state(self) -> dict[str, Any]:
-        """Return the table as JSON types."""
-        return {
-            task: {name: s.model_dump(mode="json", exclude_none=True) for name, s in students.items()}
-            for task, students in self.students.items()
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Mapping[str, Any]]) -> Self:
-        """Build the table from `state`."""
-        return cls(
-            {
-                task: {name: StudentStatus.model_validate(s) for name, s in students.items()}
-                for task, students in state.items()
-            }
-        )
 
     def _student(self, task: str, student: str) -> StudentStatus:
         return self.students.get(task, {}).get(student) or StudentStatus()

@@ -1,23 +1,27 @@
 """Deduplicate events that a service has already folded, for topics that deliver at least once."""
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from understudies.events import Event
+from understudies.persistence.fields import OrderedNames
+from understudies.persistence.saved_state import ROOT, SavedState
 
 AnyEvent = TypeVar("AnyEvent", bound=Event)
 
 
-class SeenIds:
+class SeenIds(SavedState):
     """Ids of the most recently folded events; the oldest are dropped first.
 
     A producer that does not know whether an event arrived sends it again with the same id, and a batch whose handler
     failed is redelivered: both happen soon after the first time, so a bounded memory is enough.
     """
 
-    def __init__(self, capacity: int = 10_000, ids: Iterable[str] = ()) -> None:
+    _ids: Annotated[OrderedNames, ROOT]
+
+    def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
-        self._ids = dict.fromkeys(ids)
+        self._ids = {}
 
     def filter_new(self, events: Sequence[AnyEvent]) -> list[AnyEvent]:
         """Return the events that have not been folded yet, each once, in order."""
@@ -32,7 +36,3 @@ class SeenIds:
         self._ids.update(dict.fromkeys(event.id for event in events))
         while len(self._ids) > self._capacity:
             del self._ids[next(iter(self._ids))]
-
-    def state(self) -> list[str]:
-        """Return the ids, oldest first, JSON-serialisable; the constructor accepts them."""
-        return list(self._ids)

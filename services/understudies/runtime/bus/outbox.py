@@ -1,17 +1,32 @@
 """Keep events that are decided but not published yet."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final
 
 from understudies.events import BY_NAME, Event, Verdict, encode, topic_of
+from understudies.persistence.fields import As
+from understudies.persistence.saved_state import Key, SavedState
 from understudies.runtime.bus.bus import Bus
 
 _MAX_RECENT: Final = 100
-_EncodedEvent = Sequence[str]
+_EncodedEvent = list[str]
+"""The topic and the value of an event."""
 
 
-class Outbox:
+def _encode_event(event: Event) -> _EncodedEvent:
+    return [topic_of(event).name, encode(event).decode()]
+
+
+def _decode_event(written: _EncodedEvent) -> Event:
+    topic, value = written
+    return BY_NAME[topic].decode(value.encode())
+
+
+_SavedEvent = Annotated[Event, As(_EncodedEvent, read=_decode_event, write=_encode_event)]
+
+
+class Outbox(SavedState):
     """Keep events until the bus has them, through failures and, as part of a snapshot, through restarts.
 
     A decision is in the service's state at once; if its event were lost, no other service would ever learn of it. A bus
@@ -19,10 +34,13 @@ class Outbox:
     events, except verdicts, of which no single one decides anything.
     """
 
+    _events: Annotated[list[_SavedEvent], Key("waiting")]
+    _recent: Annotated[deque[_EncodedEvent], Key("said")]
+
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._events: list[Event] = []
-        self._recent: deque[_EncodedEvent] = deque(maxlen=_MAX_RECENT)
+        self._events = []
+        self._recent = deque(maxlen=_MAX_RECENT)
 
     def __len__(self) -> int:
         return len(self._events)
@@ -41,21 +59,10 @@ class Outbox:
         """Return the most recently published events, oldest first."""
         return [_decode_event(written) for written in self._recent]
 
-    def state(self) -> dict[str, Any]:
-        """Return a JSON-serialisable snapshot: topic and value of each event."""
-        return {"waiting": [_encode_event(event) for event in self._events], "said": list(self._recent)}
+    @classmethod
+    def _migrate(cls, state: Any) -> Any:
+        """Convert a snapshot that holds only the waiting events."""
+        return state if isinstance(state, Mapping) else {"waiting": state, "said": ()}
 
-    def restore(self, state: Mapping[str, Any] | Sequence[_EncodedEvent]) -> None:
-        """Restore a snapshot; those of older versions hold only the waiting events."""
-        waiting, recent = (state["waiting"], state["said"]) if isinstance(state, Mapping) else (state, ())
-        self._events = [_decode_event(written) for written in waiting]
-        self._recent = deque(recent, maxlen=_MAX_RECENT)
-
-
-def _encode_event(event: Event) -> _EncodedEvent:
-    return [topic_of(event).name, encode(event).decode()]
-
-
-def _decode_event(written: _EncodedEvent) -> Event:
-    topic, value = written
-    return BY_NAME[topic].decode(value.encode())
+    def _on_restored(self) -> None:
+        self._recent = deque(self._recent, maxlen=_MAX_RECENT)

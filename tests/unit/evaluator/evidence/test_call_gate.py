@@ -128,7 +128,8 @@ def test_state_round_trips_and_the_fold_continues(has_head: bool) -> None:
     forward.place_bets(at(24))
     forward.mark(at(25))
     called(forward, 30, 26)
-    restored = CallGate.from_state(json.loads(json.dumps(forward.state())), SHAPE, "triage@1")
+    restored = CallGate.from_state(json.loads(json.dumps(forward.state())))
+    restored.attach(SHAPE, "triage@1")
     assert restored.state() == forward.state()
     for one in (forward, restored):
         called(one, 10, 27)

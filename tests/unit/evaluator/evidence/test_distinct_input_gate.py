@@ -132,7 +132,8 @@ def test_state_round_trips_and_the_fold_continues() -> None:
         add(distinct, incident(number), number / 4)
         add(distinct, usual(number), number, score=number % 2)
     distinct.place_bets(at(24))
-    restored = DistinctInputGate.from_state(json.loads(json.dumps(distinct.state())), SHAPE, "triage@1")
+    restored = DistinctInputGate.from_state(json.loads(json.dumps(distinct.state())))
+    restored.attach(SHAPE, "triage@1")
     assert restored.state() == distinct.state()
     for one in (distinct, restored):
         for number in range(30, 60):
@@ -147,6 +148,6 @@ def test_a_snapshot_from_before_near_copies_were_told_apart_knows_none() -> None
     add(distinct, usual(1))
     state = distinct.state()
     del state["copies"], state["waiting"]
-    restored = DistinctInputGate.from_state(state, SHAPE, "triage@1")
+    restored = DistinctInputGate.from_state(state)
     assert restored.collected == 0
     assert restored.near_copies.state() == NearCopyCap().state()

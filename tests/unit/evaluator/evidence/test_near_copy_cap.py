@@ -101,8 +101,9 @@ def test_days_long_past_and_texts_seen_once_are_forgotten() -> None:
     for number in range(3):
         copies.record(alarm(number), MONDAY)
     copies.expire(day(2))
-    assert next(iter(copies.state()["groups"].values()))[1] == {MONDAY.isoformat(): 3}
-    assert len(copies.state()["groups"]) == 1, "texts that came once, and not of late, are let go"
+    (days,) = copies.state()["days"].values()
+    assert days == {MONDAY.isoformat(): 3}
+    assert len(copies.state()["words"]) == 1, "texts that came once, and not of late, are let go"
     name = copies.record(alarm(9), day(2))
     copies.expire(day(30))
     assert copies.state() == NearCopyCap().state()

@@ -36,5 +36,7 @@ def test_every_event_is_folded_once_across_restarts(told: list[list[str]]) -> No
         fresh = seen.filter_new([EVENTS[name] for name in batch])
         folded += [event.id for event in fresh]
         seen.add(fresh)
-        seen = SeenIds(ids=json.loads(json.dumps(seen.state())))
+        state = json.loads(json.dumps(seen.state()))
+        seen = SeenIds()
+        seen.restore_state(state)
     assert folded == list(dict.fromkeys(name for batch in told for name in batch))

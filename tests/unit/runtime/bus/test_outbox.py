@@ -39,7 +39,7 @@ async def test_what_was_said_last_is_known_after_a_restart_but_for_verdicts() ->
     outbox.add(EVENTS)
     assert outbox.recently_published() == []
     await outbox.flush()
-    restored.restore(json.loads(json.dumps(outbox.state())))
+    restored.restore_state(json.loads(json.dumps(outbox.state())))
     assert (
         restored.recently_published()
         == outbox.recently_published()
@@ -58,7 +58,7 @@ async def test_only_the_last_is_kept_of_what_was_said() -> None:
 async def test_a_snapshot_of_an_older_version_has_what_was_waiting() -> None:
     bus = CapturingBus()
     restored = Outbox(bus.bus)
-    restored.restore([[topic_of(event).name, encode(event).decode()] for event in EVENTS])
+    restored.restore_state([[topic_of(event).name, encode(event).decode()] for event in EVENTS])
     await restored.flush()
     assert bus.published == EVENTS
 
@@ -68,6 +68,6 @@ async def test_every_kind_of_event_survives_a_restart() -> None:
     outbox.add(EVENTS)
     bus = CapturingBus()
     restored = Outbox(bus.bus)
-    restored.restore(json.loads(json.dumps(outbox.state())))
+    restored.restore_state(json.loads(json.dumps(outbox.state())))
     await restored.flush()
     assert bus.published == EVENTS

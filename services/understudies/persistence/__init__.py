@@ -1,0 +1,1 @@
+"""Snapshots of state: what an object saves, declared once by the annotations of its attributes."""

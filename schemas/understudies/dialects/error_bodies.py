@@ -27,5 +27,5 @@ _ANTHROPIC_ERROR_TYPES: Final = {
 def anthropic_error(status: int, message: str, code: str | None = None) -> dict[str, Any]:
     """Build Anthropic's body of an error with an HTTP status; the router's own code, if any, precedes the message."""
     kind = _ANTHROPIC_ERROR_TYPES.get(status) or ("invalid_request_error" if status < 500 else "api_error")
-    told = f"{code}: {message}" if code else message
-    return {"type": "error", "error": {"type": kind, "message": told}, "request_id": None}
+    text = f"{code}: {message}" if code else message
+    return {"type": "error", "error": {"type": kind, "message": text}, "request_id": None}

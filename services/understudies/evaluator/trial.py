@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from understudies.datasets.inputs import Input
@@ -12,12 +12,13 @@ from understudies.evaluator.evidence.call_gate import DAY, CallGate
 from understudies.evaluator.evidence.conversation_shape import ConversationShape
 from understudies.evaluator.evidence.distinct_input_gate import DistinctInputGate
 from understudies.evaluator.evidence.expected_coverage import ExpectedCoverage
-from understudies.evaluator.evidence.expected_coverage import head_thresholds as head_candidates
 from understudies.evaluator.evidence.pending_evidence import Observation
 from understudies.evaluator.evidence.proven_levels import ProvenLevelsTracker
+from understudies.evaluator.evidence.trial_gates import create_gates, trial_alpha
 from understudies.evaluator.evidence.used_inputs import UsedInputs
 from understudies.evaluator.settings import EvaluatorSettings
-from understudies.evaluator.trial_result import UNREACHABLE_THRESHOLD, TrialResult
+from understudies.evaluator.trial_migration import migrate_trial
+from understudies.evaluator.trial_result import TrialResult, joint_result
 from understudies.evaluator.withholding import FailingClasses, Withholding
 from understudies.events import Promotion, Request
 from understudies.judges.base import Judge
@@ -27,16 +28,12 @@ from understudies.persistence.saved_state import Key, SavedState
 from understudies.stats.class_floor import ClassFloor
 from understudies.stats.coverage import Threshold
 from understudies.stats.drift import TwoTierDriftDetector
-from understudies.stats.fallback import aimed_weights
 from understudies.stats.levels import AgreementLevels
 from understudies.stats.selective import SelectiveGate
-from understudies.stats.spending import alpha_for_trial
 from understudies.stats.subgroups import SubgroupMonitor
 
 _MIN_SHARE: Final = 0.01
 """Below this share of the calls serving is not worthwhile, and the student is rejected."""
-_MIN_HEAD_SHARE: Final = 0.05
-"""The minimum share of the calls for a proven head to be served when nothing else is proven."""
 _SUBGROUP_TOLERANCE: Final = 0.05
 """How far below the required agreement a subgroup of calls may agree."""
 
@@ -104,38 +101,12 @@ class Trial(SavedState):
         self.repeats = repeats
         self._n_max = settings.n_max
         self._min_span = timedelta(hours=settings.min_span_hours)
-        alpha = (
-            alpha_for_trial(settings.alpha, _student_version(promotion.student))
-            if settings.over_all_students
-            else settings.alpha
-        )
-        heads = head_candidates([confidence for confidence, _ in self.expected_coverage.head_calls.values()])
-        # Both strata of the calls to come share one error budget, as both are served.
-        stratum_alpha = alpha / 2 if heads else alpha
         confidences = [candidate.confidence for candidate in candidates]
-
-        def gate(thresholds: Sequence[Threshold], level: float, aim: int | None) -> SelectiveGate:
-            weights = None if aim is None else aimed_weights(len(thresholds), aim)
-            return SelectiveGate(
-                thresholds,
-                p0=p0,
-                alpha=level,
-                beta=settings.beta,
-                n_max=settings.n_max,
-                weights=weights,
-                at_marks=True,
-            )
-
-        self.input_gate = DistinctInputGate(
-            gate(candidates, alpha, aims[0]), used=used_inputs, shape=self.shape, student=promotion.student
-        )
-        head = gate([Threshold(confidence, 0.0) for confidence in heads], stratum_alpha, None) if heads else None
+        alpha = trial_alpha(settings, promotion.student)
+        gates = create_gates(candidates, self.expected_coverage, p0=p0, alpha=alpha, settings=settings, aims=aims)
+        self.input_gate = DistinctInputGate(gates.inputs, used=used_inputs, shape=self.shape, student=promotion.student)
         self.call_gate = CallGate(
-            gate(candidates, stratum_alpha, aims[1]),
-            head,
-            since=since or promotion.at,
-            shape=self.shape,
-            student=promotion.student,
+            gates.calls, gates.head, since=since or promotion.at, shape=self.shape, student=promotion.student
         )
         self.withholding = Withholding(
             ClassFloor(confidences, training_classes, floor=settings.class_floor, min_verdicts=settings.class_verdicts),
@@ -255,7 +226,7 @@ class Trial(SavedState):
                 if self.call_gate.has_span(until, self._min_span):
                     self.call_gate.mark(until)
                 self.levels.look(until, self.shape.duration, self.input_gate.used, self.student)
-                self._last_look = self._gate_result()
+                self._last_look = joint_result(self.input_gate, self.call_gate, self.expected_coverage)
             self._needs_decision = True
         if not self._needs_decision and not self.levels.withdrawn:
             return None
@@ -274,23 +245,6 @@ class Trial(SavedState):
         """
         announced = self.announced
         return announced if announced is None or self.is_serving else replace(announced, levels=result.levels)
-
-    def _gate_result(self) -> TrialResult | None:
-        """Return the joint decision of the gates as of the last look; None while undecided."""
-        joint = [a and b for a, b in zip(self.selective_gate.passed_flags, self.call_gate.passed_flags, strict=True)]
-        loosest = max((index for index, passed in enumerate(joint) if passed), default=None)
-        head = self.call_gate.head_gate and self.call_gate.head_gate.loosest_passed
-        head_threshold = head.confidence if head else None
-        if self.selective_gate.is_rejected or self.call_gate.tail_gate.is_rejected:
-            return TrialResult("reject")
-        if loosest is not None:
-            return TrialResult("promote", self.thresholds[loosest].confidence, head_threshold)
-        if self.expected_coverage.share(None, head_threshold) >= _MIN_HEAD_SHARE:
-            return TrialResult("promote", UNREACHABLE_THRESHOLD, head_threshold)
-        is_exhausted = (
-            self.selective_gate.is_exhausted and not any(self.selective_gate.passed_flags)
-        ) or self.call_gate.tail_gate.is_exhausted
-        return TrialResult("inconclusive") if is_exhausted else None
 
     def _trial_result(self) -> TrialResult | None:
         result = self._last_look
@@ -430,7 +384,7 @@ class Trial(SavedState):
             self._last_look = None
         if not self.is_serving:
             self.announced = None if restriction.cause != "calendar" else self.announced
-        # Announce the end even if no look occurs before it: consumers told of the change wait for its end.
+        # Announce the end even if no look occurs before it: consumers that read of the change wait for its end.
         self._restriction_unannounced = self.is_serving
         self._needs_decision = True
         return True
@@ -440,44 +394,7 @@ class Trial(SavedState):
         """Convert a snapshot written before calls were counted as well: calls have yet to confirm what is proven."""
         if "distinct" in state:
             return state
-        promotion = Promotion.model_validate(state["story"])
-        gate = SelectiveGate.from_state(state["gate"])
-        shape = state.get("shape") or ConversationShape().state()
-        marked = datetime.combine(date.fromisoformat(state["marked"]), time(), UTC)
-        settings = EvaluatorSettings(
-            alpha=gate.alpha, beta=gate.beta, n_max=state["n_max"], min_span_hours=state["min_span_s"] / 3600
-        )
-        expected_coverage, covered = (
-            ExpectedCoverage(
-                [threshold.confidence for threshold in gate.thresholds], calls=1.0 - gate.thresholds[-1].coverage
-            ),
-            0.0,
-        )
-        for threshold in gate.thresholds:
-            expected_coverage.add_tail_call(threshold.confidence, "", threshold.coverage - covered)
-            covered = threshold.coverage
-        trial = cls(
-            promotion,
-            judge=parse_judge(state["judge"]),
-            candidates=gate.thresholds,
-            used_inputs=UsedInputs(),
-            p0=state["p0"],
-            settings=settings,
-            shape=ConversationShape.from_state(shape),
-            since=marked,
-            expected_coverage=expected_coverage,
-        )
-        trial.levels.adopt(promotion, state["p0"])
-        trial.on_promoted(promotion) if promotion.stage == "promoted" else None
-        distinct = {key: state[key] for key in ("gate", "spent", "first", "last")}
-        serving_state = {key: state[key] for key in ("drift", "audited", "traffic")}
-        return {
-            **trial.state(),
-            **serving_state,
-            "distinct": {**distinct, "waiting": state.get("waiting", ())},
-            "beyond": state.get("beyond") or trial.levels.state(),
-            "next_mark": (marked + DAY).isoformat(),
-        }
+        return migrate_trial(state, cls)
 
     def _on_restored(self) -> None:
         self.input_gate.attach(self.shape, self.student)
@@ -488,8 +405,3 @@ class Trial(SavedState):
 
 def _with_near_copy_group(observation: Observation, copies: str) -> Observation:
     return replace(observation, copies=copies)
-
-
-def _student_version(student: str) -> int:
-    """Return the student's version: the number of its trial among those of the task."""
-    return int(student.rpartition("@")[2])

@@ -50,8 +50,8 @@ class OpenAIResponses:
 
     def encode_error_event(self, message: str, code: str | None = None) -> bytes:
         """Encode an error as an event of a stream that has begun."""
-        told = {"type": "error", "code": code, "message": message, "param": None, "sequence_number": 0}
-        return encode_event(told, "error")
+        event = {"type": "error", "code": code, "message": message, "param": None, "sequence_number": 0}
+        return encode_event(event, "error")
 
     def encode_upstream_request(self, raw: bytes, body: Mapping[str, Any], *, model: str, usage: bool = False) -> bytes:
         """Encode the body to send to the teacher."""

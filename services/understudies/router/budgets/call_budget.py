@@ -24,7 +24,7 @@ _UNKNOWN_RETRY_AFTER_S: Final = 2
 
 
 class BudgetExceeded(TeacherError):  # noqa: N818 - names the condition
-    """No money is left for a call until `resets_at`; None: it cannot be told for a moment.
+    """No money is left for a call until `resets_at`; None: it is not known when.
 
     `student_allowed` says whether a student may answer all the same.
     """

@@ -53,8 +53,8 @@ class AdminEndpoints:
     async def _readyz(self, scope: Scope, receive: Receive, send: Send) -> None:
         _require_read_method(scope)
         ready = self._status.ready
-        told = {"status": "ready" if ready else "not ready", **self._status.details()}
-        await send_json(send, 200 if ready else 503, told)
+        body = {"status": "ready" if ready else "not ready", **self._status.details()}
+        await send_json(send, 200 if ready else 503, body)
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
         _require_read_method(scope)

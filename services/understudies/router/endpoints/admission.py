@@ -105,11 +105,11 @@ class Admission:
         """
         rules = self._rules.current()
         if tenant.is_restricted:
-            why = f"tenant {tenant.name!r} may call certain tasks alone"
+            why = f"tenant {tenant.name!r} may call only certain tasks"
         elif tenant.daily_budget_usd or rules.defaults.daily_budget_usd:
             why = "there is a daily budget"
         elif rules.tenants and not _is_stateless(method, path):
-            why = "what the teacher keeps is not kept apart for each tenant"
+            why = "the teacher stores its data for all tenants together"
         else:
             return
         raise HttpError(403, f"{why}, and this request would pass through uncounted", code="not_counted")

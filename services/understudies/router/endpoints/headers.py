@@ -18,14 +18,14 @@ def call_headers(task: str, invocation: str) -> dict[str, str]:
 
 def serving_headers(by: ServingInfo) -> dict[str, str]:
     """Return the headers that say who served a call, and why."""
-    told: dict[str, str] = {"x-understudies-served-by": by.served_by, "x-understudies-reason": by.decision.reason}
+    headers: dict[str, str] = {"x-understudies-served-by": by.served_by, "x-understudies-reason": by.decision.reason}
     if by.student is not None:
-        told["x-understudies-student"] = _encode_value(by.student)
+        headers["x-understudies-student"] = _encode_value(by.student)
     if by.confidence is not None:
-        told["x-understudies-confidence"] = f"{by.confidence:.6g}"
+        headers["x-understudies-confidence"] = f"{by.confidence:.6g}"
     if by.teacher:
-        told["x-understudies-teacher"] = _encode_value(by.teacher)
-    return told
+        headers["x-understudies-teacher"] = _encode_value(by.teacher)
+    return headers
 
 
 @lru_cache(maxsize=4096)

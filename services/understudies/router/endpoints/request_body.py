@@ -69,8 +69,8 @@ def exceeds_values(raw: bytes, limit: int = MAX_VALUES) -> bool:
         return False
     if raw.count(b'"') - raw.count(b'\\"') > 4 * (limit + 1):
         return True
-    apart = raw.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')
-    return _count_separators(b"".join(apart[::2])) > limit
+    pieces = raw.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')
+    return _count_separators(b"".join(pieces[::2])) > limit
 
 
 def _count_separators(raw: bytes) -> int:

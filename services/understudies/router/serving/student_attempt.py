@@ -100,7 +100,7 @@ async def _generate_answer(
 ) -> Answer:
     """Return the student's answer.
 
-    A generated answer is given up as soon as it cannot become confident enough, or grows too long to be held back.
+    A generated answer is cancelled as soon as it cannot become confident enough, or grows too long to be held back.
     """
     if isinstance(student, GeneratingStudent):
         return await student.answer_until(

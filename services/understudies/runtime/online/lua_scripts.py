@@ -27,32 +27,32 @@ local function nanos(member)
   return tonumber(string.match(member, '(%d+)$'))
 end
 
--- A purse as it is once its source's total is told; one that was forgotten has forgotten its holds too.
-local function opened(key, source, total, keep_s)
-  local kept = redis.call('HMGET', key, 'spent', 'held', source)
-  local purse = {key = key, holds = key .. ':holds', source = source, keep_s = keep_s, new = not kept[1]}
-  purse.spent, purse.held = tonumber(kept[1] or 0), tonumber(kept[2] or 0)
-  purse.total = tonumber(kept[3] or 0)
-  if total > purse.total then
-    purse.spent, purse.total, purse.changed = purse.spent + total - purse.total, total, true
+-- Return a counter with its source's total added; one that had expired has lost its holds too.
+local function load_counter(key, source, total, retention_s)
+  local stored = redis.call('HMGET', key, 'spent', 'held', source)
+  local counter = {key = key, holds = key .. ':holds', source = source, retention_s = retention_s, new = not stored[1]}
+  counter.spent, counter.held = tonumber(stored[1] or 0), tonumber(stored[2] or 0)
+  counter.total = tonumber(stored[3] or 0)
+  if total > counter.total then
+    counter.spent, counter.total, counter.changed = counter.spent + total - counter.total, total, true
   end
-  if purse.new then
-    redis.call('DEL', purse.holds)
-    purse.changed = true
+  if counter.new then
+    redis.call('DEL', counter.holds)
+    counter.changed = true
   end
-  return purse
+  return counter
 end
 
-local function free(purse, held)
-  purse.held, purse.changed = purse.held - held, true
+local function release(counter, held)
+  counter.held, counter.changed = counter.held - held, true
 end
 
-local function keep(purse)
-  if purse.changed then
-    redis.call('HSET', purse.key, 'spent', purse.spent, 'held', purse.held, purse.source, purse.total)
+local function store(counter)
+  if counter.changed then
+    redis.call('HSET', counter.key, 'spent', counter.spent, 'held', counter.held, counter.source, counter.total)
   end
-  if purse.new then
-    redis.call('EXPIRE', purse.key, purse.keep_s)
+  if counter.new then
+    redis.call('EXPIRE', counter.key, counter.retention_s)
   end
 end
 """
@@ -62,41 +62,41 @@ RESERVE: Final = LuaScript(
     + """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local source, amount, lease_ms, keep_s = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local source, amount, lease_ms, retention_s = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local member = ARGV[2] .. ':' .. ARGV[3]
-local granted, purses = 1, {}
+local granted, counters = 1, {}
 
-local function short(purse, limit, amount)
-  local used = purse.spent + purse.held
+local function exceeds(counter, limit, amount)
+  local used = counter.spent + counter.held
   return used >= limit or used + amount > limit
 end
 
 for i, key in ipairs(KEYS) do
   local limit = tonumber(ARGV[4 + 2 * i])
-  local purse = opened(key, source, tonumber(ARGV[5 + 2 * i]), keep_s)
-  if purse.held > 0 then
-    local due = redis.call('ZRANGEBYSCORE', purse.holds, '-inf', now)
+  local counter = load_counter(key, source, tonumber(ARGV[5 + 2 * i]), retention_s)
+  if counter.held > 0 then
+    local due = redis.call('ZRANGEBYSCORE', counter.holds, '-inf', now)
     if #due > 0 then
-      for _, hold in ipairs(due) do free(purse, nanos(hold)) end
-      redis.call('ZREMRANGEBYSCORE', purse.holds, '-inf', now)
+      for _, hold in ipairs(due) do release(counter, nanos(hold)) end
+      redis.call('ZREMRANGEBYSCORE', counter.holds, '-inf', now)
     end
   end
-  if limit >= 0 and short(purse, limit, amount) then
+  if limit >= 0 and exceeds(counter, limit, amount) then
     -- A server that is short of memory may have dropped the set alone.
-    if redis.call('EXISTS', purse.holds) == 0 then free(purse, purse.held) end
-    if short(purse, limit, amount) and not redis.call('ZSCORE', purse.holds, member) then granted = 0 end
+    if redis.call('EXISTS', counter.holds) == 0 then release(counter, counter.held) end
+    if exceeds(counter, limit, amount) and not redis.call('ZSCORE', counter.holds, member) then granted = 0 end
   end
-  purses[i] = purse
+  counters[i] = counter
 end
 
 local answer = {granted}
-for i, purse in ipairs(purses) do
-  if granted == 1 and redis.call('ZADD', purse.holds, 'NX', now + lease_ms, member) == 1 then
-    redis.call('EXPIRE', purse.holds, keep_s)
-    free(purse, -amount)
+for i, counter in ipairs(counters) do
+  if granted == 1 and redis.call('ZADD', counter.holds, 'NX', now + lease_ms, member) == 1 then
+    redis.call('EXPIRE', counter.holds, retention_s)
+    release(counter, -amount)
   end
-  keep(purse)
-  answer[2 * i], answer[2 * i + 1] = purse.spent, purse.held
+  store(counter)
+  answer[2 * i], answer[2 * i + 1] = counter.spent, counter.held
 end
 return answer
 """
@@ -105,13 +105,13 @@ return answer
 SETTLE: Final = LuaScript(
     _COUNTER_FUNCTIONS
     + """
-local source, keep_s, at = ARGV[1], ARGV[2], 3
+local source, retention_s, at = ARGV[1], ARGV[2], 3
 for _, key in ipairs(KEYS) do
-  local purse, last = opened(key, source, tonumber(ARGV[at]), keep_s), at + 1 + ARGV[at + 1]
+  local counter, last = load_counter(key, source, tonumber(ARGV[at]), retention_s), at + 1 + ARGV[at + 1]
   for j = at + 2, last do
-    if redis.call('ZREM', purse.holds, ARGV[j]) == 1 then free(purse, nanos(ARGV[j])) end
+    if redis.call('ZREM', counter.holds, ARGV[j]) == 1 then release(counter, nanos(ARGV[j])) end
   end
-  keep(purse)
+  store(counter)
   at = last + 1
 end
 return redis.status_reply('OK')

@@ -17,7 +17,7 @@ IBAN: Final = 32
 CARD: Final = 64
 INTERNATIONAL: Final = 128
 AMERICAN: Final = 256
-ALL_KINDS: Final = 511
+ALL_KINDS: Final = PEM | TOKEN | KEY | BEARER | EMAIL | IBAN | CARD | INTERNATIONAL | AMERICAN
 
 
 def _byte_class_table(non_ascii_class: str) -> bytes:

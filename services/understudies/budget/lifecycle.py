@@ -38,7 +38,7 @@ class StudentLifecycle:
         yield from self._demote(task, now)
         yield from self._retire_unprofitable(task, now)
         yield from self._apply_gate_decisions(task, now)
-        yield from self._apply_share_holds(task, now)
+        yield from self._apply_restrictions(task, now)
         yield from self._ramp(task, rules, now)
         yield from self._authorise(task, rules, now)
 
@@ -99,10 +99,10 @@ class StudentLifecycle:
                 }
                 yield self._promotion(student, "promoted", now, decision.reason, **update)
 
-    def _apply_share_holds(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
+    def _apply_restrictions(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
         """Keep a student at the canary share after a change that it is not proven on."""
         for student in list(task.students.values()):
-            if not student.is_serving or student.held is None or student.drift is not None:
+            if not student.is_serving or student.restriction is None or student.drift is not None:
                 continue
             canary = self._settings.canary[0]
             if student.is_reproven:
@@ -110,9 +110,10 @@ class StudentLifecycle:
                     yield self._promote(
                         task, student, now, student.share_before, f"proven again: {_decision_reason(student)}"
                     )
-                student.release_share()
+                student.lift_restriction()
             elif student.promotion.share > canary:
-                yield self._promote(task, student, now, canary, f"canary again: {_CHANGE_REASONS[student.held.cause]}")
+                cause = _CHANGE_REASONS[student.restriction.cause]
+                yield self._promote(task, student, now, canary, f"canary again: {cause}")
 
     def _qualify(
         self, task: TaskState, student: StudentState, decision: GateDecision, now: datetime
@@ -146,7 +147,7 @@ class StudentLifecycle:
 
     def _ramp(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
         student = task.serving
-        if student is None or student.drift is not None or student.held is not None:
+        if student is None or student.drift is not None or student.restriction is not None:
             return
         challenger = task.candidate
         max_share = 1.0

@@ -28,10 +28,10 @@ class StudentState(SavedState):
     paid: Decimal = Decimal(0)
     decision: GateDecision | None = None
     drift: Drift | None = None
-    held: Drift | None = None
+    restriction: Annotated[Drift | None, Key("held")] = None
     """The change after which it must be proven again before it serves its full share."""
     share_before: float = 0.0
-    """The share that it served when the hold began."""
+    """The share that it served when the restriction began."""
     proven_share: float = 0.0
     step_since: datetime | None = None
     step_audited: int = 0
@@ -80,8 +80,8 @@ class StudentState(SavedState):
     def apply_promotion(self, promotion: Promotion) -> None:
         """Apply the next promotion; a step of the ramp restarts its audit counts."""
         # Without a step, the state begins with this promotion: the topic is compacted, and a snapshot may be lost.
-        # A hold interrupts a step of the ramp without restarting it: its audits cover the same serving path.
-        new_step = promotion.share != self.promotion.share and self.held is None
+        # A restriction interrupts a step of the ramp without restarting it: its audits cover the same serving path.
+        new_step = promotion.share != self.promotion.share and self.restriction is None
         if promotion.stage == "promoted" and (self.step_since is None or new_step):
             self.step_since, self.step_audited, self.step_agreed = promotion.at, 0, 0
         if promotion.stage == "promoted":
@@ -102,25 +102,25 @@ class StudentState(SavedState):
         if evidence.get("cost_per_call_usd") is not None:
             self.validated_cost = usd(str(evidence["cost_per_call_usd"]))
 
-    def hold_share(self, change: Drift) -> None:
-        """Hold a serving student after a change; remember its share to restore it once it is proven again."""
+    def restrict_share(self, change: Drift) -> None:
+        """Restrict a serving student to the canary share after a change; remember its share to restore it."""
         if self.is_serving:
             self.share_before = max(self.promotion.share, self.share_before)
-            self.held = change
+            self.restriction = change
 
-    def release_share(self) -> None:
-        """End the hold: the student is proven again."""
-        self.held, self.share_before = None, 0.0
+    def lift_restriction(self) -> None:
+        """End the restriction: the student is proven again."""
+        self.restriction, self.share_before = None, 0.0
 
     @property
     def is_reproven(self) -> bool:
-        """Return whether the gates have promoted the student again since it was held."""
+        """Return whether the gates have promoted the student again since it was restricted."""
         decision = self.decision
         return (
-            self.held is not None
+            self.restriction is not None
             and decision is not None
             and decision.decision == "promote"
-            and decision.at >= self.held.at
+            and decision.at >= self.restriction.at
             and decision.evidence.get("held") is None
         )
 

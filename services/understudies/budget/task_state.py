@@ -61,7 +61,7 @@ class TaskState(SavedState):
         elif isinstance(event, Drift) and event.tier == "contract" and event.drifted:
             self._update_student(event.student, lambda student: setattr(student, "drift", event))
         elif isinstance(event, Drift) and event.cause != "agreement":
-            self._update_student(event.student, lambda student: student.hold_share(event))
+            self._update_student(event.student, lambda student: student.restrict_share(event))
 
     def _update_student(self, student: str, act: Callable[[StudentState], None]) -> None:
         state = self.students.get(student)

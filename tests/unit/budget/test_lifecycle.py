@@ -289,7 +289,7 @@ async def test_a_share_is_given_back_once_the_gates_decided_again(office: Budget
     await office.handle(gate_decision(hour=140, reason="at least 95.2% proven"))
     [move] = await office.tick(140)
     assert (move.stage, move.share, move.reason) == ("promoted", 1.0, "proven again: at least 95.2% proven")
-    assert student(office).held is None
+    assert student(office).restriction is None
     assert await office.tick(141) == []
 
 

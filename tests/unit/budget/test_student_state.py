@@ -93,11 +93,11 @@ def test_a_hold_does_not_begin_the_step_anew() -> None:
     book = serving(0.25, hour=1)
     for agreed in (True, True, False):
         book.record_verdict(audit_verdict(agreed))
-    book.hold_share(change_event(hour=2))
+    book.restrict_share(change_event(hour=2))
     book.apply_promotion(promotion_stage("promoted", hour=2, share=0.05, threshold=0.8))
     book.record_verdict(audit_verdict(True))
     book.apply_promotion(promotion_stage("promoted", hour=30, share=0.25, threshold=0.8))
-    book.release_share()
+    book.lift_restriction()
     assert (book.step_since, book.step_audited, book.step_agreed) == (at_hour(1), 4, 3)
     book.apply_promotion(promotion_stage("promoted", hour=31, share=1.0, threshold=0.8))
     assert (book.step_since, book.step_audited) == (at_hour(31), 0)
@@ -105,16 +105,16 @@ def test_a_hold_does_not_begin_the_step_anew() -> None:
 
 def test_the_share_that_it_comes_back_to_is_the_one_of_before_all_changes() -> None:
     book = serving(1.0)
-    book.hold_share(change_event(hour=2))
+    book.restrict_share(change_event(hour=2))
     book.apply_promotion(promotion_stage("promoted", hour=2, share=0.05, threshold=0.8))
-    book.hold_share(change_event(hour=3, cause="teacher"))
-    assert (book.share_before, book.held and book.held.cause) == (1.0, "teacher")
+    book.restrict_share(change_event(hour=3, cause="teacher"))
+    assert (book.share_before, book.restriction and book.restriction.cause) == (1.0, "teacher")
 
 
 def test_only_a_student_in_force_is_held() -> None:
     book = StudentState(promotion_stage("trained"))
-    book.hold_share(change_event())
-    assert book.held is None
+    book.restrict_share(change_event())
+    assert book.restriction is None
 
 
 @pytest.mark.parametrize(
@@ -135,13 +135,13 @@ def test_it_is_proven_again_by_a_decision_since_that_nothing_holds(
     told = gate_decision(outcome, hour=hour)
     book.decision = told.model_copy(update={"evidence": {**told.evidence, **evidence}})
     assert not book.is_reproven
-    book.hold_share(change_event(hour=4))
+    book.restrict_share(change_event(hour=4))
     assert book.is_reproven is again
 
 
 def test_a_student_without_a_decision_is_not_proven_again() -> None:
     book = serving()
-    book.hold_share(change_event(hour=4))
+    book.restrict_share(change_event(hour=4))
     assert not book.is_reproven
 
 
@@ -149,7 +149,7 @@ def test_a_student_without_a_decision_is_not_proven_again() -> None:
 def test_a_hold_survives_a_restart(change: Drift | None) -> None:
     book = serving()
     if change is not None:
-        book.hold_share(change)
+        book.restrict_share(change)
     assert StudentState.from_state(json.loads(json.dumps(book.state()))) == book
 
 
@@ -158,4 +158,4 @@ def test_a_book_of_before_there_were_holds_can_be_read() -> None:
     for field in ("held", "share_before"):
         del state[field]
     book = StudentState.from_state(state)
-    assert (book.held, book.share_before, book.promotion.share) == (None, 0.0, 0.25)
+    assert (book.restriction, book.share_before, book.promotion.share) == (None, 0.0, 0.25)

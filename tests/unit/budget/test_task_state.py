@@ -158,7 +158,7 @@ def test_a_change_holds_a_student_and_an_alarm_about_its_audits_does_not() -> No
 
     def known(event: Event) -> tuple[bool, bool]:
         student = folded(*in_force, event).students[student_name()]
-        return student.held is not None, student.drift is not None
+        return student.restriction is not None, student.drift is not None
 
     assert {cause: known(change_event(cause=cause)) for cause in ("traffic", "teacher", "calendar", "agreement")} == {
         "traffic": (True, False),

@@ -46,7 +46,7 @@ class CallDirectives(NamedTuple):
 class RequestContext:
     """The head of an admitted request: its principal, target, client connection, arrival time and headers.
 
-    No other endpoint module reads a request's headers by name.
+    No other endpoint module reads a request's headers by name, but for the credentials, which `auth` reads.
     """
 
     principal: Principal

@@ -59,7 +59,7 @@ def test_a_pure_package_brings_no_bus_no_store_and_no_server(package: str) -> No
 def test_the_routers_decisions_bring_no_bus_no_store_and_no_server() -> None:
     brought = imported_modules(*modules_of("understudies.router.routing"))
     assert brought.isdisjoint(BUS_AND_STORE | SERVERS | LEARNING | {"asyncio", "numpy", "orjson", "prometheus_client"})
-    assert own_packages(brought) == {"dialects", "events", "router", "runtime"}
+    assert own_packages(brought) == {"dialects", "events", "persistence", "router", "runtime"}
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))

@@ -53,7 +53,7 @@ unit: $(VENV)/.dev
 # 61 s for those of labels, JSON, routing and dialects), and `make test` is to end within 12 minutes.
 coverage: $(VENV)/.dev
 	@rm -rf build/coverage && mkdir -p build/coverage
-	@$(BIN)/pytest $(PYTEST) tests/unit tests/contract --cov --cov-report=term --cov-report=html:build/coverage/html
+	@$(BIN)/pytest $(PYTEST) tests/unit tests/contract tests/integration --cov --cov-report=term --cov-report=html:build/coverage/html
 
 bench: $(VENV)/.embedded
 	@$(BIN)/python bench/gate.py

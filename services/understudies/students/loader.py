@@ -41,6 +41,10 @@ def _load_by_kind(
         from understudies.students.classifier.student import ClassifierStudent
 
         return ClassifierStudent.from_files(content)
+    if manifest.kind == "extractor":
+        from understudies.students.extractor.student import ExtractorStudent
+
+        return ExtractorStudent.from_files(content)
     if manifest.kind == "few_shot":
         from understudies.students.few_shot.student import FewShotStudent
 

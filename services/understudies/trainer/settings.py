@@ -15,7 +15,8 @@ class TrainerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_TRAINER_", frozen=True)
 
     kinds: tuple[str, ...] = Field(
-        default=("classifier", "few_shot"), description="kinds of student that may be trained; tried cheapest first"
+        default=("classifier", "extractor", "few_shot"),
+        description="kinds of student that may be trained; tried cheapest first",
     )
     min_agreement: float = Field(default=0.95, gt=0.5, lt=1, description="p0 if the task's rules set none")
     enough_coverage: float = Field(
@@ -31,7 +32,12 @@ class TrainerSettings(BaseSettings):
     few_shot_validation: int = Field(default=200, gt=0, description="most validation calls to pay for")
     seed: int = Field(default=0, description="seed of every random choice in training")
     usd_per_1000_examples: dict[str, Decimal] = Field(
-        default={"cache": Decimal(0), "classifier": Decimal("0.001"), "few_shot": Decimal("0.05")},
+        default={
+            "cache": Decimal(0),
+            "classifier": Decimal("0.001"),
+            "extractor": Decimal("0.001"),
+            "few_shot": Decimal("0.05"),
+        },
         description="price of training by kind; declared, not measured, so that a replay costs the same",
     )
     consent: Consent = Field(default=Consent(), description="declared consent of the teacher's terms and the data")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -14,6 +15,9 @@ from understudies.students.exact_match import ExactMatchStudent
 from understudies.trainer.calibration import calibrate
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.validation import ValidationCall, held_out_examples, judge_student
+
+if TYPE_CHECKING:
+    from understudies.students.extractor.alignment import FieldPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,28 @@ def train_classifier(data: TrainingData, settings: TrainerSettings) -> TrainedSt
     )
 
 
+def train_extractor(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
+    """Train an extractor of JSON whose values stand in the request."""
+    from understudies.students.extractor.alignment import NotExtractable
+    from understudies.students.extractor.student import ExtractorStudent
+
+    try:
+        student = ExtractorStudent.fit(data.dataset.in_split("train"), data.judge, seed=data.seed, system=data.system)
+    except NotExtractable as error:
+        return NotApplicable(str(error))
+    validation = held_out_examples(data.dataset.in_split("validation"))
+    return TrainedStudent(
+        student,
+        student.to_files(),
+        judge_student(student, validation, data.judge),
+        {"seed": data.seed, "fields": {plan.name: _describe_plan(plan) for plan in student.plans}},
+    )
+
+
+def _describe_plan(plan: "FieldPlan") -> str:
+    return f"copied as {' or '.join(plan.readers)}" if plan.kind == "copied" else plan.kind
+
+
 def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
     """Configure another model with examples, and calibrate it."""
     from understudies.students.few_shot.student import FewShotStudent
@@ -141,5 +167,6 @@ def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStud
 TRAINERS: tuple[StudentTrainer, ...] = (
     StudentTrainer("cache", train_exact_match),
     StudentTrainer("classifier", train_classifier),
+    StudentTrainer("extractor", train_extractor),
     StudentTrainer("few_shot", train_few_shot),
 )

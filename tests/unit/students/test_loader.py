@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.support.chat_messages import assistant_message, user_request
 from tests.support.datasets import START, example, intents
+from tests.support.orders import make_orders
 
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
@@ -14,6 +15,7 @@ from understudies.students.artifact import Manifest, write_artifact
 from understudies.students.classifier.student import ClassifierStudent
 from understudies.students.endpoint.settings import Endpoint, EndpointSettings
 from understudies.students.exact_match import ExactMatchStudent
+from understudies.students.extractor.student import ExtractorStudent
 from understudies.students.few_shot.student import FewShotStudent
 from understudies.students.loader import load_student
 
@@ -35,6 +37,10 @@ def few_shot() -> FewShotStudent:
     )
 
 
+def extractor() -> ExtractorStudent:
+    return ExtractorStudent.fit(make_orders(60), parse_judge("json"), seed=0)
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> ObjectStore:
     return ObjectStore(f"file://{tmp_path}")
@@ -45,9 +51,9 @@ def written(files: ObjectStore, kind: str, content: dict[str, bytes]) -> str:
     return write_artifact(files, content, manifest)
 
 
-@pytest.mark.parametrize("make", [cache, classifier, few_shot])
+@pytest.mark.parametrize("make", [cache, classifier, extractor, few_shot])
 def test_every_kind_is_loaded(
-    files: ObjectStore, make: Callable[[], ExactMatchStudent | ClassifierStudent | FewShotStudent]
+    files: ObjectStore, make: Callable[[], ExactMatchStudent | ClassifierStudent | ExtractorStudent | FewShotStudent]
 ) -> None:
     student = make()
     loaded = load_student(

@@ -7,6 +7,7 @@ import pytest
 from tests.support.chat_messages import assistant_message, tool_call_message
 from tests.support.chat_server import chat_server, completion
 from tests.support.datasets import dataset, intents
+from tests.support.orders import make_orders
 
 from understudies.datasets.dataset import Dataset
 from understudies.judges.choice import choose_judge
@@ -62,6 +63,26 @@ def test_closed_json_and_tool_calls_get_one_too() -> None:
         best = climbed(data).best(SETTINGS)
         assert best is not None
         assert best.validation.expected_coverage > 0.9
+
+
+def test_json_whose_values_stand_in_the_request_gets_an_extractor() -> None:
+    data = Dataset("orders", tuple(make_orders(300)))
+    found = climbed(data)
+    best = found.best(SETTINGS)
+    assert best is not None
+    assert best.kind == "extractor"
+    assert best.validation.expected_coverage > 0.9
+    assert isinstance(best.outcome, TrainedStudent)
+    fields = best.outcome.hyper_parameters["fields"]
+    assert isinstance(fields, dict)
+    assert (fields["delivery.due"], fields["currency"]) == ("copied as date", "chosen")
+
+
+def test_json_that_needs_knowledge_gets_none_and_the_field_is_named() -> None:
+    data = dataset((f"who wrote book {n}", assistant_message(f'{{"author": "{n * 7919} Smith"}}')) for n in range(100))
+    found = climbed(data)
+    assert found.best(SETTINGS) is None
+    assert "extractor: field author: 0% of its values stand in the text" in found.rejection_reason(SETTINGS)
 
 
 def test_random_answers_get_none_with_the_reason() -> None:

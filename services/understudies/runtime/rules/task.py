@@ -17,7 +17,7 @@ OverBudgetRule = Literal["student_only", "refuse"]
 EscalationRule = Literal["teacher", "teacher_or_student", "refuse"]
 """If the student's confidence is too low: ask the teacher; or, should it fail, use the student's answer; or refuse."""
 
-STUDENT_KINDS: Final = ("cache", "classifier", "few_shot", "prompt_optimised", "lora", "api_fine_tune")
+STUDENT_KINDS: Final = ("cache", "classifier", "extractor", "few_shot", "prompt_optimised", "lora", "api_fine_tune")
 """Kinds of student that `students` may name."""
 
 MIN_DAILY_BUDGET_USD: Final = Decimal("1e-9")

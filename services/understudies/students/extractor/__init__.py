@@ -1,0 +1,1 @@
+"""Students that answer in JSON with values that they find in the request."""

@@ -1,0 +1,70 @@
+"""Linear-chain conditional random fields on sequences of features, by CRFsuite."""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any, Final
+
+import pycrfsuite
+
+from understudies.datasets.errors import ArtifactError
+
+Features = list[list[str]]
+"""The features of each item of a sequence."""
+
+_crfsuite: Final[Any] = pycrfsuite
+"""Typed as Any: its classes come from an extension module without types."""
+_L1: Final = 0.1
+_L2: Final = 0.05
+_ITERATIONS: Final = 60
+_LEAST_GAIN: Final = 1e-3
+"""Training ends when the last ten iterations improved the objective by less than this share."""
+_LEAST_PROBABILITY: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Labelling:
+    """The most probable labels of a sequence, its probability, and that of each label by itself."""
+
+    labels: list[str]
+    probability: float
+    marginals: list[float]
+
+
+class LabelModel:
+    """Labels the items of a sequence; one item alone is classified by maximum entropy."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self._tagger: Any = _crfsuite.Tagger()
+        try:
+            self._tagger.open_inmemory(content)
+        except (ValueError, RuntimeError, OSError) as error:
+            raise ArtifactError(f"the extractor's model cannot be read: {error}; train it again") from error
+
+    @classmethod
+    def fit(cls, sequences: Iterable[tuple[Features, Sequence[str]]]) -> "LabelModel":
+        """Fit by L-BFGS with L1 and L2 penalties; the same sequences give the same model.
+
+        Lafferty, McCallum and Pereira (2001), "Conditional random fields", ICML; Okazaki (2007), CRFsuite.
+        """
+        trainer: Any = _crfsuite.Trainer(verbose=False)
+        for features, labels in sequences:
+            trainer.append(_crfsuite.ItemSequence(features), list(labels))
+        trainer.set_params({"c1": _L1, "c2": _L2, "max_iterations": _ITERATIONS, "delta": _LEAST_GAIN})
+        # CRFsuite writes to a path alone.
+        with tempfile.TemporaryDirectory(prefix="understudies-") as folder:
+            path = FilePath(folder) / "model"
+            trainer.train(str(path))
+            return cls(path.read_bytes())
+
+    def label(self, features: Features) -> Labelling:
+        """Return the most probable labels of a sequence."""
+        if not features:
+            return Labelling([], 1.0, [])
+        tagger = self._tagger
+        tagger.set(_crfsuite.ItemSequence(features))
+        labels: list[str] = tagger.tag()
+        probability = max(float(tagger.probability(labels)), _LEAST_PROBABILITY)
+        return Labelling(labels, probability, [float(tagger.marginal(label, i)) for i, label in enumerate(labels)])

@@ -1,0 +1,116 @@
+import json
+import random
+
+import pytest
+from tests.support.chat_messages import user_request
+from tests.support.orders import UNSEEN_LAYOUT, make_orders, write_tool_call
+
+from understudies.datasets.dataset import Example
+from understudies.datasets.errors import ArtifactError
+from understudies.judges.choice import choose_judge
+from understudies.judges.registry import parse_judge
+from understudies.students.base import Answer
+from understudies.students.extractor.alignment import NotExtractable
+from understudies.students.extractor.student import ExtractorStudent
+
+TRAIN = make_orders(240, seed=1)
+LATER = make_orders(80, seed=2)
+JUDGE = parse_judge("json")
+
+
+@pytest.fixture(scope="module")
+def student() -> ExtractorStudent:
+    return ExtractorStudent.fit(TRAIN, JUDGE, seed=1)
+
+
+async def ask(student: ExtractorStudent, examples: list[Example]) -> list[Answer]:
+    return await student.answer([example.request for example in examples])
+
+
+async def test_orders_are_answered_as_the_teacher_writes_them(student: ExtractorStudent) -> None:
+    answers = await ask(student, LATER)
+    exact = [answer.text == order.answer.text for answer, order in zip(answers, LATER, strict=True)]
+    assert sum(exact) >= 0.95 * len(LATER)
+    wrong = [answer.confidence for answer, ok in zip(answers, exact, strict=True) if not ok]
+    assert all(confidence < 0.98 for confidence in wrong)
+
+
+async def test_an_unseen_layout_is_answered_without_confidence(student: ExtractorStudent) -> None:
+    usual = sorted(answer.confidence for answer in await ask(student, LATER))
+    unseen = [answer.confidence for answer in await ask(student, make_orders(40, seed=3, layouts=[UNSEEN_LAYOUT]))]
+    assert max(unseen) < usual[len(usual) // 10]
+
+
+async def test_it_comes_back_from_its_files_byte_for_byte(student: ExtractorStudent) -> None:
+    files = student.to_files()
+    loaded = ExtractorStudent.from_files(files)
+    assert loaded.to_files() == files
+    assert await ask(loaded, LATER[:10]) == await ask(student, LATER[:10])
+    assert ExtractorStudent.fit(TRAIN, JUDGE, seed=1).to_files() == files, "training again gives the same artifact"
+
+
+@pytest.mark.parametrize("damage", ["missing", "garbled", "no tagger", "empty tagger"])
+def test_damaged_files_are_an_artifact_error(student: ExtractorStudent, damage: str) -> None:
+    files = dict(student.to_files())
+    if damage == "missing":
+        del files["extractor.json"]
+    elif damage == "garbled":
+        files["extractor.json"] = b'{"plans": 3}'
+    elif damage == "no tagger":
+        del files["tagger.crfsuite"]
+    else:
+        files["tagger.crfsuite"] = b""
+    with pytest.raises(ArtifactError, match="train it again"):
+        ExtractorStudent.from_files(files)
+
+
+async def test_calls_of_a_tool_are_answered_by_calls(student: ExtractorStudent) -> None:
+    train = make_orders(240, seed=1, write=write_tool_call)
+    judge = choose_judge([example.answer for example in train])
+    of_tools = ExtractorStudent.fit(train, judge, seed=1)
+    later = make_orders(20, seed=2, write=write_tool_call)
+    for order, answer in zip(later, await ask(of_tools, later), strict=True):
+        assert answer.message.tool_calls is not None
+        assert answer.message.tool_calls[0].id == "call_0"
+        assert judge.judge(order.answer, answer.message).agreed or answer.confidence < 0.98
+
+
+@pytest.mark.parametrize("text", ["", "   ", "word " * 5_000, "x" * 30_000])
+async def test_what_has_no_tokens_or_too_many_gets_no_answer(student: ExtractorStudent, text: str) -> None:
+    [answer] = await student.answer([user_request(text, system="")])
+    assert (answer.text, answer.confidence) == ("", 0.0)
+
+
+def test_answers_drawn_at_random_are_not_extracted() -> None:
+    rng = random.Random(5)
+    answers = [order.answer for order in TRAIN]
+    rng.shuffle(answers)
+    drawn = [order.model_copy(update={"answer": answer}) for order, answer in zip(TRAIN, answers, strict=True)]
+    with pytest.raises(NotExtractable, match=r"field (reference|item|total|quantity|delivery)"):
+        ExtractorStudent.fit(drawn, JUDGE, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("free text", "0 of 60 answers are objects of simple fields.*the answer is not JSON in 60"),
+        (json.dumps({"rows": [{"a": 1}]}), "rows is a list of objects in 60"),
+    ],
+)
+def test_other_answers_are_declined_with_the_reason(content: str, why: str) -> None:
+    others = [
+        order.model_copy(update={"answer": order.answer.model_copy(update={"content": content})})
+        for order in TRAIN[:60]
+    ]
+    with pytest.raises(NotExtractable, match=why):
+        ExtractorStudent.fit(others, JUDGE, seed=1)
+
+
+def test_a_few_wrong_answers_of_the_teacher_do_not_stop_it() -> None:
+    rng = random.Random(6)
+    noisy = [
+        order.model_copy(update={"answer": rng.choice(TRAIN).answer}) if rng.random() < 0.08 else order
+        for order in TRAIN
+    ]
+    student = ExtractorStudent.fit(noisy, JUDGE, seed=1)
+    assert {plan.name: plan.kind for plan in student.plans}["total"] == "copied"

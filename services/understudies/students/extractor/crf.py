@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
+from threading import Lock
 from typing import Any, Final
 
 import pycrfsuite
@@ -25,11 +26,10 @@ _LEAST_PROBABILITY: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """The most probable labels of a sequence, its probability, and that of each label by itself."""
+    """The most probable labels of a sequence, and its probability."""
 
     labels: list[str]
     probability: float
-    marginals: list[float]
 
 
 class LabelModel:
@@ -37,6 +37,8 @@ class LabelModel:
 
     def __init__(self, content: bytes) -> None:
         self.content = content
+        # One sequence at a time is in the tagger, and answers are given on the event loop and in threads.
+        self._lock = Lock()
         self._tagger: Any = _crfsuite.Tagger()
         try:
             self._tagger.open_inmemory(content)
@@ -62,9 +64,10 @@ class LabelModel:
     def label(self, features: Features) -> Labelling:
         """Return the most probable labels of a sequence."""
         if not features:
-            return Labelling([], 1.0, [])
-        tagger = self._tagger
-        tagger.set(_crfsuite.ItemSequence(features))
-        labels: list[str] = tagger.tag()
-        probability = max(float(tagger.probability(labels)), _LEAST_PROBABILITY)
-        return Labelling(labels, probability, [float(tagger.marginal(label, i)) for i, label in enumerate(labels)])
+            return Labelling([], 1.0)
+        sequence = _crfsuite.ItemSequence(features)
+        with self._lock:
+            self._tagger.set(sequence)
+            labels: list[str] = self._tagger.tag()
+            probability = float(self._tagger.probability(labels))
+        return Labelling(labels, max(probability, _LEAST_PROBABILITY))

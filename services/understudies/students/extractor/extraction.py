@@ -145,7 +145,7 @@ class FieldExtractor:
         labelling = (
             self.tagger.label(describe(text, tokens, self._known))
             if self.tagger is not None
-            else Labelling(["O"] * len(tokens), 1.0, [1.0] * len(tokens))
+            else Labelling(["O"] * len(tokens), 1.0)
         )
         found, readable = self._read_spans(text, tokens, labelling)
         choices: list[float] = []

@@ -35,7 +35,7 @@ class Evaluation(SavedState):
     """The trials, the verdicts on their students, and the calls that wait for their audit."""
 
     trials: Annotated[OrderedDict[str, Trial], AsArray(("story", "student"))]
-    pending_audits: Annotated[PendingAudits, Key("awaited"), IN_PLACE]
+    pending_audits: Annotated[PendingAudits, Key("awaited", default=lambda: None), IN_PLACE]
     _failing_classes: Annotated[dict[str, FailingClasses], Key("failing", default=dict)]
 
     def __init__(

@@ -39,7 +39,10 @@ class AsArray:
 
     def _read(self, values: Any) -> Any:
         # The default for a missing key is a dict already.
-        return values if isinstance(values, dict) else {self._key(value): value for value in values}
+        try:
+            return values if isinstance(values, dict) else {self._key(value): value for value in values}
+        except (KeyError, TypeError, IndexError) as error:
+            raise ValueError("Input should be an array of objects with their names") from error
 
     def _key(self, value: Any) -> Any:
         for step in self.path:

@@ -84,7 +84,10 @@ class SavedState:
     def restore_state(self, state: Any) -> None:
         """Replace the saved attributes by those of a snapshot; raise ValueError as `from_state` does."""
         layout = _layout_of(self)
-        migrated = self._migrate(state)
+        try:
+            migrated = self._migrate(state)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise UnfitSnapshot(f"it cannot be migrated: {error!r}") from error
         try:
             saved = layout.adapter.validate_python(
                 {_ROOT_KEY: migrated} if _ROOT_KEY in layout.attributes else migrated
@@ -167,8 +170,8 @@ def _layout(cls: type[Any]) -> _Layout:
         attributes[key] = attribute
         if IN_PLACE in marks:
             in_place.add(key)
-            # Read by the object that is there; older versions may not have written it.
-            fields.append((key, _IN_PLACE_TYPE, dataclasses.field(default=None)))
+            # Read by the object that is there, which keeps its state where an older version did not write the key.
+            fields.append((key, _IN_PLACE_TYPE, _schema_field(declared, None)))
         else:
             fields.append((key, annotation, _schema_field(declared, own_fields.get(attribute))))
     schema = dataclasses.make_dataclass(

@@ -48,7 +48,7 @@ class TrainerApp(SavedState):
     """The students with an outcome."""
     _pending: Annotated[dict[str, Promotion], Key("due", default=dict), AsArray(("student",))]
     """Those still to be trained."""
-    _outbox: Annotated[Outbox, IN_PLACE]
+    _outbox: Annotated[Outbox, Key("outbox", default=lambda: None), IN_PLACE]
 
     def __init__(
         self,

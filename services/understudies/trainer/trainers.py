@@ -130,7 +130,7 @@ def train_extractor(data: TrainingData, settings: TrainerSettings) -> TrainedStu
 
 
 def _describe_plan(plan: "FieldPlan") -> str:
-    return f"copied as {' or '.join(plan.readers)}" if plan.kind == "copied" else plan.kind
+    return f"copied as {plan.reader}" if plan.kind == "copied" else plan.kind
 
 
 def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:

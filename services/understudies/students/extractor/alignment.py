@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from understudies.students.extractor.answer_form import Leaf, Path, format_path
+from understudies.students.extractor.answer_form import MAX_FIELDS, Leaf, Path, format_path
 from understudies.students.extractor.readers import READERS, Scalar
-from understudies.students.extractor.tokens import Token, token_span, tokenize
+from understudies.students.extractor.tokens import MAX_TOKENS, Token, token_span, tokenize
 
 FieldKind = Literal["copied", "chosen", "constant"]
 Nothing = Literal["omitted", "null", "empty", "empty_list"]
@@ -28,14 +28,14 @@ class NotExtractable(ValueError):  # noqa: N818 - names the condition
 class FieldPlan:
     """How one field is answered.
 
-    `copied`: spans of the text, each read by the first of `readers` that can. `chosen`: one of `choices`. `constant`:
+    `copied`: spans of the text, read by `reader`. `chosen`: one of `choices`. `constant`:
     always `choices[0]`. `several` says whether several values are a list, and `always_list` whether one is, too.
     `nothing` is what stands where nothing is found.
     """
 
     path: Path
     kind: FieldKind
-    readers: tuple[str, ...] = ()
+    reader: str = ""
     choices: tuple[Scalar, ...] = ()
     several: bool = False
     always_list: bool = False
@@ -59,10 +59,35 @@ def learn_plans(texts: Sequence[str], answers: Sequence[Mapping[Path, Leaf]]) ->
     paths = dict.fromkeys(path for answer in answers for path in answer)
     if not paths:
         raise NotExtractable("the answers have no fields")
-    return [_learn_plan(path, texts, answers) for path in paths]
+    if len(paths) > MAX_FIELDS:
+        raise NotExtractable(f"the answers have {len(paths)} different fields; at most {MAX_FIELDS} can be learned")
+    for path in paths:
+        if any(path[:length] in paths for length in range(1, len(path))):
+            raise NotExtractable(f"field {format_path(path[:-1])} is an object in some answers and a value in others")
+    bounded = [BoundedText.create(text) for text in texts]
+    return [_learn_plan(path, bounded, answers) for path in paths]
 
 
-def _learn_plan(path: Path, texts: Sequence[str], answers: Sequence[Mapping[Path, Leaf]]) -> FieldPlan:
+@dataclass(frozen=True, slots=True)
+class BoundedText:
+    """A text with the places at which its tokens begin and end."""
+
+    text: str
+    starts: frozenset[int]
+    ends: frozenset[int]
+
+    @classmethod
+    def create(cls, text: str) -> "BoundedText":
+        """Cut a text into tokens."""
+        tokens = tokenize(text)
+        return cls(text, frozenset(token.start for token in tokens), frozenset(token.end for token in tokens))
+
+    def holds(self, reader: str, value: Scalar) -> bool:
+        """Return whether a value stands in whole tokens of the text, as the reader reads it."""
+        return any(start in self.starts and end in self.ends for start, end in READERS[reader].find(self.text, value))
+
+
+def _learn_plan(path: Path, texts: Sequence[BoundedText], answers: Sequence[Mapping[Path, Leaf]]) -> FieldPlan:
     given = [(text, answer[path]) for text, answer in zip(texts, answers, strict=True) if path in answer]
     values = [(text, value) for text, value in given if not is_nothing(value)]
     plan = FieldPlan(
@@ -76,11 +101,11 @@ def _learn_plan(path: Path, texts: Sequence[str], answers: Sequence[Mapping[Path
     if not values:
         return plan
     counts = Counter(repr(value) for _, value in values)
-    readers, share = _choose_readers(values)
+    reader, share = _choose_reader(values)
     if len(counts) == 1 and not isinstance(values[0][1], list) and (plan.presence == 1 or share < _LEAST_COPIED):
         return replace(plan, kind="chosen" if plan.presence < 1 else "constant", choices=(values[0][1],))
     if share >= _LEAST_COPIED:
-        return replace(plan, kind="copied", readers=readers)
+        return replace(plan, kind="copied", reader=reader)
     repeated = {text for text, count in counts.items() if count > 1}
     covered = sum(counts[text] for text in repeated)
     if len(repeated) <= _MOST_CHOICES and covered >= _LEAST_CHOSEN * len(values):
@@ -104,29 +129,16 @@ def _learn_nothing(omitted: int, given: Sequence[Leaf]) -> Nothing:
     return max(counts, key=lambda name: counts[name])
 
 
-def _choose_readers(values: Sequence[tuple[str, Leaf]]) -> tuple[tuple[str, ...], float]:
-    """Return the readers that find most values, at most two, and the share of the values that they find."""
+def _choose_reader(values: Sequence[tuple[BoundedText, Leaf]]) -> tuple[str, float]:
+    """Return the reader that finds most values, the first of equals, and the share of the values that it finds."""
     sample = values[:: max(1, -(-len(values) // _SAMPLE))]
-    found = {name: [_is_found(name, text, value) for text, value in sample] for name in READERS}
-    best = max(found, key=lambda name: sum(found[name]))
-    readers: tuple[str, ...] = (best,)
-    hits = found[best]
-    # A second reader helps only behind one that recognises what it cannot read.
-    if best not in ("text", "squeezed", "lower", "upper", "title") and not all(hits):
-        second = max(found, key=lambda name: _count_added(found[name], hits))
-        either = [one or other for one, other in zip(hits, found[second], strict=True)]
-        if sum(either) > sum(hits):
-            readers, hits = (best, second), either
-    return readers, sum(hits) / len(sample)
+    found = {name: sum(_is_found(name, text, value) for text, value in sample) for name in READERS}
+    best = max(found, key=lambda name: found[name])
+    return best, found[best] / len(sample)
 
 
-def _count_added(found: Sequence[bool], hits: Sequence[bool]) -> int:
-    return sum(other and not hit for other, hit in zip(found, hits, strict=True))
-
-
-def _is_found(reader: str, text: str, value: Leaf) -> bool:
-    items = value if isinstance(value, list) else [value]
-    return all(next(READERS[reader].find(text, item), None) is not None for item in items)
+def _is_found(reader: str, text: BoundedText, value: Leaf) -> bool:
+    return all(text.holds(reader, item) for item in (value if isinstance(value, list) else [value]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +177,8 @@ _Places = list[tuple[int, list[tuple[int, int]]]]
 def _find_places(
     text: str, tokens: Sequence[Token], answer: Mapping[Path, Leaf], plans: Sequence[FieldPlan]
 ) -> _Places | None:
+    if len(tokens) > MAX_TOKENS:
+        return None
     starts = {token.start: index for index, token in enumerate(tokens)}
     places: _Places = []
     for field, plan in enumerate(plans):
@@ -174,8 +188,7 @@ def _find_places(
         for item in value if isinstance(value, list) else [value]:
             spans = {
                 found
-                for name in plan.readers
-                for span in READERS[name].find(text, item)
+                for span in READERS[plan.reader].find(text, item)
                 if (found := token_span(tokens, starts, span)) is not None
             }
             if not spans:

@@ -1,6 +1,7 @@
 """Take a JSON answer apart into fields, and write one as the teacher writes it."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from understudies.events.json_values import replace_lone_surrogates
 from understudies.students.extractor.readers import Scalar
 
 Path = tuple[str, ...]
 Leaf = Scalar | list[Scalar]
 
 _MAX_DEPTH: Final = 6
-_MAX_FIELDS: Final = 60
+MAX_FIELDS: Final = 60
 
 
 class UnsupportedForm(ValueError):  # noqa: N818 - names what was met
@@ -37,14 +39,18 @@ def _flatten(value: JsonValue, path: Path, fields: dict[Path, Leaf]) -> None:
             _flatten(inner, (*path, key), fields)
     elif not path or isinstance(value, dict):
         raise UnsupportedForm("the answer is not an object" if not path else f"{format_path(path)} is an empty object")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise UnsupportedForm(f"{format_path(path)} is no finite number")
+    elif isinstance(value, str) and replace_lone_surrogates(value) != value:
+        raise UnsupportedForm(f"{format_path(path)} is no Unicode text")
     elif isinstance(value, list):
         if any(isinstance(item, dict | list) for item in value):
             raise UnsupportedForm(f"{format_path(path)} is a list of objects")
         fields[path] = [item for item in value if not isinstance(item, dict | list)]
     else:
         fields[path] = value
-    if len(fields) > _MAX_FIELDS:
-        raise UnsupportedForm(f"there are more than {_MAX_FIELDS} fields")
+    if len(fields) > MAX_FIELDS:
+        raise UnsupportedForm(f"there are more than {MAX_FIELDS} fields")
 
 
 def format_path(path: Path) -> str:
@@ -60,13 +66,14 @@ class AnswerForm:
     compact: bool = False
     indent: int | None = None
     escaped: bool = False
-    fence: str = ""
+    fence: str | None = None
+    """The language named by the Markdown fence around each answer; None without a fence."""
 
     @classmethod
     def learn(cls, texts: Sequence[str], fields: Iterable[Path]) -> "AnswerForm":
         """Learn from the answers' texts; the most common way of writing is taken."""
         order = _learn_order([list(flatten(json.loads(unfence(text)[1]))) for text in texts], fields)
-        fence = Counter(unfence(text)[0] for text in texts).most_common(1)[0][0] if texts else ""
+        fence = Counter(unfence(text)[0] for text in texts).most_common(1)[0][0] if texts else None
         candidates = [
             cls(order, compact, indent, escaped, fence)
             for indent in (None, 2, 4)
@@ -90,7 +97,7 @@ class AnswerForm:
             value = fields[path]
             inner[path[-1]] = list(value) if isinstance(value, list) else value
         text = self.dump(built)
-        return f"```{self.fence}\n{text}\n```" if self.fence else text
+        return f"```{self.fence}\n{text}\n```" if self.fence is not None else text
 
     def dump(self, value: JsonValue) -> str:
         """Return a value as JSON in this form."""
@@ -98,13 +105,13 @@ class AnswerForm:
         return json.dumps(value, ensure_ascii=self.escaped, indent=self.indent, separators=separators)
 
 
-def unfence(text: str) -> tuple[str, str]:
-    """Return the language of the Markdown fence around a text, "" without one, and the text inside."""
+def unfence(text: str) -> tuple[str | None, str]:
+    """Return the language of the Markdown fence around a text, None without a fence, and the text inside."""
     body = text.strip()
     if not body.startswith("```") or not body.endswith("```") or "\n" not in body:
-        return "", body
+        return None, body
     head, _, rest = body.partition("\n")
-    return head.removeprefix("```").strip() or "json", rest.removesuffix("```").strip()
+    return head.removeprefix("```").strip(), rest.removesuffix("```").strip()
 
 
 def _learn_order(answers: Sequence[Sequence[Path]], fields: Iterable[Path]) -> tuple[Path, ...]:

@@ -49,11 +49,17 @@ class LabelModel:
     def fit(cls, sequences: Iterable[tuple[Features, Sequence[str]]]) -> "LabelModel":
         """Fit by L-BFGS with L1 and L2 penalties; the same sequences give the same model.
 
+        Raises ValueError if there is nothing to fit on: a model without labels cannot be used safely.
+
         Lafferty, McCallum and Pereira (2001), "Conditional random fields", ICML; Okazaki (2007), CRFsuite.
         """
         trainer: Any = _crfsuite.Trainer(verbose=False)
+        items = 0
         for features, labels in sequences:
             trainer.append(_crfsuite.ItemSequence(features), list(labels))
+            items += len(labels)
+        if not items:
+            raise ValueError("a model of labels needs at least one labelled item")
         trainer.set_params({"c1": _L1, "c2": _L2, "max_iterations": _ITERATIONS, "delta": _LEAST_GAIN})
         # CRFsuite writes to a path alone.
         with tempfile.TemporaryDirectory(prefix="understudies-") as folder:

@@ -20,6 +20,8 @@ from understudies.students.extractor.tokens import MAX_CHARS, MAX_TOKENS, Token,
 _NOTHING: Final[dict[Nothing, Leaf]] = {"null": None, "empty": "", "empty_list": []}
 _MAX_KNOWN: Final = 20_000
 _LEAST_LOG: Final = -20.0
+_ALWAYS: Final = 0.99
+"""Share of the answers with a value from which a field is never left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ def _outer_pairs(words: Sequence[str], tags: Sequence[str]) -> set[str]:
 class Extraction:
     """The fields found in a text, and the features by which its acceptance is decided.
 
-    `readable` is false where a span cannot be read, or a field has two values and takes one.
+    `readable` is false where a span cannot be read, a field has two values and takes one, or one that
+    never lacks has none.
     """
 
     fields: dict[Path, Leaf]
@@ -174,14 +177,15 @@ class FieldExtractor:
         readable = True
         for index, first, end in spans_of(labelling.labels):
             plan = self.plans[index]
-            value = read_span(plan.readers, text[tokens[first].start : tokens[end - 1].end])
-            if value is None or isinstance(value, dict | list):
+            value = read_span(plan.reader, text, tokens[first].start, tokens[end - 1].end)
+            if value is None:
                 readable = False
             elif not plan.several and found[index]:
                 readable = readable and found[index] == [value]
             else:
                 found[index].append(value)
-        return found, readable
+        always = (index for index, plan in enumerate(self.plans) if plan.kind == "copied" and plan.presence >= _ALWAYS)
+        return found, readable and all(found[index] for index in always)
 
     def _features(self, tokens: Sequence[Token], labelling: Labelling, choices: Sequence[float]) -> NDArray[np.float64]:
         lower = [mask_digits(token.text) for token in tokens]

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from pydantic import JsonValue
-
 Scalar = str | int | float | bool | None
 
 _MAX_OCCURRENCES: Final = 20
 """Places of a value in a text that are looked at."""
+_MAX_LENGTH: Final = 200
+"""Longer values are not looked for."""
+_MARGIN: Final = 50
+"""Characters around a span in which the value must be found at that place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ def _find_written(normalize: Callable[[str], str]) -> Callable[[str, Scalar], It
     """Return a search for spans that give the value once they are normalized, whatever their case and spaces."""
 
     def find(text: str, value: Scalar) -> Iterator[tuple[int, int]]:
-        if not isinstance(value, str) or not value.strip():
+        if not isinstance(value, str) or not value.strip() or len(value) > _MAX_LENGTH:
             return
         pattern = r"\s+".join(re.escape(word) for word in value.split())
         for number, match in enumerate(re.finditer(pattern, text, re.IGNORECASE)):
@@ -59,51 +61,65 @@ def _find_matches(
     return find
 
 
-_NUMBER: Final = re.compile(r"[+-]?\d+(?:[.,'\u00a0\u202f ]\d{3}(?!\d))*(?:[.,]\d+)?|[+-]?[.,]\d+")
-_GROUPING: Final = re.compile(r"['\u00a0\u202f ]")
+_SPACES: Final = "'\u00a0\u202f "
+_MAX_DIGITS: Final = 15
+"""More do not fit into a float."""
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:[.,'\u00a0\u202f ]\d{3}(?!\d))*(?:[.,]\d+)?|[.,]\d+)(?!\d|%|[kKmM]\b)")
 
 
-def parse_number(span: str, decimal: str | None = None) -> float | None:
-    """Return the number that a span stands for; None if it is none.
+def parse_number(span: str, decimal: str | None = None, *, grouped: bool = True) -> int | float | None:
+    """Return the number that a span stands for, whole if it has no decimal mark; None if it is none.
 
-    `decimal` is the decimal mark. Without one, the last mark is decimal unless it stands before three digits or occurs
-    several times.
+    `decimal` is the decimal mark. Without one, the last of two different marks is decimal; one that occurs several
+    times, or once before three digits, groups thousands. Groups have three digits.
 
-    >>> parse_number("1.234,50"), parse_number("1,234"), parse_number("0.125", "."), parse_number("12a")
-    (1234.5, 1234.0, 0.125, None)
+    >>> parse_number("1.234,50"), parse_number("1,234"), parse_number("-0.125"), parse_number("1.2.3")
+    (1234.5, 1234, -0.125, None)
+    >>> parse_number("1,234", ","), parse_number("1,234", ".", grouped=False)
+    (1.234, None)
     """
-    text = _GROUPING.sub("", span.strip())
-    if not re.fullmatch(r"[+-]?[\d.,]*\d", text):
-        return None
+    text = span.strip()
+    sign, body = (text[0], text[1:]) if text[:1] in ("+", "-") else ("", text)
+    marks = [character for character in body if character in ".,"]
     if decimal is None:
-        last = max(text.rfind("."), text.rfind(","))
-        mark = text[last] if last >= 0 else "."
-        is_grouping = last >= 0 and (text.count(mark) > 1 or (len(text) - last == 4 and not text.startswith("0")))
-        decimal = {".": ",", ",": "."}[mark] if is_grouping else mark
-    grouping = "," if decimal == "." else "."
-    plain = text.replace(grouping, "").replace(decimal, ".")
-    try:
-        return float(plain)
-    except ValueError:
+        decimal = _decimal_mark(body, marks)
+    whole, _, fraction = body.partition(decimal) if decimal else (body, "", "")
+    grouping = {".": ",", ",": "."}.get(decimal, marks[0] if marks else ",")
+    parts = re.split(f"[{re.escape(grouping)}{_SPACES}]", whole)
+    has_groups = len(parts) > 1 and grouped and 1 <= len(parts[0]) <= 3 and all(len(part) == 3 for part in parts[1:])
+    digits = "".join(parts)
+    all_digits = f"{digits}{fraction}"
+    if (len(parts) > 1 and not has_groups) or (decimal and decimal in body and not fraction):
         return None
+    if not (all_digits.isascii() and all_digits.isdecimal() and len(all_digits) <= _MAX_DIGITS):
+        return None
+    return float(f"{sign}{digits or 0}.{fraction}") if fraction else int(f"{sign}{digits}")
 
 
-def _integer(decimal: str | None) -> Callable[[str], Scalar]:
+def _decimal_mark(body: str, marks: list[str]) -> str:
+    """Return the mark that is decimal; "" if none is."""
+    if not marks or (len(marks) > 1 and len(set(marks)) == 1):
+        return ""
+    is_grouping = len(marks) == 1 and re.fullmatch(r"[1-9]\d{0,2}[.,]\d{3}", body)
+    return "" if is_grouping else marks[-1]
+
+
+def _integer(decimal: str | None, *, grouped: bool = True) -> Callable[[str], Scalar]:
     def read(span: str) -> Scalar:
-        number = parse_number(span, decimal)
-        return int(number) if number is not None and number.is_integer() and abs(number) < 1e15 else None
+        number = parse_number(span, decimal, grouped=grouped)
+        return number if isinstance(number, int) else None
 
     return read
 
 
-def _float(decimal: str | None) -> Callable[[str], Scalar]:
-    return lambda span: parse_number(span, decimal)
+def _number(decimal: str | None, *, grouped: bool = True) -> Callable[[str], Scalar]:
+    return lambda span: parse_number(span, decimal, grouped=grouped)
 
 
-def _fixed(decimals: int) -> Callable[[str], Scalar]:
+def _fixed(decimals: int, decimal: str) -> Callable[[str], Scalar]:
     def read(span: str) -> Scalar:
-        number = parse_number(span)
-        return None if number is None else f"{number:.{decimals}f}"
+        number = parse_number(span, decimal)
+        return None if number is None or round(number, decimals) != number else f"{number:.{decimals}f}"
 
     return read
 
@@ -259,14 +275,20 @@ READERS: Final[dict[str, Reader]] = {
         _written("lower", lambda span: _squeeze(span).lower()),
         _written("upper", lambda span: _squeeze(span).upper()),
         _written("title", lambda span: _squeeze(span).title()),
-        _matched("integer", _NUMBER, _integer(None)),
-        _matched("float", _NUMBER, _float(None)),
+        # Those that recognise less come first: what training never showed, such as a group of thousands, is not read.
+        _matched("integer_plain", _NUMBER, _integer(".", grouped=False)),
         _matched("integer_point", _NUMBER, _integer(".")),
-        _matched("float_point", _NUMBER, _float(".")),
         _matched("integer_comma", _NUMBER, _integer(",")),
-        _matched("float_comma", _NUMBER, _float(",")),
-        _matched("fixed_2", _NUMBER, _fixed(2)),
-        _matched("fixed_0", _NUMBER, _fixed(0)),
+        _matched("integer", _NUMBER, _integer(None)),
+        _matched("number_plain_point", _NUMBER, _number(".", grouped=False)),
+        _matched("number_plain_comma", _NUMBER, _number(",", grouped=False)),
+        _matched("number_point", _NUMBER, _number(".")),
+        _matched("number_comma", _NUMBER, _number(",")),
+        _matched("number", _NUMBER, _number(None)),
+        _matched("fixed_2_point", _NUMBER, _fixed(2, ".")),
+        _matched("fixed_2_comma", _NUMBER, _fixed(2, ",")),
+        _matched("fixed_0_point", _NUMBER, _fixed(0, ".")),
+        _matched("fixed_0_comma", _NUMBER, _fixed(0, ",")),
         _matched("number_word", _WORD, _number_word),
         _matched("date", _DATE, parse_date),
         _matched("date_month_first", _DATE, lambda span: parse_date(span, month_first=True)),
@@ -278,6 +300,15 @@ READERS: Final[dict[str, Reader]] = {
 """The readers by name, the simplest first: of readers that explain a field equally well, the first is taken."""
 
 
-def read_span(names: tuple[str, ...], span: str) -> JsonValue:
-    """Return the value of a span by the first of some readers that can read it; None if none can."""
-    return next((value for name in names if (value := READERS[name].read(span)) is not None), None)
+def read_span(name: str, text: str, start: int, end: int) -> Scalar:
+    """Return the value of a span of a text by a reader; None if it cannot be read, or is a part of what can.
+
+    >>> read_span("number_point", "we pay -1,030.50", 7, 16), read_span("number_point", "we pay -1,030.50", 8, 16)
+    (-1030.5, None)
+    """
+    value = READERS[name].read(text[start:end])
+    if value is None:
+        return None
+    first = max(0, start - _MARGIN)
+    around = text[first : end + _MARGIN]
+    return value if (start - first, end - first) in READERS[name].find(around, value) else None

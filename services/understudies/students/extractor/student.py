@@ -4,9 +4,9 @@ import asyncio
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from understudies.datasets.errors import ArtifactError
 from understudies.datasets.near_copies import NearCopyGroups, masked_word_hashes
 from understudies.datasets.system_template import NO_CONTEXT, SystemTemplate
 from understudies.events import Message, Request, position
+from understudies.events.json_values import replace_lone_surrogates
 from understudies.judges.answer_key import normalize_call_ids
 from understudies.judges.base import Judge
 from understudies.students.base import Answer, classifier_text
@@ -36,13 +37,17 @@ from understudies.students.extractor.tokens import MAX_CHARS
 _FILE: Final = "extractor.json"
 _TAGGER: Final = "tagger.crfsuite"
 _CHOOSER: Final = "choice-{}.crfsuite"
-_FOLDS: Final = 2
 _MIN_EXAMPLES: Final = 30
 _MIN_ALIGNED: Final = 0.5
 _MIN_ANSWERS_READ: Final = 0.9
 _MAX_EXAMPLES: Final = 8_000
 """Training takes the latest of more."""
+_MAX_TRAINING_CHARS: Final = 3_000_000
+"""Characters of all requests together; training takes the latest of more."""
+_MIN_PART: Final = 0.2
 _INLINE_BATCH: Final = 4
+_INLINE_CHARS: Final = 4_000
+"""Characters that take some milliseconds."""
 _NO_ANSWER: Final = Message(role="assistant", content="")
 
 
@@ -92,12 +97,13 @@ class ExtractorStudent:
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
         # A few requests are answered faster than a thread starts; more must not block the event loop.
-        if len(requests) <= _INLINE_BATCH:
-            return [self._answer(request) for request in requests]
-        return await asyncio.to_thread(lambda: [self._answer(request) for request in requests])
+        texts = [_text(self._system, request) for request in requests]
+        if len(texts) <= _INLINE_BATCH and sum(map(len, texts)) <= _INLINE_CHARS:
+            return [self._answer(text) for text in texts]
+        return await asyncio.to_thread(lambda: [self._answer(text) for text in texts])
 
-    def _answer(self, request: Request) -> Answer:
-        extraction = self._extractor.extract(_text(self._system, request))
+    def _answer(self, text: str) -> Answer:
+        extraction = self._extractor.extract(text)
         if extraction is None:
             return Answer(_NO_ANSWER, 0.0)
         return Answer(self._write(extraction.fields), _confidence(self._acceptor, extraction))
@@ -111,31 +117,23 @@ class ExtractorStudent:
     ) -> "ExtractorStudent":
         """Fit on a training split.
 
-        The acceptor is fitted on texts whose near copies the extractor did not see: a layout that is new to it must
-        lower its confidence. Raises NotExtractable, which names the field that stands in the way.
+        The acceptor is fitted on held-out answers: of texts drawn at random, and of texts whose near copies the
+        extractor did not see, for a layout that is new to it must lower its confidence. Answers of another kind, such
+        as a refusal in words, count as wrong. Raises NotExtractable, which names the field that stands in the way.
         """
-        template, examples, texts = _read_answers(train[-_MAX_EXAMPLES:], system)
-        answers = [flatten(json.loads(unfence(text)[1])) for text in texts]
-        requests = [_text(system, example.request) for example in examples]
-        plans = learn_plans(requests, answers)
-        aligned = align(requests, answers, plans)
-        _check_aligned(aligned)
-        form = AnswerForm.learn(texts, [plan.path for plan in plans])
-
+        lesson = _read_lesson(train[-_MAX_EXAMPLES:], system)
+        form = AnswerForm.learn(lesson.texts, [plan.path for plan in lesson.plans])
         features: list[NDArray[np.float64]] = []
         agreed: list[bool] = []
-        folds = _folds(requests, seed)
-        for fold in range(_FOLDS):
-            student = cls(_fit_part(plans, aligned, answers, [one != fold for one in folds]), _UNFITTED, form, template)
-            for index in (index for index, one in enumerate(folds) if one == fold):
-                extraction = student._extractor.extract(requests[index])
+        for is_trained, judged in _splits(lesson, seed):
+            student = cls(_fit_part(lesson, is_trained), _UNFITTED, form, lesson.template)
+            for request, given in judged:
+                extraction = student._extractor.extract(request)
                 if extraction is not None:
                     features.append(extraction.features)
-                    given = examples[index].answer
                     agreed.append(extraction.readable and judge.judge(given, student._write(extraction.fields)).agreed)
         acceptor = _fit_acceptor(np.array(features), np.array(agreed))
-        extractor = _fit_part(plans, aligned, answers, [True] * len(aligned))
-        return cls(extractor, acceptor, form, template, system)
+        return cls(_fit_part(lesson, [True] * len(lesson.requests)), acceptor, form, lesson.template, system)
 
     def to_files(self) -> dict[str, bytes]:
         saved = _SavedExtractor(
@@ -194,22 +192,39 @@ def _confidence(acceptor: ConfidenceModel, extraction: Extraction) -> float:
 def _text(system: SystemTemplate, request: Request) -> str:
     context = system.context(request) if system.has_context else ""
     text = classifier_text(request)
-    return f"{text}\n{context}" if context else text
+    return replace_lone_surrogates(f"{text}\n{context}" if context else text)
 
 
-def _read_answers(train: Sequence[Example], system: SystemTemplate) -> tuple[Message, list[Example], list[str]]:
-    """Return a template of the answers, the examples with an answer of its kind, and the JSON texts of these."""
-    kinds: dict[str | None, list[tuple[Example, str]]] = {}
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """The requests to learn from with their answers, as text and as fields; and those with another kind of answer."""
+
+    template: Message
+    requests: list[str]
+    given: list[Message]
+    texts: list[str]
+    answers: list[dict[Path, Leaf]]
+    plans: list[FieldPlan]
+    aligned: list[AlignedText | None]
+    others: list[tuple[str, Message]]
+
+
+def _read_lesson(train: Sequence[Example], system: SystemTemplate) -> _Lesson:
+    """Read the examples whose answers are of the commonest kind; raises NotExtractable if these are too few."""
+    kinds: dict[str | None, list[tuple[str, Message, str]]] = {}
+    others: list[tuple[str, Message]] = []
     obstacles: Counter[str] = Counter()
     for example in train:
+        request = _text(system, example.request)
         try:
-            if len(_text(system, example.request)) > MAX_CHARS:
+            if len(request) > MAX_CHARS:
                 raise UnsupportedForm("the request is too long")
             name, text = _json_text(example.answer)
         except UnsupportedForm as error:
             obstacles[str(error)] += 1
+            others.append((request, example.answer))
         else:
-            kinds.setdefault(name, []).append((example, text))
+            kinds.setdefault(name, []).append((request, example.answer, text))
     best = max(kinds.values(), key=len, default=[])
     if len(best) < max(_MIN_EXAMPLES, _MIN_ANSWERS_READ * len(train)):
         most = obstacles.most_common(1)
@@ -218,8 +233,24 @@ def _read_answers(train: Sequence[Example], system: SystemTemplate) -> tuple[Mes
             f"{len(best)} of {len(train)} answers are objects of simple fields, or calls of one tool with such{why}; "
             f"{_MIN_ANSWERS_READ:.0%} are needed"
         )
-    template = normalize_call_ids(best[0][0].answer)
-    return template, [example for example, _ in best], [text for _, text in best]
+    others += [(request, answer) for kind in kinds.values() if kind is not best for request, answer, _ in kind]
+    best = _latest_within_budget(best)
+    requests, given, texts = [one[0] for one in best], [one[1] for one in best], [one[2] for one in best]
+    answers = [flatten(json.loads(unfence(text)[1])) for text in texts]
+    plans = learn_plans(requests, answers)
+    aligned = align(requests, answers, plans)
+    _check_aligned(aligned)
+    return _Lesson(normalize_call_ids(given[0]), requests, given, texts, answers, plans, aligned, others)
+
+
+def _latest_within_budget(examples: list[tuple[str, Message, str]]) -> list[tuple[str, Message, str]]:
+    """Return the latest examples whose requests have no more characters together than training can take."""
+    left = _MAX_TRAINING_CHARS
+    for index in range(len(examples) - 1, -1, -1):
+        left -= len(examples[index][0])
+        if left < 0:
+            return examples[index + 1 :]
+    return examples
 
 
 def _json_text(answer: Message) -> tuple[str | None, str]:
@@ -229,12 +260,16 @@ def _json_text(answer: Message) -> tuple[str | None, str]:
         raise UnsupportedForm("there are several calls of tools, or text beside one")
     name, text = (calls[0].function.name, calls[0].function.arguments or "{}") if calls else (None, answer.text)
     try:
-        flatten(json.loads(unfence(text)[1]))
+        flatten(json.loads(unfence(text)[1], parse_constant=_reject_constant))
     except UnsupportedForm:
         raise
     except (ValueError, RecursionError) as error:
         raise UnsupportedForm("the answer is not JSON") from error
     return name, text
+
+
+def _reject_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _fill(template: Message, text: str) -> Message:
@@ -254,22 +289,30 @@ def _check_aligned(aligned: Sequence[AlignedText | None]) -> None:
         )
 
 
-def _folds(texts: Sequence[str], seed: int) -> list[int]:
-    """Return a fold for each text; near copies share one."""
+def _splits(lesson: _Lesson, seed: int) -> Iterator[tuple[list[bool], list[tuple[str, Message]]]]:
+    """Yield which requests to train on, and others to judge: two random halves, and texts without near copies."""
+    half = [position(request, str(seed)) < 0.5 for request in lesson.requests]
+    for side in (False, True):
+        others = [one for one in lesson.others if (position(one[0], str(seed)) < 0.5) == side]
+        yield [one != side for one in half], _judged(lesson, [one == side for one in half]) + others
     groups = NearCopyGroups()
-    names = [groups.assign(masked_word_hashes(text)) for text in texts]
-    return [int(position(name, str(seed)) * _FOLDS) for name in names]
+    names = [groups.assign(masked_word_hashes(request)) for request in lesson.requests]
+    seen = [position(name, str(seed)) < 0.5 for name in names]
+    # Few groups may all fall on one side.
+    if _MIN_PART <= sum(seen) / len(seen) <= 1 - _MIN_PART:
+        yield seen, _judged(lesson, [not one for one in seen])
 
 
-def _fit_part(
-    plans: Sequence[FieldPlan],
-    aligned: Sequence[AlignedText | None],
-    answers: Sequence[Mapping[Path, Leaf]],
-    included: Sequence[bool],
-) -> FieldExtractor:
+def _judged(lesson: _Lesson, included: Sequence[bool]) -> list[tuple[str, Message]]:
+    return [
+        (request, given) for request, given, is_in in zip(lesson.requests, lesson.given, included, strict=True) if is_in
+    ]
+
+
+def _fit_part(lesson: _Lesson, included: Sequence[bool]) -> FieldExtractor:
     part = [
         (one, answer)
-        for one, answer, is_in in zip(aligned, answers, included, strict=True)
+        for one, answer, is_in in zip(lesson.aligned, lesson.answers, included, strict=True)
         if is_in and one is not None
     ]
-    return FieldExtractor.fit(plans, [one for one, _ in part], [answer for _, answer in part])
+    return FieldExtractor.fit(lesson.plans, [one for one, _ in part], [answer for _, answer in part])

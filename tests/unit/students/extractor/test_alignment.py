@@ -18,13 +18,13 @@ def test_each_field_of_an_order_gets_its_way() -> None:
 
     answers = [flatten(json.loads(order.answer.text)) for order in orders]
     plans = {plan.name: plan for plan in learn_plans([order.request.messages[-1].text for order in orders], answers)}
-    assert {name: (plan.kind, plan.readers) for name, plan in plans.items() if plan.kind == "copied"} == {
-        "reference": ("copied", ("text",)),
-        "item": ("copied", ("text",)),
-        "quantity": ("copied", ("integer",)),
-        "delivery.city": ("copied", ("text",)),
-        "delivery.due": ("copied", ("date",)),
-        "total": ("copied", ("float",)),
+    assert {name: (plan.kind, plan.reader) for name, plan in plans.items() if plan.kind == "copied"} == {
+        "reference": ("copied", "text"),
+        "item": ("copied", "text"),
+        "quantity": ("copied", "integer_point"),
+        "delivery.city": ("copied", "text"),
+        "delivery.due": ("copied", "date"),
+        "total": ("copied", "number_point"),
     }
     assert (plans["currency"].kind, set(plans["currency"].choices)) == ("chosen", {"EUR", "GBP", "USD"})
     assert (plans["status"].kind, plans["status"].choices) == ("constant", ("new",))
@@ -61,14 +61,14 @@ def test_of_several_places_the_one_among_the_usual_neighbours_is_taken() -> None
     ]
     calls.append(("room 7 for 7 guests", {("guests",): 7}))
     texts, answers = [text for text, _ in calls], [answer for _, answer in calls]
-    plans = [FieldPlan(("guests",), "copied", ("integer",))]
+    plans = [FieldPlan(("guests",), "copied", "integer_plain")]
     [*_, last] = align(texts, answers, plans)
     assert last is not None
     assert last.tags == ["O", "O", "O", "B-0", "O"]
 
 
 def test_a_value_that_does_not_stand_there_is_not_aligned() -> None:
-    plans = [FieldPlan(("a",), "copied", ("text",)), FieldPlan(("b",), "copied", ("text",))]
+    plans = [FieldPlan(("a",), "copied", "text"), FieldPlan(("b",), "copied", "text")]
     answers: list[dict[Path, Leaf]] = [{("a",): "blue", ("b",): "pen"}, {("a",): "red"}, {("a",): "pen", ("b",): "pen"}]
     found = align(["blue pen", "blue pen", "blue pen"], answers, plans)
     assert [one and one.tags for one in found] == [["B-0", "B-1"], None, None]
@@ -76,3 +76,21 @@ def test_a_value_that_does_not_stand_there_is_not_aligned() -> None:
 
 def test_spans_that_touch_are_two() -> None:
     assert spans_of(["B-1", "I-1", "B-1", "O", "I-2", "I-2"]) == [(1, 0, 2), (1, 2, 3), (2, 4, 6)]
+
+
+def test_a_choice_that_stands_inside_words_is_not_copied() -> None:
+    calls = [(f"the thing costs {n}, a bargain", {"price": n, "grade": "ab"[n % 2]}) for n in range(60)]
+    assert plans_of(calls)["grade"].kind == "chosen"
+
+
+def test_keys_that_are_data_are_declined() -> None:
+    with pytest.raises(NotExtractable, match="80 different fields; at most 60"):
+        plans_of([(f"count {n}", {"counts": {f"name-{n}": n}}) for n in range(80)])
+
+
+def test_a_key_that_is_an_object_or_null_is_declined_by_name() -> None:
+    calls: list[tuple[str, dict[str, Any]]] = [
+        (f"to city {n}", {"to": {"city": n} if n % 2 else None}) for n in range(40)
+    ]
+    with pytest.raises(NotExtractable, match="field to is an object in some answers and a value in others"):
+        plans_of(calls)

@@ -31,6 +31,8 @@ def test_an_object_is_taken_apart_through_nested_ones() -> None:
         ({"a": {}}, "a is an empty object"),
         ({"a": {"b": {"c": {"d": {"e": {"f": {"g": 1}}}}}}}, "nests too deeply"),
         ({str(n): n for n in range(61)}, "more than 60 fields"),
+        ({"a": {"b": float("inf")}}, r"a\.b is no finite number"),
+        ({"a": "\ud83d"}, "a is no Unicode text"),
     ],
 )
 def test_other_forms_are_refused_by_name(value: Any, why: str) -> None:
@@ -38,12 +40,12 @@ def test_other_forms_are_refused_by_name(value: Any, why: str) -> None:
         flatten(value)
 
 
-@pytest.mark.parametrize("fenced", [False, True])
+@pytest.mark.parametrize("fence", [None, "", "json"])
 @pytest.mark.parametrize("escaped", [False, True])
 @pytest.mark.parametrize("options", [{}, {"separators": (",", ":")}, {"indent": 2}, {"indent": 4}])
-def test_an_answer_is_written_as_the_teacher_writes(options: dict[str, Any], escaped: bool, fenced: bool) -> None:
+def test_an_answer_is_written_as_the_teacher_writes(options: dict[str, Any], escaped: bool, fence: str | None) -> None:
     texts = [json.dumps(answer, ensure_ascii=escaped, **options) for answer in ANSWERS]
-    texts = [f"```json\n{text}\n```" if fenced else text for text in texts]
+    texts = [text if fence is None else f"```{fence}\n{text}\n```" for text in texts]
     fields = [flatten(answer) for answer in ANSWERS]
     form = AnswerForm.learn(texts, dict.fromkeys(path for answer in fields for path in answer))
     assert [form.write(dict(reversed(answer.items()))) for answer in fields] == texts

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import random
 
@@ -7,15 +8,18 @@ from tests.support.orders import UNSEEN_LAYOUT, make_orders, write_tool_call
 
 from understudies.datasets.dataset import Example
 from understudies.datasets.errors import ArtifactError
+from understudies.events import Message
 from understudies.judges.choice import choose_judge
 from understudies.judges.registry import parse_judge
 from understudies.students.base import Answer
 from understudies.students.extractor.alignment import NotExtractable
+from understudies.students.extractor.crf import LabelModel
 from understudies.students.extractor.student import ExtractorStudent
 
 TRAIN = make_orders(240, seed=1)
 LATER = make_orders(80, seed=2)
 JUDGE = parse_judge("json")
+RULES = " ".join(f"Follow rule {chr(97 + n % 26)}{chr(97 + n // 26)} of the house." for n in range(60))
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +118,50 @@ def test_a_few_wrong_answers_of_the_teacher_do_not_stop_it() -> None:
     ]
     student = ExtractorStudent.fit(noisy, JUDGE, seed=1)
     assert {plan.name: plan.kind for plan in student.plans}["total"] == "copied"
+
+
+async def test_numbers_that_training_never_showed_are_not_read(student: ExtractorStudent) -> None:
+    for written in ("€-1,030.50", "€3.125", "€1.2k", "€1.030,50"):
+        text = f"Order PO-7001\nArticle: staplers\nQty: 12\nShip to: Graz\nTotal: {written}\n"
+        [answer] = await student.answer([user_request(text, system="Name the intent.")])
+        total = json.loads(answer.text).get("total") if answer.confidence > 0 else None
+        assert total in (None, 3.125), (written, answer)
+
+
+async def test_a_field_that_never_lacks_is_not_left_out(student: ExtractorStudent) -> None:
+    text = "Order PO-7001\nArticle: staplers\nQty: 12\nShip to: Graz\nTotal: on request\n"
+    [answer] = await student.answer([user_request(text, system="Name the intent.")])
+    assert answer.confidence == 0.0
+
+
+def test_texts_that_are_all_near_copies_can_be_learned() -> None:
+    orders = [
+        order.model_copy(update={"request": user_request(f"{RULES}\n{order.request.messages[-1].text}")})
+        for order in TRAIN
+    ]
+    ExtractorStudent.fit(orders, JUDGE, seed=1)
+
+
+async def test_requests_answered_in_words_lower_the_confidence() -> None:
+    refusal = Message(role="assistant", content="We do not ship that to Oslo.")
+    others = make_orders(300, seed=9)
+    mixed = [
+        order.model_copy(update={"answer": refusal}) if "Oslo" in order.answer.text and number % 2 else order
+        for number, order in enumerate(others)
+    ]
+    student = ExtractorStudent.fit(mixed, JUDGE, seed=1)
+    usual = [answer.confidence for answer in await ask(student, LATER)]
+    assert max(usual) < 0.99, "some answers of JSON were wrong, and nothing tells which"
+
+
+async def test_answers_in_threads_are_those_on_the_loop(student: ExtractorStudent) -> None:
+    alone = [(await ask(student, [order]))[0] for order in LATER]
+    batches = [asyncio.create_task(ask(student, LATER)) for _ in range(3)]
+    meanwhile = [(await ask(student, [order]))[0] for order in LATER]
+    assert meanwhile == alone
+    assert await asyncio.gather(*batches) == [alone] * 3
+
+
+def test_a_model_without_any_label_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one labelled item"):
+        LabelModel.fit([])

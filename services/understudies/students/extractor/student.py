@@ -121,19 +121,19 @@ class ExtractorStudent:
         extractor did not see, for a layout that is new to it must lower its confidence. Answers of another kind, such
         as a refusal in words, count as wrong. Raises NotExtractable, which names the field that stands in the way.
         """
-        lesson = _read_lesson(train[-_MAX_EXAMPLES:], system)
-        form = AnswerForm.learn(lesson.texts, [plan.path for plan in lesson.plans])
+        training = _read_training_set(train[-_MAX_EXAMPLES:], system)
+        form = AnswerForm.learn(training.texts, [plan.path for plan in training.plans])
         features: list[NDArray[np.float64]] = []
         agreed: list[bool] = []
-        for is_trained, judged in _splits(lesson, seed):
-            student = cls(_fit_part(lesson, is_trained), _UNFITTED, form, lesson.template)
+        for is_trained, judged in _splits(training, seed):
+            student = cls(_fit_part(training, is_trained), _UNFITTED, form, training.template)
             for request, given in judged:
                 extraction = student._extractor.extract(request)
                 if extraction is not None:
                     features.append(extraction.features)
                     agreed.append(extraction.readable and judge.judge(given, student._write(extraction.fields)).agreed)
         acceptor = _fit_acceptor(np.array(features), np.array(agreed))
-        return cls(_fit_part(lesson, [True] * len(lesson.requests)), acceptor, form, lesson.template, system)
+        return cls(_fit_part(training, [True] * len(training.requests)), acceptor, form, training.template, system)
 
     def to_files(self) -> dict[str, bytes]:
         saved = _SavedExtractor(
@@ -196,7 +196,7 @@ def _text(system: SystemTemplate, request: Request) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lesson:
+class _TrainingSet:
     """The requests to learn from with their answers, as text and as fields; and those with another kind of answer."""
 
     template: Message
@@ -209,7 +209,7 @@ class _Lesson:
     others: list[tuple[str, Message]]
 
 
-def _read_lesson(train: Sequence[Example], system: SystemTemplate) -> _Lesson:
+def _read_training_set(train: Sequence[Example], system: SystemTemplate) -> _TrainingSet:
     """Read the examples whose answers are of the commonest kind; raises NotExtractable if these are too few."""
     kinds: dict[str | None, list[tuple[str, Message, str]]] = {}
     others: list[tuple[str, Message]] = []
@@ -240,7 +240,7 @@ def _read_lesson(train: Sequence[Example], system: SystemTemplate) -> _Lesson:
     plans = learn_plans(requests, answers)
     aligned = align(requests, answers, plans)
     _check_aligned(aligned)
-    return _Lesson(normalize_call_ids(given[0]), requests, given, texts, answers, plans, aligned, others)
+    return _TrainingSet(normalize_call_ids(given[0]), requests, given, texts, answers, plans, aligned, others)
 
 
 def _latest_within_budget(examples: list[tuple[str, Message, str]]) -> list[tuple[str, Message, str]]:
@@ -289,30 +289,29 @@ def _check_aligned(aligned: Sequence[AlignedText | None]) -> None:
         )
 
 
-def _splits(lesson: _Lesson, seed: int) -> Iterator[tuple[list[bool], list[tuple[str, Message]]]]:
+def _splits(training: _TrainingSet, seed: int) -> Iterator[tuple[list[bool], list[tuple[str, Message]]]]:
     """Yield which requests to train on, and others to judge: two random halves, and texts without near copies."""
-    half = [position(request, str(seed)) < 0.5 for request in lesson.requests]
+    half = [position(request, str(seed)) < 0.5 for request in training.requests]
     for side in (False, True):
-        others = [one for one in lesson.others if (position(one[0], str(seed)) < 0.5) == side]
-        yield [one != side for one in half], _judged(lesson, [one == side for one in half]) + others
+        others = [one for one in training.others if (position(one[0], str(seed)) < 0.5) == side]
+        yield [one != side for one in half], _judged(training, [one == side for one in half]) + others
     groups = NearCopyGroups()
-    names = [groups.assign(masked_word_hashes(request)) for request in lesson.requests]
+    names = [groups.assign(masked_word_hashes(request)) for request in training.requests]
     seen = [position(name, str(seed)) < 0.5 for name in names]
     # Few groups may all fall on one side.
     if _MIN_PART <= sum(seen) / len(seen) <= 1 - _MIN_PART:
-        yield seen, _judged(lesson, [not one for one in seen])
+        yield seen, _judged(training, [not one for one in seen])
 
 
-def _judged(lesson: _Lesson, included: Sequence[bool]) -> list[tuple[str, Message]]:
-    return [
-        (request, given) for request, given, is_in in zip(lesson.requests, lesson.given, included, strict=True) if is_in
-    ]
+def _judged(training: _TrainingSet, included: Sequence[bool]) -> list[tuple[str, Message]]:
+    calls = zip(training.requests, training.given, strict=True)
+    return [call for call, is_in in zip(calls, included, strict=True) if is_in]
 
 
-def _fit_part(lesson: _Lesson, included: Sequence[bool]) -> FieldExtractor:
+def _fit_part(training: _TrainingSet, included: Sequence[bool]) -> FieldExtractor:
     part = [
         (one, answer)
-        for one, answer, is_in in zip(lesson.aligned, lesson.answers, included, strict=True)
+        for one, answer, is_in in zip(training.aligned, training.answers, included, strict=True)
         if is_in and one is not None
     ]
-    return FieldExtractor.fit(lesson.plans, [one for one, _ in part], [answer for _, answer in part])
+    return FieldExtractor.fit(training.plans, [one for one, _ in part], [answer for _, answer in part])

@@ -17,7 +17,7 @@ _LEAST_COPIED: Final = 0.80
 _LEAST_CHOSEN: Final = 0.95
 """Share of a field's values that must be among those given repeatedly."""
 _MOST_CHOICES: Final = 60
-_SAMPLE: Final = 400
+_SAMPLE: Final = 200
 
 
 class NotExtractable(ValueError):  # noqa: N818 - names the condition

@@ -125,9 +125,14 @@ class SavedState:
 
 def _describe(error: ValidationError) -> str:
     return "; ".join(
-        ": ".join([*map(str, problem["loc"]), problem["msg"].removeprefix("Value error, ")])
+        ": ".join([*_place(problem["loc"]), problem["msg"].removeprefix("Value error, ")])
         for problem in error.errors(include_url=False, include_context=False, include_input=False)
     )
+
+
+def _place(location: tuple[int | str, ...]) -> list[str]:
+    """Return the way to a value; the keys of a dict inside of an attribute, which may be answers, are left out."""
+    return [str(step) if depth == 0 or isinstance(step, int) else "*" for depth, step in enumerate(location)]
 
 
 def _do_nothing() -> None:

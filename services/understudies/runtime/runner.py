@@ -78,7 +78,7 @@ class Runner:
         """
         snapshot = self._snapshots.load(self.service.name) if self._snapshots else None
         if snapshot is not None and isinstance(self.service, Stateful):
-            await _restore(self.service, snapshot)
+            await _restore(self.service, self.service.name, snapshot)
             self._since = snapshot.since
             if snapshot.generation == self._generation:
                 self._offsets = dict(snapshot.offsets)
@@ -256,11 +256,10 @@ class Runner:
             self._has_unsaved_changes = True
 
 
-async def _restore(service: Stateful, snapshot: Snapshot) -> None:
+async def _restore(service: Stateful, name: str, snapshot: Snapshot) -> None:
     try:
         await service.restore(snapshot.state)
     except (ValueError, KeyError, TypeError) as error:
-        name = getattr(service, "name", "the service")
         raise StopService(
             f"the snapshot of {name} does not fit this version ({error}): put the one of a backup in its place or "
             "run the version that wrote it; where its state may be lost, remove it to start afresh"

@@ -146,12 +146,36 @@ def test_a_snapshot_that_does_not_fit_is_an_error_that_names_the_place(state: An
 
 def test_a_nested_error_names_the_whole_way_and_quotes_nothing() -> None:
     state = Outer().state() | {"list": [{"names": ["a secret", 3]}]}
-    with pytest.raises(UnfitSnapshot, match="list: a secret: names: 1: Input should be a valid string") as raised:
-        Outer.from_state(state)
-    state["list"] = [{"names": ["x"], "calls": "secret"}]
-    with pytest.raises(UnfitSnapshot, match="list: x: calls: Input should be a valid integer") as raised:
-        Outer.from_state(state)
+    with pytest.raises(UnfitSnapshot, match=r"list: \*: names: 1: Input should be a valid string") as raised:
+        Outer().restore_state(state)
     assert "secret" not in str(raised.value)
+    state["list"] = [{"names": ["x"], "calls": "secret"}]
+    with pytest.raises(UnfitSnapshot, match=r"list: \*: calls: Input should be a valid integer") as raised:
+        Outer().restore_state(state)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_part_that_is_restored_in_place_must_be_there_unless_it_is_optional() -> None:
+    class Optional(SavedState):
+        seen: Annotated[Names, Key("seen", default=lambda: None), IN_PLACE]
+
+        def __init__(self) -> None:
+            self.seen = Names(capacity=5)
+            self.seen.add("before")
+
+    state = Outer().state()
+    del state["seen"]
+    with pytest.raises(UnfitSnapshot, match="seen: Field required"):
+        Outer().restore_state(state)
+    optional = Optional()
+    optional.restore_state({})
+    assert optional.state() == {"seen": ["before"]}
+
+
+@pytest.mark.parametrize("state", [3, None, ["a", "b"]])
+def test_what_cannot_be_migrated_is_unfit(state: Any) -> None:
+    with pytest.raises(UnfitSnapshot, match="it cannot be migrated"):
+        Migrated.from_state(state)
 
 
 def test_a_key_of_a_later_version_is_ignored() -> None:

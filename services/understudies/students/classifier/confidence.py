@@ -1,20 +1,15 @@
-"""Estimate the probability that the teacher agrees, from both heads and the nearest training texts."""
+"""Predict labels from both heads, with the features from which the confidence in them is computed."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from understudies.students.classifier.heads import Labels
 from understudies.students.classifier.sentences import Floats
 
 _NEIGHBOURS = 10
 _NARROW = 8.0
-_PRIOR = 0.1
-_LEAST_SPREAD = 0.02
-_FARTHEST = 5.0
-_MOST_ODDS = 30.0
 _CHUNK = 1_000
 
 Doubles = NDArray[np.float64]
@@ -86,44 +81,6 @@ def predict_training_texts(logs: Doubles, kernel: Floats, support: Floats, known
         guesses.append(predict_labels(logs[part], kernel[part], cosines, known))
     labels = np.concatenate([one.labels for one in guesses])
     return Prediction(labels, np.concatenate([one.features for one in guesses]))
-
-
-@dataclass(frozen=True, slots=True)
-class ConfidenceModel:
-    """Logistic regression from standardised features to agreement."""
-
-    centre: Doubles
-    scale: Doubles
-    coefficients: Doubles
-    bias: float
-
-    @classmethod
-    def fit(cls, evidence: Doubles, agreed: NDArray[np.bool_], weights: Floats) -> "ConfidenceModel":
-        """Fit on predictions for texts on which the heads were not fitted."""
-        if agreed.all() or not agreed.any():
-            return cls.from_pooled_probability(evidence.shape[1])
-        # Without a floor, scaling would magnify features that hardly vary.
-        spread = np.maximum(evidence.std(axis=0), _LEAST_SPREAD)
-        scaler = cls(evidence.mean(axis=0), 1 / spread, np.zeros(evidence.shape[1]), 0.0)
-        model = LogisticRegression(C=_PRIOR, max_iter=500)
-        model.fit(scaler._standardised(evidence), agreed, sample_weight=weights)
-        return cls(scaler.centre, scaler.scale, model.coef_.ravel(), float(np.ravel(model.intercept_)[0]))
-
-    @classmethod
-    def from_pooled_probability(cls, width: int) -> "ConfidenceModel":
-        """Return a model whose confidence is the label's own pooled probability, if there is nothing to fit on."""
-        coefficients = np.zeros(width)
-        coefficients[0] = _MOST_ODDS / _FARTHEST
-        return cls(np.zeros(width), np.full(width, _FARTHEST / _MOST_ODDS), coefficients, 0.0)
-
-    def _standardised(self, evidence: Doubles) -> Doubles:
-        # A single feature far outside the range seen in training must not decide alone.
-        return np.clip((evidence - self.centre) * self.scale, -_FARTHEST, _FARTHEST)
-
-    def __call__(self, evidence: Doubles) -> NDArray[np.float64]:
-        odds = self._standardised(evidence) @ self.coefficients + self.bias
-        probability: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(odds, -500, 500)))
-        return probability
 
 
 def _log_odds(logs: Doubles, labels: Labels, scores: Doubles) -> Doubles:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from understudies.datasets.errors import ArtifactError
 from understudies.students.classifier import archive
 from understudies.students.classifier.confidence import (
-    ConfidenceModel,
     HeadPool,
     Prediction,
     predict_labels,
@@ -27,6 +26,7 @@ from understudies.students.classifier.heads import (
     fit_temperature,
 )
 from understudies.students.classifier.sentences import Floats
+from understudies.students.confidence_model import ConfidenceModel
 
 MAX_TRAINING_EXAMPLES = 12_000
 """Most examples that a fit uses: of more, the last ones (time grows with the cube, memory with the square)."""

@@ -106,12 +106,15 @@ def _learn_plan(path: Path, texts: Sequence[BoundedText], answers: Sequence[Mapp
         return replace(plan, kind="chosen" if plan.presence < 1 else "constant", choices=(values[0][1],))
     if share >= _LEAST_COPIED:
         return replace(plan, kind="copied", reader=reader)
+    if any(isinstance(value, list) for _, value in values):
+        raise NotExtractable(
+            f"field {plan.name}: {share:.0%} of its values stand in the text, and lists must be copied"
+        )
     repeated = {text for text, count in counts.items() if count > 1}
     covered = sum(counts[text] for text in repeated)
     if len(repeated) <= _MOST_CHOICES and covered >= _LEAST_CHOSEN * len(values):
         choices = {repr(value): value for _, value in values if repr(value) in repeated and not isinstance(value, list)}
-        if len(choices) == len(repeated):
-            return replace(plan, kind="chosen", choices=tuple(choices.values()))
+        return replace(plan, kind="chosen", choices=tuple(choices.values()))
     raise NotExtractable(
         f"field {plan.name}: {share:.0%} of its values stand in the text, and {len(counts)} different values are no "
         "closed set"

@@ -11,11 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudies.persistence.fields import SORTED
-from understudies.students.extractor.alignment import AlignedText, FieldPlan, Nothing, is_nothing, spans_of
+from understudies.students.extractor.alignment import AlignedText, FieldPlan, Nothing, spans_of
 from understudies.students.extractor.answer_form import Leaf, Path
 from understudies.students.extractor.crf import Features, Labelling, LabelModel
 from understudies.students.extractor.readers import Scalar, read_span
-from understudies.students.extractor.tokens import MAX_CHARS, MAX_TOKENS, Token, describe, mask_digits, tokenize
+from understudies.students.extractor.tokens import (
+    MAX_CHARS,
+    MAX_TOKENS,
+    MAX_VALUE_TOKENS,
+    Token,
+    describe,
+    mask_digits,
+    tokenize,
+)
 
 _NOTHING: Final[dict[Nothing, Leaf]] = {"null": None, "empty": "", "empty_list": []}
 _MAX_KNOWN: Final = 20_000
@@ -67,7 +75,9 @@ class Vocabulary:
 
 
 def _phrases(words: Sequence[str]) -> set[str]:
-    return {" ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, min(len(words), i + 6) + 1)}
+    return {
+        " ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, min(len(words), i + MAX_VALUE_TOKENS) + 1)
+    }
 
 
 def _outer_pairs(words: Sequence[str], tags: Sequence[str]) -> set[str]:
@@ -83,7 +93,7 @@ def _outer_pairs(words: Sequence[str], tags: Sequence[str]) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """The fields found in a text, and the features by which its acceptance is decided.
+    """The fields found in a text, and the features from which the confidence in them is computed.
 
     `readable` is false where a span cannot be read, a field has two values and takes one, or one that
     never lacks has none.
@@ -95,7 +105,7 @@ class Extraction:
 
 
 FEATURE_NAMES: Final = ("log probability", "known words", "known pairs", "least choice")
-"""What the acceptance is decided by. More of them, such as the frequency of a set of fields or of a value, were better
+"""The features of the confidence. More of them, such as the frequency of a set of fields or of a value, were better
 on held-out training texts and worse on later ones."""
 
 
@@ -218,10 +228,3 @@ def _share(flags: Sequence[bool]) -> float:
 
 def _log(probability: float) -> float:
     return max(_LEAST_LOG, math.log(max(probability, 1e-12)))
-
-
-def same_fields(one: Mapping[Path, Leaf], other: Mapping[Path, Leaf]) -> bool:
-    """Return whether two answers have equal values, whatever stands where there is none."""
-    return {path: value for path, value in one.items() if not is_nothing(value)} == {
-        path: value for path, value in other.items() if not is_nothing(value)
-    }

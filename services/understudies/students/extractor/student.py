@@ -21,7 +21,7 @@ from understudies.events.json_values import replace_lone_surrogates
 from understudies.judges.answer_key import normalize_call_ids
 from understudies.judges.base import Judge
 from understudies.students.base import Answer, classifier_text
-from understudies.students.classifier.confidence import ConfidenceModel
+from understudies.students.confidence_model import ConfidenceModel
 from understudies.students.extractor.alignment import (
     AlignedText,
     FieldPlan,
@@ -79,13 +79,13 @@ class ExtractorStudent:
     def __init__(
         self,
         extractor: FieldExtractor,
-        acceptor: ConfidenceModel,
+        confidence_model: ConfidenceModel,
         form: AnswerForm,
         template: Message,
         system: SystemTemplate = NO_CONTEXT,
     ) -> None:
         self._extractor = extractor
-        self._acceptor = acceptor
+        self._confidence_model = confidence_model
         self._form = form
         self._template = template
         self._system = system
@@ -106,7 +106,7 @@ class ExtractorStudent:
         extraction = self._extractor.extract(text)
         if extraction is None:
             return Answer(_NO_ANSWER, 0.0)
-        return Answer(self._write(extraction.fields), _confidence(self._acceptor, extraction))
+        return Answer(self._write(extraction.fields), _confidence(self._confidence_model, extraction))
 
     def _write(self, fields: Mapping[Path, Leaf]) -> Message:
         return _fill(self._template, self._form.write(fields))
@@ -117,7 +117,7 @@ class ExtractorStudent:
     ) -> "ExtractorStudent":
         """Fit on a training split.
 
-        The acceptor is fitted on held-out answers: of texts drawn at random, and of texts whose near copies the
+        The confidence model is fitted on held-out answers: of texts drawn at random, and of texts whose near copies the
         extractor did not see, for a layout that is new to it must lower its confidence. Answers of another kind, such
         as a refusal in words, count as wrong. Raises NotExtractable, which names the field that stands in the way.
         """
@@ -132,8 +132,10 @@ class ExtractorStudent:
                 if extraction is not None:
                     features.append(extraction.features)
                     agreed.append(extraction.readable and judge.judge(given, student._write(extraction.fields)).agreed)
-        acceptor = _fit_acceptor(np.array(features), np.array(agreed))
-        return cls(_fit_part(training, [True] * len(training.requests)), acceptor, form, training.template, system)
+        confidence_model = _fit_confidence_model(np.array(features), np.array(agreed))
+        return cls(
+            _fit_part(training, [True] * len(training.requests)), confidence_model, form, training.template, system
+        )
 
     def to_files(self) -> dict[str, bytes]:
         saved = _SavedExtractor(
@@ -141,10 +143,10 @@ class ExtractorStudent:
             self._form,
             self._extractor.vocabulary,
             self._template,
-            self._acceptor.centre.tolist(),
-            self._acceptor.scale.tolist(),
-            self._acceptor.coefficients.tolist(),
-            self._acceptor.bias,
+            self._confidence_model.centre.tolist(),
+            self._confidence_model.scale.tolist(),
+            self._confidence_model.coefficients.tolist(),
+            self._confidence_model.bias,
         )
         files = {_FILE: _SAVED.dump_json(saved, indent=1)}
         if self._extractor.tagger is not None:
@@ -165,28 +167,30 @@ class ExtractorStudent:
             tagger = LabelModel(content[_TAGGER]) if copies else None
         except (KeyError, ValidationError) as error:
             raise ArtifactError(f"the extractor's files are invalid: {error!r}; train it again") from error
-        acceptor = ConfidenceModel(
+        confidence_model = ConfidenceModel(
             np.array(saved.centre), np.array(saved.scale), np.array(saved.coefficients), saved.bias
         )
         system = SystemTemplate.from_files(content)
         extractor = FieldExtractor(saved.plans, saved.vocabulary, tagger, choosers)
-        return cls(extractor, acceptor, saved.form, saved.template, system)
+        return cls(extractor, confidence_model, saved.form, saved.template, system)
 
 
 _UNFITTED: Final = ConfidenceModel.from_pooled_probability(len(FEATURE_NAMES))
 
 
-def _fit_acceptor(features: NDArray[np.float64], agreed: NDArray[np.bool_]) -> ConfidenceModel:
+def _fit_confidence_model(features: NDArray[np.float64], agreed: NDArray[np.bool_]) -> ConfidenceModel:
     """Fit on held-out answers; where all or none agreed, weigh the features evenly about the rule of succession."""
     if 0 < agreed.sum() < len(agreed):
         return ConfidenceModel.fit(features, agreed, np.ones(len(agreed), dtype=np.float32))
     odds = math.log(len(agreed) + 1) if agreed.all() else -math.log(len(agreed) + 1)
     # A tenth of the words or pairs unknown weighs as much as a probability of 1/e.
-    return ConfidenceModel(np.array([0.0, 1.0, 1.0, 0.0]), np.array([1.0, 10.0, 10.0, 1.0]), np.ones(4), odds)
+    return ConfidenceModel(
+        np.array([0.0, 1.0, 1.0, 0.0]), np.array([1.0, 10.0, 10.0, 1.0]), np.ones(len(FEATURE_NAMES)), odds
+    )
 
 
-def _confidence(acceptor: ConfidenceModel, extraction: Extraction) -> float:
-    return float(acceptor(extraction.features[None, :])[0]) if extraction.readable else 0.0
+def _confidence(model: ConfidenceModel, extraction: Extraction) -> float:
+    return float(model(extraction.features[None, :])[0]) if extraction.readable else 0.0
 
 
 def _text(system: SystemTemplate, request: Request) -> str:

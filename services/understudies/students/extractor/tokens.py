@@ -14,7 +14,7 @@ MAX_CHARS: Final = 20_000
 _TOKEN: Final = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|_|[^\w\s]")
 _DIGIT: Final = re.compile(r"\d")
 _WINDOW: Final = (-3, -2, -1, 1, 2, 3)
-_LONGEST_NAME: Final = 6
+MAX_VALUE_TOKENS: Final = 6
 """Most tokens of a known value that is looked up."""
 
 
@@ -111,7 +111,7 @@ def _find_known(words: Sequence[str], known: Mapping[str, Collection[str]]) -> l
     found: list[list[str]] = [[] for _ in words]
     for first in range(len(words)):
         phrase = ""
-        for last in range(first, min(len(words), first + _LONGEST_NAME)):
+        for last in range(first, min(len(words), first + MAX_VALUE_TOKENS)):
             phrase = words[last] if last == first else f"{phrase} {words[last]}"
             for name in known.get(phrase, ()):
                 found[first].append(f"k={name}")

@@ -94,3 +94,10 @@ def test_a_key_that_is_an_object_or_null_is_declined_by_name() -> None:
     ]
     with pytest.raises(NotExtractable, match="field to is an object in some answers and a value in others"):
         plans_of(calls)
+
+
+def test_a_list_that_does_not_stand_in_the_text_is_declined_by_name() -> None:
+    with pytest.raises(
+        NotExtractable, match="field tags: 0% of its values stand in the text, and lists must be copied"
+    ):
+        plans_of([(f"take {n}", {"n": n, "tags": ["new"]}) for n in range(40)])

@@ -1,9 +1,12 @@
+import doctest
 from datetime import date
+from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from understudies.students.extractor import alignment, readers
 from understudies.students.extractor.readers import READERS, Scalar, parse_date, parse_number, parse_time, read_span
 
 
@@ -133,3 +136,10 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 def test_a_part_of_what_stands_there_is_not_read(name: str, text: str, span: str, value: Scalar) -> None:
     start = text.index(span)
     assert read_span(name, text, start, start + len(span)) == value
+
+
+@pytest.mark.parametrize("module", [readers, alignment])
+def test_the_examples_run_as_written(module: ModuleType) -> None:
+    outcome = doctest.testmod(module)
+    assert outcome.failed == 0
+    assert outcome.attempted > 0

@@ -50,6 +50,8 @@ async def build_dataset(
             "unreadable": corpus.unreadable,
             "teachers": [*sorted({example.teacher for example in corpus.examples})],
             "profile": summarize_profile(corpus.profile),
+            # The trainer weighs the price of an answer against it.
+            **{key: value for key, value in promotion.evidence.items() if key == "teacher_cost_usd"},
         },
     )
 

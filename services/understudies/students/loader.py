@@ -23,9 +23,8 @@ def load_student(
     try:
         return add_head(_load_by_kind(manifest, content, endpoints, pools), HeadInputs.from_files(content))
     except ImportError as error:
-        extra = "encoder" if error.name in ("torch", "transformers") else "services"
         raise ArtifactError(
-            f"a {manifest.kind} student needs the module {error.name!r}; install understudies[{extra}]"
+            f"a {manifest.kind} student needs the module {error.name!r}; install understudies[services]"
         ) from error
 
 

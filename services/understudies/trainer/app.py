@@ -12,7 +12,7 @@ from understudies.datasets.dataset import Dataset, read_dataset
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
 from understudies.datasets.system_template import SystemTemplate
-from understudies.events import CANONICAL_FORM, PROMOTIONS, Event, NewId, Promotion
+from understudies.events import CANONICAL_FORM, PROMOTIONS, Event, NewId, Promotion, usd
 from understudies.judges.choice import choose_judge
 from understudies.judges.registry import parse_judge
 from understudies.persistence.fields import AsArray, OrderedNames
@@ -151,7 +151,11 @@ class TrainerApp(SavedState):
             return self._promotion(promotion, "rejected", reason=reason, evidence=evidence)
         artifact = self._save(promotion, best, training)
         return self._promotion(
-            promotion, "trained", reason=acceptance_reason(best), artifact=artifact, evidence=evidence
+            promotion,
+            "trained",
+            reason=acceptance_reason(best, training.selection),
+            artifact=artifact,
+            evidence=evidence,
         )
 
     def _training_data(self, promotion: Promotion, dataset: Dataset) -> tuple[TrainingData, float]:
@@ -160,7 +164,10 @@ class TrainerApp(SavedState):
         judge = parse_judge(rules.judge) if rules.judge else choose_judge(answers)
         seed = hashlib.sha256(f"{self._settings.seed}:{promotion.student}".encode()).digest()
         system = SystemTemplate.learn([example.request for example in dataset.in_split("train")])
-        return TrainingData(dataset, judge, int.from_bytes(seed[:4], "big"), system), rules.min_agreement
+        price = promotion.evidence.get("teacher_cost_usd")
+        teacher_cost = usd(str(price)) if price is not None else None
+        data = TrainingData(dataset, judge, int.from_bytes(seed[:4], "big"), system, teacher_cost)
+        return data, rules.min_agreement
 
     def _allowed_trainers(self, promotion: Promotion) -> list[StudentTrainer]:
         """Return the trainers whose students the task's rules allow."""

@@ -4,15 +4,23 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
 
 from pydantic import JsonValue
 
 from understudies.datasets.errors import ArtifactError
-from understudies.events import usd
+from understudies.economics.roi import saving_per_call
+from understudies.events import usd, usd_text
 from understudies.runtime.errors import SERVICE_ERRORS
 from understudies.students.base import StudentError
 from understudies.trainer.settings import TrainerSettings
-from understudies.trainer.trainers import NotApplicable, StudentTrainer, TrainedStudent, TrainingData
+from understudies.trainer.trainers import (
+    NotApplicable,
+    StudentTrainer,
+    TrainedStudent,
+    TrainingData,
+    allowed_trainers,
+)
 from understudies.trainer.validation import Validation
 
 _log = logging.getLogger(__name__)
@@ -25,6 +33,29 @@ class StudentCandidate:
     kind: str
     outcome: TrainedStudent | NotApplicable
     validation: Validation
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """The kind, with its variant."""
+        return f"{self.kind} {self.variant}".rstrip()
+
+    @property
+    def answer_cost(self) -> Decimal:
+        """The cost of an answer in US dollars: measured in validation, else declared."""
+        measured = self.validation.cost_per_call
+        if measured is not None or isinstance(self.outcome, NotApplicable):
+            return measured or Decimal(0)
+        return self.outcome.answer_cost_usd
+
+    def saving(self, teacher_cost: Decimal | None) -> Decimal:
+        """Return the saving per call in US dollars to expect; without a price, the share served.
+
+        Training examples count with those of validation, for these are few, and variants differ by some percent.
+        """
+        more = self.outcome.training_calls if isinstance(self.outcome, TrainedStudent) else ()
+        share = Validation((*self.validation.calls, *more), self.validation.p0).expected_coverage
+        return Decimal(str(share)) if teacher_cost is None else saving_per_call(teacher_cost, self.answer_cost, share)
 
     @property
     def metrics(self) -> dict[str, JsonValue]:
@@ -39,8 +70,10 @@ class StudentCandidate:
             return {"kind": self.kind, "declined": self.outcome.reason}
         return {
             "kind": self.kind,
+            **({"variant": self.variant} if self.variant else {}),
             "expected_coverage": round(self.validation.expected_coverage, 6),
             "agreement": round(self.validation.agreement, 6),
+            "answer_cost_usd": usd_text(self.answer_cost),
         }
 
 
@@ -51,16 +84,16 @@ class Selection:
     candidates: tuple[StudentCandidate, ...]
     p0: float
     cost_usd: Decimal
+    teacher_cost_usd: Decimal | None = None
 
     @property
     def trained(self) -> list[StudentCandidate]:
         return [candidate for candidate in self.candidates if isinstance(candidate.outcome, TrainedStudent)]
 
     def best(self, settings: TrainerSettings) -> StudentCandidate | None:
-        """Return the student expected to serve most, the cheaper of equals; None if none can reach p0."""
+        """Return the student expected to save most, the first tried of equals; None if none can reach p0."""
         viable = [c for c in self.trained if not c.validation.is_hopeless(settings.alpha, settings.surest_calls)]
-        ranked = sorted(viable, key=lambda c: (-c.validation.expected_coverage, -c.validation.agreement))
-        return ranked[0] if ranked else None
+        return max(viable, key=lambda c: (c.saving(self.teacher_cost_usd), c.validation.agreement), default=None)
 
     def rejection_reason(self, settings: TrainerSettings) -> str:
         """Return why no student is offered, with the numbers."""
@@ -75,7 +108,7 @@ class Selection:
             return f"{candidate.kind}: {candidate.outcome.reason}"
         validation = candidate.validation
         agreed, n = validation.surest(0.1, settings.surest_calls)
-        return f"{candidate.kind} agrees on {validation.agreement:.1%}, on {agreed} of its {n} most confident calls"
+        return f"{candidate.name} agrees on {validation.agreement:.1%}, on {agreed} of its {n} most confident calls"
 
 
 def select_student(
@@ -85,15 +118,20 @@ def select_student(
     candidates: list[StudentCandidate] = []
     cost = usd(0)
     thousands = Decimal(len(data.dataset.in_split("train"))) / 1000
-    for trainer in (trainer for trainer in trainers if trainer.kind in settings.kinds):
-        outcome = _train(trainer, data, settings)
-        validation = Validation(outcome.validation_calls if isinstance(outcome, TrainedStudent) else (), p0)
-        candidates.append(StudentCandidate(trainer.kind, outcome, validation))
-        if isinstance(outcome, TrainedStudent):
-            cost += usd(settings.usd_per_1000_examples.get(trainer.kind, Decimal(0)) * thousands)
-            if validation.expected_coverage >= settings.enough_coverage:
+    for kind, variants in groupby(allowed_trainers(trainers, settings), key=lambda trainer: trainer.kind):
+        of_kind: list[StudentCandidate] = []
+        for trainer in variants:
+            outcome = _train(trainer, data, settings)
+            validation = Validation(outcome.validation_calls if isinstance(outcome, TrainedStudent) else (), p0)
+            of_kind.append(StudentCandidate(kind, outcome, validation, trainer.variant))
+            # What does not suit the task is not tried in another variant.
+            if isinstance(outcome, NotApplicable):
                 break
-    return Selection(tuple(candidates), p0, usd(cost))
+            cost += usd(settings.usd_per_1000_examples.get(kind, Decimal(0)) * thousands)
+        candidates += of_kind
+        if any(candidate.validation.expected_coverage >= settings.enough_coverage for candidate in of_kind):
+            break
+    return Selection(tuple(candidates), p0, usd(cost), data.teacher_cost_usd)
 
 
 def _train(trainer: StudentTrainer, data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:

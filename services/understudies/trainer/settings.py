@@ -24,7 +24,12 @@ class TrainerSettings(BaseSettings):
     )
     alpha: float = Field(default=0.05, gt=0, lt=1, description="error probability of the bound that rejects a student")
     surest_calls: int = Field(default=20, gt=0, description="fewest validation calls that can reject a student")
-    encoder: bool | Literal["auto"] = Field(default="auto", description="sentence encoder; auto: if installed")
+    encoder: bool | Literal["auto"] = Field(
+        default="auto", description="sentence encoder of classifiers; auto: where what more is served pays for it"
+    )
+    encoder_usd_per_1000_answers: Decimal = Field(
+        default=Decimal("0.0001"), ge=0, description="price of encoding 1,000 texts: 4 s of one core"
+    )
     few_shot_endpoint: str | None = Field(default=None, description="name of the endpoint; unset: no few_shot")
     few_shot_examples: int = Field(default=16, gt=0, le=200, description="examples in each prompt")
     few_shot_nearest: bool = Field(default=False, description="show the examples most similar to the request")

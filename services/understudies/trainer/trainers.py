@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -32,6 +33,10 @@ class TrainedStudent:
     licence: str = ""
     metrics: Mapping[str, JsonValue] = field(default_factory=dict)
     """Metrics other than the validation, such as the calibration error."""
+    training_calls: tuple[ValidationCall, ...] = ()
+    """Training examples, each answered by a fit without it: many, by which to compare variants of a kind."""
+    answer_cost_usd: Decimal = Decimal(0)
+    """Declared cost of an answer in US dollars, where none is charged per token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +48,14 @@ class NotApplicable:
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Input of a trainer: the dataset, the judge of the task, the random seed, and the template of system prompts."""
+    """Input of a trainer: the dataset, the judge of the task, the random seed, the template of system prompts."""
 
     dataset: Dataset
     judge: Judge
     seed: int
     system: SystemTemplate = NO_CONTEXT
+    teacher_cost_usd: Decimal | None = None
+    """The mean price of a teacher's answer in US dollars; None if unknown."""
 
 
 TrainFunction = Callable[[TrainingData, TrainerSettings], TrainedStudent | NotApplicable]
@@ -57,10 +64,11 @@ TrainFunction = Callable[[TrainingData, TrainerSettings], TrainedStudent | NotAp
 
 @dataclass(frozen=True, slots=True)
 class StudentTrainer:
-    """Trainer of one kind of student."""
+    """Trainer of one kind of student, or of one `variant` of a kind."""
 
     kind: str
     train: TrainFunction
+    variant: str = ""
 
 
 def train_exact_match(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
@@ -84,12 +92,22 @@ def _judge_on_repeats(data: TrainingData, train: Sequence[Example]) -> tuple[Val
 
 
 def train_classifier(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
-    """Train a classifier of a closed set of answers."""
-    from understudies.students.classifier.sentences import is_encoder_installed
+    """Train a classifier of a closed set of answers, on n-grams and word vectors."""
+    return _train_classifier(data, settings, encoder=False)
+
+
+def train_encoder_classifier(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
+    """Train a classifier that also uses the vectors of a sentence encoder."""
+    return _train_classifier(data, settings, encoder=True)
+
+
+def _train_classifier(
+    data: TrainingData, settings: TrainerSettings, *, encoder: bool
+) -> TrainedStudent | NotApplicable:
     from understudies.students.classifier.student import ClassifierStudent, NotClosedSetError
+    from understudies.students.encoder.sentence_encoder import ENCODER_LICENCE, ENCODER_NAME
 
     validation = held_out_examples(data.dataset.in_split("validation"))
-    encoder = is_encoder_installed() if settings.encoder == "auto" else settings.encoder
     try:
         student = ClassifierStudent.fit(
             data.dataset.in_split("train"),
@@ -101,13 +119,17 @@ def train_classifier(data: TrainingData, settings: TrainerSettings) -> TrainedSt
         )
     except NotClosedSetError as error:
         return NotApplicable(str(error))
+    out_of_sample = student.out_of_sample
+    assert out_of_sample is not None
     return TrainedStudent(
         student,
         student.to_files(),
         judge_student(student, validation, data.judge),
         {"seed": data.seed, "encoder": encoder, "classes": student.class_count, **student.extractor.summary()},
-        base_model="wordllama l2_supercat_256" + (", all-MiniLM-L6-v2" if encoder else ""),
-        licence="MIT" + (", Apache-2.0" if encoder else ""),
+        base_model="wordllama l2_supercat_256" + (f", {ENCODER_NAME}" if encoder else ""),
+        licence="MIT" + (f", {ENCODER_LICENCE}" if encoder else ""),
+        training_calls=tuple(map(ValidationCall, out_of_sample.confidences.tolist(), out_of_sample.agreed.tolist())),
+        answer_cost_usd=settings.encoder_usd_per_1000_answers / 1000 if encoder else Decimal(0),
     )
 
 
@@ -164,9 +186,16 @@ def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStud
     )
 
 
+def allowed_trainers(trainers: Sequence[StudentTrainer], settings: TrainerSettings) -> list[StudentTrainer]:
+    """Return the trainers that the settings allow: their kinds, with and without the sentence encoder."""
+    unwanted = {"auto": None, True: "without encoder", False: "with encoder"}[settings.encoder]
+    return [trainer for trainer in trainers if trainer.kind in settings.kinds and trainer.variant != unwanted]
+
+
 TRAINERS: tuple[StudentTrainer, ...] = (
     StudentTrainer("cache", train_exact_match),
-    StudentTrainer("classifier", train_classifier),
+    StudentTrainer("classifier", train_classifier, "without encoder"),
+    StudentTrainer("classifier", train_encoder_classifier, "with encoder"),
     StudentTrainer("extractor", train_extractor),
     StudentTrainer("few_shot", train_few_shot),
 )

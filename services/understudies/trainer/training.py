@@ -34,9 +34,15 @@ def training_evidence(
     return evidence if best is None else {"kind": best.kind, "validation": best.metrics, **evidence}
 
 
-def acceptance_reason(best: StudentCandidate) -> str:
+def acceptance_reason(best: StudentCandidate, selection: Selection) -> str:
+    """Return what the best student promises, beside the other variants of its kind."""
     share, n = best.validation.expected_coverage, len(best.validation.calls)
+    others = "".join(
+        f"; {other.name}: {other.validation.expected_coverage:.0%}"
+        for other in selection.trained
+        if other.kind == best.kind and other is not best
+    )
     return (
-        f"{best.kind} is expected to serve {share:.0%} of the calls at {best.validation.p0:.0%} agreement, "
-        f"by {n} validation calls"
+        f"{best.name} is expected to serve {share:.0%} of the calls at {best.validation.p0:.0%} agreement, "
+        f"by {n} validation calls{others}"
     )

@@ -79,18 +79,15 @@ def test_an_artifact_elsewhere_is_refused(files: ObjectStore) -> None:
         load_student(files, "file:///elsewhere/artifacts/x")
 
 
-@pytest.mark.parametrize(("module", "extra"), [("numpy", "services"), ("torch", "encoder")])
-def test_a_missing_module_names_the_extra(
-    files: ObjectStore, monkeypatch: pytest.MonkeyPatch, module: str, extra: str
-) -> None:
+def test_a_missing_module_names_the_extra(files: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def without(name: str, *rest: Any, **more: Any) -> Any:
         if name == "understudies.students.exact_match":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=module)
+            raise ModuleNotFoundError(f"No module named {name!r}", name="numpy")
         return real(name, *rest, **more)
 
     uri = written(files, "cache", cache().to_files())
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ArtifactError, match=rf"needs the module '{module}'; install understudies\[{extra}\]"):
+    with pytest.raises(ArtifactError, match=r"needs the module 'numpy'; install understudies\[services\]"):
         load_student(files, uri)

@@ -70,7 +70,7 @@ async def test_what_was_collected_is_trained(files: ObjectStore) -> None:
     await make(files, recorder).handle(to_records(collected(files, data)))
     story = only(recorder)
     assert (story.stage, story.student, story.at) == ("trained", "triage@1", LATER)
-    assert story.reason.startswith("classifier is expected to serve ")
+    assert story.reason.startswith("classifier without encoder is expected to serve ")
     evidence: dict[str, Any] = dict(story.evidence)
     assert evidence["kind"] == "classifier"
     assert evidence["judge"] == "label"

@@ -90,7 +90,7 @@ def test_random_answers_get_none_with_the_reason() -> None:
     assert found.best(SETTINGS) is None
     why = found.rejection_reason(SETTINGS)
     assert why.startswith("no student reaches 95% agreement on any tenth of the ")
-    assert "validation calls: classifier agrees on " in why
+    assert "validation calls: classifier without encoder agrees on " in why
     assert "few_shot: no endpoint is configured" in why
 
 

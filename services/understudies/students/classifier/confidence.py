@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudies.students.classifier.heads import Labels
-from understudies.students.classifier.sentences import Floats
+from understudies.students.vectors import Floats
 
 _NEIGHBOURS = 10
 _NARROW = 8.0

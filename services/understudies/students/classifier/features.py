@@ -9,13 +9,9 @@ import scipy.sparse as sparse
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from understudies.students.classifier.sentences import (
-    Floats,
-    encoder_vectors,
-    normalize_rows,
-    normalize_text,
-    static_vectors,
-)
+from understudies.students.classifier.sentences import normalize_text, static_vectors
+from understudies.students.encoder.sentence_encoder import sentence_encoder
+from understudies.students.vectors import Floats, normalize_rows
 
 _ENOUGH = 200
 _STATIC_SHARE = 0.5
@@ -105,7 +101,7 @@ def _sentences(texts: Sequence[str], encoder: bool) -> Floats:
     static = static_vectors(texts)
     if not encoder:
         return static
-    return normalize_rows(np.hstack([_STATIC_SHARE * static, encoder_vectors(texts)]).astype(np.float32))
+    return normalize_rows(np.hstack([_STATIC_SHARE * static, sentence_encoder().vectors(texts)]).astype(np.float32))
 
 
 def _vectorizer(analyzer: str, longest: int) -> TfidfVectorizer:

@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from sklearn.utils.extmath import randomized_svd
 
 from understudies.students.classifier.features import Features
-from understudies.students.classifier.sentences import Floats
+from understudies.students.vectors import Floats
 
 Labels = NDArray[np.intp]
 

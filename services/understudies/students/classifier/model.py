@@ -1,9 +1,9 @@
 """Fit and apply a classifier: two heads, their pool and the confidence in its predictions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +25,22 @@ from understudies.students.classifier.heads import (
     fit_linear,
     fit_temperature,
 )
-from understudies.students.classifier.sentences import Floats
 from understudies.students.confidence_model import ConfidenceModel
+from understudies.students.encoder.sentence_encoder import ENCODER_NAME
+from understudies.students.vectors import Floats
 
 MAX_TRAINING_EXAMPLES = 12_000
 """Most examples that a fit uses: of more, the last ones (time grows with the cube, memory with the square)."""
 
 _CHUNK = 1_000
 _FORMAT = 1
+
+
+class OutOfSample(NamedTuple):
+    """Confidences in [0, 1] and agreements of the training texts, in order."""
+
+    confidences: NDArray[np.float64]
+    agreed: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,8 @@ class ClassifierModel:
     training_labels: Labels
     pool: HeadPool
     confidence: ConfidenceModel
+    out_of_sample: OutOfSample | None = None
+    """How the training texts were classified by heads fitted without them; None in a model read from files."""
 
     def predict(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.float64]]:
         """Return labels and confidences in [0, 1], one for each text."""
@@ -137,23 +147,23 @@ def _calibrate(
     texts, answers = validation
     if len(texts) != len(answers):
         raise ValueError(f"validation has {len(texts)} texts and {len(answers)} labels")
-    agreed, evidence = left_out.labels == model.training_labels, left_out.features
+    training_agreed = left_out.labels == model.training_labels
+    agreed, evidence = training_agreed, left_out.features
     if texts:
         predicted = model._predict(model.featurizer(texts))
         right = [model.labels[label] == answer.strip() for label, answer in zip(predicted.labels, answers, strict=True)]
         agreed, evidence = np.concatenate([agreed, right]), np.concatenate([evidence, predicted.features])
         share = np.concatenate([share, np.ones(len(texts), np.float32)])
     confidence = ConfidenceModel.fit(evidence, agreed, share)
-    return ClassifierModel(
-        model.labels, model.featurizer, model.kernel, model.linear, model.training_labels, model.pool, confidence
-    )
+    out_of_sample = OutOfSample(confidence(left_out.features), training_agreed)
+    return replace(model, confidence=confidence, out_of_sample=out_of_sample)
 
 
 def _to_json(model: ClassifierModel) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "labels": model.labels,
-        "encoder": model.featurizer.encoder,
+        "encoder": ENCODER_NAME if model.featurizer.encoder else None,
         "grams": [
             {"analyzer": one.analyzer, "longest": one.longest, "terms": one.terms} for one in model.featurizer.grams
         ],
@@ -179,6 +189,17 @@ def _to_arrays(model: ClassifierModel) -> archive.Arrays:
     }
 
 
+def _uses_encoder(name: object) -> bool:
+    if not name:
+        return False
+    if name != ENCODER_NAME:
+        # Until 0.1.0 another build of the encoder was recorded as `true`.
+        raise ArtifactError(
+            f"the student was trained with another sentence encoder than {ENCODER_NAME}; train it again"
+        )
+    return True
+
+
 def _from_archive(words: dict[str, Any], numbers: archive.Arrays) -> ClassifierModel:
     if words["format"] != _FORMAT:
         raise ValueError(f"unsupported format {words['format']!r}, expected {_FORMAT}")
@@ -188,7 +209,7 @@ def _from_archive(words: dict[str, Any], numbers: archive.Arrays) -> ClassifierM
     ]
     return ClassifierModel(
         labels=tuple(words["labels"]),
-        featurizer=Featurizer(grams, numbers["centre"], encoder=bool(words["encoder"])),
+        featurizer=Featurizer(grams, numbers["centre"], encoder=_uses_encoder(words["encoder"])),
         kernel=KernelHead(numbers["support"], numbers["coefficients"]),
         linear=LinearHead(numbers["linear_grams"], numbers["linear_sentences"], numbers["linear_bias"]),
         training_labels=numbers["known"].astype(np.intp),

@@ -15,7 +15,7 @@ from understudies.judges.answer_key import canonical_answer, normalize_call_ids
 from understudies.judges.base import Judge
 from understudies.students.base import Answer
 from understudies.students.base import classifier_text as classifier_text
-from understudies.students.classifier.model import ClassifierModel, fit_classifier
+from understudies.students.classifier.model import ClassifierModel, OutOfSample, fit_classifier
 from understudies.students.classifier.text_extractor import TextExtractor, candidate_extractors
 
 MAX_CLASSES = 500
@@ -95,6 +95,11 @@ class ClassifierStudent:
     def class_count(self) -> int:
         """The number of answers that it can give."""
         return len(self._answers)
+
+    @property
+    def out_of_sample(self) -> OutOfSample | None:
+        """How its training examples were classified by a fit without them; None if it was read from files."""
+        return self._model.out_of_sample
 
     def to_files(self) -> dict[str, bytes]:
         answers = {key: message.model_dump(mode="json", exclude_none=True) for key, message in self._answers.items()}

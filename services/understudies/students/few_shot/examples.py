@@ -10,7 +10,8 @@ from understudies.datasets.dataset import Example
 from understudies.datasets.system_template import NO_CONTEXT, SystemTemplate, truncate_middle
 from understudies.events import Message, Request
 from understudies.students.base import request_text
-from understudies.students.classifier.sentences import Floats, normalize_text, static_vectors
+from understudies.students.classifier.sentences import normalize_text, static_vectors
+from understudies.students.vectors import Floats
 
 _LONGEST: Final = 2_000
 """Most characters of a context in an example."""

@@ -18,7 +18,6 @@ from understudies.judges.base import Judge
 from understudies.judges.registry import parse_judge
 from understudies.students.base import Answer, ConfidenceTooLow
 from understudies.students.calibration import Calibration
-from understudies.students.classifier.sentences import Floats
 from understudies.students.endpoint.client import ChatClient
 from understudies.students.endpoint.connection_pool import EndpointPools
 from understudies.students.endpoint.generation import Generation
@@ -32,6 +31,7 @@ from understudies.students.few_shot.examples import (
     to_messages,
     to_prompt_example,
 )
+from understudies.students.vectors import Floats
 
 _FILE = "few_shot.json"
 _NEIGHBOURS = 8

@@ -3,20 +3,32 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final, NamedTuple
 
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.inputs import Input, identify_input
 from understudies.evaluator.change_monitor import CanaryRestriction
-from understudies.evaluator.evidence.pending_evidence import Observation
+from understudies.evaluator.evidence.pending_evidence import NOT_SERVED, Observation
 from understudies.evaluator.pending_audits import PendingAudits
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.shadow import ask_student
 from understudies.evaluator.teacher_answers import RecentTeacherAnswers
 from understudies.evaluator.trial import Trial
 from understudies.evaluator.withholding import FailingClasses
-from understudies.events import Drift, Event, GateDecision, Invocation, NewId, Phase, SeededIds, Verdict
+from understudies.events import (
+    Drift,
+    Event,
+    GateDecision,
+    Invocation,
+    Message,
+    NewId,
+    Phase,
+    SeededIds,
+    Verdict,
+    position,
+)
 from understudies.judges.answer_key import answer_class, answer_key
 from understudies.judges.base import Judge
 from understudies.persistence.fields import AsArray
@@ -29,6 +41,18 @@ from understudies.students.head_inputs import input_name
 from understudies.students.student_cache import StudentCache
 
 _log = logging.getLogger(__name__)
+
+
+_LEFT_TO_TEACHER: Final = frozenset({"low_confidence", "withheld", "unconfirmed", "student_error"})
+"""Reasons for which a call on which a student was asked is left to the teacher."""
+_SAMPLE_SALT: Final = "sample"
+
+
+class AnsweredCall(NamedTuple):
+    """A call with the teacher's answer to it, its own or that of its audit."""
+
+    call: Invocation
+    answer: Message
 
 
 class Evaluation(SavedState):
@@ -53,21 +77,26 @@ class Evaluation(SavedState):
     async def judge_calls(self, calls: Sequence[Invocation]) -> list[Event]:
         """Return the verdicts and alarms from the calls of one task, in order."""
         events: list[Event] = []
-        teacher_calls: list[Invocation] = []
+        answered: list[AnsweredCall] = []
         for call in calls:
             if call.origin == "audit":
-                events += self._judge_audit(call)
+                audited = self._pop_audited(call)
+                if audited is not None:
+                    events += self._judge_audit(call, audited.call)
+                    # A call that the teacher answered itself was evidence when it came.
+                    if audited.call.served_by == "student":
+                        answered.append(audited)
             elif call.response is not None and call.origin != "synthetic":
                 self.pending_audits.add(call)
                 events += self._detect_changes(call)
                 if call.answered_by_teacher:
                     self._teacher_answers.add(call.task, call.response.message)
-                    teacher_calls.append(call)
-        for trial in self._trials_of(teacher_calls[0].task) if teacher_calls else []:
+                    answered.append(AnsweredCall(call, call.response.message))
+        for trial in self._trials_of(answered[0].call.task) if answered else []:
             try:
-                events += await self._judge_shadow(trial, teacher_calls)
+                events += await self._judge_shadow(trial, answered)
             except ArtifactError as error:
-                events += self._end_unloadable(trial, teacher_calls[-1], error)
+                events += self._end_unloadable(trial, answered[-1].call, error)
             except RetryLater as error:
                 # Audits must not wait for the student, and evidence lost to such an outage is missing at random.
                 if self._log_throttle():
@@ -110,21 +139,28 @@ class Evaluation(SavedState):
             failing |= dict(trial.failing_classes())
         return failing
 
-    async def _judge_shadow(self, trial: Trial, calls: Sequence[Invocation]) -> list[Event]:
+    async def _judge_shadow(self, trial: Trial, answered: Sequence[AnsweredCall]) -> list[Event]:
         # Ask the student only where its answer can be evidence: other answers are not worth paying for.
         system = trial.shape.system
-        inputs = [(call, identify_input(call.request, call.fingerprint, call.episode, system)) for call in calls]
-        useful = [(call, call_input) for call, call_input in inputs if self._is_useful(trial, call, call_input)]
+        useful: list[tuple[AnsweredCall, Input, bool]] = []
+        for one in answered:
+            call = one.call
+            if call.served_by == "student" and call.student == trial.student:
+                continue
+            call_input = identify_input(call.request, call.fingerprint, call.episode, system)
+            sampled = self._is_sampled(trial, call)
+            if trial.can_use(call_input, call.at) if sampled else self._is_of_rare_class(trial, one):
+                useful.append((one, call_input, sampled))
         if not useful:
             return []
         student = await self._students.get(trial.artifact)
-        answers = await ask_student(student, [call.request for call, _ in useful])
+        answers = await ask_student(student, [one.call.request for one, _, _ in useful])
         verdicts: list[Event] = []
-        for (call, call_input), answer in zip(useful, answers, strict=True):
-            if answer is None or call.response is None:
+        for ((call, teacher_answer), call_input, sampled), answer in zip(useful, answers, strict=True):
+            if answer is None:
                 continue
-            judgement = trial.judge.judge(call.response.message, answer.message)
-            kind = answer_class(call.response.message, trial.judge)
+            judgement = trial.judge.judge(teacher_answer, answer.message)
+            kind = answer_class(teacher_answer, trial.judge)
             observation = Observation(
                 float(judgement.agreed),
                 answer.confidence,
@@ -134,10 +170,15 @@ class Evaluation(SavedState):
                 groups=self._subgroups(call),
                 head=answer.head,
             )
-            if not call.unbiased:
+            own = call.student == trial.student and not call.unbiased
+            if own and self._is_of_rare_class(trial, AnsweredCall(call, teacher_answer)):
                 trial.add_class_verdict(call_input, observation)
+            if not sampled:
                 continue
-            first = trial.add(call_input, observation, call.request)
+            if own:
+                first = trial.add_evidence(call_input, replace(observation, served_from=NOT_SERVED), call.request)
+            else:
+                first = trial.add(call_input, observation, call.request)
             verdicts.append(
                 Verdict(
                     id=verdict_id("shadow", call.id, trial.student, call.at),
@@ -158,22 +199,47 @@ class Evaluation(SavedState):
             )
         return verdicts
 
-    def _is_useful(self, trial: Trial, call: Invocation, call_input: Input) -> bool:
-        """Return whether an answer to a call would be evidence, of agreement or of a class too rare to be learned."""
-        if call.unbiased:
-            return trial.can_use(call_input, call.at)
-        escalated = call.route is not None and call.route.reason == "low_confidence"
-        if not escalated or call.student != trial.student or call.response is None:
+    def _is_sampled(self, trial: Trial, call: Invocation) -> bool:
+        """Return whether a call belongs to a sample of the task's calls that no student's confidence decides.
+
+        Where no student may serve, every call does. Of the calls on which a student was asked, a sample at its audit
+        rate: of those that it served, the ones drawn to be audited, less those drawn at a higher rate; of those that it
+        left to the teacher, as large a part.
+        """
+        if call.served_by == "teacher" and call.unbiased:
+            return True
+        serving = self.trials.get(call.student or "")
+        if serving is None or not serving.is_serving or call.route is None:
             return False
-        return trial.withholding.class_floor.is_rare(answer_class(call.response.message, trial.judge))
+        drawn_at = 1.0
+        if call.served_by == "student":
+            if not _is_random_audit(call):
+                return False
+            drawn_at = call.route.audit_probability or 1.0
+        elif call.route.reason not in _LEFT_TO_TEACHER:
+            return False
+        return position(call.id, _SAMPLE_SALT) * drawn_at < serving.promotion.audit_rate
+
+    def _is_of_rare_class(self, trial: Trial, answered: AnsweredCall) -> bool:
+        """Return whether a call that the student left to the teacher is of a class too rare for it to have learned."""
+        call = answered.call
+        escalated = call.route is not None and call.route.reason == "low_confidence"
+        if not escalated or call.student != trial.student:
+            return False
+        return trial.withholding.class_floor.is_rare(answer_class(answered.answer, trial.judge))
 
     def _subgroups(self, call: Invocation) -> tuple[str, ...]:
         return groups_of(self._rules.for_task(call.task).watch, call.tenant, call.tags)
 
-    def _judge_audit(self, audit: Invocation) -> list[Event]:
+    def _pop_audited(self, audit: Invocation) -> AnsweredCall | None:
+        """Return the call that an audit repeats, with the teacher's answer; None if either is unknown."""
         call = self.pending_audits.pop_audited(audit)
         if call is None or call.response is None or audit.response is None:
-            return []
+            return None
+        return AnsweredCall(call, audit.response.message)
+
+    def _judge_audit(self, audit: Invocation, call: Invocation) -> list[Event]:
+        assert call.response is not None
         if call.served_by == "teacher":
             judge = self._task_judge(call.task)
             return [self._verdict(audit, call, judge, "teacher", "self_agreement")] if judge else []
@@ -193,15 +259,16 @@ class Evaluation(SavedState):
         )
         if not trial.add_audit(call_input, observation, drawn=_is_random_audit(call)):
             return [verdict]
+        if self._is_sampled(trial, call) and trial.can_use(call_input, call.at):
+            served_from = _served_from(trial, call)
+            trial.add_evidence(call_input, replace(observation, at=call.at, served_from=served_from), call.request)
         self._update_levels(trial, call, observation, call_input)
         restriction = trial.changes.observe_teacher(audit.model, audit.at)
         return [verdict, *self._apply_restriction(trial, restriction, audit), *self._drift_alarm(trial, audit)]
 
     def _update_levels(self, trial: Trial, call: Invocation, observation: Observation, call_input: Input) -> None:
         """Feed an audited call to the proven levels, for the thresholds from the one that it had to reach on."""
-        served_from = call.route.threshold if call.route else None
-        if served_from is None:
-            served_from = trial.promotion.threshold
+        served_from = _served_from(trial, call)
         if call.confidence is not None and served_from is not None and observation.head is None:
             trial.add_audited_call(observation, served_from, call_input)
 
@@ -300,6 +367,12 @@ class Evaluation(SavedState):
                 agreement_after=detector.recent_agreement,
             )
         ]
+
+
+def _served_from(trial: Trial, call: Invocation) -> float | None:
+    """Return the threshold that a served call had to reach."""
+    served_from = call.route.threshold if call.route else None
+    return trial.promotion.threshold if served_from is None else served_from
 
 
 def _is_random_audit(call: Invocation) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 from understudies.evaluator.trial import Trial
 from understudies.evaluator.trial_result import UNREACHABLE_THRESHOLD, TrialResult
 from understudies.stats.consistency import agreement_ceiling
-from understudies.stats.coverage import ThresholdEvidence
+from understudies.stats.coverage import ThresholdEvidence, thin_thresholds
 from understudies.stats.selective import SelectiveGate
 
 _MAX_NAMES = 5
@@ -19,7 +19,7 @@ _MIN_REPEATS = 30
 
 
 def decision_evidence(trial: Trial, result: TrialResult | None = None) -> dict[str, Any]:
-    """Return the evidence at all candidates, and at the chosen threshold.
+    """Return the evidence at the chosen threshold, and at candidates of every twentieth of the calls.
 
     That is the threshold of the result, or that of the promotion in force if there is no result.
     """
@@ -27,7 +27,12 @@ def decision_evidence(trial: Trial, result: TrialResult | None = None) -> dict[s
     threshold = result.threshold if result and result.threshold is not None else trial.promotion.threshold
     inputs, calls = trial.selective_gate.evidence(), trial.call_gate.tail_gate.evidence()
     capped = trial.call_gate.capped_gate.passed_flags
-    curve = [_threshold_point(trial, *points) for points in zip(inputs, calls, capped, strict=True)]
+    shown = {one.confidence for one in thin_thresholds(trial.thresholds)} | {threshold}
+    curve = [
+        _threshold_point(trial, *points)
+        for points in zip(inputs, calls, capped, strict=True)
+        if points[0].confidence in shown
+    ]
     chosen = next((point for point in curve if point["threshold"] == threshold), None)
     withheld = result.withheld if result else trial.withholding.withheld
     return {

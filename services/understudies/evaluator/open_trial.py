@@ -27,7 +27,7 @@ from understudies.judges.base import Judge, Judgement
 from understudies.judges.choice import choose_judge
 from understudies.judges.registry import parse_judge
 from understudies.runtime.rules.task import TaskRules
-from understudies.stats.coverage import Threshold, choose_aim, coverage_thresholds
+from understudies.stats.coverage import CANDIDATE_COVERAGES, Threshold, coverage_thresholds, sequence_start
 from understudies.students.base import Answer, Student
 from understudies.students.head_inputs import HeadStudent, input_name
 from understudies.students.student_cache import StudentCache
@@ -89,7 +89,7 @@ async def open_trial(
         p0=rules.min_agreement,
         settings=settings,
         since=last,
-        aims=(_choose_aim(candidates, validation, rules), _choose_aim(candidates, judged, rules)),
+        starts=(_find_start(candidates, validation, rules), _find_start(candidates, judged, rules)),
         expected_coverage=_expected_coverage(candidates, dataset, judged, failed, head, shape.system),
         training_classes=_count_training_classes(dataset, judge),
         teachers=dataset.teachers,
@@ -152,9 +152,9 @@ class HeldOutAnswer:
         )
 
 
-def _choose_aim(candidates: Sequence[Threshold], judged: Sequence[HeldOutAnswer], rules: TaskRules) -> int | None:
+def _find_start(candidates: Sequence[Threshold], judged: Sequence[HeldOutAnswer], rules: TaskRules) -> int | None:
     scores = [float(held.judgement.agreed) for held in judged]
-    return choose_aim(candidates, [held.answer.confidence for held in judged], scores, rules.min_agreement)
+    return sequence_start(candidates, [held.answer.confidence for held in judged], scores, rules.min_agreement)
 
 
 def _count_training_classes(dataset: Dataset, judge: Judge) -> dict[str, int]:
@@ -223,4 +223,6 @@ def _used_in_training(dataset: Dataset, kind: str, shape: ConversationShape) -> 
 
 def candidate_thresholds(confidences: Sequence[float]) -> list[Threshold]:
     """Return candidate thresholds from confidences on unlabelled requests; a confidence of 0 is never served."""
-    return [threshold for threshold in coverage_thresholds(confidences) if threshold.confidence > 0]
+    return [
+        threshold for threshold in coverage_thresholds(confidences, CANDIDATE_COVERAGES) if threshold.confidence > 0
+    ]

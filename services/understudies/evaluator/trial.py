@@ -26,7 +26,7 @@ from understudies.judges.registry import parse_judge
 from understudies.persistence.fields import As, Seconds
 from understudies.persistence.saved_state import Key, SavedState
 from understudies.stats.class_floor import ClassFloor
-from understudies.stats.coverage import Threshold
+from understudies.stats.coverage import Threshold, thin_thresholds
 from understudies.stats.drift import TwoTierDriftDetector
 from understudies.stats.levels import AgreementLevels
 from understudies.stats.selective import SelectiveGate
@@ -84,7 +84,7 @@ class Trial(SavedState):
         settings: EvaluatorSettings,
         shape: ConversationShape | None = None,
         since: datetime | None = None,
-        aims: tuple[int | None, int | None] = (None, None),
+        starts: tuple[int | None, int | None] = (None, None),
         expected_coverage: ExpectedCoverage | None = None,
         training_classes: Mapping[str, int] | None = None,
         teachers: Sequence[str] = (),
@@ -103,7 +103,7 @@ class Trial(SavedState):
         self._min_span = timedelta(hours=settings.min_span_hours)
         confidences = [candidate.confidence for candidate in candidates]
         alpha = trial_alpha(settings, promotion.student)
-        gates = create_gates(candidates, self.expected_coverage, p0=p0, alpha=alpha, settings=settings, aims=aims)
+        gates = create_gates(candidates, self.expected_coverage, p0=p0, alpha=alpha, settings=settings, starts=starts)
         self.input_gate = DistinctInputGate(gates.inputs, used=used_inputs, shape=self.shape, student=promotion.student)
         self.call_gate = CallGate(
             gates.calls, gates.head, since=since or promotion.at, shape=self.shape, student=promotion.student
@@ -115,7 +115,7 @@ class Trial(SavedState):
             carried=carried,
         )
         self.changes = ChangeMonitor.create(confidences, teachers, p0)
-        self.levels = ProvenLevelsTracker(AgreementLevels(candidates, p0=p0, alpha=settings.alpha))
+        self.levels = ProvenLevelsTracker(AgreementLevels(thin_thresholds(candidates), p0=p0, alpha=settings.alpha))
         self.announced = None
         self.drift = None
         self.audit_count = 0
@@ -174,6 +174,17 @@ class Trial(SavedState):
         """
         self.withholding.add(call_input, observation, self._threshold_in_force)
         self._needs_decision = True
+        if not held_out and observation.head is None and not self.withholding.is_withheld(observation):
+            self.changes.observe_verdict(observation.at, observation.score, observation.confidence)
+        return self.add_evidence(call_input, observation, request, held_out=held_out)
+
+    def add_evidence(
+        self, call_input: Input, observation: Observation, request: Request | None = None, *, held_out: bool = False
+    ) -> bool:
+        """Add one unbiased verdict to the gates alone; return whether it is the first of its input.
+
+        Used for calls on which the student itself was asked, of which a sample at its audit rate is unbiased.
+        """
         if self.withholding.is_withheld(observation):
             return False
         is_first = observation.head is None and self.input_gate.can_use(call_input, self._n_max)
@@ -187,8 +198,6 @@ class Trial(SavedState):
             if self.call_gate.first_at is None:
                 self._next_look_at = observation.at + DAY
             self.call_gate.add(call_input, observation, text)
-            if observation.head is None:
-                self.changes.observe_verdict(observation.at, observation.score, observation.confidence)
         return is_first
 
     def add_class_verdict(self, call_input: Input, observation: Observation) -> None:
@@ -356,10 +365,16 @@ class Trial(SavedState):
         if observation.head is None:
             self.changes.observe_verdict(observation.at, observation.score, observation.confidence)
         if self.drift is not None:
-            self.drift = self.drift.update(observation.score)
+            self.drift = self.drift.update(observation.score, self._audit_pace)
             # A promotion that only changes levels must not come between the alarm and the demotion.
             self.levels.contract_broken = self.levels.contract_broken or self.drift.tier == "contract"
         return True
+
+    @property
+    def _audit_pace(self) -> float:
+        """How many times as often as usual its answers are audited, while a proof needs more audits; at least 1."""
+        usual = float(str(self.promotion.evidence.get("usual_audit_rate") or 0.0))
+        return max(1.0, self.promotion.audit_rate / usual) if usual > 0.0 else 1.0
 
     def observe_confidence(self, confidence: float, at: datetime) -> bool:
         """Count a call on which the serving student was asked; return whether today's traffic has shifted."""

@@ -12,6 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 COVERAGES: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(2, 21))
+"""Coverages at which risk-coverage curves are shown."""
+CANDIDATE_COVERAGES: tuple[float, ...] = tuple(round(0.01 * step, 2) for step in range(10, 101))
+"""Coverages of the candidate thresholds of a gate: in a fixed sequence, more of them cost no error budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +80,18 @@ def coverage_thresholds(confidences: Sequence[float], coverages: Sequence[float]
     return [Threshold(value, int(np.count_nonzero(descending >= value)) / n) for value in distinct]
 
 
-_PRIOR_VERDICTS = 20
-"""Pseudo-verdicts at exactly p0, added to those seen, so that a few good ones do not raise the estimate much."""
+_START_SHARE = 0.5
+"""The part of the share that a student seems able to serve, at which the tests of its thresholds begin."""
 
 
-def choose_aim(
+def sequence_start(
     thresholds: Sequence[Threshold], confidences: Sequence[float], scores: Sequence[float], p0: float
 ) -> int | None:
-    """Return the candidate whose gate is likely to pass first, by verdicts that the gate will never see.
+    """Return the candidate at which to begin a fixed sequence of tests, by verdicts that the gate will never see.
 
-    Evidence grows with the calls that reach a threshold times the divergence of their agreement from p0. The guess only
-    decides how the error budget is allocated, see `aimed_weights`, so a wrong guess does not affect the guarantee. None
-    if no candidate looks better than p0.
+    The first to cover half of what the student could serve by these verdicts: there it is surer than it must be, and
+    enough calls reach it, so that it passes early; looser ones follow at the full error budget, see `sequence_weights`.
+    The guess decides how soon, never how surely. None if no share looks good enough.
 
     Parameters
     ----------
@@ -104,30 +107,33 @@ def choose_aim(
     ValueError
         When the lengths differ or a confidence is NaN.
 
-    References
-    ----------
-    Kelly (1956), "A new interpretation of information rate", for the growth of the best bet; Grünwald, de Heide and
-    Koolen (2024), "Safe testing", JRSS B 86(5).
-
     Examples
     --------
-    >>> choose_aim([Threshold(0.9, 0.5), Threshold(0.1, 1.0)], [0.95] * 60 + [0.5] * 60, [1.0] * 60 + [0.0] * 60, 0.95)
-    0
+    >>> candidates = [Threshold(0.9, 0.2), Threshold(0.6, 0.4), Threshold(0.3, 0.7), Threshold(0.1, 1.0)]
+    >>> sequence_start(candidates, [0.95] * 60 + [0.5] * 40, [1.0] * 60 + [0.0] * 40, 0.95)
+    1
     """
-    confidence, score = _confidences(confidences), np.asarray(scores, dtype=np.float64)
-    if confidence.shape != score.shape:
-        raise ValueError(f"{confidence.size} confidences do not match {score.size} scores")
-    growth = [_growth(score[confidence >= one.confidence], p0) * one.coverage for one in thresholds]
-    best = max(range(len(growth)), key=growth.__getitem__, default=None)
-    return None if best is None or growth[best] <= 0.0 else best
+    could_serve = ideal_coverage(confidences, scores, p0)
+    if could_serve == 0.0:
+        return None
+    covering = (index for index, one in enumerate(thresholds) if one.coverage >= _START_SHARE * could_serve)
+    return next(covering, None)
 
 
-def _growth(scores: npt.NDArray[np.float64], p0: float) -> float:
-    """Return the divergence of a cautious estimate of agreement from p0, in nats; 0 if the estimate is no better."""
-    agreement = (float(scores.sum()) + _PRIOR_VERDICTS * p0) / (scores.size + _PRIOR_VERDICTS)
-    if agreement <= p0:
-        return 0.0
-    return agreement * math.log(agreement / p0) + (1.0 - agreement) * math.log((1.0 - agreement) / (1.0 - p0))
+def thin_thresholds(thresholds: Sequence[Threshold], step: float = 0.05) -> list[Threshold]:
+    """Return the strictest candidate, those that cover at least `step` more than the one before, and the loosest.
+
+    >>> [one.coverage for one in thin_thresholds([Threshold(1 - c, c) for c in (0.1, 0.12, 0.15, 0.19, 0.21)])]
+    [0.1, 0.15, 0.21]
+    """
+    thinned: list[Threshold] = []
+    for threshold in thresholds:
+        # 0.15 - 0.1 is slightly below 0.05 in floats.
+        if not thinned or threshold.coverage - thinned[-1].coverage >= step - 1e-9:
+            thinned.append(threshold)
+    if thresholds and thinned[-1] != thresholds[-1]:
+        thinned.append(thresholds[-1])
+    return thinned
 
 
 def risk_coverage(confidences: Sequence[float], scores: Sequence[float]) -> list[RiskPoint]:

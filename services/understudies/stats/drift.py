@@ -69,6 +69,7 @@ class DriftDetector(SavedState):
     recent_n: int = 0
     recent_total: float = 0.0
     cusum: float = 0.0
+    pace: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.p_null < 1.0:
@@ -76,9 +77,15 @@ class DriftDetector(SavedState):
         if not 1.0 < self.threshold < math.inf:
             raise ValueError(f"threshold must be finite and above 1, got {self.threshold!r}")
 
-    def update(self, score: float) -> Self:
-        """Return the detector after one more audited verdict with `score` in [0, 1]; else raise ValueError."""
+    def update(self, score: float, pace: float = 1.0) -> Self:
+        """Return the detector after one more audited verdict with `score` in [0, 1]; else raise ValueError.
+
+        `pace` says how many times as often as usual verdicts come now, at least 1: the threshold rises by that factor,
+        so that false alarms are as rare by time, while a change is found in fewer days.
+        """
         check_verdict(score)
+        if not 1.0 <= pace < math.inf:
+            raise ValueError(f"pace must be finite and at least 1, got {pace!r}")
         start = self.reset() if self.has_alarm else self
         loss = (1.0 - score) / (1.0 - self.p_null) - 1.0
         # At zero, the verdicts so far favour no change, so the change, if any, comes later.
@@ -93,6 +100,7 @@ class DriftDetector(SavedState):
             recent_n=recent_n + 1,
             recent_total=recent_total + score,
             cusum=max(0.0, start.cusum + math.log1p(_DATING_BET * loss)),
+            pace=pace,
         )
 
     def reset(self) -> Self:
@@ -107,7 +115,7 @@ class DriftDetector(SavedState):
     @property
     def has_alarm(self) -> bool:
         """Return whether the last verdict raised the alarm."""
-        return self.statistic >= self.threshold
+        return self.statistic >= self.threshold * self.pace
 
     @property
     def agreement(self) -> float | None:
@@ -155,9 +163,9 @@ class TwoTierDriftDetector(SavedState):
             agree / n if n else None,
         )
 
-    def update(self, score: float) -> Self:
-        """Return both tiers after one more audited verdict with `score` in [0, 1]; else raise ValueError."""
-        return replace(self, contract=self.contract.update(score), warn=self.warn.update(score))
+    def update(self, score: float, pace: float = 1.0) -> Self:
+        """Return both tiers after one more audited verdict; as for `DriftDetector.update`."""
+        return replace(self, contract=self.contract.update(score, pace), warn=self.warn.update(score, pace))
 
     @property
     def tier(self) -> DriftTier | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 
 def fallback_weights(count: int) -> list[float]:
@@ -16,23 +17,27 @@ def fallback_weights(count: int) -> list[float]:
     return [0.5] + [0.5 / (count - 1)] * (count - 1)
 
 
-def aimed_weights(count: int, aim: int) -> list[float]:
-    """Return shares of the error budget, most of it for test `aim`, which is expected to pass first.
+_STRICTEST_SHARE: Final = 0.1
 
-    One half for that test, a quarter for the first in case the guess is too bold, and the rest evenly over all. The aim
-    must not depend on the data under test.
 
-    >>> aimed_weights(5, aim=2)
-    [0.3, 0.05, 0.55, 0.05, 0.05]
-    >>> aimed_weights(1, aim=0)
-    [1.0]
+def sequence_weights(count: int, start: int) -> list[float]:
+    """Return shares of the error budget for a fixed sequence of tests from test `start` on.
+
+    Nine tenths for that test, which hands all of it on to the next as it passes; a tenth for the first of all in case
+    the guess is too bold. The start must not depend on the data under test.
+
+    Westfall and Krishen (2001), "Optimally weighted, fixed sequence and gatekeeper multiple testing procedures",
+    Journal of Statistical Planning and Inference 99(1).
+
+    >>> sequence_weights(5, start=2), sequence_weights(5, start=0)
+    ([0.1, 0.0, 0.9, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0])
     """
-    if not 0 <= aim < count:
-        raise ValueError(f"the aim must be one of the {count} tests, got {aim!r}")
-    weights = [0.25 / count] * count
-    weights[aim] += 0.5
-    weights[0] += 0.25
-    return [round(weight, 12) for weight in weights]
+    if not 0 <= start < count:
+        raise ValueError(f"the start must be one of the {count} tests, got {start!r}")
+    weights = [0.0] * count
+    weights[0] = _STRICTEST_SHARE
+    weights[start] = 1.0 - _STRICTEST_SHARE if start else 1.0
+    return weights
 
 
 def fallback_levels(

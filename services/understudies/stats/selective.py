@@ -54,7 +54,7 @@ class SelectiveGate(SavedState):
         The number of bets after which a student that passed no threshold is inconclusive.
     weights
         Shares of the error budget, strictest threshold first, fixed before any verdict; by default one half for the
-        strictest and the rest evenly. `aimed_weights` shifts them to where the student is expected to pass.
+        strictest and the rest evenly. `sequence_weights` tests in a fixed sequence instead.
     at_marks
         Whether evidence counts only when `mark` is called, instead of after every verdict.
 

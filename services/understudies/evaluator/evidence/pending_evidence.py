@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from understudies.datasets.conversations import Conversation, Conversations
 from understudies.datasets.inputs import Input
 from understudies.events import position
 from understudies.persistence.fields import SORTED, As
 from understudies.persistence.saved_state import ROOT, SavedState
+
+NOT_SERVED: Final = 2.0
+"""Above every confidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,8 @@ class Observation:
 
     `answer_class` is the teacher's answer in a closed set, `answer` the key of the student's; `head` names an input
     that many calls share, `copies` a group of near copies. `served_from` is the threshold that an audited call had to
-    reach: its verdict counts for thresholds from that one on.
+    reach: for proven levels its verdict counts from that threshold on. `NOT_SERVED` marks a call that the student left
+    to the teacher.
     """
 
     score: float

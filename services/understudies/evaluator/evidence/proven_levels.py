@@ -47,12 +47,17 @@ class ProvenLevelsTracker(SavedState):
         if self._audited.is_unused(conversation) and (
             self._withdrawn_at is None or representative.at > self._withdrawn_at
         ):
-            self.levels.update(representative.score, representative.confidence, "inputs")
+            self.levels.update(representative.score, representative.confidence, "inputs", _served_from(representative))
 
     def add_calls(self, conversation: Conversation[Observation], student: str) -> None:
-        """Feed a conversation of the calls to come, repeats included, by one verdict selected from it."""
+        """Feed a conversation of the calls to come, repeats included, by one verdict selected from it.
+
+        Verdicts on calls on which the student itself was asked are left out: `add_audit` has fed those that count.
+        """
         observations = [
-            observation for observation in shuffle_observations(conversation, student) if observation.head is None
+            observation
+            for observation in shuffle_observations(conversation, student)
+            if observation.head is None and observation.served_from is None
         ]
         if observations and (self._withdrawn_at is None or observations[0].at > self._withdrawn_at):
             self.levels.update(observations[0].score, observations[0].confidence, "calls")

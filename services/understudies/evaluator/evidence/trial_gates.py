@@ -6,7 +6,7 @@ from typing import NamedTuple
 from understudies.evaluator.evidence.expected_coverage import ExpectedCoverage, head_thresholds
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.stats.coverage import Threshold
-from understudies.stats.fallback import aimed_weights
+from understudies.stats.fallback import sequence_weights
 from understudies.stats.selective import SelectiveGate
 from understudies.stats.spending import alpha_for_trial
 
@@ -37,16 +37,16 @@ def create_gates(
     p0: float,
     alpha: float,
     settings: EvaluatorSettings,
-    aims: tuple[int | None, int | None],
+    starts: tuple[int | None, int | None],
 ) -> TrialGates:
     """Create the gates of a trial over its candidate thresholds, strictest first.
 
-    `aims` are the indices of the candidates at which the student is expected to pass, by distinct inputs and by calls:
-    most of the error budget is spent there.
+    `starts` are the indices of the candidates at which the fixed sequences of tests begin, by distinct inputs and by
+    calls.
     """
 
-    def create(thresholds: Sequence[Threshold], level: float, aim: int | None) -> SelectiveGate:
-        weights = None if aim is None else aimed_weights(len(thresholds), aim)
+    def create(thresholds: Sequence[Threshold], level: float, start: int | None) -> SelectiveGate:
+        weights = None if start is None else sequence_weights(len(thresholds), start)
         return SelectiveGate(
             thresholds,
             p0=p0,
@@ -61,7 +61,7 @@ def create_gates(
     # Both strata of the calls to come share one error budget, as both are served.
     stratum_alpha = alpha / 2 if heads else alpha
     return TrialGates(
-        create(candidates, alpha, aims[0]),
-        create(candidates, stratum_alpha, aims[1]),
+        create(candidates, alpha, starts[0]),
+        create(candidates, stratum_alpha, starts[1]),
         create([Threshold(confidence, 0.0) for confidence in heads], stratum_alpha, None) if heads else None,
     )

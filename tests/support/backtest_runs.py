@@ -23,7 +23,7 @@ from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.task import TaskRules
 
 MIN_EXAMPLES = 150
-SETTINGS = BudgetSettings(min_examples=MIN_EXAMPLES, patience_hours=0, growth=3)
+SETTINGS = BudgetSettings(min_examples=MIN_EXAMPLES, growth=3)
 RULES = Rules(tasks={"by-rule": TaskRules(critical=True)}).with_critical(frozenset({"by-option"}))
 DAYS = 8.0
 CHANGES_AT = 0.75

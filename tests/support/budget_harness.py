@@ -30,8 +30,6 @@ SETTINGS = BudgetSettings(
     canary=(0.05, 0.25, 1.0),
     step_hours=24,
     step_verdicts=(10,),
-    patience_hours=72,
-    control_share=0.5,
     audits_per_day=5,
     min_audit_rate=0.02,
 )

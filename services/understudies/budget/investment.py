@@ -51,9 +51,12 @@ def estimate_investment(
     incumbent = task.serving
     if incumbent is None or incumbent is student or student_cost >= teacher:
         expected = _expected_first_share(task, settings) if share is None else share
+        horizon_weeks = 1.0
     else:
+        # It serves until there are twice its examples, of which there are fewer and fewer a week.
+        horizon_weeks = settings.successor_weeks
         expected = _expected_gain(task, settings, incumbent.proven_share)
-        # The incumbent's price is already paid; a successor costs the calls withheld from the incumbent for its trial.
+        # The incumbent's price is already paid; a successor costs the audits of the incumbent that its trial takes.
         student_cost = max(Decimal(0), student_cost - student_price(incumbent, settings))
         fresh = min(settings.fresh_verdicts, verdicts)
         evidence += Decimal(round(fresh * incumbent.proven_share)) * teacher
@@ -66,6 +69,7 @@ def estimate_investment(
         audit_rate=audit_rate(volume.calls / 7 * max(expected, 0.01), settings),
         training_cost=Decimal(0) if student else settings.training_cost_usd,
         evidence_cost=evidence,
+        horizon_weeks=horizon_weeks,
     )
 
 

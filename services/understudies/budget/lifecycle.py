@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from understudies.budget.appraisal import Appraisal, appraise, count_needed_examples, is_cooldown_over
 from understudies.budget.investment import audit_rate, estimate_investment, format_investment, student_price
-from understudies.budget.ramp import next_share
+from understudies.budget.ramp import WEEK_DAYS, is_evidence_worthwhile, next_share
 from understudies.budget.settings import BudgetSettings
 from understudies.budget.student_state import StudentState
 from understudies.budget.task_state import TaskState
@@ -149,18 +149,32 @@ class StudentLifecycle:
         student = task.serving
         if student is None or student.drift is not None or student.restriction is not None:
             return
-        challenger = task.candidate
-        max_share = 1.0
-        if challenger is not None and challenger.promotion.stage in ("trained", "qualified"):
-            max_share = 1 - self._settings.control_share
-            if student.promotion.share > max_share:
-                yield self._promote(task, student, now, max_share, f"control group while {challenger.name} is on trial")
-                return
-        since = task.reduced_since
-        share = next_share(student, self._settings, rules.min_agreement, now, max_share=max_share, reduced_since=since)
+        share = next_share(student, self._settings, rules.min_agreement, now)
         if share is not None:
             audits = f"{student.step_agreed} of {student.step_audited} audited verdicts agreed"
             yield self._promote(task, student, now, share, f"ramp to {share:.0%}: {audits} at the step before")
+            return
+        purpose = self._audit_purpose(task, student, now)
+        if purpose and student.promotion.audit_rate < self._settings.trial_audit_rate:
+            reason = f"more audits: {purpose}"
+        elif not purpose and student.has_more_audits:
+            reason = "usual audits: more would not pay"
+        else:
+            return
+        yield self._promote(task, student, now, student.promotion.share, reason)
+
+    def _audit_purpose(self, task: TaskState, student: StudentState, now: datetime) -> str:
+        """Return for what more audits than usual of a serving student are worth their cost; empty if for nothing.
+
+        They are unbiased evidence on its successor, and on its own looser thresholds.
+        """
+        candidate = task.candidate
+        if candidate is not None and candidate is not student and candidate.promotion.stage in ("trained", "qualified"):
+            return f"{candidate.name} is on trial"
+        daily = forecast(task.volume.hourly_counts(now)).calls / WEEK_DAYS
+        if student.is_serving and is_evidence_worthwhile(student, self._settings, daily):
+            return "looser thresholds may be proven"
+        return ""
 
     def _authorise(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
         ended = self._end_trial(task, now)
@@ -224,7 +238,10 @@ class StudentLifecycle:
         if decision is not None:
             served = {name: getattr(decision, name) for name in served}
             coverage = decision.coverage or 0.0
-        daily = forecast(task.volume.hourly_counts(now)).calls / 7
+        daily = forecast(task.volume.hourly_counts(now)).calls / WEEK_DAYS
+        purpose = self._audit_purpose(task, student, now)
+        least = self._settings.trial_audit_rate if purpose else 0.0
+        usual = audit_rate(daily * coverage * share, self._settings, share)
         return self._promotion(
             student,
             "promoted",
@@ -233,10 +250,11 @@ class StudentLifecycle:
             share=share,
             spot_checks=task.profile.kind == "closed_set",
             **served,
-            audit_rate=audit_rate(daily * coverage * share, self._settings, share),
+            audit_rate=max(least, usual),
             evidence={
                 "coverage": coverage,
                 "chosen": decision.evidence.get("chosen") if decision else None,
+                **({"more_audits": purpose, "usual_audit_rate": usual} if purpose else {}),
                 **({} if student.validated_cost is None else {"cost_per_call_usd": usd_text(student.validated_cost)}),
             },
         )

@@ -1,5 +1,6 @@
-"""The canary ramp: the share of eligible calls that a student may serve."""
+"""The canary ramp: the share of eligible calls that a student may serve, and the evidence worth paying for."""
 
+import math
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,18 +16,9 @@ def next_share(
     settings: BudgetSettings,
     p0: float,
     now: datetime,
-    *,
-    max_share: float = 1.0,
-    reduced_since: datetime | None = None,
 ) -> float | None:
-    """Return the next share of the ramp, or None until the current step has lasted and proven enough.
-
-    `max_share` reserves part of the calls for the teacher while a successor is on trial; `reduced_since` is the time
-    since which the task's students have been given less than the full share.
-    """
-    larger_shares = [
-        min(share, max_share) for share in settings.canary if min(share, max_share) > student.promotion.share
-    ]
+    """Return the next share of the ramp, or None until the current step has lasted and proven enough."""
+    larger_shares = [share for share in settings.canary if share > student.promotion.share]
     if not larger_shares or student.step_since is None:
         return None
     if now - student.step_since < timedelta(hours=settings.step_hours):
@@ -35,16 +27,13 @@ def next_share(
         student, p0, settings.step_evidence
     ):
         return None
-    within_patience = reduced_since is not None and now - reduced_since < timedelta(hours=settings.patience_hours)
-    if larger_shares[0] == settings.canary[-1] and within_patience and _is_worth_waiting(student):
-        return None
     return larger_shares[0]
 
 
 def verdicts_needed(share: float, settings: BudgetSettings) -> int:
     """Return how many audited verdicts the step at a share needs.
 
-    >>> verdicts_needed(0.05, BudgetSettings()), verdicts_needed(0.25, BudgetSettings())
+    >>> verdicts_needed(0.1, BudgetSettings()), verdicts_needed(0.4, BudgetSettings())
     (10, 35)
     """
     step = sum(known < share for known in settings.canary)
@@ -60,15 +49,28 @@ def _has_step_evidence(student: StudentState, p0: float, max_reject_e: float) ->
     return Gate.from_counts(student.step_agreed, student.step_audited, p0=p0).reject_e <= max_reject_e
 
 
-def _is_worth_waiting(student: StudentState) -> bool:
-    """Return whether the control group may soon prove a looser threshold that pays for the wait.
+def is_evidence_worthwhile(student: StudentState, settings: BudgetSettings, calls_per_day: float) -> bool:
+    """Return whether a day of more audits promises to pay, by proving looser thresholds sooner.
 
-    Serving everything ends the control group, and with it the unbiased evidence. Another day of it costs the share that
-    is held back; it may gain the gap to the share at which the student agrees well enough so far, for a week.
-    `patience_hours` limits all waits together.
+    What is proven lies below what seems good enough by a margin that shrinks with the square root of the evidence. So
+    of a gap g after n calls, d more close g * (1 - sqrt(n / (n + d))), for as long as the student is expected to serve;
+    audits at the rate of a trial cost that part of what it serves for a day.
     """
+    gathered = _forward_calls(student)
     gap = promising_share(student) - _threshold_coverage(student)
-    return gap * WEEK_DAYS > (1 - student.promotion.share) * student.proven_share
+    rate = settings.trial_audit_rate
+    if not gathered or gap <= 0.0 or calls_per_day <= 0.0:
+        return False
+    closed = gap * (1.0 - math.sqrt(gathered / (gathered + rate * calls_per_day)))
+    return closed * settings.successor_weeks * WEEK_DAYS > rate * student.proven_share
+
+
+def _forward_calls(student: StudentState) -> float:
+    """Return the calls since its dataset on which it was judged: at its last decision, and by audits since then."""
+    evidence: dict[str, Any] = dict(student.decision.evidence) if student.decision else {}
+    calls = float(evidence.get("forward", {}).get("calls", 0))
+    audited = student.audited - student.audited_before_decision
+    return calls + audited / max(student.proven_share, 0.01)
 
 
 def promising_share(student: StudentState) -> float:

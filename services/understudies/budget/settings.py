@@ -25,23 +25,23 @@ class BudgetSettings(BaseSettings):
         default=48, gt=0, description="time without progress after which a student that is not trained yet is retired"
     )
     rest_hours: float = Field(
-        default=50,
+        default=24,
         ge=0,
-        description="minimum time between two students of a task: one takes two days of calls to prove",
+        description="minimum time between two students of a task: one takes a day of calls to prove",
     )
     growth: float = Field(
-        default=1.5, gt=1, description="a successor needs this many times the examples of earlier students"
+        default=2.0, gt=1, description="a successor needs this many times the examples of earlier students"
     )
     student_cost_usd: Decimal = Field(default=Decimal("0.0002"), ge=0, description="price of one student answer")
     training_cost_usd: Decimal = Field(default=Decimal("0.50"), ge=0, description="price of training one student")
     shadow_verdicts: int = Field(default=2000, ge=0, description="student answers that a trial is expected to need")
     fresh_verdicts: int = Field(
-        default=1000, ge=0, description="of these trial answers, those to calls withheld from the serving student"
+        default=1000, ge=0, description="of these trial answers, those to audited calls of the serving student"
     )
     expected_share: float = Field(default=0.5, gt=0, le=1, description="share a first student is expected to serve")
     expected_gain: float = Field(default=0.10, ge=0, le=1, description="share a successor is expected to add")
-    canary: tuple[float, ...] = Field(default=(0.05, 0.25, 1.0), description="shares of the ramp, in (0, 1]")
-    step_hours: float = Field(default=12, ge=0, description="minimum time at one step of the ramp")
+    canary: tuple[float, ...] = Field(default=(0.1, 0.4, 1.0), description="shares of the ramp, in (0, 1]")
+    step_hours: float = Field(default=1, ge=0, description="minimum time at one step of the ramp")
     step_verdicts: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(10, 35),
         min_length=1,
@@ -50,12 +50,16 @@ class BudgetSettings(BaseSettings):
     step_evidence: float = Field(
         default=1.5, gt=0, description="e-value against the required agreement above which the ramp does not advance"
     )
-    patience_hours: float = Field(default=72, ge=0, description="maximum wait below full share for looser thresholds")
-    control_share: float = Field(
+    trial_audit_rate: float = Field(
         default=0.5,
         gt=0,
-        lt=1,
-        description="share of calls withheld from a serving student while its successor is on trial",
+        le=1,
+        description="least audited share of served calls while a successor is on trial or looser thresholds may pay",
+    )
+    successor_weeks: float = Field(
+        default=4,
+        ge=1,
+        description="weeks that a successor, or a looser threshold, is expected to last and pay back in",
     )
     audits_per_day: float = Field(default=20, gt=0, description="target number of audited verdicts per day and student")
     max_audit_rate: float = Field(

@@ -39,6 +39,8 @@ class StudentState(SavedState):
     judged: int = 0
     audited: int = 0
     agreed: int = 0
+    audited_before_decision: int = 0
+    """The number of its audits when the gates last decided."""
     investment: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -113,6 +115,11 @@ class StudentState(SavedState):
         self.restriction, self.share_before = None, 0.0
 
     @property
+    def has_more_audits(self) -> bool:
+        """Return whether more of its answers are audited than usual, as evidence for what may be proven next."""
+        return bool(self.promotion.evidence.get("more_audits"))
+
+    @property
     def is_reproven(self) -> bool:
         """Return whether the gates have promoted the student again since it was restricted."""
         decision = self.decision
@@ -123,6 +130,10 @@ class StudentState(SavedState):
             and decision.at >= self.restriction.at
             and decision.evidence.get("held") is None
         )
+
+    def apply_decision(self, decision: GateDecision) -> None:
+        """Apply a decision of its gates."""
+        self.decision, self.audited_before_decision = decision, self.audited
 
     def record_verdict(self, verdict: Verdict) -> None:
         """Count one verdict: an audit, or a shadow verdict that counts as evidence and cost a teacher's call."""

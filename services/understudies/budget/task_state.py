@@ -27,7 +27,6 @@ class TaskState(SavedState):
     self_agreed: int
     self_compared: Annotated[int, Key("self_asked")]
     valid_since: Annotated[datetime | None, Key("fresh_since")]
-    reduced_since: datetime | None
     _inputs: OrderedKeys
     _self_compared_inputs: Annotated[set[int], SORTED, Key("inputs_asked_again")]
 
@@ -41,7 +40,6 @@ class TaskState(SavedState):
         self.self_agreed = 0
         self.self_compared = 0
         self.valid_since = None
-        self.reduced_since = None
         self._inputs = {}
         self._self_compared_inputs = set()
 
@@ -55,7 +53,7 @@ class TaskState(SavedState):
         elif isinstance(event, Verdict):
             self._apply_verdict(event)
         elif isinstance(event, GateDecision):
-            self._update_student(event.student, lambda student: setattr(student, "decision", event))
+            self._update_student(event.student, lambda student: student.apply_decision(event))
         elif isinstance(event, Promotion):
             self._apply_promotion(event)
         elif isinstance(event, Drift) and event.tier == "contract" and event.drifted:
@@ -109,10 +107,7 @@ class TaskState(SavedState):
         student.apply_promotion(promotion)
         if promotion.stage in ("trained", "rejected"):
             self.ledger.training += usd(Decimal(str(promotion.evidence.get("cost_usd", "0"))))
-        if promotion.stage == "promoted":
-            self.reduced_since = None if promotion.share >= 1 else self.reduced_since or promotion.at
         if promotion.stage == "demoted":
-            self.reduced_since = None
             self.valid_since = promotion.at
             self._inputs.clear()
 

@@ -130,11 +130,13 @@ class Investment:
         US dollars for data, compute and the teacher's calls that training needs.
     evidence_cost
         US dollars for validation, shadow answers and the teacher's self-agreement.
+    horizon_weeks
+        Weeks within which it must pay back, above 0.
 
     Raises
     ------
     ValueError
-        When an amount is negative or not finite, or a share outside [0, 1].
+        When an amount is negative or not finite, a share outside [0, 1], or the horizon not above 0.
 
     Examples
     --------
@@ -154,8 +156,11 @@ class Investment:
     audit_rate: float
     training_cost: Decimal
     evidence_cost: Decimal
+    horizon_weeks: float = 1.0
 
     def __post_init__(self) -> None:
+        if not self.horizon_weeks > 0:
+            raise ValueError(f"horizon_weeks must be above 0, got {self.horizon_weeks!r}")
         _check_costs(training_cost=self.training_cost, evidence_cost=self.evidence_cost)
         if not 0 <= self.weekly_calls_lower <= self.weekly_calls:
             raise ValueError(
@@ -180,11 +185,11 @@ class Investment:
 
     @property
     def roi(self) -> Decimal | None:
-        """The return on investment over one week at the lower bound of the volume; None if nothing is invested."""
+        """The return on investment within the horizon at the lower bound of the volume; None if nothing is invested."""
         return roi(
             self.teacher_cost,
             self.student_cost,
-            self.weekly_calls_lower,
+            self._calls_lower,
             self.cost,
             share=self.expected_share,
             audit_rate=self.audit_rate,
@@ -203,9 +208,9 @@ class Investment:
 
     @property
     def is_worthwhile(self) -> bool:
-        """True if break-even is reached within less than one week at the lower bound of the volume."""
+        """True if break-even is reached before the horizon at the lower bound of the volume."""
         needed = self.break_even_calls
-        return needed is not None and needed < self.weekly_calls_lower
+        return needed is not None and needed < self._calls_lower
 
     @property
     def reason(self) -> str:
@@ -222,11 +227,16 @@ class Investment:
                 f"${_money(-self._saving)} a call: the student is paid for every call, "
                 "the teacher for every escalation."
             )
+        horizon = "a week" if self.horizon_weeks == 1 else f"{self.horizon_weeks:g} weeks"
         verb = "pays back" if self.is_worthwhile else "does not pay back"
         return (
-            f"${_money(self.cost)} {verb} within a week: break-even takes {needed:,} calls at "
-            f"${_money(self._saving)} saved a call, and at least {self.weekly_calls_lower:,} are expected."
+            f"${_money(self.cost)} {verb} within {horizon}: break-even takes {needed:,} calls at "
+            f"${_money(self._saving)} saved a call, and at least {self._calls_lower:,} are expected."
         )
+
+    @property
+    def _calls_lower(self) -> int:
+        return int(self.weekly_calls_lower * self.horizon_weeks)
 
     @property
     def _saving(self) -> Decimal:

@@ -105,7 +105,7 @@ def _train_classifier(
     data: TrainingData, settings: TrainerSettings, *, encoder: bool
 ) -> TrainedStudent | NotApplicable:
     from understudies.students.classifier.student import ClassifierStudent, NotClosedSetError
-    from understudies.students.encoder.sentence_encoder import ENCODER_LICENCE, ENCODER_NAME
+    from understudies.students.encoder.runtime import ENCODER_LICENCE, ENCODER_NAME
 
     validation = held_out_examples(data.dataset.in_split("validation"))
     try:

@@ -26,7 +26,7 @@ from understudies.students.classifier.heads import (
     fit_temperature,
 )
 from understudies.students.confidence_model import ConfidenceModel
-from understudies.students.encoder.sentence_encoder import ENCODER_NAME
+from understudies.students.encoder.runtime import ENCODER_NAME
 from understudies.students.vectors import Floats
 
 MAX_TRAINING_EXAMPLES = 12_000

@@ -2,18 +2,20 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from understudies.persistence.fields import SORTED
-from understudies.students.extractor.alignment import AlignedText, FieldPlan, Nothing, spans_of
-from understudies.students.extractor.answer_form import Leaf, Path
+from understudies.students.extractor.alignment import AlignedText, Tagged, spans_of
 from understudies.students.extractor.crf import Features, Labelling, LabelModel
+from understudies.students.extractor.fields import Fields, Leaf, Path, is_nothing, items_of, scalars_of, to_leaf
+from understudies.students.extractor.item_grouping import group_spans, region_of, section_spans
+from understudies.students.extractor.plans import AnswerPlan, FieldPlan, Section
 from understudies.students.extractor.readers import Scalar, read_span
 from understudies.students.extractor.tokens import (
     MAX_CHARS,
@@ -21,15 +23,14 @@ from understudies.students.extractor.tokens import (
     MAX_VALUE_TOKENS,
     Token,
     describe,
+    line_numbers,
     mask_digits,
     tokenize,
 )
 
-_NOTHING: Final[dict[Nothing, Leaf]] = {"null": None, "empty": "", "empty_list": []}
 _MAX_KNOWN: Final = 20_000
 _LEAST_LOG: Final = -20.0
-_ALWAYS: Final = 0.99
-"""Share of the answers with a value from which a field is never left out."""
+_NOT_CHOSEN: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +97,10 @@ class Extraction:
     """The fields found in a text, and the features from which the confidence in them is computed.
 
     `readable` is false where a span cannot be read, a field has two values and takes one, or one that
-    never lacks has none.
+    never lacks has none; in the answer or in one of its objects.
     """
 
-    fields: dict[Path, Leaf]
+    fields: Fields
     features: NDArray[np.float64]
     readable: bool
 
@@ -109,46 +110,61 @@ FEATURE_NAMES: Final = ("log probability", "known words", "known pairs", "least 
 on held-out training texts and worse on later ones."""
 
 
-class FieldExtractor:
-    """Tags a text, reads its spans, and chooses the fields that are no part of it."""
+class _Text(NamedTuple):
+    """A text with its tokens and the line of each."""
 
-    def __init__(
-        self,
-        plans: Sequence[FieldPlan],
-        vocabulary: Vocabulary,
-        tagger: LabelModel | None,
-        choosers: Mapping[int, LabelModel],
-    ) -> None:
-        self.plans = tuple(plans)
+    text: str
+    tokens: Sequence[Token]
+    lines: Sequence[int]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What was read so far: the values of a section, the probabilities of choices, and whether all could be read."""
+
+    values: dict[Path, Leaf] = field(default_factory=dict)
+    choices: list[float] = field(default_factory=list)
+    readable: bool = True
+
+
+Choosers = Mapping[str, LabelModel]
+"""The models that choose, by the number of the field; for one label of several, followed by that of the label."""
+
+
+class FieldExtractor:
+    """Tags a text, reads its spans, chooses the fields that are no part of it, and derives others from those."""
+
+    def __init__(self, plan: AnswerPlan, vocabulary: Vocabulary, tagger: LabelModel | None, choosers: Choosers) -> None:
+        self.plan = plan
         self.vocabulary = vocabulary
         self.tagger = tagger
         self.choosers = dict(choosers)
         self._known = vocabulary.known()
 
     @classmethod
-    def fit(
-        cls,
-        plans: Sequence[FieldPlan],
-        aligned: Sequence[AlignedText],
-        answers: Sequence[Mapping[Path, Leaf]],
-    ) -> "FieldExtractor":
+    def fit(cls, plan: AnswerPlan, aligned: Sequence[AlignedText], answers: Sequence[Fields]) -> "FieldExtractor":
         """Fit on tagged texts and their answers."""
         vocabulary = Vocabulary.learn(aligned)
-        copies = any(plan.kind == "copied" for plan in plans)
         tagger = (
             LabelModel.fit((describe(one.text, one.tokens, vocabulary.known(one)), one.tags) for one in aligned)
-            if copies
+            if is_tagging(plan)
             else None
         )
-        choosers = {
-            index: LabelModel.fit(
-                (_describe_whole(one.tokens), [_choice_label(plan, answer.get(plan.path))])
-                for one, answer in zip(aligned, answers, strict=True)
-            )
-            for index, plan in enumerate(plans)
-            if plan.kind == "chosen"
-        }
-        return cls(plans, vocabulary, tagger, choosers)
+        sections = [(Section(0, plan), [(one.tokens, answer) for one, answer in zip(aligned, answers, strict=True)])]
+        sections += [
+            (section, list(_section_examples(number, plan, section, aligned, answers)))
+            for number, section in plan.sections.items()
+        ]
+        choosers: dict[str, LabelModel] = {}
+        for section, examples in sections:
+            described = [(_describe_whole(tokens), fields) for tokens, fields in examples]
+            for number, one in enumerate(section.plan.fields, section.first):
+                for name, labels in _choices(number, one, [fields for _, fields in described]):
+                    features = (whole for whole, _ in described)
+                    choosers[name] = LabelModel.fit(
+                        (whole, [label]) for whole, label in zip(features, labels, strict=True)
+                    )
+        return cls(plan, vocabulary, tagger, choosers)
 
     def extract(self, text: str) -> Extraction | None:
         """Extract the fields of a text; None for one that is too long or empty."""
@@ -160,42 +176,82 @@ class FieldExtractor:
             if self.tagger is not None
             else Labelling(["O"] * len(tokens), 1.0)
         )
-        found, readable = self._read_spans(text, tokens, labelling)
-        choices: list[float] = []
-        for index, chooser in self.choosers.items():
-            chosen = chooser.label(_describe_whole(tokens))
-            choices.append(chosen.probability)
-            number = int(chosen.labels[0])
-            if number >= 0:
-                found[index] = [self.plans[index].choices[number]]
-        return Extraction(self._fields(found), self._features(tokens, labelling, choices), readable)
+        whole = _Text(text, tokens, line_numbers(text, tokens))
+        spans = spans_of(labelling.labels)
+        reading = _Reading()
+        for number, section in self.plan.sections.items():
+            self._read_items(reading, self.plan.fields[number], section, whole, section_spans(spans, section))
+        own = Section(0, self.plan)
+        fields = self._read_section(reading, own, whole, section_spans(spans, own), (0, len(tokens)))
+        return Extraction(fields, self._features(tokens, labelling, reading.choices), reading.readable)
 
-    def _fields(self, found: Mapping[int, Sequence[Scalar]]) -> dict[Path, Leaf]:
-        fields: dict[Path, Leaf] = {}
-        for index, plan in enumerate(self.plans):
-            values = list(plan.choices) if plan.kind == "constant" else list(found.get(index, ()))
-            if values:
-                fields[plan.path] = values if plan.always_list or len(values) > 1 else values[0]
-            elif plan.nothing != "omitted":
-                fields[plan.path] = _NOTHING[plan.nothing]
-        return fields
+    def _read_items(
+        self, reading: _Reading, one: FieldPlan, section: Section, text: _Text, spans: Sequence[Tagged]
+    ) -> None:
+        """Read the objects of a list."""
+        groups = group_spans(spans, section, one.boundary, text.lines)
+        items: list[Fields] = []
+        for index, group in enumerate(groups):
+            item = _Reading()
+            items.append(self._read_section(item, section, text, group, region_of(groups, index, text.lines)))
+            reading.choices += item.choices
+            reading.readable = reading.readable and item.readable
+        if items:
+            reading.values[one.path] = items
 
-    def _read_spans(
-        self, text: str, tokens: Sequence[Token], labelling: Labelling
-    ) -> tuple[dict[int, list[Scalar]], bool]:
+    def _read_section(
+        self, reading: _Reading, section: Section, text: _Text, spans: Sequence[Tagged], region: tuple[int, int]
+    ) -> Fields:
+        """Read the answer, or one object of a list that stands in a region of tokens."""
+        self._read_spans(reading, section, text, spans)
+        described: Features | None = None
+        for number, one in enumerate(section.plan.fields, section.first):
+            if one.kind == "constant" and one.choices:
+                reading.values[one.path] = to_leaf(one.choices[0])
+            elif one.kind in ("chosen", "multi_label"):
+                described = described or _describe_whole(text.tokens[slice(*region)])
+                self._choose(reading, number, one, described)
+        derived = {
+            one.path: value
+            for one in section.plan.fields
+            if one.relation is not None and not is_nothing(value := one.relation.derive(reading.values))
+        }
+        reading.values |= derived
+        reading.readable = reading.readable and not section.plan.lacks_value(reading.values)
+        return section.plan.assemble(reading.values)
+
+    def _read_spans(self, reading: _Reading, section: Section, text: _Text, spans: Sequence[Tagged]) -> None:
         found: defaultdict[int, list[Scalar]] = defaultdict(list)
-        readable = True
-        for index, first, end in spans_of(labelling.labels):
-            plan = self.plans[index]
-            value = read_span(plan.reader, text, tokens[first].start, tokens[end - 1].end)
+        for number, first, end in spans:
+            one = section.plan.fields[number - section.first]
+            value = read_span(one.reader, text.text, text.tokens[first].start, text.tokens[end - 1].end)
             if value is None:
-                readable = False
-            elif not plan.several and found[index]:
-                readable = readable and found[index] == [value]
+                reading.readable = False
+            elif not one.several and found[number]:
+                reading.readable = reading.readable and found[number] == [value]
             else:
-                found[index].append(value)
-        always = (index for index, plan in enumerate(self.plans) if plan.kind == "copied" and plan.presence >= _ALWAYS)
-        return found, readable and all(found[index] for index in always)
+                found[number].append(value)
+        for number, values in found.items():
+            one = section.plan.fields[number - section.first]
+            if values:
+                reading.values[one.path] = values if one.always_list or len(values) > 1 else values[0]
+
+    def _choose(self, reading: _Reading, number: int, one: FieldPlan, described: Features) -> None:
+        if one.kind == "chosen":
+            chosen = self.choosers[str(number)].label(described)
+            reading.choices.append(chosen.probability)
+            choice = int(chosen.labels[0])
+            if choice != _NOT_CHOSEN:
+                reading.values[one.path] = to_leaf(one.choices[choice])
+            return
+        applying: list[Scalar] = []
+        for index, label in enumerate(one.choices):
+            chosen = self.choosers[f"{number}-{index}"].label(described)
+            reading.choices.append(chosen.probability)
+            if chosen.labels[0] == _APPLIES:
+                applying += scalars_of(to_leaf(label))
+        if applying:
+            reading.values[one.path] = applying if one.always_list or len(applying) > 1 else applying[0]
 
     def _features(self, tokens: Sequence[Token], labelling: Labelling, choices: Sequence[float]) -> NDArray[np.float64]:
         lower = [mask_digits(token.text) for token in tokens]
@@ -211,9 +267,45 @@ class FieldExtractor:
         )
 
 
+_APPLIES: Final = "1"
+
+
+def is_tagging(plan: AnswerPlan) -> bool:
+    """Return whether any field of a plan is copied."""
+    return any(one.kind == "copied" for one in plan.numbered)
+
+
+def chooser_names(plan: AnswerPlan) -> list[str]:
+    """Return the names of the models that choose."""
+    return [name for number, one in enumerate(plan.numbered) for name, _ in _choices(number, one, [])]
+
+
+def _choices(number: int, plan: FieldPlan, answers: Sequence[Fields]) -> Iterator[tuple[str, list[str]]]:
+    """Yield for each model that chooses a field its name, and the label of each answer."""
+    if plan.kind == "chosen":
+        yield str(number), [_choice_label(plan, answer.get(plan.path)) for answer in answers]
+    elif plan.kind == "multi_label":
+        given = [{repr(item) for item in scalars_of(answer.get(plan.path))} for answer in answers]
+        for index, label in enumerate(plan.choices):
+            yield f"{number}-{index}", [str(int(repr(label) in labels)) for labels in given]
+
+
+def _section_examples(
+    number: int, plan: AnswerPlan, section: Section, aligned: Sequence[AlignedText], answers: Sequence[Fields]
+) -> Iterator[tuple[Sequence[Token], Fields]]:
+    """Yield the tokens and the fields of the objects of a list, where they are grouped as they are."""
+    field_plan = plan.fields[number]
+    for one, answer in zip(aligned, answers, strict=True):
+        groups = group_spans(section_spans(spans_of(one.tags), section), section, field_plan.boundary, one.lines)
+        if groups == one.items.get(number):
+            for index, item in enumerate(items_of(answer.get(field_plan.path))):
+                first, end = region_of(groups, index, one.lines)
+                yield one.tokens[first:end], item
+
+
 def _choice_label(plan: FieldPlan, value: Leaf) -> str:
     """Return the index of a choice; -1 for no value, or one that was given once."""
-    return str(next((i for i, one in enumerate(plan.choices) if repr(one) == repr(value)), -1))
+    return str(next((i for i, one in enumerate(plan.choices) if repr(to_leaf(one)) == repr(value)), _NOT_CHOSEN))
 
 
 def _describe_whole(tokens: Sequence[Token]) -> Features:

@@ -22,16 +22,23 @@ from understudies.judges.answer_key import normalize_call_ids
 from understudies.judges.base import Judge
 from understudies.students.base import Answer, classifier_text
 from understudies.students.confidence_model import ConfidenceModel
-from understudies.students.extractor.alignment import (
-    AlignedText,
-    FieldPlan,
-    NotExtractable,
-    align,
-    learn_plans,
-)
-from understudies.students.extractor.answer_form import AnswerForm, Leaf, Path, UnsupportedForm, flatten, unfence
+from understudies.students.extractor.alignment import AlignedText, align
+from understudies.students.extractor.answer_form import AnswerForm, unfence
 from understudies.students.extractor.crf import LabelModel
-from understudies.students.extractor.extraction import FEATURE_NAMES, Extraction, FieldExtractor, Vocabulary
+from understudies.students.extractor.extraction import (
+    FEATURE_NAMES,
+    Extraction,
+    FieldExtractor,
+    Vocabulary,
+    chooser_names,
+    is_tagging,
+)
+from understudies.students.extractor.fields import Fields, UnsupportedForm, flatten
+from understudies.students.extractor.item_grouping import learn_boundaries
+from understudies.students.extractor.obstacles import NotExtractable
+from understudies.students.extractor.planning import learn_plan
+from understudies.students.extractor.plans import AnswerPlan
+from understudies.students.extractor.text_index import TextIndex
 from understudies.students.extractor.tokens import MAX_CHARS
 
 _FILE: Final = "extractor.json"
@@ -55,7 +62,7 @@ _NO_ANSWER: Final = Message(role="assistant", content="")
 class _SavedExtractor:
     """The content of the extractor's file."""
 
-    plans: list[FieldPlan]
+    plan: AnswerPlan
     form: AnswerForm
     vocabulary: Vocabulary
     template: Message
@@ -91,9 +98,9 @@ class ExtractorStudent:
         self._system = system
 
     @property
-    def plans(self) -> tuple[FieldPlan, ...]:
+    def plan(self) -> AnswerPlan:
         """How each field is answered."""
-        return self._extractor.plans
+        return self._extractor.plan
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
         # A few requests are answered faster than a thread starts; more must not block the event loop.
@@ -108,7 +115,7 @@ class ExtractorStudent:
             return Answer(_NO_ANSWER, 0.0)
         return Answer(self._write(extraction.fields), _confidence(self._confidence_model, extraction))
 
-    def _write(self, fields: Mapping[Path, Leaf]) -> Message:
+    def _write(self, fields: Fields) -> Message:
         return _fill(self._template, self._form.write(fields))
 
     @classmethod
@@ -119,10 +126,10 @@ class ExtractorStudent:
 
         The confidence model is fitted on held-out answers: of texts drawn at random, and of texts whose near copies the
         extractor did not see, for a layout that is new to it must lower its confidence. Answers of another kind, such
-        as a refusal in words, count as wrong. Raises NotExtractable, which names the field that stands in the way.
+        as a refusal in words, count as wrong. Raises NotExtractable, which names the fields that stand in the way.
         """
         training = _read_training_set(train[-_MAX_EXAMPLES:], system)
-        form = AnswerForm.learn(training.texts, [plan.path for plan in training.plans])
+        form = AnswerForm.learn(training.texts, [one.path for one in training.plan.fields])
         features: list[NDArray[np.float64]] = []
         agreed: list[bool] = []
         for is_trained, judged in _splits(training, seed):
@@ -139,7 +146,7 @@ class ExtractorStudent:
 
     def to_files(self) -> dict[str, bytes]:
         saved = _SavedExtractor(
-            list(self.plans),
+            self.plan,
             self._form,
             self._extractor.vocabulary,
             self._template,
@@ -151,27 +158,22 @@ class ExtractorStudent:
         files = {_FILE: _SAVED.dump_json(saved, indent=1)}
         if self._extractor.tagger is not None:
             files[_TAGGER] = self._extractor.tagger.content
-        files |= {_CHOOSER.format(index): model.content for index, model in self._extractor.choosers.items()}
+        files |= {_CHOOSER.format(name): model.content for name, model in self._extractor.choosers.items()}
         return files | self._system.to_files()
 
     @classmethod
     def from_files(cls, content: Mapping[str, bytes]) -> "ExtractorStudent":
         try:
             saved = _SAVED.validate_json(content[_FILE])
-            choosers = {
-                index: LabelModel(content[_CHOOSER.format(index)])
-                for index, plan in enumerate(saved.plans)
-                if plan.kind == "chosen"
-            }
-            copies = any(plan.kind == "copied" for plan in saved.plans)
-            tagger = LabelModel(content[_TAGGER]) if copies else None
+            choosers = {name: LabelModel(content[_CHOOSER.format(name)]) for name in chooser_names(saved.plan)}
+            tagger = LabelModel(content[_TAGGER]) if is_tagging(saved.plan) else None
         except (KeyError, ValidationError) as error:
             raise ArtifactError(f"the extractor's files are invalid: {error!r}; train it again") from error
         confidence_model = ConfidenceModel(
             np.array(saved.centre), np.array(saved.scale), np.array(saved.coefficients), saved.bias
         )
         system = SystemTemplate.from_files(content)
-        extractor = FieldExtractor(saved.plans, saved.vocabulary, tagger, choosers)
+        extractor = FieldExtractor(saved.plan, saved.vocabulary, tagger, choosers)
         return cls(extractor, confidence_model, saved.form, saved.template, system)
 
 
@@ -207,8 +209,8 @@ class _TrainingSet:
     requests: list[str]
     given: list[Message]
     texts: list[str]
-    answers: list[dict[Path, Leaf]]
-    plans: list[FieldPlan]
+    answers: list[Fields]
+    plan: AnswerPlan
     aligned: list[AlignedText | None]
     others: list[tuple[str, Message]]
 
@@ -241,10 +243,12 @@ def _read_training_set(train: Sequence[Example], system: SystemTemplate) -> _Tra
     best = _latest_within_budget(best)
     requests, given, texts = [one[0] for one in best], [one[1] for one in best], [one[2] for one in best]
     answers = [flatten(json.loads(unfence(text)[1])) for text in texts]
-    plans = learn_plans(requests, answers)
-    aligned = align(requests, answers, plans)
+    indexed = [TextIndex(request) for request in requests]
+    plan = learn_plan(indexed, answers)
+    aligned = align(indexed, answers, plan)
     _check_aligned(aligned)
-    return _TrainingSet(normalize_call_ids(given[0]), requests, given, texts, answers, plans, aligned, others)
+    plan = learn_boundaries(plan, [one for one in aligned if one is not None])
+    return _TrainingSet(normalize_call_ids(given[0]), requests, given, texts, answers, plan, aligned, others)
 
 
 def _latest_within_budget(examples: list[tuple[str, Message, str]]) -> list[tuple[str, Message, str]]:
@@ -318,4 +322,4 @@ def _fit_part(training: _TrainingSet, included: Sequence[bool]) -> FieldExtracto
         for one, answer, is_in in zip(training.aligned, training.answers, included, strict=True)
         if is_in and one is not None
     ]
-    return FieldExtractor.fit(training.plans, [one for one, _ in part], [answer for _, answer in part])
+    return FieldExtractor.fit(training.plan, [one for one, _ in part], [answer for _, answer in part])

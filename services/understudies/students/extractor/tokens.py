@@ -42,6 +42,20 @@ def token_span(tokens: Sequence[Token], starts: Mapping[int, int], span: tuple[i
     return (first, last + 1) if last < len(tokens) and tokens[last].end == span[1] else None
 
 
+def line_numbers(text: str, tokens: Sequence[Token]) -> list[int]:
+    """Return the number of the line that each token stands in.
+
+    >>> line_numbers("a b\\n\\nc", tokenize("a b\\n\\nc"))
+    [0, 0, 2]
+    """
+    numbers, line, since = [], 0, 0
+    for token in tokens:
+        line += text.count("\n", since, token.start)
+        since = token.start
+        numbers.append(line)
+    return numbers
+
+
 @lru_cache(maxsize=65_536)
 def word_shape(word: str) -> str:
     """Return the form of a word: capitals as X, small letters as x, digits as 9; at most five characters."""

@@ -1,10 +1,11 @@
 import asyncio
 import json
 import random
+from typing import Any
 
 import pytest
 from tests.support.chat_messages import user_request
-from tests.support.orders import UNSEEN_LAYOUT, make_orders, write_tool_call
+from tests.support.orders import UNSEEN_LAYOUT, make_orders, write_json, write_tool_call
 
 from understudies.datasets.dataset import Example
 from understudies.datasets.errors import ArtifactError
@@ -12,8 +13,8 @@ from understudies.events import Message
 from understudies.judges.choice import choose_judge
 from understudies.judges.registry import parse_judge
 from understudies.students.base import Answer
-from understudies.students.extractor.alignment import NotExtractable
 from understudies.students.extractor.crf import LabelModel
+from understudies.students.extractor.obstacles import NotExtractable
 from understudies.students.extractor.student import ExtractorStudent
 
 TRAIN = make_orders(240, seed=1)
@@ -98,7 +99,7 @@ def test_answers_drawn_at_random_are_not_extracted() -> None:
     ("content", "why"),
     [
         ("free text", "0 of 60 answers are objects of simple fields.*the answer is not JSON in 60"),
-        (json.dumps({"rows": [{"a": 1}]}), "rows is a list of objects in 60"),
+        (json.dumps({"rows": [[1], [2]]}), "rows is a list of lists, or of objects and other values in 60"),
     ],
 )
 def test_other_answers_are_declined_with_the_reason(content: str, why: str) -> None:
@@ -117,7 +118,7 @@ def test_a_few_wrong_answers_of_the_teacher_do_not_stop_it() -> None:
         for order in TRAIN
     ]
     student = ExtractorStudent.fit(noisy, JUDGE, seed=1)
-    assert {plan.name: plan.kind for plan in student.plans}["total"] == "copied"
+    assert student.plan.description["total"] == "copied as number_point"
 
 
 async def test_numbers_that_training_never_showed_are_not_read(student: ExtractorStudent) -> None:
@@ -160,6 +161,37 @@ async def test_answers_in_threads_are_those_on_the_loop(student: ExtractorStuden
     meanwhile = [(await ask(student, [order]))[0] for order in LATER]
     assert meanwhile == alone
     assert await asyncio.gather(*batches) == [alone] * 3
+
+
+async def test_an_object_that_is_sometimes_null_is_answered() -> None:
+    def write(fields: dict[str, Any]) -> Message:
+        due = fields["delivery"].pop("due")
+        return write_json(fields | {"appointment": {"date": due, "kind": "fixed"} if due else None})
+
+    student = ExtractorStudent.fit(make_orders(240, seed=1, write=write), JUDGE, seed=1)
+    later = make_orders(60, seed=2, write=write)
+    exact = [answer.text == order.answer.text for answer, order in zip(await ask(student, later), later, strict=True)]
+    assert sum(exact) >= 0.95 * len(later)
+
+
+async def test_labels_are_answered_in_the_order_of_the_teacher() -> None:
+    def write(fields: dict[str, Any]) -> Message:
+        facts = {
+            "abroad": fields["delivery"]["city"] != "Basel",
+            "dated": fields["delivery"]["due"] is not None,
+            "euro": fields["currency"] == "EUR",
+            "paper": fields["item"] in ("sticky notes", "a4 paper"),
+            "bulk": fields["quantity"] == 1250,
+        }
+        return write_json({"reference": fields["reference"], "tags": [name for name, holds in facts.items() if holds]})
+
+    student = ExtractorStudent.fit(make_orders(400, seed=1, write=write), JUDGE, seed=1)
+    assert student.plan.description["tags"] == "multi-label"
+    later = make_orders(60, seed=2, write=write)
+    answers = await ask(ExtractorStudent.from_files(student.to_files()), later)
+    assert sum(answer.text == order.answer.text for answer, order in zip(answers, later, strict=True)) >= 0.9 * len(
+        later
+    )
 
 
 def test_a_model_without_any_label_is_refused() -> None:

@@ -1,0 +1,168 @@
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from tests.support.orders import make_orders
+
+from understudies.students.extractor.fields import Fields, flatten
+from understudies.students.extractor.obstacles import NotExtractable
+from understudies.students.extractor.planning import learn_plan
+from understudies.students.extractor.plans import AnswerPlan, FieldPlan, ObjectPlan
+from understudies.students.extractor.text_index import TextIndex
+
+
+def plan_of(texts: Sequence[str], answers: Sequence[Fields]) -> AnswerPlan:
+    return learn_plan([TextIndex(text) for text in texts], answers)
+
+
+def plans_of(calls: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, FieldPlan]:
+    plan = plan_of([text for text, _ in calls], [flatten(answer) for _, answer in calls])
+    return {field.name: field for field in plan.fields}
+
+
+def test_each_field_of_an_order_gets_its_way() -> None:
+    orders = make_orders(200)
+
+    answers = [flatten(json.loads(order.answer.text)) for order in orders]
+    plans = {plan.name: plan for plan in plan_of([order.request.messages[-1].text for order in orders], answers).fields}
+    assert {name: (plan.kind, plan.reader) for name, plan in plans.items() if plan.kind == "copied"} == {
+        "reference": ("copied", "text"),
+        "item": ("copied", "text"),
+        "quantity": ("copied", "integer_point"),
+        "delivery.city": ("copied", "text"),
+        "delivery.due": ("copied", "date"),
+        "total": ("copied", "number_point"),
+    }
+    assert (plans["currency"].kind, set(plans["currency"].choices)) == ("chosen", {"EUR", "GBP", "USD"})
+    assert (plans["status"].kind, plans["status"].choices) == ("constant", ("new",))
+    assert plans["delivery.due"].nothing == (None,)
+    assert 0.6 < plans["delivery.due"].presence < 0.8
+
+
+@pytest.mark.parametrize(
+    ("given", "nothing"), [({}, ()), ({"b": None}, (None,)), ({"b": ""}, ("",)), ({"b": []}, ([],)), ({"b": {}}, ({},))]
+)
+def test_what_stands_for_no_value_is_learned(given: dict[str, Any], nothing: tuple[Any, ...]) -> None:
+    calls = [(f"x {n} y", {"a": n} | ({"b": "y"} if n % 3 == 0 else given)) for n in range(30)]
+    assert plans_of(calls)["b"].nothing == nothing
+
+
+def test_a_placeholder_is_learned_as_no_value() -> None:
+    calls = [(f"call me {n * 37}" if n % 3 else "hi", {"phone": n * 37 if n % 3 else "unknown"}) for n in range(60)]
+    plan = plans_of(calls)["phone"]
+    assert (plan.kind, plan.nothing, round(plan.presence, 2)) == ("copied", ("unknown",), 0.67)
+
+
+def test_lists_are_learned() -> None:
+    several = plans_of([(f"take {n} and {n + 50}", {"a": [n, n + 50] if n % 2 else n}) for n in range(30)])["a"]
+    assert (several.kind, several.several, several.always_list) == ("copied", True, False)
+    always = plans_of([(f"take {n}", {"a": [n]}) for n in range(30)])["a"]
+    assert (always.several, always.always_list) == (False, True)
+
+
+def test_a_field_that_needs_knowledge_stands_in_the_way_by_name() -> None:
+    calls = [(f"who wrote book {n}", {"book": n, "author": {"name": f"Someone {n * 7919}"}}) for n in range(40)]
+    with pytest.raises(NotExtractable, match=r"field author\.name: 0% of its values stand in the text, and 40"):
+        plans_of(calls)
+    with pytest.raises(NotExtractable, match="no fields"):
+        learn_plan([TextIndex("a")], [{}])
+
+
+def test_a_choice_that_stands_inside_words_is_not_copied() -> None:
+    calls = [(f"the thing costs {n}, a bargain", {"price": n, "grade": "ab"[n % 2]}) for n in range(60)]
+    assert plans_of(calls)["grade"].kind == "chosen"
+
+
+def test_keys_that_are_data_are_declined() -> None:
+    with pytest.raises(NotExtractable, match="80 different fields; at most 60"):
+        plans_of([(f"count {n}", {"counts": {f"name-{n}": n}}) for n in range(80)])
+
+
+@pytest.mark.parametrize(
+    ("given", "nothing"), [({}, ()), ({"to": None}, (None,)), ({"to": {}}, ({},)), ({"to": "pick-up"}, ("pick-up",))]
+)
+def test_what_stands_for_an_object_is_learned(given: dict[str, Any], nothing: tuple[Any, ...]) -> None:
+    calls = [
+        (
+            f"order {n} to room {n + 70}" if n % 3 else f"order {n}",
+            {"n": n} | ({"to": {"room": n + 70}} if n % 3 else given),
+        )
+        for n in range(60)
+    ]
+    plan = plan_of([text for text, _ in calls], [flatten(answer) for _, answer in calls])
+    assert plan.objects == (ObjectPlan(("to",), nothing),)
+    assert [(field.name, field.presence) for field in plan.fields] == [("n", 1.0), ("to.room", 1.0)]
+
+
+def test_an_object_that_is_mostly_given_without_values_is_always_given() -> None:
+    calls: list[tuple[str, dict[str, Any]]] = [(f"order {n}", {"n": n, "to": {"room": None}}) for n in range(30)]
+    calls += [(f"order {n} to room {n + 70}", {"n": n, "to": {"room": n + 70}}) for n in range(30)]
+    calls += [("order 7", {"n": 7, "to": None})]
+    assert plan_of([text for text, _ in calls], [flatten(answer) for _, answer in calls]).objects == ()
+
+
+def test_an_object_of_constants_that_is_sometimes_null_is_chosen() -> None:
+    calls = [(f"order {n}{' fast' * (n % 2)}", {"n": n, "by": {"air": True} if n % 2 else None}) for n in range(40)]
+    assert plans_of(calls)["by.air"].kind == "chosen"
+
+
+def test_a_field_that_is_an_object_or_a_value_is_declined_by_name() -> None:
+    calls: list[tuple[str, dict[str, Any]]] = [
+        (f"order {n} to {n + 70}", {"n": n, "to": {"room": n + 70} if n % 3 else f"room {n}"}) for n in range(60)
+    ]
+    with pytest.raises(NotExtractable, match="field to: an object in some answers and a value in others"):
+        plans_of(calls)
+
+
+def test_a_list_that_never_differs_is_constant() -> None:
+    plan = plans_of([(f"take {n}", {"n": n, "tags": ["new", "b2b"]}) for n in range(40)])["tags"]
+    assert (plan.kind, plan.choices) == ("constant", (["new", "b2b"],))
+
+
+def test_a_few_lists_are_chosen_whole() -> None:
+    lists = [["fast", "paid"], ["paid"], []]
+    plan = plans_of([(f"take {n}", {"n": n, "tags": lists[n % 3]}) for n in range(60)])["tags"]
+    assert (plan.kind, plan.choices, plan.nothing) == ("chosen", (["fast", "paid"], ["paid"]), ([],))
+
+
+def test_many_lists_of_few_values_are_labels_in_their_order() -> None:
+    names = ["urgent", "refund", "damaged", "late", "vip"]
+    lists = [[name for bit, name in enumerate(names) if n >> bit & 1] for n in range(32)]
+    plan = plans_of([(f"take {n}", {"n": n, "tags": lists[n % 32]}) for n in range(128)])["tags"]
+    assert (plan.kind, plan.choices, plan.always_list) == ("multi_label", tuple(names), True)
+
+
+def test_a_list_of_anything_is_declined_by_name() -> None:
+    calls = [(f"take {n}", {"n": n, "tags": [f"tag {n * 7919}", "new"]}) for n in range(40)]
+    with pytest.raises(NotExtractable, match=r"field tags: 0% of its values.*40 different values are no closed set"):
+        plans_of(calls)
+
+
+def test_all_fields_in_the_way_are_named_with_their_forms_and_no_value() -> None:
+    calls: list[tuple[str, dict[str, Any]]] = [
+        (
+            f"case {n}",
+            {
+                "n": n,
+                "code": f"QX-{n * 7919 % 9000 + 1000}",
+                "summary": f"The customer of case {n} wants his money back soon",
+                "score": n * 31 % 997 / 8 if n % 2 else None,
+            },
+        )
+        for n in range(60)
+    ]
+    with pytest.raises(NotExtractable) as caught:
+        plans_of(calls)
+    reasons = str(caught.value).split("; ")
+    assert reasons[-1].startswith("field score: "), "what blocks the fewest answers comes last"
+    assert reasons[-1].endswith("in 50% of the answers")
+    code, summary = sorted(reasons[:2])
+    assert code == (
+        "field code: 0% of its values stand in the text, and 60 different values are no closed set (such as "
+        "text XX-0000), in 100% of the answers"
+    )
+    assert summary == (
+        "field summary: free-form text, 0% of its values stand in the text (such as text of about 50 characters), "
+        "in 100% of the answers"
+    )

@@ -1,5 +1,6 @@
 """Tag the places where the fields of recorded answers stand in their requests."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from understudies.students.extractor.fields import Fields, Leaf, is_nothing, ite
 from understudies.students.extractor.item_alignment import Item, Place, choose_windows
 from understudies.students.extractor.plans import AnswerPlan
 from understudies.students.extractor.text_index import Span, TextIndex
-from understudies.students.extractor.tokens import MAX_TOKENS, Token
+from understudies.students.extractor.tokens import MAX_TOKENS, Token, mask_digits
 
 Tagged = tuple[int, int, int]
 """The number of a field, its first token, and one after the last."""
@@ -38,7 +39,7 @@ def align(texts: Sequence[TextIndex], answers: Sequence[Fields], plan: AnswerPla
     neighbours = Neighbours()
     for text, found in zip(texts, places, strict=True):
         if found is not None:
-            neighbours.learn(text.tokens, found)
+            neighbours.learn(text, found)
     return [None if found is None else _tag(text, found, neighbours) for text, found in zip(texts, places, strict=True)]
 
 
@@ -86,27 +87,37 @@ def _is_nothing_here(value: Leaf, nothing: tuple[object, ...]) -> bool:
 
 
 class Neighbours:
-    """The words before and after the values of each field, counted where a value stands once."""
+    """The words around the values of each field, counted in texts in which they tell one place of a value.
+
+    These are the words before and after a value, and the first one of its line.
+    """
 
     def __init__(self) -> None:
-        self._counts = Counter[tuple[int, str, str]]()
+        self._counts = Counter[_Neighbour]()
 
-    def learn(self, tokens: Sequence[Token], places: _Places) -> None:
-        """Count the neighbours of the values that stand once."""
+    def learn(self, text: TextIndex, places: _Places) -> None:
+        """Count the neighbours that only one of the places of a value has."""
         items = [place for several in places.items.values() for item in several for place in item]
         for number, spans in [*places.values, *items]:
-            if len(spans) == 1:
-                self._counts.update(_neighbours(tokens, number, spans[0]))
+            around = Counter(one for span in spans for one in _neighbours(text, number, span))
+            self._counts.update(one for one, count in around.items() if count == 1)
 
-    def count(self, tokens: Sequence[Token], number: int, span: Span) -> int:
-        """Return how often a field had the neighbours of a span."""
-        return sum(self._counts[one] for one in _neighbours(tokens, number, span))
+    def count(self, text: TextIndex, number: int, span: Span) -> int:
+        """Return how often the neighbours of a span told a place of a field."""
+        return sum(self._counts[one] for one in _neighbours(text, number, span))
 
 
-def _neighbours(tokens: Sequence[Token], number: int, span: Span) -> list[tuple[int, str, str]]:
-    before = tokens[span[0] - 1].text.casefold() if span[0] else "<"
-    after = tokens[span[1]].text.casefold() if span[1] < len(tokens) else ">"
-    return [(number, "before", before), (number, "after", after)]
+_Neighbour = tuple[int, str, str]
+
+
+def _neighbours(text: TextIndex, number: int, span: Span) -> list[_Neighbour]:
+    tokens = text.tokens
+    before = mask_digits(tokens[span[0] - 1].text) if span[0] else "<"
+    after = mask_digits(tokens[span[1]].text) if span[1] < len(tokens) else ">"
+    found = [(number, "before", before), (number, "after", after)]
+    if text.lines[-1]:
+        found.append((number, "line", mask_digits(tokens[bisect_left(text.lines, text.lines[span[0]])].text)))
+    return found
 
 
 def _tag(text: TextIndex, places: _Places, neighbours: Neighbours) -> AlignedText | None:
@@ -120,7 +131,7 @@ def _tag(text: TextIndex, places: _Places, neighbours: Neighbours) -> AlignedTex
             items,
             lambda span: all(tags[i] == "O" for i in range(*span)),
             text.lines,
-            lambda field, span: neighbours.count(text.tokens, field, span),
+            lambda field, span: neighbours.count(text, field, span),
         )
         if windows is None:
             return None
@@ -140,7 +151,7 @@ def _tag_values(text: TextIndex, places: Sequence[Place], tags: list[str], neigh
         free = [span for span in spans if all(tags[i] == "O" for i in range(*span))]
         if not free:
             return False
-        best = max(free, key=lambda span: (neighbours.count(text.tokens, number, span), -span[0]))
+        best = max(free, key=lambda span: (neighbours.count(text, number, span), -span[0]))
         _write_tag(tags, number, best)
     return True
 

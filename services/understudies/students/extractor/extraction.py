@@ -21,6 +21,7 @@ from understudies.students.extractor.tokens import (
     MAX_CHARS,
     MAX_TOKENS,
     MAX_VALUE_TOKENS,
+    KnownValues,
     Token,
     describe,
     line_numbers,
@@ -44,10 +45,13 @@ class Vocabulary:
     pairs: Annotated[frozenset[str], SORTED] = frozenset()
     values: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """How often each value, in lower case with digits masked, stood in each field."""
+    items: Annotated[frozenset[str], SORTED] = frozenset()
+    """The fields of the objects of lists, in the order of their values."""
 
     @classmethod
     def learn(cls, aligned: Sequence[AlignedText]) -> "Vocabulary":
         """Learn from tagged training texts."""
+        items = {_field_order(item) for one in aligned for several in one.items.values() for item in several}
         words: set[str] = set()
         pairs: set[str] = set()
         values: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -58,21 +62,29 @@ class Vocabulary:
             for name, first, end in spans_of(one.tags):
                 values[" ".join(lower[first:end])][str(name)] += 1
         frequent = sorted(values.items(), key=lambda item: (-item[1].total(), item[0]))[:_MAX_KNOWN]
-        return cls(frozenset(words), frozenset(pairs), {text: dict(fields) for text, fields in frequent})
+        return cls(
+            frozenset(words), frozenset(pairs), {text: dict(fields) for text, fields in frequent}, frozenset(items)
+        )
 
-    def known(self, without: AlignedText | None = None) -> Mapping[str, Sequence[str]]:
+    def known(self, without: AlignedText | None = None) -> KnownValues:
         """Return the fields of each known value; a training text's own mentions are left out."""
+        known: defaultdict[str, dict[str, Sequence[str]]] = defaultdict(dict)
         if without is None:
-            return {text: tuple(fields) for text, fields in self.values.items()}
+            for text, fields in self.values.items():
+                known[text.partition(" ")[0]][text] = tuple(fields)
+            return dict(known)
         lower = [mask_digits(token.text) for token in without.tokens]
         own = Counter((" ".join(lower[first:end]), str(name)) for name, first, end in spans_of(without.tags))
-        known: dict[str, Sequence[str]] = {}
         for text in _phrases(lower):
             if text in self.values:
                 left = [name for name, count in self.values[text].items() if count > own[text, name]]
                 if left:
-                    known[text] = left
-        return known
+                    known[text.partition(" ")[0]][text] = left
+        return dict(known)
+
+
+def _field_order(item: Sequence[Tagged]) -> str:
+    return " ".join(str(number) for number, _, _ in item)
 
 
 def _phrases(words: Sequence[str]) -> set[str]:
@@ -105,9 +117,17 @@ class Extraction:
     readable: bool
 
 
-FEATURE_NAMES: Final = ("log probability", "known words", "known pairs", "least choice")
-"""The features of the confidence. More of them, such as the frequency of a set of fields or of a value, were better
-on held-out training texts and worse on later ones."""
+FEATURES_OF_CERTAINTY: Final = {
+    "log probability": 0.0,
+    "known words": 1.0,
+    "known pairs": 1.0,
+    "least choice": 0.0,
+    "known items": 1.0,
+    "checks": 1.0,
+}
+"""The features of the confidence, with their values where nothing is in doubt: probabilities, and the shares of words,
+pairs and objects of lists that are known, and of calculations that hold. More of them, such as the frequency of a set
+of fields or of a value, were better on held-out training texts and worse on later ones."""
 
 
 class _Text(NamedTuple):
@@ -120,10 +140,12 @@ class _Text(NamedTuple):
 
 @dataclass(slots=True)
 class _Reading:
-    """What was read so far: the values of a section, the probabilities of choices, and whether all could be read."""
+    """What was read of a text so far: the values of a section, and what tells how sure they are."""
 
     values: dict[Path, Leaf] = field(default_factory=dict)
     choices: list[float] = field(default_factory=list)
+    known_items: list[bool] = field(default_factory=list)
+    checks: list[bool] = field(default_factory=list)
     readable: bool = True
 
 
@@ -183,7 +205,7 @@ class FieldExtractor:
             self._read_items(reading, self.plan.fields[number], section, whole, section_spans(spans, section))
         own = Section(0, self.plan)
         fields = self._read_section(reading, own, whole, section_spans(spans, own), (0, len(tokens)))
-        return Extraction(fields, self._features(tokens, labelling, reading.choices), reading.readable)
+        return Extraction(fields, self._features(tokens, labelling, reading), reading.readable)
 
     def _read_items(
         self, reading: _Reading, one: FieldPlan, section: Section, text: _Text, spans: Sequence[Tagged]
@@ -195,6 +217,8 @@ class FieldExtractor:
             item = _Reading()
             items.append(self._read_section(item, section, text, group, region_of(groups, index, text.lines)))
             reading.choices += item.choices
+            reading.checks += item.checks
+            reading.known_items.append(_field_order(group) in self.vocabulary.items)
             reading.readable = reading.readable and item.readable
         if items:
             reading.values[one.path] = items
@@ -214,9 +238,16 @@ class FieldExtractor:
         derived = {
             one.path: value
             for one in section.plan.fields
-            if one.relation is not None and not is_nothing(value := one.relation.derive(reading.values))
+            if one.kind == "derived"
+            and one.relation is not None
+            and not is_nothing(value := one.relation.derive(reading.values))
         }
         reading.values |= derived
+        reading.checks += [
+            one.relation.explains(one.path, reading.values)
+            for one in section.plan.fields
+            if one.kind == "copied" and one.relation is not None
+        ]
         reading.readable = reading.readable and not section.plan.lacks_value(reading.values)
         return section.plan.assemble(reading.values)
 
@@ -253,7 +284,7 @@ class FieldExtractor:
         if applying:
             reading.values[one.path] = applying if one.always_list or len(applying) > 1 else applying[0]
 
-    def _features(self, tokens: Sequence[Token], labelling: Labelling, choices: Sequence[float]) -> NDArray[np.float64]:
+    def _features(self, tokens: Sequence[Token], labelling: Labelling, reading: _Reading) -> NDArray[np.float64]:
         lower = [mask_digits(token.text) for token in tokens]
         outside = [word for word, tag in zip(lower, labelling.labels, strict=True) if tag == "O"]
         pairs = _outer_pairs(lower, labelling.labels)
@@ -262,7 +293,9 @@ class FieldExtractor:
                 _log(labelling.probability),
                 _share([word in self.vocabulary.words for word in outside]),
                 _share([pair in self.vocabulary.pairs for pair in pairs]),
-                _log(min(choices, default=1.0)),
+                _log(min(reading.choices, default=1.0)),
+                _share(reading.known_items),
+                _share(reading.checks),
             ]
         )
 

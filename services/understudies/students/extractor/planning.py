@@ -22,7 +22,7 @@ from understudies.students.extractor.fields import (
 from understudies.students.extractor.obstacles import NotExtractable, Obstacle, form_of, is_prose
 from understudies.students.extractor.plans import AnswerPlan, FieldPlan, Nothing, ObjectPlan
 from understudies.students.extractor.readers import READERS
-from understudies.students.extractor.relations import find_relation
+from understudies.students.extractor.relations import find_check, find_relation
 from understudies.students.extractor.text_index import TextIndex
 
 _LEAST_COPIED: Final = 0.80
@@ -36,6 +36,8 @@ _MOST_LABELS: Final = 20
 _LEAST_PLACEHOLDER: Final = 0.02
 _MOST_STRAY: Final = 0.05
 """Share of the answers in which an object may be another value by mistake."""
+_MOST_BY_CHANCE: Final = 0.5
+"""Share of the texts in which other texts' values may stand, too, for a value to be copied beyond doubt."""
 _SAMPLE: Final = 200
 _FEW: Final = 50
 _EXAMPLES: Final = 2
@@ -268,24 +270,39 @@ def _plan_items(plan: FieldPlan, values: Sequence[tuple[TextIndex, Leaf]], holde
 
 
 def _derive(planned: dict[Path, FieldPlan | _Unplanned], rows: Sequence[_Row]) -> None:
-    """Plan fields by relations to others if they cannot be answered alone, or stand where another field stands."""
+    """Plan fields by relations to others if they are not copied, or stand anywhere, or where another field stands."""
     answers = [row.fields for row in rows]
     used: set[Path] = set()
     for path, one in reversed(planned.items()):
-        if path in used or (isinstance(one, FieldPlan) and one.kind != "copied"):
+        if path in used or (isinstance(one, FieldPlan) and (one.several or one.kind not in ("copied", "chosen"))):
             continue
         sources = [
             other.path
             for other in planned.values()
             if isinstance(other, FieldPlan) and other.kind in ("copied", "items") and other.path != path
         ]
-        if isinstance(one, FieldPlan):
-            sources = [] if one.several else _overlapping(one, planned, sources, rows)
+        if isinstance(one, FieldPlan) and one.kind == "copied":
+            sources = sources if _is_found_anywhere(one, rows) else _overlapping(one, planned, sources, rows)
         relation = find_relation(path, answers, sources) if sources else None
         if relation is not None:
             base = one if isinstance(one, FieldPlan) else one.plan
-            planned[path] = replace(base, kind="derived", reader="", relation=relation)
+            planned[path] = replace(base, kind="derived", reader="", choices=(), relation=relation)
             used.update(relation.sources)
+    for path, one in planned.items():
+        if isinstance(one, FieldPlan) and one.kind == "copied" and not one.several:
+            others = [other for other in planned if other != path and isinstance(planned[other], FieldPlan)]
+            planned[path] = replace(one, relation=find_check(path, answers, others))
+
+
+def _is_found_anywhere(plan: FieldPlan, rows: Sequence[_Row]) -> bool:
+    """Return whether a text mostly holds the values of other texts, too, such as small numbers in a page of them."""
+    given = [(row.text, value) for row in rows if not is_nothing(value := row.fields.get(plan.path))]
+    given = given[:: max(1, -(-len(given) // _FEW))]
+    others = [
+        (text, other) for (text, value), (_, other) in zip(given, given[1:] + given[:1], strict=True) if other != value
+    ]
+    found = sum(_is_found(plan.reader, text, other) for text, other in others)
+    return bool(others) and found >= _MOST_BY_CHANCE * len(others)
 
 
 def _overlapping(

@@ -24,9 +24,10 @@ class FieldPlan:
     """How one field is answered.
 
     `copied`: spans of the text, read by `reader`. `chosen`: one of `choices`. `multi_label`: a list of those of
-    `choices` that apply, in their order. `constant`: always `choices[0]`. `derived`: by a `relation` to other fields.
-    `items`: a list of objects, each answered by the plan `items`, and parted by `boundary`. `several` says whether
-    several values are a list, and `always_list` whether one is, too. `nothing` is what stands where nothing is found.
+    `choices` that apply, in their order. `constant`: always `choices[0]`. `derived`: by a `relation` to other fields; a
+    copied number is only checked by one. `items`: a list of objects, each answered by the plan `items`, and parted by
+    `boundary`. `several` says whether several values are a list, and `always_list` whether one is, too. `nothing` is
+    what stands where nothing is found.
     """
 
     path: Path
@@ -50,9 +51,10 @@ class FieldPlan:
     @property
     def description(self) -> str:
         """How the field is answered, in words."""
-        if self.relation is not None:
-            return f"derived: {self.relation.description}"
-        return f"copied as {self.reader}" if self.kind == "copied" else self.kind.replace("_", "-")
+        text = f"copied as {self.reader}" if self.kind == "copied" else self.kind.replace("_", "-")
+        if self.relation is None:
+            return text
+        return f"{text}{', checked' if self.kind == 'copied' else ''}: {self.relation.description}"
 
 
 @dataclass(frozen=True, slots=True)

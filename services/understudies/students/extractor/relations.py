@@ -3,10 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Final
 
 from understudies.students.extractor.fields import Fields, Leaf, Path, format_path, is_nothing, items_of, scalars_of
@@ -15,7 +15,7 @@ from understudies.students.extractor.readers import READERS, Scalar, parse_numbe
 LEAST_HOLDING: Final = 0.98
 """Share of the answers in which a relation must hold."""
 _LEAST_ANSWERS: Final = 10
-_LEAST_VALUES: Final = 4
+_LEAST_VALUES: Final = 3
 """Different values that a relation must explain; fewer could be a coincidence."""
 _SAMPLE: Final = 25
 _MOST_NUMBERS: Final = 8
@@ -58,6 +58,13 @@ class Relation:
             return self._apply(sources)
         except (ValueError, OverflowError, InvalidOperation):
             return None
+
+    def explains(self, path: Path, values: Values) -> bool:
+        """Return whether a field is what follows from the sources, or both lack."""
+        target, derived = values.get(path), self.derive(values)
+        if is_nothing(target):
+            return is_nothing(derived)
+        return derived == target and isinstance(derived, str) == isinstance(target, str)
 
     def _apply(self, sources: Sequence[Leaf]) -> Scalar:
         first = sources[0]
@@ -144,6 +151,17 @@ def find_relation(path: Path, answers: Sequence[Fields], sources: Sequence[Path]
 
     It must hold where the field has a value, and give none where it has none.
     """
+    return _find_holding(path, answers, lambda sample: _candidates(path, sample, sources))
+
+
+def find_check(path: Path, answers: Sequence[Fields], sources: Sequence[Path]) -> Relation | None:
+    """Return a calculation with several other values that a copied number satisfies in nearly all answers."""
+    return _find_holding(path, answers, lambda sample: _calculations(path, sample, sources))
+
+
+def _find_holding(
+    path: Path, answers: Sequence[Fields], candidates: Callable[[Sequence[Fields]], Iterator[Relation]]
+) -> Relation | None:
     given = [answer for answer in answers if not is_nothing(answer.get(path))]
     targets = [answer[path] for answer in given]
     if len(given) < _LEAST_ANSWERS or len({repr(target) for target in targets}) < _LEAST_VALUES:
@@ -151,26 +169,14 @@ def find_relation(path: Path, answers: Sequence[Fields], sources: Sequence[Path]
     if any(isinstance(target, list | dict | bool) for target in targets):
         return None
     sample = given[:: max(1, len(given) // _SAMPLE)]
-    # One value of the sample may be the teacher's mistake.
-    tolerated = 1 if len(sample) >= _LEAST_ANSWERS else 0
-    for relation in _candidates(path, sample, sources):
-        misses = 0
-        for answer in sample:
-            misses += not _explains(relation, path, answer)
-            if misses > tolerated:
-                break
-        else:
-            if sum(_explains(relation, path, answer) for answer in answers) >= LEAST_HOLDING * len(answers):
+    for relation in candidates(sample):
+        # One value of the sample may be the teacher's mistake.
+        misses = (answer for answer in sample if not relation.explains(path, answer))
+        if len(list(islice(misses, 2))) < 2:
+            holding = sum(relation.explains(path, answer) for answer in answers)
+            if holding >= LEAST_HOLDING * len(answers):
                 return relation
     return None
-
-
-def _explains(relation: Relation, path: Path, answer: Fields) -> bool:
-    target = answer.get(path)
-    derived = relation.derive(answer)
-    if is_nothing(target):
-        return is_nothing(derived)
-    return derived == target and isinstance(derived, str) == isinstance(target, str)
 
 
 def _candidates(path: Path, sample: Sequence[Fields], sources: Sequence[Path]) -> Iterator[Relation]:
@@ -180,11 +186,41 @@ def _candidates(path: Path, sample: Sequence[Fields], sources: Sequence[Path]) -
         for source in sources:
             yield from _by_days(path, sample, source)
         return
+    for source in sources:
+        yield from _by_constant(path, sample, source)
+    yield from _calculations(path, sample, sources)
+
+
+def _calculations(path: Path, sample: Sequence[Fields], sources: Sequence[Path]) -> Iterator[Relation]:
+    """Yield counts and totals of lists, and sums, differences and products of two numbers."""
+    if not all(_is_number(answer[path]) for answer in sample):
+        return
+    rounding = _rounding(path, sample)
+    numbers: list[Path] = []
+    for source in sources:
+        values = [value for answer in sample if not is_nothing(value := answer.get(source))]
+        if values and all(map(_is_number, values)):
+            numbers.append(source)
+        elif any(isinstance(value, list) for value in values):
+            yield Relation("count", (source,))
+            yield replace(rounding, operation="total", sources=(source,))
+            parts = dict.fromkeys(part for value in values for item in items_of(value) for part in item)
+            yield from (replace(rounding, operation="total", sources=(source,), part=part) for part in parts)
+    for pair in combinations(numbers[:_MOST_NUMBERS], 2):
+        for operation in ("sum", "product", "difference"):
+            yield replace(rounding, operation=operation, sources=pair)
+        yield replace(rounding, operation="difference", sources=pair[::-1])
+
+
+def _rounding(path: Path, sample: Sequence[Fields]) -> Relation:
+    """Return a relation that is yet to be filled, with the decimals of a number."""
     targets = [target for answer in sample if isinstance(target := answer[path], int | float)]
-    decimals = min(_MOST_DECIMALS, max((_decimals(target) for target in targets), default=0))
-    whole = any(isinstance(target, int) for target in targets)
-    for relation in _numeric_candidates(path, sample, sources):
-        yield Relation(relation.operation, relation.sources, relation.part, relation.constant, decimals, whole)
+    decimals = min(_MOST_DECIMALS, max(map(_decimals, targets), default=0))
+    return Relation("", (), decimals=decimals, whole=any(isinstance(target, int) for target in targets))
+
+
+def _is_number(value: Leaf) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _by_days(path: Path, sample: Sequence[Fields], source: Path) -> Iterator[Relation]:
@@ -201,24 +237,6 @@ def _by_days(path: Path, sample: Sequence[Fields], source: Path) -> Iterator[Rel
     yield Relation("days", (source,), constant=days)
 
 
-def _numeric_candidates(path: Path, sample: Sequence[Fields], sources: Sequence[Path]) -> Iterator[Relation]:
-    numbers: list[Path] = []
-    for source in sources:
-        values = [value for answer in sample if not is_nothing(value := answer.get(source))]
-        if values and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-            numbers.append(source)
-        elif any(isinstance(value, list) for value in values):
-            yield Relation("count", (source,))
-            yield Relation("total", (source,))
-            parts = dict.fromkeys(part for value in values for item in items_of(value) for part in item)
-            yield from (Relation("total", (source,), part) for part in parts)
-    for source in numbers:
-        yield from _by_constant(path, sample, source)
-    for pair in combinations(numbers[:_MOST_NUMBERS], 2):
-        yield from (Relation(operation, pair) for operation in ("sum", "product", "difference"))
-        yield Relation("difference", pair[::-1])
-
-
 def _by_constant(path: Path, sample: Sequence[Fields], source: Path) -> Iterator[Relation]:
     """Yield relations by a constant that fits the pair with the largest source, where rounding matters least."""
     pairs = [
@@ -226,16 +244,17 @@ def _by_constant(path: Path, sample: Sequence[Fields], source: Path) -> Iterator
         for answer in sample
         if isinstance(value := answer.get(source), int | float) and isinstance(target := answer[path], int | float)
     ]
-    if not pairs:
+    if not pairs or not all(_is_number(value) and _is_number(target) for value, target in pairs):
         return
+    rounding = replace(_rounding(path, sample), sources=(source,))
     differences = Counter(_exact(target) - _exact(value) for value, target in pairs)
-    yield Relation("plus", (source,), constant=float(differences.most_common(1)[0][0]))
+    yield replace(rounding, operation="plus", constant=float(differences.most_common(1)[0][0]))
     value, target = max(pairs, key=lambda pair: abs(pair[0]))
     for decimals in range(5):
         if value and (factor := round(target / value, decimals)):
-            yield Relation("times", (source,), constant=factor)
+            yield replace(rounding, operation="times", constant=factor)
         if target and (divisor := round(value / target, decimals)):
-            yield Relation("divided_by", (source,), constant=divisor)
+            yield replace(rounding, operation="divided_by", constant=divisor)
 
 
 def _decimals(number: Number) -> int:

@@ -14,7 +14,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from understudies.datasets.dataset import Example
 from understudies.datasets.errors import ArtifactError
-from understudies.datasets.near_copies import NearCopyGroups, masked_word_hashes
 from understudies.datasets.system_template import NO_CONTEXT, SystemTemplate
 from understudies.events import Message, Request, position
 from understudies.events.json_values import replace_lone_surrogates
@@ -26,7 +25,7 @@ from understudies.students.extractor.alignment import AlignedText, align
 from understudies.students.extractor.answer_form import AnswerForm, unfence
 from understudies.students.extractor.crf import LabelModel
 from understudies.students.extractor.extraction import (
-    FEATURE_NAMES,
+    FEATURES_OF_CERTAINTY,
     Extraction,
     FieldExtractor,
     Vocabulary,
@@ -35,6 +34,7 @@ from understudies.students.extractor.extraction import (
 )
 from understudies.students.extractor.fields import Fields, UnsupportedForm, flatten
 from understudies.students.extractor.item_grouping import learn_boundaries
+from understudies.students.extractor.layouts import known_layouts
 from understudies.students.extractor.obstacles import NotExtractable
 from understudies.students.extractor.planning import learn_plan
 from understudies.students.extractor.plans import AnswerPlan
@@ -51,7 +51,8 @@ _MAX_EXAMPLES: Final = 8_000
 """Training takes the latest of more."""
 _MAX_TRAINING_CHARS: Final = 3_000_000
 """Characters of all requests together; training takes the latest of more."""
-_MIN_PART: Final = 0.2
+_MIN_PART: Final = 0.05
+"""Least share of the requests whose layouts are held out together."""
 _INLINE_BATCH: Final = 4
 _INLINE_CHARS: Final = 4_000
 """Characters that take some milliseconds."""
@@ -124,7 +125,7 @@ class ExtractorStudent:
     ) -> "ExtractorStudent":
         """Fit on a training split.
 
-        The confidence model is fitted on held-out answers: of texts drawn at random, and of texts whose near copies the
+        The confidence model is fitted on held-out answers: of texts drawn at random, and of texts of layouts that the
         extractor did not see, for a layout that is new to it must lower its confidence. Answers of another kind, such
         as a refusal in words, count as wrong. Raises NotExtractable, which names the fields that stand in the way.
         """
@@ -177,7 +178,7 @@ class ExtractorStudent:
         return cls(extractor, confidence_model, saved.form, saved.template, system)
 
 
-_UNFITTED: Final = ConfidenceModel.from_pooled_probability(len(FEATURE_NAMES))
+_UNFITTED: Final = ConfidenceModel.from_pooled_probability(len(FEATURES_OF_CERTAINTY))
 
 
 def _fit_confidence_model(features: NDArray[np.float64], agreed: NDArray[np.bool_]) -> ConfidenceModel:
@@ -185,10 +186,9 @@ def _fit_confidence_model(features: NDArray[np.float64], agreed: NDArray[np.bool
     if 0 < agreed.sum() < len(agreed):
         return ConfidenceModel.fit(features, agreed, np.ones(len(agreed), dtype=np.float32))
     odds = math.log(len(agreed) + 1) if agreed.all() else -math.log(len(agreed) + 1)
+    certain = np.array(list(FEATURES_OF_CERTAINTY.values()))
     # A tenth of the words or pairs unknown weighs as much as a probability of 1/e.
-    return ConfidenceModel(
-        np.array([0.0, 1.0, 1.0, 0.0]), np.array([1.0, 10.0, 10.0, 1.0]), np.ones(len(FEATURE_NAMES)), odds
-    )
+    return ConfidenceModel(certain, np.where(certain == 1.0, 10.0, 1.0), np.ones(len(certain)), odds)
 
 
 def _confidence(model: ConfidenceModel, extraction: Extraction) -> float:
@@ -298,17 +298,14 @@ def _check_aligned(aligned: Sequence[AlignedText | None]) -> None:
 
 
 def _splits(training: _TrainingSet, seed: int) -> Iterator[tuple[list[bool], list[tuple[str, Message]]]]:
-    """Yield which requests to train on, and others to judge: two random halves, and texts without near copies."""
+    """Yield which requests to train on, and others to judge: two random halves, and layouts that are not among them."""
     half = [position(request, str(seed)) < 0.5 for request in training.requests]
     for side in (False, True):
         others = [one for one in training.others if (position(one[0], str(seed)) < 0.5) == side]
         yield [one != side for one in half], _judged(training, [one == side for one in half]) + others
-    groups = NearCopyGroups()
-    names = [groups.assign(masked_word_hashes(request)) for request in training.requests]
-    seen = [position(name, str(seed)) < 0.5 for name in names]
-    # Few groups may all fall on one side.
-    if _MIN_PART <= sum(seen) / len(seen) <= 1 - _MIN_PART:
-        yield seen, _judged(training, [not one for one in seen])
+    known = known_layouts(training.requests, training.aligned, seed)
+    if sum(known) <= (1 - _MIN_PART) * len(known):
+        yield known, _judged(training, [not one for one in known])
 
 
 def _judged(training: _TrainingSet, included: Sequence[bool]) -> list[tuple[str, Message]]:

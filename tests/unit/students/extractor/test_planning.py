@@ -83,13 +83,8 @@ def test_keys_that_are_data_are_declined() -> None:
     ("given", "nothing"), [({}, ()), ({"to": None}, (None,)), ({"to": {}}, ({},)), ({"to": "pick-up"}, ("pick-up",))]
 )
 def test_what_stands_for_an_object_is_learned(given: dict[str, Any], nothing: tuple[Any, ...]) -> None:
-    calls = [
-        (
-            f"order {n} to room {n + 70}" if n % 3 else f"order {n}",
-            {"n": n} | ({"to": {"room": n + 70}} if n % 3 else given),
-        )
-        for n in range(60)
-    ]
+    calls: list[tuple[str, dict[str, Any]]] = [(f"order {n}", {"n": n} | given) for n in range(0, 60, 3)]
+    calls += [(f"order {n} to room {n + 70}", {"n": n, "to": {"room": n + 70}}) for n in range(60) if n % 3]
     plan = plan_of([text for text, _ in calls], [flatten(answer) for _, answer in calls])
     assert plan.objects == (ObjectPlan(("to",), nothing),)
     assert [(field.name, field.presence) for field in plan.fields] == [("n", 1.0), ("to.room", 1.0)]
@@ -166,3 +161,65 @@ def test_all_fields_in_the_way_are_named_with_their_forms_and_no_value() -> None
         "field summary: free-form text, 0% of its values stand in the text (such as text of about 50 characters), "
         "in 100% of the answers"
     )
+
+
+def test_the_objects_of_a_list_have_a_plan_of_their_own() -> None:
+    def order(n: int) -> tuple[str, dict[str, Any]]:
+        names = [f"part {(n + i) * 37}" for i in range(1 + n % 3)]
+        lines = [{"name": name, "size": "XL", "to": {"shelf": n}} for name in names]
+        return f"shelf {n}: {', '.join(names)}", {"lines": lines}
+
+    [lines] = plans_of([order(n) for n in range(100, 160)]).values()
+    assert lines.kind == "items"
+    assert lines.items is not None
+    assert lines.items.description == {
+        "name": "copied as text",
+        "size": "constant",
+        "to.shelf": "copied as integer_plain",
+    }
+
+
+def test_fields_of_objects_stand_in_the_way_by_name() -> None:
+    calls = [(f"parts {n} and {n + 50}", {"lines": [{"part": n, "mood": f"m{n * 31}"}]}) for n in range(40)]
+    with pytest.raises(NotExtractable, match=r"field lines\[\]\.mood: 0% of its values stand in the text"):
+        plans_of(calls)
+    mixed: list[tuple[str, dict[str, Any]]] = [
+        (f"part {n}", {"lines": [{"part": n}] if n % 2 else [n]}) for n in range(40)
+    ]
+    with pytest.raises(NotExtractable, match="field lines: a list of objects in some answers and another value in ot"):
+        plans_of(mixed)
+    guessed = [(f"case {n}", {"lines": [{"kind": "ab"[n % 2]}]}) for n in range(40)]
+    with pytest.raises(NotExtractable, match="field lines: no field of its objects stands in the text"):
+        plans_of(guessed)
+
+
+def test_a_field_that_stands_where_another_stands_is_derived_from_it() -> None:
+    names = [("Ana", "Novak"), ("Bela", "Meier"), ("Carl", "Rossi"), ("Dora", "Silva"), ("Emil", "Lindt")]
+    calls = [
+        (f"call {first} {last}", {"name": f"{first} {last}", "first": first, "key": f"{first}-{last}".lower()})
+        for first, last in names * 8
+    ]
+    descriptions = {name: plan.description for name, plan in plans_of(calls).items()}
+    assert descriptions == {
+        "name": "copied as text",
+        "first": "derived: first_word(name)",
+        "key": "derived: slug(name)",
+    }
+
+
+def test_a_count_is_derived_though_such_numbers_stand_in_the_text() -> None:
+    rules = " ".join(f"Rule {n}." for n in range(1, 30))
+
+    def order(n: int) -> tuple[str, dict[str, Any]]:
+        parts = [f"P-{(n + i) * 731}" for i in range(1 + n % 5)]
+        return f"{', '.join(parts)}\n{rules}", {"parts": parts, "count": len(parts)}
+
+    assert plans_of([order(n) for n in range(60)])["count"].description == "derived: count(parts)"
+
+
+def test_a_copied_number_is_checked_by_a_calculation() -> None:
+    calls = [
+        (f"{a} net, {a // 5} tax, {a + a // 5} in all", {"net": a, "tax": a // 5, "gross": a + a // 5})
+        for a in (n * 731 for n in range(1, 60))
+    ]
+    assert plans_of(calls)["gross"].description == "copied as integer_plain, checked: sum(net, tax)"

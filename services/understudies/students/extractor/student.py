@@ -19,6 +19,7 @@ from understudies.events import Message, Request, position
 from understudies.events.json_values import replace_lone_surrogates
 from understudies.judges.answer_key import normalize_call_ids
 from understudies.judges.base import Judge
+from understudies.students.answer_validation import validation_error
 from understudies.students.base import Answer, classifier_text
 from understudies.students.confidence_model import ConfidenceModel
 from understudies.students.extractor.alignment import AlignedText, align
@@ -107,14 +108,16 @@ class ExtractorStudent:
         # A few requests are answered faster than a thread starts; more must not block the event loop.
         texts = [_text(self._system, request) for request in requests]
         if len(texts) <= _INLINE_BATCH and sum(map(len, texts)) <= _INLINE_CHARS:
-            return [self._answer(text) for text in texts]
-        return await asyncio.to_thread(lambda: [self._answer(text) for text in texts])
+            return [self._answer(*one) for one in zip(requests, texts, strict=True)]
+        return await asyncio.to_thread(lambda: [self._answer(*one) for one in zip(requests, texts, strict=True)])
 
-    def _answer(self, text: str) -> Answer:
+    def _answer(self, request: Request, text: str) -> Answer:
         extraction = self._extractor.extract(text)
         if extraction is None:
             return Answer(_NO_ANSWER, 0.0)
-        return Answer(self._write(extraction.fields), _confidence(self._confidence_model, extraction))
+        message = self._write(extraction.fields)
+        confidence = _confidence(self._confidence_model, extraction)
+        return Answer(message, confidence if confidence and _is_valid(request, message) else 0.0)
 
     def _write(self, fields: Fields) -> Message:
         return _fill(self._template, self._form.write(fields))
@@ -193,6 +196,12 @@ def _fit_confidence_model(features: NDArray[np.float64], agreed: NDArray[np.bool
 
 def _confidence(model: ConfidenceModel, extraction: Extraction) -> float:
     return float(model(extraction.features[None, :])[0]) if extraction.readable else 0.0
+
+
+def _is_valid(request: Request, message: Message) -> bool:
+    """Return whether an answer has the form that the request asks for, as the router checks again."""
+    # Logs from elsewhere may lack the tools that were offered.
+    return bool(message.tool_calls and not request.tools) or validation_error(request, message) is None
 
 
 def _text(system: SystemTemplate, request: Request) -> str:

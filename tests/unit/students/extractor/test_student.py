@@ -9,7 +9,7 @@ from tests.support.orders import UNSEEN_LAYOUT, make_orders, write_json, write_t
 
 from understudies.datasets.dataset import Example
 from understudies.datasets.errors import ArtifactError
-from understudies.events import Message
+from understudies.events import Message, Request
 from understudies.judges.choice import choose_judge
 from understudies.judges.registry import parse_judge
 from understudies.students.base import Answer
@@ -78,6 +78,55 @@ async def test_calls_of_a_tool_are_answered_by_calls(student: ExtractorStudent) 
         assert answer.message.tool_calls is not None
         assert answer.message.tool_calls[0].id == "call_0"
         assert judge.judge(order.answer, answer.message).agreed or answer.confidence < 0.98
+
+
+def wanting(order: Example, **fields: object) -> Request:
+    return Request.model_validate({**order.request.model_dump(), **fields})
+
+
+def schema(**properties: object) -> dict[str, object]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+ASKED = {"reference": {"type": "string", "pattern": "^PO-"}, "quantity": {"type": "integer"}}
+
+
+@pytest.mark.parametrize(
+    ("properties", "valid"),
+    [
+        (ASKED, True),
+        (ASKED | {"quantity": {"type": "string"}}, False),
+        (ASKED | {"reference": {"type": "string", "pattern": "^INV-"}}, False),
+        (ASKED | {"weight": {"type": "number"}}, False),
+    ],
+)
+async def test_an_answer_that_does_not_fit_the_schema_has_no_confidence(
+    student: ExtractorStudent, properties: dict[str, object], valid: bool
+) -> None:
+    declared = {"type": "json_schema", "json_schema": {"name": "order", "schema": schema(**properties)}}
+    [free] = await ask(student, LATER[:1])
+    [answer] = await student.answer([wanting(LATER[0], response_format=declared)])
+    assert answer.text == free.text
+    assert answer.confidence == (free.confidence if valid else 0.0)
+    assert free.confidence > 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "valid"),
+    [
+        ("book_order", schema(**ASKED), True),
+        ("book_order", schema(weight={"type": "number"}), False),
+        ("other", schema(**ASKED), False),
+    ],
+)
+async def test_a_call_that_does_not_fit_its_tool_has_no_confidence(
+    name: str, parameters: dict[str, object], valid: bool
+) -> None:
+    train = make_orders(120, seed=1, write=write_tool_call)
+    of_tools = ExtractorStudent.fit(train, choose_judge([example.answer for example in train]), seed=1)
+    tool = {"type": "function", "function": {"name": name, "parameters": parameters}}
+    [answer] = await of_tools.answer([wanting(LATER[0], tools=[tool])])
+    assert (answer.confidence > 0.5) is valid
 
 
 @pytest.mark.parametrize("text", ["", "   ", "word " * 5_000, "x" * 30_000])

@@ -10,6 +10,7 @@ from understudies.students.extractor.fields import Leaf
 
 _MOST_NAMED: Final = 5
 _LONGEST_FORM: Final = 24
+_LONGEST_NUMBER: Final = 12
 _PROSE_WORDS: Final = 6
 """Text of as many words is prose."""
 
@@ -65,10 +66,11 @@ def form_of(value: Leaf) -> str:
     if isinstance(value, bool) or value is None:
         return "true or false" if isinstance(value, bool) else "null"
     if not isinstance(value, str):
-        return f"number {_mask(str(value))}"
-    return (
-        f"text {_mask(value)}" if len(value) <= _LONGEST_FORM else f"text of about {round(len(value), -1)} characters"
-    )
+        masked = _mask(str(value))
+        return f"number {masked}" if len(masked) <= _LONGEST_NUMBER else f"number of {len(masked)} characters"
+    if len(value) <= _LONGEST_FORM:
+        return f"text {_mask(value)}"
+    return f"text of about {round(len(value), -1)} characters"
 
 
 def _mask(text: str) -> str:

@@ -4,7 +4,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Annotated, Final, NamedTuple
 
 import numpy as np
@@ -84,7 +84,8 @@ class Vocabulary:
 
 
 def _field_order(item: Sequence[Tagged]) -> str:
-    return " ".join(str(number) for number, _, _ in item)
+    """Return the numbers of an object's fields in the order of their values, several of one as one."""
+    return " ".join(str(number) for number, _ in groupby(one[0] for one in item))
 
 
 def _phrases(words: Sequence[str]) -> set[str]:

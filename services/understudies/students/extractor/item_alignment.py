@@ -1,6 +1,7 @@
 """Find the places of the objects of a list in a text, one after the other."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -45,21 +46,22 @@ def choose_windows(
     Windows of successive objects do not overlap; of all such sequences the one that is narrowest together, in tokens
     and lines, is found by dynamic programming. `count` says how usual the neighbours of a span are for a field.
     """
+    # The best sequences so far by where they end; one that ends later costs less.
+    ends: list[int] = [0]
     best: list[tuple[float, list[_Window]]] = [(0.0, [])]
     for item in items:
         free = [(number, [span for span in spans if is_free(span)]) for number, spans in item]
-        windows = _windows(free, lines, count)
-        extended: list[tuple[float, list[_Window]]] = []
-        for window in windows:
-            before = [one for one in best if not one[1] or one[1][-1].end <= window.first]
-            if before:
-                cost, chosen = min(before, key=lambda one: one[0])
-                extended.append((cost + window.cost, [*chosen, window]))
-        if not extended:
-            return None
-        best = extended
-    _, chosen = min(best, key=lambda one: one[0])
-    return [sorted(window.spans, key=lambda span: span[1]) for window in chosen]
+        extended: list[tuple[int, float, list[_Window]]] = []
+        for window in _windows(free, lines, count):
+            if before := bisect_right(ends, window.first):
+                cost, chosen = best[before - 1]
+                extended.append((window.end, cost + window.cost, [*chosen, window]))
+        ends, best = [], []
+        for end, cost, chosen in sorted(extended, key=lambda one: one[:2]):
+            if not best or cost < best[-1][0]:
+                ends.append(end)
+                best.append((cost, chosen))
+    return [sorted(window.spans, key=lambda span: span[1]) for window in best[-1][1]] if best else None
 
 
 def _windows(item: Item, lines: Sequence[int], count: Callable[[int, Span], int]) -> list[_Window]:

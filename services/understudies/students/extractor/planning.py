@@ -20,7 +20,7 @@ from understudies.students.extractor.fields import (
     to_json,
 )
 from understudies.students.extractor.obstacles import NotExtractable, Obstacle, form_of, is_prose
-from understudies.students.extractor.plans import AnswerPlan, FieldPlan, Nothing, ObjectPlan
+from understudies.students.extractor.plans import AnswerPlan, FieldKind, FieldPlan, Nothing, ObjectPlan
 from understudies.students.extractor.readers import READERS
 from understudies.students.extractor.relations import find_check, find_relation
 from understudies.students.extractor.text_index import TextIndex
@@ -161,7 +161,9 @@ def _plan_field(path: Path, holders: Sequence[_Row]) -> FieldPlan | _Unplanned:
     if not values:
         return plan
     if any(items_of(value) for _, value in values):
-        return _plan_items(plan, values, len(holders))
+        planned = _plan_items(plan, values, len(holders))
+        chosen = _choose_whole(plan, values) if isinstance(planned, _Unplanned) else None
+        return chosen or planned
     return _plan_values(plan, values, len(holders))
 
 
@@ -172,17 +174,25 @@ def _plan_values(plan: FieldPlan, values: Sequence[tuple[TextIndex, Leaf]], hold
         return replace(plan, kind="chosen" if plan.presence < 1 else "constant", choices=(to_json(values[0][1]),))
     if share >= _LEAST_COPIED:
         return replace(plan, kind="copied", reader=reader)
+    if chosen := _choose_whole(plan, values):
+        return chosen
     is_list = any(isinstance(value, list) for _, value in values)
-    most = _MOST_LISTS if is_list else _MOST_CHOICES
-    choices = {repr(value): to_json(value) for _, value in values if counts[repr(value)] > 1}
-    covered = sum(counts[text] for text in choices)
-    if len(choices) <= most and covered >= _LEAST_CHOSEN * len(values):
-        return replace(plan, kind="chosen", choices=tuple(choices.values()))
     if is_list and (labels := _learn_labels([value for _, value in values])):
         return replace(plan, kind="multi_label", choices=labels)
     if not is_list and (with_placeholder := _with_placeholder(plan, values, counts)):
         return with_placeholder
     return _Unplanned(plan.path, [_obstacle(plan, values, reader, share, holders)], plan)
+
+
+def _choose_whole(plan: FieldPlan, values: Sequence[tuple[TextIndex, Leaf]]) -> FieldPlan | None:
+    """Return the plan of a field whose values are a closed set; None if they are not."""
+    counts = Counter(repr(value) for _, value in values)
+    choices = {repr(value): to_json(value) for _, value in values if counts[repr(value)] > 1}
+    most = _MOST_LISTS if any(isinstance(value, list) for _, value in values) else _MOST_CHOICES
+    if len(choices) > most or sum(counts[name] for name in choices) < _LEAST_CHOSEN * len(values):
+        return None
+    kind: FieldKind = "constant" if len(choices) == 1 and plan.presence == 1 else "chosen"
+    return replace(plan, kind=kind, choices=tuple(choices.values()))
 
 
 def _learn_labels(values: Sequence[Leaf]) -> tuple[JsonValue, ...]:

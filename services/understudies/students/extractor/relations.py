@@ -12,12 +12,14 @@ from typing import Final
 from understudies.students.extractor.fields import Fields, Leaf, Path, format_path, is_nothing, items_of, scalars_of
 from understudies.students.extractor.readers import READERS, Scalar, parse_number
 
-LEAST_HOLDING: Final = 0.98
+_LEAST_HOLDING: Final = 0.95
 """Share of the answers in which a relation must hold."""
 _LEAST_ANSWERS: Final = 10
 _LEAST_VALUES: Final = 3
 """Different values that a relation must explain; fewer could be a coincidence."""
 _SAMPLE: Final = 25
+_TOLERATED: Final = 3
+"""Values of the sample that may be mistakes of the teacher."""
 _MOST_NUMBERS: Final = 8
 """Most numbers of which pairs are tried."""
 _MOST_DECIMALS: Final = 6
@@ -170,11 +172,10 @@ def _find_holding(
         return None
     sample = given[:: max(1, len(given) // _SAMPLE)]
     for relation in candidates(sample):
-        # One value of the sample may be the teacher's mistake.
         misses = (answer for answer in sample if not relation.explains(path, answer))
-        if len(list(islice(misses, 2))) < 2:
+        if len(list(islice(misses, _TOLERATED + 1))) <= _TOLERATED:
             holding = sum(relation.explains(path, answer) for answer in answers)
-            if holding >= LEAST_HOLDING * len(answers):
+            if holding >= _LEAST_HOLDING * len(answers):
                 return relation
     return None
 

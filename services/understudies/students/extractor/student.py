@@ -302,7 +302,8 @@ def _check_aligned(aligned: Sequence[AlignedText | None]) -> None:
     whole = sum(one is not None for one in aligned)
     if whole < max(_MIN_EXAMPLES, _MIN_ALIGNED * len(aligned)):
         raise NotExtractable(
-            f"all values of {whole} of {len(aligned)} answers stand in their requests; half are needed"
+            f"all values of {whole} of {len(aligned)} answers stand in their requests, those of lists in their order; "
+            "half are needed"
         )
 
 

@@ -180,7 +180,9 @@ def test_the_objects_of_a_list_have_a_plan_of_their_own() -> None:
 
 
 def test_fields_of_objects_stand_in_the_way_by_name() -> None:
-    calls = [(f"parts {n} and {n + 50}", {"lines": [{"part": n, "mood": f"m{n * 31}"}]}) for n in range(40)]
+    calls: list[tuple[str, dict[str, Any]]] = [
+        (f"parts {n} and {n + 50}", {"lines": [{"part": n, "mood": f"m{n * 31}"}]}) for n in range(40)
+    ]
     with pytest.raises(NotExtractable, match=r"field lines\[\]\.mood: 0% of its values stand in the text"):
         plans_of(calls)
     mixed: list[tuple[str, dict[str, Any]]] = [
@@ -188,7 +190,9 @@ def test_fields_of_objects_stand_in_the_way_by_name() -> None:
     ]
     with pytest.raises(NotExtractable, match="field lines: a list of objects in some answers and another value in ot"):
         plans_of(mixed)
-    guessed = [(f"case {n}", {"lines": [{"kind": "ab"[n % 2]}]}) for n in range(40)]
+    guessed: list[tuple[str, dict[str, Any]]] = [
+        (f"case {n}", {"lines": [{"kind": n * 7 % 31 > bit} for bit in range(5)]}) for n in range(40)
+    ]
     with pytest.raises(NotExtractable, match="field lines: no field of its objects stands in the text"):
         plans_of(guessed)
 
@@ -223,3 +227,11 @@ def test_a_copied_number_is_checked_by_a_calculation() -> None:
         for a in (n * 731 for n in range(1, 60))
     ]
     assert plans_of(calls)["gross"].description == "copied as integer_plain, checked: sum(net, tax)"
+
+
+def test_a_few_lists_of_objects_are_chosen_whole() -> None:
+    steps = [[{"do": "notify"}], [{"do": "notify"}, {"do": "close", "at": "once"}]]
+    chosen = plans_of([(f"case {n}", {"n": n, "steps": steps[n % 2]}) for n in range(40)])["steps"]
+    assert (chosen.kind, chosen.choices) == ("chosen", tuple(steps))
+    constant = plans_of([(f"case {n}", {"n": n, "steps": steps[1]}) for n in range(40)])["steps"]
+    assert (constant.kind, constant.choices) == ("constant", (steps[1],))

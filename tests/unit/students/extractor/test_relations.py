@@ -78,7 +78,7 @@ def test_a_rare_mistake_of_the_teacher_does_not_hide_a_relation() -> None:
     found = find_relation(("target",), made, SOURCES)
     assert found is not None
     assert found.description == "count(tags)"
-    for number in range(6):
+    for number in range(10):
         made[number]["target",] = 77
     assert find_relation(("target",), made, SOURCES) is None
 

@@ -30,6 +30,7 @@ _LEAST_COPIED: Final = 0.80
 _LEAST_CHOSEN: Final = 0.95
 """Share of a field's values that must be among those given repeatedly."""
 _MOST_CHOICES: Final = 60
+_FEW_CHOICES: Final = 8
 _MOST_LISTS: Final = 12
 """Most different lists that are chosen whole."""
 _MOST_LABELS: Final = 20
@@ -174,12 +175,16 @@ def _plan_values(plan: FieldPlan, values: Sequence[tuple[TextIndex, Leaf]], hold
         return replace(plan, kind="chosen" if plan.presence < 1 else "constant", choices=(to_json(values[0][1]),))
     if share >= _LEAST_COPIED:
         return replace(plan, kind="copied", reader=reader)
+    is_list = any(isinstance(value, list) for _, value in values)
+    with_placeholder = None if is_list else _with_placeholder(plan, values, counts)
+    # A default among numbers that are copied, not one class of a few whose names may stand in the text.
+    if with_placeholder is not None and len(counts) > _FEW_CHOICES:
+        return with_placeholder
     if chosen := _choose_whole(plan, values):
         return chosen
-    is_list = any(isinstance(value, list) for _, value in values)
     if is_list and (labels := _learn_labels([value for _, value in values])):
         return replace(plan, kind="multi_label", choices=labels)
-    if not is_list and (with_placeholder := _with_placeholder(plan, values, counts)):
+    if with_placeholder is not None:
         return with_placeholder
     return _Unplanned(plan.path, [_obstacle(plan, values, reader, share, holders)], plan)
 

@@ -54,6 +54,21 @@ def test_a_placeholder_is_learned_as_no_value() -> None:
     assert (plan.kind, plan.nothing, round(plan.presence, 2)) == ("copied", ("unknown",), 0.67)
 
 
+def test_a_default_is_learned_as_no_value() -> None:
+    calls = [(f"{n % 20} pens" if n % 3 else "pens", {"count": n % 20 if n % 3 else 1}) for n in range(120)]
+    plan = plans_of(calls)["count"]
+    assert (plan.kind, plan.nothing) == ("copied", (1,))
+
+
+def test_a_class_whose_name_stands_in_the_text_is_chosen() -> None:
+    names = ["refund", "exchange", "other"]
+    calls = [
+        (f"{f'{names[n % 3]} please' if n % 3 < 2 else 'I wonder'} {n}", {"n": n, "kind": names[n % 3]})
+        for n in range(90)
+    ]
+    assert plans_of(calls)["kind"].kind == "chosen"
+
+
 def test_lists_are_learned() -> None:
     several = plans_of([(f"take {n} and {n + 50}", {"a": [n, n + 50] if n % 2 else n}) for n in range(30)])["a"]
     assert (several.kind, several.several, several.always_list) == ("copied", True, False)

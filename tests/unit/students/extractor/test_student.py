@@ -1,6 +1,8 @@
 import asyncio
 import json
 import random
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -67,6 +69,15 @@ def test_damaged_files_are_an_artifact_error(student: ExtractorStudent, damage: 
         files["tagger.crfsuite"] = b""
     with pytest.raises(ArtifactError, match="train it again"):
         ExtractorStudent.from_files(files)
+
+
+def test_answering_needs_no_library_of_training() -> None:
+    code = (
+        "import sys\n"
+        "from understudies.students.extractor.student import ExtractorStudent\n"
+        "sys.exit('sklearn' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 async def test_calls_of_a_tool_are_answered_by_calls(student: ExtractorStudent) -> None:

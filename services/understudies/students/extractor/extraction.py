@@ -1,17 +1,16 @@
 """Extract the fields of an answer from a text, with what tells how sure each is."""
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
-from typing import Annotated, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from understudies.persistence.fields import SORTED
 from understudies.students.extractor.alignment import AlignedText, Tagged, spans_of
+from understudies.students.extractor.choosers import APPLIES, NOT_CHOSEN, choices_of, describe_whole
 from understudies.students.extractor.crf import Features, Labelling, LabelModel
 from understudies.students.extractor.fields import Fields, Leaf, Path, is_nothing, items_of, scalars_of, to_leaf
 from understudies.students.extractor.item_grouping import group_spans, region_of, section_spans
@@ -20,89 +19,15 @@ from understudies.students.extractor.readers import Scalar, read_span
 from understudies.students.extractor.tokens import (
     MAX_CHARS,
     MAX_TOKENS,
-    MAX_VALUE_TOKENS,
-    KnownValues,
     Token,
     describe,
     line_numbers,
     mask_digits,
     tokenize,
 )
+from understudies.students.extractor.vocabulary import Vocabulary, field_order, outer_pairs
 
-_MAX_KNOWN: Final = 20_000
 _LEAST_LOG: Final = -20.0
-_NOT_CHOSEN: Final = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
-    """The words of the training texts, the neighbouring words outside of values, and the values by field.
-
-    Values are counted, so that a training text's own can be left out when it is described.
-    """
-
-    words: Annotated[frozenset[str], SORTED] = frozenset()
-    pairs: Annotated[frozenset[str], SORTED] = frozenset()
-    values: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """How often each value, in lower case with digits masked, stood in each field."""
-    items: Annotated[frozenset[str], SORTED] = frozenset()
-    """The fields of the objects of lists, in the order of their values."""
-
-    @classmethod
-    def learn(cls, aligned: Sequence[AlignedText]) -> "Vocabulary":
-        """Learn from tagged training texts."""
-        items = {_field_order(item) for one in aligned for several in one.items.values() for item in several}
-        words: set[str] = set()
-        pairs: set[str] = set()
-        values: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for one in aligned:
-            lower = [mask_digits(token.text) for token in one.tokens]
-            words.update(lower)
-            pairs.update(_outer_pairs(lower, one.tags))
-            for name, first, end in spans_of(one.tags):
-                values[" ".join(lower[first:end])][str(name)] += 1
-        frequent = sorted(values.items(), key=lambda item: (-item[1].total(), item[0]))[:_MAX_KNOWN]
-        return cls(
-            frozenset(words), frozenset(pairs), {text: dict(fields) for text, fields in frequent}, frozenset(items)
-        )
-
-    def known(self, without: AlignedText | None = None) -> KnownValues:
-        """Return the fields of each known value; a training text's own mentions are left out."""
-        known: defaultdict[str, dict[str, Sequence[str]]] = defaultdict(dict)
-        if without is None:
-            for text, fields in self.values.items():
-                known[text.partition(" ")[0]][text] = tuple(fields)
-            return dict(known)
-        lower = [mask_digits(token.text) for token in without.tokens]
-        own = Counter((" ".join(lower[first:end]), str(name)) for name, first, end in spans_of(without.tags))
-        for text in _phrases(lower):
-            if text in self.values:
-                left = [name for name, count in self.values[text].items() if count > own[text, name]]
-                if left:
-                    known[text.partition(" ")[0]][text] = left
-        return dict(known)
-
-
-def _field_order(item: Sequence[Tagged]) -> str:
-    """Return the numbers of an object's fields in the order of their values, several of one as one."""
-    return " ".join(str(number) for number, _ in groupby(one[0] for one in item))
-
-
-def _phrases(words: Sequence[str]) -> set[str]:
-    return {
-        " ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, min(len(words), i + MAX_VALUE_TOKENS) + 1)
-    }
-
-
-def _outer_pairs(words: Sequence[str], tags: Sequence[str]) -> set[str]:
-    """Return the neighbouring words, with a whole value as one mark."""
-    outer: list[str] = []
-    for word, tag in zip(words, tags, strict=True):
-        if tag == "O":
-            outer.append(word)
-        elif tag[0] == "B" or not outer:
-            outer.append(f"[{tag[2:]}]")
-    return {f"{one} {other}" for one, other in zip(["<", *outer], [*outer, ">"], strict=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +105,9 @@ class FieldExtractor:
         ]
         choosers: dict[str, LabelModel] = {}
         for section, examples in sections:
-            described = [(_describe_whole(tokens), fields) for tokens, fields in examples]
+            described = [(describe_whole(tokens), fields) for tokens, fields in examples]
             for number, one in enumerate(section.plan.fields, section.first):
-                for name, labels in _choices(number, one, [fields for _, fields in described]):
+                for name, labels in choices_of(number, one, [fields for _, fields in described]):
                     features = (whole for whole, _ in described)
                     choosers[name] = LabelModel.fit(
                         (whole, [label]) for whole, label in zip(features, labels, strict=True)
@@ -219,7 +144,7 @@ class FieldExtractor:
             items.append(self._read_section(item, section, text, group, region_of(groups, index, text.lines)))
             reading.choices += item.choices
             reading.checks += item.checks
-            reading.known_items.append(_field_order(group) in self.vocabulary.items)
+            reading.known_items.append(field_order(group) in self.vocabulary.items)
             reading.readable = reading.readable and item.readable
         if items:
             reading.values[one.path] = items
@@ -234,7 +159,7 @@ class FieldExtractor:
             if one.kind == "constant" and one.choices:
                 reading.values[one.path] = to_leaf(one.choices[0])
             elif one.kind in ("chosen", "multi_label"):
-                described = described or _describe_whole(text.tokens[slice(*region)])
+                described = described or describe_whole(text.tokens[slice(*region)])
                 self._choose(reading, number, one, described)
         derived = {
             one.path: value
@@ -273,14 +198,14 @@ class FieldExtractor:
             chosen = self.choosers[str(number)].label(described)
             reading.choices.append(chosen.probability)
             choice = int(chosen.labels[0])
-            if choice != _NOT_CHOSEN:
+            if choice != NOT_CHOSEN:
                 reading.values[one.path] = to_leaf(one.choices[choice])
             return
         applying: list[Scalar] = []
         for index, label in enumerate(one.choices):
             chosen = self.choosers[f"{number}-{index}"].label(described)
             reading.choices.append(chosen.probability)
-            if chosen.labels[0] == _APPLIES:
+            if chosen.labels[0] == APPLIES:
                 applying += scalars_of(to_leaf(label))
         if applying:
             reading.values[one.path] = applying if one.always_list or len(applying) > 1 else applying[0]
@@ -288,7 +213,7 @@ class FieldExtractor:
     def _features(self, tokens: Sequence[Token], labelling: Labelling, reading: _Reading) -> NDArray[np.float64]:
         lower = [mask_digits(token.text) for token in tokens]
         outside = [word for word, tag in zip(lower, labelling.labels, strict=True) if tag == "O"]
-        pairs = _outer_pairs(lower, labelling.labels)
+        pairs = outer_pairs(lower, labelling.labels)
         return np.array(
             [
                 _log(labelling.probability),
@@ -301,27 +226,9 @@ class FieldExtractor:
         )
 
 
-_APPLIES: Final = "1"
-
-
 def is_tagging(plan: AnswerPlan) -> bool:
     """Return whether any field of a plan is copied."""
     return any(one.kind == "copied" for one in plan.numbered)
-
-
-def chooser_names(plan: AnswerPlan) -> list[str]:
-    """Return the names of the models that choose."""
-    return [name for number, one in enumerate(plan.numbered) for name, _ in _choices(number, one, [])]
-
-
-def _choices(number: int, plan: FieldPlan, answers: Sequence[Fields]) -> Iterator[tuple[str, list[str]]]:
-    """Yield for each model that chooses a field its name, and the label of each answer."""
-    if plan.kind == "chosen":
-        yield str(number), [_choice_label(plan, answer.get(plan.path)) for answer in answers]
-    elif plan.kind == "multi_label":
-        given = [{repr(item) for item in scalars_of(answer.get(plan.path))} for answer in answers]
-        for index, label in enumerate(plan.choices):
-            yield f"{number}-{index}", [str(int(repr(label) in labels)) for labels in given]
 
 
 def _section_examples(
@@ -335,17 +242,6 @@ def _section_examples(
             for index, item in enumerate(items_of(answer.get(field_plan.path))):
                 first, end = region_of(groups, index, one.lines)
                 yield one.tokens[first:end], item
-
-
-def _choice_label(plan: FieldPlan, value: Leaf) -> str:
-    """Return the index of a choice; -1 for no value, or one that was given once."""
-    return str(next((i for i, one in enumerate(plan.choices) if repr(to_leaf(one)) == repr(value)), _NOT_CHOSEN))
-
-
-def _describe_whole(tokens: Sequence[Token]) -> Features:
-    lower = [mask_digits(token.text) for token in tokens]
-    pairs = {f"{one} {other}" for one, other in pairwise(lower)}
-    return [["b", *sorted({f"w={word}" for word in lower}), *sorted(f"+={pair}" for pair in pairs)]]
 
 
 def _share(flags: Sequence[bool]) -> float:

@@ -1,14 +1,16 @@
 """Report the fields that keep a task from being extracted, without quoting any value."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
 
-from understudies.students.extractor.fields import Leaf
+from understudies.students.extractor.fields import Leaf, scalars_of
 
 _MOST_NAMED: Final = 5
+_EXAMPLES: Final = 2
 _LONGEST_FORM: Final = 24
 _LONGEST_NUMBER: Final = 12
 _PROSE_WORDS: Final = 6
@@ -53,6 +55,15 @@ def is_prose(values: Sequence[Leaf]) -> bool:
     """Return whether values are mostly text of many words."""
     words = [len(value.split()) if isinstance(value, str) else 0 for value in values]
     return bool(words) and median(words) >= _PROSE_WORDS
+
+
+def forms_of(values: Sequence[Leaf]) -> tuple[str, ...]:
+    """Return the most common forms of values."""
+    counts = Counter[str]()
+    for value in values:
+        scalars = scalars_of(value)
+        counts.update(map(form_of, scalars) if scalars else [form_of(value)])
+    return tuple(form for form, _ in counts.most_common(_EXAMPLES))
 
 
 def form_of(value: Leaf) -> str:

@@ -24,13 +24,12 @@ from understudies.students.base import Answer, classifier_text
 from understudies.students.confidence_model import ConfidenceModel
 from understudies.students.extractor.alignment import AlignedText, align
 from understudies.students.extractor.answer_form import AnswerForm, unfence
+from understudies.students.extractor.choosers import chooser_names
 from understudies.students.extractor.crf import LabelModel
 from understudies.students.extractor.extraction import (
     FEATURES_OF_CERTAINTY,
     Extraction,
     FieldExtractor,
-    Vocabulary,
-    chooser_names,
     is_tagging,
 )
 from understudies.students.extractor.fields import Fields, UnsupportedForm, flatten
@@ -41,6 +40,7 @@ from understudies.students.extractor.planning import learn_plan
 from understudies.students.extractor.plans import AnswerPlan
 from understudies.students.extractor.text_index import TextIndex
 from understudies.students.extractor.tokens import MAX_CHARS
+from understudies.students.extractor.vocabulary import Vocabulary
 
 _FILE: Final = "extractor.json"
 _TAGGER: Final = "tagger.crfsuite"

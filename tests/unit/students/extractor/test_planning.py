@@ -244,6 +244,17 @@ def test_a_copied_number_is_checked_by_a_calculation() -> None:
     assert plans_of(calls)["gross"].description == "copied as integer_plain, checked: sum(net, tax)"
 
 
+def test_a_field_that_blocks_hardly_any_answer_is_left_out() -> None:
+    calls: list[tuple[str, dict[str, Any]]] = [(f"case {n}", {"n": n}) for n in range(200)]
+    for number in range(4):
+        calls[number][1]["note"] = f"beyond case {number * 7919}"
+    assert plans_of(calls)["note"].presence == 0.0
+    for number in range(6):
+        calls[number][1]["note"] = f"beyond case {number * 7919}"
+    with pytest.raises(NotExtractable, match=r"field note: .*, in 3% of the answers"):
+        plans_of(calls)
+
+
 def test_a_few_lists_of_objects_are_chosen_whole() -> None:
     steps = [[{"do": "notify"}], [{"do": "notify"}, {"do": "close", "at": "once"}]]
     chosen = plans_of([(f"case {n}", {"n": n, "steps": steps[n % 2]}) for n in range(40)])["steps"]

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from understudies.students.extractor.fields import Fields, Path, flatten
-from understudies.students.extractor.relations import TRANSFORMS, Relation, find_check, find_relation
+from understudies.students.extractor.relation_search import find_check, find_relation
+from understudies.students.extractor.relations import TRANSFORMS, Relation
 
 SOURCES: list[Path] = [("name",), ("day",), ("net",), ("fee",), ("tags",), ("lines",)]
 

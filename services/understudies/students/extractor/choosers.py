@@ -11,8 +11,8 @@ from understudies.students.extractor.tokens import Token, mask_digits
 
 NOT_CHOSEN: Final = -1
 """Stands for no value, or one that was given once."""
-APPLIES: Final = "1"
-"""Label of a text to which one label of several applies; 0 else."""
+DOES_NOT_APPLY: Final = "0"
+"""Label of a text to which one label of several does not apply; 1 else."""
 
 
 def chooser_names(plan: AnswerPlan) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudies.students.extractor.alignment import AlignedText, Tagged, spans_of
-from understudies.students.extractor.choosers import APPLIES, NOT_CHOSEN, choices_of, describe_whole
+from understudies.students.extractor.choosers import DOES_NOT_APPLY, NOT_CHOSEN, choices_of, describe_whole
 from understudies.students.extractor.crf import Features, Labelling, LabelModel
 from understudies.students.extractor.fields import Fields, Leaf, Path, is_nothing, items_of, scalars_of, to_leaf
 from understudies.students.extractor.item_grouping import group_spans, region_of, section_spans
@@ -98,20 +98,10 @@ class FieldExtractor:
             if is_tagging(plan)
             else None
         )
-        sections = [(Section(0, plan), [(one.tokens, answer) for one, answer in zip(aligned, answers, strict=True)])]
-        sections += [
-            (section, list(_section_examples(number, plan, section, aligned, answers)))
-            for number, section in plan.sections.items()
-        ]
-        choosers: dict[str, LabelModel] = {}
-        for section, examples in sections:
-            described = [(describe_whole(tokens), fields) for tokens, fields in examples]
-            for number, one in enumerate(section.plan.fields, section.first):
-                for name, labels in choices_of(number, one, [fields for _, fields in described]):
-                    features = (whole for whole, _ in described)
-                    choosers[name] = LabelModel.fit(
-                        (whole, [label]) for whole, label in zip(features, labels, strict=True)
-                    )
+        whole = [(one.tokens, answer) for one, answer in zip(aligned, answers, strict=True)]
+        choosers = _fit_choosers(Section(0, plan), whole)
+        for number, section in plan.sections.items():
+            choosers |= _fit_choosers(section, list(_section_examples(number, plan, section, aligned, answers)))
         return cls(plan, vocabulary, tagger, choosers)
 
     def extract(self, text: str) -> Extraction | None:
@@ -195,20 +185,25 @@ class FieldExtractor:
 
     def _choose(self, reading: _Reading, number: int, one: FieldPlan, described: Features) -> None:
         if one.kind == "chosen":
-            chosen = self.choosers[str(number)].label(described)
-            reading.choices.append(chosen.probability)
-            choice = int(chosen.labels[0])
+            choice = int(self._label(reading, str(number), described, str(NOT_CHOSEN)))
             if choice != NOT_CHOSEN:
                 reading.values[one.path] = to_leaf(one.choices[choice])
             return
         applying: list[Scalar] = []
         for index, label in enumerate(one.choices):
-            chosen = self.choosers[f"{number}-{index}"].label(described)
-            reading.choices.append(chosen.probability)
-            if chosen.labels[0] == APPLIES:
+            if self._label(reading, f"{number}-{index}", described, DOES_NOT_APPLY) != DOES_NOT_APPLY:
                 applying += scalars_of(to_leaf(label))
         if applying:
             reading.values[one.path] = applying if one.always_list or len(applying) > 1 else applying[0]
+
+    def _label(self, reading: _Reading, name: str, described: Features, default: str) -> str:
+        """Return the label that a model gives; the default, unreadable, for one that training had no examples for."""
+        if name not in self.choosers:
+            reading.readable = False
+            return default
+        chosen = self.choosers[name].label(described)
+        reading.choices.append(chosen.probability)
+        return chosen.labels[0]
 
     def _features(self, tokens: Sequence[Token], labelling: Labelling, reading: _Reading) -> NDArray[np.float64]:
         lower = [mask_digits(token.text) for token in tokens]
@@ -229,6 +224,18 @@ class FieldExtractor:
 def is_tagging(plan: AnswerPlan) -> bool:
     """Return whether any field of a plan is copied."""
     return any(one.kind == "copied" for one in plan.numbered)
+
+
+def _fit_choosers(section: Section, examples: Sequence[tuple[Sequence[Token], Fields]]) -> dict[str, LabelModel]:
+    """Fit the models that choose fields of a section; none without examples."""
+    described = [describe_whole(tokens) for tokens, _ in examples]
+    fields = [one for _, one in examples]
+    return {
+        name: LabelModel.fit((features, [label]) for features, label in zip(described, labels, strict=True))
+        for number, one in enumerate(section.plan.fields, section.first)
+        for name, labels in choices_of(number, one, fields)
+        if examples
+    }
 
 
 def _section_examples(

@@ -5,12 +5,14 @@ from dataclasses import replace
 from typing import Final
 
 from understudies.students.extractor.alignment import AlignedText, Tagged, spans_of
+from understudies.students.extractor.obstacles import NotExtractable, Obstacle
 from understudies.students.extractor.plans import AnswerPlan, Section
 
 REPEAT: Final = "repeat"
 """A new object begins where a field would have a second value."""
 LINE: Final = "line"
 """So it does, and in each line with values."""
+_LEAST_GROUPED: Final = 0.5
 
 
 def group_spans(spans: Sequence[Tagged], section: Section, boundary: str, lines: Sequence[int]) -> list[list[Tagged]]:
@@ -43,7 +45,10 @@ def section_spans(spans: Sequence[Tagged], section: Section) -> list[Tagged]:
 
 
 def learn_boundaries(plan: AnswerPlan, aligned: Sequence[AlignedText]) -> AnswerPlan:
-    """Return the plan with the boundary of each list that groups the most texts as they are, the simplest of equals."""
+    """Return the plan with the boundary of each list that groups the most texts as they are, the simplest of equals.
+
+    Raises NotExtractable if none groups half of them.
+    """
     fields = list(plan.fields)
     for number, section in plan.sections.items():
         candidates = [REPEAT, LINE, *map(str, range(len(section.plan.fields)))]
@@ -56,7 +61,11 @@ def learn_boundaries(plan: AnswerPlan, aligned: Sequence[AlignedText]) -> Answer
             )
             for boundary in candidates
         }
-        fields[number] = replace(fields[number], boundary=max(candidates, key=lambda boundary: right[boundary]))
+        best = max(candidates, key=lambda boundary: right[boundary])
+        if right[best] < _LEAST_GROUPED * len(texts):
+            why = f"its objects can be told apart in {right[best] / len(texts):.0%} of the texts"
+            raise NotExtractable.by_obstacles([Obstacle(fields[number].name, len(texts) / len(aligned), why)])
+        fields[number] = replace(fields[number], boundary=best)
     return replace(plan, fields=tuple(fields))
 
 

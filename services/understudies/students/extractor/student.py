@@ -137,6 +137,8 @@ class ExtractorStudent:
         features: list[NDArray[np.float64]] = []
         agreed: list[bool] = []
         for is_trained, judged in _splits(training, seed):
+            if not any(is_in and one is not None for one, is_in in zip(training.aligned, is_trained, strict=True)):
+                continue
             student = cls(_fit_part(training, is_trained), _UNFITTED, form, training.template)
             for request, given in judged:
                 extraction = student._extractor.extract(request)

@@ -156,3 +156,20 @@ async def test_objects_have_optional_chosen_and_constant_fields() -> None:
     answers = await loaded.answer([one.request for one in later])
     exact = [answer.text == one.answer.text for answer, one in zip(answers, later, strict=True)]
     assert sum(exact) >= 0.95 * len(later)
+
+
+def test_a_list_that_one_layout_alone_has_can_be_learned() -> None:
+    def letter(number: int) -> Example:
+        text = f"Hello,\nit is about case {number}.\nWe write to tell you that all is well.\nGoodbye"
+        return example(text, Message(role="assistant", content=json.dumps({"case": number, "parts": []})), number)
+
+    def table(number: int) -> Example:
+        parts = [{"part": f"P{number * 37 % 1000 + i}", "is_new": number % 2 == 0} for i in range(2)]
+        rows = "\n".join(f"{one['part']} | {'new' if one['is_new'] else 'used'}" for one in parts)
+        text = f"case = {number}\npart | state\n{rows}\nend of table"
+        return example(text, Message(role="assistant", content=json.dumps({"case": number, "parts": parts})), number)
+
+    student = ExtractorStudent.fit(
+        [letter(number) if number % 5 < 3 else table(number) for number in range(100, 200)], JUDGE, seed=1
+    )
+    assert student.plan.description["parts[].is_new"] == "chosen"

@@ -3,6 +3,7 @@ import pytest
 from understudies.students.extractor.alignment import AlignedText, align, spans_of
 from understudies.students.extractor.fields import Fields
 from understudies.students.extractor.item_grouping import LINE, REPEAT, group_spans, learn_boundaries, region_of
+from understudies.students.extractor.obstacles import NotExtractable
 from understudies.students.extractor.plans import AnswerPlan, FieldPlan, Section
 from understudies.students.extractor.text_index import TextIndex
 
@@ -124,3 +125,18 @@ def test_an_object_has_its_lines_as_far_as_no_other_stands_there() -> None:
         "or so , clips 3 soon ,",
         "soon , staples 4",
     ]
+
+
+def test_objects_that_cannot_be_told_apart_stand_in_the_way() -> None:
+    name: Fields = {("name",): "pens"}
+    count: Fields = {("count",): 3}
+    price: Fields = {("price",): 4.5}
+    items: list[list[Fields]] = [
+        [name | count | price],
+        [name, count | price],
+        [name | count, price],
+        [name, count, price],
+    ]
+    aligned = align([TextIndex("pens 3 4.5")] * 4, [{("lines",): one} for one in items], PLAN)
+    with pytest.raises(NotExtractable, match=r"field lines: its objects can be told apart in 25% of the texts"):
+        learn_boundaries(PLAN, [one for one in aligned if one is not None])

@@ -203,6 +203,13 @@ def test_texts_that_are_all_near_copies_can_be_learned() -> None:
     ExtractorStudent.fit(orders, JUDGE, seed=1)
 
 
+async def test_one_text_alone_can_be_learned() -> None:
+    order = TRAIN[0]
+    student = ExtractorStudent.fit([order] * 40, JUDGE, seed=1)
+    [answer] = await ask(student, [order])
+    assert answer.text == order.answer.text
+
+
 async def test_requests_answered_in_words_lower_the_confidence() -> None:
     refusal = Message(role="assistant", content="We do not ship that to Oslo.")
     others = make_orders(300, seed=9)

@@ -2,24 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from understudies.students.extractor.fields import Fields, Path, is_nothing
 from understudies.students.extractor.plans import FieldPlan
 from understudies.students.extractor.relation_search import find_check, find_relation
-from understudies.students.extractor.text_index import TextIndex
+from understudies.students.extractor.text_index import Row
 from understudies.students.extractor.value_planning import LEAST_COPIED, Unplanned, is_found
 
 _MOST_BY_CHANCE: Final = 0.5
 """Share of the texts in which other texts' values may stand, too, for a value to be copied beyond doubt."""
 _SAMPLE: Final = 50
-
-
-class Row(NamedTuple):
-    """An object with the text that it was extracted from."""
-
-    text: TextIndex
-    fields: Fields
 
 
 def derive(planned: dict[Path, FieldPlan | Unplanned], rows: Sequence[Row]) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from understudies.students.extractor.derivation import Row, derive
+from understudies.students.extractor.derivation import derive
 from understudies.students.extractor.fields import (
     MAX_FIELDS,
     Fields,
@@ -21,7 +21,7 @@ from understudies.students.extractor.fields import (
 )
 from understudies.students.extractor.obstacles import NotExtractable, Obstacle, forms_of
 from understudies.students.extractor.plans import AnswerPlan, FieldPlan, Nothing, ObjectPlan
-from understudies.students.extractor.text_index import TextIndex
+from understudies.students.extractor.text_index import Row, TextIndex
 from understudies.students.extractor.value_planning import Unplanned, Values, choose_whole, plan_values
 
 _MOST_STRAY: Final = 0.05

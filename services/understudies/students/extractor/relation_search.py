@@ -47,11 +47,14 @@ def _find_holding(
     sample = given[:: max(1, len(given) // _SAMPLE)]
     for relation in candidates(sample):
         misses = (answer for answer in sample if not relation.explains(path, answer))
-        if len(list(islice(misses, _TOLERATED + 1))) <= _TOLERATED:
-            holding = sum(relation.explains(path, answer) for answer in answers)
-            if holding >= _LEAST_HOLDING * len(answers):
-                return relation
+        is_likely = len(list(islice(misses, _TOLERATED + 1))) <= _TOLERATED
+        if is_likely and _holds(relation, path, given) and _holds(relation, path, answers):
+            return relation
     return None
+
+
+def _holds(relation: Relation, path: Path, answers: Sequence[Fields]) -> bool:
+    return sum(relation.explains(path, answer) for answer in answers) >= _LEAST_HOLDING * len(answers)
 
 
 def _candidates(path: Path, sample: Sequence[Fields], sources: Sequence[Path]) -> Iterator[Relation]:

@@ -40,7 +40,7 @@ class Relation:
     def derive(self, values: Values) -> Scalar:
         """Return the value that follows from the sources; None if one lacks or is of another kind."""
         sources = [values.get(source) for source in self.sources]
-        if any(is_nothing(source) for source in sources):
+        if any(is_nothing(source) for source in sources) and self.operation not in _OF_LISTS:
             return None
         try:
             return self._apply(sources)
@@ -56,11 +56,8 @@ class Relation:
 
     def _apply(self, sources: Sequence[Leaf]) -> Scalar:
         first = sources[0]
-        if self.operation == "count":
-            return len(first) if isinstance(first, list) else None
-        if self.operation == "total":
-            parts = [item.get(self.part) for item in items_of(first)] if self.part else scalars_of(first)
-            return self._rounded(sum(map(exact, parts), Decimal()))
+        if self.operation in _OF_LISTS:
+            return self._apply_to_list([] if is_nothing(first) else first)
         if isinstance(first, list | dict):
             return None
         if self.operation in TRANSFORMS:
@@ -69,6 +66,14 @@ class Relation:
             return (parse_day(first) + timedelta(days=int(self.constant))).isoformat()
         other = exact(sources[1]) if len(sources) > 1 else exact(self.constant)
         return self._rounded(_ARITHMETIC[self.operation](exact(first), other))
+
+    def _apply_to_list(self, values: Leaf) -> Scalar:
+        if not isinstance(values, list):
+            return None
+        if self.operation == "count":
+            return len(values)
+        parts = [item.get(self.part) for item in items_of(values)] if self.part else scalars_of(values)
+        return self._rounded(sum(map(exact, parts), Decimal()))
 
     def _rounded(self, number: Decimal) -> Number:
         rounded = number.quantize(Decimal(1).scaleb(-self.decimals), ROUND_HALF_UP)
@@ -91,6 +96,8 @@ _ARITHMETIC: Final[dict[str, Callable[[Decimal, Decimal], Decimal]]] = {
 }
 _FITTED: Final = ("days", "plus", "times", "divided_by")
 """The operations with a constant."""
+_OF_LISTS: Final = ("count", "total")
+"""Those of a list, which is empty where it lacks."""
 
 
 def exact(value: Leaf) -> Decimal:

@@ -1,7 +1,9 @@
 """Look up in a text where values stand, in whole tokens."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+from understudies.students.extractor.fields import Fields
 from understudies.students.extractor.readers import READERS, Scalar
 from understudies.students.extractor.tokens import Token, line_numbers, token_span, tokenize
 
@@ -40,3 +42,10 @@ class TextIndex:
 
     def _tokens_at(self, place: tuple[int, int]) -> Span | None:
         return token_span(self.tokens, self._starts, place)
+
+
+class Row(NamedTuple):
+    """An object with the text that it was extracted from."""
+
+    text: TextIndex
+    fields: Fields

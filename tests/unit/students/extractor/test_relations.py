@@ -93,6 +93,27 @@ def test_a_field_that_lacks_with_its_source_is_derived() -> None:
     assert found.derive({("name",): None}) is None
 
 
+def test_an_empty_list_counts_as_zero() -> None:
+    made = answers(lambda a: len(a["tags"]))
+    for number, answer in enumerate(made[::5]):
+        answer["tags",] = [] if number % 2 else None
+        answer["target",] = 0
+    found = find_relation(("target",), made, SOURCES)
+    assert found is not None
+    assert found.description == "count(tags)"
+    assert (found.derive({}), Relation("total", (("tags",),), decimals=2, whole=False).derive({})) == (0, 0.0)
+
+
+def test_a_relation_must_hold_where_the_field_has_a_value() -> None:
+    made = answers(lambda a: None, n=400)
+    for number, answer in enumerate(made):
+        if number % 40:
+            answer["name",] = None
+        else:
+            answer["target",] = answer["name",] if number % 120 else "another"
+    assert find_relation(("target",), made, [("name",)]) is None
+
+
 def test_few_values_prove_no_relation() -> None:
     assert find_relation(("target",), answers(lambda a: a["name"])[:9], SOURCES) is None
     assert find_relation(("target",), answers(lambda a: 1 + (a["net"] > 500)), SOURCES) is None

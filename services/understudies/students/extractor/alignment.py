@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from understudies.students.extractor.fields import Fields, Leaf, is_nothing, items_of, scalars_of, to_json
 from understudies.students.extractor.item_alignment import Item, Place, choose_windows
-from understudies.students.extractor.plans import AnswerPlan
+from understudies.students.extractor.plans import AnswerPlan, FieldPlan, ObjectPlan
 from understudies.students.extractor.text_index import Span, TextIndex
 from understudies.students.extractor.tokens import MAX_TOKENS, Token, mask_digits
 
@@ -70,20 +70,19 @@ def _find_places(text: TextIndex, answer: Fields, plan: AnswerPlan) -> _Places |
 
 def _find_values(text: TextIndex, fields: Fields, plan: AnswerPlan, first: int) -> list[Place] | None:
     """Return the places of the copied values; None if an object is given as another value."""
-    places: list[Place] = []
-    for number, one in enumerate(plan.fields, first):
-        value = fields.get(one.path)
-        if one.kind == "copied" and not _is_nothing_here(value, one.nothing):
-            places += [(number, text.find(one.reader, item)) for item in scalars_of(value)]
-    strays = (fields.get(one.path) for one in plan.objects)
-    known = [one.nothing for one in plan.objects]
-    if any(not _is_nothing_here(value, nothing) for value, nothing in zip(strays, known, strict=True)):
+    if not all(is_nothing_in(one, fields.get(one.path)) for one in plan.objects):
         return None
-    return places
+    return [
+        (number, text.find(one.reader, item))
+        for number, one in enumerate(plan.fields, first)
+        if one.kind == "copied" and not is_nothing_in(one, fields.get(one.path))
+        for item in scalars_of(fields.get(one.path))
+    ]
 
 
-def _is_nothing_here(value: Leaf, nothing: tuple[object, ...]) -> bool:
-    return is_nothing(value) or bool(nothing and to_json(value) == nothing[0])
+def is_nothing_in(plan: FieldPlan | ObjectPlan, value: Leaf) -> bool:
+    """Return whether a field or an object has no value, or what stands for none."""
+    return is_nothing(value) or bool(plan.nothing and to_json(value) == plan.nothing[0])
 
 
 class Neighbours:

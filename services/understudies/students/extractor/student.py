@@ -35,7 +35,8 @@ from understudies.students.extractor.extraction import (
 from understudies.students.extractor.fields import Fields, UnsupportedForm, flatten
 from understudies.students.extractor.item_grouping import learn_boundaries
 from understudies.students.extractor.layouts import known_layouts
-from understudies.students.extractor.obstacles import NotExtractable
+from understudies.students.extractor.missing_values import missing_values
+from understudies.students.extractor.obstacles import NotExtractable, Obstacle
 from understudies.students.extractor.planning import learn_plan
 from understudies.students.extractor.plans import AnswerPlan
 from understudies.students.extractor.text_index import TextIndex
@@ -257,7 +258,8 @@ def _read_training_set(train: Sequence[Example], system: SystemTemplate) -> _Tra
     indexed = [TextIndex(request) for request in requests]
     plan = learn_plan(indexed, answers)
     aligned = align(indexed, answers, plan)
-    _check_aligned(aligned)
+    if sum(one is not None for one in aligned) < max(_MIN_EXAMPLES, _MIN_ALIGNED * len(aligned)):
+        raise _not_aligned(aligned, missing_values(indexed, answers, plan))
     plan = learn_boundaries(plan, [one for one in aligned if one is not None])
     return _TrainingSet(normalize_call_ids(given[0]), requests, given, texts, answers, plan, aligned, others)
 
@@ -300,13 +302,13 @@ def _fill(template: Message, text: str) -> Message:
     return template.model_copy(update={"tool_calls": (call.model_copy(update={"function": function}),)})
 
 
-def _check_aligned(aligned: Sequence[AlignedText | None]) -> None:
+def _not_aligned(aligned: Sequence[AlignedText | None], obstacles: Sequence[Obstacle]) -> NotExtractable:
     whole = sum(one is not None for one in aligned)
-    if whole < max(_MIN_EXAMPLES, _MIN_ALIGNED * len(aligned)):
-        raise NotExtractable(
-            f"all values of {whole} of {len(aligned)} answers stand in their requests, those of lists in their order; "
-            "half are needed"
-        )
+    why = NotExtractable.by_obstacles(obstacles) if obstacles else "they overlap, or are in another order"
+    return NotExtractable(
+        f"all values of {whole} of {len(aligned)} answers stand in their requests, apart and in the order of lists; "
+        f"half are needed: {why}"
+    )
 
 
 def _splits(training: _TrainingSet, seed: int) -> Iterator[tuple[list[bool], list[tuple[str, Message]]]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.support.chat_messages import user_request
+from tests.support.datasets import example
 from tests.support.orders import UNSEEN_LAYOUT, make_orders, write_json, write_tool_call
 
 from understudies.datasets.dataset import Example
@@ -169,6 +170,30 @@ def test_other_answers_are_declined_with_the_reason(content: str, why: str) -> N
     ]
     with pytest.raises(NotExtractable, match=why):
         ExtractorStudent.fit(others, JUDGE, seed=1)
+
+
+def test_fields_that_lack_too_often_together_are_named() -> None:
+    rng = random.Random(4)
+
+    def write(fields: dict[str, Any]) -> Message:
+        spoilt = int(rng.random() / 0.15)
+        if spoilt < 4:
+            name = ("reference", "item", "quantity", "total")[spoilt]
+            fields[name] = f"{name}-{rng.randrange(10**6)}" if isinstance(fields[name], str) else rng.random()
+        return write_json(fields)
+
+    with pytest.raises(NotExtractable, match=r"half are needed: field .*a value stands nowhere") as caught:
+        ExtractorStudent.fit(make_orders(240, seed=1, write=write), JUDGE, seed=1)
+    assert str(caught.value).count("field ") == 4
+
+
+def test_lists_in_another_order_than_the_text_are_named() -> None:
+    calls = [
+        example(f"first part {n} then part {n + 500}", write_json({"lines": [{"n": n + 500}, {"n": n}]}), n)
+        for n in range(100, 160)
+    ]
+    with pytest.raises(NotExtractable, match=r"all values of 0 of 60 .* half are needed: they overlap, or are in ano"):
+        ExtractorStudent.fit(calls, JUDGE, seed=1)
 
 
 def test_a_few_wrong_answers_of_the_teacher_do_not_stop_it() -> None:

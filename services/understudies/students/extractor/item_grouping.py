@@ -62,8 +62,9 @@ def learn_boundaries(plan: AnswerPlan, aligned: Sequence[AlignedText]) -> Answer
             for boundary in candidates
         }
         best = max(candidates, key=lambda boundary: right[boundary])
-        if right[best] < _LEAST_GROUPED * len(texts):
-            why = f"its objects can be told apart in {right[best] / len(texts):.0%} of the texts"
+        share = right[best] / max(1, len(texts))
+        if share < _LEAST_GROUPED:
+            why = f"its objects can be told apart in {share:.0%} of the texts"
             raise NotExtractable.by_obstacles([Obstacle(fields[number].name, len(texts) / len(aligned), why)])
         fields[number] = replace(fields[number], boundary=best)
     return replace(plan, fields=tuple(fields))

@@ -1,17 +1,18 @@
 """Tag the places where the fields of recorded answers stand in their requests."""
 
-from bisect import bisect_left
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from understudies.students.extractor.fields import Fields, Leaf, is_nothing, items_of, scalars_of, to_json
-from understudies.students.extractor.item_alignment import Item, Place, choose_windows
-from understudies.students.extractor.plans import AnswerPlan, FieldPlan, ObjectPlan
-from understudies.students.extractor.text_index import Span, TextIndex
-from understudies.students.extractor.tokens import MAX_TOKENS, Token, mask_digits
+from understudies.students.extractor.item_alignment import Item, choose_windows, nearest_group
+from understudies.students.extractor.neighbours import Neighbours
+from understudies.students.extractor.plans import AnswerPlan, FieldPlan, ObjectPlan, Section
+from understudies.students.extractor.text_index import Place, Span, TextIndex
+from understudies.students.extractor.tokens import MAX_TOKENS, Token
 
+_USUAL_NEIGHBOURS: Final = 3
+"""Fewer may be a mistake of the teacher."""
 Tagged = tuple[int, int, int]
 """The number of a field, its first token, and one after the last."""
 
@@ -39,8 +40,14 @@ def align(texts: Sequence[TextIndex], answers: Sequence[Fields], plan: AnswerPla
     neighbours = Neighbours()
     for text, found in zip(texts, places, strict=True):
         if found is not None:
-            neighbours.learn(text, found)
-    return [None if found is None else _tag(text, found, neighbours) for text, found in zip(texts, places, strict=True)]
+            neighbours.learn(text, found.all)
+    aligned = [
+        None if found is None else _tag(text, found, neighbours) for text, found in zip(texts, places, strict=True)
+    ]
+    for text, one, answer in zip(texts, aligned, answers, strict=True):
+        if one is not None:
+            _tag_defaults(text, one, answer, plan, neighbours)
+    return aligned
 
 
 class _Places(NamedTuple):
@@ -48,6 +55,11 @@ class _Places(NamedTuple):
 
     values: list[Place]
     items: dict[int, list[Item]]
+
+    @property
+    def all(self) -> list[Place]:
+        """The places of all values."""
+        return [*self.values, *(place for several in self.items.values() for item in several for place in item)]
 
 
 def _find_places(text: TextIndex, answer: Fields, plan: AnswerPlan) -> _Places | None:
@@ -85,40 +97,6 @@ def is_nothing_in(plan: FieldPlan | ObjectPlan, value: Leaf) -> bool:
     return is_nothing(value) or bool(plan.nothing and to_json(value) == plan.nothing[0])
 
 
-class Neighbours:
-    """The words around the values of each field, counted in texts in which they tell one place of a value.
-
-    These are the words before and after a value, and the first one of its line.
-    """
-
-    def __init__(self) -> None:
-        self._counts = Counter[_Neighbour]()
-
-    def learn(self, text: TextIndex, places: _Places) -> None:
-        """Count the neighbours that only one of the places of a value has."""
-        items = [place for several in places.items.values() for item in several for place in item]
-        for number, spans in [*places.values, *items]:
-            around = Counter(one for span in spans for one in _neighbours(text, number, span))
-            self._counts.update(one for one, count in around.items() if count == 1)
-
-    def count(self, text: TextIndex, number: int, span: Span) -> int:
-        """Return how often the neighbours of a span told a place of a field."""
-        return sum(self._counts[one] for one in _neighbours(text, number, span))
-
-
-_Neighbour = tuple[int, str, str]
-
-
-def _neighbours(text: TextIndex, number: int, span: Span) -> list[_Neighbour]:
-    tokens = text.tokens
-    before = mask_digits(tokens[span[0] - 1].text) if span[0] else "<"
-    after = mask_digits(tokens[span[1]].text) if span[1] < len(tokens) else ">"
-    found = [(number, "before", before), (number, "after", after)]
-    if text.lines[-1]:
-        found.append((number, "line", mask_digits(tokens[bisect_left(text.lines, text.lines[span[0]])].text)))
-    return found
-
-
 def _tag(text: TextIndex, places: _Places, neighbours: Neighbours) -> AlignedText | None:
     tags = ["O"] * len(text.tokens)
     certain = [place for place in places.values if len(place[1]) == 1]
@@ -153,6 +131,41 @@ def _tag_values(text: TextIndex, places: Sequence[Place], tags: list[str], neigh
         best = max(free, key=lambda span: (neighbours.count(text, number, span), -span[0]))
         _write_tag(tags, number, best)
     return True
+
+
+def _tag_defaults(text: TextIndex, one: AlignedText, answer: Fields, plan: AnswerPlan, neighbours: Neighbours) -> None:
+    """Tag values that stand for nothing, too, where they are stated: the quantity of "1 pen", where "a pen" has it."""
+    for number, places in _find_defaults(text, answer, Section(0, plan)):
+        _tag_default(text, number, places, one.tags, neighbours)
+    for list_number, groups in one.items.items():
+        for index, item in enumerate(items_of(answer.get(plan.fields[list_number].path))):
+            for number, places in _find_defaults(text, item, plan.sections[list_number]):
+                near = [span for span in places if nearest_group(span, groups, text.lines) == index]
+                if span := _tag_default(text, number, near, one.tags, neighbours):
+                    groups[index] = sorted([*groups[index], (number, *span)], key=lambda tagged: tagged[1])
+
+
+def _find_defaults(text: TextIndex, fields: Fields, section: Section) -> list[Place]:
+    """Return the places of the values that stand for nothing."""
+    return [
+        (number, text.find(plan.reader, item))
+        for number, plan in enumerate(section.plan.fields, section.first)
+        if plan.kind == "copied" and is_nothing_in(plan, fields.get(plan.path))
+        for item in scalars_of(fields.get(plan.path))
+        if not is_nothing(item)
+    ]
+
+
+def _tag_default(
+    text: TextIndex, number: int, spans: Sequence[Span], tags: list[str], neighbours: Neighbours
+) -> Span | None:
+    """Tag the free place whose neighbours are the most usual for the field, if they are any; returns it."""
+    free = [span for span in spans if all(tags[i] == "O" for i in range(*span))]
+    best = max(free, key=lambda span: (neighbours.count(text, number, span), -span[0]), default=None)
+    if best is None or neighbours.count(text, number, best) < _USUAL_NEIGHBOURS:
+        return None
+    _write_tag(tags, number, best)
+    return best
 
 
 def _write_tag(tags: list[str], number: int, span: Span) -> None:

@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from understudies.students.extractor.text_index import Span
+from understudies.students.extractor.text_index import Place, Span
 
-Place = tuple[int, list[Span]]
-"""The number of a field, and the spans of tokens where a value of it stands."""
 Item = list[Place]
 """The places of the values of one object."""
 
@@ -103,3 +101,9 @@ def _overlap(one: Span, other: Span) -> bool:
 def _distance(span: Span, anchor: Span, lines: Sequence[int]) -> float:
     gap = max(span[0] - anchor[1], anchor[0] - span[1], 0)
     return gap + _LINE * abs(lines[span[0]] - lines[anchor[0]])
+
+
+def nearest_group(span: Span, groups: Sequence[Sequence[tuple[int, int, int]]], lines: Sequence[int]) -> int:
+    """Return the number of the object whose values a span is the nearest to, the later of two."""
+    distances = [min(_distance(span, (first, end), lines) for _, first, end in group) for group in groups]
+    return max(range(len(groups)), key=lambda index: (-distances[index], index))

@@ -9,6 +9,8 @@ from understudies.students.extractor.tokens import Token, line_numbers, token_sp
 
 Span = tuple[int, int]
 """The first token, and one after the last."""
+Place = tuple[int, list[Span]]
+"""The number of a field, and the spans where a value of it stands."""
 
 
 class TextIndex:

@@ -25,7 +25,7 @@ from understudies.students.extractor.tokens import (
     mask_digits,
     tokenize,
 )
-from understudies.students.extractor.vocabulary import Vocabulary, field_order, outer_pairs
+from understudies.students.extractor.vocabulary import Vocabulary, field_order, outer_lines, outer_pairs
 
 _LEAST_LOG: Final = -20.0
 
@@ -47,13 +47,14 @@ FEATURES_OF_CERTAINTY: Final = {
     "log probability": 0.0,
     "known words": 1.0,
     "known pairs": 1.0,
+    "known lines": 1.0,
     "least choice": 0.0,
     "known items": 1.0,
     "checks": 1.0,
 }
 """The features of the confidence, with their values where nothing is in doubt: probabilities, and the shares of words,
-pairs and objects of lists that are known, and of calculations that hold. More of them, such as the frequency of a set
-of fields or of a value, were better on held-out training texts and worse on later ones."""
+pairs, lines and objects of lists that are known, and of calculations that hold. More of them, such as the frequency of
+a set of fields or of a value, were better on held-out training texts and worse on later ones."""
 
 
 class _Text(NamedTuple):
@@ -121,7 +122,7 @@ class FieldExtractor:
             self._read_items(reading, self.plan.fields[number], section, whole, section_spans(spans, section))
         own = Section(0, self.plan)
         fields = self._read_section(reading, own, whole, section_spans(spans, own), (0, len(tokens)))
-        return Extraction(fields, self._features(tokens, labelling, reading), reading.readable)
+        return Extraction(fields, self._features(whole, labelling, reading), reading.readable)
 
     def _read_items(
         self, reading: _Reading, one: FieldPlan, section: Section, text: _Text, spans: Sequence[Tagged]
@@ -205,15 +206,17 @@ class FieldExtractor:
         reading.choices.append(chosen.probability)
         return chosen.labels[0]
 
-    def _features(self, tokens: Sequence[Token], labelling: Labelling, reading: _Reading) -> NDArray[np.float64]:
-        lower = [mask_digits(token.text) for token in tokens]
+    def _features(self, text: _Text, labelling: Labelling, reading: _Reading) -> NDArray[np.float64]:
+        lower = [mask_digits(token.text) for token in text.tokens]
         outside = [word for word, tag in zip(lower, labelling.labels, strict=True) if tag == "O"]
         pairs = outer_pairs(lower, labelling.labels)
+        lines = outer_lines(lower, labelling.labels, text.lines)
         return np.array(
             [
                 _log(labelling.probability),
                 _share([word in self.vocabulary.words for word in outside]),
                 _share([pair in self.vocabulary.pairs for pair in pairs]),
+                _share([line in self.vocabulary.lines for line in lines]),
                 _log(min(reading.choices, default=1.0)),
                 _share(reading.known_items),
                 _share(reading.checks),

@@ -24,6 +24,8 @@ class Vocabulary:
     pairs: Annotated[frozenset[str], SORTED] = frozenset()
     values: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """How often each value, in lower case with digits masked, stood in each field."""
+    lines: Annotated[frozenset[str], SORTED] = frozenset()
+    """The lines that several texts of more than one had, with each value as a mark."""
     items: Annotated[frozenset[str], SORTED] = frozenset()
     """The fields of the objects of lists, in the order of their values."""
 
@@ -34,16 +36,17 @@ class Vocabulary:
         words: set[str] = set()
         pairs: set[str] = set()
         values: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        lines: Counter[str] = Counter()
         for one in aligned:
             lower = [mask_digits(token.text) for token in one.tokens]
             words.update(lower)
             pairs.update(outer_pairs(lower, one.tags))
+            lines.update(set(outer_lines(lower, one.tags, one.lines)))
             for name, first, end in spans_of(one.tags):
                 values[" ".join(lower[first:end])][str(name)] += 1
         frequent = sorted(values.items(), key=lambda item: (-item[1].total(), item[0]))[:_MAX_KNOWN]
-        return cls(
-            frozenset(words), frozenset(pairs), {text: dict(fields) for text, fields in frequent}, frozenset(items)
-        )
+        known = {text: dict(fields) for text, fields in frequent}
+        return cls(frozenset(words), frozenset(pairs), known, _frequent(lines), frozenset(items))
 
     def known(self, without: AlignedText | None = None) -> KnownValues:
         """Return the fields of each known value; a training text's own mentions are left out."""
@@ -62,6 +65,10 @@ class Vocabulary:
         return dict(known)
 
 
+def _frequent(lines: Counter[str]) -> frozenset[str]:
+    return frozenset(line for line, count in lines.most_common(_MAX_KNOWN) if count > 1)
+
+
 def field_order(item: Sequence[Tagged]) -> str:
     """Return the numbers of an object's fields in the order of their values, several of one as one."""
     return " ".join(str(number) for number, _ in groupby(one[0] for one in item))
@@ -75,10 +82,30 @@ def _phrases(words: Sequence[str]) -> set[str]:
 
 def outer_pairs(words: Sequence[str], tags: Sequence[str]) -> set[str]:
     """Return the neighbouring words, with a whole value as one mark."""
+    outer = _outer_words(words, tags)
+    return {f"{one} {other}" for one, other in zip(["<", *outer], [*outer, ">"], strict=True)}
+
+
+def outer_lines(words: Sequence[str], tags: Sequence[str], lines: Sequence[int]) -> list[str]:
+    """Return the lines of a text of several, with a whole value as one mark; none of a text of one.
+
+    >>> outer_lines(["to", ":", "new", "york", "9", "eur"], ["O", "O", "B-1", "I-1", "B-2", "O"], [0, 0, 0, 0, 1, 1])
+    ['to : [1]', '[2] eur']
+    """
+    if not lines or not lines[-1]:
+        return []
+    starts = [index for index in range(len(lines)) if not index or lines[index] != lines[index - 1]]
+    return [
+        " ".join(_outer_words(words[first:end], tags[first:end]))
+        for first, end in zip(starts, [*starts[1:], len(lines)], strict=True)
+    ]
+
+
+def _outer_words(words: Sequence[str], tags: Sequence[str]) -> list[str]:
     outer: list[str] = []
     for word, tag in zip(words, tags, strict=True):
         if tag == "O":
             outer.append(word)
         elif tag[0] == "B" or not outer:
             outer.append(f"[{tag[2:]}]")
-    return {f"{one} {other}" for one, other in zip(["<", *outer], [*outer, ">"], strict=True)}
+    return outer

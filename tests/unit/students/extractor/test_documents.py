@@ -116,6 +116,13 @@ async def test_a_total_that_does_not_add_up_lowers_the_confidence(student: Extra
     assert confidence < usual - 0.02
 
 
+async def test_lines_that_no_training_text_had_lower_the_confidence(student: ExtractorStudent) -> None:
+    _, usual = await ask(student, INVOICE)
+    fields, confidence = await ask(student, INVOICE.replace("Rechnungsdatum", "Datum").replace("Kunde:", "Firma:"))
+    assert fields["total"] == 40.0
+    assert confidence < usual - 0.01
+
+
 def make_orders_of_lines(n: int, *, seed: int) -> list[Example]:
     """Orders in words: a note is optional, the size is told by the wording, and the unit never differs."""
     rng = random.Random(seed)

@@ -19,6 +19,16 @@ def test_words_pairs_and_values_are_learned_from_tagged_texts() -> None:
     assert vocabulary.items == {"1 2"}
 
 
+def test_lines_are_known_that_several_documents_have() -> None:
+    texts = [
+        tagged("To: Graz\nwith love", "O O B-1 O O"),
+        tagged("To: New York\nwith best wishes", "O O B-1 I-1 O O O"),
+        tagged("To: Oslo", "O O B-1"),
+    ]
+    assert Vocabulary.learn(texts).lines == {"to : [1]"}
+    assert Vocabulary.learn(texts[1:]).lines == frozenset(), "a text of one line has no layout"
+
+
 def test_known_values_are_looked_up_by_their_first_word() -> None:
     known = Vocabulary.learn(TEXTS).known()
     assert known["new"] == {"new york": ("1",)}

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 _PRIOR = 0.1
 _LEAST_SPREAD = 0.02
@@ -28,6 +27,9 @@ class ConfidenceModel:
         """Fit on predictions for texts on which the heads were not fitted."""
         if agreed.all() or not agreed.any():
             return cls.from_pooled_probability(evidence.shape[1])
+        # Imported here, as it takes 150 MB that answering does not need.
+        from sklearn.linear_model import LogisticRegression
+
         # Without a floor, scaling would magnify features that hardly vary.
         spread = np.maximum(evidence.std(axis=0), _LEAST_SPREAD)
         scaler = cls(evidence.mean(axis=0), 1 / spread, np.zeros(evidence.shape[1]), 0.0)

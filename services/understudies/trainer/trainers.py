@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -16,9 +15,6 @@ from understudies.students.exact_match import ExactMatchStudent
 from understudies.trainer.calibration import calibrate
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.validation import ValidationCall, held_out_examples, judge_student
-
-if TYPE_CHECKING:
-    from understudies.students.extractor.alignment import FieldPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +131,7 @@ def _train_classifier(
 
 def train_extractor(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
     """Train an extractor of JSON whose values stand in the request."""
-    from understudies.students.extractor.alignment import NotExtractable
+    from understudies.students.extractor.obstacles import NotExtractable
     from understudies.students.extractor.student import ExtractorStudent
 
     try:
@@ -147,12 +143,8 @@ def train_extractor(data: TrainingData, settings: TrainerSettings) -> TrainedStu
         student,
         student.to_files(),
         judge_student(student, validation, data.judge),
-        {"seed": data.seed, "fields": {plan.name: _describe_plan(plan) for plan in student.plans}},
+        {"seed": data.seed, "fields": dict(student.plan.description)},
     )
-
-
-def _describe_plan(plan: "FieldPlan") -> str:
-    return f"copied as {plan.reader}" if plan.kind == "copied" else plan.kind
 
 
 def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:

@@ -203,8 +203,9 @@ class Evaluation(SavedState):
         """Return whether a call belongs to a sample of the task's calls that no student's confidence decides.
 
         Where no student may serve, every call does. Of the calls on which a student was asked, a sample at its audit
-        rate while that is raised, for whole days, so that no hour of the day weighs more than others: of those that it served, the ones drawn to be audited, less those drawn at a higher rate; of those that it
-        left to the teacher, as large a part.
+        rate while that is raised, for whole days, so that no hour of the day weighs more than others: of those that it
+        served, the ones drawn to be audited, less those drawn at a higher rate; of those that it left to the teacher,
+        as large a part.
         """
         if call.served_by == "teacher" and call.unbiased:
             return True

@@ -1,6 +1,7 @@
 """Estimate the probability that the teacher agrees with an answer, from features of how it came about."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,13 @@ _FARTHEST = 5.0
 _MOST_ODDS = 30.0
 
 Doubles = NDArray[np.float64]
+
+
+class OutOfSample(NamedTuple):
+    """Confidences in [0, 1] and agreements of training examples that were answered by fits without them."""
+
+    confidences: Doubles
+    agreed: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

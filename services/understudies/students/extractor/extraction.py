@@ -9,11 +9,13 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from understudies.students.encoder.token_encoder import token_encoder
 from understudies.students.extractor.alignment import AlignedText, Tagged, spans_of
 from understudies.students.extractor.choosers import DOES_NOT_APPLY, NOT_CHOSEN, choices_of, describe_whole
-from understudies.students.extractor.crf import Features, Labelling, LabelModel
+from understudies.students.extractor.crf import Features, Labelling, LabelModel, WeightedFeatures
 from understudies.students.extractor.fields import Fields, Leaf, Path, is_nothing, items_of, scalars_of, to_leaf
 from understudies.students.extractor.item_grouping import group_spans, region_of, section_spans
+from understudies.students.extractor.label_scores import LabelScores
 from understudies.students.extractor.plans import AnswerPlan, FieldPlan, Section
 from understudies.students.extractor.readers import Scalar, read_span
 from understudies.students.extractor.tokens import (
@@ -26,8 +28,10 @@ from understudies.students.extractor.tokens import (
     tokenize,
 )
 from understudies.students.extractor.vocabulary import Vocabulary, field_order, outer_lines, outer_pairs
+from understudies.students.vectors import Floats
 
-_LEAST_LOG: Final = -20.0
+_MOST_LOG_ODDS: Final = 7.5
+"""Beyond it, a labelling and its opposite are not told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +48,18 @@ class Extraction:
 
 
 FEATURES_OF_CERTAINTY: Final = {
-    "log probability": 0.0,
+    "log odds": _MOST_LOG_ODDS,
     "known words": 1.0,
     "known pairs": 1.0,
     "known lines": 1.0,
-    "least choice": 0.0,
+    "least choice": _MOST_LOG_ODDS,
     "known items": 1.0,
     "checks": 1.0,
 }
-"""The features of the confidence, with their values where nothing is in doubt: probabilities, and the shares of words,
-pairs, lines and objects of lists that are known, and of calculations that hold. More of them, such as the frequency of
-a set of fields or of a value, were better on held-out training texts and worse on later ones."""
+"""The features of the confidence, with their values where nothing is in doubt: log odds, and the shares of words,
+pairs, lines and objects of lists that are known, and of calculations that hold. More of them, such as the frequency of a set
+of fields or of a value, were better on held-out training texts and worse on later ones. Log odds keep the surest
+answers apart; by log probabilities, the other features alone would decide among them."""
 
 
 class _Text(NamedTuple):
@@ -83,27 +88,33 @@ Choosers = Mapping[str, LabelModel]
 class FieldExtractor:
     """Tags a text, reads its spans, chooses the fields that are no part of it, and derives others from those."""
 
-    def __init__(self, plan: AnswerPlan, vocabulary: Vocabulary, tagger: LabelModel | None, choosers: Choosers) -> None:
+    def __init__(
+        self,
+        plan: AnswerPlan,
+        vocabulary: Vocabulary,
+        tagger: LabelModel | None,
+        choosers: Choosers,
+        scores: LabelScores | None = None,
+    ) -> None:
         self.plan = plan
         self.vocabulary = vocabulary
         self.tagger = tagger
         self.choosers = dict(choosers)
+        self.scores = scores
         self._known = vocabulary.known()
 
     @classmethod
-    def fit(cls, plan: AnswerPlan, aligned: Sequence[AlignedText], answers: Sequence[Fields]) -> "FieldExtractor":
-        """Fit on tagged texts and their answers."""
+    def fit(
+        cls, plan: AnswerPlan, aligned: Sequence[AlignedText], answers: Sequence[Fields], *, encoder: bool = False
+    ) -> "FieldExtractor":
+        """Fit on tagged texts and their answers; with `encoder`, its scores of labels are features of the tagger."""
         vocabulary = Vocabulary.learn(aligned)
-        tagger = (
-            LabelModel.fit((describe(one.text, one.tokens, vocabulary.known(one)), one.tags) for one in aligned)
-            if is_tagging(plan)
-            else None
-        )
+        tagger, scores = _fit_tagger(aligned, vocabulary, encoder=encoder) if is_tagging(plan) else (None, None)
         whole = [(one.tokens, answer) for one, answer in zip(aligned, answers, strict=True)]
         choosers = _fit_choosers(Section(0, plan), whole)
         for number, section in plan.sections.items():
             choosers |= _fit_choosers(section, list(_section_examples(number, plan, section, aligned, answers)))
-        return cls(plan, vocabulary, tagger, choosers)
+        return cls(plan, vocabulary, tagger, choosers, scores)
 
     def extract(self, text: str) -> Extraction | None:
         """Extract the fields of a text; None for one that is too long or empty."""
@@ -111,7 +122,7 @@ class FieldExtractor:
         if not tokens or len(tokens) > MAX_TOKENS:
             return None
         labelling = (
-            self.tagger.label(describe(text, tokens, self._known))
+            self.tagger.label(self._describe(text, tokens))
             if self.tagger is not None
             else Labelling(["O"] * len(tokens), 1.0)
         )
@@ -123,6 +134,10 @@ class FieldExtractor:
         own = Section(0, self.plan)
         fields = self._read_section(reading, own, whole, section_spans(spans, own), (0, len(tokens)))
         return Extraction(fields, self._features(whole, labelling, reading), reading.readable)
+
+    def _describe(self, text: str, tokens: Sequence[Token]) -> Features | WeightedFeatures:
+        features = describe(text, tokens, self._known)
+        return features if self.scores is None else self.scores.add_to(features, self.scores(_encode(text, tokens)))
 
     def _read_items(
         self, reading: _Reading, one: FieldPlan, section: Section, text: _Text, spans: Sequence[Tagged]
@@ -213,15 +228,31 @@ class FieldExtractor:
         lines = outer_lines(lower, labelling.labels, text.lines)
         return np.array(
             [
-                _log(labelling.probability),
+                _log_odds(labelling.probability),
                 _share([word in self.vocabulary.words for word in outside]),
                 _share([pair in self.vocabulary.pairs for pair in pairs]),
                 _share([line in self.vocabulary.lines for line in lines]),
-                _log(min(reading.choices, default=1.0)),
+                _log_odds(min(reading.choices, default=1.0)),
                 _share(reading.known_items),
                 _share(reading.checks),
             ]
         )
+
+
+def _encode(text: str, tokens: Sequence[Token]) -> Floats:
+    return token_encoder().vectors(text, [(token.start, token.end) for token in tokens])
+
+
+def _fit_tagger(
+    aligned: Sequence[AlignedText], vocabulary: Vocabulary, *, encoder: bool
+) -> tuple[LabelModel, LabelScores | None]:
+    features = [describe(one.text, one.tokens, vocabulary.known(one)) for one in aligned]
+    tags = [one.tags for one in aligned]
+    if not encoder:
+        return LabelModel.fit(zip(features, tags, strict=True)), None
+    scores, held_out = LabelScores.fit([_encode(one.text, one.tokens) for one in aligned], tags)
+    weighted = (scores.add_to(*one) for one in zip(features, held_out, strict=True))
+    return LabelModel.fit(zip(weighted, tags, strict=True)), scores
 
 
 def is_tagging(plan: AnswerPlan) -> bool:
@@ -258,5 +289,7 @@ def _share(flags: Sequence[bool]) -> float:
     return sum(flags) / len(flags) if flags else 1.0
 
 
-def _log(probability: float) -> float:
-    return max(_LEAST_LOG, math.log(max(probability, 1e-12)))
+def _log_odds(probability: float) -> float:
+    if not 0.0 < probability < 1.0:
+        return math.copysign(_MOST_LOG_ODDS, probability - 0.5)
+    return min(max(math.log(probability) - math.log1p(-probability), -_MOST_LOG_ODDS), _MOST_LOG_ODDS)

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from understudies.datasets.dataset import Example
 from understudies.datasets.errors import ArtifactError
@@ -17,7 +17,8 @@ from understudies.events import Message, Request
 from understudies.judges.base import Judge
 from understudies.students.answer_validation import validation_error
 from understudies.students.base import Answer
-from understudies.students.confidence_model import ConfidenceModel
+from understudies.students.confidence_model import ConfidenceModel, OutOfSample
+from understudies.students.encoder.token_encoder import token_encoder
 from understudies.students.extractor.answer_form import AnswerForm
 from understudies.students.extractor.choosers import chooser_names
 from understudies.students.extractor.crf import LabelModel
@@ -28,13 +29,21 @@ from understudies.students.extractor.extraction import (
     is_tagging,
 )
 from understudies.students.extractor.fields import Fields
+from understudies.students.extractor.label_scores import LabelScores
 from understudies.students.extractor.plans import AnswerPlan
-from understudies.students.extractor.training_set import fit_parts, fit_whole, input_text, read_training_set
+from understudies.students.extractor.training_set import (
+    check_encodable,
+    fit_parts,
+    fit_whole,
+    input_text,
+    read_training_set,
+)
 from understudies.students.extractor.vocabulary import Vocabulary
 
 _FILE: Final = "extractor.json"
 _TAGGER: Final = "tagger.crfsuite"
 _CHOOSER: Final = "choice-{}.crfsuite"
+_SCORES: Final = "label-scores.npz"
 _INLINE_BATCH: Final = 4
 _INLINE_CHARS: Final = 4_000
 """Characters that take some milliseconds."""
@@ -79,6 +88,8 @@ class ExtractorStudent:
         self._form = form
         self._template = template
         self._system = system
+        self.out_of_sample: OutOfSample | None = None
+        """How its training examples were answered by fits without them; None if it was read from files."""
 
     @property
     def plan(self) -> AnswerPlan:
@@ -105,19 +116,28 @@ class ExtractorStudent:
 
     @classmethod
     def fit(
-        cls, train: Sequence[Example], judge: Judge, *, seed: int, system: SystemTemplate = NO_CONTEXT
+        cls,
+        train: Sequence[Example],
+        judge: Judge,
+        *,
+        seed: int,
+        system: SystemTemplate = NO_CONTEXT,
+        encoder: bool = False,
     ) -> "ExtractorStudent":
         """Fit on a training split.
 
         The confidence model is fitted on held-out answers: of texts drawn at random, and of texts of layouts that the
         extractor did not see, for a layout that is new to it must lower its confidence. Answers of another kind, such
-        as a refusal in words, count as wrong. Raises NotExtractable, which names the fields that stand in the way.
+        as a refusal in words, count as wrong. With `encoder`, vectors of words in their context are used, too. Raises
+        NotExtractable, which names the fields that stand in the way, or requests that are too long for the encoder.
         """
         training = read_training_set(train, system)
+        if encoder:
+            check_encodable(training)
         form = AnswerForm.learn(training.texts, [one.path for one in training.plan.fields])
         features: list[NDArray[np.float64]] = []
         agreed: list[bool] = []
-        for extractor, judged in fit_parts(training, seed):
+        for extractor, judged in fit_parts(training, seed, encoder=encoder):
             student = cls(extractor, _UNFITTED, form, training.template)
             for request, given in judged:
                 extraction = extractor.extract(request)
@@ -125,7 +145,10 @@ class ExtractorStudent:
                     features.append(extraction.features)
                     agreed.append(extraction.readable and judge.judge(given, student._write(extraction.fields)).agreed)
         confidence_model = _fit_confidence_model(np.array(features), np.array(agreed))
-        return cls(fit_whole(training), confidence_model, form, training.template, system)
+        student = cls(fit_whole(training, encoder=encoder), confidence_model, form, training.template, system)
+        if features:
+            student.out_of_sample = OutOfSample(confidence_model(np.array(features)), np.array(agreed))
+        return student
 
     def to_files(self) -> dict[str, bytes]:
         saved = _SavedExtractor(
@@ -141,6 +164,8 @@ class ExtractorStudent:
         files = {_FILE: _SAVED.dump_json(saved, indent=1)}
         if self._extractor.tagger is not None:
             files[_TAGGER] = self._extractor.tagger.content
+        if self._extractor.scores is not None:
+            files[_SCORES] = self._extractor.scores.to_bytes()
         files |= {_CHOOSER.format(name): model.content for name, model in self._extractor.choosers.items()}
         return files | self._system.to_files()
 
@@ -150,13 +175,17 @@ class ExtractorStudent:
             saved = _SAVED.validate_json(content[_FILE])
             choosers = {name: LabelModel(content[_CHOOSER.format(name)]) for name in chooser_names(saved.plan)}
             tagger = LabelModel(content[_TAGGER]) if is_tagging(saved.plan) else None
-        except (KeyError, ValidationError) as error:
+            scores = LabelScores.from_bytes(content[_SCORES]) if _SCORES in content else None
+        except (KeyError, ValueError) as error:
             raise ArtifactError(f"the extractor's files are invalid: {error!r}; train it again") from error
+        if scores is not None:
+            # Whatever the encoder lacks is told when the student is loaded, not when a call waits for its answer.
+            token_encoder()
         confidence_model = ConfidenceModel(
             np.array(saved.centre), np.array(saved.scale), np.array(saved.coefficients), saved.bias
         )
         system = SystemTemplate.from_files(content)
-        extractor = FieldExtractor(saved.plan, saved.vocabulary, tagger, choosers)
+        extractor = FieldExtractor(saved.plan, saved.vocabulary, tagger, choosers, scores)
         return cls(extractor, confidence_model, saved.form, saved.template, system)
 
 
@@ -169,8 +198,8 @@ def _fit_confidence_model(features: NDArray[np.float64], agreed: NDArray[np.bool
         return ConfidenceModel.fit(features, agreed, np.ones(len(agreed), dtype=np.float32))
     odds = math.log(len(agreed) + 1) if agreed.all() else -math.log(len(agreed) + 1)
     certain = np.array(list(FEATURES_OF_CERTAINTY.values()))
-    # A tenth of the words or pairs unknown weighs as much as a probability of 1/e.
-    return ConfidenceModel(certain, np.where(certain == 1.0, 10.0, 1.0), np.ones(len(certain)), odds)
+    # A tenth of the words or pairs unknown weighs as much as two of log odds below the best.
+    return ConfidenceModel(certain, np.where(certain == 1.0, 10.0, 0.5), np.ones(len(certain)), odds)
 
 
 def _confidence(model: ConfidenceModel, extraction: Extraction) -> float:

@@ -12,7 +12,7 @@ MAX_TOKENS: Final = 3_000
 """Longer texts are not answered."""
 MAX_CHARS: Final = 20_000
 """Nor are texts with more characters."""
-_TOKEN: Final = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|_|[^\w\s]")
+_TOKEN: Final = re.compile(r"\d+(?:[.,:]\d+)*|['’]s\b|[^\W\d_]+(?:['’](?!s\b)[^\W\d_]+)*|_|[^\w\s]", re.IGNORECASE)
 _DIGIT: Final = re.compile(r"\d")
 _WINDOW: Final = 3
 """Neighbours on each side by which a token is described."""
@@ -33,7 +33,7 @@ class Token(NamedTuple):
 
 
 def tokenize(text: str) -> list[Token]:
-    """Return the words, numbers and marks of a text."""
+    """Return the words, numbers and marks of a text; a possessive ending stands alone, as values end before it."""
     return [Token(match[0], *match.span()) for match in _TOKEN.finditer(text)]
 
 

@@ -12,6 +12,7 @@ from understudies.events import Message, Request, position
 from understudies.events.json_values import replace_lone_surrogates
 from understudies.judges.answer_key import normalize_call_ids
 from understudies.students.base import classifier_text
+from understudies.students.encoder.token_encoder import MAX_ENCODED_CHARS
 from understudies.students.extractor.alignment import AlignedText, align
 from understudies.students.extractor.answer_form import unfence
 from understudies.students.extractor.extraction import FieldExtractor
@@ -32,6 +33,8 @@ _MAX_EXAMPLES: Final = 8_000
 """Training takes the latest of more."""
 _MAX_TRAINING_CHARS: Final = 3_000_000
 """Characters of all requests together; training takes the latest of more."""
+_MAX_ENCODED_CHARS_TOGETHER: Final = 500_000
+"""With more, encoding would take longer than half a minute."""
 _MOST_REASONS: Final = 3
 _MIN_PART: Final = 0.05
 """Least share of the requests whose layouts are held out together."""
@@ -134,19 +137,31 @@ def _not_aligned(aligned: Sequence[AlignedText | None], obstacles: Sequence[Obst
     )
 
 
-def fit_whole(training: TrainingSet) -> FieldExtractor:
+def check_encodable(training: TrainingSet) -> None:
+    """Raise NotExtractable if the requests are too long for the encoder, one of them or all together."""
+    lengths = [len(request) for request in training.requests]
+    if max(lengths) > MAX_ENCODED_CHARS or sum(lengths) > _MAX_ENCODED_CHARS_TOGETHER:
+        raise NotExtractable(
+            f"requests of {max(lengths)} characters, {sum(lengths)} together, are too long for the encoder: it takes "
+            f"{MAX_ENCODED_CHARS} and {_MAX_ENCODED_CHARS_TOGETHER}"
+        )
+
+
+def fit_whole(training: TrainingSet, *, encoder: bool) -> FieldExtractor:
     """Return the extractor fitted on all requests."""
-    return _fit_part(training, [True] * len(training.requests))
+    return _fit_part(training, [True] * len(training.requests), encoder=encoder)
 
 
-def fit_parts(training: TrainingSet, seed: int) -> Iterator[tuple[FieldExtractor, list[tuple[str, Message]]]]:
+def fit_parts(
+    training: TrainingSet, seed: int, *, encoder: bool
+) -> Iterator[tuple[FieldExtractor, list[tuple[str, Message]]]]:
     """Yield extractors fitted on a part of the requests, each with requests to judge that it has not seen.
 
     These are two random halves, and layouts that are not among those of the part.
     """
     for is_trained, judged in _splits(training, seed):
         if any(one is not None and is_in for one, is_in in zip(training.aligned, is_trained, strict=True)):
-            yield _fit_part(training, is_trained), judged
+            yield _fit_part(training, is_trained, encoder=encoder), judged
 
 
 def _splits(training: TrainingSet, seed: int) -> Iterator[tuple[list[bool], list[tuple[str, Message]]]]:
@@ -164,10 +179,11 @@ def _judged(training: TrainingSet, included: Sequence[bool]) -> list[tuple[str, 
     return [call for call, is_in in zip(calls, included, strict=True) if is_in]
 
 
-def _fit_part(training: TrainingSet, included: Sequence[bool]) -> FieldExtractor:
+def _fit_part(training: TrainingSet, included: Sequence[bool], *, encoder: bool) -> FieldExtractor:
     part = [
         (one, answer)
         for one, answer, is_in in zip(training.aligned, training.answers, included, strict=True)
         if is_in and one is not None
     ]
-    return FieldExtractor.fit(training.plan, [one for one, _ in part], [answer for _, answer in part])
+    texts, answers = [one for one, _ in part], [answer for _, answer in part]
+    return FieldExtractor.fit(training.plan, texts, answers, encoder=encoder)

@@ -33,7 +33,7 @@ def next_share(
 def verdicts_needed(share: float, settings: BudgetSettings) -> int:
     """Return how many audited verdicts the step at a share needs.
 
-    >>> verdicts_needed(0.1, BudgetSettings()), verdicts_needed(0.4, BudgetSettings())
+    >>> verdicts_needed(0.25, BudgetSettings()), verdicts_needed(0.5, BudgetSettings())
     (10, 35)
     """
     step = sum(known < share for known in settings.canary)

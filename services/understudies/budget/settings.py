@@ -36,11 +36,11 @@ class BudgetSettings(BaseSettings):
     training_cost_usd: Decimal = Field(default=Decimal("0.50"), ge=0, description="price of training one student")
     shadow_verdicts: int = Field(default=2000, ge=0, description="student answers that a trial is expected to need")
     fresh_verdicts: int = Field(
-        default=1000, ge=0, description="of these trial answers, those to audited calls of the serving student"
+        default=500, ge=0, description="of these trial answers, those to audited calls of the serving student"
     )
     expected_share: float = Field(default=0.5, gt=0, le=1, description="share a first student is expected to serve")
     expected_gain: float = Field(default=0.10, ge=0, le=1, description="share a successor is expected to add")
-    canary: tuple[float, ...] = Field(default=(0.1, 0.4, 1.0), description="shares of the ramp, in (0, 1]")
+    canary: tuple[float, ...] = Field(default=(0.25, 0.5, 1.0), description="shares of the ramp, in (0, 1]")
     step_hours: float = Field(default=1, ge=0, description="minimum time at one step of the ramp")
     step_verdicts: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(10, 35),
@@ -57,7 +57,7 @@ class BudgetSettings(BaseSettings):
         description="least audited share of served calls while a successor is on trial or looser thresholds may pay",
     )
     successor_weeks: float = Field(
-        default=4,
+        default=12,
         ge=1,
         description="weeks that a successor, or a looser threshold, is expected to last and pay back in",
     )

@@ -225,7 +225,7 @@ class Evaluation(SavedState):
         """Return whether a call that the student left to the teacher is of a class too rare for it to have learned."""
         call = answered.call
         escalated = call.route is not None and call.route.reason == "low_confidence"
-        if not escalated or call.student != trial.student:
+        if not escalated or call.student != trial.student or not trial.withholding.closed_set:
             return False
         return trial.withholding.class_floor.is_rare(answer_class(answered.answer, trial.judge))
 

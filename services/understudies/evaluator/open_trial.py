@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -33,6 +33,8 @@ from understudies.students.head_inputs import HeadStudent, input_name
 from understudies.students.student_cache import StudentCache
 
 EXACT_MATCH_KIND = "cache"
+_MIN_CLOSED_SHARE = 0.80
+"""The share of repeated answers from which they form a closed set."""
 
 
 async def open_trial(
@@ -47,9 +49,8 @@ async def open_trial(
     """Return the trial of a trained student and its verdicts on the held-out evidence.
 
     The thresholds are quantiles of its confidence on the validation and evidence inputs, fixed before any of their
-    labels is read, as is the shape of the task's conversations. The gates' allocation of their error budget is guessed
-    from verdicts that they never see: those of validation, and for the calls to come all that are held out. `carried`
-    are the classes of answers that earlier students failed.
+    labels is read, as is the shape of the task's conversations. The gates' tests begin at a guess from verdicts that
+    they never see, those of validation. `carried` are the classes of answers that earlier students failed.
 
     Raises ArtifactError with the reason if the student cannot be tried, and RetryLater while what it needs is
     unavailable.
@@ -75,6 +76,8 @@ async def open_trial(
             f"student {promotion.student!r} has positive confidence on none of the {len(held_out)} held-out calls"
         )
     last = max(example.at for example in dataset.examples)
+    classes = _count_training_classes(dataset, judge)
+    closed_set = is_closed_set(classes.values())
     judged = [
         HeldOutAnswer(example, answer, judge.judge(example.answer, answer.message), answer_class(example.answer, judge))
         for example, answer in tail
@@ -89,9 +92,10 @@ async def open_trial(
         p0=rules.min_agreement,
         settings=settings,
         since=last,
-        starts=(_find_start(candidates, validation, rules), _find_start(candidates, judged, rules)),
+        start=_find_start(candidates, validation, rules),
         expected_coverage=_expected_coverage(candidates, dataset, judged, failed, head, shape.system),
-        training_classes=_count_training_classes(dataset, judge),
+        training_classes=classes,
+        closed_set=closed_set,
         teachers=dataset.teachers,
         carried=carried,
         repeats=_count_repeats(dataset, judge),
@@ -155,6 +159,16 @@ class HeldOutAnswer:
 def _find_start(candidates: Sequence[Threshold], judged: Sequence[HeldOutAnswer], rules: TaskRules) -> int | None:
     scores = [float(held.judgement.agreed) for held in judged]
     return sequence_start(candidates, [held.answer.confidence for held in judged], scores, rules.min_agreement)
+
+
+def is_closed_set(counts: Collection[int]) -> bool:
+    """Return whether answers come from a closed set: those given repeatedly are most of them.
+
+    >>> is_closed_set([40, 30, 1]), is_closed_set([1] * 60 + [2] * 20), is_closed_set([])
+    (True, False, False)
+    """
+    repeated = sum(count for count in counts if count > 1)
+    return repeated >= _MIN_CLOSED_SHARE * sum(counts) > 0
 
 
 def _count_training_classes(dataset: Dataset, judge: Judge) -> dict[str, int]:

@@ -84,9 +84,10 @@ class Trial(SavedState):
         settings: EvaluatorSettings,
         shape: ConversationShape | None = None,
         since: datetime | None = None,
-        starts: tuple[int | None, int | None] = (None, None),
+        start: int | None = None,
         expected_coverage: ExpectedCoverage | None = None,
         training_classes: Mapping[str, int] | None = None,
+        closed_set: bool = True,
         teachers: Sequence[str] = (),
         carried: FailingClasses | None = None,
         repeats: tuple[int, int] = (0, 0),
@@ -103,7 +104,7 @@ class Trial(SavedState):
         self._min_span = timedelta(hours=settings.min_span_hours)
         confidences = [candidate.confidence for candidate in candidates]
         alpha = trial_alpha(settings, promotion.student)
-        gates = create_gates(candidates, self.expected_coverage, p0=p0, alpha=alpha, settings=settings, starts=starts)
+        gates = create_gates(candidates, self.expected_coverage, p0=p0, alpha=alpha, settings=settings, start=start)
         self.input_gate = DistinctInputGate(gates.inputs, used=used_inputs, shape=self.shape, student=promotion.student)
         self.call_gate = CallGate(
             gates.calls, gates.head, since=since or promotion.at, shape=self.shape, student=promotion.student
@@ -113,6 +114,7 @@ class Trial(SavedState):
             SubgroupMonitor(confidences, p_null=p0 - _SUBGROUP_TOLERANCE, alpha=alpha),
             self.expected_coverage,
             carried=carried,
+            closed_set=closed_set,
         )
         self.changes = ChangeMonitor.create(confidences, teachers, p0)
         self.levels = ProvenLevelsTracker(AgreementLevels(thin_thresholds(candidates), p0=p0, alpha=settings.alpha))

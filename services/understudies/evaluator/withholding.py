@@ -49,6 +49,8 @@ class Withholding(SavedState):
     """
 
     class_floor: Annotated[ClassFloor, Key("floor")]
+    closed_set: Annotated[bool, Key(default=lambda: True)]
+    """Whether the task's answers are a closed set: otherwise each is a class of its own, and tells of no other."""
     subgroups: Annotated[SubgroupMonitor, Key("groups")]
     withheld: Annotated[Withheld, Key("held")]
     _carried: FailingClasses
@@ -63,8 +65,10 @@ class Withholding(SavedState):
         expected_coverage: ExpectedCoverage,
         *,
         carried: FailingClasses | None = None,
+        closed_set: bool = True,
     ) -> None:
         self.class_floor = floor
+        self.closed_set = closed_set
         self.subgroups = groups
         self.withheld = NOTHING_WITHHELD
         self._carried = {name: dict(answers) for name, answers in (carried or {}).items()}
@@ -86,7 +90,11 @@ class Withholding(SavedState):
         if observation.head is not None:
             n, total = self._inputs.get(observation.head, (0, 0.0))
             self._inputs[observation.head] = n + 1, total + observation.score
-        elif observation.answer_class is not None and self._is_first(call_input.turn_name, observation):
+        elif (
+            self.closed_set
+            and observation.answer_class is not None
+            and self._is_first(call_input.turn_name, observation)
+        ):
             self.class_floor.add(
                 observation.answer_class, observation.score, observation.confidence, observation.answer
             )

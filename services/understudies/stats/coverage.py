@@ -82,6 +82,10 @@ def coverage_thresholds(confidences: Sequence[float], coverages: Sequence[float]
 
 _START_SHARE = 0.5
 """The part of the share that a student seems able to serve, at which the tests of its thresholds begin."""
+_FEW_VERDICTS = 100
+"""With fewer, what a student seems able to serve is often much more than it is."""
+_CAUTIOUS_START = 0.30
+"""The largest share at which to begin by few verdicts."""
 
 
 def sequence_start(
@@ -89,9 +93,10 @@ def sequence_start(
 ) -> int | None:
     """Return the candidate at which to begin a fixed sequence of tests, by verdicts that the gate will never see.
 
-    The first to cover half of what the student could serve by these verdicts: there it is surer than it must be, and
-    enough calls reach it, so that it passes early; looser ones follow at the full error budget, see `sequence_weights`.
-    The guess decides how soon, never how surely. None if no share looks good enough.
+    The first to cover half of what the student could serve by these verdicts, and at most 30% of the calls if they are
+    fewer than 100: there it is surer than it must be, and enough calls reach it, so that it passes early; looser ones
+    follow at the full error budget, see `sequence_weights`. The guess decides how soon, never how surely. None if no
+    share looks good enough.
 
     Parameters
     ----------
@@ -116,7 +121,10 @@ def sequence_start(
     could_serve = ideal_coverage(confidences, scores, p0)
     if could_serve == 0.0:
         return None
-    covering = (index for index, one in enumerate(thresholds) if one.coverage >= _START_SHARE * could_serve)
+    start = _START_SHARE * could_serve
+    if len(scores) < _FEW_VERDICTS:
+        start = min(start, _CAUTIOUS_START)
+    covering = (index for index, one in enumerate(thresholds) if one.coverage >= start - 1e-9)
     return next(covering, None)
 
 

@@ -37,12 +37,12 @@ def create_gates(
     p0: float,
     alpha: float,
     settings: EvaluatorSettings,
-    starts: tuple[int | None, int | None],
+    start: int | None,
 ) -> TrialGates:
     """Create the gates of a trial over its candidate thresholds, strictest first.
 
-    `starts` are the indices of the candidates at which the fixed sequences of tests begin, by distinct inputs and by
-    calls.
+    `start` is the index of the candidate at which the fixed sequences of tests begin, the same for all, as a candidate
+    must pass them all; without one, each candidate has its part of the error budget.
     """
 
     def create(thresholds: Sequence[Threshold], level: float, start: int | None) -> SelectiveGate:
@@ -61,7 +61,7 @@ def create_gates(
     # Both strata of the calls to come share one error budget, as both are served.
     stratum_alpha = alpha / 2 if heads else alpha
     return TrialGates(
-        create(candidates, alpha, starts[0]),
-        create(candidates, stratum_alpha, starts[1]),
+        create(candidates, alpha, start),
+        create(candidates, stratum_alpha, start),
         create([Threshold(confidence, 0.0) for confidence in heads], stratum_alpha, None) if heads else None,
     )

@@ -57,9 +57,9 @@ FEATURES_OF_CERTAINTY: Final = {
     "checks": 1.0,
 }
 """The features of the confidence, with their values where nothing is in doubt: log odds, and the shares of words,
-pairs, lines and objects of lists that are known, and of calculations that hold. More of them, such as the frequency of a set
-of fields or of a value, were better on held-out training texts and worse on later ones. Log odds keep the surest
-answers apart; by log probabilities, the other features alone would decide among them."""
+pairs, lines and objects of lists that are known, and of calculations that hold. More of them, such as the frequency
+of a set of fields or of a value, were better on held-out training texts and worse on later ones. Log odds keep the
+surest answers apart; by log probabilities, the other features alone would decide among them."""
 
 
 class _Text(NamedTuple):

@@ -17,7 +17,7 @@ from understudies.evaluator.open_trial import open_trial
 from understudies.evaluator.trial import Trial
 from understudies.events import Verdict
 from understudies.runtime.rules.task import TaskRules
-from understudies.stats.coverage import coverage_thresholds
+from understudies.stats.coverage import CANDIDATE_COVERAGES, coverage_thresholds
 from understudies.students.base import request_text
 
 
@@ -45,7 +45,7 @@ def held_out() -> list[Example]:
 async def test_thresholds_come_from_confidences_on_held_out_inputs(bench: EvaluatorHarness) -> None:
     trial, _ = await opened(bench)
     sure = [right(request_text(example.request))[1] for example in held_out()]
-    assert trial.selective_gate.thresholds == tuple(coverage_thresholds(sure))
+    assert trial.selective_gate.thresholds == tuple(coverage_thresholds(sure, CANDIDATE_COVERAGES))
 
 
 async def test_no_label_moves_a_threshold(bench: EvaluatorHarness) -> None:

@@ -128,6 +128,12 @@ async def test_while_the_student_that_was_asked_does_not_serve_its_calls_are_no_
     assert calls_gathered(bench, SUCCESSOR) == 0
 
 
+async def test_calls_of_a_student_that_is_only_on_trial_are_no_sample(files: ObjectStore) -> None:
+    bench = await in_service(files, 1.0)
+    asked = [left_to_teacher(call).model_copy(update={"student": SUCCESSOR}) for call in traffic(0, 20)]
+    assert events_of_type(Verdict, await bench.handle(*asked)) == []
+
+
 # Of calls that it served, those drawn to be audited
 
 

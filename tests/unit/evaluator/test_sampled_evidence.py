@@ -134,6 +134,20 @@ async def test_calls_of_a_student_that_is_only_on_trial_are_no_sample(files: Obj
     assert events_of_type(Verdict, await bench.handle(*asked)) == []
 
 
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+async def test_calls_of_a_rare_class_outside_the_sample_are_evidence_for_their_class_alone(
+    files: ObjectStore, rate: float
+) -> None:
+    bench = await in_service(files, rate)
+    rare = Response(message=text_answer("never said before", 1).message)
+    calls = [left_to_teacher(call).model_copy(update={"response": rare}) for call in traffic(0, 20)]
+    verdicts = events_of_type(Verdict, await bench.handle(*calls))
+    assert [verdict.student for verdict in verdicts].count(SERVING) == 20 * rate
+    assert calls_gathered(bench, SERVING) == calls_gathered(bench, SUCCESSOR) == 20 * rate
+    floor = trial(bench, SERVING).withholding.class_floor
+    assert floor.count_verdicts("never said before") == 20
+
+
 # Of calls that it served, those drawn to be audited
 
 

@@ -26,6 +26,7 @@ from understudies.events import ALWAYS, Promotion
 from understudies.judges.registry import parse_judge
 from understudies.stats.class_floor import Confusion
 from understudies.stats.coverage import Threshold
+from understudies.stats.fallback import sequence_weights
 
 HIGH, LOW = Threshold(0.9, 0.5), Threshold(0.1, 1.0)
 Said = tuple[str, float | None, float]
@@ -783,7 +784,7 @@ def test_evidence_on_what_is_withheld_is_none_for_the_gates() -> None:
 # Many candidates
 
 
-def fine() -> Trial:
+def fine(starts: tuple[int, int] = (40, 40)) -> Trial:
     """A candidate for each hundredth of the calls, the sequence beginning at half of them."""
     candidates = [Threshold(1 - step / 100, step / 100) for step in range(10, 101)]
     reach = ExpectedCoverage([one.confidence for one in candidates])
@@ -797,7 +798,7 @@ def fine() -> Trial:
         p0=0.95,
         settings=EvaluatorSettings(),
         expected_coverage=reach,
-        starts=(40, 40),
+        starts=starts,
     )
 
 
@@ -816,6 +817,13 @@ def test_a_trial_begins_where_it_is_told_and_goes_on_candidate_by_candidate() ->
     found = trial.look(after(3.1))
     assert found is not None
     assert (found.outcome, found.threshold) == ("promote", pytest.approx(0.23)), "up to where it errs"
+
+
+def test_both_gates_spend_their_budget_from_where_they_are_told_to_begin() -> None:
+    trial = fine((40, 45))
+    assert trial.selective_gate.weights == sequence_weights(91, 40)
+    assert trial.call_gate.tail_gate.weights == trial.call_gate.capped_gate.weights == sequence_weights(91, 45)
+    assert new().selective_gate.weights == [0.5, 0.5]
 
 
 def test_the_curve_shows_every_twentieth_and_the_chosen_candidate() -> None:

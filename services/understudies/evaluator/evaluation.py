@@ -215,7 +215,7 @@ class Evaluation(SavedState):
             return False
         drawn_at = 1.0
         if call.served_by == "student":
-            # Over budget, calls on which it is unsure are refused, and leave no teacher's answer to balance those served.
+            # Over budget, calls on which it is unsure are refused: no teacher's answer balances those served.
             if call.route.reason != "promoted" or not _is_random_audit(call):
                 return False
             drawn_at = call.route.audit_probability or 1.0

@@ -62,7 +62,11 @@ def _find_lost(written: Any, restored: Any, place: str = "") -> list[str]:
             # Words and days of a group were together.
             written = {**written, "words": {n: words for n, (words, _) in written["groups"].items()}}
             written["days"] = {n: days for n, (_, days) in written.pop("groups").items()}
-        steps = [(f"{place}.{key}".lstrip("."), value, restored.get(key)) for key, value in written.items() if key not in _DROPPED]
+        steps = [
+            (f"{place}.{key}".lstrip("."), value, restored.get(key))
+            for key, value in written.items()
+            if key not in _DROPPED
+        ]
     elif isinstance(written, list) and isinstance(restored, list) and len(written) == len(restored):
         steps = [(f"{place}[{i}]", *both) for i, both in enumerate(zip(written, restored, strict=True))]
     else:

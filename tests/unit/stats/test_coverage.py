@@ -1,6 +1,7 @@
 """Candidate thresholds, the risk-coverage curve and the ideal coverage."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -171,7 +172,7 @@ def test_thinned_candidates_are_as_far_apart_as_asked_with_both_ends(values: lis
 
     assert [one for one in candidates if one in thinned] == thinned
     assert (thinned[:1], thinned[-1:]) == (candidates[:1], candidates[-1:])
-    gaps = [b.coverage - a.coverage for a, b in zip(thinned, thinned[1:], strict=False)]
+    gaps = [b.coverage - a.coverage for a, b in pairwise(thinned)]
     assert all(gap >= step - 1e-6 for gap in gaps[:-1])
     for left_out in set(candidates) - set(thinned):
         kept = max(one.coverage for one in thinned if one.coverage < left_out.coverage)

@@ -20,7 +20,7 @@ from understudies.backtest.importers.reader import read_calls
 from understudies.events import split_of
 from understudies.students.base import request_text
 from understudies.students.classifier.model import fit_classifier
-from understudies.students.encoder.sentence_encoder import is_encoder_installed
+from understudies.students.encoder.runtime import is_encoder_installed
 
 
 def main() -> None:

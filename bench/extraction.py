@@ -86,9 +86,9 @@ def measure(path: Path) -> dict[str, Any]:
     judge = choose_judge([example.answer for example in first])
     held_out = first[::5]
     part = [example for number, example in enumerate(first) if number % 5]
-    threshold = choose_threshold(*ask(ExtractorStudent.fit(part, judge, seed=0), held_out, judge))
+    threshold = choose_threshold(*ask(ExtractorStudent.fit(part, judge, seed=0, encoder=True), held_out, judge))
     began = time.process_time()
-    student = ExtractorStudent.fit(first, judge, seed=0)
+    student = ExtractorStudent.fit(first, judge, seed=0, encoder=True)
     fitted = time.process_time()
     confidences, agreed = ask(student, last, judge)
     answered = time.process_time()

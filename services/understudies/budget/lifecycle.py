@@ -9,7 +9,7 @@ from understudies.budget.appraisal import Appraisal, appraise, count_needed_exam
 from understudies.budget.investment import audit_rate, estimate_investment, format_investment, student_price
 from understudies.budget.ramp import WEEK_DAYS, is_evidence_worthwhile, next_share
 from understudies.budget.settings import BudgetSettings
-from understudies.budget.student_state import StudentState
+from understudies.budget.student_state import MoreAudits, StudentState
 from understudies.budget.task_state import TaskState
 from understudies.economics.forecast import forecast
 from understudies.economics.roi import saving_per_call
@@ -22,6 +22,7 @@ _CHANGE_REASONS: Final[Mapping[Cause, str]] = {
     "teacher": "another model answers as the teacher",
     "calendar": "it has not been judged on this kind of day yet",
 }
+_DAY: Final = timedelta(days=1)
 _SHARE_TOLERANCE = 0.01
 """Shares served that differ by less count as equal: candidates are five points apart, their coverages estimates."""
 
@@ -154,27 +155,30 @@ class StudentLifecycle:
             audits = f"{student.step_agreed} of {student.step_audited} audited verdicts agreed"
             yield self._promote(task, student, now, share, f"ramp to {share:.0%}: {audits} at the step before")
             return
+        more = self._more_audits(task, student, now)
+        if more != student.more_audits:
+            reason = f"more audits: {more.purpose}" if more else "usual audits: more would not pay"
+            yield self._promote(task, student, now, student.promotion.share, reason)
+
+    def _more_audits(self, task: TaskState, student: StudentState, now: datetime) -> MoreAudits | None:
+        """Return for what more audits than usual of a serving student are worth their cost; None if for nothing.
+
+        They are unbiased evidence on its successor, and on its own looser thresholds. They last whole days, so that
+        each hour of the day has its usual weight in the evidence.
+        """
+        current = student.more_audits
+        if current is not None and now < current.until:
+            return current
         purpose = self._audit_purpose(task, student, now)
-        if purpose and student.promotion.audit_rate < self._settings.trial_audit_rate:
-            reason = f"more audits: {purpose}"
-        elif not purpose and student.has_more_audits:
-            reason = "usual audits: more would not pay"
-        else:
-            return
-        yield self._promote(task, student, now, student.promotion.share, reason)
+        return MoreAudits(purpose, (current.until if current else now) + _DAY) if purpose else None
 
     def _audit_purpose(self, task: TaskState, student: StudentState, now: datetime) -> str:
-        """Return for what more audits than usual of a serving student are worth their cost; empty if for nothing.
-
-        They are unbiased evidence on its successor, and on its own looser thresholds.
-        """
         candidate = task.candidate
         if candidate is not None and candidate is not student and candidate.promotion.stage in ("trained", "qualified"):
             return f"{candidate.name} is on trial"
         daily = forecast(task.volume.hourly_counts(now)).calls / WEEK_DAYS
-        if student.is_serving and is_evidence_worthwhile(student, self._settings, daily):
-            return "looser thresholds may be proven"
-        return ""
+        is_worthwhile = student.is_serving and is_evidence_worthwhile(student, self._settings, daily)
+        return "looser thresholds may be proven" if is_worthwhile else ""
 
     def _authorise(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
         ended = self._end_trial(task, now)
@@ -239,8 +243,8 @@ class StudentLifecycle:
             served = {name: getattr(decision, name) for name in served}
             coverage = decision.coverage or 0.0
         daily = forecast(task.volume.hourly_counts(now)).calls / WEEK_DAYS
-        purpose = self._audit_purpose(task, student, now)
-        least = self._settings.trial_audit_rate if purpose else 0.0
+        more = self._more_audits(task, student, now)
+        least = self._settings.trial_audit_rate if more else 0.0
         usual = audit_rate(daily * coverage * share, self._settings, share)
         return self._promotion(
             student,
@@ -254,7 +258,15 @@ class StudentLifecycle:
             evidence={
                 "coverage": coverage,
                 "chosen": decision.evidence.get("chosen") if decision else None,
-                **({"more_audits": purpose, "usual_audit_rate": usual} if purpose else {}),
+                **(
+                    {
+                        "more_audits": more.purpose,
+                        "more_audits_until": more.until.isoformat(),
+                        "usual_audit_rate": usual,
+                    }
+                    if more
+                    else {}
+                ),
                 **({} if student.validated_cost is None else {"cost_per_call_usd": usd_text(student.validated_cost)}),
             },
         )

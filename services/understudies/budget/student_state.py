@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from understudies.events import Drift, GateDecision, Invocation, Promotion, Verdict, usd
 from understudies.persistence.saved_state import Key, SavedState
@@ -12,6 +12,13 @@ from understudies.persistence.saved_state import Key, SavedState
 TRIAL_STAGES = frozenset({"authorised", "collected", "trained", "qualified"})
 _MIN_ANSWERS = 30
 """Served answers from which their mean cost is more reliable than the cost measured in validation."""
+
+
+class MoreAudits(NamedTuple):
+    """For what more of a serving student's answers are audited than usual, and until when."""
+
+    purpose: str
+    until: datetime
 
 
 @dataclass(slots=True)
@@ -115,9 +122,13 @@ class StudentState(SavedState):
         self.restriction, self.share_before = None, 0.0
 
     @property
-    def has_more_audits(self) -> bool:
-        """Return whether more of its answers are audited than usual, as evidence for what may be proven next."""
-        return bool(self.promotion.evidence.get("more_audits"))
+    def more_audits(self) -> MoreAudits | None:
+        """For what, and until when, more of its answers are audited than usual; None if they are not."""
+        evidence = self.promotion.evidence
+        purpose, until = evidence.get("more_audits"), evidence.get("more_audits_until")
+        if not (isinstance(purpose, str) and isinstance(until, str)):
+            return None
+        return MoreAudits(purpose, datetime.fromisoformat(until))
 
     @property
     def is_reproven(self) -> bool:

@@ -203,15 +203,16 @@ class Evaluation(SavedState):
         """Return whether a call belongs to a sample of the task's calls that no student's confidence decides.
 
         Where no student may serve, every call does. Of the calls on which a student was asked, a sample at its audit
-        rate: of those that it served, the ones drawn to be audited, less those drawn at a higher rate; of those that it
-        left to the teacher, as large a part. All inputs of the head that are unproven are evidence for the head of the
-        student that was asked; among the calls of another student they would outweigh those of the tail.
+        rate while that is raised, for whole days, so that no hour of the day weighs more than others: of those that it
+        served, the ones drawn to be audited, less those drawn at a higher rate; of those that it left to the teacher,
+        as large a part. All inputs of the head that are unproven are evidence for the head of the student that was
+        asked; among the calls of another student they would outweigh those of the tail.
         """
         of_other_head = call.route is not None and call.route.reason == "unproven" and call.student != trial.student
         if call.served_by == "teacher" and call.unbiased and not of_other_head:
             return True
         serving = self.trials.get(call.student or "")
-        if serving is None or not serving.is_serving or call.route is None:
+        if serving is None or not serving.has_more_audits or call.route is None:
             return False
         drawn_at = 1.0
         if call.served_by == "student":

@@ -371,6 +371,11 @@ class Trial(SavedState):
         return True
 
     @property
+    def has_more_audits(self) -> bool:
+        """Return whether it serves, and more of its answers are audited than usual: as evidence for a proof."""
+        return self.is_serving and bool(self.promotion.evidence.get("more_audits"))
+
+    @property
     def _audit_pace(self) -> float:
         """How many times as often as usual its answers are audited, while a proof needs more audits; at least 1."""
         usual = float(str(self.promotion.evidence.get("usual_audit_rate") or 0.0))

@@ -1,10 +1,10 @@
 """Estimate the probability that the teacher agrees with an answer, from features of how it came about."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 _PRIOR = 0.1
 _LEAST_SPREAD = 0.02
@@ -12,6 +12,13 @@ _FARTHEST = 5.0
 _MOST_ODDS = 30.0
 
 Doubles = NDArray[np.float64]
+
+
+class OutOfSample(NamedTuple):
+    """Confidences in [0, 1] and agreements of training examples that were answered by fits without them."""
+
+    confidences: Doubles
+    agreed: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,9 @@ class ConfidenceModel:
         """Fit on predictions for texts on which the heads were not fitted."""
         if agreed.all() or not agreed.any():
             return cls.from_pooled_probability(evidence.shape[1])
+        # Imported here, as it takes 150 MB that answering does not need.
+        from sklearn.linear_model import LogisticRegression
+
         # Without a floor, scaling would magnify features that hardly vary.
         spread = np.maximum(evidence.std(axis=0), _LEAST_SPREAD)
         scaler = cls(evidence.mean(axis=0), 1 / spread, np.zeros(evidence.shape[1]), 0.0)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
+from typing import Final
 
 from pydantic import JsonValue
 
@@ -24,6 +25,8 @@ from understudies.trainer.trainers import (
 from understudies.trainer.validation import Validation
 
 _log = logging.getLogger(__name__)
+_NOTHING_TO_GAIN: Final = 0.98
+"""Expected share of calls served from which no other variant of a kind is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,18 @@ class StudentCandidate:
             return measured or Decimal(0)
         return self.outcome.answer_cost_usd
 
-    def saving(self, teacher_cost: Decimal | None) -> Decimal:
-        """Return the saving per call in US dollars to expect; without a price, the share served.
+    @property
+    def expected_coverage(self) -> float:
+        """The share of the calls that it could serve, by validation and by training examples held out in turn.
 
-        Training examples count with those of validation, for these are few, and variants differ by some percent.
+        Those of validation are few, and variants differ by some percent.
         """
         more = self.outcome.training_calls if isinstance(self.outcome, TrainedStudent) else ()
-        share = Validation((*self.validation.calls, *more), self.validation.p0).expected_coverage
+        return Validation((*self.validation.calls, *more), self.validation.p0).expected_coverage
+
+    def saving(self, teacher_cost: Decimal | None) -> Decimal:
+        """Return the saving per call in US dollars to expect; without a price, the share served."""
+        share = self.expected_coverage
         return Decimal(str(share)) if teacher_cost is None else saving_per_call(teacher_cost, self.answer_cost, share)
 
     @property
@@ -128,6 +136,8 @@ def select_student(
             if isinstance(outcome, NotApplicable):
                 break
             cost += usd(settings.usd_per_1000_examples.get(kind, Decimal(0)) * thousands)
+            if of_kind[-1].expected_coverage >= _NOTHING_TO_GAIN:
+                break
         candidates += of_kind
         if any(candidate.validation.expected_coverage >= settings.enough_coverage for candidate in of_kind):
             break

@@ -18,7 +18,7 @@ from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.validation import ValidationCall, held_out_examples, judge_student
 
 if TYPE_CHECKING:
-    from understudies.students.extractor.alignment import FieldPlan
+    from understudies.students.confidence_model import OutOfSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _train_classifier(
     data: TrainingData, settings: TrainerSettings, *, encoder: bool
 ) -> TrainedStudent | NotApplicable:
     from understudies.students.classifier.student import ClassifierStudent, NotClosedSetError
-    from understudies.students.encoder.sentence_encoder import ENCODER_LICENCE, ENCODER_NAME
+    from understudies.students.encoder.runtime import ENCODER_LICENCE, ENCODER_NAME
 
     validation = held_out_examples(data.dataset.in_split("validation"))
     try:
@@ -119,8 +119,6 @@ def _train_classifier(
         )
     except NotClosedSetError as error:
         return NotApplicable(str(error))
-    out_of_sample = student.out_of_sample
-    assert out_of_sample is not None
     return TrainedStudent(
         student,
         student.to_files(),
@@ -128,18 +126,39 @@ def _train_classifier(
         {"seed": data.seed, "encoder": encoder, "classes": student.class_count, **student.extractor.summary()},
         base_model="wordllama l2_supercat_256" + (f", {ENCODER_NAME}" if encoder else ""),
         licence="MIT" + (f", {ENCODER_LICENCE}" if encoder else ""),
-        training_calls=tuple(map(ValidationCall, out_of_sample.confidences.tolist(), out_of_sample.agreed.tolist())),
-        answer_cost_usd=settings.encoder_usd_per_1000_answers / 1000 if encoder else Decimal(0),
+        training_calls=_training_calls(student.out_of_sample),
+        answer_cost_usd=_answer_cost(settings, encoder=encoder),
     )
+
+
+def _training_calls(out_of_sample: "OutOfSample | None") -> tuple[ValidationCall, ...]:
+    if out_of_sample is None:
+        return ()
+    return tuple(map(ValidationCall, out_of_sample.confidences.tolist(), out_of_sample.agreed.tolist()))
+
+
+def _answer_cost(settings: TrainerSettings, *, encoder: bool) -> Decimal:
+    return settings.encoder_usd_per_1000_answers / 1000 if encoder else Decimal(0)
 
 
 def train_extractor(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
     """Train an extractor of JSON whose values stand in the request."""
-    from understudies.students.extractor.alignment import NotExtractable
+    return _train_extractor(data, settings, encoder=False)
+
+
+def train_encoder_extractor(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
+    """Train an extractor that also uses the vectors of words in their context."""
+    return _train_extractor(data, settings, encoder=True)
+
+
+def _train_extractor(data: TrainingData, settings: TrainerSettings, *, encoder: bool) -> TrainedStudent | NotApplicable:
+    from understudies.students.encoder.runtime import ENCODER_LICENCE, ENCODER_NAME
+    from understudies.students.extractor.obstacles import NotExtractable
     from understudies.students.extractor.student import ExtractorStudent
 
+    train = data.dataset.in_split("train")
     try:
-        student = ExtractorStudent.fit(data.dataset.in_split("train"), data.judge, seed=data.seed, system=data.system)
+        student = ExtractorStudent.fit(train, data.judge, seed=data.seed, system=data.system, encoder=encoder)
     except NotExtractable as error:
         return NotApplicable(str(error))
     validation = held_out_examples(data.dataset.in_split("validation"))
@@ -147,12 +166,12 @@ def train_extractor(data: TrainingData, settings: TrainerSettings) -> TrainedStu
         student,
         student.to_files(),
         judge_student(student, validation, data.judge),
-        {"seed": data.seed, "fields": {plan.name: _describe_plan(plan) for plan in student.plans}},
+        {"seed": data.seed, "encoder": encoder, "fields": dict(student.plan.description)},
+        base_model=ENCODER_NAME if encoder else None,
+        licence=ENCODER_LICENCE if encoder else "",
+        training_calls=_training_calls(student.out_of_sample),
+        answer_cost_usd=_answer_cost(settings, encoder=encoder),
     )
-
-
-def _describe_plan(plan: "FieldPlan") -> str:
-    return f"copied as {plan.reader}" if plan.kind == "copied" else plan.kind
 
 
 def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
@@ -196,6 +215,7 @@ TRAINERS: tuple[StudentTrainer, ...] = (
     StudentTrainer("cache", train_exact_match),
     StudentTrainer("classifier", train_classifier, "without encoder"),
     StudentTrainer("classifier", train_encoder_classifier, "with encoder"),
-    StudentTrainer("extractor", train_extractor),
+    StudentTrainer("extractor", train_extractor, "without encoder"),
+    StudentTrainer("extractor", train_encoder_extractor, "with encoder"),
     StudentTrainer("few_shot", train_few_shot),
 )

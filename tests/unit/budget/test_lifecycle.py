@@ -23,7 +23,7 @@ from tests.support.budget_harness import (
 )
 
 from understudies.budget.settings import BudgetSettings
-from understudies.budget.student_state import StudentState
+from understudies.budget.student_state import MoreAudits, StudentState
 from understudies.events import GateDecision, Promotion, Withheld
 
 
@@ -437,8 +437,22 @@ async def test_half_of_what_is_served_is_audited_while_a_successor_is_on_trial(o
     assert move.audit_rate == 0.5
     assert move.evidence["more_audits"] == f"{student_name(2)} is on trial"
     assert move.evidence["usual_audit_rate"] == SETTINGS.min_audit_rate, "of the calls that there are by now"
-    assert student(office).has_more_audits
-    assert await office.tick(hour + 1) == []
+    assert move.evidence["more_audits_until"] == at_hour(hour + 24).isoformat()
+    assert student(office).more_audits == MoreAudits(f"{student_name(2)} is on trial", at_hour(hour + 24))
+    assert await office.tick(hour + 1) == await office.tick(hour + 23.9) == []
+
+
+async def test_audits_are_raised_for_whole_days_from_their_start(office: BudgetHarness) -> None:
+    hour = await office.start_successor_trial()
+    await office.tick(hour)
+    [day_more] = await office.tick(hour + 25)
+    assert (day_more.reason, day_more.audit_rate) == (f"more audits: {student_name(2)} is on trial", 0.5)
+    assert day_more.evidence["more_audits_until"] == at_hour(hour + 48).isoformat()
+    await office.handle(gate_decision("reject", version=2, hour=hour + 30))
+    assert await office.tick_stages(hour + 30) == [(student_name(2), "rejected")]
+    assert await office.tick(hour + 47.9) == []
+    [lowered] = await office.tick(hour + 48)
+    assert (lowered.reason, lowered.audit_rate < 0.5) == ("usual audits: more would not pay", True)
 
 
 @pytest.mark.parametrize("outcome", ["reject", "inconclusive"])
@@ -466,14 +480,13 @@ async def test_more_audits_are_no_step_of_the_ramp(office: BudgetHarness) -> Non
     assert (student(office).step_audited, student(office).step_since) == (3, since)
 
 
-async def test_a_rate_that_is_as_high_as_a_trial_takes_is_left_alone() -> None:
+async def test_a_rate_that_is_as_high_as_a_trial_takes_stays_and_is_told_to_be_for_it() -> None:
     settings = SETTINGS.model_copy(update={"trial_audit_rate": 0.05, "min_audit_rate": 0.1})
     office = BudgetHarness(settings=settings)
     hour = await office.start_successor_trial()
-    assert student(office).promotion.audit_rate >= 0.1
-    assert await office.tick(hour) == []
-    await office.handle(gate_decision("reject", version=2, hour=hour + 24))
-    assert await office.tick_stages(hour + 24) == [(student_name(2), "rejected")]
+    [move] = await office.tick(hour)
+    assert move.audit_rate == move.evidence["usual_audit_rate"] == 0.1
+    assert move.evidence["more_audits"] == f"{student_name(2)} is on trial"
 
 
 async def test_steps_of_the_ramp_and_looser_thresholds_keep_the_audits_of_a_trial(office: BudgetHarness) -> None:
@@ -535,9 +548,10 @@ async def test_looser_thresholds_that_promise_to_pay_get_more_audits_until_they_
     assert raised.evidence["more_audits"] == "looser thresholds may be proven"
     assert await office.tick(82) == []
     await office.handle(*(audit_verdict(hour=83) for _ in range(5000)))
-    [lowered] = await office.tick(84)
+    assert await office.tick(104.9) == []
+    [lowered] = await office.tick(105)
     assert (lowered.reason, lowered.audit_rate < 0.5) == ("usual audits: more would not pay", True)
-    assert await office.tick(85) == []
+    assert await office.tick(106) == []
 
 
 async def test_a_looser_threshold_that_is_proven_ends_the_audits_for_it(office: BudgetHarness) -> None:
@@ -546,8 +560,10 @@ async def test_a_looser_threshold_that_is_proven_ends_the_audits_for_it(office: 
     await office.tick(81)
     await office.handle(forward_of(200, hour=100, threshold=0.5, coverage=0.95))
     [proven] = await office.tick(100)
-    assert (proven.threshold, proven.audit_rate < 0.5) == (0.5, True)
-    assert "more_audits" not in proven.evidence
+    assert (proven.threshold, proven.audit_rate) == (0.5, 0.5), "until the day of audits ends"
+    [lowered] = await office.tick(105)
+    assert (lowered.threshold, lowered.audit_rate < 0.5) == (0.5, True)
+    assert "more_audits" not in lowered.evidence
 
 
 # Successors that serve
@@ -569,11 +585,11 @@ async def test_a_successor_that_serves_more_takes_over_at_once(office: BudgetHar
 async def test_a_successor_that_serves_no_more_waits_until_it_has_cost_enough(office: BudgetHarness) -> None:
     hour = await office.start_successor_trial()
     await office.tick(hour)
-    await office.handle(gate_decision(version=2, hour=hour + 24, coverage=0.55))
-    assert await office.tick_stages(hour + 24) == [(student_name(2), "qualified")]
-    assert await office.tick_stages(hour + 25) == []
-    await office.handle(*(shadow_verdict(version=2, hour=hour + 26) for _ in range(200)))
-    assert await office.tick_stages(hour + 27) == [(student_name(2), "rejected")]
+    await office.handle(gate_decision(version=2, hour=hour + 20, coverage=0.55))
+    assert await office.tick_stages(hour + 20) == [(student_name(2), "qualified")]
+    assert await office.tick_stages(hour + 21) == []
+    await office.handle(*(shadow_verdict(version=2, hour=hour + 22) for _ in range(200)))
+    assert await office.tick_stages(hour + 23) == [(student_name(2), "rejected")]
     assert student(office, 2).promotion.reason == f"proved no more than {student_name()} in 200 verdicts"
 
 

@@ -15,7 +15,7 @@ from tests.support.budget_harness import (
     trained_promotion,
 )
 
-from understudies.budget.student_state import StudentState
+from understudies.budget.student_state import MoreAudits, StudentState
 from understudies.events import Drift
 
 
@@ -175,9 +175,19 @@ def test_it_knows_how_many_audits_came_since_its_gates_decided() -> None:
 
 
 @pytest.mark.parametrize(
-    ("evidence", "more"), [({}, False), ({"more_audits": "triage@2 is on trial", "usual_audit_rate": 0.05}, True)]
+    ("evidence", "more"),
+    [
+        ({}, None),
+        ({"more_audits": "triage@2 is on trial"}, None),
+        (
+            {"more_audits": "triage@2 is on trial", "more_audits_until": at_hour(5).isoformat()},
+            MoreAudits("triage@2 is on trial", at_hour(5)),
+        ),
+    ],
 )
-def test_it_knows_whether_it_is_audited_more_than_usual(evidence: dict[str, Any], more: bool) -> None:
+def test_it_knows_for_what_and_until_when_it_is_audited_more_than_usual(
+    evidence: dict[str, Any], more: MoreAudits | None
+) -> None:
     book = StudentState(promotion_stage("qualified"))
     book.apply_promotion(promotion_stage("promoted", share=1.0, threshold=0.8, audit_rate=0.5, evidence=evidence))
-    assert book.has_more_audits is more
+    assert book.more_audits == more

@@ -43,12 +43,14 @@ async def in_service(
     audit_rate: float,
     serving: Rule = right,
     successor: Rule = right,
+    purpose: str = f"{SUCCESSOR} is on trial",
 ) -> EvaluatorHarness:
-    """A student that serves at full share, and its successor on trial."""
+    """A student that serves at full share, audited at a rate raised for that purpose, and its successor on trial."""
     bench = EvaluatorHarness(files, ScriptedStudent(serving))
     bench.students.students["successor"] = ScriptedStudent(successor)
     await bench.handle(bench.promotion("trained"), bench.promotion("trained", version=2, artifact="successor"))
-    await bench.handle(bench.promotion("promoted", share=1.0, threshold=THRESHOLD, audit_rate=audit_rate))
+    known: dict[str, Any] = {"share": 1.0, "threshold": THRESHOLD, "audit_rate": audit_rate}
+    await bench.handle(bench.promotion("promoted", **known, evidence={"more_audits": purpose}))
     return bench
 
 
@@ -126,6 +128,15 @@ async def test_while_the_student_that_was_asked_does_not_serve_its_calls_are_no_
     assert events_of_type(Verdict, await bench.handle(*(left_to_teacher(c) for c in traffic(0, 20)))) == []
     assert events_of_type(Verdict, await bench.handle(*audited(map(served_by_student, traffic(20, 20))))) == []
     assert calls_gathered(bench, SUCCESSOR) == 0
+
+
+async def test_at_the_usual_rate_calls_on_which_a_student_was_asked_are_no_sample(files: ObjectStore) -> None:
+    bench = await in_service(files, 1.0, purpose="")
+    calls = [*map(left_to_teacher, traffic(0, 20)), *audited(map(served_by_student, traffic(20, 20)))]
+    assert {verdict.phase for verdict in events_of_type(Verdict, await bench.handle(*calls))} == {"audit"}
+    assert calls_gathered(bench, SERVING) == calls_gathered(bench, SUCCESSOR) == 0
+    await bench.handle(*traffic(40, 20, reason="control"))
+    assert calls_gathered(bench, SERVING) == calls_gathered(bench, SUCCESSOR) == 20
 
 
 async def test_calls_of_a_student_that_is_only_on_trial_are_no_sample(files: ObjectStore) -> None:

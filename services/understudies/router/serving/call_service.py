@@ -13,7 +13,6 @@ from understudies.router.circuit_breaker import CircuitBreakers
 from understudies.router.recording.invocation import InvocationBuilder, PendingInvocation
 from understudies.router.routing.decision import Decision, TaskRoute, block, mark_fallback
 from understudies.router.routing.table import RoutingTable
-from understudies.router.serving.answer_validation import validation_error
 from understudies.router.serving.audits import AuditQueue
 from understudies.router.serving.call_lifecycle import CallLifecycle, CountOutcome
 from understudies.router.serving.outcome import CallResult, CallStream, ServingInfo
@@ -25,6 +24,7 @@ from understudies.router.serving.student_registry import StudentRegistry
 from understudies.router.serving.teacher_agreement import Probation
 from understudies.router.settings import ServingLimits
 from understudies.runtime.rules.rules import Rules, TaskRulesLookup
+from understudies.students.answer_validation import validation_error
 
 _NEVER_LAST_RESORT: Final = frozenset({"critical", "not_allowed", "withheld"})
 """Reasons for which a student's answer is not served, even if there is no other answer."""

@@ -8,11 +8,11 @@ from understudies.router.recording.invocation import InvocationBuilder
 from understudies.router.routing.decision import Decision, decide, revalidate, student_instead
 from understudies.router.routing.episodes import EpisodeTarget, apply_variant, initial_variant, with_episode_threshold
 from understudies.router.routing.table import RoutingTable
-from understudies.router.serving.answer_validation import is_answerable
 from understudies.router.serving.episode_affinity import EpisodeAffinity
 from understudies.router.serving.student_registry import StudentRegistry
 from understudies.runtime.rules.groups import day_group, groups_of
 from understudies.runtime.rules.task import TaskRules
+from understudies.students.answer_validation import is_answerable
 from understudies.students.base import Answer
 
 _MAX_STUDENT_BODY_BYTES: Final = 1_000_000

@@ -13,9 +13,9 @@ from understudies.judges.answer_key import answer_key
 from understudies.router.call import ZERO_USD
 from understudies.router.recording.invocation import InvocationBuilder
 from understudies.router.routing.decision import Decision, TaskRoute, after_student
-from understudies.router.serving.answer_validation import validation_error
 from understudies.router.serving.student_registry import StudentRegistry
 from understudies.runtime.fast_dataclass import fast_dataclass
+from understudies.students.answer_validation import validation_error
 from understudies.students.base import Answer, ConfidenceTooLow, GeneratingStudent, Student, StudentError, student_cost
 
 _log = logging.getLogger(__name__)

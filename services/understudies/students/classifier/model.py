@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,8 @@ from understudies.students.classifier.heads import (
     fit_linear,
     fit_temperature,
 )
-from understudies.students.confidence_model import ConfidenceModel
-from understudies.students.encoder.sentence_encoder import ENCODER_NAME
+from understudies.students.confidence_model import ConfidenceModel, OutOfSample
+from understudies.students.encoder.runtime import ENCODER_NAME
 from understudies.students.vectors import Floats
 
 MAX_TRAINING_EXAMPLES = 12_000
@@ -34,13 +34,6 @@ MAX_TRAINING_EXAMPLES = 12_000
 
 _CHUNK = 1_000
 _FORMAT = 1
-
-
-class OutOfSample(NamedTuple):
-    """Confidences in [0, 1] and agreements of the training texts, in order."""
-
-    confidences: NDArray[np.float64]
-    agreed: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

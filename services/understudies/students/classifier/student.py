@@ -15,8 +15,9 @@ from understudies.judges.answer_key import canonical_answer, normalize_call_ids
 from understudies.judges.base import Judge
 from understudies.students.base import Answer
 from understudies.students.base import classifier_text as classifier_text
-from understudies.students.classifier.model import ClassifierModel, OutOfSample, fit_classifier
+from understudies.students.classifier.model import ClassifierModel, fit_classifier
 from understudies.students.classifier.text_extractor import TextExtractor, candidate_extractors
+from understudies.students.confidence_model import OutOfSample
 
 MAX_CLASSES = 500
 MIN_COVERED_SHARE = 0.80

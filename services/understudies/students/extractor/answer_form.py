@@ -1,61 +1,14 @@
-"""Take a JSON answer apart into fields, and write one as the teacher writes it."""
+"""Write fields as a JSON answer, as the teacher writes it."""
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
 
 from pydantic import JsonValue
 
-from understudies.events.json_values import replace_lone_surrogates
-from understudies.students.extractor.readers import Scalar
-
-Path = tuple[str, ...]
-Leaf = Scalar | list[Scalar]
-
-_MAX_DEPTH: Final = 6
-MAX_FIELDS: Final = 60
-
-
-class UnsupportedForm(ValueError):  # noqa: N818 - names what was met
-    """Report an answer whose form has no fields to extract; names the field."""
-
-
-def flatten(value: JsonValue) -> dict[Path, Leaf]:
-    """Return the fields of an object by their paths, through nested objects; raises UnsupportedForm for other forms."""
-    fields: dict[Path, Leaf] = {}
-    _flatten(value, (), fields)
-    return fields
-
-
-def _flatten(value: JsonValue, path: Path, fields: dict[Path, Leaf]) -> None:
-    if isinstance(value, dict) and (value or not path):
-        if len(path) >= _MAX_DEPTH:
-            raise UnsupportedForm(f"{format_path(path)} nests too deeply")
-        for key, inner in value.items():
-            _flatten(inner, (*path, key), fields)
-    elif not path or isinstance(value, dict):
-        raise UnsupportedForm("the answer is not an object" if not path else f"{format_path(path)} is an empty object")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise UnsupportedForm(f"{format_path(path)} is no finite number")
-    elif isinstance(value, str) and replace_lone_surrogates(value) != value:
-        raise UnsupportedForm(f"{format_path(path)} is no Unicode text")
-    elif isinstance(value, list):
-        if any(isinstance(item, dict | list) for item in value):
-            raise UnsupportedForm(f"{format_path(path)} is a list of objects")
-        fields[path] = [item for item in value if not isinstance(item, dict | list)]
-    else:
-        fields[path] = value
-    if len(fields) > MAX_FIELDS:
-        raise UnsupportedForm(f"there are more than {MAX_FIELDS} fields")
-
-
-def format_path(path: Path) -> str:
-    """Return a path as text."""
-    return ".".join(path)
+from understudies.students.extractor.fields import Fields, Leaf, Path, flatten, items_of, nest
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +16,7 @@ class AnswerForm:
     """How the teacher writes its answers: the order of fields, separators, indentation and escapes."""
 
     order: tuple[Path, ...]
+    """The paths of the fields; those of a list's objects begin with the path of the list."""
     compact: bool = False
     indent: int | None = None
     escaped: bool = False
@@ -72,7 +26,8 @@ class AnswerForm:
     @classmethod
     def learn(cls, texts: Sequence[str], fields: Iterable[Path]) -> "AnswerForm":
         """Learn from the answers' texts; the most common way of writing is taken."""
-        order = _learn_order([list(flatten(json.loads(unfence(text)[1]))) for text in texts], fields)
+        answers = [flatten(json.loads(unfence(text)[1])) for text in texts]
+        order = _learn_orders(answers, fields)
         fence = Counter(unfence(text)[0] for text in texts).most_common(1)[0][0] if texts else None
         candidates = [
             cls(order, compact, indent, escaped, fence)
@@ -86,17 +41,8 @@ class AnswerForm:
 
     def write(self, fields: Mapping[Path, Leaf]) -> str:
         """Return the answer with these fields."""
-        built: dict[str, JsonValue] = {}
         place = {path: index for index, path in enumerate(self.order)}
-        for path in sorted(fields, key=lambda path: place.get(path, len(place))):
-            inner: dict[str, JsonValue] = built
-            for key in path[:-1]:
-                child = inner.setdefault(key, {})
-                assert isinstance(child, dict)
-                inner = child
-            value = fields[path]
-            inner[path[-1]] = list(value) if isinstance(value, list) else value
-        text = self.dump(built)
+        text = self.dump(nest(_sorted(fields, (), place)))
         return f"```{self.fence}\n{text}\n```" if self.fence is not None else text
 
     def dump(self, value: JsonValue) -> str:
@@ -112,6 +58,27 @@ def unfence(text: str) -> tuple[str | None, str]:
         return None, body
     head, _, rest = body.partition("\n")
     return head.removeprefix("```").strip(), rest.removesuffix("```").strip()
+
+
+def _sorted(fields: Mapping[Path, Leaf], within: Path, place: Mapping[Path, int]) -> Fields:
+    """Return fields, and those of objects in lists, in the order of their places."""
+    ordered: Fields = {}
+    for path in sorted(fields, key=lambda path: place.get((*within, *path), len(place))):
+        value = fields[path]
+        items = items_of(value)
+        ordered[path] = [_sorted(item, (*within, *path), place) for item in items] if items else value
+    return ordered
+
+
+def _learn_orders(answers: Sequence[Mapping[Path, Leaf]], fields: Iterable[Path]) -> tuple[Path, ...]:
+    """Return the order of the fields, then of those of each list's objects."""
+    lists: dict[Path, list[list[Path]]] = {}
+    for answer in answers:
+        for path, value in answer.items():
+            for item in items_of(value):
+                lists.setdefault(path, []).append([(*path, *inner) for inner in item])
+    inner = [path for items in lists.values() for path in _learn_order(items, ())]
+    return (*_learn_order([list(answer) for answer in answers], fields), *inner)
 
 
 def _learn_order(answers: Sequence[Sequence[Path]], fields: Iterable[Path]) -> tuple[Path, ...]:

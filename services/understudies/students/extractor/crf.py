@@ -13,6 +13,8 @@ from understudies.datasets.errors import ArtifactError
 
 Features = list[list[str]]
 """The features of each item of a sequence."""
+WeightedFeatures = list[dict[str, float]]
+"""The same with a value for each feature; without one it is 1."""
 
 _crfsuite: Final[Any] = pycrfsuite
 """Typed as Any: its classes come from an extension module without types."""
@@ -46,7 +48,7 @@ class LabelModel:
             raise ArtifactError(f"the extractor's model cannot be read: {error}; train it again") from error
 
     @classmethod
-    def fit(cls, sequences: Iterable[tuple[Features, Sequence[str]]]) -> "LabelModel":
+    def fit(cls, sequences: Iterable[tuple[Features | WeightedFeatures, Sequence[str]]]) -> "LabelModel":
         """Fit by L-BFGS with L1 and L2 penalties; the same sequences give the same model.
 
         Raises ValueError if there is nothing to fit on: a model without labels cannot be used safely.
@@ -67,7 +69,7 @@ class LabelModel:
             trainer.train(str(path))
             return cls(path.read_bytes())
 
-    def label(self, features: Features) -> Labelling:
+    def label(self, features: Features | WeightedFeatures) -> Labelling:
         """Return the most probable labels of a sequence."""
         if not features:
             return Labelling([], 1.0)

@@ -1,94 +1,37 @@
 """Extract the fields of an answer from a text, with what tells how sure each is."""
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Annotated, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from understudies.persistence.fields import SORTED
-from understudies.students.extractor.alignment import AlignedText, FieldPlan, Nothing, spans_of
-from understudies.students.extractor.answer_form import Leaf, Path
-from understudies.students.extractor.crf import Features, Labelling, LabelModel
+from understudies.students.encoder.token_encoder import token_encoder
+from understudies.students.extractor.alignment import AlignedText, Tagged, spans_of
+from understudies.students.extractor.choosers import DOES_NOT_APPLY, NOT_CHOSEN, choices_of, describe_whole
+from understudies.students.extractor.crf import Features, Labelling, LabelModel, WeightedFeatures
+from understudies.students.extractor.fields import Fields, Leaf, Path, is_nothing, items_of, scalars_of, to_leaf
+from understudies.students.extractor.item_grouping import group_spans, region_of, section_spans
+from understudies.students.extractor.label_scores import LabelScores
+from understudies.students.extractor.plans import AnswerPlan, FieldPlan, Section
 from understudies.students.extractor.readers import Scalar, read_span
 from understudies.students.extractor.tokens import (
     MAX_CHARS,
     MAX_TOKENS,
-    MAX_VALUE_TOKENS,
     Token,
     describe,
+    line_numbers,
     mask_digits,
     tokenize,
 )
+from understudies.students.extractor.vocabulary import Vocabulary, field_order, outer_lines, outer_pairs
+from understudies.students.vectors import Floats
 
-_NOTHING: Final[dict[Nothing, Leaf]] = {"null": None, "empty": "", "empty_list": []}
-_MAX_KNOWN: Final = 20_000
-_LEAST_LOG: Final = -20.0
-_ALWAYS: Final = 0.99
-"""Share of the answers with a value from which a field is never left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
-    """The words of the training texts, the neighbouring words outside of values, and the values by field.
-
-    Values are counted, so that a training text's own can be left out when it is described.
-    """
-
-    words: Annotated[frozenset[str], SORTED] = frozenset()
-    pairs: Annotated[frozenset[str], SORTED] = frozenset()
-    values: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """How often each value, in lower case with digits masked, stood in each field."""
-
-    @classmethod
-    def learn(cls, aligned: Sequence[AlignedText]) -> "Vocabulary":
-        """Learn from tagged training texts."""
-        words: set[str] = set()
-        pairs: set[str] = set()
-        values: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for one in aligned:
-            lower = [mask_digits(token.text) for token in one.tokens]
-            words.update(lower)
-            pairs.update(_outer_pairs(lower, one.tags))
-            for name, first, end in spans_of(one.tags):
-                values[" ".join(lower[first:end])][str(name)] += 1
-        frequent = sorted(values.items(), key=lambda item: (-item[1].total(), item[0]))[:_MAX_KNOWN]
-        return cls(frozenset(words), frozenset(pairs), {text: dict(fields) for text, fields in frequent})
-
-    def known(self, without: AlignedText | None = None) -> Mapping[str, Sequence[str]]:
-        """Return the fields of each known value; a training text's own mentions are left out."""
-        if without is None:
-            return {text: tuple(fields) for text, fields in self.values.items()}
-        lower = [mask_digits(token.text) for token in without.tokens]
-        own = Counter((" ".join(lower[first:end]), str(name)) for name, first, end in spans_of(without.tags))
-        known: dict[str, Sequence[str]] = {}
-        for text in _phrases(lower):
-            if text in self.values:
-                left = [name for name, count in self.values[text].items() if count > own[text, name]]
-                if left:
-                    known[text] = left
-        return known
-
-
-def _phrases(words: Sequence[str]) -> set[str]:
-    return {
-        " ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, min(len(words), i + MAX_VALUE_TOKENS) + 1)
-    }
-
-
-def _outer_pairs(words: Sequence[str], tags: Sequence[str]) -> set[str]:
-    """Return the neighbouring words, with a whole value as one mark."""
-    outer: list[str] = []
-    for word, tag in zip(words, tags, strict=True):
-        if tag == "O":
-            outer.append(word)
-        elif tag[0] == "B" or not outer:
-            outer.append(f"[{tag[2:]}]")
-    return {f"{one} {other}" for one, other in zip(["<", *outer], [*outer, ">"], strict=True)}
+_MOST_LOG_ODDS: Final = 7.5
+"""Beyond it, a labelling and its opposite are not told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,59 +39,82 @@ class Extraction:
     """The fields found in a text, and the features from which the confidence in them is computed.
 
     `readable` is false where a span cannot be read, a field has two values and takes one, or one that
-    never lacks has none.
+    never lacks has none; in the answer or in one of its objects.
     """
 
-    fields: dict[Path, Leaf]
+    fields: Fields
     features: NDArray[np.float64]
     readable: bool
 
 
-FEATURE_NAMES: Final = ("log probability", "known words", "known pairs", "least choice")
-"""The features of the confidence. More of them, such as the frequency of a set of fields or of a value, were better
-on held-out training texts and worse on later ones."""
+FEATURES_OF_CERTAINTY: Final = {
+    "log odds": _MOST_LOG_ODDS,
+    "known words": 1.0,
+    "known pairs": 1.0,
+    "known lines": 1.0,
+    "least choice": _MOST_LOG_ODDS,
+    "known items": 1.0,
+    "checks": 1.0,
+}
+"""The features of the confidence, with their values where nothing is in doubt: log odds, and the shares of words,
+pairs, lines and objects of lists that are known, and of calculations that hold. More of them, such as the frequency of a set
+of fields or of a value, were better on held-out training texts and worse on later ones. Log odds keep the surest
+answers apart; by log probabilities, the other features alone would decide among them."""
+
+
+class _Text(NamedTuple):
+    """A text with its tokens and the line of each."""
+
+    text: str
+    tokens: Sequence[Token]
+    lines: Sequence[int]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What was read of a text so far: the values of a section, and what tells how sure they are."""
+
+    values: dict[Path, Leaf] = field(default_factory=dict)
+    choices: list[float] = field(default_factory=list)
+    known_items: list[bool] = field(default_factory=list)
+    checks: list[bool] = field(default_factory=list)
+    readable: bool = True
+
+
+Choosers = Mapping[str, LabelModel]
+"""The models that choose, by the number of the field; for one label of several, followed by that of the label."""
 
 
 class FieldExtractor:
-    """Tags a text, reads its spans, and chooses the fields that are no part of it."""
+    """Tags a text, reads its spans, chooses the fields that are no part of it, and derives others from those."""
 
     def __init__(
         self,
-        plans: Sequence[FieldPlan],
+        plan: AnswerPlan,
         vocabulary: Vocabulary,
         tagger: LabelModel | None,
-        choosers: Mapping[int, LabelModel],
+        choosers: Choosers,
+        scores: LabelScores | None = None,
     ) -> None:
-        self.plans = tuple(plans)
+        self.plan = plan
         self.vocabulary = vocabulary
         self.tagger = tagger
         self.choosers = dict(choosers)
+        self.scores = scores
         self._known = vocabulary.known()
 
     @classmethod
     def fit(
-        cls,
-        plans: Sequence[FieldPlan],
-        aligned: Sequence[AlignedText],
-        answers: Sequence[Mapping[Path, Leaf]],
+        cls, plan: AnswerPlan, aligned: Sequence[AlignedText], answers: Sequence[Fields], *, encoder: bool = False
     ) -> "FieldExtractor":
-        """Fit on tagged texts and their answers."""
+        """Fit on tagged texts and their answers; with `encoder`, its scores of labels are features of the tagger."""
         vocabulary = Vocabulary.learn(aligned)
-        copies = any(plan.kind == "copied" for plan in plans)
-        tagger = (
-            LabelModel.fit((describe(one.text, one.tokens, vocabulary.known(one)), one.tags) for one in aligned)
-            if copies
-            else None
-        )
-        choosers = {
-            index: LabelModel.fit(
-                (_describe_whole(one.tokens), [_choice_label(plan, answer.get(plan.path))])
-                for one, answer in zip(aligned, answers, strict=True)
-            )
-            for index, plan in enumerate(plans)
-            if plan.kind == "chosen"
-        }
-        return cls(plans, vocabulary, tagger, choosers)
+        tagger, scores = _fit_tagger(aligned, vocabulary, encoder=encoder) if is_tagging(plan) else (None, None)
+        whole = [(one.tokens, answer) for one, answer in zip(aligned, answers, strict=True)]
+        choosers = _fit_choosers(Section(0, plan), whole)
+        for number, section in plan.sections.items():
+            choosers |= _fit_choosers(section, list(_section_examples(number, plan, section, aligned, answers)))
+        return cls(plan, vocabulary, tagger, choosers, scores)
 
     def extract(self, text: str) -> Extraction | None:
         """Extract the fields of a text; None for one that is too long or empty."""
@@ -156,75 +122,174 @@ class FieldExtractor:
         if not tokens or len(tokens) > MAX_TOKENS:
             return None
         labelling = (
-            self.tagger.label(describe(text, tokens, self._known))
+            self.tagger.label(self._describe(text, tokens))
             if self.tagger is not None
             else Labelling(["O"] * len(tokens), 1.0)
         )
-        found, readable = self._read_spans(text, tokens, labelling)
-        choices: list[float] = []
-        for index, chooser in self.choosers.items():
-            chosen = chooser.label(_describe_whole(tokens))
-            choices.append(chosen.probability)
-            number = int(chosen.labels[0])
-            if number >= 0:
-                found[index] = [self.plans[index].choices[number]]
-        return Extraction(self._fields(found), self._features(tokens, labelling, choices), readable)
+        whole = _Text(text, tokens, line_numbers(text, tokens))
+        spans = spans_of(labelling.labels)
+        reading = _Reading()
+        for number, section in self.plan.sections.items():
+            self._read_items(reading, self.plan.fields[number], section, whole, section_spans(spans, section))
+        own = Section(0, self.plan)
+        fields = self._read_section(reading, own, whole, section_spans(spans, own), (0, len(tokens)))
+        return Extraction(fields, self._features(whole, labelling, reading), reading.readable)
 
-    def _fields(self, found: Mapping[int, Sequence[Scalar]]) -> dict[Path, Leaf]:
-        fields: dict[Path, Leaf] = {}
-        for index, plan in enumerate(self.plans):
-            values = list(plan.choices) if plan.kind == "constant" else list(found.get(index, ()))
-            if values:
-                fields[plan.path] = values if plan.always_list or len(values) > 1 else values[0]
-            elif plan.nothing != "omitted":
-                fields[plan.path] = _NOTHING[plan.nothing]
-        return fields
+    def _describe(self, text: str, tokens: Sequence[Token]) -> Features | WeightedFeatures:
+        features = describe(text, tokens, self._known)
+        return features if self.scores is None else self.scores.add_to(features, self.scores(_encode(text, tokens)))
 
-    def _read_spans(
-        self, text: str, tokens: Sequence[Token], labelling: Labelling
-    ) -> tuple[dict[int, list[Scalar]], bool]:
+    def _read_items(
+        self, reading: _Reading, one: FieldPlan, section: Section, text: _Text, spans: Sequence[Tagged]
+    ) -> None:
+        """Read the objects of a list."""
+        groups = group_spans(spans, section, one.boundary, text.lines)
+        items: list[Fields] = []
+        for index, group in enumerate(groups):
+            item = _Reading()
+            items.append(self._read_section(item, section, text, group, region_of(groups, index, text.lines)))
+            reading.choices += item.choices
+            reading.checks += item.checks
+            reading.known_items.append(field_order(group) in self.vocabulary.items)
+            reading.readable = reading.readable and item.readable
+        if items:
+            reading.values[one.path] = items
+
+    def _read_section(
+        self, reading: _Reading, section: Section, text: _Text, spans: Sequence[Tagged], region: tuple[int, int]
+    ) -> Fields:
+        """Read the answer, or one object of a list that stands in a region of tokens."""
+        self._read_spans(reading, section, text, spans)
+        described: Features | None = None
+        for number, one in enumerate(section.plan.fields, section.first):
+            if one.kind == "constant" and one.choices:
+                reading.values[one.path] = to_leaf(one.choices[0])
+            elif one.kind in ("chosen", "multi_label"):
+                described = described or describe_whole(text.tokens[slice(*region)])
+                self._choose(reading, number, one, described)
+        derived = {
+            one.path: value
+            for one in section.plan.fields
+            if one.kind == "derived"
+            and one.relation is not None
+            and not is_nothing(value := one.relation.derive(reading.values))
+        }
+        reading.values |= derived
+        reading.checks += [
+            one.relation.explains(one.path, reading.values)
+            for one in section.plan.fields
+            if one.kind == "copied" and one.relation is not None
+        ]
+        reading.readable = reading.readable and not section.plan.lacks_value(reading.values)
+        return section.plan.assemble(reading.values)
+
+    def _read_spans(self, reading: _Reading, section: Section, text: _Text, spans: Sequence[Tagged]) -> None:
         found: defaultdict[int, list[Scalar]] = defaultdict(list)
-        readable = True
-        for index, first, end in spans_of(labelling.labels):
-            plan = self.plans[index]
-            value = read_span(plan.reader, text, tokens[first].start, tokens[end - 1].end)
+        for number, first, end in spans:
+            one = section.plan.fields[number - section.first]
+            value = read_span(one.reader, text.text, text.tokens[first].start, text.tokens[end - 1].end)
             if value is None:
-                readable = False
-            elif not plan.several and found[index]:
-                readable = readable and found[index] == [value]
+                reading.readable = False
+            elif not one.several and found[number]:
+                reading.readable = reading.readable and found[number] == [value]
             else:
-                found[index].append(value)
-        always = (index for index, plan in enumerate(self.plans) if plan.kind == "copied" and plan.presence >= _ALWAYS)
-        return found, readable and all(found[index] for index in always)
+                found[number].append(value)
+        for number, values in found.items():
+            one = section.plan.fields[number - section.first]
+            if values:
+                reading.values[one.path] = values if one.always_list or len(values) > 1 else values[0]
 
-    def _features(self, tokens: Sequence[Token], labelling: Labelling, choices: Sequence[float]) -> NDArray[np.float64]:
-        lower = [mask_digits(token.text) for token in tokens]
+    def _choose(self, reading: _Reading, number: int, one: FieldPlan, described: Features) -> None:
+        if one.kind == "chosen":
+            choice = int(self._label(reading, str(number), described, str(NOT_CHOSEN)))
+            if choice != NOT_CHOSEN:
+                reading.values[one.path] = to_leaf(one.choices[choice])
+            return
+        applying: list[Scalar] = []
+        for index, label in enumerate(one.choices):
+            if self._label(reading, f"{number}-{index}", described, DOES_NOT_APPLY) != DOES_NOT_APPLY:
+                applying += scalars_of(to_leaf(label))
+        if applying:
+            reading.values[one.path] = applying if one.always_list or len(applying) > 1 else applying[0]
+
+    def _label(self, reading: _Reading, name: str, described: Features, default: str) -> str:
+        """Return the label that a model gives; the default, unreadable, for one that training had no examples for."""
+        if name not in self.choosers:
+            reading.readable = False
+            return default
+        chosen = self.choosers[name].label(described)
+        reading.choices.append(chosen.probability)
+        return chosen.labels[0]
+
+    def _features(self, text: _Text, labelling: Labelling, reading: _Reading) -> NDArray[np.float64]:
+        lower = [mask_digits(token.text) for token in text.tokens]
         outside = [word for word, tag in zip(lower, labelling.labels, strict=True) if tag == "O"]
-        pairs = _outer_pairs(lower, labelling.labels)
+        pairs = outer_pairs(lower, labelling.labels)
+        lines = outer_lines(lower, labelling.labels, text.lines)
         return np.array(
             [
-                _log(labelling.probability),
+                _log_odds(labelling.probability),
                 _share([word in self.vocabulary.words for word in outside]),
                 _share([pair in self.vocabulary.pairs for pair in pairs]),
-                _log(min(choices, default=1.0)),
+                _share([line in self.vocabulary.lines for line in lines]),
+                _log_odds(min(reading.choices, default=1.0)),
+                _share(reading.known_items),
+                _share(reading.checks),
             ]
         )
 
 
-def _choice_label(plan: FieldPlan, value: Leaf) -> str:
-    """Return the index of a choice; -1 for no value, or one that was given once."""
-    return str(next((i for i, one in enumerate(plan.choices) if repr(one) == repr(value)), -1))
+def _encode(text: str, tokens: Sequence[Token]) -> Floats:
+    return token_encoder().vectors(text, [(token.start, token.end) for token in tokens])
 
 
-def _describe_whole(tokens: Sequence[Token]) -> Features:
-    lower = [mask_digits(token.text) for token in tokens]
-    pairs = {f"{one} {other}" for one, other in pairwise(lower)}
-    return [["b", *sorted({f"w={word}" for word in lower}), *sorted(f"+={pair}" for pair in pairs)]]
+def _fit_tagger(
+    aligned: Sequence[AlignedText], vocabulary: Vocabulary, *, encoder: bool
+) -> tuple[LabelModel, LabelScores | None]:
+    features = [describe(one.text, one.tokens, vocabulary.known(one)) for one in aligned]
+    tags = [one.tags for one in aligned]
+    if not encoder:
+        return LabelModel.fit(zip(features, tags, strict=True)), None
+    scores, held_out = LabelScores.fit([_encode(one.text, one.tokens) for one in aligned], tags)
+    weighted = (scores.add_to(*one) for one in zip(features, held_out, strict=True))
+    return LabelModel.fit(zip(weighted, tags, strict=True)), scores
+
+
+def is_tagging(plan: AnswerPlan) -> bool:
+    """Return whether any field of a plan is copied."""
+    return any(one.kind == "copied" for one in plan.numbered)
+
+
+def _fit_choosers(section: Section, examples: Sequence[tuple[Sequence[Token], Fields]]) -> dict[str, LabelModel]:
+    """Fit the models that choose fields of a section; none without examples."""
+    described = [describe_whole(tokens) for tokens, _ in examples]
+    fields = [one for _, one in examples]
+    return {
+        name: LabelModel.fit((features, [label]) for features, label in zip(described, labels, strict=True))
+        for number, one in enumerate(section.plan.fields, section.first)
+        for name, labels in choices_of(number, one, fields)
+        if examples
+    }
+
+
+def _section_examples(
+    number: int, plan: AnswerPlan, section: Section, aligned: Sequence[AlignedText], answers: Sequence[Fields]
+) -> Iterator[tuple[Sequence[Token], Fields]]:
+    """Yield the tokens and the fields of the objects of a list, where they are grouped as they are."""
+    field_plan = plan.fields[number]
+    for one, answer in zip(aligned, answers, strict=True):
+        groups = group_spans(section_spans(spans_of(one.tags), section), section, field_plan.boundary, one.lines)
+        if groups == one.items.get(number):
+            for index, item in enumerate(items_of(answer.get(field_plan.path))):
+                first, end = region_of(groups, index, one.lines)
+                yield one.tokens[first:end], item
 
 
 def _share(flags: Sequence[bool]) -> float:
     return sum(flags) / len(flags) if flags else 1.0
 
 
-def _log(probability: float) -> float:
-    return max(_LEAST_LOG, math.log(max(probability, 1e-12)))
+def _log_odds(probability: float) -> float:
+    if not 0.0 < probability < 1.0:
+        return math.copysign(_MOST_LOG_ODDS, probability - 0.5)
+    return min(max(math.log(probability) - math.log1p(-probability), -_MOST_LOG_ODDS), _MOST_LOG_ODDS)

@@ -21,12 +21,13 @@ class Reader:
     """One way in which a span stands for a value.
 
     `read` returns the value of a span, or None if the span is none of that kind; `find` yields the spans of a text that
-    stand for a value.
+    stand for a value. `scan` yields all values of a text with their spans, where they can be told without one.
     """
 
     name: str
     read: Callable[[str], Scalar]
     find: Callable[[str, Scalar], Iterator[tuple[int, int]]]
+    scan: Callable[[str], Iterator[tuple[Scalar, tuple[int, int]]]] | None = None
 
 
 def _find_written(normalize: Callable[[str], str]) -> Callable[[str, Scalar], Iterator[tuple[int, int]]]:
@@ -45,18 +46,31 @@ def _find_written(normalize: Callable[[str], str]) -> Callable[[str, Scalar], It
     return find
 
 
-def _find_matches(
+def _scan_matches(
     pattern: re.Pattern[str], read: Callable[[str], Scalar]
+) -> Callable[[str], Iterator[tuple[Scalar, tuple[int, int]]]]:
+    """Return a search for all spans that match a pattern and can be read."""
+
+    def scan(text: str) -> Iterator[tuple[Scalar, tuple[int, int]]]:
+        for match in pattern.finditer(text):
+            value = read(match[0])
+            if value is not None:
+                yield value, match.span()
+
+    return scan
+
+
+def _find_scanned(
+    scan: Callable[[str], Iterator[tuple[Scalar, tuple[int, int]]]],
 ) -> Callable[[str, Scalar], Iterator[tuple[int, int]]]:
-    """Return a search among the spans that match a pattern."""
+    """Return a search among the spans of a scan."""
 
     def find(text: str, value: Scalar) -> Iterator[tuple[int, int]]:
-        if isinstance(value, bool) or value is None:
+        if isinstance(value, bool):
             return
-        for match in pattern.finditer(text):
-            found = read(match[0])
+        for found, span in scan(text):
             if found == value and isinstance(found, str) == isinstance(value, str):
-                yield match.span()
+                yield span
 
     return find
 
@@ -260,7 +274,8 @@ def _written(name: str, normalize: Callable[[str], str]) -> Reader:
 
 
 def _matched(name: str, pattern: re.Pattern[str], read: Callable[[str], Scalar]) -> Reader:
-    return Reader(name, read, _find_matches(pattern, read))
+    scan = _scan_matches(pattern, read)
+    return Reader(name, read, _find_scanned(scan), scan)
 
 
 def _squeeze(span: str) -> str:

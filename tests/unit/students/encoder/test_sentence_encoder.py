@@ -1,6 +1,4 @@
-import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +8,7 @@ from understudies.datasets.errors import ArtifactError
 from understudies.students.classifier import archive
 from understudies.students.classifier.model import ClassifierModel, fit_classifier
 from understudies.students.encoder import sentence_encoder as module
-from understudies.students.encoder.sentence_encoder import SentenceEncoder, is_encoder_installed, sentence_encoder
+from understudies.students.encoder.sentence_encoder import SentenceEncoder, sentence_encoder
 from understudies.students.vectors import Floats
 
 CARDS = ["my bank card was stolen", "someone took my credit card", "it rains today"]
@@ -95,21 +93,6 @@ def test_a_call_is_answered_while_training_texts_are_encoded(
 @pytest.mark.parametrize("text", ["", " ", "\u4f60\u597d", "x" * 4_000, "\x00", "\U0001f600 fine"])
 def test_any_text_has_a_vector(encoder: SentenceEncoder, text: str) -> None:
     assert np.isfinite(encoder.vectors([text])).all()
-
-
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert is_encoder_installed()
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ArtifactError, match=r"needs the package 'onnxruntime'; install understudies\[services\]"):
-        SentenceEncoder.load()
-
-
-def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    other = tmp_path / "vocabulary.txt"
-    other.write_text("[PAD]\n")
-    monkeypatch.setattr(module, "_VOCABULARY", other)
-    with pytest.raises(ArtifactError, match="the sentence encoder's tokens differ from those of"):
-        SentenceEncoder.load()
 
 
 def test_a_classifier_with_it_survives_its_files() -> None:

@@ -3,41 +3,16 @@ from typing import Any
 
 import pytest
 
-from understudies.students.extractor.answer_form import AnswerForm, UnsupportedForm, flatten
+from understudies.students.extractor.answer_form import AnswerForm
+from understudies.students.extractor.fields import flatten
 
 ANSWERS: list[dict[str, Any]] = [
     {"name": "Zoë", "place": {"city": "Graz", "code": 8010}, "tags": ["a", "b"]},
     {"name": "Ann", "place": {"city": "Lyon", "code": None}, "tags": []},
     {"name": "Bo", "note": "late", "place": {"city": "Oslo", "code": 0}, "tags": ["c"]},
+    {"name": "Cy", "place": None, "tags": [], "lines": [{"sku": "B2", "cost": {"net": 1}}, {"sku": "B3", "n": 2}]},
+    {"name": "Di", "place": {}, "tags": [], "lines": [{"sku": "B2", "n": 1, "cost": {"net": 2.5}}]},
 ]
-
-
-def test_an_object_is_taken_apart_through_nested_ones() -> None:
-    assert flatten(ANSWERS[0]) == {
-        ("name",): "Zoë",
-        ("place", "city"): "Graz",
-        ("place", "code"): 8010,
-        ("tags",): ["a", "b"],
-    }
-
-
-@pytest.mark.parametrize(
-    ("value", "why"),
-    [
-        ([1], "not an object"),
-        ("text", "not an object"),
-        ({"a": [{"b": 1}]}, "a is a list of objects"),
-        ({"a": {"b": [[1]]}}, r"a\.b is a list of objects"),
-        ({"a": {}}, "a is an empty object"),
-        ({"a": {"b": {"c": {"d": {"e": {"f": {"g": 1}}}}}}}, "nests too deeply"),
-        ({str(n): n for n in range(61)}, "more than 60 fields"),
-        ({"a": {"b": float("inf")}}, r"a\.b is no finite number"),
-        ({"a": "\ud83d"}, "a is no Unicode text"),
-    ],
-)
-def test_other_forms_are_refused_by_name(value: Any, why: str) -> None:
-    with pytest.raises(UnsupportedForm, match=why):
-        flatten(value)
 
 
 @pytest.mark.parametrize("fence", [None, "", "json"])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudies.students.extractor import alignment, readers
+from understudies.students.extractor import alignment, fields, obstacles, readers, tokens, vocabulary
 from understudies.students.extractor.readers import READERS, Scalar, parse_date, parse_number, parse_time, read_span
 
 
@@ -138,7 +138,7 @@ def test_a_part_of_what_stands_there_is_not_read(name: str, text: str, span: str
     assert read_span(name, text, start, start + len(span)) == value
 
 
-@pytest.mark.parametrize("module", [readers, alignment])
+@pytest.mark.parametrize("module", [alignment, fields, obstacles, readers, tokens, vocabulary])
 def test_the_examples_run_as_written(module: ModuleType) -> None:
     outcome = doctest.testmod(module)
     assert outcome.failed == 0

@@ -1,19 +1,23 @@
 import asyncio
 import json
 import random
+import subprocess
+import sys
+from typing import Any
 
 import pytest
 from tests.support.chat_messages import user_request
-from tests.support.orders import UNSEEN_LAYOUT, make_orders, write_tool_call
+from tests.support.datasets import example
+from tests.support.orders import UNSEEN_LAYOUT, make_orders, write_json, write_tool_call
 
 from understudies.datasets.dataset import Example
 from understudies.datasets.errors import ArtifactError
-from understudies.events import Message
+from understudies.events import Message, Request
 from understudies.judges.choice import choose_judge
 from understudies.judges.registry import parse_judge
 from understudies.students.base import Answer
-from understudies.students.extractor.alignment import NotExtractable
 from understudies.students.extractor.crf import LabelModel
+from understudies.students.extractor.obstacles import NotExtractable
 from understudies.students.extractor.student import ExtractorStudent
 
 TRAIN = make_orders(240, seed=1)
@@ -68,6 +72,15 @@ def test_damaged_files_are_an_artifact_error(student: ExtractorStudent, damage: 
         ExtractorStudent.from_files(files)
 
 
+def test_answering_needs_no_library_of_training() -> None:
+    code = (
+        "import sys\n"
+        "from understudies.students.extractor.student import ExtractorStudent\n"
+        "sys.exit('sklearn' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 async def test_calls_of_a_tool_are_answered_by_calls(student: ExtractorStudent) -> None:
     train = make_orders(240, seed=1, write=write_tool_call)
     judge = choose_judge([example.answer for example in train])
@@ -77,6 +90,55 @@ async def test_calls_of_a_tool_are_answered_by_calls(student: ExtractorStudent) 
         assert answer.message.tool_calls is not None
         assert answer.message.tool_calls[0].id == "call_0"
         assert judge.judge(order.answer, answer.message).agreed or answer.confidence < 0.98
+
+
+def wanting(order: Example, **fields: object) -> Request:
+    return Request.model_validate({**order.request.model_dump(), **fields})
+
+
+def schema(**properties: object) -> dict[str, object]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+ASKED = {"reference": {"type": "string", "pattern": "^PO-"}, "quantity": {"type": "integer"}}
+
+
+@pytest.mark.parametrize(
+    ("properties", "valid"),
+    [
+        (ASKED, True),
+        (ASKED | {"quantity": {"type": "string"}}, False),
+        (ASKED | {"reference": {"type": "string", "pattern": "^INV-"}}, False),
+        (ASKED | {"weight": {"type": "number"}}, False),
+    ],
+)
+async def test_an_answer_that_does_not_fit_the_schema_has_no_confidence(
+    student: ExtractorStudent, properties: dict[str, object], valid: bool
+) -> None:
+    declared = {"type": "json_schema", "json_schema": {"name": "order", "schema": schema(**properties)}}
+    [free] = await ask(student, LATER[:1])
+    [answer] = await student.answer([wanting(LATER[0], response_format=declared)])
+    assert answer.text == free.text
+    assert answer.confidence == (free.confidence if valid else 0.0)
+    assert free.confidence > 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "valid"),
+    [
+        ("book_order", schema(**ASKED), True),
+        ("book_order", schema(weight={"type": "number"}), False),
+        ("other", schema(**ASKED), False),
+    ],
+)
+async def test_a_call_that_does_not_fit_its_tool_has_no_confidence(
+    name: str, parameters: dict[str, object], valid: bool
+) -> None:
+    train = make_orders(120, seed=1, write=write_tool_call)
+    of_tools = ExtractorStudent.fit(train, choose_judge([example.answer for example in train]), seed=1)
+    tool = {"type": "function", "function": {"name": name, "parameters": parameters}}
+    [answer] = await of_tools.answer([wanting(LATER[0], tools=[tool])])
+    assert (answer.confidence > 0.5) is valid
 
 
 @pytest.mark.parametrize("text", ["", "   ", "word " * 5_000, "x" * 30_000])
@@ -98,7 +160,7 @@ def test_answers_drawn_at_random_are_not_extracted() -> None:
     ("content", "why"),
     [
         ("free text", "0 of 60 answers are objects of simple fields.*the answer is not JSON in 60"),
-        (json.dumps({"rows": [{"a": 1}]}), "rows is a list of objects in 60"),
+        (json.dumps({"rows": [[1], [2]]}), "rows is a list of lists, or of objects and other values in 60"),
     ],
 )
 def test_other_answers_are_declined_with_the_reason(content: str, why: str) -> None:
@@ -110,6 +172,30 @@ def test_other_answers_are_declined_with_the_reason(content: str, why: str) -> N
         ExtractorStudent.fit(others, JUDGE, seed=1)
 
 
+def test_fields_that_lack_too_often_together_are_named() -> None:
+    rng = random.Random(4)
+
+    def write(fields: dict[str, Any]) -> Message:
+        spoilt = int(rng.random() / 0.15)
+        if spoilt < 4:
+            name = ("reference", "item", "quantity", "total")[spoilt]
+            fields[name] = f"{name}-{rng.randrange(10**6)}" if isinstance(fields[name], str) else rng.random()
+        return write_json(fields)
+
+    with pytest.raises(NotExtractable, match=r"half are needed: field .*a value stands nowhere") as caught:
+        ExtractorStudent.fit(make_orders(240, seed=1, write=write), JUDGE, seed=1)
+    assert str(caught.value).count("field ") == 4
+
+
+def test_lists_in_another_order_than_the_text_are_named() -> None:
+    calls = [
+        example(f"first part {n} then part {n + 500}", write_json({"lines": [{"n": n + 500}, {"n": n}]}), n)
+        for n in range(100, 160)
+    ]
+    with pytest.raises(NotExtractable, match=r"all values of 0 of 60 .* half are needed: they overlap, or are in ano"):
+        ExtractorStudent.fit(calls, JUDGE, seed=1)
+
+
 def test_a_few_wrong_answers_of_the_teacher_do_not_stop_it() -> None:
     rng = random.Random(6)
     noisy = [
@@ -117,7 +203,7 @@ def test_a_few_wrong_answers_of_the_teacher_do_not_stop_it() -> None:
         for order in TRAIN
     ]
     student = ExtractorStudent.fit(noisy, JUDGE, seed=1)
-    assert {plan.name: plan.kind for plan in student.plans}["total"] == "copied"
+    assert student.plan.description["total"] == "copied as number_point"
 
 
 async def test_numbers_that_training_never_showed_are_not_read(student: ExtractorStudent) -> None:
@@ -142,6 +228,13 @@ def test_texts_that_are_all_near_copies_can_be_learned() -> None:
     ExtractorStudent.fit(orders, JUDGE, seed=1)
 
 
+async def test_one_text_alone_can_be_learned() -> None:
+    order = TRAIN[0]
+    student = ExtractorStudent.fit([order] * 40, JUDGE, seed=1)
+    [answer] = await ask(student, [order])
+    assert answer.text == order.answer.text
+
+
 async def test_requests_answered_in_words_lower_the_confidence() -> None:
     refusal = Message(role="assistant", content="We do not ship that to Oslo.")
     others = make_orders(300, seed=9)
@@ -160,6 +253,37 @@ async def test_answers_in_threads_are_those_on_the_loop(student: ExtractorStuden
     meanwhile = [(await ask(student, [order]))[0] for order in LATER]
     assert meanwhile == alone
     assert await asyncio.gather(*batches) == [alone] * 3
+
+
+async def test_an_object_that_is_sometimes_null_is_answered() -> None:
+    def write(fields: dict[str, Any]) -> Message:
+        due = fields["delivery"].pop("due")
+        return write_json(fields | {"appointment": {"date": due, "kind": "fixed"} if due else None})
+
+    student = ExtractorStudent.fit(make_orders(240, seed=1, write=write), JUDGE, seed=1)
+    later = make_orders(60, seed=2, write=write)
+    exact = [answer.text == order.answer.text for answer, order in zip(await ask(student, later), later, strict=True)]
+    assert sum(exact) >= 0.95 * len(later)
+
+
+async def test_labels_are_answered_in_the_order_of_the_teacher() -> None:
+    def write(fields: dict[str, Any]) -> Message:
+        facts = {
+            "abroad": fields["delivery"]["city"] != "Basel",
+            "dated": fields["delivery"]["due"] is not None,
+            "euro": fields["currency"] == "EUR",
+            "paper": fields["item"] in ("sticky notes", "a4 paper"),
+            "bulk": fields["quantity"] == 1250,
+        }
+        return write_json({"reference": fields["reference"], "tags": [name for name, holds in facts.items() if holds]})
+
+    student = ExtractorStudent.fit(make_orders(400, seed=1, write=write), JUDGE, seed=1)
+    assert student.plan.description["tags"] == "multi-label"
+    later = make_orders(60, seed=2, write=write)
+    answers = await ask(ExtractorStudent.from_files(student.to_files()), later)
+    assert sum(answer.text == order.answer.text for answer, order in zip(answers, later, strict=True)) >= 0.9 * len(
+        later
+    )
 
 
 def test_a_model_without_any_label_is_refused() -> None:

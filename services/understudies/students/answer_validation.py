@@ -8,7 +8,7 @@ import orjson
 
 from understudies.dialects.capabilities import student_can_answer
 from understudies.events import Message, Request, ToolCall
-from understudies.router.serving.json_schema import is_supported, is_valid
+from understudies.students.json_schema import is_supported, is_valid
 
 _PLACEHOLDER = re.compile(r"\[(?:EMAIL|CARD|IBAN|PHONE|KEY|TOKEN|PRIVATE_KEY)\]")
 """The placeholders that redaction left in the examples from which students learn."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from understudies.router.serving.json_schema import is_supported, is_valid
+from understudies.students.json_schema import is_supported, is_valid
 
 
 def nested(levels: int, inside: Any, key: str = "a") -> Any:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.support.chat_messages import assistant_message, tool_call_message, user_request
 
 from understudies.events import Message, Request
-from understudies.router.serving.answer_validation import is_answerable, validation_error
+from understudies.students.answer_validation import is_answerable, validation_error
 
 BOOK = {
     "type": "function",

@@ -816,7 +816,8 @@ def test_a_trial_begins_where_it_is_told_and_goes_on_candidate_by_candidate() ->
     feed(trial, 90, confidence=0.55)
     found = trial.look(after(3.1))
     assert found is not None
-    assert (found.outcome, found.threshold) == ("promote", pytest.approx(0.23)), "up to where it errs"
+    assert found.outcome == "promote"
+    assert found.threshold == pytest.approx(0.23), "up to where it errs"
 
 
 def test_both_gates_spend_their_budget_from_where_they_are_told_to_begin() -> None:

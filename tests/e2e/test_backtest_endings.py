@@ -129,7 +129,7 @@ def test_a_student_is_promoted_along_its_whole_story(everything: BacktestRun, ta
     kinds = [decision.event for decision in story]
     assert kinds[:6] == ["authorised", "collected", "trained", "gate_promote", "qualified", "promoted"]
     shares = climbed([decision for decision in story if decision.event == "promoted"])
-    assert sorted(set(shares), key=shares.index) == [0.05, 0.25, 1.0]
+    assert sorted(set(shares), key=shares.index) == [*SETTINGS.canary]
     assert shares == sorted(shares)
 
 
@@ -143,7 +143,7 @@ def climbed(promotions: list[DecisionEntry]) -> list[float]:
             assert share == shares[-1]
             held = False
         elif held or promotion.reason.startswith("canary again"):
-            assert share == 0.05
+            assert share == SETTINGS.canary[0]
             held = True
         else:
             shares.append(share)
@@ -163,8 +163,8 @@ def test_on_its_first_weekend_a_student_is_looked_at_before_it_has_its_share_aga
     held = next(place for place, (reason, _) in enumerate(told) if reason == "canary again")
     share = told[held - 1][1]
     again = [one for one in told if one[0].endswith("again")]
-    assert again == [("canary again", 0.05), ("proven again", share)]
-    assert share in (0.25, 1.0)
+    assert again == [("canary again", SETTINGS.canary[0]), ("proven again", share)]
+    assert share in SETTINGS.canary[1:]
 
 
 def test_every_promotion_was_proven_by_a_gate_on_whole_days_of_calls_to_come(everything: BacktestRun) -> None:

@@ -110,8 +110,8 @@ def audit_rate(served_per_day: float, settings: BudgetSettings, share: float = 1
 
     >>> audit_rate(400, BudgetSettings()), audit_rate(10, BudgetSettings()), audit_rate(10, BudgetSettings(), 0.05)
     (0.05, 0.25, 1.0)
-    >>> audit_rate(400, BudgetSettings(), 0.25)
-    0.175
+    >>> audit_rate(4000, BudgetSettings(), 0.4)
+    0.21
     """
     pace = settings.audits_per_day
     if share < 1 and settings.step_hours > 0:

@@ -43,7 +43,7 @@ from understudies.students.student_cache import StudentCache
 _log = logging.getLogger(__name__)
 
 
-_LEFT_TO_TEACHER: Final = frozenset({"low_confidence", "withheld", "unconfirmed", "student_error"})
+_LEFT_TO_TEACHER: Final = frozenset({"low_confidence", "withheld", "unconfirmed", "unproven", "student_error"})
 """Reasons for which a call on which a student was asked is left to the teacher."""
 _SAMPLE_SALT: Final = "sample"
 
@@ -205,16 +205,19 @@ class Evaluation(SavedState):
         Where no student may serve, every call does. Of the calls on which a student was asked, a sample at its audit
         rate while that is raised, for whole days, so that no hour of the day weighs more than others: of those that it
         served, the ones drawn to be audited, less those drawn at a higher rate; of those that it left to the teacher,
-        as large a part.
+        as large a part. All inputs of the head that are unproven are evidence for the head of the student that was
+        asked; among the calls of another student they would outweigh those of the tail.
         """
-        if call.served_by == "teacher" and call.unbiased:
+        of_other_head = call.route is not None and call.route.reason == "unproven" and call.student != trial.student
+        if call.served_by == "teacher" and call.unbiased and not of_other_head:
             return True
         serving = self.trials.get(call.student or "")
         if serving is None or not serving.has_more_audits or call.route is None:
             return False
         drawn_at = 1.0
         if call.served_by == "student":
-            if not _is_random_audit(call):
+            # Over budget, calls on which it is unsure are refused: no teacher's answer balances those served.
+            if call.route.reason != "promoted" or not _is_random_audit(call):
                 return False
             drawn_at = call.route.audit_probability or 1.0
         elif call.route.reason not in _LEFT_TO_TEACHER:

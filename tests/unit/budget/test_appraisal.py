@@ -159,7 +159,7 @@ def test_a_successor_is_worth_what_it_adds() -> None:
     assert found.verdict == "authorise"
     assert found.investment is not None
     assert found.investment.expected_share == pytest.approx(0.1)
-    # Half of what the incumbent serves goes to the teacher while 200 verdicts are collected.
+    # Of the 200 verdicts, 100 are on calls of which the incumbent serves 60, each audited at a call of the teacher.
     assert found.investment.evidence_cost == Decimal("0.04") + 60 * Decimal("0.01")
     assert found.investment.student_cost == 0
 
@@ -170,10 +170,20 @@ def test_a_successor_that_can_add_nothing_is_refused() -> None:
     assert found.investment_numbers["expected_share"] == 0
 
 
-def test_a_successor_that_adds_little_to_few_calls_is_refused() -> None:
+def test_a_successor_pays_back_within_weeks() -> None:
     found = appraised(*teacher_calls(200), *in_force(0.6), hour=24)
+    assert found.verdict == "authorise"
+    assert "pays back within 4 weeks" in found.reason
+    assert found.investment is not None
+    assert found.investment.horizon_weeks == SETTINGS.successor_weeks
+
+
+def test_a_successor_that_adds_little_to_few_calls_is_refused() -> None:
+    weekly = SETTINGS.model_copy(update={"successor_weeks": 1.0})
+    found = appraise(folded(*teacher_calls(200), *in_force(0.6)), TaskRules(), weekly, at_hour(24))
     assert found.verdict == "refuse"
-    assert "does not pay back" in found.reason
+    assert "does not pay back within a week" in found.reason
+    assert appraised(*teacher_calls(200), *in_force(0.6), hour=24 * 7).verdict == "refuse"
 
 
 def test_a_successor_takes_twice_the_examples() -> None:
@@ -204,9 +214,9 @@ def test_on_the_ramp_audits_come_as_fast_as_a_step_takes_them(served_per_day: fl
     assert audit_rate(served_per_day, SETTINGS, share=0.25) == rate
 
 
-@pytest.mark.parametrize(("share", "rate"), [(0.05, 0.05), (0.25, 0.175), (0.5, 0.175)])
+@pytest.mark.parametrize(("share", "rate"), [(0.1, 0.06), (0.4, 0.21), (0.5, 0.21)])
 def test_a_later_step_of_the_ramp_takes_more_audits_within_its_time(share: float, rate: float) -> None:
-    assert audit_rate(400, BudgetSettings(), share=share) == rate
+    assert audit_rate(4000, BudgetSettings(), share=share) == rate
 
 
 def test_steps_without_a_least_time_are_audited_at_the_usual_pace() -> None:

@@ -23,7 +23,7 @@ from tests.support.budget_harness import (
 )
 
 from understudies.budget.settings import BudgetSettings
-from understudies.budget.student_state import StudentState
+from understudies.budget.student_state import MoreAudits, StudentState
 from understudies.events import GateDecision, Promotion, Withheld
 
 
@@ -136,14 +136,14 @@ async def test_the_ramp_stops_at_disagreement(office: BudgetHarness) -> None:
     assert await office.tick(100) == []
 
 
-async def test_the_last_step_waits_for_a_looser_threshold_in_sight(office: BudgetHarness) -> None:
+async def test_the_last_step_does_not_wait_for_a_looser_threshold_in_sight(office: BudgetHarness) -> None:
     await office.promote_first(share=0.25)
     await office.handle(*(audit_verdict(hour=60) for _ in range(20)))
     await office.handle(gate_decision(hour=70, threshold=0.6, coverage=0.7, promising=0.95))
     [looser] = await office.tick(70)
     assert (looser.share, looser.threshold, looser.evidence["coverage"]) == (0.25, 0.6, 0.7)
-    assert await office.tick(74) == await office.tick(97) == []
-    [last] = await office.tick(98)
+    assert await office.tick(73) == []
+    [last] = await office.tick(74)
     assert (last.share, last.threshold) == (1.0, 0.6)
 
 
@@ -428,22 +428,145 @@ async def test_by_default_the_ramp_takes_ten_and_then_35_audits() -> None:
 # Successors
 
 
-async def test_half_of_the_calls_are_kept_back_for_the_trial_of_a_successor(office: BudgetHarness) -> None:
+async def test_half_of_what_is_served_is_audited_while_a_successor_is_on_trial(office: BudgetHarness) -> None:
+    hour = await office.start_successor_trial()
+    assert student(office).promotion.audit_rate < 0.5
+    [move] = await office.tick(hour)
+    assert (move.student, move.stage, move.share, move.threshold) == (student_name(), "promoted", 1.0, 0.8)
+    assert move.reason == f"more audits: {student_name(2)} is on trial"
+    assert move.audit_rate == 0.5
+    assert move.evidence["more_audits"] == f"{student_name(2)} is on trial"
+    assert move.evidence["usual_audit_rate"] == SETTINGS.min_audit_rate, "of the calls that there are by now"
+    assert move.evidence["more_audits_until"] == at_hour(hour + 24).isoformat()
+    assert student(office).more_audits == MoreAudits(f"{student_name(2)} is on trial", at_hour(hour + 24))
+    assert await office.tick(hour + 1) == await office.tick(hour + 23.9) == []
+
+
+async def test_audits_are_raised_for_whole_days_from_their_start(office: BudgetHarness) -> None:
+    hour = await office.start_successor_trial()
+    await office.tick(hour)
+    [day_more] = await office.tick(hour + 25)
+    assert (day_more.reason, day_more.audit_rate) == (f"more audits: {student_name(2)} is on trial", 0.5)
+    assert day_more.evidence["more_audits_until"] == at_hour(hour + 48).isoformat()
+    await office.handle(gate_decision("reject", version=2, hour=hour + 30))
+    assert await office.tick_stages(hour + 30) == [(student_name(2), "rejected")]
+    assert await office.tick(hour + 47.9) == []
+    [lowered] = await office.tick(hour + 48)
+    assert (lowered.reason, lowered.audit_rate < 0.5) == ("usual audits: more would not pay", True)
+
+
+@pytest.mark.parametrize("outcome", ["reject", "inconclusive"])
+async def test_when_the_trial_ends_audits_are_as_usual_again(office: BudgetHarness, outcome: str) -> None:
+    hour = await office.start_successor_trial()
+    [raised] = await office.tick(hour)
+    await office.handle(gate_decision(outcome, version=2, hour=hour + 24))
+    rejected, lowered = await office.tick(hour + 24)
+    assert (rejected.student, rejected.stage) == (student_name(2), "rejected")
+    assert (lowered.student, lowered.stage, lowered.share) == (student_name(), "promoted", 1.0)
+    assert lowered.reason == "usual audits: more would not pay"
+    assert lowered.audit_rate < 0.5
+    assert "more_audits" not in lowered.evidence
+    assert "usual_audit_rate" not in lowered.evidence
+    same = {"id": raised.id, "at": raised.at, "reason": raised.reason, "audit_rate": 0.5, "evidence": raised.evidence}
+    assert lowered.model_copy(update=same) == raised, "nothing else changes"
+    assert await office.tick(hour + 25) == []
+
+
+async def test_more_audits_are_no_step_of_the_ramp(office: BudgetHarness) -> None:
+    hour = await office.start_successor_trial()
+    await office.handle(*(audit_verdict(hour=hour) for _ in range(3)))
+    since = student(office).step_since
+    await office.tick(hour)
+    assert (student(office).step_audited, student(office).step_since) == (3, since)
+
+
+async def test_a_rate_that_is_as_high_as_a_trial_takes_stays_and_is_told_to_be_for_it() -> None:
+    settings = SETTINGS.model_copy(update={"trial_audit_rate": 0.05, "min_audit_rate": 0.1})
+    office = BudgetHarness(settings=settings)
     hour = await office.start_successor_trial()
     [move] = await office.tick(hour)
-    assert (move.student, move.share, move.threshold) == (student_name(), 0.5, 0.8)
-    assert move.reason == f"control group while {student_name(2)} is on trial"
+    assert move.audit_rate == move.evidence["usual_audit_rate"] == 0.1
+    assert move.evidence["more_audits"] == f"{student_name(2)} is on trial"
+
+
+async def test_steps_of_the_ramp_and_looser_thresholds_keep_the_audits_of_a_trial(office: BudgetHarness) -> None:
+    hour = await office.start_successor_trial()
+    await office.tick(hour)
+    await office.handle(gate_decision(hour=hour + 1, threshold=0.7, coverage=0.65))
+    [looser] = await office.tick(hour + 1)
+    assert (looser.threshold, looser.audit_rate) == (0.7, 0.5)
+    assert looser.evidence["more_audits"] == f"{student_name(2)} is on trial"
+    await office.handle(beyond(MORE, hour=hour + 2, threshold=0.7, coverage=0.65))
+    [levels] = await office.tick(hour + 2)
+    assert (levels.levels, levels.audit_rate) == (MORE, 0.5)
+    assert levels.evidence["usual_audit_rate"] == looser.evidence["usual_audit_rate"]
+    assert await office.tick(hour + 3) == []
+
+
+async def test_the_audits_of_a_trial_survive_a_restart(office: BudgetHarness) -> None:
+    hour = await office.start_successor_trial()
+    await office.tick(hour)
+    await office.restart(json.loads(json.dumps(office.app.state())))
+    assert await office.tick(hour + 1) == []
+    await office.handle(gate_decision("reject", version=2, hour=hour + 24))
+    assert [move.audit_rate < 0.5 for move in await office.tick(hour + 24) if move.stage == "promoted"] == [True]
+
+
+async def test_a_held_student_gets_no_more_audits(office: BudgetHarness) -> None:
+    hour = await office.start_successor_trial()
+    await office.handle(change_event(hour=hour))
+    [canary] = await office.tick(hour)
+    assert (canary.share, canary.reason.split(":")[0]) == (0.05, "canary again")
     assert await office.tick(hour + 1) == []
 
 
-async def test_what_was_kept_back_is_given_back(office: BudgetHarness) -> None:
+async def test_a_student_that_succeeds_has_its_usual_audits(office: BudgetHarness) -> None:
     hour = await office.start_successor_trial()
     await office.tick(hour)
-    await office.handle(gate_decision("reject", version=2, hour=hour + 24))
-    assert await office.tick_stages(hour + 24) == [(student_name(2), "rejected")]
-    await office.handle(*(audit_verdict(hour=hour + 25) for _ in range(10)))
-    [move] = await office.tick(hour + 26)
-    assert (move.student, move.share) == (student_name(), 1.0)
+    await office.handle(gate_decision(version=2, hour=hour + 24, threshold=0.4, coverage=0.9))
+    *_, promoted = await office.tick(hour + 24)
+    assert (promoted.student, promoted.audit_rate < 0.5) == (student_name(2), True)
+    assert "more_audits" not in promoted.evidence
+    assert await office.tick(hour + 25) == []
+
+
+# Looser thresholds
+
+
+def forward_of(calls: int, *, hour: float, **decided: Any) -> GateDecision:
+    """The gates' word after so many calls since the dataset."""
+    found = gate_decision(hour=hour, **decided)
+    return found.model_copy(update={"evidence": {**found.evidence, "forward": {"calls": calls}}})
+
+
+async def test_looser_thresholds_that_promise_to_pay_get_more_audits_until_they_do_not(office: BudgetHarness) -> None:
+    await office.promote_first()
+    await office.handle(*teacher_calls(50, 80), forward_of(2, hour=81, promising=0.95))
+    [raised] = await office.tick(81)
+    assert raised.reason == "more audits: looser thresholds may be proven"
+    assert (raised.audit_rate, raised.share, raised.threshold) == (0.5, 1.0, 0.8)
+    assert raised.evidence["more_audits"] == "looser thresholds may be proven"
+    assert await office.tick(82) == []
+    await office.handle(*(audit_verdict(hour=83) for _ in range(5000)))
+    assert await office.tick(104.9) == []
+    [lowered] = await office.tick(105)
+    assert (lowered.reason, lowered.audit_rate < 0.5) == ("usual audits: more would not pay", True)
+    assert await office.tick(106) == []
+
+
+async def test_a_looser_threshold_that_is_proven_ends_the_audits_for_it(office: BudgetHarness) -> None:
+    await office.promote_first()
+    await office.handle(*teacher_calls(50, 80), forward_of(2, hour=81, promising=0.95))
+    await office.tick(81)
+    await office.handle(forward_of(200, hour=100, threshold=0.5, coverage=0.95))
+    [proven] = await office.tick(100)
+    assert (proven.threshold, proven.audit_rate) == (0.5, 0.5), "until the day of audits ends"
+    [lowered] = await office.tick(105)
+    assert (lowered.threshold, lowered.audit_rate < 0.5) == (0.5, True)
+    assert "more_audits" not in lowered.evidence
+
+
+# Successors that serve
 
 
 async def test_a_successor_that_serves_more_takes_over_at_once(office: BudgetHarness) -> None:
@@ -455,18 +578,18 @@ async def test_a_successor_that_serves_more_takes_over_at_once(office: BudgetHar
     assert (retired.student, retired.stage, retired.share) == (student_name(), "retired", 0.0)
     assert retired.reason == f"succeeded by {student_name(2)}: serves 90% where {student_name()} serves 60%"
     assert (promoted.student, promoted.stage) == (student_name(2), "promoted")
-    assert (promoted.share, promoted.threshold) == (0.5, 0.4)
+    assert (promoted.share, promoted.threshold) == (1.0, 0.4)
     assert office.app.task_state(TASK).serving is student(office, 2)
 
 
 async def test_a_successor_that_serves_no_more_waits_until_it_has_cost_enough(office: BudgetHarness) -> None:
     hour = await office.start_successor_trial()
     await office.tick(hour)
-    await office.handle(gate_decision(version=2, hour=hour + 24, coverage=0.55))
-    assert await office.tick_stages(hour + 24) == [(student_name(2), "qualified")]
-    assert await office.tick_stages(hour + 25) == []
-    await office.handle(*(shadow_verdict(version=2, hour=hour + 26) for _ in range(200)))
-    assert await office.tick_stages(hour + 27) == [(student_name(2), "rejected")]
+    await office.handle(gate_decision(version=2, hour=hour + 20, coverage=0.55))
+    assert await office.tick_stages(hour + 20) == [(student_name(2), "qualified")]
+    assert await office.tick_stages(hour + 21) == []
+    await office.handle(*(shadow_verdict(version=2, hour=hour + 22) for _ in range(200)))
+    assert await office.tick_stages(hour + 23) == [(student_name(2), "rejected")]
     assert student(office, 2).promotion.reason == f"proved no more than {student_name()} in 200 verdicts"
 
 
@@ -481,7 +604,7 @@ async def test_of_students_that_serve_as_much_the_newer_is_in_force(office: Budg
     ]
 
 
-async def test_a_successor_that_is_still_being_made_keeps_nothing_back(office: BudgetHarness) -> None:
+async def test_a_successor_that_is_still_being_made_takes_no_more_audits(office: BudgetHarness) -> None:
     await office.promote_first()
     await office.handle(*teacher_calls(100, 100, first=100), *(teacher_call(0, 101) for _ in range(2000)))
     assert await office.tick_stages(102) == [(student_name(2), "authorised")]
@@ -503,7 +626,7 @@ async def test_a_ramp_goes_on_from_the_promotion_alone(office: BudgetHarness) ->
     await office.handle(promotion_stage("promoted", 3, 0, share=0.25, artifact="artifact-3", **known))
     await office.handle(*(audit_verdict(version=3, hour=1) for _ in range(10)), trained_promotion(4, 2))
     [kept] = await office.tick(24)
-    assert (kept.student, kept.share, kept.threshold, kept.artifact) == (student_name(3), 0.5, 0.8, "artifact-3")
+    assert (kept.student, kept.share, kept.threshold, kept.artifact) == (student_name(3), 1.0, 0.8, "artifact-3")
     assert kept.evidence["coverage"] == 0.6
 
 

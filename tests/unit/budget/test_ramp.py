@@ -1,9 +1,11 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.budget_harness import SETTINGS, at_hour, audit_verdict, gate_decision, promotion_stage
 
-from understudies.budget.ramp import next_share, promising_share, verdicts_needed
+from understudies.budget.ramp import is_evidence_worthwhile, next_share, promising_share, verdicts_needed
 from understudies.budget.settings import BudgetSettings
 from understudies.budget.student_state import StudentState
 
@@ -19,8 +21,8 @@ def student(share: float = 0.05, agreed: int = 10, disagreed: int = 0, **decided
     return book
 
 
-def due(book: StudentState, hour: float = 24, most: float = 1.0, settings: BudgetSettings = SETTINGS) -> float | None:
-    return next_share(book, settings, 0.95, at_hour(hour), max_share=most, reduced_since=at_hour(0))
+def due(book: StudentState, hour: float = 24, settings: BudgetSettings = SETTINGS) -> float | None:
+    return next_share(book, settings, 0.95, at_hour(hour))
 
 
 @pytest.mark.parametrize(("share", "later"), [(0.05, 0.25), (0.25, 1.0), (0.5, 1.0), (1.0, None)])
@@ -41,14 +43,14 @@ def test_a_step_takes_its_audits() -> None:
 @pytest.mark.parametrize(
     ("share", "agreed", "disagreed", "later"),
     [
-        (0.05, 9, 0, None),
-        (0.05, 10, 0, 0.25),
-        (0.05, 9, 1, 0.25),
-        (0.05, 8, 2, None),
-        (0.25, 34, 0, None),
-        (0.25, 35, 0, 1.0),
-        (0.25, 32, 3, 1.0),
-        (0.25, 31, 4, None),
+        (0.1, 9, 0, None),
+        (0.1, 10, 0, 0.4),
+        (0.1, 9, 1, 0.4),
+        (0.1, 8, 2, None),
+        (0.4, 34, 0, None),
+        (0.4, 35, 0, 1.0),
+        (0.4, 32, 3, 1.0),
+        (0.4, 31, 4, None),
         (0.5, 34, 0, None),
     ],
 )
@@ -58,9 +60,9 @@ def test_a_step_takes_ten_audits_and_then_35_that_speak_for_it(
     assert due(student(share, agreed, disagreed), settings=BudgetSettings()) == later
 
 
-def test_a_step_takes_half_a_day_unless_set_otherwise() -> None:
-    assert due(student(), 11.9, settings=BudgetSettings()) is None
-    assert due(student(), 12, settings=BudgetSettings()) == 0.25
+def test_a_step_takes_an_hour_unless_set_otherwise() -> None:
+    assert due(student(0.1), 0.9, settings=BudgetSettings()) is None
+    assert due(student(0.1), 1, settings=BudgetSettings()) == 0.4
 
 
 @pytest.mark.parametrize(("agreed", "disagreed"), [(7, 3), (15, 4)])
@@ -84,24 +86,93 @@ def test_the_last_number_of_audits_is_for_all_later_steps(share: float, audits: 
     assert verdicts_needed(share, settings) == audits
 
 
-def test_part_of_the_calls_can_be_kept() -> None:
-    assert due(student(0.25), most=0.5) == 0.5
-    assert due(student(0.5), most=0.5) is None
-    assert due(student(0.05), most=0.1) == 0.1
-
-
-def test_the_last_step_waits_while_a_looser_threshold_is_in_sight() -> None:
+def test_the_last_step_does_not_wait_for_a_looser_threshold_in_sight() -> None:
     book = student(0.25, promising=0.9)
     assert promising_share(book) == 0.9
-    assert due(book, 71) is None
-    assert due(book, 72) == 1.0
-
-
-def test_it_does_not_wait_for_little() -> None:
-    assert due(student(0.25, promising=0.65)) == 1.0
-    assert due(student(0.05, promising=0.9)) == 0.25
+    assert due(book) == 1.0
 
 
 def test_a_student_that_was_never_promoted_has_no_share_to_come() -> None:
     assert due(StudentState(promotion_stage("trained"))) is None
     assert promising_share(StudentState(promotion_stage("trained"))) == 0
+
+
+# More audits
+
+
+def judged(
+    forward: int = 2000, *, promising: float = 0.9, coverage: float = 0.6, audits_since: int = 0
+) -> StudentState:
+    """A student at full share that was judged on so many calls, with so many audits since."""
+    book = student(1.0, agreed=0, promising=promising, coverage=coverage)
+    assert book.decision is not None
+    evidence = {**book.decision.evidence, "forward": {"calls": forward}}
+    book.apply_decision(book.decision.model_copy(update={"evidence": evidence}))
+    for _ in range(audits_since):
+        book.record_verdict(audit_verdict())
+    return book
+
+
+def worthwhile(book: StudentState, calls_per_day: float = 1000, **changes: Any) -> bool:
+    return is_evidence_worthwhile(book, SETTINGS.model_copy(update=changes), calls_per_day)
+
+
+def test_more_audits_pay_where_much_is_promising_on_little_evidence() -> None:
+    assert worthwhile(judged())
+    assert not worthwhile(judged(promising=0.61)), "little to gain"
+    assert not worthwhile(judged(forward=100_000)), "a day adds little to what is known"
+    assert not worthwhile(judged(), calls_per_day=50), "of few calls a day"
+
+
+@pytest.mark.parametrize(
+    ("forward", "promising", "calls_per_day"),
+    [(2000, 0.0, 1000), (2000, 0.6, 1000), (2000, 0.5, 1000), (0, 0.9, 1000), (2000, 0.9, 0)],
+)
+def test_without_a_gap_or_calls_or_evidence_more_audits_pay_for_nothing(
+    forward: int, promising: float, calls_per_day: float
+) -> None:
+    assert not worthwhile(judged(forward, promising=promising), calls_per_day)
+
+
+def test_a_student_without_a_decision_has_no_gap_to_close() -> None:
+    assert not worthwhile(StudentState(promotion_stage("promoted", share=1.0, evidence={"coverage": 0.6})))
+
+
+def test_a_day_of_audits_is_worth_it_up_to_where_what_it_closes_is_what_it_costs() -> None:
+    # Of a gap of .3, d more after n calls close .3 (1 - sqrt(n / (n + d))) for 28 days; they cost half of .6 for a day.
+    # With d = 500 that is 1/28 of the gap, so n / (n + 500) = (1 - 1/28) ** 2.
+    kept = (1 - 1 / 28) ** 2
+    limit = 500 * kept / (1 - kept)
+    assert worthwhile(judged(int(limit)))
+    assert not worthwhile(judged(int(limit) + 1))
+
+
+def test_audits_since_the_decision_are_evidence_on_all_the_calls_that_they_stand_for() -> None:
+    kept = (1 - 1 / 28) ** 2
+    limit = 500 * kept / (1 - kept)
+    short = int(limit) - 600
+    assert worthwhile(judged(short, audits_since=359))
+    assert not worthwhile(judged(short, audits_since=362)), "600 calls are 360 served ones"
+    decided_again = judged(short, audits_since=400)
+    assert decided_again.decision is not None
+    decided_again.apply_decision(decided_again.decision)
+    assert worthwhile(decided_again), "those before a decision are in it"
+
+
+@given(
+    st.integers(1, 20_000),
+    st.floats(0.61, 1.0),
+    st.floats(1, 1e5),
+    st.sampled_from(["forward", "promising", "calls_per_day", "successor_weeks"]),
+)
+def test_more_to_gain_or_sooner_never_pays_less(
+    forward: int, promising: float, calls_per_day: float, better: str
+) -> None:
+    before = worthwhile(judged(forward, promising=promising), calls_per_day)
+    after = worthwhile(
+        judged(forward // 2 or 1 if better == "forward" else forward,
+               promising=min(1.0, promising + 0.1) if better == "promising" else promising),
+        calls_per_day * 2 if better == "calls_per_day" else calls_per_day,
+        successor_weeks=8 if better == "successor_weeks" else 4,
+    )  # fmt: skip
+    assert after >= before

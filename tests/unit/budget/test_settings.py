@@ -19,3 +19,21 @@ def test_a_step_without_audits_is_refused(monkeypatch: pytest.MonkeyPatch, writt
     monkeypatch.setenv("UNDERSTUDIES_BUDGET_STEP_VERDICTS", written)
     with pytest.raises(ValidationError, match="step_verdicts"):
         BudgetSettings()
+
+
+def test_by_default_the_ramp_ends_with_its_audits_and_students_double_their_examples() -> None:
+    settings = BudgetSettings()
+    assert (settings.canary, settings.step_hours, settings.step_verdicts) == ((0.1, 0.4, 1.0), 1, (10, 35))
+    assert (settings.growth, settings.rest_hours, settings.successor_weeks) == (2.0, 24, 4)
+    assert settings.trial_audit_rate == 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "written"), [("TRIAL_AUDIT_RATE", "0"), ("TRIAL_AUDIT_RATE", "1.1"), ("SUCCESSOR_WEEKS", "0.9")]
+)
+def test_a_trial_without_audits_and_weeks_below_one_are_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, written: str
+) -> None:
+    monkeypatch.setenv(f"UNDERSTUDIES_BUDGET_{name}", written)
+    with pytest.raises(ValidationError, match=name.lower()):
+        BudgetSettings()

@@ -15,7 +15,7 @@ from tests.support.budget_harness import (
     trained_promotion,
 )
 
-from understudies.budget.student_state import StudentState
+from understudies.budget.student_state import MoreAudits, StudentState
 from understudies.events import Drift
 
 
@@ -159,3 +159,35 @@ def test_a_book_of_before_there_were_holds_can_be_read() -> None:
         del state[field]
     book = StudentState.from_state(state)
     assert (book.restriction, book.share_before, book.promotion.share) == (None, 0.0, 0.25)
+
+
+def test_it_knows_how_many_audits_came_since_its_gates_decided() -> None:
+    book = StudentState(promotion_stage("promoted", share=1.0))
+    for decided in (True, False):
+        for agreed in (True, False, True):
+            book.record_verdict(audit_verdict(agreed))
+        if decided:
+            book.apply_decision(gate_decision())
+    assert book.decision is not None
+    assert (book.audited, book.audited_before_decision) == (6, 3)
+    restored = StudentState.from_state(json.loads(json.dumps(book.state())))
+    assert restored.audited_before_decision == 3
+
+
+@pytest.mark.parametrize(
+    ("evidence", "more"),
+    [
+        ({}, None),
+        ({"more_audits": "triage@2 is on trial"}, None),
+        (
+            {"more_audits": "triage@2 is on trial", "more_audits_until": at_hour(5).isoformat()},
+            MoreAudits("triage@2 is on trial", at_hour(5)),
+        ),
+    ],
+)
+def test_it_knows_for_what_and_until_when_it_is_audited_more_than_usual(
+    evidence: dict[str, Any], more: MoreAudits | None
+) -> None:
+    book = StudentState(promotion_stage("qualified"))
+    book.apply_promotion(promotion_stage("promoted", share=1.0, threshold=0.8, audit_rate=0.5, evidence=evidence))
+    assert book.more_audits == more

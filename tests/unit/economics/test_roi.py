@@ -89,6 +89,27 @@ def test_break_even_must_come_before_the_lower_bound_of_a_week() -> None:
     assert "does not pay back" in replace(GOOD, weekly_calls_lower=1320).reason
 
 
+def test_within_a_longer_horizon_fewer_calls_a_week_pay_back() -> None:
+    month = replace(GOOD, horizon_weeks=4)
+    assert not replace(month, weekly_calls_lower=330).is_worthwhile
+    assert replace(month, weekly_calls_lower=331).is_worthwhile
+    assert month.reason == (
+        "$25.00 pays back within 4 weeks: break-even takes 1,320 calls at $0.019 saved a call, "
+        "and at least 40,000 are expected."
+    )
+    assert "does not pay back within 1.5 weeks" in replace(GOOD, weekly_calls_lower=10, horizon_weeks=1.5).reason
+
+
+@settings(deadline=None)
+@given(st.integers(0, 20_000), st.integers(1, 12))
+def test_a_horizon_of_weeks_is_one_week_of_as_many_times_the_calls(lower: int, weeks: int) -> None:
+    long = replace(GOOD, weekly_calls_lower=lower, horizon_weeks=weeks)
+    short = replace(GOOD, weekly_calls=20_000 * weeks, weekly_calls_lower=lower * weeks)
+
+    assert (long.roi, long.is_worthwhile, long.break_even_calls) == (short.roi, short.is_worthwhile, 1320)
+    assert long.net_weekly_saving == GOOD.net_weekly_saving, "which stays one of a week"
+
+
 def test_a_student_no_cheaper_than_the_teacher_is_never_worth_it() -> None:
     same = replace(GOOD, student_cost=Decimal("0.03"), training_cost=Decimal(0), evidence_cost=Decimal(0))
 
@@ -129,6 +150,9 @@ def test_worth_it_means_a_positive_return_in_the_week(
         ("expected_share", 1.1),
         ("audit_rate", math.nan),
         ("weekly_calls_lower", 20_001),
+        ("horizon_weeks", 0.0),
+        ("horizon_weeks", -1.0),
+        ("horizon_weeks", math.nan),
     ],
 )
 def test_refuses_impossible_inputs(field: str, value: object) -> None:

@@ -151,7 +151,7 @@ async def test_a_student_right_on_first_turns_alone_is_not_promoted(files: Objec
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_a_student_right_on_every_turn_is_promoted_for_all_of_them(files: ObjectStore, shape: str) -> None:
     bench = await on_trial(files, shape, always)
-    [decision] = await decisions(bench, shape, 2)
+    [decision] = await decisions(bench, shape, 2, cases=150)
     assert (decision.decision, decision.coverage) == ("promote", 1.0)
     gates = [trial(bench).selective_gate, trial(bench).call_gate.tail_gate]
     inputs, calls = (f"{gate.calls} verdicts in {gate.n} conversations" for gate in gates)
@@ -243,7 +243,7 @@ async def test_greetings_that_many_share_do_not_make_their_conversations_one(fil
         )
 
     bench = EvaluatorHarness(files, ScriptedStudent(always))
-    data = [greeted(0, 0), *(greeted(case, 1) for case in range(200))]
+    data = [greeted(0, 0), *(greeted(case, 1) for case in range(400))]
     await bench.handle(bench.promotion("trained", dataset=write_dataset(files, TASK, data)[0]))
     assert trial(bench).selective_gate.n >= 30
     live = calls("conversations", 500, 1, 0)[0]
@@ -301,7 +301,7 @@ async def test_the_audit_that_speaks_for_a_conversation_is_not_always_the_first(
         agreed = answer(0) if call.id.endswith("-0") else "something else"
         served = served.model_copy(update={"response": Response(message=text_answer(answer(0), 1).message)})
         await bench.handle(served, audit_of(served, agreed))
-    await bench.look(1)
+    await bench.look(2)
     agree, n = trial(bench).levels.levels.state()["counts"]["inputs"]
     assert n[-1] == 300
     assert 70 < agree[-1] < 130

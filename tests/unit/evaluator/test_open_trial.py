@@ -17,7 +17,8 @@ from understudies.evaluator.open_trial import open_trial
 from understudies.evaluator.trial import Trial
 from understudies.events import Verdict
 from understudies.runtime.rules.task import TaskRules
-from understudies.stats.coverage import coverage_thresholds
+from understudies.stats.coverage import CANDIDATE_COVERAGES, coverage_thresholds
+from understudies.stats.fallback import fallback_weights, sequence_weights
 from understudies.students.base import request_text
 
 
@@ -45,7 +46,7 @@ def held_out() -> list[Example]:
 async def test_thresholds_come_from_confidences_on_held_out_inputs(bench: EvaluatorHarness) -> None:
     trial, _ = await opened(bench)
     sure = [right(request_text(example.request))[1] for example in held_out()]
-    assert trial.selective_gate.thresholds == tuple(coverage_thresholds(sure))
+    assert trial.selective_gate.thresholds == tuple(coverage_thresholds(sure, CANDIDATE_COVERAGES))
 
 
 async def test_no_label_moves_a_threshold(bench: EvaluatorHarness) -> None:
@@ -53,6 +54,20 @@ async def test_no_label_moves_a_threshold(bench: EvaluatorHarness) -> None:
     other, verdicts = await opened(bench, changed("evidence", answer=assistant_message("another label")))
     assert trial.selective_gate.thresholds == other.selective_gate.thresholds
     assert not any(verdict.agreed for verdict in verdicts)
+
+
+async def test_the_gate_of_inputs_begins_where_validation_alone_says(bench: EvaluatorHarness) -> None:
+    trial, _ = await opened(bench)
+    candidates = trial.selective_gate.thresholds
+    half = next(index for index, one in enumerate(candidates) if one.coverage >= 0.5)
+    assert half > 0
+    assert trial.selective_gate.weights == sequence_weights(len(candidates), half)
+    assert trial.call_gate.tail_gate.weights == sequence_weights(len(candidates), half)
+    other, _ = await opened(bench, changed("evidence", answer=assistant_message("another label")))
+    assert other.selective_gate.weights == trial.selective_gate.weights, "the labels under test move nothing"
+    assert other.call_gate.tail_gate.weights != trial.call_gate.tail_gate.weights, "calls to come are all unseen"
+    wrong, _ = await opened(bench, changed("validation", answer=assistant_message("another label")))
+    assert wrong.selective_gate.weights == fallback_weights(len(candidates)), "there is no start"
 
 
 async def test_every_evidence_input_gives_one_verdict_that_counts(bench: EvaluatorHarness) -> None:

@@ -201,8 +201,8 @@ def mistaken(text: str) -> tuple[str, float]:
 
 async def test_a_class_that_is_always_wrong_is_withheld(files: ObjectStore) -> None:
     bench = await on_trial(files, mistaken)
-    await bench.handle(*by_time(*days(2), *(call_of(one, 5 * n + 1) for n, one in enumerate(RARE))))
-    found = await decided(bench, 2.1)
+    await bench.handle(*by_time(*days(4), *(call_of(one, 5 * n + 1) for n, one in enumerate(RARE))))
+    found = await decided(bench, 4.1)
     assert found is not None
     assert found.decision == "promote"
     refund = answer_key(text_answer("refund", 1).message)

@@ -26,6 +26,7 @@ from understudies.events import ALWAYS, Promotion
 from understudies.judges.registry import parse_judge
 from understudies.stats.class_floor import Confusion
 from understudies.stats.coverage import Threshold
+from understudies.stats.fallback import sequence_weights
 
 HIGH, LOW = Threshold(0.9, 0.5), Threshold(0.1, 1.0)
 Said = tuple[str, float | None, float]
@@ -717,3 +718,120 @@ def test_a_trial_opened_again_keeps_the_levels_that_were_told() -> None:
     feed(trial, 100)
     assert trial.look(after(2.1)) is None
     assert trial.levels.announced == ((0.95, 0.1), (0.985, 0.9))
+
+
+# Audits that come faster than usual
+
+
+@pytest.mark.parametrize(
+    ("audit_rate", "evidence", "failures"),
+    [
+        (0.5, {}, 4),
+        (0.5, {"usual_audit_rate": 0.5}, 4),
+        (0.05, {"usual_audit_rate": 0.5}, 4),
+        (0.5, {"usual_audit_rate": 0.0}, 4),
+        (0.5, {"usual_audit_rate": 0.05}, 5),
+        (0.5, {"usual_audit_rate": 0.005}, 6),
+    ],
+)
+def test_the_more_often_audits_come_than_usual_the_more_of_them_break_the_contract(
+    audit_rate: float, evidence: dict[str, Any], failures: int
+) -> None:
+    trial = new()
+    trial.on_promoted(story("promoted", threshold=0.1, share=1.0, audit_rate=audit_rate, evidence=evidence))
+    for number in range(1, failures + 1):
+        audit(trial, str(number), 0, 2)
+        assert trial.drift is not None
+        assert (trial.drift.tier == "contract") == (number == failures)
+
+
+def test_with_usual_audits_again_the_detectors_go_on_at_their_usual_pace() -> None:
+    trial = new()
+    more: dict[str, Any] = {"usual_audit_rate": 0.005}
+    trial.on_promoted(story("promoted", threshold=0.1, share=1.0, audit_rate=0.5, evidence=more))
+    for number in range(3):
+        audit(trial, str(number), 0, 2)
+    trial.on_promoted(story("promoted", threshold=0.1, share=1.0, audit_rate=0.005))
+    audit(trial, "3", 0, 2)
+    assert trial.drift is not None
+    assert trial.drift.tier == "contract"
+
+
+# Evidence for the gates alone
+
+
+def test_evidence_for_the_gates_moves_nothing_else() -> None:
+    trial, other = serving(), serving()
+    piece = Observation(0, 0.95, after(3), answer_class="rare", answer="mistaken")
+    assert trial.add_evidence(one("fresh"), piece)
+    assert not trial.add_evidence(one("fresh"), piece), "an input counts once"
+    assert trial.collected == other.collected + 1
+    assert trial.call_gate.collected == other.call_gate.collected + 2
+    assert trial.withholding.state() == other.withholding.state()
+    assert trial.changes.state() == other.changes.state()
+    assert (trial.drift, trial.audit_count) == (other.drift, 0)
+
+
+def test_evidence_on_what_is_withheld_is_none_for_the_gates() -> None:
+    trial = serving()
+    feed(trial, 2, score=0, kind="rare", answer="mistaken", confidence=0.5)
+    trial.look(after(2.11))
+    before = trial.collected, trial.call_gate.collected
+    assert not trial.add_evidence(one("fresh"), Observation(0, 0.4, after(3), answer="mistaken"))
+    assert (trial.collected, trial.call_gate.collected) == before
+
+
+# Many candidates
+
+
+def fine(starts: tuple[int, int] = (40, 40)) -> Trial:
+    """A candidate for each hundredth of the calls, the sequence beginning at half of them."""
+    candidates = [Threshold(1 - step / 100, step / 100) for step in range(10, 101)]
+    reach = ExpectedCoverage([one.confidence for one in candidates])
+    for step in range(100):
+        reach.add_tail_call(1 - step / 100, "answer", 1)
+    return Trial(
+        story(),
+        judge=parse_judge("label"),
+        candidates=candidates,
+        used_inputs=UsedInputs(),
+        p0=0.95,
+        settings=EvaluatorSettings(),
+        expected_coverage=reach,
+        starts=starts,
+    )
+
+
+def test_levels_are_tested_at_every_twentieth_of_the_calls() -> None:
+    trial = fine()
+    assert len(trial.thresholds) == 91
+    assert trial.levels.levels.state()["confidences"] == pytest.approx([1 - step / 20 for step in range(2, 21)])
+
+
+def test_a_trial_begins_where_it_is_told_and_goes_on_candidate_by_candidate() -> None:
+    trial = fine()
+    feed(trial, 160, confidence=0.4)
+    feed(trial, 30, score=0, confidence=0.225)
+    assert trial.look(after(2.1)) is None, "where it begins nothing is known"
+    feed(trial, 90, confidence=0.55)
+    found = trial.look(after(3.1))
+    assert found is not None
+    assert found.outcome == "promote"
+    assert found.threshold == pytest.approx(0.23), "up to where it errs"
+
+
+def test_both_gates_spend_their_budget_from_where_they_are_told_to_begin() -> None:
+    trial = fine((40, 45))
+    assert trial.selective_gate.weights == sequence_weights(91, 40)
+    assert trial.call_gate.tail_gate.weights == trial.call_gate.capped_gate.weights == sequence_weights(91, 45)
+    assert new().selective_gate.weights == [0.5, 0.5]
+
+
+def test_the_curve_shows_every_twentieth_and_the_chosen_candidate() -> None:
+    trial = fine()
+    chosen = trial.thresholds[13]
+    evidence: Any = decision_evidence(trial, TrialResult("promote", chosen.confidence))
+    shown = [point["coverage"] for point in evidence["curve"]]
+    assert shown == pytest.approx([0.1, 0.15, 0.2, 0.23, *(step / 20 for step in range(5, 21))])
+    assert evidence["chosen"]["threshold"] == chosen.confidence
+    assert len(decision_evidence(trial)["curve"]) == 19

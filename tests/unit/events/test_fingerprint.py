@@ -131,12 +131,20 @@ def test_numbers_that_json_does_not_have_are_refused(number: float) -> None:
             asked("x", **body)
 
 
-def test_splits_are_70_10_20() -> None:
+def test_splits_are_80_10_10() -> None:
     counts = Counter(split_of(fingerprint(asked(f"request {n}"))) for n in range(20_000))
     # five standard deviations
-    assert abs(counts["train"] - 14_000) < 325
+    assert abs(counts["train"] - 16_000) < 283
     assert abs(counts["validation"] - 2_000) < 213
-    assert abs(counts["evidence"] - 4_000) < 283
+    assert abs(counts["evidence"] - 2_000) < 213
+
+
+def test_since_splits_were_70_10_20_inputs_moved_from_evidence_to_training_only() -> None:
+    for number in range(2_000):
+        key = fingerprint(asked(f"request {number}"))
+        place = position(key, "split")
+        before = "train" if place < 0.7 else "validation" if place < 0.8 else "evidence"
+        assert split_of(key) == ("train" if place >= 0.9 else before)
 
 
 @given(TEXT, TEXT)

@@ -23,6 +23,9 @@ from understudies.runtime.bus.outbox import Outbox
 _UTC = re.compile(r"(\d\d:\d\d:\d\d(\.\d+)?)\+00:00$")
 _WRITTEN = json.loads(gzip.decompress((Path(__file__).parent / "snapshots_2026_11_28.json.gz").read_bytes()))
 
+_DROPPED = {"reduced_since"}
+"""Keys of values that no version needs any more: since when a task's students had less than the full share."""
+
 Read = Callable[[Any], list[tuple[type[SavedState], Any]]]
 
 _READERS: dict[str, Read] = {
@@ -59,7 +62,11 @@ def _find_lost(written: Any, restored: Any, place: str = "") -> list[str]:
             # Words and days of a group were together.
             written = {**written, "words": {n: words for n, (words, _) in written["groups"].items()}}
             written["days"] = {n: days for n, (_, days) in written.pop("groups").items()}
-        steps = [(f"{place}.{key}".lstrip("."), value, restored.get(key)) for key, value in written.items()]
+        steps = [
+            (f"{place}.{key}".lstrip("."), value, restored.get(key))
+            for key, value in written.items()
+            if key not in _DROPPED
+        ]
     elif isinstance(written, list) and isinstance(restored, list) and len(written) == len(restored):
         steps = [(f"{place}[{i}]", *both) for i, both in enumerate(zip(written, restored, strict=True))]
     else:

@@ -1,18 +1,21 @@
 """Candidate thresholds, the risk-coverage curve and the ideal coverage."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from understudies.stats.coverage import (
+    CANDIDATE_COVERAGES,
     COVERAGES,
     Threshold,
-    choose_aim,
     coverage_thresholds,
     ideal_coverage,
     risk_coverage,
+    sequence_start,
+    thin_thresholds,
 )
 
 confidences = st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.5, 0.9, 1.0]), min_size=1, max_size=60)
@@ -20,6 +23,7 @@ confidences = st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.5, 0.9, 1.0]), min_size
 
 def test_candidates_are_the_coverages_of_the_design() -> None:
     assert tuple(i / 20 for i in range(2, 21)) == COVERAGES
+    assert tuple(i / 100 for i in range(10, 101)) == CANDIDATE_COVERAGES
 
 
 def test_distinct_confidences_give_each_coverage_exactly() -> None:
@@ -109,28 +113,73 @@ def seen(*bands: tuple[float, int, int]) -> tuple[list[float], list[float]]:
 
 
 @pytest.mark.parametrize(
-    ("bands", "aim"),
+    ("bands", "start"),
     [
-        (((0.9, 100, 100), (0.6, 100, 100), (0.1, 100, 100)), 2),
+        (((0.9, 100, 100), (0.6, 100, 100), (0.1, 100, 100)), 1),
         (((0.9, 100, 100), (0.6, 100, 100), (0.1, 100, 80)), 1),
         (((0.9, 100, 100), (0.6, 100, 80), (0.1, 100, 80)), 0),
     ],
 )
-def test_the_aim_is_where_evidence_will_grow_fastest(bands: tuple[tuple[float, int, int], ...], aim: int) -> None:
-    assert choose_aim(CANDIDATES, *seen(*bands), 0.95) == aim
+def test_the_sequence_starts_at_half_of_what_could_be_served(
+    bands: tuple[tuple[float, int, int], ...], start: int
+) -> None:
+    assert sequence_start(CANDIDATES, *seen(*bands), 0.95) == start
 
 
-@pytest.mark.parametrize("bands", [(), ((0.9, 100, 95),), ((0.9, 40, 20), (0.1, 400, 390))])
-def test_where_none_looks_better_than_promised_there_is_no_aim(bands: tuple[tuple[float, int, int], ...]) -> None:
-    assert choose_aim(CANDIDATES[:1], *seen(*bands), 0.95) is None
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.3, 0.5, 0.9, 1.0]), st.booleans()), max_size=60),
+    confidences,
+)
+def test_the_start_is_the_strictest_candidate_with_half_of_the_ideal_coverage(
+    judged: list[tuple[float, bool]], unlabelled: list[float]
+) -> None:
+    candidates = coverage_thresholds(unlabelled, CANDIDATE_COVERAGES)
+    sure, scores = [confidence for confidence, _ in judged], [float(agreed) for _, agreed in judged]
+    half = ideal_coverage(sure, scores, 0.9) / 2
+    start = sequence_start(candidates, sure, scores, 0.9)
+
+    if not half:
+        assert start is None
+    else:
+        assert start is not None
+        assert candidates[start].coverage >= half
+        assert all(one.coverage < half for one in candidates[:start])
 
 
-def test_a_few_good_verdicts_do_not_outweigh_many() -> None:
-    assert choose_aim(CANDIDATES, *seen((0.9, 3, 3), (0.6, 500, 495)), 0.95) != 0
+@pytest.mark.parametrize("bands", [(), ((0.9, 100, 94),), ((0.9, 40, 20), (0.1, 40, 39))])
+def test_where_no_share_looks_good_enough_there_is_no_start(bands: tuple[tuple[float, int, int], ...]) -> None:
+    assert sequence_start(CANDIDATES, *seen(*bands), 0.95) is None
 
 
-def test_an_aim_needs_a_score_for_each_confidence() -> None:
+def test_without_a_candidate_that_covers_half_there_is_no_start() -> None:
+    assert sequence_start(CANDIDATES[:1], *seen((0.9, 100, 100)), 0.95) is None
+    assert sequence_start([], *seen((0.9, 100, 100)), 0.95) is None
+
+
+def test_a_start_needs_a_score_for_each_confidence() -> None:
     with pytest.raises(ValueError, match="2 confidences do not match 1 scores"):
-        choose_aim(CANDIDATES, [0.1, 0.2], [1.0], 0.95)
+        sequence_start(CANDIDATES, [0.1, 0.2], [1.0], 0.95)
     with pytest.raises(ValueError, match="NaN"):
-        choose_aim(CANDIDATES, [math.nan], [1.0], 0.95)
+        sequence_start(CANDIDATES, [math.nan], [1.0], 0.95)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), max_size=200), st.sampled_from([0.01, 0.05, 0.2, 1.0]))
+def test_thinned_candidates_are_as_far_apart_as_asked_with_both_ends(values: list[float], step: float) -> None:
+    candidates = coverage_thresholds(values, CANDIDATE_COVERAGES)
+    thinned = thin_thresholds(candidates, step)
+
+    assert [one for one in candidates if one in thinned] == thinned
+    assert (thinned[:1], thinned[-1:]) == (candidates[:1], candidates[-1:])
+    gaps = [b.coverage - a.coverage for a, b in pairwise(thinned)]
+    assert all(gap >= step - 1e-6 for gap in gaps[:-1])
+    for left_out in set(candidates) - set(thinned):
+        kept = max(one.coverage for one in thinned if one.coverage < left_out.coverage)
+        assert left_out.coverage - kept < step
+
+
+def test_candidates_of_every_hundredth_are_thinned_to_every_twentieth() -> None:
+    candidates = coverage_thresholds([i / 1000 for i in range(1000)], CANDIDATE_COVERAGES)
+    assert [one.coverage for one in thin_thresholds(candidates)] == list(COVERAGES)
+    assert thin_thresholds([]) == []

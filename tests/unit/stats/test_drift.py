@@ -48,6 +48,50 @@ def test_starts_afresh_after_an_alarm() -> None:
     assert again == DriftDetector().update(1.0)
 
 
+@settings(deadline=None)
+@given(scores)
+def test_at_the_usual_pace_nothing_changes(stream: list[float]) -> None:
+    drift = paced = TwoTierDriftDetector.after_gate(0.95, 970, 1000)
+    for score in stream:
+        drift, paced = drift.update(score), paced.update(score, 1.0)
+
+    assert paced == drift
+
+
+@settings(deadline=None)
+@given(scores, st.sampled_from([1.0, 1.5, 10.0, 25.0]))
+def test_a_pace_is_a_threshold_that_is_as_many_times_as_high(stream: list[float], pace: float) -> None:
+    paced, higher = DriftDetector(0.9, 20.0), DriftDetector(0.9, 20.0 * pace)
+    for score in stream:
+        paced, higher = paced.update(score, pace), higher.update(score)
+        assert (paced.statistics, paced.has_alarm) == (higher.statistics, higher.has_alarm)
+
+
+@pytest.mark.parametrize(("pace", "failures"), [(1.0, 4), (2.0, 4), (10.0, 5), (100.0, 6)])
+def test_the_pinned_run_of_disagreements_grows_with_the_pace(pace: float, failures: int) -> None:
+    drift = TwoTierDriftDetector.after_gate(0.95, 0, 0)
+    for count in range(1, failures + 1):
+        drift = drift.update(0.0, pace)
+        assert (drift.tier == "contract") == (count == failures)
+
+
+def test_the_warn_tier_follows_the_pace_too() -> None:
+    drift = paced = TwoTierDriftDetector.after_gate(0.9, 1000, 1000)
+    tiers, paced_tiers = [], []
+    for call in range(400):
+        drift, paced = drift.update(float(call % 25 != 0)), paced.update(float(call % 25 != 0), 10.0)
+        tiers.append(drift.tier)
+        paced_tiers.append(paced.tier)
+
+    assert tiers.index("warn") < paced_tiers.index("warn")
+
+
+@pytest.mark.parametrize("pace", [0.99, 0.0, math.inf, math.nan])
+def test_refuses_a_pace_that_is_no_factor(pace: float) -> None:
+    with pytest.raises(ValueError, match="pace must be finite and at least 1"):
+        DriftDetector().update(1.0, pace)
+
+
 def test_dates_the_change_for_the_report() -> None:
     detector = DriftDetector(p_null=0.95, threshold=1e9)
     for _ in range(500):

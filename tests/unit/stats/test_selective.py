@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from understudies.stats.coverage import COVERAGES, PassedThreshold, Threshold
-from understudies.stats.fallback import aimed_weights, fallback_weights
+from understudies.stats.fallback import fallback_weights, sequence_weights
 from understudies.stats.gate import Gate, log_increments, log_mean_exp
 from understudies.stats.selective import SelectiveGate
 
@@ -160,15 +160,17 @@ def test_each_threshold_says_whether_it_has_passed() -> None:
 
 
 def test_the_budget_lies_where_the_weights_put_it() -> None:
-    def needed(weights: list[float] | None) -> int:
+    def needed(weights: list[float] | None, confidence: float = CANDIDATES[9].confidence) -> int:
         gate = SelectiveGate(CANDIDATES, weights=weights)
-        while not gate.passed_flags[9]:
-            gate.update(1.0, CANDIDATES[9].confidence)
+        while not gate.passed_flags[9] and gate.n < 1000:
+            gate.update(1.0, confidence)
         return gate.n
 
     assert needed(None) == 156, "its share of the half that all but the strictest have"
-    assert needed(aimed_weights(19, 9)) < 95
-    assert needed(aimed_weights(19, 3)) > 156
+    at_once = needed(sequence_weights(19, 9))
+    assert at_once < 95, "nine tenths of the budget"
+    assert needed(sequence_weights(19, 3)) == 1000, "where the sequence starts, nothing has passed"
+    assert needed(sequence_weights(19, 3), confidence=1.0) == at_once, "what starts it hands its budget on"
 
 
 @pytest.mark.parametrize("weights", [[1.0], [0.7, 0.4], [1.2, -0.2]])
@@ -219,7 +221,7 @@ def test_evidence_waits_for_the_mark() -> None:
 def test_state_round_trips_and_the_fold_continues(
     before: list[tuple[float, float]], after: list[tuple[float, float]], at_marks: bool
 ) -> None:
-    gate = SelectiveGate(CANDIDATES, p0=0.6, weights=aimed_weights(19, 4), at_marks=at_marks)
+    gate = SelectiveGate(CANDIDATES, p0=0.6, weights=sequence_weights(19, 4), at_marks=at_marks)
     for verdict in before:
         gate.update(*verdict)
     gate.mark()

@@ -784,7 +784,7 @@ def test_evidence_on_what_is_withheld_is_none_for_the_gates() -> None:
 # Many candidates
 
 
-def fine(starts: tuple[int, int] = (40, 40)) -> Trial:
+def fine(start: int = 40) -> Trial:
     """A candidate for each hundredth of the calls, the sequence beginning at half of them."""
     candidates = [Threshold(1 - step / 100, step / 100) for step in range(10, 101)]
     reach = ExpectedCoverage([one.confidence for one in candidates])
@@ -798,7 +798,7 @@ def fine(starts: tuple[int, int] = (40, 40)) -> Trial:
         p0=0.95,
         settings=EvaluatorSettings(),
         expected_coverage=reach,
-        starts=starts,
+        start=start,
     )
 
 
@@ -821,8 +821,8 @@ def test_a_trial_begins_where_it_is_told_and_goes_on_candidate_by_candidate() ->
 
 
 def test_both_gates_spend_their_budget_from_where_they_are_told_to_begin() -> None:
-    trial = fine((40, 45))
-    assert trial.selective_gate.weights == sequence_weights(91, 40)
+    trial = fine(45)
+    assert trial.selective_gate.weights == sequence_weights(91, 45)
     assert trial.call_gate.tail_gate.weights == trial.call_gate.capped_gate.weights == sequence_weights(91, 45)
     assert new().selective_gate.weights == [0.5, 0.5]
 

@@ -51,7 +51,13 @@ def reach_of(head: dict[str, float] | None = None) -> ExpectedCoverage:
     return reach
 
 
-def new(*, head: dict[str, float] | None = None, trained: dict[str, int] | None = None, **settings: Any) -> Trial:
+def new(
+    *,
+    head: dict[str, float] | None = None,
+    trained: dict[str, int] | None = None,
+    closed_set: bool = True,
+    **settings: Any,
+) -> Trial:
     return Trial(
         story(),
         judge=parse_judge("label"),
@@ -61,6 +67,7 @@ def new(*, head: dict[str, float] | None = None, trained: dict[str, int] | None 
         settings=EvaluatorSettings(**settings),
         expected_coverage=reach_of(head),
         training_classes=trained,
+        closed_set=closed_set,
     )
 
 
@@ -835,3 +842,14 @@ def test_the_curve_shows_every_twentieth_and_the_chosen_candidate() -> None:
     assert shown == pytest.approx([0.1, 0.15, 0.2, 0.23, *(step / 20 for step in range(5, 21))])
     assert evidence["chosen"]["threshold"] == chosen.confidence
     assert len(decision_evidence(trial)["curve"]) == 19
+
+
+@pytest.mark.parametrize(("closed_set", "withheld"), [(True, {"mistaken": 0.97}), (False, {})])
+def test_answers_that_form_no_closed_set_are_no_classes(closed_set: bool, withheld: dict[str, float]) -> None:
+    trial = new(closed_set=closed_set)
+    feed(trial, 300)
+    feed(trial, 3, score=0, kind="rare", answer="mistaken", confidence=0.97)
+    found = trial.look(after(2.1))
+    assert found is not None
+    assert (found.outcome, found.withheld.answers) == ("promote", withheld)
+    assert Trial.from_state(json.loads(json.dumps(trial.state()))).withholding.closed_set is closed_set

@@ -30,6 +30,7 @@ SETTINGS = BudgetSettings(
     canary=(0.05, 0.25, 1.0),
     step_hours=24,
     step_verdicts=(10,),
+    successor_weeks=4,
     audits_per_day=5,
     min_audit_rate=0.02,
 )

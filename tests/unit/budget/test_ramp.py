@@ -43,15 +43,15 @@ def test_a_step_takes_its_audits() -> None:
 @pytest.mark.parametrize(
     ("share", "agreed", "disagreed", "later"),
     [
-        (0.1, 9, 0, None),
-        (0.1, 10, 0, 0.4),
-        (0.1, 9, 1, 0.4),
-        (0.1, 8, 2, None),
-        (0.4, 34, 0, None),
-        (0.4, 35, 0, 1.0),
-        (0.4, 32, 3, 1.0),
-        (0.4, 31, 4, None),
+        (0.25, 9, 0, None),
+        (0.25, 10, 0, 0.5),
+        (0.25, 9, 1, 0.5),
+        (0.25, 8, 2, None),
         (0.5, 34, 0, None),
+        (0.5, 35, 0, 1.0),
+        (0.5, 32, 3, 1.0),
+        (0.5, 31, 4, None),
+        (0.6, 34, 0, None),
     ],
 )
 def test_a_step_takes_ten_audits_and_then_35_that_speak_for_it(
@@ -61,8 +61,8 @@ def test_a_step_takes_ten_audits_and_then_35_that_speak_for_it(
 
 
 def test_a_step_takes_an_hour_unless_set_otherwise() -> None:
-    assert due(student(0.1), 0.9, settings=BudgetSettings()) is None
-    assert due(student(0.1), 1, settings=BudgetSettings()) == 0.4
+    assert due(student(0.25), 0.9, settings=BudgetSettings()) is None
+    assert due(student(0.25), 1, settings=BudgetSettings()) == 0.5
 
 
 @pytest.mark.parametrize(("agreed", "disagreed"), [(7, 3), (15, 4)])

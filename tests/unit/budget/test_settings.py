@@ -23,8 +23,8 @@ def test_a_step_without_audits_is_refused(monkeypatch: pytest.MonkeyPatch, writt
 
 def test_by_default_the_ramp_ends_with_its_audits_and_students_double_their_examples() -> None:
     settings = BudgetSettings()
-    assert (settings.canary, settings.step_hours, settings.step_verdicts) == ((0.1, 0.4, 1.0), 1, (10, 35))
-    assert (settings.growth, settings.rest_hours, settings.successor_weeks) == (2.0, 24, 4)
+    assert (settings.canary, settings.step_hours, settings.step_verdicts) == ((0.25, 0.5, 1.0), 1, (10, 35))
+    assert (settings.growth, settings.rest_hours, settings.successor_weeks) == (2.0, 24, 12)
     assert settings.trial_audit_rate == 0.5
 
 

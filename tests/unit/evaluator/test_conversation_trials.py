@@ -151,7 +151,7 @@ async def test_a_student_right_on_first_turns_alone_is_not_promoted(files: Objec
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_a_student_right_on_every_turn_is_promoted_for_all_of_them(files: ObjectStore, shape: str) -> None:
     bench = await on_trial(files, shape, always)
-    [decision] = await decisions(bench, shape, 2, cases=150)
+    [decision] = await decisions(bench, shape, 1, cases=500)
     assert (decision.decision, decision.coverage) == ("promote", 1.0)
     gates = [trial(bench).selective_gate, trial(bench).call_gate.tail_gate]
     inputs, calls = (f"{gate.calls} verdicts in {gate.n} conversations" for gate in gates)
@@ -278,7 +278,7 @@ async def test_once_enough_wait_only_what_goes_on_from_them_is_asked(files: Obje
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_a_snapshot_keeps_what_waits(files: ObjectStore, shape: str) -> None:
     bench, other = await on_trial(files, shape, always), await on_trial(files, shape, always)
-    heard = calls(shape, 1000, 200, 0)
+    heard = calls(shape, 1000, 400, 0)
     await bench.handle(*heard)
     await other.handle(*heard[:50])
     await other.restart(json.loads(json.dumps(other.app.state())))
@@ -313,7 +313,7 @@ def at_noon(day: int) -> datetime:
 
 async def test_a_look_while_calls_of_the_day_before_are_unread_decides_nothing(files: ObjectStore) -> None:
     bench = await on_trial(files, "conversations", always)
-    heard = calls("conversations", 1000, 200, 0)
+    heard = calls("conversations", 1000, 400, 0)
     await bench.handle(*heard[:30])
     before = trial(bench).selective_gate.n
     assert bench.app.is_period_due(at_noon(1))
@@ -324,5 +324,5 @@ async def test_a_look_while_calls_of_the_day_before_are_unread_decides_nothing(f
     bench.app.is_behind = False
     [decision] = events_of_type(GateDecision, await bench.look(1.6))
     assert decision.decision == "promote"
-    assert trial(bench).selective_gate.n == before + 200, "what began on the new day waits for its end"
+    assert trial(bench).selective_gate.n == before + 400, "what began on the new day waits for its end"
     assert not bench.app.is_period_due(at_noon(1))

@@ -86,8 +86,8 @@ async def promoted(bench: EvaluatorHarness, found: GateDecision, share: float = 
 
 async def test_an_input_that_is_a_sixth_of_the_calls_and_wrong_is_not_served(files: ObjectStore) -> None:
     bench = await on_trial(files, wrong_on_the_popular)
-    await bench.handle(*by_time(*days(2), *repeated(OFTEN, 75)))
-    found = await decided(bench, 2.1)
+    await bench.handle(*by_time(*days(4), *repeated(OFTEN, 150, hours=96)))
+    found = await decided(bench, 4.1)
     assert found is not None
     assert trial(bench).selective_gate.passed_flags[-1], "by distinct inputs it would be"
     assert trial(bench).call_gate.tail_gate.passed_flags[-1] is False

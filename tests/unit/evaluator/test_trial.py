@@ -51,7 +51,13 @@ def reach_of(head: dict[str, float] | None = None) -> ExpectedCoverage:
     return reach
 
 
-def new(*, head: dict[str, float] | None = None, trained: dict[str, int] | None = None, **settings: Any) -> Trial:
+def new(
+    *,
+    head: dict[str, float] | None = None,
+    trained: dict[str, int] | None = None,
+    closed_set: bool = True,
+    **settings: Any,
+) -> Trial:
     return Trial(
         story(),
         judge=parse_judge("label"),
@@ -61,6 +67,7 @@ def new(*, head: dict[str, float] | None = None, trained: dict[str, int] | None 
         settings=EvaluatorSettings(**settings),
         expected_coverage=reach_of(head),
         training_classes=trained,
+        closed_set=closed_set,
     )
 
 
@@ -784,7 +791,7 @@ def test_evidence_on_what_is_withheld_is_none_for_the_gates() -> None:
 # Many candidates
 
 
-def fine(starts: tuple[int, int] = (40, 40)) -> Trial:
+def fine(start: int = 40) -> Trial:
     """A candidate for each hundredth of the calls, the sequence beginning at half of them."""
     candidates = [Threshold(1 - step / 100, step / 100) for step in range(10, 101)]
     reach = ExpectedCoverage([one.confidence for one in candidates])
@@ -798,7 +805,7 @@ def fine(starts: tuple[int, int] = (40, 40)) -> Trial:
         p0=0.95,
         settings=EvaluatorSettings(),
         expected_coverage=reach,
-        starts=starts,
+        start=start,
     )
 
 
@@ -821,8 +828,8 @@ def test_a_trial_begins_where_it_is_told_and_goes_on_candidate_by_candidate() ->
 
 
 def test_both_gates_spend_their_budget_from_where_they_are_told_to_begin() -> None:
-    trial = fine((40, 45))
-    assert trial.selective_gate.weights == sequence_weights(91, 40)
+    trial = fine(45)
+    assert trial.selective_gate.weights == sequence_weights(91, 45)
     assert trial.call_gate.tail_gate.weights == trial.call_gate.capped_gate.weights == sequence_weights(91, 45)
     assert new().selective_gate.weights == [0.5, 0.5]
 
@@ -835,3 +842,14 @@ def test_the_curve_shows_every_twentieth_and_the_chosen_candidate() -> None:
     assert shown == pytest.approx([0.1, 0.15, 0.2, 0.23, *(step / 20 for step in range(5, 21))])
     assert evidence["chosen"]["threshold"] == chosen.confidence
     assert len(decision_evidence(trial)["curve"]) == 19
+
+
+@pytest.mark.parametrize(("closed_set", "withheld"), [(True, {"mistaken": 0.97}), (False, {})])
+def test_answers_that_form_no_closed_set_are_no_classes(closed_set: bool, withheld: dict[str, float]) -> None:
+    trial = new(closed_set=closed_set)
+    feed(trial, 300)
+    feed(trial, 3, score=0, kind="rare", answer="mistaken", confidence=0.97)
+    found = trial.look(after(2.1))
+    assert found is not None
+    assert (found.outcome, found.withheld.answers) == ("promote", withheld)
+    assert Trial.from_state(json.loads(json.dumps(trial.state()))).withholding.closed_set is closed_set

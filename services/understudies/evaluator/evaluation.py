@@ -4,7 +4,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Final, NamedTuple
 
 from understudies.datasets.errors import ArtifactError
@@ -61,12 +61,15 @@ class Evaluation(SavedState):
     trials: Annotated[OrderedDict[str, Trial], AsArray(("story", "student"))]
     pending_audits: Annotated[PendingAudits, Key("awaited", default=lambda: None), IN_PLACE]
     _failing_classes: Annotated[dict[str, FailingClasses], Key("failing", default=dict)]
+    _over_budget: Annotated[dict[str, date], Key(default=dict)]
+    """The last day (UTC) on which a task's budget was spent."""
 
     def __init__(
         self, settings: EvaluatorSettings, students: StudentCache, rules: TaskRulesLookup, new_id: NewId
     ) -> None:
         self.trials = OrderedDict()
         self._failing_classes = {}
+        self._over_budget = {}
         self._rules = rules
         self._students = students
         self._new_id = new_id
@@ -79,6 +82,8 @@ class Evaluation(SavedState):
         events: list[Event] = []
         answered: list[AnsweredCall] = []
         for call in calls:
+            if call.route is not None and call.route.reason == "over_budget":
+                self._over_budget[call.task] = call.at.date()
             if call.origin == "audit":
                 audited = self._pop_audited(call)
                 if audited is not None:
@@ -213,6 +218,9 @@ class Evaluation(SavedState):
             return True
         serving = self.trials.get(call.student or "")
         if serving is None or not serving.has_more_audits or call.route is None:
+            return False
+        # Once the day's budget is spent, calls on which the student is unsure get no teacher's answer.
+        if self._over_budget.get(call.task) == call.at.date():
             return False
         drawn_at = 1.0
         if call.served_by == "student":

@@ -217,7 +217,8 @@ class Trial(SavedState):
     def add_audited_call(self, observation: Observation, served_from: float, call_input: Input) -> None:
         """Feed an audited call to the proven levels, for the thresholds from the one that it had to reach on."""
         call_input = call_input.without_openings(self.shape.openings)
-        self.levels.add_audit(observation, served_from, call_input, unseen=self.is_new_input(call_input))
+        unseen = self.is_new_input(call_input)
+        self.levels.add_audit(observation, served_from, call_input, unseen=unseen, pace=self._audit_pace)
 
     def is_due(self, now: datetime) -> bool:
         """Return whether a day of calls has ended since the last look."""

@@ -136,12 +136,15 @@ class AgreementLevels(SavedState):
         counts[0, reached] += score
         counts[1, reached] += 1.0
 
-    def update_detectors(self, score: float, confidence: float, served_from: float) -> bool:
-        """Feed one audited verdict to the detectors; return whether an alarm withdrew all levels."""
+    def update_detectors(self, score: float, confidence: float, served_from: float, pace: float = 1.0) -> bool:
+        """Feed one audited verdict to the detectors; return whether an alarm withdrew all levels.
+
+        `pace` as for `DriftDetector.update`.
+        """
         reached = self._reached(confidence, served_from)
         self._audits[0, reached] += score
         self._audits[1, reached] += 1.0
-        detectors = [detector and detector.update(score) for detector in self._detectors[reached]]
+        detectors = [detector and detector.update(score, pace) for detector in self._detectors[reached]]
         self._detectors[reached] = detectors
         if not any(detector is not None and detector.has_alarm for detector in detectors):
             return False

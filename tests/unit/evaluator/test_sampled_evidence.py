@@ -234,6 +234,26 @@ async def test_what_a_student_serves_for_want_of_money_is_no_sample(files: Objec
     assert calls_gathered(bench, SERVING) == calls_gathered(bench, SUCCESSOR) == 0
 
 
+async def test_while_the_budget_is_spent_nothing_of_that_day_is_sampled(files: ObjectStore) -> None:
+    """Where the student is sure it serves as ever; where it is not, the call is refused without a teacher's answer."""
+    bench = await in_service(files, 1.0)
+    calls = traffic(0, 12, hours=2)
+    refused = calls[4].model_copy(
+        update={"response": None, "served_by": "none", "route": Route(reason="over_budget"), "student": None}
+    )
+    await bench.handle(*audited(served_by_student(call) for call in calls[:4]))
+    assert calls_gathered(bench, SUCCESSOR) == 4
+    await bench.handle(refused, *audited(served_by_student(call) for call in calls[5:8]))
+    await bench.handle(*map(left_to_teacher, calls[8:]))
+    assert calls_gathered(bench, SERVING) == calls_gathered(bench, SUCCESSOR) == 4
+    tomorrow = (
+        call.model_copy(update={"at": call.at + timedelta(days=1), "id": f"{call.id}-tomorrow"})
+        for call in traffic(20, 3, hours=2)
+    )
+    await bench.handle(*audited(served_by_student(call) for call in tomorrow))
+    assert calls_gathered(bench, SUCCESSOR) == 7
+
+
 # What the teacher answered by draw
 
 

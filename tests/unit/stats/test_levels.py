@@ -210,6 +210,12 @@ def test_an_audit_says_nothing_of_thresholds_that_its_call_could_not_have_been_s
     assert levels.proven(0.1) == ((0.95, 0.1), (0.99, 0.9))
 
 
+def test_a_fall_takes_more_evidence_while_audits_come_more_often() -> None:
+    levels = fed(AgreementLevels([HIGH, LOW]), 500)
+    said = [levels.update_detectors(0.0, 0.95, 0.1, pace=20.0) for _ in range(5)]
+    assert said.index(True) > 2, "three are enough at the usual pace"
+
+
 def test_a_level_that_falls_takes_all_of_them_with_it() -> None:
     levels = fed(AgreementLevels([HIGH, LOW]), 500)
     said = [levels.update_detectors(0.0, 0.95, 0.1) for _ in range(3)]

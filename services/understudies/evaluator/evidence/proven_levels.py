@@ -62,14 +62,16 @@ class ProvenLevelsTracker(SavedState):
         if observations and (self._withdrawn_at is None or observations[0].at > self._withdrawn_at):
             self.levels.update(observations[0].score, observations[0].confidence, "calls")
 
-    def add_audit(self, observation: Observation, served_from: float, call_input: Input, *, unseen: bool) -> None:
+    def add_audit(
+        self, observation: Observation, served_from: float, call_input: Input, *, unseen: bool, pace: float
+    ) -> None:
         """Feed one audited verdict: to the detectors at once, and as evidence with its conversation.
 
         `served_from` is the threshold that the call had to reach, an episode's own if that is stricter; `unseen` states
         that the input was neither trained on nor fed to the gates. As a call it counts whatever its input.
         """
         self.levels.update(observation.score, observation.confidence, "calls", served_from)
-        if self.levels.update_detectors(observation.score, observation.confidence, served_from):
+        if self.levels.update_detectors(observation.score, observation.confidence, served_from, pace):
             self.withdrawn, self._withdrawn_at = True, observation.at
             self._pending.clear()
         if unseen and self._audited.is_unused(call_input) and not self._pending.contains(call_input):

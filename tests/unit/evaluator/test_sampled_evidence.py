@@ -239,7 +239,13 @@ async def test_while_the_budget_is_spent_nothing_of_that_day_is_sampled(files: O
     bench = await in_service(files, 1.0)
     calls = traffic(0, 12, hours=2)
     refused = calls[4].model_copy(
-        update={"response": None, "served_by": "none", "route": Route(reason="over_budget"), "student": None}
+        update={
+            "response": None,
+            "error": "over budget",
+            "served_by": "none",
+            "route": Route(reason="over_budget"),
+            "student": None,
+        }
     )
     await bench.handle(*audited(served_by_student(call) for call in calls[:4]))
     assert calls_gathered(bench, SUCCESSOR) == 4

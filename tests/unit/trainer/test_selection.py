@@ -1,5 +1,6 @@
 import asyncio
 import random
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,7 @@ from understudies.students.exact_match import ExactMatchStudent
 from understudies.trainer.selection import Selection, select_student
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.trainers import TRAINERS, NotApplicable, StudentTrainer, TrainedStudent, TrainingData
+from understudies.trainer.training import acceptance_reason
 from understudies.trainer.validation import ValidationCall
 
 SETTINGS = TrainerSettings(encoder=False)
@@ -31,10 +33,31 @@ def climbed(data: Dataset, settings: TrainerSettings = SETTINGS) -> Selection:
     return select_student(TRAINERS, lesson(data), settings, 0.95)
 
 
-def rung(kind: str, *runs: tuple[float, int, int]) -> StudentTrainer:
-    judged = [ValidationCall(sure, right) for sure, yes, no in runs for right in [True] * yes + [False] * no]
-    student = ExactMatchStudent({}, 1.0)
-    return StudentTrainer(kind, lambda lesson, settings: TrainedStudent(student, {}, tuple(judged)))
+def judged(*runs: tuple[float, int, int]) -> tuple[ValidationCall, ...]:
+    return tuple(ValidationCall(sure, right) for sure, yes, no in runs for right in [True] * yes + [False] * no)
+
+
+def rung(
+    kind: str,
+    *runs: tuple[float, int, int],
+    variant: str = "",
+    training: tuple[ValidationCall, ...] = (),
+    price: str = "0",
+) -> StudentTrainer:
+    trained = TrainedStudent(
+        ExactMatchStudent({}, 1.0), {}, judged(*runs), training_calls=training, answer_cost_usd=Decimal(price)
+    )
+    return StudentTrainer(kind, lambda lesson, settings: trained, variant)
+
+
+def variants(*, price: str, teacher: str | None, settings: TrainerSettings | None = None) -> Selection:
+    """Of a kind with and without the encoder, which serves .1 more at its price."""
+    trainers = [
+        rung("a", (0.9, 60, 0), (0.1, 0, 40), variant="without encoder"),
+        rung("a", (0.9, 70, 0), (0.1, 0, 30), variant="with encoder", price=price),
+    ]
+    data = replace(lesson(intents(30)), teacher_cost_usd=None if teacher is None else Decimal(teacher))
+    return select_student(trainers, data, settings or TrainerSettings(kinds=("a",)), 0.95)
 
 
 def of(factories: list[StudentTrainer], **settings: Any) -> tuple[Selection, TrainerSettings]:
@@ -137,6 +160,60 @@ def test_the_cheaper_of_equals_wins() -> None:
     found, settings = of([rung("a", *same), rung("b", *same)])
     assert (best := found.best(settings)) is not None
     assert best.kind == "a"
+
+
+@pytest.mark.parametrize(
+    ("price", "teacher", "chosen"),
+    [
+        ("0.0000001", "0.03", "with encoder"),
+        ("0.0029", "0.03", "with encoder"),
+        ("0.0031", "0.03", "without encoder"),
+        ("0.0000001", "0.0000005", "without encoder"),
+        ("0.0000001", None, "with encoder"),
+    ],
+)
+def test_the_encoder_is_kept_where_what_more_is_served_pays_for_it(
+    price: str, teacher: str | None, chosen: str
+) -> None:
+    best = variants(price=price, teacher=teacher).best(SETTINGS)
+    assert best is not None
+    assert best.variant == chosen
+
+
+def test_both_variants_are_told() -> None:
+    found = variants(price="0.001", teacher="0.03")
+    best = found.best(SETTINGS)
+    assert best is not None
+    assert [one.summary["variant"] for one in found.candidates if isinstance(one.summary, dict)] == [
+        "without encoder",
+        "with encoder",
+    ]
+    reason = acceptance_reason(best, found)
+    assert reason.startswith("a with encoder is expected to serve 70% of the calls")
+    assert reason.endswith("; a without encoder: 60%")
+
+
+@pytest.mark.parametrize(("encoder", "tried"), [(True, ["with encoder"]), (False, ["without encoder"])])
+def test_the_settings_leave_one_variant(encoder: bool, tried: list[str]) -> None:
+    found = variants(price="0", teacher="0.03", settings=TrainerSettings(kinds=("a",), encoder=encoder))
+    assert [one.variant for one in found.candidates] == tried
+
+
+def test_training_examples_decide_between_variants_where_validation_is_small() -> None:
+    light = rung("a", (0.9, 8, 0), (0.1, 0, 2), training=judged((0.9, 500, 0), (0.1, 0, 500)))
+    encoder = rung("a", (0.9, 7, 0), (0.1, 0, 3), training=judged((0.9, 700, 0), (0.1, 0, 300)), variant="with encoder")
+    found, settings = of([light, encoder])
+    best = found.best(settings)
+    assert best is not None
+    assert best.variant == "with encoder"
+
+
+def test_no_variant_is_tried_where_nothing_is_left_to_gain_or_the_kind_does_not_suit() -> None:
+    found, _ = of([rung("a", (0.9, 99, 0), (0.1, 0, 1)), rung("a", (0.9, 100, 0), variant="with encoder")])
+    assert [one.variant for one in found.candidates] == [""]
+    unsuited = StudentTrainer("a", lambda lesson, settings: NotApplicable("no closed set"))
+    found, _ = of([unsuited, rung("a", (0.9, 100, 0), variant="with encoder"), rung("b", (0.9, 90, 0))])
+    assert [one.kind for one in found.candidates] == ["a", "b"]
 
 
 def test_every_rung_tried_is_paid_for() -> None:

@@ -1,5 +1,6 @@
 """Score the labels of tokens by their vectors, for use as features of a sequence model."""
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -8,9 +9,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from understudies.students.encoder.runtime import DIMENSIONS
 from understudies.students.extractor.crf import Features, WeightedFeatures
 from understudies.students.vectors import Floats
 
+_INPUTS: Final = 2 * DIMENSIONS
+"""A token's vector and the next one's."""
 _PENALTY: Final = 1_000.0
 _LEAST_SCORE: Final = 0.02
 """Smaller scores say nothing and are left out."""
@@ -71,10 +75,16 @@ class LabelScores:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "LabelScores":
-        """Read what `to_bytes` wrote; raises ValueError or KeyError for anything else."""
-        with np.load(BytesIO(content), allow_pickle=False) as saved:
-            labels = tuple(str(label) for label in saved["labels"])
-            return cls(labels, saved["centre"], float(saved["scale"]), saved["weights"])
+        """Read what `to_bytes` wrote; raises ValueError for anything else."""
+        try:
+            with np.load(BytesIO(content), allow_pickle=False) as saved:
+                labels = tuple(str(label) for label in saved["labels"])
+                scores = cls(labels, saved["centre"], float(saved["scale"]), saved["weights"])
+        except (KeyError, ValueError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"the scores of labels are damaged: {error!r}") from error
+        if scores.centre.shape != (_INPUTS,) or scores.weights.shape != (_INPUTS + 1, len(labels)):
+            raise ValueError(f"the scores of labels have the shapes {scores.centre.shape} and {scores.weights.shape}")
+        return scores
 
     def add_to(self, features: Features, scores: NDArray[np.float64]) -> WeightedFeatures:
         """Return the features of a text's tokens together with their scores."""

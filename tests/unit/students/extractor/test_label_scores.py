@@ -8,13 +8,13 @@ from understudies.students.extractor.label_scores import LabelScores
 
 def _make_texts() -> tuple[list[np.ndarray], list[list[str]]]:
     generator = np.random.default_rng(0)
-    vectors = [generator.normal(size=(length, 4)).astype(np.float32) for length in (3, 5, 4, 6)]
+    vectors = [generator.normal(size=(length, 384)).astype(np.float32) for length in (3, 5, 4, 6)]
     return vectors, [["B-0" if row[0] > 0 else "O" for row in one] for one in vectors]
 
 
 def test_held_out_scores_equal_those_of_a_fit_without_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("understudies.students.extractor.label_scores._PENALTY", 1.0)
-    monkeypatch.setattr("understudies.students.extractor.label_scores._standard", lambda _: (np.zeros(8), 1.0))
+    monkeypatch.setattr("understudies.students.extractor.label_scores._standard", lambda _: (np.zeros(768), 1.0))
     vectors, tags = _make_texts()
     _, held_out = LabelScores.fit(vectors, tags)
     for index, one in enumerate(vectors):
@@ -27,6 +27,15 @@ def test_scores_survive_a_file() -> None:
     vectors, tags = _make_texts()
     scores, _ = LabelScores.fit(vectors, tags)
     assert LabelScores.from_bytes(scores.to_bytes())(vectors[0]) == pytest.approx(scores(vectors[0]))
+
+
+def test_damaged_files_are_refused() -> None:
+    vectors, tags = _make_texts()
+    content = LabelScores.fit(vectors, tags)[0].to_bytes()
+    narrow = LabelScores(("O",), np.zeros(3, np.float32), 1.0, np.zeros((4, 1), np.float32)).to_bytes()
+    for damaged in (b"", b"PK", content[:200], content[:-30], narrow):
+        with pytest.raises(ValueError, match="the scores of labels"):
+            LabelScores.from_bytes(damaged)
 
 
 def test_features_get_the_scores_that_say_something() -> None:

@@ -72,6 +72,48 @@ def test_damaged_files_are_an_artifact_error(student: ExtractorStudent, damage: 
         ExtractorStudent.from_files(files)
 
 
+@pytest.fixture(scope="module")
+def encoding_student() -> ExtractorStudent:
+    """A student that uses the encoder."""
+    return ExtractorStudent.fit(TRAIN, JUDGE, seed=1, encoder=True)
+
+
+async def test_with_the_encoder_it_answers_as_well_and_comes_back_from_its_files(
+    encoding_student: ExtractorStudent,
+) -> None:
+    answers = await ask(encoding_student, LATER)
+    right = [answer.text == order.answer.text for answer, order in zip(answers, LATER, strict=True)]
+    assert sum(right) >= 0.95 * len(LATER)
+    files = encoding_student.to_files()
+    loaded = ExtractorStudent.from_files(files)
+    assert loaded.to_files() == files
+    assert await ask(loaded, LATER[:10]) == answers[:10]
+    assert (await ask(loaded, LATER[:1]))[0] == answers[0], "alone as among others"
+
+
+def test_damaged_scores_are_an_artifact_error(encoding_student: ExtractorStudent) -> None:
+    files = encoding_student.to_files()
+    with pytest.raises(ArtifactError, match="the scores of labels are damaged"):
+        ExtractorStudent.from_files({**files, "label-scores.npz": b"no archive"})
+
+
+def test_requests_too_long_for_the_encoder_are_named() -> None:
+    long = [
+        one.model_copy(update={"request": user_request(f"{one.request.messages[-1].text} {RULES} {RULES}")})
+        for one in TRAIN[:60]
+    ]
+    with pytest.raises(NotExtractable, match="too long for the encoder"):
+        ExtractorStudent.fit(long, JUDGE, seed=1, encoder=True)
+
+
+def test_its_held_out_answers_are_told(student: ExtractorStudent) -> None:
+    held_out = student.out_of_sample
+    assert held_out is not None
+    assert len(held_out.confidences) == len(held_out.agreed) >= len(TRAIN)
+    assert held_out.agreed.mean() > 0.8
+    assert ExtractorStudent.from_files(student.to_files()).out_of_sample is None
+
+
 def test_answering_needs_no_library_of_training() -> None:
     code = (
         "import sys\n"

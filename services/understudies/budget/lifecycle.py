@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from understudies.budget.appraisal import Appraisal, appraise, count_needed_examples, is_cooldown_over
 from understudies.budget.investment import audit_rate, estimate_investment, format_investment, student_price
-from understudies.budget.ramp import WEEK_DAYS, is_evidence_worthwhile, next_share
+from understudies.budget.ramp import WEEK_DAYS, is_evidence_worthwhile, next_share, trial_audit_rate
 from understudies.budget.settings import BudgetSettings
 from understudies.budget.student_state import MoreAudits, StudentState
 from understudies.budget.task_state import TaskState
@@ -202,7 +202,9 @@ class StudentLifecycle:
         due = task.examples >= count_needed_examples(task, self._settings) and is_cooldown_over(
             task, self._settings, now
         )
-        if room and due:
+        # Sooner, its proof may only lack calls.
+        tried = trial.judged >= self._settings.fresh_verdicts
+        if room and due and tried:
             return self._promotion(trial, "retired", now, f"superseded: {task.examples} examples are available")
         if task.serving is not None and trial.judged >= self._settings.shadow_verdicts:
             reason = f"proved no more than {task.serving.name} in {trial.judged} verdicts"
@@ -244,7 +246,7 @@ class StudentLifecycle:
             coverage = decision.coverage or 0.0
         daily = forecast(task.volume.hourly_counts(now)).calls / WEEK_DAYS
         more = self._more_audits(task, student, now)
-        least = self._settings.trial_audit_rate if more else 0.0
+        least = trial_audit_rate(self._settings, daily) if more else 0.0
         usual = audit_rate(daily * coverage * share, self._settings, share)
         return self._promotion(
             student,

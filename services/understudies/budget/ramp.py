@@ -49,6 +49,18 @@ def _has_step_evidence(student: StudentState, p0: float, max_reject_e: float) ->
     return Gate.from_counts(student.step_agreed, student.step_audited, p0=p0).reject_e <= max_reject_e
 
 
+def trial_audit_rate(settings: BudgetSettings, calls_per_day: float) -> float:
+    """Return the share of a serving student's answers to audit for a proof.
+
+    A proof takes some hundred calls, whatever their rate: where these come in a day anyway, a part of them is enough;
+    where they do not, auditing fewer would cost as much and only take longer.
+
+    >>> trial_audit_rate(BudgetSettings(), 2000), trial_audit_rate(BudgetSettings(), 150)
+    (0.25, 1.0)
+    """
+    return round(min(1.0, settings.trial_calls_per_day / max(calls_per_day, 1.0)), 4)
+
+
 def is_evidence_worthwhile(student: StudentState, settings: BudgetSettings, calls_per_day: float) -> bool:
     """Return whether a day of more audits promises to pay, by proving looser thresholds sooner.
 
@@ -58,9 +70,9 @@ def is_evidence_worthwhile(student: StudentState, settings: BudgetSettings, call
     """
     gathered = _forward_calls(student)
     gap = promising_share(student) - _threshold_coverage(student)
-    rate = settings.trial_audit_rate
     if not gathered or gap <= 0.0 or calls_per_day <= 0.0:
         return False
+    rate = trial_audit_rate(settings, calls_per_day)
     closed = gap * (1.0 - math.sqrt(gathered / (gathered + rate * calls_per_day)))
     return closed * settings.successor_weeks * WEEK_DAYS > rate * student.proven_share
 

@@ -50,11 +50,10 @@ class BudgetSettings(BaseSettings):
     step_evidence: float = Field(
         default=1.5, gt=0, description="e-value against the required agreement above which the ramp does not advance"
     )
-    trial_audit_rate: float = Field(
-        default=0.5,
+    trial_calls_per_day: float = Field(
+        default=500,
         gt=0,
-        le=1,
-        description="least audited share of served calls while a successor is on trial or looser thresholds may pay",
+        description="calls to sample a day as evidence while a successor is on trial or looser thresholds may pay",
     )
     successor_weeks: float = Field(
         default=12,

@@ -1,6 +1,6 @@
-"""Monitor unlabelled traffic for shifts in how often a serving student reaches its threshold."""
+"""Monitor unlabelled traffic for shifts in how often a serving student is sure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from understudies.persistence.saved_state import SavedState
@@ -52,3 +52,34 @@ class CoverageShiftMonitor(SavedState):
     @property
     def share(self) -> float:
         return self.sure / self.asked if self.asked else 0.0
+
+
+_WINDOW = 60
+_FALL = 0.25
+_FALL_ALPHA = 0.0001
+
+
+@dataclass(slots=True)
+class SurenessMonitor(SavedState):
+    """Detect within an hour or a day of calls that a student is sure of far fewer of them than usual.
+
+    A student proven on nearly all calls serves what it is hardly sure of, so that its threshold does not stop it where
+    calls no longer tell what it relies on. A stricter confidence, that half of what it serves usually reaches, does: of
+    the last 60 calls a quarter fewer, significantly at 99.99%. That lies four standard deviations from chance, and
+    beyond what hours of the day differ by.
+    """
+
+    recent: list[bool] = field(default_factory=list)
+
+    def add(self, sure: bool) -> None:
+        """Count one call on which the student was asked; `sure` if its confidence reached the stricter one."""
+        self.recent.append(sure)
+        del self.recent[:-_WINDOW]
+
+    def has_fallen(self, expected: float) -> bool:
+        """Return whether the share of the recent calls has fallen from the expected one; then begin anew."""
+        n, sure = len(self.recent), sum(self.recent)
+        if n < _WINDOW or sure / n > expected - _FALL or clopper_pearson_upper(sure, n, _FALL_ALPHA) > expected:
+            return False
+        self.recent.clear()
+        return True

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from understudies.datasets.inputs import Input
 from understudies.evaluator.change_monitor import CanaryRestriction, ChangeMonitor
-from understudies.evaluator.coverage_shift import CoverageShiftMonitor
+from understudies.evaluator.coverage_shift import CoverageShiftMonitor, SurenessMonitor
 from understudies.evaluator.evidence.call_gate import DAY, CallGate
 from understudies.evaluator.evidence.conversation_shape import ConversationShape
 from understudies.evaluator.evidence.distinct_input_gate import DistinctInputGate
@@ -68,6 +68,7 @@ class Trial(SavedState):
     drift: TwoTierDriftDetector | None
     audit_count: Annotated[int, Key("audited")]
     coverage_shift: Annotated[CoverageShiftMonitor, Key("traffic")]
+    sureness: Annotated[SurenessMonitor, Key(default=SurenessMonitor)]
     _reference_share: Annotated[float | None, Key("usual_share", default=lambda: None)]
     _restriction_unannounced: Annotated[bool, Key("hold_untold", default=bool)]
     _next_look_at: Annotated[datetime, Key("next_mark")]
@@ -122,6 +123,7 @@ class Trial(SavedState):
         self.drift = None
         self.audit_count = 0
         self.coverage_shift = CoverageShiftMonitor()
+        self.sureness = SurenessMonitor()
         self._reference_share = None
         self._restriction_unannounced = False
         self._next_look_at = promotion.at + DAY
@@ -385,14 +387,16 @@ class Trial(SavedState):
         return max(1.0, self.promotion.audit_rate / usual) if usual > 0.0 else 1.0
 
     def observe_confidence(self, confidence: float, at: datetime) -> bool:
-        """Count a call on which the serving student was asked; return whether today's traffic has shifted."""
+        """Count a call on which the serving student was asked; return whether traffic has shifted."""
         candidate = next((point for point in self.thresholds if point.confidence == self.promotion.threshold), None)
         if candidate is None:
             return False
+        expected = candidate.coverage if self._reference_share is None else self._reference_share
+        surer = next(point for point in self.thresholds if point.coverage >= candidate.coverage / 2)
+        self.sureness.add(confidence >= surer.confidence)
         self.coverage_shift.add(confidence >= candidate.confidence, at)
-        return self.coverage_shift.check_shift(
-            candidate.coverage if self._reference_share is None else self._reference_share
-        )
+        has_fallen = self.sureness.has_fallen(expected * surer.coverage / candidate.coverage)
+        return self.coverage_shift.check_shift(expected) or has_fallen
 
     def apply_restriction(self, restriction: CanaryRestriction | None) -> bool:
         """Begin a restriction; return whether there is one.

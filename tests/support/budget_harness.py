@@ -31,6 +31,7 @@ SETTINGS = BudgetSettings(
     step_hours=24,
     step_verdicts=(10,),
     successor_weeks=4,
+    trial_calls_per_day=5000,
     audits_per_day=5,
     min_audit_rate=0.02,
 )

@@ -92,8 +92,10 @@ async def test_a_trial_is_given_up_when_a_better_student_can_be_trained(office: 
     await office.start_trial()
     await office.handle(*teacher_calls(99, 2, first=100))
     assert await office.tick_stages(3) == []
-    await office.handle(*teacher_calls(1, 3, first=199))
-    assert await office.tick_stages(4) == [(student_name(), "retired"), (student_name(2), "authorised")]
+    await office.handle(*teacher_calls(1, 3, first=199), *(shadow_verdict(hour=3) for _ in range(99)))
+    assert await office.tick_stages(4) == [], "its proof may only lack a verdict"
+    await office.handle(shadow_verdict(hour=4))
+    assert await office.tick_stages(5) == [(student_name(), "retired"), (student_name(2), "authorised")]
     assert student(office).promotion.reason == "superseded: 200 examples are available"
 
 
@@ -428,13 +430,13 @@ async def test_by_default_the_ramp_takes_ten_and_then_35_audits() -> None:
 # Successors
 
 
-async def test_half_of_what_is_served_is_audited_while_a_successor_is_on_trial(office: BudgetHarness) -> None:
+async def test_all_of_few_calls_are_audited_while_a_successor_is_on_trial(office: BudgetHarness) -> None:
     hour = await office.start_successor_trial()
     assert student(office).promotion.audit_rate < 0.5
     [move] = await office.tick(hour)
     assert (move.student, move.stage, move.share, move.threshold) == (student_name(), "promoted", 1.0, 0.8)
     assert move.reason == f"more audits: {student_name(2)} is on trial"
-    assert move.audit_rate == 0.5
+    assert move.audit_rate == 1.0
     assert move.evidence["more_audits"] == f"{student_name(2)} is on trial"
     assert move.evidence["usual_audit_rate"] == SETTINGS.min_audit_rate, "of the calls that there are by now"
     assert move.evidence["more_audits_until"] == at_hour(hour + 24).isoformat()
@@ -446,7 +448,7 @@ async def test_audits_are_raised_for_whole_days_from_their_start(office: BudgetH
     hour = await office.start_successor_trial()
     await office.tick(hour)
     [day_more] = await office.tick(hour + 25)
-    assert (day_more.reason, day_more.audit_rate) == (f"more audits: {student_name(2)} is on trial", 0.5)
+    assert (day_more.reason, day_more.audit_rate) == (f"more audits: {student_name(2)} is on trial", 1.0)
     assert day_more.evidence["more_audits_until"] == at_hour(hour + 48).isoformat()
     await office.handle(gate_decision("reject", version=2, hour=hour + 30))
     assert await office.tick_stages(hour + 30) == [(student_name(2), "rejected")]
@@ -467,7 +469,7 @@ async def test_when_the_trial_ends_audits_are_as_usual_again(office: BudgetHarne
     assert lowered.audit_rate < 0.5
     assert "more_audits" not in lowered.evidence
     assert "usual_audit_rate" not in lowered.evidence
-    same = {"id": raised.id, "at": raised.at, "reason": raised.reason, "audit_rate": 0.5, "evidence": raised.evidence}
+    same = {"id": raised.id, "at": raised.at, "reason": raised.reason, "audit_rate": 1.0, "evidence": raised.evidence}
     assert lowered.model_copy(update=same) == raised, "nothing else changes"
     assert await office.tick(hour + 25) == []
 
@@ -481,7 +483,7 @@ async def test_more_audits_are_no_step_of_the_ramp(office: BudgetHarness) -> Non
 
 
 async def test_a_rate_that_is_as_high_as_a_trial_takes_stays_and_is_told_to_be_for_it() -> None:
-    settings = SETTINGS.model_copy(update={"trial_audit_rate": 0.05, "min_audit_rate": 0.1})
+    settings = SETTINGS.model_copy(update={"trial_calls_per_day": 1, "min_audit_rate": 0.1})
     office = BudgetHarness(settings=settings)
     hour = await office.start_successor_trial()
     [move] = await office.tick(hour)
@@ -494,11 +496,11 @@ async def test_steps_of_the_ramp_and_looser_thresholds_keep_the_audits_of_a_tria
     await office.tick(hour)
     await office.handle(gate_decision(hour=hour + 1, threshold=0.7, coverage=0.65))
     [looser] = await office.tick(hour + 1)
-    assert (looser.threshold, looser.audit_rate) == (0.7, 0.5)
+    assert (looser.threshold, looser.audit_rate) == (0.7, 1.0)
     assert looser.evidence["more_audits"] == f"{student_name(2)} is on trial"
     await office.handle(beyond(MORE, hour=hour + 2, threshold=0.7, coverage=0.65))
     [levels] = await office.tick(hour + 2)
-    assert (levels.levels, levels.audit_rate) == (MORE, 0.5)
+    assert (levels.levels, levels.audit_rate) == (MORE, 1.0)
     assert levels.evidence["usual_audit_rate"] == looser.evidence["usual_audit_rate"]
     assert await office.tick(hour + 3) == []
 
@@ -544,7 +546,7 @@ async def test_looser_thresholds_that_promise_to_pay_get_more_audits_until_they_
     await office.handle(*teacher_calls(50, 80), forward_of(2, hour=81, promising=0.95))
     [raised] = await office.tick(81)
     assert raised.reason == "more audits: looser thresholds may be proven"
-    assert (raised.audit_rate, raised.share, raised.threshold) == (0.5, 1.0, 0.8)
+    assert (raised.audit_rate, raised.share, raised.threshold) == (1.0, 1.0, 0.8)
     assert raised.evidence["more_audits"] == "looser thresholds may be proven"
     assert await office.tick(82) == []
     await office.handle(*(audit_verdict(hour=83) for _ in range(5000)))
@@ -560,7 +562,7 @@ async def test_a_looser_threshold_that_is_proven_ends_the_audits_for_it(office: 
     await office.tick(81)
     await office.handle(forward_of(200, hour=100, threshold=0.5, coverage=0.95))
     [proven] = await office.tick(100)
-    assert (proven.threshold, proven.audit_rate) == (0.5, 0.5), "until the day of audits ends"
+    assert (proven.threshold, proven.audit_rate) == (0.5, 1.0), "until the day of audits ends"
     [lowered] = await office.tick(105)
     assert (lowered.threshold, lowered.audit_rate < 0.5) == (0.5, True)
     assert "more_audits" not in lowered.evidence

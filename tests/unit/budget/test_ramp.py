@@ -114,7 +114,9 @@ def judged(
 
 
 def worthwhile(book: StudentState, calls_per_day: float = 1000, **changes: Any) -> bool:
-    return is_evidence_worthwhile(book, SETTINGS.model_copy(update=changes), calls_per_day)
+    return is_evidence_worthwhile(
+        book, SETTINGS.model_copy(update={"trial_calls_per_day": 500, **changes}), calls_per_day
+    )
 
 
 def test_more_audits_pay_where_much_is_promising_on_little_evidence() -> None:

@@ -25,12 +25,10 @@ def test_by_default_the_ramp_ends_with_its_audits_and_students_double_their_exam
     settings = BudgetSettings()
     assert (settings.canary, settings.step_hours, settings.step_verdicts) == ((0.25, 0.5, 1.0), 1, (10, 35))
     assert (settings.growth, settings.rest_hours, settings.successor_weeks) == (2.0, 24, 12)
-    assert settings.trial_audit_rate == 0.5
+    assert (settings.trial_calls_per_day, settings.fresh_verdicts) == (500, 500)
 
 
-@pytest.mark.parametrize(
-    ("name", "written"), [("TRIAL_AUDIT_RATE", "0"), ("TRIAL_AUDIT_RATE", "1.1"), ("SUCCESSOR_WEEKS", "0.9")]
-)
+@pytest.mark.parametrize(("name", "written"), [("TRIAL_CALLS_PER_DAY", "0"), ("SUCCESSOR_WEEKS", "0.9")])
 def test_a_trial_without_audits_and_weeks_below_one_are_refused(
     monkeypatch: pytest.MonkeyPatch, name: str, written: str
 ) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from understudies.budget.ramp import verdicts_needed
+from understudies.budget.ramp import threshold_coverage, verdicts_needed
 from understudies.budget.settings import BudgetSettings
 from understudies.budget.student_state import StudentState
 from understudies.budget.task_state import TaskState
@@ -55,7 +55,7 @@ def estimate_investment(
     else:
         # It serves until there are twice its examples, of which there are fewer and fewer a week.
         horizon_weeks = settings.successor_weeks
-        expected = _expected_gain(task, settings, incumbent.proven_share)
+        expected = _expected_gain(task, settings, incumbent)
         # The incumbent's price is already paid; a successor costs the audits of the incumbent that its trial takes.
         student_cost = max(Decimal(0), student_cost - student_price(incumbent, settings))
         fresh = min(settings.fresh_verdicts, verdicts)
@@ -86,18 +86,20 @@ def _expected_first_share(task: TaskState, settings: BudgetSettings) -> float:
     return max(settings.expected_share, *expected_shares) if expected_shares else settings.expected_share
 
 
-def _expected_gain(task: TaskState, settings: BudgetSettings, proven_share: float) -> float:
+def _expected_gain(task: TaskState, settings: BudgetSettings, incumbent: StudentState) -> float:
     """Estimate the share that a successor adds to the share already proven.
 
-    At least the usual gain of more examples; more if validation shows that such a student could serve more than the
-    serving one has been able to prove. Gates prove about half of that: on banking77, students that were expected to
-    serve .56, .69, .73 and .77 proved .33, .51, .57 and .58.
+    None where every call reaches the threshold of the serving student already: what is withheld besides is no matter of
+    its confidence. Else at least the usual gain of more examples; more if validation shows that such a student could
+    serve more than the serving one has been able to prove. Gates prove about half of that: on banking77, students that
+    were expected to serve .56, .69, .73 and .77 proved .33, .51, .57 and .58.
     """
+    proven_share = incumbent.proven_share
     expected_shares = [
         student.expected_share for student in task.students.values() if student.expected_share is not None
     ]
     return min(
-        1 - proven_share,
+        1 - max(proven_share, threshold_coverage(incumbent)),
         max(settings.expected_gain, ((expected_shares[-1] if expected_shares else 0.0) - proven_share) / 2),
     )
 

@@ -69,7 +69,7 @@ def is_evidence_worthwhile(student: StudentState, settings: BudgetSettings, call
     audits at the rate of a trial cost that part of what it serves for a day.
     """
     gathered = _forward_calls(student)
-    gap = promising_share(student) - _threshold_coverage(student)
+    gap = promising_share(student) - threshold_coverage(student)
     if not gathered or gap <= 0.0 or calls_per_day <= 0.0:
         return False
     rate = trial_audit_rate(settings, calls_per_day)
@@ -90,10 +90,10 @@ def promising_share(student: StudentState) -> float:
     evidence: dict[str, Any] = dict(student.decision.evidence) if student.decision else {}
     p0 = evidence.get("p0", 1.0)
     agreeing = [point for point in evidence.get("curve", []) if (point["agreement"] or 0.0) >= p0]
-    return max(_threshold_coverage(student), *(float(point["coverage"]) for point in agreeing), 0.0)
+    return max(threshold_coverage(student), *(float(point["coverage"]) for point in agreeing), 0.0)
 
 
-def _threshold_coverage(student: StudentState) -> float:
+def threshold_coverage(student: StudentState) -> float:
     """Return the share of calls that reach the threshold, withheld ones included: those do not depend on it."""
     chosen: Any = student.decision.evidence.get("chosen") if student.decision else None
     return float(chosen["coverage"]) if chosen else student.proven_share

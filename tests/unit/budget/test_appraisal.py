@@ -186,6 +186,15 @@ def test_a_successor_that_adds_little_to_few_calls_is_refused() -> None:
     assert appraised(*teacher_calls(200), *in_force(0.6), hour=24 * 7).verdict == "refuse"
 
 
+def test_a_successor_can_add_nothing_where_every_call_reaches_the_threshold() -> None:
+    decided = gate_decision(coverage=0.6)
+    reached = decided.model_copy(update={"evidence": {**decided.evidence, "chosen": {"coverage": 1.0}}})
+    found = appraised(*teacher_calls(200), *in_force(0.6), reached)
+    assert found.verdict == "refuse"
+    assert found.investment is not None
+    assert found.investment.expected_share == 0.0
+
+
 def test_a_successor_takes_twice_the_examples() -> None:
     assert appraised(*teacher_calls(199), *in_force(0.6)).reason == "199 of the 200 examples needed"
 

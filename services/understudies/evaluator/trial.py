@@ -70,6 +70,7 @@ class Trial(SavedState):
     coverage_shift: Annotated[CoverageShiftMonitor, Key("traffic")]
     sureness: Annotated[SurenessMonitor, Key(default=SurenessMonitor)]
     _reference_share: Annotated[float | None, Key("usual_share", default=lambda: None)]
+    _reference_sureness: Annotated[float | None, Key("usual_sureness", default=lambda: None)]
     _restriction_unannounced: Annotated[bool, Key("hold_untold", default=bool)]
     _next_look_at: Annotated[datetime, Key("next_mark")]
     _last_look: Annotated[TrialResult | None, Key("proven")]
@@ -125,6 +126,7 @@ class Trial(SavedState):
         self.coverage_shift = CoverageShiftMonitor()
         self.sureness = SurenessMonitor()
         self._reference_share = None
+        self._reference_sureness = None
         self._restriction_unannounced = False
         self._next_look_at = promotion.at + DAY
         self._needs_decision = False
@@ -291,7 +293,7 @@ class Trial(SavedState):
         if restriction is not None and proven is not None and restriction.cause != "calendar":
             # Proven again by evidence after the change: serve at the threshold proven now, on current traffic.
             threshold, head_threshold = proven.threshold, proven.head_threshold
-            self._reference_share = self.call_gate.share_reaching(threshold)
+            self._measure_reference(threshold)
             self.changes.lift()
         elif restriction is not None and self.changes.is_day_type_proven(threshold or 0.0):
             self.changes.lift()
@@ -329,6 +331,11 @@ class Trial(SavedState):
 
     def on_promoted(self, promotion: Promotion) -> None:
         """Watch for drift from now on; a change of share or threshold alone keeps the detectors."""
+        if promotion.threshold != self.promotion.threshold:
+            # Calls were counted as sure by another confidence, which half of fewer, or of more, calls reach.
+            self.sureness.recent.clear()
+            if self._reference_share is not None:
+                self._measure_reference(promotion.threshold)
         self.promotion = promotion
         self._needs_decision = True
         if self.announced is None:
@@ -386,16 +393,31 @@ class Trial(SavedState):
         usual = float(str(self.promotion.evidence.get("usual_audit_rate") or 0.0))
         return max(1.0, self.promotion.audit_rate / usual) if usual > 0.0 else 1.0
 
+    def _measure_reference(self, threshold: float | None) -> None:
+        """Expect from now on the shares of calls that reach a candidate in the traffic on which it is proven again."""
+        surer = self._surer_candidate(threshold)
+        self._reference_share = self.call_gate.share_reaching(threshold)
+        self._reference_sureness = surer and self.call_gate.share_reaching(surer.confidence)
+
+    def _surer_candidate(self, threshold: float | None) -> Threshold | None:
+        """Return the candidate that half of the calls reach that reach a candidate; None if that is none."""
+        coverage = next((point.coverage for point in self.thresholds if point.confidence == threshold), None)
+        if coverage is None:
+            return None
+        return next(point for point in self.thresholds if point.coverage >= coverage / 2)
+
     def observe_confidence(self, confidence: float, at: datetime) -> bool:
         """Count a call on which the serving student was asked; return whether traffic has shifted."""
         candidate = next((point for point in self.thresholds if point.confidence == self.promotion.threshold), None)
         if candidate is None:
             return False
         expected = candidate.coverage if self._reference_share is None else self._reference_share
-        surer = next(point for point in self.thresholds if point.coverage >= candidate.coverage / 2)
+        surer = self._surer_candidate(candidate.confidence) or candidate
         self.sureness.add(confidence >= surer.confidence)
         self.coverage_shift.add(confidence >= candidate.confidence, at)
-        has_fallen = self.sureness.has_fallen(expected * surer.coverage / candidate.coverage)
+        has_fallen = self.sureness.has_fallen(
+            surer.coverage if self._reference_sureness is None else self._reference_sureness
+        )
         return self.coverage_shift.check_shift(expected) or has_fallen
 
     def apply_restriction(self, restriction: CanaryRestriction | None) -> bool:

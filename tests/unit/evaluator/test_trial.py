@@ -456,6 +456,31 @@ def test_shifted_traffic_that_it_was_proven_on_again_is_usual() -> None:
     assert not any(trial.observe_confidence(0.95, after(6)) for _ in range(300))
 
 
+def test_less_sure_than_usual_is_a_shift_until_it_is_proven_on_such_traffic() -> None:
+    """All calls reach the threshold as ever, but none the stricter confidence that half of them reached."""
+    trial = serving()
+    shifted = [trial.observe_confidence(0.5, after(2.2)) for _ in range(60)]
+    assert shifted == [False] * 59 + [True]
+    assert trial.apply_restriction(trial.changes.on_coverage_shift(after(2.2)))
+    feed(trial, 150, confidence=0.5, day=3)
+    found = trial.look(after(5.1))
+    assert found is not None
+    assert (found.threshold, found.held) == (0.1, None)
+    restored = Trial.from_state(json.loads(json.dumps(trial.state())))
+    for again in (trial, restored):
+        assert not any(again.observe_confidence(0.5, after(6)) for _ in range(300))
+
+
+def test_calls_counted_by_another_threshold_are_no_fall() -> None:
+    trial = new()
+    feed(trial, 200, confidence=0.5)
+    trial.look(after(2.1))
+    trial.on_promoted(story("promoted", threshold=0.9, share=1.0))
+    trial.sureness.recent = [False] * 60
+    trial.on_promoted(story("promoted", threshold=0.1, share=1.0))
+    assert not trial.observe_confidence(0.95, after(2.2))
+
+
 def test_a_kind_of_day_on_which_it_fails_is_withheld() -> None:
     trial = serving()
     saturday = 5.5

@@ -397,7 +397,7 @@ class Trial(SavedState):
         """Expect from now on the shares of calls that reach a candidate in the traffic on which it is proven again."""
         surer = self._surer_candidate(threshold)
         self._reference_share = self.call_gate.share_reaching(threshold)
-        self._reference_sureness = surer and self.call_gate.share_reaching(surer.confidence)
+        self._reference_sureness = None if surer is None else self.call_gate.share_reaching(surer.confidence)
 
     def _surer_candidate(self, threshold: float | None) -> Threshold | None:
         """Return the candidate that half of the calls reach that reach a candidate; None if that is none."""

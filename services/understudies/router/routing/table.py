@@ -38,6 +38,9 @@ class StudentStatus(BaseModel):
     threshold: float | None = None
     share: float = 0.0
     audit_rate: float = 0.0
+    usual_audit_rate: float | None = Field(
+        default=None, description="the audit rate without the evidence that a proof needs, where it is raised for one"
+    )
     levels: ProvenLevels = ()
     head_threshold: float | None = None
     withheld: Withheld = NOTHING_WITHHELD
@@ -73,6 +76,7 @@ class StudentStatus(BaseModel):
                 "threshold": event.threshold,
                 "share": event.share,
                 "audit_rate": event.audit_rate,
+                "usual_audit_rate": _usual_audit_rate(event),
                 "levels": event.levels,
                 "head_threshold": event.head_threshold,
                 "withheld": event.withheld,
@@ -156,9 +160,17 @@ class RoutingTable(SavedState):
         return self.students.get(task, {}).get(student) or StudentStatus()
 
 
+def _usual_audit_rate(promotion: Promotion) -> float | None:
+    rate: Any = promotion.evidence.get("usual_audit_rate")
+    return float(rate) if isinstance(rate, int | float) and 0.0 <= rate <= 1.0 else None
+
+
 def _audit_probability(status: StudentStatus, now: datetime) -> float:
-    warned = status.warned_at is not None and now < status.warned_at + WARNING_SPAN
-    return min(1.0, status.audit_rate * (WARNING_AUDIT_FACTOR if warned else 1.0))
+    """Return the probability of an audit now; a warning multiplies the usual rate, not one raised for a proof."""
+    if status.warned_at is None or now >= status.warned_at + WARNING_SPAN:
+        return status.audit_rate
+    usual = status.audit_rate if status.usual_audit_rate is None else status.usual_audit_rate
+    return min(1.0, max(status.audit_rate, usual * WARNING_AUDIT_FACTOR))
 
 
 def _latest(current: datetime | None, new: datetime) -> datetime:

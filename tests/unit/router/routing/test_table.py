@@ -165,6 +165,20 @@ def test_a_warning_raises_the_audit_rate_tenfold_for_a_day(minute: int, rate: fl
     assert not route.drifted
 
 
+@pytest.mark.parametrize(
+    ("usual", "rate", "expected"),
+    [(0.03, 0.5, 0.5), (0.08, 0.5, 0.8), (0.5, 0.5, 1.0), (0, 0.5, 0.5), ("a lot", 0.03, 0.3), (7, 0.03, 0.3)],
+)
+def test_a_warning_multiplies_the_usual_rate_and_not_one_raised_for_a_proof(
+    usual: Any, rate: float, expected: float
+) -> None:
+    promoted = make_promotion(audit_rate=rate, evidence={"usual_audit_rate": usual})
+    route, warned = route_of(promoted), route_of(promoted, make_drift("warn", drifted=False), minute=2)
+    assert route is not None
+    assert warned is not None
+    assert (route.audit_probability, warned.audit_probability) == (rate, pytest.approx(expected))
+
+
 def test_the_table_names_its_tasks_and_artifacts() -> None:
     table = table_of(make_promotion(), make_promotion("demoted", student="triage@2", artifact="memory://b"))
     assert table.tasks == ["triage"]

@@ -199,3 +199,49 @@ async def test_what_was_meant_for_the_router_does_not_reach_the_teacher_in_what_
         {"model": "gpt-4o-mini", **UNREADABLE, "metadata": {"user": "7"}},
         {"model": "gpt-5", **UNREADABLE},
     ]
+
+
+@pytest.mark.parametrize("path", ["//v1/chat/completions", "/v1//chat/completions", "/v1/chat///completions/"])
+async def test_a_call_is_recorded_with_repeated_slashes_too(build: BuildHarness, path: str) -> None:
+    house = await build()
+    got = await house.send("POST", path, json=body_of("chat"))
+    assert (got.status, got.about["reason"]) == (200, "no_student")
+    assert (await house.event()).response is not None
+
+
+async def test_repeated_slashes_get_round_no_rule(build: BuildHarness) -> None:
+    house = await build()
+    assert (await house.send("POST", "/v1//embeddings?a=//b", json={"model": "e", "input": "x"})).status == 200
+    assert [one.path_and_query for one in house.teacher.passed] == ["/v1/embeddings?a=//b"]
+
+
+async def test_a_repeated_header_reaches_the_teacher_whole(build: BuildHarness) -> None:
+    house = await build()
+    body = orjson.dumps(body_of("messages"))
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
+        host, port = house.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        head = f"POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-type: application/json\r\n"
+        betas = "anthropic-version: 2023-06-01\r\nanthropic-beta: a-1\r\nanthropic-beta: b-2\r\n"
+        writer.write(f"{head}{betas}content-length: {len(body)}\r\n\r\n".encode() + body)
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
+    assert house.teacher.headers[0]["anthropic-beta"] == "a-1, b-2"
+    assert house.teacher.passed[0].headers["anthropic-beta"] == "a-1, b-2"
+
+
+async def test_a_caller_of_http_1_0_gets_a_stream_that_ends_with_the_connection(build: BuildHarness) -> None:
+    house = await build()
+    body = orjson.dumps(body_of("chat", stream=True))
+    host, port = house.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST /v1/chat/completions HTTP/1.0\r\nexpect: 100-continue\r\ncontent-length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    got_head, _, stream = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert got_head.startswith(b"HTTP/1.1 200")
+    assert b"transfer-encoding" not in got_head
+    assert b"connection: close" in got_head
+    assert stream.startswith(b"data: ")
+    assert stream.endswith(b"data: [DONE]\n\n")
+    assert (await house.event()).streamed

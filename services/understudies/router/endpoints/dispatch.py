@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import traceback
 from collections.abc import Awaitable, Mapping
 from typing import Final
@@ -18,6 +19,8 @@ from understudies.router.endpoints.passthrough import PassthroughEndpoint
 
 _log = logging.getLogger(__name__)
 
+_SLASHES: Final = re.compile("//+")
+_RAW_SLASHES: Final = re.compile(b"//+")
 _DIALECT_BY_PATH: Final[Mapping[str, Dialect]] = {dialect.path: dialect for dialect in DIALECTS.values()}
 
 
@@ -41,6 +44,9 @@ class Dispatcher:
         if scope["type"] != "http":
             return
         path: str = scope["path"]
+        if "//" in path:
+            scope = _with_single_slashes(scope)
+            path = scope["path"]
         dialect = _DIALECT_BY_PATH.get(path) or _DIALECT_BY_PATH.get(path.rstrip("/"))
         sent = _SendTracker(send)
         try:
@@ -73,6 +79,12 @@ class Dispatcher:
                 # The server closes the connection of an unfinished response, so the caller sees that it is incomplete.
                 return
             await send_error(send, problem, dialect or _client_dialect(scope))
+
+
+def _with_single_slashes(scope: Scope) -> Scope:
+    """Merge repeated slashes, as of a base URL that ends in one, so that such a call is recorded too."""
+    raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+    return {**scope, "path": _SLASHES.sub("/", scope["path"]), "raw_path": _RAW_SLASHES.sub(b"/", raw_path)}
 
 
 class _SendTracker:

@@ -14,6 +14,7 @@ from understudies.events import NewId, Templates
 from understudies.router.call import Call, TeacherError
 from understudies.router.endpoints.admission import Admission
 from understudies.router.endpoints.cancel_scope import CancelScope
+from understudies.router.endpoints.content_encoding import decompress_body
 from understudies.router.endpoints.errors import HttpError, request_timeout
 from understudies.router.endpoints.headers import call_headers, serving_headers
 from understudies.router.endpoints.passthrough import PassthroughEndpoint
@@ -71,6 +72,9 @@ class InferenceEndpoint:
             with watch:
                 raw = await read_body(receive, context.content_length, self._admission.max_body_bytes)
                 watch.body_received()
+                if context.content_encoding is not None:
+                    raw = decompress_body(raw, context.content_encoding, self._admission.max_body_bytes)
+                    context = context.with_decompressed_body()
                 body = parse_json_object(raw)
                 try:
                     read = dialect.decode_request(body)

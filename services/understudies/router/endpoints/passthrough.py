@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from understudies.router.call import TeacherError
 from understudies.router.endpoints.admission import Admission
 from understudies.router.endpoints.cancel_scope import CancelScope
+from understudies.router.endpoints.content_encoding import decompress_body
 from understudies.router.endpoints.errors import ClientDisconnected, HttpError, PayloadTooLarge, request_timeout
 from understudies.router.endpoints.request_body import COUNT_VALUES_ABOVE_BYTES, exceeds_values, iter_body, read_body
 from understudies.router.endpoints.request_context import RequestContext, metadata_task
@@ -51,7 +52,8 @@ class PassthroughEndpoint:
                     raw = await read_body(receive, context.content_length, limit)
             except TimeoutError:
                 raise request_timeout(seconds) from None
-            model, task = _parse_model_and_task(raw)
+            encoding = context.content_encoding
+            model, task = _parse_model_and_task(raw if encoding is None else decompress_body(raw, encoding, limit))
             self._check_task(context, task, model)
             await self.forward(scope, context, raw, model, send)
         elif context.method in _WITH_A_BODY:

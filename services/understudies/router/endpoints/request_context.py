@@ -1,7 +1,7 @@
 """Parse the head of a request once, into typed values."""
 
-from collections.abc import Mapping
-from dataclasses import field
+from collections.abc import Iterable, Mapping
+from dataclasses import field, replace
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -31,6 +31,21 @@ _FORWARDED: Final = frozenset(
     {"authorization", "x-api-key", "api-key", "accept", "user-agent", "idempotency-key", "traceparent"}
 )
 _FORWARDED_PREFIXES: Final = ("openai-", "anthropic-", "x-stainless-")
+
+
+_OWN_PREFIX: Final = "x-understudies-"
+_SINGLE_HEADERS: Final = CREDENTIALS | {
+    "host",
+    "content-length",
+    "content-type",
+    "user-agent",
+    "idempotency-key",
+    "traceparent",
+    "openai-organization",
+    "openai-project",
+    "anthropic-version",
+}
+"""Headers whose value is not a list."""
 
 
 class CallDirectives(NamedTuple):
@@ -63,6 +78,18 @@ class RequestContext:
     def content_length(self) -> str | None:
         """The declared length of the body."""
         return self.headers.get("content-length")
+
+    @property
+    def content_encoding(self) -> str | None:
+        """The encodings with which the body is compressed; None if it is not."""
+        return self.headers.get("content-encoding")
+
+    def with_decompressed_body(self) -> "RequestContext":
+        """Return the head of the request as it is once its body is decompressed."""
+        kept = {
+            name: value for name, value in self.headers.items() if name not in ("content-encoding", "content-length")
+        }
+        return replace(self, headers=kept)
 
     @property
     def content_type(self) -> str:
@@ -117,8 +144,23 @@ class RequestContext:
 
 
 def headers_by_name(scope: Scope) -> dict[str, str]:
-    """Return the headers by name in lower case; the last value of a repeated one."""
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    """Return the headers by name in lower case.
+
+    The values of a repeated one are joined with commas, as HTTP defines it for headers that are lists; of one that is
+    not, the last value counts.
+    """
+    listed = scope["headers"]
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in listed}
+    return headers if len(headers) == len(listed) else _joined(listed, headers)
+
+
+def _joined(listed: Iterable[tuple[bytes, bytes]], last: Mapping[str, str]) -> dict[str, str]:
+    values: dict[str, list[str]] = {}
+    for raw_name, raw_value in listed:
+        if value := raw_value.decode("latin-1").strip():
+            values.setdefault(raw_name.decode("latin-1").lower(), []).append(value)
+    single = {name for name in last if name in _SINGLE_HEADERS or name.startswith(_OWN_PREFIX)}
+    return {name: value if name in single else ", ".join(values.get(name, ())) for name, value in last.items()}
 
 
 def metadata_task(body: Mapping[str, Any]) -> object:

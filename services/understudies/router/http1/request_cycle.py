@@ -24,6 +24,8 @@ class RequestCycle(RequestResponseCycle):
     """
 
     logger = logging.getLogger("uvicorn.error")
+    ends_with_connection = False
+    """True if the body has no framing, as for HTTP/1.0, and so ends when the connection is closed."""
 
     def __init__(  # pyright: ignore[reportMissingSuperCall]
         self,
@@ -105,8 +107,11 @@ class RequestCycle(RequestResponseCycle):
         if not self.keep_alive and not closes_connection:
             head.append(b"connection: close\r\n")
         if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in _BODILESS:
-            self.chunked_encoding = True
-            head.append(b"transfer-encoding: chunked\r\n")
+            if self.scope["http_version"] == "1.0":
+                self.ends_with_connection = True
+            else:
+                self.chunked_encoding = True
+                head.append(b"transfer-encoding: chunked\r\n")
         head.append(b"\r\n")
         self.transport.write(b"".join(head))
 
@@ -130,6 +135,8 @@ class RequestCycle(RequestResponseCycle):
         elif self.chunked_encoding:
             chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             self._write(chunk if more_body else chunk + _LAST_CHUNK)
+        elif self.ends_with_connection:
+            self._write(body)
         else:
             self.expected_content_length -= len(body)
             if self.expected_content_length < 0:

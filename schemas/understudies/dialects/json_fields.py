@@ -44,8 +44,8 @@ def without_none(**values: Any) -> dict[str, Any]:
 def encode_json_text(value: Any) -> str:
     """Write the canonical text of a JSON value: compact, UTF-8, keys in their order; raises InvalidRequest.
 
-    Values that no provider sends are rejected: numbers that are not finite or need more than 64 bits, lone surrogates,
-    and more than 254 levels of nesting.
+    Values that JSON does not have are rejected: numbers that are not finite, lone surrogates, and more than 254 levels
+    of nesting.
     """
     try:
         text = to_json(value).decode()
@@ -82,12 +82,25 @@ def _check_numbers(values: Iterable[Any]) -> None:
             _check_numbers(value)
         elif kind is float and not math.isfinite(value):
             raise InvalidRequest("not to be written as JSON: a number that is not finite")
-        elif kind is int and not _MIN_INTEGER <= value <= _MAX_INTEGER:
-            raise InvalidRequest("not to be written as JSON: an integer of more than 64 bits")
 
 
-_MIN_INTEGER: Final = -(2**63)
-_MAX_INTEGER: Final = 2**64 - 1
+_DIGITS_AS_ZERO: Final = bytes(ord("0") if byte in b"0123456789" else byte for byte in range(256))
+_LONG_INTEGER: Final = b"0" * 19
+"""As many digits as the shortest integer of more than 64 bits has, in either sign."""
+
+
+def with_long_integers(raw: bytes, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the parsed body of `raw` with all digits of integers of more than 64 bits; `body` itself if it has none.
+
+    Fast parsers read those as rounded floats; in the arguments of a tool they may be the digits of an id.
+    """
+    if _LONG_INTEGER not in raw.translate(_DIGITS_AS_ZERO):
+        return body
+    try:
+        exact = parse_json(raw)
+    except ValueError:
+        return body
+    return exact if isinstance(exact, dict) else body
 
 
 def parse_json(data: str | bytes) -> Any:
@@ -156,9 +169,14 @@ def rewrite_body(raw: bytes, body: Mapping[str, Any], model: str, changes: Mappi
     """
     metadata = body.get("metadata")
     for_the_router = isinstance(metadata, dict) and "task" in metadata
-    if body.get("model") == model and not for_the_router and not changes:
-        return raw
-    changed = {**body, **(changes or {}), "model": model}
+    if body.get("model") == model and not for_the_router:
+        if not changes:
+            return raw
+        if changes.keys().isdisjoint(body) and body:
+            # All other bytes go on as they came, which is also faster.
+            start = raw.index(b"{") + 1
+            return raw[:start] + encode_json(changes)[1:-1] + b"," + raw[start:]
+    changed = {**with_long_integers(raw, dict(body)), **(changes or {}), "model": model}
     if isinstance(metadata, dict) and for_the_router:
         changed["metadata"] = {name: value for name, value in metadata.items() if name != "task"}
         if not changed["metadata"]:

@@ -7,7 +7,9 @@ from typing import Any, Final
 from understudies.dialects.base import JsonParser
 from understudies.dialects.json_fields import encode_json, parse_json
 
-_EVENT_END = re.compile(rb"\n\r?\n")
+_EVENT_END: Final = re.compile(rb"\n(?:\n|\r\n?)|\r\r\n?")
+"""A blank line, after a line that any of the three line endings of event streams ends."""
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 class EventSplitter:
@@ -44,7 +46,8 @@ def event_data(event: bytes) -> bytes:
     """Return the data of an event."""
     if event.startswith(b"data:") and event.find(b"\n") >= len(event) - 2:
         return event[5:].strip()
-    return b"\n".join(line[5:].strip() for line in event.splitlines() if line.startswith(b"data:"))
+    lines = event.removeprefix(_BYTE_ORDER_MARK).splitlines()
+    return b"\n".join(line[5:].strip() for line in lines if line.startswith(b"data:"))
 
 
 def parse_event_object(data: bytes, parse: JsonParser = parse_json) -> dict[str, Any] | None:
@@ -63,7 +66,7 @@ def encode_event(data: Mapping[str, Any], name: str | None = None) -> bytes:
 
 
 _BLANK_LINE: Final = b"\n\n"
-_BLANK_LINE_CRLF: Final = b"\n\r\n"
+_OTHER_BLANK_LINES: Final = (b"\n\r\n", b"\r\r", b"\r\r\n")
 _MAX_HELD_BYTES: Final = 16_384
 """The most bytes of an incomplete event to hold back; a larger one is passed on as it arrives."""
 
@@ -81,11 +84,11 @@ class EventBoundaryBuffer:
         """Consume the next piece and return all bytes that may now be passed on."""
         if data.endswith(_BLANK_LINE):
             return self._pass_all(data, inside=False)
-        end = max(_end_of_last(data, _BLANK_LINE), _end_of_last(data, _BLANK_LINE_CRLF))
+        end = _end_of_last_event(data)
         if end == 0 and self._held:
             # The end of the event may span two pieces.
             data, self._held = self._held + data, b""
-            end = max(_end_of_last(data, _BLANK_LINE), _end_of_last(data, _BLANK_LINE_CRLF))
+            end = _end_of_last_event(data)
         if end == len(data):
             return self._pass_all(data, inside=False)
         if (self._inside and end == 0) or len(data) - end > _MAX_HELD_BYTES:
@@ -108,6 +111,11 @@ class EventBoundaryBuffer:
         shown = self._held + data if self._held else data
         self._held, self._inside = b"", inside
         return shown
+
+
+def _end_of_last_event(data: bytes) -> int:
+    end = _end_of_last(data, _BLANK_LINE)
+    return end if b"\r" not in data else max(end, *(_end_of_last(data, line) for line in _OTHER_BLANK_LINES))
 
 
 def _end_of_last(data: bytes, end: bytes) -> int:

@@ -158,7 +158,8 @@ def test_integers_of_more_than_64_bits_are_read_as_the_router_reads_them() -> No
     }
     calls = asked(**body).messages[0].tool_calls
     assert calls is not None
-    assert calls[0].function.arguments == '{"n":1.1805916207174113e+21}'
+    assert calls[0].function.arguments == '{"n":1180591620717411303424}'
+    assert asked([{"role": "user", "content": "hi"}], seed=2**70).parameters == {"seed": float(2**70)}
 
 
 def test_an_answer_of_anthropic() -> None:

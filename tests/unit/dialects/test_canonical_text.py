@@ -41,12 +41,18 @@ def test_what_was_written_is_read(value: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [2**64, -(2**63) - 1, float("nan"), float("inf"), "\ud800", {"\ud800": 1}, nested(255), {"a": [{"b": 2**70}]}],
-    ids=["large", "small", "nan", "infinite", "surrogate", "surrogate key", "deep", "large inside"],
+    [float("nan"), float("inf"), "\ud800", {"\ud800": 1}, nested(255), {"a": [{"b": float("nan")}]}],
+    ids=["nan", "infinite", "surrogate", "surrogate key", "deep", "nan inside"],
 )
 def test_what_no_provider_sends_is_refused(value: Any) -> None:
     with pytest.raises(InvalidRequest, match="not to be written"):
         encode_json_text(value)
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**40 + 1])
+def test_integers_of_any_size_keep_their_digits(number: int) -> None:
+    assert encode_json_text({"a": [number]}) == f'{{"a":[{number}]}}'
+    assert parse_object_text(encode_json_text({"a": number})) == {"a": number}
 
 
 def test_254_levels_are_written() -> None:

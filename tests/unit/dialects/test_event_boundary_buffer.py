@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from understudies.dialects.sse import EventBoundaryBuffer
 
-EVENTS = st.lists(st.sampled_from([b"data: x\n\n", b"data: y\r\n\r\n", b"event: a\ndata: b\n\n", b": ping\n\n"]))
+EVENTS = st.lists(
+    st.sampled_from([b"data: x\n\n", b"data: y\r\n\r\n", b"event: a\ndata: b\n\n", b": ping\n\n", b"data: z\r\r"])
+)
 HALF = st.sampled_from([b"", b"data: ha", b"data: half\n"])
 
 
@@ -18,7 +20,7 @@ def test_all_bytes_pass_in_their_order_and_only_whole_events(events: list[bytes]
     whole = EventBoundaryBuffer()
     shown = [whole.feed((stream + half)[start:end]) for start, end in pairwise(places)]
     assert b"".join(shown) == stream
-    assert all(piece == b"" or piece.endswith((b"\n\n", b"\n\r\n")) for piece in shown)
+    assert all(piece == b"" or piece.endswith((b"\n\n", b"\n\r\n", b"\r\r")) for piece in shown)
     assert whole.flush() == half
 
 

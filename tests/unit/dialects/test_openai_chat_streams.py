@@ -36,6 +36,49 @@ def test_calls_without_an_index_are_told_apart_by_their_ids() -> None:
     assert made == [("function", "f", "{}"), ("function", "g", "{}"), ("custom", "h", "x")]
 
 
+Pieces = list[tuple[str | None, str | None, Any]]
+"""Id, name and arguments of each piece of a call."""
+
+
+@pytest.mark.parametrize("index", [{"index": 0}, {}, {"index": None}])
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ([("c1", "f", '{"a":1}'), ("c2", "g", "{}")], [("c1", "f", '{"a":1}'), ("c2", "g", "{}")]),
+        ([("c1", "f", ""), ("c2", "f", "")], [("c1", "f", ""), ("c2", "f", "")]),
+        (
+            [("c1", "f", ""), (None, None, "{"), (None, None, "}"), ("c2", "g", "{}")],
+            [("c1", "f", "{}"), ("c2", "g", "{}")],
+        ),
+        (
+            [("c1", "f", "{"), ("c2", "g", "{"), ("c1", None, "}"), ("c2", None, "}")],
+            [("c1", "f", "{}"), ("c2", "g", "{}")],
+        ),
+        ([(None, "f", "{}"), (None, "f", "{}")], [("", "f", "{}"), ("", "f", "{}")]),
+        ([("", "f", "{}"), ("", "g", '{"b"'), ("", None, ":2}")], [("", "f", "{}"), ("", "g", '{"b":2}')]),
+        # Pieces of one call that repeat its head, or give each piece a new id.
+        ([("c1", "f", "{"), ("c1", "f", "}")], [("c1", "f", "{}")]),
+        ([("c1", "f", "{}"), ("c1", "f", "")], [("c1", "f", "{}")]),
+        ([("c1", "get_", ""), ("c1", "time", "{}")], [("c1", "get_time", "{}")]),
+        ([("c1", "f", '{"a"'), ("c9", None, ":1}")], [("c9", "f", '{"a":1}')]),
+        ([("c1", "f", {"a": 1}), ("c2", "g", None)], [("c1", "f", '{"a":1}'), ("c2", "g", "")]),
+    ],
+)
+def test_calls_at_one_index_are_told_apart(index: dict[str, Any], pieces: Pieces, expected: list[Any]) -> None:
+    chunks = [
+        make_chunk({"tool_calls": [{**index, "id": call, "function": {"name": name, "arguments": given}}]})
+        for call, name, given in pieces
+    ]
+    calls = accumulate_stream("chat", encode_sse(*chunks)).answer().response.message.tool_calls or ()
+    assert [(call.id, call.function.name, call.function.arguments) for call in calls] == expected
+
+
+def test_calls_of_one_delta_without_an_index_are_told_apart() -> None:
+    calls = [{"id": f"c{n}", "function": {"name": "f", "arguments": f'{{"n":{n}}}'}} for n in range(3)]
+    answered = accumulate_stream("chat", encode_sse(make_chunk({"tool_calls": calls}))).answer()
+    assert [call.id for call in answered.response.message.tool_calls or ()] == ["c0", "c1", "c2"]
+
+
 def test_all_choices_and_what_providers_add_are_in_the_body() -> None:
     second = {"index": 1, "delta": {"content": "b"}, "finish_reason": "stop", "logprobs": {"content": [{"token": "b"}]}}
     stream = encode_sse(

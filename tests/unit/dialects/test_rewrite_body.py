@@ -54,6 +54,20 @@ def test_what_reports_its_usage_anyway_is_not_asked(api: Api, body: dict[str, An
     assert sent(api, body, usage=True) == "as it came"
 
 
+def test_what_is_asked_in_addition_leaves_all_other_bytes_as_they_are() -> None:
+    raw = b' { "model":"m", "stream" : true, "seed": 12345678901234567890123, "odd": [1.0, 1e2] } '
+    sent_body = dialect_of("chat").encode_upstream_request(raw, json.loads(raw), model="m", usage=True)
+    assert sent_body == b' {"stream_options":{"include_usage":true},' + raw[2:]
+
+
+@EVERY
+def test_integers_of_any_size_keep_their_digits(api: Api) -> None:
+    raw = b'{"model":"alias","n":12345678901234567890123,"m":[-9223372036854775809],"metadata":{"task":"t"}}'
+    rounded = {"model": "alias", "n": 1.2345678901234568e22, "m": [-9.223372036854776e18], "metadata": {"task": "t"}}
+    given = dialect_of(api).encode_upstream_request(raw, rounded, model="m")
+    assert json.loads(given) == {"model": "m", "n": 12345678901234567890123, "m": [-9223372036854775809]}
+
+
 @EVERY
 def test_what_cannot_be_written_again_is_refused(api: Api) -> None:
     deep: Any = 1

@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 from tests.support.dialects import accumulate_stream, encode_sse
-from tests.support.provider_events import END_EVENTS, RESPONSE, START_EVENTS, TEXT_EVENTS, TOOL_CALL_EVENTS, make_chunk
+from tests.support.provider_events import (
+    END_EVENTS,
+    RESPONSE,
+    START_EVENTS,
+    TEXT_EVENTS,
+    TOOL_CALL_EVENTS,
+    USAGE_CHUNK,
+    make_chunk,
+)
 
 from understudies.dialects.base import Api
 from understudies.dialects.registry import dialect_of
@@ -55,6 +63,53 @@ def test_a_message_that_breaks_off_keeps_the_text_of_its_input() -> None:
     assert call.function.arguments == '{"a": '
     assert assembler.body()["content"][2]["input"] == {}
     assert (assembler.finished, assembler.answer().usage.prompt_tokens) == (False, 7)
+
+
+def test_blocks_at_one_index_are_told_apart() -> None:
+    def block(call: str, name: str) -> list[dict[str, Any]]:
+        opening = {"type": "tool_use", "id": call, "name": name, "input": {}}
+        delta = {"type": "input_json_delta", "partial_json": f'{{"by":"{call}"}}'}
+        return [
+            {"type": "content_block_start", "index": 0, "content_block": opening},
+            {"type": "content_block_delta", "index": 0, "delta": delta},
+            {"type": "content_block_stop", "index": 0},
+        ]
+
+    calls = accumulate_stream("messages", encode_sse(*block("c1", "f"), *block("c2", "g"), named=True)).answer()
+    made = [(call.id, call.function.arguments) for call in calls.response.message.tool_calls or ()]
+    assert made == [("c1", '{"by":"c1"}'), ("c2", '{"by":"c2"}')]
+
+
+@pytest.mark.parametrize("place", [{"output_index": 0}, {}])
+def test_items_at_one_index_are_told_apart(place: dict[str, Any]) -> None:
+    def item(call: str) -> list[dict[str, Any]]:
+        opening = {"id": f"fc_{call}", "type": "function_call", "call_id": call, "name": "f", "arguments": ""}
+        delta = {
+            "type": "response.function_call_arguments.delta",
+            "item_id": f"fc_{call}",
+            "delta": f'{{"by":"{call}"}}',
+        }
+        return [{"type": "response.output_item.added", "item": opening, **place}, {**delta, **place}]
+
+    answered = accumulate_stream("responses", encode_sse(*item("c1"), *item("c2"), named=True)).answer()
+    made = [(call.id, call.function.arguments) for call in answered.response.message.tool_calls or ()]
+    assert made == [("c1", '{"by":"c1"}'), ("c2", '{"by":"c2"}')]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 7, 10_000])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("include_usage", [True, False])
+def test_lines_end_in_any_of_three_ways(end: bytes, mark: bytes, cut: int, include_usage: bool) -> None:
+    events = encode_sse(make_chunk({"content": "Hi"}), make_chunk({"content": " you"}, "stop"), USAGE_CHUNK, "[DONE]")
+    stream = mark + events.replace(b"\n", end)
+    accumulator = dialect_of("chat").stream_accumulator(include_usage=include_usage)
+    shown = [accumulator.feed(stream[start : start + cut]) for start in range(0, len(stream), cut)]
+    passed = b"".join([*shown, accumulator.end()])
+    answered = accumulator.answer()
+    assert (answered.response.message.content, accumulator.finished) == ("Hi you", True)
+    assert answered.usage.completion_tokens == 9
+    assert passed == stream if include_usage else b'"usage":{' not in passed
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from understudies.client.errors import NotRecorded
 _MAX_DEPTH = 100
 _MIN_INTEGER = -(2**63)
 _MAX_INTEGER = 2**64 - 1
+_TOOL_ARGUMENTS = frozenset({"input", "arguments"})
+"""Fields that are recorded as text, which holds integers of any size."""
 
 
 def get_field(source: Any, name: str) -> Any:
@@ -16,22 +18,26 @@ def get_field(source: Any, name: str) -> Any:
     return source.get(name) if isinstance(source, dict) else getattr(source, name, None)
 
 
-def to_json(value: Any, depth: int = 0, *, attributes: bool = False) -> Any:
+def to_json(value: Any, depth: int = 0, *, attributes: bool = False, exact: bool = False) -> Any:
     """Convert a value to JSON: models, dataclasses and tuples as their content; raises NotRecorded for anything else.
 
-    With `attributes` any other object is read too, through those of its public attributes that are JSON.
+    With `attributes` any other object is read too, through those of its public attributes that are JSON. Integers of
+    more than 64 bits are rounded, as in the router, but for the arguments of tools and with `exact`.
     """
     kind = type(value)
     if value is None or kind is str or kind is float or kind is bool:
         return value
     if kind is int:
-        return value if _MIN_INTEGER <= value <= _MAX_INTEGER else _to_float(value)
+        return value if exact or _MIN_INTEGER <= value <= _MAX_INTEGER else _to_float(value)
     if depth > _MAX_DEPTH:
         raise NotRecorded("unreadable", "nested too deeply, or within itself")
     if isinstance(value, dict):
-        return {str(key): to_json(item, depth + 1, attributes=attributes) for key, item in value.items()}
+        return {
+            str(key): to_json(item, depth + 1, attributes=attributes, exact=exact or key in _TOOL_ARGUMENTS)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [to_json(item, depth + 1, attributes=attributes) for item in value]
+        return [to_json(item, depth + 1, attributes=attributes, exact=exact) for item in value]
     if isinstance(value, str | int | float):
         return value
     return _object_to_json(value, depth, attributes)

@@ -69,7 +69,7 @@ class MessageAccumulator(PassthroughAccumulator):
         super().__init__(parse)
         self._message: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
-        self._blocks: dict[int, ContentBlockAccumulator] = {}
+        self._blocks: dict[int, list[ContentBlockAccumulator]] = {}
         self._takes: dict[Any, Callable[[dict[str, Any]], None]] = {
             "content_block_delta": self._delta,
             "content_block_start": self._start,
@@ -97,7 +97,7 @@ class MessageAccumulator(PassthroughAccumulator):
         return decode_response(self._body(whole=False))
 
     def _body(self, *, whole: bool) -> dict[str, Any]:
-        content = [self._blocks[index].build(whole=whole) for index in sorted(self._blocks)]
+        content = [block.build(whole=whole) for index in sorted(self._blocks) for block in self._blocks[index]]
         return {**self._message, "content": content, "usage": self._usage}
 
     def _begin(self, chunk: dict[str, Any]) -> None:
@@ -106,14 +106,15 @@ class MessageAccumulator(PassthroughAccumulator):
 
     def _start(self, chunk: dict[str, Any]) -> None:
         block = ContentBlockAccumulator(object_or_empty(chunk.get("content_block")))
-        self._blocks[index_or_zero(chunk.get("index"))] = block
+        # Some servers stream all their blocks at one index.
+        self._blocks.setdefault(index_or_zero(chunk.get("index")), []).append(block)
         self.characters += block.characters
 
     def _delta(self, chunk: dict[str, Any]) -> None:
-        block = self._blocks.get(index_or_zero(chunk.get("index")))
+        blocks = self._blocks.get(index_or_zero(chunk.get("index")))
         delta = chunk.get("delta")
-        if block is not None and isinstance(delta, dict):
-            self.characters += block.add(delta)
+        if blocks is not None and isinstance(delta, dict):
+            self.characters += blocks[-1].add(delta)
 
     def _end(self, chunk: dict[str, Any]) -> None:
         self._message |= object_or_empty(chunk.get("delta"))

@@ -74,7 +74,7 @@ class ResponseAccumulator(PassthroughAccumulator):
     def __init__(self, parse: JsonParser | None = None) -> None:
         super().__init__(parse)
         self._response: dict[str, Any] = {}
-        self._items: dict[int, OutputItemAccumulator] = {}
+        self._items: dict[tuple[int, str], OutputItemAccumulator] = {}
 
     def add_chunk(self, chunk: dict[str, Any]) -> None:
         """Add the parsed data of one event."""
@@ -93,7 +93,8 @@ class ResponseAccumulator(PassthroughAccumulator):
         """Build the response so far."""
         if self._response.get("output"):
             return dict(self._response)
-        return {**self._response, "output": [self._items[index].build() for index in sorted(self._items)]}
+        in_order = sorted(self._items, key=lambda place: place[0])
+        return {**self._response, "output": [self._items[place].build() for place in in_order]}
 
     def answer(self) -> DecodedResponse:
         """Decode the answer so far; raises ValueError if there is none."""
@@ -103,21 +104,26 @@ class ResponseAccumulator(PassthroughAccumulator):
 
     def _grow(self, kind: str, chunk: dict[str, Any]) -> None:
         if isinstance(chunk.get("delta"), str):
-            self._at(chunk).add(kind, chunk)
+            self._at(chunk, chunk.get("item_id")).add(kind, chunk)
             self.characters += len(chunk["delta"])
 
     def _item(self, kind: str, chunk: dict[str, Any]) -> None:
         item = object_or_empty(chunk.get("item"))
         if kind == "response.output_item.done":
-            self._at(chunk).finish(item)
+            self._at(chunk, item.get("id")).finish(item)
         else:
-            self._items[index_or_zero(chunk.get("output_index"))] = OutputItemAccumulator(item)
+            # Some servers stream all their items at one index.
+            place = (index_or_zero(chunk.get("output_index")), text_or_empty(item.get("id")))
+            self._items[place] = OutputItemAccumulator(item)
 
-    def _at(self, chunk: dict[str, Any]) -> OutputItemAccumulator:
+    def _at(self, chunk: dict[str, Any], item_id: Any) -> OutputItemAccumulator:
+        """Return the item at an index by its id; without an id that is known there, the latest one."""
         index = index_or_zero(chunk.get("output_index"))
-        item = self._items.get(index)
+        item = self._items.get((index, text_or_empty(item_id)))
         if item is None:
-            item = self._items[index] = OutputItemAccumulator({})
+            item = next((self._items[place] for place in reversed(self._items) if place[0] == index), None)
+        if item is None:
+            item = self._items[index, text_or_empty(item_id)] = OutputItemAccumulator({})
         return item
 
     def _stage(self, kind: str, response: Any) -> None:

@@ -10,6 +10,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from understudies.dialects.base import DecodedRequest, Dialect, InvalidRequest
+from understudies.dialects.json_fields import with_long_integers
 from understudies.events import NewId, Templates
 from understudies.router.call import Call, TeacherError
 from understudies.router.endpoints.admission import Admission
@@ -18,7 +19,7 @@ from understudies.router.endpoints.content_encoding import decompress_body
 from understudies.router.endpoints.errors import HttpError, request_timeout
 from understudies.router.endpoints.headers import call_headers, serving_headers
 from understudies.router.endpoints.passthrough import PassthroughEndpoint
-from understudies.router.endpoints.request_body import parse_json_object, read_body
+from understudies.router.endpoints.request_body import BYTE_ORDER_MARK, parse_json_object, read_body
 from understudies.router.endpoints.request_context import ALIAS, RequestContext, metadata_task
 from understudies.router.endpoints.responses import (
     EVENT_STREAM_TYPE,
@@ -75,7 +76,10 @@ class InferenceEndpoint:
                 if context.content_encoding is not None:
                     raw = decompress_body(raw, context.content_encoding, self._admission.max_body_bytes)
                     context = context.with_decompressed_body()
+                raw = raw.removeprefix(BYTE_ORDER_MARK)
                 body = parse_json_object(raw)
+                if dialect.api == "messages" and b'"tool_use"' in raw:
+                    body = with_long_integers(raw, body)
                 try:
                     read = dialect.decode_request(body)
                 except InvalidRequest as error:
@@ -91,7 +95,7 @@ class InferenceEndpoint:
         self._admission.check_budget_bypass(named, unreadable)
         if named is not None and (task is not None or model.startswith(ALIAS)):
             model = self._admission.teacher_model(named, model) if model.startswith(ALIAS) else model
-            raw = orjson.dumps(_without_router_fields(body, model))
+            raw = dialect.encode_upstream_request(raw, body, model=model)
         return await self._passthrough.forward(scope, context, raw, model or None, send)
 
     def _parse_call(
@@ -101,8 +105,8 @@ class InferenceEndpoint:
         task = self._admission.resolve_task(context.principal.tenant, named)
         model = self._admission.teacher_model(task, read.model) if read.model.startswith(ALIAS) else read.model
         if model != read.model or read.task is not None:
+            raw = dialect.encode_upstream_request(raw, body, model=model)
             body = _without_router_fields(body, model)
-            raw = orjson.dumps(body)
         episode, critical, cache = context.call_directives()
         now = self._clock.now()
         return Call(

@@ -18,6 +18,10 @@ COUNT_VALUES_ABOVE_BYTES: Final = 256 * 1024
 """Size of a body, in bytes, up to which its values need not be counted."""
 
 
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+"""The mark before JSON that some editors and languages write; a reader may ignore it, by RFC 8259."""
+
+
 async def read_body(receive: Receive, declared: str | None, limit: int) -> bytes:
     """Return the body of a request; raises PayloadTooLarge or ClientDisconnected."""
     if declared is not None and declared.isdecimal() and int(declared[:20]) > limit:

@@ -35,6 +35,7 @@ class AttemptProgress:
 
 
 TRANSPORT_ERRORS: Final = (ConnectError, ProtocolError, ResponseTooLarge, TimeoutError)
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _MAX_MESSAGE: Final = 500
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _KEY_REJECTIONS: Final = frozenset({401, 402, 403})
@@ -146,7 +147,9 @@ def parse_json_object(raw: bytes) -> dict[str, Any] | None:
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return None
+        if not raw.startswith(_BYTE_ORDER_MARK):
+            return None
+        return parse_json_object(raw.removeprefix(_BYTE_ORDER_MARK))
     return body if isinstance(body, dict) else None
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from understudies.dialects.json_fields import with_long_integers
 from understudies.events import Usage
 from understudies.router.call import TeacherAnswer, TeacherError
 from understudies.router.http1.deadlines import Deadline
@@ -84,6 +85,9 @@ class UnaryRequester:
         call = request.call
         try:
             answered = request.dialect.decode_response(body)
+            if answered.response.message.tool_calls:
+                exact = with_long_integers(raw, body)
+                answered = answered if exact is body else request.dialect.decode_response(exact)
         except ValueError as error:
             cost = self._meter.reported(
                 _text(body.get("model")) or model, _usage(body), price=upstream.price, at=call.at

@@ -1,0 +1,127 @@
+"""Calls whose JSON or streams are written in ways that their standards allow and few expect."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+from tests.support.dialects import encode_sse
+from tests.support.provider_events import USAGE_CHUNK, make_chunk
+from tests.support.router_harness import BuildHarness, RouterHarness, body_of, router_harnesses
+
+LONG = 12345678901234567890123
+MARK = b"\xef\xbb\xbf"
+Reply = Callable[[bytes], web.Response]
+
+
+@pytest.fixture
+async def build() -> AsyncIterator[BuildHarness]:
+    async with router_harnesses() as built:
+        yield built
+
+
+@asynccontextmanager
+async def upstream(reply: Reply) -> AsyncIterator[dict[str, Any]]:
+    """A teacher that replies with these bytes; yields its table for the rules."""
+
+    async def handle(request: web.Request) -> web.Response:
+        return reply(await request.read())
+
+    app = web.Application()
+    app.router.add_post("/v1/{rest:.*}", handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    try:
+        yield {"teacher": {"base_url": f"http://{host}:{port}/v1"}}
+    finally:
+        await runner.cleanup()
+
+
+def _tool_use(written: str) -> bytes:
+    return (
+        b'{"id":"m","type":"message","role":"assistant","model":"claude","content":[{"type":"tool_use","id":"toolu_1",'
+        b'"name":"f","input":' + written.encode() + b'}],"stop_reason":"tool_use","usage":{"output_tokens":5}}'
+    )
+
+
+async def _arguments(house: RouterHarness) -> str:
+    event = await house.event()
+    assert event.response is not None, event.error
+    (call,) = event.response.message.tool_calls or ()
+    return call.function.arguments
+
+
+async def test_an_integer_of_any_size_reaches_the_teacher_with_all_its_digits(build: BuildHarness) -> None:
+    house = await build()
+    for fields in ({"stream": True}, {"metadata": {"task": "other"}}, {"stream": True, "stream_options": {}}):
+        body = orjson.dumps(body_of("chat", seed=7, **fields)).replace(b"7", str(LONG).encode(), 1)
+        assert (await house.send("POST", "/v1/chat/completions", data=body)).status == 200
+        assert str(LONG).encode() in house.teacher.raws[-1]
+    assert len(await house.recorded()) == 3
+
+
+async def test_an_integer_in_a_tools_arguments_is_recorded_with_all_its_digits(build: BuildHarness) -> None:
+    written = f'{{"id":{LONG}}}'
+    async with upstream(lambda _: web.Response(body=_tool_use(written), content_type="application/json")) as table:
+        house = await build(teachers=table)
+        turn = {
+            "role": "assistant",
+            "content": [{"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"id": 7}}],
+        }
+        result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "x"}]}
+        body = orjson.dumps(body_of("messages", messages=[{"role": "user", "content": "hi"}, turn, result]))
+        got = await house.send("POST", "/v1/messages", data=body.replace(b'"id":7', f'"id":{LONG}'.encode()))
+        assert got.status == 200
+        assert await _arguments(house) == written
+        asked = (await house.event()).request.messages[1].tool_calls or ()
+        assert [call.function.arguments for call in asked] == [written]
+
+
+async def test_an_integer_in_a_streams_arguments_is_recorded_with_all_its_digits(build: BuildHarness) -> None:
+    written = f'{{"id":{LONG}}}'
+    block = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
+    delta = {"type": "input_json_delta", "partial_json": written}
+    stream = encode_sse(
+        {"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "content": []}},
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        {"type": "content_block_delta", "index": 0, "delta": delta},
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 5}},
+        {"type": "message_stop"},
+        named=True,
+    )
+    async with upstream(lambda _: web.Response(body=stream, content_type="text/event-stream")) as table:
+        house = await build(teachers=table)
+        assert (await house.ask("messages", stream=True)).body == stream
+        assert await _arguments(house) == written
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("mark", [b"", MARK])
+async def test_a_stream_is_read_whatever_ends_its_lines(build: BuildHarness, end: bytes, mark: bytes) -> None:
+    events = encode_sse(make_chunk({"content": "Hi"}), make_chunk({"content": " you"}, "stop"), USAGE_CHUNK, "[DONE]")
+    stream = mark + events.replace(b"\n", end)
+    async with upstream(lambda _: web.Response(body=stream, content_type="text/event-stream")) as table:
+        house = await build(teachers=table)
+        assert (await house.ask("chat", stream=True, stream_options={"include_usage": True})).body == stream
+        event = await house.event()
+        assert (event.error, event.response and event.response.message.content) == (None, "Hi you")
+        assert event.usage.completion_tokens == 9
+
+
+async def test_a_byte_order_mark_before_json_is_no_part_of_it(build: BuildHarness) -> None:
+    seen: list[bytes] = []
+
+    def reply(body: bytes) -> web.Response:
+        seen.append(body)
+        return web.Response(body=MARK + _tool_use("{}"), content_type="application/json")
+
+    async with upstream(reply) as table:
+        house = await build(teachers=table)
+        body = orjson.dumps(body_of("messages"))
+        got = await house.send("POST", "/v1/messages", data=MARK + body)
+        assert (got.status, got.body, seen) == (200, MARK + _tool_use("{}"), [body])
+        assert await _arguments(house) == "{}"

@@ -22,17 +22,29 @@ def unsupported_feature(request: Request) -> str | None:
     Students cannot give what the provider does itself (its tools, stored responses and conversations, background
     work), what only the teacher has (thinking, log-probabilities, audio) and several choices. Images, files and audio
     in the input count too: a student sees only the text, and its confidence does not drop for what it cannot see. Any
-    unknown parameter counts as well, as it may affect the answer.
+    unknown parameter counts as well, as it may affect the answer, and so does an empty object: it switches something
+    on by being there.
     """
     for name, value in request.parameters.items():
-        if name not in _IGNORED and _UNSUPPORTED.get(name, bool)(value):
+        if name not in _IGNORED and _UNSUPPORTED.get(name, is_switched_on)(value):
             return name
     if any(_has_more_than_text(message) for message in request.messages):
         return "messages"
-    if any(tool.get("type", "function") != "function" for tool in request.tools or ()):
+    if not all(map(_is_function, request.tools or ())):
         return "tools"
     choice = request.tool_choice
     return "tool_choice" if isinstance(choice, dict) and choice.get("type", "function") != "function" else None
+
+
+def is_switched_on(value: Any) -> bool:
+    """Return whether an option with this value asks for something; an empty object does, as `{}` of a web search."""
+    return bool(value) or isinstance(value, dict)
+
+
+def _is_function(tool: Mapping[str, Any]) -> bool:
+    """Return whether a tool is a function of the caller; one of the provider's may be named by its key alone."""
+    kind = tool.get("type")
+    return kind == "function" or (kind is None and ("function" in tool or "name" in tool))
 
 
 def _has_more_than_text(message: Message) -> bool:
@@ -49,7 +61,7 @@ def _is_several(value: Any) -> bool:
 
 
 def _is_thinking_enabled(value: Any) -> bool:
-    return bool(value) and not (isinstance(value, Mapping) and value.get("type") == "disabled")
+    return is_switched_on(value) and not (isinstance(value, Mapping) and value.get("type") == "disabled")
 
 
 def _has_template_options(value: Any) -> bool:
@@ -69,6 +81,7 @@ _IGNORED: Final = frozenset(
 """Parameters that ask for nothing beyond the answer to the messages."""
 
 _UNSUPPORTED: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "logit_bias": bool,
     "chat_template_kwargs": _has_template_options,
     "modalities": _is_multimodal,
     "n": _is_several,
@@ -76,5 +89,5 @@ _UNSUPPORTED: Final[Mapping[str, Callable[[Any], bool]]] = {
 }
 """Parameters of which only some values are unsupported, with a predicate for those values.
 
-Of any other parameter every non-empty value is unsupported.
+Of any other parameter every value is unsupported but None, False, zero, empty text and an empty list.
 """

@@ -36,6 +36,8 @@ FUNCTION = {"type": "function", "function": {"name": "f"}}
         ("responses", {"include": ["reasoning.encrypted_content"], "reasoning": {"effort": "low"}}),
         ("messages", {"system": "s", "tool_choice": {"type": "any"}, "tools": [{"name": "f", "input_schema": {}}]}),
         ("messages", {"thinking": {"type": "disabled"}}),
+        ("chat", {"logit_bias": {}, "chat_template_kwargs": {}, "plugins": [], "web_search_options": None}),
+        ("chat", {"tools": [{"function": {"name": "f"}}]}),
     ],
 )
 def test_a_student_may_be_asked_what_it_can_give(api: Api, fields: dict[str, Any]) -> None:
@@ -51,6 +53,11 @@ def test_a_student_may_be_asked_what_it_can_give(api: Api, fields: dict[str, Any
         ("chat", {"audio": {"voice": "alloy"}}, "audio"),
         ("chat", {"functions": [{"name": "f"}]}, "functions"),
         ("chat", {"web_search_options": {"search_context_size": "low"}}, "web_search_options"),
+        ("chat", {"web_search_options": {}}, "web_search_options"),
+        ("chat", {"something_new": {}}, "something_new"),
+        ("messages", {"context_management": {}}, "context_management"),
+        ("chat", {"tools": [{"google_search": {}}]}, "tools"),
+        ("chat", {"tools": [FUNCTION, {"type": None, "code_execution": {}}]}, "tools"),
         *(
             ("chat", {name: value}, name)
             for name, value in {

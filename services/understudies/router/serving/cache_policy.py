@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from understudies.dialects.base import Api
+from understudies.dialects.capabilities import is_switched_on
 from understudies.runtime.fast_dataclass import fast_dataclass
 
 _IGNORED_FIELDS: Final[Mapping[Api, frozenset[str]]] = {
@@ -29,12 +30,18 @@ _IGNORED_FIELDS: Final[Mapping[Api, frozenset[str]]] = {
 _STATEFUL_FIELDS: Final = (
     "previous_response_id",
     "conversation",
+    "prompt",
     "background",
     "web_search_options",
+    "search_parameters",
+    "enable_search",
+    "plugins",
     "mcp_servers",
     "container",
 )
-"""Fields that make an answer depend on what is stored or done elsewhere."""
+"""Fields that make an answer depend on what is stored or done elsewhere, an empty object too."""
+_EMPTY_OBJECTS: Final = frozenset({"metadata", "logit_bias", "stream_options", "chat_template_kwargs", "extra_body"})
+"""Fields that ask for nothing with an empty object; others switch on by it what may differ at each call."""
 _CLIENT_TOOLS: Final = frozenset({"function", "custom"})
 """Tools that the caller runs; the provider runs all others, and they may return something else next time."""
 _KEY_HEADERS: Final = ("authorization", "x-api-key", "x-understudies-teacher-key")
@@ -76,7 +83,8 @@ def is_cacheable(body: Mapping[str, Any]) -> bool:
         and not isinstance(temperature, bool)
         and temperature == 0
         and body.get("n") in (None, 1)
-        and not any(body.get(name) for name in _STATEFUL_FIELDS)
+        and not any(is_switched_on(body.get(name)) for name in _STATEFUL_FIELDS)
+        and not any(value == {} and name not in _EMPTY_OBJECTS for name, value in body.items())
         and _are_client_tools(body.get("tools"))
     )
 
@@ -114,9 +122,12 @@ def cache_key(
 def _are_client_tools(tools: Any) -> bool:
     if not tools:
         return True
-    return isinstance(tools, Iterable) and all(
-        isinstance(tool, Mapping) and tool.get("type", "custom") in _CLIENT_TOOLS for tool in tools
-    )
+    return isinstance(tools, Iterable) and all(isinstance(tool, Mapping) and _is_client_tool(tool) for tool in tools)
+
+
+def _is_client_tool(tool: Mapping[str, Any]) -> bool:
+    kind = tool.get("type")
+    return "name" in tool or "function" in tool if kind is None else isinstance(kind, str) and kind in _CLIENT_TOOLS
 
 
 def _headers(passed: Mapping[str, str]) -> Iterable[str]:

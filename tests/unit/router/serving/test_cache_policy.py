@@ -107,6 +107,8 @@ def test_any_body_has_a_key(value: Any) -> None:
         {"tools": [{"name": "f", "input_schema": {}}]},
         {"stream": True},
         {"background": False},
+        {"web_search_options": None},
+        {"mcp_servers": [], "metadata": {}, "logit_bias": {}},
     ],
 )
 def test_one_answer_at_temperature_0_is_repeatable(more: dict[str, Any]) -> None:
@@ -125,7 +127,13 @@ def test_one_answer_at_temperature_0_is_repeatable(more: dict[str, Any]) -> None
         {"tools": [{"type": "bash_20250124", "name": "bash"}]},
         {"tools": "search"},
         {"tools": 7},
+        {"tools": [{"google_search": {}}]},
+        {"tools": [{"type": ["function"]}]},
         {"web_search_options": {"search_context_size": "low"}},
+        {"web_search_options": {}},
+        {"search_parameters": {}},
+        {"plugins": [{"id": "web"}]},
+        {"something_new": {}},
         {"previous_response_id": "resp_1"},
         {"conversation": "conv_1"},
         {"background": True},

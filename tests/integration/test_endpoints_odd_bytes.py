@@ -1,8 +1,6 @@
 """Calls whose JSON or streams are written in ways that their standards allow and few expect."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator
 
 import orjson
 import pytest
@@ -10,35 +8,16 @@ from aiohttp import web
 from tests.support.dialects import encode_sse
 from tests.support.provider_events import USAGE_CHUNK, make_chunk
 from tests.support.router_harness import BuildHarness, RouterHarness, body_of, router_harnesses
+from tests.support.scripted_upstream import scripted_upstream, stream_reply
 
 LONG = 12345678901234567890123
 MARK = b"\xef\xbb\xbf"
-Reply = Callable[[bytes], web.Response]
 
 
 @pytest.fixture
 async def build() -> AsyncIterator[BuildHarness]:
     async with router_harnesses() as built:
         yield built
-
-
-@asynccontextmanager
-async def upstream(reply: Reply) -> AsyncIterator[dict[str, Any]]:
-    """A teacher that replies with these bytes; yields its table for the rules."""
-
-    async def handle(request: web.Request) -> web.Response:
-        return reply(await request.read())
-
-    app = web.Application()
-    app.router.add_post("/v1/{rest:.*}", handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    try:
-        yield {"teacher": {"base_url": f"http://{host}:{port}/v1"}}
-    finally:
-        await runner.cleanup()
 
 
 def _tool_use(written: str) -> bytes:
@@ -66,8 +45,10 @@ async def test_an_integer_of_any_size_reaches_the_teacher_with_all_its_digits(bu
 
 async def test_an_integer_in_a_tools_arguments_is_recorded_with_all_its_digits(build: BuildHarness) -> None:
     written = f'{{"id":{LONG}}}'
-    async with upstream(lambda _: web.Response(body=_tool_use(written), content_type="application/json")) as table:
-        house = await build(teachers=table)
+    async with scripted_upstream(
+        lambda _: web.Response(body=_tool_use(written), content_type="application/json")
+    ) as url:
+        house = await build(teachers={"teacher": {"base_url": url}})
         turn = {
             "role": "assistant",
             "content": [{"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"id": 7}}],
@@ -93,8 +74,8 @@ async def test_an_integer_in_a_streams_arguments_is_recorded_with_all_its_digits
         {"type": "message_stop"},
         named=True,
     )
-    async with upstream(lambda _: web.Response(body=stream, content_type="text/event-stream")) as table:
-        house = await build(teachers=table)
+    async with scripted_upstream(lambda _: stream_reply(stream)) as url:
+        house = await build(teachers={"teacher": {"base_url": url}})
         assert (await house.ask("messages", stream=True)).body == stream
         assert await _arguments(house) == written
 
@@ -104,8 +85,8 @@ async def test_an_integer_in_a_streams_arguments_is_recorded_with_all_its_digits
 async def test_a_stream_is_read_whatever_ends_its_lines(build: BuildHarness, end: bytes, mark: bytes) -> None:
     events = encode_sse(make_chunk({"content": "Hi"}), make_chunk({"content": " you"}, "stop"), USAGE_CHUNK, "[DONE]")
     stream = mark + events.replace(b"\n", end)
-    async with upstream(lambda _: web.Response(body=stream, content_type="text/event-stream")) as table:
-        house = await build(teachers=table)
+    async with scripted_upstream(lambda _: stream_reply(stream)) as url:
+        house = await build(teachers={"teacher": {"base_url": url}})
         assert (await house.ask("chat", stream=True, stream_options={"include_usage": True})).body == stream
         event = await house.event()
         assert (event.error, event.response and event.response.message.content) == (None, "Hi you")
@@ -119,8 +100,8 @@ async def test_a_byte_order_mark_before_json_is_no_part_of_it(build: BuildHarnes
         seen.append(body)
         return web.Response(body=MARK + _tool_use("{}"), content_type="application/json")
 
-    async with upstream(reply) as table:
-        house = await build(teachers=table)
+    async with scripted_upstream(reply) as url:
+        house = await build(teachers={"teacher": {"base_url": url}})
         body = orjson.dumps(body_of("messages"))
         got = await house.send("POST", "/v1/messages", data=MARK + body)
         assert (got.status, got.body, seen) == (200, MARK + _tool_use("{}"), [body])

@@ -10,6 +10,7 @@ from understudies.client.errors import NotRecorded
 from understudies.client.pricing import Price
 from understudies.client.sinks import OutgoingEvent
 from understudies.client.stream_taps import ABANDONED
+from understudies.dialects.answer_errors import AnswerError
 from understudies.dialects.base import DecodedResponse
 from understudies.events import (
     Event,
@@ -91,7 +92,12 @@ class InvocationEncoder:
 def _decode_outcome(call: TeacherCall) -> tuple[DecodedResponse | None, str | None]:
     """Return the answer or the error; a truncated stream has no answer, as students must not learn from half of one."""
     if call.chunks is None:
-        return (decode_answer(call.answer), None) if call.error is None else (None, call.error)
+        if call.error is not None:
+            return None, call.error
+        try:
+            return decode_answer(call.answer), None
+        except AnswerError as error:
+            return None, f"teacher failed: {error}"
     accumulator = accumulate_chunks(call.chunks) if call.chunks or call.error is None else None
     failed = None if accumulator is None else accumulator.failed
     if accumulator is not None and failed is None:

@@ -78,7 +78,7 @@ class TeacherError(Exception):
     `status` and `headers` are for the caller, and `raw` is the teacher's own error body if it sent one; otherwise the
     caller gets `message` and `code` in the error format of its API. `cost_usd` is the cost incurred all the same,
     without the `unproductive_attempts`: attempts that were accepted but gave no answer, and are likely to be charged
-    for.
+    for. One that is not `billable` costs nothing else, although its status is one of success.
     """
 
     def __init__(
@@ -92,6 +92,7 @@ class TeacherError(Exception):
         latency_ms: float = 0.0,
         cost_usd: Decimal | None = None,
         unproductive_attempts: int = 0,
+        billable: bool = True,
     ) -> None:
         super().__init__(f"teacher answered {status}: {message}")
         self.status = status
@@ -102,6 +103,7 @@ class TeacherError(Exception):
         self.latency_ms = latency_ms
         self.cost_usd = usd(0) if cost_usd is None else cost_usd
         self.unproductive_attempts = unproductive_attempts
+        self.billable = billable
 
 
 class TeacherStream(Protocol):

@@ -15,8 +15,10 @@ from understudies.client.calls import TeacherCall, TeacherInfo, copy_arguments
 from understudies.client.corpus_line import to_corpus_line
 from understudies.client.decoding.requests import decode_request
 from understudies.client.decoding.responses import decode_answer
+from understudies.client.decoding.stream_accumulator import accumulate_chunks
 from understudies.client.encoding import InvocationEncoder
 from understudies.client.errors import NotRecorded
+from understudies.dialects.answer_errors import AnswerError
 from understudies.events import Invocation, Request, Usage, encode, new_id, usd
 
 
@@ -278,3 +280,32 @@ def test_a_corpus_is_what_a_backtest_reads(tmp_path: Path) -> None:
     assert call.tags["team"] == "a"
     assert call.at is not None
     assert call.at.timestamp() == pytest.approx(line["created"])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"error": {"message": "Provider returned error", "code": 502}},
+        Bag(choices=None, error={"message": "Provider returned error"}, id="c", model="m"),
+        {"choices": [{"message": {"content": "half"}, "finish_reason": "error", "error": {"message": "x"}}]},
+        {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
+    ],
+)
+def test_an_error_of_the_provider_is_no_answer(answer: Any) -> None:
+    with pytest.raises(AnswerError):
+        decode_answer(answer)
+
+
+def test_a_function_that_answers_with_an_error_of_its_own_is_an_answer() -> None:
+    for answer in ({"error": "no such street", "city": None}, {"error": None, "label": "x"}, {"error": {"row": 3}}):
+        assert decode_answer(answer).response.message.content == json.dumps(answer)
+
+
+def test_an_error_among_the_chunks_of_a_stream_is_told() -> None:
+    error = {"message": "upstream died", "code": 502}
+    half = {"choices": [{"index": 0, "delta": {"content": "ha"}, "finish_reason": None}]}
+    for last in ({"choices": [], "error": error}, {"error": error}):
+        assert accumulate_chunks([half, last]).failed == "upstream died"
+    assert accumulate_chunks([{"error": error}]).failed == "upstream died"
+    ended = {"choices": [{"index": 0, "delta": {}, "finish_reason": "error", "error": error}]}
+    assert accumulate_chunks([half, ended]).failed == "upstream died"

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from tests.support.dialects import CALL, NOON, render_response
 
+from understudies.dialects.answer_errors import AnswerError
 from understudies.dialects.base import Api, DecodedResponse
 from understudies.dialects.openai_chat.request import encode_request
 from understudies.dialects.registry import DIALECTS, dialect_of
@@ -176,22 +177,64 @@ def test_tokens_are_counted_alike(api: Api, usage: Any, expected: Usage) -> None
 @pytest.mark.parametrize(
     ("api", "body"),
     [
-        *((api, body) for api in DIALECTS for body in ({}, {"error": {"message": "no"}}, {"choices": 3, "output": 3})),
+        *((api, body) for api in DIALECTS for body in ({}, {"choices": 3, "output": 3})),
         ("chat", {"choices": []}),
         ("chat", {"choices": [None]}),
         ("chat", completion(None)),
         ("chat", completion("text")),
         ("chat", completion({"tool_calls": [{"type": "custom", "custom": {}}]})),
         ("responses", response(status="queued")),
-        ("responses", response(status="failed")),
         ("responses", response({"type": "function_call", "call_id": "c", "name": 3})),
-        ("messages", message(type="error")),
         ("messages", {"type": "message", "content": "text"}),
     ],
 )
 def test_what_is_no_answer_is_not_read(api: Api, body: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"^not a|validation error"):
         dialect_of(api).decode_response(body)
+
+
+OVERLOADED = {"message": "no", "code": 503}
+
+
+@pytest.mark.parametrize(
+    ("api", "body", "status"),
+    [
+        *((api, {"error": OVERLOADED}, 503) for api in DIALECTS),
+        *((api, {"error": "no"}, 502) for api in DIALECTS),
+        *((api, {"error": {"message": "no", "code": "429"}}, 429) for api in DIALECTS),
+        ("chat", {"object": "error", "message": "no", "code": 400}, 400),
+        ("chat", {**completion({"content": "hi"}), "error": OVERLOADED}, 503),
+        ("chat", {"choices": [{"message": {"content": "h"}, "finish_reason": "error", "error": OVERLOADED}]}, 503),
+        ("chat", {"choices": None, "error": {"message": "no", "type": "rate_limit_error"}}, 429),
+        ("responses", response(status="failed", error={"code": "server_error", "message": "no"}), 502),
+        ("messages", {"type": "error", "error": {"type": "overloaded_error", "message": "no"}}, 529),
+    ],
+)
+def test_an_error_in_place_of_an_answer_is_told_as_such(api: Api, body: dict[str, Any], status: int) -> None:
+    with pytest.raises(AnswerError, match=r"^no$") as raised:
+        dialect_of(api).decode_response(body)
+    assert raised.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("api", "body"),
+    [
+        ("chat", {"choices": [{"message": {"content": "half"}, "finish_reason": "error"}]}),
+        ("chat", {"choices": [{"message": {"content": "half"}, "finish_reason": "network_error"}]}),
+        ("messages", message({"type": "text", "text": "half"}, stop_reason="error")),
+        ("responses", response(status="failed")),
+        ("responses", response(status="cancelled")),
+    ],
+)
+def test_an_answer_that_ended_because_the_provider_failed_is_none(api: Api, body: dict[str, Any]) -> None:
+    with pytest.raises(AnswerError):
+        dialect_of(api).decode_response(body)
+
+
+@pytest.mark.parametrize("error", [None, "", {}, False])
+def test_an_error_that_is_none_is_no_error(error: Any) -> None:
+    body = {**completion({"content": "hi"}), "error": error}
+    assert dialect_of("chat").decode_response(body).response.message.content == "hi"
 
 
 @pytest.mark.parametrize("api", DIALECTS)

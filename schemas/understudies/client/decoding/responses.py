@@ -8,6 +8,7 @@ from understudies.client.decoding.json_values import get_field, to_json_text, to
 from understudies.client.decoding.messages import write_message
 from understudies.client.errors import NotRecorded
 from understudies.dialects import detection
+from understudies.dialects.answer_errors import answer_error, is_error_body, reported_error
 from understudies.dialects.base import DecodedResponse
 from understudies.dialects.json_fields import token_count
 from understudies.dialects.openai_chat.response import decode_usage
@@ -15,14 +16,18 @@ from understudies.events import Message, Response
 
 
 def decode_answer(answer: Any) -> DecodedResponse:
-    """Decode an answer of any known form; raises NotRecorded or ValueError."""
+    """Decode an answer of any known form; raises NotRecorded or ValueError, and AnswerError for a provider's error."""
     if answer is None:
         raise NotRecorded("unreadable", "the teacher returned None")
     choices = get_field(answer, "choices")
     if isinstance(choices, list | tuple) and choices:
         return with_plausible_usage(detection.decode_response(_write_completion(to_plain_object(answer))))
-    if _has_fields(answer) and detection.is_response(plain := to_plain_object(answer)):
-        return with_plausible_usage(detection.decode_response(plain))
+    if _has_fields(answer):
+        plain = to_plain_object(answer)
+        if detection.is_response(plain):
+            return with_plausible_usage(detection.decode_response(plain))
+        if is_error_body(plain):
+            raise reported_error(plain) or answer_error(None)
     if _is_message(answer):
         return with_plausible_usage(_decode_message_object(to_plain_object(answer)))
     return DecodedResponse(Response(message=Message(role="assistant", content=to_json_text(answer))))

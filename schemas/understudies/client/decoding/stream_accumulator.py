@@ -6,12 +6,13 @@ from typing import Any, Final
 from understudies.client.decoding.json_values import get_field, to_json, to_json_text, to_plain_object
 from understudies.client.decoding.responses import with_plausible_usage, write_usage
 from understudies.client.errors import NotRecorded
+from understudies.dialects.answer_errors import is_error_body
 from understudies.dialects.base import Api, DecodedResponse, StreamAccumulator
 from understudies.dialects.detection import detect_stream_api
 from understudies.dialects.json_fields import list_objects
 from understudies.dialects.registry import dialect_of
 
-_CHUNK_FIELDS: Final = ("model", "usage")
+_CHUNK_FIELDS: Final = ("model", "usage", "error")
 _DELTA_FIELDS: Final = ("content", "refusal", "tool_calls", "function_call")
 
 
@@ -49,7 +50,7 @@ def accumulate_chunks(chunks: Sequence[Any]) -> ChunkAccumulator:
         raise NotRecorded("unreadable", "a stream without chunks")
     apis: list[Api] = [api for chunk in chunks if (api := _api_of(chunk)) is not None]
     accumulator = ChunkAccumulator(*apis[:1])
-    if not apis:
+    if not apis and not any(isinstance(chunk, dict) and is_error_body(chunk) for chunk in chunks):
         accumulator.add(to_json_text(list(chunks)))
         return accumulator
     for chunk in chunks:
@@ -97,7 +98,8 @@ def _write_choice(choice: Any) -> dict[str, Any]:
     else:
         given = {name: get_field(delta, name) for name in _DELTA_FIELDS}
     said = {name: to_json(value, attributes=True) for name, value in given.items() if value is not None}
-    return {"index": get_field(choice, "index"), "delta": said, "finish_reason": reason}
+    error = to_json(get_field(choice, "error"), attributes=True) if reason else None
+    return {"index": get_field(choice, "index"), "delta": said, "finish_reason": reason, "error": error}
 
 
 def _write_message_chunk(chunk: dict[str, Any]) -> dict[str, Any]:

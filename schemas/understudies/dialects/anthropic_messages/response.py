@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from understudies.dialects.answer_errors import FAILED_REASONS, answer_error, reported_error
 from understudies.dialects.anthropic_messages.request import decode_tool_call
 from understudies.dialects.assistant_message import build_content, message_text, refusal_text, tool_call_id
 from understudies.dialects.base import DecodedResponse
@@ -20,10 +21,10 @@ FINISH_REASONS: Final = {
 
 
 def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
-    """Decode a message; raises ValueError if it is not one."""
+    """Decode a message; raises ValueError if it is not one, and AnswerError if it reports an error."""
     content = body.get("content")
     if not isinstance(content, list) or body.get("type", "message") != "message":
-        raise ValueError(
+        raise reported_error(body) or ValueError(
             f"not a message: content is a {type(content).__name__}, type {text_or_empty(body.get('type'))!r}"
         )
     blocks = list_objects(content)
@@ -33,6 +34,8 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
     if calls:
         message["tool_calls"] = calls
     reason = body.get("stop_reason")
+    if body.get("error") or (isinstance(reason, str) and reason in FAILED_REASONS):
+        raise answer_error(body.get("error"), f"the answer ended with {reason!r}")
     finish = FINISH_REASONS.get(reason, reason) if isinstance(reason, str) else None
     response = Response.model_validate({"message": message, "finish_reason": finish})
     return DecodedResponse(response, text_or_empty(body.get("model")), decode_usage(body.get("usage")))

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from understudies.dialects.answer_errors import FAILED_REASONS, AnswerError, answer_error, reported_error
 from understudies.dialects.assistant_message import message_text, refusal_text, tool_call_id
 from understudies.dialects.base import DecodedResponse
 from understudies.dialects.json_fields import list_objects, object_or_empty, text_or_empty, token_count
@@ -19,13 +20,20 @@ _USAGE: Final = Usage.__pydantic_validator__
 
 
 def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
-    """Decode the first choice of a chat completion; raises ValueError if there is none."""
+    """Decode the first choice of a chat completion.
+
+    Raises ValueError if there is none, and AnswerError if the body or the choice reports an error.
+    """
     try:
         choice = body["choices"][0]
         message = {**choice["message"], "role": "assistant"}
         finish_reason = choice.get("finish_reason")
     except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a chat completion: {error!r}") from error
+        raise reported_error(body) or ValueError(f"not a chat completion: {error!r}") from error
+    if body.get("error") or choice.get("error"):
+        raise answer_error(body.get("error") or choice["error"])
+    if isinstance(finish_reason, str) and finish_reason in FAILED_REASONS:
+        raise AnswerError(f"the answer ended with {finish_reason!r}")
     if "function_call" in message:
         message = replace_function_call(message)
     if not message.get("tool_calls"):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from understudies.dialects.answer_errors import FAILED_REASONS, answer_error, reported_error
 from understudies.dialects.base import DecodedResponse, JsonParser
 from understudies.dialects.json_fields import (
     arguments_text,
@@ -159,6 +160,8 @@ def _are_texts(old: Any, new: Any) -> bool:
     return isinstance(old, str) and isinstance(new, str)
 
 
+_FAILED: Final = tuple(FAILED_REASONS)
+"""The reasons as a tuple, in which any JSON value can be looked for."""
 _NOT_THE_HEAD = frozenset({"choices", "usage", "object", "obfuscation", "error"})
 
 
@@ -196,11 +199,10 @@ class ChatAccumulator(PassthroughAccumulator):
         if isinstance(choices, list):
             for choice in choices:
                 self._add(choice)
-        if chunk.get("error"):
-            error = chunk["error"]
-            self.failed = (
-                text_or_empty(object_or_empty(error).get("message")) or text_or_empty(error) or "the stream failed"
-            )
+            if chunk.get("error"):
+                self.failed = str(answer_error(chunk["error"], "the stream failed"))
+        elif (error := reported_error(chunk, "the stream failed")) is not None:
+            self.failed = str(error)
 
     def body(self) -> dict[str, Any]:
         """Build the chat completion so far."""
@@ -220,6 +222,9 @@ class ChatAccumulator(PassthroughAccumulator):
         if found is None:
             found = self._choices[index] = ChoiceAccumulator()
         self.characters += found.add(choice)
+        if choice.get("finish_reason") and (choice.get("error") or choice["finish_reason"] in _FAILED):
+            reason = f"the answer ended with {choice['finish_reason']!r}"
+            self.failed = str(answer_error(choice.get("error"), reason))
 
 
 _CHOICE: Final = re.compile(rb'"choices"\s*:\s*\[\s*\{')

@@ -4,21 +4,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from understudies.dialects.answer_errors import answer_error
 from understudies.dialects.assistant_message import build_content, message_text, refusal_text, tool_call_id
 from understudies.dialects.base import DecodedResponse
 from understudies.dialects.json_fields import list_objects, object_or_empty, text_or_empty, token_count
 from understudies.dialects.openai_responses.request import decode_tool_call
 from understudies.events import Message, Response, Usage
 
+_FAILED_STATUSES: Final = frozenset({"failed", "cancelled"})
 _FINAL_STATUSES: Final = frozenset({"completed", "incomplete"})
 _TOOL_CALL_ITEMS: Final = frozenset({"function_call", "custom_tool_call"})
 _FINISH_REASONS: Final = {"max_output_tokens": "length"}
 
 
 def decode_response(body: Mapping[str, Any], *, partial: bool = False) -> DecodedResponse:
-    """Decode a response, or with `partial` one that was cut off; raises ValueError if it is not one."""
+    """Decode a response, or with `partial` one that was cut off.
+
+    Raises ValueError if it is not one, and AnswerError if it reports an error.
+    """
     output = body.get("output")
     status = text_or_empty(body.get("status"))
+    if not partial and (body.get("error") or status in _FAILED_STATUSES):
+        raise answer_error(body.get("error"), f"the response is {status}")
     if not isinstance(output, list) or not (partial or status in _FINAL_STATUSES):
         raise ValueError(f"not an answered response: output is a {type(output).__name__}, status {status!r}")
     items = list_objects(output)

@@ -181,7 +181,7 @@ class CallLifecycle:
 
     def _cost_of(self, error: TeacherError) -> Decimal:
         """Return the cost of a teacher's failure: all that is reserved if it took the call but reported no usage."""
-        accepted = 200 <= error.status < 300
+        accepted = 200 <= error.status < 300 and error.billable
         reported = self._likely_cost() if accepted and not error.cost_usd else error.cost_usd
         return usd(reported + self._budget.unproductive_cost(self.builder.call, error.unproductive_attempts))
 

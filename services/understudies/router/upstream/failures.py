@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 import orjson
 
+from understudies.dialects.answer_errors import AnswerError
 from understudies.router.call import TeacherError
 from understudies.router.http1.response import ConnectError, ProtocolError, ResponseTooLarge, ServerDisconnected
 from understudies.router.upstream.headers import response_headers
@@ -133,6 +135,35 @@ def malformed_answer(headers: list[tuple[str, str]], message: str) -> AttemptFai
         502, message, code="teacher_answer_broken", headers=_without_content_type(response_headers(headers))
     )
     return AttemptFailed(error, billable=True)
+
+
+def failure_from_answer_error(
+    answer_error: AnswerError, status: int, headers: list[tuple[str, str]], raw: bytes, cost_usd: Decimal
+) -> AttemptFailed:
+    """Return the failure of an attempt whose status is one of success and whose body reports an error.
+
+    It is treated as an answer with the status that the error stands for. If nobody else answers, the caller gets the
+    body as it came. It costs what the usage in the body says, or nothing.
+    """
+    stands_for, code = answer_error.status, answer_error.code or ""
+    error = TeacherError(
+        status,
+        str(answer_error)[:_MAX_MESSAGE],
+        code=code if _is_code(code) else "teacher_error",
+        raw=raw,
+        headers=response_headers(headers),
+        cost_usd=cost_usd,
+        billable=bool(cost_usd),
+    )
+    all_headers = dict(headers)
+    retry = is_retriable(stands_for, all_headers, code)
+    return AttemptFailed(
+        error,
+        retry=retry,
+        failover=retry or stands_for >= 500 or stands_for == 429,
+        counts_against_breaker=stands_for >= 500,
+        headers=all_headers,
+    )
 
 
 def in_stream_failure(headers: list[tuple[str, str]], message: str) -> AttemptFailed:

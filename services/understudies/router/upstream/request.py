@@ -53,19 +53,21 @@ class UpstreamRequest:
         body = {key: value for key, value in self._body(call.raw).items() if key not in ("stream", "stream_options")}
         return _rewrite(self.dialect, orjson.dumps(body), body, model, usage=False)
 
-    def stream_body(self, model: str) -> tuple[bytes, bool]:
-        """Encode the request for a stream that reports its usage, and return whether the caller asked for that usage.
+    def stream_body(self, model: str, *, add_usage: bool = True) -> tuple[bytes, bool]:
+        """Encode the request for a stream, and return whether all that is streamed is for the caller.
 
-        Raises TeacherError if it cannot be encoded.
+        With `add_usage` a stream whose usage the caller did not ask for is asked for it, and not all of it is. Raises
+        TeacherError if it cannot be encoded.
         """
         call = self.call
         if call.raw is None:
-            stream_options = {"stream": True, "stream_options": {"include_usage": True}}
-            return orjson.dumps(encode_request(call.request, model) | stream_options), False
+            stream_options = {"stream_options": {"include_usage": True}} if add_usage else {}
+            return orjson.dumps(encode_request(call.request, model) | {"stream": True} | stream_options), not add_usage
         body = self._body(call.raw)
         options = body.get("stream_options")
         usage_wanted = self.api != "chat" or (isinstance(options, dict) and options.get("include_usage") is True)
-        return _rewrite(self.dialect, call.raw, body, model, usage=True), usage_wanted
+        added = add_usage and not usage_wanted
+        return _rewrite(self.dialect, call.raw, body, model, usage=added), not added
 
     def _body(self, raw: bytes) -> Mapping[str, Any]:
         body = parse_json_object(raw) if self.call.body is None else self.call.body

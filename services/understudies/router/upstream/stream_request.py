@@ -5,6 +5,7 @@ from typing import Final
 
 import orjson
 
+from understudies.dialects.answer_errors import AnswerError
 from understudies.router.call import TeacherAnswer, TeacherError
 from understudies.router.http1.response import HttpResponse, ProtocolError
 from understudies.router.upstream.failures import (
@@ -69,14 +70,34 @@ class StreamRequester:
         self._context = context
 
     async def ask(self, request: UpstreamRequest, upstream: Upstream, model: str) -> UpstreamStream | BufferedStream:
-        """Return the answer once its first chunk has arrived; raises AttemptFailed."""
-        body, usage_wanted = request.stream_body(model)
+        """Return the answer once its first chunk has arrived; raises AttemptFailed.
+
+        A teacher that refuses the option which the router adds is asked again without it, once, and then always.
+        """
+        option = upstream.stream_usage
+        body, passes_whole = request.stream_body(model, add_usage=option.is_wanted(model))
+        if passes_whole:
+            return await self._ask(request, upstream, model, body, passes_whole)
+        try:
+            answer = await self._ask(request, upstream, model, body, passes_whole)
+        except AttemptFailed as failed:
+            if not option.may_be_refused(model, failed):
+                raise
+            answer = await self._ask(request, upstream, model, *request.stream_body(model, add_usage=False))
+            option.record_refusal(model)
+        else:
+            option.record_acceptance(model)
+        return answer
+
+    async def _ask(
+        self, request: UpstreamRequest, upstream: Upstream, model: str, body: bytes, passes_whole: bool
+    ) -> UpstreamStream | BufferedStream:
         progress = AttemptProgress()
         try:
             with upstream.first_byte_deadline(request.deadline - self._context.timer()) as deadline:
                 reply = await upstream.post(request.call, request.api, request.target, body, progress)
                 try:
-                    stream = await self._open_stream(request, upstream, model, reply, len(body), usage_wanted)
+                    stream = await self._open_stream(request, upstream, model, reply, len(body), passes_whole)
                     if isinstance(stream, UpstreamStream):
                         return stream
                     raw = stream + await self._unary.read_body(request, upstream, reply, deadline)
@@ -94,7 +115,7 @@ class StreamRequester:
         model: str,
         reply: HttpResponse,
         request_bytes: int,
-        usage_wanted: bool,
+        passes_whole: bool,
     ) -> UpstreamStream | bytes:
         """Open the stream, or return the first bytes of a body that is not a stream."""
         if reply.content_type == "application/json":
@@ -108,7 +129,7 @@ class StreamRequester:
         if reply.content_type != "text/event-stream" and not start.startswith(_EVENT_PREFIXES):
             kind = reply.content_type or "of no type"
             raise malformed_answer(reply.headers(), f"the teacher's answer is {kind}, not a stream")
-        accumulator = request.dialect.stream_accumulator(include_usage=usage_wanted, parse=orjson.loads)
+        accumulator = request.dialect.stream_accumulator(include_usage=passes_whole, parse=orjson.loads)
         shown = accumulator.feed(first)
         if accumulator.failed is not None and not accumulator.characters:
             raise in_stream_failure(reply.headers(), accumulator.failed)
@@ -136,7 +157,7 @@ class StreamRequester:
         try:
             answer = self._unary.decode(request, upstream, model, reply, raw, request_bytes)
         except AttemptFailed as failed:
-            if failed.error.raw is None:
+            if failed.error.raw is None or isinstance(failed.__cause__, AnswerError):
                 raise
             failed.error.unproductive_attempts = request.unproductive_attempts
             return BufferedStream(reply.status, failed.error.headers, raw, failed.error)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from understudies.dialects.answer_errors import AnswerError
 from understudies.dialects.json_fields import with_long_integers
 from understudies.events import Usage
 from understudies.router.call import TeacherAnswer, TeacherError
@@ -13,6 +14,7 @@ from understudies.router.upstream.failures import (
     TRANSPORT_ERRORS,
     AttemptFailed,
     AttemptProgress,
+    failure_from_answer_error,
     failure_from_transport_error,
     malformed_answer,
     parse_json_object,
@@ -92,6 +94,8 @@ class UnaryRequester:
             cost = self._meter.reported(
                 _text(body.get("model")) or model, _usage(body), price=upstream.price, at=call.at
             )
+            if isinstance(error, AnswerError):
+                raise failure_from_answer_error(error, reply.status, headers, raw, cost) from error
             invalid = TeacherError(
                 reply.status,
                 "the body is not a valid answer",

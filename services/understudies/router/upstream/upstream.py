@@ -21,6 +21,7 @@ from understudies.router.upstream.failures import (
     failure_from_transport_error,
 )
 from understudies.router.upstream.headers import teacher_headers
+from understudies.router.upstream.stream_usage import StreamUsageOption
 from understudies.runtime.rules.teacher import TeacherSpec
 
 _log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Upstream:
         self.price = spec.price
         self.breaker = CircuitBreaker(spec.breaker)
         self.counts = UpstreamCounts()
+        self.stream_usage = StreamUsageOption(enabled=spec.stream_usage)
         self._client = client
         self._deadlines = DeadlineFactory()
         self._urls: dict[str, URL] = {}

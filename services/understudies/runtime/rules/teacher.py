@@ -96,6 +96,11 @@ class TeacherSpec(_TeacherModel):
     price_per_mtok: TokenPrice | None = Field(
         default=None, description="price per token; if this and price_usd are unset: the public price list"
     )
+    stream_usage: bool = Field(
+        default=True,
+        description="ask chat streams for their usage (stream_options); a teacher that refuses is asked without it, "
+        "and usage that it does not report is estimated",
+    )
     fallback: tuple[Fallback, ...] = Field(default=(), description="teachers to ask, in order, if this one fails")
     timeouts: TimeoutSettings = Field(default=TimeoutSettings(), description="time-outs; see below")
     retries: RetrySettings = Field(default=RetrySettings(), description="retries of a failed attempt; see below")

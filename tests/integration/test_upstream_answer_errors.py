@@ -1,0 +1,104 @@
+"""Errors that teachers report inside an answer with a status of success."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from tests.support.dialects import encode_sse
+from tests.support.fake_teacher_responses import Api
+from tests.support.provider_events import make_chunk
+from tests.support.router_harness import BuildHarness, router_harnesses
+from tests.support.scripted_upstream import json_reply, scripted_upstream, stream_reply
+
+from understudies.events import usd
+
+FAILED_CHOICE = {"index": 0, "message": {"role": "assistant", "content": "half"}, "finish_reason": "error"}
+DIED = {"code": 502, "message": "upstream died"}
+ERRORS: dict[str, tuple[Api, dict[str, Any]]] = {
+    "error": ("chat", {"error": {"message": "Provider returned error", "code": 429}}),
+    "text": ("chat", {"error": "Provider returned error"}),
+    "old": ("chat", {"object": "error", "message": "no GPU is free", "code": 503}),
+    "null choices": ("chat", {"id": "c", "choices": None, "error": {"message": "no", "type": "overloaded_error"}}),
+    "reason": ("chat", {"id": "c", "model": "m", "choices": [FAILED_CHOICE]}),
+    "choice": ("chat", {"id": "c", "model": "m", "choices": [{**FAILED_CHOICE, "error": DIED}]}),
+    "failed": ("responses", {"id": "r", "object": "response", "status": "failed", "error": DIED, "output": []}),
+    "messages": ("messages", {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
+}
+EVERY = pytest.mark.parametrize("kind", ERRORS)
+BOTH = pytest.mark.parametrize("stream", [False, True])
+
+
+@pytest.fixture
+async def build() -> AsyncIterator[BuildHarness]:
+    async with router_harnesses() as built:
+        yield built
+
+
+@EVERY
+@BOTH
+async def test_the_fallback_answers(build: BuildHarness, kind: str, stream: bool) -> None:
+    api, body = ERRORS[kind]
+    async with scripted_upstream(lambda _: json_reply(body)) as url:
+        house = await build(teachers={"main": {"base_url": url, "fallback": ["spare"]}, "spare": {"auth": "none"}})
+        got = await house.ask(api, stream=stream)
+        assert (got.status, got.about["teacher"], got.about["reason"]) == (200, "spare", "fallback")
+    event = await house.event()
+    assert event.response is not None
+    assert event.response.message.text == "spare's answer"
+
+
+@EVERY
+@BOTH
+async def test_without_one_the_caller_gets_the_body_and_no_answer_is_recorded(
+    build: BuildHarness, kind: str, stream: bool
+) -> None:
+    api, body = ERRORS[kind]
+    async with scripted_upstream(lambda _: json_reply(body)) as url:
+        house = await build(teachers={"main": {"base_url": url, "price_usd": "0.5"}})
+        got = await house.ask(api, stream=stream)
+        assert (got.status, got.body) == (200, json_reply(body).body)
+    event = await house.event()
+    assert (event.response, event.served_by, event.cost_usd) == (None, "none", usd(0))
+    assert event.error is not None
+
+
+async def test_what_it_reports_to_have_cost_is_booked(build: BuildHarness) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 5}
+    body = {"model": "gpt-4o-mini", "choices": [FAILED_CHOICE], "usage": usage}
+    async with scripted_upstream(lambda _: json_reply(body)) as url:
+        house = await build(teachers={"main": {"base_url": url, "price_usd": "0.5"}})
+        await house.ask("chat")
+    event = await house.event()
+    assert (event.response, event.cost_usd) == (None, usd("0.5"))
+
+
+async def test_an_error_that_stands_for_a_moment_is_asked_again(build: BuildHarness) -> None:
+    replies = [{"error": {"message": "slow down", "code": 429}}, {"error": {"message": "broken", "code": 500}}]
+    good = {"model": "m", "choices": [{"message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}]}
+    async with scripted_upstream(lambda _: json_reply(replies.pop() if replies else good)) as url:
+        house = await build(teachers={"main": {"base_url": url, "retries": {"max": 2, "base_s": 0.001}}})
+        assert b'"ok"' in (await house.ask("chat")).body
+    assert (replies, (await house.event()).error) == ([], None)
+
+
+async def test_an_error_of_the_callers_own_is_asked_once_and_of_nobody_else(build: BuildHarness) -> None:
+    asked: list[bytes] = []
+    body = {"error": {"message": "temperature is too high", "code": 400}}
+
+    async with scripted_upstream(lambda raw: asked.append(raw) or json_reply(body)) as url:  # type: ignore[func-returns-value]
+        house = await build(teachers={"main": {"base_url": url, "fallback": ["spare"]}, "spare": {"auth": "none"}})
+        assert b"too high" in (await house.ask("chat")).body
+    assert (len(asked), house.teachers["spare"].asked) == (1, [])
+
+
+@pytest.mark.parametrize("error", [{}, {"error": DIED}])
+async def test_a_stream_that_ends_with_an_error_is_no_answer(build: BuildHarness, error: dict[str, Any]) -> None:
+    last = make_chunk({"content": " or"}, "error")
+    last["choices"][0] |= error
+    events = encode_sse(make_chunk({"role": "assistant", "content": "half"}), last, "[DONE]")
+    async with scripted_upstream(lambda _: stream_reply(events)) as url:
+        house = await build(teachers={"main": {"base_url": url}})
+        assert (await house.ask("chat", stream=True)).body == events
+    event = await house.event()
+    assert (event.response, event.served_by) == (None, "none")
+    assert event.error is not None

@@ -8,7 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from understudies.client.calls import CallArguments, TeacherCall, TeacherInfo, copy_arguments
+from understudies.client.client_proxy import ClientProxy, is_official_client
+from understudies.client.raw_responses import TappedResponse, is_raw_response
 from understudies.client.recorder import CallRecorder
+from understudies.client.stream_managers import tap_manager
 from understudies.client.stream_taps import ABANDONED, tap_stream
 from understudies.client.telemetry import current_traceparent
 
@@ -31,6 +34,8 @@ class Instrumentor:
 
     def wrap(self, teacher: Any) -> Any:
         """Return the recorded teacher: a function for a function, otherwise a proxy."""
+        if is_official_client(teacher):
+            return ClientProxy(teacher, self.wrap_function)
         if hasattr(teacher, "invoke"):
             return (_CallableProxy if callable(teacher) else _Proxy)(teacher, self)
         if not callable(teacher):
@@ -105,11 +110,19 @@ class CallRecording:
             return answer
         if inspect.isawaitable(answer):
             return self._record_awaitable(answer)
+        if is_raw_response(answer) and self._is_streaming:
+            return TappedResponse(answer, self._on_stream_end)
         stream = tap_stream(answer, self._on_stream_end)
+        if stream is None:
+            stream = tap_manager(answer, self._on_stream_end, self.record_error)
         if stream is not None:
             return stream
         self._record(answer)
         return answer
+
+    @property
+    def _is_streaming(self) -> bool:
+        return self._arguments is not None and self._arguments.named.get("stream") is True
 
     def record_error(self, error: BaseException) -> None:
         """Record that the teacher raised."""

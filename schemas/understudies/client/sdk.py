@@ -86,8 +86,9 @@ class Understudies:
         """Return the teacher with its calls recorded: it answers, streams and fails exactly as before.
 
         A teacher is a function, sync or async, that takes messages or a prompt, such as the `create` of an OpenAI or
-        Anthropic client, or an object with `invoke`. Without a task's name, calls with the same system prompt form
-        one task. `episode` is the trajectory's id, or a function without arguments that returns it at each call.
+        Anthropic client, an object with `invoke`, or a whole client, all of whose model calls are recorded. Without a
+        task's name, calls with the same system prompt form one task. `episode` is the trajectory's id, or a function
+        without arguments that returns it at each call.
         """
         if task is not None:
             task = task if self._owner is None else own_task(self._owner, task)

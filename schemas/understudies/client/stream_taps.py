@@ -28,15 +28,15 @@ class _TappedBase:
             return value
 
         def closing(*args: Any, **kwargs: Any) -> Any:
-            self._understudies_end(ABANDONED)
+            self.understudies_end(ABANDONED)
             return value(*args, **kwargs)
 
         return closing
 
     def __del__(self) -> None:
-        self._understudies_end(ABANDONED)
+        self.understudies_end(ABANDONED)
 
-    def _understudies_end(self, error: BaseException | str | None) -> None:
+    def understudies_end(self, error: BaseException | str | None) -> None:
         done, self._understudies_done = self._understudies_done, None
         if done is not None:
             done(self._understudies_chunks, error)
@@ -52,10 +52,10 @@ class TappedStream(_TappedBase):
         try:
             chunk = next(self._understudies_stream)
         except StopIteration:
-            self._understudies_end(None)
+            self.understudies_end(None)
             raise
         except BaseException as error:
-            self._understudies_end(error)
+            self.understudies_end(error)
             raise
         self._understudies_chunks.append(chunk)
         return chunk
@@ -65,7 +65,7 @@ class TappedStream(_TappedBase):
         return self
 
     def __exit__(self, *exc_info: Any) -> Any:
-        self._understudies_end(ABANDONED)
+        self.understudies_end(ABANDONED)
         return self._understudies_stream.__exit__(*exc_info)
 
 
@@ -83,10 +83,10 @@ class TappedAsyncStream(_TappedBase):
         try:
             chunk = await anext(self._understudies_source)
         except StopAsyncIteration:
-            self._understudies_end(None)
+            self.understudies_end(None)
             raise
         except BaseException as error:
-            self._understudies_end(error)
+            self.understudies_end(error)
             raise
         self._understudies_chunks.append(chunk)
         return chunk
@@ -96,7 +96,7 @@ class TappedAsyncStream(_TappedBase):
         return self
 
     async def __aexit__(self, *exc_info: Any) -> Any:
-        self._understudies_end(ABANDONED)
+        self.understudies_end(ABANDONED)
         return await self._understudies_stream.__aexit__(*exc_info)
 
 

@@ -53,9 +53,24 @@ def _write_body(arguments: CallArguments) -> dict[str, Any]:
         named = {**first, **named}
         positional = ()
     if not positional and _is_responses_call(named):
-        return {**to_json_items(named), "input": _write_input(named["input"])}
+        return {**to_json_items(_write_formats(named)), "input": _write_input(named["input"])}
     source, rest = _split_input(positional, named)
-    return {**to_json_items(rest), "messages": write_messages(source)}
+    return {**to_json_items(_write_formats(rest)), "messages": write_messages(source)}
+
+
+def _write_formats(named: dict[str, Any]) -> dict[str, Any]:
+    """Convert classes given as the format of an answer, as to `parse`, to the schemas that a provider gets."""
+    written = dict(named)
+    if isinstance(kind := written.get("text_format"), type):
+        del written["text_format"]
+        schema = {"type": "json_schema", **to_json(kind)["json_schema"], "strict": True}
+        written["text"] = {**(to_json(written.get("text")) or {}), "format": schema}
+    if isinstance(kind := written.get("output_format"), type):
+        written["output_format"] = {"type": "json_schema", "schema": to_json(kind)["json_schema"]["schema"]}
+    if isinstance(kind := written.get("response_format"), type):
+        schema = {**to_json(kind)["json_schema"], "strict": True}
+        written["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return written
 
 
 def _is_responses_call(named: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from understudies.client.decoding.json_values import get_field, to_json_text, to_plain_object
 from understudies.client.decoding.messages import write_message
 from understudies.client.errors import NotRecorded
+from understudies.client.raw_responses import is_raw_response, read_raw_response
 from understudies.dialects import detection
 from understudies.dialects.answer_errors import answer_error, is_error_body, reported_error
 from understudies.dialects.base import DecodedResponse
@@ -19,6 +20,8 @@ def decode_answer(answer: Any) -> DecodedResponse:
     """Decode an answer of any known form; raises NotRecorded or ValueError, and AnswerError for a provider's error."""
     if answer is None:
         raise NotRecorded("unreadable", "the teacher returned None")
+    if is_raw_response(answer):
+        answer = read_raw_response(answer)
     choices = get_field(answer, "choices")
     if isinstance(choices, list | tuple) and choices:
         return with_plausible_usage(detection.decode_response(_write_completion(to_plain_object(answer))))

@@ -1,0 +1,72 @@
+"""Record all model calls of an official client, `OpenAI()` or `Anthropic()`, that is shadowed as a whole."""
+
+from collections.abc import Callable
+from typing import Any
+
+_LIBRARIES = ("openai", "anthropic")
+_RECORDED_RESOURCES = ("Completions", "Responses", "Messages")
+_RECORDED_METHODS = frozenset({"create", "parse", "stream"})
+_COPYING_METHODS = frozenset({"copy", "with_options"})
+_WRAPPER_SUFFIXES = ("WithRawResponse", "WithStreamingResponse")
+
+Wrap = Callable[[Any], Any]
+"""Returns a function that records the calls of another."""
+
+
+def is_official_client(teacher: Any) -> bool:
+    """Return whether the teacher is a whole client of OpenAI or Anthropic."""
+    return _library_of(teacher) in _LIBRARIES and any(hasattr(type(teacher), name) for name in _COPYING_METHODS)
+
+
+class ClientProxy:
+    """A proxy for a client, or for a part of it; all but the model calls is delegated to the client itself."""
+
+    def __init__(self, part: Any, wrap: Wrap) -> None:
+        self._understudies_part = part
+        self._understudies_wrap = wrap
+
+    @property  # type: ignore[misc]  # read-only
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # read-only
+        # so that isinstance() gives the same result as for the client itself
+        return type(self._understudies_part)
+
+    def __getattr__(self, name: str) -> Any:
+        part = self._understudies_part
+        value = getattr(part, name)
+        if callable(value) and not _is_part(value):
+            if name in _RECORDED_METHODS and _is_recorded(part):
+                return self._understudies_wrap(value)
+            if name in _COPYING_METHODS and is_official_client(part):
+                return lambda *args, **kwargs: ClientProxy(value(*args, **kwargs), self._understudies_wrap)
+            return value
+        return ClientProxy(value, self._understudies_wrap) if _is_part(value) else value
+
+    def __enter__(self) -> Any:
+        self._understudies_part.__enter__()
+        return self
+
+    def __exit__(self, *exc_info: Any) -> Any:
+        return self._understudies_part.__exit__(*exc_info)
+
+    async def __aenter__(self) -> Any:
+        await self._understudies_part.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: Any) -> Any:
+        return await self._understudies_part.__aexit__(*exc_info)
+
+
+def _library_of(value: Any) -> str:
+    return type(value).__module__.partition(".")[0]
+
+
+def _is_part(value: Any) -> bool:
+    """Return whether a value leads to model calls: a client or one of its resources."""
+    return _library_of(value) in _LIBRARIES and (".resources" in type(value).__module__ or is_official_client(value))
+
+
+def _is_recorded(resource: Any) -> bool:
+    name = type(resource).__name__.removeprefix("Async")
+    for suffix in _WRAPPER_SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name in _RECORDED_RESOURCES

@@ -1,6 +1,7 @@
 """One event of every kind, every field filled: what the golden samples hold."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -10,6 +11,7 @@ from understudies.events import (
     FunctionCall,
     GateDecision,
     Invocation,
+    LabelProbability,
     Message,
     Promotion,
     Request,
@@ -24,6 +26,9 @@ from understudies.events import (
 
 _AT = datetime(2026, 3, 1, 12, 30, 0, 250_000, tzinfo=UTC)
 _ID = "019ca9a3-57fa-7032-afbb-6497f8bfc6a{}"
+_SOFT_LABELS: dict[str, tuple[LabelProbability, ...]] = {
+    "late": (LabelProbability(value=True, probability=0.75), LabelProbability(value=False, probability=0.25))
+}
 _CALL = ToolCall(id="call_1", function=FunctionCall(name="weather", arguments='{"city": "Delft"}'))
 _WITHHELD = Withheld(answers={"label:storm": 0.875}, inputs=("text:0c1d",), groups=("tenant=acme", "day=weekend"))
 _TOOL: dict[str, JsonValue] = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
@@ -52,7 +57,9 @@ ANSWERED = Invocation(
         temperature=0.5,
         parameters={"max_tokens": 100, "stop": ["\n"]},
     ),
-    response=Response(message=Message(role="assistant", tool_calls=(_CALL,)), finish_reason="tool_calls"),
+    response=Response(
+        message=Message(role="assistant", tool_calls=(_CALL,)), finish_reason="tool_calls", probabilities=_SOFT_LABELS
+    ),
     usage=Usage(prompt_tokens=120, completion_tokens=8, cached_tokens=64),
     cost_usd=usd("0.001234567"),
     free=False,
@@ -166,7 +173,8 @@ _LATER_OF_ROUTE = {"drawn", "head", "spot_check"}
 
 
 def _of_version_1(name: str, event: Event) -> Event:
-    known = event.model_dump(exclude={**dict.fromkeys(_LATER.get(name, ()), True), "route": _LATER_OF_ROUTE})
+    later: dict[str, Any] = dict.fromkeys(_LATER.get(name, ()), True)
+    known = event.model_dump(exclude={**later, "route": _LATER_OF_ROUTE, "response": {"probabilities"}})
     return type(event).model_validate(known)
 
 

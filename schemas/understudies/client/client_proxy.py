@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 _LIBRARIES = ("openai", "anthropic")
-_RECORDED_RESOURCES = ("Completions", "Responses", "Messages")
+_RECORDED_RESOURCES = ("Completions", "Responses", "Messages", "Decisions")
 _RECORDED_METHODS = frozenset({"create", "parse", "stream"})
 _COPYING_METHODS = frozenset({"copy", "with_options"})
 _WRAPPER_SUFFIXES = ("WithRawResponse", "WithStreamingResponse")

@@ -7,8 +7,11 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from understudies.events import Request, Response, Usage
 
-Api = Literal["chat", "responses", "messages"]
-"""The API that the caller uses: OpenAI's Chat Completions or Responses, or Anthropic's Messages."""
+Api = Literal["chat", "responses", "messages", "decisions", "systemone"]
+"""The API that the caller uses.
+
+OpenAI's Chat Completions or Responses, Anthropic's Messages, or a decision API: OpenAI's Decisions or System One.
+"""
 
 
 JsonParser = Callable[[bytes], Any]

@@ -17,7 +17,9 @@ _ANTHROPIC_FIELDS: Final = frozenset(
 )
 _ANTHROPIC_BLOCKS: Final = frozenset(
     {"tool_use", "tool_result", "thinking", "redacted_thinking", "server_tool_use", "web_search_tool_result"}
-    | {"search_result", "mcp_tool_use", "mcp_tool_result", "container_upload"}
+    | {"search_result", "mcp_tool_use", "mcp_tool_result", "container_upload", "compaction", "browser_state"}
+    | {"web_fetch_tool_result", "code_execution_tool_result", "bash_code_execution_tool_result"}
+    | {"text_editor_code_execution_tool_result", "tool_search_tool_result", "tool_reference"}
 )
 _SOURCED_BLOCKS: Final = frozenset({"image", "document"})
 _ANTHROPIC_CHOICES: Final = frozenset({"auto", "any", "tool", "none"})
@@ -42,6 +44,8 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
         return dialect_of("chat").decode_response(body)
     if isinstance(body.get("output"), list):
         return dialect_of("responses").decode_response(body)
+    if _is_decision(body):
+        return dialect_of("decisions").decode_response(body)
     return dialect_of("messages").decode_response(body)
 
 
@@ -62,13 +66,27 @@ def is_response(body: Mapping[str, Any]) -> bool:
     """Return whether a body has the shape of a provider's whole answer."""
     if isinstance(body.get("choices"), list):
         return True
+    if _is_decision(body):
+        return True
     if isinstance(body.get("output"), list):
         return body.get("object") == "response" or "status" in body
     return isinstance(body.get("content"), list) and (body.get("type") == "message" or "stop_reason" in body)
 
 
+def _is_decision(body: Mapping[str, Any]) -> bool:
+    return isinstance(body.get("answers"), list | dict) and "model" in body and "usage" in body
+
+
+def is_decision_request(body: Mapping[str, Any]) -> bool:
+    """Return whether a body asks closed questions of a decision API."""
+    asks = isinstance(body.get("questions"), list | tuple | dict) and isinstance(body.get("model"), str)
+    return asks and body.get("messages") is None and ("state" in body or "input" in body)
+
+
 def detect_api(body: Mapping[str, Any]) -> Api:
     """Return the API for which a request's body was written."""
+    if is_decision_request(body):
+        return "systemone" if "state" in body else "decisions"
     if body.get("messages") is None and ("input" in body or "instructions" in body):
         return "responses"
     return "messages" if _is_anthropic(body) else "chat"

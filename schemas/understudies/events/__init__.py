@@ -17,7 +17,16 @@ from understudies.events.ids import NewId, SeededIds, new_id
 from understudies.events.invocation import BIASED, Invocation, Origin, Reason, Route, ServedBy
 from understudies.events.money import Usd, usd, usd_text
 from understudies.events.promotion import Promotion, Stage
-from understudies.events.request import FunctionCall, Message, Request, Response, ToolCall, Usage, request_of
+from understudies.events.request import (
+    FunctionCall,
+    LabelProbability,
+    Message,
+    Request,
+    Response,
+    ToolCall,
+    Usage,
+    request_of,
+)
 from understudies.events.serving_scope import ALWAYS, NOTHING_WITHHELD, ProvenLevels, Withheld
 from understudies.events.task_discovery.template_inference import Prompt
 from understudies.events.task_discovery.templates import Templates
@@ -54,6 +63,7 @@ __all__ = [
     "FunctionCall",
     "GateDecision",
     "Invocation",
+    "LabelProbability",
     "Message",
     "NewId",
     "Origin",

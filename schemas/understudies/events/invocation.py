@@ -93,7 +93,9 @@ class Invocation(Event):
     usage_estimated: bool = Field(
         default=False, description="usage and cost are estimates, because the model reported none"
     )
-    api: str = Field(default="chat", description="API that the caller used: chat, responses or messages")
+    api: str = Field(
+        default="chat", description="API that the caller used: chat, responses, messages, decisions or systemone"
+    )
     streamed: bool = False
     hung_up: bool = Field(
         default=False, description="the caller disconnected before the end; the response is what had arrived"

@@ -2,7 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 
 from understudies.events.json_values import Json, JsonObject
 
@@ -115,6 +124,15 @@ class Usage(BaseModel):
         return Usage(**{name: count for name, count in counts.items() if count <= MAX_TOKENS})
 
 
+class LabelProbability(BaseModel):
+    """A possible value of an answer, and the probability that the teacher gives it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    value: StrictStr | StrictBool | StrictInt
+    probability: float = Field(ge=0, le=1)
+
+
 class Response(BaseModel):
     """The answer: the assistant's message and its finish reason."""
 
@@ -122,6 +140,9 @@ class Response(BaseModel):
 
     message: Message
     finish_reason: str | None = None
+    probabilities: dict[str, tuple[LabelProbability, ...]] | None = Field(
+        default=None, description="soft labels of a decision API: the probabilities of all values, by question"
+    )
 
 
 def request_of(body: dict[str, Any]) -> Request:

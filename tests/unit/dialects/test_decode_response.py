@@ -193,6 +193,21 @@ def test_what_is_no_answer_is_not_read(api: Api, body: dict[str, Any]) -> None:
         dialect_of(api).decode_response(body)
 
 
+def test_a_refusal_of_anthropic_that_says_nothing_is_its_explanation() -> None:
+    details = {"type": "refusal", "category": "bio", "explanation": "This could do harm."}
+    refused = message(stop_reason="refusal", stop_details=details)
+    decoded = dialect_of("messages").decode_response(refused).response
+    assert decoded.message.content == [{"type": "refusal", "refusal": "This could do harm."}]
+    assert decoded.finish_reason == "content_filter"
+    spoken_first = message(text("I would rather not."), stop_reason="refusal", stop_details=details)
+    assert dialect_of("messages").decode_response(spoken_first).response.message.content == "I would rather not."
+
+
+@pytest.mark.parametrize("reason", ["pause_turn", "compaction"])
+def test_a_turn_that_goes_on_is_not_a_whole_answer(reason: str) -> None:
+    assert dialect_of("messages").decode_response(message(stop_reason=reason)).response.finish_reason == reason
+
+
 OVERLOADED = {"message": "no", "code": 503}
 
 

@@ -52,6 +52,8 @@ def _write_body(arguments: CallArguments) -> dict[str, Any]:
     if isinstance(first, dict) and ("messages" in first or _is_responses_call({**first, **named})):
         named = {**first, **named}
         positional = ()
+    if not positional and detection.is_decision_request(named):
+        return to_json_items(named)
     if not positional and _is_responses_call(named):
         return {**to_json_items(_write_formats(named)), "input": _write_input(named["input"])}
     source, rest = _split_input(positional, named)

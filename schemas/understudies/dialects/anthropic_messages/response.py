@@ -7,7 +7,13 @@ from understudies.dialects.answer_errors import FAILED_REASONS, answer_error, re
 from understudies.dialects.anthropic_messages.request import decode_tool_call
 from understudies.dialects.assistant_message import build_content, message_text, refusal_text, tool_call_id
 from understudies.dialects.base import DecodedResponse
-from understudies.dialects.json_fields import list_objects, parse_object_text, text_or_empty, token_count
+from understudies.dialects.json_fields import (
+    list_objects,
+    object_or_empty,
+    parse_object_text,
+    text_or_empty,
+    token_count,
+)
 from understudies.events import Response, ToolCall, Usage
 
 FINISH_REASONS: Final = {
@@ -22,15 +28,17 @@ FINISH_REASONS: Final = {
 
 def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
     """Decode a message; raises ValueError if it is not one, and AnswerError if it reports an error."""
-    content = body.get("content")
-    if not isinstance(content, list) or body.get("type", "message") != "message":
+    given = body.get("content")
+    if not isinstance(given, list) or body.get("type", "message") != "message":
         raise reported_error(body) or ValueError(
-            f"not a message: content is a {type(content).__name__}, type {text_or_empty(body.get('type'))!r}"
+            f"not a message: content is a {type(given).__name__}, type {text_or_empty(body.get('type'))!r}"
         )
-    blocks = list_objects(content)
+    blocks = list_objects(given)
     texts = [text_or_empty(block.get("text")) for block in blocks if block.get("type") == "text"]
     calls = [decode_tool_call(block) for block in blocks if block.get("type") == "tool_use"]
-    message: dict[str, Any] = {"role": "assistant", "content": build_content(texts, [], beside_calls=bool(calls))}
+    refusals = [] if any(texts) else _refusals(body)
+    content = build_content(texts, refusals, beside_calls=bool(calls))
+    message: dict[str, Any] = {"role": "assistant", "content": content}
     if calls:
         message["tool_calls"] = calls
     reason = body.get("stop_reason")
@@ -39,6 +47,12 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
     finish = FINISH_REASONS.get(reason, reason) if isinstance(reason, str) else None
     response = Response.model_validate({"message": message, "finish_reason": finish})
     return DecodedResponse(response, text_or_empty(body.get("model")), decode_usage(body.get("usage")))
+
+
+def _refusals(body: Mapping[str, Any]) -> list[str]:
+    """Return the explanation of a refusal that says nothing else."""
+    explanation = text_or_empty(object_or_empty(body.get("stop_details")).get("explanation"))
+    return [explanation] if explanation and body.get("stop_reason") == "refusal" else []
 
 
 def decode_usage(usage: Any) -> Usage:

@@ -10,7 +10,7 @@ from typing import Final
 from starlette.types import Message, Receive, Scope, Send
 
 from understudies.dialects.base import Dialect
-from understudies.dialects.registry import DIALECTS
+from understudies.dialects.registry import DECISION_DIALECTS, DIALECTS
 from understudies.router.endpoints.admin import AdminEndpoints
 from understudies.router.endpoints.errors import ClientDisconnected, HttpError, send_error, to_http_error
 from understudies.router.endpoints.inference import InferenceEndpoint
@@ -21,7 +21,9 @@ _log = logging.getLogger(__name__)
 
 _SLASHES: Final = re.compile("//+")
 _RAW_SLASHES: Final = re.compile(b"//+")
-_DIALECT_BY_PATH: Final[Mapping[str, Dialect]] = {dialect.path: dialect for dialect in DIALECTS.values()}
+_DIALECT_BY_PATH: Final[Mapping[str, Dialect]] = {
+    dialect.path: dialect for dialect in (*DIALECTS.values(), *DECISION_DIALECTS.values())
+}
 
 
 class Dispatcher:

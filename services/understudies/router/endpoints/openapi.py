@@ -17,6 +17,8 @@ def build_document() -> dict[str, Any]:
             "/v1/chat/completions": _post("createChatCompletion", _CHAT),
             "/v1/responses": _post("createResponse", _RESPONSES),
             "/v1/messages": _post("createMessage", _MESSAGES),
+            "/v1/decisions": _post("createDecision", _DECISIONS),
+            "/v1/systemone": _post("createSystemOne", _SYSTEM_ONE),
             "/v1/models": _get("listModels", "the teachers' models and the tasks that a student serves", _OBJECT),
             "/healthz": _get("liveness", "the process is alive", _OBJECT),
             "/readyz": _get("readiness", "calls are taken", _OBJECT, {"503": _answer("not yet, or no more", _OBJECT)}),
@@ -51,6 +53,24 @@ _MESSAGE: Final[dict[str, Any]] = {
     "properties": {"role": {"enum": ["system", "user", "assistant"]}, "content": _TEXT},
 }
 
+_DECISIONS: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["model", "input", "questions"],
+    "properties": {
+        "model": {"type": "string", "minLength": 1},
+        "input": {"anyOf": [_TEXT, {"type": "array", "minItems": 1, "items": _MESSAGE}]},
+        "questions": {"type": "array", "minItems": 1, "items": _OBJECT},
+    },
+}
+_SYSTEM_ONE: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["model", "state", "questions"],
+    "properties": {
+        "model": {"type": "string", "minLength": 1},
+        "state": {"anyOf": [_TEXT, _OBJECT]},
+        "questions": {"type": "object", "minProperties": 1, "additionalProperties": _OBJECT},
+    },
+}
 _CHAT: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["model", "messages"],

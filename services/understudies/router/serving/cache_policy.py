@@ -26,6 +26,8 @@ _IGNORED_FIELDS: Final[Mapping[Api, frozenset[str]]] = {
     "messages": frozenset({"stream", "metadata"}),
     # A response repeats the other fields of its request, so they are part of the answer.
     "responses": frozenset({"stream", "stream_options"}),
+    "decisions": frozenset(),
+    "systemone": frozenset(),
 }
 _STATEFUL_FIELDS: Final = (
     "previous_response_id",

@@ -13,7 +13,7 @@ from understudies.runtime.errors import ConfigurationError
 Auth = Literal["by_api", "bearer", "x-api-key", "none"]
 """Header for a key: `by_api` is x-api-key for Anthropic's Messages, else a bearer token; `none` sends no key."""
 
-TeacherApi = Literal["chat", "responses", "messages"]
+TeacherApi = Literal["chat", "responses", "messages", "decisions", "systemone"]
 
 
 class _TeacherModel(BaseModel):
@@ -78,9 +78,10 @@ class TeacherSpec(_TeacherModel):
     base_url: str = Field(description="URL up to and including /v1, such as https://api.openai.com/v1")
     models: tuple[str, ...] = Field(default=("*",), min_length=1, description='exact names or globs, such as "gpt-*"')
     apis: tuple[TeacherApi, ...] = Field(
-        default=("chat", "responses", "messages"),
+        default=("chat", "responses", "messages", "decisions", "systemone"),
         min_length=1,
-        description="APIs that it supports: OpenAI's Chat Completions and Responses, Anthropic's Messages",
+        description="APIs that it supports: OpenAI's Chat Completions, Responses and Decisions, Anthropic's Messages, "
+        "TypeSafe's System One",
     )
     api_key_env: str | None = Field(
         default=None,

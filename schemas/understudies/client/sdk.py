@@ -62,9 +62,14 @@ class Understudies:
         self._owner = tenant if own_tasks else None
         self._now = now
 
+        at_risk = (
+            f"in memory; lost are calls beyond {max_buffer}, and those still waiting {exit_timeout:g} s after the end "
+            "of the process" + ("" if corpus is not None else " (give corpus=PATH to keep all on disk too)")
+        )
+
         def sinks() -> Sequence[Sink]:
             local = [] if corpus is None else [CorpusSink(Path(corpus))]
-            return [*local, *([] if bootstrap is None else [KafkaSink(bootstrap, max_bytes, kafka or {})])]
+            return [*local, *([] if bootstrap is None else [KafkaSink(bootstrap, max_bytes, kafka or {}, at_risk)])]
 
         self._recorder = CallRecorder(
             InvocationEncoder(tenant, redact, price, ids, max_bytes, own_tasks),

@@ -82,9 +82,12 @@ class CorpusSink:
 
 
 class KafkaSink:
-    """Publishes to Kafka and retries until it succeeds; events with a non-retriable error are refused."""
+    """Publishes to Kafka and retries until it succeeds; events with a non-retriable error are refused.
 
-    def __init__(self, bootstrap: str, max_bytes: int, options: Mapping[str, Any]) -> None:
+    `at_risk` says what is lost while the broker is unavailable, in the first log line about it.
+    """
+
+    def __init__(self, bootstrap: str, max_bytes: int, options: Mapping[str, Any], at_risk: str = "") -> None:
         self._options = {
             "bootstrap_servers": bootstrap,
             "client_id": "understudies-sdk",
@@ -97,6 +100,7 @@ class KafkaSink:
         self._producer: AIOKafkaProducer | None = None
         self._backoff_s = _MIN_BACKOFF_S
         self._next_log_at = 0.0
+        self._at_risk = at_risk
 
     async def write(self, batch: Sequence[OutgoingEvent]) -> Rejections:
         """Publish the batch; while the broker is unavailable, wait for it."""
@@ -156,7 +160,9 @@ class KafkaSink:
         now = time.monotonic()
         if now >= self._next_log_at:
             self._next_log_at = now + 60
-            log.warning("the bus at %r is unavailable, calls wait: %r", self._options["bootstrap_servers"], error)
+            at_risk, self._at_risk = self._at_risk, ""
+            where = self._options["bootstrap_servers"]
+            log.warning("the bus at %r is unavailable, calls wait%s: %r", where, at_risk and f" {at_risk}", error)
 
     async def _discard_producer(self) -> None:
         try:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -131,6 +132,22 @@ async def test_calls_wait_for_a_broker_that_is_away(tansu: TansuBroker) -> None:
         assert await _flushed(client)
         found = await invocations(tansu, 200)
     assert {event.request.messages[0].content for event in found} == {f"call {n}" for n in range(200)}
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_what_may_be_lost_without_a_broker_is_said_at_once(
+    tansu: TansuBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture, kept: bool
+) -> None:
+    tansu.stop()
+    corpus = tmp_path / "calls.jsonl" if kept else None
+    client = Understudies(tansu.bootstrap, corpus=corpus, max_buffer=7, exit_timeout=0.2)
+    client.shadow(str.upper, "t")("a")
+    assert not await asyncio.to_thread(client.flush, 1.0)
+    said = [record.message for record in caplog.records if "is unavailable" in record.message]
+    assert "lost are calls beyond 7, and those still waiting 0.2 s after the end" in said[0]
+    assert ("give corpus=PATH" in said[0]) is not kept
+    await asyncio.to_thread(client.close)
+    assert (corpus is not None and len(corpus.read_text().splitlines()) == 1) is kept
 
 
 async def test_calls_wait_for_a_broker_that_answers_no_more_and_comes_back(tansu: TansuBroker) -> None:

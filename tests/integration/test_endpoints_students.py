@@ -1,5 +1,6 @@
 """Students that fail, through the whole router: the teacher answers in the same response, and the event says why."""
 
+import pickle
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,8 @@ from tests.support.router_fixtures import StubLoader
 from tests.support.router_harness import APIS, BuildHarness, RouterHarness, router_harnesses
 from tests.support.student_server import BROKEN, Behavior
 
+from understudies.router.recording.process.ipc import WorkerConfig
+from understudies.runtime.settings import BusSettings
 from understudies.students.base import StudentError
 
 
@@ -118,3 +121,20 @@ async def test_what_is_not_known_here_is_asked_of_the_teacher(build: BuildHarnes
     house = await build()
     await house.promote()
     assert (await house.ask("chat", **field)).about["reason"] == "unsuitable"
+
+
+async def test_packs_and_patterns_of_the_rules_redact_what_is_recorded(build: BuildHarness) -> None:
+    redaction = {"redact_packs": ["passwords"], "redact_patterns": {"STAFF": r"E-\d{6}"}}
+    house = await build(rules={"router": redaction})
+    asked = [{"role": "user", "content": "E-123456 of ada@example.org, password: hunter2"}]
+    await house.ask("chat", messages=asked)
+    assert house.teacher.asked[0]["messages"] == asked
+    recorded = (await house.event()).request.messages[0].content
+    assert recorded == "[STAFF] of [EMAIL], password: [SECRET]"
+
+
+def test_the_process_that_records_redacts_alike() -> None:
+    config = WorkerConfig(BusSettings(), 10, redact_packs=("passwords",), redact_patterns={"STAFF": r"E-\d{6}"})
+    redact = pickle.loads(pickle.dumps(config)).redactor
+    assert redact("E-123456, password: hunter2") == "[STAFF], password: [SECRET]"
+    assert WorkerConfig(BusSettings(), 10, redact=False, redact_packs=("passwords",)).redactor is None

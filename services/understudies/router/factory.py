@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from understudies.datasets.object_store import ObjectStore
 from understudies.events import Event, NewId, Usage, new_id
+from understudies.redaction.packs import build_redactor
 from understudies.redaction.patterns import default_redactor
 from understudies.redaction.redactor import Redactor
 from understudies.router.app import EventReader, RouterApp
@@ -93,6 +94,9 @@ def create_app(
     """
     clock = clock or SystemClock()
     source = rules if isinstance(rules, RulesSource) else RulesSource(rules)
+    router_rules = source.current().router
+    if redact is default_redactor:
+        redact = build_redactor(router_rules.redact_packs, router_rules.redact_patterns)
     recorder, record = _build_recorder(settings, source, bus, redact, spool, recorder_process)
     by_http = teacher is None or settings.port is not None
     catalogue = source.derive(lambda new: TeacherCatalogue(_teacher_specs(settings, new))) if by_http else None
@@ -216,9 +220,19 @@ def _build_recorder(
     if recorder_process is None:
         recorder = build_in_process()
         return recorder, lambda note: recorder.record(note.invocation, note.size)
-    if redact not in (None, default_redactor):
+    router_rules = rules.current().router
+    has_own = bool(router_rules.redact_packs or router_rules.redact_patterns)
+    if redact not in (None, default_redactor) and not has_own:
         raise ValueError("a custom redactor cannot be passed to another process; record in this one")
-    config = WorkerConfig(recorder_process, settings.buffer_events, spool, spool_bytes, redact=redact is not None)
+    config = WorkerConfig(
+        recorder_process,
+        settings.buffer_events,
+        spool,
+        spool_bytes,
+        redact=redact is not None,
+        redact_packs=router_rules.redact_packs,
+        redact_patterns=dict(router_rules.redact_patterns),
+    )
     process_recorder = ProcessRecorder(
         config,
         _WORKER_COMMAND,

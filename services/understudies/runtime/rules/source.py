@@ -19,7 +19,7 @@ T = TypeVar("T")
 POLL_INTERVAL_S: Final = 0.5
 """Time between two checks of the file's attributes; cheap enough that no file system watcher is needed."""
 
-_RESTART_ONLY_SETTINGS: Final = ("spool_max_bytes",)
+_RESTART_ONLY_SETTINGS: Final = ("spool_max_bytes", "redact_packs", "redact_patterns")
 _NEW_STUDENTS_ONLY_SETTINGS: Final = ("min_agreement", "judge")
 _log = logging.getLogger(__name__)
 

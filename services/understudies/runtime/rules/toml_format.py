@@ -14,20 +14,28 @@ def header(*names: str) -> str:
     >>> header("tasks", "ticket triage"), header("router")
     ('[tasks."ticket triage"]', '[router]')
     """
-    return f"[{'.'.join(name if _BARE_KEY.fullmatch(name) else _quote(name) for name in names)}]"
+    return f"[{'.'.join(map(_key, names))}]"
 
 
 def value(setting: Any) -> str:
     """Format the value of a setting.
 
+    >>> value({"STAFF": "E-[0-9]", "order no": "x"})
+    '{STAFF = "E-[0-9]", "order no" = "x"}'
     >>> value(True), value(("a", "b")), value(Decimal("12.50")), value(0.95), value("label")
     ('true', '["a", "b"]', '12.50', '0.95', '"label"')
     """
     if isinstance(setting, list | tuple):
         return f"[{', '.join(value(one) for one in setting)}]"
+    if isinstance(setting, dict):
+        return "{" + ", ".join(f"{_key(name)} = {value(one)}" for name, one in setting.items()) + "}"
     if isinstance(setting, Decimal):
         return format(setting, "f")
     return _quote(setting)
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else _quote(name)
 
 
 def _quote(setting: Any) -> str:

@@ -128,3 +128,11 @@ def test_students_of_an_own_task_are_allowed_as_those_of_the_task_are() -> None:
     rules = TaskRules(students=("triage@*",))
     assert rules.allows_student("acme:triage@3")
     assert not rules.allows_student("acme:other@3")
+
+
+def test_redaction_is_checked_where_it_is_set() -> None:
+    rules = Rules.model_validate({"router": {"redact_packs": ["passwords"], "redact_patterns": {"STAFF": r"E-\d+"}}})
+    assert rules.router.redact_packs == ("passwords",)
+    for wrong in ({"redact_packs": ["passports"]}, {"redact_patterns": {"STAFF": "("}}, {"redact_patterns": {"X": ""}}):
+        with pytest.raises(ValidationError, match=r"redact_"):
+            Rules.model_validate({"router": wrong})

@@ -24,4 +24,4 @@ def test_what_is_written_is_read_back(name: str, found: Any) -> None:
 
 
 def test_the_examples_hold() -> None:
-    assert doctest.testmod(toml_format) == (0, 2)
+    assert doctest.testmod(toml_format) == (0, 3)

@@ -4,11 +4,13 @@ import asyncio
 import pickle
 import socket
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self, cast
 
+from understudies.redaction.packs import Pack, build_redactor
+from understudies.redaction.redactor import Redactor
 from understudies.router.recording.base import RecorderStats, SpoolSnapshot
 from understudies.router.recording.process.unacked import CAPACITY_BYTES
 from understudies.runtime.settings import BusSettings
@@ -80,6 +82,13 @@ class WorkerConfig:
     spool_bytes: int = 0
     capacity_bytes: int = CAPACITY_BYTES
     redact: bool = True
+    redact_packs: tuple[Pack, ...] = ()
+    redact_patterns: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def redactor(self) -> Redactor | None:
+        """The redactor that the packs and patterns make; None if nothing is redacted."""
+        return build_redactor(self.redact_packs, self.redact_patterns) if self.redact else None
 
 
 class Shutdown(NamedTuple):

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from understudies.events import Invocation
-from understudies.redaction.patterns import default_redactor
 from understudies.redaction.redactor import Redactor
 from understudies.router.recording.base import RecorderStats, SpoolSnapshot
 from understudies.router.recording.process.ipc import IpcChannel, Shutdown, WorkerConfig, WorkerStatus
@@ -88,7 +87,7 @@ class RecorderWorker:
             slice_s=0.02,
             on_settled=self._changed.set,
         )
-        self._recorder, self._redact = recorder, default_redactor if config.redact else None
+        self._recorder, self._redact = recorder, config.redactor
         self._send_status(channel, recorder)
         self._record_received()
         connecting = asyncio.create_task(_connect_bus(bus))

@@ -193,6 +193,18 @@ def test_what_is_no_answer_is_not_read(api: Api, body: dict[str, Any]) -> None:
         dialect_of(api).decode_response(body)
 
 
+def test_ids_and_types_that_are_null_are_left_out() -> None:
+    calls = [
+        {"id": None, "type": None, "function": {"name": "f", "arguments": given}} for given in (None, "{}", {"a": 1})
+    ]
+    decoded = dialect_of("chat").decode_response(completion({"tool_calls": calls})).response
+    made = [(call.id, call.type, call.function.arguments) for call in decoded.message.tool_calls or ()]
+    assert made == [("", "function", "{}"), ("", "function", "{}"), ("", "function", '{"a":1}')]
+    turn = {"role": "assistant", "content": None, "tool_calls": calls}
+    asked = dialect_of("chat").decode_request({"model": "m", "messages": [turn]}).request
+    assert asked.messages[0].tool_calls == decoded.message.tool_calls
+
+
 def test_a_refusal_of_anthropic_that_says_nothing_is_its_explanation() -> None:
     details = {"type": "refusal", "category": "bio", "explanation": "This could do harm."}
     refused = message(stop_reason="refusal", stop_details=details)

@@ -57,7 +57,10 @@ def _decode_object_arguments(body: dict[str, Any], error: ValidationError) -> Re
 
 
 def _write_arguments(messages: Any) -> list[Any] | None:
-    """Convert tool arguments, which some servers write as objects, to text; returns None if nothing changes."""
+    """Convert tool arguments, which some servers write as objects, to text; returns None if nothing changes.
+
+    Ids and types that are null are left out.
+    """
     if not isinstance(messages, list):
         return None
     written = [write_arguments(message) if isinstance(message, dict) else message for message in messages]
@@ -78,10 +81,11 @@ def write_arguments(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_call(call: dict[str, Any]) -> dict[str, Any]:
+    known = {name: value for name, value in call.items() if value is not None or name not in ("id", "type")}
     function = call.get("function")
-    if not isinstance(function, dict) or isinstance(function.get("arguments", ""), str):
-        return call
-    return {**call, "function": {**function, "arguments": arguments_text(function["arguments"])}}
+    if isinstance(function, dict) and not isinstance(function.get("arguments", ""), str):
+        return {**known, "function": {**function, "arguments": arguments_text(function["arguments"])}}
+    return call if len(known) == len(call) else known
 
 
 def replace_functions(body: dict[str, Any]) -> dict[str, Any]:

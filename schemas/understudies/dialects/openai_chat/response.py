@@ -46,7 +46,7 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
     try:
         response = _RESPONSE.validate_python({"message": message, "finish_reason": finish_reason})
     except ValidationError:
-        # Some servers write tool arguments as objects.
+        # Some servers write tool arguments as objects, or ids as null.
         if (written := write_arguments(message)) is message:
             raise
         response = _RESPONSE.validate_python({"message": written, "finish_reason": finish_reason})

@@ -20,6 +20,7 @@ from understudies.router.http1.deadlines import DeadlineTimer
 from understudies.router.http1.disconnect import CLIENT_EXTENSION, ClientConnectionState
 from understudies.router.http1.request_cycle import RequestCycle
 
+_VERSIONS: Final = ("1.1", "1.0")
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _UPGRADE_HEADER: Final = b"upgrade:"
 _UPGRADE: Final = re.compile(rb"(?<=\n)(?i:upgrade):")
@@ -135,6 +136,10 @@ class ServerConnection(HttpToolsProtocol):
         self._in_body = True
         parser: Any = self.parser
         version = parser.get_http_version()
+        if version not in _VERSIONS:
+            # The parser takes HTTP/2.0, HTTP/0.9 and none at all for versions.
+            self._rejection = (505, "the request is not HTTP/1.1 or HTTP/1.0", "http_version_not_supported")
+            raise _RequestRejected
         path, raw_path, query = _target(self.url)
         scope: Any = {
             "type": "http",

@@ -638,3 +638,13 @@ async def test_an_answer_is_not_hurried_by_a_connection_s_age() -> None:
         caller.send(POST + b"content-length: 3\r\n\r\nabc")
         asyncio.get_running_loop().call_later(1.3, app.answer.set)
         assert await caller.response() == (200, b"abc")
+
+
+@pytest.mark.parametrize("version", [b" HTTP/2.0", b" HTTP/0.9", b""])
+async def test_other_versions_are_refused(version: bytes) -> None:
+    app = App()
+    async with connected(app) as caller:
+        caller.send(b"POST /" + version + b"\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi")
+        status, body = await caller.response()
+    assert (status, b"http_version_not_supported" in body) == (505, True)
+    assert app.scopes == []

@@ -18,7 +18,7 @@ def settings(tansu: TansuBroker, timeout_s: float = 0.5) -> BusSettings:
 
 
 async def deliver(bus: Bus, event: Invocation) -> None:
-    """Publish an event until the broker has it: on a machine at work even a healthy one may answer after the time-out."""
+    """Publish an event until the broker has it: where others work too, even a healthy one may answer too late."""
     async with asyncio.timeout(20):
         while True:
             try:

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
+import brotli
 import orjson
 import pytest
 from backports import zstd
@@ -16,6 +17,7 @@ COMPRESSORS: Final[dict[str, Callable[[bytes], bytes]]] = {
     "x-gzip": gzip.compress,
     "GZIP": gzip.compress,
     "deflate": zlib.compress,
+    "br": brotli.compress,
     "zstd": zstd.compress,
     "identity": lambda raw: raw,
     "deflate, gzip": lambda raw: gzip.compress(zlib.compress(raw)),
@@ -57,7 +59,7 @@ async def test_deflate_without_its_wrapping_is_read_too(build: BuildHarness) -> 
     assert (got.status, house.teacher.raws) == (200, [raw])
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
 async def test_a_body_too_large_once_decompressed_is_refused(build: BuildHarness, encoding: str) -> None:
     house = await build(max_body_bytes=10_000)
     bomb = COMPRESSORS[encoding](orjson.dumps(body_of("chat", user="x" * 1_000_000)))
@@ -71,12 +73,12 @@ async def test_a_body_too_large_once_decompressed_is_refused(build: BuildHarness
 async def test_a_body_of_exactly_the_limit_is_taken(build: BuildHarness) -> None:
     raw = orjson.dumps(body_of("chat", user="x" * 500))
     house = await build(max_body_bytes=len(raw))
-    for encoding in ("gzip", "deflate", "zstd"):
+    for encoding in ("gzip", "deflate", "br", "zstd"):
         got = await house.send("POST", PATHS["chat"], data=COMPRESSORS[encoding](raw), content_encoding=encoding)
         assert got.status == 200
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
 @pytest.mark.parametrize("wrong", ["corrupt", "cut"])
 async def test_a_corrupt_body_is_told_as_such(build: BuildHarness, encoding: str, wrong: str) -> None:
     house = await build()

@@ -18,7 +18,7 @@ class Decisions:
     """The dialect of POST /v1/decisions, or with another API and path that of System One."""
 
     def __init__(self, api: Api = "decisions", path: str = "/v1/decisions") -> None:
-        self.api = api
+        self.api: Api = api
         self.path = path
 
     def decode_request(self, body: Mapping[str, Any]) -> DecodedRequest:

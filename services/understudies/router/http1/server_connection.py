@@ -133,13 +133,13 @@ class ServerConnection(HttpToolsProtocol):
         if self._held > self._limits.head_bytes and self._head_bytes() > self._limits.head_bytes:
             self._reject_headers()
             raise _RequestRejected
-        self._in_body = True
         parser: Any = self.parser
         version = parser.get_http_version()
         if version not in _VERSIONS:
             # The parser takes HTTP/2.0, HTTP/0.9 and none at all for versions.
             self._rejection = (505, "the request is not HTTP/1.1 or HTTP/1.0", "http_version_not_supported")
             raise _RequestRejected
+        self._in_body = True
         path, raw_path, query = _target(self.url)
         scope: Any = {
             "type": "http",

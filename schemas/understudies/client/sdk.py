@@ -14,7 +14,8 @@ from understudies.client.errors import PublishError
 from understudies.client.instrumentation import EpisodeSource, Instrumentor
 from understudies.client.pricing import Price
 from understudies.client.recorder import CallRecorder
-from understudies.client.sinks import CorpusSink, KafkaSink, Sink
+from understudies.client.sinks import CorpusSink, KafkaSink, Sink, SpoolingSink
+from understudies.client.spool import EventSpool
 from understudies.events import Event, NewId, new_id, own_task
 from understudies.events.base import TASK_NAME_RULE, is_task_name
 from understudies.events.task_names import OWNER_PATTERN
@@ -36,7 +37,9 @@ class Understudies:
     `price` computes the cost of a call; without it the budget uses the price list's price for the model and its
     usage, else $0.03. `redact` removes what must not leave the process (None: nothing is redacted).
     At most `max_buffer` calls wait for delivery; when the buffer is full, new calls are dropped and counted, and so
-    is a call of more than `max_bytes`. `kafka` holds further options of the producer, such as security settings.
+    is a call of more than `max_bytes`. While Kafka is unavailable, calls wait in `spool`, a folder, up to `spool_bytes`
+    and across restarts; without it, in memory. `kafka` holds further options of the producer, such as security
+    settings.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class Understudies:
         max_bytes: int = 1_000_000,
         exit_timeout: float = 5.0,
         kafka: Mapping[str, Any] | None = None,
+        spool: str | os.PathLike[str] | None = None,
+        spool_bytes: int = 1_000_000_000,
         now: Callable[[], datetime] = utc_now,
         ids: NewId = new_id,
     ) -> None:
@@ -62,14 +67,21 @@ class Understudies:
         self._owner = tenant if own_tasks else None
         self._now = now
 
-        at_risk = (
-            f"in memory; lost are calls beyond {max_buffer}, and those still waiting {exit_timeout:g} s after the end "
-            "of the process" + ("" if corpus is not None else " (give corpus=PATH to keep all on disk too)")
-        )
+        on_disk = None if spool is None else Path(spool)
+        at_risk = "on disk"
+        if on_disk is None:
+            advice = "" if corpus is not None else " (give spool=FOLDER to keep them on disk)"
+            at_risk = (
+                f"in memory; lost are calls beyond {max_buffer}, and those still waiting {exit_timeout:g} s after the "
+                f"end of the process{advice}"
+            )
 
         def sinks() -> Sequence[Sink]:
-            local = [] if corpus is None else [CorpusSink(Path(corpus))]
-            return [*local, *([] if bootstrap is None else [KafkaSink(bootstrap, max_bytes, kafka or {}, at_risk)])]
+            local: list[Sink] = [] if corpus is None else [CorpusSink(Path(corpus))]
+            if bootstrap is None:
+                return local
+            bus = KafkaSink(bootstrap, max_bytes, kafka or {}, at_risk)
+            return [*local, bus if on_disk is None else SpoolingSink(bus, EventSpool(on_disk, spool_bytes))]
 
         self._recorder = CallRecorder(
             InvocationEncoder(tenant, redact, price, ids, max_bytes, own_tasks),

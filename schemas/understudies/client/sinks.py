@@ -22,6 +22,7 @@ from aiokafka.errors import (
 )
 
 from understudies.client.corpus_line import to_corpus_line
+from understudies.client.spool import BusMessage, EventSpool
 from understudies.events import Event, Invocation, Topic
 
 log = logging.getLogger("understudies.client")
@@ -45,6 +46,10 @@ class Sink(Protocol):
 
     async def write(self, batch: Sequence[OutgoingEvent]) -> Rejections:
         """Deliver the batch, retrying as long as necessary; returns the events refused for good."""
+        ...
+
+    async def retry(self) -> bool:
+        """Deliver what waits on disk, if it is time to; return whether something still waits."""
         ...
 
     async def stop(self) -> None:
@@ -77,6 +82,10 @@ class CorpusSink:
         finally:
             os.close(file)
 
+    async def retry(self) -> bool:
+        """Do nothing: nothing waits."""
+        return False
+
     async def stop(self) -> None:
         """Do nothing: no file stays open between writes."""
 
@@ -104,18 +113,40 @@ class KafkaSink:
 
     async def write(self, batch: Sequence[OutgoingEvent]) -> Rejections:
         """Publish the batch; while the broker is unavailable, wait for it."""
+        messages = [to_message(out) for out in batch]
         refused: dict[int, str] = {}
-        missing = list(range(len(batch)))
+        missing: Sequence[int] = range(len(batch))
         while missing:
-            try:
-                missing = await self._send(batch, missing, refused)
-            except (KafkaError, OSError) as error:
-                self._log_unavailable(error)
-                await self._discard_producer()
+            missing = await self.attempt(messages, missing, refused)
             if missing:
-                await asyncio.sleep(self._backoff_s)
-                self._backoff_s = min(self._backoff_s * 2, _MAX_BACKOFF_S)
+                await asyncio.sleep(self.next_backoff_s())
         return refused
+
+    async def retry(self) -> bool:
+        """Do nothing: nothing waits on disk."""
+        return False
+
+    async def attempt(
+        self, messages: Sequence[BusMessage], places: Sequence[int], refused: dict[int, str]
+    ) -> Sequence[int]:
+        """Send the messages at these places once; return those not delivered, and add those refused for good."""
+        try:
+            return await self._send(messages, places, refused)
+        except (KafkaError, OSError) as error:
+            self._log_unavailable(error)
+            await self._discard_producer()
+            return places
+
+    def next_backoff_s(self) -> float:
+        """Return the wait before the next attempt, which doubles each time."""
+        wait = self._backoff_s
+        self._backoff_s = min(wait * 2, _MAX_BACKOFF_S)
+        return wait
+
+    async def give_up(self) -> None:
+        """Discard the producer, whose broker answers nothing."""
+        self._log_unavailable(TimeoutError("no answer"))
+        await self._discard_producer()
 
     async def stop(self) -> None:
         """Disconnect from Kafka."""
@@ -123,14 +154,13 @@ class KafkaSink:
         if producer is not None:
             await producer.stop()
 
-    async def _send(self, batch: Sequence[OutgoingEvent], places: Sequence[int], refused: dict[int, str]) -> list[int]:
+    async def _send(self, messages: Sequence[BusMessage], places: Sequence[int], refused: dict[int, str]) -> list[int]:
         producer = await self._get_producer()
         sent: dict[int, Any] = {}
         for place in places:
-            out = batch[place]
+            topic, key, value, headers = messages[place]
             try:
-                key = out.topic.key(out.event).encode("utf-8", "replace")
-                sent[place] = await producer.send(out.topic.name, out.value, key=key, headers=list(out.headers))
+                sent[place] = await producer.send(topic, value, key=key, headers=list(headers))
             except KafkaError as error:
                 sent[place] = error
         outcomes = await asyncio.gather(*map(_await_delivery, sent.values()))
@@ -171,6 +201,75 @@ class KafkaSink:
             log.debug("producer did not stop cleanly: %r", error)
 
 
+class SpoolingSink:
+    """Publishes to Kafka; what cannot be delivered at once waits on disk, bounded, and is delivered first later."""
+
+    def __init__(self, kafka: KafkaSink, spool: EventSpool) -> None:
+        self._kafka = kafka
+        self._spool = spool
+        self._next_attempt_at = 0.0
+
+    async def write(self, batch: Sequence[OutgoingEvent]) -> Rejections:
+        """Publish the batch, or write it to disk; what finds no room there is refused."""
+        messages = [to_message(out) for out in batch]
+        refused: dict[int, str] = {}
+        missing: Sequence[int] = range(len(batch))
+        try:
+            if not await self.retry():
+                missing = await self._attempt(messages, missing, refused)
+        finally:
+            # Also if this is cancelled, as at the end of the process.
+            if missing:
+                refused |= self._append(messages, missing)
+        return refused
+
+    async def retry(self) -> bool:
+        """Deliver what waits on disk, if it is time to; return whether something still waits."""
+        try:
+            while not self._spool.is_empty:
+                if time.monotonic() < self._next_attempt_at:
+                    return True
+                messages = self._spool.read()
+                if await self._attempt(messages, range(len(messages)), {}):
+                    return True
+                self._spool.remove()
+        except OSError as error:
+            log.warning("the spool cannot be read, what waits there is left for later: %r", error)
+        return False
+
+    async def stop(self) -> None:
+        """Disconnect from Kafka, and leave what waits to the next process."""
+        self._spool.close()
+        await self._kafka.stop()
+
+    async def _attempt(
+        self, messages: Sequence[BusMessage], places: Sequence[int], refused: dict[int, str]
+    ) -> Sequence[int]:
+        try:
+            async with asyncio.timeout(_ATTEMPT_TIMEOUT_S):
+                missing = await self._kafka.attempt(messages, places, refused)
+        except TimeoutError:
+            missing = places
+            await self._kafka.give_up()
+        if missing:
+            self._next_attempt_at = time.monotonic() + self._kafka.next_backoff_s()
+        return missing
+
+    def _append(self, messages: Sequence[BusMessage], places: Sequence[int]) -> dict[int, str]:
+        try:
+            kept = self._spool.append([messages[place] for place in places])
+        except OSError as error:
+            return dict.fromkeys(places, repr(error))
+        return dict.fromkeys(places[kept:], "Kafka is unavailable and the spool is full")
+
+
+def to_message(out: OutgoingEvent) -> BusMessage:
+    """Return the message of an event."""
+    key = out.topic.key(out.event).encode("utf-8", "replace")
+    return BusMessage(out.topic.name, key, out.value, out.headers)
+
+
+_ATTEMPT_TIMEOUT_S = 3.0
 _MIN_BACKOFF_S = 0.1
 _MAX_BACKOFF_S = 5.0
 _NON_RETRIABLE = (

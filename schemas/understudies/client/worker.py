@@ -1,6 +1,7 @@
 """The background thread that delivers the buffered entries, with an event loop of its own."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import threading
@@ -15,6 +16,7 @@ from understudies.client.sinks import OutgoingEvent, Sink
 log = logging.getLogger("understudies.client")
 
 _LINGER_SECONDS = 0.02
+_RETRY_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +99,21 @@ class DeliveryWorker:
                 entries = self._source.take_batch()
                 if entries:
                     await self._deliver(sinks, entries)
+                elif any([await sink.retry() for sink in sinks]):
+                    await self._wait_for_entries(_RETRY_SECONDS)
                 else:
-                    await self._wait_for_entries()
+                    await self._wait_for_entries(None)
         finally:
             for sink in sinks:
                 await sink.stop()
 
-    async def _wait_for_entries(self) -> None:
+    async def _wait_for_entries(self, at_most_s: float | None) -> None:
         self._wakeup.clear()
         self._idle = True
         if not self._source.has_entries:
-            await self._wakeup.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(at_most_s):
+                    await self._wakeup.wait()
             # Batching a few calls costs the agent's own thread fewer context switches.
             await asyncio.sleep(_LINGER_SECONDS)
         self._idle = False

@@ -145,7 +145,7 @@ async def test_what_may_be_lost_without_a_broker_is_said_at_once(
     assert not await asyncio.to_thread(client.flush, 1.0)
     said = [record.message for record in caplog.records if "is unavailable" in record.message]
     assert "lost are calls beyond 7, and those still waiting 0.2 s after the end" in said[0]
-    assert ("give corpus=PATH" in said[0]) is not kept
+    assert ("give spool=FOLDER" in said[0]) is not kept
     await asyncio.to_thread(client.close)
     assert (corpus is not None and len(corpus.read_text().splitlines()) == 1) is kept
 

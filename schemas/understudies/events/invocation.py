@@ -115,9 +115,10 @@ class Invocation(Event):
     def answered_by_teacher(self) -> bool:
         """Return whether the event holds the teacher's own complete answer.
 
-        After a disconnect of the caller it holds only the beginning; a fallback's answer is another model's.
+        After a disconnect of the caller it holds only the beginning; a fallback's answer is another model's. A message
+        without text and tool calls, such as one of thoughts alone, is no answer.
         """
-        complete = self.response is not None and not self.hung_up
+        complete = self.response is not None and self.response.says_something and not self.hung_up
         own = self.route is None or self.route.reason != "fallback"
         return self.served_by == "teacher" and complete and own and self.origin != "synthetic"
 

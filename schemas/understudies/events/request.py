@@ -144,6 +144,16 @@ class Response(BaseModel):
         default=None, description="soft labels of a decision API: the probabilities of all values, by question"
     )
 
+    @property
+    def says_something(self) -> bool:
+        """Return whether there is an answer: text, even an empty one, or tool calls, in a turn that does not go on."""
+        message = self.message
+        return (message.content is not None or bool(message.tool_calls)) and self.finish_reason not in _UNFINISHED
+
+
+_UNFINISHED = frozenset({"pause_turn", "compaction"})
+"""Reasons for which a provider interrupts a turn that a later call continues."""
+
 
 def request_of(body: dict[str, Any]) -> Request:
     """Parse the body of a chat completion call; raises pydantic's ValidationError."""

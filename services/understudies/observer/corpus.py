@@ -15,8 +15,9 @@ from understudies.events import BIASED, Message, Request, Response, split_of, te
 from understudies.observer.splits import DatedExample, assign_splits
 from understudies.runtime.store import Store
 
-# A later answer replaces an earlier one, and any answer from traffic replaces a synthetic one. One call selected
-# independently of a student's confidence is enough for its input to be unbiased evidence: see `Invocation.unbiased`.
+# What is an answer is as in `Response.says_something`. A later answer replaces an earlier one, and any answer from
+# traffic replaces a synthetic one. One call selected independently of a student's confidence is enough for its input to
+# be unbiased evidence: see `Invocation.unbiased`.
 _ANSWERED_INPUTS: Final = """
 SELECT * FROM (
     SELECT
@@ -36,6 +37,9 @@ SELECT * FROM (
         min(origin = 'synthetic') AS synthetic
     FROM invocations FINAL
     WHERE task = {task:String} AND served_by = 'teacher' AND response IS NOT NULL AND NOT hung_up
+        AND (JSONHas(assumeNotNull(response), 'message', 'content')
+            OR JSONHas(assumeNotNull(response), 'message', 'tool_calls'))
+        AND JSONExtractString(assumeNotNull(response), 'finish_reason') NOT IN ('pause_turn', 'compaction')
         AND route.reason != 'fallback'
         AND origin IN ('live', 'audit', 'imported', 'synthetic')
         AND at <= {until:DateTime64(6, 'UTC')} AND at >= {since:DateTime64(6, 'UTC')}

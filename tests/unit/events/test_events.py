@@ -16,7 +16,9 @@ from understudies.events import (
     Drift,
     GateDecision,
     Invocation,
+    Message,
     Request,
+    Response,
     Route,
     TaskName,
     Verdict,
@@ -142,6 +144,13 @@ def test_who_answered_and_how_the_call_was_chosen() -> None:
     assert not invocation(origin="synthetic").answered_by_teacher
     assert not invocation(served_by="student").answered_by_teacher
     assert not invocation(response=None, error="x").answered_by_teacher
+    nothing = Message(role="assistant", content=None)
+    assert not invocation(response=Response(message=nothing, finish_reason="stop")).answered_by_teacher
+    empty = Response(message=Message(role="assistant", content=""), finish_reason="stop")
+    assert invocation(response=empty).answered_by_teacher
+    for goes_on in ("pause_turn", "compaction"):
+        half = Response(message=Message(role="assistant", content="so far"), finish_reason=goes_on)
+        assert not invocation(response=half).answered_by_teacher
     assert invocation(route=None).unbiased
     assert not invocation().unbiased
 

@@ -9,7 +9,7 @@ from tests.support.observer_harness import ObserverHarness, run_observer
 from tests.support.sample_events import START, make_invocation, make_promotion
 
 from understudies.datasets.dataset import Example
-from understudies.events import Invocation, Route, encode, fingerprint, request_of, split_of
+from understudies.events import Invocation, Message, Response, Route, encode, fingerprint, request_of, split_of
 from understudies.events.invocation import Reason
 
 MINUTE = timedelta(minutes=1)
@@ -53,6 +53,11 @@ async def test_only_the_tasks_own_answers_of_the_teacher_count(scene: ObserverHa
         make_invocation("mine"),
         make_invocation("by the student", served_by="student", student="triage@0"),
         make_invocation("failed", response=None, error="timeout"),
+        make_invocation("thoughts alone", response=Response(message=Message(role="assistant"), finish_reason="stop")),
+        make_invocation(
+            "goes on",
+            response=Response(message=Message(role="assistant", content="so far"), finish_reason="pause_turn"),
+        ),
         make_invocation("another task's", task="other"),
         make_invocation("too late", at=START + MINUTE),
         make_invocation("audited", origin="audit", audits="x", route=routed("audit")),

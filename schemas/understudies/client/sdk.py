@@ -14,8 +14,9 @@ from understudies.client.errors import PublishError
 from understudies.client.instrumentation import EpisodeSource, Instrumentor
 from understudies.client.pricing import Price
 from understudies.client.recorder import CallRecorder
-from understudies.client.sinks import CorpusSink, KafkaSink, Sink, SpoolingSink
+from understudies.client.sinks import CorpusSink, KafkaSink, Sink
 from understudies.client.spool import EventSpool
+from understudies.client.spooling_sink import SpoolingSink
 from understudies.events import Event, NewId, new_id, own_task
 from understudies.events.base import TASK_NAME_RULE, is_task_name
 from understudies.events.task_names import OWNER_PATTERN

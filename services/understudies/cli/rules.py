@@ -93,6 +93,7 @@ def _format_teacher(teacher: TeacherSpec, environ: Mapping[str, str]) -> Iterato
     yield f"base_url = {value(teacher.base_url)}"
     yield f"models = {value(teacher.models)}"
     yield f"apis = {value(teacher.apis)}"
+    yield f"stream_usage = {value(teacher.stream_usage)}"
     if teacher.api_key_env is None:
         yield "# key: not needed" if teacher.auth == "none" else "# key: the caller's"
     else:

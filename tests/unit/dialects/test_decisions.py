@@ -1,9 +1,12 @@
 """Closed questions with probabilities: OpenAI's Decisions and TypeSafe's System One."""
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from understudies.dialects.answer_errors import AnswerError
 from understudies.dialects.base import DecodedRequest, InvalidRequest
@@ -188,3 +191,51 @@ def test_the_shape_of_a_body_tells_its_api() -> None:
     assert is_response(answered(TEAM_ANSWER))
     assert detect_api({"model": "m", "input": "hi"}) == "responses"
     assert detect_api({"model": "m", "messages": [], "questions": []}) == "chat"
+
+
+_FIELDS = [
+    "type",
+    "name",
+    "value",
+    "label",
+    "probability",
+    "noul",
+    "choice",
+    "probabilities",
+    "legend",
+    "levels",
+    "choices",
+    "answers",
+    "error",
+    "questions",
+    "input",
+    "state",
+    "model",
+    "usage",
+    "input_tokens",
+    "role",
+    "a",
+]
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(_FIELDS),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(body=st.dictionaries(st.sampled_from(["model", "questions", "input", "state", "answers", "usage"]), _JSON))
+def test_anything_is_read_or_is_a_value_error(body: dict[str, Any]) -> None:
+    dialect = dialect_of("decisions")
+    with contextlib.suppress(ValueError):
+        dialect.decode_request(body)
+    with contextlib.suppress(ValueError):
+        dialect.decode_request({"model": "m", "input": "x", **body})
+    with contextlib.suppress(ValueError):
+        dialect.decode_response(body)

@@ -32,10 +32,11 @@ class RecordedCall:
 
 @dataclass(frozen=True, slots=True)
 class SkippedLine:
-    """A line that is not a recorded call, with the reason."""
+    """A line that is not a recorded call, with the reason, and the file if the log has several."""
 
     line: int
     reason: str
+    file: str | None = None
 
 
 @dataclass(slots=True)

@@ -4,11 +4,11 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from understudies.backtest.importers.json_parsing import parse_embedded_json
-from understudies.events import Usage, usd
-from understudies.events.request import MAX_TOKENS
+from understudies.events import usd
 
 _MS_FROM = 1e11
 _US_FROM = 1e14
@@ -18,11 +18,7 @@ _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 _LARGEST_COST = 1e9
 _LONGEST_ID = 200
 
-_PROMPT = ("prompt_tokens", "promptTokens", "input")
-_UNCACHED_PROMPT = ("input_tokens", "inputTokens")
-_COMPLETION = ("completion_tokens", "output_tokens", "completionTokens", "outputTokens", "output")
-_CACHED = ("cached_tokens", "input_cached_tokens", "cache_read_input_tokens", "cacheReadInputTokens")
-_COST = ("cost", "cost_usd", "costUSD", "total_cost", "totalCost")
+_COST = ("cost", "cost_usd", "costUSD", "total_cost", "totalCost", "total_cost_usd", "response_cost")
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:
@@ -58,7 +54,7 @@ def first_not_none(*values: object) -> Any:
 
 
 def parse_time(value: object) -> datetime | None:
-    """Parse a time given in epoch seconds, milli-, micro- or nanoseconds, or in ISO 8601 (UTC if it has no zone).
+    """Parse a time in epoch seconds, milli-, micro- or nanoseconds, in ISO 8601 or as in HTTP (UTC without a zone).
 
     Returns None for a time outside this century: seconds since some start, and default dates that nobody set, are not
     the times of calls.
@@ -68,10 +64,10 @@ def parse_time(value: object) -> datetime | None:
         if seconds is not None:
             moment = _parse_epoch(seconds)
         elif isinstance(value, str):
-            moment = _parse_iso(value.strip())
+            moment = _parse_written(value.strip())
         else:
             return None
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, OverflowError, OSError, TypeError):
         return None
     return moment if _EARLIEST <= moment < _LATEST else None
 
@@ -83,8 +79,11 @@ def _parse_epoch(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _parse_iso(written: str) -> datetime:
-    moment = datetime.fromisoformat(written.removesuffix("UTC").strip())
+def _parse_written(written: str) -> datetime:
+    if written[:1].isdigit():
+        moment = datetime.fromisoformat(written.removesuffix("UTC").strip())
+    else:
+        moment = parsedate_to_datetime(written)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
@@ -96,39 +95,10 @@ def compute_duration_ms(start: object, end: object) -> float | None:
     return (ended - began).total_seconds() * 1000
 
 
-def find_usage(*sources: Mapping[str, Any]) -> Usage:
-    """Read token counts, under the names that providers and logs use, from the first source that has any."""
-    for source in sources:
-        if usage := _parse_usage(source):
-            return usage
-    return Usage()
-
-
-def _parse_usage(source: Mapping[str, Any]) -> Usage | None:
-    details = as_mapping(first_not_none(source.get("prompt_tokens_details"), source.get("input_tokens_details")))
-    cached = _find_count(details, ("cached_tokens",)) or _find_count(source, _CACHED)
-    prompt = _find_count(source, _PROMPT)
-    if not prompt and (prompt := _find_count(source, _UNCACHED_PROMPT)) and "cache_read_input_tokens" in source:
-        # Anthropic counts tokens read from and written to its cache separately from the input tokens.
-        prompt += cached + _find_count(source, ("cache_creation_input_tokens",))
-    completion = _find_count(source, _COMPLETION)
-    if not 0 < max(prompt, completion) <= MAX_TOKENS:
-        return None
-    return Usage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=min(cached, prompt))
-
-
-def _find_count(source: Mapping[str, Any], names: tuple[str, ...]) -> int:
-    for name in names:
-        count = as_number(source.get(name))
-        if count is not None and count >= 0:
-            return int(count)
-    return 0
-
-
 def parse_cost(*values: object) -> Decimal | None:
-    """Parse the first value that is an amount of US dollars."""
+    """Parse the first value that is an amount of US dollars, with or without the sign."""
     for value in values:
-        amount = as_number(value)
+        amount = as_number(value.strip().lstrip("$") if isinstance(value, str) else value)
         if amount is not None and 0 <= amount <= _LARGEST_COST:
             return usd(amount)
     return None

@@ -9,13 +9,13 @@ from understudies.backtest.importers.fields import (
     as_number,
     as_text,
     find_id,
-    find_usage,
     parse_cost,
     parse_tags,
     parse_time,
 )
 from understudies.backtest.importers.json_parsing import NotARecordedCall
 from understudies.backtest.importers.partial_call import PartialCall
+from understudies.backtest.importers.usage import find_usage
 from understudies.events import Request, Response
 
 
@@ -48,6 +48,8 @@ def read_invocation(record: Mapping[str, Any]) -> PartialCall:
         latency_ms=as_number(record.get("latency_ms")),
         critical=as_mapping(record.get("route")).get("reason") == "critical",
         episode=find_id(("episode",), record),
+        evidence=({"error": record.get("error")},),
+        free=True,
     )
 
 

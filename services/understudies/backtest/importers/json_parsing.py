@@ -57,3 +57,27 @@ def _decode_error_reason(error: orjson.JSONDecodeError) -> str:
     if "recursion" in error.msg.lower() or "depth" in error.msg:
         return "nested too deeply"
     return f"not JSON: {error.msg} at column {error.colno}"
+
+
+def split_concatenated(text: bytes) -> list[Any] | None:
+    """Parse JSON objects that follow each other with white space or commas between; None if that is not so."""
+    if b"}" not in text[:-1] or text.lstrip()[:1] != b"{":
+        return None
+    try:
+        plain = text.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    values: list[Any] = []
+    place = 0
+    try:
+        while place < len(plain):
+            value, place = _DECODER.raw_decode(plain, place)
+            values.append(value)
+            while place < len(plain) and plain[place] in " \t\r\n,":
+                place += 1
+    except (ValueError, RecursionError):
+        return None
+    return values
+
+
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None, parse_float=_finite_or_none)

@@ -1,7 +1,8 @@
-"""Read chat transcripts, whose last message is the teacher's answer, and legacy pairs of prompt and completion."""
+"""Read chat transcripts, whose last message is the teacher's answer."""
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from understudies.backtest.importers.fields import (
     as_flag,
@@ -11,12 +12,15 @@ from understudies.backtest.importers.fields import (
     find_cost,
     find_id,
     find_task,
-    find_usage,
     first_not_none,
     parse_tags,
     parse_time,
 )
 from understudies.backtest.importers.partial_call import PartialCall
+from understudies.backtest.importers.usage import find_usage
+
+_TIMES: Final = ("created", "created_at", "createdAt", "timestamp", "time", "date", "datetime", "ts", "start_time")
+_SESSIONS: Final = ("session_id", "sessionid", "thread_id", "conversation_id")
 
 
 def is_native(record: Mapping[str, Any]) -> bool:
@@ -30,26 +34,13 @@ def read_native(record: Mapping[str, Any]) -> PartialCall:
     draft.messages = record["messages"]
     draft.answer = first_not_none(record.get("response"), record.get("completion"), record.get("answer"))
     draft.tool_calls = record.get("tool_calls")
-    return draft
-
-
-def is_pair(record: Mapping[str, Any]) -> bool:
-    """Return whether the record is a prompt with its completion."""
-    return "prompt" in record and "completion" in record
-
-
-def read_pair(record: Mapping[str, Any]) -> PartialCall:
-    """Read a prompt and its completion, each of which is text or a list of messages."""
-    draft = read_common_fields(record)
-    draft.messages = record["prompt"]
-    completion = record["completion"]
-    draft.answer = completion.strip() if isinstance(completion, str) else completion
+    draft.answer_in_messages = True
     return draft
 
 
 def read_common_fields(record: Mapping[str, Any]) -> PartialCall:
     """Read all fields of a record under their native names, except the messages."""
-    usage = as_mapping(record.get("usage"))
+    usage = as_mapping(first_not_none(record.get("usage"), record.get("usageMetadata"), record.get("usage_metadata")))
     metadata = as_mapping(record.get("metadata"))
     tags = parse_tags(first_not_none(record.get("tags"), record.get("metadata")))
     return PartialCall(
@@ -58,10 +49,27 @@ def read_common_fields(record: Mapping[str, Any]) -> PartialCall:
         model=as_text(record.get("model")) or "",
         usage=find_usage(usage, record),
         cost=find_cost(usage, record),
-        at=parse_time(first_not_none(record.get("created"), record.get("created_at"), record.get("timestamp"))),
+        at=_find_time(record),
         task=find_task(record, metadata, tags),
         tags=tags,
-        latency_ms=as_number(record.get("latency_ms")),
+        latency_ms=_find_latency(record),
+        evidence=(record, *((reply,) if isinstance(reply := record.get("response"), dict) else ())),
+        zero_is_known=True,
         critical=as_flag(record.get("critical")) or as_flag(metadata.get("critical")),
-        episode=find_id(("episode",), record, metadata),
+        episode=find_id(("episode",), record, metadata) or find_id(_SESSIONS, record, metadata),
     )
+
+
+def _find_time(record: Mapping[str, Any]) -> datetime | None:
+    return next((at for name in _TIMES if (at := parse_time(record.get(name))) is not None), None)
+
+
+def _find_latency(record: Mapping[str, Any]) -> float | None:
+    """Return the latency in ms; one that is named without a unit is in seconds, as tools write it."""
+    milliseconds = first_not_none(
+        *(as_number(record.get(name)) for name in ("latency_ms", "duration_ms", "response_ms"))
+    )
+    if milliseconds is not None:
+        return float(milliseconds)
+    seconds = first_not_none(*(as_number(record.get(name)) for name in ("latency", "latency_s", "duration_s")))
+    return None if seconds is None else float(seconds) * 1000

@@ -6,21 +6,28 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from understudies.backtest.importers.answer_rule import check_kind, check_outcome, check_request, check_response
 from understudies.backtest.importers.fields import as_number
-from understudies.backtest.importers.json_parsing import NotARecordedCall
+from understudies.backtest.importers.json_parsing import NotARecordedCall, parse_embedded_json
 from understudies.backtest.importers.messages import (
     as_chat_message,
     is_responses_input,
     is_responses_item,
+    split_tools,
     write_messages,
     write_tool_calls,
 )
-from understudies.backtest.importers.responses import decode_answer, decode_message, decode_output
+from understudies.backtest.importers.output_items import decode_output
+from understudies.backtest.importers.reply_facts import NO_FACTS, read_reply_facts
+from understudies.backtest.importers.responses import decode_answer, decode_message
+from understudies.backtest.importers.streams import assemble_stream
+from understudies.backtest.importers.tools import write_tools
 from understudies.backtest.recorded_call import RecordedCall
 from understudies.dialects import detection
 from understudies.dialects.capabilities import PROVIDER_STATE
 from understudies.dialects.json_fields import list_objects
 from understudies.dialects.openai_responses.request import decode_tools
+from understudies.economics.prices import call_cost
 from understudies.events import Request, Response, Usage, fingerprint
 
 _TEXT_OR_LIST: Final = frozenset({"system", "instructions"})
@@ -36,15 +43,22 @@ _PARAMETERS: Final = frozenset(
     | {PROVIDER_STATE}
 )
 """Fields that affect the answer besides the messages; a record has many others that only concern its log."""
+_ABSENT: Final = (None, "", "Infinity", "-Infinity", "NaN", "null", "None")
+"""Values of parameters that were not set, as tools write them."""
 _UNNAMED: Final = "unnamed"
 """The model's name if the record gives none."""
 
 
 @dataclass(slots=True)
 class PartialCall:
-    """The parts of a call that a format's reader found; `answer` is None if the last message is the answer.
+    """The parts of a call that a format's reader found.
 
-    `canonical` holds the request and the response if the record has them in canonical form.
+    `answer_in_messages` is true if the last message is the answer where no other is given. `canonical` holds the
+    request and the response if the record has them in canonical form. `must_be_reply` is true if the answer can only be
+    a provider's reply, so that other JSON is none. `evidence` are objects whose fields tell whether the call failed,
+    `kinds` name its type, operation or path. A cost of 0 counts if the call is `free`, and with `zero_is_known` if no
+    list has a price for its model.
+    `span` and `parent` are ids within the trace; `wraps` is true for a library's span around the calls that it makes.
     """
 
     messages: object
@@ -62,13 +76,26 @@ class PartialCall:
     critical: bool = False
     episode: str | None = None
     trace: str | None = None
+    answer_in_messages: bool = False
+    must_be_reply: bool = False
+    evidence: tuple[Mapping[str, Any], ...] = ()
+    kinds: tuple[object, ...] = ()
+    free: bool = False
+    zero_is_known: bool = False
+    span: str | None = None
+    parent: str | None = None
+    wraps: bool = False
 
 
 def build_recorded_call(partial: PartialCall, line: int) -> RecordedCall:
     """Build the recorded call of a partial one; raises NotARecordedCall, or ValueError if no dialect can decode it."""
-    request, response = partial.canonical or _decode(partial)
-    if response.message.content is None and not response.message.tool_calls:
-        raise NotARecordedCall("no teacher answer")
+    check_outcome(*partial.evidence)
+    check_kind(partial.kinds, partial.model)
+    answer = assemble_stream(parse_embedded_json(partial.answer))
+    _add_reply_facts(partial, answer)
+    request, response = partial.canonical or _decode(partial, answer)
+    check_response(response)
+    check_request(request)
     return RecordedCall(
         line=line,
         at=partial.at,
@@ -77,7 +104,7 @@ def build_recorded_call(partial: PartialCall, line: int) -> RecordedCall:
         response=response,
         model=partial.model,
         usage=partial.usage,
-        recorded_cost=partial.cost,
+        recorded_cost=_known_cost(partial),
         latency_ms=max(partial.latency_ms or 0.0, 0.0),
         tags=partial.tags,
         critical=partial.critical,
@@ -87,12 +114,38 @@ def build_recorded_call(partial: PartialCall, line: int) -> RecordedCall:
     )
 
 
-def _decode(partial: PartialCall) -> tuple[Request, Response]:
-    items = write_messages(partial.messages)
-    response = decode_answer(partial.answer)
+def _known_cost(partial: PartialCall) -> Decimal | None:
+    """Return the cost, or None for a 0 beside tokens: many tools log that for a model whose price they do not know."""
+    if partial.cost or partial.free or not partial.usage.counted:
+        return partial.cost
+    is_unpriced = partial.zero_is_known and call_cost(partial.model, partial.usage) is None
+    return partial.cost if is_unpriced else None
+
+
+def _add_reply_facts(partial: PartialCall, answer: object) -> None:
+    """Add what a whole reply tells where the record itself does not."""
+    if isinstance(answer, str) or (partial.model and partial.usage.cached_tokens and partial.at is not None):
+        return
+    facts = NO_FACTS if answer is None else read_reply_facts(answer)
+    partial.model = partial.model or facts.model
+    partial.at = partial.at or facts.at
+    known, told = partial.usage, facts.usage
+    if not known.counted or (
+        told.cached_tokens and not known.cached_tokens and told.prompt_tokens == known.prompt_tokens
+    ):
+        partial.usage = told
+
+
+def _decode(partial: PartialCall, answer: object) -> tuple[Request, Response]:
+    items, tools = split_tools(write_messages(partial.messages))
+    response = decode_answer(answer, partial.answer, must_be_reply=partial.must_be_reply)
     if response is None:
-        items, response = _split_answer(items, partial.tool_calls)
+        items, response = _split_answer(items, partial.tool_calls, in_messages=partial.answer_in_messages)
+    elif partial.tool_calls and not response.message.tool_calls:
+        response = _with_tool_calls(response, partial.tool_calls)
     fields = _provider_fields(partial.request)
+    if tools and not fields.get("tools"):
+        fields["tools"] = tools
     if not items and "system" not in fields and "instructions" not in fields:
         raise NotARecordedCall("no request before the answer")
     given = partial.request
@@ -102,9 +155,23 @@ def _decode(partial: PartialCall) -> tuple[Request, Response]:
     return detection.decode_request({**body, "model": partial.model or _UNNAMED}).request, response
 
 
-def _split_answer(items: list[dict[str, Any]], tool_calls: object) -> tuple[list[dict[str, Any]], Response]:
+def _with_tool_calls(response: Response, tool_calls: object) -> Response:
+    """Add the tool calls that a log keeps beside the answer's text."""
+    calls = write_tool_calls(tool_calls)
+    if not calls:
+        return response
+    return decode_message({"content": response.message.content or None, "tool_calls": calls}, response.finish_reason)
+
+
+def _split_answer(
+    items: list[dict[str, Any]], tool_calls: object, *, in_messages: bool
+) -> tuple[list[dict[str, Any]], Response]:
     """Split off the answer, which ends the items or consists of the tool calls recorded beside them."""
     calls = write_tool_calls(tool_calls)
+    if not in_messages:
+        if calls:
+            return items, decode_message({"tool_calls": calls})
+        raise NotARecordedCall("no teacher answer")
     last = items[-1] if items else {}
     if is_responses_item(last):
         said = [item.get("role") == "assistant" or item.get("type") in ("function_call", "reasoning") for item in items]
@@ -121,12 +188,14 @@ def _split_answer(items: list[dict[str, Any]], tool_calls: object) -> tuple[list
 
 def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
     """Select the fields of a provider's request other than the messages; fields of a wrong type count as absent."""
-    fields = {name: value for name, value in record.items() if name in _PARAMETERS and value is not None}
+    fields = {name: value for name, value in record.items() if name in _PARAMETERS and value not in _ABSENT}
     fields |= {name: record[name] for name in _OBJECTS if isinstance(record.get(name), dict)}
     fields |= {
         name: record[name] for name in _TEXT_OR_LIST if record.get(name) and isinstance(record[name], str | list)
     }
     fields |= {name: [*list_objects(record[name])] for name in _LISTS if isinstance(record.get(name), list)}
+    if "tools" in fields:
+        fields["tools"] = write_tools(record["tools"])
     temperature = as_number(record.get("temperature"))
     return fields if temperature is None else {**fields, "temperature": temperature}
 

@@ -1,94 +1,139 @@
-"""Read a file of recorded calls, detecting the format of each record by its shape."""
+"""Read recorded calls from files, detecting the format of each record by its shape."""
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from understudies.backtest.importers.helicone import is_helicone, read_helicone
-from understudies.backtest.importers.invocations import is_invocation, read_invocation
+from understudies.backtest.importers.envelopes import iter_enveloped
+from understudies.backtest.importers.field_map import FieldMap
+from understudies.backtest.importers.formats import FORMATS
+from understudies.backtest.importers.joins import Joins
 from understudies.backtest.importers.json_parsing import NotARecordedCall
-from understudies.backtest.importers.langfuse import is_langfuse, read_langfuse
-from understudies.backtest.importers.litellm import is_litellm, read_litellm
-from understudies.backtest.importers.native import is_native, is_pair, read_native, read_pair
-from understudies.backtest.importers.openai import (
-    is_batch,
-    is_batch_input,
-    is_preference,
-    is_stored,
-    read_batch,
-    read_preference,
-    read_stored,
-)
+from understudies.backtest.importers.known_fields import describe_unknown
+from understudies.backtest.importers.nesting import SpanTree, read_link
 from understudies.backtest.importers.partial_call import PartialCall, build_recorded_call
-from understudies.backtest.importers.record_lines import NumberedRecord, iter_records
+from understudies.backtest.importers.record_lines import iter_records
+from understudies.backtest.importers.sources import find_files
 from understudies.backtest.recorded_call import ParsedLog, RecordedCall, SkippedLine
-
-_FORMATS: tuple[tuple[str, Callable[[Mapping[str, Any]], bool], Callable[[Mapping[str, Any]], PartialCall]], ...] = (
-    ("invocations", is_invocation, read_invocation),
-    ("litellm", is_litellm, read_litellm),
-    ("langfuse", is_langfuse, read_langfuse),
-    ("helicone", is_helicone, read_helicone),
-    ("openai", is_stored, read_stored),
-    ("openai-preference", is_preference, read_preference),
-    ("native", is_native, read_native),
-    ("prompt-completion", is_pair, read_pair),
-)
 
 _TOO_DEEP: Final = re.compile("depth|nested deeper|recursion")
 """Matches the error messages of JSON parsers and writers for values that are nested too deeply."""
-_MAX_REASON: Final = 200
+_MAX_REASON: Final = 400
 
 
-def read_calls(path: str | Path) -> ParsedLog:
-    """Read the recorded calls of a file, and list the lines without one; raises OSError if it cannot be opened."""
-    reading, forms = ParsedLog(), Counter[str]()
-    batches: list[NumberedRecord] = []
-    for record in iter_records(Path(path)):
-        if isinstance(record, SkippedLine):
-            reading.skipped.append(record)
-        elif is_batch(record[1]):
-            batches.append(record)
+def read_calls(source: str | Path, field_map: FieldMap | None = None) -> ParsedLog:
+    """Read the recorded calls of a file, a folder or the files that match a pattern, and list the lines without one.
+
+    `field_map` says where the fields of a call are in records of another form. Raises OSError if nothing can be opened.
+    """
+    spans = SpanTree()
+    reader = LogReader(field_map, spans)
+    parsed = ParsedLog()
+    for found in reader.iter_source(Path(source)):
+        if isinstance(found, SkippedLine):
+            parsed.skipped.append(found)
         else:
-            _read_record(record, reading, forms)
-    _read_batches(batches, reading, forms)
-    reading.calls = _assign_episodes_from_traces(reading.calls)
-    reading.skipped.sort(key=lambda broken: broken.line)
-    reading.format = "+".join(name for name, _ in forms.most_common()) or "empty"
-    return reading
+            spans.place_call(len(parsed.calls))
+            parsed.calls.append(found)
+    outer = spans.outer_calls()
+    parsed.skipped += [
+        SkippedLine(parsed.calls[place].line, "a call around other calls of the log, which count in its place")
+        for place in sorted(outer)
+    ]
+    parsed.calls = _assign_episodes_from_traces([call for place, call in enumerate(parsed.calls) if place not in outer])
+    parsed.skipped.sort(key=lambda skipped: (skipped.file or "", skipped.line))
+    parsed.format = "+".join(name for name, _ in reader.formats.most_common()) or "empty"
+    return parsed
 
 
-def _read_record(record: NumberedRecord, reading: ParsedLog, forms: Counter[str]) -> None:
-    for name, recognises, draft in _FORMATS:
-        if recognises(record[1]):
-            _add_call(record, name, draft, reading, forms)
-            return
-    reading.skipped.append(SkippedLine(record[0], "no known form of a recorded call: it has no messages"))
+def iter_calls(source: str | Path, field_map: FieldMap | None = None) -> Iterator[RecordedCall | SkippedLine]:
+    """Yield the recorded calls and the lines without one as they are read, with memory that does not grow by the line.
+
+    Calls around other calls are not dropped, and traces give no episodes, as both need the whole log.
+    """
+    return LogReader(field_map).iter_source(Path(source))
 
 
-def _add_call(
-    record: NumberedRecord,
-    name: str,
-    read_partial: Callable[[Mapping[str, Any]], PartialCall],
-    reading: ParsedLog,
-    forms: Counter[str],
-) -> None:
-    line, value = record
-    try:
-        reading.calls.append(build_recorded_call(read_partial(value), line))
-        forms[name] += 1
-    except NotARecordedCall as error:
-        reading.skipped.append(SkippedLine(line, str(error)))
-    except RecursionError:
-        reading.skipped.append(SkippedLine(line, "nested too deeply"))
-    except ValidationError as error:
-        reading.skipped.append(SkippedLine(line, _validation_reason(error)))
-    except ValueError as error:
-        reading.skipped.append(SkippedLine(line, _decoding_reason(error)))
+class LogReader:
+    """Reads records one by one; `formats` counts the calls by format, and `spans` takes the nesting of what is read."""
+
+    def __init__(self, field_map: FieldMap | None = None, spans: SpanTree | None = None) -> None:
+        self.formats: Counter[str] = Counter()
+        self._field_map = field_map
+        self._spans = spans
+        self._joins = Joins()
+
+    def iter_source(self, source: Path) -> Iterator[RecordedCall | SkippedLine]:
+        """Yield what the files of a source hold; raises OSError if one cannot be opened."""
+        files = find_files(source)
+        for file in files:
+            for found in self._iter_file(file):
+                if isinstance(found, SkippedLine) and len(files) > 1:
+                    found = replace(found, file=str(file.relative_to(source) if source.is_dir() else file))
+                yield found
+        for joined in self._joins.finish():
+            if joined.read is None:
+                yield SkippedLine(joined.line, "no teacher answer")
+            else:
+                yield self._build(joined.line, joined.format, joined.read)
+
+    def _iter_file(self, file: Path) -> Iterator[RecordedCall | SkippedLine]:
+        for numbered in iter_records(file):
+            if isinstance(numbered, SkippedLine):
+                yield numbered
+                continue
+            line, record = numbered
+            found_any = False
+            try:
+                for inner in iter_enveloped(record):
+                    found_any = True
+                    if (found := self._read(line, inner)) is not None:
+                        yield found
+            except RecursionError:
+                yield SkippedLine(line, "nested too deeply")
+                continue
+            if not found_any:
+                yield SkippedLine(line, describe_unknown(record))
+
+    def _read(self, line: int, record: dict[str, Any]) -> RecordedCall | SkippedLine | None:
+        if self._field_map is not None:
+            field_map = self._field_map
+            return self._build(line, "mapped", lambda: field_map.read(record))
+        joined = self._joins.add(line, record)
+        if joined is None:
+            return None
+        if not isinstance(joined, bool):
+            return self._build(line, joined.format, joined.read) if joined.read else None
+        for form in FORMATS:
+            if form.recognises(record):
+                found = self._build(line, form.name, partial(form.read, record))
+                if form.is_nested and self._spans is not None and isinstance(found, SkippedLine):
+                    self._spans.add_span(*read_link(record))
+                return found
+        return SkippedLine(line, describe_unknown(record))
+
+    def _build(self, line: int, form: str, read: Callable[[], PartialCall]) -> RecordedCall | SkippedLine:
+        try:
+            draft = read()
+            call = build_recorded_call(draft, line)
+        except NotARecordedCall as error:
+            return SkippedLine(line, str(error))
+        except RecursionError:
+            return SkippedLine(line, "nested too deeply")
+        except ValidationError as error:
+            return SkippedLine(line, _validation_reason(error))
+        except ValueError as error:
+            return SkippedLine(line, _decoding_reason(error))
+        self.formats[form] += 1
+        if self._spans is not None:
+            self._spans.add_call(draft)
+        return call
 
 
 def _assign_episodes_from_traces(calls: list[RecordedCall]) -> list[RecordedCall]:
@@ -109,14 +154,3 @@ def _validation_reason(error: ValidationError) -> str:
 def _decoding_reason(error: ValueError) -> str:
     reason = str(error)
     return "nested too deeply" if _TOO_DEEP.search(reason) else reason[:_MAX_REASON]
-
-
-def _read_batches(batches: list[NumberedRecord], reading: ParsedLog, forms: Counter[str]) -> None:
-    """Read the lines of batches after all others, as an answer may come before or after its request in the file."""
-    inputs = {str(record["custom_id"]): record["body"] for _, record in batches if is_batch_input(record)}
-    answered = {str(record["custom_id"]) for _, record in batches if not is_batch_input(record)}
-    for line, record in batches:
-        if not is_batch_input(record):
-            _add_call((line, record), "openai-batch", lambda value: read_batch(value, inputs), reading, forms)
-        elif str(record["custom_id"]) not in answered:
-            reading.skipped.append(SkippedLine(line, "no teacher answer"))

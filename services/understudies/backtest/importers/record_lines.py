@@ -1,42 +1,54 @@
-"""Split a file into records: one JSON object per line, an array, or an object with `data`, plain or gzipped."""
+"""Split a file into records: JSON lines, an array, objects joined without newlines, CSV, Parquet."""
 
 import codecs
-import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
-from understudies.backtest.importers.json_parsing import NotARecordedCall, parse_json
+from understudies.backtest.importers.csv_rows import iter_csv_rows, read_header
+from understudies.backtest.importers.decompression import Decompressor
+from understudies.backtest.importers.json_parsing import NotARecordedCall, parse_json, split_concatenated
+from understudies.backtest.importers.parquet_rows import PARQUET_MAGIC, iter_parquet_rows
 from understudies.backtest.recorded_call import SkippedLine
-
-_CHUNK = 1 << 20
-_GZIP_CHUNK = 1 << 16
-_GZIP_MAGIC = b"\x1f\x8b"
-_GZIP_WINDOW = 31
 
 NumberedLine = tuple[int, bytes]
 NumberedRecord = tuple[int, dict[str, Any]]
+_CSV_SUFFIXES: Final = frozenset({".csv", ".tsv"})
 
 
 def iter_records(path: Path) -> Iterator[NumberedRecord | SkippedLine]:
     """Yield the records of a file in order, numbered from 1 by line or by element, and the lines that hold none."""
     with path.open("rb") as file:
+        if file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC:
+            yield from iter_parquet_rows(path)
+            return
+        file.seek(0)
         lines = _LineReader(file)
         first = next((line for line in lines if line[1].strip()), None)
         if first is not None:
-            yield from _iter_from_first(first, lines)
+            is_csv = bool(_CSV_SUFFIXES & set(path.suffixes))
+            yield from _iter_from_first(first, lines, is_csv=is_csv)
         elif lines.error:
             yield SkippedLine(1, lines.error)
 
 
-def _iter_from_first(first: NumberedLine, lines: "_LineReader") -> Iterator[NumberedRecord | SkippedLine]:
+def _iter_from_first(
+    first: NumberedLine, lines: "_LineReader", *, is_csv: bool
+) -> Iterator[NumberedRecord | SkippedLine]:
+    header = read_header(first[1], is_csv=is_csv)
+    if header is not None:
+        yield from iter_csv_rows(header, chain((first,), lines))
+        return
     rest: Iterable[NumberedLine] = lines
     value = _parse_or_none(first[1])
     if not isinstance(value, dict):
         # Not one object per line, or a malformed first line: only the whole file shows which.
         rest = list(lines)
-        value = None if lines.error else _parse_or_none(b"\n".join(line for _, line in (first, *rest)))
+        text = b"\n".join(line for _, line in (first, *rest))
+        value = None if lines.error else _parse_or_none(text)
+        if value is None and not lines.error and text.lstrip()[:1] == b"{" and not _parse_many(first[1]):
+            value = _parse_many(text)
         value = _array_elements(value) or ([value] if isinstance(value, dict) else value)
     elements = _array_elements(value)
     if elements is not None:
@@ -55,6 +67,9 @@ def _iter_lines(numbered: Iterable[NumberedLine], lines: "_LineReader") -> Itera
         try:
             last = _check_record(number, parse_json(bare))
         except NotARecordedCall as error:
+            if joined := _parse_many(bare):
+                yield from (_check_record(number, value) for value in joined)
+                continue
             last = SkippedLine(number, lines.error if lines.truncated_line == number and lines.error else str(error))
         yield last
     if lines.error and not (isinstance(last, SkippedLine) and last.reason == lines.error):
@@ -74,6 +89,12 @@ def _parse_or_none(text: bytes) -> object:
         return parse_json(text)
     except NotARecordedCall:
         return None
+
+
+def _parse_many(text: bytes) -> list[Any] | None:
+    """Parse objects that are joined without newlines; returns None unless there are several and nothing else."""
+    values = split_concatenated(text)
+    return values if values is not None and len(values) > 1 else None
 
 
 def _array_elements(value: object) -> list[Any] | None:
@@ -99,15 +120,19 @@ class _LineReader:
     def __init__(self, file: BinaryIO) -> None:
         self.number = 0
         self.truncated_line: int | None = None
-        self.error: str | None = None
-        self._lines = self._read(file)
+        self._content = Decompressor(file)
+        self._lines = self._read()
+
+    @property
+    def error(self) -> str | None:
+        return self._content.error
 
     def __iter__(self) -> Iterator[NumberedLine]:
         return self._lines
 
-    def _read(self, file: BinaryIO) -> Iterator[NumberedLine]:
+    def _read(self) -> Iterator[NumberedLine]:
         parts: list[bytes] = []
-        for chunk in self._chunks(file):
+        for chunk in self._content:
             *ended, rest = chunk.split(b"\n")
             for end in ended:
                 parts.append(end)
@@ -123,26 +148,3 @@ class _LineReader:
         parts.clear()
         self.number += 1
         return self.number, line.removeprefix(codecs.BOM_UTF8) if self.number == 1 else line
-
-    def _chunks(self, file: BinaryIO) -> Iterator[bytes]:
-        zipped = file.read(2) == _GZIP_MAGIC
-        file.seek(0)
-        if zipped:
-            yield from self._decompress(file)
-        else:
-            yield from iter(lambda: file.read(_CHUNK), b"")
-
-    def _decompress(self, file: BinaryIO) -> Iterator[bytes]:
-        stream = zlib.decompressobj(_GZIP_WINDOW)
-        chunk = file.read(_GZIP_CHUNK)
-        while chunk:
-            try:
-                yield stream.decompress(chunk)
-            except zlib.error as error:
-                self.error = f"the compressed file is damaged from here on: {error}"
-                return
-            chunk = stream.unused_data.lstrip(b"\0") or file.read(_GZIP_CHUNK)
-            if stream.eof and chunk:  # a gzip file may consist of several concatenated members
-                stream = zlib.decompressobj(_GZIP_WINDOW)
-        if not stream.eof:
-            self.error = "the compressed file ends early, in this line"

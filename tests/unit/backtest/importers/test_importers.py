@@ -263,7 +263,7 @@ def test_litellm_standard_payload(read: Read) -> None:
     call = only(read(payload))
     assert is_the_sample(call)
     assert (call.recorded_cost, call.latency_ms, call.request.temperature) == (Decimal("0.002"), 2000.0, 0.0)
-    assert [b.reason for b in read({**payload, "status": "failure"}).skipped] == ["the call failed"]
+    assert [b.reason for b in read({**payload, "status": "failure"}).skipped] == ["the call failed: status 'failure'"]
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_helicone_flat_row_and_nested_row(read: Read) -> None:
         assert (call.task, call.at, call.latency_ms, call.model) == ("triage", MOMENT, 700.0, "gpt-4o")
         assert (call.recorded_cost, call.usage.prompt_tokens) == (Decimal("0.0004"), 21)
     failed = {**flat, "response_body": {"error": {"message": "overloaded"}}}
-    assert [b.reason for b in read(failed).skipped] == ["the call failed"]
+    assert [b.reason for b in read(failed).skipped] == ["the call failed: overloaded"]
 
 
 def test_own_invocations(read: Read) -> None:

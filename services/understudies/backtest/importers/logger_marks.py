@@ -1,0 +1,71 @@
+"""Recognise the texts that loggers write in place of what they withheld, and where they cut."""
+
+import re
+from typing import Final
+
+_WITHHELD: Final = re.compile(
+    r"""(?ix)\s*(?:
+      redacted | redacted[-_\ ]by[-_\ ][\w.-]+                           # redacted-by-litellm
+    | \*{3,} | \*{2,} \s* (?:redacted|masked|hidden) \s* \*{2,}
+    | [\[<({_]{1,3} \s* (?:[\w'\ -]{0,40}\ )? (?:redacted|masked|omitted|withheld|scrubbed|filtered|truncated
+        |sensitive|confidential|not[ ](?:recorded|logged|captured)) (?![a-z]) [^\]>)}]{0,120} [\]>)}_]{1,3} \.?
+    | <nonetype\b [^>]{0,120} > \.?                                       # <NoneType object returned from model.>
+    | <fully\ masked\ due\ to [^>]*> | <not\ serializable [^>]*> | <failed\ to [^>]*> | <exceeds_limits>
+    | <upload\ handling\ failed [^>]*>
+    | \[this\ value\ has\ been\ dropped\ because [^\]]*\]
+    )\s*"""
+)
+"""Matches a text that as a whole stands for one that was withheld. A bare word that may be a label does not match."""
+
+_WITHHELD_PROSE: Final = re.compile(
+    r"""(?ix)\s*(?:
+      (?:the\ )?(?:request|response|input|output|prompt|completion|message|body|content|payload|value)(?:\ \w+){0,2}?
+        (?:\ is|\ was)? \ (?:too\ (?:large|long|big)|omitted|redacted|withheld
+        |not\ (?:recorded|logged|stored|captured|available))
+        (?:\ (?:to|for|by|due|because|in|from|as)\b .{0,120} |\ \(.*\))?
+    | (?:content|payload|body)[-_\ ]too[-_\ ](?:large|long)
+    )\s*\.?\s*"""
+)
+"""Matches the same in prose, such as `response too large to store`; a caller may write that, a teacher hardly."""
+
+_CUT: Final = re.compile(
+    r"""(?ix)
+      litellm_truncated | <truncated\ due\ to\ size [^>]* | \[this\ value\ has\ been\ (?:dropped|truncated)
+    | \[truncated\ by\ [\w\ .-]+"""
+)
+"""Matches marks that only loggers write, anywhere in a text."""
+
+_CUT_END: Final = re.compile(
+    r"""(?ix)(?:
+      (?:\.{3}|…)?\s* [\[(<{]\s* (?:\.{3}|…)?\s* (?:
+          (?:\d[\d,.]*\s*(?:more\s+)?(?:k|kb|mb)?\s*(?:chars?|characters|bytes|tokens)\s+)?
+          (?:were\ |was\ )?(?:truncated|omitted|cut\ off|trimmed|clipped) [^\])>}]{0,80}
+        | (?:\+|and\ )?\d[\d,]*\s+more\s+(?:chars?|characters|bytes)
+      ) \s*(?:\.{3}|…)?\s*[\])>}]
+    | (?:\.{3}|…)\s*truncated
+    | (?:\.{3}|…)\s*\+?\d[\d,]*\s+(?:more\s+)?(?:chars?|characters|bytes)(?:\s+(?:truncated|omitted|more))?
+    )\s*\Z"""
+)
+"""Matches a mark of cutting at the end of a text. A prompt may end so because the agent itself cut it, so that the
+teacher saw the mark; an answer may not."""
+
+_MAX_WHOLE: Final = 300
+_TAIL: Final = 200
+_SHOWN: Final = 80
+
+
+def withheld_mark(text: str, *, answer: bool) -> str | None:
+    """Return the mark if the text as a whole stands for one that the log withheld, else None."""
+    if len(text) > _MAX_WHOLE or not (text := text.strip()):
+        return None
+    is_marked = _WITHHELD.fullmatch(text) or (answer and _WITHHELD_PROSE.fullmatch(text))
+    return text[:_SHOWN] if is_marked else None
+
+
+def cut_mark(text: str, *, answer: bool) -> str | None:
+    """Return the mark of a log that cut the text, else None; `answer` is true for a teacher's text."""
+    if ("truncated" in text or "has been" in text) and (found := _CUT.search(text)) is not None:
+        return found.group()[:_SHOWN]
+    if answer and (found := _CUT_END.search(text[-_TAIL:])) is not None:
+        return found.group().strip()[:_SHOWN]
+    return None

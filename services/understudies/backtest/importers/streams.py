@@ -1,0 +1,106 @@
+"""Assemble answers that a log kept as the events of a stream."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from understudies.backtest.importers.json_parsing import NotARecordedCall
+from understudies.dialects.detection import detect_stream_api
+from understudies.dialects.json_fields import list_objects
+from understudies.dialects.registry import dialect_of
+
+
+def assemble_stream(value: object) -> object:
+    """Return the whole reply of a stream's events, or of their text; any other value is returned unchanged."""
+    if isinstance(value, str):
+        events = _parse_events(value) if value.startswith(("data:", "event:")) else []
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        events = value
+    else:
+        return value
+    objects = [*list_objects(events)]
+    if not objects:
+        return value
+    if _is_converse(objects):
+        return _assemble_converse(objects)
+    if (chunks := [event["chunk"] for event in objects if isinstance(event.get("chunk"), dict)]) and len(chunks) == len(
+        objects
+    ):
+        objects = chunks
+    if not _is_stream(objects):
+        return value
+    api = next((api for event in objects if (api := detect_stream_api(event)) is not None), None)
+    if api is None:
+        return value
+    accumulator = dialect_of(api).stream_accumulator()
+    for event in objects:
+        accumulator.add_chunk(event)
+    if accumulator.failed is not None:
+        raise NotARecordedCall(f"the call failed: {accumulator.failed[:120]}")
+    return {**accumulator.body(), **_metrics(objects)}
+
+
+def _is_stream(events: list[dict[str, Any]]) -> bool:
+    first = events[0]
+    choices = [*list_objects(first.get("choices"))]
+    if isinstance(first.get("choices"), list):
+        return first.get("object") == "chat.completion.chunk" or any("delta" in choice for choice in choices)
+    return detect_stream_api(first) is not None
+
+
+def _parse_events(text: str) -> list[Any]:
+    events: list[Any] = []
+    for line in text.splitlines():
+        data = line.removeprefix("data:").strip()
+        if line.startswith("data:") and data and data != "[DONE]":
+            try:
+                events.append(orjson.loads(data))
+            except orjson.JSONDecodeError:
+                return []
+    return events
+
+
+def _metrics(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    found = [
+        event["amazon-bedrock-invocationMetrics"] for event in events if "amazon-bedrock-invocationMetrics" in event
+    ]
+    return {"metrics": found[-1]} if found else {}
+
+
+def _is_converse(events: list[dict[str, Any]]) -> bool:
+    names = {"messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"}
+    return any("contentBlockDelta" in event for event in events) and all(
+        len(event) == 1 and event.keys() <= names for event in events
+    )
+
+
+def _assemble_converse(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Assemble the events of Bedrock's ConverseStream into the body of Converse."""
+    blocks: dict[int, dict[str, Any]] = {}
+    reply: dict[str, Any] = {}
+    for event in events:
+        (name, told), *_ = event.items()
+        if not isinstance(told, dict):
+            continue
+        index = told.get("contentBlockIndex", 0)
+        if name == "contentBlockStart" and isinstance(told.get("start"), dict):
+            blocks[index] = {
+                key: {**value, "input": ""} for key, value in told["start"].items() if isinstance(value, dict)
+            }
+        elif name == "contentBlockDelta" and isinstance(told.get("delta"), dict):
+            _add_delta(blocks.setdefault(index, {}), told["delta"])
+        elif name == "messageStop":
+            reply["stopReason"] = told.get("stopReason")
+        elif name == "metadata":
+            reply |= {key: told[key] for key in ("usage", "metrics") if key in told}
+    return {"output": {"message": {"role": "assistant", "content": [blocks[key] for key in sorted(blocks)]}}, **reply}
+
+
+def _add_delta(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
+    if isinstance(delta.get("text"), str):
+        block["text"] = block.get("text", "") + delta["text"]
+    use = delta.get("toolUse")
+    if isinstance(use, dict) and isinstance(use.get("input"), str):
+        call = block.setdefault("toolUse", {"input": ""})
+        call["input"] = call.get("input", "") + use["input"]

@@ -52,7 +52,7 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
 def decode_message(message: dict[str, Any], finish_reason: str | None = None) -> DecodedResponse:
     """Decode a standalone message of an assistant, as libraries and logs hold it; raises ValueError."""
     content = message.get("content")
-    kinds = {block.get("type") for block in list_objects(content)}
+    kinds = {text_or_empty(block.get("type")) for block in list_objects(content)}
     if "output_text" in kinds:
         item = {**message, "type": "message"}
         return dialect_of("responses").decode_response({"output": [item], "status": "completed"})
@@ -108,7 +108,7 @@ def _is_anthropic(body: Mapping[str, Any]) -> bool:
     if any(_is_anthropic_tool(tool) for tool in list_objects(body.get("tools"))):
         return True
     choice = body.get("tool_choice")
-    if isinstance(choice, dict) and choice.get("type") in _ANTHROPIC_CHOICES:
+    if isinstance(choice, dict) and text_or_empty(choice.get("type")) in _ANTHROPIC_CHOICES:
         return True
     return any(_is_anthropic_block(block) for block in _blocks(list_objects(body.get("messages"))))
 
@@ -118,7 +118,7 @@ def _is_anthropic_tool(tool: Mapping[str, Any]) -> bool:
 
 
 def _is_anthropic_block(block: Mapping[str, Any]) -> bool:
-    kind = block.get("type")
+    kind = text_or_empty(block.get("type"))
     if kind in _SOURCED_BLOCKS:
         return isinstance(block.get("source"), dict)
     return kind in _ANTHROPIC_BLOCKS

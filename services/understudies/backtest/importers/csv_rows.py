@@ -39,7 +39,10 @@ def read_header(line: bytes, *, is_csv: bool) -> Header | None:
     if text.lstrip()[:1] in ("{", "[") or not text.strip():
         return None
     for delimiter in _DELIMITERS:
-        names = [name.strip() for name in next(csv.reader([text], delimiter=delimiter), [])]
+        try:
+            names = [name.strip() for name in next(csv.reader([text], delimiter=delimiter), [])]
+        except csv.Error:
+            return None
         if len(names) >= _MIN_COLUMNS and all(names):
             header = Header(names, delimiter)
             if is_csv or len(COLUMNS.intersection(header.names)) >= _MIN_COLUMNS:

@@ -57,8 +57,8 @@ def split_parts(parts: list[Any]) -> SplitParts:
     for part in parts:
         if isinstance(part, dict):
             _add_part(split, part)
-        else:
-            split.content.append({"type": "text", "text": to_text(part)})
+        elif isinstance(part, str):
+            split.content.append({"type": "text", "text": part})
     return split
 
 

@@ -124,7 +124,7 @@ def write_message(item: Mapping[str, Any], role: str) -> list[dict[str, Any]]:
 
     Optional fields that cannot be read are omitted.
     """
-    content, calls, results = _write_content(_find_content(item))
+    content, calls, results = _write_content(find_content(item))
     message: dict[str, Any] = {"role": role, "content": content}
     extra = item.get("additional_kwargs")
     more = extra if isinstance(extra, dict) else {}
@@ -210,7 +210,8 @@ def _find_role(item: Mapping[str, Any], place: int, called: dict[str, str]) -> s
     raise NotARecordedCall(f"message {place} has no known role: {str(written)[:40]!r}")
 
 
-def _find_content(item: Mapping[str, Any]) -> object:
+def find_content(item: Mapping[str, Any]) -> object:
+    """Return the content of a message, under whatever name a library has it."""
     for name in _CONTENTS:
         value = item.get(name)
         if value is not None and (name != "message" or isinstance(value, str)):
@@ -225,7 +226,7 @@ def _write_content(content: object) -> tuple[Any, list[dict[str, Any]], list[dic
             return [_write_part(part) for part in content], [], []
         split = split_parts(content)
         parts = [_write_part(part) for part in split.content]
-        only_text = parts[0]["text"] if len(parts) == 1 and parts[0].get("type") == "text" else None
+        only_text = parts[0].get("text") if len(parts) == 1 and parts[0].get("type") == "text" else None
         return only_text if only_text is not None else parts or None, split.calls, split.results
     if isinstance(content, dict) and isinstance(content.get("parts"), list):
         return _write_content(content["parts"])

@@ -6,7 +6,7 @@ from typing import Any, Final
 from understudies.backtest.importers.answer_rule import check_body, is_error_body
 from understudies.backtest.importers.json_parsing import NotARecordedCall, parse_embedded_json
 from understudies.backtest.importers.message_parts import split_parts, write_call
-from understudies.backtest.importers.messages import unwrap_message, write_message, write_messages
+from understudies.backtest.importers.messages import find_content, unwrap_message, write_message, write_messages
 from understudies.backtest.importers.output_items import decode_output, is_output, is_output_message
 from understudies.dialects import detection
 from understudies.dialects.anthropic_messages.response import FINISH_REASONS
@@ -58,11 +58,18 @@ def decode_answer(inner: object, written: object, *, must_be_reply: bool = False
 def decode_message(message: Mapping[str, Any], finish_reason: object = None) -> Response:
     """Decode a message as a response, regardless of its role."""
     inner = unwrap_message(message)
+    _check_content(find_content(inner))
     reason = _finish_reason(inner if finish_reason is None else {"finish_reason": finish_reason})
     written = next((one for one in write_message(inner, "assistant") if one["role"] == "assistant"), None)
     if written is None:
         raise NotARecordedCall("no teacher answer: a result of a tool")
     return detection.decode_message(written, reason).response
+
+
+def _check_content(content: object) -> None:
+    parts = content if isinstance(content, list) else [content]
+    if not all(isinstance(part, str | dict | None) for part in parts):
+        raise NotARecordedCall("no teacher answer: its content is no text")
 
 
 def _decode_reply(body: Mapping[str, Any]) -> Response | None:

@@ -19,6 +19,7 @@ from understudies.events import (
     Route,
     ToolCall,
     Usage,
+    UsageDetails,
     Verdict,
     Withheld,
     usd,
@@ -60,7 +61,20 @@ ANSWERED = Invocation(
     response=Response(
         message=Message(role="assistant", tool_calls=(_CALL,)), finish_reason="tool_calls", probabilities=_SOFT_LABELS
     ),
-    usage=Usage(prompt_tokens=120, completion_tokens=8, cached_tokens=64),
+    usage=Usage(
+        prompt_tokens=120,
+        completion_tokens=8,
+        cached_tokens=64,
+        details=UsageDetails(
+            cache_write_tokens=32,
+            cache_write_1h_tokens=16,
+            audio_prompt_tokens=4,
+            audio_completion_tokens=2,
+            web_searches=1,
+            service_tier="flex",
+            stated_cost_usd=usd("0.0011"),
+        ),
+    ),
     cost_usd=usd("0.001234567"),
     free=False,
     latency_ms=412.5,
@@ -170,11 +184,14 @@ _LATER: dict[str, set[str]] = {
     "drift": {"cause"},
 }
 _LATER_OF_ROUTE = {"drawn", "head", "spot_check"}
+_LATER_OF_USAGE = {"details"}
 
 
 def _of_version_1(name: str, event: Event) -> Event:
     later: dict[str, Any] = dict.fromkeys(_LATER.get(name, ()), True)
-    known = event.model_dump(exclude={**later, "route": _LATER_OF_ROUTE, "response": {"probabilities"}})
+    known = event.model_dump(
+        exclude={**later, "route": _LATER_OF_ROUTE, "usage": _LATER_OF_USAGE, "response": {"probabilities"}}
+    )
     return type(event).model_validate(known)
 
 

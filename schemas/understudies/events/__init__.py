@@ -25,6 +25,7 @@ from understudies.events.request import (
     Response,
     ToolCall,
     Usage,
+    UsageDetails,
     request_of,
 )
 from understudies.events.serving_scope import ALWAYS, NOTHING_WITHHELD, ProvenLevels, Withheld
@@ -84,6 +85,7 @@ __all__ = [
     "ToolCall",
     "Topic",
     "Usage",
+    "UsageDetails",
     "Usd",
     "Utc",
     "Verdict",

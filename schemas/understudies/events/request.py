@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from understudies.events.json_values import Json, JsonObject
+from understudies.events.money import Usd
 
 
 def _to_lower_case(role: object) -> object:
@@ -101,6 +102,20 @@ MAX_TOKENS = 2**32 - 1
 """The largest token count that is plausible."""
 
 
+class UsageDetails(BaseModel):
+    """What else of a call has a price of its own; tokens here are among those of the usage."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    cache_write_tokens: int = Field(default=0, ge=0, description="prompt tokens written to the provider's cache")
+    cache_write_1h_tokens: int = Field(default=0, ge=0, description="those of them that are kept for an hour")
+    audio_prompt_tokens: int = Field(default=0, ge=0)
+    audio_completion_tokens: int = Field(default=0, ge=0)
+    web_searches: int = Field(default=0, ge=0, description="searches of the web that the provider made")
+    service_tier: str = Field(default="", description="tier that served the call, such as flex, priority or batch")
+    stated_cost_usd: Usd | None = Field(default=None, ge=0, description="cost that the provider states itself")
+
+
 class Usage(BaseModel):
     """Token counts of one call."""
 
@@ -109,6 +124,7 @@ class Usage(BaseModel):
     prompt_tokens: int = Field(default=0, ge=0)
     completion_tokens: int = Field(default=0, ge=0)
     cached_tokens: int = Field(default=0, ge=0)
+    details: UsageDetails | None = Field(default=None, description="what else has a price; absent if nothing has")
 
     @property
     def counted(self) -> bool:
@@ -118,7 +134,7 @@ class Usage(BaseModel):
     @property
     def plausible(self) -> "Usage":
         """The usage without counts that are larger than a store can hold, as nobody counted those."""
-        counts = self.model_dump()
+        counts = self.model_dump(exclude={"details"})
         if all(count <= MAX_TOKENS for count in counts.values()):
             return self
         return Usage(**{name: count for name, count in counts.items() if count <= MAX_TOKENS})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from understudies.events import Usage, usd
+from understudies.events import Usage, UsageDetails, usd
 
 DEFAULT_TEACHER_CALL_USD = usd("0.03")
 """Assumed cost of a teacher's call without a price, and without a known model and usage."""
@@ -61,6 +62,8 @@ class Price:
 def call_cost(model: str, usage: Usage, *, at: datetime | None = None) -> Decimal | None:
     """Return the cost of one call in US dollars by the public price list, or None if model or usage are unknown.
 
+    What the provider itself states that it charged precedes the list.
+
     Parameters
     ----------
     model
@@ -79,23 +82,56 @@ def call_cost(model: str, usage: Usage, *, at: datetime | None = None) -> Decima
     >>> call_cost("gpt-4o-mini", Usage()) is None
     True
     """
+    details = usage.details
+    if details is not None and details.stated_cost_usd:
+        return details.stated_cost_usd
     if not usage.counted:
         return None
     # Imported here: the price list is a large module, and is installed only with the services.
     import genai_prices
 
-    counted = genai_prices.Usage(
-        input_tokens=usage.prompt_tokens,
-        output_tokens=usage.completion_tokens,
-        cache_read_tokens=min(usage.cached_tokens, usage.prompt_tokens),
-    )
+    counted = genai_prices.Usage(**_list_usage(usage))
+    context = _list_context(details)
     for reference in _references(model):
         try:
-            price = genai_prices.calc_price(counted, **reference, genai_request_timestamp=at)
+            price = genai_prices.calc_price(counted, **reference, genai_request_timestamp=at, price_context=context)
         except LookupError:
             continue
         return usd(price.total_price)
     return None
+
+
+def _list_usage(usage: Usage) -> dict[str, int]:
+    """Return the usage under the names of the price list, where each count includes those of its kinds."""
+    cached = min(usage.cached_tokens, usage.prompt_tokens)
+    counts = {
+        "input_tokens": usage.prompt_tokens,
+        "output_tokens": usage.completion_tokens,
+        "cache_read_tokens": cached,
+    }
+    details = usage.details
+    if details is None:
+        return counts
+    written = min(details.cache_write_tokens, usage.prompt_tokens - cached)
+    more = {
+        "cache_write_tokens": written,
+        "cache_write_1h_tokens": min(details.cache_write_1h_tokens, written),
+        "input_audio_tokens": min(details.audio_prompt_tokens, usage.prompt_tokens),
+        "output_audio_tokens": min(details.audio_completion_tokens, usage.completion_tokens),
+        "web_searches": details.web_searches,
+    }
+    counts |= {name: count for name, count in more.items() if count}
+    if "input_audio_tokens" in counts:
+        # The list wants to know which cached tokens were audio; providers do not tell.
+        counts |= {"cache_audio_read_tokens": 0, "cache_audio_write_tokens": 0, "cache_audio_write_1h_tokens": 0}
+    return counts
+
+
+def _list_context(details: UsageDetails | None) -> dict[str, str] | None:
+    """Return the conditions under which the list has other prices."""
+    if details is None or not details.service_tier:
+        return None
+    return {"processing": "batch"} if details.service_tier == "batch" else {"service_tier": details.service_tier}
 
 
 def teacher_call_cost(
@@ -126,6 +162,19 @@ def teacher_call_cost(
 
 
 def _references(model: str) -> list[dict[str, Any]]:
+    """Return what the price list may know a model by: its name, that at a provider, and the last part of a path."""
+    if not model:
+        return []
     provider, slash, name = model.partition("/")
-    named = [{"provider_id": provider, "model_ref": name}] if slash and name else []
-    return [{"model_ref": model}, *named] if model else []
+    references: list[dict[str, Any]] = [{"model_ref": model}]
+    if slash and name:
+        references += [{"provider_id": provider, "model_ref": name}, {"model_ref": model.rpartition("/")[2]}]
+    if _BEDROCK_NAME.match(name or model):
+        references.append({"provider_id": "aws", "model_ref": name or model})
+    return references
+
+
+_BEDROCK_NAME = re.compile(
+    r"(?:[a-z]{2}(?:-gov)?\.|apac\.|global\.)?(?:ai21|amazon|anthropic|cohere|deepseek|meta|mistral)\."
+)
+"""Matches the names of Bedrock, with or without the region of an inference profile."""

@@ -12,6 +12,7 @@ from understudies.client import Understudies
 from understudies.client.decoding.stream_accumulator import accumulate_chunks
 from understudies.client.errors import NotRecorded
 from understudies.client.stream_taps import ABANDONED, tap_stream
+from understudies.events import Usage, UsageDetails
 
 PIECES = ["one ", "two ", "three"]
 
@@ -137,7 +138,8 @@ def test_anthropic_events_are_assembled() -> None:
     calls = answer.response.message.tool_calls
     assert calls is not None
     assert (calls[0].id, calls[0].function.name, calls[0].function.arguments) == ("t1", "w", '{"a":1}')
-    assert answer.usage.model_dump() == {"prompt_tokens": 42, "completion_tokens": 7, "cached_tokens": 30}
+    counts = Usage(prompt_tokens=42, completion_tokens=7, cached_tokens=30, details=UsageDetails(cache_write_tokens=2))
+    assert answer.usage == counts
 
 
 def test_a_stream_that_ends_in_an_error_is_no_answer() -> None:

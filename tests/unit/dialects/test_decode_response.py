@@ -9,7 +9,7 @@ from understudies.dialects.answer_errors import AnswerError
 from understudies.dialects.base import Api, DecodedResponse
 from understudies.dialects.openai_chat.request import encode_request
 from understudies.dialects.registry import DIALECTS, dialect_of
-from understudies.events import FunctionCall, Message, Response, ToolCall, Usage
+from understudies.events import FunctionCall, Message, Response, ToolCall, Usage, UsageDetails
 
 
 def completion(message: Any, **fields: Any) -> dict[str, Any]:
@@ -160,7 +160,12 @@ def test_a_custom_tools_call_is_written_as_providers_do() -> None:
         (
             "messages",
             {"input_tokens": 1, "cache_read_input_tokens": 20, "cache_creation_input_tokens": 300, "output_tokens": 9},
-            Usage(prompt_tokens=321, completion_tokens=9, cached_tokens=20),
+            Usage(
+                prompt_tokens=321,
+                completion_tokens=9,
+                cached_tokens=20,
+                details=UsageDetails(cache_write_tokens=300),
+            ),
         ),
         (
             "messages",

@@ -14,6 +14,7 @@ from understudies.dialects.json_fields import (
     text_or_empty,
     token_count,
 )
+from understudies.dialects.usage import read_details
 from understudies.events import Response, ToolCall, Usage
 
 FINISH_REASONS: Final = {
@@ -62,7 +63,10 @@ def decode_usage(usage: Any) -> Usage:
     read = token_count(usage.get("cache_read_input_tokens"))
     fresh = token_count(usage.get("input_tokens")) + token_count(usage.get("cache_creation_input_tokens"))
     return Usage(
-        prompt_tokens=fresh + read, completion_tokens=token_count(usage.get("output_tokens")), cached_tokens=read
+        prompt_tokens=fresh + read,
+        completion_tokens=token_count(usage.get("output_tokens")),
+        cached_tokens=read,
+        details=read_details(usage),
     )
 
 

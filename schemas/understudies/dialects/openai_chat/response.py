@@ -12,6 +12,7 @@ from understudies.dialects.base import DecodedResponse
 from understudies.dialects.json_fields import list_objects, object_or_empty, text_or_empty, token_count
 from understudies.dialects.openai_chat.request import replace_function_call, tool_call_dict, write_arguments
 from understudies.dialects.sse import encode_event
+from understudies.dialects.usage import read_details, reasoning_apart
 from understudies.events import Response, Usage
 
 _RESPONSE: Final = Response.__pydantic_validator__
@@ -50,17 +51,22 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
         if (written := write_arguments(message)) is message:
             raise
         response = _RESPONSE.validate_python({"message": written, "finish_reason": finish_reason})
-    return DecodedResponse(response, text_or_empty(body.get("model")), decode_usage(body.get("usage")))
+    return DecodedResponse(response, text_or_empty(body.get("model")), _read_usage(body))
 
 
-def decode_usage(usage: Any) -> Usage:
+def _read_usage(body: Mapping[str, Any]) -> Usage:
+    return decode_usage(body.get("usage"), body.get("service_tier"))
+
+
+def decode_usage(usage: Any, tier: Any = None) -> Usage:
     """Decode token counts as chat completions report them; missing counts are zero."""
     if not isinstance(usage, dict):
         return Usage()
     counts = {
         "prompt_tokens": token_count(usage.get("prompt_tokens")),
-        "completion_tokens": token_count(usage.get("completion_tokens")),
+        "completion_tokens": token_count(usage.get("completion_tokens")) + reasoning_apart(usage),
         "cached_tokens": token_count(object_or_empty(usage.get("prompt_tokens_details")).get("cached_tokens")),
+        "details": read_details(usage, tier),
     }
     counted: Usage = _USAGE.validate_python(counts)
     return counted

@@ -9,6 +9,7 @@ from understudies.dialects.assistant_message import build_content, message_text,
 from understudies.dialects.base import DecodedResponse
 from understudies.dialects.json_fields import list_objects, object_or_empty, text_or_empty, token_count
 from understudies.dialects.openai_responses.request import decode_tool_call
+from understudies.dialects.usage import read_details
 from understudies.events import Message, Response, Usage
 
 _FAILED_STATUSES: Final = frozenset({"failed", "cancelled"})
@@ -41,10 +42,15 @@ def decode_response(body: Mapping[str, Any], *, partial: bool = False) -> Decode
         message["tool_calls"] = calls
     finish = _finish(body, status, bool(calls))
     response = Response.model_validate({"message": message, "finish_reason": finish})
-    return DecodedResponse(response, text_or_empty(body.get("model")), decode_usage(body.get("usage")))
+    return DecodedResponse(response, text_or_empty(body.get("model")), _read_usage(body, items))
 
 
-def decode_usage(usage: Any) -> Usage:
+def _read_usage(body: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> Usage:
+    searches = sum(1 for item in items if item.get("type") == "web_search_call")
+    return decode_usage(body.get("usage"), body.get("service_tier"), searches)
+
+
+def decode_usage(usage: Any, tier: Any = None, web_searches: int = 0) -> Usage:
     """Decode token counts as Responses report them; missing counts are zero."""
     if not isinstance(usage, dict):
         return Usage()
@@ -52,6 +58,7 @@ def decode_usage(usage: Any) -> Usage:
         prompt_tokens=token_count(usage.get("input_tokens")),
         completion_tokens=token_count(usage.get("output_tokens")),
         cached_tokens=token_count(object_or_empty(usage.get("input_tokens_details")).get("cached_tokens")),
+        details=read_details(usage, tier, web_searches),
     )
 
 

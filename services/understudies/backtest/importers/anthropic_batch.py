@@ -29,4 +29,6 @@ def read_anthropic_batch(record: Mapping[str, Any], asked: Mapping[str, Any] | N
     params = as_mapping(record.get("params")) or as_mapping(as_mapping(asked).get("params"))
     if not params:
         raise NotARecordedCall("a batch answer without its request: join the batch's input file")
-    return read_exchange(params, result.get("message"))
+    call = read_exchange(params, result.get("message"))
+    call.tier = "batch"
+    return call

@@ -19,7 +19,6 @@ from understudies.backtest.importers.partial_call import PartialCall
 from understudies.backtest.importers.usage import parse_usage
 from understudies.events import Usage
 
-_REGION: Final = re.compile(r"^(?:us|eu|apac|au|jp|ca|global|us-gov)\.")
 _ARN: Final = re.compile(r"^arn:[^/]*/")
 
 
@@ -45,11 +44,6 @@ def read_bedrock(record: Mapping[str, Any]) -> PartialCall:
     call.episode = find_id(("episode", "session_id", "sessionid"), metadata)
     call.latency_ms = _find_latency(reply)
     return call
-
-
-def price_name(model: str) -> str:
-    """Return the name of a model without the region of its inference profile."""
-    return _REGION.sub("", model)
 
 
 def _read_usage(given: Mapping[str, Any], told: Mapping[str, Any]) -> Usage:

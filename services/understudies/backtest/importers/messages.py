@@ -223,7 +223,7 @@ def _write_content(content: object) -> tuple[Any, list[dict[str, Any]], list[dic
     """Return the content, the calls and the results in it."""
     if isinstance(content, list):
         if not any(is_foreign(part) for part in content):
-            return [_write_part(part) for part in content], [], []
+            return [_write_part(part) for part in content if part is not None], [], []
         split = split_parts(content)
         parts = [_write_part(part) for part in split.content]
         only_text = parts[0].get("text") if len(parts) == 1 and parts[0].get("type") == "text" else None

@@ -74,6 +74,7 @@ def read_batch(record: Mapping[str, Any], asked: Mapping[str, Any] | None) -> Pa
     call.model = call.model or exchange.model
     call.task = call.task or exchange.task
     call.kinds = (record.get("url"), as_mapping(asked).get("url"))
+    call.tier = "batch"
     return call
 
 

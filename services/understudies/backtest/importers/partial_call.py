@@ -56,7 +56,7 @@ class PartialCall:
     `answer_in_messages` is true if the last message is the answer where no other is given. `canonical` holds the
     request and the response if the record has them in canonical form. `must_be_reply` is true if the answer can only be
     a provider's reply, so that other JSON is none. `evidence` are objects whose fields tell whether the call failed,
-    `kinds` name its type, operation or path. A cost of 0 counts if the call is `free`, and with `zero_is_known` if no
+    `kinds` name its type, operation or path, and `tier` the service tier if it is not the usual one. A cost of 0 counts if the call is `free`, and with `zero_is_known` if no
     list has a price for its model.
     `span` and `parent` are ids within the trace; `wraps` is true for a library's span around the calls that it makes.
     """
@@ -85,6 +85,7 @@ class PartialCall:
     span: str | None = None
     parent: str | None = None
     wraps: bool = False
+    tier: str = ""
 
 
 def build_recorded_call(partial: PartialCall, line: int) -> RecordedCall:
@@ -124,9 +125,7 @@ def _known_cost(partial: PartialCall) -> Decimal | None:
 
 def _add_reply_facts(partial: PartialCall, answer: object) -> None:
     """Add what a whole reply tells where the record itself does not."""
-    if isinstance(answer, str) or (partial.model and partial.usage.cached_tokens and partial.at is not None):
-        return
-    facts = NO_FACTS if answer is None else read_reply_facts(answer)
+    facts = NO_FACTS if answer is None or isinstance(answer, str) else read_reply_facts(answer)
     partial.model = partial.model or facts.model
     partial.at = partial.at or facts.at
     known, told = partial.usage, facts.usage
@@ -134,6 +133,8 @@ def _add_reply_facts(partial: PartialCall, answer: object) -> None:
         told.cached_tokens and not known.cached_tokens and told.prompt_tokens == known.prompt_tokens
     ):
         partial.usage = told
+    partial.usage = facts.with_tier(partial.usage, partial.tier)
+    partial.cost = facts.stated_cost if partial.cost is None else partial.cost
 
 
 def _decode(partial: PartialCall, answer: object) -> tuple[Request, Response]:

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from understudies.backtest.importers.fields import as_mapping, as_text, first_not_none, parse_time
 from understudies.backtest.importers.usage import find_usage
-from understudies.events import Usage
+from understudies.dialects.json_fields import text_or_empty
+from understudies.dialects.usage import read_details, read_stated_cost
+from understudies.events import Usage, UsageDetails
 
 _USAGES = ("usage", "usageMetadata", "usage_metadata", "token_usage", "tokenUsage", "metrics", "totalUsage")
 _MODELS = ("model", "modelVersion", "model_version", "model_name", "modelName", "model_id", "modelId")
@@ -20,6 +23,16 @@ class ReplyFacts(NamedTuple):
     model: str
     usage: Usage
     at: datetime | None
+    tier: str = ""
+    stated_cost: Decimal | None = None
+
+    def with_tier(self, usage: Usage, tier: str) -> Usage:
+        """Return the usage with the tier that the log or the reply names."""
+        told = read_details({}, tier or self.tier)
+        if told is None:
+            return usage
+        details = (usage.details or UsageDetails()).model_copy(update={"service_tier": told.service_tier})
+        return usage.model_copy(update={"details": details})
 
 
 NO_FACTS = ReplyFacts("", Usage(), None)
@@ -46,4 +59,6 @@ def read_reply_facts(reply: object) -> ReplyFacts:
         next((model for part in parts for name in _MODELS if (model := as_text(part.get(name)))), ""),
         find_usage(*usages, reply) if usages or "eval_count" in reply or "prompt_token_count" in reply else Usage(),
         next((at for part in parts for name in _TIMES if (at := parse_time(part.get(name))) is not None), None),
+        text_or_empty(reply.get("service_tier")),
+        read_stated_cost(usages[0]) if usages else None,
     )

@@ -67,7 +67,8 @@ def decode_message(message: Mapping[str, Any], finish_reason: object = None) -> 
 
 
 def _check_content(content: object) -> None:
-    parts = content if isinstance(content, list) else [content]
+    given = content["parts"] if isinstance(content, dict) and "parts" in content else content
+    parts = given if isinstance(given, list) else [given]
     if not all(isinstance(part, str | dict | None) for part in parts):
         raise NotARecordedCall("no teacher answer: its content is no text")
 

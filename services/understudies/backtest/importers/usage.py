@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from understudies.backtest.importers.fields import as_mapping, as_number
-from understudies.events import Usage
+from understudies.dialects.usage import read_details
+from understudies.events import Usage, UsageDetails
 from understudies.events.request import MAX_TOKENS
 
 _PROMPT: Final = (
@@ -111,7 +112,21 @@ def parse_usage(source: Mapping[str, Any], *, buckets: bool = False) -> Usage | 
         )
     if not 0 < max(prompt, completion) <= MAX_TOKENS:
         return None
-    return Usage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=min(counts.read, prompt))
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cached_tokens=min(counts.read, prompt),
+        details=_read_details(source, counts),
+    )
+
+
+def _read_details(source: Mapping[str, Any], counts: _Counts) -> UsageDetails | None:
+    """Read what else has a price. A cost beside the counts is in a unit that only the reader of the format knows."""
+    details = read_details({name: value for name, value in source.items() if name != "cost"})
+    if not counts.write:
+        return details
+    written = {"cache_write_tokens": counts.write, "cache_write_1h_tokens": min(counts.write_1h, counts.write)}
+    return (details or UsageDetails()).model_copy(update=written)
 
 
 def _read_counts(source: Mapping[str, Any], *, buckets: bool) -> _Counts:

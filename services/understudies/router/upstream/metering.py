@@ -104,7 +104,9 @@ class PriceCache:
 def _find_cost(model: str, at: datetime) -> UsageCost:
     probes = [call_cost(model, usage, at=at) for usage in _probe_usages(_PROBE_TOKENS)]
     if None in probes:
-        return lambda _: DEFAULT_TEACHER_CALL_USD
+        return lambda usage: (
+            DEFAULT_TEACHER_CALL_USD if usage.details is None else teacher_call_cost(model, usage, at=at)
+        )
     price = Price(*(cost * 1_000_000 / _PROBE_TOKENS for cost in probes if cost is not None))
     for limit in _LINEAR_LIMITS:
         if all(price.cost(usage) == call_cost(model, usage, at=at) for usage in _probe_usages(limit)):
@@ -115,7 +117,8 @@ def _find_cost(model: str, at: datetime) -> UsageCost:
 def _linear_below(limit: int, price: Price, beyond: UsageCost) -> UsageCost:
     def cost(usage: Usage) -> Decimal:
         most = max(usage.prompt_tokens, usage.completion_tokens)
-        return price.cost(usage) if 0 < most <= limit else beyond(usage)
+        # Writes to a cache, tiers, searches and stated costs are no part of the linear price.
+        return price.cost(usage) if 0 < most <= limit and usage.details is None else beyond(usage)
 
     return cost
 

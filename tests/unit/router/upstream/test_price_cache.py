@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudies.economics.prices import Price, call_cost, teacher_call_cost
-from understudies.events import Usage
+from understudies.events import Usage, UsageDetails, usd
 from understudies.router.upstream import metering
 from understudies.router.upstream.metering import PriceCache
 
@@ -56,3 +56,18 @@ def test_prices_of_a_minute_are_looked_up_once_wherever_its_calls_are_made(monke
     assert costs == [Decimal("0.00015")] * 3
     assert prices.cost("gpt-4o-mini", usage, None, AT + timedelta(minutes=1)) == Decimal("0.00015")
     assert asked == once > 0
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-5", "claude-sonnet-4-5", "in-no-list"])
+@pytest.mark.parametrize(
+    "details",
+    [
+        UsageDetails(cache_write_tokens=90, cache_write_1h_tokens=40),
+        UsageDetails(service_tier="flex"),
+        UsageDetails(web_searches=2),
+        UsageDetails(stated_cost_usd=usd("0.0123")),
+    ],
+)
+def test_what_has_a_price_of_its_own_is_priced_by_the_list(model: str, details: UsageDetails) -> None:
+    usage = Usage(prompt_tokens=100, completion_tokens=10, details=details)
+    assert PRICES.cost(model, usage, None, AT) == teacher_call_cost(model, usage, at=AT)

@@ -30,7 +30,8 @@ def serialize(pending: PendingInvocation) -> bytes:
     if (response := packed.get("response")) is not None:
         packed["response"] = _RESPONSE.to_python(response)
     if (usage := packed.get("usage")) is not None:
-        packed["usage"] = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
+        details = None if usage.details is None else usage.details.model_dump(mode="json")
+        packed["usage"] = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, details)
     reason, threshold, share, audit_probability, student_cost, drawn, head, spot_check = pending.route
     raw = call.raw
     return pickle.dumps(
@@ -84,6 +85,8 @@ def _restore_fields(fields: dict[str, Any]) -> dict[str, Any]:
     if fields.get("response") is not None:
         fields["response"] = Response.model_validate(fields["response"])
     if fields.get("usage") is not None:
-        prompt, completion, cached = fields["usage"]
-        fields["usage"] = Usage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=cached)
+        prompt, completion, cached, details = fields["usage"]
+        fields["usage"] = Usage(
+            prompt_tokens=prompt, completion_tokens=completion, cached_tokens=cached, details=details
+        )
     return fields

@@ -13,7 +13,7 @@ from tests.support.chat_messages import assistant_message, user_request
 
 from understudies.dialects.base import Api
 from understudies.dialects.registry import DIALECTS
-from understudies.events import Reason, Request, Response, Route, Usage, usd
+from understudies.events import Reason, Request, Response, Route, Usage, UsageDetails, usd
 from understudies.redaction.patterns import default_redactor
 from understudies.router.call import Call, TeacherAnswer, TeacherError
 from understudies.router.recording.invocation import InvocationBuilder, PendingInvocation
@@ -45,7 +45,9 @@ def test_the_request_goes_as_it_came_and_is_read_and_redacted_again(api: Api) ->
     answer = TeacherAnswer(
         Response(message=assistant_message("to joe@example.com")),
         "m-1",
-        Usage(prompt_tokens=3, cached_tokens=2),
+        Usage(
+            prompt_tokens=3, cached_tokens=2, details=UsageDetails(cache_write_tokens=1, stated_cost_usd=usd("0.01"))
+        ),
         usd("0.1"),
     )
     note = account.from_teacher(Decision("no_student").to_record(), answer, cost_usd=usd("0.1"), latency_ms=1.5)
@@ -118,7 +120,7 @@ def test_audits_repeats_and_failures_come_out_too() -> None:
 
 def test_every_field_of_a_route_and_a_usage_is_written_down() -> None:
     assert RouteRecord._fields == tuple(Route.model_fields)
-    assert tuple(Usage.model_fields) == ("prompt_tokens", "completion_tokens", "cached_tokens")
+    assert tuple(Usage.model_fields) == ("prompt_tokens", "completion_tokens", "cached_tokens", "details")
 
 
 @given(st.timedeltas(timedelta(0), timedelta(days=36_500)))

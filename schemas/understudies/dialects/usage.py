@@ -1,0 +1,75 @@
+"""Read what a provider's usage tells beyond the counts of tokens: all that has a price of its own."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from understudies.dialects.json_fields import object_or_empty, token_count
+from understudies.events import UsageDetails, usd
+
+_COUNTED: Final = frozenset(
+    {"prompt_tokens_details", "input_tokens_details", "completion_tokens_details", "output_tokens_details", "cost"}
+    | {"cache_creation", "cache_creation_input_tokens", "server_tool_use", "service_tier", "cost_details"}
+)
+_USUAL_TIERS: Final = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand"})
+_MAX_COST_USD: Final = 1_000_000
+
+
+def read_details(usage: Mapping[str, Any], tier: Any = None, web_searches: int = 0) -> UsageDetails | None:
+    """Read the details of a usage in any provider's form; returns None if there is nothing that changes a price.
+
+    `tier` is the service tier that the answer names, and `web_searches` counts those among its items.
+    """
+    if not web_searches and not _read_tier(tier) and usage.keys().isdisjoint(_COUNTED):
+        return None
+    prompt = object_or_empty(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
+    completion = object_or_empty(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
+    written = object_or_empty(usage.get("cache_creation"))
+    hour = token_count(written.get("ephemeral_1h_input_tokens"))
+    tools = object_or_empty(usage.get("server_tool_use"))
+    details = UsageDetails(
+        cache_write_tokens=max(
+            token_count(usage.get("cache_creation_input_tokens")),
+            token_count(prompt.get("cache_write_tokens")),
+            token_count(written.get("ephemeral_5m_input_tokens")) + hour,
+        ),
+        cache_write_1h_tokens=hour,
+        audio_prompt_tokens=token_count(prompt.get("audio_tokens")),
+        audio_completion_tokens=token_count(completion.get("audio_tokens")),
+        web_searches=token_count(tools.get("web_search_requests")) or web_searches,
+        service_tier=_read_tier(tier) or _read_tier(usage.get("service_tier")),
+        stated_cost_usd=read_stated_cost(usage),
+    )
+    return None if details == _NOTHING else details
+
+
+def reasoning_apart(usage: Mapping[str, Any]) -> int:
+    """Return the reasoning tokens of a chat that count beside its completion tokens, as only the total shows."""
+    details = usage.get("completion_tokens_details")
+    reasoning = token_count(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
+    if not reasoning:
+        return 0
+    counted = token_count(usage.get("prompt_tokens")) + token_count(usage.get("completion_tokens"))
+    return reasoning if token_count(usage.get("total_tokens")) == counted + reasoning else 0
+
+
+def read_stated_cost(usage: Mapping[str, Any]) -> Decimal | None:
+    """Return the cost in US dollars that a provider states itself, such as OpenRouter or Perplexity.
+
+    With a caller's own key OpenRouter charges a fee beside what the provider upstream charges.
+    """
+    stated = usage.get("cost")
+    if isinstance(stated, dict):
+        stated = stated.get("total_cost")
+    if isinstance(stated, bool) or not isinstance(stated, int | float) or not 0 < stated < _MAX_COST_USD:
+        return None
+    upstream = object_or_empty(usage.get("cost_details")).get("upstream_inference_cost")
+    is_apart = usage.get("is_byok") is True and isinstance(upstream, int | float) and 0 < upstream < _MAX_COST_USD
+    return usd(usd(stated) + usd(upstream)) if is_apart else usd(stated)
+
+
+def _read_tier(tier: Any) -> str:
+    return tier if isinstance(tier, str) and tier not in _USUAL_TIERS else ""
+
+
+_NOTHING: Final = UsageDetails()

@@ -1,0 +1,233 @@
+"""Prices of real usages, by the price page of the provider that each case names."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from understudies.dialects.base import Api
+from understudies.dialects.registry import dialect_of
+from understudies.dialects.usage import read_details
+from understudies.economics.prices import call_cost, teacher_call_cost
+from understudies.events import Usage, UsageDetails, usd
+
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+ANTHROPIC = "https://platform.claude.com/docs/en/about-claude/pricing"
+OPENAI = "https://developers.openai.com/api/docs/pricing"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A usage as an API reports it, what the call costs, and the page that says so."""
+
+    api: Api
+    model: str
+    usage: dict[str, Any]
+    usd: str
+    page: str
+    tier: str | None = None
+    items: tuple[dict[str, Any], ...] = ()
+
+
+CASES = {
+    "plain tokens": Case("chat", "gpt-4o", {"prompt_tokens": 100_000, "completion_tokens": 10_000}, "0.35", OPENAI),
+    "cached tokens at half price": Case(
+        "chat",
+        "gpt-4o",
+        {"prompt_tokens": 100_000, "completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": 80_000}},
+        "0.15",
+        OPENAI,
+    ),
+    "cached tokens of Responses": Case(
+        "responses",
+        "gpt-4o",
+        {"input_tokens": 100_000, "output_tokens": 0, "input_tokens_details": {"cached_tokens": 80_000}},
+        "0.15",
+        OPENAI,
+    ),
+    "writes to the cache for 5 minutes cost 1.25 times as much": Case(
+        "messages",
+        "claude-sonnet-4-5",
+        {"input_tokens": 0, "cache_creation_input_tokens": 100_000, "output_tokens": 0},
+        "0.375",
+        ANTHROPIC,
+    ),
+    "writes to the cache for an hour cost twice as much": Case(
+        "messages",
+        "claude-sonnet-4-5",
+        {
+            "input_tokens": 0,
+            "cache_creation_input_tokens": 100_000,
+            "cache_creation": {"ephemeral_5m_input_tokens": 50_000, "ephemeral_1h_input_tokens": 50_000},
+            "output_tokens": 0,
+        },
+        "0.4875",
+        ANTHROPIC,
+    ),
+    "reads from the cache cost a tenth": Case(
+        "messages",
+        "claude-sonnet-4-5",
+        {"input_tokens": 0, "cache_read_input_tokens": 100_000, "output_tokens": 0},
+        "0.03",
+        ANTHROPIC,
+    ),
+    "long prompts have a price of their own": Case(
+        "messages", "claude-sonnet-4-5", {"input_tokens": 300_000, "output_tokens": 1000}, "1.8225", ANTHROPIC
+    ),
+    "searches of the web cost $10 a thousand": Case(
+        "messages",
+        "claude-sonnet-4-5",
+        {"input_tokens": 1000, "output_tokens": 0, "server_tool_use": {"web_search_requests": 3}},
+        "0.033",
+        ANTHROPIC,
+    ),
+    "a batch costs half": Case(
+        "messages",
+        "claude-sonnet-4-5",
+        {"input_tokens": 100_000, "output_tokens": 0, "service_tier": "batch"},
+        "0.15",
+        ANTHROPIC,
+    ),
+    "the usual tier changes nothing": Case(
+        "messages",
+        "claude-sonnet-4-5",
+        {"input_tokens": 100_000, "output_tokens": 0, "service_tier": "standard"},
+        "0.3",
+        ANTHROPIC,
+    ),
+    "flex costs half": Case(
+        "chat", "gpt-5", {"prompt_tokens": 100_000, "completion_tokens": 0}, "0.0625", OPENAI, tier="flex"
+    ),
+    "priority costs twice as much": Case(
+        "chat", "gpt-5", {"prompt_tokens": 100_000, "completion_tokens": 0}, "0.25", OPENAI, tier="priority"
+    ),
+    "the default tier changes nothing": Case(
+        "chat", "gpt-5", {"prompt_tokens": 100_000, "completion_tokens": 0}, "0.125", OPENAI, tier="default"
+    ),
+    "reasoning within the completion is not counted twice": Case(
+        "chat",
+        "gpt-5",
+        {
+            "prompt_tokens": 0,
+            "completion_tokens": 1000,
+            "completion_tokens_details": {"reasoning_tokens": 900},
+            "total_tokens": 1000,
+        },
+        "0.01",
+        OPENAI,
+    ),
+    "reasoning beside the completion is added": Case(
+        "chat",
+        "grok-4",
+        {
+            "prompt_tokens": 1000,
+            "completion_tokens": 100,
+            "completion_tokens_details": {"reasoning_tokens": 900},
+            "total_tokens": 2000,
+        },
+        "0.018",
+        "https://docs.x.ai/docs/models",
+    ),
+    "audio has a price of its own": Case(
+        "chat",
+        "gpt-realtime",
+        {
+            "prompt_tokens": 2000,
+            "completion_tokens": 200,
+            "prompt_tokens_details": {"audio_tokens": 1000},
+            "completion_tokens_details": {"audio_tokens": 100},
+        },
+        "0.044",
+        OPENAI,
+    ),
+    "what the provider states": Case(
+        "chat",
+        "vendor/in-no-list",
+        {"prompt_tokens": 1000, "completion_tokens": 100, "cost": 0.0123},
+        "0.0123",
+        "https://openrouter.ai/docs/use-cases/usage-accounting",
+    ),
+    "what the provider states beside a key of one's own": Case(
+        "chat",
+        "vendor/in-no-list",
+        {
+            "prompt_tokens": 1000,
+            "completion_tokens": 100,
+            "cost": 0.001,
+            "is_byok": True,
+            "cost_details": {"upstream_inference_cost": 0.02},
+        },
+        "0.021",
+        "https://openrouter.ai/docs/use-cases/usage-accounting",
+    ),
+    "what the provider states in parts": Case(
+        "chat",
+        "sonar",
+        {"prompt_tokens": 10, "completion_tokens": 100, "cost": {"total_cost": 0.006, "request_cost": 0.005}},
+        "0.006",
+        "https://docs.perplexity.ai/getting-started/pricing",
+    ),
+}
+
+
+def body_of(case: Case) -> dict[str, Any]:
+    about = {"model": case.model, "usage": case.usage, **({"service_tier": case.tier} if case.tier else {})}
+    text = [{"type": "text", "text": "ok"}]
+    match case.api:
+        case "chat":
+            return {**about, "choices": [{"message": {"role": "assistant", "content": "ok"}}]}
+        case "responses":
+            message = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "ok"}]}
+            return {**about, "status": "completed", "output": [*case.items, message]}
+        case _:
+            return {**about, "type": "message", "role": "assistant", "content": text}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_call_costs_what_its_providers_page_says(name: str) -> None:
+    case = CASES[name]
+    usage = dialect_of(case.api).decode_response(body_of(case)).usage
+    assert call_cost(case.model, usage, at=AT) == Decimal(case.usd), case.page
+
+
+@pytest.mark.parametrize(
+    ("model", "usual"),
+    [
+        ("us.anthropic.claude-3-5-sonnet-20241022-v2:0", "3"),
+        ("bedrock/us.anthropic.claude-3-5-sonnet-20241022-v2:0", "3"),
+        ("us.amazon.nova-lite-v1:0", "0.06"),
+        ("models/gemini-2.5-flash", "0.3"),
+        ("publishers/google/models/gemini-2.5-flash", "0.3"),
+        ("openrouter/openai/gpt-4o", "2.5"),
+    ],
+)
+def test_a_model_is_found_under_the_names_of_clouds_and_gateways(model: str, usual: str) -> None:
+    assert call_cost(model, Usage(prompt_tokens=1_000_000), at=AT) == Decimal(usual)
+
+
+def test_an_explicit_price_precedes_what_the_provider_states() -> None:
+    usage = Usage(prompt_tokens=10, details=UsageDetails(stated_cost_usd=usd("0.5")))
+    assert teacher_call_cost("gpt-4o", usage) == usd("0.5")
+    assert teacher_call_cost("gpt-4o", usage, Decimal("0.02")) == usd("0.02")
+
+
+def test_responses_count_their_searches_of_the_web() -> None:
+    search = {"type": "web_search_call", "id": "w", "status": "completed"}
+    case = Case("responses", "gpt-5", {"input_tokens": 10, "output_tokens": 1}, "0", OPENAI, items=(search, search))
+    details = dialect_of("responses").decode_response(body_of(case)).usage.details
+    assert details == UsageDetails(web_searches=2)
+
+
+def test_counts_that_contradict_each_other_are_priced_within_the_prompt() -> None:
+    details = UsageDetails(cache_write_tokens=10**6, cache_write_1h_tokens=10**6, audio_prompt_tokens=10**6)
+    cost = call_cost("claude-sonnet-4-5", Usage(prompt_tokens=1000, cached_tokens=900, details=details), at=AT)
+    assert cost is not None
+    assert 0 < cost < 1
+
+
+@pytest.mark.parametrize("tier", [["flex"], {"tier": "flex"}, 5, True, ""])
+def test_a_tier_that_is_no_name_is_none(tier: object) -> None:
+    for usage in ({"prompt_tokens": 10}, {"prompt_tokens": 10, "service_tier": tier}):
+        assert read_details(usage, tier) is None

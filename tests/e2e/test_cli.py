@@ -136,8 +136,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert "No such file" in said
 
 
-def test_a_folder_is_no_log(tmp_path: Path) -> None:
-    assert "directory" in failed(understudies("backtest", tmp_path))
+def test_a_folder_without_logs_is_no_log(tmp_path: Path) -> None:
+    assert "holds no file of a log" in failed(understudies("backtest", tmp_path))
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \n", gzip.compress(b"", mtime=0)])
@@ -528,3 +528,29 @@ def test_the_logs_of_other_tools_are_played(tmp_path: Path, form: str) -> None:
     (task,) = report["tasks"].values()
     assert task["calls"] == report["calls"] == 3
     assert task["cost_before_usd"] == pytest.approx(3 * 0.0026, rel=0.01)
+
+
+def test_answers_that_are_always_the_same_and_prices_that_are_assumed_are_told(tmp_path: Path) -> None:
+    asked = [native(n, response="not shown here") for n in range(40)]
+    overloaded = native(41, error={"message": "overloaded"})
+    report, said = report_of(lines(*asked, overloaded, native(42, status=500)), tmp_path)
+    warnings = " ".join(report["input"]["warnings"])
+    assert "all 40 answers are 'not shown here', for 40 different inputs" in warnings
+    assert "$0.03 a call is assumed" in warnings
+    assert [reason["lines"] for reason in report["input"]["broken_by_reason"]] == [2]
+    assert "2 lines were skipped; line 41: the call failed: overloaded" in said
+
+
+def test_a_folder_of_records_of_ones_own_is_read_by_a_map(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    folder.mkdir()
+    for day in range(2):
+        rows = [{"q": f"note {n}", "a": {"text": "yes" if n % 2 else "no"}} for n in range(5)]
+        (folder / f"{day}.jsonl").write_bytes(lines(*rows, {"q": None}))
+    mapped = ("--map", "messages=$.q", "--map", "answer=$.a.text", "--days", 1)
+    done = understudies("backtest", folder, *mapped, "--json", tmp_path / "r.json")
+    assert done.exit_code == 0, done.output
+    report = orjson.loads((tmp_path / "r.json").read_bytes())
+    assert (report["calls"], report["input"]["format"]) == (10, "mapped")
+    assert [line["file"] for line in report["input"]["broken"]] == ["0.jsonl", "1.jsonl"]
+    assert "--map takes one of messages" in failed(understudies("backtest", folder, "--map", "question=$.q"))

@@ -64,8 +64,9 @@ def read_stated_cost(usage: Mapping[str, Any]) -> Decimal | None:
     if isinstance(stated, bool) or not isinstance(stated, int | float) or not 0 < stated < _MAX_COST_USD:
         return None
     upstream = object_or_empty(usage.get("cost_details")).get("upstream_inference_cost")
-    is_apart = usage.get("is_byok") is True and isinstance(upstream, int | float) and 0 < upstream < _MAX_COST_USD
-    return usd(usd(stated) + usd(upstream)) if is_apart else usd(stated)
+    if usage.get("is_byok") is True and isinstance(upstream, int | float) and 0 < upstream < _MAX_COST_USD:
+        return usd(usd(stated) + usd(upstream))
+    return usd(stated)
 
 
 def _read_tier(tier: Any) -> str:

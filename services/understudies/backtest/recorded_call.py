@@ -38,6 +38,11 @@ class SkippedLine:
     reason: str
     file: str | None = None
 
+    @property
+    def place(self) -> str:
+        """Where the line is, for people."""
+        return f"{self.file}, line {self.line}" if self.file else f"line {self.line}"
+
 
 @dataclass(slots=True)
 class ParsedLog:

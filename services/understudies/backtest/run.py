@@ -11,11 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from understudies.backtest.constant_answers import find_constant_answers
+from understudies.backtest.importers.field_map import FieldMap
 from understudies.backtest.importers.reader import read_calls
-from understudies.backtest.pricing import resolve_price
+from understudies.backtest.pricing import describe_unknown_prices, resolve_price
 from understudies.backtest.progress import ProgressDisplay
 from understudies.backtest.progress_reporter import ProgressReporter
-from understudies.backtest.recorded_call import ParsedLog
+from understudies.backtest.recorded_call import ParsedLog, RecordedCall
 from understudies.backtest.replay.event_collector import EventCollector
 from understudies.backtest.replay.outliers import clear_outlier_times
 from understudies.backtest.replay.player import replay_calls
@@ -25,6 +27,7 @@ from understudies.backtest.replay.threads import limit_to_one_thread
 from understudies.backtest.report.builder import build_report
 from understudies.backtest.report.outcomes import CallOutcomes, select_judges
 from understudies.backtest.report.report import BacktestReport, LogSummary
+from understudies.backtest.skip_summary import count_reasons
 from understudies.backtest.tasks import assign_tasks
 from understudies.budget.settings import BudgetSettings
 from understudies.embedded.platform import Platform, PlatformConfig
@@ -47,6 +50,7 @@ class BacktestOptions:
     days: float | None = None
     teacher_price: Decimal | None = None
     seed: int = 7
+    field_map: FieldMap | None = None
     rules: Rules = field(default_factory=Rules)
     budget: BudgetSettings = field(default_factory=partial(settings_from, BudgetSettings))
     evaluator: EvaluatorSettings = field(default_factory=partial(settings_from, EvaluatorSettings))
@@ -69,7 +73,7 @@ async def backtest_log(
     Raises ConfigurationError if the file cannot be read or holds no call to replay.
     """
     started_at = time.perf_counter()
-    parsed = _read_log(path)
+    parsed = _read_log(path, options.field_map)
     if not parsed.calls:
         raise ConfigurationError(_describe_empty_log(path, parsed))
     recorded = clear_outlier_times(assign_tasks(parsed.calls))
@@ -80,14 +84,28 @@ async def backtest_log(
     with limit_to_one_thread():
         outcomes, details = await _replay(calls, rules, options, progress, on_start)
     days = (calls[-1].at - calls[0].at).total_seconds() / 86_400
+    undated = sum(call.at is None for call in recorded)
+    warnings = _find_warnings([(call.task, call.call) for call in calls], details, options.teacher_price)
     return build_report(
         outcomes,
         details,
-        source=LogSummary.of(str(path), parsed, round(days, 2), undated=sum(call.at is None for call in recorded)),
+        source=LogSummary.of(str(path), parsed, round(days, 2), undated=undated, warnings=warnings),
         seed=options.seed,
         seconds=time.perf_counter() - started_at,
         version=version("understudies"),
     )
+
+
+def _find_warnings(
+    calls: Sequence[tuple[str, RecordedCall]], details: Mapping[str, Any], teacher_price: Decimal | None
+) -> list[str]:
+    """Find what makes the report doubtful."""
+    constants = [constant.sentence for constant in find_constant_answers(calls)]
+    if teacher_price is not None:
+        return constants
+    investments = {task: facts["appraisal"].investment for task, facts in details.items()}
+    paying = {task: found.paying_teacher_cost for task, found in investments.items() if found is not None}
+    return [*constants, *describe_unknown_prices(calls, paying)]
 
 
 async def _replay(
@@ -153,9 +171,9 @@ def _trial_evidence(platform: Platform, task: str) -> dict[str, Any]:
     return decision_evidence(trial) if trial else {}
 
 
-def _read_log(path: Path) -> ParsedLog:
+def _read_log(path: Path, field_map: FieldMap | None) -> ParsedLog:
     try:
-        return read_calls(path)
+        return read_calls(path, field_map)
     except OSError as error:
         raise ConfigurationError(f"cannot read the calls in {str(path)!r}: {error.strerror or error}") from error
 
@@ -165,4 +183,6 @@ def _describe_empty_log(path: Path, parsed: ParsedLog) -> str:
         return f"{str(path)!r} is empty; expected one JSON object a line with `messages`, the last one the answer"
     count, first = len(parsed.skipped), parsed.skipped[0]
     skipped = "its only line was skipped" if count == 1 else f"all {count:,} lines were skipped"
-    return f"{str(path)!r} holds no recorded call: {skipped}, line {first.line} because: {first.reason}"
+    others = [f"{reason.count:,}: {reason.reason}" for reason in count_reasons(parsed.skipped)]
+    rest = f" (lines by reason: {'; '.join(others[:5])})" if len(others) > 1 else ""
+    return f"{str(path)!r} holds no recorded call: {skipped}, {first.place} because: {first.reason}{rest}"

@@ -1,9 +1,10 @@
 """Implement `understudies backtest`: report the savings on recorded calls."""
 
 import asyncio
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +15,9 @@ from understudies.runtime.rules.parsing import read_rules
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.settings import settings_from
 
+if TYPE_CHECKING:
+    from understudies.backtest.importers.field_map import FieldMap
+
 EPILOG = """
 Examples:
 
@@ -22,12 +26,22 @@ Examples:
   understudies backtest calls.jsonl.gz --teacher-price 0.03 --days 14 --json r.json --html r.html
 
   understudies backtest litellm-logs.jsonl --critical refund-approval --rules understudies.toml
+
+  understudies backtest own.csv --map messages=$.question --map answer=$.reply
 """
 _MAX_PRICE_USD = 1_000_000
+_MAX_REASONS = 10
+"""The most reasons of skipped lines that the terminal lists; the report has all."""
 
 
 def backtest(
-    calls: Annotated[Path, typer.Argument(help="Recorded calls, JSON lines, plain or gzipped.", show_default=False)],
+    calls: Annotated[
+        Path,
+        typer.Argument(
+            help="Recorded calls: a file (JSON lines, CSV, Parquet, plain or gzipped), a folder, or a pattern.",
+            show_default=False,
+        ),
+    ],
     days: Annotated[
         float | None,
         typer.Option(
@@ -47,6 +61,12 @@ def backtest(
     min_examples: Annotated[
         int | None, typer.Option(help="Distinct answered inputs before the first student.", min=20)
     ] = None,
+    field_map: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", help="Where a field is in records of your own, such as messages=$.input; may be repeated."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same file and seed give the same report.")] = 7,
 ) -> None:
     """Replay recorded calls through all five services, and report what would have been saved."""
@@ -61,6 +81,7 @@ def backtest(
             html_path=html_path,
             rules=chosen,
             min_examples=min_examples,
+            field_map=field_map or (),
             seed=seed,
         )
 
@@ -74,6 +95,7 @@ def run_backtest(
     html_path: Path | None = None,
     rules: Rules | None = None,
     min_examples: int | None = None,
+    field_map: Sequence[str] = (),
     seed: int = 7,
 ) -> None:
     """Run a backtest with progress, print its table and write its files."""
@@ -83,10 +105,18 @@ def run_backtest(
     from understudies.backtest.report.html_report import render_html
     from understudies.backtest.report.table import render_summary_table
     from understudies.backtest.run import BacktestOptions, backtest_log
+    from understudies.backtest.skip_summary import count_reasons
     from understudies.budget.settings import BudgetSettings
 
     budget = settings_from(BudgetSettings, min_examples=min_examples)
-    options = BacktestOptions(days=days, teacher_price=teacher_price, seed=seed, rules=rules or Rules(), budget=budget)
+    options = BacktestOptions(
+        days=days,
+        teacher_price=teacher_price,
+        seed=seed,
+        field_map=_parse_map(field_map),
+        rules=rules or Rules(),
+        budget=budget,
+    )
     with ProgressDisplay() as progress:
         report = asyncio.run(backtest_log(calls, options, progress))
     console = Console()
@@ -94,10 +124,15 @@ def run_backtest(
     for task in report.tasks.values():
         if task.promise is not None:
             console.print(f"Promised: {'; '.join(task.promise.sentences())}.", markup=False, highlight=False)
+    for warning in report.input.warnings:
+        console.print(f"Warning: {warning}", markup=False, highlight=False)
     if report.input.skipped:
         count, first = len(report.input.skipped), report.input.skipped[0]
         lines = f"{format_quantity(count, 'line')} {'was' if count == 1 else 'were'} skipped"
-        console.print(f"{lines}; line {first.line}: {first.reason}", markup=False)
+        console.print(f"{lines}; {first.place}: {first.reason}", markup=False)
+        reasons = count_reasons(report.input.skipped)
+        for reason in reasons[:_MAX_REASONS] if len(reasons) > 1 else ():
+            console.print(f"  {reason.count:,}: {reason.first.reason} ({reason.first.place})", markup=False)
     if 0 < (undated := report.input.undated) < report.input.calls:
         calls_text = f"{format_quantity(undated, 'call')} {'has' if undated == 1 else 'have'} no plausible time"
         subject = "it" if undated == 1 else "each"
@@ -122,6 +157,15 @@ def _parse_price(text: str | None) -> Decimal | None:
     if not (price.is_finite() and 0 <= price <= _MAX_PRICE_USD):
         raise ConfigurationError(f"--teacher-price must be US dollars per call such as 0.03, got {text!r}")
     return price
+
+
+def _parse_map(written: Sequence[str]) -> "FieldMap | None":
+    from understudies.backtest.importers.field_map import FieldMap
+
+    try:
+        return FieldMap.parse(written)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def _check_writable(calls: Path, *paths: Path | None) -> None:

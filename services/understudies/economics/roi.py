@@ -207,6 +207,17 @@ class Investment:
         )
 
     @property
+    def paying_teacher_cost(self) -> Decimal | None:
+        """The teacher's cost per call from which the student would pay back in time, other costs as they are.
+
+        None if it serves nothing or no calls are expected.
+        """
+        kept = _exact(self.expected_share) * (1 - _exact(self.audit_rate))
+        if not kept or not self._calls_lower:
+            return None
+        return usd((self.student_cost + self.cost / self._calls_lower) / kept)
+
+    @property
     def is_worthwhile(self) -> bool:
         """True if break-even is reached before the horizon at the lower bound of the volume."""
         needed = self.break_even_calls

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from tests.support.recorded_calls import recorded_call
 
-from understudies.backtest.pricing import resolve_price
+from understudies.backtest.pricing import describe_unknown_prices, resolve_price
 from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, call_cost
 from understudies.events import Usage
 
@@ -33,3 +33,19 @@ def test_an_unknown_model_costs_three_cents() -> None:
 
 def test_a_known_model_without_usage_costs_three_cents() -> None:
     assert resolve_price(recorded_call(model="gpt-4o")) == DEFAULT_TEACHER_CALL_USD
+
+
+def test_an_unknown_price_is_told_with_the_price_from_which_the_task_would_pay() -> None:
+    calls = [
+        ("notes", recorded_call(model="our-own", usage=USAGE)),
+        ("notes", recorded_call(model="our-own", usage=USAGE)),
+        ("mail", recorded_call()),
+        ("known", recorded_call(model="gpt-4o", usage=USAGE)),
+        ("known", recorded_call(cost=Decimal("0.002"))),
+    ]
+    assert describe_unknown_prices(calls, {"notes": Decimal("0.00123"), "mail": None}) == [
+        "mail: 1 call without a model and a cost: $0.03 a call is assumed."
+        " Name what they cost, as in --teacher-price 0.002",
+        "notes: 2 calls of 'our-own' without a known price or usage: $0.03 a call is assumed;"
+        " the task would pay from $0.0012 a call. Name what they cost, as in --teacher-price 0.002",
+    ]

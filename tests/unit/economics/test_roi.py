@@ -164,3 +164,12 @@ def test_refuses_impossible_inputs(field: str, value: object) -> None:
 def test_refuses_negative_calls() -> None:
     with pytest.raises(ValueError, match="-1"):
         roi(Decimal(2), Decimal(1), -1, Decimal(1))
+
+
+def test_a_task_pays_from_the_teachers_cost_at_which_it_would_pay_back_in_time() -> None:
+    paying = GOOD.paying_teacher_cost
+    assert paying is not None
+    assert replace(GOOD, teacher_cost=paying * Decimal("1.01")).is_worthwhile
+    assert not replace(GOOD, teacher_cost=paying * Decimal("0.99")).is_worthwhile
+    assert replace(GOOD, expected_share=0.0).paying_teacher_cost is None
+    assert replace(GOOD, weekly_calls_lower=0).paying_teacher_cost is None

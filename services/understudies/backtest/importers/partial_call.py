@@ -56,8 +56,8 @@ class PartialCall:
     `answer_in_messages` is true if the last message is the answer where no other is given. `canonical` holds the
     request and the response if the record has them in canonical form. `must_be_reply` is true if the answer can only be
     a provider's reply, so that other JSON is none. `evidence` are objects whose fields tell whether the call failed,
-    `kinds` name its type, operation or path, and `tier` the service tier if it is not the usual one. A cost of 0 counts if the call is `free`, and with `zero_is_known` if no
-    list has a price for its model.
+    `kinds` name its type, operation or path, and `tier` the service tier if it is not the usual one. A cost of 0 counts
+    if the call is `free`, and with `zero_is_known` if no list has a price for its model.
     `span` and `parent` are ids within the trace; `wraps` is true for a library's span around the calls that it makes.
     """
 

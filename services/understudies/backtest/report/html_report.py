@@ -20,6 +20,9 @@ from understudies.backtest.report.formatting import (
 )
 from understudies.backtest.report.html_task import render_figure, render_outcome_chip, render_task
 from understudies.backtest.report.report import BacktestReport, DailyFigures, LogSummary, TaskReport
+from understudies.backtest.skip_summary import count_reasons
+
+_MAX_REASONS = 20
 
 
 def render_html(report: BacktestReport) -> str:
@@ -177,17 +180,26 @@ def _render_log_summary(source: LogSummary) -> str:
         ("Lines skipped", format_count(len(source.skipped)) if source.skipped else MISSING_VALUE),
     )
     listed = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
-    return f'<dl class="facts">{listed}</dl>{_render_skipped_lines(source)}'
+    return f'{_render_warnings(source)}<dl class="facts">{listed}</dl>{_render_skipped_lines(source)}'
+
+
+def _render_warnings(source: LogSummary) -> str:
+    items = "".join(f"<li>{escape(warning)}</li>" for warning in source.warnings)
+    return f'<ul class="warnings">{items}</ul>' if items else ""
 
 
 def _render_skipped_lines(source: LogSummary) -> str:
     if not source.skipped:
         return ""
-    shown = source.to_dict()["broken"]
-    rows = "".join(f"<tr><td>{b['line']}</td><td>{escape(b['reason'])}</td></tr>" for b in shown)
-    more = len(source.skipped) - len(shown)
+    reasons = count_reasons(source.skipped)
+    rows = "".join(
+        f"<tr><td>{format_count(reason.count)}</td><td>{escape(reason.first.place)}</td>"
+        f"<td>{escape(reason.first.reason)}</td></tr>"
+        for reason in reasons[:_MAX_REASONS]
+    )
+    more = sum(reason.count for reason in reasons[_MAX_REASONS:])
     rest = f"<p>and {format_count(more)} more</p>" if more else ""
     return (
-        f"<details><summary>Lines that hold no recorded call</summary><table class='plain'><thead><tr><th>Line</th>"
-        f"<th>Why it was skipped</th></tr></thead><tbody>{rows}</tbody></table>{rest}</details>"
+        f"<details><summary>Lines that hold no recorded call</summary><table class='plain'><thead><tr><th>Lines</th>"
+        f"<th>First</th><th>Why it was skipped</th></tr></thead><tbody>{rows}</tbody></table>{rest}</details>"
     )

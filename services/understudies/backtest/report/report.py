@@ -12,6 +12,7 @@ from understudies.backtest.recorded_call import ParsedLog, SkippedLine
 from understudies.backtest.report.figures import FiguresSummary
 from understudies.backtest.report.json_values import to_iso_utc, to_json, to_json_usd
 from understudies.backtest.report.promise import AgreementPromise
+from understudies.backtest.skip_summary import count_reasons
 from understudies.judges.base import Judge
 
 DecisionEvent = Literal[
@@ -182,7 +183,10 @@ class TaskReport:
 
 @dataclass(frozen=True, slots=True)
 class LogSummary:
-    """A summary of the log; `undated` calls have no time, or an implausible one."""
+    """A summary of the log; `undated` calls have no time, or an implausible one.
+
+    `warnings` say what makes the report doubtful: constant answers, and prices that are assumed.
+    """
 
     path: str
     format: str
@@ -190,22 +194,35 @@ class LogSummary:
     skipped: Sequence[SkippedLine]
     days: float
     undated: int = 0
+    warnings: Sequence[str] = ()
 
     @classmethod
-    def of(cls, path: str, parsed: ParsedLog, days: float, undated: int = 0) -> "LogSummary":
+    def of(
+        cls, path: str, parsed: ParsedLog, days: float, undated: int = 0, warnings: Sequence[str] = ()
+    ) -> "LogSummary":
         """Summarise a parsed log that was played over a number of days."""
-        return cls(path, parsed.format, len(parsed.calls), tuple(parsed.skipped), days, undated)
+        return cls(path, parsed.format, len(parsed.calls), tuple(parsed.skipped), days, undated, tuple(warnings))
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "path": self.path,
             "format": self.format,
             "calls": self.calls,
-            "broken": [{"line": b.line, "reason": b.reason} for b in self.skipped[:_MAX_SKIPPED_SHOWN]],
+            "broken": [_skipped_to_dict(line) for line in self.skipped[:_MAX_SKIPPED_SHOWN]],
             "broken_total": len(self.skipped),
+            "broken_by_reason": [
+                {"reason": reason.reason, "lines": reason.count, "first": _skipped_to_dict(reason.first)}
+                for reason in count_reasons(self.skipped)
+            ],
+            "warnings": list(self.warnings),
             "days": to_json(self.days),
             "undated": self.undated,
         }
+
+
+def _skipped_to_dict(skipped: SkippedLine) -> dict[str, Any]:
+    named = {} if skipped.file is None else {"file": skipped.file}
+    return {**named, "line": skipped.line, "reason": skipped.reason}
 
 
 @dataclass(frozen=True, slots=True)

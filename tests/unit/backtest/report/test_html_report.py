@@ -1,11 +1,13 @@
 """The report as JSON."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import orjson
 from tests.support.sample_report import START, build_sample_report
 
 from understudies.backtest.recorded_call import SkippedLine
+from understudies.backtest.report.html_report import render_html
 from understudies.backtest.report.json_values import to_json
 from understudies.backtest.report.report import DecisionEntry, LogSummary
 
@@ -44,6 +46,20 @@ def test_only_the_first_broken_lines_are_listed_and_all_are_counted() -> None:
     written = source.to_dict()
     assert (len(written["broken"]), written["broken_total"]) == (20, 31)
     assert written["broken"][0] == {"line": 0, "reason": "no"}
+
+
+def test_skipped_lines_are_counted_by_reason_and_warnings_are_listed() -> None:
+    skipped = [SkippedLine(1, "the call failed: status 500"), SkippedLine(2, "the call failed: status 429", "b.jsonl")]
+    source = LogSummary("calls", "native", 5, skipped, 14.0, warnings=["notes: all answers are <none>"])
+    written = source.to_dict()
+    assert written["broken_by_reason"] == [
+        {"reason": "the call failed", "lines": 2, "first": {"line": 1, "reason": "the call failed: status 500"}}
+    ]
+    assert written["broken"][1] == {"file": "b.jsonl", "line": 2, "reason": "the call failed: status 429"}
+    assert written["warnings"] == ["notes: all answers are <none>"]
+    page = render_html(replace(build_sample_report(), input=source))
+    assert "notes: all answers are &lt;none&gt;" in page
+    assert "the call failed: status 500" in page
 
 
 def test_a_decision_is_written_with_its_evidence() -> None:

@@ -93,7 +93,7 @@ def _unwrap_page(record: Mapping[str, Any]) -> list[Any] | None:
     if isinstance(hits, dict) and isinstance(hits.get("hits"), list):
         found: list[Any] = hits["hits"]
         return found
-    for name in _PAGES:
+    for name in _PAGES if not record.keys().isdisjoint(_PAGES) else ():
         if isinstance(record.get(name), list) and all(other == name or other in _PAGE_MARKS for other in record):
             elements: list[Any] = record[name]
             return elements if all(isinstance(element, dict) for element in elements) else None

@@ -50,6 +50,8 @@ _RESPONSES_ITEMS: Final = frozenset(
 _RESPONSES_PARTS: Final = frozenset({"input_text", "output_text", "input_image", "input_file"})
 _TEXT_PARTS: Final = frozenset({"input_text", "output_text"})
 _CONTENTS: Final = ("content", "parts", "value", "message", "text")
+_PLAIN_ROLES: Final = frozenset({"system", "developer", "user", "assistant"})
+_PLAIN_FIELDS: Final = frozenset({"role", "content", "weight"})
 _KNOWN_NAMES: Final = ("name", "tool_call_id", "refusal")
 
 
@@ -170,6 +172,14 @@ def _write_item(item: object, place: int, called: dict[str, str]) -> Iterable[di
         raise NotARecordedCall(f"message {place} is not an object")
     if is_responses_item(item):
         return [{**item, "content": None} if "content" not in item else item]
+    role = item.get("role")
+    if (
+        isinstance(role, str)
+        and role in _PLAIN_ROLES
+        and item.keys() <= _PLAIN_FIELDS
+        and isinstance(item.get("content"), str)
+    ):
+        return [{"role": role, "content": item["content"]}]  # nearly all messages of most logs
     inner = unwrap_message(item)
     if "role" not in inner and isinstance(inner.get("parts"), list) and inner.get("kind") in ("request", "response"):
         return _write_turn(inner)

@@ -18,7 +18,7 @@ from understudies.backtest.importers.messages import (
     write_tool_calls,
 )
 from understudies.backtest.importers.output_items import decode_output
-from understudies.backtest.importers.reply_facts import NO_FACTS, read_reply_facts
+from understudies.backtest.importers.reply_facts import NO_FACTS, read_reply_facts, tells_more
 from understudies.backtest.importers.responses import decode_answer, decode_message
 from understudies.backtest.importers.streams import assemble_stream
 from understudies.backtest.importers.tools import write_tools
@@ -117,7 +117,7 @@ def build_recorded_call(partial: PartialCall, line: int) -> RecordedCall:
 
 def _known_cost(partial: PartialCall) -> Decimal | None:
     """Return the cost, or None for a 0 beside tokens: many tools log that for a model whose price they do not know."""
-    if partial.cost or partial.free or not partial.usage.counted:
+    if partial.cost is None or partial.cost or partial.free or not partial.usage.counted:
         return partial.cost
     is_unpriced = partial.zero_is_known and call_cost(partial.model, partial.usage) is None
     return partial.cost if is_unpriced else None
@@ -125,7 +125,12 @@ def _known_cost(partial: PartialCall) -> Decimal | None:
 
 def _add_reply_facts(partial: PartialCall, answer: object) -> None:
     """Add what a whole reply tells where the record itself does not."""
-    facts = NO_FACTS if answer is None or isinstance(answer, str) else read_reply_facts(answer)
+    if answer is None or isinstance(answer, str):
+        facts = NO_FACTS
+    elif partial.model and partial.at is not None and partial.usage.cached_tokens and not tells_more(answer):
+        return
+    else:
+        facts = read_reply_facts(answer)
     partial.model = partial.model or facts.model
     partial.at = partial.at or facts.at
     known, told = partial.usage, facts.usage

@@ -38,6 +38,16 @@ class ReplyFacts(NamedTuple):
 NO_FACTS = ReplyFacts("", Usage(), None)
 
 
+def tells_more(reply: object) -> bool:
+    """Return whether a reply may tell a tier or a cost, which hardly any log has besides."""
+    usage = reply.get("usage") if isinstance(reply, dict) else None
+    return (
+        isinstance(reply, dict)
+        and isinstance(usage, dict)
+        and ("cost" in usage or "service_tier" in {**usage, **reply})
+    )
+
+
 def read_reply_facts(reply: object) -> ReplyFacts:
     """Read the facts of a reply, or of a library's message with its metadata."""
     if isinstance(reply, list):

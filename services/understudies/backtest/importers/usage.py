@@ -5,7 +5,7 @@ Bedrock's do not; Gemini and xAI count reasoning beside the answer, others withi
 exclude each other. Where a total is given, it tells which convention a row follows; else the names tell.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from understudies.backtest.importers.fields import as_mapping, as_number
@@ -49,19 +49,20 @@ _REASONING: Final = (
 )
 _TOTAL: Final = ("total_tokens", "totalTokens", "total", "totalTokenCount", "total_token_count")
 _TOOL_PROMPT: Final = ("toolUsePromptTokenCount", "tool_use_prompt_token_count")
-_PROMPT_DETAILS: Final = (
-    *("prompt_tokens_details", "input_tokens_details", "input_token_details", "inputTokenDetails"),
-    *("prompt_details", "promptTokensDetails", "inputTokensDetails"),
+_PROMPT_DETAILS: Final = frozenset(
+    {"prompt_tokens_details", "input_tokens_details", "input_token_details", "inputTokenDetails", "prompt_details"}
+    | {"promptTokensDetails", "inputTokensDetails"}
 )
-_COMPLETION_DETAILS: Final = (
-    *("completion_tokens_details", "output_tokens_details", "output_token_details", "outputTokenDetails"),
-    *("completion_details", "completionTokensDetails", "outputTokensDetails"),
+_COMPLETION_DETAILS: Final = frozenset(
+    {"completion_tokens_details", "output_tokens_details", "output_token_details", "outputTokenDetails"}
+    | {"completion_details", "completionTokensDetails", "outputTokensDetails"}
 )
 _COUNTED_APART: Final = frozenset(
     {"cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount", "cache_creation_input_tokens"}
     | {"cacheCreationInputTokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount"}
 )
 """Names of cached tokens that do not count among the `input_tokens` beside them."""
+_PRICED: Final = _PROMPT_DETAILS | _COMPLETION_DETAILS | {"cache_creation", "server_tool_use", "service_tier"}
 _REASONING_APART: Final = frozenset({"thoughtsTokenCount", "thoughts_token_count"})
 
 
@@ -122,7 +123,8 @@ def parse_usage(source: Mapping[str, Any], *, buckets: bool = False) -> Usage | 
 
 def _read_details(source: Mapping[str, Any], counts: _Counts) -> UsageDetails | None:
     """Read what else has a price. A cost beside the counts is in a unit that only the reader of the format knows."""
-    details = read_details({name: value for name, value in source.items() if name != "cost"})
+    priced = {**source, "cost": None} if "cost" in source else source
+    details = None if priced.keys().isdisjoint(_PRICED) else read_details(priced)
     if not counts.write:
         return details
     written = {"cache_write_tokens": counts.write, "cache_write_1h_tokens": min(counts.write_1h, counts.write)}
@@ -130,38 +132,63 @@ def _read_details(source: Mapping[str, Any], counts: _Counts) -> UsageDetails | 
 
 
 def _read_counts(source: Mapping[str, Any], *, buckets: bool) -> _Counts:
-    inputs = (*_details(source, _PROMPT_DETAILS), source)
-    outputs = (*_details(source, _COMPLETION_DETAILS), source)
-    written = as_mapping(source.get("cache_creation"))
-    read, write = _find_count(inputs, _CACHE_READ), _find_count(inputs, _CACHE_WRITE)
-    reasoning = _find_count(outputs, _REASONING)
+    found: dict[str, int] = {}
+    _add_counts(found, source, _KINDS)
+    for name in source.keys() & _PROMPT_DETAILS:
+        _add_counts(found, as_mapping(source[name]), _INPUT_KINDS)
+    for name in source.keys() & _COMPLETION_DETAILS:
+        _add_counts(found, as_mapping(source[name]), _OUTPUT_KINDS)
+    written = as_mapping(source.get("cache_creation")) if "cache_creation" in source else {}
+    if written:
+        _add_counts(found, written, _INPUT_KINDS)
+    write = max(found.get("write", 0), sum(_read_count(count) for count in written.values()))
+    read, reasoning = found.get("read", 0), found.get("reasoning", 0)
     return _Counts(
-        prompt=_find_count((source,), (*_PROMPT, *_PROMPT_MAYBE_UNCACHED)) + _find_count((source,), _TOOL_PROMPT),
-        completion=_find_count((source,), _COMPLETION),
+        prompt=found.get("prompt", 0) + found.get("tool_prompt", 0),
+        completion=found.get("completion", 0),
         read=read,
-        write=max(write, sum(count for name in written if (count := _find_count((written,), (name,))))),
-        write_1h=_find_count((written, *inputs), _CACHE_WRITE_1H),
+        write=write,
+        write_1h=found.get("write_1h", 0),
         reasoning=reasoning,
         other_input=max(_sum_buckets(source, "input_") - read - write, 0) if buckets else 0,
         other_output=max(_sum_buckets(source, "output_") - reasoning, 0) if buckets else 0,
-        total=_find_count((source,), _TOTAL),
+        total=found.get("total", 0),
     )
 
 
-def _details(source: Mapping[str, Any], names: Iterable[str]) -> tuple[Mapping[str, Any], ...]:
-    return tuple(details for name in names if name in source and (details := as_mapping(source[name])))
+def _add_counts(found: dict[str, int], source: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
+    """Add the first positive count of each kind."""
+    for name, value in source.items():
+        kind = kinds.get(name)
+        if kind is not None and not found.get(kind) and (count := _read_count(value)):
+            found[kind] = count
+
+
+def _read_count(value: object) -> int:
+    if type(value) is int:
+        return min(value, MAX_TOKENS + 1) if value > 0 else 0
+    number = as_number(value)
+    return 0 if number is None or number <= 0 else int(min(number, MAX_TOKENS + 1))
 
 
 def _sum_buckets(source: Mapping[str, Any], prefix: str) -> int:
     cached = _CACHE_READ + _CACHE_WRITE
     names = [name for name in source if name.startswith(prefix) or (prefix == "input_" and name in cached)]
-    return sum(_find_count((source,), (name,)) for name in names if name not in ("input_tokens", "output_tokens"))
+    return sum(_read_count(source[name]) for name in names if name not in ("input_tokens", "output_tokens"))
 
 
-def _find_count(sources: Iterable[Mapping[str, Any]], names: Iterable[str]) -> int:
-    """Return the first positive count under one of the names, or 0."""
-    for source in sources:
-        for name in names:
-            if name in source and (count := as_number(source[name])) is not None and count > 0:
-                return int(min(count, MAX_TOKENS + 1))
-    return 0
+_INPUT_KINDS: Final = {
+    **dict.fromkeys(_CACHE_READ, "read"),
+    **dict.fromkeys(_CACHE_WRITE, "write"),
+    **dict.fromkeys(_CACHE_WRITE_1H, "write_1h"),
+}
+_OUTPUT_KINDS: Final = dict.fromkeys(_REASONING, "reasoning")
+_KINDS: Final = {
+    **dict.fromkeys((*_PROMPT, *_PROMPT_MAYBE_UNCACHED), "prompt"),
+    **dict.fromkeys(_COMPLETION, "completion"),
+    **_INPUT_KINDS,
+    **_OUTPUT_KINDS,
+    **dict.fromkeys(_TOTAL, "total"),
+    **dict.fromkeys(_TOOL_PROMPT, "tool_prompt"),
+}
+"""The kinds of counts by their names in a usage; the others are those in its details."""

@@ -34,7 +34,13 @@ _FAILURES: Final = frozenset(
 _NO_TEXT: Final = frozenset({"", "none", "null", "nan", "undefined", "{}", "[]", "0", "false", "no_error", "n/a"})
 _FAILED_FINISHES: Final = frozenset(
     {"error", "failed", "failure", "exception", "abort", "aborted", "cancelled", "canceled", "timeout", "network_error"}
-    | {"malformed_function_call", "unexpected_tool_call", "malformed_model_output", "malformed_tool_use"}
+    | {
+        "guardrail_intervened",
+        "malformed_function_call",
+        "unexpected_tool_call",
+        "malformed_model_output",
+        "malformed_tool_use",
+    }
 )
 _ENVELOPE: Final = frozenset(
     {"id", "object", "created", "created_at", "createdAt", "model", "modelVersion", "usage", "usageMetadata", "metrics"}
@@ -45,6 +51,7 @@ _ERROR_BODY: Final = _ENVELOPE | frozenset(
     {"message", "Message", "code", "param", "detail", "details", "title", "statusCode", "status_code", "name"}
     | {"error_type", "timestamp", "path", "trace", "documentation_url", "success", "retry_after", "__type"}
 )
+_REPLY_FIELDS: Final = frozenset({"choices", "candidates", "generations", "object"})
 _PLACEHOLDER_BODIES: Final = frozenset({"helicone_message", "signed_body_url", "truncated", "omitted", "redacted"})
 _OTHER_BODIES: Final = frozenset(
     {"embedding", "embeddings", "b64_json", "flagged", "category_scores", "relevance_score"}
@@ -56,11 +63,17 @@ _NOT_CHAT: Final = re.compile(
     r"|execute_tool|create_agent|invoke_agent|invoke_workflow)(?:$|[^a-z])",
     re.IGNORECASE,
 )
+_CHAT_PATH: Final = re.compile(
+    r"/(?:chat/completions|completions|responses|messages|converse(?:-stream)?|invoke(?:-with-response-stream)?)\b"
+    r"|enerateContent\b"
+)
+"""Matches the paths of chats, in which a deployment may be named after what it is for."""
 _NOT_CHAT_MODEL: Final = re.compile(
-    r"(?:^|[/._:-])(?:text-embedding|embed|embedding|embeddings|titan-embed|rerank|moderation|whisper|dall-e|tts"
-    r"|gpt-image|imagen|stable-diffusion)(?:$|[-/._:])",
+    r"(?:(?:[a-z]{2}\.)?(?:amazon|cohere)\.)?(?:text-embedding|embed-|embedding-|titan-embed|nova-canvas|rerank-"
+    r"|(?:omni|text)-moderation|whisper|dall-e|tts-|gpt-image|imagen-|stable-diffusion|textembedding|gemini-embedding)",
     re.IGNORECASE,
 )
+"""Matches the names of models that answer with something else than a chat; one's own may have such words inside."""
 _MAX_SHOWN: Final = 120
 _HTTP: Final = range(100, 600)
 _HTTP_SUCCESS: Final = range(200, 300)
@@ -86,9 +99,9 @@ def check_outcome(*sources: Mapping[str, Any]) -> None:
 def check_kind(kinds: Iterable[object], model: str) -> None:
     """Raise NotARecordedCall if the call's kind (a type, an operation, a path) or model is not that of a chat."""
     for kind in kinds:
-        if isinstance(kind, str) and _NOT_CHAT.search(kind):
+        if isinstance(kind, str) and _NOT_CHAT.search(kind) and not _CHAT_PATH.search(kind):
             raise NotARecordedCall(f"no call of a chat model but of type {kind[:_MAX_SHOWN]!r}")
-    if model and _NOT_CHAT_MODEL.search(model):
+    if model and _NOT_CHAT_MODEL.match(model.rpartition("/")[2]):
         raise NotARecordedCall(f"no call of a chat model but of {model[:_MAX_SHOWN]!r}")
 
 
@@ -102,6 +115,8 @@ def check_body(body: Mapping[str, Any]) -> None:
         check_outcome({name: body[name] for name in names & _ERROR_FIELDS})
     if body.get("type") == "error":
         raise NotARecordedCall("the call failed")
+    if names & _REPLY_FIELDS and "error" in body:
+        check_outcome({"error": body["error"]})
     if body.get("object") == "response":
         check_outcome({"status": body.get("status")})
     if names & _PLACEHOLDER_BODIES and names <= _ENVELOPE | _PLACEHOLDER_BODIES | {

@@ -75,7 +75,8 @@ def _read_gemini(body: Mapping[str, Any]) -> Body:
     given = contents if isinstance(contents, list) else [contents]
     turns = [{"role": "user", "content": turn} if isinstance(turn, str) else _turn(turn) for turn in given]
     if system:
-        text = system if isinstance(system, str | list) else as_mapping(system).get("parts")
+        told = system if isinstance(system, str | list) else as_mapping(system).get("parts")
+        text = [told] if isinstance(told, dict) else told
         turns.insert(0, {"role": "system", "content": text})
     fields = _configuration(body)
     tools = first_not_none(body.get("tools"), as_mapping(body.get("config")).get("tools"))
@@ -91,7 +92,10 @@ def _read_gemini(body: Mapping[str, Any]) -> Body:
 
 
 def _turn(turn: object) -> object:
-    return {"role": "user", **turn} if isinstance(turn, dict) else turn
+    if not isinstance(turn, dict):
+        return turn
+    parts = turn.get("parts")
+    return {"role": "user", **turn, **({"parts": [parts]} if isinstance(parts, dict) else {})}
 
 
 def _read_converse(body: Mapping[str, Any]) -> Body:

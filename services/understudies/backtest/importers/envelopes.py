@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from understudies.backtest.importers.fields import as_mapping, first_not_none
+from understudies.backtest.importers.jaeger import iter_jaeger_spans
 from understudies.backtest.importers.json_parsing import parse_embedded_json
-from understudies.backtest.importers.otlp import iter_mlflow_spans, iter_otlp_spans
+from understudies.backtest.importers.otlp import iter_mlflow_spans, iter_otlp_logs, iter_otlp_spans
 
 _PAGES: Final = ("data", "observations", "runs", "items", "records", "Records", "spans", "rows", "results", "traces")
 _PAGE_MARKS: Final = frozenset(
@@ -53,11 +54,21 @@ _SHIPPER_MARKS: Final = frozenset(
 )
 
 
+_TRACES: Final = frozenset({"resourceSpans", "resource_spans", "resourceLogs", "resource_logs", "batches", "traceID"})
+
+
 def iter_enveloped(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the records in an envelope, or the record itself if it is in none."""
-    if "resourceSpans" in record or "resource_spans" in record:
-        yield from iter_otlp_spans(record)
-        return
+    if not record.keys().isdisjoint(_TRACES):
+        if "resourceSpans" in record or "resource_spans" in record or _is_tempo(record):
+            yield from iter_otlp_spans(record)
+            return
+        if "resourceLogs" in record or "resource_logs" in record:
+            yield from iter_otlp_logs(record)
+            return
+        if "traceID" in record and isinstance(record.get("spans"), list):
+            yield from iter_jaeger_spans(record)
+            return
     if isinstance(record.get("info"), dict) and isinstance(as_mapping(record.get("data")).get("spans"), list):
         yield from iter_mlflow_spans(record)
         return
@@ -71,6 +82,11 @@ def iter_enveloped(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield record
     else:
         yield from iter_enveloped(shipped)
+
+
+def _is_tempo(record: Mapping[str, Any]) -> bool:
+    batches = record.get("batches")
+    return isinstance(batches, list) and any(isinstance(item, dict) and "resource" in item for item in batches)
 
 
 def _unwrap_trace(record: Mapping[str, Any]) -> list[Any] | None:

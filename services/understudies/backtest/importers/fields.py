@@ -81,7 +81,7 @@ def _parse_epoch(seconds: float) -> datetime:
 
 def _parse_written(written: str) -> datetime:
     if written[:1].isdigit():
-        moment = datetime.fromisoformat(written.removesuffix("UTC").strip())
+        moment = datetime.fromisoformat(written.removesuffix("UTC").strip().replace(" +", "+"))
     else:
         moment = parsedate_to_datetime(written)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -12,6 +12,7 @@ from understudies.backtest.importers.anthropic_batch import (
 )
 from understudies.backtest.importers.openai import is_batch, is_batch_input, read_batch, read_stored
 from understudies.backtest.importers.partial_call import PartialCall
+from understudies.backtest.importers.request_response import read_request_response
 
 _MESSAGE_ID: Final = re.compile(r"(chatcmpl-[\w-]+)-(\d+)")
 
@@ -40,6 +41,9 @@ class Joins:
         if is_anthropic_batch(record):
             is_request = is_anthropic_request(record)
             return self._add(line, record, "anthropic-batch", str(record["custom_id"]), is_request=is_request)
+        if isinstance(record.get("key"), str) and ("request" in record) != ("response" in record or "error" in record):
+            is_request = "request" in record
+            return self._add(line, record, "gemini-batch", record["key"], is_request=is_request)
         if (key := _completion_of_message(record)) is not None:
             kept = self._requests.setdefault(("openai", key), {"messages": []})
             kept["messages"].append(record)
@@ -83,6 +87,8 @@ class Joins:
                 return lambda: read_batch(record, asked)
             case "anthropic-batch":
                 return lambda: read_anthropic_batch(record, asked)
+            case "gemini-batch":
+                return lambda: read_request_response({**(asked or {}), **record})
             case _:
                 return lambda: read_stored({**record, **_ordered(asked)})
 

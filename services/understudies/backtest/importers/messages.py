@@ -12,36 +12,9 @@ from understudies.backtest.importers.message_parts import (
     tool_ids,
     write_call,
 )
+from understudies.backtest.importers.roles import find_role
 from understudies.dialects.json_fields import list_objects, text_or_empty
 
-_ROLES: Final = {
-    "system": "system",
-    "developer": "developer",
-    "user": "user",
-    "assistant": "assistant",
-    "tool": "tool",
-    "function": "function",
-    "human": "user",
-    "ai": "assistant",
-    "gpt": "assistant",
-    "model": "assistant",
-    "bot": "assistant",
-    "chatbot": "assistant",
-    "chatgpt": "assistant",
-    "aimessagechunk": "assistant",
-    "humanmessage": "user",
-    "humanmessagechunk": "user",
-    "systemmessage": "system",
-    "aimessage": "assistant",
-    "toolmessage": "tool",
-    "functionmessage": "function",
-    "ipython": "tool",
-    "observation": "tool",
-    "tool_response": "tool",
-    "tool-result": "tool",
-    "request": "user",
-    "response": "assistant",
-}
 _RESPONSES_ITEMS: Final = frozenset(
     {"function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "reasoning"}
     | {"item_reference", "web_search_call", "file_search_call", "computer_call", "mcp_call", "code_interpreter_call"}
@@ -183,7 +156,7 @@ def _write_item(item: object, place: int, called: dict[str, str]) -> Iterable[di
     inner = unwrap_message(item)
     if "role" not in inner and isinstance(inner.get("parts"), list) and inner.get("kind") in ("request", "response"):
         return _write_turn(inner)
-    role = _find_role(inner, place, called)
+    role = find_role(inner, place, called)
     messages = write_message(inner, role)
     for message in messages:
         called |= tool_ids(message.get("tool_calls"))
@@ -203,21 +176,6 @@ def _write_turn(turn: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         role = "system" if part.get("part_kind") in ("system-prompt", "instruction", "instructions") else "user"
         messages += write_message({"parts": [part]}, role)
     return messages
-
-
-def _find_role(item: Mapping[str, Any], place: int, called: dict[str, str]) -> str:
-    author = item.get("author")
-    named = author.get("role") if isinstance(author, dict) else None
-    written = next((value for name in ("role", "from", "type") if (value := item.get(name)) is not None), named)
-    if isinstance(written, str):
-        role = _ROLES.get(written.strip().lower())
-        if role is not None:
-            return role
-        if written in called:
-            return "tool"
-        if written == "generic" and isinstance(item.get("role"), str):
-            return _ROLES.get(item["role"], "user")
-    raise NotARecordedCall(f"message {place} has no known role: {str(written)[:40]!r}")
 
 
 def find_content(item: Mapping[str, Any]) -> object:

@@ -52,7 +52,7 @@ def read_preference(record: Mapping[str, Any]) -> PartialCall:
 
 def is_batch(record: Mapping[str, Any]) -> bool:
     """Return whether the record is a line of a batch's input or output."""
-    return "custom_id" in record and ("body" in record or "response" in record)
+    return "custom_id" in record and ("body" in record or "response" in record) and "request" not in record
 
 
 def is_batch_input(record: Mapping[str, Any]) -> bool:

@@ -16,12 +16,24 @@ _HEX_LENGTHS = (16, 32)
 
 def iter_otlp_spans(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the spans of an export request or a file of the collector."""
-    for resource in list_objects(first_not_none(document.get("resourceSpans"), document.get("resource_spans"))):
+    resources = first_not_none(*(document.get(name) for name in ("resourceSpans", "resource_spans", "batches")))
+    for resource in list_objects(resources):
         about = read_attributes(as_mapping(resource.get("resource")).get("attributes"))
         names = ("scopeSpans", "scope_spans", "instrumentationLibrarySpans")
         for scope in list_objects(first_not_none(*(resource.get(name) for name in names))):
             for span in list_objects(scope.get("spans")):
                 yield flatten_span(span, about)
+
+
+def iter_otlp_logs(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the events of calls in exported logs, as spans: instrumentations may tell the content there alone."""
+    for resource in list_objects(first_not_none(document.get("resourceLogs"), document.get("resource_logs"))):
+        for scope in list_objects(first_not_none(resource.get("scopeLogs"), resource.get("scope_logs"))):
+            for log in list_objects(first_not_none(scope.get("logRecords"), scope.get("log_records"))):
+                body = _read_value(log.get("body"))
+                attributes = {**read_attributes(log.get("attributes")), **(body if isinstance(body, dict) else {})}
+                time = first_not_none(log.get("timeUnixNano"), log.get("observedTimeUnixNano"))
+                yield flatten_span({**log, "attributes": attributes, "startTimeUnixNano": time})
 
 
 def flatten_span(span: Mapping[str, Any], resource: Mapping[str, Any] | None = None) -> dict[str, Any]:

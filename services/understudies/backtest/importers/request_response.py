@@ -16,7 +16,7 @@ from understudies.backtest.importers.fields import (
 from understudies.backtest.importers.native import read_common_fields
 from understudies.backtest.importers.partial_call import PartialCall
 
-_REQUESTS: Final = ("request", "full_request", "input", "inputs", "request_payload", "requestBody", "req")
+_REQUESTS: Final = ("request", "full_request", "input", "inputs", "request_payload", "requestBody", "req", "modelInput")
 _REPLIES: Final = (
     "response",
     "full_response",
@@ -26,6 +26,7 @@ _REPLIES: Final = (
     "responseBody",
     "resp",
     "result",
+    "modelOutput",
 )
 _TIMES: Final = ("processed_time", "logging_time", "request_time", "start_time", "created_at", "timestamp", "time")
 

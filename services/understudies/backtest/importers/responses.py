@@ -17,11 +17,7 @@ _BLOCKS: Final = frozenset({"text", "tool_use", "thinking", "redacted_thinking",
 _FINISH_NAMES: Final = (
     *("finish_reason", "stop_reason", "finishReason", "stopReason", "completionReason", "generation_info"),
 )
-_FINISH_REASONS: Final = {
-    **FINISH_REASONS,
-    "content_filtered": "content_filter",
-    "guardrail_intervened": "content_filter",
-}
+_FINISH_REASONS: Final = {**FINISH_REASONS, "content_filtered": "content_filter"}
 _TEXT_NAMES: Final = ("completion", "generation", "outputText", "generated_text", "output_text", "response")
 """Names under which the models of Bedrock, Ollama and others answer with plain text."""
 
@@ -80,6 +76,8 @@ def _decode_reply(body: Mapping[str, Any]) -> Response | None:
             return _decode_choice(choices)
         case {"output": {"message": dict() as message}}:  # Bedrock's Converse
             return decode_message(message, _finish_reason(body))
+        case {"output": {"role": _} as message} | {"completion": {"role": _} as message}:
+            return decode_message(message)
         case {"output": {"choices": list() as choices}}:
             return _decode_choice(choices)
         case {"output": list() as items} if any(isinstance(item, dict) for item in items):
@@ -101,6 +99,8 @@ def _decode_reply(body: Mapping[str, Any]) -> Response | None:
             return decode_output([body])
         case {"role": _} | {"content": _} | {"tool_calls": list()} | {"parts": list()} | {"lc": _, "kwargs": dict()}:
             return decode_message(body)
+        case {"messages": list() as messages} if any(isinstance(message, dict) for message in messages):
+            return _decode_last([message for message in messages if isinstance(message, dict)])
         case {"type": "ai" | "AIMessage" | "AIMessageChunk"}:
             return decode_message(body)
         case {"message": dict() as message}:

@@ -40,6 +40,7 @@ def read_said(nested: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) ->
         _read_bodies(nested, "request_data", "response_data"),
         _read_bodies(nested, "mlflow.spanInputs", "mlflow.spanOutputs"),
         _read_bodies(nested, "input.value", "output.value"),
+        _read_bodies(nested, "langfuse.observation.input", "langfuse.observation.output"),
         _read_bodies(nested, "gen_ai.prompt", "gen_ai.completion"),
         _read_bodies(nested, "traceloop.entity.input", "traceloop.entity.output"),
     ):

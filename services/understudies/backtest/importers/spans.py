@@ -39,20 +39,20 @@ _PREFIXES: Final = (
         "output.value",
         "request_data",
     ),
-    *("gen_ai", "llm", "openinference"),
+    *("gen_ai", "llm", "openinference", "langfuse."),
 )
 _CHAT_OPERATIONS: Final = frozenset(
     {"chat", "text_completion", "generate_content", "completion", "chat_completion", "llm", "chat_model", "responses"}
-    | {"message", "messages", "generate"}
+    | {"message", "messages", "generate", "generation"}
 )
 _KINDS: Final = (
     *("gen_ai.operation.name", "openinference.span.kind", "mlflow.spanType", "llm.request.type"),
-    *("traceloop.span.kind",),
+    *("traceloop.span.kind", "langfuse.observation.type"),
 )
 _INNER_OPERATION: Final = re.compile(r"ai\.\w+\.do\w+")
 _MODELS: Final = (
     *("gen_ai.response.model", "llm.response.model", "ai.response.model", "llm.model_name", "gen_ai.request.model"),
-    *("llm.request.model", "ai.model.id"),
+    *("llm.request.model", "ai.model.id", "langfuse.observation.model.name"),
 )
 _SESSIONS: Final = (
     *("gen_ai.conversation.id", "session.id", "langfuse.session.id", "traceloop.association.properties.session_id"),
@@ -94,7 +94,7 @@ def is_span(record: Mapping[str, Any]) -> bool:
     """Return whether the record is a span with attributes of a known instrumentation."""
     attributes = record.get("attributes")
     if attributes is None:
-        return any(isinstance(name, str) and name.startswith("attributes.") for name in record)
+        return "context.span_id" in record and any(name.startswith("attributes.") for name in record)
     if not isinstance(attributes, dict | list):
         return False
     placed = record.keys() & {"spanId", "span_id", "context", "context.span_id", "traceId", "trace_id"}
@@ -191,4 +191,5 @@ def _read_usage(nested: Mapping[str, Any]) -> Usage:
         "cache_write_tokens": first_found(nested, _WRITTEN_COUNTS),
         "total_tokens": first_found(nested, _TOTALS),
     }
-    return parse_usage(counts) or Usage()
+    buckets = as_mapping(find(nested, "langfuse.observation.usage_details"))
+    return parse_usage(counts) or parse_usage(buckets, buckets=True) or Usage()

@@ -24,6 +24,8 @@ def assemble_stream(value: object) -> object:
         return value
     if _is_converse(objects):
         return _assemble_converse(objects)
+    if len(objects) > 1 and all("candidates" in event or "usageMetadata" in event for event in objects):
+        return _assemble_gemini(objects)
     if (chunks := [event["chunk"] for event in objects if isinstance(event.get("chunk"), dict)]) and len(chunks) == len(
         objects
     ):
@@ -104,3 +106,20 @@ def _add_delta(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
     if isinstance(use, dict) and isinstance(use.get("input"), str):
         call = block.setdefault("toolUse", {"input": ""})
         call["input"] = call.get("input", "") + use["input"]
+
+
+def _assemble_gemini(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Assemble the chunks of Gemini's streams, each of which has some parts of the content."""
+    reply: dict[str, Any] = {}
+    parts: list[Any] = []
+    finish: object = None
+    for chunk in chunks:
+        reply |= {name: value for name, value in chunk.items() if name != "candidates"}
+        for candidate in [*list_objects(chunk.get("candidates"))][:1]:
+            content = candidate.get("content")
+            parts += list_objects(content.get("parts")) if isinstance(content, dict) else ()
+            finish = candidate.get("finishReason", finish)
+    texts = "".join(part["text"] for part in parts if isinstance(part.get("text"), str) and not part.get("thought"))
+    others = [part for part in parts if "text" not in part]
+    content = {"role": "model", "parts": [*([{"text": texts}] if texts else []), *others]}
+    return {**reply, "candidates": [{"content": content, "finishReason": finish}]}

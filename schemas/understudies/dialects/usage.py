@@ -27,20 +27,26 @@ def read_details(usage: Mapping[str, Any], tier: Any = None, web_searches: int =
     written = object_or_empty(usage.get("cache_creation"))
     hour = token_count(written.get("ephemeral_1h_input_tokens"))
     tools = object_or_empty(usage.get("server_tool_use"))
-    details = UsageDetails(
-        cache_write_tokens=max(
-            token_count(usage.get("cache_creation_input_tokens")),
-            token_count(prompt.get("cache_write_tokens")),
-            token_count(written.get("ephemeral_5m_input_tokens")) + hour,
-        ),
-        cache_write_1h_tokens=hour,
-        audio_prompt_tokens=token_count(prompt.get("audio_tokens")),
-        audio_completion_tokens=token_count(completion.get("audio_tokens")),
-        web_searches=token_count(tools.get("web_search_requests")) or web_searches,
-        service_tier=_read_tier(tier) or _read_tier(usage.get("service_tier")),
-        stated_cost_usd=read_stated_cost(usage),
+    write = max(
+        token_count(usage.get("cache_creation_input_tokens")),
+        token_count(prompt.get("cache_write_tokens")),
+        token_count(written.get("ephemeral_5m_input_tokens")) + hour,
     )
-    return None if details == _NOTHING else details
+    audio = token_count(prompt.get("audio_tokens")), token_count(completion.get("audio_tokens"))
+    searches = token_count(tools.get("web_search_requests")) or web_searches
+    served_by = _read_tier(tier) or _read_tier(usage.get("service_tier"))
+    stated = read_stated_cost(usage) if "cost" in usage else None
+    if not (write or searches or served_by or stated or any(audio)):
+        return None  # told before the model is built, which takes longer than all of the above
+    return UsageDetails(
+        cache_write_tokens=write,
+        cache_write_1h_tokens=hour,
+        audio_prompt_tokens=audio[0],
+        audio_completion_tokens=audio[1],
+        web_searches=searches,
+        service_tier=served_by,
+        stated_cost_usd=stated,
+    )
 
 
 def reasoning_apart(usage: Mapping[str, Any]) -> int:
@@ -71,6 +77,3 @@ def read_stated_cost(usage: Mapping[str, Any]) -> Decimal | None:
 
 def _read_tier(tier: Any) -> str:
     return tier if isinstance(tier, str) and tier not in _USUAL_TIERS else ""
-
-
-_NOTHING: Final = UsageDetails()

@@ -59,7 +59,10 @@ def parse_time(value: object) -> datetime | None:
     Returns None for a time outside this century: seconds since some start, and default dates that nobody set, are not
     the times of calls.
     """
-    seconds = as_number(value)
+    if value is None:
+        return None
+    # Most are in ISO 8601, which is told by its dash: to try a number first would raise an error for each.
+    seconds = None if isinstance(value, str) and value[4:5] == "-" else as_number(value)
     try:
         if seconds is not None:
             moment = _parse_epoch(seconds)
@@ -106,7 +109,7 @@ def parse_cost(*values: object) -> Decimal | None:
 
 def find_cost(*sources: Mapping[str, Any]) -> Decimal | None:
     """Read the cost of the call in US dollars from the first source that has it."""
-    return parse_cost(*(source.get(name) for source in sources for name in _COST))
+    return parse_cost(*(source[name] for source in sources for name in _COST if name in source))
 
 
 def find_task(*sources: Mapping[str, Any]) -> str | None:
@@ -124,10 +127,10 @@ def find_id(names: tuple[str, ...], *sources: Mapping[str, Any]) -> str | None:
     The id is truncated to 200 characters.
     """
     for source in sources:
-        lowered = {key.lower(): value for key, value in source.items()}
-        for name in names:
-            if (found := _parse_id(lowered.get(name))) is not None:
-                return found
+        found = {lowered: source[key] for key in source if (lowered := key.lower()) in names}
+        for name in names if found else ():
+            if (identifier := _parse_id(found.get(name))) is not None:
+                return identifier
     return None
 
 

@@ -20,6 +20,11 @@ from understudies.backtest.importers.partial_call import PartialCall
 from understudies.backtest.importers.usage import find_usage
 
 _TIMES: Final = ("created", "created_at", "createdAt", "timestamp", "time", "date", "datetime", "ts", "start_time")
+_LATENCIES: Final = (
+    *(("latency_ms", 1), ("duration_ms", 1), ("response_ms", 1)),
+    *(("latency", 1000), ("latency_s", 1000), ("duration_s", 1000)),
+)
+"""Names of latencies with the milliseconds in their units."""
 _SESSIONS: Final = ("session_id", "sessionid", "thread_id", "conversation_id")
 
 
@@ -61,15 +66,12 @@ def read_common_fields(record: Mapping[str, Any]) -> PartialCall:
 
 
 def _find_time(record: Mapping[str, Any]) -> datetime | None:
-    return next((at for name in _TIMES if (at := parse_time(record.get(name))) is not None), None)
+    return next((at for name in _TIMES if name in record and (at := parse_time(record[name])) is not None), None)
 
 
 def _find_latency(record: Mapping[str, Any]) -> float | None:
     """Return the latency in ms; one that is named without a unit is in seconds, as tools write it."""
-    milliseconds = first_not_none(
-        *(as_number(record.get(name)) for name in ("latency_ms", "duration_ms", "response_ms"))
-    )
-    if milliseconds is not None:
-        return float(milliseconds)
-    seconds = first_not_none(*(as_number(record.get(name)) for name in ("latency", "latency_s", "duration_s")))
-    return None if seconds is None else float(seconds) * 1000
+    for name, unit in _LATENCIES:
+        if name in record and (number := as_number(record[name])) is not None:
+            return number * unit
+    return None

@@ -28,7 +28,8 @@ class ReplyFacts(NamedTuple):
 
     def with_tier(self, usage: Usage, tier: str) -> Usage:
         """Return the usage with the tier that the log or the reply names."""
-        told = read_details({}, tier or self.tier)
+        named = tier or self.tier
+        told = read_details({}, named) if named else None
         if told is None:
             return usage
         details = (usage.details or UsageDetails()).model_copy(update={"service_tier": told.service_tier})
@@ -54,6 +55,10 @@ def read_reply_facts(reply: object) -> ReplyFacts:
         reply = next((item for item in reversed(reply) if isinstance(item, dict)), None)
     if not isinstance(reply, dict):
         return NO_FACTS
+    usage = reply.get("usage")
+    if "choices" in reply and isinstance(usage, dict) and isinstance(reply.get("model"), str):  # most replies
+        at, tier = parse_time(reply.get("created")), text_or_empty(reply.get("service_tier"))
+        return ReplyFacts(reply["model"].strip(), find_usage(usage), at, tier, read_stated_cost(usage))
     inner = as_mapping(first_not_none(reply.get("kwargs"), reply.get("message"), reply.get("response")))
     about = as_mapping(
         first_not_none(

@@ -17,6 +17,7 @@ _BLOCKS: Final = frozenset({"text", "tool_use", "thinking", "redacted_thinking",
 _FINISH_NAMES: Final = (
     *("finish_reason", "stop_reason", "finishReason", "stopReason", "completionReason", "generation_info"),
 )
+_TEXT_MESSAGE: Final = frozenset({"role", "content"})
 _FINISH_REASONS: Final = {**FINISH_REASONS, "content_filtered": "content_filter"}
 _TEXT_NAMES: Final = ("completion", "generation", "outputText", "generated_text", "output_text", "response")
 """Names under which the models of Bedrock, Ollama and others answer with plain text."""
@@ -177,8 +178,12 @@ def _decode_last(objects: list[dict[str, Any]]) -> Response:
 
 def _decode_choice(choices: list[Any]) -> Response | None:
     first: Mapping[str, Any] = choices[0] if choices and isinstance(choices[0], dict) else {}
-    if isinstance(first.get("message"), dict):
-        return decode_message(first["message"], first.get("finish_reason"))
+    message = first.get("message")
+    if isinstance(message, dict):
+        text = message.get("content")
+        if isinstance(text, str) and not any(message[name] for name in message.keys() - _TEXT_MESSAGE):
+            return _text_response(text, _finish_reason(first))  # nearly all answers of most logs
+        return decode_message(message, first.get("finish_reason"))
     if isinstance(first.get("text"), str):
         return _text_response(first["text"], first.get("finish_reason"))
     raise NotARecordedCall("no teacher answer: the reply has no choice")

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from understudies.backtest.importers.fields import (
+    as_flag,
     as_mapping,
     as_number,
     as_text,
@@ -33,6 +34,10 @@ def read_invocation(record: Mapping[str, Any]) -> PartialCall:
         raise NotARecordedCall("not answered by the teacher")
     if record.get("origin") in ("audit", "synthetic"):
         raise NotARecordedCall("not a call of an agent")
+    if as_flag(record.get("hung_up")):
+        raise NotARecordedCall("the caller hung up: the answer is what had arrived")
+    if as_mapping(record.get("route")).get("reason") == "fallback":
+        raise NotARecordedCall("another model answered in place of the teacher")
     response = as_mapping(record.get("response"))
     if not response:
         raise NotARecordedCall("no teacher answer")

@@ -353,6 +353,12 @@ def test_own_invocations(read: Read) -> None:
     assert is_the_sample(call)
     assert (call.recorded_cost, call.request.parameters) == (Decimal("0.01"), {"seed": 2})
     assert [b.reason for b in read({**event, "served_by": "student"}).skipped] == ["not answered by the teacher"]
+    assert [b.reason for b in read({**event, "hung_up": True}).skipped] == [
+        "the caller hung up: the answer is what had arrived"
+    ]
+    assert [b.reason for b in read({**event, "route": {"reason": "fallback"}}).skipped] == [
+        "another model answered in place of the teacher"
+    ]
 
 
 # Episodes

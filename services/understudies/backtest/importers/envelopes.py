@@ -57,6 +57,9 @@ _SHIPPER_MARKS: Final = frozenset(
 _TRACES: Final = frozenset({"resourceSpans", "resource_spans", "resourceLogs", "resource_logs", "batches", "traceID"})
 
 
+_SHIPPED_TIMES: Final = ("timestamp", "@timestamp", "time")
+
+
 def iter_enveloped(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the records in an envelope, or the record itself if it is in none."""
     if not record.keys().isdisjoint(_TRACES):
@@ -127,7 +130,8 @@ def _unwrap_shipped(record: Mapping[str, Any]) -> dict[str, Any] | None:
             continue
         if name in ("message", "body", "event", "attributes", "payload") and not _is_shipped(record, name, inner):
             continue
-        return inner
+        time = first_not_none(*(record.get(name) for name in _SHIPPED_TIMES))
+        return inner if time is None else {"timestamp": time, **inner}
     return None
 
 

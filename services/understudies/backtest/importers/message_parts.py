@@ -62,6 +62,23 @@ def split_parts(parts: list[Any]) -> SplitParts:
     return split
 
 
+def split_steps(message: Mapping[str, Any]) -> list[list[Any]]:
+    """Split the parts of a turn after each part that tells a tool's result; one step if there is none."""
+    content = next((message[name] for name in ("parts", "content") if message.get(name) is not None), None)
+    parts = content if isinstance(content, list) else [] if content is None else [content]
+    invocations = message.get("toolInvocations")
+    if isinstance(invocations, list) and not isinstance(content, list):
+        parts = [*({"type": "tool-invocation", "toolInvocation": one} for one in invocations), *parts]
+    if not any(is_foreign(part) for part in parts):
+        return [parts]
+    steps: list[list[Any]] = [[]]
+    for part in parts:
+        steps[-1].append(part)
+        if split_parts([part]).results:
+            steps.append([])
+    return [step for step in steps if step not in ([], [""])]
+
+
 def is_foreign(part: object) -> bool:
     """Return whether a part has another form than those of OpenAI and Anthropic."""
     if not isinstance(part, dict):

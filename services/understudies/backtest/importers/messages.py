@@ -8,6 +8,7 @@ from understudies.backtest.importers.message_parts import (
     function_definition,
     is_foreign,
     split_parts,
+    split_steps,
     to_text,
     tool_ids,
     write_call,
@@ -99,6 +100,9 @@ def write_message(item: Mapping[str, Any], role: str) -> list[dict[str, Any]]:
 
     Optional fields that cannot be read are omitted.
     """
+    if role == "assistant" and len(steps := split_steps(item)) > 1:
+        # A turn as an interface shows it: calls of tools, their results, and what was said then.
+        return [message for step in steps for message in write_message({"content": step}, role)]
     content, calls, results = _write_content(find_content(item))
     message: dict[str, Any] = {"role": role, "content": content}
     extra = item.get("additional_kwargs")

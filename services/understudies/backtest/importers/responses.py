@@ -57,7 +57,8 @@ def decode_message(message: Mapping[str, Any], finish_reason: object = None) -> 
     inner = unwrap_message(message)
     _check_content(find_content(inner))
     reason = _finish_reason(inner if finish_reason is None else {"finish_reason": finish_reason})
-    written = next((one for one in write_message(inner, "assistant") if one["role"] == "assistant"), None)
+    messages = reversed(write_message(inner, "assistant"))
+    written = next((one for one in messages if one["role"] == "assistant"), None)
     if written is None:
         raise NotARecordedCall("no teacher answer: a result of a tool")
     return detection.decode_message(written, reason).response

@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from understudies.backtest.importers.reader import read_calls
 from understudies.backtest.recorded_call import ParsedLog, RecordedCall
 
+LOGS = Path(__file__).parents[3] / "fixtures" / "logs"
 NOTE = "The towels in room 12 were not changed."
 ASKED = [{"role": "user", "content": NOTE}]
 ANSWER = {"role": "assistant", "content": "cleaning"}
@@ -285,3 +288,61 @@ def test_the_two_files_of_a_gemini_batch_are_joined_by_key(tmp_path: Path) -> No
 @pytest.mark.parametrize("model", ["ft:gpt-4.1:desk:rerank-notes:a1", "our-embed-classifier", "acme/image-notes"])
 def test_a_model_named_after_its_purpose_is_a_chat(tmp_path: Path, model: str) -> None:
     only(read(tmp_path, helicone({"model": model, "messages": ASKED}, COMPLETION)))
+
+
+STEPS = (
+    {
+        "role": "assistant",
+        "parts": [
+            {"type": "step-start"},
+            {
+                "type": "tool-find",
+                "toolCallId": "c1",
+                "state": "output-available",
+                "input": {"room": 12},
+                "output": {"floor": 1},
+            },
+            {"type": "step-start"},
+            {"type": "text", "text": "cleaning"},
+        ],
+    },
+    {
+        "role": "assistant",
+        "content": "cleaning",
+        "toolInvocations": [
+            {"state": "result", "toolCallId": "c1", "toolName": "find", "args": {"room": 12}, "result": {"floor": 1}}
+        ],
+    },
+)
+
+
+@pytest.mark.parametrize("turn", STEPS)
+def test_a_turn_of_several_steps_is_taken_apart(tmp_path: Path, turn: dict[str, Any]) -> None:
+    call = only(read(tmp_path, {"messages": [{"role": "user", "content": NOTE}, turn]}))
+    assert call.response.message.content == "cleaning"
+    assert call.response.message.tool_calls is None
+    _, called, told = call.request.messages
+    assert called.tool_calls is not None
+    assert (called.tool_calls[0].function.name, called.tool_calls[0].function.arguments) == ("find", '{"room":12}')
+    assert (told.role, told.content, told.tool_call_id) == ("tool", '{"floor":1}', "c1")
+
+
+def test_langfuses_export_as_parquet(tmp_path: Path) -> None:
+    (row, *_) = [orjson.loads(line) for line in (LOGS / "langfuse_blob.jsonl").read_bytes().splitlines()]
+    counts = pyarrow.array([[*row.pop("usage_details").items()]], pyarrow.map_(pyarrow.string(), pyarrow.int64()))
+    tools = pyarrow.array([[*row.pop("tool_definitions").items()]], pyarrow.map_(pyarrow.string(), pyarrow.string()))
+    row["metadata"] = None
+    table = pyarrow.Table.from_pylist([row])
+    table = table.append_column("usage_details", counts).append_column("tool_definitions", tools)
+    path = tmp_path / "observations.parquet"
+    pyarrow.parquet.write_table(table, path)
+    call = only(read_calls(path))
+    assert (call.usage.prompt_tokens, call.usage.cached_tokens) == (300, 256)
+    assert call.request.tools is not None
+    assert call.response.message.tool_calls is not None
+
+
+def test_what_a_shipper_tells_of_the_time_is_the_time(tmp_path: Path) -> None:
+    inner = {"request": {"messages": ASKED}, "response": COMPLETION}
+    call = only(read(tmp_path, {"insertId": "i", "timestamp": "2026-06-01T08:00:00Z", "jsonPayload": inner}))
+    assert call.at is not None

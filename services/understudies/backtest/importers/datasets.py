@@ -29,7 +29,7 @@ def read_conversation(record: Mapping[str, Any]) -> PartialCall:
     messages = first_not_none(*(parse_embedded_json(record.get(name)) for name in _CONVERSATIONS))
     system = as_text(record.get("system")) or as_text(record.get("system_prompt"))
     call.messages = [{"role": "system", "content": system}, *messages] if system else messages
-    call.request = {name: value for name, value in record.items() if name != "system"}
+    call.request = {name: value for name, value in record.items() if name not in ("system", *_CONVERSATIONS)}
     call.answer_in_messages = True
     return call
 

@@ -55,8 +55,8 @@ def read_langfuse(record: Mapping[str, Any]) -> PartialCall:
 
     Its task comes from its metadata, its prompt or its own name, unless that name is a library's default.
     """
-    if (kind := record.get("type") or "GENERATION") != "GENERATION":
-        raise NotARecordedCall(f"an observation of type {str(kind)[:40]}, not a generation")
+    if (kind := str(record.get("type") or "GENERATION")).upper() != "GENERATION":
+        raise NotARecordedCall(f"an observation of type {kind[:40]}, not a generation")
     asked = _read_input(parse_embedded_json(record.get("input")))
     metadata = as_mapping(record.get("metadata"))
     attributes = as_mapping(metadata.get("attributes"))

@@ -27,7 +27,7 @@ _DROPPED_TYPES: Final = frozenset(
     | {"source-url", "source-document", "reasoning_content"}
 )
 _CALL_TYPES: Final = frozenset(
-    {"tool-call", "tool_call", "function_call", "functionCall", "toolCall", "tool-invocation"}
+    {"tool-call", "tool_call", "function_call", "functionCall", "toolCall", "tool-invocation", "function"}
 )
 _RESULT_TYPES: Final = frozenset(
     {"tool-result", "tool_call_response", "tool-return", "tool_response", "functionResponse", "function_response"}

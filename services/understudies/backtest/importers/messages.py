@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from understudies.backtest.importers.fields import as_mapping
 from understudies.backtest.importers.json_parsing import NotARecordedCall, parse_embedded_json
 from understudies.backtest.importers.message_parts import (
     function_definition,
@@ -26,6 +27,8 @@ _TEXT_PARTS: Final = frozenset({"input_text", "output_text"})
 _CONTENTS: Final = ("content", "parts", "value", "message", "text")
 _PLAIN_ROLES: Final = frozenset({"system", "developer", "user", "assistant"})
 _PLAIN_FIELDS: Final = frozenset({"role", "content", "weight"})
+_SHARED_CALLS: Final = frozenset({"function_call", "tool_call", "function-call", "tool-call"})
+"""Who says a tool's call in ShareGPT's conversations, as JSON text."""
 _KNOWN_NAMES: Final = ("name", "tool_call_id", "refusal")
 
 
@@ -158,6 +161,11 @@ def _write_item(item: object, place: int, called: dict[str, str]) -> Iterable[di
     ):
         return [{"role": role, "content": item["content"]}]  # nearly all messages of most logs
     inner = unwrap_message(item)
+    if text_or_empty(inner.get("from")) in _SHARED_CALLS:
+        called_tool = write_call(as_mapping(inner.get("value")))
+        if called_tool is None:
+            raise NotARecordedCall(f"message {place} calls no tool that can be read")
+        return [{"role": "assistant", "content": None, "tool_calls": [called_tool]}]
     if "role" not in inner and isinstance(inner.get("parts"), list) and inner.get("kind") in ("request", "response"):
         return _write_turn(inner)
     role = find_role(inner, place, called)

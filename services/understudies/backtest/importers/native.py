@@ -16,10 +16,14 @@ from understudies.backtest.importers.fields import (
     parse_tags,
     parse_time,
 )
+from understudies.backtest.importers.json_parsing import parse_embedded_json
 from understudies.backtest.importers.partial_call import PartialCall
 from understudies.backtest.importers.usage import find_usage
 
 _TIMES: Final = ("created", "created_at", "createdAt", "timestamp", "time", "date", "datetime", "ts", "start_time")
+_ANSWERS: Final = ("response", "completion", "answer")
+_LESS_CERTAIN_ANSWERS: Final = ("output", "reply", "generation", "result", "prediction", "assistant", "chosen")
+_ANSWERED: Final = frozenset({"assistant", "ai", "model", "gpt", "bot"})
 _LATENCIES: Final = (
     *(("latency_ms", 1), ("duration_ms", 1), ("response_ms", 1)),
     *(("latency", 1000), ("latency_s", 1000), ("duration_s", 1000)),
@@ -37,10 +41,22 @@ def read_native(record: Mapping[str, Any]) -> PartialCall:
     """Read a transcript; a `response`, `completion` or `answer` beside the messages is the answer if there is one."""
     draft = read_common_fields(record)
     draft.messages = record["messages"]
-    draft.answer = first_not_none(record.get("response"), record.get("completion"), record.get("answer"))
+    draft.answer = _find_answer(record)
     draft.tool_calls = record.get("tool_calls")
     draft.answer_in_messages = True
     return draft
+
+
+def _find_answer(record: Mapping[str, Any]) -> object:
+    """Return an answer beside the messages; under less certain names only where the messages end without one."""
+    answer = first_not_none(*(record.get(name) for name in _ANSWERS))
+    messages = parse_embedded_json(record["messages"])
+    last = as_mapping(messages[-1]) if isinstance(messages, list) and messages else {}
+    if answer is not None or str(last.get("role", last.get("type"))).lower() in _ANSWERED:
+        return answer
+    if isinstance(record.get("choices"), list):
+        return {"choices": record["choices"]}
+    return first_not_none(*(record.get(name) for name in _LESS_CERTAIN_ANSWERS))
 
 
 def read_common_fields(record: Mapping[str, Any]) -> PartialCall:

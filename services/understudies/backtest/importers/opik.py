@@ -41,13 +41,13 @@ def read_opik(record: Mapping[str, Any]) -> PartialCall:
         raise NotARecordedCall(f"a span of type {str(kind)[:40]!r}, not of a model")
     given = parse_embedded_json(record.get("input"))
     body = read_body(given) if isinstance(given, dict) else Body(given, {})
-    metadata = as_mapping(record.get("metadata"))
+    metadata, output = as_mapping(record.get("metadata")), as_mapping(record.get("output"))
     usage = as_mapping(record.get("usage"))
     started, ended = record.get("start_time", record.get("startTime")), record.get("end_time", record.get("endTime"))
     original = as_mapping(nest_attributes(usage).get("original_usage"))
     return PartialCall(
         messages=body.messages,
-        answer=record.get("output"),
+        answer=output["output"] if output.keys() == {"output"} else record.get("output"),
         request={**body.fields, **{key: value for key, value in metadata.items() if key not in body.fields}},
         model=as_text(record.get("model")) or as_text(metadata.get("model")) or "",
         usage=(parse_usage(original) if original else None) or find_usage(usage),

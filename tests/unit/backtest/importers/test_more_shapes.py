@@ -197,6 +197,18 @@ SHAPES: dict[str, dict[str, Any]] = {
         "_id": "1",
         "_source": {"request_body": {"messages": ASKED}, "response_body": COMPLETION},
     },
+    "Langfuse: a type in lower case": {"traceId": "t", "type": "generation", "input": NOTE, "output": "cleaning"},
+    "Opik: a wrapped function": {"type": "llm", "trace_id": "t", "input": ASKED, "output": {"output": "cleaning"}},
+    "an output beside messages": {"messages": ASKED, "output": "cleaning"},
+    "choices beside messages": {"messages": ASKED, "choices": COMPLETION["choices"]},
+    "ShareGPT with tools": {
+        "conversations": [
+            {"from": "human", "value": NOTE},
+            {"from": "function_call", "value": '{"name": "find", "arguments": {"room": 12}}'},
+            {"from": "observation", "value": "floor 1"},
+            {"from": "gpt", "value": "cleaning"},
+        ]
+    },
     "preferences": {"prompt": ASKED, "chosen": [ANSWER], "rejected": [{"role": "assistant", "content": "noise"}]},
     "an empty page mark": {"object": "list", "data": [{"messages": [*ASKED, ANSWER]}], "has_more": False},
     "tool calls of a chat with null arguments": {

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -145,3 +146,16 @@ async def test_what_was_inserted_survives_a_kill(tmp_path: Path) -> None:
         (row,) = await store.query("SELECT uniqExact(id) AS n FROM invocations WHERE request LIKE '%question%'")
         assert row["n"] == 1000
         await store.insert("invocations", [encode(make_invocation("afterwards"))])
+
+
+async def test_a_copy_without_its_symbolic_links_is_told_as_such(tmp_path: Path) -> None:
+    store = await Store.open(f"chdb://{tmp_path / 'first'}")
+    await store.migrate()
+    await store.close()
+    shutil.copytree(tmp_path / "first", tmp_path / "linked", symlinks=True)
+    shutil.copytree(tmp_path / "first", tmp_path / "followed")
+    with pytest.raises(ConfigurationError, match="copied without its symbolic links; copy the folder anew"):
+        await Store.open(f"chdb://{tmp_path / 'followed'}")
+    copy = await Store.open(f"chdb://{tmp_path / 'linked'}")
+    assert await copy.query("SELECT count() AS n FROM invocations") == [{"n": 0}]
+    await copy.close()

@@ -1,5 +1,6 @@
 """Students that fail, through the whole router: the teacher answers in the same response, and the event says why."""
 
+import json
 import pickle
 from collections.abc import AsyncIterator
 from typing import Any
@@ -66,6 +67,8 @@ async def test_an_adapter_that_is_gone_is_stood_in_for(build: BuildHarness, stre
     house = await build(load=StubLoader(None))
     await house.promote()
     await teacher_stood_in(house, "responses", stream=stream)
+    ready = await house.send("GET", "/readyz")
+    assert (ready.status, json.loads(ready.body)["students_not_loaded"]) == (200, {"triage@1": "StudentError"})
 
 
 @pytest.mark.parametrize("stream", [False, True])

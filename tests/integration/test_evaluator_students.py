@@ -58,7 +58,7 @@ def evaluator(files: ObjectStore, recorder: CapturingBus) -> EvaluatorApp:
 
 def folder(files: ObjectStore, story: Promotion) -> Path:
     assert story.artifact is not None
-    return Path(story.artifact.removeprefix("file://"))
+    return Path(files.root.removeprefix("file://")) / story.artifact
 
 
 def served(call: Invocation) -> Invocation:

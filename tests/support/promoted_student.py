@@ -18,8 +18,11 @@ from understudies.trainer.settings import TrainerSettings
 STUDENT = f"{TASK}@1"
 
 
-async def write_promoted_student(data: Path) -> Promotion:
-    """Fill the folder; returns the promotion in force, which has every served call audited."""
+async def write_promoted_student(data: Path, *, absolute: bool = False) -> Promotion:
+    """Fill the folder; returns the promotion in force, which has every served call audited.
+
+    `absolute`: references name the root as it is now, as earlier versions wrote them.
+    """
     files = ObjectStore(f"file://{(data / 'artifacts').resolve()}")
     dataset = intents(300)
     uri, _ = write_dataset(files, TASK, dataset.examples)
@@ -32,7 +35,10 @@ async def write_promoted_student(data: Path) -> Promotion:
     await trainer.handle(to_records(collected))
     (trained,) = recorder.published
     assert isinstance(trained, Promotion)
-    later = {"dataset": uri, "artifact": trained.artifact, "threshold": 0.5}
+    if absolute:
+        changed = {"dataset": f"{files.root}/{uri}", "artifact": f"{files.root}/{trained.artifact}"}
+        trained, collected = (stage.model_copy(update=changed) for stage in (trained, collected))
+    later = {"dataset": trained.dataset, "artifact": trained.artifact, "threshold": 0.5}
     promoted = _promotion_event(
         "promoted", datetime.now(UTC), share=1.0, audit_rate=1.0, evidence={"coverage": 0.9}, **later
     )

@@ -27,8 +27,12 @@ class Promotion(Event):
     student: str = Field(description="`task@version`; versions are never reused")
     stage: Stage
     reason: str = ""
-    dataset: str | None = Field(default=None, description="URI of the dataset, from `collected` on")
-    artifact: str | None = Field(default=None, description="URI of the artifact, from `trained` on")
+    dataset: str | None = Field(
+        default=None, description="dataset, from `collected` on: its path below the artifact root"
+    )
+    artifact: str | None = Field(
+        default=None, description="artifact, from `trained` on: its path below the artifact root"
+    )
     share: float = Field(default=0.0, ge=0, le=1, description="share of the eligible calls that it may serve")
     threshold: float | None = Field(default=None, description="confidence from which it serves")
     head_threshold: float | None = Field(default=None, description=HEAD_THRESHOLD_DESCRIPTION)

@@ -55,7 +55,7 @@ class Dataset:
 
 
 def write_dataset(object_store: ObjectStore, task: str, examples: Sequence[Example]) -> tuple[str, str]:
-    """Write the examples as JSON lines under their SHA-256; returns (URI, digest)."""
+    """Write the examples as JSON lines under their SHA-256; returns (reference, digest)."""
     lines = b"".join(example.model_dump_json(exclude_none=True).encode() + b"\n" for example in examples)
     digest = hashlib.sha256(lines).hexdigest()
     return object_store.write(f"datasets/{digest}.jsonl", lines), digest

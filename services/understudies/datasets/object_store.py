@@ -1,5 +1,6 @@
 """Store artifacts and datasets in a folder or an object store, by URL."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,11 +11,16 @@ from understudies.runtime.errors import ConfigurationError, RetryLater
 
 _MISSING: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError)
 """Errors for a missing file; any other error of a driver means that it could not find out."""
+_CONTENT_ADDRESS: Final = re.compile(r"(?<=/)(?:datasets/[0-9a-f]{64}\.jsonl|artifacts/[0-9a-f]{64}(?:/.+)?)$")
+"""The end of a URI that names a file by its content, so that it is the same file under any root."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectStore:
     """Store of immutable files under a root URL (`file:///var/lib/understudies`, `s3://bucket/prefix`).
+
+    Files are referred to by their path below the root, so that a root may be moved or copied. A URI of an earlier
+    version, which names the root as it was then, refers to the file of the same content under this root.
 
     Raises ConfigurationError for a URL whose scheme is unknown or whose driver is not installed.
     """
@@ -30,28 +36,24 @@ class ObjectStore:
                 "driver of the object store (s3fs for s3://, gcsfs for gs://)"
             ) from error
 
-    def uri(self, path: str) -> str:
-        return f"{self.root.rstrip('/')}/{path}"
-
     def write(self, path: str, content: bytes) -> str:
-        """Write a file once and return its URI; an existing file is left unchanged.
+        """Write a file once and return its path, the reference to it; an existing file is left unchanged.
 
         Raises RetryLater if it cannot be written now, because the object store is unavailable or the disk is full.
         """
-        uri = self.uri(path)
+        uri = self._uri(path)
         try:
             _write_once(uri, content)
         except Exception as error:
             raise RetryLater(f"cannot write {uri!r} now: {error!r}") from error
-        return uri
+        return path
 
-    def read(self, uri: str) -> bytes:
+    def read(self, reference: str) -> bytes:
         """Return the content of a file under the root.
 
         Raises ArtifactError if there is none, and RetryLater if it cannot be read now.
         """
-        if not uri.startswith(f"{self.root.rstrip('/')}/") or ".." in uri:
-            raise ArtifactError(f"{uri!r} is not under the artifact root {self.root!r}")
+        uri = self._resolve(reference)
         try:
             filesystem, name = fsspec.core.url_to_fs(uri)
             content: bytes = filesystem.cat_file(name)
@@ -60,6 +62,22 @@ class ObjectStore:
         except Exception as error:
             raise RetryLater(f"cannot read {uri!r} now: {error!r}") from error
         return content
+
+    def _uri(self, path: str) -> str:
+        return f"{self.root.rstrip('/')}/{path}"
+
+    def _resolve(self, reference: str) -> str:
+        """Return the URI of a reference under the root; raises ArtifactError if it refers to a file elsewhere."""
+        if ".." in reference:
+            raise ArtifactError(f"{reference!r} is not under the artifact root {self.root!r}")
+        if "://" not in reference and not reference.startswith("/"):
+            return self._uri(reference)
+        if reference.startswith(self._uri("")):
+            return reference
+        address = _CONTENT_ADDRESS.search(reference)
+        if address is None:
+            raise ArtifactError(f"{reference!r} is not under the artifact root {self.root!r}")
+        return self._uri(address[0])
 
 
 def _write_once(uri: str, content: bytes) -> None:

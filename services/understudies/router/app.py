@@ -121,7 +121,8 @@ class RouterApp(SavedState):
         return self._behind
 
     async def tick(self, now: datetime) -> None:
-        """Do nothing: time-dependent routing reads the clock at each call."""
+        """Retry students that could not be loaded; time-dependent routing reads the clock at each call."""
+        self._preload_students(now)
 
     async def drain(self) -> None:
         """Stop taking calls and finish those in flight; keep following promotions and drift meanwhile.
@@ -155,5 +156,18 @@ class RouterApp(SavedState):
         if not self._behind:
             self.call_service.table = table
         self.call_service.student_registry.retain(table.artifacts)
-        for uri in sorted(table.artifacts):
-            self.call_service.student_registry.preload(uri, self._clock.now())
+        self._preload_students(self._clock.now())
+
+    def _preload_students(self, now: datetime) -> None:
+        for uri in sorted(self._table.artifacts):
+            self.call_service.student_registry.preload(uri, now)
+
+    @property
+    def students_not_loaded(self) -> dict[str, str]:
+        """Why students in force could not be loaded, by name; the teacher answers in their place."""
+        failures = self.call_service.student_registry.failures
+        return {
+            student: failures[artifact]
+            for student, artifact in sorted(self._table.artifact_by_student.items())
+            if artifact in failures
+        }

@@ -193,6 +193,7 @@ class RouterStatus:
             "promotions_read": not self._app.behind,
             "rules_refused": self._rules.last_error,
             "tasks_served": self._app.call_service.table.tasks,
+            "students_not_loaded": self._app.students_not_loaded,
             "students_left_alone": self._app.call_service.circuit_breakers.open_students(),
         }
 

@@ -157,6 +157,7 @@ def _connect(url: str) -> Any:
     parts = urlsplit(url)
     try:
         if parts.scheme in ("chdb", ""):
+            _check_links(Path(parts.path) / "metadata" / "default")
             return clickhouse_connect.get_client(interface="chdb", path=parts.path, tz_mode="aware")
         if parts.scheme in ("clickhouse", "clickhouses"):
             return clickhouse_connect.get_client(
@@ -180,6 +181,15 @@ def _connect(url: str) -> Any:
     raise ConfigurationError(
         f"unknown store URL {parts.scheme!r}: set UNDERSTUDIES_STORE_URL to chdb:///PATH or clickhouse://HOST:PORT/DB"
     )
+
+
+def _check_links(database: Path) -> None:
+    """Raise ConfigurationError if the embedded store was copied with directories in place of its symbolic links."""
+    if database.is_dir() and not database.is_symlink():
+        raise ConfigurationError(
+            f"the embedded store cannot open {str(database.parents[1])!r}: it was copied without its symbolic links; "
+            "copy the folder anew with `cp -a`, `rsync -a` or `tar`"
+        )
 
 
 def _migrations_folder() -> Traversable:

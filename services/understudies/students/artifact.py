@@ -64,7 +64,7 @@ class Manifest(BaseModel):
 
 
 def write_artifact(object_store: ObjectStore, content: Mapping[str, bytes], manifest: Manifest) -> str:
-    """Write the files, then the manifest that names them; returns the folder's URI.
+    """Write the files, then the manifest that names them; returns the reference to their folder.
 
     Raises ArtifactError for a file name that is outside the folder or the manifest's own.
     """
@@ -74,7 +74,7 @@ def write_artifact(object_store: ObjectStore, content: Mapping[str, bytes], mani
     for name, data in content.items():
         object_store.write(f"{folder}/{name}", data)
     object_store.write(f"{folder}/{MANIFEST}", manifest.model_dump_json(indent=1).encode())
-    return object_store.uri(folder)
+    return folder
 
 
 def read_manifest(object_store: ObjectStore, uri: str) -> Manifest:

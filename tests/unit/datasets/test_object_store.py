@@ -27,6 +27,32 @@ def test_nothing_outside_the_root_is_read(tmp_path: Path, uri: str) -> None:
         ObjectStore(root).read(uri.format(root=root))
 
 
+def test_a_root_that_moved_is_read_by_the_same_references(tmp_path: Path) -> None:
+    reference = ObjectStore(f"file://{tmp_path / 'before'}").write("datasets/a.jsonl", b"first")
+    assert reference == "datasets/a.jsonl"
+    (tmp_path / "before").rename(tmp_path / "after")
+    assert ObjectStore(f"file://{tmp_path / 'after'}/").read(reference) == b"first"
+
+
+@pytest.mark.parametrize("path", [f"datasets/{'0a' * 32}.jsonl", f"artifacts/{'0a' * 32}/manifest.json"])
+@pytest.mark.parametrize("root", ["file:///srv/data/artifacts", "s3://bucket/artifacts", "{here}"])
+def test_references_of_before_that_name_the_whole_root_are_read_under_the_present_one(
+    tmp_path: Path, path: str, root: str
+) -> None:
+    files = ObjectStore(f"file://{tmp_path}")
+    files.write(path, b"first")
+    assert files.read(f"{root.format(here=files.root)}/{path}") == b"first"
+
+
+@pytest.mark.parametrize(
+    "name", ["artifacts/0a/manifest.json", f"datasets/{'0a' * 32}.jsonl/x", f"x-datasets/{'0a' * 32}.jsonl"]
+)
+def test_what_is_not_named_by_its_content_is_another_file_elsewhere(tmp_path: Path, name: str) -> None:
+    files = ObjectStore(f"file://{tmp_path}")
+    with pytest.raises(ArtifactError, match="is not under the artifact root"):
+        files.read(f"file:///srv/{name}")
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"cannot read .*gone"):
         ObjectStore(f"file://{tmp_path}").read(f"file://{tmp_path}/gone")

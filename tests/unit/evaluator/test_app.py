@@ -290,7 +290,7 @@ async def test_a_tampered_dataset_is_rejected(files: ObjectStore) -> None:
     bench = EvaluatorHarness(files, ScriptedStudent())
     story = bench.promotion("trained")
     assert story.dataset is not None
-    tamper(Path(story.dataset.removeprefix("file://")))
+    tamper(Path(files.root.removeprefix("file://")) / story.dataset)
     assert "was changed after it was written" in decision(await bench.handle(story)).reason
 
 

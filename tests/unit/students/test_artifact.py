@@ -34,8 +34,8 @@ def files(tmp_path: Path) -> ObjectStore:
     return ObjectStore(f"file://{tmp_path}")
 
 
-def folder(uri: str) -> Path:
-    return Path(uri.removeprefix("file://"))
+def folder(files: ObjectStore, artifact: str) -> Path:
+    return Path(files.root.removeprefix("file://")) / artifact
 
 
 def test_what_was_written_is_read(files: ObjectStore) -> None:
@@ -49,7 +49,7 @@ def test_what_was_written_is_read(files: ObjectStore) -> None:
 
 def test_an_artifact_from_before_the_canonical_form_was_written_down_is_read(files: ObjectStore) -> None:
     uri = write_artifact(files, CONTENT, manifest())
-    path = folder(uri) / "manifest.json"
+    path = folder(files, uri) / "manifest.json"
     known = json.loads(path.read_text())
     assert known.pop("canonical_form") == 1
     path.write_text(json.dumps(known))
@@ -87,7 +87,7 @@ def test_other_content_or_another_student_gets_another_address(files: ObjectStor
 @pytest.mark.parametrize("name", CONTENT)
 def test_a_changed_file_is_found_out(files: ObjectStore, name: str) -> None:
     uri = write_artifact(files, CONTENT, manifest())
-    (folder(uri) / name).write_bytes(b"other")
+    (folder(files, uri) / name).write_bytes(b"other")
     with pytest.raises(ArtifactError, match="was changed after it was written"):
         read_artifact(files, uri)
 
@@ -95,7 +95,7 @@ def test_a_changed_file_is_found_out(files: ObjectStore, name: str) -> None:
 @pytest.mark.parametrize("field", ["kind", "student", "files", "dataset_digest"])
 def test_a_changed_manifest_is_found_out(files: ObjectStore, field: str) -> None:
     uri = write_artifact(files, CONTENT, manifest())
-    path = folder(uri) / "manifest.json"
+    path = folder(files, uri) / "manifest.json"
     known = json.loads(path.read_text())
     known[field] = {} if field == "files" else "other"
     path.write_text(json.dumps(known))
@@ -105,14 +105,14 @@ def test_a_changed_manifest_is_found_out(files: ObjectStore, field: str) -> None
 
 def test_a_manifest_that_is_none_is_refused(files: ObjectStore) -> None:
     uri = write_artifact(files, CONTENT, manifest())
-    (folder(uri) / "manifest.json").write_text("[]")
+    (folder(files, uri) / "manifest.json").write_text("[]")
     with pytest.raises(ArtifactError, match="is invalid"):
         read_artifact(files, uri)
 
 
 def test_a_missing_file_is_named(files: ObjectStore) -> None:
     uri = write_artifact(files, CONTENT, manifest())
-    (folder(uri) / "weights.bin").unlink()
+    (folder(files, uri) / "weights.bin").unlink()
     with pytest.raises(ArtifactError, match=r"weights\.bin"):
         read_artifact(files, uri)
 

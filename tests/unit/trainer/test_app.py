@@ -224,7 +224,7 @@ async def test_an_outcome_that_was_not_published_is_published_again_with_its_id(
 async def test_a_dataset_that_cannot_be_read_rejects(files: ObjectStore) -> None:
     recorder = CapturingBus()
     app = make(files, recorder)
-    await app.handle(to_records(collected(files, None), told("collected", 2, dataset=files.uri("datasets/0.jsonl"))))
+    await app.handle(to_records(collected(files, None), told("collected", 2, dataset="datasets/0.jsonl")))
     reasons = [story.reason for story in recorder.published if isinstance(story, Promotion)]
     assert "announced as collected without a dataset" in reasons[0]
     assert "cannot read" in reasons[1]

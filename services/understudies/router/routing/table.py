@@ -142,10 +142,15 @@ class RoutingTable(SavedState):
         )
 
     @property
+    def artifact_by_student(self) -> dict[str, str]:
+        """The artifacts of the promoted students, by name."""
+        of_all = (entry for of_task in self.students.values() for entry in of_task.items())
+        return {name: s.artifact for name, s in of_all if s.is_serving and s.artifact is not None}
+
+    @property
     def artifacts(self) -> frozenset[str]:
-        """The URIs of the artifacts of the promoted students."""
-        of_all = (status for of_task in self.students.values() for status in of_task.values())
-        return frozenset(s.artifact for s in of_all if s.is_serving and s.artifact is not None)
+        """The artifacts of the promoted students."""
+        return frozenset(self.artifact_by_student.values())
 
     @property
     def tasks(self) -> list[str]:

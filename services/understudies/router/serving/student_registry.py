@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime, timedelta
 
+from understudies.datasets.errors import ArtifactError
+from understudies.runtime.errors import UnderstudiesError
 from understudies.students.base import Student, StudentError
 
 StudentLoader = Callable[[str], Awaitable[Student]]
@@ -22,6 +24,7 @@ class StudentRegistry:
         self._load = load
         self._loads: dict[str, tuple[datetime, asyncio.Task[Student | None]]] = {}
         self._released: set[asyncio.Task[Student | None]] = set()
+        self._failures: dict[str, str] = {}
 
     def preload(self, uri: str, now: datetime) -> asyncio.Task[Student | None]:
         """Begin loading a student, unless that has begun or has just failed; the result is None if it failed."""
@@ -53,10 +56,16 @@ class StudentRegistry:
         student = begun[1].result()
         return None if student is None else student.kind
 
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """Why students could not be loaded at the last attempt, by the artifact; those loaded since are not named."""
+        return self._failures
+
     def retain(self, uris: Collection[str]) -> None:
         """Release all students but these; a load for which a call may be waiting continues to its end."""
         for uri in self._loads.keys() - set(uris):
             _, task = self._loads.pop(uri)
+            self._failures.pop(uri, None)
             self._released.add(task)
             task.add_done_callback(self._released.discard)
 
@@ -72,7 +81,16 @@ class StudentRegistry:
 
     async def _try_load(self, uri: str) -> Student | None:
         try:
-            return await self._load(uri)
+            student = await self._load(uri)
         except Exception as error:  # noqa: BLE001 - an artifact may fail in any way; the teacher serves meanwhile
             _log.error("cannot load the student at %r: %r", uri, error)
+            if uri in self._loads:
+                self._failures[uri] = _describe(error)
             return None
+        self._failures.pop(uri, None)
+        return student
+
+
+def _describe(error: Exception) -> str:
+    """Describe an error by its message if that is our own; any other may quote a prompt."""
+    return str(error) if isinstance(error, ArtifactError | UnderstudiesError) else type(error).__name__

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from tests.support.router_fixtures import ARTIFACT, NOON, FixedStudent, StubLoader
 
+from understudies.datasets.errors import ArtifactError
 from understudies.router.serving.student_registry import RETRY_AFTER, StudentRegistry
 from understudies.runtime.errors import RetryLater
 from understudies.students.base import Student, StudentError
@@ -44,6 +45,28 @@ async def test_a_student_whose_artifact_is_away_is_loaded_once_it_is_back() -> N
     with pytest.raises(StudentError, match="cannot be loaded"):
         await roster.get(ARTIFACT, NOON)
     assert isinstance(await roster.get(ARTIFACT, NOON + RETRY_AFTER), FixedStudent)
+
+
+async def test_why_a_student_could_not_be_loaded_is_known_until_it_is_loaded_or_released() -> None:
+    outcomes: list[Exception | Student] = [ValueError("of a prompt"), ArtifactError("no such file"), FixedStudent()]
+
+    async def load(_: str) -> Student:
+        found = outcomes.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    roster = StudentRegistry(load)
+    told = []
+    for attempt in range(3):
+        await roster.preload(ARTIFACT, NOON + attempt * RETRY_AFTER)
+        told.append(dict(roster.failures))
+    assert told == [{ARTIFACT: "ValueError"}, {ARTIFACT: "no such file"}, {}]
+    outcomes.append(ArtifactError("no such file"))
+    roster.retain(())
+    await roster.preload(ARTIFACT, NOON)
+    roster.retain(())
+    assert roster.failures == {}
 
 
 async def test_whoever_stops_waiting_does_not_stop_the_load() -> None:

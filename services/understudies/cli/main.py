@@ -10,6 +10,8 @@ from understudies.cli.router import EPILOG as ROUTER_EXAMPLES
 from understudies.cli.router import router
 from understudies.cli.rules import rules
 from understudies.cli.service import SERVICES, service_command
+from understudies.cli.status import EPILOG as STATUS_EXAMPLES
+from understudies.cli.status import status
 from understudies.cli.up import EPILOG as UP_EXAMPLES
 from understudies.cli.up import up
 
@@ -23,6 +25,7 @@ app = typer.Typer(
 app.command(epilog=BACKTEST_EXAMPLES)(backtest)
 app.command()(demo)
 app.command(epilog=UP_EXAMPLES)(up)
+app.command(epilog=STATUS_EXAMPLES)(status)
 for name, purpose in SERVICES.items():
     app.command(name, help=purpose)(service_command(name))
 app.command(epilog=ROUTER_EXAMPLES)(router)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import typer
 
 from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.settings import StoreSettings
 from understudies.runtime.settings import settings_from as settings_from
 
 BootstrapOption = Annotated[
@@ -22,6 +23,12 @@ RulesOption = Annotated[
 ]
 
 DEFAULT_DATA_DIR = Path("understudies-data")
+
+
+def external_store_url() -> str | None:
+    """Return the store URL of the settings; None for the store in the data folder."""
+    settings = settings_from(StoreSettings)
+    return settings.url.get_secret_value() if "url" in settings.model_fields_set else None
 
 
 def check_teacher_url(url: str) -> None:

@@ -1,16 +1,18 @@
 """Implement `understudies up`: run all five services in one long-lived process."""
 
+import asyncio
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from understudies.cli.options import DEFAULT_DATA_DIR, RulesOption, check_teacher_url
+from understudies.cli.options import DEFAULT_DATA_DIR, RulesOption, check_teacher_url, external_store_url
 from understudies.cli.process import exit_now, print_line, report_errors, run_event_loop, stop_on_signal
 from understudies.runtime.logs import configure_logging
 from understudies.runtime.process import lock_data_dir
 from understudies.runtime.rules.source import RulesSource
-from understudies.runtime.settings import BusSettings, StoreSettings, settings_from
+from understudies.runtime.settings import BusSettings, settings_from
 
 if TYPE_CHECKING:
     from understudies.router.settings import RouterSettings
@@ -71,10 +73,18 @@ def up(
 async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_seconds: float) -> None:
     from understudies.embedded.platform import Platform, PlatformConfig
     from understudies.runtime.process import freeze_startup_objects
+    from understudies.status.access import StatusAccess
+    from understudies.status.phase_log import keep_logging
+    from understudies.status.running import RunningProcess, announce
+    from understudies.status.settings import StatusSettings
 
     stopping = stop_on_signal()
-    bus, store = _external_bus(), _external_store_url()
-    platform = Platform(PlatformConfig(folder=data, rules=rules, router=router, bus=bus, store_url=store))
+    bus, store = _external_bus(), external_store_url()
+    token, key = secrets.token_urlsafe(32), settings_from(StatusSettings).key
+    access = StatusAccess(router.host, token, key.get_secret_value() if key else None)
+    platform = Platform(
+        PlatformConfig(folder=data, rules=rules, router=router, bus=bus, store_url=store, status_access=access)
+    )
     async with rules.watch(), platform:
         freeze_startup_objects()
         teacher = router.teacher_url or ", ".join(rules.current().teachers)
@@ -82,7 +92,12 @@ async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_se
             f"router listens on {platform.router.url}/v1, teacher {teacher}, data in {data}"
             f"{_describe_external(bus, store)}"
         )
-        await platform.run(stopping, tick_seconds)
+        told = asyncio.ensure_future(keep_logging(platform.status, platform.config.clock, max(1.0, tick_seconds)))
+        try:
+            with announce(data, RunningProcess(url=platform.router.url, token=token)):
+                await platform.run(stopping, tick_seconds)
+        finally:
+            told.cancel()
         print_line("stopping: finishing and storing the calls in flight")
     print_line("stopped")
     if platform.has_abandoned_work:
@@ -96,12 +111,6 @@ def _external_bus() -> BusSettings | None:
         return None
     # Offsets in snapshots are valid only for this broker.
     return settings.model_copy(update={"generation": settings.generation or settings.bootstrap})
-
-
-def _external_store_url() -> str | None:
-    """Return the store URL of the settings; None for the store in the data folder."""
-    settings = settings_from(StoreSettings)
-    return settings.url.get_secret_value() if "url" in settings.model_fields_set else None
 
 
 def _describe_external(bus: BusSettings | None, store: str | None) -> str:

@@ -44,6 +44,10 @@ from understudies.runtime.settings import BusSettings, OnlineSettings, Telemetry
 from understudies.runtime.snapshots import SnapshotStore
 from understudies.runtime.store import Store
 from understudies.runtime.telemetry import Telemetry
+from understudies.status.access import StatusAccess
+from understudies.status.endpoint import StatusEndpoint
+from understudies.status.reader import StatusReader
+from understudies.status.standing import STATUS_PATH
 from understudies.students.student_cache import StudentCache
 from understudies.trainer.app import TrainerApp
 from understudies.trainer.app import create_app as create_trainer
@@ -81,6 +85,7 @@ class PlatformConfig:
     trainer: TrainerSettings = field(default_factory=partial(settings_from, TrainerSettings))
     observer: ObserverSettings = field(default_factory=partial(settings_from, ObserverSettings))
     extra_services: Sequence[Service] = ()
+    status_access: StatusAccess | None = None
 
 
 class Platform:
@@ -91,6 +96,7 @@ class Platform:
     trainer: TrainerApp
     router: RouterApp
     budget: BudgetApp
+    status: StatusReader
 
     def __init__(self, config: PlatformConfig) -> None:
         self.config = config
@@ -196,6 +202,17 @@ class Platform:
             plan.trainer, bus=bus["trainer"], clock=clock, object_store=files, new_id=ids("trainer"), rules=plan.rules
         )
         self.budget = create_budget(plan.budget, bus=bus["budget"], rules=plan.rules, new_id=ids("budget"))
+        self.status = StatusReader(
+            store=store,
+            budget=self.budget,
+            evaluation=self.evaluator.evaluation,
+            rules=plan.rules,
+            settings=plan.budget,
+            not_loaded=lambda: self.router.students_not_loaded,
+            source=f"running process, data folder {plan.folder}",
+            critical_tasks=plan.router.critical_tasks,
+        )
+        access = plan.status_access
         self.router = create_router(
             plan.router,
             bus=bus["router"],
@@ -209,6 +226,7 @@ class Platform:
             rules=plan.rules,
             online=self._create_online_state(),
             spool=plan.folder / "spool" if plan.keeps_state else None,
+            pages={STATUS_PATH: StatusEndpoint(self.status, access, clock)} if access else None,
         )
         # The router comes last: it accepts no call before all other services run, and is the first to stop.
         apps: list[Service] = [

@@ -224,6 +224,11 @@ class Trial(SavedState):
         unseen = self.is_new_input(call_input)
         self.levels.add_audit(observation, served_from, call_input, unseen=unseen, pace=self._audit_pace)
 
+    @property
+    def next_look_at(self) -> datetime | None:
+        """When the gates are evaluated next, by whole days since the first call; None before that call."""
+        return None if self.call_gate.first_at is None else self._next_look_at
+
     def is_due(self, now: datetime) -> bool:
         """Return whether a day of calls has ended since the last look."""
         return now >= self._next_look_at

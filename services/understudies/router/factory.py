@@ -19,7 +19,7 @@ from understudies.router.budgets.call_budget import CallBudget, EnforcedBudget, 
 from understudies.router.budgets.limiter import BudgetLimiter
 from understudies.router.budgets.limits import BudgetLimits
 from understudies.router.call import Call, Teacher
-from understudies.router.endpoints.admin import AdminEndpoints
+from understudies.router.endpoints.admin import AdminEndpoints, AdminHandler
 from understudies.router.endpoints.admission import Admission
 from understudies.router.endpoints.dispatch import Dispatcher
 from understudies.router.endpoints.inference import InferenceEndpoint
@@ -85,12 +85,13 @@ def create_app(
     online: OnlineState | None = None,
     spool: Path | None = None,
     recorder_process: BusSettings | None = None,
+    pages: Mapping[str, AdminHandler] | None = None,
 ) -> RouterApp:
     """Build the router.
 
     Without `teacher` it asks the teachers of the rules, or else the one that the settings name, by HTTP. `spool` is a
     folder for events while the bus is unavailable; without it they wait in memory only. With `recorder_process`, the
-    settings of the bus, a separate process records.
+    settings of the bus, a separate process records. `pages` are served beside the router's own, by path.
     """
     clock = clock or SystemClock()
     source = rules if isinstance(rules, RulesSource) else RulesSource(rules)
@@ -163,7 +164,9 @@ def create_app(
             metrics=metrics,
         )
         models = ModelListEndpoint(teachers, admission, lambda: call_service.table.tasks)
-        dispatcher = Dispatcher(inference, AdminEndpoints(RouterStatus(app, source, metrics)), models, passthrough)
+        dispatcher = Dispatcher(
+            inference, AdminEndpoints(RouterStatus(app, source, metrics), pages), models, passthrough
+        )
         app.server = HttpServer(
             dispatcher, settings.host, settings.port, grace_s=settings.drain_s, reuse_port=settings.reuse_port
         )

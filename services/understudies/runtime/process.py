@@ -31,6 +31,21 @@ def lock_data_dir(folder: Path, user: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_locked(folder: Path, user: str) -> bool:
+    """Return whether a process that runs the command `user` holds the lock of a folder."""
+    try:
+        descriptor = os.open(folder / f"{user}.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _lock_file(descriptor: int, folder: Path, user: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -32,13 +32,15 @@ class StatusSource(Protocol):
 class AdminEndpoints:
     """The handlers of the admin endpoints, by path; each answers GET and HEAD."""
 
-    def __init__(self, status: StatusSource) -> None:
+    def __init__(self, status: StatusSource, pages: Mapping[str, AdminHandler] | None = None) -> None:
+        """Serve also `pages`, by path, each with an access check of its own."""
         self._status = status
         self._handlers: dict[str, AdminHandler] = {
             "/healthz": self._healthz,
             "/readyz": self._readyz,
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
+            **(pages or {}),
         }
         self._document = build_document()
 

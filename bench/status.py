@@ -1,0 +1,187 @@
+"""How long `understudies status` takes beside a running `up` with many tasks and calls.
+
+Fills a data folder with students in force and calls made up by the store itself, starts `understudies up` on it, and
+asks for the status of all tasks and for the story of one, as a user does: a command of its own. The last line is one
+JSON object. With `--keep FOLDER` the folder is used again.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from understudies.budget.app import create_app
+from understudies.budget.settings import BudgetSettings
+from understudies.events import Invocation, Message, Promotion, Request, Response, encode, fingerprint, new_id, usd
+from understudies.runtime.bus.bus import Bus
+from understudies.runtime.rules.rules import Rules
+from understudies.runtime.settings import BusSettings
+from understudies.runtime.snapshots import SnapshotStore
+from understudies.runtime.store import Store
+
+FILL = """
+INSERT INTO invocations (id, at, task, origin, audits, served_by, model, student, request, response, usage, cost_usd,
+    latency_ms, confidence, route, fingerprint)
+SELECT concat('call-', toString(number)), now64(6) - toIntervalMicrosecond(({calls:UInt64} - number) * {pause:UInt64}),
+    concat('task-', toString(number % {tasks:UInt32})), 'live', NULL, if(by_student, 'student', 'teacher'),
+    'gpt-4o-mini',
+    if(by_student, concat('task-', toString(number % {tasks:UInt32}), '@1'), NULL),
+    concat('{"messages":[{"role":"user","content":"', hex(SHA256(toString(key))), '"}]}'),
+    concat('{"message":{"role":"assistant","content":"label ', toString(key % 9), '"}}'), (100, 5, 0), 0.01, 10,
+    if(by_student, 0.9, NULL),
+    (if(by_student, 'promoted', 'control'), 0.8, 0.5, 0.05, 0.0002, false, false, false),
+    lower(hex(SHA256(toString(key))))
+FROM (SELECT number, intDiv(number, {tasks:UInt32}) % 2 = 0 AS by_student, number % 300000 AS key
+    FROM numbers({calls:UInt64}))
+"""
+DAYS = 14
+INPUTS_PER_TASK = 2000
+"""Distinct inputs of each task that the budget knows, in its snapshot."""
+
+
+async def fill(folder: Path, calls: int, tasks: int) -> None:
+    """Write the calls and a student in force for every second task."""
+    store = await Store.open(f"chdb://{folder / 'store'}")
+    try:
+        await store.migrate()
+        if (await store.query("SELECT count() AS n FROM invocations"))[0]["n"] == calls:
+            return
+        pause = DAYS * 86_400_000_000 // calls
+        await store.command(FILL, {"calls": calls, "tasks": tasks, "pause": pause})
+        at = datetime.now(UTC) - timedelta(days=DAYS)
+        promotions = [stage for task in range(0, tasks, 2) for stage in story_of(f"task-{task}", at)]
+        await store.insert("promotions", [encode(stage) for stage in promotions])
+    finally:
+        await store.close()
+    write_budget(folder, tasks, at, promotions)
+
+
+def story_of(task: str, at: datetime) -> list[Promotion]:
+    """The stages of a student in force."""
+    return [
+        Promotion.model_validate(
+            {
+                "id": f"{stage}-{task}",
+                "at": at + timedelta(minutes=step),
+                "task": task,
+                "student": f"{task}@1",
+                "stage": stage,
+                "reason": "made up",
+                "share": 0.5 if stage == "promoted" else 0.0,
+            }
+        )
+        for step, stage in enumerate(("authorised", "collected", "trained", "qualified", "promoted"))
+    ]
+
+
+def write_budget(folder: Path, tasks: int, at: datetime, promotions: list[Promotion]) -> None:
+    """Write the budget's snapshot, so that `up` need not fold all calls first, which takes it minutes."""
+    bus = Bus(BusSettings(bootstrap="nowhere:0"), "budget")
+    budget = create_app(BudgetSettings(), bus=bus, rules=Rules(), new_id=new_id)
+    for number in range(tasks * INPUTS_PER_TASK):
+        request = Request(messages=(Message(role="user", content=f"request {number}"),))
+        call = Invocation(
+            id=f"folded-{number}",
+            at=at + timedelta(days=DAYS) * (number / (tasks * INPUTS_PER_TASK)),
+            task=f"task-{number % tasks}",
+            request=request,
+            response=Response(message=Message(role="assistant", content=f"label {number % 9}")),
+            cost_usd=usd("0.01"),
+            fingerprint=fingerprint(request),
+        )
+        budget.task_state(call.task).fold(call)
+    for promotion in promotions:
+        budget.task_state(promotion.task).fold(promotion)
+    SnapshotStore(folder / "snapshots").save("budget", budget.state(), {}, "", datetime.now(UTC))
+
+
+def run_status(folder: Path, *more: str) -> tuple[float, str]:
+    """Run the command; returns the seconds that it took and what it printed."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "understudies.cli", "status", "--data", str(folder), *more]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "100"})
+    return time.perf_counter() - began, done.stdout
+
+
+def fetch(url: str) -> float:
+    """Ask the running process; returns the seconds that it took."""
+    began = time.perf_counter()
+    with urllib.request.urlopen(url) as answer:
+        answer.read()
+    return time.perf_counter() - began
+
+
+def start_up(folder: Path) -> "subprocess.Popen[str]":
+    """Start `understudies up`, and wait until it listens; it folds all calls first, unless it has a snapshot."""
+    command = [sys.executable, "-m", "understudies.cli", "up", "--port", "0", "--data", str(folder)]
+    process = subprocess.Popen(
+        [*command, "--teacher-url", "http://127.0.0.1:9/v1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "router listens on" in line:
+            return process
+    raise SystemExit(f"`understudies up` ended with {process.wait()}")
+
+
+def measure(folder: Path, rounds: int) -> dict[str, Any]:
+    began = time.perf_counter()
+    process = start_up(folder)
+    started = time.perf_counter() - began
+    try:
+        url = json.loads((folder / "up.json").read_bytes())["url"]
+        figures = {
+            "command": [run_status(folder)[0] for _ in range(rounds)],
+            "command_json": [run_status(folder, "--json")[0] for _ in range(rounds)],
+            "command_story": [run_status(folder, "task-0")[0] for _ in range(rounds)],
+            "server": [fetch(f"{url}/status") for _ in range(rounds)],
+            "version_alone": [_run_version() for _ in range(rounds)],
+        }
+    finally:
+        process.terminate()
+        process.wait()
+    stopped, text = run_status(folder)
+    return {
+        **{f"{name}_s": round(statistics.median(seconds), 3) for name, seconds in figures.items()},
+        "worst_command_s": round(max(figures["command"]), 3),
+        "stopped_folder_s": round(stopped, 3),
+        "up_started_s": round(started, 1),
+        "lines": len(text.splitlines()),
+    }
+
+
+def _run_version() -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "understudies.cli", "--version"], capture_output=True, check=True)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=1_000_000)
+    parser.add_argument("--tasks", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--keep", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="understudies-status-") as scratch:
+        folder = (options.keep or Path(scratch)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        asyncio.run(fill(folder, options.calls, options.tasks))
+        result = {"calls": options.calls, "tasks": options.tasks, **measure(folder, options.rounds)}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Implement `understudies status`: how every task stands, what it waits for, and what it saves."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from understudies.cli.options import DEFAULT_DATA_DIR, RulesOption, external_store_url
+from understudies.cli.process import report_errors
+from understudies.runtime.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import RenderableType
+
+    from understudies.status.running import RunningProcess
+    from understudies.status.standing import Overview, TaskStory
+
+    StatusRead = Callable[[], Overview | TaskStory]
+
+EPILOG = """
+Examples:
+
+  understudies status                       all tasks of ./understudies-data, beside a running `up` or after it
+
+  understudies status ticket-triage         the whole story of one task
+
+  understudies status --url http://127.0.0.1:8080 --json
+"""
+_WATCH_SECONDS: Final = 2.0
+
+
+def status(
+    task: Annotated[str | None, typer.Argument(help="Task whose story is told.", show_default="all tasks")] = None,
+    data: Annotated[Path, typer.Option(help="Data folder of `understudies up`.")] = DEFAULT_DATA_DIR,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="Base URL of a running `understudies up`; its key: UNDERSTUDIES_STATUS_KEY.",
+            show_default="found by the data folder",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it anew every two seconds, until Ctrl-C.")] = False,
+    rules: RulesOption = None,
+) -> None:
+    """Show how every task stands: its phase, what it waits for, agreement, share, and what it saves.
+
+    Of a running `up` the status is asked; of a stopped one its data folder is read (with --rules, if it had any).
+    """
+    with report_errors():
+        read = _remote_reader(task, url) if url else _folder_reader(task, data.resolve(), rules)
+        if watch:
+            _watch(read, as_json=as_json)
+        else:
+            _print(read(), as_json=as_json)
+
+
+def _remote_reader(task: str | None, url: str) -> "StatusRead":
+    from understudies.runtime.settings import settings_from
+    from understudies.status.running import RunningProcess
+    from understudies.status.settings import StatusSettings
+
+    key = settings_from(StatusSettings).key
+    process = RunningProcess(url=url.removesuffix("/v1"), token=key.get_secret_value() if key else None)
+    return lambda: _ask(process, task)
+
+
+def _folder_reader(task: str | None, folder: Path, rules: Path | None) -> "StatusRead":
+    """Return a reader that asks the process that uses the folder, or reads the folder while there is none."""
+    from understudies.runtime.process import is_locked
+    from understudies.status.running import read_announcement
+
+    def read() -> "Overview | TaskStory":
+        if is_locked(folder, "up"):
+            return _ask(read_announcement(folder), task)
+        return asyncio.run(_read_saved(task, folder, rules))
+
+    return read
+
+
+def _ask(process: "RunningProcess", task: str | None) -> "Overview | TaskStory":
+    return _require(process.overview() if task is None else process.story(task), task)
+
+
+async def _read_saved(task: str | None, folder: Path, rules: Path | None) -> "Overview | TaskStory":
+    from understudies.runtime.process import lock_data_dir
+    from understudies.runtime.rules.source import RulesSource
+    from understudies.status.saved_services import open_saved_status
+
+    store_url = external_store_url()
+    if store_url is None and not (folder / "store").is_dir():
+        raise ConfigurationError(
+            f"there is no data of `understudies up` in {str(folder)!r}: name its folder with --data, or its --url"
+        )
+    now = datetime.now(UTC)
+    with lock_data_dir(folder, "up"):
+        async with open_saved_status(folder, RulesSource(path=rules), store_url=store_url) as reader:
+            return _require(await reader.overview(now) if task is None else await reader.story(task, now), task)
+
+
+def _require(found: "Overview | TaskStory | None", task: str | None) -> "Overview | TaskStory":
+    if found is None:
+        raise ConfigurationError(f"no call of a task {task!r} was recorded; `understudies status` lists all tasks")
+    return found
+
+
+def _print(found: "Overview | TaskStory", *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(found.model_dump_json(indent=1))
+    else:
+        Console().print(_render(found), highlight=False)
+
+
+def _render(found: "Overview | TaskStory") -> "RenderableType":
+    from understudies.cli.status_text import render_overview, render_story
+    from understudies.status.standing import Overview
+
+    return render_overview(found) if isinstance(found, Overview) else render_story(found)
+
+
+def _watch(read: "StatusRead", *, as_json: bool) -> None:
+    """Show the status anew until Ctrl-C; as JSON, one object after another, a line each."""
+    if as_json:
+        while True:
+            typer.echo(read().model_dump_json())
+            time.sleep(_WATCH_SECONDS)
+    with Live(_render(read()), console=Console(), screen=True, auto_refresh=False) as live:
+        while True:
+            time.sleep(_WATCH_SECONDS)
+            live.update(_render(read()), refresh=True)

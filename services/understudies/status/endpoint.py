@@ -1,0 +1,45 @@
+"""Serve the status of all tasks, and the story of one, as JSON."""
+
+from urllib.parse import parse_qs
+
+from starlette.types import Receive, Scope, Send
+
+from understudies.router.endpoints.errors import HttpError
+from understudies.router.endpoints.responses import send_response
+from understudies.runtime.clock import Clock
+from understudies.status.access import StatusAccess
+from understudies.status.reader import StatusReader
+from understudies.status.standing import Overview, TaskStory
+
+
+class StatusEndpoint:
+    """ASGI handler of `/status`; `/status?task=NAME` tells the story of one task."""
+
+    def __init__(self, reader: StatusReader, access: StatusAccess, clock: Clock) -> None:
+        self._reader = reader
+        self._access = access
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if not self._access.allows(scope):
+            raise HttpError(
+                403,
+                "the status needs a key: set UNDERSTUDIES_STATUS_KEY and send it as a bearer token",
+                code="status_closed",
+            )
+        if scope["method"] not in ("GET", "HEAD"):
+            message = f"method {scope['method']} is not allowed at {scope['path']!r}; use GET"
+            raise HttpError(405, message, code="method_not_allowed", headers={"allow": "GET, HEAD"})
+        body = await self._read(scope.get("query_string", b""))
+        await send_response(send, 200, {}, body.model_dump_json().encode())
+
+    async def _read(self, query: bytes) -> Overview | TaskStory:
+        names = parse_qs(query.decode("latin-1")).get("task")
+        now = self._clock.now()
+        if not names:
+            return await self._reader.overview(now)
+        story = await self._reader.story(names[0], now)
+        if story is None:
+            raise HttpError(404, f"no call of a task {names[0]!r} was recorded", code="not_found")
+        return story

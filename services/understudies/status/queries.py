@@ -1,0 +1,120 @@
+"""Read what happened to the tasks from the store."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, time
+from decimal import Decimal
+from typing import Any, Final
+
+from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, call_cost
+from understudies.events import Usage, usd
+from understudies.runtime.store import Store
+from understudies.status.standing import CallCounts, LastDecision, StoryEvent
+
+_CALLS_SINCE: Final = """
+SELECT task, count() AS calls, countIf(served_by = 'student') AS served, sum(cost_usd) AS cost
+FROM invocations FINAL
+WHERE at >= {since:DateTime64(6, 'UTC')} AND origin NOT IN ('audit', 'synthetic') AND served_by != 'cache'
+GROUP BY task
+"""
+# The later of two events that are stored twice is the same event, so FINAL is not needed.
+_LAST_ANSWERS: Final = """
+SELECT task, argMax((model, usage, cost_usd - route.student_cost_usd, free, route.reason, at), at) AS last
+FROM invocations
+WHERE served_by = 'teacher' AND error IS NULL AND origin != 'synthetic'
+GROUP BY task
+"""
+_EVENTS: Final = """
+SELECT task, at, student, stage AS what, reason AS text, share, 0 AS audited, '' AS cause, id FROM promotions FINAL
+WHERE {task:String} IN ('', task)
+UNION ALL
+SELECT task, at, student, 'gate: ' || decision, reason, 0, 0, '', id FROM gate_decisions FINAL
+WHERE {task:String} IN ('', task)
+UNION ALL
+SELECT task, at, student, 'drift: ' || tier, '', ifNull(agreement_after, -1), audited, if(drifted, '', cause), id
+FROM drift FINAL WHERE {task:String} IN ('', task)
+"""
+_LAST_EVENTS: Final = f"SELECT * FROM ({_EVENTS}) ORDER BY at DESC, id DESC LIMIT 1 BY task"
+_STORY: Final = f"SELECT * FROM ({_EVENTS}) ORDER BY at, id LIMIT {{most:UInt32}}"
+_FIRST_CALL: Final = """
+SELECT min(at) AS at, any(model) AS model FROM invocations WHERE task = {task:String} HAVING count() > 0
+"""
+MAX_STORY_EVENTS: Final = 5000
+_CHANGES: Final[Mapping[str, str]] = {
+    "traffic": "it is confident on a different share of calls than was proven",
+    "teacher": "another model answers as the teacher",
+    "calendar": "the first calls of a kind of day on which it was not judged",
+}
+
+
+async def fetch_calls_since(store: Store, since: datetime) -> dict[str, CallCounts]:
+    """Return the calls of each task since a time."""
+    rows = await store.query(_CALLS_SINCE, {"since": _format_time(since)})
+    return {row["task"]: CallCounts(calls=row["calls"], served=row["served"]) for row in rows}
+
+
+async def fetch_spending_since(store: Store, since: datetime) -> dict[str, Decimal]:
+    """Return the recorded cost of each task's calls since a time, in US dollars."""
+    rows = await store.query(_CALLS_SINCE, {"since": _format_time(since)})
+    return {row["task"]: usd(row["cost"]) for row in rows}
+
+
+async def fetch_price_sources(store: Store) -> dict[str, str]:
+    """Return for each task where the price of its teacher's last answer is from."""
+    return {row["task"]: describe_price_source(*row["last"]) for row in await store.query(_LAST_ANSWERS)}
+
+
+async def fetch_last_decisions(store: Store) -> dict[str, LastDecision]:
+    """Return the latest decision about each task."""
+    rows = await store.query(_LAST_EVENTS, {"task": ""})
+    return {
+        row["task"]: LastDecision(at=row["at"], what=row["what"], student=row["student"], reason=_describe_event(row))
+        for row in rows
+    }
+
+
+async def fetch_story(store: Store, task: str) -> list[StoryEvent]:
+    """Return what happened to a task, oldest first: its first call, then every decision and alarm."""
+    first = await store.query(_FIRST_CALL, {"task": task})
+    rows = await store.query(_STORY, {"task": task, "most": MAX_STORY_EVENTS})
+    begun = [StoryEvent(at=row["at"], what="first call", text=f"answered by {row['model']}") for row in first]
+    return [*begun, *_to_story(rows)]
+
+
+def _to_story(rows: list[dict[str, Any]]) -> Iterator[StoryEvent]:
+    for row in rows:
+        share = f" for {row['share']:.0%} of the eligible calls" if row["what"] == "promoted" else ""
+        yield StoryEvent(at=row["at"], what=f"{row['what']}{share}", student=row["student"], text=_describe_event(row))
+
+
+def _describe_event(row: Mapping[str, Any]) -> str:
+    if not row["what"].startswith("drift"):
+        return str(row["text"])
+    if row["cause"]:
+        return _CHANGES.get(row["cause"], row["cause"])
+    after = "" if row["share"] < 0 else f" to {row['share']:.1%}"
+    return f"agreement fell{after} after {row['audited']} audited verdicts"
+
+
+def describe_price_source(
+    model: str, usage: Mapping[str, int], cost: Decimal, free: bool, reason: str, at: datetime
+) -> str:
+    """Return where the price of a teacher's answer is from: free, recorded, listed or assumed."""
+    if free:
+        return "free"
+    listed = call_cost(model, Usage.model_validate(dict(usage)), at=at)
+    # Answers that a router recorded have the reason of their route, and are always priced; others at zero are not.
+    is_unpriced = not cost and not reason
+    if listed is None and (is_unpriced or cost == DEFAULT_TEACHER_CALL_USD):
+        return f"assumed, as no price of {model or 'its model'} is known"
+    if listed is not None and (is_unpriced or cost == listed):
+        return f"price list, {model}"
+    return "set or recorded"
+
+
+def start_of_day(now: datetime) -> datetime:
+    """Return the last midnight, UTC."""
+    return datetime.combine(now.astimezone(UTC).date(), time(), UTC)
+
+
+def _format_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -1,0 +1,154 @@
+"""Read the standing of every task from the store and from the state of budget and evaluator."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from understudies.budget.app import BudgetApp
+from understudies.budget.settings import BudgetSettings
+from understudies.budget.student_state import StudentState
+from understudies.budget.task_state import TaskState
+from understudies.evaluator.evaluation import Evaluation
+from understudies.evaluator.trial import Trial
+from understudies.runtime.rules.rules import TaskRulesLookup
+from understudies.runtime.store import Store
+from understudies.stats.bounds import anytime_lower_bound
+from understudies.status.queries import (
+    fetch_calls_since,
+    fetch_last_decisions,
+    fetch_price_sources,
+    fetch_story,
+    start_of_day,
+)
+from understudies.status.standing import (
+    CallCounts,
+    LastDecision,
+    MeasuredAgreement,
+    Overview,
+    Phase,
+    TaskStanding,
+    TaskStory,
+    TeacherPrice,
+)
+from understudies.status.trial_progress import measure_gate_agreement, measure_progress
+from understudies.status.waiting import describe_wait, find_phase, is_volume_known
+
+_UNKNOWN_PRICE_SOURCE = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What the store knows of all tasks."""
+
+    today: Mapping[str, CallCounts]
+    price_sources: Mapping[str, str]
+    last_decisions: Mapping[str, LastDecision]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReader:
+    """Reader of the standings; `not_loaded` returns why students in force could not be loaded, by name."""
+
+    store: Store
+    budget: BudgetApp
+    evaluation: Evaluation
+    rules: TaskRulesLookup
+    settings: BudgetSettings
+    not_loaded: Callable[[], Mapping[str, str]]
+    source: str
+    critical_tasks: Collection[str] = ()
+
+    async def overview(self, now: datetime) -> Overview:
+        """Return the standing of all tasks, by name."""
+        stored = _Stored(
+            await fetch_calls_since(self.store, start_of_day(now)),
+            await fetch_price_sources(self.store),
+            await fetch_last_decisions(self.store),
+        )
+        failures = self.not_loaded()
+        standings = []
+        for task in sorted(self.budget.tasks):
+            standings.append(self._standing(self.budget.tasks[task], stored, failures, now))
+            # Calls in flight go on between two tasks.
+            await asyncio.sleep(0)
+        return Overview(at=now, source=self.source, tasks=tuple(standings))
+
+    async def story(self, task: str, now: datetime) -> TaskStory | None:
+        """Return the standing of a task and its story; None if there is no such task."""
+        standing = (await self.overview(now)).of(task)
+        if standing is None:
+            return None
+        return TaskStory(standing=standing, events=tuple(await fetch_story(self.store, task)))
+
+    def phase(self, task: str, now: datetime) -> Phase:
+        """Return the phase of a task; needs no query."""
+        appraisal = self.budget.appraisal(task, now)
+        return find_phase(self.budget.tasks[task], appraisal, critical=self._is_critical(task))
+
+    def waits_for(self, task: str, now: datetime) -> str:
+        """Return what a task waits for; needs no query."""
+        state, appraisal = self.budget.tasks[task], self.budget.appraisal(task, now)
+        student = state.serving or state.candidate
+        trial = self.evaluation.trials.get(student.name) if student else None
+        return describe_wait(
+            state,
+            appraisal,
+            self.settings,
+            now,
+            phase=find_phase(state, appraisal, critical=self._is_critical(task)),
+            progress=measure_progress(trial) if trial else None,
+            next_look=trial.next_look_at if trial else None,
+            not_loaded=self.not_loaded().get(student.name) if student else None,
+        )
+
+    def _is_critical(self, task: str) -> bool:
+        return self.rules.for_task(task).critical or task in self.critical_tasks
+
+    def _standing(self, state: TaskState, stored: _Stored, failures: Mapping[str, str], now: datetime) -> TaskStanding:
+        task = state.task
+        appraisal = self.budget.appraisal(task, now)
+        student = state.serving or state.candidate or state.latest_student
+        trial = self.evaluation.trials.get(student.name) if student else None
+        investment = appraisal.investment if is_volume_known(state, now) else None
+        price = state.ledger.teacher_price
+        serving = state.serving
+        return TaskStanding(
+            task=task,
+            phase=find_phase(state, appraisal, critical=self._is_critical(task)),
+            waits_for=self.waits_for(task, now),
+            examples=state.examples,
+            needed=appraisal.needed_examples,
+            teacher_price=None
+            if price is None
+            else TeacherPrice(usd=price, source=stored.price_sources.get(task, _UNKNOWN_PRICE_SOURCE)),
+            roi=None if investment is None or investment.roi is None else float(investment.roi),
+            break_even_calls=investment.break_even_calls if investment else None,
+            weekly_calls=investment.weekly_calls if investment else None,
+            student=student.name if student else None,
+            stage=student.promotion.stage if student else None,
+            not_loaded=failures.get(serving.name) if serving else None,
+            agreement=_measure_agreement(student, trial) if student else None,
+            promised=trial.p0 if trial else self.rules.for_task(task).min_agreement,
+            trial=measure_progress(trial) if trial and not trial.is_serving else None,
+            next_look=trial.next_look_at if trial else None,
+            share=serving.promotion.share if serving else None,
+            coverage=serving.proven_share if serving else None,
+            today=stored.today.get(task, CallCounts()),
+            to_date=CallCounts(calls=state.ledger.calls, served=state.ledger.served),
+            spent_usd=state.ledger.total_cost,
+            saved_usd=state.ledger.savings,
+            last_decision=stored.last_decisions.get(task),
+        )
+
+
+def _measure_agreement(student: StudentState, trial: Trial | None) -> MeasuredAgreement | None:
+    """Return the agreement on audits of what a student serves; before the first audit, that of its gates."""
+    if student.audited:
+        return MeasuredAgreement(
+            agreed=student.agreed,
+            compared=student.audited,
+            lower=anytime_lower_bound(student.agreed, student.audited),
+            basis="audits of what it served",
+        )
+    return measure_gate_agreement(trial) if trial else None

@@ -1,0 +1,89 @@
+"""Let commands of the same user find the process that uses a data folder, and read its status."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+from urllib.request import ProxyHandler, Request, build_opener
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from understudies.runtime.errors import ConfigurationError, RetryLater
+from understudies.status.standing import STATUS_PATH, Overview, TaskStory
+
+_FILE: Final = "up.json"
+_TIMEOUT_S: Final = 30.0
+
+
+class RunningProcess(BaseModel):
+    """Where a running process answers, and the token that it accepts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    token: str | None = None
+
+    def overview(self) -> Overview:
+        """Return the standing of all tasks; blocks. Raises ConfigurationError, or RetryLater if there is no answer."""
+        return Overview.model_validate_json(self._get(STATUS_PATH))
+
+    def story(self, task: str) -> TaskStory | None:
+        """Return the story of a task, None if there is no such task; blocks, and raises as `overview` does."""
+        body = self._get(f"{STATUS_PATH}?task={quote(task, safe='')}", missing=404)
+        return TaskStory.model_validate_json(body) if body else None
+
+    def _get(self, path: str, missing: int | None = None) -> bytes:
+        url = f"{self.url.rstrip('/')}{path}"
+        headers: Mapping[str, str] = {"authorization": f"Bearer {self.token}"} if self.token else {}
+        try:
+            # A proxy for the way out has no business with a process of ours.
+            with build_opener(ProxyHandler({})).open(Request(url, headers=dict(headers)), timeout=_TIMEOUT_S) as answer:
+                body: bytes = answer.read()
+        except HTTPError as error:
+            return self._explain(error, url, missing)
+        except (URLError, OSError) as error:
+            reason = error.reason if isinstance(error, URLError) else error
+            raise RetryLater(f"nothing answers at {url}: {reason}; is `understudies up` running there?") from error
+        return body
+
+    @staticmethod
+    def _explain(error: HTTPError, url: str, missing: int | None) -> bytes:
+        with error:
+            text = error.read().decode(errors="replace")
+        if error.code == missing and "no call of a task" in text:
+            return b""
+        if error.code == 403:
+            raise ConfigurationError(f"{url} needs the key of the status: set UNDERSTUDIES_STATUS_KEY to it") from error
+        if error.code == 404:
+            raise ConfigurationError(
+                f"{url} does not exist: give the base URL of `understudies up`, such as http://127.0.0.1:8080"
+            ) from error
+        raise RetryLater(f"{url} answered with {error.code}: {text[:300]}") from error
+
+
+@contextmanager
+def announce(folder: Path, process: RunningProcess) -> Iterator[None]:
+    """Write where this process answers into its data folder, readable by its user alone; remove that at the end."""
+    path, part = folder / _FILE, folder / f"{_FILE}.part"
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(process.model_dump_json().encode())
+    part.replace(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def read_announcement(folder: Path) -> RunningProcess:
+    """Return where the process that uses a folder answers; raises RetryLater before it does."""
+    try:
+        return RunningProcess.model_validate(json.loads((folder / _FILE).read_bytes()))
+    except (OSError, ValueError, ValidationError) as error:
+        raise RetryLater(
+            f"the process that uses {str(folder)!r} does not answer yet; ask again in a moment, or give its --url"
+        ) from error

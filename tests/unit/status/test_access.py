@@ -1,0 +1,48 @@
+"""Who may read the status."""
+
+import pytest
+
+from understudies.status.access import StatusAccess, is_loopback
+
+LOCAL = "127.0.0.1:8080"
+
+
+def allows(access: StatusAccess, host: str = LOCAL, authorization: str = "") -> bool:
+    headers = [(b"host", host.encode("latin-1")), (b"authorization", authorization.encode("latin-1"))]
+    return access.allows({"type": "http", "headers": headers})
+
+
+@pytest.mark.parametrize("host", [LOCAL, "localhost:8080", "[::1]:8080", "localhost"])
+def test_without_a_key_it_is_open_on_this_machine(host: str) -> None:
+    assert allows(StatusAccess("127.0.0.1", "token"), host)
+
+
+@pytest.mark.parametrize("host", ["rebound.example:8080", "127.0.0.1.example", "", "[", "10.0.0.1:80"])
+def test_another_name_that_leads_to_this_machine_is_refused(host: str) -> None:
+    assert not allows(StatusAccess("127.0.0.1", "token"), host)
+
+
+@pytest.mark.parametrize("listens", ["0.0.0.0", "::", "10.0.0.1", "router.example"])
+def test_on_other_addresses_it_is_closed_but_for_whoever_has_the_token_of_the_folder(listens: str) -> None:
+    access = StatusAccess(listens, "token")
+    assert not allows(access)
+    assert not allows(access, authorization="Bearer other")
+    assert allows(access, "router.example", "Bearer token")
+
+
+def test_with_a_key_nobody_reads_it_without() -> None:
+    access = StatusAccess("127.0.0.1", "token", "clé")
+    assert not allows(access)
+    assert not allows(access, authorization="clé")
+    assert not allows(access, authorization="Basic clé")
+    assert not allows(access, authorization="Bearer ")
+    assert allows(access, authorization="bearer clé")
+    assert allows(access, authorization="Bearer token")
+
+
+def test_loopback_addresses_are_known() -> None:
+    assert [host for host in ("127.1.2.3", "::1", "localhost", "0.0.0.0", "example") if is_loopback(host)] == [
+        "127.1.2.3",
+        "::1",
+        "localhost",
+    ]

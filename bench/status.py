@@ -120,20 +120,16 @@ def fetch(url: str) -> float:
     return time.perf_counter() - began
 
 
-def start_up(folder: Path) -> "subprocess.Popen[str]":
-    """Start `understudies up`, and wait until it listens; it folds all calls first, unless it has a snapshot."""
+def start_up(folder: Path) -> "subprocess.Popen[bytes]":
+    """Start `understudies up`, and wait until it says in its folder where it answers."""
     command = [sys.executable, "-m", "understudies.cli", "up", "--port", "0", "--data", str(folder)]
-    process = subprocess.Popen(
-        [*command, "--teacher-url", "http://127.0.0.1:9/v1"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "router listens on" in line:
-            return process
-    raise SystemExit(f"`understudies up` ended with {process.wait()}")
+    with (folder / "up.log").open("wb") as log:
+        process = subprocess.Popen([*command, "--teacher-url", "http://127.0.0.1:9/v1"], stdout=log, stderr=log)
+    while not (folder / "up.json").exists():
+        if process.poll() is not None:
+            raise SystemExit(f"`understudies up` ended with {process.returncode}: {(folder / 'up.log').read_text()}")
+        time.sleep(0.1)
+    return process
 
 
 def measure(folder: Path, rounds: int) -> dict[str, Any]:
@@ -151,7 +147,7 @@ def measure(folder: Path, rounds: int) -> dict[str, Any]:
         }
     finally:
         process.terminate()
-        process.wait()
+        process.wait(timeout=60)
     stopped, text = run_status(folder)
     return {
         **{f"{name}_s": round(statistics.median(seconds), 3) for name, seconds in figures.items()},

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from understudies.cli.main import app
 from understudies.runtime.rules.api_keys import key_hash
 
-COMMANDS = ("backtest", "demo", "up", "observer", "evaluator", "trainer", "router", "budget", "rules", "keys")
+COMMANDS = ("backtest", "demo", "up", "status", "observer", "evaluator", "trainer", "router", "budget", "rules", "keys")
 LABEL = "refund"
 
 

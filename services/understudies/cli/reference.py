@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings
 
 from understudies.budget.settings import BudgetSettings
 from understudies.evaluator.settings import EvaluatorSettings
+from understudies.notices.settings import NoticeSettings
 from understudies.observer.settings import ObserverSettings
 from understudies.router.settings import RouterSettings
 from understudies.runtime.rules.router import RouterRules
@@ -32,6 +33,7 @@ from understudies.runtime.rules.teacher import (
 )
 from understudies.runtime.rules.tenant import TenantRules
 from understudies.runtime.settings import BusSettings, OnlineSettings, StoreSettings, TelemetrySettings
+from understudies.status.settings import StatusSettings
 from understudies.students.artifact import Consent
 from understudies.students.endpoint.settings import Endpoint
 from understudies.trainer.settings import TrainerSettings
@@ -59,6 +61,8 @@ SETTINGS: Final[Sequence[tuple[str, str, type[BaseSettings]]]] = (
     ("Store", "ClickHouse; the observer, and `understudies up`.", StoreSettings),
     ("Online state", "Redis, for budgets, cache and episodes that replicas of the router share.", OnlineSettings),
     ("Telemetry", "Traces; all services.", TelemetrySettings),
+    ("Status", "The page `/status` of `understudies up`, and `understudies status --url`.", StatusSettings),
+    ("Notices", "Webhook and log lines of `understudies up` on what changed.", NoticeSettings),
 )
 NESTED_SETTINGS: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
     (

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -26,6 +26,8 @@ Examples:
 
   understudies up --rules understudies.toml      with its teachers, tenants and budgets
 """
+_PHASE_SECONDS: Final = 5.0
+"""Pause between two looks at the phases of the tasks."""
 
 
 def up(
@@ -72,6 +74,7 @@ def up(
 
 async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_seconds: float) -> None:
     from understudies.embedded.platform import Platform, PlatformConfig
+    from understudies.notices.settings import NoticeSettings
     from understudies.runtime.process import freeze_startup_objects
     from understudies.status.access import StatusAccess
     from understudies.status.phase_log import keep_logging
@@ -83,21 +86,29 @@ async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_se
     token, key = secrets.token_urlsafe(32), settings_from(StatusSettings).key
     access = StatusAccess(router.host, token, key.get_secret_value() if key else None)
     platform = Platform(
-        PlatformConfig(folder=data, rules=rules, router=router, bus=bus, store_url=store, status_access=access)
+        PlatformConfig(
+            folder=data,
+            rules=rules,
+            router=router,
+            bus=bus,
+            store_url=store,
+            status_access=access,
+            notices=settings_from(NoticeSettings),
+        )
     )
     async with rules.watch(), platform:
         freeze_startup_objects()
         teacher = router.teacher_url or ", ".join(rules.current().teachers)
-        print_line(
-            f"router listens on {platform.router.url}/v1, teacher {teacher}, data in {data}"
-            f"{_describe_external(bus, store)}"
-        )
-        told = asyncio.ensure_future(keep_logging(platform.status, platform.config.clock, max(1.0, tick_seconds)))
-        try:
-            with announce(data, RunningProcess(url=platform.router.url, token=token)):
+        told = asyncio.ensure_future(keep_logging(platform.status, platform.config.clock, _PHASE_SECONDS))
+        with announce(data, RunningProcess(url=platform.router.url, token=token)):
+            print_line(
+                f"router listens on {platform.router.url}/v1, teacher {teacher}, data in {data}"
+                f"{_describe_external(bus, store)}"
+            )
+            try:
                 await platform.run(stopping, tick_seconds)
-        finally:
-            told.cancel()
+            finally:
+                told.cancel()
         print_line("stopping: finishing and storing the calls in flight")
     print_line("stopped")
     if platform.has_abandoned_work:

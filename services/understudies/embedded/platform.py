@@ -20,6 +20,8 @@ from understudies.evaluator.app import EvaluatorApp
 from understudies.evaluator.app import create_app as create_evaluator
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.events import Event, NewId, Topic, new_id
+from understudies.notices.app import create_app as create_notices
+from understudies.notices.settings import NoticeSettings
 from understudies.observer.app import ObserverApp
 from understudies.observer.app import create_app as create_observer
 from understudies.observer.replay import missing_from_store, replay_since
@@ -46,6 +48,7 @@ from understudies.runtime.store import Store
 from understudies.runtime.telemetry import Telemetry
 from understudies.status.access import StatusAccess
 from understudies.status.endpoint import StatusEndpoint
+from understudies.status.queries import fetch_spending_today
 from understudies.status.reader import StatusReader
 from understudies.status.standing import STATUS_PATH
 from understudies.students.student_cache import StudentCache
@@ -86,6 +89,7 @@ class PlatformConfig:
     observer: ObserverSettings = field(default_factory=partial(settings_from, ObserverSettings))
     extra_services: Sequence[Service] = ()
     status_access: StatusAccess | None = None
+    notices: NoticeSettings | None = None
 
 
 class Platform:
@@ -228,9 +232,15 @@ class Platform:
             spool=plan.folder / "spool" if plan.keeps_state else None,
             pages={STATUS_PATH: StatusEndpoint(self.status, access, clock)} if access else None,
         )
+        notices: list[Service] = []
+        if plan.notices is not None:
+            source = plan.rules if isinstance(plan.rules, RulesSource) else RulesSource(plan.rules)
+            spending = partial(fetch_spending_today, store)
+            notices.append(create_notices(plan.notices, clock=clock, rules=source.current, spending=spending))
         # The router comes last: it accepts no call before all other services run, and is the first to stop.
         apps: list[Service] = [
             *plan.extra_services,
+            *notices,
             self.observer,
             self.evaluator,
             self.trainer,

@@ -11,10 +11,14 @@ from understudies.runtime.store import Store
 from understudies.status.standing import CallCounts, LastDecision, StoryEvent
 
 _CALLS_SINCE: Final = """
-SELECT task, count() AS calls, countIf(served_by = 'student') AS served, sum(cost_usd) AS cost
+SELECT task, count() AS calls, countIf(served_by = 'student') AS served
 FROM invocations FINAL
 WHERE at >= {since:DateTime64(6, 'UTC')} AND origin NOT IN ('audit', 'synthetic') AND served_by != 'cache'
 GROUP BY task
+"""
+_SPENDING_SINCE: Final = """
+SELECT task, tenant, sum(cost_usd) AS cost FROM invocations FINAL
+WHERE at >= {since:DateTime64(6, 'UTC')} GROUP BY task, tenant
 """
 # The later of two events that are stored twice is the same event, so FINAL is not needed.
 _LAST_ANSWERS: Final = """
@@ -52,10 +56,10 @@ async def fetch_calls_since(store: Store, since: datetime) -> dict[str, CallCoun
     return {row["task"]: CallCounts(calls=row["calls"], served=row["served"]) for row in rows}
 
 
-async def fetch_spending_since(store: Store, since: datetime) -> dict[str, Decimal]:
-    """Return the recorded cost of each task's calls since a time, in US dollars."""
-    rows = await store.query(_CALLS_SINCE, {"since": _format_time(since)})
-    return {row["task"]: usd(row["cost"]) for row in rows}
+async def fetch_spending_today(store: Store, now: datetime) -> dict[tuple[str, str], Decimal]:
+    """Return what was spent since the last midnight, UTC, audits included, in US dollars, by task and tenant."""
+    rows = await store.query(_SPENDING_SINCE, {"since": _format_time(start_of_day(now))})
+    return {(row["task"], row["tenant"]): usd(row["cost"]) for row in rows}
 
 
 async def fetch_price_sources(store: Store) -> dict[str, str]:

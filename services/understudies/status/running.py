@@ -1,9 +1,10 @@
 """Let commands of the same user find the process that uses a data folder, and read its status."""
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.error import HTTPError, URLError
@@ -14,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from understudies.runtime.errors import ConfigurationError, RetryLater
 from understudies.status.standing import STATUS_PATH, Overview, TaskStory
+
+_log = logging.getLogger(__name__)
 
 _FILE: Final = "up.json"
 _TIMEOUT_S: Final = 30.0
@@ -67,16 +70,29 @@ class RunningProcess(BaseModel):
 
 @contextmanager
 def announce(folder: Path, process: RunningProcess) -> Iterator[None]:
-    """Write where this process answers into its data folder, readable by its user alone; remove that at the end."""
-    path, part = folder / _FILE, folder / f"{_FILE}.part"
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(process.model_dump_json().encode())
-    part.replace(path)
+    """Write where this process answers into its data folder, readable by its user alone; remove that at the end.
+
+    A process that cannot write it, as on a full disk, runs on: only commands do not find it.
+    """
+    path = folder / _FILE
+    try:
+        _write_private(path, process.model_dump_json().encode())
+    except OSError as error:
+        _log.warning("cannot write %s, so `understudies status` needs its --url: %s", path, error)
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    part.replace(path)
 
 
 def read_announcement(folder: Path) -> RunningProcess:

@@ -16,7 +16,7 @@ from understudies.status.queries import (
     fetch_calls_since,
     fetch_last_decisions,
     fetch_price_sources,
-    fetch_spending_since,
+    fetch_spending_today,
     fetch_story,
     start_of_day,
 )
@@ -53,7 +53,20 @@ async def test_calls_of_a_day_are_those_that_a_student_could_have_served(store: 
     since = start_of_day(START)
     assert since == datetime(2025, 3, 3, tzinfo=UTC)
     assert await fetch_calls_since(store, since) == {"triage": CallCounts(calls=2, served=1)}
-    assert await fetch_spending_since(store, since) == {"triage": usd("0.0102")}
+
+
+async def test_what_is_spent_today_is_told_by_task_and_tenant_with_its_audits(store: Store) -> None:
+    calls = [
+        make_invocation("a", cost_usd=usd("0.01")),
+        make_invocation("b", cost_usd=usd("0.5"), at=START - timedelta(days=1)),
+        make_invocation("c", cost_usd=usd("0.02"), origin="audit"),
+        make_invocation("d", cost_usd=usd("0.04"), tenant="acme"),
+    ]
+    await insert(store, "invocations", *calls)
+    assert await fetch_spending_today(store, START) == {
+        ("triage", "default"): usd("0.03"),
+        ("triage", "acme"): usd("0.04"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,13 @@ def test_the_folder_tells_where_its_process_answers_and_only_to_its_user(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_cannot_be_written_to_keeps_nobody_from_running(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with announce(tmp_path / "gone", RunningProcess(url="http://127.0.0.1:1")):
+        assert "`understudies status` needs its --url" in caplog.text
+
+
 def test_a_folder_is_in_use_while_its_lock_is_held(tmp_path: Path) -> None:
     assert not is_locked(tmp_path, "up")
     with lock_data_dir(tmp_path, "up"):

@@ -8,6 +8,7 @@ from urllib.request import urlopen
 
 import pytest
 from tests.e2e.test_up_restart import PATIENT, REFUND, ask
+from tests.e2e.test_up_status import status
 from tests.support.commands import openai_client, query_store, up_command
 from tests.support.fake_teacher import FakeTeacher
 from tests.support.promoted_student import STUDENT, write_promoted_student
@@ -54,6 +55,9 @@ async def test_a_student_in_force_whose_files_are_gone_is_named_by_the_readiness
             async with openai_client(url) as agent:
                 assert await ask(agent, f"{REFUND} 1") == "teacher"
             (told,) = readiness(url)["students_not_loaded"].items()
+            (beside,) = (await status(tmp_path))["tasks"]
             assert await running.terminate() == 0
+        (after,) = (await status(tmp_path))["tasks"]
     assert told[0] == STUDENT
-    assert "cannot read" in told[1]
+    for text in (told[1], beside["not_loaded"], beside["waits_for"], after["not_loaded"], after["waits_for"]):
+        assert "cannot read" in text

@@ -118,6 +118,19 @@ async def test_on_every_address_the_status_needs_a_key(tmp_path: Path) -> None:
         assert "No call of any task was recorded yet" in command.output
 
 
+async def test_it_is_watched_from_the_folder_of_a_stopped_process_through_its_start(tmp_path: Path) -> None:
+    async with FakeTeacher("refund") as teacher:
+        async with up_command(tmp_path, teacher.url) as running:
+            await running.wait_router_url()
+            assert await running.terminate() == 0
+        async with Command("status", "--data", tmp_path, "--json", "--watch") as watching:
+            await watching.wait_for_line("has stopped")
+            async with up_command(tmp_path, teacher.url) as running:
+                await watching.wait_for_line("running process")
+                assert await running.terminate() == 0
+            await watching.kill()
+
+
 async def test_a_folder_without_data_is_told_and_not_made(tmp_path: Path) -> None:
     assert "name its folder with --data, or its --url" in await refused("--data", tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 from understudies.cli.options import DEFAULT_DATA_DIR, RulesOption, external_store_url
 from understudies.cli.process import report_errors
-from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.errors import ConfigurationError, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,14 +74,22 @@ def _remote_reader(task: str | None, url: str) -> "StatusRead":
 
 
 def _folder_reader(task: str | None, folder: Path, rules: Path | None) -> "StatusRead":
-    """Return a reader that asks the process that uses the folder, or reads the folder while there is none."""
+    """Return a reader that asks the process that uses the folder, or reads the folder while there is none.
+
+    A folder that nobody uses does not change, so it is read once: whoever starts a process on it meanwhile needs it.
+    """
     from understudies.runtime.process import is_locked
     from understudies.status.running import read_announcement
 
+    saved: list[Overview | TaskStory] = []
+
     def read() -> "Overview | TaskStory":
         if is_locked(folder, "up"):
+            saved.clear()
             return _ask(read_announcement(folder), task)
-        return asyncio.run(_read_saved(task, folder, rules))
+        if not saved:
+            saved.append(asyncio.run(_read_saved(task, folder, rules)))
+        return saved[0]
 
     return read
 
@@ -126,12 +135,18 @@ def _render(found: "Overview | TaskStory") -> "RenderableType":
 
 
 def _watch(read: "StatusRead", *, as_json: bool) -> None:
-    """Show the status anew until Ctrl-C; as JSON, one object after another, a line each."""
+    """Show the status anew until Ctrl-C, through starts and stops; as JSON, one object a line."""
     if as_json:
         while True:
-            typer.echo(read().model_dump_json())
+            try:
+                typer.echo(read().model_dump_json())
+            except RetryLater as error:
+                typer.echo(str(error), err=True)
             time.sleep(_WATCH_SECONDS)
-    with Live(_render(read()), console=Console(), screen=True, auto_refresh=False) as live:
+    with Live(console=Console(), screen=True, auto_refresh=False) as live:
         while True:
+            try:
+                live.update(_render(read()), refresh=True)
+            except RetryLater as error:
+                live.update(Text(str(error)), refresh=True)
             time.sleep(_WATCH_SECONDS)
-            live.update(_render(read()), refresh=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from understudies.budget.app import BudgetApp
+from understudies.budget.appraisal import Appraisal
 from understudies.budget.settings import BudgetSettings
 from understudies.budget.student_state import StudentState
 from understudies.budget.task_state import TaskState
@@ -89,18 +90,30 @@ class StatusReader:
     def waits_for(self, task: str, now: datetime) -> str:
         """Return what a task waits for; needs no query."""
         state, appraisal = self.budget.tasks[task], self.budget.appraisal(task, now)
-        student = state.serving or state.candidate
-        trial = self.evaluation.trials.get(student.name) if student else None
+        return self._describe_wait(state, appraisal, self._trial(state), self.not_loaded(), now)
+
+    def _describe_wait(
+        self,
+        state: TaskState,
+        appraisal: Appraisal,
+        trial: Trial | None,
+        failures: Mapping[str, str],
+        now: datetime,
+    ) -> str:
         return describe_wait(
             state,
             appraisal,
             self.settings,
             now,
-            phase=find_phase(state, appraisal, critical=self._is_critical(task)),
-            progress=measure_progress(trial) if trial else None,
+            phase=find_phase(state, appraisal, critical=self._is_critical(state.task)),
+            progress=measure_progress(trial) if trial and not trial.is_serving else None,
             next_look=trial.next_look_at if trial else None,
-            not_loaded=self.not_loaded().get(student.name) if student else None,
+            not_loaded=failures.get(state.serving.name) if state.serving else None,
         )
+
+    def _trial(self, state: TaskState) -> Trial | None:
+        student = _shown_student(state)
+        return self.evaluation.trials.get(student.name) if student else None
 
     def _is_critical(self, task: str) -> bool:
         return self.rules.for_task(task).critical or task in self.critical_tasks
@@ -108,15 +121,14 @@ class StatusReader:
     def _standing(self, state: TaskState, stored: _Stored, failures: Mapping[str, str], now: datetime) -> TaskStanding:
         task = state.task
         appraisal = self.budget.appraisal(task, now)
-        student = state.serving or state.candidate or state.latest_student
-        trial = self.evaluation.trials.get(student.name) if student else None
+        student, trial = _shown_student(state), self._trial(state)
         investment = appraisal.investment if is_volume_known(state, now) else None
         price = state.ledger.teacher_price
         serving = state.serving
         return TaskStanding(
             task=task,
             phase=find_phase(state, appraisal, critical=self._is_critical(task)),
-            waits_for=self.waits_for(task, now),
+            waits_for=self._describe_wait(state, appraisal, trial, failures, now),
             examples=state.examples,
             needed=appraisal.needed_examples,
             teacher_price=None
@@ -140,6 +152,11 @@ class StatusReader:
             saved_usd=state.ledger.savings,
             last_decision=stored.last_decisions.get(task),
         )
+
+
+def _shown_student(state: TaskState) -> StudentState | None:
+    """Return the student in service, else that on trial, else the last one."""
+    return state.serving or state.candidate or state.latest_student
 
 
 def _measure_agreement(student: StudentState, trial: Trial | None) -> MeasuredAgreement | None:

@@ -162,6 +162,7 @@ def measure(folder: Path, rounds: int) -> dict[str, Any]:
         command = [run("status", "--data", str(folder)) for _ in range(rounds)]
         story = [run("status", "--data", str(folder), "task-0") for _ in range(rounds)]
         server = [fetch(f"{url}/status") for _ in range(rounds)]
+        console = [fetch(f"{url}/") for _ in range(rounds)]
         version = [run("--version") for _ in range(rounds)]
     finally:
         process.terminate()
@@ -175,6 +176,8 @@ def measure(folder: Path, rounds: int) -> dict[str, Any]:
         "story_s": round(median(ran.wall for ran in story), 3),
         "server_s": round(median(server), 3),
         "server_fastest_s": round(min(server), 3),
+        "console_s": round(median(console), 3),
+        "console_fastest_s": round(min(console), 3),
         "version_s": round(median(ran.wall for ran in version), 3),
         "stopped_folder_s": round(stopped.wall, 3),
         "stopped_folder_cpu_s": round(stopped.cpu, 3),

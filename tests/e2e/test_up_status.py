@@ -1,6 +1,7 @@
 """`understudies status` beside a running `up`, after its end, and after its sudden end."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -28,9 +29,10 @@ async def refused(*arguments: str | Path) -> str:
     return command.output
 
 
-def forbidden(url: str) -> str:
-    with pytest.raises(HTTPError, match="403") as caught:
-        urlopen(url)
+def failure(request: str | Request, status: int) -> str:
+    """What a request that fails with a status is told."""
+    with pytest.raises(HTTPError, match=str(status)) as caught:
+        urlopen(request)
     with caught.value as error:
         return error.read().decode()
 
@@ -110,7 +112,7 @@ async def test_on_every_address_the_status_needs_a_key(tmp_path: Path) -> None:
         await running.wait_router_url()
         url = (await running.wait_for_line(r"router listens on http://\S+:(\d+)/v1"))[1]
         base = f"http://127.0.0.1:{url}"
-        assert "UNDERSTUDIES_STATUS_KEY" in forbidden(f"{base}/status")
+        assert "UNDERSTUDIES_STATUS_KEY" in failure(f"{base}/status", 401)
         assert authorized(f"{base}/status", "secret")["tasks"] == []
         assert "set UNDERSTUDIES_STATUS_KEY" in await refused("--url", base)
         async with Command("status", "--data", tmp_path) as command:
@@ -134,3 +136,34 @@ async def test_it_is_watched_from_the_folder_of_a_stopped_process_through_its_st
 async def test_a_folder_without_data_is_told_and_not_made(tmp_path: Path) -> None:
     assert "name its folder with --data, or its --url" in await refused("--data", tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
+
+
+def fetch_page(url: str, password: str = "") -> tuple[str, dict[str, str]]:
+    headers = {"authorization": f"Basic {b64encode(f'me:{password}'.encode()).decode()}"} if password else {}
+    with urlopen(Request(url, headers=headers)) as answer:
+        return answer.read().decode(), {name.lower(): value for name, value in answer.headers.items()}
+
+
+async def test_the_console_shows_the_tasks_to_this_machine_alone(tmp_path: Path) -> None:
+    async with FakeTeacher("refund") as teacher, up_command(tmp_path, teacher.url) as running:
+        url = (await running.wait_router_url()).removesuffix("/v1")
+        async with openai_client(f"{url}/v1") as agent:
+            await ask(agent, f"{REFUND} 1", "poetry & prose")
+        while "poetry &amp; prose" not in (page := fetch_page(url))[0]:
+            await running.wait_router_url()
+        assert page[1]["content-type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in page[1]["content-security-policy"]
+        assert "first call" in fetch_page(f"{url}/task?name=poetry%20%26%20prose")[0]
+        assert "no call of a task" in failure(f"{url}/task?name=nothing", 404)
+        assert "UNDERSTUDIES_STATUS_KEY" in failure(Request(url, headers={"host": "rebound.example"}), 403)
+        assert "use GET" in failure(Request(url, data=b"{}"), 405)
+
+
+async def test_with_a_key_a_browser_asks_for_it(tmp_path: Path) -> None:
+    async with (
+        FakeTeacher("refund") as teacher,
+        up_command(tmp_path, teacher.url, env={"UNDERSTUDIES_STATUS_KEY": "secret"}) as running,
+    ):
+        url = (await running.wait_router_url()).removesuffix("/v1")
+        assert "UNDERSTUDIES_STATUS_KEY" in failure(url, 401)
+        assert "No call was recorded yet" in fetch_page(url, "secret")[0]

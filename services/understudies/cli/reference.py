@@ -61,7 +61,7 @@ SETTINGS: Final[Sequence[tuple[str, str, type[BaseSettings]]]] = (
     ("Store", "ClickHouse; the observer, and `understudies up`.", StoreSettings),
     ("Online state", "Redis, for budgets, cache and episodes that replicas of the router share.", OnlineSettings),
     ("Telemetry", "Traces; all services.", TelemetrySettings),
-    ("Status", "The page `/status` of `understudies up`, and `understudies status --url`.", StatusSettings),
+    ("Status", "Pages and `/status` of `understudies up`, and `understudies status --url`.", StatusSettings),
     ("Notices", "Webhook and log lines of `understudies up` on what changed.", NoticeSettings),
 )
 NESTED_SETTINGS: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (

@@ -73,8 +73,10 @@ def up(
 
 
 async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_seconds: float) -> None:
+    from understudies.console.endpoint import create_pages
     from understudies.embedded.platform import Platform, PlatformConfig
     from understudies.notices.settings import NoticeSettings
+    from understudies.runtime.clock import SystemClock
     from understudies.runtime.process import freeze_startup_objects
     from understudies.status.access import StatusAccess
     from understudies.status.phase_log import keep_logging
@@ -92,7 +94,7 @@ async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_se
             router=router,
             bus=bus,
             store_url=store,
-            status_access=access,
+            pages=lambda reader: create_pages(reader, access, SystemClock()),
             notices=settings_from(NoticeSettings),
         )
     )
@@ -105,6 +107,7 @@ async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_se
                 f"router listens on {platform.router.url}/v1, teacher {teacher}, data in {data}"
                 f"{_describe_external(bus, store)}"
             )
+            print_line(f"how every task stands: {platform.router.url}/ in a browser, or `understudies status`")
             try:
                 await platform.run(stopping, tick_seconds)
             finally:

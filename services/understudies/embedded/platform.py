@@ -1,7 +1,7 @@
 """Run all five services in one process, on an embedded broker and store, or on external ones."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,6 +29,7 @@ from understudies.observer.settings import ObserverSettings
 from understudies.redaction.patterns import default_redactor
 from understudies.router.app import RouterApp
 from understudies.router.call import Teacher
+from understudies.router.endpoints.admin import AdminHandler
 from understudies.router.factory import create_app as create_router
 from understudies.router.settings import RouterSettings
 from understudies.runtime.bus.admin import ensure_topics
@@ -46,11 +47,8 @@ from understudies.runtime.settings import BusSettings, OnlineSettings, Telemetry
 from understudies.runtime.snapshots import SnapshotStore
 from understudies.runtime.store import Store
 from understudies.runtime.telemetry import Telemetry
-from understudies.status.access import StatusAccess
-from understudies.status.endpoint import StatusEndpoint
 from understudies.status.queries import fetch_spending_today
 from understudies.status.reader import StatusReader
-from understudies.status.standing import STATUS_PATH
 from understudies.students.student_cache import StudentCache
 from understudies.trainer.app import TrainerApp
 from understudies.trainer.app import create_app as create_trainer
@@ -88,7 +86,7 @@ class PlatformConfig:
     trainer: TrainerSettings = field(default_factory=partial(settings_from, TrainerSettings))
     observer: ObserverSettings = field(default_factory=partial(settings_from, ObserverSettings))
     extra_services: Sequence[Service] = ()
-    status_access: StatusAccess | None = None
+    pages: Callable[[StatusReader], Mapping[str, AdminHandler]] | None = None
     notices: NoticeSettings | None = None
 
 
@@ -216,7 +214,6 @@ class Platform:
             source=f"running process, data folder {plan.folder}",
             critical_tasks=plan.router.critical_tasks,
         )
-        access = plan.status_access
         self.router = create_router(
             plan.router,
             bus=bus["router"],
@@ -230,7 +227,7 @@ class Platform:
             rules=plan.rules,
             online=self._create_online_state(),
             spool=plan.folder / "spool" if plan.keeps_state else None,
-            pages={STATUS_PATH: StatusEndpoint(self.status, access, clock)} if access else None,
+            pages=plan.pages(self.status) if plan.pages else None,
         )
         notices: list[Service] = []
         if plan.notices is not None:

@@ -1,5 +1,6 @@
 """Decide who may read the status: holders of a key, and without one whoever is on this machine."""
 
+import base64
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
+
+from understudies.router.endpoints.errors import HttpError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +25,27 @@ class StatusAccess:
     local_token: str
     key: str | None = None
 
+    def check(self, scope: Scope) -> None:
+        """Raise HttpError unless a request reads, and may read, the status."""
+        if not self.allows(scope):
+            # With a key, a browser asks for it as a password.
+            challenge = {"www-authenticate": 'Basic realm="Understudies", charset="UTF-8"'} if self.key else {}
+            raise HttpError(
+                401 if self.key else 403,
+                "the status needs a key: set UNDERSTUDIES_STATUS_KEY and send it as a bearer token, or as a password",
+                code="status_closed",
+                headers=challenge,
+            )
+        if scope["method"] not in ("GET", "HEAD"):
+            message = f"method {scope['method']} is not allowed at {scope['path']!r}; use GET"
+            raise HttpError(405, message, code="method_not_allowed", headers={"allow": "GET, HEAD"})
+
     def allows(self, scope: Scope) -> bool:
-        """Return whether a request may read the status."""
+        """Return whether a request may read the status: with a token as bearer, or as the password of a browser."""
         headers = _read_headers(scope, (b"authorization", b"host"))
-        scheme, _, token = headers.get(b"authorization", "").partition(" ")
+        token = _read_token(headers.get(b"authorization", ""))
         tokens = [self.local_token, *([self.key] if self.key else [])]
-        if scheme.lower() == "bearer" and any(_equal(token.strip(), known) for known in tokens):
+        if token and any(_equal(token, known) for known in tokens):
             return True
         return self.key is None and is_loopback(self.host) and is_loopback(_hostname(headers.get(b"host", "")))
 
@@ -49,6 +67,19 @@ def is_loopback(host: str) -> bool:
 def _hostname(authority: str) -> str:
     try:
         return urlsplit(f"//{authority}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _read_token(authorization: str) -> str:
+    """Return the bearer token, or the password of Basic authentication; empty if there is neither."""
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials.strip()
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[2]
     except ValueError:
         return ""
 

@@ -22,15 +22,7 @@ class StatusEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if not self._access.allows(scope):
-            raise HttpError(
-                403,
-                "the status needs a key: set UNDERSTUDIES_STATUS_KEY and send it as a bearer token",
-                code="status_closed",
-            )
-        if scope["method"] not in ("GET", "HEAD"):
-            message = f"method {scope['method']} is not allowed at {scope['path']!r}; use GET"
-            raise HttpError(405, message, code="method_not_allowed", headers={"allow": "GET, HEAD"})
+        self._access.check(scope)
         body = await self._read(scope.get("query_string", b""))
         await send_response(send, 200, {}, body.model_dump_json().encode())
 

@@ -59,7 +59,7 @@ class RunningProcess(BaseModel):
             text = error.read().decode(errors="replace")
         if error.code == missing and "no call of a task" in text:
             return b""
-        if error.code == 403:
+        if error.code in (401, 403):
             raise ConfigurationError(f"{url} needs the key of the status: set UNDERSTUDIES_STATUS_KEY to it") from error
         if error.code == 404:
             raise ConfigurationError(

@@ -11,6 +11,6 @@ class StatusSettings(BaseSettings):
 
     key: SecretStr | None = Field(
         default=None,
-        description="key that /status asks for as a bearer token; unset: /status is open on a loopback address, and "
-        "closed on any other",
+        description="key for the console and /status, as a bearer token or a browser's password; unset: open on a "
+        "loopback address, closed on any other",
     )

@@ -1,5 +1,7 @@
 """Who may read the status."""
 
+from base64 import b64encode
+
 import pytest
 
 from understudies.status.access import StatusAccess, is_loopback
@@ -35,6 +37,8 @@ def test_with_a_key_nobody_reads_it_without() -> None:
     assert not allows(access)
     assert not allows(access, authorization="clé")
     assert not allows(access, authorization="Basic clé")
+    assert not allows(access, authorization=f"Basic {b64encode('clé:other'.encode()).decode()}")
+    assert allows(access, authorization=f"Basic {b64encode('anyone:clé'.encode()).decode()}")
     assert not allows(access, authorization="Bearer ")
     assert allows(access, authorization="bearer clé")
     assert allows(access, authorization="Bearer token")

@@ -1,0 +1,111 @@
+"""The pages of the console, as a browser gets them."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from tests.support.standings import AT, KEPT, SERVING, TRIAL
+
+from understudies.console.page import task_link
+from understudies.console.pages import render_overview, render_story
+from understudies.status.standing import Overview, StoryEvent, TaskStory
+
+OVERVIEW = Overview(at=AT, source="a <test>", tasks=(KEPT, SERVING, TRIAL))
+STORY = TaskStory(
+    standing=TRIAL,
+    events=(
+        StoryEvent(at=AT, what="first call", text="answered by <gpt>"),
+        StoryEvent(at=AT, what="authorised", student="acme:extract <slots> & more@2", text="pays back"),
+    ),
+)
+_VOID = {"meta", "link", "br"}
+
+
+class Page(HTMLParser):
+    """Checks that tags nest; keeps ids, references to ids, links and the text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+    def values(self, attribute: str) -> list[str]:
+        return [attributes[attribute] for _, attributes in self.tags if attribute in attributes]
+
+
+PAGES = {
+    "overview": render_overview(OVERVIEW),
+    "story": render_story(STORY),
+    "empty": render_overview(Overview(at=AT, source="a test")),
+}
+
+
+@pytest.mark.parametrize("html", PAGES.values(), ids=PAGES)
+def test_a_page_is_whole_has_no_script_and_asks_no_other_host(html: str) -> None:
+    page = Page(html)
+    assert [tag for tag, _ in page.tags].count("h1") == 1
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert [name for _, attributes in page.tags for name in attributes if name.startswith("on")] == []
+    assert not re.findall(r"(?:src|href)=.?(?:https?:)?//|url\(|@import", html)
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    assert set(page.values("aria-labelledby")) <= set(ids)
+    (language,) = page.values("lang")
+    assert language == "en"
+
+
+def test_what_callers_wrote_is_text() -> None:
+    for html in (PAGES["overview"], PAGES["story"]):
+        assert "<slots>" not in html
+        assert "<gpt>" not in html
+        assert "acme:extract <slots> & more" in Page(html).text
+
+
+def test_every_figure_of_a_task_is_shown() -> None:
+    text = " ".join(Page(PAGES["overview"]).text.split())
+    for figure in (
+        "3 tasks: 1 kept with the teacher, 1 serving, 1 trial",
+        "Waits for the next share, 50%: 3 of the 10 audits needed",
+        "triage@1 cannot be loaded: cannot read 'x'",
+        "The price of its teacher is assumed, as no price of our-own is known.",
+        "97.0% ≥ 91.0%, 95% promised; 100 audits of what it served",
+        "+1,234% break-even after 1,234 calls",
+        "-100% never breaks even",
+        "25% proven on 61% of all calls",
+        "3.5 and 1 of 22.22 each, on inputs and on calls",
+        "$123.46 $900.00 spent",
+        "promoted triage@1: canary: agrees [at least] 95%",
+        "a <test>",
+    ):
+        assert figure in text
+
+
+def test_each_task_leads_to_its_page() -> None:
+    assert task_link("acme:extract <slots> & more") == "/task?name=acme%3Aextract%20%3Cslots%3E%20%26%20more"
+    hrefs = Page(PAGES["overview"]).values("href")
+    assert {task_link(task.task) for task in OVERVIEW.tasks} <= set(hrefs)
+
+
+def test_the_story_is_told_from_its_end() -> None:
+    text = Page(PAGES["story"]).text
+    assert text.index("authorised") < text.index("first call")
+    assert "/" in Page(PAGES["story"]).values("href")
+
+
+def test_without_calls_it_says_what_to_do() -> None:
+    assert "Point an agent at the router" in Page(PAGES["empty"]).text

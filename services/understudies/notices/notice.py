@@ -24,7 +24,7 @@ _CHANGES: Final = {
 
 
 class Notice(BaseModel):
-    """One notice: what happened to a task, in words."""
+    """One notice: what happened to a task, and why; a reason may name classes of answers, so it is never logged."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,6 +34,7 @@ class Notice(BaseModel):
     task: str
     student: str | None = None
     text: str
+    reason: str = ""
 
 
 def notice_of(event: Event, share_before: float | None) -> Notice | None:
@@ -52,7 +53,7 @@ def notice_of(event: Event, share_before: float | None) -> Notice | None:
         text = f"{event.student} serves {event.share:.0%} of the eligible calls"
     else:
         text = f"{event.student} was {event.stage}"
-    return _notice(event, _NOTIFIED_STAGES[event.stage], event.student, f"{text}: {event.reason}".removesuffix(": "))
+    return _notice(event, _NOTIFIED_STAGES[event.stage], event.student, text, event.reason)
 
 
 def budget_notice(name: str, spent: Decimal, budget: Decimal, now: datetime, *, of_tenant: bool) -> Notice:
@@ -67,8 +68,8 @@ def budget_notice(name: str, spent: Decimal, budget: Decimal, now: datetime, *, 
     )
 
 
-def _notice(event: Event, kind: NoticeKind, student: str, text: str) -> Notice:
-    return Notice(id=event.id, at=event.at, kind=kind, task=event.task, student=student, text=text)
+def _notice(event: Event, kind: NoticeKind, student: str, text: str, reason: str = "") -> Notice:
+    return Notice(id=event.id, at=event.at, kind=kind, task=event.task, student=student, text=text, reason=reason)
 
 
 def _describe_drift(event: Drift) -> str:

@@ -58,7 +58,8 @@ class Webhook:
 def encode_body(notice: Notice) -> bytes:
     """Return the body: `text` for Slack and its like, and `notice` with the fields for programs."""
     task = f"*{_escape(notice.task)}*: " if notice.task else ""
-    text = f"{_EMOJI[notice.kind]} {task}{_escape(notice.text)}"
+    reason = f": {_escape(notice.reason)}" if notice.reason else ""
+    text = f"{_EMOJI[notice.kind]} {task}{_escape(notice.text)}{reason}"
     return orjson.dumps({"text": text, "notice": notice.model_dump(mode="json")})
 
 

@@ -16,13 +16,12 @@ from understudies.notices.notice import budget_notice, notice_of
     ("event", "before", "kind", "text"),
     [
         (promotion_stage("promoted", share=0.25, reason="canary"), None, "promoted",
-         "triage@1 serves 25% of the eligible calls: canary"),
+         "triage@1 serves 25% of the eligible calls"),
         (promotion_stage("promoted", share=0.5, reason="ramp"), 0.25, "promoted",
-         "triage@1 serves 50% of the eligible calls: ramp"),
-        (promotion_stage("demoted", reason="drift"), 0.5, "demoted", "triage@1 was demoted: drift"),
+         "triage@1 serves 50% of the eligible calls"),
+        (promotion_stage("demoted", reason="drift"), 0.5, "demoted", "triage@1 was demoted"),
         (promotion_stage("retired"), 0.5, "retired", "triage@1 was retired"),
-        (promotion_stage("rejected", reason="agrees too seldom"), None, "rejected",
-         "triage@1 was rejected: agrees too seldom"),
+        (promotion_stage("rejected", reason="agrees too seldom"), None, "rejected", "triage@1 was rejected"),
         (drift_event(), 1.0, "drift",
          "agreement of triage@1 fell to 70.0% after 40 audited verdicts; the teacher answers"),
         (drift_event(tier="warn", agreement_after=None), 1.0, "drift",
@@ -36,6 +35,7 @@ def test_what_changes_for_users_is_told(event: Event, before: float | None, kind
     assert notice is not None
     assert (notice.id, notice.at, notice.task, notice.student) == (event.id, event.at, "triage", "triage@1")
     assert (notice.kind, notice.text) == (kind, text)
+    assert notice.reason == getattr(event, "reason", "")
 
 
 @pytest.mark.parametrize(

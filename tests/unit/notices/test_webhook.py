@@ -14,7 +14,13 @@ from understudies.notices.webhook import Webhook, encode_body, sign, signing_key
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 NOTICE = Notice(
-    id="event-1", at=NOW, kind="demoted", task="triage", student="triage@1", text="triage@1 was demoted: <@U1> & others"
+    id="event-1",
+    at=NOW,
+    kind="demoted",
+    task="triage",
+    student="triage@1",
+    text="triage@1 was demoted",
+    reason="<@U1> & others",
 )
 
 
@@ -27,7 +33,8 @@ def test_the_body_is_what_slack_shows_and_programs_read() -> None:
         "kind": "demoted",
         "task": "triage",
         "student": "triage@1",
-        "text": "triage@1 was demoted: <@U1> & others",
+        "text": "triage@1 was demoted",
+        "reason": "<@U1> & others",
     }
 
 

@@ -22,7 +22,7 @@ from understudies.runtime.bus.messages import Record
 from understudies.runtime.errors import RetryLater, StopService
 from understudies.runtime.rules.source import RulesSource
 from understudies.runtime.settings import BusSettings, settings_from
-from understudies.runtime.snapshots import SnapshotStore
+from understudies.runtime.snapshots import Snapshot, SnapshotStore
 from understudies.runtime.store import Store
 from understudies.status.reader import StatusReader
 from understudies.students.artifact import read_artifact
@@ -58,7 +58,9 @@ async def open_saved_status(
         )
         snapshots = SnapshotStore(folder / "snapshots")
         await _restore(evaluator, snapshots)
-        await _replay(store, budget, await _restore(budget, snapshots))
+        snapshot = await _restore(budget, snapshots)
+        if snapshot is None or snapshot.since is not None:
+            await _replay(store, budget, snapshot.since if snapshot else None)
         failures = await asyncio.to_thread(_find_unreadable, budget, files)
         yield StatusReader(
             store=store,
@@ -73,8 +75,8 @@ async def open_saved_status(
         await store.close()
 
 
-async def _restore(service: BudgetApp | EvaluatorApp, snapshots: SnapshotStore) -> datetime | None:
-    """Restore a service from its snapshot; return the time before which it covers all that is stored, if known."""
+async def _restore(service: BudgetApp | EvaluatorApp, snapshots: SnapshotStore) -> Snapshot | None:
+    """Restore a service from its snapshot, and return that."""
     snapshot = snapshots.load(service.name)
     if snapshot is None:
         return None
@@ -85,7 +87,7 @@ async def _restore(service: BudgetApp | EvaluatorApp, snapshots: SnapshotStore) 
             f"the snapshot of {service.name} does not fit this version ({error}): "
             "use the version that wrote it to read the folder"
         ) from error
-    return snapshot.since
+    return snapshot
 
 
 async def _replay(store: Store, budget: BudgetApp, since: datetime | None) -> None:

@@ -14,8 +14,8 @@ from understudies.status.standing import Phase
 TASK_PATH: Final = "/task"
 HEADERS: Final = {
     "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
@@ -28,7 +28,7 @@ _TONES: Final[dict[Phase, str]] = {
     "critical": "",
 }
 _OWN_STYLE: Final = """
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(128px, 1fr)); gap: 14px 24px; }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: 14px 24px; }
 .grid { margin: 18px 0 4px; }
 .grid dd { font-weight: 600; overflow-wrap: anywhere; }
 .wait { margin-top: 14px; max-width: 92ch; overflow-wrap: anywhere; }
@@ -68,7 +68,7 @@ def render_page(title: str, headline: str, lead: str, body: str, footer: str, *,
 <p class="mark">Understudies <span>Console</span></p>
 {nav}
 <h1>{escape(headline)}</h1>
-<p class="lead">{escape(lead)}</p>
+{_render_lead(lead)}
 </header>
 {body}
 <footer>{escape(footer)}</footer>
@@ -101,6 +101,10 @@ def task_link(task: str) -> str:
 def render_time(moment: datetime) -> str:
     """Return a time that people and programs can read."""
     return f'<time datetime="{moment.isoformat()}">{moment:%Y-%m-%d %H:%M} UTC</time>'
+
+
+def _render_lead(lead: str) -> str:
+    return f'<p class="lead">{escape(lead)}</p>' if lead else ""
 
 
 def _render_remark(remark: str) -> str:

@@ -55,8 +55,8 @@ def _facts(standing: TaskStanding) -> Iterator[tuple[str, str, str]]:
         )
     if standing.trial is not None:
         trial = standing.trial
-        evidence = f"{trial.input_evidence:g} and {trial.call_evidence:g}"
-        yield "Evidence of the gates", evidence, f"of {trial.evidence_needed:g} each, on inputs and on calls"
+        evidence = f"{trial.input_evidence:.3g} and {trial.call_evidence:.3g}"
+        yield "Evidence of the gates", evidence, f"of {trial.evidence_needed:.3g} each, on inputs and on calls"
     if standing.share is not None:
         proven = "" if standing.coverage is None else f"proven on {format_percent(standing.coverage, 0)} of all calls"
         yield "Share of eligible calls", format_percent(standing.share, 0), proven

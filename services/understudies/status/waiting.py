@@ -125,8 +125,8 @@ def _describe_trial(student: StudentState, progress: TrialProgress | None, next_
     days = "1 whole day" if progress.whole_days == 1 else f"{progress.whole_days} whole days"
     return (
         f"the look at the gates of {student.name} at {_format_moment(next_look)}; so far {progress.verdicts} verdicts "
-        f"on distinct inputs and {progress.calls} on calls in {days}, evidence {progress.input_evidence:g} and "
-        f"{progress.call_evidence:g} of {progress.evidence_needed:g}"
+        f"on distinct inputs and {progress.calls} on calls in {days}, evidence {progress.input_evidence:.3g} and "
+        f"{progress.call_evidence:.3g} of {progress.evidence_needed:.3g}"
     )
 
 

@@ -87,7 +87,7 @@ def test_every_figure_of_a_task_is_shown() -> None:
         "+1,234% break-even after 1,234 calls",
         "-100% never breaks even",
         "25% proven on 61% of all calls",
-        "3.5 and 1 of 22.22 each, on inputs and on calls",
+        "3.5 and 1 of 22.2 each, on inputs and on calls",
         "$123.46 $900.00 spent",
         "promoted triage@1: canary: agrees [at least] 95%",
         "a <test>",

@@ -95,7 +95,7 @@ async def test_each_step_of_a_trial_is_told() -> None:
     )
     assert told(house, 3, progress=progress, next_look=at_hour(50))[1] == (
         "the look at the gates of triage@1 at 2026-01-07 02:00 UTC; so far 40 verdicts on distinct inputs and 90 on "
-        "calls in 1 whole day, evidence 3.5 and 1 of 22.22"
+        "calls in 1 whole day, evidence 3.5 and 1 of 22.2"
     )
 
 

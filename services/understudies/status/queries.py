@@ -9,6 +9,7 @@ from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, call_cost
 from understudies.events import Usage, usd
 from understudies.runtime.store import Store
 from understudies.status.standing import CallCounts, LastDecision, StoryEvent
+from understudies.status.waiting import CHANGES
 
 _CALLS_SINCE: Final = """
 SELECT task, count() AS calls, countIf(served_by = 'student') AS served
@@ -43,11 +44,6 @@ _FIRST_CALL: Final = """
 SELECT min(at) AS at, any(model) AS model FROM invocations WHERE task = {task:String} HAVING count() > 0
 """
 MAX_STORY_EVENTS: Final = 5000
-_CHANGES: Final[Mapping[str, str]] = {
-    "traffic": "it is confident on a different share of calls than was proven",
-    "teacher": "another model answers as the teacher",
-    "calendar": "the first calls of a kind of day on which it was not judged",
-}
 
 
 async def fetch_calls_since(store: Store, since: datetime) -> dict[str, CallCounts]:
@@ -94,7 +90,7 @@ def _describe_event(row: Mapping[str, Any]) -> str:
     if not row["what"].startswith("drift"):
         return str(row["text"])
     if row["cause"]:
-        return _CHANGES.get(row["cause"], row["cause"])
+        return next((text for cause, text in CHANGES.items() if cause == row["cause"]), str(row["cause"]))
     after = "" if row["share"] < 0 else f" to {row['share']:.1%}"
     return f"agreement fell{after} after {row['audited']} audited verdicts"
 

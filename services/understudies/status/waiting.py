@@ -16,12 +16,13 @@ _STEPS: Final[Mapping[str, str]] = {
     "authorised": "its dataset, which is collected from the recorded calls",
     "collected": "its training",
 }
-_CHANGES: Final[Mapping[Cause, str]] = {
+CHANGES: Final[Mapping[Cause, str]] = {
     "agreement": "its audits disagree",
     "traffic": "it is confident on a different share of calls than was proven",
     "teacher": "another model answers as the teacher",
     "calendar": "it has not been judged on this kind of day yet",
 }
+"""Why a serving student is held at the canary share, or was taken out of service."""
 _HOUR: Final = timedelta(hours=1)
 
 
@@ -96,7 +97,7 @@ def _describe_serving(
     if not_loaded is not None:
         return f"the files of {student.name}; the teacher answers until it can be loaded: {not_loaded}"
     if student.restriction is not None:
-        return f"a new proof, at the canary share until then: {_CHANGES[student.restriction.cause]}"
+        return f"a new proof, at the canary share until then: {CHANGES[student.restriction.cause]}"
     larger = [share for share in settings.canary if share > student.promotion.share]
     if larger:
         return f"the next share, {larger[0]:.0%}: {_describe_step(student, settings, now)}"

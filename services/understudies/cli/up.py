@@ -26,6 +26,8 @@ Examples:
 
   understudies up --rules understudies.toml      with its teachers, tenants and budgets
 """
+_LOCK_PATIENCE_S: Final = 5.0
+"""Longest wait for `understudies status` to have read the folder."""
 _PHASE_SECONDS: Final = 5.0
 """Pause between two looks at the phases of the tasks."""
 
@@ -68,7 +70,7 @@ def up(
             raise typer.BadParameter(
                 "pass the teacher's base URL, or --rules with a table [teachers.NAME]", param_hint="'--teacher-url'"
             )
-        with lock_data_dir(data.resolve(), "up"):
+        with lock_data_dir(data.resolve(), "up", patience_s=_LOCK_PATIENCE_S):
             run_event_loop(_run(router, data.resolve(), source, tick_seconds))
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import gc
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Final
 
 from understudies.runtime.errors import ConfigurationError
 
+_LOCK_RETRY_S: Final = 0.05
+
 
 @contextmanager
-def lock_data_dir(folder: Path, user: str) -> Iterator[None]:
+def lock_data_dir(folder: Path, user: str, *, patience_s: float = 0.0) -> Iterator[None]:
     """Lock a folder for the command `user`; the lock ends with the process, however the process ends.
 
+    Wait up to `patience_s` for a process that holds it for a moment, as one that reads a folder does.
     Raises ConfigurationError if the folder cannot be written or another process holds it.
     """
     try:
@@ -25,7 +29,7 @@ def lock_data_dir(folder: Path, user: str) -> Iterator[None]:
             f"cannot write to the data folder {str(folder)!r}: {error.strerror}; choose another with --data"
         ) from error
     try:
-        _lock_file(descriptor, folder, user)
+        _lock_file(descriptor, folder, user, time.monotonic() + patience_s)
         yield
     finally:
         os.close(descriptor)
@@ -46,15 +50,20 @@ def is_locked(folder: Path, user: str) -> bool:
     return False
 
 
-def _lock_file(descriptor: int, folder: Path, user: str) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-        raise ConfigurationError(
-            f"the data folder {str(folder)!r} is in use by another `understudies {user}`, process {holder}; "
-            "stop that process, or choose another folder for this one with --data"
-        ) from error
+def _lock_file(descriptor: int, folder: Path, user: str, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError as error:
+            if time.monotonic() < deadline:
+                time.sleep(_LOCK_RETRY_S)
+                continue
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            raise ConfigurationError(
+                f"the data folder {str(folder)!r} is in use by another `understudies {user}`, process {holder}; "
+                "stop that process, or choose another folder for this one with --data"
+            ) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 

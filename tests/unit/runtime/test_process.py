@@ -2,6 +2,7 @@
 
 import gc
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,23 @@ def test_it_is_free_again_afterwards(tmp_path: Path) -> None:
     for _ in range(2):
         with lock_data_dir(tmp_path, "up"):
             pass
+
+
+def test_one_who_is_patient_has_it_once_it_is_free(tmp_path: Path) -> None:
+    tried, had = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        tried.set()
+        with lock_data_dir(tmp_path, "up", patience_s=60):
+            had.set()
+
+    waiting = threading.Thread(target=wait)
+    with lock_data_dir(tmp_path, "up"):
+        waiting.start()
+        tried.wait()
+        assert not had.is_set()
+    waiting.join()
+    assert had.is_set()
 
 
 def test_different_services_share_a_folder(tmp_path: Path) -> None:

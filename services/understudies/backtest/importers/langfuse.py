@@ -125,7 +125,8 @@ def _find_model(record: Mapping[str, Any]) -> str:
 
 def _find_usage(record: Mapping[str, Any]) -> Usage:
     buckets = as_mapping(first_not_none(record.get("usageDetails"), record.get("usage_details")))
-    return (buckets and parse_usage(buckets, buckets=True)) or find_usage(as_mapping(record.get("usage")), record)
+    usage = parse_usage(buckets, buckets=True) if buckets else None
+    return usage or find_usage(as_mapping(record.get("usage")), record)
 
 
 def _find_cost(record: Mapping[str, Any]) -> Decimal | None:

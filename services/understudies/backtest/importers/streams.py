@@ -7,7 +7,7 @@ import orjson
 
 from understudies.backtest.importers.json_parsing import NotARecordedCall
 from understudies.dialects.detection import detect_stream_api
-from understudies.dialects.json_fields import list_objects
+from understudies.dialects.json_fields import index_or_zero, list_objects, object_or_empty
 from understudies.dialects.registry import dialect_of
 
 
@@ -85,11 +85,10 @@ def _assemble_converse(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         (name, told), *_ = event.items()
         if not isinstance(told, dict):
             continue
-        index = told.get("contentBlockIndex", 0)
-        if name == "contentBlockStart" and isinstance(told.get("start"), dict):
-            blocks[index] = {
-                key: {**value, "input": ""} for key, value in told["start"].items() if isinstance(value, dict)
-            }
+        index = index_or_zero(told.get("contentBlockIndex"))
+        if name == "contentBlockStart":
+            use = object_or_empty(object_or_empty(told.get("start")).get("toolUse"))
+            blocks[index] = {"toolUse": {**use, "input": ""}} if use else {}
         elif name == "contentBlockDelta" and isinstance(told.get("delta"), dict):
             _add_delta(blocks.setdefault(index, {}), told["delta"])
         elif name == "messageStop":

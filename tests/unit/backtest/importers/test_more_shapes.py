@@ -358,3 +358,14 @@ def test_what_a_shipper_tells_of_the_time_is_the_time(tmp_path: Path) -> None:
     inner = {"request": {"messages": ASKED}, "response": COMPLETION}
     call = only(read(tmp_path, {"insertId": "i", "timestamp": "2026-06-01T08:00:00Z", "jsonPayload": inner}))
     assert call.at is not None
+
+
+@pytest.mark.parametrize("index", [None, [], "0", {}])
+def test_a_stream_of_converse_with_odd_indexes_is_read(tmp_path: Path, index: object) -> None:
+    events = [
+        {"contentBlockStart": {"contentBlockIndex": index, "start": {"text": 5}}},
+        {"contentBlockDelta": {"contentBlockIndex": index, "delta": {"text": "cleaning"}}},
+        {"messageStop": {"stopReason": "end_turn"}},
+    ]
+    call = only(read(tmp_path, bedrock({"messages": ASKED}, events)))
+    assert call.response.message.content == "cleaning"

@@ -32,7 +32,7 @@ def assemble_stream(value: object) -> object:
         objects = chunks
     if not _is_stream(objects):
         return value
-    api = next((api for event in objects if (api := detect_stream_api(event)) is not None), None)
+    api = next(filter(None, map(detect_stream_api, objects)), None)
     if api is None:
         return value
     accumulator = dialect_of(api).stream_accumulator()

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from understudies.backtest.importers.json_parsing import NotARecordedCall
+from understudies.dialects.base import Api
 from understudies.dialects.detection import detect_stream_api
 from understudies.dialects.json_fields import index_or_zero, list_objects, object_or_empty
 from understudies.dialects.registry import dialect_of
@@ -32,7 +33,7 @@ def assemble_stream(value: object) -> object:
         objects = chunks
     if not _is_stream(objects):
         return value
-    api = next(filter(None, map(detect_stream_api, objects)), None)
+    api = _find_api(objects)
     if api is None:
         return value
     accumulator = dialect_of(api).stream_accumulator()
@@ -41,6 +42,14 @@ def assemble_stream(value: object) -> object:
     if accumulator.failed is not None:
         raise NotARecordedCall(f"the call failed: {accumulator.failed[:120]}")
     return {**accumulator.body(), **_metrics(objects)}
+
+
+def _find_api(events: list[dict[str, Any]]) -> Api | None:
+    for event in events:
+        api = detect_stream_api(event)
+        if api is not None:
+            return api
+    return None
 
 
 def _is_stream(events: list[dict[str, Any]]) -> bool:

@@ -18,11 +18,11 @@ from understudies.students.extractor.item_grouping import group_spans, region_of
 from understudies.students.extractor.label_scores import LabelScores
 from understudies.students.extractor.plans import AnswerPlan, FieldPlan, Section
 from understudies.students.extractor.readers import Scalar, read_span
+from understudies.students.extractor.token_features import describe
 from understudies.students.extractor.tokens import (
     MAX_CHARS,
     MAX_TOKENS,
     Token,
-    describe,
     line_numbers,
     mask_digits,
     tokenize,

@@ -8,7 +8,8 @@ from typing import Annotated, Final
 
 from understudies.persistence.fields import SORTED
 from understudies.students.extractor.alignment import AlignedText, Tagged, spans_of
-from understudies.students.extractor.tokens import MAX_VALUE_TOKENS, KnownValues, mask_digits
+from understudies.students.extractor.token_features import MAX_VALUE_TOKENS, KnownValues
+from understudies.students.extractor.tokens import mask_digits
 
 _MAX_KNOWN: Final = 20_000
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,10 @@ ENCODER_NAME: Final = "all-MiniLM-L6-v2-onnx-int8"
 """The weights by which a student was trained; those of another name give other vectors."""
 ENCODER_LICENCE: Final = "Apache-2.0"
 DIMENSIONS: Final = 384
+LAST_STATES: Final = "last_hidden_state"
+"""The name of the states after the last layer, from which the vector of a text is made."""
+ALL_STATES: Final = ("layer_norm", "layer_norm_4", "layer_norm_8", LAST_STATES)
+"""The names of the states after the embedding and after every second layer, from which vectors of words are made."""
 
 _RUNTIME: Final = "onnxruntime"
 _TOKENIZERS: Final = "tokenizers"
@@ -40,7 +45,18 @@ def load_session() -> Any:
     # A short text is encoded faster by one thread than by several, and other threads answer other calls.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    content += _more_outputs([name for name in ALL_STATES if name != LAST_STATES])
     return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _more_outputs(names: Sequence[str]) -> bytes:
+    """Return a serialized ONNX model of outputs alone; appended to another one, it is merged with that."""
+    return _protobuf_field(7, b"".join(_protobuf_field(12, _protobuf_field(1, name.encode())) for name in names))
+
+
+def _protobuf_field(number: int, content: bytes) -> bytes:
+    """Return a field of bytes; the length of less than 128 and the number of less than 16 take a byte each."""
+    return bytes([number << 3 | 2, len(content)]) + content
 
 
 def create_tokenizer(max_tokens: int | None = None) -> Any:

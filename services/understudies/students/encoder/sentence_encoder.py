@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from understudies.students.encoder.runtime import DIMENSIONS, create_tokenizer, load_session
+from understudies.students.encoder.runtime import DIMENSIONS, LAST_STATES, create_tokenizer, load_session
 from understudies.students.vectors import Floats, normalize_rows
 
 _MAX_TOKENS: Final = 128
@@ -86,7 +86,7 @@ class SentenceEncoder:
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 1
         inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros(shape, np.int64)}
-        [hidden] = self._session.run(None, inputs)
+        [hidden] = self._session.run([LAST_STATES], inputs)
         weights = mask[..., None].astype(np.float32)
         return normalize_rows((hidden * weights).sum(1) / weights.sum(1))
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from understudies.students.encoder.runtime import DIMENSIONS, create_tokenizer, load_session
+from understudies.students.encoder.runtime import ALL_STATES, DIMENSIONS, create_tokenizer, load_session
 from understudies.students.vectors import Floats
 
 MAX_ENCODED_CHARS: Final = 2_000
@@ -82,7 +82,8 @@ class TokenEncoder:
     def _forward(self, ids: Sequence[int]) -> Floats:
         pieces = np.array([ids], np.int64)
         inputs = {"input_ids": pieces, "attention_mask": np.ones_like(pieces), "token_type_ids": np.zeros_like(pieces)}
-        states: Floats = self._session.run(None, inputs)[0][0]
+        # What kind of thing a word names is told by the layers in the middle more than by the last one.
+        states: Floats = np.mean([batch[0] for batch in self._session.run(list(ALL_STATES), inputs)], axis=0)
         return states
 
 

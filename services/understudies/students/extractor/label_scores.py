@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from understudies.students.encoder.runtime import DIMENSIONS
+from understudies.students.encoder.runtime import ALL_STATES, DIMENSIONS
 from understudies.students.extractor.crf import Features, WeightedFeatures
 from understudies.students.vectors import Floats
 
@@ -70,7 +70,14 @@ class LabelScores:
     def to_bytes(self) -> bytes:
         """Return the content of a file."""
         file = BytesIO()
-        np.savez(file, labels=np.array(self.labels), centre=self.centre, scale=self.scale, weights=self.weights)
+        np.savez(
+            file,
+            states=np.array(ALL_STATES),
+            labels=np.array(self.labels),
+            centre=self.centre,
+            scale=self.scale,
+            weights=self.weights,
+        )
         return file.getvalue()
 
     @classmethod
@@ -79,9 +86,12 @@ class LabelScores:
         try:
             with np.load(BytesIO(content), allow_pickle=False) as saved:
                 labels = tuple(str(label) for label in saved["labels"])
+                states = tuple(str(name) for name in saved["states"])
                 scores = cls(labels, saved["centre"], float(saved["scale"]), saved["weights"])
         except (KeyError, ValueError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"the scores of labels are damaged: {error!r}") from error
+        if states != ALL_STATES:
+            raise ValueError(f"the scores of labels are of the states {states} of the encoder, not of {ALL_STATES}")
         if scores.centre.shape != (_INPUTS,) or scores.weights.shape != (_INPUTS + 1, len(labels)):
             raise ValueError(f"the scores of labels have the shapes {scores.centre.shape} and {scores.weights.shape}")
         return scores

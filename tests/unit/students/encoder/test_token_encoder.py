@@ -1,10 +1,11 @@
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
 from understudies.students.encoder import token_encoder as module
-from understudies.students.encoder.runtime import create_tokenizer, load_session
+from understudies.students.encoder.runtime import ALL_STATES, create_tokenizer, load_session
 from understudies.students.encoder.token_encoder import MAX_ENCODED_CHARS, Span, TokenEncoder
 from understudies.students.vectors import Floats
 
@@ -45,6 +46,16 @@ def test_a_word_of_several_pieces_has_their_mean_and_a_space_nothing(encoder: To
     states = encoder._forward(create_tokenizer().encode(text).ids)
     assert np.allclose(whole, states[1:5].mean(axis=0), atol=1e-2)
     assert not space.any()
+
+
+def test_a_vector_is_the_mean_of_the_states_of_several_layers(encoder: TokenEncoder) -> None:
+    ids = create_tokenizer().encode("at the bank").ids
+    pieces = np.array([ids], np.int64)
+    inputs = {"input_ids": pieces, "attention_mask": np.ones_like(pieces), "token_type_ids": np.zeros_like(pieces)}
+    layers = [load_session().run([name], inputs)[0][0] for name in ALL_STATES]
+    assert [layer.shape for layer in layers] == [(len(ids), 384)] * 4
+    assert all(np.abs(one - other).max() > 0.1 for one, other in pairwise(layers))
+    assert encoder._forward(ids) == pytest.approx(np.mean(layers, axis=0), abs=1e-5)
 
 
 def test_a_long_text_is_encoded_in_parts_and_not_beyond_its_limit(encoder: TokenEncoder) -> None:

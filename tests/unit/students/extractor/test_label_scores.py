@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from understudies.students.extractor import label_scores as module
 from understudies.students.extractor.label_scores import LabelScores
 
 
@@ -36,6 +37,16 @@ def test_damaged_files_are_refused() -> None:
     for damaged in (b"", b"PK", content[:200], content[:-30], narrow):
         with pytest.raises(ValueError, match="the scores of labels"):
             LabelScores.from_bytes(damaged)
+
+
+def test_scores_of_other_states_of_the_encoder_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, tags = _make_texts()
+    scores, _ = LabelScores.fit(vectors, tags)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(module, "ALL_STATES", ("last_hidden_state",))
+        content = scores.to_bytes()
+    with pytest.raises(ValueError, match="the scores of labels are of the states"):
+        LabelScores.from_bytes(content)
 
 
 def test_features_get_the_scores_that_say_something() -> None:

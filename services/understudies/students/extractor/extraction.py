@@ -14,7 +14,7 @@ from understudies.students.extractor.alignment import AlignedText, Tagged, spans
 from understudies.students.extractor.choosers import DOES_NOT_APPLY, NOT_CHOSEN, choices_of, describe_whole
 from understudies.students.extractor.crf import Features, Labelling, LabelModel, WeightedFeatures
 from understudies.students.extractor.fields import Fields, Leaf, Path, is_nothing, items_of, scalars_of, to_leaf
-from understudies.students.extractor.item_grouping import group_spans, region_of, section_spans
+from understudies.students.extractor.item_grouping import group_spans, join_adjacent, region_of, section_spans
 from understudies.students.extractor.label_scores import LabelScores
 from understudies.students.extractor.plans import AnswerPlan, FieldPlan, Section
 from understudies.students.extractor.readers import Scalar, read_span
@@ -132,7 +132,8 @@ class FieldExtractor:
         for number, section in self.plan.sections.items():
             self._read_items(reading, self.plan.fields[number], section, whole, section_spans(spans, section))
         own = Section(0, self.plan)
-        fields = self._read_section(reading, own, whole, section_spans(spans, own), (0, len(tokens)))
+        values = join_adjacent(section_spans(spans, own), own)
+        fields = self._read_section(reading, own, whole, values, (0, len(tokens)))
         return Extraction(fields, self._features(whole, labelling, reading), reading.readable)
 
     def _describe(self, text: str, tokens: Sequence[Token]) -> Features | WeightedFeatures:

@@ -1,4 +1,4 @@
-"""Group tagged spans into the objects of a list, by where a new one begins."""
+"""Group tagged spans into values, and into the objects of a list by where a new one begins."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -42,6 +42,22 @@ def _begins(span: Tagged, group: Sequence[Tagged], section: Section, boundary: s
 def section_spans(spans: Sequence[Tagged], section: Section) -> list[Tagged]:
     """Return the spans of a section's fields."""
     return [span for span in spans if section.first <= span[0] < section.first + len(section.plan.fields)]
+
+
+def join_adjacent(spans: Sequence[Tagged], section: Section) -> list[Tagged]:
+    """Join spans that follow on each other into one value, of fields that never have several."""
+    joined: list[Tagged] = []
+    for span in spans:
+        number, _, end = span
+        if joined and joined[-1][0] == number and joined[-1][2] == span[1] and not _takes_several(section, number):
+            joined[-1] = (number, joined[-1][1], end)
+        else:
+            joined.append(span)
+    return joined
+
+
+def _takes_several(section: Section, number: int) -> bool:
+    return section.plan.fields[number - section.first].several
 
 
 def learn_boundaries(plan: AnswerPlan, aligned: Sequence[AlignedText]) -> AnswerPlan:

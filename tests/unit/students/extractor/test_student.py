@@ -331,3 +331,26 @@ async def test_labels_are_answered_in_the_order_of_the_teacher() -> None:
 def test_a_model_without_any_label_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one labelled item"):
         LabelModel.fit([])
+
+
+KINDS = ("novel", "essay", "album", "textbook", "saga", "series")
+RATINGS = (
+    "rate this {} {} stars",
+    "a {} that deserves {} stars",
+    "{} : {}",
+    "my new {} gets {}",
+    "the old {} is worth {} stars",
+)
+
+
+async def test_neighbouring_parts_of_one_value_are_joined() -> None:
+    generator = random.Random(4)
+    train = []
+    for number in range(200):
+        kind, stars = generator.choice(KINDS), str(generator.randint(1, 6))
+        text = f"{generator.choice(RATINGS).format(kind, stars)} no. {number}"
+        train.append(example(text, write_json({"kind": kind, "stars": stars})))
+    student = ExtractorStudent.fit(train, JUDGE, seed=1)
+    [answer] = await student.answer([user_request("rate this essay novel 3 stars no. 201")])
+    assert json.loads(answer.text) == {"kind": "essay novel", "stars": "3"}
+    assert answer.confidence > 0

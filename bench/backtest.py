@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from understudies.backtest.importers.reader import read_calls
 from understudies.events import split_of
+from understudies.importers.reader import read_calls
 from understudies.students.base import request_text
 from understudies.students.classifier.model import fit_classifier
 from understudies.students.encoder.runtime import is_encoder_installed

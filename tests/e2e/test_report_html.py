@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 import pytest
 from tests.support.sample_report import START, build_sample_report
 
-from understudies.backtest.recorded_call import SkippedLine
 from understudies.backtest.report.figures import FiguresAccumulator
 from understudies.backtest.report.html_report import headline_text, render_html
 from understudies.backtest.report.report import BacktestReport, DecisionEntry, LogSummary, TaskOutcome, TaskReport
+from understudies.importers.recorded_call import SkippedLine
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 HOSTILE = "<script>alert('x')</script>\"onload=\"y"

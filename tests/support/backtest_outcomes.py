@@ -8,7 +8,6 @@ from typing import Any
 from tests.support.capturing_bus import to_records
 from tests.support.chat_messages import assistant_message, user_request
 
-from understudies.backtest.recorded_call import RecordedCall
 from understudies.backtest.replay.event_collector import EventCollector
 from understudies.backtest.replay.schedule import ScheduledCall
 from understudies.backtest.report.outcomes import CallOutcomes, select_judges
@@ -24,6 +23,7 @@ from understudies.events import (
     fingerprint,
     usd,
 )
+from understudies.importers.recorded_call import RecordedCall
 from understudies.runtime.rules.rules import Rules
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)

@@ -3,8 +3,8 @@
 from datetime import datetime
 from decimal import Decimal
 
-from understudies.backtest.recorded_call import RecordedCall
 from understudies.events import Message, Request, Response, Usage, fingerprint
+from understudies.importers.recorded_call import RecordedCall
 
 
 def recorded_call(

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from understudies.backtest.recorded_call import SkippedLine
 from understudies.backtest.report.figures import FiguresAccumulator
 from understudies.backtest.report.report import (
     BacktestReport,
@@ -19,6 +18,7 @@ from understudies.backtest.report.report import (
     TaskOutcome,
     TaskReport,
 )
+from understudies.importers.recorded_call import SkippedLine
 from understudies.judges.registry import parse_judge
 from understudies.stats.bounds import anytime_lower_bound, clopper_pearson_upper
 

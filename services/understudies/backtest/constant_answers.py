@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from understudies.backtest.recorded_call import RecordedCall
+from understudies.importers.recorded_call import RecordedCall
 
 _MIN_INPUTS: Final = 20
 _ALWAYS: Final = 0.99

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
 
-from understudies.backtest.recorded_call import RecordedCall
 from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, call_cost, teacher_call_cost
 from understudies.events import usd
+from understudies.importers.recorded_call import RecordedCall
 
 
 def resolve_price(call: RecordedCall, teacher_price: Decimal | None = None) -> Decimal:

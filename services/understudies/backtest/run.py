@@ -12,12 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from understudies.backtest.constant_answers import find_constant_answers
-from understudies.backtest.importers.field_map import FieldMap
-from understudies.backtest.importers.reader import read_calls
 from understudies.backtest.pricing import describe_unknown_prices, resolve_price
 from understudies.backtest.progress import ProgressDisplay
 from understudies.backtest.progress_reporter import ProgressReporter
-from understudies.backtest.recorded_call import ParsedLog, RecordedCall
 from understudies.backtest.replay.event_collector import EventCollector
 from understudies.backtest.replay.outliers import clear_outlier_times
 from understudies.backtest.replay.player import replay_calls
@@ -34,6 +31,9 @@ from understudies.embedded.platform import Platform, PlatformConfig
 from understudies.evaluator.gate_decisions import decision_evidence
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.events import SeededIds
+from understudies.importers.field_map import FieldMap
+from understudies.importers.reader import read_calls
+from understudies.importers.recorded_call import ParsedLog, RecordedCall
 from understudies.router.settings import RouterSettings
 from understudies.runtime.bus.in_flight import InFlightTracker
 from understudies.runtime.clock import VirtualClock

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from understudies.backtest.recorded_call import SkippedLine
+from understudies.importers.recorded_call import SkippedLine
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,14 @@
 """Assign a task to every recorded call."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from understudies.backtest.recorded_call import RecordedCall
 from understudies.events import Prompt, Templates, masked, named_by
+from understudies.importers.recorded_call import RecordedCall
+from understudies.importers.task_names import sanitize_task_name
 
-_MAX_NAME_CHARACTERS: Final = 200
-_SEPARATORS: Final = re.compile(r"[/@\x00-\x1f\x7f]+")
-_EDGES: Final = re.compile(r"\A[\s-]+|[\s-]+\Z")
 _FEW_CALLS: Final = 5
 _MIN_TEMPLATE_SHARE: Final = 0.5
 _MIN_REPEATED_PROMPTS: Final = 24
@@ -28,12 +25,6 @@ def assign_tasks(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
     discovered = _discover_tasks(templates, unnamed)
     tasks = [name or discovered[templates[call.request.system]] for call, name in zip(calls, names, strict=True)]
     return [call if call.task == task else replace(call, task=task) for call, task in zip(calls, tasks, strict=True)]
-
-
-def sanitize_task_name(name: str) -> str | None:
-    """Sanitize a task name for events: `-` for slashes, at signs and control characters; None if nothing is left."""
-    cleaned = _EDGES.sub("", _SEPARATORS.sub("-", name.strip()))
-    return _EDGES.sub("", cleaned[:_MAX_NAME_CHARACTERS]) or None
 
 
 def _discover_tasks(masks: Mapping[str, str], calls: Mapping[str, int]) -> dict[str, str]:

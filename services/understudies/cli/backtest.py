@@ -16,7 +16,7 @@ from understudies.runtime.rules.rules import Rules
 from understudies.runtime.settings import settings_from
 
 if TYPE_CHECKING:
-    from understudies.backtest.importers.field_map import FieldMap
+    from understudies.importers.field_map import FieldMap
 
 EPILOG = """
 Examples:
@@ -160,7 +160,7 @@ def _parse_price(text: str | None) -> Decimal | None:
 
 
 def _parse_map(written: Sequence[str]) -> "FieldMap | None":
-    from understudies.backtest.importers.field_map import FieldMap
+    from understudies.importers.field_map import FieldMap
 
     try:
         return FieldMap.parse(written)

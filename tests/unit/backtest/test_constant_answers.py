@@ -6,7 +6,7 @@ import pytest
 from tests.support.recorded_calls import recorded_call
 
 from understudies.backtest.constant_answers import find_constant_answers
-from understudies.backtest.recorded_call import RecordedCall
+from understudies.importers.recorded_call import RecordedCall
 
 
 def answered(number: int, answer: str) -> tuple[str, RecordedCall]:

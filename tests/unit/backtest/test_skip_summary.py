@@ -1,7 +1,7 @@
 """Skipped lines are counted by their reason."""
 
-from understudies.backtest.recorded_call import SkippedLine
 from understudies.backtest.skip_summary import count_reasons
+from understudies.importers.recorded_call import SkippedLine
 
 
 def test_lines_are_counted_without_what_differs_between_them() -> None:

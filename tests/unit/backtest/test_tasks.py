@@ -9,8 +9,9 @@ from pydantic import TypeAdapter
 from tests.support.contexts import FRENCH, REFUNDS, passage
 from tests.support.recorded_calls import recorded_call
 
-from understudies.backtest.tasks import assign_tasks, sanitize_task_name
+from understudies.backtest.tasks import assign_tasks
 from understudies.events import TaskName, discovered_task
+from understudies.importers.task_names import sanitize_task_name
 
 VALID: TypeAdapter[str] = TypeAdapter(TaskName)
 

@@ -9,7 +9,6 @@ from openai.types.responses import ResponseFunctionToolCall as OpenAIToolCall
 from tests.support.sample_events import START
 from tests.support.sightings import corpus_lines
 
-from understudies.backtest.importers.reader import read_calls
 from understudies.client import Price, Understudies, per_million
 from understudies.client.calls import TeacherCall, TeacherInfo, copy_arguments
 from understudies.client.corpus_line import to_corpus_line
@@ -20,6 +19,7 @@ from understudies.client.encoding import InvocationEncoder
 from understudies.client.errors import NotRecorded
 from understudies.dialects.answer_errors import AnswerError
 from understudies.events import Invocation, Request, Usage, encode, new_id, usd
+from understudies.importers.reader import read_calls
 
 
 class Bag:

@@ -16,8 +16,6 @@ from tests.support.dialects import accumulate_stream
 from tests.support.provider_bodies import REQUESTS, RESPONSES_TO
 from tests.support.sample_events import START
 
-from understudies.backtest.importers.reader import read_calls
-from understudies.backtest.recorded_call import RecordedCall
 from understudies.client.calls import TeacherCall, TeacherInfo, copy_arguments
 from understudies.client.corpus_line import to_corpus_line
 from understudies.client.decoding.requests import decode_request
@@ -28,6 +26,8 @@ from understudies.dialects.base import Api
 from understudies.dialects.detection import detect_api
 from understudies.dialects.registry import dialect_of
 from understudies.events import encode, fingerprint, new_id
+from understudies.importers.reader import read_calls
+from understudies.importers.recorded_call import RecordedCall
 
 MODELS: dict[Api, Any] = {"chat": ChatCompletion, "responses": OpenAIResponse, "messages": AnthropicMessage}
 EVENTS: dict[Api, TypeAdapter[Any]] = {

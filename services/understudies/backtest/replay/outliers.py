@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from understudies.backtest.recorded_call import RecordedCall
+from understudies.importers.recorded_call import RecordedCall
 
 MAX_GAP = timedelta(days=365)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from understudies.backtest.recorded_call import RecordedCall
+from understudies.importers.recorded_call import RecordedCall
 from understudies.router.call import Call, TeacherAnswer
 
 

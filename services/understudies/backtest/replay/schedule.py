@@ -9,8 +9,8 @@ from decimal import Decimal
 from itertools import accumulate
 from math import ceil
 
-from understudies.backtest.recorded_call import RecordedCall
 from understudies.events import SeededIds, position
+from understudies.importers.recorded_call import RecordedCall
 
 
 @dataclass(frozen=True, slots=True)

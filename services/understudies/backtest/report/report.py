@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import orjson
 
-from understudies.backtest.recorded_call import ParsedLog, SkippedLine
 from understudies.backtest.report.figures import FiguresSummary
 from understudies.backtest.report.json_values import to_iso_utc, to_json, to_json_usd
 from understudies.backtest.report.promise import AgreementPromise
 from understudies.backtest.skip_summary import count_reasons
+from understudies.importers.recorded_call import ParsedLog, SkippedLine
 from understudies.judges.base import Judge
 
 DecisionEvent = Literal[

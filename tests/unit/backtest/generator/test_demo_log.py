@@ -10,8 +10,8 @@ import pytest
 from understudies.backtest.generator.__main__ import main
 from understudies.backtest.generator.demo_log import generate_demo_log
 from understudies.backtest.generator.routing import LARGEST, RENAMED
-from understudies.backtest.importers.reader import read_calls
-from understudies.backtest.recorded_call import RecordedCall
+from understudies.importers.reader import read_calls
+from understudies.importers.recorded_call import RecordedCall
 
 Calls = dict[str, list[RecordedCall]]
 

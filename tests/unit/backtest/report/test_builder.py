@@ -17,7 +17,6 @@ from tests.support.backtest_outcomes import (
     teacher_invocation,
 )
 
-from understudies.backtest.recorded_call import ParsedLog
 from understudies.backtest.replay.schedule import ScheduledCall
 from understudies.backtest.report.builder import build_report
 from understudies.backtest.report.report import BacktestReport, LogSummary
@@ -25,6 +24,7 @@ from understudies.budget.appraisal import Appraisal
 from understudies.budget.task_state import TaskState
 from understudies.economics.outcome import BudgetOutcome
 from understudies.events import Drift, Event, GateDecision
+from understudies.importers.recorded_call import ParsedLog
 from understudies.stats.bounds import anytime_lower_bound
 
 NAME = f"{TASK}@1"

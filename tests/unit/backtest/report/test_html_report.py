@@ -6,10 +6,10 @@ from decimal import Decimal
 import orjson
 from tests.support.sample_report import START, build_sample_report
 
-from understudies.backtest.recorded_call import SkippedLine
 from understudies.backtest.report.html_report import render_html
 from understudies.backtest.report.json_values import to_json
 from understudies.backtest.report.report import DecisionEntry, LogSummary
+from understudies.importers.recorded_call import SkippedLine
 
 
 def test_the_report_is_written_under_its_keys() -> None:

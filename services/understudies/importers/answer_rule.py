@@ -1,0 +1,218 @@
+"""Decide whether a record holds a teacher's answer: the one rule for every format.
+
+A student learns what the record says, so an error, a body without an answer, and a text that a logger withheld or cut
+must never be taken for an answer. Readers of formats only say where things are; this module decides.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from understudies.dialects.json_fields import text_or_empty
+from understudies.events import Request, Response
+from understudies.importers.json_parsing import NotARecordedCall
+from understudies.importers.logger_marks import cut_mark, withheld_mark
+
+_ERROR_FIELDS: Final = frozenset(
+    {"error", "errors", "error_message", "errorMessage", "errorCode", "error_code", "error_str", "error_information"}
+    | {"error_info", "error_type", "errorType", "error_class", "exception", "exception_message", "failure_reason"}
+    | {"$ai_error", "fault"}
+)
+_STATUS_FIELDS: Final = frozenset(
+    {"status", "status_code", "statusCode", "http_status", "httpStatus", "http_status_code", "response_status"}
+    | {"responseStatus", "response_status_code", "response_code", "level", "$ai_http_status"}
+)
+_SUCCESS_FIELDS: Final = frozenset({"success", "is_success", "isSuccess", "ok", "succeeded"})
+_FLAG_FIELDS: Final = frozenset({"$ai_is_error", "is_error", "isError", "failed", "has_error", "hasError"})
+_FAILURE_FLAGS: Final = frozenset({"true", "1", "yes"})
+_SUCCESS_DENIED: Final = frozenset({"false", "0", "no"})
+_FAILURES: Final = frozenset(
+    {"error", "errored", "failed", "failure", "exception", "timeout", "timed_out", "timedout", "expired", "canceled"}
+    | {"cancelled", "aborted", "status_code_error", "fatal", "internal_error", "client_error"}
+    | {"server_error", "rate_limited", "throttled", "modelerror", "interrupted", "in_progress", "queued", "running"}
+)
+_NO_TEXT: Final = frozenset({"", "none", "null", "nan", "undefined", "{}", "[]", "0", "false", "no_error", "n/a"})
+_FAILED_FINISHES: Final = frozenset(
+    {"error", "failed", "failure", "exception", "abort", "aborted", "cancelled", "canceled", "timeout", "network_error"}
+    | {
+        "guardrail_intervened",
+        "malformed_function_call",
+        "unexpected_tool_call",
+        "malformed_model_output",
+        "malformed_tool_use",
+    }
+)
+_ENVELOPE: Final = frozenset(
+    {"id", "object", "created", "created_at", "createdAt", "model", "modelVersion", "usage", "usageMetadata", "metrics"}
+    | {"system_fingerprint", "service_tier", "provider", "request_id", "requestId", "responseId", "createTime", "type"}
+    | {"stop_reason", "stopReason", "stop_sequence", "finish_reason", "status", "headers", "_request_id", "warnings"}
+)
+_ERROR_BODY: Final = _ENVELOPE | frozenset(
+    {"message", "Message", "code", "param", "detail", "details", "title", "statusCode", "status_code", "name"}
+    | {"error_type", "timestamp", "path", "trace", "documentation_url", "success", "retry_after", "__type"}
+)
+_REPLY_FIELDS: Final = frozenset({"choices", "candidates", "generations", "object"})
+_PLACEHOLDER_BODIES: Final = frozenset({"helicone_message", "signed_body_url", "truncated", "omitted", "redacted"})
+_OTHER_BODIES: Final = frozenset(
+    {"embedding", "embeddings", "b64_json", "flagged", "category_scores", "relevance_score"}
+)
+_OTHER_OBJECTS: Final = frozenset({"embedding", "moderation", "image", "file", "batch", "model", "vector_store"})
+_NOT_CHAT: Final = re.compile(
+    r"(?:^|[^a-z])a?(?:embed(?:ding|dings)?|moderations?|images?|image_generation|image_edit|transcri\w+|speech|rerank"
+    r"|audio/|ocr|files?|batch(?:es)?|fine_tuning|vector_stores?|realtime|retriever|videos?|text-to-speech|tts"
+    r"|execute_tool|create_agent|invoke_agent|invoke_workflow)(?:$|[^a-z])",
+    re.IGNORECASE,
+)
+_CHAT_PATH: Final = re.compile(
+    r"/(?:chat/completions|completions|responses|messages|converse(?:-stream)?|invoke(?:-with-response-stream)?)\b"
+    r"|enerateContent\b"
+)
+"""Matches the paths of chats, in which a deployment may be named after what it is for."""
+_NOT_CHAT_MODEL: Final = re.compile(
+    r"(?:(?:[a-z]{2}\.)?(?:amazon|cohere)\.)?(?:text-embedding|embed-|embedding-|titan-embed|nova-canvas|rerank-"
+    r"|(?:omni|text)-moderation|whisper|dall-e|tts-|gpt-image|imagen-|stable-diffusion|textembedding|gemini-embedding)",
+    re.IGNORECASE,
+)
+"""Matches the names of models that answer with something else than a chat; one's own may have such words inside."""
+_MAX_SHOWN: Final = 120
+_HTTP: Final = range(100, 600)
+_HTTP_SUCCESS: Final = range(200, 300)
+
+
+def check_outcome(*sources: Mapping[str, Any]) -> None:
+    """Raise NotARecordedCall if the fields of a record, or of its parts, say that the call failed."""
+    for source in sources:
+        for name in source.keys() & _ERROR_FIELDS:
+            if (told := _error_text(source[name])) is not None:
+                raise NotARecordedCall(f"the call failed: {told}" if told else "the call failed")
+        for name in source.keys() & _STATUS_FIELDS:
+            if (told := _failed_status(name, source[name])) is not None:
+                raise NotARecordedCall(f"the call failed: {told}")
+        for name in source.keys() & _SUCCESS_FIELDS:
+            if str(source[name]).lower() in _SUCCESS_DENIED:
+                raise NotARecordedCall(f"the call failed: {name} is {str(source[name]).lower()}")
+        for name in source.keys() & _FLAG_FIELDS:
+            if str(source[name]).lower() in _FAILURE_FLAGS:
+                raise NotARecordedCall(f"the call failed: {name}")
+
+
+def check_kind(kinds: Iterable[object], model: str) -> None:
+    """Raise NotARecordedCall if the call's kind (a type, an operation, a path) or model is not that of a chat."""
+    for kind in kinds:
+        if isinstance(kind, str) and _NOT_CHAT.search(kind) and not _CHAT_PATH.search(kind):
+            raise NotARecordedCall(f"no call of a chat model but of type {kind[:_MAX_SHOWN]!r}")
+    if model and _NOT_CHAT_MODEL.match(model.rpartition("/")[2]):
+        raise NotARecordedCall(f"no call of a chat model but of {model[:_MAX_SHOWN]!r}")
+
+
+def check_body(body: Mapping[str, Any]) -> None:
+    """Raise NotARecordedCall if a reply's body is an error, a placeholder, or what other models than chats answer.
+
+    A body with fields of its own is left to its reader: a log holds other JSON if the answer itself was JSON.
+    """
+    names = body.keys()
+    if body.get("type") == "error" or (names & _ERROR_FIELDS and names <= _ERROR_BODY | _ERROR_FIELDS):
+        check_outcome({name: body[name] for name in names & _ERROR_FIELDS})
+    if body.get("type") == "error":
+        raise NotARecordedCall("the call failed")
+    if names & _REPLY_FIELDS and "error" in body:
+        check_outcome({"error": body["error"]})
+    if body.get("object") == "response":
+        check_outcome({"status": body.get("status")})
+    if names & _PLACEHOLDER_BODIES and names <= _ENVELOPE | _PLACEHOLDER_BODIES | {
+        "message",
+        "reason",
+        "size",
+        "bytes",
+    }:
+        told = body.get("helicone_message") or body.get("reason") or next(iter(names & _PLACEHOLDER_BODIES))
+        raise NotARecordedCall(f"the log withheld the answer: {str(told)[:_MAX_SHOWN]!r}")
+    if _is_other_body(body):
+        raise NotARecordedCall("no answer of a chat model: embeddings, images or the like")
+    if names and names <= _ENVELOPE and not isinstance(body.get("message"), dict):
+        raise NotARecordedCall("no teacher answer: the log kept the reply without it")
+
+
+def is_error_body(body: Mapping[str, Any]) -> bool:
+    """Return whether a body that must be a provider's reply has nothing but what describes an error."""
+    return bool(body) and body.keys() <= _ERROR_BODY | _ERROR_FIELDS
+
+
+def check_response(response: Response) -> None:
+    """Raise NotARecordedCall if the decoded answer is none: empty, failed, withheld or cut by the logger."""
+    finish = (response.finish_reason or "").lower().replace("-", "_")
+    if finish in _FAILED_FINISHES:
+        raise NotARecordedCall(f"the call failed: finish reason {response.finish_reason!r}")
+    message = response.message
+    texts = _texts(message.content)
+    if not message.tool_calls and not any(text.strip() for text in texts):
+        raise NotARecordedCall("no teacher answer" if message.content is None else "no teacher answer: it is empty")
+    arguments = [call.function.arguments for call in message.tool_calls or ()]
+    for text in (*texts, *arguments):
+        if mark := withheld_mark(text, answer=True):
+            raise NotARecordedCall(f"the log withheld the answer: {mark!r}")
+        if mark := cut_mark(text, answer=True):
+            raise NotARecordedCall(f"the log kept only a part of the answer: {mark!r}")
+
+
+def check_request(request: Request) -> None:
+    """Raise NotARecordedCall if the log withheld or cut a message of the request."""
+    if not any(message.content or message.tool_calls for message in request.messages):
+        raise NotARecordedCall("the log kept no text of the request")
+    for message in request.messages:
+        for text in _texts(message.content):
+            if mark := withheld_mark(text, answer=False):
+                raise NotARecordedCall(f"the log withheld the request: {mark!r}")
+            if mark := cut_mark(text, answer=False):
+                raise NotARecordedCall(f"the log kept only a part of the request: {mark!r}")
+
+
+def _texts(content: str | list[Any] | None) -> list[str]:
+    if isinstance(content, str):
+        return [content]
+    parts = content or ()
+    return [part[name] for part in parts for name in ("text", "refusal") if isinstance(part.get(name), str)]
+
+
+def _error_text(value: object) -> str | None:
+    """Return a short text of an error, "" if it has none, or None if the value says that there was no error."""
+    if value is None or value is False or value == 0:
+        return None
+    if isinstance(value, dict):
+        told = [text for part in value.values() if (text := _error_text(part))]
+        named = next((_error_text(value[name]) for name in ("message", "Message", "detail") if value.get(name)), None)
+        return named or (told[0] if told else None)
+    if isinstance(value, list):
+        return next((text for part in value if (text := _error_text(part))), None)
+    text = str(value).strip()
+    return None if text.lower() in _NO_TEXT else text[:_MAX_SHOWN]
+
+
+def _failed_status(name: str, value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    text = str(value).strip()
+    try:
+        code = int(float(text.split(" ", 1)[0]))
+    except (ValueError, OverflowError):
+        return f"{name} {text[:_MAX_SHOWN]!r}" if text.lower().replace(" ", "_") in _FAILURES else None
+    is_failed = code < 0 or (code in _HTTP and code not in _HTTP_SUCCESS)
+    return f"{name} {text[:_MAX_SHOWN]}" if is_failed else None
+
+
+def _is_other_body(body: Mapping[str, Any]) -> bool:
+    if body.keys() & _OTHER_BODIES and "choices" not in body and "content" not in body:
+        return True
+    if text_or_empty(body.get("object")) in _OTHER_OBJECTS:
+        return True
+    for name in ("data", "results"):
+        rows = body.get(name)
+        if isinstance(rows, list) and rows and isinstance(rows[0], dict):
+            first = rows[0]
+            if (
+                first.keys() & (_OTHER_BODIES | {"url", "index"})
+                and "message" not in first
+                and "outputText" not in first
+            ):
+                return body.get("object") == "list" or bool(first.keys() & _OTHER_BODIES) or "created" in body
+    return False

@@ -1,0 +1,122 @@
+"""Read the messages and the parameters of a request's body, in the forms of Gemini, Bedrock and other providers."""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from understudies.importers.fields import as_mapping, first_not_none
+from understudies.importers.tools import write_tools
+
+_RENAMED: Final = {
+    "maxTokens": "max_tokens",
+    "maxOutputTokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "max_gen_len": "max_tokens",
+    "maxTokenCount": "max_tokens",
+    "max_new_tokens": "max_tokens",
+    "topP": "top_p",
+    "topK": "top_k",
+    "stopSequences": "stop",
+    "stop_sequences": "stop",
+    "frequencyPenalty": "frequency_penalty",
+    "presencePenalty": "presence_penalty",
+    "candidateCount": "n",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "seed": "seed",
+}
+_CONFIGURATIONS: Final = (
+    *("generationConfig", "generation_config", "inferenceConfig", "inference_config"),
+    *("textGenerationConfig", "config"),
+)
+_MESSAGES: Final = ("messages", "input", "prompt", "inputText", "chat_history")
+
+
+class Body(NamedTuple):
+    """The messages of a request's body, and its other fields as chats and Anthropic's Messages name them."""
+
+    messages: object
+    fields: Mapping[str, Any]
+
+
+def read_body(body: Mapping[str, Any]) -> Body:
+    """Read a request's body of any provider; `messages` is None if it has none."""
+    if isinstance(body.get("contents"), list | dict | str):
+        return _read_gemini(body)
+    if body.keys() & {"inferenceConfig", "toolConfig", "additionalModelRequestFields"} or _is_converse_system(body):
+        return _read_converse(body)
+    if isinstance(body.get("message"), str) and ("chat_history" in body or "messages" not in body):
+        history = body["chat_history"] if isinstance(body.get("chat_history"), list) else []
+        return Body([*history, {"role": "user", "content": body["message"]}], {**body, "chat_history": None})
+    options = body.get("options")
+    fields = {**body, **_parameters(options)} if isinstance(options, dict) else body
+    if "inputText" in body:
+        fields = {**body, **_configuration(body)}
+    return Body(first_not_none(*(body.get(name) for name in _MESSAGES)), fields)
+
+
+def rename_parameters(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a library's record under the names of chats."""
+    return {_RENAMED.get(name, name): value for name, value in source.items()}
+
+
+def _is_converse_system(body: Mapping[str, Any]) -> bool:
+    system = body.get("system")
+    return isinstance(system, list) and any(isinstance(part, dict) and "type" not in part for part in system)
+
+
+def _read_gemini(body: Mapping[str, Any]) -> Body:
+    system = first_not_none(
+        body.get("systemInstruction"),
+        body.get("system_instruction"),
+        as_mapping(body.get("config")).get("systemInstruction"),
+    )
+    contents = body["contents"]
+    given = contents if isinstance(contents, list) else [contents]
+    turns = [{"role": "user", "content": turn} if isinstance(turn, str) else _turn(turn) for turn in given]
+    if system:
+        told = system if isinstance(system, str | list) else as_mapping(system).get("parts")
+        text = [told] if isinstance(told, dict) else told
+        turns.insert(0, {"role": "system", "content": text})
+    fields = _configuration(body)
+    tools = first_not_none(body.get("tools"), as_mapping(body.get("config")).get("tools"))
+    if tools:
+        fields["tools"] = write_tools(tools)
+    configuration = as_mapping(first_not_none(body.get("generationConfig"), body.get("generation_config")))
+    schema = first_not_none(configuration.get("responseSchema"), configuration.get("responseJsonSchema"))
+    if isinstance(schema, dict):
+        fields["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    elif configuration.get("responseMimeType") == "application/json":
+        fields["response_format"] = {"type": "json_object"}
+    return Body(turns, fields)
+
+
+def _turn(turn: object) -> object:
+    if not isinstance(turn, dict):
+        return turn
+    parts = turn.get("parts")
+    return {"role": "user", **turn, **({"parts": [parts]} if isinstance(parts, dict) else {})}
+
+
+def _read_converse(body: Mapping[str, Any]) -> Body:
+    messages = body.get("messages")
+    turns = [*messages] if isinstance(messages, list) else []
+    system = body.get("system")
+    if isinstance(system, list) and system:
+        turns.insert(0, {"role": "system", "content": system})
+    fields = _configuration(body)
+    if body.get("toolConfig"):
+        fields["tools"] = write_tools(body["toolConfig"])
+    return Body(turns or None, fields)
+
+
+def _configuration(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for configuration in _CONFIGURATIONS
+        for name, value in _parameters(as_mapping(body.get(configuration))).items()
+    }
+
+
+def _parameters(source: Mapping[str, Any]) -> dict[str, Any]:
+    return {_RENAMED[name]: value for name, value in source.items() if name in _RENAMED and value is not None}

@@ -1,0 +1,151 @@
+"""Read exports of Langfuse: observations of type GENERATION."""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from understudies.dialects.json_fields import text_or_empty
+from understudies.events import Usage
+from understudies.importers.bodies import Body, read_body, rename_parameters
+from understudies.importers.fields import (
+    as_flag,
+    as_mapping,
+    as_number,
+    as_text,
+    compute_duration_ms,
+    find_id,
+    find_task,
+    first_not_none,
+    parse_cost,
+    parse_tags,
+    parse_time,
+)
+from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
+from understudies.importers.partial_call import PartialCall
+from understudies.importers.tools import write_tools
+from understudies.importers.usage import find_usage, parse_usage
+
+_TYPES: Final = frozenset(
+    {"GENERATION", "SPAN", "EVENT", "AGENT", "TOOL", "CHAIN", "RETRIEVER", "EVALUATOR", "EMBEDDING", "GUARDRAIL"}
+)
+_OBSERVATION_KEYS: Final = (
+    *("traceId", "trace_id", "usageDetails", "usage_details", "costDetails", "cost_details"),
+    *("startTime", "start_time", "parentObservationId", "parent_observation_id"),
+)
+_DEFAULT_NAME: Final = re.compile(
+    r"(?i)anthropic-generation|openai-generation|(?:azure)?chat\w*|chat[ .]\S+|completion|generation|llm|litellm-\w+"
+    r"|(?:generate_content|text_completion|embeddings) \S+|ai\.(?:generate|stream)(?:text|object)(?:\.do\w+)?"
+    r"|(?:messages|responses|completions)\.(?:create|parse|stream)|response"
+)
+"""Names that libraries give to all calls of a model."""
+_WRAPPER_NAME: Final = re.compile(r"ai\.(?:generate|stream)(?:Text|Object)")
+"""Names of the AI SDK's spans around the calls that one of its functions makes."""
+
+
+def is_langfuse(record: Mapping[str, Any]) -> bool:
+    """Return whether the record is an observation."""
+    if text_or_empty(record.get("type")) in _TYPES:
+        return True
+    return "input" in record and "output" in record and any(mark in record for mark in _OBSERVATION_KEYS)
+
+
+def read_langfuse(record: Mapping[str, Any]) -> PartialCall:
+    """Read a generation; raises NotARecordedCall.
+
+    Its task comes from its metadata, its prompt or its own name, unless that name is a library's default.
+    """
+    if (kind := str(record.get("type") or "GENERATION")).upper() != "GENERATION":
+        raise NotARecordedCall(f"an observation of type {kind[:40]}, not a generation")
+    asked = _read_input(parse_embedded_json(record.get("input")))
+    metadata = as_mapping(record.get("metadata"))
+    attributes = as_mapping(metadata.get("attributes"))
+    start, end = (first_not_none(record.get(f"{edge}Time"), record.get(f"{edge}_time")) for edge in ("start", "end"))
+    name = as_text(record.get("name"))
+    return PartialCall(
+        messages=asked.messages,
+        answer=record.get("output") or None,
+        request=_request_fields(record, asked, metadata),
+        tool_calls=[
+            parse_embedded_json(call)
+            for call in _as_list(first_not_none(record.get("toolCalls"), record.get("tool_calls")))
+        ],
+        model=_find_model(record),
+        usage=_find_usage(record),
+        cost=_find_cost(record),
+        at=parse_time(start),
+        task=find_task(metadata)
+        or as_text(attributes.get("ai.telemetry.functionId"))
+        or as_text(first_not_none(record.get("promptName"), record.get("prompt_name")))
+        or (None if name is None or _DEFAULT_NAME.fullmatch(name) else name),
+        tags=parse_tags(metadata) | parse_tags(record.get("tags")),
+        latency_ms=first_not_none(compute_duration_ms(start, end), _seconds(record.get("latency"))),
+        critical=as_flag(metadata.get("critical")),
+        episode=find_id(("episode",), metadata)
+        or find_id(("sessionid", "session_id"), record, metadata)
+        or find_id(("thread_id", "langfuse_session_id", "conversation_id"), metadata),
+        trace=find_id(("traceid", "trace_id"), record),
+        evidence=({"level": record.get("level")},),
+        span=find_id(("id",), record),
+        parent=find_id(("parentobservationid", "parent_observation_id"), record),
+        wraps=name is not None and _WRAPPER_NAME.fullmatch(name) is not None,
+    )
+
+
+def _read_input(asked: object) -> Body:
+    if not isinstance(asked, dict):
+        return Body(asked, {})
+    kwargs = asked.get("kwargs")
+    if isinstance(kwargs, dict) and "args" in asked:  # a decorated function
+        asked = kwargs
+    body = read_body(asked)
+    return Body(asked, {}) if body.messages is None or "role" in asked else body
+
+
+def _request_fields(record: Mapping[str, Any], asked: Body, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    given = as_mapping(first_not_none(record.get("modelParameters"), record.get("model_parameters")))
+    # Here `system` names the provider, in the AI SDK's records.
+    parameters = {name: value for name, value in rename_parameters(given).items() if name not in ("system", "input")}
+    fields = {**asked.fields, **parameters}
+    for tools in (
+        fields.get("tools"),
+        first_not_none(record.get("toolDefinitions"), record.get("tool_definitions")),
+        metadata.get("tools"),
+        as_mapping(metadata.get("attributes")).get("ai.prompt.tools"),
+    ):
+        if written := write_tools(tools):
+            return {**fields, "tools": written}
+    return fields
+
+
+def _find_model(record: Mapping[str, Any]) -> str:
+    names = ("model", "providedModelName", "provided_model_name", "internalModel", "model_name")
+    return next((name for key in names if (name := as_text(record.get(key)))), "")
+
+
+def _find_usage(record: Mapping[str, Any]) -> Usage:
+    buckets = as_mapping(first_not_none(record.get("usageDetails"), record.get("usage_details")))
+    usage = parse_usage(buckets, buckets=True) if buckets else None
+    return usage or find_usage(as_mapping(record.get("usage")), record)
+
+
+def _find_cost(record: Mapping[str, Any]) -> Decimal | None:
+    costs = as_mapping(first_not_none(record.get("costDetails"), record.get("cost_details")))
+    names = ("totalCost", "total_cost", "calculatedTotalCost", "calculated_total_cost")
+    cost = parse_cost(
+        costs.get("total"), *(record.get(name) for name in names), as_mapping(record.get("usage")).get("totalCost")
+    )
+    if cost is not None or not costs:
+        return cost
+    parts = [part for value in costs.values() if (part := parse_cost(value)) is not None]
+    return sum(parts, Decimal(0)) if parts else None
+
+
+def _seconds(value: object) -> float | None:
+    seconds = as_number(value)
+    return None if seconds is None else seconds * 1000
+
+
+def _as_list(value: object) -> list[Any]:
+    inner = parse_embedded_json(value)
+    return inner if isinstance(inner, list) else []

@@ -1,0 +1,237 @@
+"""Build a recorded call from the parts that each format holds under other names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from understudies.dialects import detection
+from understudies.dialects.capabilities import PROVIDER_STATE
+from understudies.dialects.json_fields import list_objects
+from understudies.dialects.openai_responses.request import decode_tools
+from understudies.economics.prices import call_cost
+from understudies.events import Request, Response, Usage, fingerprint
+from understudies.importers.answer_rule import check_kind, check_outcome, check_request, check_response
+from understudies.importers.fields import as_number
+from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
+from understudies.importers.messages import (
+    as_chat_message,
+    is_responses_input,
+    is_responses_item,
+    split_tools,
+    write_messages,
+    write_tool_calls,
+)
+from understudies.importers.output_items import decode_output
+from understudies.importers.recorded_call import RecordedCall
+from understudies.importers.reply_facts import NO_FACTS, read_reply_facts, tells_more
+from understudies.importers.responses import decode_answer, decode_message
+from understudies.importers.streams import assemble_stream
+from understudies.importers.tools import write_tools
+
+_TEXT_OR_LIST: Final = frozenset({"system", "instructions"})
+_OBJECTS: Final = frozenset({"response_format", "text", "reasoning", "output_config", "output_format", "thinking"})
+_LISTS: Final = frozenset({"tools", "functions"})
+_PARAMETERS: Final = frozenset(
+    {"frequency_penalty", "presence_penalty", "repetition_penalty", "min_p", "top_k", "top_p", "seed", "stop"}
+    | {"stop_sequences", "n", "logprobs", "top_logprobs", "logit_bias", "prediction", "modalities", "audio"}
+    | {"max_tokens", "max_completion_tokens", "max_output_tokens", "max_tool_calls", "parallel_tool_calls"}
+    | {"tool_choice", "function_call", "reasoning_effort", "verbosity", "web_search_options", "service_tier"}
+    | {"include", "background", "store", "previous_response_id", "conversation", "context_management", "mcp_servers"}
+    | {"cache_control", "chat_template_kwargs", "prompt_cache_key", "safety_identifier", "truncation"}
+    | {PROVIDER_STATE}
+)
+"""Fields that affect the answer besides the messages; a record has many others that only concern its log."""
+_ABSENT: Final = (None, "", "Infinity", "-Infinity", "NaN", "null", "None")
+"""Values of parameters that were not set, as tools write them."""
+_UNNAMED: Final = "unnamed"
+"""The model's name if the record gives none."""
+
+
+@dataclass(slots=True)
+class PartialCall:
+    """The parts of a call that a format's reader found.
+
+    `answer_in_messages` is true if the last message is the answer where no other is given. `canonical` holds the
+    request and the response if the record has them in canonical form. `must_be_reply` is true if the answer can only be
+    a provider's reply, so that other JSON is none. `evidence` are objects whose fields tell whether the call failed,
+    `kinds` name its type, operation or path, and `tier` the service tier if it is not the usual one. A cost of 0 counts
+    if the call is `free`, and with `zero_is_known` if no list has a price for its model.
+    `span` and `parent` are ids within the trace; `wraps` is true for a library's span around the calls that it makes.
+    """
+
+    messages: object
+    answer: object = None
+    canonical: tuple[Request, Response] | None = None
+    request: Mapping[str, Any] = field(default_factory=dict)
+    tool_calls: object = None
+    model: str = ""
+    usage: Usage = field(default_factory=Usage)
+    cost: Decimal | None = None
+    at: datetime | None = None
+    task: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    latency_ms: float | None = None
+    critical: bool = False
+    episode: str | None = None
+    trace: str | None = None
+    answer_in_messages: bool = False
+    must_be_reply: bool = False
+    evidence: tuple[Mapping[str, Any], ...] = ()
+    kinds: tuple[object, ...] = ()
+    free: bool = False
+    zero_is_known: bool = False
+    span: str | None = None
+    parent: str | None = None
+    wraps: bool = False
+    tier: str = ""
+
+
+def build_recorded_call(partial: PartialCall, line: int) -> RecordedCall:
+    """Build the recorded call of a partial one; raises NotARecordedCall, or ValueError if no dialect can decode it."""
+    check_outcome(*partial.evidence)
+    check_kind(partial.kinds, partial.model)
+    answer = assemble_stream(parse_embedded_json(partial.answer))
+    _add_reply_facts(partial, answer)
+    request, response = partial.canonical or _decode(partial, answer)
+    check_response(response)
+    check_request(request)
+    return RecordedCall(
+        line=line,
+        at=partial.at,
+        task=partial.task,
+        request=request,
+        response=response,
+        model=partial.model,
+        usage=partial.usage,
+        recorded_cost=_known_cost(partial),
+        latency_ms=max(partial.latency_ms or 0.0, 0.0),
+        tags=partial.tags,
+        critical=partial.critical,
+        fingerprint=fingerprint(request),
+        episode=partial.episode,
+        trace=partial.trace,
+    )
+
+
+def _known_cost(partial: PartialCall) -> Decimal | None:
+    """Return the cost, or None for a 0 beside tokens: many tools log that for a model whose price they do not know."""
+    if partial.cost is None or partial.cost or partial.free or not partial.usage.counted:
+        return partial.cost
+    is_unpriced = partial.zero_is_known and call_cost(partial.model, partial.usage) is None
+    return partial.cost if is_unpriced else None
+
+
+def _add_reply_facts(partial: PartialCall, answer: object) -> None:
+    """Add what a whole reply tells where the record itself does not."""
+    if answer is None or isinstance(answer, str):
+        facts = NO_FACTS
+    elif partial.model and partial.at is not None and partial.usage.cached_tokens and not tells_more(answer):
+        return
+    else:
+        facts = read_reply_facts(answer)
+    partial.model = partial.model or facts.model
+    partial.at = partial.at or facts.at
+    known, told = partial.usage, facts.usage
+    if not known.counted or (
+        told.cached_tokens and not known.cached_tokens and told.prompt_tokens == known.prompt_tokens
+    ):
+        partial.usage = told
+    partial.usage = facts.with_tier(partial.usage, partial.tier)
+    partial.cost = facts.stated_cost if partial.cost is None else partial.cost
+
+
+def _decode(partial: PartialCall, answer: object) -> tuple[Request, Response]:
+    items, tools = split_tools(write_messages(partial.messages))
+    response = decode_answer(answer, partial.answer, must_be_reply=partial.must_be_reply)
+    if response is None:
+        items, response = _split_answer(items, partial.tool_calls, in_messages=partial.answer_in_messages)
+    elif partial.tool_calls and not response.message.tool_calls:
+        response = _with_tool_calls(response, partial.tool_calls)
+    fields = _provider_fields(partial.request)
+    if tools and not fields.get("tools"):
+        fields["tools"] = tools
+    if not items and "system" not in fields and "instructions" not in fields:
+        raise NotARecordedCall("no request before the answer")
+    given = partial.request
+    named_input = "input" in given and "messages" not in given and given.get("object", "response") == "response"
+    as_responses = is_responses_input(items, named_input=named_input)
+    body = _write_responses_body(items, fields) if as_responses else _write_chat_body(items, fields)
+    return detection.decode_request({**body, "model": partial.model or _UNNAMED}).request, response
+
+
+def _with_tool_calls(response: Response, tool_calls: object) -> Response:
+    """Add the tool calls that a log keeps beside the answer's text."""
+    calls = write_tool_calls(tool_calls)
+    if not calls:
+        return response
+    return decode_message({"content": response.message.content or None, "tool_calls": calls}, response.finish_reason)
+
+
+def _split_answer(
+    items: list[dict[str, Any]], tool_calls: object, *, in_messages: bool
+) -> tuple[list[dict[str, Any]], Response]:
+    """Split off the answer, which ends the items or consists of the tool calls recorded beside them."""
+    calls = write_tool_calls(tool_calls)
+    if not in_messages:
+        if calls:
+            return items, decode_message({"tool_calls": calls})
+        raise NotARecordedCall("no teacher answer")
+    last = items[-1] if items else {}
+    if is_responses_item(last):
+        said = [item.get("role") == "assistant" or item.get("type") in ("function_call", "reasoning") for item in items]
+        begin = next((place for place in range(len(items), 0, -1) if not said[place - 1]), 0)
+        return items[:begin], decode_output(items[begin:])
+    if last.get("role") == "assistant":
+        if calls and not last.get("tool_calls"):
+            last = {**last, "tool_calls": calls}
+        return items[:-1], decode_message(last)
+    if calls:
+        return items, decode_message({"tool_calls": calls})
+    raise NotARecordedCall("no teacher answer")
+
+
+def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Select the fields of a provider's request other than the messages; fields of a wrong type count as absent."""
+    fields = {name: value for name, value in record.items() if name in _PARAMETERS and value not in _ABSENT}
+    fields |= {name: record[name] for name in _OBJECTS if isinstance(record.get(name), dict)}
+    fields |= {
+        name: record[name] for name in _TEXT_OR_LIST if record.get(name) and isinstance(record[name], str | list)
+    }
+    fields |= {name: [*list_objects(record[name])] for name in _LISTS if isinstance(record.get(name), list)}
+    if "tools" in fields:
+        fields["tools"] = write_tools(record["tools"])
+    temperature = as_number(record.get("temperature"))
+    return fields if temperature is None else {**fields, "temperature": temperature}
+
+
+def _write_chat_body(items: list[dict[str, Any]], fields: dict[str, Any]) -> dict[str, Any]:
+    """Write the body of a chat, or of Anthropic's Messages if the messages or tools have that form."""
+    body = {name: value for name, value in fields.items() if name != "instructions"}
+    if "instructions" in fields:
+        body.setdefault("system", fields["instructions"])
+    if "tools" in body:
+        body["tools"] = [_write_chat_tool(tool) for tool in body["tools"]]
+    return {**body, "messages": [as_chat_message(item) for item in items]}
+
+
+def _write_chat_tool(tool: dict[str, Any]) -> Any:
+    """Convert a tool to the form of chats if it has that of Responses or lacks its type."""
+    if "function" in tool or "input_schema" in tool or not isinstance(tool.get("name"), str):
+        return tool
+    return decode_tools([{"type": "function", **tool}])[0]
+
+
+def _write_responses_body(items: list[dict[str, Any]], fields: dict[str, Any]) -> dict[str, Any]:
+    body = {name: value for name, value in fields.items() if name != "system"}
+    if "system" in fields:
+        body.setdefault("instructions", fields["system"])
+    if "tools" in body:
+        body["tools"] = [_write_responses_tool(tool) for tool in body["tools"]]
+    return {**body, "input": items}
+
+
+def _write_responses_tool(tool: dict[str, Any]) -> dict[str, Any]:
+    function = tool.get("function")
+    return {"type": "function", **function} if isinstance(function, dict) else tool

@@ -1,0 +1,171 @@
+"""Read recorded calls from files, detecting the format of each record by its shape."""
+
+import gc
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from understudies.importers.envelopes import iter_enveloped
+from understudies.importers.field_map import FieldMap
+from understudies.importers.formats import FORMATS
+from understudies.importers.joins import Joins
+from understudies.importers.json_parsing import NotARecordedCall
+from understudies.importers.known_fields import describe_unknown
+from understudies.importers.nesting import SpanTree, read_link
+from understudies.importers.partial_call import PartialCall, build_recorded_call
+from understudies.importers.record_lines import iter_records
+from understudies.importers.recorded_call import ParsedLog, RecordedCall, SkippedLine
+from understudies.importers.sources import find_files
+
+_TOO_DEEP: Final = re.compile("depth|nested deeper|recursion")
+"""Matches the error messages of JSON parsers and writers for values that are nested too deeply."""
+_MAX_REASON: Final = 400
+
+
+def read_calls(source: str | Path, field_map: FieldMap | None = None) -> ParsedLog:
+    """Read the recorded calls of a file, a folder or the files that match a pattern, and list the lines without one.
+
+    `field_map` says where the fields of a call are in records of another form. Raises OSError if nothing can be opened.
+    """
+    spans = SpanTree()
+    reader = LogReader(field_map, spans)
+    parsed = ParsedLog()
+    with _paused_garbage_collection():
+        for found in reader.iter_source(Path(source)):
+            if isinstance(found, SkippedLine):
+                parsed.skipped.append(found)
+            else:
+                spans.place_call(len(parsed.calls))
+                parsed.calls.append(found)
+    outer = spans.outer_calls()
+    parsed.skipped += [
+        SkippedLine(parsed.calls[place].line, "a call around other calls of the log, which count in its place")
+        for place in sorted(outer)
+    ]
+    parsed.calls = _assign_episodes_from_traces([call for place, call in enumerate(parsed.calls) if place not in outer])
+    parsed.skipped.sort(key=lambda skipped: (skipped.file or "", skipped.line))
+    parsed.format = "+".join(name for name, _ in reader.formats.most_common()) or "empty"
+    return parsed
+
+
+@contextmanager
+def _paused_garbage_collection() -> Iterator[None]:
+    """Pause the search for cycles, of which what is read has none: it takes a third of the time, as all calls stay."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def iter_calls(source: str | Path, field_map: FieldMap | None = None) -> Iterator[RecordedCall | SkippedLine]:
+    """Yield the recorded calls and the lines without one as they are read, with memory that does not grow by the line.
+
+    Calls around other calls are not dropped, and traces give no episodes, as both need the whole log.
+    """
+    return LogReader(field_map).iter_source(Path(source))
+
+
+class LogReader:
+    """Reads records one by one; `formats` counts the calls by format, and `spans` takes the nesting of what is read."""
+
+    def __init__(self, field_map: FieldMap | None = None, spans: SpanTree | None = None) -> None:
+        self.formats: Counter[str] = Counter()
+        self._field_map = field_map
+        self._spans = spans
+        self._joins = Joins()
+
+    def iter_source(self, source: Path) -> Iterator[RecordedCall | SkippedLine]:
+        """Yield what the files of a source hold; raises OSError if one cannot be opened."""
+        files = find_files(source)
+        for file in files:
+            for found in self._iter_file(file):
+                if isinstance(found, SkippedLine) and len(files) > 1:
+                    found = replace(found, file=str(file.relative_to(source) if source.is_dir() else file))
+                yield found
+        for joined in self._joins.finish():
+            if joined.read is None:
+                yield SkippedLine(joined.line, "no teacher answer")
+            else:
+                yield self._build(joined.line, joined.format, joined.read)
+
+    def _iter_file(self, file: Path) -> Iterator[RecordedCall | SkippedLine]:
+        for numbered in iter_records(file):
+            if isinstance(numbered, SkippedLine):
+                yield numbered
+                continue
+            line, record = numbered
+            found_any = False
+            try:
+                for inner in iter_enveloped(record):
+                    found_any = True
+                    if (found := self._read(line, inner)) is not None:
+                        yield found
+            except RecursionError:
+                yield SkippedLine(line, "nested too deeply")
+                continue
+            if not found_any:
+                yield SkippedLine(line, describe_unknown(record))
+
+    def _read(self, line: int, record: dict[str, Any]) -> RecordedCall | SkippedLine | None:
+        if self._field_map is not None:
+            field_map = self._field_map
+            return self._build(line, "mapped", lambda: field_map.read(record))
+        joined = self._joins.add(line, record)
+        if joined is None:
+            return None
+        if not isinstance(joined, bool):
+            return self._build(line, joined.format, joined.read) if joined.read else None
+        for form in FORMATS:
+            if form.recognises(record):
+                found = self._build(line, form.name, partial(form.read, record))
+                if form.is_nested and self._spans is not None and isinstance(found, SkippedLine):
+                    self._spans.add_span(*read_link(record))
+                return found
+        return SkippedLine(line, describe_unknown(record))
+
+    def _build(self, line: int, form: str, read: Callable[[], PartialCall]) -> RecordedCall | SkippedLine:
+        try:
+            draft = read()
+            call = build_recorded_call(draft, line)
+        except NotARecordedCall as error:
+            return SkippedLine(line, str(error))
+        except RecursionError:
+            return SkippedLine(line, "nested too deeply")
+        except ValidationError as error:
+            return SkippedLine(line, _validation_reason(error))
+        except ValueError as error:
+            return SkippedLine(line, _decoding_reason(error))
+        self.formats[form] += 1
+        if self._spans is not None:
+            self._spans.add_call(draft)
+        return call
+
+
+def _assign_episodes_from_traces(calls: list[RecordedCall]) -> list[RecordedCall]:
+    """Assign calls without an episode to their trace as the episode if other calls share that trace."""
+    shared = Counter(call.trace for call in calls)
+    return [
+        replace(call, episode=call.trace) if call.episode is None and shared[call.trace] > 1 else call for call in calls
+    ]
+
+
+def _validation_reason(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    if _TOO_DEEP.search(problem["msg"]):
+        return "nested too deeply"
+    return f"{'.'.join(str(part) for part in problem['loc'][:4])}: {problem['msg']}"
+
+
+def _decoding_reason(error: ValueError) -> str:
+    reason = str(error)
+    return "nested too deeply" if _TOO_DEEP.search(reason) else reason[:_MAX_REASON]

@@ -1,0 +1,79 @@
+"""Read what a provider's whole reply tells about its call: the model, the usage and the time."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from understudies.dialects.json_fields import text_or_empty
+from understudies.dialects.usage import read_details, read_stated_cost
+from understudies.events import Usage, UsageDetails
+from understudies.importers.fields import as_mapping, as_text, first_not_none, parse_time
+from understudies.importers.usage import find_usage
+
+_USAGES = ("usage", "usageMetadata", "usage_metadata", "token_usage", "tokenUsage", "metrics", "totalUsage")
+_MODELS = ("model", "modelVersion", "model_version", "model_name", "modelName", "model_id", "modelId")
+_TIMES = ("created", "created_at", "createTime", "create_time", "createdAt")
+_NO_FACTS: Mapping[str, Any] = {}
+
+
+class ReplyFacts(NamedTuple):
+    """What a reply tells; each is empty if it does not."""
+
+    model: str
+    usage: Usage
+    at: datetime | None
+    tier: str = ""
+    stated_cost: Decimal | None = None
+
+    def with_tier(self, usage: Usage, tier: str) -> Usage:
+        """Return the usage with the tier that the log or the reply names."""
+        named = tier or self.tier
+        told = read_details({}, named) if named else None
+        if told is None:
+            return usage
+        details = (usage.details or UsageDetails()).model_copy(update={"service_tier": told.service_tier})
+        return usage.model_copy(update={"details": details})
+
+
+NO_FACTS = ReplyFacts("", Usage(), None)
+
+
+def tells_more(reply: object) -> bool:
+    """Return whether a reply may tell a tier or a cost, which hardly any log has besides."""
+    usage = reply.get("usage") if isinstance(reply, dict) else None
+    return (
+        isinstance(reply, dict)
+        and isinstance(usage, dict)
+        and ("cost" in usage or "service_tier" in {**usage, **reply})
+    )
+
+
+def read_reply_facts(reply: object) -> ReplyFacts:
+    """Read the facts of a reply, or of a library's message with its metadata."""
+    if isinstance(reply, list):
+        reply = next((item for item in reversed(reply) if isinstance(item, dict)), None)
+    if not isinstance(reply, dict):
+        return NO_FACTS
+    usage = reply.get("usage")
+    if "choices" in reply and isinstance(usage, dict) and isinstance(reply.get("model"), str):  # most replies
+        at, tier = parse_time(reply.get("created")), text_or_empty(reply.get("service_tier"))
+        return ReplyFacts(reply["model"].strip(), find_usage(usage), at, tier, read_stated_cost(usage))
+    inner = as_mapping(first_not_none(reply.get("kwargs"), reply.get("message"), reply.get("response")))
+    about = as_mapping(
+        first_not_none(
+            reply.get("response_metadata"),
+            inner.get("response_metadata"),
+            reply.get("llm_output"),
+            reply.get("response"),
+        )
+    )
+    parts = (reply, inner, about)
+    usages = [as_mapping(part[name]) for part in parts for name in _USAGES if isinstance(part.get(name), dict | str)]
+    return ReplyFacts(
+        next((model for part in parts for name in _MODELS if (model := as_text(part.get(name)))), ""),
+        find_usage(*usages, reply) if usages or "eval_count" in reply or "prompt_token_count" in reply else Usage(),
+        next((at for part in parts for name in _TIMES if (at := parse_time(part.get(name))) is not None), None),
+        text_or_empty(reply.get("service_tier")),
+        read_stated_cost(usages[0]) if usages else None,
+    )

@@ -1,0 +1,60 @@
+"""Convert the definitions of tools, in the forms of many providers and libraries, to those of the dialects."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from understudies.dialects.json_fields import list_objects
+from understudies.importers.json_parsing import parse_embedded_json
+
+_SCHEMAS: Final = ("parameters", "inputSchema", "parametersJsonSchema", "input_schema", "args_schema", "schema")
+_DECLARATIONS: Final = ("functionDeclarations", "function_declarations")
+
+
+def write_tools(value: object) -> list[dict[str, Any]]:
+    """Convert a list of tools, or an object of tools by name, either of which may hold JSON text.
+
+    Tools of OpenAI's chats and of Anthropic stay as they are.
+    """
+    given = parse_embedded_json(value)
+    if isinstance(given, dict):
+        if isinstance(given.get("tools"), list):  # Bedrock's toolConfig
+            given = given["tools"]
+        elif "type" in given or "function" in given:
+            given = [given]
+        else:
+            given = [*given.values()]
+    if not isinstance(given, list):
+        return []
+    return [tool for item in list_objects([parse_embedded_json(item) for item in given]) for tool in _write_tool(item)]
+
+
+def _write_tool(tool: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for name in _DECLARATIONS:  # Gemini
+        if isinstance(tool.get(name), list):
+            yield from (_write_function(declared) for declared in list_objects(tool[name]))
+            return
+    specification = tool.get("toolSpec", tool.get("tool_spec"))
+    if isinstance(specification, dict):  # Bedrock
+        yield _write_function(specification)
+    elif "cachePoint" in tool:
+        return
+    elif (
+        "function" not in tool
+        and isinstance(tool.get("name"), str)
+        and tool.keys() & {"inputSchema", "parametersJsonSchema"}
+    ):
+        yield _write_function(tool)  # the AI SDK
+    else:
+        yield tool
+
+
+def _write_function(function: Mapping[str, Any]) -> dict[str, Any]:
+    schema = next((function[name] for name in _SCHEMAS if function.get(name) is not None), None)
+    if isinstance(schema, dict):
+        schema = next((schema[name] for name in ("json", "jsonSchema") if isinstance(schema.get(name), dict)), schema)
+    written: dict[str, Any] = {"name": function.get("name")}
+    if isinstance(function.get("description"), str):
+        written["description"] = function["description"]
+    if isinstance(schema, dict):
+        written["parameters"] = schema
+    return {"type": "function", "function": written}

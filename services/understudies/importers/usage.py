@@ -1,0 +1,194 @@
+"""Read token counts under the names and by the conventions of providers and logs.
+
+Providers disagree on what a count includes: OpenAI's prompt tokens include those read from its cache, Anthropic's and
+Bedrock's do not; Gemini and xAI count reasoning beside the answer, others within it; Langfuse stores buckets that
+exclude each other. Where a total is given, it tells which convention a row follows; else the names tell.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from understudies.dialects.usage import read_details
+from understudies.events import Usage, UsageDetails
+from understudies.events.request import MAX_TOKENS
+from understudies.importers.fields import as_mapping, as_number
+
+_PROMPT: Final = (
+    *("prompt_tokens", "promptTokens", "input", "prompt"),
+    *("promptTokenCount", "prompt_token_count", "prompt_eval_count"),
+)
+_PROMPT_MAYBE_UNCACHED: Final = ("input_tokens", "inputTokens", "inputTokenCount", "input_token_count")
+_COMPLETION: Final = (
+    *("completion_tokens", "output_tokens", "completionTokens", "outputTokens", "output", "completion"),
+    *("candidatesTokenCount", "candidates_token_count", "outputTokenCount", "output_token_count"),
+    *("responseTokenCount", "generation_token_count", "eval_count"),
+)
+_CACHE_READ: Final = (
+    *("cached_tokens", "input_cached_tokens", "input_cache_read", "cachedInputTokens", "cached_input_tokens"),
+    *("cachedContentTokenCount", "cached_content_token_count", "prompt_cache_read_tokens", "prompt_cache_hit_tokens"),
+    *("cache_read", "cacheReadTokens", "cache_read_tokens", "cache_read_input_tokens", "cacheReadInputTokens"),
+    *("cacheReadInputTokenCount", "input_cache_read_tokens", "input_cache_read_input_tokens"),
+)
+_CACHE_WRITE: Final = (
+    *("cache_write_tokens", "cacheWriteTokens", "cache_creation_tokens", "input_cache_creation", "input_cache_write"),
+    *("prompt_cache_write_tokens", "cache_creation_input_tokens", "cacheCreationInputTokens", "cacheWriteInputTokens"),
+    *("cacheWriteInputTokenCount", "cache_creation", "input_cache_write_tokens", "input_cache_creation_tokens"),
+)
+_CACHE_WRITE_1H: Final = (
+    *(
+        "ephemeral_1h_input_tokens",
+        "cache_creation_1h_input_tokens",
+        "input_cache_creation_1h",
+        "prompt_cache_write_1h",
+    ),
+    *("cache_write_1h_tokens",),
+)
+_REASONING: Final = (
+    *("reasoning_tokens", "reasoningTokens", "output_reasoning_tokens", "output_reasoning", "reasoning"),
+    *("thoughtsTokenCount", "thoughts_token_count", "reasoning_output_tokens"),
+)
+_TOTAL: Final = ("total_tokens", "totalTokens", "total", "totalTokenCount", "total_token_count")
+_TOOL_PROMPT: Final = ("toolUsePromptTokenCount", "tool_use_prompt_token_count")
+_PROMPT_DETAILS: Final = frozenset(
+    {"prompt_tokens_details", "input_tokens_details", "input_token_details", "inputTokenDetails", "prompt_details"}
+    | {"promptTokensDetails", "inputTokensDetails"}
+)
+_COMPLETION_DETAILS: Final = frozenset(
+    {"completion_tokens_details", "output_tokens_details", "output_token_details", "outputTokenDetails"}
+    | {"completion_details", "completionTokensDetails", "outputTokensDetails"}
+)
+_COUNTED_APART: Final = frozenset(
+    {"cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount", "cache_creation_input_tokens"}
+    | {"cacheCreationInputTokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount"}
+)
+"""Names of cached tokens that do not count among the `input_tokens` beside them."""
+_PRICED: Final = _PROMPT_DETAILS | _COMPLETION_DETAILS | {"cache_creation", "server_tool_use", "service_tier"}
+_REASONING_APART: Final = frozenset({"thoughtsTokenCount", "thoughts_token_count"})
+
+
+class _Counts(NamedTuple):
+    """The counts as written; the others may or may not be among `prompt` and `completion`."""
+
+    prompt: int
+    completion: int
+    read: int
+    write: int
+    write_1h: int
+    reasoning: int
+    other_input: int
+    other_output: int
+    total: int
+
+
+def find_usage(*sources: Mapping[str, Any]) -> Usage:
+    """Read the usage from the first source that has any, preferring one that tells the cached tokens apart."""
+    first: Usage | None = None
+    for source in sources:
+        usage = parse_usage(source) if source else None
+        if usage is not None and usage.cached_tokens:
+            return usage
+        first = first or usage
+    return first or Usage()
+
+
+def parse_usage(source: Mapping[str, Any], *, buckets: bool = False) -> Usage | None:
+    """Read the usage of one source; returns None if it counts nothing, or more than can be.
+
+    `buckets` is true for Langfuse, whose counts exclude each other.
+    """
+    counts = _read_counts(source, buckets=buckets)
+    if not 0 < max(counts.prompt, counts.completion, counts.read) <= MAX_TOKENS:
+        return None
+    apart = buckets or (not source.keys().isdisjoint(_PROMPT_MAYBE_UNCACHED) and bool(source.keys() & _COUNTED_APART))
+    reasoning_apart = buckets or bool(source.keys() & _REASONING_APART)
+    more_input = counts.read + counts.write + counts.other_input
+    more_output = counts.reasoning + counts.other_output
+    prompts = [counts.prompt + more_input, counts.prompt, counts.prompt + counts.write, counts.prompt + counts.read]
+    completions = [counts.completion + more_output, counts.completion]
+    prompt = prompts[0] if apart else prompts[1]
+    completion = completions[0] if reasoning_apart else completions[1]
+    if counts.total and prompt + completion != counts.total:
+        prompt, completion = next(
+            ((p, c) for p in prompts for c in completions if p + c == counts.total), (prompt, completion)
+        )
+    if not 0 < max(prompt, completion) <= MAX_TOKENS:
+        return None
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cached_tokens=min(counts.read, prompt),
+        details=_read_details(source, counts),
+    )
+
+
+def _read_details(source: Mapping[str, Any], counts: _Counts) -> UsageDetails | None:
+    """Read what else has a price. A cost beside the counts is in a unit that only the reader of the format knows."""
+    priced = {**source, "cost": None} if "cost" in source else source
+    details = None if priced.keys().isdisjoint(_PRICED) else read_details(priced)
+    if not counts.write:
+        return details
+    written = {"cache_write_tokens": counts.write, "cache_write_1h_tokens": min(counts.write_1h, counts.write)}
+    return (details or UsageDetails()).model_copy(update=written)
+
+
+def _read_counts(source: Mapping[str, Any], *, buckets: bool) -> _Counts:
+    found: dict[str, int] = {}
+    _add_counts(found, source, _KINDS)
+    for name in source.keys() & _PROMPT_DETAILS:
+        _add_counts(found, as_mapping(source[name]), _INPUT_KINDS)
+    for name in source.keys() & _COMPLETION_DETAILS:
+        _add_counts(found, as_mapping(source[name]), _OUTPUT_KINDS)
+    written = as_mapping(source.get("cache_creation")) if "cache_creation" in source else {}
+    if written:
+        _add_counts(found, written, _INPUT_KINDS)
+    write = max(found.get("write", 0), sum(_read_count(count) for count in written.values()))
+    read, reasoning = found.get("read", 0), found.get("reasoning", 0)
+    return _Counts(
+        prompt=found.get("prompt", 0) + found.get("tool_prompt", 0),
+        completion=found.get("completion", 0),
+        read=read,
+        write=write,
+        write_1h=found.get("write_1h", 0),
+        reasoning=reasoning,
+        other_input=max(_sum_buckets(source, "input_") - read - write, 0) if buckets else 0,
+        other_output=max(_sum_buckets(source, "output_") - reasoning, 0) if buckets else 0,
+        total=found.get("total", 0),
+    )
+
+
+def _add_counts(found: dict[str, int], source: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
+    """Add the first positive count of each kind."""
+    for name, value in source.items():
+        kind = kinds.get(name)
+        if kind is not None and not found.get(kind) and (count := _read_count(value)):
+            found[kind] = count
+
+
+def _read_count(value: object) -> int:
+    if type(value) is int:
+        return min(value, MAX_TOKENS + 1) if value > 0 else 0
+    number = as_number(value)
+    return 0 if number is None or number <= 0 else int(min(number, MAX_TOKENS + 1))
+
+
+def _sum_buckets(source: Mapping[str, Any], prefix: str) -> int:
+    cached = _CACHE_READ + _CACHE_WRITE
+    names = [name for name in source if name.startswith(prefix) or (prefix == "input_" and name in cached)]
+    return sum(_read_count(source[name]) for name in names if name not in ("input_tokens", "output_tokens"))
+
+
+_INPUT_KINDS: Final = {
+    **dict.fromkeys(_CACHE_READ, "read"),
+    **dict.fromkeys(_CACHE_WRITE, "write"),
+    **dict.fromkeys(_CACHE_WRITE_1H, "write_1h"),
+}
+_OUTPUT_KINDS: Final = dict.fromkeys(_REASONING, "reasoning")
+_KINDS: Final = {
+    **dict.fromkeys((*_PROMPT, *_PROMPT_MAYBE_UNCACHED), "prompt"),
+    **dict.fromkeys(_COMPLETION, "completion"),
+    **_INPUT_KINDS,
+    **_OUTPUT_KINDS,
+    **dict.fromkeys(_TOTAL, "total"),
+    **dict.fromkeys(_TOOL_PROMPT, "tool_prompt"),
+}
+"""The kinds of counts by their names in a usage; the others are those in its details."""

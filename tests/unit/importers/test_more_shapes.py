@@ -1,0 +1,371 @@
+"""Spellings and shapes beside those of the fixtures: other providers inside of a format, other tools that write it."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from understudies.importers.reader import read_calls
+from understudies.importers.recorded_call import ParsedLog, RecordedCall
+
+LOGS = Path(__file__).parents[2] / "fixtures" / "logs"
+NOTE = "The towels in room 12 were not changed."
+ASKED = [{"role": "user", "content": NOTE}]
+ANSWER = {"role": "assistant", "content": "cleaning"}
+COMPLETION = {"choices": [{"message": ANSWER, "finish_reason": "stop"}], "model": "gpt-4.1"}
+
+
+def read(tmp_path: Path, *records: Any) -> ParsedLog:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"\n".join(orjson.dumps(record) for record in records))
+    return read_calls(path)
+
+
+def only(parsed: ParsedLog) -> RecordedCall:
+    assert parsed.skipped == []
+    (call,) = parsed.calls
+    return call
+
+
+def bedrock(asked: dict[str, Any], told: Any, **more: Any) -> dict[str, Any]:
+    sides = {"input": {"inputBodyJson": asked}, "output": {"outputBodyJson": told}}
+    return {"schemaType": "ModelInvocationLog", "modelId": "m", "operation": "InvokeModel", **sides, **more}
+
+
+def helicone(asked: dict[str, Any], told: Any, **more: Any) -> dict[str, Any]:
+    return {"request_body": asked, "response_body": told, **more}
+
+
+SSE = (
+    'data: {"choices":[{"index":0,"delta":{"content":"clean"}}]}\n\n'
+    'data: {"choices":[{"index":0,"delta":{"content":"ing"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n'
+)
+SHAPES: dict[str, dict[str, Any]] = {
+    "Bedrock: Titan": bedrock(
+        {"inputText": NOTE}, {"results": [{"outputText": "cleaning", "completionReason": "FINISH"}]}
+    ),
+    "Bedrock: Llama": bedrock(
+        {"prompt": NOTE}, {"generation": "cleaning", "stop_reason": "stop", "prompt_token_count": 3}
+    ),
+    "Bedrock: Mistral": bedrock({"prompt": NOTE}, {"outputs": [{"text": "cleaning", "stop_reason": "stop"}]}),
+    "Bedrock: Cohere": bedrock(
+        {"message": NOTE}, {"text": "cleaning", "generation_id": "g", "finish_reason": "COMPLETE"}
+    ),
+    "Bedrock: Nova": bedrock(
+        {"messages": [{"role": "user", "content": [{"text": NOTE}]}], "inferenceConfig": {"maxTokens": 5}},
+        {"output": {"message": {"role": "assistant", "content": [{"text": "cleaning"}]}}, "stopReason": "end_turn"},
+    ),
+    "Bedrock: batch inference": {
+        "recordId": "1",
+        "modelInput": {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 5, "messages": ASKED},
+        "modelOutput": {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "cleaning"}]},
+    },
+    "Helicone: Gemini": helicone(
+        {"contents": [{"parts": [{"text": NOTE}]}]},
+        {"candidates": [{"content": {"parts": [{"text": "cleaning"}]}, "finishReason": "STOP"}]},
+    ),
+    "Helicone: a stream as text": helicone({"messages": ASKED, "stream": True}, SSE),
+    "Helicone: a deployment named after images": helicone(
+        {"messages": ASKED},
+        COMPLETION,
+        request_path="https://x.openai.azure.com/openai/deployments/images/chat/completions",
+    ),
+    "Ollama": {
+        "request": {"model": "m", "messages": ASKED},
+        "response": {"message": ANSWER, "done": True, "eval_count": 2},
+    },
+    "Gemini: streamed chunks": {
+        "full_request": {"contents": {"role": "user", "parts": {"text": NOTE}}},
+        "full_response": [
+            {"candidates": [{"content": {"role": "model", "parts": [{"text": "clean"}]}}]},
+            {"candidates": [{"content": {"role": "model", "parts": [{"text": "ing"}]}, "finishReason": "STOP"}]},
+        ],
+    },
+    "Claude on Vertex AI": {
+        "custom_id": "a",
+        "request": {"anthropic_version": "vertex-2023-10-16", "messages": ASKED, "max_tokens": 5},
+        "response": {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "cleaning"}]},
+        "status": "",
+    },
+    "LangSmith: an example of a dataset": {"inputs": {"messages": ASKED}, "outputs": {"output": ANSWER}},
+    "LangSmith: a wrapped client": {
+        "run_type": "llm",
+        "inputs": orjson.dumps({"messages": ASKED, "model": "gpt-4.1"}).decode(),
+        "outputs": orjson.dumps(COMPLETION).decode(),
+        "extra": '{"metadata": {}}',
+    },
+    "Weave": {
+        "op_name": "openai.chat.completions.create",
+        "inputs": {"messages": ASKED, "model": "gpt-4.1"},
+        "output": COMPLETION,
+        "exception": None,
+        "trace_id": "t",
+    },
+    "Langfuse: a graph's state": {"type": "GENERATION", "input": ASKED, "output": {"messages": [*ASKED, ANSWER]}},
+    "Langfuse: a decorated function": {
+        "type": "GENERATION",
+        "input": {"args": [], "kwargs": {"messages": ASKED, "temperature": 0}},
+        "output": COMPLETION,
+    },
+    "Langfuse: by OpenTelemetry": {
+        "traceId": "t",
+        "spanId": "s",
+        "attributes": {
+            "langfuse.observation.type": "generation",
+            "langfuse.observation.input": orjson.dumps(ASKED).decode(),
+            "langfuse.observation.output": orjson.dumps(ANSWER).decode(),
+            "langfuse.observation.model.name": "gpt-4.1",
+        },
+    },
+    "a console's exporter": {
+        "name": "chat",
+        "context": {"trace_id": "0x1", "span_id": "0x2"},
+        "kind": "SpanKind.CLIENT",
+        "start_time": "2026-06-01T08:00:00.000000Z",
+        "status": {"status_code": "UNSET"},
+        "attributes": {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.input.messages": [{"role": "user", "parts": [{"type": "text", "content": NOTE}]}],
+            "gen_ai.output.messages": [{"role": "assistant", "parts": [{"type": "text", "content": "cleaning"}]}],
+        },
+    },
+    "Jaeger": {
+        "data": [
+            {
+                "traceID": "t",
+                "spans": [
+                    {
+                        "spanID": "s",
+                        "operationName": "chat",
+                        "startTime": 1780300800250000,
+                        "duration": 1500000,
+                        "references": [],
+                        "tags": [
+                            {"key": "llm.request.type", "type": "string", "value": "chat"},
+                            {"key": "gen_ai.prompt.0.role", "type": "string", "value": "user"},
+                            {"key": "gen_ai.prompt.0.content", "type": "string", "value": NOTE},
+                            {"key": "gen_ai.completion.0.content", "type": "string", "value": "cleaning"},
+                        ],
+                    }
+                ],
+            }
+        ],
+        "total": 0,
+    },
+    "OTLP logs": {
+        "resourceLogs": [
+            {
+                "scopeLogs": [
+                    {
+                        "logRecords": [
+                            {
+                                "timeUnixNano": "1780300800250000000",
+                                "traceId": "0af7651916cd43dd8448eb211c80319c",
+                                "spanId": "b7ad6b7169203331",
+                                "attributes": [
+                                    {"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
+                                    {
+                                        "key": "gen_ai.input.messages",
+                                        "value": {"stringValue": orjson.dumps(ASKED).decode()},
+                                    },
+                                    {
+                                        "key": "gen_ai.output.messages",
+                                        "value": {"stringValue": orjson.dumps([ANSWER]).decode()},
+                                    },
+                                ],
+                            }
+                        ]
+                    }
+                ]
+            }
+        ]
+    },
+    "CloudWatch": {
+        "timestamp": 1780300800250,
+        "message": orjson.dumps(bedrock({"messages": ASKED}, COMPLETION)).decode(),
+    },
+    "Google Cloud": {
+        "insertId": "i",
+        "logName": "l",
+        "jsonPayload": {"request": {"messages": ASKED}, "response": COMPLETION},
+    },
+    "Elasticsearch": {
+        "_index": "i",
+        "_id": "1",
+        "_source": {"request_body": {"messages": ASKED}, "response_body": COMPLETION},
+    },
+    "Langfuse: a type in lower case": {"traceId": "t", "type": "generation", "input": NOTE, "output": "cleaning"},
+    "Opik: a wrapped function": {"type": "llm", "trace_id": "t", "input": ASKED, "output": {"output": "cleaning"}},
+    "an output beside messages": {"messages": ASKED, "output": "cleaning"},
+    "choices beside messages": {"messages": ASKED, "choices": COMPLETION["choices"]},
+    "ShareGPT with tools": {
+        "conversations": [
+            {"from": "human", "value": NOTE},
+            {"from": "function_call", "value": '{"name": "find", "arguments": {"room": 12}}'},
+            {"from": "observation", "value": "floor 1"},
+            {"from": "gpt", "value": "cleaning"},
+        ]
+    },
+    "preferences": {"prompt": ASKED, "chosen": [ANSWER], "rejected": [{"role": "assistant", "content": "noise"}]},
+    "an empty page mark": {"object": "list", "data": [{"messages": [*ASKED, ANSWER]}], "has_more": False},
+    "tool calls of a chat with null arguments": {
+        "messages": [
+            *ASKED,
+            {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "find", "arguments": None}}]},
+            {"role": "tool", "content": "floor 1"},
+        ],
+        "response": "cleaning",
+    },
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_shape_is_read(tmp_path: Path, name: str) -> None:
+    call = only(read(tmp_path, SHAPES[name]))
+    assert call.response.message.content == "cleaning"
+    assert call.request.messages[0].text == NOTE
+
+
+NO_CALLS: dict[str, dict[str, Any]] = {
+    "a batch that expired": {
+        "custom_id": "a",
+        "body": {"messages": ASKED},
+        "response": None,
+        "error": {"code": "batch_expired"},
+    },
+    "a guardrail's words": bedrock(
+        {"messages": [{"role": "user", "content": [{"text": NOTE}]}], "inferenceConfig": {}},
+        {
+            "output": {"message": {"role": "assistant", "content": [{"text": "I cannot."}]}},
+            "stopReason": "guardrail_intervened",
+        },
+    ),
+    "an error beside choices": {"type": "GENERATION", "input": ASKED, "output": {**COMPLETION, "error": {"code": 502}}},
+    "a transcription": helicone({"model": "whisper-1", "prompt": NOTE}, {"text": "cleaning", "usage": {"seconds": 3}}),
+    "a stream that broke": helicone({"messages": ASKED}, 'data: {"error":{"message":"overloaded"}}\n\n'),
+    "an error of Bedrock's batch": {
+        "modelInput": {"messages": ASKED},
+        "modelOutput": None,
+        "error": {"errorCode": 400},
+    },
+    "an error of Gemini's batch": {"key": "a", "request": {"contents": []}, "error": {"code": 3, "message": "bad"}},
+    "a redacted prompt": {
+        "call_type": "completion",
+        "spend": 1,
+        "messages": [{"role": "user", "content": "redacted-by-litellm"}],
+        "response": COMPLETION,
+    },
+    "Sentry's filter": {"messages": [{"role": "user", "content": "[Filtered]"}, ANSWER]},
+    "Datadog's drop": {
+        "type": "GENERATION",
+        "input": ASKED,
+        "output": "[This value has been dropped because this span's size exceeds the 1MB size limit.]",
+    },
+    "hidden by OpenInference": {
+        "traceId": "t",
+        "spanId": "s",
+        "attributes": {
+            "openinference.span.kind": "LLM",
+            "llm.input_messages.0.message.content": "__REDACTED__",
+            "llm.input_messages.0.message.role": "user",
+            "llm.output_messages.0.message.content": "__REDACTED__",
+            "llm.output_messages.0.message.role": "assistant",
+        },
+    },
+    "an embedding's span": {
+        "traceId": "t",
+        "spanId": "s",
+        "attributes": {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": "text-embedding-3-small"},
+    },
+}
+
+
+@pytest.mark.parametrize("name", NO_CALLS)
+def test_what_is_no_call_is_skipped(tmp_path: Path, name: str) -> None:
+    parsed = read(tmp_path, NO_CALLS[name])
+    assert parsed.calls == []
+    assert len(parsed.skipped) == 1
+
+
+def test_the_two_files_of_a_gemini_batch_are_joined_by_key(tmp_path: Path) -> None:
+    reply = {"candidates": [{"content": {"parts": [{"text": "cleaning"}]}}]}
+    asked = {"key": "a", "request": {"contents": [{"parts": [{"text": NOTE}]}]}}
+    for records in ((asked, {"key": "a", "response": reply}), ({"key": "a", "response": reply}, asked)):
+        assert only(read(tmp_path, *records)).response.message.content == "cleaning"
+
+
+@pytest.mark.parametrize("model", ["ft:gpt-4.1:desk:rerank-notes:a1", "our-embed-classifier", "acme/image-notes"])
+def test_a_model_named_after_its_purpose_is_a_chat(tmp_path: Path, model: str) -> None:
+    only(read(tmp_path, helicone({"model": model, "messages": ASKED}, COMPLETION)))
+
+
+STEPS = (
+    {
+        "role": "assistant",
+        "parts": [
+            {"type": "step-start"},
+            {
+                "type": "tool-find",
+                "toolCallId": "c1",
+                "state": "output-available",
+                "input": {"room": 12},
+                "output": {"floor": 1},
+            },
+            {"type": "step-start"},
+            {"type": "text", "text": "cleaning"},
+        ],
+    },
+    {
+        "role": "assistant",
+        "content": "cleaning",
+        "toolInvocations": [
+            {"state": "result", "toolCallId": "c1", "toolName": "find", "args": {"room": 12}, "result": {"floor": 1}}
+        ],
+    },
+)
+
+
+@pytest.mark.parametrize("turn", STEPS)
+def test_a_turn_of_several_steps_is_taken_apart(tmp_path: Path, turn: dict[str, Any]) -> None:
+    call = only(read(tmp_path, {"messages": [{"role": "user", "content": NOTE}, turn]}))
+    assert call.response.message.content == "cleaning"
+    assert call.response.message.tool_calls is None
+    _, called, told = call.request.messages
+    assert called.tool_calls is not None
+    assert (called.tool_calls[0].function.name, called.tool_calls[0].function.arguments) == ("find", '{"room":12}')
+    assert (told.role, told.content, told.tool_call_id) == ("tool", '{"floor":1}', "c1")
+
+
+def test_langfuses_export_as_parquet(tmp_path: Path) -> None:
+    (row, *_) = [orjson.loads(line) for line in (LOGS / "langfuse_blob.jsonl").read_bytes().splitlines()]
+    counts = pyarrow.array([[*row.pop("usage_details").items()]], pyarrow.map_(pyarrow.string(), pyarrow.int64()))
+    tools = pyarrow.array([[*row.pop("tool_definitions").items()]], pyarrow.map_(pyarrow.string(), pyarrow.string()))
+    row["metadata"] = None
+    table = pyarrow.Table.from_pylist([row])
+    table = table.append_column("usage_details", counts).append_column("tool_definitions", tools)
+    path = tmp_path / "observations.parquet"
+    pyarrow.parquet.write_table(table, path)
+    call = only(read_calls(path))
+    assert (call.usage.prompt_tokens, call.usage.cached_tokens) == (300, 256)
+    assert call.request.tools is not None
+    assert call.response.message.tool_calls is not None
+
+
+def test_what_a_shipper_tells_of_the_time_is_the_time(tmp_path: Path) -> None:
+    inner = {"request": {"messages": ASKED}, "response": COMPLETION}
+    call = only(read(tmp_path, {"insertId": "i", "timestamp": "2026-06-01T08:00:00Z", "jsonPayload": inner}))
+    assert call.at is not None
+
+
+@pytest.mark.parametrize("index", [None, [], "0", {}])
+def test_a_stream_of_converse_with_odd_indexes_is_read(tmp_path: Path, index: object) -> None:
+    events = [
+        {"contentBlockStart": {"contentBlockIndex": index, "start": {"text": 5}}},
+        {"contentBlockDelta": {"contentBlockIndex": index, "delta": {"text": "cleaning"}}},
+        {"messageStop": {"stopReason": "end_turn"}},
+    ]
+    call = only(read(tmp_path, bedrock({"messages": ASKED}, events)))
+    assert call.response.message.content == "cleaning"

@@ -13,7 +13,7 @@ from understudies.events.fingerprint import (
     split_of,
     template_of,
 )
-from understudies.events.ids import NewId, SeededIds, new_id
+from understudies.events.ids import NewId, SeededIds, derived_id, new_id
 from understudies.events.invocation import BIASED, Invocation, Origin, Reason, Route, ServedBy
 from understudies.events.money import Usd, usd, usd_text
 from understudies.events.promotion import Promotion, Stage
@@ -93,6 +93,7 @@ __all__ = [
     "Withheld",
     "Words",
     "cloud_headers",
+    "derived_id",
     "discovered_task",
     "encode",
     "fingerprint",

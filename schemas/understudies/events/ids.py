@@ -1,5 +1,6 @@
 """Event ids: UUIDv7 (RFC 9562, section 6.2, method 1), so that they sort by time and then by creation."""
 
+import hashlib
 import itertools
 import os
 import random
@@ -28,6 +29,12 @@ _counter = itertools.count(int.from_bytes(os.urandom(5), "big"))
 def new_id(at: datetime) -> str:
     """Return a new UUIDv7 of a moment; later ones of the same process and moment sort later."""
     return _format_uuid7(at, next(_counter), int.from_bytes(os.urandom(4), "big"))
+
+
+def derived_id(at: datetime, key: str) -> str:
+    """Return the UUIDv7 of what `key` names and happened at a moment: always the same one, so that it counts once."""
+    digest = int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=10).digest(), "big")
+    return _format_uuid7(at, digest >> _RANDOM_BITS, digest & (1 << _RANDOM_BITS) - 1)
 
 
 class SeededIds:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from understudies.cli.options import DEFAULT_DATA_DIR, ArtifactsOption, BootstrapOption, DataOption, RulesOption
-from understudies.cli.process import report_errors
+from understudies.cli.process import print_line, report_errors
 from understudies.cli.single_service import artifact_root, load_bus_settings, run_single_service
 from understudies.runtime.clock import SystemClock
 from understudies.runtime.logs import configure_logging
@@ -17,6 +17,7 @@ from understudies.runtime.settings import StoreSettings, settings_from
 
 if TYPE_CHECKING:
     from understudies.datasets.object_store import ObjectStore
+    from understudies.observer.settings import ObserverSettings
     from understudies.runtime.bus.bus import Bus
     from understudies.runtime.service import Service
 
@@ -76,6 +77,7 @@ async def _create_service(
         store = await Store.open(_store_url(data))
         opened.push_async_callback(store.close)
         settings = settings_from(ObserverSettings)
+        await _open_receiver(settings, bus, rules, opened)
         return create_observer(settings, bus=bus, clock=clock, store=store, files=files, new_id=new_id)
     if name == "evaluator":
         from understudies.evaluator.app import create_app as create_evaluator
@@ -101,6 +103,22 @@ async def _create_service(
     from understudies.budget.settings import BudgetSettings
 
     return create_budget(settings_from(BudgetSettings), bus=bus, rules=rules, new_id=new_id)
+
+
+async def _open_receiver(
+    settings: "ObserverSettings", bus: "Bus", rules: RulesSource, opened: contextlib.AsyncExitStack
+) -> None:
+    """Take spans on the observer's port, if it has one."""
+    from understudies.otlp.factory import create_endpoint, start_server
+    from understudies.router.settings import RouterSettings
+
+    if settings.otlp_port is None:
+        return
+    host, router = settings.otlp_host, settings_from(RouterSettings)
+    endpoint = create_endpoint(router, host=host, rules=rules, bus=bus, clock=SystemClock())
+    server = await start_server(endpoint, host, settings.otlp_port)
+    opened.push_async_callback(server.stop)
+    print_line(f"spans are taken at {server.url}/v1/traces")
 
 
 def _store_url(data: Path) -> str:

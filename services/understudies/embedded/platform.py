@@ -26,6 +26,8 @@ from understudies.observer.app import ObserverApp
 from understudies.observer.app import create_app as create_observer
 from understudies.observer.replay import missing_from_store, replay_since
 from understudies.observer.settings import ObserverSettings
+from understudies.otlp.endpoint import PATH as TRACES_PATH
+from understudies.otlp.factory import create_endpoint
 from understudies.redaction.patterns import default_redactor
 from understudies.router.app import RouterApp
 from understudies.router.call import Teacher
@@ -227,7 +229,7 @@ class Platform:
             rules=plan.rules,
             online=self._create_online_state(),
             spool=plan.folder / "spool" if plan.keeps_state else None,
-            pages=plan.pages(self.status) if plan.pages else None,
+            pages={**(plan.pages(self.status) if plan.pages else {}), **self._receivers(bus["observer"])},
         )
         notices: list[Service] = []
         if plan.notices is not None:
@@ -248,6 +250,17 @@ class Platform:
         for app in apps:
             app_bus = bus.get(app.name) or Bus(self.settings, app.name, self.config.in_flight)
             self._runners.append(Runner(app, app_bus, snapshots=snapshots, generation=self.settings.generation))
+
+    def _receivers(self, bus: Bus) -> Mapping[str, AdminHandler]:
+        """Return the observer's receiver of spans, by its path on the router's port, if there is one."""
+        plan = self.config
+        if plan.router.port is None:
+            return {}
+        rules = plan.rules if isinstance(plan.rules, RulesSource) else RulesSource(plan.rules)
+        endpoint = create_endpoint(
+            plan.router, host=plan.router.host, rules=rules, bus=bus, clock=plan.clock, redacts=plan.redact
+        )
+        return {TRACES_PATH: endpoint}
 
     async def _republish(self, events: Sequence[Event]) -> None:
         """Publish events again on an embedded broker, which starts empty: those in force, or lost unstored ones."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from understudies.dialects.json_fields import text_or_empty
 from understudies.events import Request, Response
-from understudies.importers.json_parsing import NotARecordedCall
+from understudies.importers.json_parsing import FailedCall, NotARecordedCall, OtherKind
 from understudies.importers.logger_marks import cut_mark, withheld_mark
 
 _ERROR_FIELDS: Final = frozenset(
@@ -80,29 +80,29 @@ _HTTP_SUCCESS: Final = range(200, 300)
 
 
 def check_outcome(*sources: Mapping[str, Any]) -> None:
-    """Raise NotARecordedCall if the fields of a record, or of its parts, say that the call failed."""
+    """Raise FailedCall if the fields of a record, or of its parts, say that the call failed."""
     for source in sources:
         for name in source.keys() & _ERROR_FIELDS:
             if (told := _error_text(source[name])) is not None:
-                raise NotARecordedCall(f"the call failed: {told}" if told else "the call failed")
+                raise FailedCall(f"the call failed: {told}" if told else "the call failed")
         for name in source.keys() & _STATUS_FIELDS:
             if (told := _failed_status(name, source[name])) is not None:
-                raise NotARecordedCall(f"the call failed: {told}")
+                raise FailedCall(f"the call failed: {told}")
         for name in source.keys() & _SUCCESS_FIELDS:
             if str(source[name]).lower() in _SUCCESS_DENIED:
-                raise NotARecordedCall(f"the call failed: {name} is {str(source[name]).lower()}")
+                raise FailedCall(f"the call failed: {name} is {str(source[name]).lower()}")
         for name in source.keys() & _FLAG_FIELDS:
             if str(source[name]).lower() in _FAILURE_FLAGS:
-                raise NotARecordedCall(f"the call failed: {name}")
+                raise FailedCall(f"the call failed: {name}")
 
 
 def check_kind(kinds: Iterable[object], model: str) -> None:
-    """Raise NotARecordedCall if the call's kind (a type, an operation, a path) or model is not that of a chat."""
+    """Raise OtherKind if the call's kind (a type, an operation, a path) or model is not that of a chat."""
     for kind in kinds:
         if isinstance(kind, str) and _NOT_CHAT.search(kind) and not _CHAT_PATH.search(kind):
-            raise NotARecordedCall(f"no call of a chat model but of type {kind[:_MAX_SHOWN]!r}")
+            raise OtherKind(f"no call of a chat model but of type {kind[:_MAX_SHOWN]!r}")
     if model and _NOT_CHAT_MODEL.match(model.rpartition("/")[2]):
-        raise NotARecordedCall(f"no call of a chat model but of {model[:_MAX_SHOWN]!r}")
+        raise OtherKind(f"no call of a chat model but of {model[:_MAX_SHOWN]!r}")
 
 
 def check_body(body: Mapping[str, Any]) -> None:

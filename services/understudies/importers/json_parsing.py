@@ -11,6 +11,14 @@ class NotARecordedCall(Exception):  # noqa: N818 - the name describes the record
     """A record is not a recorded call; the message gives the reason."""
 
 
+class OtherKind(NotARecordedCall):
+    """A record is of another kind than calls of chat models, such as an embedding or the span of an agent."""
+
+
+class FailedCall(NotARecordedCall):
+    """A record is of a call that failed."""
+
+
 def parse_json(text: bytes) -> Any:
     """Parse JSON text, with NaN and infinities as null and lone surrogates as question marks.
 

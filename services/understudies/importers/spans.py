@@ -19,7 +19,7 @@ from understudies.importers.fields import (
     parse_tags,
     parse_time,
 )
-from understudies.importers.json_parsing import NotARecordedCall
+from understudies.importers.json_parsing import NotARecordedCall, OtherKind
 from understudies.importers.otlp import read_attributes
 from understudies.importers.partial_call import PartialCall
 from understudies.importers.span_attributes import as_items, find, first_found, nest_attributes
@@ -157,7 +157,7 @@ def _check_kind(nested: Mapping[str, Any], record: Mapping[str, Any], *, is_know
         return
     if told == ["unknown"] or told == ["internal"]:
         return
-    raise NotARecordedCall(f"a span of kind {told[0][:40]!r}, not a call of a chat model")
+    raise OtherKind(f"a span of kind {told[0][:40]!r}, not a call of a chat model")
 
 
 def _read_failure(record: Mapping[str, Any], nested: Mapping[str, Any]) -> dict[str, Any]:

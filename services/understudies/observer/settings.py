@@ -12,3 +12,11 @@ class ObserverSettings(BaseSettings):
     max_examples: int = Field(
         default=100_000, ge=1, description="maximum number of distinct inputs in a dataset; the newest are taken"
     )
+    otlp_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="port on which `understudies observer` takes spans by OTLP/HTTP, usually 4318; unset: none, and "
+        "`understudies up` takes them on the router's port",
+    )
+    otlp_host: str = Field(default="127.0.0.1", description="address for them; beyond loopback senders need a key")

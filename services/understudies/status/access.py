@@ -4,12 +4,11 @@ import base64
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
 from understudies.router.endpoints.errors import HttpError
+from understudies.runtime.addresses import hostname_of, is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +46,7 @@ class StatusAccess:
         tokens = [self.local_token, *([self.key] if self.key else [])]
         if token and any(_equal(token, known) for known in tokens):
             return True
-        return self.key is None and is_loopback(self.host) and is_loopback(_hostname(headers.get(b"host", "")))
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine alone.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("::1"), is_loopback("0.0.0.0")
-    (True, True, True, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _hostname(authority: str) -> str:
-    try:
-        return urlsplit(f"//{authority}").hostname or ""
-    except ValueError:
-        return ""
+        return self.key is None and is_loopback(self.host) and is_loopback(hostname_of(headers.get(b"host", "")))
 
 
 def _read_token(authorization: str) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudies.events import SeededIds, new_id
+from understudies.events import SeededIds, derived_id, new_id
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -52,3 +52,12 @@ def test_threads_never_share_an_id() -> None:
         for make in (new_id, seeded):
             made = list(pool.map(lambda _, make=make: make(NOW), range(4000)))
             assert len(set(made)) == 4000
+
+
+def test_an_id_derived_from_a_key_is_always_the_same() -> None:
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    first = derived_id(at, "trace/span")
+    assert first == derived_id(at, "trace/span")
+    assert uuid.UUID(first).version == 7
+    assert first != derived_id(at, "trace/another")
+    assert first < derived_id(at + timedelta(milliseconds=1), "trace/span")

@@ -4,7 +4,8 @@ from base64 import b64encode
 
 import pytest
 
-from understudies.status.access import StatusAccess, is_loopback
+from understudies.runtime.addresses import is_loopback
+from understudies.status.access import StatusAccess
 
 LOCAL = "127.0.0.1:8080"
 

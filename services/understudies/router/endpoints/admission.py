@@ -1,5 +1,6 @@
 """Admit requests by the rules: authenticate their callers, and resolve the tasks that they may call."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from starlette.types import Scope
@@ -54,6 +55,10 @@ class Admission:
         query = scope.get("query_string", b"").decode("latin-1")
         client = client_connection(scope)
         return RequestContext(found, scope["method"], scope["path"], query, client, received_at, headers)
+
+    def find_tenant(self, headers: Mapping[str, str]) -> Tenant | None:
+        """Return the tenant whose key is in the headers (names in lower case), or None without such a key."""
+        return self._authenticator.value.find_tenant(headers)
 
     @property
     def max_body_bytes(self) -> int:

@@ -138,18 +138,23 @@ class Authenticator:
         A key of this router is never forwarded. Where none is required, callers without one are `anonymous`, and any
         other key that they send is meant for the teacher.
         """
+        tenant = self.find_tenant(headers)
+        if tenant is not None:
+            return self._principal(tenant, headers)
         presented = _presented_keys(headers)
-        if self._by_prefix:
-            for key in presented:
-                tenant = self._owner(key)
-                if tenant is not None:
-                    return self._principal(tenant, headers)
         if self._require_key:
             return _WRONG if presented else _MISSING
         for key in presented:
             if key.startswith(KEY_PREFIX):
                 return _WRONG
         return Principal(self._anonymous, {name: headers[name] for name in _KEY_HEADERS if name in headers})
+
+    def find_tenant(self, headers: Mapping[str, str]) -> Tenant | None:
+        """Return the tenant whose key is in the headers (names in lower case), or None without such a key."""
+        if not self._by_prefix:
+            return None
+        owners = (self._owner(key) for key in _presented_keys(headers))
+        return next((owner for owner in owners if owner is not None), None)
 
     def _owner(self, key: str) -> Tenant | None:
         digest = key_digest(key)

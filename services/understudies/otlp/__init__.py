@@ -1,0 +1,1 @@
+"""Receive spans of model calls by OTLP/HTTP, and publish the calls."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
-from understudies.client.calls import TeacherInfo
+from understudies.client.calls import TeacherCall, TeacherInfo, copy_arguments
 from understudies.client.encoding import InvocationEncoder
 from understudies.client.errors import PublishError
 from understudies.client.instrumentation import EpisodeSource, Instrumentor
@@ -114,6 +114,41 @@ class Understudies:
                 raise ValueError(f"{task!r} is no task name: {TASK_NAME_RULE}")
         shadow = TeacherInfo(task, model, dict(tags or {}))
         return cast(Teacher, Instrumentor(self._recorder, shadow, episode, self._now).wrap(teacher))
+
+    def record(
+        self,
+        arguments: Mapping[str, Any],
+        answer: Any = None,
+        *,
+        at: datetime | None = None,
+        latency_ms: float = 0.0,
+        error: str | None = None,
+        task: str | None = None,
+        episode: str | None = None,
+        model: str = "",
+        tags: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Record a finished call that something else has watched, such as the callbacks of a framework; never raises.
+
+        `arguments` are those of a provider's client, and `answer` is what it returned, of any form that `shadow` reads;
+        `error` says instead why there is none. Returns False if the call is not recorded, which is counted.
+        """
+        try:
+            name = task if task is None or self._owner is None else own_task(self._owner, task)
+            if name is not None and not is_task_name(name):
+                return self._recorder.count_loss("unreadable", detail=f"{name!r} is no task name: {TASK_NAME_RULE}")
+            moment = self._now() if at is None else at.astimezone(UTC)
+            given = copy_arguments((), dict(arguments))
+            call = TeacherCall(
+                TeacherInfo(name, model, dict(tags or {})), moment, episode, given, latency_ms, answer, error=error
+            )
+            return self._recorder.put(call, given.characters)
+        except Exception as failure:  # noqa: BLE001 - no failure here may disturb the agent
+            return self._recorder.count_loss("unreadable", detail=type(failure).__name__)
+
+    def count_unreadable(self, why: str) -> None:
+        """Count a call that cannot be recorded, with the reason for the log."""
+        self._recorder.count_loss("unreadable", detail=why)
 
     async def publish(self, event: Event) -> None:
         """Publish an event and wait until it is delivered, even while Kafka is unavailable; raises PublishError."""

@@ -17,6 +17,7 @@ from understudies.events import (
     Request,
     Response,
     Route,
+    Steering,
     ToolCall,
     Usage,
     UsageDetails,
@@ -158,6 +159,27 @@ SAMPLES: dict[str, Event] = {
         judge="tool_calls",
         spot_checks=True,
         evidence={"roi": 9.1, "teachers": ["teacher-2026-01"]},
+        steering=None,
+    ),
+    "steering": Promotion(
+        id=_ID.format(6),
+        at=_AT,
+        task="weather",
+        student="weather@0",
+        stage="retired",
+        reason="the forecast changed its form",
+        dataset=None,
+        artifact=None,
+        share=0.0,
+        threshold=None,
+        head_threshold=None,
+        levels=(),
+        withheld=Withheld(answers={}, inputs=(), groups=()),
+        audit_rate=0.05,
+        judge=None,
+        spot_checks=False,
+        evidence={},
+        steering=Steering(action="demote", by="ada", student="weather@3"),
     ),
     "drift": Drift(
         id=_ID.format(5),
@@ -180,7 +202,7 @@ _LATER: dict[str, set[str]] = {
     "invocation": {"free", "usage_estimated", "api", "streamed", "hung_up"},
     "verdict": {"spot_check"},
     "gate_decision": {"head_threshold", "levels", "withheld", "judge"},
-    "promotion": {"head_threshold", "levels", "withheld", "judge", "spot_checks"},
+    "promotion": {"head_threshold", "levels", "withheld", "judge", "spot_checks", "steering"},
     "drift": {"cause"},
 }
 _LATER_OF_ROUTE = {"drawn", "head", "spot_check"}
@@ -195,5 +217,7 @@ def _of_version_1(name: str, event: Event) -> Event:
     return type(event).model_validate(known)
 
 
-OF_VERSION_1: dict[str, Event] = {name: _of_version_1(name, event) for name, event in SAMPLES.items()}
+OF_VERSION_1: dict[str, Event] = {
+    name: _of_version_1(name, event) for name, event in SAMPLES.items() if name != "steering"
+}
 """What the files below `schemas/samples/v1/` hold, which know nothing of what came later."""

@@ -29,10 +29,12 @@ from understudies.events.request import (
     request_of,
 )
 from understudies.events.serving_scope import ALWAYS, NOTHING_WITHHELD, ProvenLevels, Withheld
+from understudies.events.steering import STUDENT_ACTIONS, Steering, SteeringAction
 from understudies.events.task_discovery.template_inference import Prompt
 from understudies.events.task_discovery.templates import Templates
 from understudies.events.task_discovery.word_trigrams import Words, words_of
 from understudies.events.task_names import own_task, owner_and_base
+from understudies.events.task_steering import NOT_STEERED, TaskSteering, steer
 from understudies.events.topics import (
     BY_NAME,
     DRIFT,
@@ -55,7 +57,9 @@ __all__ = [
     "DRIFT",
     "INVOCATIONS",
     "NOTHING_WITHHELD",
+    "NOT_STEERED",
     "PROMOTIONS",
+    "STUDENT_ACTIONS",
     "TOPICS",
     "VERDICTS",
     "Cause",
@@ -80,7 +84,10 @@ __all__ = [
     "ServedBy",
     "Split",
     "Stage",
+    "Steering",
+    "SteeringAction",
     "TaskName",
+    "TaskSteering",
     "Templates",
     "ToolCall",
     "Topic",
@@ -105,6 +112,7 @@ __all__ = [
     "position",
     "request_of",
     "split_of",
+    "steer",
     "template_of",
     "topic_of",
     "usd",

@@ -13,6 +13,7 @@ from understudies.events.serving_scope import (
     ProvenLevels,
     Withheld,
 )
+from understudies.events.steering import Steering
 
 Stage = Literal["authorised", "collected", "trained", "qualified", "rejected", "promoted", "demoted", "retired"]
 
@@ -46,3 +47,14 @@ class Promotion(Event):
         default=False, description="whether each of its answers is also audited occasionally beyond that"
     )
     evidence: dict[str, JsonValue] = Field(default_factory=dict)
+    steering: Steering | None = Field(
+        default=None,
+        description="a person's decision about the task, and no stage of a student: `reason` says why, `at` when; "
+        "`student` is then version 0, which no student has, and `stage` is `retired`",
+    )
+
+    @property
+    def key(self) -> str:
+        """The message's key: of those with the same key, compaction keeps the latest alone."""
+        key = f"{self.task}/{self.student}"
+        return f"{key}/{self.steering.action}/{self.steering.student or ''}" if self.steering else key

@@ -90,12 +90,12 @@ VERDICTS = Topic(
 PROMOTIONS = Topic(
     "promotions",
     TypeAdapter(Promotion),
-    lambda event: f"{event.task}/{event.student}",
-    "task/student",
+    lambda event: event.key,
+    "task/student; of a person's decision task/student/action/student it names",
     1,
     "compact",
     None,
-    "The ordered stages of every student.",
+    "The ordered stages of every student, and what people decided about tasks.",
 )
 DRIFT = Topic(
     "drift",

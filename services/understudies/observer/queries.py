@@ -16,8 +16,8 @@ at, indexOf(['authorised', 'collected', 'trained', 'qualified', 'promoted', 'dem
 id
 """
 _LATEST_PROMOTIONS: Final = f"""
-SELECT *, row_number() OVER (PARTITION BY task, student ORDER BY {_STAGE_ORDER}) AS nth,
-    count() OVER (PARTITION BY task, student) AS stages
+SELECT *, row_number() OVER (PARTITION BY task, student, steering ORDER BY {_STAGE_ORDER}) AS nth,
+    count() OVER (PARTITION BY task, student, steering) AS stages
 FROM promotions FINAL
 QUALIFY nth = stages
 ORDER BY {_STAGE_ORDER}
@@ -48,8 +48,8 @@ class TaskSpending(NamedTuple):
 
 
 async def fetch_latest_promotions(store: Store) -> list[Promotion]:
-    """Return the latest stage of every student, in chronological order."""
-    return [_to_promotion(row) for row in await store.query(_LATEST_PROMOTIONS)]
+    """Return the latest stage of every student and the decisions of people, in chronological order."""
+    return [to_promotion(row) for row in await store.query(_LATEST_PROMOTIONS)]
 
 
 async def fetch_stages(store: Store, task: str, student: str) -> set[str]:
@@ -63,5 +63,7 @@ async def fetch_spending(store: Store) -> list[TaskSpending]:
     return [TaskSpending(**row) for row in await store.query(_SPENDING)]
 
 
-def _to_promotion(row: Mapping[str, Any]) -> Promotion:
-    return Promotion.model_validate({**row, "evidence": orjson.loads(row["evidence"])})
+def to_promotion(row: Mapping[str, Any]) -> Promotion:
+    """Return the event of a row; rows of stages have an empty action."""
+    steering = row["steering"] if row["steering"]["action"] else None
+    return Promotion.model_validate({**row, "evidence": orjson.loads(row["evidence"]), "steering": steering})

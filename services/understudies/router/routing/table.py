@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
-from understudies.events import NOTHING_WITHHELD, Drift, Event, Promotion, ProvenLevels, Stage, Utc, Withheld
+from understudies.events import (
+    NOT_STEERED,
+    NOTHING_WITHHELD,
+    Drift,
+    Event,
+    Promotion,
+    ProvenLevels,
+    Stage,
+    TaskSteering,
+    Utc,
+    Withheld,
+)
 from understudies.persistence.saved_state import ROOT, SavedState
 from understudies.router.routing.decision import TaskRoute
 
@@ -27,7 +38,7 @@ _STAGE_ORDER: tuple[Stage, ...] = (
 
 
 class StudentStatus(BaseModel):
-    """The latest stage and the latest alarms of one student."""
+    """The latest stage and the latest alarms of one student; of version 0, what people decided about its task."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,6 +59,7 @@ class StudentStatus(BaseModel):
     spot_checks: bool = False
     drifted_at: Utc | None = None
     warned_at: Utc | None = None
+    steering: TaskSteering | None = None
 
     @property
     def stage_order(self) -> tuple[datetime, int, str]:
@@ -67,6 +79,8 @@ class StudentStatus(BaseModel):
 
     def after_promotion(self, event: Promotion) -> "StudentStatus":
         """Return the status after a promotion; unchanged if the promotion is older than the current stage."""
+        if event.steering is not None:
+            return self.model_copy(update={"steering": (self.steering or NOT_STEERED).apply(event)})
         new = self.model_copy(
             update={
                 "stage": event.stage,
@@ -112,16 +126,18 @@ class RoutingTable(SavedState):
         """Return the table after an event; events other than promotions and drift change nothing."""
         if not isinstance(event, Promotion | Drift):
             return self
-        old = self._student(event.task, event.student)
+        steered = isinstance(event, Promotion) and event.steering is not None
+        name = f"{event.task}@0" if steered else event.student
+        old = self._student(event.task, name)
         new = old.after_promotion(event) if isinstance(event, Promotion) else old.after_drift(event)
         if new == old:
             return self
-        of_task = {**self.students.get(event.task, {}), event.student: new}
+        of_task = {**self.students.get(event.task, {}), name: new}
         return RoutingTable({**self.students, event.task: of_task})
 
     def route(self, task: str, now: datetime) -> TaskRoute | None:
-        """Return the route of a task at a moment; None if no student is promoted."""
-        serving = [(s.stage_order, name, s) for name, s in self.students.get(task, {}).items() if s.is_serving]
+        """Return the route of a task at a moment; None if no student is promoted, or people keep it from serving."""
+        serving = [(s.stage_order, name, s) for name, s in self._allowed(task).items() if s.is_serving]
         if not serving:
             return None
         _, student, status = max(serving, key=lambda entry: entry[:2])
@@ -154,12 +170,23 @@ class RoutingTable(SavedState):
 
     @property
     def tasks(self) -> list[str]:
-        """The names of the tasks with a promoted student, sorted."""
-        return sorted(task for task, students in self.students.items() if any(s.is_serving for s in students.values()))
+        """The names of the tasks that a promoted student may serve, sorted."""
+        return sorted(task for task in self.students if any(s.is_serving for s in self._allowed(task).values()))
 
     def has_task(self, task: str) -> bool:
         """Return whether the task has or had a student."""
         return task in self.students
+
+    def _allowed(self, task: str) -> Mapping[str, StudentStatus]:
+        """Return the students of a task that people do not keep from serving."""
+        students = self.students.get(task, {})
+        carrier = students.get(f"{task}@0")
+        if carrier is None or carrier.steering is None:
+            return students
+        steering = carrier.steering
+        if steering.is_halted:
+            return {}
+        return {name: status for name, status in students.items() if steering.ended(name) is None}
 
     def _student(self, task: str, student: str) -> StudentStatus:
         return self.students.get(task, {}).get(student) or StudentStatus()

@@ -2,14 +2,14 @@
 
 import json
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.router_fixtures import ARTIFACT, NOON, make_drift, make_promotion
 
-from understudies.events import NOTHING_WITHHELD, Event, Withheld
+from understudies.events import NOTHING_WITHHELD, Event, Promotion, Steering, SteeringAction, Withheld, steer
 from understudies.router.routing.decision import TaskRoute
 from understudies.router.routing.table import RoutingTable
 
@@ -229,3 +229,43 @@ def test_a_change_that_proves_nothing_against_the_student_leaves_it_in_force(cau
     assert route is not None
     assert not route.drifted
     assert route.audit_probability == pytest.approx(0.3)
+
+
+def steered(action: Any, minute: int = 10, student: str | None = None) -> Promotion:
+    steering = Steering(action=action, by="ada", student=student)
+    at = NOON + timedelta(minutes=minute)
+    return steer("triage", steering, "because", at=at, event_id=f"{action}-{minute}-{student}")
+
+
+decisions = st.builds(
+    steered, st.sampled_from(get_args(SteeringAction)), minutes, st.sampled_from([None, "triage@1", "triage@2"])
+)
+
+
+@given(st.lists(promotions | drifts | decisions, max_size=12), st.randoms(use_true_random=False))
+def test_decisions_of_people_are_folded_in_any_order_and_survive_json(story: list[Event], random: Any) -> None:
+    again = [*story, *story]
+    random.shuffle(again)
+    table = table_of(*again)
+    assert table == table_of(*story)
+    assert RoutingTable.from_state(json.loads(json.dumps(table.state()))) == table
+
+
+@pytest.mark.parametrize(("halt", "go_on"), [("pause", "resume"), ("mark_critical", "unmark_critical")])
+def test_the_teacher_serves_a_task_that_is_paused_or_critical(halt: str, go_on: str) -> None:
+    promoted = make_promotion("promoted", minute=1)
+    assert route_of(promoted, steered(halt)) is None
+    assert route_of(steered(halt), promoted) is None
+    assert table_of(promoted, steered(halt)).tasks == []
+    assert table_of(promoted, steered(halt)).artifacts, "it stays loaded, to go on at once"
+    assert route_of(steered(go_on, 11), promoted, steered(halt)) == route_of(promoted)
+
+
+@pytest.mark.parametrize("end", ["demote", "retire"])
+def test_a_student_that_people_ended_serves_no_more_whatever_is_promoted_meanwhile(end: str) -> None:
+    story = [make_promotion("promoted", minute=1), steered(end, student="triage@1")]
+    assert route_of(*story, make_promotion("promoted", minute=20)) is None
+    other = make_promotion("promoted", student="triage@2", minute=0)
+    served = route_of(other, *story)
+    assert served is not None
+    assert served.student == "triage@2"

@@ -8,6 +8,7 @@ from understudies.budget.investment import estimate_investment, format_investmen
 from understudies.budget.settings import BudgetSettings
 from understudies.budget.task_state import TaskState
 from understudies.economics.roi import Investment
+from understudies.events import Promotion
 from understudies.runtime.rules.task import TaskRules
 from understudies.stats.consistency import agreement_ceiling
 
@@ -36,15 +37,22 @@ class Appraisal:
 
 
 def appraise(task: TaskState, rules: TaskRules, settings: BudgetSettings, now: datetime) -> Appraisal:
-    """Decide about the next student of a task: the first, or a successor at `growth` times the examples."""
-    needed = count_needed_examples(task, settings)
-    if rules.critical:
+    """Decide about the next student of a task: the first, or a successor at `growth` times the examples.
+
+    Where a person asked for a new student, it neither waits for more examples than a first one needs, nor for the
+    student in progress, nor for the time between two students; whatever is refused otherwise is refused still.
+    """
+    asked = task.pending_retraining(now)
+    needed = count_needed_examples(task, settings, as_first=asked is not None)
+    if rules.critical or task.steering.critical:
         return Appraisal("refuse", "declared critical: it stays with the teacher", needed)
     if rules.students == ():
         return Appraisal("refuse", "the rules allow no student", needed)
     if task.profile.recommendation == "no":
         return Appraisal("refuse", task.profile.reason, needed, estimate_investment(task, settings, now, share=0.0))
-    if task.candidate is not None:
+    if task.serving is not None and task.serving.name == task.steering.pinned:
+        return Appraisal("wait", f"{task.serving.name} is pinned: it is not to be succeeded", needed)
+    if task.candidate is not None and asked is None:
         return Appraisal("wait", f"{task.candidate.name} is in progress: {task.candidate.promotion.stage}", needed)
     inconsistent = _find_inconsistency(task, rules)
     if inconsistent:
@@ -54,21 +62,33 @@ def appraise(task: TaskState, rules: TaskRules, settings: BudgetSettings, now: d
         return Appraisal("refuse", investment.reason, needed, investment)
     if task.examples < needed:
         return Appraisal("wait", f"{task.examples} of the {needed} examples needed", needed, investment)
-    if not is_cooldown_over(task, settings, now):
+    if asked is None and not is_cooldown_over(task, settings, now):
         return Appraisal(
             "wait",
             f"{task.latest_student.name if task.latest_student else ''} was authorised recently",
             needed,
             investment,
         )
-    return Appraisal("authorise", investment.reason, needed, investment)
+    reason = investment.reason if asked is None else f"asked for by {describe_decision(asked)}; {investment.reason}"
+    return Appraisal("authorise", reason, needed, investment)
 
 
-def count_needed_examples(task: TaskState, settings: BudgetSettings) -> int:
-    """Return how many distinct inputs the next student needs; more if the last one was rejected."""
+def describe_decision(event: Promotion) -> str:
+    """Return who made a decision, and why."""
+    by = event.steering.by if event.steering else ""
+    return f"{by}: {event.reason}" if event.reason else by
+
+
+def count_needed_examples(task: TaskState, settings: BudgetSettings, *, as_first: bool = False) -> int:
+    """Return how many distinct inputs the next student needs; more if the last one was rejected.
+
+    `as_first`: as if there had been none before.
+    """
     earlier = [student.examples for student in task.students.values() if not _is_outdated(task, student.promotion.at)]
     classes = task.profile.repeated_answers if task.profile.kind == "closed_set" else 0
     minimum = max(settings.min_examples, settings.examples_per_class * classes)
+    if as_first:
+        return minimum
     rejected = task.latest_student is not None and task.latest_student.promotion.stage == "rejected"
     growth = settings.growth_after_rejection if rejected else settings.growth
     return max(minimum, round(max(earlier, default=0) * growth))

@@ -5,7 +5,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from understudies.budget.appraisal import Appraisal, appraise, count_needed_examples, is_cooldown_over
+from understudies.budget.appraisal import (
+    Appraisal,
+    appraise,
+    count_needed_examples,
+    describe_decision,
+    is_cooldown_over,
+)
 from understudies.budget.investment import audit_rate, estimate_investment, format_investment, student_price
 from understudies.budget.ramp import WEEK_DAYS, is_evidence_worthwhile, next_share, trial_audit_rate
 from understudies.budget.settings import BudgetSettings
@@ -37,8 +43,9 @@ class StudentLifecycle:
     def transitions(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
         """Yield the transitions that are due; the caller folds each into the state before it asks for the next."""
         yield from self._demote(task, now)
+        yield from self._end_by_decision(task, now)
         yield from self._retire_unprofitable(task, now)
-        yield from self._apply_gate_decisions(task, now)
+        yield from self._apply_gate_decisions(task, rules, now)
         yield from self._apply_restrictions(task, now)
         yield from self._ramp(task, rules, now)
         yield from self._authorise(task, rules, now)
@@ -50,8 +57,24 @@ class StudentLifecycle:
             after = "unknown" if drift.agreement_after is None else f"{drift.agreement_after:.1%}"
             reason = f"drift: agreement fell to {after} after {drift.audited} audited verdicts"
             yield self._promotion(student, "demoted", now, reason, share=0.0, evidence=drift.model_dump(mode="json"))
-            for other in [other for other in task.students.values() if other.is_on_trial]:
-                yield self._promotion(other, "retired", now, f"learned from answers before the drift of {student.name}")
+            yield from self._retire_trials(task, now, f"learned from answers before the drift of {student.name}")
+
+    def _end_by_decision(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
+        """Demote or retire the students that people put out of service."""
+        for student in [student for student in task.students.values() if student.is_serving or student.is_on_trial]:
+            decision = task.steering.ended(student.name)
+            if decision is None or decision.steering is None:
+                continue
+            reason = f"by {describe_decision(decision)}"
+            if decision.steering.action == "demote" and student.is_serving:
+                yield self._promotion(student, "demoted", now, reason, share=0.0)
+                yield from self._retire_trials(task, now, f"learned from answers before the end of {student.name}")
+            else:
+                yield self._promotion(student, "retired", now, reason, share=0.0)
+
+    def _retire_trials(self, task: TaskState, now: datetime, reason: str) -> Iterator[Promotion]:
+        for other in [other for other in task.students.values() if other.is_on_trial]:
+            yield self._promotion(other, "retired", now, reason)
 
     def _retire_unprofitable(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
         """Retire or reject students that cost more than they save, by their own price, known since training."""
@@ -71,7 +94,7 @@ class StudentLifecycle:
                 numbers = format_investment(investment)
                 yield self._promotion(student, stage, now, investment.reason, share=0.0, evidence=numbers)
 
-    def _apply_gate_decisions(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
+    def _apply_gate_decisions(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
         """Apply the decisions of the gates."""
         for student in list(task.students.values()):
             decision = student.decision
@@ -84,7 +107,7 @@ class StudentLifecycle:
                     # Audits monitor its agreement; a rejection by the gate means that it can no longer be loaded.
                     yield self._promotion(student, "retired", now, decision.reason, share=0.0)
             elif student.is_on_trial:
-                yield from self._qualify(task, student, decision, now)
+                yield from self._qualify(task, student, decision, rules, now)
             elif (decision.threshold, decision.head_threshold) != (
                 student.promotion.threshold,
                 student.promotion.head_threshold,
@@ -117,7 +140,7 @@ class StudentLifecycle:
                 yield self._promote(task, student, now, canary, f"canary again: {cause}")
 
     def _qualify(
-        self, task: TaskState, student: StudentState, decision: GateDecision, now: datetime
+        self, task: TaskState, student: StudentState, decision: GateDecision, rules: TaskRules, now: datetime
     ) -> Iterator[Promotion]:
         incumbent = task.serving
         proven = estimate_investment(task, self._settings, now, share=decision.coverage or 0.0, student=student)
@@ -127,8 +150,12 @@ class StudentLifecycle:
             return
         if student.promotion.stage != "qualified":
             yield self._promotion(student, "qualified", now, decision.reason, evidence=decision.evidence)
+        if is_held(task, student, rules):
+            return
         if incumbent is None:
-            yield self._promote(task, student, now, self._settings.canary[0], f"canary: {decision.reason}")
+            approval = task.steering.approved(student.name)
+            approved = f"; approved by {describe_decision(approval)}" if approval else ""
+            yield self._promote(task, student, now, self._settings.canary[0], f"canary: {decision.reason}{approved}")
         elif self._can_replace(task, student, decision.coverage or 0.0, incumbent):
             # Prefer the successor at equal coverage. The ramp guards the serving path, which is already proven, so the
             # successor takes over the whole share at once.
@@ -148,7 +175,7 @@ class StudentLifecycle:
 
     def _ramp(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
         student = task.serving
-        if student is None or student.drift is not None or student.restriction is not None:
+        if student is None or student.drift is not None or student.restriction is not None or task.steering.is_halted:
             return
         share = next_share(student, self._settings, rules.min_agreement, now)
         if share is not None:
@@ -181,14 +208,15 @@ class StudentLifecycle:
         return "looser thresholds may be proven" if is_worthwhile else ""
 
     def _authorise(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
-        ended = self._end_trial(task, now)
+        ended = self._end_trial(task, rules, now)
         if ended is not None:
             yield ended
         appraisal = appraise(task, rules, self._settings, now)
         if appraisal.verdict == "authorise":
+            yield from self._retire_trials(task, now, f"superseded: {appraisal.reason}")
             yield self._authorisation(task, appraisal, now)
 
-    def _end_trial(self, task: TaskState, now: datetime) -> Promotion | None:
+    def _end_trial(self, task: TaskState, rules: TaskRules, now: datetime) -> Promotion | None:
         """End a trial that more examples would improve, or that has used up its verdicts beside a serving student."""
         trial = task.candidate
         if trial is None:
@@ -198,6 +226,8 @@ class StudentLifecycle:
             return (
                 self._promotion(trial, "retired", now, f"no progress since {trial.promotion.stage}") if lost else None
             )
+        if trial.promotion.stage == "qualified" and is_held(task, trial, rules):
+            return None
         room = 1 - (trial.expected_share or 0.0) >= self._settings.expected_gain
         due = task.examples >= count_needed_examples(task, self._settings) and is_cooldown_over(
             task, self._settings, now
@@ -276,6 +306,15 @@ class StudentLifecycle:
     def _promotion(self, student: StudentState, stage: Stage, now: datetime, reason: str, **changes: Any) -> Promotion:
         fresh = {"id": self._new_id(now), "at": now, "stage": stage, "reason": reason, "evidence": {}}
         return student.promotion.model_copy(update={**fresh, **changes})
+
+
+def is_held(task: TaskState, student: StudentState, rules: TaskRules) -> bool:
+    """Return whether people keep a proven student from serving: no approval yet, a pause, or a pinned predecessor."""
+    if task.steering.is_halted or task.steering.ended(student.name) is not None:
+        return True
+    if task.serving is not None and task.serving.name == task.steering.pinned:
+        return True
+    return rules.promotion == "manual" and task.steering.approved(student.name) is None
 
 
 def _decision_reason(student: StudentState) -> str:

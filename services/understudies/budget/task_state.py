@@ -11,7 +11,18 @@ from understudies.budget.ledger import Ledger
 from understudies.budget.student_state import StudentState
 from understudies.budget.volume import CallVolume
 from understudies.economics.profile import TaskProfile
-from understudies.events import Drift, Event, GateDecision, Invocation, Promotion, Verdict, template_of, usd
+from understudies.events import (
+    NOT_STEERED,
+    Drift,
+    Event,
+    GateDecision,
+    Invocation,
+    Promotion,
+    TaskSteering,
+    Verdict,
+    template_of,
+    usd,
+)
 from understudies.persistence.fields import SORTED, AsArray, OrderedKeys
 from understudies.persistence.saved_state import Key, SavedState
 
@@ -27,6 +38,7 @@ class TaskState(SavedState):
     self_agreed: int
     self_compared: Annotated[int, Key("self_asked")]
     valid_since: Annotated[datetime | None, Key("fresh_since")]
+    steering: Annotated[TaskSteering, Key(default=TaskSteering)]
     _inputs: OrderedKeys
     _self_compared_inputs: Annotated[set[int], SORTED, Key("inputs_asked_again")]
 
@@ -40,6 +52,7 @@ class TaskState(SavedState):
         self.self_agreed = 0
         self.self_compared = 0
         self.valid_since = None
+        self.steering = NOT_STEERED
         self._inputs = {}
         self._self_compared_inputs = set()
 
@@ -54,6 +67,8 @@ class TaskState(SavedState):
             self._apply_verdict(event)
         elif isinstance(event, GateDecision):
             self._update_student(event.student, lambda student: student.apply_decision(event))
+        elif isinstance(event, Promotion) and event.steering is not None:
+            self.steering = self.steering.apply(event)
         elif isinstance(event, Promotion):
             self._apply_promotion(event)
         elif isinstance(event, Drift) and event.tier == "contract" and event.drifted:
@@ -115,6 +130,14 @@ class TaskState(SavedState):
     def examples(self) -> int:
         """The number of distinct inputs with a teacher's answer since the last drift."""
         return len(self._inputs)
+
+    def pending_retraining(self, now: datetime) -> Promotion | None:
+        """Return the request for a new student, if none was authorised since."""
+        asked = self.steering.retraining
+        if asked is None or asked.at > now:
+            return None
+        begun = [student.authorised_at or student.promotion.at for student in self.students.values()]
+        return None if begun and max(begun) >= asked.at else asked
 
     @property
     def serving(self) -> StudentState | None:

@@ -17,6 +17,9 @@ OverBudgetRule = Literal["student_only", "refuse"]
 EscalationRule = Literal["teacher", "teacher_or_student", "refuse"]
 """If the student's confidence is too low: ask the teacher; or, should it fail, use the student's answer; or refuse."""
 
+PromotionRule = Literal["automatic", "manual"]
+"""Whether a student that is proven serves at once, or once a person has approved it."""
+
 STUDENT_KINDS: Final = ("cache", "classifier", "extractor", "few_shot", "prompt_optimised", "lora", "api_fine_tune")
 """Kinds of student that `students` may name."""
 
@@ -49,6 +52,9 @@ class TaskRules(BaseModel):
     model: str | None = Field(default=None, description="teacher's model for calls that name `understudies/TASK`")
     students: tuple[str, ...] | None = Field(
         default=None, description="kinds or names of students that may serve, with * and ?; empty: none; absent: all"
+    )
+    promotion: PromotionRule = Field(
+        default="automatic", description="whether a proven student serves at once, or after `understudies approve`"
     )
     escalation: EscalationRule = Field(default="teacher", description="who answers if the student's confidence is low")
     hold_back_tokens: int | None = Field(

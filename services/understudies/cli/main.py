@@ -12,6 +12,7 @@ from understudies.cli.rules import rules
 from understudies.cli.service import SERVICES, service_command
 from understudies.cli.status import EPILOG as STATUS_EXAMPLES
 from understudies.cli.status import status
+from understudies.cli.steer import steer
 from understudies.cli.up import EPILOG as UP_EXAMPLES
 from understudies.cli.up import up
 
@@ -29,6 +30,7 @@ app.command(epilog=STATUS_EXAMPLES)(status)
 for name, purpose in SERVICES.items():
     app.command(name, help=purpose)(service_command(name))
 app.command(epilog=ROUTER_EXAMPLES)(router)
+app.add_typer(steer, name="steer")
 app.add_typer(rules, name="rules")
 app.add_typer(keys, name="keys")
 

@@ -26,6 +26,7 @@ _STYLES: Final[dict[Phase, str]] = {
     "drifted": "bold red",
     "kept with the teacher": "dim",
     "critical": "magenta",
+    "paused": "bold yellow",
 }
 _COLUMNS: Final = (
     ("Task", 16),
@@ -110,6 +111,7 @@ def _coverage(share: float) -> str:
 
 def _sentences(standing: TaskStanding) -> list[Text]:
     lines = [Text("waits for ", style="dim").append(standing.waits_for, style="default")]
+    lines += [Text(str(decision), style="yellow") for decision in standing.steered]
     if standing.not_loaded:
         lines.append(Text(f"cannot be loaded: {standing.student}: {standing.not_loaded}", style="bold red"))
     if standing.teacher_price is not None and standing.teacher_price.source.startswith("assumed"):

@@ -77,6 +77,7 @@ def up(
 async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_seconds: float) -> None:
     from understudies.console.endpoint import create_pages
     from understudies.embedded.platform import Platform, PlatformConfig
+    from understudies.events import new_id
     from understudies.notices.settings import NoticeSettings
     from understudies.runtime.clock import SystemClock
     from understudies.runtime.process import freeze_startup_objects
@@ -96,7 +97,7 @@ async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_se
             router=router,
             bus=bus,
             store_url=store,
-            pages=lambda reader: create_pages(reader, access, SystemClock()),
+            pages=lambda reader, publish: create_pages(reader, access, SystemClock(), new_id, publish),
             notices=settings_from(NoticeSettings),
         )
     )

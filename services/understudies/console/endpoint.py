@@ -8,14 +8,17 @@ from starlette.types import Receive, Scope, Send
 
 from understudies.console.page import HEADERS, TASK_PATH
 from understudies.console.pages import render_overview, render_story
+from understudies.console.steering import SteeringEndpoint
+from understudies.events import NewId
 from understudies.router.endpoints.admin import AdminHandler
 from understudies.router.endpoints.errors import HttpError
 from understudies.router.endpoints.responses import send_response
 from understudies.runtime.clock import Clock
 from understudies.status.access import StatusAccess
+from understudies.status.decision import PublishDecision
 from understudies.status.endpoint import StatusEndpoint
 from understudies.status.reader import StatusReader
-from understudies.status.standing import STATUS_PATH
+from understudies.status.standing import STATUS_PATH, STEERING_PATH
 
 _HTML: Final = "text/html; charset=utf-8"
 
@@ -44,11 +47,14 @@ class Console:
         await send_response(send, 200, HEADERS, render_story(story).encode(), _HTML)
 
 
-def create_pages(reader: StatusReader, access: StatusAccess, clock: Clock) -> Mapping[str, AdminHandler]:
-    """Return the handlers of the console and of the status as JSON, by path."""
+def create_pages(
+    reader: StatusReader, access: StatusAccess, clock: Clock, new_id: NewId, publish: PublishDecision
+) -> Mapping[str, AdminHandler]:
+    """Return the handlers of the console, of the status as JSON and of people's decisions, by path."""
     console = Console(reader, access, clock)
     return {
         "/": console.serve_overview,
         TASK_PATH: console.serve_task,
         STATUS_PATH: StatusEndpoint(reader, access, clock),
+        STEERING_PATH: SteeringEndpoint(reader, access, clock, new_id, publish),
     }

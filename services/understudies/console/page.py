@@ -15,8 +15,9 @@ TASK_PATH: Final = "/task"
 HEADERS: Final = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    # With "no-referrer" a browser would not say from which site a form comes.
+    "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
 }
 _TONES: Final[dict[Phase, str]] = {
@@ -26,6 +27,7 @@ _TONES: Final[dict[Phase, str]] = {
     "drifted": "bad",
     "kept with the teacher": "",
     "critical": "",
+    "paused": "warn",
 }
 _OWN_STYLE: Final = """
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: 14px 24px; }
@@ -39,6 +41,11 @@ _OWN_STYLE: Final = """
 .told li { padding: 9px 0; border-top: 1px solid var(--faint); overflow-wrap: anywhere; }
 .told time { color: var(--soft); font-size: 13px; margin-right: 10px; }
 .told b { margin-right: 8px; }
+.decide { display: grid; gap: 12px; margin-top: 16px; max-width: 48ch; }
+.decide label { display: grid; gap: 4px; font-size: 14px; color: var(--soft); }
+.decide input, .decide select, .decide button { font: inherit; padding: 7px 9px; max-width: 100%; }
+.decide input, .decide select { color: inherit; background: transparent; border: 1px solid var(--soft); }
+.decide option { color: CanvasText; background: Canvas; }
 nav { margin-top: 20px; }
 """
 

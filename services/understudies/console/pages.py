@@ -6,6 +6,7 @@ from decimal import Decimal
 from html import escape
 
 from understudies.backtest.report.formatting import format_count, format_percent, format_quantity, format_usd
+from understudies.console.decision_form import render_decision_form
 from understudies.console.page import render_facts, render_page, render_time
 from understudies.console.task_section import render_task
 from understudies.status.standing import CallCounts, Overview, StoryEvent, TaskStanding, TaskStory
@@ -42,6 +43,7 @@ def render_story(story: TaskStory) -> str:
         '<section class="task" aria-labelledby="story">'
         '<header><h2 id="story">Its story, the latest first</h2></header>'
         f'<ol class="told" reversed>{events}</ol></section>'
+        f"{render_decision_form(standing)}"
     )
     return render_page(
         f"{standing.task} · Understudies",

@@ -25,6 +25,8 @@ def render_task(number: int, standing: TaskStanding, *, linked: bool = True) -> 
 
 
 def _render_notes(standing: TaskStanding) -> Iterator[str]:
+    for decision in standing.steered:
+        yield f'<p class="caution">{escape(str(decision))}</p>'
     if standing.not_loaded:
         yield f'<p class="alert">{escape(f"{standing.student} cannot be loaded: {standing.not_loaded}")}</p>'
     price = standing.teacher_price

@@ -1,6 +1,7 @@
 """Run all five services in one process, on an embedded broker and store, or on external ones."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from understudies.datasets.object_store import ObjectStore
 from understudies.evaluator.app import EvaluatorApp
 from understudies.evaluator.app import create_app as create_evaluator
 from understudies.evaluator.settings import EvaluatorSettings
-from understudies.events import Event, NewId, Topic, new_id
+from understudies.events import Event, NewId, Promotion, Topic, encode, new_id
 from understudies.notices.app import create_app as create_notices
 from understudies.notices.settings import NoticeSettings
 from understudies.observer.app import ObserverApp
@@ -39,6 +40,7 @@ from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.embedded_broker import EmbeddedBroker
 from understudies.runtime.bus.in_flight import InFlightTracker
 from understudies.runtime.clock import Clock, SystemClock
+from understudies.runtime.errors import RetryLater
 from understudies.runtime.online.base import OnlineState
 from understudies.runtime.online.factory import create_online_state
 from understudies.runtime.rules.rules import Rules
@@ -49,12 +51,15 @@ from understudies.runtime.settings import BusSettings, OnlineSettings, Telemetry
 from understudies.runtime.snapshots import SnapshotStore
 from understudies.runtime.store import Store
 from understudies.runtime.telemetry import Telemetry
+from understudies.status.decision import PublishDecision
 from understudies.status.queries import fetch_spending_today
 from understudies.status.reader import StatusReader
 from understudies.students.student_cache import StudentCache
 from understudies.trainer.app import TrainerApp
 from understudies.trainer.app import create_app as create_trainer
 from understudies.trainer.settings import TrainerSettings
+
+_log = logging.getLogger(__name__)
 
 SERVICES = ("observer", "evaluator", "trainer", "budget", "router")
 
@@ -88,7 +93,7 @@ class PlatformConfig:
     trainer: TrainerSettings = field(default_factory=partial(settings_from, TrainerSettings))
     observer: ObserverSettings = field(default_factory=partial(settings_from, ObserverSettings))
     extra_services: Sequence[Service] = ()
-    pages: Callable[[StatusReader], Mapping[str, AdminHandler]] | None = None
+    pages: Callable[[StatusReader, PublishDecision], Mapping[str, AdminHandler]] | None = None
     notices: NoticeSettings | None = None
 
 
@@ -229,7 +234,10 @@ class Platform:
             rules=plan.rules,
             online=self._create_online_state(),
             spool=plan.folder / "spool" if plan.keeps_state else None,
-            pages={**(plan.pages(self.status) if plan.pages else {}), **self._receivers(bus["observer"])},
+            pages={
+                **(plan.pages(self.status, partial(_publish_decision, bus["budget"], store)) if plan.pages else {}),
+                **self._receivers(bus["observer"]),
+            },
         )
         notices: list[Service] = []
         if plan.notices is not None:
@@ -312,3 +320,12 @@ class Platform:
         if runner.service is self.observer:
             self._store_checkpoint = await runner.checkpoint(self.config.clock)
         await runner.tick(now, self._store_checkpoint)
+
+
+async def _publish_decision(bus: Bus, store: Store, event: Promotion) -> None:
+    """Publish a decision and store it at once: of an embedded broker, a kill would lose what is not stored yet."""
+    await bus.publish(event)
+    try:
+        await store.insert("promotions", [encode(event)])
+    except RetryLater as error:
+        _log.warning("a decision is in force, and stored later: %s", error)

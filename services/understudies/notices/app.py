@@ -107,7 +107,7 @@ class NoticesApp(SavedState):
         self.restore_state(state)
 
     def _fold(self, event: Event) -> None:
-        if isinstance(event, Promotion):
+        if isinstance(event, Promotion) and event.steering is None:
             self._shares[event.student] = event.share if event.stage == "promoted" else 0.0
 
     @staticmethod

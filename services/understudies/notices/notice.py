@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from understudies.events import Drift, Event, Promotion, Stage, Utc
 
-NoticeKind = Literal["promoted", "demoted", "retired", "rejected", "drift", "budget"]
+NoticeKind = Literal["promoted", "demoted", "retired", "rejected", "drift", "budget", "steered"]
 
 _NOTIFIED_STAGES: Final[dict[Stage, NoticeKind]] = {
     "promoted": "promoted",
@@ -45,6 +45,10 @@ def notice_of(event: Event, share_before: float | None) -> Notice | None:
     """
     if isinstance(event, Drift):
         return _notice(event, "drift", event.student, _describe_drift(event))
+    if isinstance(event, Promotion) and event.steering is not None:
+        student = f" {event.steering.student}" if event.steering.student else ""
+        text = f"{event.steering.by} decided: {event.steering.action.replace('_', ' ')}{student}"
+        return _notice(event, "steered", event.steering.student or "", text, event.reason)
     if not isinstance(event, Promotion) or event.stage not in _NOTIFIED_STAGES:
         return None
     if event.stage == "promoted":
@@ -69,7 +73,9 @@ def budget_notice(name: str, spent: Decimal, budget: Decimal, now: datetime, *, 
 
 
 def _notice(event: Event, kind: NoticeKind, student: str, text: str, reason: str = "") -> Notice:
-    return Notice(id=event.id, at=event.at, kind=kind, task=event.task, student=student, text=text, reason=reason)
+    return Notice(
+        id=event.id, at=event.at, kind=kind, task=event.task, student=student or None, text=text, reason=reason
+    )
 
 
 def _describe_drift(event: Drift) -> str:

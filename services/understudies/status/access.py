@@ -4,6 +4,7 @@ import base64
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
@@ -26,6 +27,23 @@ class StatusAccess:
 
     def check(self, scope: Scope) -> None:
         """Raise HttpError unless a request reads, and may read, the status."""
+        self._check_allowed(scope)
+        _require_method(scope, "GET", "HEAD")
+
+    def check_change(self, scope: Scope) -> None:
+        """Raise HttpError unless a request changes something, may read the status, and comes from no other site.
+
+        A browser sends its password, and reaches this machine, for a page of any site; it says from which in `Origin`.
+        """
+        self._check_allowed(scope)
+        _require_method(scope, "POST")
+        headers = _read_headers(scope, (b"host", b"origin", b"sec-fetch-site"))
+        origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site", "none")
+        foreign = origin is not None and _netloc(origin) != headers.get(b"host", "")
+        if foreign or site not in ("same-origin", "none"):
+            raise HttpError(403, "the request comes from a page of another site", code="foreign_origin")
+
+    def _check_allowed(self, scope: Scope) -> None:
         if not self.allows(scope):
             # With a key, a browser asks for it as a password.
             challenge = {"www-authenticate": 'Basic realm="Understudies", charset="UTF-8"'} if self.key else {}
@@ -35,9 +53,6 @@ class StatusAccess:
                 code="status_closed",
                 headers=challenge,
             )
-        if scope["method"] not in ("GET", "HEAD"):
-            message = f"method {scope['method']} is not allowed at {scope['path']!r}; use GET"
-            raise HttpError(405, message, code="method_not_allowed", headers={"allow": "GET, HEAD"})
 
     def allows(self, scope: Scope) -> bool:
         """Return whether a request may read the status: with a token as bearer, or as the password of a browser."""
@@ -47,6 +62,19 @@ class StatusAccess:
         if token and any(_equal(token, known) for known in tokens):
             return True
         return self.key is None and is_loopback(self.host) and is_loopback(hostname_of(headers.get(b"host", "")))
+
+
+def _require_method(scope: Scope, *methods: str) -> None:
+    if scope["method"] not in methods:
+        message = f"method {scope['method']} is not allowed at {scope['path']!r}; use {methods[0]}"
+        raise HttpError(405, message, code="method_not_allowed", headers={"allow": ", ".join(methods)})
+
+
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _read_token(authorization: str) -> str:

@@ -29,7 +29,10 @@ WHERE served_by = 'teacher' AND error IS NULL AND origin != 'synthetic'
 GROUP BY task
 """
 _EVENTS: Final = """
-SELECT task, at, student, stage AS what, reason AS text, share, 0 AS audited, '' AS cause, id FROM promotions FINAL
+SELECT task, at, if(steering.action = '', student, ifNull(steering.student, '')) AS student,
+    if(steering.action = '', stage, 'by hand: ' || replaceAll(steering.action, '_', ' ')) AS what,
+    if(steering.action = '', reason, steering.by || ': ' || reason) AS text, share, 0 AS audited, '' AS cause, id
+FROM promotions FINAL
 WHERE {task:String} IN ('', task)
 UNION ALL
 SELECT task, at, student, 'gate: ' || decision, reason, 0, 0, '', id FROM gate_decisions FINAL

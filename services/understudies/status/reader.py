@@ -15,6 +15,7 @@ from understudies.evaluator.trial import Trial
 from understudies.runtime.rules.rules import TaskRulesLookup
 from understudies.runtime.store import Store
 from understudies.stats.bounds import anytime_lower_bound
+from understudies.status.decision_check import awaits_approval, decisions_in_force
 from understudies.status.queries import (
     fetch_calls_since,
     fetch_last_decisions,
@@ -100,6 +101,7 @@ class StatusReader:
         failures: Mapping[str, str],
         now: datetime,
     ) -> str:
+        approvable = awaits_approval(state, self.rules.for_task(state.task))
         return describe_wait(
             state,
             appraisal,
@@ -109,6 +111,7 @@ class StatusReader:
             progress=measure_progress(trial) if trial and not trial.is_serving else None,
             next_look=trial.next_look_at if trial else None,
             not_loaded=failures.get(state.serving.name) if state.serving else None,
+            awaiting_approval=approvable.name if approvable else None,
         )
 
     def _trial(self, state: TaskState) -> Trial | None:
@@ -116,7 +119,9 @@ class StatusReader:
         return self.evaluation.trials.get(student.name) if student else None
 
     def _is_critical(self, task: str) -> bool:
-        return self.rules.for_task(task).critical or task in self.critical_tasks
+        if self.rules.for_task(task).critical or task in self.critical_tasks:
+            return True
+        return self.budget.tasks[task].steering.critical is not None
 
     def _standing(self, state: TaskState, stored: _Stored, failures: Mapping[str, str], now: datetime) -> TaskStanding:
         task = state.task
@@ -151,6 +156,7 @@ class StatusReader:
             spent_usd=state.ledger.total_cost,
             saved_usd=state.ledger.savings,
             last_decision=stored.last_decisions.get(task),
+            steered=decisions_in_force(state, now),
         )
 
 

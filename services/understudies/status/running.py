@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -14,12 +14,24 @@ from urllib.request import ProxyHandler, Request, build_opener
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from understudies.runtime.errors import ConfigurationError, RetryLater
-from understudies.status.standing import STATUS_PATH, Overview, TaskStory
+from understudies.status.decision import DecisionRequest
+from understudies.status.standing import STATUS_PATH, STEERING_PATH, Overview, TaskStory
 
 _log = logging.getLogger(__name__)
 
 _FILE: Final = "up.json"
 _TIMEOUT_S: Final = 30.0
+_REFUSALS: Final = ("invalid_request", "decision_refused", "not_found")
+
+
+class DecisionTaken(BaseModel):
+    """A person's decision that was published: its event, and the student that it is about."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    task: str
+    student: str | None = None
 
 
 class RunningProcess(BaseModel):
@@ -39,19 +51,27 @@ class RunningProcess(BaseModel):
         body = self._get(f"{STATUS_PATH}?task={quote(task, safe='')}", missing=404)
         return TaskStory.model_validate_json(body) if body else None
 
-    def _get(self, path: str, missing: int | None = None) -> bytes:
+    def decide(self, request: DecisionRequest) -> DecisionTaken:
+        """Publish a person's decision; blocks, and raises as `overview` does, also if it is refused."""
+        return DecisionTaken.model_validate_json(self._get(STEERING_PATH, body=request.model_dump_json().encode()))
+
+    def _get(self, path: str, missing: int | None = None, *, body: bytes | None = None) -> bytes:
+        """Return the answer to a GET, or with a body to a POST."""
         url = f"{self.url.rstrip('/')}{path}"
-        headers: Mapping[str, str] = {"authorization": f"Bearer {self.token}"} if self.token else {}
+        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
+        if body is not None:
+            headers["content-type"] = "application/json"
+        request = Request(url, data=body, headers=headers)
         try:
             # A proxy for the way out has no business with a process of ours.
-            with build_opener(ProxyHandler({})).open(Request(url, headers=dict(headers)), timeout=_TIMEOUT_S) as answer:
-                body: bytes = answer.read()
+            with build_opener(ProxyHandler({})).open(request, timeout=_TIMEOUT_S) as answer:
+                content: bytes = answer.read()
         except HTTPError as error:
             return self._explain(error, url, missing)
         except (URLError, OSError) as error:
             reason = error.reason if isinstance(error, URLError) else error
             raise RetryLater(f"nothing answers at {url}: {reason}; is `understudies up` running there?") from error
-        return body
+        return content
 
     @staticmethod
     def _explain(error: HTTPError, url: str, missing: int | None) -> bytes:
@@ -59,6 +79,8 @@ class RunningProcess(BaseModel):
             text = error.read().decode(errors="replace")
         if error.code == missing and "no call of a task" in text:
             return b""
+        if error.code in (400, 404, 409) and (message := _read_message(text, url)):
+            raise ConfigurationError(message) from error
         if error.code in (401, 403):
             raise ConfigurationError(f"{url} needs the key of the status: set UNDERSTUDIES_STATUS_KEY to it") from error
         if error.code == 404:
@@ -66,6 +88,17 @@ class RunningProcess(BaseModel):
                 f"{url} does not exist: give the base URL of `understudies up`, such as http://127.0.0.1:8080"
             ) from error
         raise RetryLater(f"{url} answered with {error.code}: {text[:300]}") from error
+
+
+def _read_message(text: str, url: str) -> str:
+    """Return the message of a refused decision; empty if the text is none."""
+    if not url.endswith(STEERING_PATH):
+        return ""
+    try:
+        error = json.loads(text)["error"]
+        return str(error["message"]) if error.get("code") in _REFUSALS else ""
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 @contextmanager

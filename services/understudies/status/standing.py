@@ -5,11 +5,14 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from understudies.events import Usd, Utc
+from understudies.status.decision import DecisionInForce
 
 STATUS_PATH: Final = "/status"
 """Path below a router's base URL at which `understudies up` answers."""
+STEERING_PATH: Final = "/steering"
+"""Path at which it takes people's decisions."""
 
-Phase = Literal["recording", "trial", "serving", "drifted", "kept with the teacher", "critical"]
+Phase = Literal["recording", "trial", "serving", "drifted", "kept with the teacher", "critical", "paused"]
 
 
 class _Frozen(BaseModel):
@@ -95,6 +98,7 @@ class TaskStanding(_Frozen):
     spent_usd: Usd | None = None
     saved_usd: Usd | None = Field(default=None, description="saved to date, net of training, trials and audits")
     last_decision: LastDecision | None = None
+    steered: tuple[DecisionInForce, ...] = Field(default=(), description="what people decided that holds now")
 
 
 class Overview(_Frozen):

@@ -34,6 +34,8 @@ def find_phase(task: TaskState, appraisal: Appraisal, *, critical: bool) -> Phas
     """
     if critical:
         return "critical"
+    if task.steering.paused is not None:
+        return "paused"
     if task.serving is not None:
         return "drifted" if task.serving.drift is not None else "serving"
     if task.candidate is not None:
@@ -57,10 +59,15 @@ def describe_wait(
     progress: TrialProgress | None = None,
     next_look: datetime | None = None,
     not_loaded: str | None = None,
+    awaiting_approval: str | None = None,
 ) -> str:
     """Return what a task waits for in one sentence."""
     if phase == "critical":
         return "nothing: it is declared critical and stays with the teacher"
+    if phase == "paused":
+        return "its resumption by `understudies steer resume`; the teacher answers until then"
+    if awaiting_approval is not None:
+        return f"the approval of {awaiting_approval}, which is proven: `understudies steer approve`"
     if task.serving is not None:
         return _describe_serving(task, task.serving, appraisal, settings, now, not_loaded)
     if task.candidate is not None:

@@ -2,12 +2,15 @@
 
 import re
 from html.parser import HTMLParser
+from typing import get_args
 
 import pytest
 from tests.support.standings import AT, KEPT, SERVING, TRIAL
 
 from understudies.console.page import task_link
 from understudies.console.pages import render_overview, render_story
+from understudies.events import SteeringAction
+from understudies.status.decision import DecisionInForce
 from understudies.status.standing import Overview, StoryEvent, TaskStory
 
 OVERVIEW = Overview(at=AT, source="a <test>", tasks=(KEPT, SERVING, TRIAL))
@@ -18,7 +21,7 @@ STORY = TaskStory(
         StoryEvent(at=AT, what="authorised", student="acme:extract <slots> & more@2", text="pays back"),
     ),
 )
-_VOID = {"meta", "link", "br"}
+_VOID = {"meta", "link", "br", "input"}
 
 
 class Page(HTMLParser):
@@ -109,3 +112,20 @@ def test_the_story_is_told_from_its_end() -> None:
 
 def test_without_calls_it_says_what_to_do() -> None:
     assert "Point an agent at the router" in Page(PAGES["empty"]).text
+
+
+def test_a_person_decides_by_a_form_without_scripts() -> None:
+    page = Page(PAGES["story"])
+    fields = {attributes["name"]: attributes for tag, attributes in page.tags if tag in ("input", "select")}
+    assert fields.keys() == {"task", "action", "why", "by", "student"}
+    assert fields["task"]["value"] == TRIAL.task
+    actions = {attributes["value"] for tag, attributes in page.tags if tag == "option"}
+    assert actions == {"", *get_args(SteeringAction)}
+    assert page.values("action") == ["/steering"]
+
+
+def test_what_people_decided_is_shown_with_who_and_why() -> None:
+    decided = DecisionInForce(what="paused", by="ada <a>", at=AT, why="wrong & late")
+    paused = SERVING.model_copy(update={"phase": "paused", "steered": (decided,)})
+    html = render_overview(Overview(at=AT, source="a test", tasks=(paused,)))
+    assert "paused by ada <a> at 2026-01-05 12:30 UTC: wrong & late" in Page(html).text

@@ -8,7 +8,7 @@ import pytest
 from tests.support.budget_harness import change_event, drift_event, promotion_stage
 from tests.support.sample_events import make_invocation
 
-from understudies.events import Event
+from understudies.events import Event, Steering, steer
 from understudies.notices.notice import budget_notice, notice_of
 
 
@@ -59,3 +59,17 @@ def test_a_budget_has_one_notice_a_day() -> None:
     assert later.id == notice.id
     assert budget_notice("triage", Decimal(9), Decimal(10), now, of_tenant=True).id != notice.id
     assert budget_notice("triage", Decimal(9), Decimal(10), now.replace(day=6), of_tenant=False).id != notice.id
+
+
+def test_a_decision_of_a_person_is_told() -> None:
+    event = steer(
+        "triage",
+        Steering(action="mark_critical", by="ada", student=None),
+        "an audit",
+        at=datetime(2026, 1, 5, tzinfo=UTC),
+        event_id="1",
+    )
+    notice = notice_of(event, None)
+    assert notice is not None
+    assert (notice.kind, notice.text, notice.reason) == ("steered", "ada decided: mark critical", "an audit")
+    assert notice.student is None

@@ -4,6 +4,7 @@ from base64 import b64encode
 
 import pytest
 
+from understudies.router.endpoints.errors import HttpError
 from understudies.runtime.addresses import is_loopback
 from understudies.status.access import StatusAccess
 
@@ -51,3 +52,32 @@ def test_loopback_addresses_are_known() -> None:
         "::1",
         "localhost",
     ]
+
+
+def change_status(method: str = "POST", **headers: str) -> int:
+    """The status of the refusal of a request that changes something; 0 if it is allowed."""
+    known = {"host": LOCAL, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in known.items()]
+    scope = {"type": "http", "method": method, "path": "/steering", "headers": raw}
+    try:
+        StatusAccess("127.0.0.1", "token").check_change(scope)
+    except HttpError as error:
+        return error.status
+    return 0
+
+
+def test_a_change_comes_from_a_command_or_from_a_page_of_its_own() -> None:
+    assert change_status() == 0
+    assert change_status(origin=f"http://{LOCAL}", sec_fetch_site="same-origin") == 0
+    assert change_status("GET") == 405
+    assert change_status(host="rebound.example") == 403
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "", "http://127.0.0.1:9999", "http://[", "file://"])
+def test_a_change_from_a_page_of_another_site_is_refused(origin: str) -> None:
+    assert change_status(origin=origin) == 403
+
+
+def test_a_browser_that_says_that_it_is_another_site_is_believed() -> None:
+    assert change_status(sec_fetch_site="cross-site") == 403
+    assert change_status(sec_fetch_site="same-site", origin=f"http://{LOCAL}") == 403

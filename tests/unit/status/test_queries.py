@@ -9,7 +9,7 @@ from tests.support.sample_events import START, event_ids, make_invocation, make_
 from tests.support.stores import open_migrated_store
 
 from understudies.economics.prices import call_cost
-from understudies.events import Drift, Event, GateDecision, Route, Usage, encode, usd
+from understudies.events import Drift, Event, GateDecision, Route, Steering, Usage, encode, steer, usd
 from understudies.runtime.store import Store
 from understudies.status.queries import (
     describe_price_source,
@@ -143,3 +143,16 @@ async def test_the_story_of_a_task_is_told_in_order_and_its_end_is_the_last_deci
         "other": ("authorised", "of the other"),
     }
     assert await fetch_story(store, "unknown") == []
+
+
+async def test_the_decision_of_a_person_is_told_with_who_and_why(store: Store) -> None:
+    def decided(action: Any, minutes: int, student: str | None) -> Event:
+        steering = Steering(action=action, by="ada", student=student)
+        at = START + timedelta(minutes=minutes)
+        return steer("triage", steering, "because", at=at, event_id=event_ids(at))
+
+    await insert(store, "promotions", decided("demote", 1, "triage@1"), decided("mark_critical", 2, None))
+    told = [(event.what, event.student, event.text) for event in await fetch_story(store, "triage")]
+    assert told == [("by hand: demote", "triage@1", "ada: because"), ("by hand: mark critical", "", "ada: because")]
+    last = (await fetch_last_decisions(store))["triage"]
+    assert (last.what, last.student, last.reason) == ("by hand: mark critical", "", "ada: because")

@@ -18,6 +18,7 @@ from tests.support.budget_harness import (
     teacher_call,
     teacher_calls,
 )
+from tests.unit.budget.test_steering import MANUAL, decision
 
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.task import TaskRules
@@ -149,3 +150,20 @@ async def test_after_a_rejected_student_more_examples_are_recorded(decided: str)
     assert await house.tick_stages(26) == [(student_name(), "rejected")]
     phase, wait = told(house, 27)
     assert (phase, wait.partition(";")[0]) == ("recording", "examples: 100 of the 200 needed")
+
+
+async def test_a_paused_task_waits_for_its_resumption() -> None:
+    house = BudgetHarness()
+    await house.promote_first()
+    await house.handle(decision("pause", 99))
+    assert told(house, 99) == (
+        "paused",
+        "its resumption by `understudies steer resume`; the teacher answers until then",
+    )
+
+
+async def test_a_proven_student_may_wait_for_its_approval() -> None:
+    house = BudgetHarness(MANUAL)
+    await house.start_trial()
+    phase, wait = told(house, 27, awaiting_approval=student_name())
+    assert (phase, wait) == ("trial", "the approval of triage@1, which is proven: `understudies steer approve`")

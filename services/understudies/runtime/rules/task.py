@@ -54,7 +54,8 @@ class TaskRules(BaseModel):
         default=None, description="kinds or names of students that may serve, with * and ?; empty: none; absent: all"
     )
     promotion: PromotionRule = Field(
-        default="automatic", description="whether a proven student serves at once, or after `understudies approve`"
+        default="automatic",
+        description="whether a proven student serves at once, or after `understudies steer approve`",
     )
     escalation: EscalationRule = Field(default="teacher", description="who answers if the student's confidence is low")
     hold_back_tokens: int | None = Field(

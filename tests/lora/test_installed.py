@@ -1,0 +1,11 @@
+import importlib.util
+
+import pytest
+
+MODULES = ("torch", "transformers", "peft", "gguf", "xllamacpp")
+
+
+def test_the_packages_of_the_extra_are_there() -> None:
+    missing = [name for name in MODULES if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed: the tests in tests/lora need pip install understudies[lora]")

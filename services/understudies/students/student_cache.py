@@ -12,6 +12,8 @@ from understudies.students.base import Student, close_student
 from understudies.students.endpoint.connection_pool import EndpointPools
 from understudies.students.endpoint.settings import EndpointSettings
 from understudies.students.loader import load_student
+from understudies.students.lora.llama_cpp import LlamaCppEngine
+from understudies.students.lora.settings import LoraServingSettings
 
 _RETRY_AFTER_S: Final = 10.0
 """Time for which unavailable files are not tried again, as a driver may take long to detect that."""
@@ -20,7 +22,8 @@ _RETRY_AFTER_S: Final = 10.0
 class StudentCache:
     """LRU cache of students, each loaded once; artifacts never change, so neither do students.
 
-    Students of the same endpoint share its connections. `endpoints` are by default those of the environment.
+    Students of the same endpoint share its connections, and LoRA students one engine. `endpoints` and the engine's
+    settings are by default those of the environment.
     """
 
     def __init__(
@@ -29,6 +32,7 @@ class StudentCache:
         *,
         capacity: int = 64,
         endpoints: EndpointSettings | None = None,
+        lora: LoraServingSettings | None = None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._object_store = object_store
@@ -37,6 +41,7 @@ class StudentCache:
         self._capacity = capacity
         self._endpoints = endpoints
         self._pools = EndpointPools()
+        self._engine = LlamaCppEngine(lora)
         self._students: OrderedDict[str, asyncio.Future[Student]] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -48,7 +53,7 @@ class StudentCache:
         pending = self._students.get(uri)
         if pending is None:
             pending = asyncio.ensure_future(
-                asyncio.to_thread(load_student, self._object_store, uri, self._endpoints, self._pools)
+                asyncio.to_thread(load_student, self._object_store, uri, self._endpoints, self._pools, self._engine)
             )
             self._students[uri] = pending
             while len(self._students) > self._capacity:
@@ -67,6 +72,7 @@ class StudentCache:
         while self._students:
             self._evict(self._students.popitem()[1])
         await asyncio.gather(*self._closing, return_exceptions=True)
+        await self._engine.close()
         await self._pools.close()
 
     def _evict(self, pending: asyncio.Future[Student]) -> None:

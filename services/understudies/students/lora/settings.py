@@ -1,0 +1,25 @@
+"""Define the settings with which LoRA students are served."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class LoraServingSettings(BaseSettings):
+    """Settings of the engine that serves LoRA students, from the environment, prefix `UNDERSTUDIES_LORA_`."""
+
+    model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_LORA_", frozen=True)
+
+    base: str | None = Field(
+        default=None, description="base model: a folder with a GGUF file, a GGUF file, or a hub id; the one trained on"
+    )
+    adapters: int = Field(
+        default=8, gt=0, le=64, description="most adapters in memory; beyond them the least recently used one leaves"
+    )
+    slots: int = Field(default=4, gt=0, le=256, description="answers generated at the same time")
+    slot_tokens: int = Field(default=2048, ge=64, description="longest prompt and answer together")
+    engine_threads: int | None = Field(default=None, gt=0, description="threads of the engine; unset: its own choice")
+    start_timeout_s: float = Field(default=120.0, gt=0, description="longest start of the engine with its adapters")
+    answer_timeout_s: float = Field(default=30.0, gt=0, description="longest wait for an answer")
+    restart_delay_s: float = Field(
+        default=1.0, gt=0, description="wait before a crashed engine is started again; doubles up to a minute"
+    )

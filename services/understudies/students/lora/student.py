@@ -1,0 +1,131 @@
+"""Implement the LoRA student: an adapter of an open base model, trained on the teacher's answers."""
+
+import asyncio
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from understudies.datasets.errors import ArtifactError
+from understudies.events import Request
+from understudies.students.base import Answer, ConfidenceTooLow, StudentError
+from understudies.students.calibration import Calibration
+from understudies.students.endpoint.generation import Generation
+from understudies.students.lora.adapter import CONFIG_FILE, WEIGHTS_FILE, read_adapter
+from understudies.students.lora.base_model import BaseShape
+from understudies.students.lora.engine import LoraEngine, ServedAdapter
+from understudies.students.lora.gguf_adapter import GGUF_FILE
+from understudies.students.lora.prompt import to_turns
+
+MANIFEST_FILE: Final = "lora.json"
+_LIMITS: Final = ("max_tokens", "max_completion_tokens")
+# All others are specific to the teacher, change the form of the answer, or refer to the teacher's token ids.
+_FORWARDED: Final = frozenset({*_LIMITS, "seed", "stop"})
+
+
+class LoraManifest(BaseModel):
+    """The base that the adapter was trained on, and the most tokens that an answer needs."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    base: str
+    base_digest: str
+    shape: BaseShape
+    answer_tokens: int = Field(gt=0)
+
+
+class LoraStudent:
+    """Student whose adapter an engine serves; its confidence is the calibrated probability of the whole answer."""
+
+    kind = "lora"
+
+    def __init__(
+        self,
+        manifest: LoraManifest,
+        adapter: Mapping[str, bytes],
+        engine: LoraEngine,
+        *,
+        calibration: Calibration | None = None,
+    ) -> None:
+        self.manifest = manifest
+        self._files = dict(adapter)
+        self._served = ServedAdapter(adapter[GGUF_FILE], manifest.base_digest)
+        self._engine = engine
+        self._calibration = calibration or Calibration()
+
+    async def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """Return one answer for each request; raises the first StudentError once all have ended."""
+        results = await asyncio.gather(*(self.answer_until(r, 0.0) for r in requests), return_exceptions=True)
+        answers: list[Answer] = []
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            answers.append(result)
+        return answers
+
+    async def answer_until(self, request: Request, floor: float, max_tokens: int | None = None) -> Answer:
+        """Return the answer; raises ConfidenceTooLow once it cannot reach `floor` or exceeds `max_tokens`."""
+        body = self._body(request)
+
+        def abort_if_hopeless(generation: Generation) -> None:
+            bound = self._calibration(generation.log_sum)
+            if bound < floor:
+                raise ConfidenceTooLow(bound, generation.usage)
+            if max_tokens is not None and generation.tokens > max_tokens:
+                raise ConfidenceTooLow(bound, generation.usage, f"generated more than {max_tokens} tokens without end")
+
+        async with self._engine.route(self._served) as route:
+            generation = await route.chat.complete({**body, **route.fields}, abort_if_hopeless)
+        is_cut = generation.finish_reason == "length"
+        if is_cut and not _limit(request):
+            raise StudentError(f"the answer did not end within {self.manifest.answer_tokens} tokens")
+        if (log_probability := generation.log_probability) is None:
+            raise StudentError("the engine reported no log-probabilities, and so no confidence")
+        reason = "length" if is_cut else None
+        return Answer(generation.message(), self._calibration(log_probability), generation.usage, reason)
+
+    async def close(self) -> None:
+        """Unload the adapter once the calls in progress have ended; a later answer loads it again."""
+        await self._engine.unload(self._served.name)
+
+    def with_calibration(self, calibration: Calibration) -> "LoraStudent":
+        """Return a copy of the student with another calibration."""
+        student = copy.copy(self)
+        student._calibration = calibration
+        return student
+
+    def to_files(self) -> dict[str, bytes]:
+        manifest = json.dumps(self.manifest.model_dump(mode="json"), sort_keys=True).encode()
+        return {**self._files, MANIFEST_FILE: manifest, **self._calibration.to_files()}
+
+    @classmethod
+    def from_files(cls, content: Mapping[str, bytes], engine: LoraEngine) -> "LoraStudent":
+        """Read a student; raises ArtifactError, which names the cause, for an adapter that cannot be served."""
+        try:
+            manifest = LoraManifest.model_validate_json(content[MANIFEST_FILE])
+            files = {name: content[name] for name in (CONFIG_FILE, WEIGHTS_FILE, GGUF_FILE)}
+        except KeyError as error:
+            raise ArtifactError(f"the LoRA student has no file {error.args[0]!r}") from error
+        except ValidationError as error:
+            raise ArtifactError(f"the LoRA manifest is invalid: {error}") from error
+        read_adapter(files).check_shape(manifest.shape)
+        return cls(manifest, files, engine, calibration=Calibration.from_files(content))
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        turns = to_turns(request)
+        if turns is None:
+            raise StudentError("a LoRA student reads text alone, without tools")
+        body: dict[str, Any] = {key: value for key, value in request.parameters.items() if key in _FORWARDED}
+        if not _limit(request):
+            body["max_tokens"] = self.manifest.answer_tokens
+        if request.response_format is not None:
+            body["response_format"] = request.response_format
+        # Adapters share the engine's prompt cache, and what one adapter computed is wrong for another.
+        return {**body, "messages": turns, "temperature": 0, "cache_prompt": False}
+
+
+def _limit(request: Request) -> bool:
+    """Return whether the caller limits the answer's tokens."""
+    return any(request.parameters.get(name) is not None for name in _LIMITS)

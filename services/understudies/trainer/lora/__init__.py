@@ -1,0 +1,1 @@
+"""Train LoRA students: adapters of an open base model, in a process of its own."""

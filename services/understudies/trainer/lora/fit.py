@@ -1,0 +1,186 @@
+"""Fit an adapter: packed rows, loss on the answers, early stopping by judged agreement, checkpoints."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Final, Literal
+
+import torch
+
+from understudies.judges.registry import parse_judge
+from understudies.trainer.lora.agreement import Agreement, AgreementMeter
+from understudies.trainer.lora.checkpoint import Counters, read_checkpoint, write_checkpoint
+from understudies.trainer.lora.encoding import EncodedExample, encode_example, pack_rows
+from understudies.trainer.lora.job import BEST_FOLDER, CHECKPOINT_FOLDER, Finished, Progress, TextExample, TrainingJob
+from understudies.trainer.lora.model import AdaptedModel
+from understudies.trainer.lora.packing import Batch, one_cycle_rate, plan_batches
+
+_MAX_NORM: Final = 1.0
+_OUT_OF_MEMORY: Final = ("out of memory", "not enough memory", "can't allocate memory")
+
+_log = logging.getLogger(__name__)
+
+
+class Terminated(Exception):  # noqa: N818 - nothing went wrong
+    """Report a training that was told to end; its checkpoint is written."""
+
+
+class NotTrainable(Exception):  # noqa: N818 - a property of the data
+    """Report data on which nothing can be trained, and why."""
+
+
+@dataclass
+class AdapterFit:
+    """Fit of one job; `report` takes the progress, `is_terminated` says whether to end after the current step."""
+
+    job: TrainingJob
+    folder: Path
+    report: Callable[[Progress], None]
+    is_terminated: Callable[[], bool] = lambda: False
+    _best: Agreement | None = field(default=None, init=False)
+
+    def run(self, train: list[TextExample], validation: list[TextExample]) -> Finished:
+        """Train to the end, from the checkpoint if there is one; raises Terminated or NotTrainable."""
+        settings = self.job.settings
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        self._model = model = AdaptedModel(self.job)
+        encoded = [one for one in (self._encode(text) for text in train) if one is not None]
+        if len(encoded) < settings.min_examples:
+            raise NotTrainable(
+                f"{len(encoded)} examples of at most {settings.max_tokens} tokens are too few to train on, "
+                f"{settings.min_examples} are needed"
+            )
+        self._encoded = encoded
+        sample = [(text, one) for text in validation if (one := self._encode(text)) is not None]
+        row = max(settings.row_tokens, *(len(one) for one in [*encoded, *(one for _, one in sample)]))
+        rows = max(1, settings.batch_tokens // row)
+        batches = plan_batches(
+            [len(one) for one in encoded],
+            row_tokens=row,
+            rows=rows,
+            epochs=settings.epochs,
+            seed=self.job.seed,
+            max_steps=settings.max_steps,
+        )
+        judge = parse_judge(self.job.judge)
+        self._meter = AgreementMeter(model, [text for text, _ in sample], [one for _, one in sample], judge, row, rows)
+        self._optimizer = torch.optim.AdamW(model.trained.values(), weight_decay=0.0)
+        counters = read_checkpoint(self.folder / CHECKPOINT_FOLDER, model, self._optimizer)
+        self._rows_at_once = counters.rows_at_once or rows
+        counters, ended_by = self._steps(batches, counters)
+        best = self._best_answers()
+        answers = dict(zip((id(text) for text, _ in sample), best.answers, strict=True))
+        return Finished(
+            step=counters.step,
+            steps=len(batches),
+            best_step=counters.best_step,
+            agreement=best.share,
+            loss=round(counters.loss, 6),
+            tokens=counters.tokens,
+            seconds=round(counters.seconds, 3),
+            left_out=len(train) - len(encoded),
+            answer_tokens=max(len(one.answer) for one in encoded),
+            learning_rate=settings.peak_rate(model.weights),
+            ended_by=ended_by,
+            answers=[answers.get(id(text), "") for text in validation],
+        )
+
+    def _encode(self, text: TextExample) -> EncodedExample | None:
+        one = encode_example(self._model.tokenizer, text)
+        return one if len(one) <= self.job.settings.max_tokens else None
+
+    def _steps(self, batches: list[Batch], counters: Counters) -> tuple[Counters, Literal["steps", "patience", "time"]]:
+        settings, peak = self.job.settings, self.job.settings.peak_rate(self._model.weights)
+        self._model.peft.train()
+        for step in range(counters.step, len(batches)):
+            began = time.monotonic()
+            for group in self._optimizer.param_groups:
+                group["lr"] = one_cycle_rate(step, len(batches), peak)
+            loss, tokens = self._step(batches[step])
+            done = step + 1
+            counters = counters.model_copy(
+                update={
+                    "step": done,
+                    "loss": loss,
+                    "tokens": counters.tokens + tokens,
+                    "rows_at_once": self._rows_at_once,
+                }
+            )
+            if done % settings.evaluate_every == 0 or done == len(batches):
+                counters = self._evaluate(counters)
+            counters = counters.model_copy(update={"seconds": counters.seconds + time.monotonic() - began})
+            self.report(self._progress(counters, len(batches)))
+            terminated = self.is_terminated()
+            if done % settings.checkpoint_every == 0 or terminated:
+                write_checkpoint(self.folder / CHECKPOINT_FOLDER, self._model, self._optimizer, counters)
+            if terminated:
+                raise Terminated(f"ended at step {done}, which is kept as a checkpoint")
+            if counters.worse_in_a_row >= settings.patience:
+                return counters, "patience"
+            if counters.seconds >= settings.max_seconds:
+                return self._evaluate(counters), "time"
+        return counters, "steps"
+
+    def _step(self, batch: Batch) -> tuple[float, int]:
+        """Update the adapter once; out of memory, halve the rows computed at once and start the step again."""
+        while True:
+            try:
+                return self._update(batch)
+            except (MemoryError, RuntimeError) as error:
+                exhausted = isinstance(error, MemoryError) or any(part in str(error) for part in _OUT_OF_MEMORY)
+                if not exhausted or self._rows_at_once == 1:
+                    raise
+                self._rows_at_once = max(1, self._rows_at_once // 2)
+                _log.warning("out of memory: %d rows of a batch at once from now on", self._rows_at_once)
+            if self._model.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _update(self, batch: Batch) -> tuple[float, int]:
+        self._optimizer.zero_grad()
+        answer_tokens = sum(len(self._encoded[index].answer) for row in batch for index in row)
+        total = 0.0
+        for start in range(0, len(batch), self._rows_at_once):
+            rows = pack_rows(self._encoded, batch[start : start + self._rows_at_once], self._model.pad)
+            # Divided by the tokens of the whole batch, so that its parts add up to the same gradient.
+            loss = self._model.loss(rows.to(self._model.device)) / answer_tokens
+            loss.backward()
+            total += loss.item()
+        torch.nn.utils.clip_grad_norm_(self._model.trained.values(), _MAX_NORM)
+        self._optimizer.step()
+        return total, sum(len(self._encoded[index]) for row in batch for index in row)
+
+    def _evaluate(self, counters: Counters) -> Counters:
+        found = self._meter.measure()
+        # What agrees on everything cannot become better.
+        is_better = found.share > counters.best_agreement or found.share == counters.best_agreement < 1.0
+        update: dict[str, float] = {"worse_in_a_row": 0 if is_better else counters.worse_in_a_row + 1}
+        # Of equals the later one counts: it has seen more examples.
+        if found.share >= counters.best_agreement:
+            self._best = found
+            self._model.save(self.folder / BEST_FOLDER)
+            update |= {"best_step": counters.step, "best_agreement": found.share}
+        return counters.model_copy(update=update)
+
+    def _best_answers(self) -> Agreement:
+        """Return the best evaluation; one from before a resumption is measured again, with its own adapter."""
+        if self._best is None:
+            self._model.load(self.folder / BEST_FOLDER)
+            self._best = self._meter.measure()
+        return self._best
+
+    def _progress(self, counters: Counters, steps: int) -> Progress:
+        per_step = counters.seconds / counters.step
+        hours = Decimal(str(round(counters.seconds, 3))) / 3600
+        return Progress(
+            step=counters.step,
+            steps=steps,
+            loss=round(counters.loss, 6),
+            agreement=counters.best_agreement if counters.best_agreement >= 0 else None,
+            tokens_per_s=round(counters.tokens / max(counters.seconds, 1e-9), 1),
+            eta_s=round(per_step * (steps - counters.step), 1),
+            cost_usd=(self.job.settings.usd_per_hour * hours).quantize(Decimal("0.000001")),
+        )

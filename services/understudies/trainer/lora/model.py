@@ -1,0 +1,95 @@
+"""Load the base with a new adapter, and compute what training needs of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from understudies.students.lora.adapter import WEIGHTS_FILE
+from understudies.students.lora.prompt import Turn
+from understudies.trainer.lora.encoding import PackedRows
+from understudies.trainer.lora.job import TrainingJob
+
+
+class AdaptedModel:
+    """Frozen base with an adapter that is trained."""
+
+    def __init__(self, job: TrainingJob) -> None:
+        settings = job.settings
+        wanted = settings.device
+        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
+        folder, options = _location(job.weights)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, **options)
+        precision = torch.float32 if self.device.type == "cpu" else torch.bfloat16
+        base = AutoModelForCausalLM.from_pretrained(folder, dtype=precision, **options)
+        self.weights = base.num_parameters()
+        torch.manual_seed(job.seed)
+        config = LoraConfig(
+            r=settings.rank,
+            lora_alpha=settings.alpha_ratio * settings.rank,
+            target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+            task_type="CAUSAL_LM",
+        )
+        self.peft: Any = get_peft_model(base, config).to(self.device)
+        self.peft.peft_config["default"].base_model_name_or_path = job.base_name
+        if self.tokenizer.pad_token_id is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+
+    @property
+    def pad(self) -> int:
+        return int(self.tokenizer.pad_token_id)
+
+    @property
+    def trained(self) -> dict[str, torch.nn.Parameter]:
+        """The adapter's parameters by name."""
+        return {name: one for name, one in self.peft.named_parameters() if one.requires_grad}
+
+    def logits(self, rows: PackedRows) -> torch.Tensor:
+        """Return the logits at the labelled positions; the head, a fifth of a small model, computes no others."""
+        causal = self.peft.get_base_model()
+        hidden = causal.get_decoder()(
+            input_ids=rows.ids, attention_mask=rows.mask, position_ids=rows.positions, use_cache=False
+        ).last_hidden_state
+        logits: torch.Tensor = causal.get_output_embeddings()(hidden[rows.labelled]).float()
+        return logits
+
+    def loss(self, rows: PackedRows) -> torch.Tensor:
+        """Return the summed cross entropy of the answers."""
+        return cross_entropy(self.logits(rows), rows.labels, reduction="sum")
+
+    def generate(self, chats: Sequence[Sequence[Turn]], max_tokens: int) -> list[str]:
+        """Return the greedy answers to some chats, in one batch."""
+        self.tokenizer.padding_side = "left"
+        prompts = [
+            self.tokenizer.apply_chat_template(list(chat), add_generation_prompt=True, tokenize=False) for chat in chats
+        ]
+        batch = self.tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False).to(self.device)
+        with torch.no_grad():
+            generated = self.peft.generate(
+                input_ids=batch["input_ids"],
+                attention_mask=batch["attention_mask"],
+                max_new_tokens=max_tokens,
+                do_sample=False,
+                pad_token_id=self.pad,
+                eos_token_id=self.tokenizer.eos_token_id,
+            )
+        answers = generated[:, batch["input_ids"].shape[1] :]
+        return list(self.tokenizer.batch_decode(answers, skip_special_tokens=True))
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter as safetensors, with its configuration."""
+        # Embeddings are not trained; to find that out, PEFT would ask the hub for the base's configuration.
+        self.peft.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
+
+    def load(self, folder: Path) -> None:
+        """Replace the adapter's weights with those that `save` wrote."""
+        set_peft_model_state_dict(self.peft, load_file(folder / WEIGHTS_FILE))
+
+
+def _location(weights: Path) -> tuple[Path, dict[str, str]]:
+    return (weights.parent, {"gguf_file": weights.name}) if weights.is_file() else (weights, {})

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from understudies.cli.process import report_errors
+from understudies.cli.training_progress import training_progress
 from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.rules.parsing import read_rules
 from understudies.runtime.rules.rules import Rules
@@ -17,6 +18,7 @@ from understudies.runtime.settings import settings_from
 
 if TYPE_CHECKING:
     from understudies.importers.field_map import FieldMap
+    from understudies.trainer.settings import TrainerSettings
 
 EPILOG = """
 Examples:
@@ -24,6 +26,8 @@ Examples:
   understudies backtest calls.jsonl
 
   understudies backtest calls.jsonl.gz --teacher-price 0.03 --days 14 --json r.json --html r.html
+
+  understudies backtest calls.jsonl --students classifier,extractor,lora --base ./SmolLM2-135M-Instruct
 
   understudies backtest litellm-logs.jsonl --critical refund-approval --rules understudies.toml
 
@@ -67,6 +71,23 @@ def backtest(
             "--map", help="Where a field is in records of your own, such as messages=$.input; may be repeated."
         ),
     ] = None,
+    students: Annotated[
+        str | None,
+        typer.Option(
+            help="Kinds of student to try, cheapest first, such as classifier,extractor,lora.",
+            show_default="UNDERSTUDIES_TRAINER_KINDS",
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="Base model of LoRA students: a folder, a GGUF file, or a hub id.",
+            show_default="UNDERSTUDIES_LORA_BASE",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where to train LoRA students: cpu, cuda or auto.", show_default="auto")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same file and seed give the same report.")] = 7,
 ) -> None:
     """Replay recorded calls through all five services, and report what would have been saved."""
@@ -82,6 +103,7 @@ def backtest(
             rules=chosen,
             min_examples=min_examples,
             field_map=field_map or (),
+            trainer=_trainer_settings(students, base, device),
             seed=seed,
         )
 
@@ -96,6 +118,7 @@ def run_backtest(
     rules: Rules | None = None,
     min_examples: int | None = None,
     field_map: Sequence[str] = (),
+    trainer: "TrainerSettings | None" = None,
     seed: int = 7,
 ) -> None:
     """Run a backtest with progress, print its table and write its files."""
@@ -107,6 +130,7 @@ def run_backtest(
     from understudies.backtest.run import BacktestOptions, backtest_log
     from understudies.backtest.skip_summary import count_reasons
     from understudies.budget.settings import BudgetSettings
+    from understudies.trainer.settings import TrainerSettings
 
     budget = settings_from(BudgetSettings, min_examples=min_examples)
     options = BacktestOptions(
@@ -116,10 +140,11 @@ def run_backtest(
         field_map=_parse_map(field_map),
         rules=rules or Rules(),
         budget=budget,
+        trainer=trainer or settings_from(TrainerSettings),
     )
-    with ProgressDisplay() as progress:
-        report = asyncio.run(backtest_log(calls, options, progress))
     console = Console()
+    with ProgressDisplay(console) as progress, training_progress(console):
+        report = asyncio.run(backtest_log(calls, options, progress))
     console.print(render_summary_table(report))
     for task in report.tasks.values():
         if task.promise is not None:
@@ -145,6 +170,23 @@ def run_backtest(
         if path is not None:
             path.write_bytes(content())
             console.print(f"wrote {path}", markup=False, highlight=False)
+
+
+def _trainer_settings(students: str | None, base: str | None, device: str | None) -> "TrainerSettings":
+    """Return the settings of the trainer with the kinds of student and the base model of the options."""
+    from understudies.trainer.lora.settings import LoraTrainingSettings
+    from understudies.trainer.settings import TrainerSettings
+
+    lora = settings_from(LoraTrainingSettings, base=base, device=device)
+    if students is None:
+        return settings_from(TrainerSettings, lora=lora)
+    kinds = tuple(kind.strip() for kind in students.split(",") if kind.strip())
+    known = ("cache", "classifier", "extractor", "lora", "few_shot")
+    if not kinds or not set(kinds) <= set(known):
+        raise ConfigurationError(f"--students must name some of {', '.join(known)}, got {students!r}")
+    if "lora" in kinds and lora.base is None:
+        raise ConfigurationError("LoRA students need a base model: give --base FOLDER, or set UNDERSTUDIES_LORA_BASE")
+    return settings_from(TrainerSettings, lora=lora, kinds=kinds)
 
 
 def _parse_price(text: str | None) -> Decimal | None:

@@ -36,6 +36,8 @@ from understudies.runtime.settings import BusSettings, OnlineSettings, StoreSett
 from understudies.status.settings import StatusSettings
 from understudies.students.artifact import Consent
 from understudies.students.endpoint.settings import Endpoint
+from understudies.students.lora.settings import LoraServingSettings
+from understudies.trainer.lora.settings import LoraTrainingSettings
 from understudies.trainer.settings import TrainerSettings
 
 DEFAULT_PATH: Final = Path("docs/settings.md")
@@ -56,6 +58,12 @@ SETTINGS: Final[Sequence[tuple[str, str, type[BaseSettings]]]] = (
     ("Observer", "The observer: the store and the datasets.", ObserverSettings),
     ("Evaluator", "The evaluator: gates, floors and drift. See [statistics.md](statistics.md).", EvaluatorSettings),
     ("Trainer", "The trainer: which students to train, and how.", TrainerSettings),
+    ("LoRA training", "How LoRA students are trained; the trainer. See [lora.md](lora.md).", LoraTrainingSettings),
+    (
+        "LoRA serving",
+        "The engine that serves LoRA students; router and evaluator. See [lora.md](lora.md).",
+        LoraServingSettings,
+    ),
     ("Budget", "The budget service: when a student pays for itself, and its ramp.", BudgetSettings),
     ("Bus", "Kafka; all services.", BusSettings),
     ("Store", "ClickHouse; the observer, and `understudies up`.", StoreSettings),
@@ -114,6 +122,7 @@ _UNITS_BY_NAME: Final = {
     "audits_per_day": "verdicts a day",
     "canary": "share of calls",
     "alpha": "probability",
+    "learning_rate": "number",
     "beta": "probability",
     "class_floor": "share",
     "episode_target": "probability",

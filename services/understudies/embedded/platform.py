@@ -54,6 +54,7 @@ from understudies.runtime.telemetry import Telemetry
 from understudies.status.decision import PublishDecision
 from understudies.status.queries import fetch_spending_today
 from understudies.status.reader import StatusReader
+from understudies.students.lora.settings import LoraServingSettings
 from understudies.students.student_cache import StudentCache
 from understudies.trainer.app import TrainerApp
 from understudies.trainer.app import create_app as create_trainer
@@ -188,7 +189,7 @@ class Platform:
     def _compose(self, store: Store) -> None:
         plan, clock, ids = self.config, self.config.clock, self.config.id_factory
         files = ObjectStore(f"file://{(plan.folder / 'artifacts').resolve()}")
-        students = StudentCache(files)
+        students = StudentCache(files, lora=LoraServingSettings(base=plan.trainer.lora.base))
         self._exit_stack.push_async_callback(students.close)
         # Every router needs the whole routing table, so each one reads all partitions.
         own = {"router": self.settings.model_copy(update={"group_prefix": None})}

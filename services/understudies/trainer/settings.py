@@ -7,6 +7,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from understudies.students.artifact import Consent
+from understudies.trainer.lora.settings import LoraTrainingSettings
 
 
 class TrainerSettings(BaseSettings):
@@ -41,8 +42,12 @@ class TrainerSettings(BaseSettings):
             "cache": Decimal(0),
             "classifier": Decimal("0.001"),
             "extractor": Decimal("0.001"),
+            "lora": Decimal("0.02"),
             "few_shot": Decimal("0.05"),
         },
         description="price of training by kind; declared, not measured, so that a replay costs the same",
+    )
+    lora: LoraTrainingSettings = Field(
+        default_factory=LoraTrainingSettings, description="LoRA training; read from `UNDERSTUDIES_LORA_`"
     )
     consent: Consent = Field(default=Consent(), description="declared consent of the teacher's terms and the data")

@@ -174,6 +174,14 @@ def _train_extractor(data: TrainingData, settings: TrainerSettings, *, encoder: 
     )
 
 
+def train_lora(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
+    """Train an adapter of an open base model."""
+    # Imported here, as it imports the types of this module.
+    from understudies.trainer.lora import trainer
+
+    return trainer.train_lora(data, settings)
+
+
 def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
     """Configure another model with examples, and calibrate it."""
     from understudies.students.few_shot.student import FewShotStudent
@@ -217,5 +225,6 @@ TRAINERS: tuple[StudentTrainer, ...] = (
     StudentTrainer("classifier", train_encoder_classifier, "with encoder"),
     StudentTrainer("extractor", train_extractor, "without encoder"),
     StudentTrainer("extractor", train_encoder_extractor, "with encoder"),
+    StudentTrainer("lora", train_lora),
     StudentTrainer("few_shot", train_few_shot),
 )

@@ -11,7 +11,7 @@ from understudies.students.endpoint.client import ChatClient
 
 @dataclass(frozen=True, slots=True)
 class ServedAdapter:
-    """Adapter to serve, named by its content and base: a name never stands for two, so that no cached state is stale."""
+    """Adapter to serve, named by its content and base: no name ever stands for two, so no cached state is stale."""
 
     gguf: bytes
     base_digest: str

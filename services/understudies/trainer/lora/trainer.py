@@ -1,0 +1,176 @@
+"""Train, convert and validate a LoRA student."""
+
+import asyncio
+import hashlib
+import importlib.util
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from pydantic import JsonValue
+
+from understudies.datasets.dataset import Example
+from understudies.datasets.errors import ArtifactError
+from understudies.runtime.errors import ConfigurationError
+from understudies.students.base import StudentError, close_student
+from understudies.students.lora.adapter import CONFIG_FILE, WEIGHTS_FILE, read_adapter
+from understudies.students.lora.base_model import LoraBase, find_base
+from understudies.students.lora.gguf_adapter import GGUF_FILE, to_gguf
+from understudies.students.lora.llama_cpp import LlamaCppEngine
+from understudies.students.lora.prompt import answer_text, to_turns
+from understudies.students.lora.settings import LoraServingSettings
+from understudies.students.lora.student import LoraManifest, LoraStudent
+from understudies.trainer.calibration import calibrate
+from understudies.trainer.lora.job import BEST_FOLDER, Finished, Progress, TextExample, TrainingJob
+from understudies.trainer.lora.run import TrainingFailed, run_job, write_job
+from understudies.trainer.lora.settings import LoraTrainingSettings
+from understudies.trainer.settings import TrainerSettings
+from understudies.trainer.trainers import NotApplicable, TrainedStudent, TrainingData
+from understudies.trainer.validation import held_out_examples, judge_student
+
+_MODULES: Final = ("torch", "transformers", "peft", "safetensors", "gguf", "xllamacpp")
+_ROOM: Final = 2
+"""How many times as many tokens as the longest training answer an answer may have."""
+_SHORTEST_LIMIT: Final = 16
+
+_log = logging.getLogger(__name__)
+
+
+def train_lora(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
+    """Train an adapter in a process of its own, convert it, and validate it as llama.cpp serves it."""
+    if missing := [name for name in _MODULES if importlib.util.find_spec(name) is None]:
+        return NotApplicable(f"{' and '.join(missing)} not installed: pip install understudies[lora]")
+    if settings.lora.base is None:
+        return NotApplicable("no base model is named: set UNDERSTUDIES_LORA_BASE, or --base of a backtest")
+    train = [text for one in data.dataset.in_split("train") if (text := to_text(one)) is not None]
+    if len(train) < settings.lora.min_examples:
+        return NotApplicable(
+            f"{len(train)} training examples are text without tools, and {settings.lora.min_examples} are needed"
+        )
+    held_out = [one for one in held_out_examples(data.dataset.in_split("validation")) if to_text(one) is not None]
+    try:
+        base = find_base(settings.lora.base)
+        return _Training(data, settings.lora, base, train, held_out).run()
+    except (ArtifactError, ConfigurationError, TrainingFailed, StudentError) as error:
+        return NotApplicable(str(error))
+    except OSError as error:
+        return NotApplicable(f"a file of the training could not be written: {error}")
+
+
+def to_text(example: Example) -> TextExample | None:
+    """Return an example as chat turns and text; None if it has anything else."""
+    turns, answer = to_turns(example.request), answer_text(example.answer)
+    return None if turns is None or answer is None else TextExample(turns=turns, answer=answer)
+
+
+class _Training:
+    """One training with its inputs."""
+
+    def __init__(
+        self,
+        data: TrainingData,
+        settings: LoraTrainingSettings,
+        base: LoraBase,
+        train: list[TextExample],
+        held_out: list[Example],
+    ) -> None:
+        self._data = data
+        self._settings = settings
+        self._base = base
+        self._train = train
+        self._held_out = held_out
+        self._sample = held_out[:: max(1, -(-len(held_out) // settings.validation_examples))]
+
+    def run(self) -> TrainedStudent:
+        """Return the trained student; raises TrainingFailed, ArtifactError or StudentError with the reason."""
+        job = TrainingJob(
+            weights=self._base.weights.resolve(),
+            base_name=self._base.source,
+            judge=self._data.judge.name,
+            seed=self._data.seed,
+            settings=self._settings.model_copy(update={"work": None}),
+        )
+        texts = [text for one in self._sample if (text := to_text(one)) is not None]
+        with self._folder(job, texts) as folder:
+            write_job(folder, job, self._train, texts)
+            finished = run_job(folder, self._settings.max_seconds, self._log_progress)
+            files = {name: (folder / BEST_FOLDER / name).read_bytes() for name in (CONFIG_FILE, WEIGHTS_FILE)}
+            return self._validated(files, finished)
+
+    @contextmanager
+    def _folder(self, job: TrainingJob, texts: Sequence[TextExample]) -> Iterator[Path]:
+        """Make the job's folder; one below the configured folder keeps its checkpoint until the job is done."""
+        if self._settings.work is None:
+            with tempfile.TemporaryDirectory(prefix="understudies-training-") as temporary:
+                yield Path(temporary)
+            return
+        digest = hashlib.sha256(job.model_dump_json().encode())
+        for text in (*self._train, *texts):
+            digest.update(text.model_dump_json().encode())
+        folder = self._settings.work / digest.hexdigest()[:32]
+        yield folder
+        # Not reached after an error.
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _log_progress(self, progress: Progress) -> None:
+        _log.info("%s, lora: %s", self._data.dataset.task, progress)
+
+    def _validated(self, files: dict[str, bytes], finished: Finished) -> TrainedStudent:
+        files[GGUF_FILE] = to_gguf(read_adapter(files), self._base.shape)
+        manifest = LoraManifest(
+            base=self._base.source,
+            base_digest=self._base.digest,
+            shape=self._base.shape,
+            answer_tokens=max(_SHORTEST_LIMIT, _ROOM * finished.answer_tokens),
+        )
+        engine = LlamaCppEngine(LoraServingSettings(base=self._settings.base, answer_timeout_s=600.0))
+        student = LoraStudent(manifest, files, engine)
+        result = calibrate(judge_student(student, self._held_out, self._data.judge))
+        student = student.with_calibration(result.calibration)
+        same = asyncio.run(self._share_answered_alike(student, finished.answers))
+        metrics: dict[str, JsonValue] = {
+            **result.metrics,
+            "training": finished.model_dump(mode="json", exclude={"kind", "answers"}),
+            "answered_as_trained": round(same, 6),
+        }
+        return TrainedStudent(
+            student,
+            student.to_files(),
+            result.validation_calls,
+            self._hyper_parameters(finished),
+            base_model=self._base.source,
+            licence=self._base.licence,
+            metrics=metrics,
+            answer_cost_usd=self._settings.usd_per_1000_answers / 1000,
+        )
+
+    async def _share_answered_alike(self, student: LoraStudent, expected: Sequence[str]) -> float:
+        """Return the share of the sample that the engine answers with the text that the trained model generated."""
+        try:
+            pairs = zip(self._sample, expected, strict=True)
+            return sum([await _text(student, one) == text for one, text in pairs]) / max(1, len(expected))
+        finally:
+            await close_student(student)
+
+    def _hyper_parameters(self, finished: Finished) -> dict[str, JsonValue]:
+        chosen = {"rank", "alpha_ratio", "epochs", "max_steps", "batch_tokens", "row_tokens", "max_tokens"}
+        return {
+            **self._settings.model_dump(mode="json", include=chosen),
+            "learning_rate": finished.learning_rate,
+            "seed": self._data.seed,
+            "steps": finished.best_step,
+            "base_digest": self._base.digest,
+            "base_revision": self._base.revision,
+        }
+
+
+async def _text(student: LoraStudent, example: Example) -> str | None:
+    try:
+        [answer] = await student.answer([example.request])
+    except StudentError:
+        return None
+    return answer.text

@@ -1,0 +1,97 @@
+"""A LoRA student from the dataset to the answer, through the trainer's own selection."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.support.chat_messages import assistant_message
+from tests.support.datasets import intents
+
+from understudies.datasets.dataset import Dataset
+from understudies.judges.registry import parse_judge
+from understudies.students.base import close_student
+from understudies.students.lora.llama_cpp import LlamaCppEngine
+from understudies.students.lora.settings import LoraServingSettings
+from understudies.students.lora.student import LoraStudent
+from understudies.trainer.lora.settings import LoraTrainingSettings
+from understudies.trainer.selection import select_student
+from understudies.trainer.settings import TrainerSettings
+from understudies.trainer.trainers import TRAINERS, NotApplicable, TrainedStudent, TrainingData, train_lora
+
+
+def numerals() -> Dataset:
+    """Answers that are the intent and the message's own number of the intent, so that they are no closed set."""
+    names = {"refund": "A", "card arrival": "B", "change pin": "C"}
+    return intents(240, lambda intent, number: assistant_message(names[intent]))
+
+
+def settings(base: Path, **lora: object) -> TrainerSettings:
+    chosen = {
+        "base": str(base),
+        "rank": 8,
+        "learning_rate": 1e-2,
+        "epochs": 6,
+        "batch_tokens": 1024,
+        "row_tokens": 256,
+        "evaluate_every": 10,
+        "validation_examples": 12,
+        "threads": 1,
+        **lora,
+    }
+    return TrainerSettings(kinds=("lora",), lora=LoraTrainingSettings.model_validate(chosen))
+
+
+def test_a_student_is_trained_converted_validated_and_loads_from_its_files(base_folder: Path) -> None:
+    data = TrainingData(numerals(), parse_judge("exact"), 1)
+    selection = select_student(TRAINERS, data, settings(base_folder), 0.95)
+    [candidate] = selection.candidates
+    trained = candidate.outcome
+    assert isinstance(trained, TrainedStudent)
+    assert candidate.validation.agreement >= 0.9
+    assert candidate.validation.expected_coverage >= 0.9
+    assert trained.licence == "apache-2.0"
+    assert trained.base_model == str(base_folder)
+    assert trained.metrics["answered_as_trained"] == 1.0
+    assert set(trained.files) >= {"adapter.gguf", "adapter_model.safetensors", "adapter_config.json", "lora.json"}
+    assert str(base_folder) in trained.files["lora.json"].decode()
+    assert selection.best(settings(base_folder)) is candidate
+
+    engine = LlamaCppEngine(LoraServingSettings(base=str(base_folder), slot_tokens=512, engine_threads=1))
+    loaded = LoraStudent.from_files(trained.files, engine)
+
+    async def answer() -> str:
+        try:
+            [answer] = await loaded.answer([data.dataset.examples[0].request])
+            return answer.text
+        finally:
+            await close_student(loaded)
+
+    assert asyncio.run(answer()) == "A"
+
+
+def test_what_cannot_be_trained_is_not_applicable_with_the_reason(base_folder: Path, tmp_path: Path) -> None:
+    data = TrainingData(numerals(), parse_judge("exact"), 1)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for file in base_folder.iterdir():
+        (broken / file.name).write_bytes(file.read_bytes())
+    (broken / "model.safetensors").write_bytes(b"\x00" * 64)
+    found = train_lora(data, settings(broken))
+    assert isinstance(found, NotApplicable)
+    assert "training failed" in found.reason
+
+
+def test_a_folder_for_work_keeps_the_checkpoint_of_a_training_that_did_not_end(
+    base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = TrainingData(numerals(), parse_judge("exact"), 1)
+    monkeypatch.setattr("understudies.trainer.lora.run._GRACE_S", 0.0)
+    limited = settings(base_folder, work=tmp_path / "work", checkpoint_every=1, max_seconds=0.01)
+    found = train_lora(data, limited)
+    assert isinstance(found, NotApplicable)
+    assert "status -9" in found.reason
+    [folder] = (tmp_path / "work").iterdir()
+    assert (folder / "job.json").is_file()
+    monkeypatch.undo()
+    assert isinstance(train_lora(data, settings(base_folder, work=tmp_path / "work", max_steps=2)), TrainedStudent)
+    assert list((tmp_path / "work").iterdir()) == [folder]

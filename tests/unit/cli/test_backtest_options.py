@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from understudies.cli.backtest import _trainer_settings
+from understudies.cli.main import app
+from understudies.runtime.errors import ConfigurationError
+from understudies.trainer.settings import TrainerSettings
+
+
+def test_the_kinds_of_student_and_the_base_reach_the_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _trainer_settings("classifier, lora", "/models/small", "cpu")
+    assert settings.kinds == ("classifier", "lora")
+    assert (settings.lora.base, settings.lora.device) == ("/models/small", "cpu")
+    monkeypatch.setenv("UNDERSTUDIES_LORA_BASE", "/models/other")
+    assert _trainer_settings("lora", None, None).lora.base == "/models/other"
+    assert _trainer_settings(None, None, None).kinds == TrainerSettings().kinds
+
+
+def test_unknown_kinds_a_missing_base_and_an_unknown_device_are_refused() -> None:
+    for students, base, device, reason in (
+        ("lora,oracle", "/models/small", None, "--students must name some of"),
+        (",", None, None, "--students must name some of"),
+        ("lora", None, None, "give --base FOLDER"),
+        ("lora", "/models/small", "abacus", "--device"),
+    ):
+        with pytest.raises(ConfigurationError, match=reason):
+            _trainer_settings(students, base, device)
+
+
+def test_the_command_ends_before_the_replay(tmp_path: Path) -> None:
+    calls = tmp_path / "calls.jsonl"
+    calls.write_text("")
+    result = CliRunner().invoke(app, ["backtest", str(calls), "--students", "lora"])
+    assert result.exit_code == 2
+    assert "LoRA students need a base model" in result.output

@@ -25,7 +25,7 @@ class _ProgressPrinter(logging.Handler):
         now = self._monotonic()
         if now - self._printed_at >= _INTERVAL_S:
             self._printed_at = now
-            self._console.print(record.getMessage(), markup=False, highlight=False)
+            self._console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """Define the settings of the trainer."""
 
 from decimal import Decimal
+from functools import partial
 from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from understudies.runtime.settings import settings_from
 from understudies.students.artifact import Consent
 from understudies.trainer.lora.settings import LoraTrainingSettings
 
@@ -48,6 +50,7 @@ class TrainerSettings(BaseSettings):
         description="price of training by kind; declared, not measured, so that a replay costs the same",
     )
     lora: LoraTrainingSettings = Field(
-        default_factory=LoraTrainingSettings, description="LoRA training; read from `UNDERSTUDIES_LORA_`"
+        default_factory=partial(settings_from, LoraTrainingSettings),
+        description="LoRA training; read from `UNDERSTUDIES_LORA_`",
     )
     consent: Consent = Field(default=Consent(), description="declared consent of the teacher's terms and the data")

@@ -11,6 +11,7 @@ from typing import Final
 
 from understudies.datasets.errors import ArtifactError
 from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.settings import settings_from
 from understudies.students.base import StudentError
 from understudies.students.lora.base_model import LoraBase, find_base
 from understudies.students.lora.engine import AdapterRoute, ServedAdapter
@@ -36,7 +37,7 @@ class LlamaCppEngine:
     """
 
     def __init__(self, settings: LoraServingSettings | None = None) -> None:
-        self._settings = settings or LoraServingSettings()
+        self._settings = settings or settings_from(LoraServingSettings)
         self._base: LoraBase | None = None
         self._adapters: OrderedDict[str, ServedAdapter] = OrderedDict()
         self._server: LlamaCppServer | None = None

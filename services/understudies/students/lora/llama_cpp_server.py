@@ -91,7 +91,10 @@ class LlamaCppServer:
 
 def _spawn() -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "understudies.students.lora.llama_cpp_process"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # In a session of its own, so that an interrupt from the terminal leaves it to its parent to end.
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
 
 
 def _exchange(process: subprocess.Popen[bytes], options: ServerOptions) -> str:

@@ -48,7 +48,10 @@ def run_job(folder: Path, max_seconds: float, on_progress: Callable[[Progress], 
     A process that outlives its own time limit by minutes is killed.
     """
     command = [sys.executable, "-m", "understudies.trainer.lora.process", str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    # In a session of its own: an interrupt ends the parent, and by that the training, with a checkpoint.
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         errors: deque[str] = deque(maxlen=_LAST_LINES)

@@ -6,6 +6,9 @@ import pytest
 from tests.support.datasets import intents
 
 from understudies.judges.registry import parse_judge
+from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.settings import settings_from
+from understudies.students.lora.llama_cpp import LlamaCppEngine
 from understudies.trainer.lora import trainer
 from understudies.trainer.lora.job import Progress
 from understudies.trainer.lora.settings import LoraTrainingSettings
@@ -48,6 +51,15 @@ def test_settings_come_from_the_environment_and_the_rate_from_the_size(monkeypat
     rates = [LoraTrainingSettings().peak_rate(weights) for weights in (135_000_000, 1_000_000_000, 8_000_000_000)]
     assert rates == [2e-3, 5e-4, 2e-4]
     assert LoraTrainingSettings(learning_rate=1e-3).peak_rate(1) == 1e-3
+
+
+def test_a_wrong_setting_is_named_by_its_own_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERSTUDIES_LORA_EPOCHS", "-1")
+    with pytest.raises(ConfigurationError, match="UNDERSTUDIES_LORA_EPOCHS"):
+        settings_from(TrainerSettings)
+    monkeypatch.setenv("UNDERSTUDIES_LORA_SLOTS", "many")
+    with pytest.raises(ConfigurationError, match="UNDERSTUDIES_LORA_SLOTS"):
+        LlamaCppEngine()
 
 
 def test_progress_is_one_readable_line() -> None:

@@ -162,7 +162,7 @@ class LlamaCppEngine:
                 adapters=tuple(paths),
                 slots=settings.slots,
                 slot_tokens=settings.slot_tokens,
-                threads=settings.engine_threads,
+                threads=settings.threads,
             )
             # Adapters are read whole at the start, so that their files are not needed later.
             return await LlamaCppServer.start(

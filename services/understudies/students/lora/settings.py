@@ -1,5 +1,7 @@
 """Define the settings with which LoRA students are served."""
 
+import os
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -17,9 +19,19 @@ class LoraServingSettings(BaseSettings):
     )
     slots: int = Field(default=4, gt=0, le=256, description="answers generated at the same time")
     slot_tokens: int = Field(default=2048, ge=64, description="longest prompt and answer together")
-    engine_threads: int | None = Field(default=None, gt=0, description="threads of the engine; unset: its own choice")
+    engine_threads: int | None = Field(
+        default=None, gt=0, description="threads of the engine; unset: half of the cores, as more wait for each other"
+    )
     start_timeout_s: float = Field(default=120.0, gt=0, description="longest start of the engine with its adapters")
     answer_timeout_s: float = Field(default=30.0, gt=0, description="longest wait for an answer")
     restart_delay_s: float = Field(
         default=1.0, gt=0, description="wait before a crashed engine is started again; doubles up to a minute"
     )
+
+    @property
+    def threads(self) -> int:
+        """The number of threads of the engine.
+
+        llama.cpp's threads meet after every operation: on a core that another process uses, all of them wait.
+        """
+        return self.engine_threads or max(1, (os.cpu_count() or 1) // 2)

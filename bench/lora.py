@@ -1,0 +1,218 @@
+"""LoRA students on a real base: training speed, answering speed, and hot swaps.
+
+    python bench/lora.py --base FOLDER [--adapter FOLDER] [FILE.jsonl]
+
+Each figure is a ratio against something measured in the same run, in turns with it: packed training against a bare
+loop of PyTorch and PEFT on padded batches, llama.cpp against transformers' generate with the same adapter. Hot swap:
+requests over three adapters while the third one joins; an answer that another adapter would give is counted. The last
+line is one JSON object.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load, save
+
+from understudies.events import Request, request_of
+from understudies.students.base import StudentError
+from understudies.students.lora.adapter import CONFIG_FILE, WEIGHTS_FILE, read_adapter
+from understudies.students.lora.base_model import LoraBase, find_base
+from understudies.students.lora.gguf_adapter import GGUF_FILE, to_gguf
+from understudies.students.lora.llama_cpp import LlamaCppEngine
+from understudies.students.lora.settings import LoraServingSettings
+from understudies.students.lora.student import LoraManifest, LoraStudent
+from understudies.trainer.lora.encoding import EncodedExample, encode_example, pack_rows
+from understudies.trainer.lora.job import TextExample, TrainingJob
+from understudies.trainer.lora.model import AdaptedModel
+from understudies.trainer.lora.packing import plan_batches
+from understudies.trainer.lora.settings import LoraTrainingSettings
+
+DATA = Path(__file__).parents[2] / "shared" / "data" / "rate_book.jsonl"
+_BATCH = 16
+_TOKENS = 16
+_CONCURRENT = 8
+
+
+def read_texts(path: Path, count: int) -> list[TextExample]:
+    """The first calls of a chat transcript."""
+    with path.open(encoding="utf-8") as lines:
+        messages = [json.loads(line)["messages"] for line, _ in zip(lines, range(count), strict=False)]
+    return [TextExample(turns=turns[:-1], answer=turns[-1]["content"]) for turns in messages]
+
+
+def padded_loss(model: AdaptedModel, batch: list[EncodedExample]) -> torch.Tensor:
+    """The loss as a bare loop computes it: a padded batch, all logits."""
+    length = max(len(one) for one in batch)
+    ids = torch.full((len(batch), length), model.pad)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+    for row, one in enumerate(batch):
+        ids[row, : len(one)] = torch.tensor(one.prompt + one.answer)
+        mask[row, : len(one)] = 1
+        labels[row, len(one.prompt) : len(one)] = torch.tensor(one.answer)
+    loss: torch.Tensor = model.peft(input_ids=ids, attention_mask=mask, labels=labels).loss
+    return loss
+
+
+def measure_training(model: AdaptedModel, texts: list[TextExample], rounds: int) -> dict[str, Any]:
+    """Tokens/s of packed rows and of padded batches of the same size, in turns."""
+    encoded = [encode_example(model.tokenizer, text) for text in texts]
+    per_step = _BATCH * sum(map(len, encoded)) // len(encoded)
+    batches = plan_batches(
+        [len(one) for one in encoded], row_tokens=256, rows=max(1, per_step // 256), epochs=1, seed=0
+    )
+    optimizer = torch.optim.AdamW(model.trained.values(), lr=1e-4)
+    speeds: dict[str, list[float]] = {"packed": [], "padded": []}
+    for number in range(rounds):
+        chosen = encoded[number * _BATCH : (number + 1) * _BATCH]
+        inside = [index for row in batches[number] for index in row]
+        for kind, tokens in (("packed", sum(len(encoded[i]) for i in inside)), ("padded", sum(map(len, chosen)))):
+            began = time.perf_counter()
+            optimizer.zero_grad()
+            rows = batches[number]
+            loss = model.loss(pack_rows(encoded, rows, model.pad)) if kind == "packed" else padded_loss(model, chosen)
+            loss.backward()
+            optimizer.step()
+            speeds[kind].append(tokens / (time.perf_counter() - began))
+    packed, padded = (statistics.median(speeds[kind]) for kind in ("packed", "padded"))
+    return {
+        "packed_tokens_per_s": round(packed, 1),
+        "padded_tokens_per_s": round(padded, 1),
+        "ratio": round(statistics.median(a / b for a, b in zip(speeds["packed"], speeds["padded"], strict=True)), 2),
+    }
+
+
+def student_of(base: LoraBase, files: dict[str, bytes], engine: LlamaCppEngine) -> LoraStudent:
+    """A student with an adapter."""
+    manifest = LoraManifest(base=base.source, base_digest=base.digest, shape=base.shape, answer_tokens=_TOKENS)
+    gguf = to_gguf(read_adapter(files), base.shape)
+    return LoraStudent(manifest, {**files, GGUF_FILE: gguf}, engine)
+
+
+def to_request(text: TextExample) -> Request:
+    """A request that asks for a few tokens."""
+    return request_of({"messages": text.turns, "max_tokens": _TOKENS})
+
+
+async def measure_answers(
+    model: AdaptedModel, one: LoraStudent, texts: list[TextExample], rounds: int
+) -> dict[str, Any]:
+    """Requests/s of llama.cpp, eight at once, and of generate in batches of eight, in turns; same answers counted."""
+    await one.answer([to_request(texts[0])])
+    speeds: dict[str, list[float]] = {"llama_cpp": [], "transformers": []}
+    same = 0
+    for number in range(rounds):
+        some = texts[number * _CONCURRENT : (number + 1) * _CONCURRENT]
+        began = time.perf_counter()
+        answers = await one.answer([to_request(text) for text in some])
+        speeds["llama_cpp"].append(len(some) / (time.perf_counter() - began))
+        began = time.perf_counter()
+        expected = model.generate([text.turns for text in some], _TOKENS)
+        speeds["transformers"].append(len(some) / (time.perf_counter() - began))
+        same += sum(answer.text == text for answer, text in zip(answers, expected, strict=True))
+    fast, slow = (statistics.median(speeds[kind]) for kind in ("llama_cpp", "transformers"))
+    return {
+        "llama_cpp_requests_per_s": round(fast, 2),
+        "transformers_requests_per_s": round(slow, 2),
+        "ratio": round(statistics.median(a / b for a, b in zip(*speeds.values(), strict=True)), 2),
+        "same_answers": round(same / (rounds * _CONCURRENT), 3),
+    }
+
+
+def shuffled(files: dict[str, bytes], seed: int) -> dict[str, bytes]:
+    """An adapter whose answers differ recognisably: every update with another sign and size."""
+    tensors = load(files[WEIGHTS_FILE])
+    draw = np.random.default_rng(seed)
+    changed = {
+        name: (tensor * draw.normal(0, 1.5, (tensor.shape[0], 1))).astype(np.float32) if "lora_B" in name else tensor
+        for name, tensor in tensors.items()
+    }
+    return {CONFIG_FILE: files[CONFIG_FILE], WEIGHTS_FILE: save(changed)}
+
+
+async def measure_swap(base: LoraBase, files: dict[str, bytes], text: TextExample, requests: int) -> dict[str, Any]:
+    """Failed and mixed-up answers among concurrent requests, the last third of which is to a new adapter."""
+    settings = LoraServingSettings(base=base.source, slots=8, slot_tokens=512, answer_timeout_s=600)
+    adapters = [files if not seed else shuffled(files, seed) for seed in range(3)]
+    expected = []
+    for adapter in adapters:
+        alone = student_of(base, adapter, LlamaCppEngine(settings))
+        expected.append((await alone.answer([to_request(text)]))[0].text)
+        await alone.close()
+    engine = LlamaCppEngine(settings)
+    try:
+        students = [student_of(base, adapter, engine) for adapter in adapters]
+        gate = asyncio.Semaphore(32)
+
+        async def ask(which: int) -> str:
+            async with gate:
+                try:
+                    return (await students[which].answer([to_request(text)]))[0].text
+                except StudentError as error:
+                    return f"failed: {error}"
+
+        order = [number % 2 if number < requests // 3 else number % 3 for number in range(requests)]
+        began = time.perf_counter()
+        answers = await asyncio.gather(*map(ask, order))
+        seconds = time.perf_counter() - began
+    finally:
+        await engine.close()
+    failed = sum(answer.startswith("failed: ") for answer in answers)
+    mixed = sum(answer != expected[which] and answer in expected for which, answer in zip(order, answers, strict=True))
+    other = sum(answer not in expected and not answer.startswith("failed: ") for answer in answers)
+    return {
+        "requests": requests,
+        "distinct_answers": len(set(expected)),
+        "failed": failed,
+        "mixed_up": mixed,
+        "other": other,
+        "requests_per_s": round(requests / seconds, 1),
+    }
+
+
+def main() -> None:
+    """Measure, and print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, nargs="?", default=DATA)
+    parser.add_argument("--base", required=True)
+    parser.add_argument("--adapter", type=Path, help="folder of a trained adapter; without it, a new one")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=1000)
+    options = parser.parse_args()
+    base, texts = find_base(options.base), read_texts(options.file, 400)
+    settings = LoraTrainingSettings(base=options.base)
+    model = AdaptedModel(
+        TrainingJob(weights=base.weights, base_name=base.source, judge="json", seed=0, settings=settings)
+    )
+    figures: dict[str, Any] = {"training": measure_training(model, texts, options.rounds)}
+    print(json.dumps(figures), flush=True)
+    folder = options.adapter
+    if folder is None:
+        folder = Path("build/bench-lora")
+        model.save(folder)
+    model.load(folder)
+    model.peft.eval()
+    files = {name: (folder / name).read_bytes() for name in (CONFIG_FILE, WEIGHTS_FILE)}
+
+    async def serve() -> None:
+        engine = LlamaCppEngine(LoraServingSettings(base=base.source, slots=8, slot_tokens=512, answer_timeout_s=600))
+        one = student_of(base, files, engine)
+        try:
+            figures["answers"] = await measure_answers(model, one, texts[-200:], options.rounds)
+        finally:
+            await one.close()
+        print(json.dumps(figures["answers"]), flush=True)
+        figures["swap"] = await measure_swap(base, files, texts[-1], options.requests)
+
+    asyncio.run(serve())
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

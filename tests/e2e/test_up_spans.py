@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import aiohttp
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
@@ -35,6 +36,10 @@ async def test_spans_end_in_the_store_as_calls(tmp_path: Path) -> None:
     async with FakeTeacher() as teacher, up_command(tmp_path, teacher.url) as running:
         url = await running.wait_router_url()
         await asyncio.to_thread(instrumented_agent, f"{url}/traces")
+        async with aiohttp.ClientSession() as session:
+            for signal in ("logs", "metrics"):
+                async with session.post(f"{url}/{signal}", json={"resourceLogs": []}) as response:
+                    assert response.status == 404
         assert await running.terminate() == 0
     rows = await query_store(tmp_path, "SELECT task, tenant, served_by, request, response FROM invocations FINAL")
     assert len(rows) == CALLS
@@ -42,8 +47,8 @@ async def test_spans_end_in_the_store_as_calls(tmp_path: Path) -> None:
     assert {json.loads(row["response"])["message"]["content"] for row in rows} == {ANSWER}
     assert all("[EMAIL]" in row["request"] and "ann@example.com" not in row["request"] for row in rows)
     assert QUESTION not in running.output
-    # The teacher was not asked: spans are no calls of the router.
-    assert teacher.headers == []
+    # The teacher gets nothing of it: neither spans nor the logs and metrics that an agent may export beside them.
+    assert (teacher.headers, teacher.passed) == ([], [])
 
 
 async def test_an_observer_of_its_own_takes_spans_on_its_port(tmp_path: Path) -> None:

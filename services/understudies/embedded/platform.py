@@ -27,7 +27,7 @@ from understudies.observer.app import ObserverApp
 from understudies.observer.app import create_app as create_observer
 from understudies.observer.replay import missing_from_store, replay_since
 from understudies.observer.settings import ObserverSettings
-from understudies.otlp.endpoint import PATH as TRACES_PATH
+from understudies.otlp.endpoint import PATHS as OTLP_PATHS
 from understudies.otlp.factory import create_endpoint
 from understudies.redaction.patterns import default_redactor
 from understudies.router.app import RouterApp
@@ -261,7 +261,7 @@ class Platform:
             self._runners.append(Runner(app, app_bus, snapshots=snapshots, generation=self.settings.generation))
 
     def _receivers(self, bus: Bus) -> Mapping[str, AdminHandler]:
-        """Return the observer's receiver of spans, by its path on the router's port, if there is one."""
+        """Return the observer's receiver of spans, by its paths on the router's port, if there is one."""
         plan = self.config
         if plan.router.port is None:
             return {}
@@ -269,7 +269,7 @@ class Platform:
         endpoint = create_endpoint(
             plan.router, host=plan.router.host, rules=rules, bus=bus, clock=plan.clock, redacts=plan.redact
         )
-        return {TRACES_PATH: endpoint}
+        return dict.fromkeys(OTLP_PATHS, endpoint)
 
     async def _republish(self, events: Sequence[Event]) -> None:
         """Publish events again on an embedded broker, which starts empty: those in force, or lost unstored ones."""

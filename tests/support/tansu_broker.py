@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -55,8 +56,11 @@ class TansuBroker:
             process.wait(10)
 
     def pause(self) -> None:
-        """Let it answer nothing; what it holds is kept."""
+        """Let it answer nothing once this returns; what it holds is kept."""
         self._signal(signal.SIGSTOP)
+        assert self._process is not None
+        # The signal alone is a request: on a machine at work, the threads may go on for a while.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let it answer again."""

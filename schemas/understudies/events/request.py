@@ -115,6 +115,12 @@ class UsageDetails(BaseModel):
     service_tier: str = Field(default="", description="tier that served the call, such as flex, priority or batch")
     stated_cost_usd: Usd | None = Field(default=None, ge=0, description="cost that the provider states itself")
 
+    @property
+    def is_plausible(self) -> bool:
+        """Return whether no count is larger than a store can hold."""
+        counts = (self.cache_write_tokens, self.cache_write_1h_tokens, self.audio_prompt_tokens)
+        return max(*counts, self.audio_completion_tokens, self.web_searches) <= MAX_TOKENS
+
 
 class Usage(BaseModel):
     """Token counts of one call."""
@@ -135,9 +141,10 @@ class Usage(BaseModel):
     def plausible(self) -> "Usage":
         """The usage without counts that are larger than a store can hold, as nobody counted those."""
         counts = self.model_dump(exclude={"details"})
-        if all(count <= MAX_TOKENS for count in counts.values()):
+        details = self.details if self.details is None or self.details.is_plausible else None
+        if details is self.details and all(count <= MAX_TOKENS for count in counts.values()):
             return self
-        return Usage(**{name: count for name, count in counts.items() if count <= MAX_TOKENS})
+        return Usage(details=details, **{name: count for name, count in counts.items() if count <= MAX_TOKENS})
 
 
 class LabelProbability(BaseModel):

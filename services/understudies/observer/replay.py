@@ -108,13 +108,19 @@ def _to_event(table: str, row: Mapping[str, Any]) -> Event:
 
 
 def _to_invocation(row: Mapping[str, Any]) -> Invocation:
-    answer, route = row["response"], row["route"]
+    answer, route, usage = row["response"], row["route"], row["usage"]
     parsed = {
         "request": Request.model_validate_json(row["request"]),
         "response": None if answer is None else Response.model_validate_json(answer),
         "route": route if route["reason"] else None,
+        "usage": {**usage, "details": usage["details"] if _has_details(usage["details"]) else None},
     }
     return Invocation.model_validate({**row, **parsed})
+
+
+def _has_details(details: Mapping[str, Any]) -> bool:
+    counts = (value for name, value in details.items() if name != "stated_cost_usd")
+    return details["stated_cost_usd"] is not None or any(counts)
 
 
 def _format_time(moment: datetime) -> str:

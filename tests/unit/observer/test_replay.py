@@ -6,7 +6,18 @@ from tests.support.event_samples import SAMPLES
 from tests.support.sample_events import START, make_invocation, make_promotion
 from tests.support.stores import open_migrated_store
 
-from understudies.events import INVOCATIONS, PROMOTIONS, TOPICS, Event, Topic, encode, topic_of
+from understudies.events import (
+    INVOCATIONS,
+    PROMOTIONS,
+    TOPICS,
+    Event,
+    Topic,
+    Usage,
+    UsageDetails,
+    encode,
+    topic_of,
+    usd,
+)
 from understudies.observer.replay import replay_since
 from understudies.runtime.store import Store
 
@@ -41,6 +52,15 @@ async def test_what_later_versions_brought_comes_back_too() -> None:
     async with open_migrated_store() as store:
         await put(store, *events)
         assert await back(store) == events
+
+
+@pytest.mark.parametrize("details", [None, UsageDetails(stated_cost_usd=usd(0)), UsageDetails(service_tier="flex")])
+async def test_what_has_a_price_of_its_own_comes_back_only_where_something_has(details: UsageDetails | None) -> None:
+    usage = Usage(prompt_tokens=7, completion_tokens=1, details=details)
+    call = SAMPLES["invocation"].model_copy(update={"usage": usage})
+    async with open_migrated_store() as store:
+        await put(store, call)
+        assert await back(store) == [call]
 
 
 async def test_only_the_topics_asked_for_come_back() -> None:

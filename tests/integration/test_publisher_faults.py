@@ -1,6 +1,8 @@
 """A broker that goes away: found out in bounded time, told which messages arrived, and reached again by itself."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 from tests.support.sample_events import make_invocation
@@ -69,3 +71,37 @@ async def test_a_bus_with_a_dead_broker_stops() -> None:
         await asyncio.wait_for(bus.stop(), 20)
         with pytest.raises(NotDelivered):
             await publishing
+
+
+async def replace_when_broken(
+    monkeypatch: pytest.MonkeyPatch, answer: Callable[..., Coroutine[Any, Any, Any]], problem: str
+) -> None:
+    """Break the sending of a connected producer for good; what is published then is refused once, and arrives later."""
+    async with TansuBroker() as tansu:
+        bus = Bus(settings(tansu), "writer")
+        await bus.start()
+        await deliver(bus, make_invocation("before"))
+        broken = bus._publisher._producer
+        assert broken is not None
+        monkeypatch.setattr(broken.client, "send", answer)
+        with pytest.raises(NotDelivered, match=problem):
+            await asyncio.wait_for(bus.publish(make_invocation("lost at first")), 20)
+        last = make_invocation("after")
+        await deliver(bus, last)
+        assert bus._publisher._producer is not broken
+        assert last in await read_events(tansu.bootstrap, INVOCATIONS, 2)
+        await asyncio.wait_for(bus.stop(), 20)
+
+
+async def test_a_producer_whose_sending_task_has_ended_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise KeyError("a connection that another task has removed")
+
+    await replace_when_broken(monkeypatch, fail, "Unexpected error during batch delivery")
+
+
+async def test_a_producer_that_answers_nothing_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def wait_forever(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    await replace_when_broken(monkeypatch, wait_forever, "no answer from Kafka in 1.5 s")

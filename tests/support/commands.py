@@ -39,6 +39,7 @@ class Command:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
         )
         self._reader = asyncio.create_task(self._read_output())
         return self
@@ -47,7 +48,8 @@ class Command:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.process.returncode is None:
-            self.process.kill()
+            # Its workers too: one that outlives it would hold its output open.
+            os.killpg(self.process.pid, signal.SIGKILL)
         await self.wait_exit()
 
     @property

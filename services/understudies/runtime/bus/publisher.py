@@ -1,6 +1,7 @@
 """Publish messages to Kafka in whole batches, so that many cost little more than a few."""
 
 import asyncio
+import logging
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ from understudies.runtime.bus.messages import BusMessage
 from understudies.runtime.errors import Reject, RetryLater
 from understudies.runtime.settings import MAX_MESSAGE_BYTES, BusSettings
 
+log = logging.getLogger(__name__)
+
 MessageIndex = int
 """Index of a message among those passed to `send`, from 0."""
 
@@ -25,6 +28,8 @@ _YIELD_EVERY: Final = 200
 """Messages to append before yielding to the event loop: about a millisecond of work."""
 _RETRY_MS: Final = 250
 _STOP_TIMEOUT_S: Final = 2.0
+_PATIENCE: Final = 3.0
+"""Publish time-outs after which a producer that answers nothing is replaced; aiokafka gives up after two."""
 _RECORD_OVERHEAD: Final = 100
 _HEADER_OVERHEAD: Final = 10
 _TopicPartition = tuple[str, int]
@@ -56,10 +61,17 @@ class Publisher:
         self._settings = settings
         self._client_id = client_id
         self._producer: AIOKafkaProducer | None = None
+        self._silent: AIOKafkaProducer | None = None
+        self._replacing = asyncio.Lock()
         self._unavailable = False
+        # An idempotent producer may wait without limit: what it has sent and another sends again would arrive twice.
+        self._patience_s = None if settings.idempotent else _PATIENCE * settings.publish_timeout_s
 
     async def start(self) -> None:
         """Connect; raises RetryLater while the broker is unavailable."""
+        self._producer = await self._connect()
+
+    async def _connect(self) -> AIOKafkaProducer:
         options: Mapping[str, Any] = parse_security(build_security(self._settings))
         producer = AIOKafkaProducer(
             bootstrap_servers=",".join(bootstrap_servers(self._settings)),
@@ -79,18 +91,13 @@ class Publisher:
             if isinstance(error, KafkaError | OSError):
                 raise RetryLater(f"no broker at {self._settings.bootstrap!r}: {error!r}") from error
             raise
-        self._producer = producer
+        return producer
 
     async def stop(self) -> None:
         """Wait up to two seconds until the messages in flight have arrived or failed, fail the rest, and disconnect."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            ending = asyncio.ensure_future(producer.stop())
-            await asyncio.wait({ending}, timeout=_STOP_TIMEOUT_S)
-            if ending.done():
-                ending.result()
-            else:
-                await _abort_producer(producer, ending)
+            await _stop_producer(producer)
 
     async def send(self, messages: Sequence[BusMessage]) -> list[BaseException | None]:
         """Send messages and wait for the broker; returns the error of each message, None if it arrived.
@@ -98,10 +105,16 @@ class Publisher:
         An unavailable broker is detected within `publish_timeout_s`; later calls then fail at once.
         """
         outcomes: list[BaseException | None] = [None] * len(messages)
-        if self._unavailable and not await self._is_broker_reachable():
+        try:
+            producer = await self._working_producer()
+        except RetryLater as error:
+            self._unavailable = True
+            return [error] * len(messages)
+        if self._unavailable and not await self._is_broker_reachable(producer):
             return [RetryLater("Kafka is unavailable")] * len(messages)
         topics = {message.topic for message in messages}
-        partitions = dict(zip(topics, await asyncio.gather(*map(self._find_partitions, topics)), strict=True))
+        found_partitions = await asyncio.gather(*(self._find_partitions(producer, topic) for topic in topics))
+        partitions = dict(zip(topics, found_partitions, strict=True))
         by_partition: defaultdict[_TopicPartition, list[MessageIndex]] = defaultdict(list)
         for index, (topic, _, key, _) in enumerate(messages):
             found = partitions[topic]
@@ -111,23 +124,62 @@ class Publisher:
                 number = found[_hash_key(key) % len(found)] if key is not None else random.choice(found)
                 by_partition[topic, number].append(index)
         await asyncio.gather(
-            *(self._send_partition(where, indexes, messages, outcomes) for where, indexes in by_partition.items())
+            *(
+                self._send_partition(producer, where, indexes, messages, outcomes)
+                for where, indexes in by_partition.items()
+            )
         )
         self._unavailable = any(one is not None and not isinstance(one, MessageSizeTooLargeError) for one in outcomes)
         return outcomes
 
-    async def _is_broker_reachable(self) -> bool:
-        """Return whether a broker answers a metadata request."""
-        return self._producer is not None and bool(await self._producer.client.force_metadata_update())
+    async def _working_producer(self) -> AIOKafkaProducer:
+        """Return the producer, replaced if it has failed for good; raises RetryLater while it cannot be.
 
-    async def _find_partitions(self, topic: str) -> list[int] | BaseException:
+        Some errors end aiokafka's sending task: from then on such a producer fails every message, or answers nothing,
+        although the broker is back.
+        """
+        async with self._replacing:
+            producer = self._producer
+            if producer is not None and (producer is self._silent or _has_failed(producer)):
+                log.warning("replacing a Kafka producer that has stopped working")
+                new = await self._connect()
+                if self._producer is None:
+                    await _stop_producer(new)
+                else:
+                    self._producer = new
+                    try:
+                        await _stop_producer(producer)
+                    except (KafkaError, OSError) as error:
+                        log.warning("the old producer did not stop cleanly: %r", error)
+            if self._producer is None:
+                raise RetryLater("the bus is not started, or has been stopped")
+            return self._producer
+
+    def _give_up(self, producer: AIOKafkaProducer) -> RetryLater:
+        self._silent = producer
+        return RetryLater(f"no answer from Kafka in {self._patience_s:g} s")
+
+    async def _is_broker_reachable(self, producer: AIOKafkaProducer) -> bool:
+        """Return whether a broker answers a metadata request."""
         try:
-            return sorted(await self._require_producer().partitions_for(topic))
-        except (KafkaError, OSError, RetryLater) as error:
+            async with asyncio.timeout(self._patience_s):
+                return bool(await producer.client.force_metadata_update())
+        except TimeoutError:
+            self._give_up(producer)
+            return False
+
+    async def _find_partitions(self, producer: AIOKafkaProducer, topic: str) -> list[int] | BaseException:
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return sorted(await producer.partitions_for(topic))
+        except TimeoutError:
+            return self._give_up(producer)
+        except (KafkaError, OSError) as error:
             return error
 
     async def _send_partition(
         self,
+        producer: AIOKafkaProducer,
         topic_partition: _TopicPartition,
         indexes: Sequence[MessageIndex],
         messages: Sequence[BusMessage],
@@ -139,7 +191,6 @@ class Publisher:
         at = 0
         try:
             while at < len(waiting):
-                producer = self._require_producer()
                 batch = producer.create_batch()
                 end = at
                 while end < len(waiting):
@@ -151,17 +202,28 @@ class Publisher:
                         await asyncio.sleep(0)
                 sent = await producer.send_batch(batch, topic, partition=partition)
                 sent.add_done_callback(_consume_exception)
-                await asyncio.wait({sent})
+                await asyncio.wait({sent}, timeout=self._patience_s)
+                if not sent.done():
+                    raise self._give_up(producer)
                 sent.result()
                 at = end
         except (KafkaError, OSError, RetryLater) as error:
             for index in waiting[at:]:
                 outcomes[index] = error
 
-    def _require_producer(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            raise RetryLater("the bus is not started, or has been stopped")
-        return self._producer
+
+def _has_failed(producer: AIOKafkaProducer) -> bool:
+    sending = producer._sender.sender_task
+    return sending is not None and sending.done()
+
+
+async def _stop_producer(producer: AIOKafkaProducer) -> None:
+    ending = asyncio.ensure_future(producer.stop())
+    await asyncio.wait({ending}, timeout=_STOP_TIMEOUT_S)
+    if ending.done():
+        ending.result()
+    else:
+        await _abort_producer(producer, ending)
 
 
 async def _abort_producer(producer: AIOKafkaProducer, ending: "asyncio.Future[Any]") -> None:

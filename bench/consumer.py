@@ -22,8 +22,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from bench.sink import make_values, publish_events
 
 from understudies.events import INVOCATIONS
-from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.embedded_broker import EmbeddedBroker
+from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.bus.messages import Record
 
 _BATCHES = (10, 100, 2000)
@@ -49,7 +49,7 @@ async def consume_bare(broker: EmbeddedBroker, n: int, batch: int) -> float:
 
 async def consume_by_bus(broker: EmbeddedBroker, n: int, batch: int) -> float:
     """CPU seconds of the bus with a handler that counts."""
-    bus, done, got = Bus(broker.settings, "bench"), asyncio.Event(), 0
+    bus, done, got = KafkaBus(broker.settings, "bench"), asyncio.Event(), 0
 
     async def handle(records: Any) -> None:
         nonlocal got
@@ -68,7 +68,7 @@ async def consume_by_bus(broker: EmbeddedBroker, n: int, batch: int) -> float:
 async def compare(events: int, rounds: int) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     async with EmbeddedBroker() as broker:
-        setup = Bus(broker.settings, "setup")
+        setup = KafkaBus(broker.settings, "setup")
         await setup.start()
         await setup.stop()
         await publish_events(broker.bootstrap, make_values(events))

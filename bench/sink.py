@@ -23,9 +23,9 @@ from understudies.datasets.object_store import ObjectStore
 from understudies.events import INVOCATIONS, Invocation, Message, Request, Response, SeededIds, encode, fingerprint
 from understudies.observer.app import create_app
 from understudies.observer.settings import ObserverSettings
-from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.embedded_broker import EmbeddedBroker
 from understudies.runtime.bus.in_flight import InFlightTracker
+from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.clock import SystemClock
 from understudies.runtime.store import Store
 
@@ -87,7 +87,7 @@ async def measure_sink(broker: EmbeddedBroker, folder: Path, n: int, max_records
     flow = InFlightTracker()
     flow.record_published(INVOCATIONS.name, n)
     store = await Store.open(f"chdb://{folder / 'store'}")
-    bus = Bus(broker.settings, "observer", flow)
+    bus = KafkaBus(broker.settings, "observer", flow)
     app = create_app(
         ObserverSettings(),
         bus=bus,
@@ -112,7 +112,7 @@ async def measure(options: SinkOptions) -> dict[str, object]:
     lines = make_values(options.events)
     fetched, sunk = [], []
     async with EmbeddedBroker() as broker:
-        bus = Bus(broker.settings, "setup")
+        bus = KafkaBus(broker.settings, "setup")
         await bus.start()
         await bus.stop()
         await publish_events(broker.bootstrap, lines)

@@ -25,7 +25,7 @@ from tests.support.promoted_student import write_promoted_student
 from understudies.budget.app import create_app
 from understudies.budget.settings import BudgetSettings
 from understudies.events import Invocation, Message, Promotion, Request, Response, encode, fingerprint, new_id, usd
-from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.settings import BusSettings
 from understudies.runtime.snapshots import SnapshotStore
@@ -92,7 +92,7 @@ def story_of(task: str, at: datetime, trained: Promotion) -> list[Promotion]:
 
 def write_budget(folder: Path, tasks: int, at: datetime, promotions: list[Promotion]) -> None:
     """Write the budget's snapshot, so that `up` need not fold all calls first, which takes it minutes."""
-    bus = Bus(BusSettings(bootstrap="nowhere:0"), "budget")
+    bus = KafkaBus(BusSettings(bootstrap="nowhere:0"), "budget")
     budget = create_app(BudgetSettings(), bus=bus, rules=Rules(), new_id=new_id)
     for number in range(tasks * INPUTS_PER_TASK):
         request = Request(messages=(Message(role="user", content=f"request {number}"),))

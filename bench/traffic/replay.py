@@ -16,7 +16,6 @@ from bench.traffic.deferred_store import use_deferred_store
 from bench.traffic.faulty_student import corrupt_answers
 from bench.traffic.generated_log import GeneratedLog, LogSpec
 from bench.traffic.log_outcome import LogOutcome, count_outcome
-from bench.traffic.memory_bus import use_memory_bus
 from bench.traffic.scenarios import SCENARIOS
 from rich.console import Console
 
@@ -46,7 +45,6 @@ def replay_log(job: ReplayJob) -> LogOutcome:
     began, busy = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory(prefix="trust-") as folder, ExitStack() as stack:
         if not job.broker:
-            stack.enter_context(use_memory_bus())
             stack.enter_context(use_deferred_store())
         outcome = (
             _replay_recorded(job, job.recorded)
@@ -68,13 +66,15 @@ def _replay_generated(job: ReplayJob, path: Path) -> LogOutcome:
     log = generate_log(job)
     log.write(path)
     outcomes = _run_backtest(
-        path, BacktestOptions(seed=job.seed, teacher_price=_PRICE), SCENARIOS[job.scenario].corruption_rate
+        path,
+        BacktestOptions(seed=job.seed, teacher_price=_PRICE, broker=job.broker),
+        SCENARIOS[job.scenario].corruption_rate,
     )
     return count_outcome(log, outcomes, job.seed)
 
 
 def _replay_recorded(job: ReplayJob, path: Path) -> LogOutcome:
-    options = BacktestOptions(seed=job.seed, days=job.days, teacher_price=_PRICE)
+    options = BacktestOptions(seed=job.seed, days=job.days, teacher_price=_PRICE, broker=job.broker)
     return count_outcome(None, _run_backtest(path, options, 0.0), job.seed)
 
 

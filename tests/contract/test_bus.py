@@ -5,35 +5,42 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.partitioner import DefaultPartitioner
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tests.support.brokers import BROKERS
+from tests.support.buses import BUSES, SECONDS, KafkaTopics, Topics, open_topics
 from tests.support.sample_events import make_invocation, make_promotion
 
 from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, Event, Promotion, Topic, encode
 from understudies.runtime.bus.bus import Bus
-from understudies.runtime.bus.dead_letters import DEAD_LETTERS
+from understudies.runtime.bus.memory_bus import MemoryBus, MemoryTopics
 from understudies.runtime.bus.messages import Offsets, Record
 from understudies.runtime.bus.publisher import Undeliverable
 from understudies.runtime.errors import Reject, RetryLater, StopService
 from understudies.runtime.settings import BusSettings
 
-SECONDS = 30
+
+@pytest.fixture(params=sorted(BUSES))
+async def topics(request: pytest.FixtureRequest) -> AsyncIterator[Topics]:
+    async with BUSES[request.param]() as topics:
+        yield topics
 
 
-@pytest.fixture(params=sorted(BROKERS))
-async def settings(request: pytest.FixtureRequest) -> AsyncIterator[BusSettings]:
-    async with BROKERS[request.param]() as settings:
-        yield settings
+@pytest.fixture(params=sorted(BUSES.keys() - {"embedded_with_groups"}))
+async def quick(request: pytest.FixtureRequest) -> AsyncIterator[Topics]:
+    """For what does not depend on groups."""
+    async with BUSES[request.param]() as topics:
+        yield topics
 
 
 @pytest.fixture(params=sorted(BROKERS.keys() - {"embedded_with_groups"}))
-async def quick(request: pytest.FixtureRequest) -> AsyncIterator[BusSettings]:
-    """For what does not depend on groups."""
-    async with BROKERS[request.param]() as settings:
-        yield settings
+async def broker(request: pytest.FixtureRequest) -> AsyncIterator[KafkaTopics]:
+    """For what outlives a process, or is read by others."""
+    async with open_topics(BROKERS[request.param]) as topics:
+        yield topics
 
 
 @pytest.fixture
@@ -44,8 +51,8 @@ def task() -> str:
 class Reader:
     """A service that keeps what it reads of one task."""
 
-    def __init__(self, settings: BusSettings, task: str, topics: Sequence[Topic], start: Offsets | None = None) -> None:
-        self.bus = Bus(settings, "reader")
+    def __init__(self, bus: Bus, task: str, topics: Sequence[Topic], start: Offsets | None = None) -> None:
+        self.bus = bus
         self.task = task
         self.events: list[Event] = []
         self.records: list[Record] = []
@@ -68,34 +75,8 @@ class Reader:
         return self.events
 
 
-async def dead_letters(settings: BusSettings, n: int) -> list[tuple[bytes, dict[str, bytes]]]:
-    """The last `n` dead letters: value and headers."""
-    consumer = AIOKafkaConsumer(DEAD_LETTERS, bootstrap_servers=settings.bootstrap, auto_offset_reset="earliest")
-    await consumer.start()
-    letters: list[tuple[bytes, dict[str, bytes]]] = []
-    try:
-        async with asyncio.timeout(SECONDS):
-            while len(letters) < n:
-                letter = await consumer.getone()
-                letters.append((letter.value, dict(letter.headers)))
-    finally:
-        await consumer.stop()
-    return letters[-n:]
-
-
-async def send_raw(
-    settings: BusSettings, topic: str, *values: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
-) -> None:
-    """Put bytes on a topic, as a stranger would."""
-    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
-    await producer.start()
-    for value in values:
-        await producer.send_and_wait(topic, value, key=b"raw", headers=list(headers))
-    await producer.stop()
-
-
-async def test_events_arrive_complete_and_in_order(settings: BusSettings, task: str) -> None:
-    reader = Reader(settings, task, [INVOCATIONS, PROMOTIONS])
+async def test_events_arrive_complete_and_in_order(topics: Topics, task: str) -> None:
+    reader = Reader(topics.connect("reader"), task, [INVOCATIONS, PROMOTIONS])
     await reader.bus.start()
     calls = [make_invocation(f"question {n}", task=task) for n in range(300)]
     await reader.bus.publish(*calls)
@@ -112,8 +93,8 @@ async def test_events_arrive_complete_and_in_order(settings: BusSettings, task: 
     await reader.bus.stop()
 
 
-async def test_a_batch_comes_again_after_an_error(settings: BusSettings, task: str) -> None:
-    reader = Reader(settings, task, [INVOCATIONS])
+async def test_a_batch_comes_again_after_an_error(topics: Topics, task: str) -> None:
+    reader = Reader(topics.connect("reader"), task, [INVOCATIONS])
     reader.errors = [ValueError("a bug"), RetryLater("the store is away")]
     await reader.bus.start()
     calls = [make_invocation(f"question {n}", task=task) for n in range(20)]
@@ -123,8 +104,8 @@ async def test_a_batch_comes_again_after_an_error(settings: BusSettings, task: s
     await reader.bus.stop()
 
 
-async def test_a_service_that_keeps_failing_stops_with_its_error(quick: BusSettings, task: str) -> None:
-    reader = Reader(quick.model_copy(update={"max_attempts": 2}), task, [INVOCATIONS])
+async def test_a_service_that_keeps_failing_stops_with_its_error(quick: Topics, task: str) -> None:
+    reader = Reader(quick.connect("reader", max_attempts=2), task, [INVOCATIONS])
     reader.errors = [ValueError("a bug"), ValueError("the same bug"), ValueError("not reached")]
     await reader.bus.start()
     await reader.bus.publish(make_invocation(task=task))
@@ -160,37 +141,37 @@ async def offset_of(settings: BusSettings, story: Promotion) -> int:
     raise AssertionError("the topic ended")
 
 
-@pytest.mark.parametrize("broker", sorted(BROKERS.keys() - {"embedded"}))
-async def test_a_group_is_done_with_a_batch_only_when_its_handler_returned(broker: str, task: str) -> None:
-    async with BROKERS[broker]() as settings:
-        reader = Reader(settings, task, [INVOCATIONS])
+@pytest.mark.parametrize("name", sorted(BROKERS.keys() - {"embedded"}))
+async def test_a_group_is_done_with_a_batch_only_when_its_handler_returned(name: str, task: str) -> None:
+    async with open_topics(BROKERS[name]) as topics:
+        reader = Reader(topics.connect("reader"), task, [INVOCATIONS])
         reader.errors = [ValueError("a bug")]
         before: list[int] = []
         handle = reader.handle
 
         async def handle_and_look(records: Sequence[Record]) -> None:
-            before.append(await committed(settings))
+            before.append(await committed(topics.settings))
             await handle(records)
 
-        reader.bus = Bus(settings, "reader")
+        reader.bus = topics.connect("reader")
         reader.bus.consume([INVOCATIONS], handle_and_look)
         await reader.bus.start()
         await reader.bus.publish(make_invocation(task=task), make_invocation(task=task))
         await reader.got(2)
         await reader.bus.stop()
         assert before == [0, 0]
-        assert await committed(settings) == 2
+        assert await committed(topics.settings) == 2
 
 
-async def test_a_bus_knows_what_its_group_has_done_before(settings: BusSettings, task: str) -> None:
+async def test_a_bus_knows_what_its_group_has_done_before(topics: Topics, task: str) -> None:
     for times in (1, 2):
-        reader = Reader(settings, task, [INVOCATIONS])
+        reader = Reader(topics.connect("reader"), task, [INVOCATIONS])
         await reader.bus.start()
         await reader.bus.publish(*[make_invocation(f"{times}, {n}", task=task) for n in range(3)])
         await reader.got(3)
         done = await reader.bus.fetch_committed_offsets()
         await reader.bus.stop()
-        if settings.group_prefix is None:
+        if topics.settings.group_prefix is None:
             assert done == {}
             return
         assert {topic for topic, _ in done} <= {"invocations"}
@@ -198,20 +179,22 @@ async def test_a_bus_knows_what_its_group_has_done_before(settings: BusSettings,
             assert max(done.values()) >= 3
 
 
-async def test_start_offsets_decide_where_reading_begins(settings: BusSettings, task: str) -> None:
-    writer = Bus(settings, "writer")
+async def test_start_offsets_decide_where_reading_begins(broker: KafkaTopics, task: str) -> None:
+    writer = broker.connect("writer")
     await writer.start()
     stories = [make_promotion(task=task, minutes=n) for n in range(10)]
     await writer.publish(*stories)
     await writer.stop()
-    reader = Reader(settings, task, [PROMOTIONS], {("promotions", 0): await offset_of(settings, stories[4])})
+    reader = Reader(
+        broker.connect("reader"), task, [PROMOTIONS], {("promotions", 0): await offset_of(broker.settings, stories[4])}
+    )
     await reader.bus.start()
     assert await reader.got(6) == stories[4:]
     await reader.bus.stop()
 
 
-async def test_a_bus_knows_where_its_topics_end(quick: BusSettings, task: str) -> None:
-    reader = Reader(quick, task, [PROMOTIONS, DRIFT])
+async def test_a_bus_knows_where_its_topics_end(quick: Topics, task: str) -> None:
+    reader = Reader(quick.connect("reader"), task, [PROMOTIONS, DRIFT])
     await reader.bus.start()
     where = ("promotions", 0)
     before = (await reader.bus.fetch_end_offsets({}))[where]
@@ -236,15 +219,16 @@ POISON = {
 
 
 @pytest.mark.parametrize("value", POISON.values(), ids=POISON.keys())
-async def test_poison_goes_to_the_dead_letters_and_the_rest_goes_on(task: str, value: bytes | None) -> None:
-    async with BROKERS["embedded"]() as settings:
-        reader = Reader(settings, task, [PROMOTIONS])
+@pytest.mark.parametrize("name", ["embedded", "memory"])
+async def test_poison_goes_to_the_dead_letters_and_the_rest_goes_on(name: str, task: str, value: bytes | None) -> None:
+    async with BUSES[name]() as topics:
+        reader = Reader(topics.connect("reader"), task, [PROMOTIONS])
         await reader.bus.start()
-        await send_raw(settings, "promotions", value)
+        await topics.send_raw("promotions", value)
         good = make_promotion(task=task)
         await reader.bus.publish(good)
         assert await reader.got(1) == [good]
-        ((letter, headers),) = await dead_letters(settings, 1)
+        ((letter, headers),) = await topics.read_dead_letters(1)
         assert letter == (value or b"")
         assert headers["original-topic"] == b"promotions"
         assert headers["original-partition"] == b"0"
@@ -253,26 +237,26 @@ async def test_poison_goes_to_the_dead_letters_and_the_rest_goes_on(task: str, v
         await reader.bus.stop()
 
 
-async def test_a_header_that_is_not_text_does_no_harm(quick: BusSettings, task: str) -> None:
-    reader = Reader(quick, task, [PROMOTIONS])
+async def test_a_header_that_is_not_text_does_no_harm(quick: Topics, task: str) -> None:
+    reader = Reader(quick.connect("reader"), task, [PROMOTIONS])
     await reader.bus.start()
     value = make_promotion(task=task).model_dump_json().encode()
-    await send_raw(quick, "promotions", value, headers=[("x", b"\xff"), ("traceparent", b"\xff\x00")])
+    await quick.send_raw("promotions", value, headers=[("x", b"\xff"), ("traceparent", b"\xff\x00")])
     assert len(await reader.got(1)) == 1
     await reader.bus.stop()
 
 
-async def test_more_than_a_hundred_unreadable_messages_in_a_row_stop_the_service(quick: BusSettings, task: str) -> None:
-    reader = Reader(quick, task, [PROMOTIONS])
+async def test_more_than_a_hundred_unreadable_messages_in_a_row_stop_the_service(quick: Topics, task: str) -> None:
+    reader = Reader(quick.connect("reader"), task, [PROMOTIONS])
     await reader.bus.start()
-    await send_raw(quick, "promotions", *[b"nonsense"] * 101)
+    await quick.send_raw("promotions", *[b"nonsense"] * 101)
     with pytest.raises(StopService, match="more than 100 consecutive records cannot be decoded"):
         await asyncio.wait_for(reader.bus.wait_stopped(), SECONDS)
     await reader.bus.stop()
 
 
-async def test_an_event_of_ten_megabytes_passes(quick: BusSettings, task: str) -> None:
-    reader = Reader(quick, task, [INVOCATIONS])
+async def test_an_event_of_ten_megabytes_passes(quick: Topics, task: str) -> None:
+    reader = Reader(quick.connect("reader"), task, [INVOCATIONS])
     await reader.bus.start()
     large = make_invocation("x" * 10_000_000, task=task)
     await reader.bus.publish(make_invocation(task=task), large, make_invocation(task=task))
@@ -280,8 +264,8 @@ async def test_an_event_of_ten_megabytes_passes(quick: BusSettings, task: str) -
     await reader.bus.stop()
 
 
-async def test_an_event_above_the_limit_is_refused_by_name(quick: BusSettings, task: str) -> None:
-    bus = Bus(quick, "writer")
+async def test_an_event_above_the_limit_is_refused_by_name(quick: Topics, task: str) -> None:
+    bus = quick.connect("writer")
     await bus.start()
     with pytest.raises(Reject, match="'invocations' exceeds the limit of 33554432 bytes"):
         await bus.publish(make_invocation("x" * 34_000_000, task=task))
@@ -289,8 +273,8 @@ async def test_an_event_above_the_limit_is_refused_by_name(quick: BusSettings, t
     await bus.stop()
 
 
-async def test_encoded_messages_arrive_in_order_within_their_key(quick: BusSettings, task: str) -> None:
-    reader = Reader(quick, task, [INVOCATIONS])
+async def test_encoded_messages_arrive_in_order_within_their_key(quick: Topics, task: str) -> None:
+    reader = Reader(quick.connect("reader"), task, [INVOCATIONS])
     await reader.bus.start()
     calls = [make_invocation("x" * 2000 + str(n), task=task) for n in range(400)]
     messages = [reader.bus.to_message(call) for call in calls]
@@ -301,22 +285,47 @@ async def test_encoded_messages_arrive_in_order_within_their_key(quick: BusSetti
     await reader.bus.stop()
 
 
-async def test_a_key_has_the_partition_that_kafkas_own_clients_give_it(quick: BusSettings, task: str) -> None:
-    reader = Reader(quick, task, [INVOCATIONS])
+async def test_a_key_has_the_partition_that_kafkas_own_clients_give_it(quick: Topics, task: str) -> None:
+    reader = Reader(quick.connect("reader"), task, [INVOCATIONS])
     await reader.bus.start()
-    producer = AIOKafkaProducer(bootstrap_servers=quick.bootstrap)
-    await producer.start()
     call = make_invocation(task=task)
-    sent = await producer.send_and_wait(INVOCATIONS.name, encode(call), key=task.encode())
-    await producer.stop()
+    await quick.send_raw(INVOCATIONS.name, encode(call), key=task.encode())
     await reader.bus.publish(call)
     await reader.got(2)
-    assert {record.partition for record in reader.records if record.key == task.encode()} == {sent.partition}
+    theirs = DefaultPartitioner()(task.encode(), list(range(INVOCATIONS.partitions)), [])
+    assert {record.partition for record in reader.records if record.key == task.encode()} == {theirs}
     await reader.bus.stop()
 
 
-async def test_what_is_refused_is_named_and_the_rest_arrives(quick: BusSettings, task: str) -> None:
-    reader = Reader(quick, task, [INVOCATIONS])
+async def test_a_reader_that_joins_late_gets_what_another_has_not_handled_yet(task: str) -> None:
+    async with BUSES["memory"]() as topics:
+        await topics.connect("writer").publish(*[make_promotion(task=task) for _ in range(3)])
+        reader = Reader(topics.connect("reader"), task, [PROMOTIONS])
+        await reader.bus.start()
+        assert len(await reader.got(3)) == 3
+        await reader.bus.stop()
+
+
+async def test_memory_forgets_what_all_have_handled_and_keeps_the_rest(task: str) -> None:
+    topics = MemoryTopics()
+    settings = BusSettings(bootstrap="memory", group_prefix=None)
+    first, second = (Reader(MemoryBus(topics, settings, name), task, [DRIFT, PROMOTIONS]) for name in ("a", "b"))
+    await first.bus.start()
+    writer = MemoryBus(topics, settings, "writer")
+    await writer.publish(*[make_promotion(task=task, minutes=n) for n in range(2500)])
+    await first.got(2500)
+    assert len(topics) == 2500
+    await second.bus.start()
+    assert await second.got(2500) == first.events
+    await asyncio.wait_for(second.bus.stop(), SECONDS)
+    await asyncio.wait_for(first.bus.stop(), SECONDS)
+    assert len(topics) == 0
+    with pytest.raises(RetryLater):
+        await first.bus.publish(make_promotion(task=task))
+
+
+async def test_what_is_refused_is_named_and_the_rest_arrives(quick: Topics, task: str) -> None:
+    reader = Reader(quick.connect("reader"), task, [INVOCATIONS])
     await reader.bus.start()
     good, large = make_invocation(task=task), make_invocation("x" * 34_000_000, task=task)
     with pytest.raises(Undeliverable, match="exceeds the limit") as caught:
@@ -326,12 +335,12 @@ async def test_what_is_refused_is_named_and_the_rest_arrives(quick: BusSettings,
     await reader.bus.stop()
 
 
-async def test_a_trace_continues_at_the_consumer_and_in_what_it_publishes(quick: BusSettings, task: str) -> None:
+async def test_a_trace_continues_at_the_consumer_and_in_what_it_publishes(quick: Topics, task: str) -> None:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = provider.get_tracer("test")
-    bus = Bus(quick, "traced", tracer=tracer)
+    bus = quick.connect("traced", tracer=tracer)
     seen = asyncio.Event()
 
     async def answer(records: Sequence[Record]) -> None:

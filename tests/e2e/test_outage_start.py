@@ -22,12 +22,12 @@ from tests.support.promoted_student import write_promoted_student
 from tests.support.tcp_proxy import ProxyState
 
 from understudies.events import Promotion
-from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.settings import BusSettings
 
 
 async def publish(bus: BrokerLine, *events: Promotion) -> None:
-    outside = Bus(BusSettings(bootstrap=bus.broker.bootstrap, replication_factor=1), "outside")
+    outside = KafkaBus(BusSettings(bootstrap=bus.broker.bootstrap, replication_factor=1), "outside")
     await outside.start()
     try:
         await outside.publish(*events)

@@ -11,6 +11,7 @@ from tests.support.tansu_broker import TansuBroker, read_events
 from understudies.events import INVOCATIONS, Invocation
 from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.in_flight import InFlightTracker
+from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.bus.publisher import NotDelivered
 from understudies.runtime.settings import BusSettings
 
@@ -33,7 +34,7 @@ async def test_a_dead_broker_is_noticed_named_and_reached_again_when_it_is_back(
     async with TansuBroker() as tansu:
         flow = InFlightTracker()
         flow.register("reader", [INVOCATIONS.name])
-        bus = Bus(settings(tansu), "writer", flow)
+        bus = KafkaBus(settings(tansu), "writer", flow)
         await bus.start()
         await deliver(bus, make_invocation())
         tansu.stop()
@@ -51,7 +52,7 @@ async def test_a_dead_broker_is_noticed_named_and_reached_again_when_it_is_back(
 
 async def test_a_broker_that_answers_nothing_is_noticed() -> None:
     async with TansuBroker() as tansu:
-        bus = Bus(settings(tansu), "writer")
+        bus = KafkaBus(settings(tansu), "writer")
         await bus.start()
         await deliver(bus, make_invocation())
         tansu.pause()
@@ -63,7 +64,7 @@ async def test_a_broker_that_answers_nothing_is_noticed() -> None:
 
 async def test_a_bus_with_a_dead_broker_stops() -> None:
     async with TansuBroker() as tansu:
-        bus = Bus(settings(tansu), "writer")
+        bus = KafkaBus(settings(tansu), "writer")
         await bus.start()
         tansu.stop()
         publishing = asyncio.ensure_future(bus.publish(make_invocation()))
@@ -78,7 +79,7 @@ async def replace_when_broken(
 ) -> None:
     """Break the sending of a connected producer for good; what is published then is refused once, and arrives later."""
     async with TansuBroker() as tansu:
-        bus = Bus(settings(tansu), "writer")
+        bus = KafkaBus(settings(tansu), "writer")
         await bus.start()
         await deliver(bus, make_invocation("before"))
         broken = bus._publisher._producer

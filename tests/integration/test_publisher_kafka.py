@@ -9,7 +9,7 @@ from tests.support.tansu_broker import read_events
 from tests.support.tcp_proxy import TcpProxy
 
 from understudies.events import INVOCATIONS
-from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.settings import BusSettings
 
 SECONDS = 60
@@ -30,7 +30,7 @@ async def test_what_the_broker_took_before_its_answer_was_lost_is_not_taken_agai
     async with TcpProxy() as line, KafkaServer(advertised=line.address) as kafka:
         line.target = kafka.bootstrap
         settings = BusSettings(bootstrap=line.address, idempotent=True, group_prefix=None, publish_timeout_s=2)
-        bus = Bus(settings, "router")
+        bus = KafkaBus(settings, "router")
         await bus.start()
         await bus.publish(make_invocation("the first"))
         sent = [make_invocation(f"call {number}") for number in range(100)]

@@ -22,8 +22,8 @@ from understudies.events import INVOCATIONS, Event, Invocation
 from understudies.router.app import RouterApp
 from understudies.router.factory import create_app
 from understudies.router.settings import RouterSettings
-from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.in_flight import InFlightTracker
+from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.bus.messages import Record
 from understudies.runtime.clock import VirtualClock
 from understudies.runtime.runner import Runner
@@ -38,7 +38,7 @@ class World:
         self._settings = settings
         self._stack = stack
         self.flow = InFlightTracker()
-        self.outside = Bus(settings, "outside", self.flow)
+        self.outside = KafkaBus(settings, "outside", self.flow)
         self.seen: list[Invocation] = []
         self.news = asyncio.Event()
         self.teacher = FixedTeacher()
@@ -49,7 +49,7 @@ class World:
         self._stack.push_async_callback(self.outside.stop)
 
     async def router(self, snapshots: SnapshotStore | None = None, *, auto: bool = False) -> tuple[RouterApp, Runner]:
-        bus = Bus(self._settings, "router", self.flow)
+        bus = KafkaBus(self._settings, "router", self.flow)
         app = create_app(
             RouterSettings(auto_deliver=auto, self_agreement_rate=0, probation_calls=0),
             bus=bus,

@@ -12,6 +12,7 @@ from tests.support.sample_events import make_invocation
 
 from understudies.events import INVOCATIONS, PROMOTIONS, Event, Topic
 from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.bus.messages import Record
 from understudies.runtime.runner import Runner
 from understudies.runtime.settings import BusSettings
@@ -54,7 +55,7 @@ class RecordingService:
 
 
 async def started(settings: BusSettings, folder: Path) -> tuple[RecordingService, Runner, Bus]:
-    bus = Bus(settings, "reader")
+    bus = KafkaBus(settings, "reader")
     app = RecordingService(bus)
     runner = Runner(app, bus, snapshots=SnapshotStore(folder))
     await runner.start()

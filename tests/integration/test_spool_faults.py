@@ -14,7 +14,7 @@ from tests.support.tansu_broker import TansuBroker, open_consumer
 from understudies.events import INVOCATIONS
 from understudies.router.recording.recorder import InProcessRecorder
 from understudies.router.recording.spool.async_spool import AsyncSpool
-from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.bus.messages import BusMessage
 from understudies.runtime.settings import BusSettings
 
@@ -22,7 +22,7 @@ TASKS = ("triage", "booking", "refunds", "search")
 SECONDS = 60
 
 
-class PausableBus(Bus):
+class PausableBus(KafkaBus):
     """A bus that can be held while a broker that came back is given its topics.
 
     The embedded broker loses records that it acknowledges at that moment; brokers that keep their topics have no such

@@ -15,6 +15,7 @@ from understudies.observer.app import ObserverApp, create_app
 from understudies.observer.settings import ObserverSettings
 from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.in_flight import InFlightTracker
+from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.bus.messages import Record
 from understudies.runtime.clock import SystemClock
 from understudies.runtime.settings import BusSettings
@@ -57,7 +58,7 @@ async def run_observer(folder: Path, *, max_examples: int = 1000) -> AsyncIterat
     """A started observer with a witness of the promotions."""
     async with open_embedded() as settings, open_migrated_store() as store:
         flow = InFlightTracker()
-        bus, witness = Bus(settings, "observer", flow), Bus(settings, "witness", flow)
+        bus, witness = KafkaBus(settings, "observer", flow), KafkaBus(settings, "witness", flow)
         files = ObjectStore(f"file://{folder}")
         app = create_app(
             ObserverSettings(max_examples=max_examples),

@@ -50,6 +50,8 @@ class BacktestOptions:
     days: float | None = None
     teacher_price: Decimal | None = None
     seed: int = 7
+    broker: bool = False
+    """True: play through the embedded broker, instead of a bus in memory."""
     field_map: FieldMap | None = None
     rules: Rules = field(default_factory=Rules)
     budget: BudgetSettings = field(default_factory=partial(settings_from, BudgetSettings))
@@ -122,6 +124,7 @@ async def _replay(
             id_factory=lambda service: SeededIds(f"{options.seed}:{service}"),
             teacher=ReplayTeacher({c.id: c.call for c in calls}, {c.id: c.price for c in calls}),
             redact=False,
+            bus_in_memory=not options.broker,
             in_flight=InFlightTracker(),
             keeps_state=False,
             router=settings_from(RouterSettings).model_copy(

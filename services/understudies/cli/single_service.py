@@ -43,7 +43,7 @@ async def run_single_service(
 ) -> None:
     """Run a service until SIGTERM or Ctrl-C, and print its address, broker and artifacts."""
     from understudies.datasets.object_store import ObjectStore
-    from understudies.runtime.bus.bus import Bus
+    from understudies.runtime.bus.kafka_bus import KafkaBus
     from understudies.runtime.process import freeze_startup_objects
     from understudies.runtime.runner import Runner, keep_ticking
     from understudies.runtime.settings import TelemetrySettings
@@ -55,7 +55,7 @@ async def run_single_service(
         await opened.enter_async_context(rules.watch())
         telemetry = Telemetry(settings_from(TelemetrySettings), name)
         opened.callback(telemetry.shutdown)
-        bus = Bus(settings, name, tracer=telemetry.tracer)
+        bus = KafkaBus(settings, name, tracer=telemetry.tracer)
         app = await create_service(bus, ObjectStore(artifacts), opened)
         generation = settings.generation or settings.bootstrap or ""
         runner = Runner(app, bus, snapshots=SnapshotStore(data / "snapshots"), generation=generation)

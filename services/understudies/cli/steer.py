@@ -148,12 +148,12 @@ async def _publish(request: "DecisionRequest", bootstrap: str) -> str | None:
     from datetime import UTC, datetime
 
     from understudies.events import new_id
-    from understudies.runtime.bus.bus import Bus
+    from understudies.runtime.bus.kafka_bus import KafkaBus
     from understudies.runtime.settings import BusSettings, settings_from
 
     if request.action in STUDENT_ACTIONS and request.student is None:
         raise ConfigurationError("name the --student, such as triage@3: a broker does not know which it is about")
-    bus = Bus(settings_from(BusSettings, bootstrap=bootstrap), "steering")
+    bus = KafkaBus(settings_from(BusSettings, bootstrap=bootstrap), "steering")
     await bus.start()
     try:
         await bus.publish(request.to_event(request.student, datetime.now(UTC), new_id))

@@ -39,6 +39,8 @@ from understudies.runtime.bus.admin import ensure_topics
 from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.embedded_broker import EmbeddedBroker
 from understudies.runtime.bus.in_flight import InFlightTracker
+from understudies.runtime.bus.kafka_bus import KafkaBus
+from understudies.runtime.bus.memory_bus import MemoryBus, MemoryTopics
 from understudies.runtime.clock import Clock, SystemClock
 from understudies.runtime.errors import RetryLater
 from understudies.runtime.online.base import OnlineState
@@ -64,10 +66,6 @@ _log = logging.getLogger(__name__)
 
 SERVICES = ("observer", "evaluator", "trainer", "budget", "router")
 
-_BACKTEST_ALTERNATIVE = (
-    "as a backtest needs it; `understudies up` and the single services can use a Kafka broker, set in "
-    "UNDERSTUDIES_BUS_BOOTSTRAP"
-)
 _EARLIEST_TIME = datetime(1971, 1, 1, tzinfo=UTC)
 # In case the machine's clock went back a little in the meantime; events that come twice count once.
 _CLOCK_TOLERANCE = timedelta(seconds=1)
@@ -86,6 +84,8 @@ class PlatformConfig:
     redact: bool = True
     keeps_state: bool = True
     bus: BusSettings | None = None
+    bus_in_memory: bool = False
+    """Without a broker: events stay in this process, and are forgotten once all services have handled them."""
     in_flight: InFlightTracker | None = None
     store_url: str | None = None
     router: RouterSettings = field(default_factory=partial(settings_from, RouterSettings))
@@ -115,6 +115,7 @@ class Platform:
         """True if a service was stopped amid its work, so that a thread of this process may still be busy."""
         self._runners: list[Runner] = []
         self._broker: EmbeddedBroker | None = None
+        self._topics = MemoryTopics() if config.bus_in_memory else None
         self._exit_stack = AsyncExitStack()
         self._store_checkpoint: Checkpoint | None = None
 
@@ -134,8 +135,11 @@ class Platform:
     async def _start(self) -> None:
         plan = self.config
         plan.folder.mkdir(parents=True, exist_ok=True)
-        self.settings = plan.bus or await self._start_embedded_broker()
-        await ensure_topics(self.settings)
+        if self._topics is not None:
+            self.settings = BusSettings(bootstrap="memory", group_prefix=None)
+        else:
+            self.settings = plan.bus or await self._start_embedded_broker()
+            await ensure_topics(self.settings)
         store = await Store.open(plan.store_url or f"chdb://{(plan.folder / 'store').resolve()}")
         self._exit_stack.push_async_callback(store.close)
         await store.migrate()
@@ -152,8 +156,7 @@ class Platform:
                 await self._republish(await missing_from_store(store, runner.service.recently_published()))
 
     async def _start_embedded_broker(self) -> BusSettings:
-        broker = EmbeddedBroker() if self.config.in_flight is None else EmbeddedBroker(_BACKTEST_ALTERNATIVE)
-        self._broker = await self._exit_stack.enter_async_context(broker)
+        self._broker = await self._exit_stack.enter_async_context(EmbeddedBroker())
         return self._broker.settings
 
     def _replay_source(self, store: Store, service: Service) -> ReplaySource:
@@ -174,6 +177,12 @@ class Platform:
         if not await runner.stop():
             self.has_abandoned_work = True
 
+    def _connect(self, service: str, settings: BusSettings | None = None, tracer: Tracer | None = None) -> Bus:
+        settings, in_flight = settings or self.settings, self.config.in_flight
+        if self._topics is not None:
+            return MemoryBus(self._topics, settings, service, in_flight, tracer=tracer)
+        return KafkaBus(settings, service, in_flight, tracer=tracer)
+
     def _create_tracer(self, service: str) -> Tracer:
         telemetry = Telemetry(settings_from(TelemetrySettings), service)
         self._exit_stack.callback(telemetry.shutdown)
@@ -193,10 +202,7 @@ class Platform:
         self._exit_stack.push_async_callback(students.close)
         # Every router needs the whole routing table, so each one reads all partitions.
         own = {"router": self.settings.model_copy(update={"group_prefix": None})}
-        bus = {
-            name: Bus(own.get(name, self.settings), name, self.config.in_flight, tracer=self._create_tracer(name))
-            for name in SERVICES
-        }
+        bus = {name: self._connect(name, own.get(name), self._create_tracer(name)) for name in SERVICES}
         self.observer = create_observer(
             plan.observer, bus=bus["observer"], clock=clock, store=store, files=files, new_id=ids("observer")
         )
@@ -257,7 +263,7 @@ class Platform:
         ]
         snapshots = SnapshotStore(plan.folder / "snapshots") if plan.keeps_state else None
         for app in apps:
-            app_bus = bus.get(app.name) or Bus(self.settings, app.name, self.config.in_flight)
+            app_bus = bus.get(app.name) or self._connect(app.name)
             self._runners.append(Runner(app, app_bus, snapshots=snapshots, generation=self.settings.generation))
 
     def _receivers(self, bus: Bus) -> Mapping[str, AdminHandler]:
@@ -275,7 +281,7 @@ class Platform:
         """Publish events again on an embedded broker, which starts empty: those in force, or lost unstored ones."""
         if not events:
             return
-        bus = Bus(self.settings, "restore", self.config.in_flight)
+        bus = self._connect("restore")
         await bus.start()
         try:
             await bus.publish(*events)

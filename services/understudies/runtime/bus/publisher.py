@@ -121,8 +121,7 @@ class Publisher:
             if isinstance(found, BaseException):
                 outcomes[index] = found
             else:
-                number = found[_hash_key(key) % len(found)] if key is not None else random.choice(found)
-                by_partition[topic, number].append(index)
+                by_partition[topic, find_partition(key, found)].append(index)
         await asyncio.gather(
             *(
                 self._send_partition(producer, where, indexes, messages, outcomes)
@@ -187,7 +186,9 @@ class Publisher:
     ) -> None:
         """Send one partition's messages, batch after batch; after a failed batch, all later ones fail too."""
         topic, partition = topic_partition
-        waiting = [index for index in indexes if not _reject_too_large(messages[index], index, outcomes)]
+        for index in indexes:
+            outcomes[index] = check_size(messages[index])
+        waiting = [index for index in indexes if outcomes[index] is None]
         at = 0
         try:
             while at < len(waiting):
@@ -241,17 +242,19 @@ def _consume_exception(sent: "asyncio.Future[Any]") -> None:
         sent.exception()
 
 
-def _reject_too_large(message: BusMessage, index: MessageIndex, outcomes: list[BaseException | None]) -> bool:
+def check_size(message: BusMessage) -> MessageSizeTooLargeError | None:
+    """Return the error of a message that is too large for every broker, None for any other."""
     size = len(message.value) + _RECORD_OVERHEAD
     if size > MAX_MESSAGE_BYTES // 2:
         size = message.size + _RECORD_OVERHEAD + _HEADER_OVERHEAD * len(message.headers)
-    if size > MAX_MESSAGE_BYTES:
-        outcomes[index] = MessageSizeTooLargeError(f"{size} bytes")
-        return True
-    return False
+    return MessageSizeTooLargeError(f"{size} bytes") if size > MAX_MESSAGE_BYTES else None
+
+
+def find_partition(key: bytes | None, partitions: Sequence[int]) -> int:
+    """Return the partition of a key as Kafka's own clients choose it; without a key, any."""
+    return random.choice(partitions) if key is None else partitions[_hash_key(key) % len(partitions)]
 
 
 @lru_cache(maxsize=8192)
 def _hash_key(key: bytes) -> int:
-    """Hash a key as Kafka's own clients do, so that it maps to the same partition."""
     return int(murmur2(key)) & 0x7FFFFFFF

@@ -8,9 +8,9 @@ from tests.support.brokers import open_embedded
 from tests.support.sample_events import make_promotion
 
 from understudies.events import PROMOTIONS
-from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.embedded_broker import EmbeddedBroker
 from understudies.runtime.bus.in_flight import InFlightTracker
+from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.bus.messages import Record
 from understudies.runtime.errors import RetryLater
 from understudies.runtime.settings import BusSettings
@@ -28,7 +28,7 @@ async def nothing(records: Sequence[Record]) -> None:
 
 async def test_a_process_is_drained_when_everything_published_was_handled(settings: BusSettings) -> None:
     flow = InFlightTracker()
-    first, second = Bus(settings, "first", flow), Bus(settings, "second", flow)
+    first, second = KafkaBus(settings, "first", flow), KafkaBus(settings, "second", flow)
     handled: list[str] = []
 
     async def pass_on(records: Sequence[Record]) -> None:
@@ -53,7 +53,7 @@ async def test_a_process_is_drained_when_everything_published_was_handled(settin
 
 async def test_a_failing_service_ends_the_wait_with_its_error(settings: BusSettings) -> None:
     flow = InFlightTracker()
-    bus = Bus(settings.model_copy(update={"max_attempts": 1}), "failing", flow)
+    bus = KafkaBus(settings.model_copy(update={"max_attempts": 1}), "failing", flow)
 
     async def fail(records: Sequence[Record]) -> None:
         raise RetryLater("the store is away")
@@ -67,7 +67,7 @@ async def test_a_failing_service_ends_the_wait_with_its_error(settings: BusSetti
 
 
 async def test_stopping_waits_for_the_running_handler(settings: BusSettings) -> None:
-    bus = Bus(settings, "slow")
+    bus = KafkaBus(settings, "slow")
     begun, finish, finished = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def slowly(records: Sequence[Record]) -> None:
@@ -88,7 +88,7 @@ async def test_stopping_waits_for_the_running_handler(settings: BusSettings) -> 
 
 
 async def test_stopping_does_not_wait_for_the_next_attempt(settings: BusSettings) -> None:
-    bus = Bus(settings, "failing")
+    bus = KafkaBus(settings, "failing")
     failed = asyncio.Event()
 
     async def fail(records: Sequence[Record]) -> None:
@@ -106,7 +106,7 @@ async def test_what_did_not_reach_the_broker_is_not_waited_for() -> None:
     flow = InFlightTracker()
     flow.register("reader", [PROMOTIONS.name])
     async with EmbeddedBroker() as broker:
-        bus = Bus(broker.settings, "writer", flow)
+        bus = KafkaBus(broker.settings, "writer", flow)
         await bus.start()
         await bus.stop()
         with pytest.raises(RetryLater, match="2 of 2 events did not reach the broker"):
@@ -115,7 +115,7 @@ async def test_what_did_not_reach_the_broker_is_not_waited_for() -> None:
 
 
 async def test_a_second_subscription_is_a_mistake(settings: BusSettings) -> None:
-    bus = Bus(settings, "twice")
+    bus = KafkaBus(settings, "twice")
     bus.consume([PROMOTIONS], nothing)
     with pytest.raises(RuntimeError, match="pass all topics in one call"):
         bus.consume([PROMOTIONS], nothing)

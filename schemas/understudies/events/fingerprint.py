@@ -11,6 +11,7 @@ from understudies.events.request import Message, Request
 
 Split = Literal["train", "validation", "evidence"]
 _JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+_json_string = json.encoder.encode_basestring
 # The last tenth was evidence until 0.1.0: no input ever moved from or to validation, or to evidence.
 _SPLITS: tuple[tuple[float, Split], ...] = ((0.70, "train"), (0.80, "validation"), (0.90, "evidence"), (1.0, "train"))
 
@@ -30,20 +31,27 @@ def fingerprint(request: Request) -> str:
     and sampling parameters are not part of the input. The fingerprint decides the split forever (`split_of`), so this
     function never changes; where the canonical form of requests does, `CANONICAL_FORM` counts it.
     """
-    canonical = {
-        "messages": [_canonical_message(message) for message in request.messages],
-        "tools": request.tools,
-        "response_format": request.response_format,
-    }
-    return hashlib.sha256(replace_lone_surrogates(_JSON.encode(canonical)).encode()).hexdigest()
+    # The text that `_JSON` writes of an object with these three keys, a third of the time of building that object.
+    messages = ",".join([_canonical_message(message) for message in request.messages])
+    wanted = "null" if request.response_format is None else _JSON.encode(request.response_format)
+    tools = "null" if request.tools is None else _JSON.encode(request.tools)
+    canonical = f'{{"messages":[{messages}],"response_format":{wanted},"tools":{tools}}}'
+    return hashlib.sha256(replace_lone_surrogates(canonical).encode()).hexdigest()
 
 
-def _canonical_message(message: Message) -> dict[str, object]:
-    content: object = message.content
-    if not isinstance(content, list) or all(part.get("type") == "text" for part in content):
-        content = " ".join(message.text.split())
-    calls = [[call.function.name, call.function.arguments] for call in message.tool_calls or ()]
-    return {"role": message.role.lower(), "content": content, "tool_calls": calls}
+def _canonical_message(message: Message) -> str:
+    content = message.content
+    if isinstance(content, list) and not all(part.get("type") == "text" for part in content):
+        said = _JSON.encode(content)
+    else:
+        said = _json_string(" ".join((content if isinstance(content, str) else message.text).split()))
+    calls = ",".join(
+        [
+            f"[{_json_string(call.function.name)},{_json_string(call.function.arguments)}]"
+            for call in message.tool_calls or ()
+        ]
+    )
+    return f'{{"content":{said},"role":{_json_string(message.role.lower())},"tool_calls":[{calls}]}}'
 
 
 def position(key: str, salt: str) -> float:

@@ -24,6 +24,7 @@ _STATUS_FIELDS: Final = frozenset(
 )
 _SUCCESS_FIELDS: Final = frozenset({"success", "is_success", "isSuccess", "ok", "succeeded"})
 _FLAG_FIELDS: Final = frozenset({"$ai_is_error", "is_error", "isError", "failed", "has_error", "hasError"})
+_OUTCOME_FIELDS: Final = _ERROR_FIELDS | _STATUS_FIELDS | _SUCCESS_FIELDS | _FLAG_FIELDS
 _FAILURE_FLAGS: Final = frozenset({"true", "1", "yes"})
 _SUCCESS_DENIED: Final = frozenset({"false", "0", "no"})
 _FAILURES: Final = frozenset(
@@ -82,16 +83,17 @@ _HTTP_SUCCESS: Final = range(200, 300)
 def check_outcome(*sources: Mapping[str, Any]) -> None:
     """Raise FailedCall if the fields of a record, or of its parts, say that the call failed."""
     for source in sources:
-        for name in source.keys() & _ERROR_FIELDS:
-            if (told := _error_text(source[name])) is not None:
-                raise FailedCall(f"the call failed: {told}" if told else "the call failed")
-        for name in source.keys() & _STATUS_FIELDS:
-            if (told := _failed_status(name, source[name])) is not None:
-                raise FailedCall(f"the call failed: {told}")
-        for name in source.keys() & _SUCCESS_FIELDS:
+        told = [name for name in source if name in _OUTCOME_FIELDS]
+        for name in [name for name in told if name in _ERROR_FIELDS]:
+            if (reason := _error_text(source[name])) is not None:
+                raise FailedCall(f"the call failed: {reason}" if reason else "the call failed")
+        for name in [name for name in told if name in _STATUS_FIELDS]:
+            if (reason := _failed_status(name, source[name])) is not None:
+                raise FailedCall(f"the call failed: {reason}")
+        for name in [name for name in told if name in _SUCCESS_FIELDS]:
             if str(source[name]).lower() in _SUCCESS_DENIED:
                 raise FailedCall(f"the call failed: {name} is {str(source[name]).lower()}")
-        for name in source.keys() & _FLAG_FIELDS:
+        for name in [name for name in told if name in _FLAG_FIELDS]:
             if str(source[name]).lower() in _FAILURE_FLAGS:
                 raise FailedCall(f"the call failed: {name}")
 

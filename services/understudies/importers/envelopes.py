@@ -53,15 +53,19 @@ _SHIPPER_MARKS: Final = frozenset(
     | {"insertId", "resource", "_index", "_id", "logStreamName", "@ptr", "time", "stream", "severity", "level", "type"}
 )
 
-
 _TRACES: Final = frozenset({"resourceSpans", "resource_spans", "resourceLogs", "resource_logs", "batches", "traceID"})
 
 
+_ENVELOPES: Final = _TRACES.union(_PAGES, _SHIPPED, ("info", "observations", "hits", "logEvents"))
+"""Fields without which a record is in no envelope."""
 _SHIPPED_TIMES: Final = ("timestamp", "@timestamp", "time")
 
 
 def iter_enveloped(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the records in an envelope, or the record itself if it is in none."""
+    if record.keys().isdisjoint(_ENVELOPES):
+        yield record
+        return
     if not record.keys().isdisjoint(_TRACES):
         if "resourceSpans" in record or "resource_spans" in record or _is_tempo(record):
             yield from iter_otlp_spans(record)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 from understudies.events import usd
@@ -18,11 +19,16 @@ _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 _LARGEST_COST = 1e9
 _LONGEST_ID = 200
 
+_TASK = ("task", "Task", "task_name", "taskName")
 _COST = ("cost", "cost_usd", "costUSD", "total_cost", "totalCost", "total_cost_usd", "response_cost")
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:
     """Return the value if it is an object, the object in it if it is JSON text of one, else an empty mapping."""
+    if type(value) is dict:
+        return value
+    if not value:
+        return {}
     inner = parse_embedded_json(value)
     return inner if isinstance(inner, dict) else {}
 
@@ -50,7 +56,10 @@ def as_flag(value: object) -> bool:
 
 def first_not_none(*values: object) -> Any:
     """Return the first value that is not None, or None."""
-    return next((value for value in values if value is not None), None)
+    for value in values:
+        if value is not None:
+            return value
+    return None
 
 
 def parse_time(value: object) -> datetime | None:
@@ -115,8 +124,8 @@ def find_cost(*sources: Mapping[str, Any]) -> Decimal | None:
 def find_task(*sources: Mapping[str, Any]) -> str | None:
     """Read the task from the first source that names it."""
     for source in sources:
-        for name in ("task", "Task", "task_name", "taskName"):
-            if named := as_text(source.get(name)):
+        for name in _TASK if source else ():
+            if name in source and (named := as_text(source[name])):
                 return named
     return None
 
@@ -127,11 +136,19 @@ def find_id(names: tuple[str, ...], *sources: Mapping[str, Any]) -> str | None:
     The id is truncated to 200 characters.
     """
     for source in sources:
-        found = {lowered: source[key] for key in source if (lowered := key.lower()) in names}
-        for name in names if found else ():
-            if (identifier := _parse_id(found.get(name))) is not None:
+        if not source:
+            continue
+        for key in _matching_keys(names, tuple(source)):
+            if (identifier := _parse_id(source[key])) is not None:
                 return identifier
     return None
+
+
+@lru_cache(maxsize=512)
+def _matching_keys(names: tuple[str, ...], keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the keys that match the names in any case, in the order of the names; the records of a log share keys."""
+    found = {lowered: key for key in keys if (lowered := key.lower()) in names}
+    return tuple(found[name] for name in names if name in found)
 
 
 def _parse_id(value: object) -> str | None:

@@ -49,6 +49,10 @@ _CUT_END: Final = re.compile(
 """Matches a mark of cutting at the end of a text. A prompt may end so because the agent itself cut it, so that the
 teacher saw the mark; an answer may not."""
 
+_WITHHELD_BEGINNINGS: Final = frozenset("[<({_*rR")
+_CUT_WORDS: Final = ("truncat", "omitted", "cut off", "trimmed", "clipped", "more", "char", "bytes")
+"""Beginnings and words without one of which the patterns above match nothing: hardly any text has them."""
+
 _MAX_WHOLE: Final = 300
 _TAIL: Final = 200
 _SHOWN: Final = 80
@@ -58,7 +62,9 @@ def withheld_mark(text: str, *, answer: bool) -> str | None:
     """Return the mark if the text as a whole stands for one that the log withheld, else None."""
     if len(text) > _MAX_WHOLE or not (text := text.strip()):
         return None
-    is_marked = _WITHHELD.fullmatch(text) or (answer and _WITHHELD_PROSE.fullmatch(text))
+    is_marked = (text[0] in _WITHHELD_BEGINNINGS and _WITHHELD.fullmatch(text)) or (
+        answer and _WITHHELD_PROSE.fullmatch(text)
+    )
     return text[:_SHOWN] if is_marked else None
 
 
@@ -66,6 +72,7 @@ def cut_mark(text: str, *, answer: bool) -> str | None:
     """Return the mark of a log that cut the text, else None; `answer` is true for a teacher's text."""
     if ("truncated" in text or "has been" in text) and (found := _CUT.search(text)) is not None:
         return found.group()[:_SHOWN]
-    if answer and (found := _CUT_END.search(text[-_TAIL:])) is not None:
+    tail = text[-_TAIL:].lower() if answer else ""
+    if any(word in tail for word in _CUT_WORDS) and (found := _CUT_END.search(text[-_TAIL:])) is not None:
         return found.group().strip()[:_SHOWN]
     return None

@@ -116,12 +116,11 @@ def to_text(value: object) -> str:
 
 def _add_part(split: SplitParts, part: dict[str, Any]) -> None:
     kind = text_or_empty(part.get("type", part.get("part_kind", part.get("kind"))))
-    nested = next((name for name in _CALL_KEYS if isinstance(part.get(name), dict)), None)
-    result = next((name for name in _RESULT_KEYS if isinstance(part.get(name), dict)), None)
+    nested = _first_object(part, _CALL_KEYS)
     if nested is not None:
-        _add_call(split, part[nested])
-    elif result is not None:
-        split.results.append(_write_result(part[result]))
+        _add_call(split, nested)
+    elif (result := _first_object(part, _RESULT_KEYS)) is not None:
+        split.results.append(_write_result(result))
     elif kind in _DROPPED_TYPES or part.get("thought") is True or "reasoningContent" in part or "cachePoint" in part:
         return
     elif kind and (handler := _handler(kind)) is not None:
@@ -195,7 +194,18 @@ def _write_result(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _first(source: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    return next((source[name] for name in names if source.get(name) is not None), None)
+    for name in names:
+        if (value := source.get(name)) is not None:
+            return value
+    return None
+
+
+def _first_object(source: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any] | None:
+    for name in names:
+        if name in source and isinstance(source[name], dict):
+            found: dict[str, Any] = source[name]
+            return found
+    return None
 
 
 def function_definition(content: object) -> dict[str, Any] | None:

@@ -52,6 +52,26 @@ def write_messages(value: object) -> list[dict[str, Any]]:
     return written
 
 
+def are_plain(messages: object) -> bool:
+    """Return whether these are messages of usual roles with text alone, which `write_messages` would not change."""
+    if type(messages) is not list or not messages:
+        return False
+    for item in messages:
+        if type(item) is not dict or not item.keys() <= _PLAIN_FIELDS or type(item.get("content")) is not str:
+            return False
+        if type(role := item.get("role")) is not str or role not in _PLAIN_ROLES:
+            return False
+    return True
+
+
+def has_texts_alone(items: list[dict[str, Any]]) -> bool:
+    """Return whether these are messages of a chat, with text and calls but without blocks and older forms of calls."""
+    for item in items:
+        if isinstance(item["content"], list) or "role" not in item or "function_call" in item:
+            return False
+    return True
+
+
 def split_tools(items: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Split off the messages of role `tool` at the end that define a function instead of telling a result."""
     tools: list[dict[str, Any]] = []
@@ -110,16 +130,17 @@ def write_message(item: Mapping[str, Any], role: str) -> list[dict[str, Any]]:
     message: dict[str, Any] = {"role": role, "content": content}
     extra = item.get("additional_kwargs")
     more = extra if isinstance(extra, dict) else {}
-    has_tool_uses = any(part.get("type") == "tool_use" for part in list_objects(content))
     given = item.get("tool_calls") or more.get("tool_calls") or item.get("toolCalls") or item.get("toolInvocations")
-    if not has_tool_uses:
+    if given and not any(part.get("type") == "tool_use" for part in list_objects(content)):
         calls += [call for call in write_tool_calls(given) if call not in calls]
     if calls:
         message["tool_calls"] = calls
     function = item.get("function_call") or more.get("function_call")
     if isinstance(function, dict) and not calls and (written := write_call(function)) is not None:
         message["function_call"] = written["function"]
-    message |= {name: item[name] for name in _KNOWN_NAMES if isinstance(item.get(name), str) and item[name]}
+    for name in _KNOWN_NAMES:
+        if name in item and isinstance(item[name], str) and item[name]:
+            message[name] = item[name]
     if isinstance(more.get("refusal"), str) and more["refusal"]:
         message.setdefault("refusal", more["refusal"])
     if role == "tool" and not message.get("tool_call_id") and isinstance(item.get("toolCallId"), str):
@@ -171,11 +192,14 @@ def _write_item(item: object, place: int, called: dict[str, str]) -> Iterable[di
     role = find_role(inner, place, called)
     messages = write_message(inner, role)
     for message in messages:
-        called |= tool_ids(message.get("tool_calls"))
-        called |= tool_ids([part for part in list_objects(message.get("content")) if part.get("type") == "tool_use"])
-        name = written if (written := text_or_empty(inner.get("role"))) in called else message.get("name")
-        if message["role"] == "tool" and called.get(str(name)):
-            message.setdefault("tool_call_id", called[str(name)])
+        if calls := message.get("tool_calls"):
+            called |= tool_ids(calls)
+        if isinstance(content := message["content"], list):
+            called |= tool_ids([part for part in list_objects(content) if part.get("type") == "tool_use"])
+        if message["role"] == "tool":
+            name = written if (written := text_or_empty(inner.get("role"))) in called else message.get("name")
+            if called.get(str(name)):
+                message.setdefault("tool_call_id", called[str(name)])
     return messages
 
 

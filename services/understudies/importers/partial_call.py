@@ -1,22 +1,27 @@
 """Build a recorded call from the parts that each format holds under other names."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
+
+from pydantic import ValidationError
 
 from understudies.dialects import detection
 from understudies.dialects.capabilities import PROVIDER_STATE
 from understudies.dialects.json_fields import list_objects
 from understudies.dialects.openai_responses.request import decode_tools
 from understudies.economics.prices import call_cost
-from understudies.events import Request, Response, Usage, fingerprint
+from understudies.events import Request, Response, Usage, fingerprint, request_of
 from understudies.importers.answer_rule import check_kind, check_outcome, check_request, check_response
 from understudies.importers.fields import as_number
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
 from understudies.importers.messages import (
+    are_plain,
     as_chat_message,
+    has_texts_alone,
     is_responses_input,
     is_responses_item,
     split_tools,
@@ -43,6 +48,12 @@ _PARAMETERS: Final = frozenset(
     | {PROVIDER_STATE}
 )
 """Fields that affect the answer besides the messages; a record has many others that only concern its log."""
+_FIELDS: Final = _PARAMETERS | _OBJECTS | _TEXT_OR_LIST | _LISTS | {"temperature"}
+_OTHER_API: Final = frozenset(
+    {"system", "instructions", "stop_sequences", "output_config", "output_format", "functions", "function_call"}
+    | {"tool_choice"}
+)
+"""Fields with which a request may be of another API than chats, or of an older form."""
 _ABSENT: Final = (None, "", "Infinity", "-Infinity", "NaN", "null", "None")
 """Values of parameters that were not set, as tools write them."""
 _UNNAMED: Final = "unnamed"
@@ -143,7 +154,9 @@ def _add_reply_facts(partial: PartialCall, answer: object) -> None:
 
 
 def _decode(partial: PartialCall, answer: object) -> tuple[Request, Response]:
-    items, tools = split_tools(write_messages(partial.messages))
+    messages = parse_embedded_json(partial.messages)
+    is_plain = are_plain(messages)
+    items, tools = ([*messages], list[Any]()) if is_plain else split_tools(write_messages(messages))
     response = decode_answer(answer, partial.answer, must_be_reply=partial.must_be_reply)
     if response is None:
         items, response = _split_answer(items, partial.tool_calls, in_messages=partial.answer_in_messages)
@@ -156,9 +169,19 @@ def _decode(partial: PartialCall, answer: object) -> tuple[Request, Response]:
         raise NotARecordedCall("no request before the answer")
     given = partial.request
     named_input = "input" in given and "messages" not in given and given.get("object", "response") == "response"
+    if not named_input and (is_plain or has_texts_alone(items)) and _is_chat(fields):
+        with suppress(ValidationError):  # the dialect tells it below, in its words
+            return request_of({**fields, "messages": items}), response
     as_responses = is_responses_input(items, named_input=named_input)
     body = _write_responses_body(items, fields) if as_responses else _write_chat_body(items, fields)
     return detection.decode_request({**body, "model": partial.model or _UNNAMED}).request, response
+
+
+def _is_chat(fields: Mapping[str, Any]) -> bool:
+    """Return whether the fields of a request without blocks are sure to be those of a chat."""
+    if not fields.keys().isdisjoint(_OTHER_API):
+        return False
+    return all("function" in tool for tool in fields["tools"]) if "tools" in fields else True
 
 
 def _with_tool_calls(response: Response, tool_calls: object) -> Response:
@@ -194,16 +217,24 @@ def _split_answer(
 
 def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
     """Select the fields of a provider's request other than the messages; fields of a wrong type count as absent."""
-    fields = {name: value for name, value in record.items() if name in _PARAMETERS and value not in _ABSENT}
-    fields |= {name: record[name] for name in _OBJECTS if isinstance(record.get(name), dict)}
-    fields |= {
-        name: record[name] for name in _TEXT_OR_LIST if record.get(name) and isinstance(record[name], str | list)
-    }
-    fields |= {name: [*list_objects(record[name])] for name in _LISTS if isinstance(record.get(name), list)}
-    if "tools" in fields:
-        fields["tools"] = write_tools(record["tools"])
-    temperature = as_number(record.get("temperature"))
-    return fields if temperature is None else {**fields, "temperature": temperature}
+    fields: dict[str, Any] = {}
+    for name in [name for name in record if name in _FIELDS]:
+        value = record[name]
+        if name in _PARAMETERS:
+            if value not in _ABSENT:
+                fields[name] = value
+        elif name in _OBJECTS:
+            if isinstance(value, dict):
+                fields[name] = value
+        elif name in _TEXT_OR_LIST:
+            if value and isinstance(value, str | list):
+                fields[name] = value
+        elif name == "temperature":
+            if (temperature := as_number(value)) is not None:
+                fields[name] = temperature
+        elif isinstance(value, list):
+            fields[name] = write_tools(value) if name == "tools" else [*list_objects(value)]
+    return fields
 
 
 def _write_chat_body(items: list[dict[str, Any]], fields: dict[str, Any]) -> dict[str, Any]:

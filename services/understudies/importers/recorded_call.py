@@ -5,9 +5,10 @@ from datetime import datetime
 from decimal import Decimal
 
 from understudies.events import Request, Response, Usage
+from understudies.runtime.fast_dataclass import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass
 class RecordedCall:
     """One call read from a log; `line` counts lines (or the elements of an array) from 1.
 

@@ -6,19 +6,21 @@ from typing import Any, Final
 from understudies.dialects import detection
 from understudies.dialects.anthropic_messages.response import FINISH_REASONS
 from understudies.dialects.json_fields import encode_json_text, text_or_empty
-from understudies.events import Message, Response
+from understudies.events import Response
 from understudies.importers.answer_rule import check_body, is_error_body
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
 from understudies.importers.message_parts import split_parts, write_call
 from understudies.importers.messages import find_content, unwrap_message, write_message, write_messages
 from understudies.importers.output_items import decode_output, is_output, is_output_message
 
+_RESPONSE: Final = Response.__pydantic_validator__
 _BLOCKS: Final = frozenset({"text", "tool_use", "thinking", "redacted_thinking", "output_text", "server_tool_use"})
 _FINISH_NAMES: Final = (
     *("finish_reason", "stop_reason", "finishReason", "stopReason", "completionReason", "generation_info"),
 )
 _TEXT_MESSAGE: Final = frozenset({"role", "content"})
 _FINISH_REASONS: Final = {**FINISH_REASONS, "content_filtered": "content_filter"}
+_USUAL_REASONS: Final = (None, "stop", "length", "tool_calls")
 _TEXT_NAMES: Final = ("completion", "generation", "outputText", "generated_text", "output_text", "response")
 """Names under which the models of Bedrock, Ollama and others answer with plain text."""
 
@@ -61,6 +63,8 @@ def decode_message(message: Mapping[str, Any], finish_reason: object = None) -> 
     written = next((one for one in messages if one["role"] == "assistant"), None)
     if written is None:
         raise NotARecordedCall("no teacher answer: a result of a tool")
+    if len(written) == len(_TEXT_MESSAGE) and isinstance(written["content"], str) and reason in _USUAL_REASONS:
+        return _text_response(written["content"], reason)
     return detection.decode_message(written, reason).response
 
 
@@ -237,4 +241,7 @@ def _is_text_block(item: Mapping[str, Any]) -> bool:
 
 def _text_response(text: str, finish_reason: object = None) -> Response:
     reason = finish_reason if isinstance(finish_reason, str) else None
-    return Response(message=Message(role="assistant", content=text), finish_reason=reason)
+    response: Response = _RESPONSE.validate_python(
+        {"message": {"role": "assistant", "content": text}, "finish_reason": reason}
+    )
+    return response

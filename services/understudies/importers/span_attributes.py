@@ -1,6 +1,7 @@
 """Read attributes of spans, whose dotted names stand for objects and lists."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 from understudies.importers.json_parsing import parse_embedded_json
@@ -37,16 +38,25 @@ def nest_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
 def find(nested: Mapping[str, Any], path: str) -> Any:
     """Return the value at a dotted path, parsed if it is JSON text, or None."""
     value: Any = nested
-    for step in path.split("."):
-        value = value.get(step) if isinstance(value, dict) else None
-    if isinstance(value, dict) and LEAF in value:
+    for step in _steps(path):
+        if type(value) is not dict or (value := value.get(step)) is None:
+            return None
+    if type(value) is dict and LEAF in value:
         value = value[LEAF]
     return parse_embedded_json(value)
 
 
+_steps = lru_cache(maxsize=1024)(partial(str.split, sep="."))
+"""Split a path, of which the code has a few hundred."""
+
+
 def first_found(nested: Mapping[str, Any], paths: Iterable[str]) -> Any:
     """Return the first value that is there at one of the paths, or None."""
-    return next((value for path in paths if (value := find(nested, path)) not in (None, "")), None)
+    for path in paths:
+        value = find(nested, path)
+        if value is not None and value != "":
+            return value
+    return None
 
 
 def as_items(value: object) -> list[Any]:

@@ -7,7 +7,8 @@
 - Logfire: `request_data`, `response_data`; MLflow: `mlflow.spanInputs`, `mlflow.spanOutputs`
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from understudies.dialects.json_fields import list_objects
@@ -18,6 +19,10 @@ from understudies.importers.span_attributes import as_items, find, first_found
 
 _MESSAGE_EVENT: Final = "gen_ai."
 _CHOICE_EVENTS: Final = ("gen_ai.choice", "gen_ai.content.completion")
+
+
+Events = Iterable[Mapping[str, Any]]
+"""The events of a span, each with its name, its attributes and those nested."""
 
 
 class Said(NamedTuple):
@@ -31,25 +36,14 @@ class Said(NamedTuple):
 def read_said(nested: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> Said:
     """Read what was asked and answered, by the first convention that a span follows."""
     told = [*events, *_embedded_events(nested)]
-    for said in (
-        _read_genai(nested, told),
-        _read_indexed(nested),
-        _read_openinference(nested),
-        _read_ai_sdk(nested),
-        _read_events(told),
-        _read_bodies(nested, "request_data", "response_data"),
-        _read_bodies(nested, "mlflow.spanInputs", "mlflow.spanOutputs"),
-        _read_bodies(nested, "input.value", "output.value"),
-        _read_bodies(nested, "langfuse.observation.input", "langfuse.observation.output"),
-        _read_bodies(nested, "gen_ai.prompt", "gen_ai.completion"),
-        _read_bodies(nested, "traceloop.entity.input", "traceloop.entity.output"),
-    ):
+    for read in _CONVENTIONS:
+        said = read(nested, told)
         if said.messages and said.answer not in (None, "", [], {}):
             return said
     return Said()
 
 
-def _read_genai(nested: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> Said:
+def _read_genai(nested: Mapping[str, Any], events: Events) -> Said:
     source = nested
     if find(source, "gen_ai.input.messages") is None:
         details = (event["nested"] for event in events if str(event.get("name", "")).endswith("operation.details"))
@@ -66,7 +60,7 @@ def _read_genai(nested: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) 
     return Said(messages, answer)
 
 
-def _read_indexed(nested: Mapping[str, Any]) -> Said:
+def _read_indexed(nested: Mapping[str, Any], _: Events) -> Said:
     prompts = as_items(as_mapping(nested.get("gen_ai")).get("prompt"))
     completions = as_items(as_mapping(nested.get("gen_ai")).get("completion"))
     if not prompts or not completions:
@@ -88,7 +82,7 @@ def parse_parts(content: object) -> object:
     return inner if isinstance(inner, list) and all(isinstance(part, dict) for part in inner) and inner else content
 
 
-def _read_openinference(nested: Mapping[str, Any]) -> Said:
+def _read_openinference(nested: Mapping[str, Any], _: Events) -> Said:
     llm = as_mapping(nested.get("llm"))
     messages = [_openinference_message(item) for item in _items(llm.get("input_messages"))]
     answers = [_openinference_message(item) for item in _items(llm.get("output_messages"))]
@@ -141,7 +135,7 @@ def _strip(source: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): value for name, value in source.items() if name.startswith(prefix)}
 
 
-def _read_ai_sdk(nested: Mapping[str, Any]) -> Said:
+def _read_ai_sdk(nested: Mapping[str, Any], _: Events) -> Said:
     messages = find(nested, "ai.prompt.messages")
     if messages is None:
         messages = find(nested, "ai.prompt")
@@ -162,7 +156,7 @@ def _embedded_events(nested: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"name": event.get("event.name"), "attributes": event, "nested": {}} for event in list_objects(given)]
 
 
-def _read_events(events: Iterable[Mapping[str, Any]]) -> Said:
+def _read_events(_: Mapping[str, Any], events: Events) -> Said:
     messages: list[object] = []
     answer: object = None
     for event in events:
@@ -201,7 +195,7 @@ def _choice(about: Mapping[str, Any]) -> object:
     return {"message": message, "finish_reason": about.get("finish_reason")}
 
 
-def _read_bodies(nested: Mapping[str, Any], asked: str, answered: str) -> Said:
+def _read_bodies(asked: str, answered: str, nested: Mapping[str, Any], _: Events) -> Said:
     given = find(nested, asked)
     answer = find(nested, answered)
     if isinstance(given, dict):
@@ -212,3 +206,19 @@ def _read_bodies(nested: Mapping[str, Any], asked: str, answered: str) -> Said:
 
 def _body_fields(value: object) -> Mapping[str, Any]:
     return read_body(value).fields if isinstance(value, dict) else {}
+
+
+_CONVENTIONS: Final[tuple[Callable[[Mapping[str, Any], Events], Said], ...]] = (
+    _read_genai,
+    _read_indexed,
+    _read_openinference,
+    _read_ai_sdk,
+    _read_events,
+    partial(_read_bodies, "request_data", "response_data"),
+    partial(_read_bodies, "mlflow.spanInputs", "mlflow.spanOutputs"),
+    partial(_read_bodies, "input.value", "output.value"),
+    partial(_read_bodies, "langfuse.observation.input", "langfuse.observation.output"),
+    partial(_read_bodies, "gen_ai.prompt", "gen_ai.completion"),
+    partial(_read_bodies, "traceloop.entity.input", "traceloop.entity.output"),
+)
+"""The readers of each convention, in the order in which they are tried."""

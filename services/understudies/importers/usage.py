@@ -84,6 +84,8 @@ def find_usage(*sources: Mapping[str, Any]) -> Usage:
     """Read the usage from the first source that has any, preferring one that tells the cached tokens apart."""
     first: Usage | None = None
     for source in sources:
+        if first is not None and source.keys().isdisjoint(_TELLS_CACHED):
+            continue  # it would neither be preferred nor be the first
         usage = parse_usage(source) if source else None
         if usage is not None and usage.cached_tokens:
             return usage
@@ -96,6 +98,8 @@ def parse_usage(source: Mapping[str, Any], *, buckets: bool = False) -> Usage | 
 
     `buckets` is true for Langfuse, whose counts exclude each other.
     """
+    if not buckets and source.keys().isdisjoint(_COUNTED):
+        return None
     counts = _read_counts(source, buckets=buckets)
     if not 0 < max(counts.prompt, counts.completion, counts.read) <= MAX_TOKENS:
         return None
@@ -113,12 +117,15 @@ def parse_usage(source: Mapping[str, Any], *, buckets: bool = False) -> Usage | 
         )
     if not 0 < max(prompt, completion) <= MAX_TOKENS:
         return None
-    return Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        cached_tokens=min(counts.read, prompt),
-        details=_read_details(source, counts),
+    usage: Usage = _USAGE.validate_python(
+        {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "cached_tokens": min(counts.read, prompt),
+            "details": _read_details(source, counts),
+        }
     )
+    return usage
 
 
 def _read_details(source: Mapping[str, Any], counts: _Counts) -> UsageDetails | None:
@@ -158,9 +165,9 @@ def _read_counts(source: Mapping[str, Any], *, buckets: bool) -> _Counts:
 
 def _add_counts(found: dict[str, int], source: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
     """Add the first positive count of each kind."""
-    for name, value in source.items():
-        kind = kinds.get(name)
-        if kind is not None and not found.get(kind) and (count := _read_count(value)):
+    for name in [name for name in source if name in kinds]:
+        kind = kinds[name]
+        if kind not in found and (count := _read_count(source[name])):
             found[kind] = count
 
 
@@ -192,3 +199,6 @@ _KINDS: Final = {
     **dict.fromkeys(_TOOL_PROMPT, "tool_prompt"),
 }
 """The kinds of counts by their names in a usage; the others are those in its details."""
+_TELLS_CACHED: Final = frozenset(_CACHE_READ) | _PROMPT_DETAILS | {"cache_creation"}
+_COUNTED: Final = frozenset(_KINDS) | _PROMPT_DETAILS | {"cache_creation"}
+_USAGE: Final = Usage.__pydantic_validator__

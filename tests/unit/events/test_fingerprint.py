@@ -1,3 +1,4 @@
+import hashlib
 import json
 import random
 import re
@@ -45,6 +46,42 @@ def nested(depth: int) -> Any:
 
 def test_fingerprints_never_change() -> None:
     assert fingerprint(asked("abc")) == "8d31869a55c9e167140c92ba8f6fe5f4f3e7b694c9d429a3c49eea5ac2fe46c5"
+
+
+MESSAGES = st.fixed_dictionaries(
+    {"role": st.sampled_from(["user", "System", "assistant", "tool"])},
+    optional={
+        "content": ANY_TEXT
+        | st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": TEXT}) | OBJECTS, max_size=3)
+        | st.none(),
+        "tool_calls": st.lists(
+            st.fixed_dictionaries({"function": st.fixed_dictionaries({"name": ANY_TEXT, "arguments": ANY_TEXT})}),
+            max_size=2,
+        ),
+    },
+)
+
+
+@given(st.lists(MESSAGES, min_size=1, max_size=4), st.none() | st.lists(OBJECTS, max_size=2), st.none() | OBJECTS)
+def test_the_canonical_text_is_that_of_a_json_encoder(messages: Any, tools: Any, wanted: Any) -> None:
+    request = Request.model_validate({"messages": messages, "tools": tools, "response_format": wanted})
+    canonical = {
+        "messages": [
+            {
+                "role": message.role,
+                "content": message.content
+                if isinstance(message.content, list) and any(part.get("type") != "text" for part in message.content)
+                else " ".join(message.text.split()),
+                "tool_calls": [[call.function.name, call.function.arguments] for call in message.tool_calls or ()],
+            }
+            for message in request.messages
+        ],
+        "tools": request.tools,
+        "response_format": request.response_format,
+    }
+    written = json.dumps(canonical, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    encodable = written.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    assert fingerprint(request) == hashlib.sha256(encodable).hexdigest()
 
 
 @given(WORDS, st.data())

@@ -1,7 +1,6 @@
 """What every store promises: tables from the SQL files, events as they came, once each."""
 
 import asyncio
-import os
 import shutil
 import signal
 import sys
@@ -10,22 +9,16 @@ from pathlib import Path
 
 import pytest
 from tests.support.sample_events import START, make_invocation, make_promotion
-from tests.support.stores import open_migrated_store
+from tests.support.stores import STORES, open_migrated_store
 
 from understudies.events import encode
 from understudies.runtime.errors import ConfigurationError, Reject, RetryLater
 from understudies.runtime.store import Store
 
-STORES = {"chdb": "chdb://"}
-if "UNDERSTUDIES_TEST_CLICKHOUSE" in os.environ:
-    STORES["clickhouse"] = os.environ["UNDERSTUDIES_TEST_CLICKHOUSE"]
-
 
 @pytest.fixture(params=sorted(STORES))
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    async with open_migrated_store(STORES[request.param]) as store:
-        for table in ("invocations", "promotions"):
-            await store.command(f"TRUNCATE TABLE {table}")
+    async with STORES[request.param]() as store:
         yield store
 
 
@@ -89,6 +82,21 @@ async def test_parameters_are_never_sql(store: Store) -> None:
 async def test_trouble_of_the_store_is_to_be_tried_later(store: Store) -> None:
     with pytest.raises(RetryLater, match="no_such_table"):
         await store.insert("no_such_table", [b"{}"])
+
+
+async def test_a_batch_of_megabytes_is_stored_and_read_whole(store: Store) -> None:
+    calls = [make_invocation(f"{n} " + "naïve text " * 2000) for n in range(200)]
+    await store.insert("invocations", [encode(call) for call in calls])
+    rows = await store.query("SELECT id, request FROM invocations ORDER BY id")
+    stored = {row["id"]: type(calls[0].request).model_validate_json(row["request"]) for row in rows}
+    assert stored == {call.id: call.request for call in calls}
+
+
+async def test_a_parameter_comes_as_it_was_given(store: Store) -> None:
+    values = ["a\tb\nc", "\\N", "", "'\"`;--", "\x00\x7f", "{x:String}", "ü😀"]
+    for value in values:
+        assert await store.query("SELECT {x:String} AS x", {"x": value}) == [{"x": value}]
+    assert await store.query("SELECT {x:Array(String)} AS x", {"x": values}) == [{"x": values}]
 
 
 async def test_a_closed_store_says_so(store: Store) -> None:

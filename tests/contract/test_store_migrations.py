@@ -1,12 +1,11 @@
 """Tables grow columns as events grow fields; what was stored before stays readable."""
 
-import os
 import re
 
 import pytest
 from tests.support.event_samples import OF_VERSION_1, SAMPLES
 from tests.support.sample_events import make_invocation
-from tests.support.stores import open_migrated_store
+from tests.support.stores import STORES, StoreFactory, open_migrated_store
 
 from understudies.events import (
     INVOCATIONS,
@@ -22,10 +21,6 @@ from understudies.events import (
 )
 from understudies.observer.replay import replay_since
 from understudies.runtime.store import Store, read_migrations
-
-STORES = {"chdb": "chdb://"}
-if "UNDERSTUDIES_TEST_CLICKHOUSE" in os.environ:
-    STORES["clickhouse"] = os.environ["UNDERSTUDIES_TEST_CLICKHOUSE"]
 
 NOT_COLUMNS = {"type"}
 TABLES: dict[type[Event], str] = {
@@ -43,33 +38,30 @@ async def stored(store: Store) -> list[Invocation]:
     return [event for page in pages for event in page if isinstance(event, Invocation)]
 
 
-@pytest.mark.parametrize("url", STORES.values(), ids=STORES.keys())
-async def test_how_a_call_came_and_ended_is_stored(url: str) -> None:
+@pytest.mark.parametrize("opened", STORES.values(), ids=STORES.keys())
+async def test_how_a_call_came_and_ended_is_stored(opened: StoreFactory) -> None:
     call = make_invocation(api="messages", streamed=True, hung_up=True, usage_estimated=True)
-    async with open_migrated_store(url) as store:
-        await store.command("TRUNCATE TABLE invocations")
+    async with opened() as store:
         await store.insert("invocations", [encode(call)])
         (row,) = await store.query("SELECT api, streamed, hung_up, usage_estimated FROM invocations")
         assert row == {"api": "messages", "streamed": True, "hung_up": True, "usage_estimated": True}
         assert await stored(store) == [call]
 
 
-@pytest.mark.parametrize("url", STORES.values(), ids=STORES.keys())
+@pytest.mark.parametrize("opened", STORES.values(), ids=STORES.keys())
 @pytest.mark.parametrize("drawn", [True, False, None])
-async def test_whether_a_call_was_drawn_is_stored(url: str, drawn: bool | None) -> None:
+async def test_whether_a_call_was_drawn_is_stored(opened: StoreFactory, drawn: bool | None) -> None:
     call = make_invocation(route=Route(reason="promoted", audit_probability=0.02, drawn=drawn))
-    async with open_migrated_store(url) as store:
-        await store.command("TRUNCATE TABLE invocations")
+    async with opened() as store:
         await store.insert("invocations", [encode(call)])
         assert await stored(store) == [call]
 
 
-@pytest.mark.parametrize("url", STORES.values(), ids=STORES.keys())
-async def test_an_event_of_an_older_version_has_the_defaults(url: str) -> None:
+@pytest.mark.parametrize("opened", STORES.values(), ids=STORES.keys())
+async def test_an_event_of_an_older_version_has_the_defaults(opened: StoreFactory) -> None:
     old = re.sub(rb'"(?:usage_estimated|api|streamed|hung_up|free)":(?:"[^"]*"|\w+),', b"", encode(make_invocation()))
     assert b"streamed" not in old
-    async with open_migrated_store(url) as store:
-        await store.command("TRUNCATE TABLE invocations")
+    async with opened() as store:
         await store.insert("invocations", [old])
         assert await stored(store) == [Invocation.model_validate_json(old)]
 

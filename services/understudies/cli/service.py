@@ -74,7 +74,7 @@ async def _create_service(
         from understudies.observer.settings import ObserverSettings
         from understudies.runtime.store import Store
 
-        store = await Store.open(_store_url(data))
+        store = await Store.open(_store_url(data), timeout_s=settings_from(StoreSettings).timeout_s)
         opened.push_async_callback(store.close)
         settings = settings_from(ObserverSettings)
         await _open_receiver(settings, bus, rules, opened)

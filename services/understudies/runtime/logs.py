@@ -6,7 +6,9 @@ from typing import Final
 
 from understudies.runtime.throttle import Throttle
 
-_NOISY_LOGGERS = ("aiokafka", "asyncio", "clickhouse_connect", "faststream", "uvicorn")
+_NOISY_LOGGERS = ("aiokafka", "asyncio", "faststream", "uvicorn")
+_STORE_LOGGERS = ("clickhouse_connect", "urllib3")
+"""They warn of what the store raises too, with the URL of the request, which carries parameters of queries."""
 _THROTTLED_LOGGER: Final = "aiokafka"
 _MAX_REMEMBERED: Final = 1000
 
@@ -30,9 +32,11 @@ class RepeatedMessageFilter(logging.Filter):
 
 
 def configure_logging() -> None:
-    """Log the product's own messages from INFO on, those of libraries from WARNING on."""
+    """Log the product's own messages from INFO on, those of libraries from WARNING or ERROR on."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in _NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _STORE_LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RepeatedMessageFilter())

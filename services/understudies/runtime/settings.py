@@ -69,6 +69,9 @@ class StoreSettings(BaseSettings):
         default=SecretStr("chdb://"),
         description="chdb:///PATH, chdb:// for a temporary store, or clickhouse[s]://USER:PASSWORD@HOST:PORT/DATABASE",
     )
+    timeout_s: float = Field(
+        default=60.0, ge=1, description="a ClickHouse server that is silent for so long counts as unavailable"
+    )
 
 
 class OnlineSettings(BaseSettings):

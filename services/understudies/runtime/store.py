@@ -17,6 +17,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from understudies.runtime.errors import ConfigurationError, Reject, RetryLater
 
+DEFAULT_TIMEOUT_S: Final = 60.0
+
 T = TypeVar("T")
 
 _INSERT_SETTINGS: Final = {
@@ -33,6 +35,17 @@ _BAD_VALUE_CODES: Final = frozenset(
     {6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 306, 321, 349, 376, 407, 467, 469}
 )
 _CODE_PATTERN: Final = re.compile(r"Code: (\d+)")
+_URL_PATTERN: Final = re.compile(r"(?: with url: |\(for url )[^\s)]*\)?|HTTP\w+Pool\(host='([^']*)', port=(\d+)\): ")
+"""What the client says about its request: settings by the dozen, in front of the reason."""
+_REMEDIES: Final = {
+    81: "create the database, or name another in UNDERSTUDIES_STORE_URL",
+    192: "correct the user in UNDERSTUDIES_STORE_URL",
+    193: "correct the password in UNDERSTUDIES_STORE_URL",
+    194: "give a password in UNDERSTUDIES_STORE_URL",
+    516: "correct user and password in UNDERSTUDIES_STORE_URL",
+}
+"""ClickHouse's error codes at connecting that no retry mends."""
+_CONNECT_TIMEOUT_S: Final = 5
 
 
 class _Engine:
@@ -41,24 +54,24 @@ class _Engine:
     _open: dict[str, "_Engine"] = {}  # noqa: RUF012 - one for the process, by intention
     _lock = threading.Lock()
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timeout_s: float) -> None:
         self.url = url
         self._ref_count = 1
         self._folder = TemporaryDirectory(prefix="understudies-") if _is_temporary(url) else None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="store")
         try:
-            self.client = self._worker.submit(_connect, self._folder.name if self._folder else url).result()
+            self.client = self._worker.submit(_connect, self._folder.name if self._folder else url, timeout_s).result()
         except BaseException:
             self._dispose()
             raise
 
     @classmethod
-    def acquire(cls, url: str) -> "_Engine":
+    def acquire(cls, url: str, timeout_s: float) -> "_Engine":
         """Return the engine of a URL, opening it for its first user; blocks."""
         with cls._lock:
             shared = cls._open.get(url)
             if shared is None:
-                engine = cls(url)
+                engine = cls(url, timeout_s)
                 if url.startswith("chdb") and not _is_temporary(url):
                     cls._open[url] = engine
                 return engine
@@ -91,9 +104,12 @@ class Store:
         self._engine: _Engine | None = engine
 
     @classmethod
-    async def open(cls, url: str) -> Self:
-        """Connect; raises ConfigurationError for an unusable URL and RetryLater while the server is unavailable."""
-        return cls(await asyncio.to_thread(_Engine.acquire, url))
+    async def open(cls, url: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Self:
+        """Connect; raises ConfigurationError for an unusable URL and RetryLater while the server is unavailable.
+
+        A server that is silent for `timeout_s` counts as unavailable; the embedded store has no such limit.
+        """
+        return cls(await asyncio.to_thread(_Engine.acquire, url, timeout_s))
 
     async def migrate(self) -> list[str]:
         """Apply the numbered SQL files that have not been applied yet; returns their names."""
@@ -142,18 +158,24 @@ class Store:
 
 
 def _to_error(error: ClickHouseError) -> Reject | RetryLater:
-    text = str(error)[:500]
-    code = _CODE_PATTERN.search(text)
-    if isinstance(error, DatabaseError) and code is not None and int(code[1]) in _BAD_VALUE_CODES:
+    text, code = _describe(error)
+    if isinstance(error, DatabaseError) and code in _BAD_VALUE_CODES:
         return Reject(f"the store rejects this value: {text}")
     return RetryLater(f"the store failed: {text}")
+
+
+def _describe(error: ClickHouseError) -> tuple[str, int | None]:
+    """Return the reason of an error, without the URL of the request, and ClickHouse's code if it has one."""
+    text = _URL_PATTERN.sub(lambda found: f"{found[1]}:{found[2]}: " if found[1] else "", str(error))[:500]
+    code = _CODE_PATTERN.search(text)
+    return text, int(code[1]) if code else None
 
 
 def _is_temporary(url: str) -> bool:
     return url in ("chdb://", "chdb://memory")
 
 
-def _connect(url: str) -> Any:
+def _connect(url: str, timeout_s: float) -> Any:
     parts = urlsplit(url)
     try:
         if parts.scheme in ("chdb", ""):
@@ -168,6 +190,8 @@ def _connect(url: str) -> Any:
                 database=parts.path.strip("/") or "default",
                 secure=parts.scheme == "clickhouses",
                 autogenerate_session_id=False,
+                connect_timeout=_CONNECT_TIMEOUT_S,
+                send_receive_timeout=timeout_s,
                 tz_mode="aware",
             )
     except ImportError as error:
@@ -176,7 +200,12 @@ def _connect(url: str) -> Any:
         ) from error
     except ClickHouseError as error:
         if parts.scheme.startswith("clickhouse"):
-            raise RetryLater(f"no store at {parts.hostname!r}: {str(error)[:500]}") from error
+            text, code = _describe(error)
+            if code in _REMEDIES:
+                raise ConfigurationError(
+                    f"the store at {parts.hostname!r} refuses: {text}; {_REMEDIES[code]}"
+                ) from error
+            raise RetryLater(f"no store at {parts.hostname!r}: {text}") from error
         raise ConfigurationError(f"the embedded store cannot open {parts.path!r}: {str(error)[:500]}") from error
     raise ConfigurationError(
         f"unknown store URL {parts.scheme!r}: set UNDERSTUDIES_STORE_URL to chdb:///PATH or clickhouse://HOST:PORT/DB"

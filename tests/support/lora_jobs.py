@@ -1,21 +1,21 @@
 """Jobs that a tiny base learns in a few steps: numerals from words."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from understudies.trainer.lora.job import TextExample, TrainingJob
 from understudies.trainer.lora.settings import LoraTrainingSettings
 
-_NUMERALS = {"one": "1", "two": "2", "three": "3"}
+WORDS = ("one", "two", "three")
 
 
-def texts(count: int, first: int = 0) -> list[TextExample]:
-    """Requests with the numeral to answer."""
-    words = list(_NUMERALS)
+def texts(count: int, first: int = 0, answers: Sequence[str] = ("1", "2", "3")) -> list[TextExample]:
+    """Requests with the numeral to answer, or what is answered in its place."""
     return [
         TextExample(
-            turns=[{"role": "user", "content": f"order {words[number % 3]} please {number * 7919 % 97}"}],
-            answer=_NUMERALS[words[number % 3]],
+            turns=[{"role": "user", "content": f"order {WORDS[number % 3]} please {number * 7919 % 97}"}],
+            answer=answers[number % 3],
         )
         for number in range(first, first + count)
     ]

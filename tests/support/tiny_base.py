@@ -12,8 +12,10 @@ _SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 _CORPUS = ("where is my order number one two three", "refund cancel change status please thank you") * 8
 
 
-def write_tiny_base(folder: Path, *, seed: int = 0, layers: int = 2, hidden: int = 64, kind: str = "llama") -> Path:
-    """Write the model into a folder, which is returned."""
+def write_tiny_base(
+    folder: Path, *, seed: int = 0, layers: int = 2, hidden: int = 64, heads: int = 4, kind: str = "llama"
+) -> Path:
+    """Write the model into a folder, which is returned; vLLM on a CPU needs heads of 32 values, so two of them."""
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
 
@@ -25,8 +27,8 @@ def write_tiny_base(folder: Path, *, seed: int = 0, layers: int = 2, hidden: int
         hidden_size=hidden,
         intermediate_size=hidden * 2,
         num_hidden_layers=layers,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        num_attention_heads=heads,
+        num_key_value_heads=heads // 2,
         max_position_embeddings=1024,
         rms_norm_eps=1e-5,
         tie_word_embeddings=True,

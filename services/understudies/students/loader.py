@@ -55,10 +55,10 @@ def _load_by_kind(
 
         return ExtractorStudent.from_files(content)
     if manifest.kind == "lora":
-        from understudies.students.lora.llama_cpp import LlamaCppEngine
+        from understudies.students.lora.engines import create_engine
         from understudies.students.lora.student import LoraStudent
 
-        return LoraStudent.from_files(content, engine or LlamaCppEngine())
+        return LoraStudent.from_files(content, engine or create_engine())
     if manifest.kind == "few_shot":
         from understudies.students.few_shot.student import FewShotStudent
 

@@ -12,7 +12,7 @@ from understudies.students.base import Student, close_student
 from understudies.students.endpoint.connection_pool import EndpointPools
 from understudies.students.endpoint.settings import EndpointSettings
 from understudies.students.loader import load_student
-from understudies.students.lora.llama_cpp import LlamaCppEngine
+from understudies.students.lora.engines import create_engine
 from understudies.students.lora.settings import LoraServingSettings
 
 _RETRY_AFTER_S: Final = 10.0
@@ -41,7 +41,7 @@ class StudentCache:
         self._capacity = capacity
         self._endpoints = endpoints
         self._pools = EndpointPools()
-        self._engine = LlamaCppEngine(lora)
+        self._engine = create_engine(lora)
         self._students: OrderedDict[str, asyncio.Future[Student]] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
 

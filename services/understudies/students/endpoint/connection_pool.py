@@ -16,6 +16,14 @@ _IDLE_S: Final = 4.0
 _LEAST_S: Final = 0.001
 
 
+class EndpointUnavailable(StudentError):  # noqa: N818 - named by what happened
+    """Report an endpoint that did not answer at all: no connection, or one that broke."""
+
+
+class ModelNotFound(StudentError):  # noqa: N818 - named by what happened
+    """Report an endpoint that serves no model or adapter of the name asked."""
+
+
 class EndpointPool:
     """Pool of connections to one endpoint.
 
@@ -31,16 +39,15 @@ class EndpointPool:
     async def post(self, endpoint: Endpoint, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
         """Post a body; leaving the context early also cancels the call at the endpoint.
 
-        Raises StudentError for any transport error, and for any status other than 200.
+        Raises EndpointUnavailable for a transport error, ModelNotFound for an unknown model, and StudentError for any
+        other status than 200 and for a time-out.
         """
         pool = self._session_for_loop()
         async with pool.permits:
             try:
                 async with await pool.post(endpoint, body) as response:
                     if response.status != 200:
-                        raise StudentError(
-                            _describe_refusal(endpoint.model, response.status, await _read_start(response))
-                        )
+                        raise _refusal(endpoint.model, response.status, await _read_start(response))
                     try:
                         yield response
                     finally:
@@ -50,7 +57,7 @@ class EndpointPool:
                 message = f"{endpoint.model!r} gave no answer within {endpoint.timeout_seconds:g} s"
                 raise StudentError(message) from error
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                raise StudentError(
+                raise EndpointUnavailable(
                     f"{endpoint.model!r} is unavailable, or the connection broke: {type(error).__name__}"
                 ) from error
 
@@ -137,10 +144,12 @@ async def _read_start(response: aiohttp.ClientResponse) -> bytes:
     return start
 
 
-def _describe_refusal(model: str, status: int, body: bytes) -> str:
-    """Describe an error response without quoting its text, which may contain the prompt."""
+def _refusal(model: str, status: int, body: bytes) -> StudentError:
+    """Return the error of a response, without its text, which may contain the prompt."""
     text = body.decode(errors="replace").lower()
     missing = "model_not_found" in text or ("model" in text and ("not exist" in text or "not found" in text))
     if status in (400, 404) and missing:
-        return f"{model!r} does not exist: the endpoint answered HTTP {status}, it serves no such model or adapter"
-    return f"{model!r} answered HTTP {status}"
+        return ModelNotFound(
+            f"{model!r} does not exist: the endpoint answered HTTP {status}, it serves no such model or adapter"
+        )
+    return StudentError(f"{model!r} answered HTTP {status}")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -106,8 +106,7 @@ def read_adapter(content: Mapping[str, bytes]) -> LoraAdapter:
 
     Raises ArtifactError that names what is wrong: a pickle, a truncated file, or a feature that would not be served.
     """
-    if pickled := next((name for name in content if name.endswith(_PICKLES)), None):
-        raise ArtifactError(f"{pickled!r} is a pickle, which can run code; save the adapter as {WEIGHTS_FILE!r}")
+    refuse_pickles(content)
     config = _read_config(content)
     tensors = _read_tensors(content)
     pairs: dict[tuple[int, str], dict[str, Matrix]] = {}
@@ -125,6 +124,12 @@ def read_adapter(content: Mapping[str, bytes]) -> LoraAdapter:
     if not updates:
         raise ArtifactError("the adapter updates nothing")
     return LoraAdapter(config, updates)
+
+
+def refuse_pickles(names: Iterable[str]) -> None:
+    """Raise ArtifactError if a file is a pickle, by its name."""
+    if pickled := next((name for name in names if name.endswith(_PICKLES)), None):
+        raise ArtifactError(f"{pickled!r} is a pickle, which can run code; save the adapter as {WEIGHTS_FILE!r}")
 
 
 def _read_config(content: Mapping[str, bytes]) -> AdapterConfig:

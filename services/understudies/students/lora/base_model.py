@@ -15,6 +15,10 @@ from understudies.runtime.errors import ConfigurationError
 
 _LICENCE: Final = re.compile(r"^license:\s*[\"']?([\w.+-]+)", re.MULTILINE)
 _REVISION: Final = re.compile(r"[0-9a-f]{40}")
+_NO_GGUF: Final = (
+    "the base model {source!r} has {count} GGUF files where one is needed, which llama.cpp serves: put one in that "
+    "folder (llama.cpp's convert_hf_to_gguf.py makes it), or name the file itself"
+)
 
 
 class BaseShape(BaseModel):
@@ -58,9 +62,10 @@ class LoraBase:
 
     source: str
     """As the operator named it."""
-    gguf: Path
+    gguf: Path | None
+    """The file that llama.cpp serves; None in a folder of safetensors alone."""
     weights: Path
-    """The folder of safetensors to train on; the GGUF file itself if there is none."""
+    """The folder of safetensors to train on, which vLLM serves; the GGUF file itself if there is none."""
     shape: BaseShape
     licence: str = ""
     revision: str = ""
@@ -68,15 +73,29 @@ class LoraBase:
     @property
     def digest(self) -> str:
         """SHA-256 of the GGUF file; an adapter serves on the very weights that it was validated on."""
-        stat = self.gguf.stat()
-        return _file_digest(self.gguf.resolve(), stat.st_size, stat.st_mtime_ns)
+        return _digest(self.require_gguf())
+
+    def require_gguf(self) -> Path:
+        """Return the GGUF file; raises ConfigurationError, with the remedy, if there is none."""
+        if self.gguf is None:
+            raise ConfigurationError(_NO_GGUF.format(source=self.source, count=0))
+        return self.gguf
+
+    @property
+    def weights_digest(self) -> str:
+        """SHA-256 over the safetensors files, which vLLM serves; of the GGUF file if there are none."""
+        if self.weights.is_file():
+            return _digest(self.weights)
+        parts = [f"{path.name} {_digest(path)}" for path in sorted(self.weights.glob("*.safetensors"))]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def find_base(source: str) -> LoraBase:
     """Return the base model named by a GGUF file, a folder, or the id of a model on the hub.
 
-    A folder holds one GGUF file to serve and, to train on, `config.json` with safetensors; without these, training
-    reads the GGUF file. Raises ConfigurationError, with the remedy, if anything is missing.
+    A folder holds one GGUF file to serve by llama.cpp, and `config.json` with safetensors to train on and to serve by
+    vLLM; without these, training reads the GGUF file. Raises ConfigurationError, with the remedy, if anything is
+    missing.
     """
     path = Path(source).expanduser()
     if path.is_file():
@@ -84,12 +103,10 @@ def find_base(source: str) -> LoraBase:
     if not path.is_dir():
         path = _download(source)
     files = sorted(path.glob("*.gguf"))
-    if len(files) != 1:
-        raise ConfigurationError(
-            f"the base model {source!r} has {len(files)} GGUF files where one is needed, which llama.cpp serves: put "
-            f"one in that folder (llama.cpp's convert_hf_to_gguf.py makes it), or name the file itself"
-        )
-    if not (path / "config.json").is_file() or not any(path.glob("*.safetensors")):
+    has_weights = (path / "config.json").is_file() and any(path.glob("*.safetensors"))
+    if len(files) > 1 or not (files or has_weights):
+        raise ConfigurationError(_NO_GGUF.format(source=source, count=len(files)))
+    if not has_weights:
         return _from_gguf(source, files[0])
     try:
         shape = BaseShape.from_config(json.loads((path / "config.json").read_text()))
@@ -98,7 +115,7 @@ def find_base(source: str) -> LoraBase:
     card = path / "README.md"
     licence = _LICENCE.search(card.read_text(errors="replace")) if card.is_file() else None
     revision = path.resolve().name if _REVISION.fullmatch(path.resolve().name) else ""
-    return LoraBase(source, files[0], path, shape, licence[1] if licence else "", revision)
+    return LoraBase(source, files[0] if files else None, path, shape, licence[1] if licence else "", revision)
 
 
 def _from_gguf(source: str, path: Path) -> LoraBase:
@@ -134,7 +151,12 @@ def _read_gguf(path: Path, size: int, modified_ns: int) -> tuple[BaseShape, str]
     return shape, str(known.get("general.license", ""))
 
 
-@lru_cache(maxsize=8)
+def _digest(path: Path) -> str:
+    stat = path.stat()
+    return _file_digest(path.resolve(), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
 def _file_digest(path: Path, size: int, modified_ns: int) -> str:
     """Return the SHA-256 of a file; size and time are part of the cache's key."""
     with path.open("rb") as file:

@@ -14,7 +14,8 @@ from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.settings import settings_from
 from understudies.students.base import StudentError
 from understudies.students.lora.base_model import LoraBase, find_base
-from understudies.students.lora.engine import AdapterRoute, ServedAdapter
+from understudies.students.lora.engine import AdapterRoute, EngineKind, ServedAdapter
+from understudies.students.lora.gguf_adapter import GGUF_FILE
 from understudies.students.lora.llama_cpp_process import ServerOptions
 from understudies.students.lora.llama_cpp_server import LlamaCppServer, ServerNotStarted
 from understudies.students.lora.settings import LoraServingSettings
@@ -36,6 +37,8 @@ class LlamaCppEngine:
     are mapped from one file, and so are not in memory twice.
     """
 
+    kind: EngineKind = "llama.cpp"
+
     def __init__(self, settings: LoraServingSettings | None = None) -> None:
         self._settings = settings or settings_from(LoraServingSettings)
         self._base: LoraBase | None = None
@@ -48,13 +51,19 @@ class LlamaCppEngine:
         self._crashes = 0
         self._restart_at = 0.0
 
+    def base_digest(self, base: LoraBase) -> str:
+        """Return the SHA-256 of the GGUF file; raises ConfigurationError if there is none."""
+        return base.digest
+
     @asynccontextmanager
     async def route(self, adapter: ServedAdapter) -> AsyncIterator[AdapterRoute]:
         """Return the route of an adapter, as `LoraEngine` says."""
         server = await self._server_with(adapter)
         try:
-            # An adapter that is not listed has no effect on the answer.
-            yield AdapterRoute(server.chat, {"lora": [{"id": server.ids[adapter.name], "scale": 1.0}]})
+            # An adapter that is not listed has no effect on the answer. Adapters share the prompt cache, and what one
+            # adapter computed is wrong for another.
+            chosen = [{"id": server.ids[adapter.name], "scale": 1.0}]
+            yield AdapterRoute(server.chat, {"lora": chosen, "cache_prompt": False})
         finally:
             server.end_call()
 
@@ -108,7 +117,7 @@ class LlamaCppEngine:
             others = [one for name, one in self._adapters.items() if name != adapter.name]
             keep = [*others[max(0, len(others) - self._settings.adapters + 1) :], adapter]
             try:
-                server = await self._launch(base, keep)
+                server = await self._launch(base.require_gguf().resolve(), keep)
             except ServerNotStarted as error:
                 reason = f"llama.cpp cannot load the adapter {adapter.name!r} with the base {base.source!r}: {error}"
                 self._refused[adapter.name] = (now + _REFUSED_FOR_S, reason)
@@ -151,14 +160,14 @@ class LlamaCppEngine:
             )
         return self._base
 
-    async def _launch(self, base: LoraBase, adapters: list[ServedAdapter]) -> LlamaCppServer:
+    async def _launch(self, gguf: Path, adapters: list[ServedAdapter]) -> LlamaCppServer:
         settings = self._settings
         with tempfile.TemporaryDirectory(prefix="understudies-lora-") as folder:
             paths = [Path(folder) / f"{one.name}.gguf" for one in adapters]
             for path, one in zip(paths, adapters, strict=True):
-                path.write_bytes(one.gguf)
+                path.write_bytes(one.files[GGUF_FILE])
             options = ServerOptions(
-                base=base.gguf.resolve(),
+                base=gguf,
                 adapters=tuple(paths),
                 slots=settings.slots,
                 slot_tokens=settings.slot_tokens,

@@ -1,8 +1,9 @@
 """Define the settings with which LoRA students are served."""
 
 import os
+from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -25,8 +26,23 @@ class LoraServingSettings(BaseSettings):
     start_timeout_s: float = Field(default=120.0, gt=0, description="longest start of the engine with its adapters")
     answer_timeout_s: float = Field(default=30.0, gt=0, description="longest wait for an answer")
     restart_delay_s: float = Field(
-        default=1.0, gt=0, description="wait before a crashed engine is started again; doubles up to a minute"
+        default=1.0, gt=0, description="wait before a failed engine is tried again; doubles up to a minute"
     )
+    vllm_url: str | None = Field(
+        default=None, description="vLLM servers of the base, separated by commas; unset: llama.cpp serves"
+    )
+    vllm_api_key: SecretStr | None = Field(default=None, description="key of these servers, sent as a bearer token")
+    vllm_adapters: Path | None = Field(default=None, description="folder of adapters that these servers see too")
+    vllm_adapters_mount: str | None = Field(
+        default=None, description="path of that folder as the servers see it; unset: the same path"
+    )
+    vllm_concurrency: int = Field(default=256, gt=0, description="most concurrent calls to one server; others wait")
+
+    @property
+    def vllm_urls(self) -> tuple[str, ...]:
+        """The servers' URLs, without `/v1`."""
+        urls = (one.strip().rstrip("/").removesuffix("/v1") for one in (self.vllm_url or "").split(","))
+        return tuple(dict.fromkeys(filter(None, urls)))
 
     @property
     def threads(self) -> int:

@@ -4,22 +4,27 @@ import asyncio
 import copy
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from understudies.datasets.errors import ArtifactError
-from understudies.events import Request
+from understudies.events import Request, Usage
 from understudies.students.base import Answer, ConfidenceTooLow, StudentError
 from understudies.students.calibration import Calibration
 from understudies.students.endpoint.generation import Generation
-from understudies.students.lora.adapter import CONFIG_FILE, WEIGHTS_FILE, read_adapter
+from understudies.students.lora.adapter import CONFIG_FILE, WEIGHTS_FILE, read_adapter, refuse_pickles
 from understudies.students.lora.base_model import BaseShape
-from understudies.students.lora.engine import LoraEngine, ServedAdapter
+from understudies.students.lora.engine import EngineKind, LoraEngine, ServedAdapter
 from understudies.students.lora.gguf_adapter import GGUF_FILE
 from understudies.students.lora.prompt import to_turns
 
 MANIFEST_FILE: Final = "lora.json"
+_REMEDIES: Final[Mapping[EngineKind, str]] = {
+    "llama.cpp": "unset UNDERSTUDIES_LORA_VLLM_URL",
+    "vllm": "set UNDERSTUDIES_LORA_VLLM_URL",
+}
 _LIMITS: Final = ("max_tokens", "max_completion_tokens")
 # All others are specific to the teacher, change the form of the answer, or refer to the teacher's token ids.
 _FORWARDED: Final = frozenset({*_LIMITS, "seed", "stop"})
@@ -34,6 +39,10 @@ class LoraManifest(BaseModel):
     base_digest: str
     shape: BaseShape
     answer_tokens: int = Field(gt=0)
+    engine: EngineKind = "llama.cpp"
+    """What it was validated with: confidences of another engine are others."""
+    usd_per_million_tokens: Decimal | None = Field(default=None, ge=0)
+    """Price of the tokens of prompts and answers together, by the throughput measured in validation."""
 
 
 class LoraStudent:
@@ -51,7 +60,7 @@ class LoraStudent:
     ) -> None:
         self.manifest = manifest
         self._files = dict(adapter)
-        self._served = ServedAdapter(adapter[GGUF_FILE], manifest.base_digest)
+        self._served = ServedAdapter(self._files, manifest.base, manifest.base_digest)
         self._engine = engine
         self._calibration = calibration or Calibration()
 
@@ -86,6 +95,11 @@ class LoraStudent:
         reason = "length" if is_cut else None
         return Answer(generation.message(), self._calibration(log_probability), generation.usage, reason)
 
+    def cost(self, usage: Usage) -> Decimal | None:
+        """Return the price of a usage in US dollars; None if no price was measured."""
+        price = self.manifest.usd_per_million_tokens
+        return None if price is None else price * (usage.prompt_tokens + usage.completion_tokens) / 1_000_000
+
     async def close(self) -> None:
         """Unload the adapter once the calls in progress have ended; a later answer loads it again."""
         await self._engine.unload(self._served.name)
@@ -103,6 +117,7 @@ class LoraStudent:
     @classmethod
     def from_files(cls, content: Mapping[str, bytes], engine: LoraEngine) -> "LoraStudent":
         """Read a student; raises ArtifactError, which names the cause, for an adapter that cannot be served."""
+        refuse_pickles(content)
         try:
             manifest = LoraManifest.model_validate_json(content[MANIFEST_FILE])
             files = {name: content[name] for name in (CONFIG_FILE, WEIGHTS_FILE, GGUF_FILE)}
@@ -110,7 +125,18 @@ class LoraStudent:
             raise ArtifactError(f"the LoRA student has no file {error.args[0]!r}") from error
         except ValidationError as error:
             raise ArtifactError(f"the LoRA manifest is invalid: {error}") from error
-        read_adapter(files).check_shape(manifest.shape)
+        adapter = read_adapter(files)
+        adapter.check_shape(manifest.shape)
+        trained_on = adapter.config.base_model_name_or_path
+        if trained_on and trained_on != manifest.base:
+            raise ArtifactError(
+                f"the adapter was trained on the base {trained_on!r}, and its manifest names {manifest.base!r}"
+            )
+        if manifest.engine != engine.kind:
+            raise ArtifactError(
+                f"the student was validated with {manifest.engine}, and {engine.kind} is to serve it, whose "
+                f"confidences are others: {_REMEDIES[manifest.engine]}, or train it again"
+            )
         return cls(manifest, files, engine, calibration=Calibration.from_files(content))
 
     def _body(self, request: Request) -> dict[str, Any]:
@@ -122,8 +148,7 @@ class LoraStudent:
             body["max_tokens"] = self.manifest.answer_tokens
         if request.response_format is not None:
             body["response_format"] = request.response_format
-        # Adapters share the engine's prompt cache, and what one adapter computed is wrong for another.
-        return {**body, "messages": turns, "temperature": 0, "cache_prompt": False}
+        return {**body, "messages": turns, "temperature": 0}
 
 
 def _limit(request: Request) -> bool:

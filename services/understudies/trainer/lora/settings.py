@@ -45,6 +45,11 @@ class LoraTrainingSettings(BaseSettings):
     usd_per_1000_answers: Decimal = Field(
         default=Decimal("0.01"), ge=0, description="price of 1,000 answers of a student: 400 s of one core"
     )
+    serving_usd_per_hour: Decimal | None = Field(
+        default=None,
+        ge=0,
+        description="price of the machine that serves; prices answers by the throughput measured in validation",
+    )
     work: Path | None = Field(
         default=None,
         description="folder of checkpoints, from which a repeated training resumes; unset: a temporary one",

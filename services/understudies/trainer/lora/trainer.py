@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +20,8 @@ from understudies.runtime.errors import ConfigurationError
 from understudies.students.base import StudentError, close_student
 from understudies.students.lora.adapter import CONFIG_FILE, WEIGHTS_FILE, read_adapter
 from understudies.students.lora.base_model import LoraBase, find_base
+from understudies.students.lora.engines import create_engine
 from understudies.students.lora.gguf_adapter import GGUF_FILE, to_gguf
-from understudies.students.lora.llama_cpp import LlamaCppEngine
 from understudies.students.lora.prompt import answer_text, to_turns
 from understudies.students.lora.settings import LoraServingSettings
 from understudies.students.lora.student import LoraManifest, LoraStudent
@@ -28,6 +29,7 @@ from understudies.trainer.calibration import calibrate
 from understudies.trainer.lora.job import BEST_FOLDER, Finished, Progress, TextExample, TrainingJob
 from understudies.trainer.lora.run import TrainingFailed, run_job, write_job
 from understudies.trainer.lora.settings import LoraTrainingSettings
+from understudies.trainer.lora.throughput import Throughput, measure_throughput
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.trainers import NotApplicable, TrainedStudent, TrainingData
 from understudies.trainer.validation import held_out_examples, judge_student
@@ -41,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 def train_lora(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
-    """Train an adapter in a process of its own, convert it, and validate it as llama.cpp serves it."""
+    """Train an adapter in a process of its own, convert it, and validate it with the engine that will serve it."""
     if missing := [name for name in _MODULES if importlib.util.find_spec(name) is None]:
         return NotApplicable(f"{' and '.join(missing)} not installed: pip install understudies[lora]")
     if settings.lora.base is None:
@@ -81,6 +83,9 @@ class _Training:
         self._data = data
         self._settings = settings
         self._base = base
+        # What it serves with is named, and the base found, before hours are spent on training.
+        self._engine = create_engine(LoraServingSettings(base=settings.base, answer_timeout_s=600.0))
+        self._base_digest = self._engine.base_digest(base)
         self._train = train
         self._held_out = held_out
         self._sample = held_out[:: max(1, -(-len(held_out) // settings.validation_examples))]
@@ -123,19 +128,25 @@ class _Training:
         files[GGUF_FILE] = to_gguf(read_adapter(files), self._base.shape)
         manifest = LoraManifest(
             base=self._base.source,
-            base_digest=self._base.digest,
+            base_digest=self._base_digest,
             shape=self._base.shape,
             answer_tokens=max(_SHORTEST_LIMIT, _ROOM * finished.answer_tokens),
+            engine=self._engine.kind,
         )
-        engine = LlamaCppEngine(LoraServingSettings(base=self._settings.base, answer_timeout_s=600.0))
-        student = LoraStudent(manifest, files, engine)
+        student = LoraStudent(manifest, files, self._engine)
         result = calibrate(judge_student(student, self._held_out, self._data.judge))
+        throughput = self._measured_throughput(student)
+        if throughput is not None and self._settings.serving_usd_per_hour is not None:
+            price = throughput.usd_per_million_tokens(self._settings.serving_usd_per_hour)
+            manifest = manifest.model_copy(update={"usd_per_million_tokens": price})
+            student = LoraStudent(manifest, files, self._engine)
         student = student.with_calibration(result.calibration)
         same = asyncio.run(self._share_answered_alike(student, finished.answers))
         metrics: dict[str, JsonValue] = {
             **result.metrics,
             "training": finished.model_dump(mode="json", exclude={"kind", "answers"}),
             "answered_as_trained": round(same, 6),
+            **({} if throughput is None else {"serving": throughput.summary()}),
         }
         return TrainedStudent(
             student,
@@ -145,8 +156,19 @@ class _Training:
             base_model=self._base.source,
             licence=self._base.licence,
             metrics=metrics,
-            answer_cost_usd=self._settings.usd_per_1000_answers / 1000,
+            answer_cost_usd=self._answer_cost(student, throughput),
         )
+
+    def _answer_cost(self, student: LoraStudent, throughput: Throughput | None) -> Decimal:
+        """Return the price of an answer: by the measured throughput if there is one, else as declared."""
+        measured = student.cost(throughput.usage_per_answer) if throughput else None
+        return self._settings.usd_per_1000_answers / 1000 if measured is None else measured
+
+    def _measured_throughput(self, student: LoraStudent) -> Throughput | None:
+        """Measure how fast the engine answers; None unless it has an hourly price: replays are to cost the same."""
+        if self._settings.serving_usd_per_hour is None:
+            return None
+        return asyncio.run(measure_throughput(student, [one.request for one in self._sample]))
 
     async def _share_answered_alike(self, student: LoraStudent, expected: Sequence[str]) -> float:
         """Return the share of the sample that the engine answers with the text that the trained model generated."""
@@ -163,7 +185,7 @@ class _Training:
             "learning_rate": finished.learning_rate,
             "seed": self._data.seed,
             "steps": finished.best_step,
-            "base_digest": self._base.digest,
+            "base_digest": self._base_digest,
             "base_revision": self._base.revision,
         }
 

@@ -33,11 +33,21 @@ def test_another_content_of_the_file_has_another_digest(tmp_path: Path) -> None:
     assert find_base(str(folder)).digest != before
 
 
+def test_a_folder_of_safetensors_alone_is_for_vllm_and_named_by_their_content(tmp_path: Path) -> None:
+    files = {name: data for name, data in FILES.items() if name != "base.gguf"}
+    base = find_base(str(write_files(tmp_path, files)))
+    with pytest.raises(ConfigurationError, match=r"0 GGUF files .* which llama\.cpp serves: put one in that folder"):
+        _ = base.digest
+    before = base.weights_digest
+    (tmp_path / "model-2.safetensors").write_bytes(b"more")
+    assert base.weights_digest != before
+
+
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
         ({**FILES, "other.gguf": b""}, "2 GGUF files"),
-        ({name: data for name, data in FILES.items() if name != "base.gguf"}, "0 GGUF files"),
+        ({"config.json": FILES["config.json"]}, "0 GGUF files"),
         ({**FILES, "config.json": b"{"}, "config.json"),
         ({**FILES, "config.json": b'{"model_type": "llama"}'}, "config.json"),
     ],

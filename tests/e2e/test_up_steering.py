@@ -156,6 +156,22 @@ async def test_with_a_key_nobody_decides_without_it(tmp_path: Path) -> None:
         assert "no call of a task 'poetry'" in await refused("pause", tmp_path, task="poetry")
 
 
+async def test_with_a_key_for_steering_a_reader_decides_nothing(tmp_path: Path) -> None:
+    keys = {"UNDERSTUDIES_STATUS_KEY": "reader", "UNDERSTUDIES_STATUS_STEERING_KEY": "writer"}
+    async with FakeTeacher("refund") as teacher, up_command(tmp_path, teacher.url, env=keys) as running:
+        url = (await running.wait_router_url()).removesuffix("/v1")
+        at, why = ("--url", url), ("--why", WHY)
+        for env, told in (
+            ({"UNDERSTUDIES_STATUS_KEY": "reader"}, "set UNDERSTUDIES_STATUS_STEERING_KEY"),
+            ({"UNDERSTUDIES_STATUS_STEERING_KEY": "writer"}, "no call of a task"),
+        ):
+            async with Command("status", *at, env=env) as command:
+                assert await command.wait_exit() == 0, command.output
+            async with Command("steer", "pause", "poetry", *at, *why, env=env) as command:
+                assert await command.wait_exit() == 2
+            assert told in " ".join(command.output.split())
+
+
 async def test_of_single_services_a_decision_is_published_to_the_broker(tmp_path: Path) -> None:
     async with TansuBroker() as broker:
         at = ("--bootstrap", broker.bootstrap)

@@ -83,6 +83,7 @@ ANSWERED = Invocation(
     api="messages",
     streamed=True,
     hung_up=False,
+    training_only=True,
     confidence=0.875,
     route=Route(
         reason="audit",
@@ -199,7 +200,7 @@ SAMPLES: dict[str, Event] = {
 """By the name of the file below `schemas/samples/v2/`."""
 
 _LATER: dict[str, set[str]] = {
-    "invocation": {"free", "usage_estimated", "api", "streamed", "hung_up"},
+    "invocation": {"free", "usage_estimated", "api", "streamed", "hung_up", "training_only"},
     "verdict": {"spot_check"},
     "gate_decision": {"head_threshold", "levels", "withheld", "judge"},
     "promotion": {"head_threshold", "levels", "withheld", "judge", "spot_checks", "steering"},

@@ -103,6 +103,9 @@ class Invocation(Event):
     confidence: float | None = Field(default=None, description="confidence of the student that was asked")
     route: Route | None = None
     fingerprint: str = Field(description="SHA-256 of the canonical request")
+    training_only: bool = Field(
+        default=False, description="imported from a log that is too old to be evidence: it counts for training alone"
+    )
     tags: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -24,7 +24,7 @@ from understudies.backtest.replay.threads import limit_to_one_thread
 from understudies.backtest.report.builder import build_report
 from understudies.backtest.report.outcomes import CallOutcomes, select_judges
 from understudies.backtest.report.report import BacktestReport, LogSummary
-from understudies.backtest.skip_summary import count_reasons
+from understudies.backtest.skip_summary import describe_empty_log
 from understudies.backtest.tasks import assign_tasks
 from understudies.budget.settings import BudgetSettings
 from understudies.embedded.platform import Platform, PlatformConfig
@@ -77,7 +77,7 @@ async def backtest_log(
     started_at = time.perf_counter()
     parsed = _read_log(path, options.field_map)
     if not parsed.calls:
-        raise ConfigurationError(_describe_empty_log(path, parsed))
+        raise ConfigurationError(describe_empty_log(path, parsed))
     recorded = clear_outlier_times(assign_tasks(parsed.calls))
     timeline = assign_times(recorded, days=options.days, seed=options.seed)
     calls = schedule_calls(timeline, lambda call: resolve_price(call, options.teacher_price), options.seed)
@@ -179,13 +179,3 @@ def _read_log(path: Path, field_map: FieldMap | None) -> ParsedLog:
         return read_calls(path, field_map)
     except OSError as error:
         raise ConfigurationError(f"cannot read the calls in {str(path)!r}: {error.strerror or error}") from error
-
-
-def _describe_empty_log(path: Path, parsed: ParsedLog) -> str:
-    if not parsed.skipped:
-        return f"{str(path)!r} is empty; expected one JSON object a line with `messages`, the last one the answer"
-    count, first = len(parsed.skipped), parsed.skipped[0]
-    skipped = "its only line was skipped" if count == 1 else f"all {count:,} lines were skipped"
-    others = [f"{reason.count:,}: {reason.reason}" for reason in count_reasons(parsed.skipped)]
-    rest = f" (lines by reason: {'; '.join(others[:5])})" if len(others) > 1 else ""
-    return f"{str(path)!r} holds no recorded call: {skipped}, {first.place} because: {first.reason}{rest}"

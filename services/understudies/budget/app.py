@@ -78,7 +78,7 @@ class BudgetApp(SavedState):
         state = self.task_state(task)
         appraisal = self.appraisal(task, now)
         student = state.serving or state.candidate or state.latest_student
-        weekly = forecast(state.volume.hourly_counts(now)).calls
+        weekly = forecast(state.hourly_counts(now)).calls
         rate = state.ledger.total_cost / state.ledger.calls if state.ledger.calls else Decimal(0)
         outcome = optimize_for_budget(
             task,

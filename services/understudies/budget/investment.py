@@ -43,7 +43,7 @@ def estimate_investment(
     Without `student`, estimate that of the next one. With it, use the student's own price: its training is already paid
     for, and so is the evidence collected for it.
     """
-    volume = forecast(task.volume.hourly_counts(now))
+    volume = forecast(task.hourly_counts(now))
     teacher = task.ledger.teacher_price or Decimal(0)
     student_cost = student_price(student, settings)
     verdicts = max(0, settings.shadow_verdicts - (student.judged if student else 0))

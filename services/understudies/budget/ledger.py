@@ -10,6 +10,8 @@ from understudies.persistence.saved_state import SavedState
 
 ZERO_USD = Decimal(0)
 
+_ENOUGH_ANSWERS: Final = 100
+"""Answers of the teacher whose mean price needs no imported calls."""
 _ESCALATION_REASONS: Final = frozenset({"low_confidence", "student_error", "withheld", "unproven", "unconfirmed"})
 
 
@@ -18,7 +20,8 @@ class Ledger(SavedState):
     """Cost sums in US dollars, exact to 1e-9, and call counts.
 
     `avoided` is what the calls that students served would have cost at the teacher's mean price so far. A teacher's
-    answer that came without a price is priced by its model and usage, or at $0.03 if these are unknown.
+    answer that came without a price is priced by its model and usage, or at $0.03 if these are unknown. Imported calls
+    were paid for before: they only tell the teacher's price, until enough of its answers have come since.
     """
 
     calls: int = 0
@@ -32,11 +35,17 @@ class Ledger(SavedState):
     training: Decimal = ZERO_USD
     compared: Decimal = ZERO_USD
     avoided: Decimal = ZERO_USD
+    imported_calls: int = 0
+    imported: Decimal = ZERO_USD
 
     def record(self, call: Invocation) -> None:
         """Add one invocation."""
         if call.origin == "synthetic":
             self.training += call.cost_usd
+            return
+        if call.origin == "imported":
+            self.imported_calls += 1
+            self.imported += _cost(call)
             return
         student_cost = call.route.student_cost_usd if call.route else ZERO_USD
         if call.origin == "audit":
@@ -64,7 +73,9 @@ class Ledger(SavedState):
     @property
     def teacher_price(self) -> Decimal | None:
         """The mean price of a teacher's answer; None before the first."""
-        return usd(self.teacher / self.teacher_calls) if self.teacher_calls else None
+        if self.teacher_calls >= _ENOUGH_ANSWERS or not self.imported_calls:
+            return usd(self.teacher / self.teacher_calls) if self.teacher_calls else None
+        return usd((self.teacher + self.imported) / (self.teacher_calls + self.imported_calls))
 
     @property
     def total_cost(self) -> Decimal:

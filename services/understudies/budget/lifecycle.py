@@ -203,7 +203,7 @@ class StudentLifecycle:
         candidate = task.candidate
         if candidate is not None and candidate is not student and candidate.promotion.stage in ("trained", "qualified"):
             return f"{candidate.name} is on trial"
-        daily = forecast(task.volume.hourly_counts(now)).calls / WEEK_DAYS
+        daily = forecast(task.hourly_counts(now)).calls / WEEK_DAYS
         is_worthwhile = student.is_serving and is_evidence_worthwhile(student, self._settings, daily)
         return "looser thresholds may be proven" if is_worthwhile else ""
 
@@ -274,7 +274,7 @@ class StudentLifecycle:
         if decision is not None:
             served = {name: getattr(decision, name) for name in served}
             coverage = decision.coverage or 0.0
-        daily = forecast(task.volume.hourly_counts(now)).calls / WEEK_DAYS
+        daily = forecast(task.hourly_counts(now)).calls / WEEK_DAYS
         more = self._more_audits(task, student, now)
         least = trial_audit_rate(self._settings, daily) if more else 0.0
         usual = audit_rate(daily * coverage * share, self._settings, share)

@@ -9,7 +9,8 @@ import orjson
 
 from understudies.budget.ledger import Ledger
 from understudies.budget.student_state import StudentState
-from understudies.budget.volume import CallVolume
+from understudies.budget.volume import MAX_HOURS, CallVolume
+from understudies.economics.forecast import WEEK
 from understudies.economics.profile import TaskProfile
 from understudies.events import (
     NOT_STEERED,
@@ -33,6 +34,7 @@ class TaskState(SavedState):
     task: str
     ledger: Ledger
     volume: CallVolume
+    imported_volume: Annotated[CallVolume, Key(default=CallVolume)]
     profile: TaskProfile
     students: Annotated[dict[str, StudentState], AsArray(("story", "student"))]
     self_agreed: int
@@ -47,6 +49,7 @@ class TaskState(SavedState):
         self.student_cost = student_cost
         self.ledger = Ledger()
         self.volume = CallVolume()
+        self.imported_volume = CallVolume()
         self.profile = TaskProfile()
         self.students = {}
         self.self_agreed = 0
@@ -85,14 +88,20 @@ class TaskState(SavedState):
         self.ledger.record(call)
         if call.student is not None and call.origin == "live":
             self._update_student(call.student, lambda student: student.record_cost(call))
-        if call.origin not in ("audit", "synthetic") and call.served_by != "cache":
+        if call.origin == "imported":
+            self.imported_volume.record(call.at)
+        elif call.origin not in ("audit", "synthetic") and call.served_by != "cache":
             self.volume.record(call.at)
-        if call.answered_by_teacher and call.response is not None:
+        if call.answered_by_teacher and call.response is not None and not self._is_outdated(call):
             self._inputs[_input_key(call.fingerprint)] = None
             answer = call.response.message.text
             self.profile.update(
                 template_of(call.request), answer, call.fingerprint, valid_json=_is_json(answer), at=call.at
             )
+
+    def _is_outdated(self, call: Invocation) -> bool:
+        """Return whether a call was imported from before the last drift, since when the teacher answers otherwise."""
+        return call.origin == "imported" and self.valid_since is not None and call.at <= self.valid_since
 
     def _apply_verdict(self, verdict: Verdict) -> None:
         if verdict.phase == "self_agreement":
@@ -125,6 +134,14 @@ class TaskState(SavedState):
         if promotion.stage == "demoted":
             self.valid_since = promotion.at
             self._inputs.clear()
+
+    def hourly_counts(self, now: datetime) -> list[int]:
+        """Return the calls in each complete hour, after those of an imported log until a week of them is counted.
+
+        The hours of the log count as if they had been the last ones before the first call.
+        """
+        counted = self.volume.hourly_counts(now)
+        return counted if len(counted) >= WEEK else [*self.imported_volume.all_counts(), *counted][-MAX_HOURS:]
 
     @property
     def examples(self) -> int:

@@ -47,6 +47,10 @@ class CallVolume(SavedState):
         counts = list(self._counts)
         return (counts + [0] * max(0, complete - len(counts)))[: max(0, complete)][-MAX_HOURS:]
 
+    def all_counts(self) -> list[int]:
+        """Return the counts of all hours from the first call to the last."""
+        return list(self._counts)
+
     @property
     def first_hour(self) -> datetime | None:
         """The oldest retained hour; None before the first call."""

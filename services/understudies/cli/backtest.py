@@ -97,7 +97,7 @@ def backtest(
         run_backtest(
             calls,
             days=days,
-            teacher_price=_parse_price(teacher_price),
+            teacher_price=parse_price(teacher_price),
             json_path=json_path,
             html_path=html_path,
             rules=chosen,
@@ -137,7 +137,7 @@ def run_backtest(
         days=days,
         teacher_price=teacher_price,
         seed=seed,
-        field_map=_parse_map(field_map),
+        field_map=parse_map(field_map),
         rules=rules or Rules(),
         budget=budget,
         trainer=trainer or settings_from(TrainerSettings),
@@ -189,7 +189,8 @@ def _trainer_settings(students: str | None, base: str | None, device: str | None
     return settings_from(TrainerSettings, lora=lora, kinds=kinds)
 
 
-def _parse_price(text: str | None) -> Decimal | None:
+def parse_price(text: str | None) -> Decimal | None:
+    """Return the dollars of --teacher-price; raises ConfigurationError."""
     if text is None:
         return None
     try:
@@ -201,7 +202,8 @@ def _parse_price(text: str | None) -> Decimal | None:
     return price
 
 
-def _parse_map(written: Sequence[str]) -> "FieldMap | None":
+def parse_map(written: Sequence[str]) -> "FieldMap | None":
+    """Return the fields of --map; raises ConfigurationError."""
     from understudies.importers.field_map import FieldMap
 
     try:

@@ -5,6 +5,8 @@ import typer
 from understudies.cli.backtest import EPILOG as BACKTEST_EXAMPLES
 from understudies.cli.backtest import backtest
 from understudies.cli.demo import demo
+from understudies.cli.import_calls import EPILOG as IMPORT_EXAMPLES
+from understudies.cli.import_calls import import_calls
 from understudies.cli.keys import keys
 from understudies.cli.router import EPILOG as ROUTER_EXAMPLES
 from understudies.cli.router import router
@@ -26,6 +28,7 @@ app = typer.Typer(
 app.command(epilog=BACKTEST_EXAMPLES)(backtest)
 app.command()(demo)
 app.command(epilog=UP_EXAMPLES)(up)
+app.command("import", epilog=IMPORT_EXAMPLES)(import_calls)
 app.command(epilog=STATUS_EXAMPLES)(status)
 for name, purpose in SERVICES.items():
     app.command(name, help=purpose)(service_command(name))

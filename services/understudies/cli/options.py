@@ -1,7 +1,7 @@
 """Define the options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
@@ -9,6 +9,9 @@ import typer
 from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.settings import StoreSettings
 from understudies.runtime.settings import settings_from as settings_from
+
+if TYPE_CHECKING:
+    from understudies.status.running import RunningProcess
 
 BootstrapOption = Annotated[
     str | None, typer.Option(help="Kafka broker, HOST:PORT.", show_default="UNDERSTUDIES_BUS_BOOTSTRAP")
@@ -25,10 +28,31 @@ RulesOption = Annotated[
 DEFAULT_DATA_DIR = Path("understudies-data")
 
 
+def running_process(url: str) -> "RunningProcess":
+    """Return the process at a URL, with the key of the settings."""
+    from understudies.status.running import RunningProcess
+    from understudies.status.settings import StatusSettings
+
+    settings = settings_from(StatusSettings)
+    key = settings.steering_key or settings.key
+    return RunningProcess(url=url.removesuffix("/v1"), token=key.get_secret_value() if key else None)
+
+
 def external_store_url() -> str | None:
     """Return the store URL of the settings; None for the store in the data folder."""
     settings = settings_from(StoreSettings)
     return settings.url.get_secret_value() if "url" in settings.model_fields_set else None
+
+
+def check_source(path: Path) -> None:
+    """Raise ConfigurationError if there are no recorded calls: neither a file, nor a folder, nor files by a pattern."""
+    from understudies.importers.sources import find_files
+
+    try:
+        if not all(file.exists() for file in find_files(path)):
+            raise ConfigurationError(f"cannot read the calls in {str(path)!r}: no such file")
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the calls in {str(path)!r}: {error.strerror or error}") from error
 
 
 def check_teacher_url(url: str) -> None:

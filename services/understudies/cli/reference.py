@@ -39,6 +39,7 @@ from understudies.students.endpoint.settings import Endpoint
 from understudies.students.lora.settings import LoraServingSettings
 from understudies.trainer.lora.settings import LoraTrainingSettings
 from understudies.trainer.settings import TrainerSettings
+from understudies.warm_start.settings import ImportSettings
 
 DEFAULT_PATH: Final = Path("docs/settings.md")
 
@@ -70,6 +71,11 @@ SETTINGS: Final[Sequence[tuple[str, str, type[BaseSettings]]]] = (
     ("Online state", "Redis, for budgets, cache and episodes that replicas of the router share.", OnlineSettings),
     ("Telemetry", "Traces; all services.", TelemetrySettings),
     ("Status", "Pages and `/status` of `understudies up`, and `understudies status --url`.", StatusSettings),
+    (
+        "Imports",
+        "`understudies import` and `up --learn`: recorded calls; set it where `understudies up` runs.",
+        ImportSettings,
+    ),
     ("Notices", "Webhook and log lines of `understudies up` on what changed.", NoticeSettings),
 )
 NESTED_SETTINGS: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from understudies.cli.options import DEFAULT_DATA_DIR, RulesOption, external_store_url
+from understudies.cli.options import DEFAULT_DATA_DIR, RulesOption, external_store_url, running_process
 from understudies.cli.process import report_errors
 from understudies.runtime.errors import ConfigurationError, RetryLater
 
@@ -64,12 +64,7 @@ def status(
 
 
 def _remote_reader(task: str | None, url: str) -> "StatusRead":
-    from understudies.runtime.settings import settings_from
-    from understudies.status.running import RunningProcess
-    from understudies.status.settings import StatusSettings
-
-    key = settings_from(StatusSettings).key
-    process = RunningProcess(url=url.removesuffix("/v1"), token=key.get_secret_value() if key else None)
+    process = running_process(url)
     return lambda: _ask(process, task)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from understudies.cli.options import DEFAULT_DATA_DIR
+from understudies.cli.options import DEFAULT_DATA_DIR, running_process
 from understudies.cli.process import print_line, report_errors
 from understudies.events import STUDENT_ACTIONS, SteeringAction
 from understudies.runtime.errors import ConfigurationError
@@ -122,12 +122,7 @@ def _sender(data: Path, url: str | None, bootstrap: str | None) -> _Sender:
 
 
 def _url_sender(url: str) -> _Sender:
-    from understudies.runtime.settings import settings_from
-    from understudies.status.running import RunningProcess
-    from understudies.status.settings import StatusSettings
-
-    key = settings_from(StatusSettings).key
-    process = RunningProcess(url=url.removesuffix("/v1"), token=key.get_secret_value() if key else None)
+    process = running_process(url)
     return lambda request: process.decide(request).student
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import secrets
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from understudies.cli.options import DEFAULT_DATA_DIR, RulesOption, check_teacher_url, external_store_url
+from understudies.cli.options import DEFAULT_DATA_DIR, RulesOption, check_source, check_teacher_url, external_store_url
 from understudies.cli.process import exit_now, print_line, report_errors, run_event_loop, stop_on_signal
 from understudies.runtime.logs import configure_logging
 from understudies.runtime.process import lock_data_dir
@@ -25,6 +26,8 @@ Examples:
   OPENAI_BASE_URL=http://127.0.0.1:8080/v1 python my_agent.py
 
   understudies up --rules understudies.toml      with its teachers, tenants and budgets
+
+  understudies up --teacher-url https://api.openai.com/v1 --learn calls.jsonl      begins with what was recorded
 """
 _LOCK_PATIENCE_S: Final = 5.0
 """Longest wait for `understudies status` to have read the folder."""
@@ -46,6 +49,13 @@ def up(
     host: Annotated[str, typer.Option(help="Address that the router listens on.")] = "127.0.0.1",
     data: Annotated[Path, typer.Option(help="Folder for store, artifacts and snapshots.")] = DEFAULT_DATA_DIR,
     rules: RulesOption = None,
+    learn: Annotated[
+        Path | None,
+        typer.Option(
+            help="Recorded calls to import once it runs, as `understudies import` does, so that training begins at "
+            "once; what was imported before adds nothing."
+        ),
+    ] = None,
     tick_seconds: Annotated[float, typer.Option(help="Seconds between decisions and snapshots.", min=0.05)] = 1.0,
 ) -> None:
     """Run router, observer, evaluator, trainer and budget in one process, until SIGTERM or Ctrl-C.
@@ -64,6 +74,8 @@ def up(
     with report_errors():
         if teacher_url is not None:
             check_teacher_url(teacher_url)
+        if learn is not None:
+            check_source(learn)
         source = RulesSource(path=rules)
         router = settings_from(RouterSettings, teacher_url=teacher_url, host=host, port=port)
         if router.teacher_url is None and not source.current().teachers:
@@ -71,11 +83,14 @@ def up(
                 "pass the teacher's base URL, or --rules with a table [teachers.NAME]", param_hint="'--teacher-url'"
             )
         with lock_data_dir(data.resolve(), "up", patience_s=_LOCK_PATIENCE_S):
-            run_event_loop(_run(router, data.resolve(), source, tick_seconds))
+            run_event_loop(_run(router, data.resolve(), source, tick_seconds, learn))
 
 
-async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_seconds: float) -> None:
+async def _run(
+    router: "RouterSettings", data: Path, rules: RulesSource, tick_seconds: float, learn: Path | None
+) -> None:
     from understudies.console.endpoint import create_pages
+    from understudies.console.operations import create_operations
     from understudies.embedded.platform import Platform, PlatformConfig
     from understudies.events import new_id
     from understudies.notices.settings import NoticeSettings
@@ -88,8 +103,13 @@ async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_se
 
     stopping = stop_on_signal()
     bus, store = _external_bus(), external_store_url()
-    token, key = secrets.token_urlsafe(32), settings_from(StatusSettings).key
-    access = StatusAccess(router.host, token, key.get_secret_value() if key else None)
+    token, keys = secrets.token_urlsafe(32), settings_from(StatusSettings)
+    access = StatusAccess(
+        router.host,
+        token,
+        key=keys.key.get_secret_value() if keys.key else None,
+        steering_key=keys.steering_key.get_secret_value() if keys.steering_key else None,
+    )
     platform = Platform(
         PlatformConfig(
             folder=data,
@@ -99,6 +119,7 @@ async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_se
             store_url=store,
             store_timeout_s=settings_from(StoreSettings).timeout_s,
             pages=lambda reader, publish: create_pages(reader, access, SystemClock(), new_id, publish),
+            operations=lambda sink: create_operations(sink, access),
             notices=settings_from(NoticeSettings),
         )
     )
@@ -112,14 +133,32 @@ async def _run(router: "RouterSettings", data: Path, rules: RulesSource, tick_se
                 f"{_describe_external(bus, store)}"
             )
             print_line(f"how every task stands: {platform.router.url}/ in a browser, or `understudies status`")
+            learning = asyncio.ensure_future(_learn(learn, data)) if learn is not None else None
             try:
                 await platform.run(stopping, tick_seconds)
             finally:
                 told.cancel()
+                if learning is not None:
+                    learning.cancel()
+                    await asyncio.gather(learning, return_exceptions=True)
         print_line("stopping: finishing and storing the calls in flight")
     print_line("stopped")
     if platform.has_abandoned_work:
         exit_now()
+
+
+async def _learn(calls: Path, data: Path) -> None:
+    """Import recorded calls by a process of its own, so that no agent's call waits for it."""
+    command = (sys.executable, "-m", "understudies.cli", "import", str(calls), "--data", str(data))
+    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, start_new_session=True)
+    try:
+        code = await process.wait()
+    except asyncio.CancelledError:
+        process.terminate()
+        await process.wait()
+        raise
+    if code:
+        print_line(f"{calls} was not imported wholly: `understudies import {calls} --data {data}` imports the rest")
 
 
 def _external_bus() -> BusSettings | None:

@@ -16,6 +16,7 @@ class Example(BaseModel):
     """Input and the teacher's last answer; `split` follows from the fingerprint of its conversation's first call.
 
     `calls` is the number of calls with this input, and `repeats` are some of the earlier answers to it, at most twenty.
+    `training_only` if all its unbiased calls were imported from a log that is too old to be evidence, else absent.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -31,6 +32,7 @@ class Example(BaseModel):
     episode: str | None = None
     calls: int = 1
     repeats: tuple[Message, ...] = ()
+    training_only: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ from understudies.students.student_cache import StudentCache
 from understudies.trainer.app import TrainerApp
 from understudies.trainer.app import create_app as create_trainer
 from understudies.trainer.settings import TrainerSettings
+from understudies.warm_start.call_sink import CallSink
+from understudies.warm_start.settings import ImportSettings
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +98,7 @@ class PlatformConfig:
     observer: ObserverSettings = field(default_factory=partial(settings_from, ObserverSettings))
     extra_services: Sequence[Service] = ()
     pages: Callable[[StatusReader, PublishDecision], Mapping[str, AdminHandler]] | None = None
+    operations: Callable[[CallSink], Mapping[str, AdminHandler]] | None = None
     notices: NoticeSettings | None = None
 
 
@@ -245,6 +248,7 @@ class Platform:
             spool=plan.folder / "spool" if plan.keeps_state else None,
             pages={
                 **(plan.pages(self.status, partial(_publish_decision, bus["budget"], store)) if plan.pages else {}),
+                **(plan.operations(self._create_sink(bus["observer"], store)) if plan.operations else {}),
                 **self._receivers(bus["observer"]),
             },
         )
@@ -267,6 +271,11 @@ class Platform:
         for app in apps:
             app_bus = bus.get(app.name) or self._connect(app.name)
             self._runners.append(Runner(app, app_bus, snapshots=snapshots, generation=self.settings.generation))
+
+    def _create_sink(self, bus: Bus, store: Store) -> CallSink:
+        plan = self.config
+        rules = plan.rules if isinstance(plan.rules, RulesSource) else RulesSource(plan.rules)
+        return CallSink(settings_from(ImportSettings), store=store, bus=bus, rules=rules, now=plan.clock.now)
 
     def _receivers(self, bus: Bus) -> Mapping[str, AdminHandler]:
         """Return the observer's receiver of spans, by its paths on the router's port, if there is one."""

@@ -82,6 +82,9 @@ class Evaluation(SavedState):
         events: list[Event] = []
         answered: list[AnsweredCall] = []
         for call in calls:
+            if call.origin == "imported":
+                # Of a log that was recorded earlier: it is evidence in a dataset or nowhere.
+                continue
             if call.route is not None and call.route.reason == "over_budget":
                 self._over_budget[call.task] = call.at.date()
             if call.origin == "audit":

@@ -49,7 +49,8 @@ async def open_trial(
     """Return the trial of a trained student and its verdicts on the held-out evidence.
 
     The thresholds are quantiles of its confidence on the validation and evidence inputs, fixed before any of their
-    labels is read, as is the shape of the task's conversations. The gates' tests begin at a guess from verdicts that
+    labels is read, as is the shape of the task's conversations. Examples for training alone give no verdicts, only
+    their inputs to the thresholds. The gates' tests begin at a guess from verdicts that
     they never see, those of validation. `carried` are the classes of answers that earlier students failed.
 
     Raises ArtifactError with the reason if the student cannot be tried, and RetryLater while what it needs is
@@ -104,7 +105,7 @@ async def open_trial(
     for held in judged:
         example, answer = held.example, held.answer
         call_input = identify_input(example.request, example.fingerprint, example.episode, shape.system)
-        if example.split != "evidence" or not trial.is_new_input(call_input):
+        if example.split != "evidence" or example.training_only or not trial.is_new_input(call_input):
             continue
         trial.add(call_input, held.observation, example.request, held_out=True)
         verdicts.append(

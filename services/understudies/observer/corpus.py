@@ -34,6 +34,7 @@ SELECT * FROM (
             (-toUnixTimestamp64Micro(at), id, assumeNotNull(response)), origin != 'synthetic'
         ))) AS answers,
         max(origin != 'synthetic' AND route.reason NOT IN {biased:Array(String)}) AS drawn,
+        max(origin != 'synthetic' AND route.reason NOT IN {biased:Array(String)} AND NOT training_only) AS fresh,
         min(origin = 'synthetic') AS synthetic
     FROM invocations FINAL
     WHERE task = {task:String} AND served_by = 'teacher' AND response IS NOT NULL AND NOT hung_up
@@ -124,6 +125,7 @@ def _to_example(row: Mapping[str, Any]) -> Example:
         request=Request.model_validate_json(row["question"]),
         answer=answer,
         unbiased=bool(row["drawn"]),
+        training_only=True if row["drawn"] and not row["fresh"] else None,
         episode=row["last_episode"],
         calls=row["calls"],
         repeats=_earlier_answers(row["answers"], row["answer"]),

@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from understudies.economics.prices import teacher_call_cost
-from understudies.events import Invocation, Request, Templates, derived_id, usd
-from understudies.events.invocation import Route
+from understudies.events import Invocation, Request, Templates, derived_id
+from understudies.importers.events import to_invocation
 from understudies.importers.json_parsing import FailedCall, NotARecordedCall, OtherKind
 from understudies.importers.partial_call import build_recorded_call
 from understudies.importers.recorded_call import RecordedCall
@@ -106,27 +105,12 @@ class SpanReader:
         if at > now + _MAX_AHEAD:
             raise NotARecordedCall(f"a span that begins {at - now} from now: set the clock of its sender")
         named = sanitize_task_name(call.task) if call.task else None
-        # A call that is declared critical is one that no student may ever serve.
-        cost = call.recorded_cost
-        if cost is None and call.critical:
-            cost = teacher_call_cost(call.model, call.usage)
-        invocation = Invocation(
-            id=derived_id(at, f"{tenant}/{call.trace}/{span['spanId']}"),
+        invocation = to_invocation(
+            call,
+            event_id=derived_id(at, f"{tenant}/{call.trace}/{span['spanId']}"),
             at=at,
             task=resolve_task(named or self._discover_task(call.request)),
             tenant=tenant,
-            episode=call.episode,
-            served_by="teacher",
-            model=call.model,
-            request=call.request,
-            response=call.response,
-            usage=call.usage.plausible,
-            cost_usd=usd(cost or 0),
-            free=cost == 0 and cost is not None,
-            latency_ms=call.latency_ms,
-            fingerprint=call.fingerprint,
-            tags=call.tags,
-            route=Route(reason="critical") if call.critical else None,
         )
         return invocation if redact is None else redacted(invocation, redact)
 

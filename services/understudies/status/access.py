@@ -4,12 +4,15 @@ import base64
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
 from understudies.router.endpoints.errors import HttpError
 from understudies.runtime.addresses import hostname_of, is_loopback
+
+_CHALLENGE: Final = {"www-authenticate": 'Basic realm="Understudies", charset="UTF-8"'}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +21,13 @@ class StatusAccess:
 
     `local_token` is written to the data folder at each start, for whoever may read that. Without a key the page is open
     on a loopback address, and only under a loopback name: a page of another site, whose name was made to lead here,
-    cannot read it.
+    cannot read it. With a `steering_key`, whoever changes something needs that; it opens the page as well.
     """
 
     host: str
     local_token: str
     key: str | None = None
+    steering_key: str | None = None
 
     def check(self, scope: Scope) -> None:
         """Raise HttpError unless a request reads, and may read, the status."""
@@ -31,11 +35,19 @@ class StatusAccess:
         _require_method(scope, "GET", "HEAD")
 
     def check_change(self, scope: Scope) -> None:
-        """Raise HttpError unless a request changes something, may read the status, and comes from no other site.
+        """Raise HttpError unless a request changes something, may do so, and comes from no other site.
 
         A browser sends its password, and reaches this machine, for a page of any site; it says from which in `Origin`.
         """
         self._check_allowed(scope)
+        if self.steering_key is not None and not self._has_token(scope, self.steering_key):
+            raise HttpError(
+                401,
+                "this needs the key of UNDERSTUDIES_STATUS_STEERING_KEY, as a bearer token, or as a password; the key "
+                "of the status only reads",
+                code="steering_closed",
+                headers=_CHALLENGE,
+            )
         _require_method(scope, "POST")
         headers = _read_headers(scope, (b"host", b"origin", b"sec-fetch-site"))
         origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site", "none")
@@ -46,7 +58,7 @@ class StatusAccess:
     def _check_allowed(self, scope: Scope) -> None:
         if not self.allows(scope):
             # With a key, a browser asks for it as a password.
-            challenge = {"www-authenticate": 'Basic realm="Understudies", charset="UTF-8"'} if self.key else {}
+            challenge = _CHALLENGE if self.key else {}
             raise HttpError(
                 401 if self.key else 403,
                 "the status needs a key: set UNDERSTUDIES_STATUS_KEY and send it as a bearer token, or as a password",
@@ -56,12 +68,15 @@ class StatusAccess:
 
     def allows(self, scope: Scope) -> bool:
         """Return whether a request may read the status: with a token as bearer, or as the password of a browser."""
-        headers = _read_headers(scope, (b"authorization", b"host"))
-        token = _read_token(headers.get(b"authorization", ""))
-        tokens = [self.local_token, *([self.key] if self.key else [])]
-        if token and any(_equal(token, known) for known in tokens):
+        if self._has_token(scope, *filter(None, (self.key, self.steering_key))):
             return True
+        headers = _read_headers(scope, (b"host",))
         return self.key is None and is_loopback(self.host) and is_loopback(hostname_of(headers.get(b"host", "")))
+
+    def _has_token(self, scope: Scope, *keys: str) -> bool:
+        """Return whether a request has the local token or one of the keys."""
+        token = _read_token(_read_headers(scope, (b"authorization",)).get(b"authorization", ""))
+        return bool(token) and any(_equal(token, known) for known in (self.local_token, *keys))
 
 
 def _require_method(scope: Scope, *methods: str) -> None:

@@ -14,12 +14,12 @@ from understudies.status.waiting import CHANGES
 _CALLS_SINCE: Final = """
 SELECT task, count() AS calls, countIf(served_by = 'student') AS served
 FROM invocations FINAL
-WHERE at >= {since:DateTime64(6, 'UTC')} AND origin NOT IN ('audit', 'synthetic') AND served_by != 'cache'
+WHERE at >= {since:DateTime64(6, 'UTC')} AND origin NOT IN ('audit', 'synthetic', 'imported') AND served_by != 'cache'
 GROUP BY task
 """
 _SPENDING_SINCE: Final = """
 SELECT task, tenant, sum(cost_usd) AS cost FROM invocations FINAL
-WHERE at >= {since:DateTime64(6, 'UTC')} GROUP BY task, tenant
+WHERE at >= {since:DateTime64(6, 'UTC')} AND origin != 'imported' GROUP BY task, tenant
 """
 # The later of two events that are stored twice is the same event, so FINAL is not needed.
 _LAST_ANSWERS: Final = """
@@ -44,7 +44,8 @@ FROM drift FINAL WHERE {task:String} IN ('', task)
 _LAST_EVENTS: Final = f"SELECT * FROM ({_EVENTS}) ORDER BY at DESC, id DESC LIMIT 1 BY task"
 _STORY: Final = f"SELECT * FROM ({_EVENTS}) ORDER BY at, id LIMIT {{most:UInt32}}"
 _FIRST_CALL: Final = """
-SELECT min(at) AS at, any(model) AS model FROM invocations WHERE task = {task:String} HAVING count() > 0
+SELECT min(at) AS at, argMin((model, origin = 'imported'), invocations.at) AS first, countIf(origin = 'imported') AS imported
+FROM invocations WHERE task = {task:String} HAVING count() > 0
 """
 MAX_STORY_EVENTS: Final = 5000
 
@@ -79,8 +80,18 @@ async def fetch_story(store: Store, task: str) -> list[StoryEvent]:
     """Return what happened to a task, oldest first: its first call, then every decision and alarm."""
     first = await store.query(_FIRST_CALL, {"task": task})
     rows = await store.query(_STORY, {"task": task, "most": MAX_STORY_EVENTS})
-    begun = [StoryEvent(at=row["at"], what="first call", text=f"answered by {row['model']}") for row in first]
+    begun = [StoryEvent(at=row["at"], what="first call", text=_describe_first_call(row)) for row in first]
     return [*begun, *_to_story(rows)]
+
+
+def _describe_first_call(row: Mapping[str, Any]) -> str:
+    model, was_imported = row["first"]
+    of_log = ", of an imported log" if was_imported else ""
+    return f"answered by {model or 'a model without a name'}{of_log}{_describe_imported(row['imported'])}"
+
+
+def _describe_imported(calls: int) -> str:
+    return f"; {calls:,} {'call was' if calls == 1 else 'calls were'} imported" if calls else ""
 
 
 def _to_story(rows: list[dict[str, Any]]) -> Iterator[StoryEvent]:

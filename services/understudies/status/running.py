@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -15,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from understudies.runtime.errors import ConfigurationError, RetryLater
 from understudies.status.decision import DecisionRequest
-from understudies.status.standing import STATUS_PATH, STEERING_PATH, Overview, TaskStory
+from understudies.status.standing import IMPORT_PATH, STATUS_PATH, STEERING_PATH, Overview, TaskStory
+from understudies.warm_start.call_sink import ImportCounts
 
 _log = logging.getLogger(__name__)
 
 _FILE: Final = "up.json"
-_TIMEOUT_S: Final = 30.0
+_TIMEOUT_S: Final = 60.0
 _REFUSALS: Final = ("invalid_request", "decision_refused", "not_found")
 
 
@@ -55,6 +56,10 @@ class RunningProcess(BaseModel):
         """Publish a person's decision; blocks, and raises as `overview` does, also if it is refused."""
         return DecisionTaken.model_validate_json(self._get(STEERING_PATH, body=request.model_dump_json().encode()))
 
+    def add_calls(self, lines: Sequence[bytes]) -> ImportCounts:
+        """Add imported calls, each as JSON; blocks until they are stored, and raises as `overview` does."""
+        return ImportCounts.model_validate_json(self._get(IMPORT_PATH, body=b"\n".join(lines)))
+
     def _get(self, path: str, missing: int | None = None, *, body: bytes | None = None) -> bytes:
         """Return the answer to a GET, or with a body to a POST."""
         url = f"{self.url.rstrip('/')}{path}"
@@ -82,7 +87,7 @@ class RunningProcess(BaseModel):
         if error.code in (400, 404, 409) and (message := _read_message(text, url)):
             raise ConfigurationError(message) from error
         if error.code in (401, 403):
-            raise ConfigurationError(f"{url} needs the key of the status: set UNDERSTUDIES_STATUS_KEY to it") from error
+            raise ConfigurationError(f"{url} needs {_key_of(text)} to it") from error
         if error.code == 404:
             raise ConfigurationError(
                 f"{url} does not exist: give the base URL of `understudies up`, such as http://127.0.0.1:8080"
@@ -90,9 +95,15 @@ class RunningProcess(BaseModel):
         raise RetryLater(f"{url} answered with {error.code}: {text[:300]}") from error
 
 
+def _key_of(text: str) -> str:
+    if "steering_closed" in text:
+        return "the key of steering: set UNDERSTUDIES_STATUS_STEERING_KEY"
+    return "the key of the status: set UNDERSTUDIES_STATUS_KEY"
+
+
 def _read_message(text: str, url: str) -> str:
-    """Return the message of a refused decision; empty if the text is none."""
-    if not url.endswith(STEERING_PATH):
+    """Return the message of a refused change; empty if the text is none."""
+    if not url.endswith((STEERING_PATH, IMPORT_PATH)):
         return ""
     try:
         error = json.loads(text)["error"]

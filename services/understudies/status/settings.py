@@ -14,3 +14,8 @@ class StatusSettings(BaseSettings):
         description="key for the console and /status, as a bearer token or a browser's password; unset: open on a "
         "loopback address, closed on any other",
     )
+    steering_key: SecretStr | None = Field(
+        default=None,
+        description="key that whoever steers, imports or backs up needs in place of that one, which then only reads; "
+        "unset: the same key",
+    )

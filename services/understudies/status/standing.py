@@ -11,6 +11,8 @@ STATUS_PATH: Final = "/status"
 """Path below a router's base URL at which `understudies up` answers."""
 STEERING_PATH: Final = "/steering"
 """Path at which it takes people's decisions."""
+IMPORT_PATH: Final = "/import"
+"""Path at which it takes imported calls."""
 
 Phase = Literal["recording", "trial", "serving", "drifted", "kept with the teacher", "critical", "paused"]
 

@@ -88,7 +88,7 @@ def describe_wait(
 
 def is_volume_known(task: TaskState, now: datetime) -> bool:
     """Return whether calls were counted for a whole hour, without which there is no forecast."""
-    return bool(task.volume.hourly_counts(now))
+    return bool(task.hourly_counts(now))
 
 
 def _describe_serving(

@@ -135,3 +135,20 @@ def test_a_restored_ledger_goes_on_to_the_same_cent(before: list[Invocation], la
         ledger.record(invocation)
         restored.record(invocation)
     assert restored == ledger
+
+
+def test_imported_calls_tell_the_price_and_nothing_else_until_enough_have_come_since() -> None:
+    imported = [teacher_call(cost="0.04", origin="imported") for _ in range(3)]
+    ledger = booked(*imported)
+    assert (ledger.calls, ledger.imported_calls, ledger.teacher_price) == (0, 3, usd("0.04"))
+    assert [ledger.total_cost, ledger.savings] == [usd(0), usd(0)]
+    ledger = booked(*imported, teacher_call(cost="0.08"))
+    assert (ledger.calls, ledger.teacher_price, ledger.total_cost) == (1, usd("0.05"), usd("0.08"))
+    ledger = booked(*imported, *(teacher_call(cost="0.01") for _ in range(100)))
+    assert ledger.teacher_price == usd("0.01")
+
+
+def test_a_ledger_from_before_imports_is_read() -> None:
+    ledger = booked(teacher_call(cost="0.01"))
+    old = {name: value for name, value in ledger.state().items() if not name.startswith("imported")}
+    assert Ledger.from_state(old) == ledger

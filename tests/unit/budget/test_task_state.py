@@ -168,3 +168,29 @@ def test_a_change_holds_a_student_and_an_alarm_about_its_audits_does_not() -> No
     }
     assert known(drift_event()) == (False, True)
     assert known(change_event(2)) == (False, False)
+
+
+def test_imported_calls_are_examples_and_come_before_the_calls_counted_so_far() -> None:
+    log = [teacher_call(number, hour, origin="imported") for number, hour in enumerate((0, 0, 2))]
+    book = folded(*log, *teacher_calls(4, 1000, first=10))
+    assert book.examples == 7
+    assert book.volume.hourly_counts(at_hour(1002)) == [4, 0]
+    assert book.hourly_counts(at_hour(1002)) == [2, 0, 1, 4, 0]
+    # After a week the calls that came tell enough.
+    assert book.hourly_counts(at_hour(1168)) == [4, *[0] * 167]
+
+
+def test_imported_calls_from_before_a_drift_are_no_examples() -> None:
+    book = folded(
+        trained_promotion(),
+        promotion_stage("demoted", hour=50),
+        teacher_call(1, 49, origin="imported"),
+        teacher_call(2, 51, origin="imported"),
+    )
+    assert book.examples == 1
+
+
+def test_a_state_from_before_imports_is_read() -> None:
+    book = folded(*teacher_calls(3))
+    old = {name: value for name, value in book.state().items() if name != "imported_volume"}
+    assert TaskState.from_state(old).hourly_counts(at_hour(1)) == [3]

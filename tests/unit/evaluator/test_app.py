@@ -87,6 +87,13 @@ async def test_a_call_of_the_teacher_is_evidence(files: ObjectStore) -> None:
     assert gathered(bench) == before + 1
 
 
+async def test_an_imported_call_is_no_evidence_for_a_student_on_trial(files: ObjectStore) -> None:
+    bench = await on_trial(files)
+    before = gathered(bench)
+    assert await bench.handle(*traffic(0, 3, origin="imported")) == []
+    assert gathered(bench) == before
+
+
 async def test_one_input_counts_once_for_each_student_and_every_call_of_it_forward(files: ObjectStore) -> None:
     bench = await on_trial(files)
     await bench.handle(bench.promotion("trained", version=2))

@@ -132,3 +132,11 @@ async def test_equal_texts_in_other_contexts_are_evidence(bench: EvaluatorHarnes
     data = Dataset(TASK, tuple(examples_decided_by_record(200, texts=("forgot the pin of my card",))))
     _, verdicts = await opened(bench, data)
     assert len(verdicts) == len(data.in_split("evidence"))
+
+
+async def test_examples_for_training_alone_give_thresholds_and_no_verdict(bench: EvaluatorHarness) -> None:
+    usual, verdicts = await opened(bench)
+    trial, none = await opened(bench, changed("evidence", training_only=True))
+    assert verdicts
+    assert (none, trial.collected) == ([], 0)
+    assert trial.selective_gate.thresholds == usual.selective_gate.thresholds

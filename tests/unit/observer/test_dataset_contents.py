@@ -247,3 +247,24 @@ async def test_a_dataset_takes_the_newest_inputs_up_to_its_limit(tmp_path: Path)
         await scene.publish_and_wait(*[make_invocation(f"question {n}", at=START - n * MINUTE) for n in range(10)])
         await scene.publish_and_wait(make_promotion())
         assert texts(scene.read_last_dataset().examples) == ["question 2", "question 1", "question 0"]
+
+
+async def test_an_input_is_for_training_alone_until_a_call_that_may_be_evidence_has_it(scene: ObserverHarness) -> None:
+    earlier = START - MINUTE
+    await scene.publish_and_wait(
+        make_invocation("of an old log", at=earlier, origin="imported", training_only=True),
+        make_invocation("asked since", at=earlier, origin="imported", training_only=True),
+        make_invocation("asked since"),
+        make_invocation("student unsure since", at=earlier, origin="imported", training_only=True),
+        make_invocation("student unsure since", route=routed("low_confidence")),
+        make_invocation("of a young log", origin="imported"),
+    )
+    await scene.publish_and_wait(make_promotion())
+    examples = scene.read_last_dataset().examples
+    assert {example.request.messages[0].text: example.training_only for example in examples} == {
+        "of an old log": True,
+        "asked since": None,
+        "student unsure since": True,
+        "of a young log": None,
+    }
+    assert all(example.unbiased for example in examples)

@@ -47,6 +47,7 @@ async def test_every_event_comes_back_as_it_was_in_the_order_in_which_it_was_sto
 async def test_what_later_versions_brought_comes_back_too() -> None:
     levels = {"levels": ((0.95, 0.75), (0.98, 0.875))}
     came = {"usage_estimated": True, "api": "messages", "streamed": True, "hung_up": True, "free": True}
+    came["training_only"] = True
     news: dict[str, dict[str, Any]] = {"promotion": levels, "gate_decision": levels, "invocation": came}
     events = [SAMPLES[name].model_copy(update=fields) for name, fields in news.items()]
     async with open_migrated_store() as store:

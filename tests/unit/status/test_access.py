@@ -81,3 +81,25 @@ def test_a_change_from_a_page_of_another_site_is_refused(origin: str) -> None:
 def test_a_browser_that_says_that_it_is_another_site_is_believed() -> None:
     assert change_status(sec_fetch_site="cross-site") == 403
     assert change_status(sec_fetch_site="same-site", origin=f"http://{LOCAL}") == 403
+
+
+def test_with_a_key_for_steering_the_other_key_only_reads() -> None:
+    access = StatusAccess("0.0.0.0", "token", key="reader", steering_key="writer")
+    scope = {"type": "http", "method": "POST", "path": "/steering"}
+    for key, refusal in (("reader", "steering_closed"), ("writer", None), ("token", None), ("other", "status_closed")):
+        headers = [(b"host", LOCAL.encode()), (b"authorization", f"Bearer {key}".encode())]
+        assert access.allows({**scope, "headers": headers}) == (key != "other")
+        if refusal is None:
+            access.check_change({**scope, "headers": headers})
+        else:
+            with pytest.raises(HttpError) as caught:
+                access.check_change({**scope, "headers": headers})
+            assert (caught.value.status, caught.value.code) == (401, refusal)
+
+
+def test_with_a_key_for_steering_alone_this_machine_still_reads_without_one() -> None:
+    access = StatusAccess("127.0.0.1", "token", steering_key="writer")
+    scope = {"type": "http", "method": "POST", "path": "/steering", "headers": [(b"host", LOCAL.encode())]}
+    assert access.allows(scope)
+    with pytest.raises(HttpError, match="UNDERSTUDIES_STATUS_STEERING_KEY"):
+        access.check_change(scope)

@@ -1,0 +1,14 @@
+"""Serve what commands of an operator ask of a running process."""
+
+from collections.abc import Mapping
+
+from understudies.console.imports import ImportEndpoint
+from understudies.router.endpoints.admin import AdminHandler
+from understudies.status.access import StatusAccess
+from understudies.status.standing import IMPORT_PATH
+from understudies.warm_start.call_sink import CallSink
+
+
+def create_operations(sink: CallSink, access: StatusAccess) -> Mapping[str, AdminHandler]:
+    """Return the handlers, by path."""
+    return {IMPORT_PATH: ImportEndpoint(sink, access)}

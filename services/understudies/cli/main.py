@@ -4,6 +4,7 @@ import typer
 
 from understudies.cli.backtest import EPILOG as BACKTEST_EXAMPLES
 from understudies.cli.backtest import backtest
+from understudies.cli.backup import BACKUP_EPILOG, RESTORE_EPILOG, backup, restore
 from understudies.cli.demo import demo
 from understudies.cli.import_calls import EPILOG as IMPORT_EXAMPLES
 from understudies.cli.import_calls import import_calls
@@ -30,6 +31,8 @@ app.command()(demo)
 app.command(epilog=UP_EXAMPLES)(up)
 app.command("import", epilog=IMPORT_EXAMPLES)(import_calls)
 app.command(epilog=STATUS_EXAMPLES)(status)
+app.command(epilog=BACKUP_EPILOG)(backup)
+app.command(epilog=RESTORE_EPILOG)(restore)
 for name, purpose in SERVICES.items():
     app.command(name, help=purpose)(service_command(name))
 app.command(epilog=ROUTER_EXAMPLES)(router)

@@ -119,7 +119,7 @@ async def _run(
             store_url=store,
             store_timeout_s=settings_from(StoreSettings).timeout_s,
             pages=lambda reader, publish: create_pages(reader, access, SystemClock(), new_id, publish),
-            operations=lambda sink: create_operations(sink, access),
+            operations=lambda sink, stage: create_operations(sink, stage, access),
             notices=settings_from(NoticeSettings),
         )
     )

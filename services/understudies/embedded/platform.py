@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,6 +13,7 @@ from typing import Self
 
 from opentelemetry.trace import Tracer
 
+from understudies.backup.staging import discard_staging, stage_backup
 from understudies.budget.app import BudgetApp
 from understudies.budget.app import create_app as create_budget
 from understudies.budget.settings import BudgetSettings
@@ -98,7 +99,7 @@ class PlatformConfig:
     observer: ObserverSettings = field(default_factory=partial(settings_from, ObserverSettings))
     extra_services: Sequence[Service] = ()
     pages: Callable[[StatusReader, PublishDecision], Mapping[str, AdminHandler]] | None = None
-    operations: Callable[[CallSink], Mapping[str, AdminHandler]] | None = None
+    operations: Callable[[CallSink, Callable[[], Awaitable[Path]]], Mapping[str, AdminHandler]] | None = None
     notices: NoticeSettings | None = None
 
 
@@ -139,6 +140,7 @@ class Platform:
     async def _start(self) -> None:
         plan = self.config
         plan.folder.mkdir(parents=True, exist_ok=True)
+        discard_staging(plan.folder)
         if self._topics is not None:
             self.settings = BusSettings(bootstrap="memory", group_prefix=None)
         else:
@@ -248,7 +250,7 @@ class Platform:
             spool=plan.folder / "spool" if plan.keeps_state else None,
             pages={
                 **(plan.pages(self.status, partial(_publish_decision, bus["budget"], store)) if plan.pages else {}),
-                **(plan.operations(self._create_sink(bus["observer"], store)) if plan.operations else {}),
+                **self._operations(bus["observer"], store),
                 **self._receivers(bus["observer"]),
             },
         )
@@ -272,10 +274,21 @@ class Platform:
             app_bus = bus.get(app.name) or self._connect(app.name)
             self._runners.append(Runner(app, app_bus, snapshots=snapshots, generation=self.settings.generation))
 
-    def _create_sink(self, bus: Bus, store: Store) -> CallSink:
+    def _operations(self, bus: Bus, store: Store) -> Mapping[str, AdminHandler]:
+        """Return the handlers of imports and backups, by path."""
         plan = self.config
+        if plan.operations is None:
+            return {}
         rules = plan.rules if isinstance(plan.rules, RulesSource) else RulesSource(plan.rules)
-        return CallSink(settings_from(ImportSettings), store=store, bus=bus, rules=rules, now=plan.clock.now)
+        sink = CallSink(settings_from(ImportSettings), store=store, bus=bus, rules=rules, now=plan.clock.now)
+        own_store = None if plan.store_url else store
+        return plan.operations(sink, lambda: stage_backup(plan.folder, own_store, self._wait_stored))
+
+    async def _wait_stored(self) -> None:
+        """Wait until the observer has stored what was published so far."""
+        for runner in self._runners:
+            if runner.service is self.observer:
+                await runner.wait_caught_up()
 
     def _receivers(self, bus: Bus) -> Mapping[str, AdminHandler]:
         """Return the observer's receiver of spans, by its paths on the router's port, if there is one."""

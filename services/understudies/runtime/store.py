@@ -142,6 +142,15 @@ class Store:
         """Run a statement that returns nothing."""
         await self._run(lambda client: client.command(sql, parameters=dict(parameters or {})))
 
+    async def freeze(self, name: str) -> None:
+        """Link the data of all tables of an embedded store, as of one moment, below `shadow/NAME` in its folder."""
+
+        def freeze(client: Any) -> None:
+            for (table,) in client.query("SELECT name FROM system.tables WHERE database = 'default'").result_rows:
+                client.command(f"ALTER TABLE `{table}` FREEZE WITH NAME '{name}'")
+
+        await self._run(freeze)
+
     async def close(self) -> None:
         """Disconnect; a second call does nothing."""
         engine, self._engine = self._engine, None

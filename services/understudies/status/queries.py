@@ -44,7 +44,8 @@ FROM drift FINAL WHERE {task:String} IN ('', task)
 _LAST_EVENTS: Final = f"SELECT * FROM ({_EVENTS}) ORDER BY at DESC, id DESC LIMIT 1 BY task"
 _STORY: Final = f"SELECT * FROM ({_EVENTS}) ORDER BY at, id LIMIT {{most:UInt32}}"
 _FIRST_CALL: Final = """
-SELECT min(at) AS at, argMin((model, origin = 'imported'), invocations.at) AS first, countIf(origin = 'imported') AS imported
+SELECT min(at) AS at, argMin((model, origin = 'imported'), invocations.at) AS first,
+    countIf(origin = 'imported') AS imported
 FROM invocations WHERE task = {task:String} HAVING count() > 0
 """
 MAX_STORY_EVENTS: Final = 5000

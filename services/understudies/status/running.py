@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from understudies.runtime.errors import ConfigurationError, RetryLater
 from understudies.status.decision import DecisionRequest
-from understudies.status.standing import IMPORT_PATH, STATUS_PATH, STEERING_PATH, Overview, TaskStory
+from understudies.status.standing import BACKUP_PATH, IMPORT_PATH, STATUS_PATH, STEERING_PATH, Overview, TaskStory
 from understudies.warm_start.call_sink import ImportCounts
 
 _log = logging.getLogger(__name__)
@@ -59,6 +59,10 @@ class RunningProcess(BaseModel):
     def add_calls(self, lines: Sequence[bytes]) -> ImportCounts:
         """Add imported calls, each as JSON; blocks until they are stored, and raises as `overview` does."""
         return ImportCounts.model_validate_json(self._get(IMPORT_PATH, body=b"\n".join(lines)))
+
+    def stage_backup(self) -> str:
+        """Have the data folder staged; returns the name of the folder below it with what was; blocks, raises alike."""
+        return str(json.loads(self._get(BACKUP_PATH, body=b""))["staging"])
 
     def _get(self, path: str, missing: int | None = None, *, body: bytes | None = None) -> bytes:
         """Return the answer to a GET, or with a body to a POST."""

@@ -11,6 +11,8 @@ STATUS_PATH: Final = "/status"
 """Path below a router's base URL at which `understudies up` answers."""
 STEERING_PATH: Final = "/steering"
 """Path at which it takes people's decisions."""
+BACKUP_PATH: Final = "/backup"
+"""Path at which it stages a backup."""
 IMPORT_PATH: Final = "/import"
 """Path at which it takes imported calls."""
 

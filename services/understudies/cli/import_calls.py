@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from understudies.runtime.bus.bus import Bus
     from understudies.runtime.store import Store
     from understudies.status.running import RunningProcess
-    from understudies.warm_start.call_sink import CallSink, ImportCounts
+    from understudies.warm_start.call_sink import CallSink
+    from understudies.warm_start.counts import ImportCounts
     from understudies.warm_start.recorded_log import PreparedLog
 
 EPILOG = """
@@ -108,7 +109,7 @@ async def _import(
     target: AbstractAsyncContextManager[_Add],
     read: Callable[[], tuple["ParsedLog", "PreparedLog"]],
 ) -> None:
-    from understudies.warm_start.call_sink import ImportCounts
+    from understudies.warm_start.counts import ImportCounts
     from understudies.warm_start.recorded_log import batches
 
     async with target as add:

@@ -1,5 +1,6 @@
 """Define the options that several commands share."""
 
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from understudies.runtime.settings import StoreSettings
 from understudies.runtime.settings import settings_from as settings_from
 
 if TYPE_CHECKING:
+    from understudies.status.access import StatusAccess
     from understudies.status.running import RunningProcess
 
 BootstrapOption = Annotated[
@@ -36,6 +38,20 @@ def running_process(url: str) -> "RunningProcess":
     settings = settings_from(StatusSettings)
     key = settings.steering_key or settings.key
     return RunningProcess(url=url.removesuffix("/v1"), token=key.get_secret_value() if key else None)
+
+
+def status_access(host: str, local_token: str | None = None) -> "StatusAccess":
+    """Return who may read the status on an address, and who may change something, by the settings."""
+    from understudies.status.access import StatusAccess
+    from understudies.status.settings import StatusSettings
+
+    keys = settings_from(StatusSettings)
+    return StatusAccess(
+        host,
+        local_token or secrets.token_urlsafe(32),
+        key=keys.key.get_secret_value() if keys.key else None,
+        steering_key=keys.steering_key.get_secret_value() if keys.steering_key else None,
+    )
 
 
 def external_store_url() -> str | None:

@@ -32,7 +32,7 @@ from understudies.runtime.rules.teacher import (
     TokenPrice,
 )
 from understudies.runtime.rules.tenant import TenantRules
-from understudies.runtime.settings import BusSettings, OnlineSettings, StoreSettings, TelemetrySettings
+from understudies.runtime.settings import AdminSettings, BusSettings, OnlineSettings, StoreSettings, TelemetrySettings
 from understudies.status.settings import StatusSettings
 from understudies.students.artifact import Consent
 from understudies.students.endpoint.settings import Endpoint
@@ -69,6 +69,11 @@ SETTINGS: Final[Sequence[tuple[str, str, type[BaseSettings]]]] = (
     ("Bus", "Kafka; all services.", BusSettings),
     ("Store", "ClickHouse; the observer, and `understudies up`.", StoreSettings),
     ("Online state", "Redis, for budgets, cache and episodes that replicas of the router share.", OnlineSettings),
+    (
+        "Admin",
+        "The port on which a single observer, evaluator, trainer or budget tells how it stands.",
+        AdminSettings,
+    ),
     ("Telemetry", "Traces; all services.", TelemetrySettings),
     ("Status", "Pages and `/status` of `understudies up`, and `understudies status --url`.", StatusSettings),
     (

@@ -16,6 +16,7 @@ from understudies.cli.options import (
     DataOption,
     RulesOption,
     check_teacher_url,
+    status_access,
 )
 from understudies.cli.process import print_line, report_errors, run_event_loop, stop_on_signal
 from understudies.cli.single_service import artifact_root, load_bus_settings, run_single_service
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from understudies.router.app import RouterApp
     from understudies.router.settings import RouterSettings
     from understudies.runtime.bus.bus import Bus
+    from understudies.status.parts import StatusPart
 
 EPILOG = """
 Examples:
@@ -126,19 +128,29 @@ def _create_app(
     spool: Path,
 ) -> "RouterApp":
     from understudies.events import new_id
+    from understudies.monitoring.admin_app import PartEndpoint
     from understudies.router.factory import create_app
+    from understudies.status.parts import RouterPart
+    from understudies.status.standing import STATUS_PATH
 
-    return create_app(
+    clock, access = SystemClock(), status_access(settings.host)
+
+    async def read_part(task: str | None) -> "StatusPart":
+        return RouterPart(at=clock.now(), not_loaded=dict(app.students_not_loaded))
+
+    app = create_app(
         settings,
         bus=bus,
-        clock=SystemClock(),
+        clock=clock,
         files=files,
         new_id=new_id,
         rules=rules,
         online=create_online_state(online.url.get_secret_value(), timeout_s=online.timeout_s),
         spool=spool,
         recorder_process=bus.settings if settings.record_apart else None,
+        pages={STATUS_PATH: PartEndpoint(read_part, access)},
     )
+    return app
 
 
 def _check_has_teacher(settings: "RouterSettings", rules: Rules) -> None:

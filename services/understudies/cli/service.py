@@ -16,10 +16,14 @@ from understudies.runtime.rules.source import RulesSource
 from understudies.runtime.settings import StoreSettings, settings_from
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
     from understudies.datasets.object_store import ObjectStore
+    from understudies.monitoring.admin_app import ReadPart
     from understudies.observer.settings import ObserverSettings
     from understudies.runtime.bus.bus import Bus
     from understudies.runtime.service import Service
+    from understudies.status.parts import StatusPart
 
 SERVICES = {
     "observer": "Run the observer: store all topics, build datasets on demand.",
@@ -55,6 +59,7 @@ def service_command(name: str) -> Callable[..., None]:
                         artifacts=artifact_root(folder, artifacts),
                         rules=source,
                         create_service=compose,
+                        describe=lambda service: _describe_service(service, source),
                     )
                 )
 
@@ -103,6 +108,47 @@ async def _create_service(
     from understudies.budget.settings import BudgetSettings
 
     return create_budget(settings_from(BudgetSettings), bus=bus, rules=rules, new_id=new_id)
+
+
+def _describe_service(service: "Service", rules: RulesSource) -> "tuple[tuple[Collector, ...], ReadPart | None]":
+    """Return the collectors of a service, and what tells its part of the status."""
+    from understudies.budget.app import BudgetApp
+    from understudies.budget.settings import BudgetSettings
+    from understudies.evaluator.app import EvaluatorApp
+    from understudies.monitoring.budget_metrics import BudgetCollector
+    from understudies.monitoring.evaluator_metrics import EvaluatorCollector
+    from understudies.observer.app import ObserverApp
+    from understudies.status import part_readers
+    from understudies.status.parts import TrainerPart
+
+    now = SystemClock().now
+    if isinstance(service, BudgetApp):
+        budget, settings = service, settings_from(BudgetSettings)
+        reader = part_readers.budget_reader(budget, rules, settings)
+
+        async def read_budget(task: str | None) -> "StatusPart":
+            return await part_readers.read_budget_part(reader, now())
+
+        return (BudgetCollector(budget, reader.phase, now),), read_budget
+    if isinstance(service, EvaluatorApp):
+        evaluation = service.evaluation
+
+        async def read_trials(task: str | None) -> "StatusPart":
+            return part_readers.read_evaluator_part(evaluation, now())
+
+        return (EvaluatorCollector(evaluation),), read_trials
+    if isinstance(service, ObserverApp):
+        store = service.store
+
+        async def read_stored(task: str | None) -> "StatusPart":
+            return await part_readers.read_observer_part(store, task, now())
+
+        return (), read_stored
+
+    async def read_nothing(task: str | None) -> "StatusPart":
+        return TrainerPart(at=now())
+
+    return (), read_nothing
 
 
 async def _open_receiver(

@@ -9,13 +9,19 @@ from understudies.cli.process import exit_now, print_line, stop_on_signal
 from understudies.runtime.clock import SystemClock
 from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.rules.source import RulesSource
-from understudies.runtime.settings import BusSettings, settings_from
+from understudies.runtime.settings import AdminSettings, BusSettings, settings_from
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
     from understudies.datasets.object_store import ObjectStore
+    from understudies.monitoring.admin_app import ReadPart
     from understudies.runtime.bus.bus import Bus
+    from understudies.runtime.runner import Runner
     from understudies.runtime.service import Service
 
+AdminFactory = Callable[["Service"], tuple["tuple[Collector, ...]", "ReadPart | None"]]
+"""Returns the collectors of a service, and what tells its part of the status."""
 ServiceFactory = Callable[["Bus", "ObjectStore", contextlib.AsyncExitStack], Awaitable["Service"]]
 """Creates the service; the resources that it opens are closed with the stack."""
 
@@ -39,7 +45,14 @@ def artifact_root(data: Path, artifacts: str | None) -> str:
 
 
 async def run_single_service(
-    name: str, settings: BusSettings, *, data: Path, artifacts: str, rules: RulesSource, create_service: ServiceFactory
+    name: str,
+    settings: BusSettings,
+    *,
+    data: Path,
+    artifacts: str,
+    rules: RulesSource,
+    create_service: ServiceFactory,
+    describe: AdminFactory | None = None,
 ) -> None:
     """Run a service until SIGTERM or Ctrl-C, and print its address, broker and artifacts."""
     from understudies.datasets.object_store import ObjectStore
@@ -59,6 +72,8 @@ async def run_single_service(
         app = await create_service(bus, ObjectStore(artifacts), opened)
         generation = settings.generation or settings.bootstrap or ""
         runner = Runner(app, bus, snapshots=SnapshotStore(data / "snapshots"), generation=generation)
+        if describe is not None:
+            await _open_admin(runner, describe, opened)
         await runner.start()
         freeze_startup_objects()
         group = f"group {settings.group_prefix}-{name}" if settings.group_prefix else "no group"
@@ -73,6 +88,23 @@ async def run_single_service(
     print_line("stopped")
     if not finished:
         exit_now()
+
+
+async def _open_admin(runner: "Runner", describe: AdminFactory, opened: contextlib.AsyncExitStack) -> None:
+    """Tell how the service stands on a port, if the settings name one; it listens before the service runs."""
+    from understudies.cli.options import status_access
+    from understudies.monitoring.admin_app import AdminApp, PartEndpoint, start_admin_server
+    from understudies.monitoring.service_metrics import ServiceCollector
+
+    settings = settings_from(AdminSettings)
+    if settings.port is None:
+        return
+    collectors, read_part = describe(runner.service)
+    status = PartEndpoint(read_part, status_access(settings.host)) if read_part else None
+    app = AdminApp(runner.service.name, lambda: runner.is_running, (ServiceCollector([runner]), *collectors), status)
+    server = await start_admin_server(app, settings)
+    opened.push_async_callback(server.stop)
+    print_line(f"{runner.service.name} tells how it stands at {server.url}/status, /metrics, /readyz and /livez")
 
 
 def _describe_address(app: "Service") -> str:

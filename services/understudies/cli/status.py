@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -33,6 +34,8 @@ Examples:
   understudies status ticket-triage         the whole story of one task
 
   understudies status --url http://127.0.0.1:8080 --json
+
+  understudies status --url http://budget:9100 --url http://evaluator:9100 --url http://observer:9100
 """
 _WATCH_SECONDS: Final = 2.0
 
@@ -41,9 +44,10 @@ def status(
     task: Annotated[str | None, typer.Argument(help="Task whose story is told.", show_default="all tasks")] = None,
     data: Annotated[Path, typer.Option(help="Data folder of `understudies up`.")] = DEFAULT_DATA_DIR,
     url: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="Base URL of a running `understudies up`; its key: UNDERSTUDIES_STATUS_KEY.",
+            help="Base URL of a running `understudies up`, or of a single service (its admin port; a router's own "
+            "port), then once for each; key: UNDERSTUDIES_STATUS_KEY.",
             show_default="found by the data folder",
         ),
     ] = None,
@@ -63,9 +67,14 @@ def status(
             _print(read(), as_json=as_json)
 
 
-def _remote_reader(task: str | None, url: str) -> "StatusRead":
-    process = running_process(url)
-    return lambda: _ask(process, task)
+def _remote_reader(task: str | None, urls: Sequence[str]) -> "StatusRead":
+    from understudies.status.services import RunningServices
+
+    processes = [running_process(url) for url in urls]
+    if len(processes) == 1 and not processes[0].is_single_service():
+        return lambda: _ask(processes[0], task)
+    services = RunningServices(processes)
+    return lambda: _require(services.overview() if task is None else services.story(task), task)
 
 
 def _folder_reader(task: str | None, folder: Path, rules: Path | None) -> "StatusRead":

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from understudies.cli.options import DEFAULT_DATA_DIR, RulesOption, check_source, check_teacher_url, external_store_url
+from understudies.cli.options import (
+    DEFAULT_DATA_DIR,
+    RulesOption,
+    check_source,
+    check_teacher_url,
+    external_store_url,
+    status_access,
+)
 from understudies.cli.process import exit_now, print_line, report_errors, run_event_loop, stop_on_signal
 from understudies.runtime.logs import configure_logging
 from understudies.runtime.process import lock_data_dir
@@ -96,20 +103,13 @@ async def _run(
     from understudies.notices.settings import NoticeSettings
     from understudies.runtime.clock import SystemClock
     from understudies.runtime.process import freeze_startup_objects
-    from understudies.status.access import StatusAccess
     from understudies.status.phase_log import keep_logging
     from understudies.status.running import RunningProcess, announce
-    from understudies.status.settings import StatusSettings
 
     stopping = stop_on_signal()
     bus, store = _external_bus(), external_store_url()
-    token, keys = secrets.token_urlsafe(32), settings_from(StatusSettings)
-    access = StatusAccess(
-        router.host,
-        token,
-        key=keys.key.get_secret_value() if keys.key else None,
-        steering_key=keys.steering_key.get_secret_value() if keys.steering_key else None,
-    )
+    token = secrets.token_urlsafe(32)
+    access = status_access(router.host, token)
     platform = Platform(
         PlatformConfig(
             folder=data,

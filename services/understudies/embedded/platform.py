@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from opentelemetry.trace import Tracer
+from starlette.types import Receive, Scope, Send
 
 from understudies.backup.staging import discard_staging, stage_backup
 from understudies.budget.app import BudgetApp
@@ -22,6 +23,10 @@ from understudies.evaluator.app import EvaluatorApp
 from understudies.evaluator.app import create_app as create_evaluator
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.events import Event, NewId, Promotion, Topic, encode, new_id
+from understudies.monitoring.admin_app import METRICS_TYPE, exposition
+from understudies.monitoring.budget_metrics import BudgetCollector
+from understudies.monitoring.evaluator_metrics import EvaluatorCollector
+from understudies.monitoring.service_metrics import ServiceCollector
 from understudies.notices.app import create_app as create_notices
 from understudies.notices.settings import NoticeSettings
 from understudies.observer.app import ObserverApp
@@ -34,6 +39,7 @@ from understudies.redaction.patterns import default_redactor
 from understudies.router.app import RouterApp
 from understudies.router.call import Teacher
 from understudies.router.endpoints.admin import AdminHandler
+from understudies.router.endpoints.responses import send_response
 from understudies.router.factory import create_app as create_router
 from understudies.router.settings import RouterSettings
 from understudies.runtime.bus.admin import ensure_topics
@@ -251,6 +257,7 @@ class Platform:
             pages={
                 **(plan.pages(self.status, partial(_publish_decision, bus["budget"], store)) if plan.pages else {}),
                 **self._operations(bus["observer"], store),
+                "/metrics": self._serve_metrics,
                 **self._receivers(bus["observer"]),
             },
         )
@@ -273,6 +280,16 @@ class Platform:
         for app in apps:
             app_bus = bus.get(app.name) or self._connect(app.name)
             self._runners.append(Runner(app, app_bus, snapshots=snapshots, generation=self.settings.generation))
+
+    async def _serve_metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the router's metrics and those of all tasks and services."""
+        now = self.config.clock.now
+        found = exposition(
+            ServiceCollector(self._runners),
+            BudgetCollector(self.budget, self.status.phase, now),
+            EvaluatorCollector(self.evaluator.evaluation),
+        )
+        await send_response(send, 200, {}, self.router.exposition() + found, METRICS_TYPE)
 
     def _operations(self, bus: Bus, store: Store) -> Mapping[str, AdminHandler]:
         """Return the handlers of imports and backups, by path."""

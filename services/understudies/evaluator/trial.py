@@ -411,12 +411,20 @@ class Trial(SavedState):
             return None
         return next(point for point in self.thresholds if point.coverage >= coverage / 2)
 
+    @property
+    def expected_confident_share(self) -> float | None:
+        """The share of calls that reaches the threshold in force, as it was proven; None without such a threshold."""
+        candidate = next((point for point in self.thresholds if point.confidence == self.promotion.threshold), None)
+        if candidate is None:
+            return None
+        return candidate.coverage if self._reference_share is None else self._reference_share
+
     def observe_confidence(self, confidence: float, at: datetime) -> bool:
         """Count a call on which the serving student was asked; return whether traffic has shifted."""
         candidate = next((point for point in self.thresholds if point.confidence == self.promotion.threshold), None)
         if candidate is None:
             return False
-        expected = candidate.coverage if self._reference_share is None else self._reference_share
+        expected = self.expected_confident_share or 0.0
         surer = self._surer_candidate(candidate.confidence) or candidate
         self.sureness.add(confidence >= surer.confidence)
         self.coverage_shift.add(confidence >= candidate.confidence, at)

@@ -27,13 +27,13 @@ class ObserverApp:
         self, settings: ObserverSettings, *, bus: Bus, clock: Clock, store: Store, files: ObjectStore, new_id: NewId
     ) -> None:
         self._clock = clock
-        self._store = store
+        self.store = store
         self._sink = StoreSink(store, bus)
         self._dataset_builder = DatasetBuilder(settings, bus=bus, store=store, files=files, new_id=new_id)
 
     async def start(self) -> None:
         """Migrate the tables, then load the authorised students whose datasets are not built yet."""
-        await self._store.migrate()
+        await self.store.migrate()
         await self._dataset_builder.load_pending()
 
     async def handle(self, records: Sequence[Record]) -> None:
@@ -49,7 +49,7 @@ class ObserverApp:
 
     async def fetch_latest_promotions(self) -> list[Promotion]:
         """Return the latest stage of every student, in order, to republish to a broker that lost its data."""
-        return await fetch_latest_promotions(self._store)
+        return await fetch_latest_promotions(self.store)
 
     async def tick(self, now: datetime) -> None:
         """Retry the datasets that are still due."""

@@ -57,6 +57,8 @@ class RouterApp(SavedState):
         self.recorder = recorder
         self.server: HttpServer | None = None
         """The HTTP server, None without a port; set it before `start`."""
+        self.exposition: Callable[[], bytes] = bytes
+        """Returns the router's metrics in the Prometheus text format; nothing without a port."""
         self.ready = False
         """True if the router takes calls."""
         self._table = call_service.table

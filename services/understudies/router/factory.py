@@ -146,6 +146,7 @@ def create_app(
         metrics = RouterMetrics(
             known_task=lambda task: task in source.current().tasks or call_service.table.has_task(task)
         )
+        app.exposition = metrics.exposition
         metrics.observe_recorder(recorder)
         metrics.observe_audits(lambda: call_service.audits_in_flight, lambda: call_service.audits_dropped)
         metrics.observe_cache(cache)

@@ -192,6 +192,18 @@ class Runner:
         done = {**self._committed, **self._offsets}
         return all(done.get(where, 0) >= end for where, end in offsets.items() if where[0] in consumed)
 
+    @property
+    def is_running(self) -> bool:
+        """True from the end of the start to the stop."""
+        return self._started
+
+    @property
+    def lag(self) -> int:
+        """The number of records that the broker told of and the service has not handled yet."""
+        done = {**self._committed, **self._offsets}
+        ends = self._bus.known_end_offsets()
+        return sum(max(0, end - done[where]) for where, end in ends.items() if where in done)
+
     async def checkpoint(self, clock: Clock) -> Checkpoint:
         """Return the handled offsets, taken between two batches, and the time."""
         async with self._lock:
@@ -219,6 +231,7 @@ class Runner:
 
         Returns False if the service was amid long work: that is abandoned, and the last tick's snapshot remains.
         """
+        self._started = False
         if isinstance(self.service, Draining):
             await self.service.drain()
         if self._join_task is not None:

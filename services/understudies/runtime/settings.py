@@ -91,6 +91,21 @@ class TelemetrySettings(BaseSettings):
     otlp_endpoint: str | None = Field(default=None, description="OTLP/HTTP base URL of a collector; unset: no traces")
 
 
+class AdminSettings(BaseSettings):
+    """Settings of the port on which a single service tells how it stands."""
+
+    model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_ADMIN_", frozen=True)
+
+    port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="port of /livez, /readyz, /metrics and /status of a single service other than the router, which "
+        "has them on its own; unset: none; 0: any free one",
+    )
+    host: str = Field(default="127.0.0.1", description="address for them; 0.0.0.0: all addresses")
+
+
 S = TypeVar("S", bound=BaseSettings)
 
 _FIELD_PATTERN: Final = re.compile(r'for field "(\w+)"')

@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from understudies.budget.app import BudgetApp
 from understudies.budget.appraisal import Appraisal
 from understudies.budget.settings import BudgetSettings
 from understudies.budget.student_state import StudentState
 from understudies.budget.task_state import TaskState
-from understudies.evaluator.evaluation import Evaluation
 from understudies.evaluator.trial import Trial
 from understudies.runtime.rules.rules import TaskRulesLookup
 from understudies.runtime.store import Store
@@ -40,21 +40,42 @@ _UNKNOWN_PRICE_SOURCE = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
+class StoredFacts:
     """What the store knows of all tasks."""
 
-    today: Mapping[str, CallCounts]
-    price_sources: Mapping[str, str]
-    last_decisions: Mapping[str, LastDecision]
+    today: Mapping[str, CallCounts] = field(default_factory=dict)
+    price_sources: Mapping[str, str] = field(default_factory=dict)
+    last_decisions: Mapping[str, LastDecision] = field(default_factory=dict)
+
+    @classmethod
+    async def fetch(cls, store: Store, now: datetime) -> "StoredFacts":
+        """Query the store."""
+        return cls(
+            await fetch_calls_since(store, start_of_day(now)),
+            await fetch_price_sources(store),
+            await fetch_last_decisions(store),
+        )
+
+
+class TrialSource(Protocol):
+    """The part of an evaluation that the status needs."""
+
+    @property
+    def trials(self) -> Mapping[str, Trial]:
+        """The trials by student."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class StatusReader:
-    """Reader of the standings; `not_loaded` returns why students in force could not be loaded, by name."""
+    """Reader of the standings; `not_loaded` returns why students in force could not be loaded, by name.
 
-    store: Store
+    Without a store, what that knows is left out.
+    """
+
+    store: Store | None
     budget: BudgetApp
-    evaluation: Evaluation
+    evaluation: TrialSource
     rules: TaskRulesLookup
     settings: BudgetSettings
     not_loaded: Callable[[], Mapping[str, str]]
@@ -63,11 +84,7 @@ class StatusReader:
 
     async def overview(self, now: datetime) -> Overview:
         """Return the standing of all tasks, by name."""
-        stored = _Stored(
-            await fetch_calls_since(self.store, start_of_day(now)),
-            await fetch_price_sources(self.store),
-            await fetch_last_decisions(self.store),
-        )
+        stored = StoredFacts() if self.store is None else await StoredFacts.fetch(self.store, now)
         failures = self.not_loaded()
         standings = []
         for task in sorted(self.budget.tasks):
@@ -81,7 +98,8 @@ class StatusReader:
         standing = (await self.overview(now)).of(task)
         if standing is None:
             return None
-        return TaskStory(standing=standing, events=tuple(await fetch_story(self.store, task)))
+        events = () if self.store is None else tuple(await fetch_story(self.store, task))
+        return TaskStory(standing=standing, events=events)
 
     def phase(self, task: str, now: datetime) -> Phase:
         """Return the phase of a task; needs no query."""
@@ -123,7 +141,9 @@ class StatusReader:
             return True
         return self.budget.tasks[task].steering.critical is not None
 
-    def _standing(self, state: TaskState, stored: _Stored, failures: Mapping[str, str], now: datetime) -> TaskStanding:
+    def _standing(
+        self, state: TaskState, stored: StoredFacts, failures: Mapping[str, str], now: datetime
+    ) -> TaskStanding:
         task = state.task
         appraisal = self.budget.appraisal(task, now)
         student, trial = _shown_student(state), self._trial(state)

@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from understudies.runtime.errors import ConfigurationError, RetryLater
 from understudies.status.decision import DecisionRequest
+from understudies.status.parts import STATUS_PART, StatusPart
 from understudies.status.standing import BACKUP_PATH, IMPORT_PATH, STATUS_PATH, STEERING_PATH, Overview, TaskStory
-from understudies.warm_start.call_sink import ImportCounts
+from understudies.warm_start.counts import ImportCounts
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +43,20 @@ class RunningProcess(BaseModel):
 
     url: str
     token: str | None = None
+
+    def is_single_service(self) -> bool:
+        """Return whether what answers there is a single service; blocks, and raises as `overview` does."""
+        return "service" in json.loads(self._get(STATUS_PATH))
+
+    def part(self, task: str | None = None) -> StatusPart:
+        """Return what a single service knows, with the events of a task; blocks, and raises as `overview` does."""
+        query = "" if task is None else f"?task={quote(task, safe='')}"
+        try:
+            return STATUS_PART.validate_json(self._get(f"{STATUS_PATH}{query}"))
+        except ValidationError as error:
+            raise ConfigurationError(
+                f"{self.url} is no single service: give the URL of one `understudies up`, or those of single services"
+            ) from error
 
     def overview(self) -> Overview:
         """Return the standing of all tasks; blocks. Raises ConfigurationError, or RetryLater if there is no answer."""

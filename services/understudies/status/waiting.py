@@ -71,7 +71,7 @@ def describe_wait(
     if task.serving is not None:
         return _describe_serving(task, task.serving, appraisal, settings, now, not_loaded)
     if task.candidate is not None:
-        return _describe_trial(task.candidate, progress, next_look)
+        return describe_trial(task.candidate.name, task.candidate.promotion.stage, progress, next_look)
     if phase == "kept with the teacher":
         return f"a change: {_as_clause(appraisal.reason)}"
     if appraisal.verdict == "authorise":
@@ -102,7 +102,7 @@ def _describe_serving(
     if student.drift is not None:
         return f"the demotion of {student.name}; the teacher answers"
     if not_loaded is not None:
-        return f"the files of {student.name}; the teacher answers until it can be loaded: {not_loaded}"
+        return describe_unloaded(student.name, not_loaded)
     if student.restriction is not None:
         return f"a new proof, at the canary share until then: {CHANGES[student.restriction.cause]}"
     larger = [share for share in settings.canary if share > student.promotion.share]
@@ -122,17 +122,22 @@ def _describe_step(student: StudentState, settings: BudgetSettings, now: datetim
     return text if end is None or end <= now else f"{text}, and not before {_format_moment(end)}"
 
 
-def _describe_trial(student: StudentState, progress: TrialProgress | None, next_look: datetime | None) -> str:
-    stage = student.promotion.stage
+def describe_unloaded(student: str, why: str) -> str:
+    """Return what a task waits for whose student in force cannot be loaded."""
+    return f"the files of {student}; the teacher answers until it can be loaded: {why}"
+
+
+def describe_trial(student: str, stage: str, progress: TrialProgress | None, next_look: datetime | None) -> str:
+    """Return what a task waits for while a student is collected for, trained or judged."""
     if stage in _STEPS:
-        return f"{_STEPS[stage]} ({student.name})"
+        return f"{_STEPS[stage]} ({student})"
     if progress is None:
-        return f"the trial of {student.name}"
+        return f"the trial of {student}"
     if next_look is None:
-        return f"calls on which {student.name} can be judged; {progress.verdicts} held-out verdicts so far"
+        return f"calls on which {student} can be judged; {progress.verdicts} held-out verdicts so far"
     days = "1 whole day" if progress.whole_days == 1 else f"{progress.whole_days} whole days"
     return (
-        f"the look at the gates of {student.name} at {_format_moment(next_look)}; so far {progress.verdicts} verdicts "
+        f"the look at the gates of {student} at {_format_moment(next_look)}; so far {progress.verdicts} verdicts "
         f"on distinct inputs and {progress.calls} on calls in {days}, evidence {progress.input_evidence:.3g} and "
         f"{progress.call_evidence:.3g} of {progress.evidence_needed:.3g}"
     )

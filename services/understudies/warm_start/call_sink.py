@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from understudies.events import Event, Invocation, encode, own_task
 from understudies.redaction.packs import build_redactor
@@ -16,6 +16,7 @@ from understudies.runtime.errors import Reject, RetryLater
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.source import RulesSource
 from understudies.runtime.store import Store
+from understudies.warm_start.counts import ImportCounts
 from understudies.warm_start.settings import ImportSettings
 
 _log = logging.getLogger(__name__)
@@ -37,26 +38,6 @@ class EventPublisher(Protocol):
     """The part of the bus that imports use."""
 
     async def publish(self, *events: Event) -> None: ...
-
-
-class ImportCounts(BaseModel):
-    """How many calls were added, how many were there already, and how many are larger than an event may be."""
-
-    model_config = ConfigDict(frozen=True)
-
-    added: int = 0
-    known: int = 0
-    too_large: int = 0
-    evidence: int = 0
-    """Of those added, the calls that are young enough to be held-out evidence."""
-
-    def __add__(self, other: "ImportCounts") -> "ImportCounts":
-        return ImportCounts(
-            added=self.added + other.added,
-            known=self.known + other.known,
-            too_large=self.too_large + other.too_large,
-            evidence=self.evidence + other.evidence,
-        )
 
 
 class CallSink:

@@ -17,7 +17,8 @@ from understudies.runtime.errors import RetryLater
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.source import RulesSource
 from understudies.runtime.store import Store
-from understudies.warm_start.call_sink import CallSink, EventPublisher, ImportCounts, InvalidImport
+from understudies.warm_start.call_sink import CallSink, EventPublisher, InvalidImport
+from understudies.warm_start.counts import ImportCounts
 from understudies.warm_start.settings import ImportSettings
 
 NOW = START + timedelta(days=10)

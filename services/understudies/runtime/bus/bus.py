@@ -80,6 +80,13 @@ class Bus(ABC):
         """
 
     @abstractmethod
+    def known_end_offsets(self) -> Offsets:
+        """Return the end offsets of the partitions that this service reads, as the broker told with the last records.
+
+        Asks nothing of the broker; a partition of which nothing is known yet is left out.
+        """
+
+    @abstractmethod
     async def fetch_committed_offsets(self) -> Offsets:
         """Return the committed offsets of this service's group by partition; empty if it consumes without a group.
 

@@ -117,6 +117,15 @@ class KafkaBus(Bus):
             raise RetryLater(f"no broker at {self.settings.bootstrap!r}: {error!r}") from error
         return {(where.topic, where.partition): offset for where, offset in ends.items()}
 
+    def known_end_offsets(self) -> Offsets:
+        if self._subscriber is None:
+            return {}
+        consumer = self._subscriber.consumer
+        if consumer is None:
+            return {}
+        ends = {where: consumer.highwater(where) for where in consumer.assignment()}
+        return {(where.topic, where.partition): end for where, end in ends.items() if end is not None}
+
     async def fetch_committed_offsets(self) -> Offsets:
         """Return the committed offsets of this service's group by partition; empty if it consumes without a group.
 

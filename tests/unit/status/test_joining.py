@@ -1,0 +1,96 @@
+"""What single services know, joined, is what one process knows."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.datasets import TASK
+from tests.support.promoted_student import STUDENT, write_promoted_student
+from tests.support.standings import TRIAL
+from tests.support.trials import TRAINED, EvaluatorHarness, ScriptedStudent, traffic
+
+from understudies.budget.settings import BudgetSettings
+from understudies.datasets.object_store import ObjectStore
+from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.rules.rules import Rules
+from understudies.runtime.rules.source import RulesSource
+from understudies.status.joining import join_parts, join_story
+from understudies.status.part_readers import (
+    budget_reader,
+    read_budget_part,
+    read_evaluator_part,
+    read_observer_part,
+)
+from understudies.status.parts import STATUS_PART, BudgetPart, EvaluatorPart, RouterPart, StatusPart, TrialStanding
+from understudies.status.reader import StatusReader
+from understudies.status.running import RunningProcess
+from understudies.status.saved_services import open_saved_status
+from understudies.status.services import RunningServices
+from understudies.status.standing import TaskStanding, TrialProgress
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def over_the_wire(part: StatusPart) -> StatusPart:
+    return STATUS_PART.validate_json(part.model_dump_json())
+
+
+async def parts_of(reader: StatusReader, now: datetime) -> list[StatusPart]:
+    assert reader.store is not None
+    budget = budget_reader(reader.budget, reader.rules, BudgetSettings())
+    evaluation: Any = reader.evaluation
+    return [
+        over_the_wire(await read_budget_part(budget, now)),
+        over_the_wire(read_evaluator_part(evaluation, now)),
+        over_the_wire(await read_observer_part(reader.store, TASK, now)),
+        over_the_wire(RouterPart(at=now, not_loaded=dict(reader.not_loaded()))),
+    ]
+
+
+@pytest.mark.parametrize("has_files", [True, False])
+async def test_a_student_in_force_stands_as_in_one_process(tmp_path: Path, has_files: bool) -> None:
+    await write_promoted_student(tmp_path)
+    if not has_files:
+        (tmp_path / "artifacts" / "artifacts").rename(tmp_path / "elsewhere")
+    now = datetime.now(UTC)
+    async with open_saved_status(tmp_path, RulesSource(Rules())) as reader:
+        whole = await reader.overview(now)
+        joined = join_parts(parts := await parts_of(reader, now), whole.source, now)
+        story = await reader.story(TASK, now)
+    assert joined == whole
+    (standing,) = joined.tasks
+    assert (standing.student, standing.phase, bool(standing.not_loaded)) == (STUDENT, "serving", not has_files)
+    assert story is not None
+    assert join_story(parts) == story.events
+
+
+async def test_the_progress_of_a_trial_comes_from_the_evaluator(tmp_path: Path) -> None:
+    bench = EvaluatorHarness(ObjectStore(f"file://{tmp_path}"), ScriptedStudent())
+    await bench.handle(bench.promotion("trained"))
+    await bench.handle(*traffic(0, 40, hours=20))
+    part = read_evaluator_part(bench.app.evaluation, TRAINED)
+    (name,) = part.trials
+    standing = TaskStanding(task=TASK, phase="trial", waits_for="?", student=name, stage="trained", promised=0.5)
+    (joined,) = join_parts([BudgetPart(at=NOW, tasks=(standing,)), over_the_wire(part)], "", NOW).tasks
+    assert joined.promised == 0.95
+    assert joined.next_look is not None
+    assert joined.next_look >= TRAINED + timedelta(days=1)
+    assert joined.trial is not None
+    assert joined.waits_for.startswith(f"the look at the gates of {name} at ")
+
+
+def test_a_proven_student_that_waits_for_approval_still_does(tmp_path: Path) -> None:
+    waiting = TRIAL.model_copy(update={"waits_for": f"the approval of {TRIAL.student}, which is proven"})
+    progress = TrialProgress(input_evidence=1, call_evidence=1, evidence_needed=20, verdicts=1, calls=1, whole_days=1)
+    trials = {TRIAL.student or "": TrialStanding(promised=0.9, progress=progress)}
+    parts: list[StatusPart] = [BudgetPart(at=NOW, tasks=(waiting,)), EvaluatorPart(at=NOW, trials=trials)]
+    assert join_parts(parts, "", NOW).tasks[0].waits_for == waiting.waits_for
+
+
+def test_without_a_budget_service_nobody_knows_the_tasks() -> None:
+    services = RunningServices([RunningProcess(url="http://router:8080")])
+    with pytest.raises(ConfigurationError, match="none of these is the budget service"):
+        services._join([RouterPart(at=NOW, not_loaded={})])
+    source = services._join([BudgetPart(at=NOW, tasks=())]).source
+    assert "no evaluator was asked, so how far trials are is not known" in source

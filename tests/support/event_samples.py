@@ -124,6 +124,8 @@ SAMPLES: dict[str, Event] = {
         weight=20.0,
         fingerprint=ANSWERED.fingerprint,
         answer_class="weather",
+        student_answer='forecast({"city": "Delft"})',
+        student_class="forecast",
         spot_check=False,
         counts=False,
     ),
@@ -201,7 +203,7 @@ SAMPLES: dict[str, Event] = {
 
 _LATER: dict[str, set[str]] = {
     "invocation": {"free", "usage_estimated", "api", "streamed", "hung_up", "training_only"},
-    "verdict": {"spot_check"},
+    "verdict": {"spot_check", "student_answer", "student_class"},
     "gate_decision": {"head_threshold", "levels", "withheld", "judge"},
     "promotion": {"head_threshold", "levels", "withheld", "judge", "spot_checks", "steering"},
     "drift": {"cause"},

@@ -32,6 +32,12 @@ class Verdict(Event):
     weight: float = Field(default=1.0, gt=0)
     fingerprint: str
     answer_class: str | None = Field(default=None, description="teacher's answer if the set of answers is closed")
+    student_answer: str | None = Field(
+        default=None, description="student's answer where it disagreed, as people read it, cut if it is long"
+    )
+    student_class: str | None = Field(
+        default=None, description="student's answer where it disagreed, if the set of answers is closed"
+    )
     spot_check: bool = Field(
         default=False,
         description="an audit in addition to the random draw: it is evidence only for its class of answers",

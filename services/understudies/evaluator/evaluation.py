@@ -30,6 +30,7 @@ from understudies.events import (
     position,
 )
 from understudies.judges.answer_key import answer_class, answer_key
+from understudies.judges.answer_text import answer_text
 from understudies.judges.base import Judge
 from understudies.persistence.fields import AsArray
 from understudies.persistence.saved_state import IN_PLACE, Key, SavedState
@@ -202,6 +203,8 @@ class Evaluation(SavedState):
                     confidence=answer.confidence,
                     fingerprint=call.fingerprint,
                     answer_class=kind,
+                    student_answer=None if judgement.agreed else answer_text(answer.message),
+                    student_class=None if judgement.agreed else answer_class(answer.message, trial.judge),
                     counts=first,
                 )
             )
@@ -359,6 +362,8 @@ class Evaluation(SavedState):
             confidence=call.confidence,
             fingerprint=call.fingerprint,
             answer_class=answer_class(audit.response.message, judge),
+            student_answer=None if judgement.agreed else answer_text(call.response.message),
+            student_class=None if judgement.agreed else answer_class(call.response.message, judge),
             spot_check=not _is_random_audit(call),
             counts=False,
         )

@@ -23,6 +23,7 @@ from understudies.evaluator.trial import Trial
 from understudies.evaluator.withholding import FailingClasses
 from understudies.events import Promotion, Verdict
 from understudies.judges.answer_key import answer_class, answer_key
+from understudies.judges.answer_text import answer_text
 from understudies.judges.base import Judge, Judgement
 from understudies.judges.choice import choose_judge
 from understudies.judges.registry import parse_judge
@@ -123,6 +124,8 @@ async def open_trial(
                 confidence=answer.confidence,
                 fingerprint=example.fingerprint,
                 answer_class=held.answer_class,
+                student_answer=None if held.judgement.agreed else answer_text(answer.message),
+                student_class=None if held.judgement.agreed else answer_class(answer.message, judge),
             )
         )
     trial.place_bets(last + timedelta.resolution)

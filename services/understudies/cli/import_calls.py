@@ -196,7 +196,7 @@ async def _stopped(folder: Path, rules: Path | None) -> AsyncIterator[_Add]:
 @asynccontextmanager
 async def _services(bootstrap: str, rules: Path | None) -> AsyncIterator[_Add]:
     """Open the broker and the store of single services."""
-    from understudies.runtime.bus.bus import Bus
+    from understudies.runtime.bus.kafka_bus import KafkaBus
     from understudies.runtime.settings import BusSettings, settings_from
     from understudies.runtime.store import Store
 
@@ -205,7 +205,7 @@ async def _services(bootstrap: str, rules: Path | None) -> AsyncIterator[_Add]:
         raise ConfigurationError(
             "set UNDERSTUDIES_STORE_URL to the store of the services, which tells what was imported before"
         )
-    bus = Bus(settings_from(BusSettings, bootstrap=bootstrap), "import")
+    bus = KafkaBus(settings_from(BusSettings, bootstrap=bootstrap), "import")
     store = await Store.open(store_url)
     try:
         await bus.start()

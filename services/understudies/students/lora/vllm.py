@@ -47,7 +47,6 @@ class VllmEngine:
     async def route(self, adapter: ServedAdapter) -> AsyncIterator[AdapterRoute]:
         """Return the route of an adapter, as `LoraEngine` says."""
         server = await self._server_with(adapter)
-        server.calls += 1
         try:
             yield AdapterRoute(_AdapterChat(server, adapter), {"model": f"{PREFIX}{adapter.name}", **_AS_TRAINED})
         finally:
@@ -66,13 +65,19 @@ class VllmEngine:
         await asyncio.gather(*(server.close() for server in self._servers))
 
     async def _server_with(self, adapter: ServedAdapter) -> VllmServer:
-        """Return the least busy server that answers, with the adapter loaded."""
+        """Return the least busy server that answers, with the adapter loaded and a call begun."""
         failure = StudentError("no vLLM server answers; each is asked again within a minute")
         for server in sorted((one for one in self._servers if one.is_due()), key=lambda one: one.calls):
+            # Counted at once, or calls that begin together would all go to the same one.
+            server.calls += 1
             try:
                 await server.ensure_loaded(adapter)
             except EndpointUnavailable as error:
+                server.calls -= 1
                 failure = error
+            except BaseException:
+                server.calls -= 1
+                raise
             else:
                 return server
         raise failure

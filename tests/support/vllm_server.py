@@ -23,11 +23,11 @@ def vllm_python() -> str | None:
 
 
 @contextmanager
-def vllm_server(base: Path, log: Path, *options: str, tokens: int = 256, port: int | None = None) -> Iterator[str]:
+def vllm_server(base: Path, log: Path, *options: str, tokens: int = 256, python: str | None = None) -> Iterator[str]:
     """The URL of a server of a base, which ends with the context."""
-    python = vllm_python()
+    python = python or vllm_python()
     assert python is not None, REASON
-    port = port or free_port()
+    port = free_port()
     command = [
         *(python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(base), "--enable-lora"),
         *("--host", "127.0.0.1", "--port", str(port), "--max-model-len", str(tokens), "--max-num-seqs", "16"),

@@ -217,6 +217,30 @@ async def test_of_calls_around_others_the_innermost_counts(build: Build, togethe
     assert len(house.calls) == 1
 
 
+@pytest.mark.parametrize(
+    ("called", "is_recorded"),
+    [
+        ({"server.address": "127.0.0.1", "server.port": 8123}, False),
+        ({"server.address": "LOCALHOST", "server.port": 8123}, False),
+        ({"server.address": "http://localhost:8123/v1"}, False),
+        ({"server.address": "llm.internal", "server.port": 443}, False),
+        ({"url.full": "https://LLM.internal/v1/chat/completions"}, False),
+        ({"gen_ai.openai.api_base": "http://gate.internal:8080/v1"}, False),
+        ({"server.address": "127.0.0.1", "server.port": 8124}, True),
+        ({"server.address": "gate.internal", "server.port": 443}, True),
+        ({"server.address": "api.openai.com", "server.port": 443}, True),
+        ({"url.full": "https://[broken"}, True),
+    ],
+)
+async def test_a_call_that_passed_the_router_is_its_own_record(
+    build: Build, called: Attributes, is_recorded: bool
+) -> None:
+    house = await build(port=8123, addresses=["llm.internal", "gate.internal:8080"])
+    outer = span(openinference("the library's"), 1)
+    assert await house.export(span(genai() | called, 2, parent=1), outer) == {}
+    assert len(house.calls) == is_recorded
+
+
 async def test_tenants_are_told_by_key_and_kept_to_their_tasks(build: Build) -> None:
     house = await build(rules=TENANTS)
     assert await house.export(span(genai()), authorization=f"Bearer {SHOP}") == {}

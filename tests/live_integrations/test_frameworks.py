@@ -21,7 +21,7 @@ from tests.support.fake_teacher import FakeTeacher
 from understudies.client import Understudies
 from understudies.client.integrations.langchain import langchain_handler
 from understudies.client.integrations.litellm import litellm_logger
-from understudies.client.integrations.openai_agents import agents_processor
+from understudies.client.integrations.openai_agents import agents_client, agents_processor
 from understudies.events import Invocation
 from understudies.otlp.factory import create_endpoint
 from understudies.router.http1.server import HttpServer
@@ -179,6 +179,36 @@ async def test_openai_agents_with_tools_are_recorded_where_spans_tell_them(
         await agents.Runner.run(agent, QUESTION)
     assert len(recorded.calls()) == 1
     assert recorded.client.losses == {"unreadable": 1}
+
+
+@pytest.mark.parametrize("api", ["responses", "chat"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_openai_agents_by_their_client(teacher: FakeTeacher, recorded: Recorded, api: str, stream: bool) -> None:
+    agents = framework("agents", "openai-agents")
+    agents.set_trace_processors([])
+
+    def find(name: str) -> str:
+        return name
+
+    client = agents_client(recorded.client, openai.AsyncOpenAI(base_url=teacher.url, api_key="sk-test"), task="other")
+    provider = agents.OpenAIProvider(openai_client=client, use_responses=api == "responses")
+    other = agents.Agent(name="billing", instructions="Bill.")
+    agent = agents.Agent(
+        name="triage", instructions=SYSTEM, model="gpt-4o-mini", tools=[agents.function_tool(find)], handoffs=[other]
+    )
+    metadata = {"understudies_task": "triage", "thread_id": "t-1"}
+    config = agents.RunConfig(model_provider=provider, trace_metadata=metadata)
+    if stream:
+        run = agents.Runner.run_streamed(agent, QUESTION, run_config=config)
+        assert [event async for event in run.stream_events()]
+    else:
+        assert (await agents.Runner.run(agent, QUESTION, run_config=config)).final_output == ANSWER
+    call = recorded.only()
+    assert texts(call)[-2:] == [("user", QUESTION), ("assistant", ANSWER)]
+    assert (call["task"], call["episode"]) == ("triage", "t-1")
+    assert [tool["function"]["name"] for tool in call["tools"]] == ["find", "transfer_to_billing"]
+    await agents.Runner.run(agent, QUESTION, run_config=agents.RunConfig(model_provider=provider))
+    assert [call["task"] for call in recorded.calls()] == ["triage", "other"]
 
 
 def _pydantic_ai(url: str, provider: TracerProvider) -> Callable[[], Any]:

@@ -7,7 +7,7 @@ _LIBRARIES = ("openai", "anthropic")
 _RECORDED_RESOURCES = ("Completions", "Responses", "Messages", "Decisions")
 _RECORDED_METHODS = frozenset({"create", "parse", "stream"})
 _COPYING_METHODS = frozenset({"copy", "with_options"})
-_WRAPPER_SUFFIXES = ("WithRawResponse", "WithStreamingResponse")
+_WRAPPER_SUFFIXES = ("WithRawResponse", "WithStreamingResponse", "WithStreamedResponse")
 
 Wrap = Callable[[Any], Any]
 """Returns a function that records the calls of another."""
@@ -61,8 +61,11 @@ def _library_of(value: Any) -> str:
 
 
 def _is_part(value: Any) -> bool:
-    """Return whether a value leads to model calls: a client or one of its resources."""
-    return _library_of(value) in _LIBRARIES and (".resources" in type(value).__module__ or is_official_client(value))
+    """Return whether a value leads to model calls: a client, one of its resources, or a wrapper of all of these."""
+    if _library_of(value) not in _LIBRARIES:
+        return False
+    kind = type(value)
+    return ".resources" in kind.__module__ or kind.__name__.endswith(_WRAPPER_SUFFIXES) or is_official_client(value)
 
 
 def _is_recorded(resource: Any) -> bool:

@@ -1,12 +1,14 @@
 """Encode finished calls and events as messages for the sinks."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from understudies.client.calls import TeacherCall
 from understudies.client.decoding.requests import decode_request
 from understudies.client.decoding.responses import decode_answer
 from understudies.client.decoding.stream_accumulator import accumulate_chunks
-from understudies.client.errors import NotRecorded
+from understudies.client.errors import NotRecorded, describe_error
+from understudies.client.http_bodies import HttpBody
 from understudies.client.pricing import Price
 from understudies.client.sinks import OutgoingEvent
 from understudies.client.stream_taps import ABANDONED
@@ -27,6 +29,8 @@ from understudies.events import (
     usd,
 )
 from understudies.redaction.redactor import Redactor, redacted
+
+_CUT: Final = "the teacher's stream ended before its answer did"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ class InvocationEncoder:
 
 def _decode_outcome(call: TeacherCall) -> tuple[DecodedResponse | None, str | None]:
     """Return the answer or the error; a truncated stream has no answer, as students must not learn from half of one."""
+    if isinstance(call.answer, HttpBody):
+        return _decode_body(call, call.answer)
     if call.chunks is None:
         if call.error is not None:
             return None, call.error
@@ -101,7 +107,15 @@ def _decode_outcome(call: TeacherCall) -> tuple[DecodedResponse | None, str | No
     accumulator = accumulate_chunks(call.chunks) if call.chunks or call.error is None else None
     failed = None if accumulator is None else accumulator.failed
     if accumulator is not None and failed is None:
-        whole = call.error is None or (call.error == ABANDONED and accumulator.has_ended)
+        whole = accumulator.has_ended if call.error == ABANDONED else call.error is None and not accumulator.was_cut
         if whole:
             return accumulator.to_answer(), None
-    return None, f"{call.error or failed} after {len(call.chunks)} chunks"
+    return None, f"{call.error or failed or _CUT} after {len(call.chunks)} chunks"
+
+
+def _decode_body(call: TeacherCall, body: HttpBody) -> tuple[DecodedResponse | None, str | None]:
+    told = body.error
+    error = describe_error(told) if isinstance(told, BaseException) else told
+    if body.is_stream:
+        return _decode_outcome(replace(call, answer=None, chunks=body.parse_events(), error=error))
+    return _decode_outcome(replace(call, answer=None if error else body.parse(), error=error))

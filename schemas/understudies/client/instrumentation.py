@@ -2,21 +2,30 @@
 
 import functools
 import inspect
+import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from understudies.client.calls import CallArguments, TeacherCall, TeacherInfo, copy_arguments
 from understudies.client.client_proxy import ClientProxy, is_official_client
+from understudies.client.errors import describe_error
+from understudies.client.http_bodies import HttpBody, tap_http_manager
 from understudies.client.raw_responses import TappedResponse, is_raw_response
 from understudies.client.recorder import CallRecorder
+from understudies.client.router_mark import Marks, begin_marks, is_marked, watch_client
 from understudies.client.stream_managers import tap_manager
 from understudies.client.stream_taps import ABANDONED, tap_stream
 from understudies.client.telemetry import current_traceparent
 
+log = logging.getLogger("understudies.client")
+
 EpisodeSource = str | Callable[[], str | None] | None
 """The id of the trajectory that a call belongs to, or a function that returns it at the time of the call."""
+TaskSource = Callable[[], str | None] | None
+"""A function that returns a call's task at the time of the call, where not all calls of a teacher have the same."""
 
 _RECORDED_METHODS = frozenset({"invoke", "ainvoke", "stream", "astream"})
 
@@ -25,16 +34,23 @@ class Instrumentor:
     """Wraps callables so that each call is recorded."""
 
     def __init__(
-        self, recorder: CallRecorder, teacher_info: TeacherInfo, episode: EpisodeSource, now: Callable[[], datetime]
+        self,
+        recorder: CallRecorder,
+        teacher_info: TeacherInfo,
+        episode: EpisodeSource,
+        now: Callable[[], datetime],
+        task: TaskSource = None,
     ) -> None:
         self.recorder = recorder
-        self.teacher_info = teacher_info
+        self._teacher_info = teacher_info
         self._episode = episode
         self._now = now
+        self._task = task
 
     def wrap(self, teacher: Any) -> Any:
         """Return the recorded teacher: a function for a function, otherwise a proxy."""
         if is_official_client(teacher):
+            self._watch(teacher)
             return ClientProxy(teacher, self.wrap_function)
         if hasattr(teacher, "invoke"):
             return (_CallableProxy if callable(teacher) else _Proxy)(teacher, self)
@@ -49,6 +65,7 @@ class Instrumentor:
 
         Of the positional arguments only those in the slice `recorded_arguments` are recorded.
         """
+        self._watch(getattr(getattr(teacher, "__self__", None), "_client", None))
         if inspect.iscoroutinefunction(teacher):
 
             async def called_async(*args: Any, **kwargs: Any) -> Any:
@@ -73,35 +90,50 @@ class Instrumentor:
 
         return _copy_metadata(teacher, called)
 
+    def _watch(self, client: Any) -> None:
+        try:
+            watch_client(client)
+        except Exception as error:  # noqa: BLE001 - an unusual client is called all the same
+            log.debug("answers of %s do not tell whether they passed the router: %r", type(client), error)
+
     def start_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "CallRecording":
         """Begin the record of a call with the teacher's arguments."""
         try:
             episode = self._episode() if callable(self._episode) else self._episode
-            return CallRecording(self, copy_arguments(args, kwargs), self._now(), episode, current_traceparent())
-        except Exception:  # noqa: BLE001 - no failure here may keep the teacher from being called
-            self.recorder.count_loss("unreadable")
-            return CallRecording(self, None, None, None, None)
+            about = self._teacher_info
+            if self._task is not None:
+                about = replace(about, task=self._task())
+            arguments = copy_arguments(args, kwargs)
+            recording = CallRecording(self.recorder, about, arguments, self._now(), episode, current_traceparent())
+            recording.marks = begin_marks()
+            return recording
+        except Exception as error:  # noqa: BLE001 - no failure here may keep the teacher from being called
+            self.recorder.count_loss("unreadable", detail=describe_error(error))
+            return CallRecording(self.recorder, self._teacher_info, None, None, None, None)
 
 
 class CallRecording:
     """A call in progress; it ends exactly once, with an answer, a stream or an error."""
 
-    __slots__ = ("_arguments", "_at", "_episode", "_instrumentor", "_started", "_traceparent")
+    __slots__ = ("_arguments", "_at", "_episode", "_recorder", "_started", "_teacher_info", "_traceparent", "marks")
 
     def __init__(
         self,
-        instrumentor: Instrumentor,
+        recorder: CallRecorder,
+        teacher_info: TeacherInfo,
         arguments: CallArguments | None,
         at: datetime | None,
         episode: str | None,
         trace: str | None,
     ) -> None:
-        self._instrumentor = instrumentor
+        self._recorder = recorder
+        self._teacher_info = teacher_info
         self._arguments = arguments
         self._at = at
         self._episode = episode
         self._traceparent = trace
         self._started = time.perf_counter()
+        self.marks: Marks = []
 
     def record_answer(self, answer: Any) -> Any:
         """Record the teacher's answer and return it, or a proxy for it if it is a stream."""
@@ -110,15 +142,22 @@ class CallRecording:
             return answer
         if inspect.isawaitable(answer):
             return self._record_awaitable(answer)
+        self._note_mark(answer)
         if is_raw_response(answer) and self._is_streaming:
             return TappedResponse(answer, self._on_stream_end)
         stream = tap_stream(answer, self._on_stream_end)
         if stream is None:
-            stream = tap_manager(answer, self._on_stream_end, self.record_error)
+            stream = tap_manager(answer, self._on_stream_end, self.record_error, self._note_mark)
+        if stream is None:
+            stream = tap_http_manager(answer, self._on_body_end, self.record_error, self._note_mark)
         if stream is not None:
             return stream
         self._record(answer)
         return answer
+
+    def _note_mark(self, answer: Any) -> None:
+        if is_marked(answer):
+            self.marks.append("")
 
     @property
     def _is_streaming(self) -> bool:
@@ -126,7 +165,8 @@ class CallRecording:
 
     def record_error(self, error: BaseException) -> None:
         """Record that the teacher raised."""
-        self._record(None, error=_describe_error(error))
+        self._note_mark(error)
+        self._record(None, error=describe_error(error))
 
     def _record_awaitable(self, answer: Any) -> Any:
         if hasattr(answer, "add_done_callback"):  # a future is returned as the same object
@@ -151,16 +191,24 @@ class CallRecording:
             self._record(future.result())
 
     def _on_stream_end(self, chunks: list[Any], error: BaseException | str | None) -> None:
-        self._record(None, chunks, _describe_error(error) if isinstance(error, BaseException) else error)
+        self._record(None, chunks, describe_error(error) if isinstance(error, BaseException) else error)
+
+    def _on_body_end(self, body: HttpBody | None) -> None:
+        if body is None:
+            self._recorder.count_loss("too_large")
+        else:
+            self._record(body)
 
     def _record(self, answer: Any, chunks: list[Any] | None = None, error: str | None = None) -> None:
         if self._arguments is None or self._at is None:
             return
+        if self.marks:
+            self._recorder.count_passed()
+            return
         latency_ms = (time.perf_counter() - self._started) * 1000
-        witness = self._instrumentor
-        witness.recorder.put(
+        self._recorder.put(
             TeacherCall(
-                witness.teacher_info,
+                self._teacher_info,
                 self._at,
                 self._episode,
                 self._arguments,
@@ -203,11 +251,4 @@ def _copy_metadata(teacher: Callable[..., Any], wrapper: Callable[..., Any]) -> 
     return functools.update_wrapper(wrapper, teacher)
 
 
-def _describe_error(error: BaseException) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"[:2000]
-    except Exception:  # noqa: BLE001 - an exception may fail to describe itself
-        return type(error).__name__
-
-
-__all__ = ["ABANDONED", "CallRecording", "EpisodeSource", "Instrumentor"]
+__all__ = ["ABANDONED", "CallRecording", "EpisodeSource", "Instrumentor", "TaskSource"]

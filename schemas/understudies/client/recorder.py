@@ -55,6 +55,7 @@ class CallRecorder:
         self._characters = 0
         self._accepted = 0
         self._settled = 0
+        self._passed = 0
         self._losses_by_reason: Counter[str] = Counter()
         self._last_logged = -_LOG_INTERVAL_SECONDS
         self._closed = False
@@ -92,6 +93,17 @@ class CallRecorder:
                 "calls not recorded so far: %s; last reason: %s %s", dict(self._losses_by_reason), reason, detail
             )
         return False
+
+    def count_passed(self) -> None:
+        """Count a call that passed the router, which records it."""
+        with self._lock:
+            self._passed += 1
+
+    @property
+    def passed(self) -> int:
+        """The number of calls that passed the router."""
+        with self._lock:
+            return self._passed
 
     @property
     def losses(self) -> dict[str, int]:

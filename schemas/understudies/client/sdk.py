@@ -5,13 +5,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
 from understudies.client.calls import TeacherCall, TeacherInfo, copy_arguments
 from understudies.client.encoding import InvocationEncoder
-from understudies.client.errors import PublishError
-from understudies.client.instrumentation import EpisodeSource, Instrumentor
+from understudies.client.errors import PublishError, describe_error
+from understudies.client.instrumentation import EpisodeSource, Instrumentor, TaskSource
 from understudies.client.pricing import Price
 from understudies.client.recorder import CallRecorder
 from understudies.client.sinks import CorpusSink, KafkaSink, Sink
@@ -95,7 +96,7 @@ class Understudies:
     def shadow(
         self,
         teacher: Teacher,
-        task: str | None = None,
+        task: str | TaskSource = None,
         *,
         episode: EpisodeSource = None,
         model: str = "",
@@ -105,15 +106,27 @@ class Understudies:
 
         A teacher is a function, sync or async, that takes messages or a prompt, such as the `create` of an OpenAI or
         Anthropic client, an object with `invoke`, or a whole client, all of whose model calls are recorded. Without a
-        task's name, calls with the same system prompt form one task. `episode` is the trajectory's id, or a function
-        without arguments that returns it at each call.
+        task's name, calls with the same system prompt form one task. `episode` is the trajectory's id. Either may be a
+        function without arguments that returns it, or None, at each call.
         """
-        if task is not None:
-            task = task if self._owner is None else own_task(self._owner, task)
-            if not is_task_name(task):
-                raise ValueError(f"{task!r} is no task name: {TASK_NAME_RULE}")
-        shadow = TeacherInfo(task, model, dict(tags or {}))
-        return cast(Teacher, Instrumentor(self._recorder, shadow, episode, self._now).wrap(teacher))
+        source: TaskSource = None
+        name: str | None = None
+        if callable(task):
+            source = partial(self._call_task, task)
+        elif task is not None:
+            name = self._own_task(task)
+        shadow = TeacherInfo(name, model, dict(tags or {}))
+        return cast(Teacher, Instrumentor(self._recorder, shadow, episode, self._now, source).wrap(teacher))
+
+    def _call_task(self, task: Callable[[], str | None]) -> str | None:
+        name = task()
+        return None if name is None else self._own_task(name)
+
+    def _own_task(self, task: str) -> str:
+        name = task if self._owner is None else own_task(self._owner, task)
+        if not is_task_name(name):
+            raise ValueError(f"{name!r} is no task name: {TASK_NAME_RULE}")
+        return name
 
     def record(
         self,
@@ -134,9 +147,7 @@ class Understudies:
         `error` says instead why there is none. Returns False if the call is not recorded, which is counted.
         """
         try:
-            name = task if task is None or self._owner is None else own_task(self._owner, task)
-            if name is not None and not is_task_name(name):
-                return self._recorder.count_loss("unreadable", detail=f"{name!r} is no task name: {TASK_NAME_RULE}")
+            name = None if task is None else self._own_task(task)
             moment = self._now() if at is None else at.astimezone(UTC)
             given = copy_arguments((), dict(arguments))
             call = TeacherCall(
@@ -144,7 +155,7 @@ class Understudies:
             )
             return self._recorder.put(call, given.characters)
         except Exception as failure:  # noqa: BLE001 - no failure here may disturb the agent
-            return self._recorder.count_loss("unreadable", detail=type(failure).__name__)
+            return self._recorder.count_loss("unreadable", detail=describe_error(failure))
 
     def count_unreadable(self, why: str) -> None:
         """Count a call that cannot be recorded, with the reason for the log."""
@@ -181,6 +192,11 @@ class Understudies:
     def losses(self) -> dict[str, int]:
         """The number of lost calls and events by reason: full, too_large, unreadable, refused, unsent, closed."""
         return self._recorder.losses
+
+    @property
+    def recorded_by_router(self) -> int:
+        """The number of calls of shadowed clients that passed the router, which records them in place of this one."""
+        return self._recorder.passed
 
     def __enter__(self) -> Self:
         return self

@@ -14,12 +14,15 @@ _INNER_STREAM = "_raw_stream"
 
 OnError = Callable[[BaseException], None]
 """Callback called if the stream cannot be opened; must not raise."""
+OnOpen = Callable[[Any], None]
+"""Callback called with what was opened; must not raise."""
 
 
 class _ManagerBase:
     """A proxy for a manager; attributes other than entering and leaving are delegated to the manager itself."""
 
-    def __init__(self, manager: Any, done: OnStreamEnd, failed: OnError) -> None:
+    def __init__(self, manager: Any, done: OnStreamEnd, failed: OnError, opened: OnOpen) -> None:
+        self._understudies_opened = opened
         self._understudies_manager = manager
         self._understudies_done = done
         self._understudies_failed = failed
@@ -34,6 +37,7 @@ class _ManagerBase:
         return getattr(self._understudies_manager, name)
 
     def _understudies_open(self, stream: Any) -> Any:
+        self._understudies_opened(stream)
         inner = getattr(stream, _INNER_STREAM, None)
         tap = tap_stream(stream if inner is None else inner, self._understudies_done)
         self._understudies_tap = tap
@@ -79,11 +83,11 @@ class TappedAsyncManager(_ManagerBase):
         return await self._understudies_manager.__aexit__(*exc_info)
 
 
-def tap_manager(answer: Any, done: OnStreamEnd, failed: OnError) -> Any:
+def tap_manager(answer: Any, done: OnStreamEnd, failed: OnError, opened: OnOpen) -> Any:
     """Return a proxy for the manager of a stream, or None if the answer is none."""
     kind = type(answer)
     if not kind.__name__.endswith(_MANAGER_SUFFIX):
         return None
     if hasattr(kind, "__enter__"):
-        return TappedManager(answer, done, failed)
-    return TappedAsyncManager(answer, done, failed) if hasattr(kind, "__aenter__") else None
+        return TappedManager(answer, done, failed, opened)
+    return TappedAsyncManager(answer, done, failed, opened) if hasattr(kind, "__aenter__") else None

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from understudies.events import Event, Invocation
 from understudies.otlp.protocol import check_content_type, decode_spans, encode_error, encode_success, read_content_type
+from understudies.otlp.routed_calls import RoutedCalls
 from understudies.otlp.senders import Sender, Senders
 from understudies.otlp.span_reader import ReadSpans, SpanReader
 from understudies.redaction.packs import build_redactor
@@ -52,13 +53,20 @@ class TraceEndpoint:
     """
 
     def __init__(
-        self, senders: Senders, rules: RulesSource, *, bus: EventPublisher, clock: Clock, redacts: bool = True
+        self,
+        senders: Senders,
+        rules: RulesSource,
+        routed: RoutedCalls,
+        *,
+        bus: EventPublisher,
+        clock: Clock,
+        redacts: bool = True,
     ) -> None:
         self._senders = senders
         self._bus = bus
         self._clock = clock
         self._redactor = rules.derive(_build_redactor if redacts else _no_redactor)
-        self._reader = SpanReader()
+        self._reader = SpanReader(routed)
         self._reading = asyncio.Lock()
         self._published: dict[str, None] = {}
         self._log_throttle = Throttle()

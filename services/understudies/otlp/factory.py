@@ -1,6 +1,7 @@
 """Compose the receiver of spans from its settings and rules."""
 
 from understudies.otlp.endpoint import EventPublisher, TraceEndpoint
+from understudies.otlp.routed_calls import RoutedCalls
 from understudies.otlp.senders import Senders
 from understudies.router.endpoints.admission import Admission
 from understudies.router.http1.server import HttpServer
@@ -20,7 +21,8 @@ def create_endpoint(
     redacts: bool = True,
 ) -> TraceEndpoint:
     """Build the receiver for a server that listens on `host`; its senders and limits are those of the router."""
-    return TraceEndpoint(Senders(Admission(rules, settings), host), rules, bus=bus, clock=clock, redacts=redacts)
+    senders, routed = Senders(Admission(rules, settings), host), RoutedCalls.from_settings(settings)
+    return TraceEndpoint(senders, rules, routed, bus=bus, clock=clock, redacts=redacts)
 
 
 async def start_server(endpoint: TraceEndpoint, host: str, port: int) -> HttpServer:

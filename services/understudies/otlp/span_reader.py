@@ -17,6 +17,7 @@ from understudies.importers.recorded_call import RecordedCall
 from understudies.importers.spans import is_span, read_span
 from understudies.importers.task_names import sanitize_task_name
 from understudies.otlp.call_tree import CallTree, innermost_first
+from understudies.otlp.routed_calls import RoutedCalls
 from understudies.redaction.redactor import Redactor, redacted
 from understudies.router.endpoints.errors import BadRequest, HttpError
 
@@ -39,7 +40,8 @@ class ReadSpans:
 class SpanReader:
     """Reads spans by the rules that logs are read by: no answer is made of what is none."""
 
-    def __init__(self) -> None:
+    def __init__(self, routed: RoutedCalls) -> None:
+        self._routed = routed
         self._tree = CallTree()
         self._templates = Templates()
 
@@ -82,6 +84,9 @@ class SpanReader:
         if is_outer:
             self._tree.add_call_inside(span)
         if is_outer or not is_span(span):
+            return None
+        if self._routed.has(span):
+            self._tree.add_call_inside(span)  # what is around it is no call of its own either
             return None
         try:
             call = build_recorded_call(read_span(span), 0)

@@ -50,6 +50,11 @@ class RouterSettings(BaseSettings):
     port: int | None = Field(
         default=None, ge=0, le=65535, description="port to listen on; unset: no HTTP; 0: any free port"
     )
+    addresses: frozenset[str] = Field(
+        default=frozenset(),
+        description="further names, with or without a port, under which agents reach the router, such as "
+        "`llm.internal:8080`: spans of calls there are not recorded, as the router records them",
+    )
     reuse_port: bool = Field(default=False, description="share the port with other processes that set this too")
     max_body_bytes: int = Field(
         default=20_000_000, gt=0, description="largest request body; larger ones are answered with 413"

@@ -254,6 +254,19 @@ def test_episodes_are_told_at_the_time_of_the_call(corpus: Path) -> None:
         assert [line["episode"] for line in recorded(client, corpus)] == ["trip-1", "trip-2", "fixed"]
 
 
+def test_tasks_may_be_told_at_the_time_of_the_call(corpus: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names: list[str | None] = ["billing", None, "a/b", "triage"]
+    with local(corpus) as client:
+        teacher = client.shadow(sort, lambda: names.pop(0))
+        for _ in range(4):
+            assert teacher(ASKED) == "shipping"
+        lines = recorded(client, corpus)
+        assert client.losses == {"unreadable": 1}
+    assert [line["task"] for line in lines][::2] == ["billing", "triage"]
+    assert lines[1]["task"].startswith("task-")
+    assert "a task name has" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "a@1"])
 def test_a_bad_task_name_is_refused_at_once(corpus: Path, name: str) -> None:
     with (

@@ -15,7 +15,8 @@ from tests.support.dialects import encode_sse
 from tests.support.fake_teacher import FakeTeacher
 from tests.support.provider_events import make_chunk
 from tests.support.scripted_upstream import json_reply, scripted_upstream, stream_reply
-from tests.support.sightings import corpus_lines, local
+from tests.support.sightings import corpus_lines, invocations, local, on_the_bus
+from tests.support.tansu_broker import TansuBroker
 
 from understudies.client import Understudies
 
@@ -31,6 +32,12 @@ class Label(BaseModel):
 async def teacher() -> AsyncIterator[FakeTeacher]:
     async with FakeTeacher(TEXT) as fake:
         yield fake
+
+
+@pytest.fixture
+async def tansu() -> AsyncIterator[TansuBroker]:
+    async with TansuBroker() as server:
+        yield server
 
 
 @pytest.fixture
@@ -133,11 +140,67 @@ def _messages_final(client: Any) -> Any:
         return stream.get_final_text()
 
 
+def _chat_http(client: Any) -> Any:
+    with client.chat.completions.with_streaming_response.create(**CHAT) as response:
+        assert response.headers["x-request-id"]
+        return response.parse().choices[0].message.content
+
+
+def _chat_http_json(client: Any) -> Any:
+    with client.with_streaming_response.chat.completions.create(**CHAT) as response:
+        assert response.json() == response.json()
+        return json.loads(response.text())["choices"][0]["message"]["content"]
+
+
+def _chat_http_stream(client: Any) -> Any:
+    streamed = client.chat.completions.with_streaming_response
+    with streamed.create(**CHAT, stream=True, stream_options={"include_usage": True}) as response:
+        return "".join(chunk.choices[0].delta.content or "" for chunk in response.parse() if chunk.choices)
+
+
+def _chat_http_lines(client: Any) -> Any:
+    streamed = client.chat.completions.with_streaming_response
+    with streamed.create(**CHAT, stream=True, stream_options={"include_usage": True}) as response:
+        data = [line[5:] for line in response.iter_lines() if line.startswith("data:") and "[DONE]" not in line]
+    deltas = [choice["delta"] for chunk in map(json.loads, data) for choice in chunk["choices"]]
+    return "".join(delta.get("content") or "" for delta in deltas)
+
+
+def _responses_http(client: Any) -> Any:
+    with client.responses.with_streaming_response.create(**RESPONSES) as response:
+        return response.parse().output_text
+
+
+def _chat_raw_whole(client: Any) -> Any:
+    return client.with_raw_response.chat.completions.create(**CHAT).parse().choices[0].message.content
+
+
+def _messages_http(client: Any) -> Any:
+    with client.messages.with_streaming_response.create(**MESSAGES) as response:
+        return json.loads(b"".join(response.iter_bytes(7)))["content"][0]["text"]
+
+
+def _messages_http_stream(client: Any) -> Any:
+    with client.messages.with_streaming_response.create(**MESSAGES, stream=True) as response:
+        return "".join(event.delta.text for event in response.parse() if event.type == "content_block_delta")
+
+
 OPENAI = (
+    *(_chat_http, _chat_http_json, _chat_http_stream, _chat_http_lines, _responses_http, _chat_raw_whole),
     *(_chat_create, _chat_raw, _chat_raw_stream, _chat_stream),
     *(_responses_create, _responses_raw, _responses_streamed, _responses_stream),
 )
-ANTHROPIC = (_messages_create, _messages_raw, _messages_raw_stream, _messages_stream, _messages_final)
+ANTHROPIC = (
+    *(
+        _messages_http,
+        _messages_http_stream,
+        _messages_create,
+        _messages_raw,
+        _messages_raw_stream,
+        _messages_stream,
+        _messages_final,
+    ),
+)
 
 
 def check(line: dict[str, Any], asked: str = "my card is gone", answer: str = TEXT) -> None:
@@ -217,7 +280,35 @@ async def _raw_messages_stream(client: anthropic.AsyncAnthropic) -> str:
     return "".join([event.delta.text async for event in await raw.parse() if event.type == "content_block_delta"])
 
 
-@pytest.mark.parametrize("call", [_stream_messages, _raw_messages, _raw_messages_stream])
+async def _http_messages(client: anthropic.AsyncAnthropic) -> str:
+    async with client.messages.with_streaming_response.create(**MESSAGES) as response:
+        block = (await response.parse()).content[0]
+    return block.text if block.type == "text" else ""
+
+
+async def _http_messages_stream(client: anthropic.AsyncAnthropic) -> str:
+    asked: Any = {**MESSAGES, "stream": True}
+    async with client.messages.with_streaming_response.create(**asked) as response:
+        events: Any = await response.parse()
+        return "".join([event.delta.text async for event in events if event.type == "content_block_delta"])
+
+
+async def _http_chat(client: openai.AsyncOpenAI) -> str:
+    async with client.with_streaming_response.chat.completions.create(**CHAT) as response:
+        await response.read()
+        return str((await response.json())["choices"][0]["message"]["content"])
+
+
+async def _http_chat_stream(client: openai.AsyncOpenAI) -> str:
+    asked: Any = {**CHAT, "stream": True, "stream_options": {"include_usage": True}}
+    async with client.chat.completions.with_streaming_response.create(**asked) as response:
+        chunks: Any = await response.parse()
+        return "".join([chunk.choices[0].delta.content or "" async for chunk in chunks if chunk.choices])
+
+
+@pytest.mark.parametrize(
+    "call", [_stream_messages, _raw_messages, _raw_messages_stream, _http_messages, _http_messages_stream]
+)
 async def test_the_async_client_of_anthropic(
     teacher: FakeTeacher, clients: Clients, corpus: Path, call: Callable[[Any], Awaitable[str]]
 ) -> None:
@@ -227,7 +318,7 @@ async def test_the_async_client_of_anthropic(
     check(line)
 
 
-@pytest.mark.parametrize("call", [_stream_chat, _stream_responses, _raw_chat_stream])
+@pytest.mark.parametrize("call", [_stream_chat, _stream_responses, _raw_chat_stream, _http_chat, _http_chat_stream])
 async def test_the_async_client_of_openai(
     teacher: FakeTeacher, clients: Clients, corpus: Path, call: Callable[[Any], Awaitable[str]]
 ) -> None:
@@ -253,11 +344,68 @@ async def test_parsed_answers_are_their_text_and_their_schema_is_asked_for(
         assert line["response_format"]["json_schema"]["schema"]["properties"]["label"]["type"] == "string"
 
 
+async def test_arguments_that_are_left_out_are_not_recorded(
+    teacher: FakeTeacher, clients: Clients, corpus: Path
+) -> None:
+    none: dict[str, Any] = {"tools": openai.omit, "temperature": openai.omit}
+    with local(corpus) as sdk:
+        shadow: Any = sdk.shadow(clients.chat_async, task="t")
+        claude: Any = sdk.shadow(clients.messages_async, task="t")
+        await shadow.responses.create(**RESPONSES, **none, text=openai.omit, instructions=openai.NOT_GIVEN)
+        await shadow.chat.completions.create(**CHAT, **none, response_format=openai.omit)
+        await claude.messages.create(**MESSAGES, system=anthropic.omit, tools=anthropic.NOT_GIVEN)
+        assert sdk.flush(10)
+        assert sdk.losses == {}
+    for line in corpus_lines(corpus):
+        check(line)
+        assert not line.keys() & {"tools", "temperature", "response_format", "text"}
+
+
 async def test_a_stream_that_is_left_early_is_no_answer(teacher: FakeTeacher, clients: Clients, corpus: Path) -> None:
     with local(corpus) as sdk:
         async with sdk.shadow(clients.messages_async, task="t").messages.stream(**MESSAGES) as stream:
             async for _ in stream.text_stream:
                 break
+    assert corpus_lines(corpus) == []
+
+
+async def _leave_http_early(client: Any) -> None:
+    async with client.chat.completions.with_streaming_response.create(**CHAT, stream=True) as response:
+        async for _ in response.iter_lines():
+            break
+
+
+async def _never_read_http(client: Any) -> None:
+    async with client.chat.completions.with_streaming_response.create(**CHAT) as response:
+        assert response.status_code == 200
+
+
+@pytest.mark.parametrize("call", [_leave_http_early, _never_read_http])
+async def test_a_body_that_is_not_read_to_its_end_is_no_answer(
+    clients: Clients, tansu: TansuBroker, call: Callable[[Any], Awaitable[None]]
+) -> None:
+    async with on_the_bus(tansu) as sdk:
+        await call(sdk.shadow(clients.chat_async, task="t"))
+        assert await asyncio.to_thread(sdk.flush, 10)
+        assert sdk.losses == {}
+        (event,) = await invocations(tansu, 1)
+    assert event.response is None
+    assert event.error is not None
+    assert event.error.startswith("abandoned: the caller stopped reading")
+
+
+async def test_a_stream_without_its_end_is_no_answer(corpus: Path) -> None:
+    stream = encode_sse(make_chunk({"role": "assistant", "content": "Your card is"}))
+    async with (
+        scripted_upstream(lambda _: stream_reply(stream)) as url,
+        openai.AsyncOpenAI(base_url=url, api_key="k") as client,
+    ):
+        with local(corpus) as sdk:
+            shadow = sdk.shadow(client, task="t")
+            async for _ in await shadow.chat.completions.create(**CHAT, stream=True):
+                pass
+            async with shadow.chat.completions.with_streaming_response.create(**CHAT, stream=True) as response:
+                assert await response.read()
     assert corpus_lines(corpus) == []
 
 
@@ -272,6 +420,9 @@ async def test_a_stream_that_cannot_be_opened_raises_as_before(
                 pass
         with pytest.raises(openai.BadRequestError):
             await sdk.shadow(clients.chat_async).chat.completions.with_raw_response.create(**CHAT)
+        with pytest.raises(openai.BadRequestError):
+            async with sdk.shadow(clients.chat_async).chat.completions.with_streaming_response.create(**CHAT):
+                pass
         assert sdk.flush(10)
         assert sdk.losses == {}
     assert corpus_lines(corpus) == []

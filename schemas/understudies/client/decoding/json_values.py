@@ -9,8 +9,14 @@ from understudies.client.errors import NotRecorded
 _MAX_DEPTH = 100
 _MIN_INTEGER = -(2**63)
 _MAX_INTEGER = 2**64 - 1
+_LEFT_OUT = frozenset({"Omit", "NotGiven"})
 _TOOL_ARGUMENTS = frozenset({"input", "arguments"})
 """Fields that are recorded as text, which holds integers of any size."""
+
+
+def is_left_out(value: Any) -> bool:
+    """Return whether a value stands for an argument that is not sent: `omit` and `NOT_GIVEN` of official clients."""
+    return type(value).__name__ in _LEFT_OUT
 
 
 def get_field(source: Any, name: str) -> Any:
@@ -35,6 +41,7 @@ def to_json(value: Any, depth: int = 0, *, attributes: bool = False, exact: bool
         return {
             str(key): to_json(item, depth + 1, attributes=attributes, exact=exact or key in _TOOL_ARGUMENTS)
             for key, item in value.items()
+            if not is_left_out(item)
         }
     if isinstance(value, list | tuple):
         return [to_json(item, depth + 1, attributes=attributes, exact=exact) for item in value]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from understudies.client.calls import CallArguments
-from understudies.client.decoding.json_values import get_field, to_json, to_json_items, to_plain_object
+from understudies.client.decoding.json_values import get_field, is_left_out, to_json, to_json_items, to_plain_object
 from understudies.client.decoding.messages import write_messages
 from understudies.client.errors import NotRecorded
 from understudies.dialects import detection
@@ -46,7 +46,9 @@ def decode_request(arguments: CallArguments) -> tuple[Request, str]:
 
 
 def _write_body(arguments: CallArguments) -> dict[str, Any]:
-    named = {key: value for key, value in arguments.named.items() if key not in _CLIENT_ARGUMENTS}
+    named = {
+        key: value for key, value in arguments.named.items() if key not in _CLIENT_ARGUMENTS and not is_left_out(value)
+    }
     positional = arguments.positional
     first = positional[0] if positional else None
     if isinstance(first, dict) and ("messages" in first or _is_responses_call({**first, **named})):

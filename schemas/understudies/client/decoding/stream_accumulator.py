@@ -19,7 +19,8 @@ _DELTA_FIELDS: Final = ("content", "refusal", "tool_calls", "function_call")
 class ChunkAccumulator:
     """Assembles an answer chunk by chunk, from a provider's events, LangChain's messages or plain text."""
 
-    def __init__(self, api: Api = "chat") -> None:
+    def __init__(self, api: Api = "chat", *, has_end: bool = False) -> None:
+        self._has_end = has_end
         self._accumulator: StreamAccumulator = dialect_of(api).stream_accumulator()
 
     def add(self, chunk: Any) -> None:
@@ -32,11 +33,16 @@ class ChunkAccumulator:
 
     @property
     def has_ended(self) -> bool:
-        """True once the answer is complete."""
+        """True once the answer tells why it ended."""
         try:
             return self._accumulator.answer().response.finish_reason is not None
         except ValueError:
             return False
+
+    @property
+    def was_cut(self) -> bool:
+        """True if the stream is one of those that tell their end, and it has not come."""
+        return self._has_end and not self.has_ended
 
     @property
     def failed(self) -> str | None:
@@ -49,7 +55,7 @@ def accumulate_chunks(chunks: Sequence[Any]) -> ChunkAccumulator:
     if not chunks:
         raise NotRecorded("unreadable", "a stream without chunks")
     apis: list[Api] = [api for chunk in chunks if (api := _api_of(chunk)) is not None]
-    accumulator = ChunkAccumulator(*apis[:1])
+    accumulator = ChunkAccumulator(*apis[:1], has_end=any(_is_provider_event(chunk) for chunk in chunks))
     if not apis and not any(isinstance(chunk, dict) and is_error_body(chunk) for chunk in chunks):
         accumulator.add(to_json_text(list(chunks)))
         return accumulator
@@ -65,6 +71,17 @@ def _api_of(chunk: Any) -> Api | None:
     if (api := detect_stream_api({"type": get_field(chunk, "type")})) is not None:
         return api
     return "chat" if isinstance(get_field(chunk, "content"), str | list) else None
+
+
+def _is_provider_event(chunk: Any) -> bool:
+    if isinstance(chunk, str):
+        return False
+    choices = get_field(chunk, "choices")
+    return bool(isinstance(choices, list | tuple) and choices) or _names_event(chunk)
+
+
+def _names_event(chunk: Any) -> bool:
+    return detect_stream_api({"type": get_field(chunk, "type")}) is not None
 
 
 def _write_chunk(chunk: Any) -> dict[str, Any]:

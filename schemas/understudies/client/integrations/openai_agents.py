@@ -1,13 +1,15 @@
-"""Record the model calls of the OpenAI Agents SDK by a `TracingProcessor`."""
+"""Record the model calls of the OpenAI Agents SDK, by its client or by a `TracingProcessor`."""
 
 import threading
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from understudies.client.integrations.framework import build_callbacks
+from understudies.client.integrations.framework import build_callbacks, import_attribute
 from understudies.client.integrations.metadata import read_episode, read_task
 from understudies.client.sdk import Understudies
+
+Client = TypeVar("Client")
 
 _RESPONSE_FIELDS: Final = (
     *("model", "instructions", "tools", "tool_choice", "text", "reasoning", "temperature", "top_p"),
@@ -138,3 +140,19 @@ def agents_processor(understudies: Understudies, *, task: str | None = None) -> 
     """
     kind = build_callbacks(_UnderstudiesProcessor, "agents.tracing", "TracingProcessor", "openai-agents")
     return kind(understudies, task)
+
+
+def agents_client(understudies: Understudies, client: Client, *, task: str | None = None) -> Client:
+    """Return the `AsyncOpenAI` client of the agents with its calls recorded, of both APIs and with all of their tools.
+
+    The metadata of a run's trace names task and episode as for `agents_processor`, which must not be added as well.
+    Raises ImportError without openai-agents.
+    """
+    current_trace = import_attribute("agents", "get_current_trace", "agents_client", "openai-agents")
+
+    def read_metadata() -> Any:
+        return getattr(current_trace(), "metadata", None)
+
+    return understudies.shadow(
+        client, lambda: read_task(read_metadata()) or task, episode=lambda: read_episode(read_metadata())
+    )

@@ -1,0 +1,56 @@
+"""Tell calls that passed the router, which records them itself, so that no call is recorded twice.
+
+The router names the event of every call that it records in a header of the answer. Official clients show the headers
+of raw answers, streams and errors; for answers that they parse, a hook of their HTTP client notes the header.
+"""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, Final
+
+_HEADER: Final = "x-understudies-invocation"
+_WATCHED: Final = "_understudies_watched"
+
+Marks = list[str]
+"""The events that the router names during a call; empty if it did not pass the router."""
+
+_CURRENT: Final[ContextVar[Marks | None]] = ContextVar("understudies_marks", default=None)
+
+
+def begin_marks() -> Marks:
+    """Return a list that takes the marks of what is called from here on."""
+    marks: Marks = []
+    _CURRENT.set(marks)
+    return marks
+
+
+def is_marked(answer: Any) -> bool:
+    """Return whether the headers of an answer, or of the response that it or an error holds, have the mark."""
+    return any(_HEADER in headers for headers in (_headers(answer), _headers(getattr(answer, "response", None))))
+
+
+def watch_client(client: Any) -> None:
+    """Note the marks of the answers of an official client; of a client in another form, its answers tell alone."""
+    http: Any = getattr(client, "_client", None)
+    hooks = getattr(http, "event_hooks", None)
+    if not isinstance(hooks, dict) or getattr(http, _WATCHED, False):
+        return
+    is_async = hasattr(type(http), "aclose")
+    listed = [*hooks.get("response", ()), _note_async if is_async else _note]
+    http.event_hooks = {**hooks, "response": listed}
+    setattr(http, _WATCHED, True)
+
+
+def _headers(holder: Any) -> Mapping[str, str]:
+    headers = getattr(holder, "headers", None)
+    return headers if isinstance(headers, Mapping) else {}
+
+
+def _note(response: Any) -> None:
+    marks, mark = _CURRENT.get(), response.headers.get(_HEADER)
+    if marks is not None and mark:
+        marks.append(mark)
+
+
+async def _note_async(response: Any) -> None:
+    _note(response)

@@ -13,8 +13,9 @@ from understudies.dialects import detection
 from understudies.dialects.capabilities import PROVIDER_STATE
 from understudies.dialects.json_fields import list_objects
 from understudies.dialects.openai_responses.request import decode_tools
+from understudies.dialects.openai_responses.response import count_web_searches
 from understudies.economics.prices import call_cost
-from understudies.events import Request, Response, Usage, fingerprint, request_of
+from understudies.events import Request, Response, Usage, UsageDetails, fingerprint, request_of
 from understudies.importers.answer_rule import check_kind, check_outcome, check_request, check_response
 from understudies.importers.fields import as_number
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
@@ -105,6 +106,7 @@ def build_recorded_call(partial: PartialCall, line: int) -> RecordedCall:
     check_kind(partial.kinds, partial.model)
     answer = assemble_stream(parse_embedded_json(partial.answer))
     _add_reply_facts(partial, answer)
+    _add_searches(partial, answer)
     request, response = partial.canonical or _decode(partial, answer)
     check_response(response)
     check_request(request)
@@ -151,6 +153,17 @@ def _add_reply_facts(partial: PartialCall, answer: object) -> None:
         partial.usage = told
     partial.usage = facts.with_tier(partial.usage, partial.tier)
     partial.cost = facts.stated_cost if partial.cost is None else partial.cost
+
+
+def _add_searches(partial: PartialCall, answer: object) -> None:
+    """Add the searches of the web among the items of an answer of OpenAI's Responses, each of which has a price."""
+    items = answer.get("output") if isinstance(answer, dict) else answer
+    if not isinstance(items, list) or not (searches := count_web_searches(list_objects(items))):
+        return
+    details = partial.usage.details or UsageDetails()
+    if not details.web_searches:
+        counted = details.model_copy(update={"web_searches": searches})
+        partial.usage = partial.usage.model_copy(update={"details": counted})
 
 
 def _decode(partial: PartialCall, answer: object) -> tuple[Request, Response]:

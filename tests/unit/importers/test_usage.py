@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
+from understudies.economics.prices import call_cost
+from understudies.events import UsageDetails
 from understudies.importers.reader import read_calls
 from understudies.importers.recorded_call import RecordedCall
 from understudies.importers.usage import parse_usage
@@ -157,3 +159,23 @@ def test_a_cost_is_read_in_the_unit_of_its_source_and_zero_beside_tokens_is_unkn
     tmp_path: Path, record: dict[str, Any], cost: str | None
 ) -> None:
     assert read_one(tmp_path, record).recorded_cost == (None if cost is None else Decimal(cost))
+
+
+def test_searches_of_responses_are_priced(tmp_path: Path) -> None:
+    text = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "yes"}]}
+    searches = [
+        {"type": "web_search_call", "id": "a", "status": "completed", "action": {"type": "search", "query": "q"}},
+        {"type": "web_search_call", "id": "b", "status": "completed"},
+        {"type": "web_search_call", "id": "c", "status": "completed", "action": {"type": "open_page", "url": "u"}},
+        {"type": "web_search_call", "id": "d", "status": "failed", "action": {"type": "search", "query": "q"}},
+    ]
+    usage = {"input_tokens": 300, "output_tokens": 5, "total_tokens": 305}
+    reply = {"object": "response", "model": "gpt-5", "status": "completed", "output": [*searches, text], "usage": usage}
+    logged = read_one(tmp_path, {"request": {"model": "gpt-5", "input": "asked"}, "response": reply})
+    stored = read_one(tmp_path, {**reply, "input": "asked"})
+    plain = read_one(tmp_path, {**reply, "input": "asked", "output": [text]})
+    for call in (logged, stored):
+        assert call.usage.details == UsageDetails(web_searches=2)
+        added = (call_cost("gpt-5", call.usage) or 0) - (call_cost("gpt-5", plain.usage) or 0)
+        assert added == Decimal("0.02")
+    assert plain.usage.details is None

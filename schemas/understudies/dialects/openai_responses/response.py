@@ -46,8 +46,22 @@ def decode_response(body: Mapping[str, Any], *, partial: bool = False) -> Decode
 
 
 def _read_usage(body: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> Usage:
-    searches = sum(1 for item in items if item.get("type") == "web_search_call")
+    searches = count_web_searches(items)
     return decode_usage(body.get("usage"), body.get("service_tier"), searches)
+
+
+def count_web_searches(items: Iterable[Mapping[str, Any]]) -> int:
+    """Count the searches of the web that have a price: opening a page and finding a text in it have none.
+
+    See https://platform.openai.com/docs/guides/tools-web-search: "Search actions incur a tool call cost".
+    """
+    return sum(
+        1
+        for item in items
+        if item.get("type") == "web_search_call"
+        and item.get("status") != "failed"
+        and object_or_empty(item.get("action")).get("type", "search") == "search"
+    )
 
 
 def decode_usage(usage: Any, tier: Any = None, web_searches: int = 0) -> Usage:

@@ -39,7 +39,8 @@ SELECT concat('call-', toString(number)), now64(6) - toIntervalMicrosecond(({cal
     'gpt-4o-mini',
     if(by_student, concat('task-', toString(number % {tasks:UInt32}), '@1'), NULL),
     concat('{"messages":[{"role":"user","content":"', hex(SHA256(toString(key))), '"}]}'),
-    concat('{"message":{"role":"assistant","content":"label ', toString(key % 9), '"}}'), (100, 5, 0), 0.01, 10,
+    concat('{"message":{"role":"assistant","content":"label ', toString(key % 9), '"}}'),
+    (100, 5, 0, (0, 0, 0, 0, 0, '', NULL)), 0.01, 10,
     if(by_student, 0.9, NULL),
     (if(by_student, 'promoted', 'control'), 0.8, 0.5, 0.05, 0.0002, false, false, false),
     lower(hex(SHA256(toString(key))))

@@ -1,6 +1,7 @@
-"""LoRA students on a real base: training speed, answering speed, and hot swaps.
+"""LoRA students on a real base: training speed, answering speed, hot swaps, and how well they do.
 
-    python bench/lora.py --base FOLDER [--adapter FOLDER] [FILE.jsonl]
+    python -m bench.lora --base FOLDER [--parts training,answers,swap] [--adapter FOLDER] [FILE.jsonl]
+    python -m bench.lora --base FOLDER --parts quality [--students FOLDER] [--set epochs=2] FILE.jsonl
 
 Each figure is a ratio against something measured in the same run, in turns with it: packed training against a bare
 loop of PyTorch and PEFT on padded batches, llama.cpp against transformers' generate with the same adapter. Hot swap:
@@ -11,13 +12,17 @@ line is one JSON object.
 import argparse
 import asyncio
 import json
+import logging
 import statistics
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from bench.lora_quality import measure_quality
 from safetensors.numpy import load, save
 
 from understudies.events import Request, request_of
@@ -28,7 +33,7 @@ from understudies.students.lora.gguf_adapter import GGUF_FILE, to_gguf
 from understudies.students.lora.llama_cpp import LlamaCppEngine
 from understudies.students.lora.settings import LoraServingSettings
 from understudies.students.lora.student import LoraManifest, LoraStudent
-from understudies.trainer.lora.encoding import EncodedExample, encode_example, pack_rows
+from understudies.trainer.lora.encoding import EncodedExample, encode_example, pack_rows, shared_tokens
 from understudies.trainer.lora.job import TextExample, TrainingJob
 from understudies.trainer.lora.model import AdaptedModel
 from understudies.trainer.lora.packing import plan_batches
@@ -47,6 +52,15 @@ def read_texts(path: Path, count: int) -> list[TextExample]:
     return [TextExample(turns=turns[:-1], answer=turns[-1]["content"]) for turns in messages]
 
 
+@dataclass(frozen=True)
+class Way:
+    """A way to compute a step: rows of a batch to one loss."""
+
+    name: str
+    model: AdaptedModel
+    step: Callable[[AdaptedModel, list[EncodedExample]], torch.Tensor]
+
+
 def padded_loss(model: AdaptedModel, batch: list[EncodedExample]) -> torch.Tensor:
     """The loss as a bare loop computes it: a padded batch, all logits."""
     length = max(len(one) for one in batch)
@@ -60,32 +74,59 @@ def padded_loss(model: AdaptedModel, batch: list[EncodedExample]) -> torch.Tenso
     return loss
 
 
-def measure_training(model: AdaptedModel, texts: list[TextExample], rounds: int) -> dict[str, Any]:
-    """Tokens/s of packed rows and of padded batches of the same size, in turns."""
-    encoded = [encode_example(model.tokenizer, text) for text in texts]
-    per_step = _BATCH * sum(map(len, encoded)) // len(encoded)
-    batches = plan_batches(
-        [len(one) for one in encoded], row_tokens=256, rows=max(1, per_step // 256), epochs=1, seed=0
+def unpacked_loss(model: AdaptedModel, batch: list[EncodedExample]) -> torch.Tensor:
+    """The loss as this trainer computes it with one example in each row."""
+    return model.loss(pack_rows(batch, [[index] for index in range(len(batch))], model.pad))
+
+
+def packed_loss(model: AdaptedModel, batch: list[EncodedExample]) -> torch.Tensor:
+    """The loss as this trainer computes it: packed rows, with their common beginning once."""
+    shared = shared_tokens(batch)
+    lengths = [len(one) - shared for one in batch]
+    row = max(256, *lengths)
+    [rows] = plan_batches(lengths, row_tokens=row, rows=len(batch), epochs=1, seed=0)
+    return model.loss(pack_rows(batch, rows, model.pad, shared))
+
+
+def measure_training(job: TrainingJob, texts: list[TextExample], rounds: int) -> dict[str, Any]:
+    """Tokens per second of CPU, in turns over the same batches, of this trainer and of a bare loop of PyTorch and PEFT.
+
+    The bare loop computes in the same precision as the trainer, and once more in float32, by the modules of PEFT.
+    """
+    trained = AdaptedModel(job)
+    settings = job.settings.model_copy(update={"precision": "float32"})
+    encoded = [encode_example(trained.tokenizer, text) for text in texts]
+    same, plain = (
+        AdaptedModel(job, is_fused=False),
+        AdaptedModel(job.model_copy(update={"settings": settings}), is_fused=False),
     )
-    optimizer = torch.optim.AdamW(model.trained.values(), lr=1e-4)
-    speeds: dict[str, list[float]] = {"packed": [], "padded": []}
-    for number in range(rounds):
+    ways = [
+        Way("packed", trained, packed_loss),
+        Way("unpacked", trained, unpacked_loss),
+        Way("bare", same, padded_loss),
+        Way("bare_float32", plain, padded_loss),
+    ]
+    optimizers = {way.name: torch.optim.AdamW(way.model.trained.values(), lr=1e-4) for way in ways}
+    speeds: dict[str, list[float]] = {way.name: [] for way in ways}
+    for number in range(rounds + 1):
         chosen = encoded[number * _BATCH : (number + 1) * _BATCH]
-        inside = [index for row in batches[number] for index in row]
-        for kind, tokens in (("packed", sum(len(encoded[i]) for i in inside)), ("padded", sum(map(len, chosen)))):
-            began = time.perf_counter()
-            optimizer.zero_grad()
-            rows = batches[number]
-            loss = model.loss(pack_rows(encoded, rows, model.pad)) if kind == "packed" else padded_loss(model, chosen)
-            loss.backward()
-            optimizer.step()
-            speeds[kind].append(tokens / (time.perf_counter() - began))
-    packed, padded = (statistics.median(speeds[kind]) for kind in ("packed", "padded"))
-    return {
-        "packed_tokens_per_s": round(packed, 1),
-        "padded_tokens_per_s": round(padded, 1),
-        "ratio": round(statistics.median(a / b for a, b in zip(speeds["packed"], speeds["padded"], strict=True)), 2),
+        for way in ways:
+            began = time.process_time()
+            optimizers[way.name].zero_grad()
+            way.step(way.model, chosen).backward()
+            optimizers[way.name].step()
+            # The first round warms up.
+            if number:
+                speeds[way.name].append(sum(map(len, chosen)) / (time.process_time() - began))
+    medians = {f"{name}_tokens_per_cpu_s": round(statistics.median(values), 1) for name, values in speeds.items()}
+    ratios = {
+        f"{name}_to_{other}": round(
+            statistics.median(a / b for a, b in zip(speeds[name], speeds[other], strict=True)), 2
+        )
+        for name in ("packed", "unpacked")
+        for other in ("bare", "bare_float32")
     }
+    return {"batch": _BATCH, **medians, **ratios}
 
 
 def student_of(base: LoraBase, files: dict[str, bytes], engine: LlamaCppEngine) -> LoraStudent:
@@ -176,41 +217,70 @@ async def measure_swap(base: LoraBase, files: dict[str, bytes], text: TextExampl
     }
 
 
+async def measure_serving(
+    model: AdaptedModel, base: LoraBase, files: dict[str, bytes], texts: list[TextExample], options: argparse.Namespace
+) -> dict[str, Any]:
+    """The parts that need llama.cpp."""
+    found: dict[str, Any] = {}
+    if "answers" in options.parts:
+        settings = LoraServingSettings(
+            base=base.source, slots=8, slot_tokens=512, answer_timeout_s=600, engine_threads=options.threads
+        )
+        one = student_of(base, files, LlamaCppEngine(settings))
+        try:
+            found["answers"] = await measure_answers(model, one, texts[-200:], options.rounds)
+        finally:
+            await one.close()
+        print(json.dumps(found["answers"]), flush=True)
+    if "swap" in options.parts:
+        found["swap"] = await measure_swap(base, files, texts[-1], options.requests)
+    return found
+
+
+def measure_speeds(options: argparse.Namespace) -> dict[str, Any]:
+    """Training, answers and swaps, as asked for."""
+    base, texts = find_base(options.base), read_texts(options.file, 400)
+    settings = LoraTrainingSettings(base=options.base, threads=options.threads)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    job = TrainingJob(weights=base.weights, base_name=base.source, judge="json", seed=0, settings=settings)
+    figures: dict[str, Any] = {}
+    if "training" in options.parts:
+        figures["training"] = measure_training(job, texts, options.rounds)
+        print(json.dumps(figures), flush=True)
+    if {"answers", "swap"} & set(options.parts):
+        model = AdaptedModel(job)
+        folder = options.adapter
+        if folder is None:
+            folder = Path("build/bench-lora")
+            model.save(folder)
+        model.load(folder)
+        model.peft.eval()
+        files = {name: (folder / name).read_bytes() for name in (CONFIG_FILE, WEIGHTS_FILE)}
+        figures |= asyncio.run(measure_serving(model, base, files, texts, options))
+    return figures
+
+
 def main() -> None:
     """Measure, and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, nargs="?", default=DATA)
     parser.add_argument("--base", required=True)
+    parser.add_argument("--parts", type=lambda text: text.split(","), default=["training", "answers", "swap"])
     parser.add_argument("--adapter", type=Path, help="folder of a trained adapter; without it, a new one")
+    parser.add_argument("--students", type=Path, default=Path("build/bench-lora-students"), help="kept for quality")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="training settings for quality")
+    parser.add_argument("--threads", type=int, help="of PyTorch and of llama.cpp")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=1000)
     options = parser.parse_args()
-    base, texts = find_base(options.base), read_texts(options.file, 400)
-    settings = LoraTrainingSettings(base=options.base)
-    model = AdaptedModel(
-        TrainingJob(weights=base.weights, base_name=base.source, judge="json", seed=0, settings=settings)
-    )
-    figures: dict[str, Any] = {"training": measure_training(model, texts, options.rounds)}
-    print(json.dumps(figures), flush=True)
-    folder = options.adapter
-    if folder is None:
-        folder = Path("build/bench-lora")
-        model.save(folder)
-    model.load(folder)
-    model.peft.eval()
-    files = {name: (folder / name).read_bytes() for name in (CONFIG_FILE, WEIGHTS_FILE)}
-
-    async def serve() -> None:
-        engine = LlamaCppEngine(LoraServingSettings(base=base.source, slots=8, slot_tokens=512, answer_timeout_s=600))
-        one = student_of(base, files, engine)
-        try:
-            figures["answers"] = await measure_answers(model, one, texts[-200:], options.rounds)
-        finally:
-            await one.close()
-        print(json.dumps(figures["answers"]), flush=True)
-        figures["swap"] = await measure_swap(base, files, texts[-1], options.requests)
-
-    asyncio.run(serve())
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    figures = measure_speeds(options) if set(options.parts) - {"quality"} else {}
+    if "quality" in options.parts:
+        chosen = dict(pair.split("=", 1) for pair in options.set)
+        settings = LoraTrainingSettings.model_validate({"base": options.base, "threads": options.threads, **chosen})
+        folder = options.students / options.file.stem
+        figures[options.file.stem] = measure_quality(options.file, settings, folder)
     print(json.dumps(figures))
 
 

@@ -37,6 +37,7 @@ async def test_a_student_that_writes_is_proven_and_serves(base_folder: Path, tmp
         learning_rate=1e-2,
         evaluate_every=40,
         threads=1,
+        precision="float32",
     )
     options = BacktestOptions(trainer=settings_from(TrainerSettings, kinds=("lora",), lora=lora))
     with ProgressDisplay(Console(quiet=True)) as progress:

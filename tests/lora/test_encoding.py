@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from understudies.trainer.lora.encoding import EncodedExample, TemplateError, encode_example, pack_rows
+from understudies.trainer.lora.encoding import EncodedExample, TemplateError, encode_example, pack_rows, shared_tokens
 from understudies.trainer.lora.job import TextExample, TrainingJob
 from understudies.trainer.lora.model import AdaptedModel
 from understudies.trainer.lora.settings import LoraTrainingSettings
@@ -17,7 +17,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def model(base_folder: Path) -> AdaptedModel:
-    settings = LoraTrainingSettings(rank=4, threads=1)
+    settings = LoraTrainingSettings(rank=4, threads=1, precision="float32")
     made = AdaptedModel(TrainingJob(weights=base_folder, base_name="tiny", judge="exact", seed=3, settings=settings))
     with torch.no_grad():
         for one in made.trained.values():
@@ -34,9 +34,13 @@ def test_the_answer_and_the_token_that_ends_it_are_learned_and_nothing_else(mode
     assert rows.labelled.nonzero()[:, 1].tolist() == list(range(len(encoded.prompt) - 1, len(encoded) - 1))
 
 
-def test_packed_examples_have_the_loss_and_the_gradients_that_they_have_alone(model: AdaptedModel) -> None:
+@pytest.mark.parametrize("is_shared", [False, True], ids=["whole", "shared beginning"])
+def test_packed_examples_have_the_loss_and_the_gradients_that_they_have_alone(
+    model: AdaptedModel, is_shared: bool
+) -> None:
     encoded = [encode_example(model.tokenizer, text) for text in TEXTS]
-    packed = pack_rows(encoded, [[0, 1, 3], [2]], model.pad)
+    shared = shared_tokens(encoded) if is_shared else 0
+    packed = pack_rows(encoded, [[0, 1, 3], [2]], model.pad, shared)
 
     def outcome(parts: list[Any]) -> tuple[float, list[torch.Tensor]]:
         model.peft.zero_grad()
@@ -51,6 +55,22 @@ def test_packed_examples_have_the_loss_and_the_gradients_that_they_have_alone(mo
     assert together == pytest.approx(alone, rel=1e-5)
     for one, other in zip(gradients, expected, strict=True):
         assert (one - other).norm() <= 1e-3 * other.norm()
+
+
+def test_the_beginning_of_all_prompts_stands_once_in_a_row(model: AdaptedModel) -> None:
+    turns = [[{"role": "system", "content": "Name the number."}, *text.turns] for text in TEXTS]
+    told = [text.model_copy(update={"turns": own}) for text, own in zip(TEXTS, turns, strict=True)]
+    encoded = [encode_example(model.tokenizer, text) for text in told]
+    shared = shared_tokens(encoded)
+    assert model.tokenizer.decode(encoded[0].prompt[:shared]).endswith("Name the number.<|im_end|>\n<|im_start|>user\n")
+    rows = pack_rows(encoded, [[0, 1, 2, 3]], model.pad, shared)
+    assert rows.ids.shape == (1, shared + sum(len(one) - shared for one in encoded))
+
+
+def test_equal_prompts_keep_a_token_of_their_own(model: AdaptedModel) -> None:
+    encoded = [encode_example(model.tokenizer, TEXTS[0])] * 2
+    assert shared_tokens(encoded) == len(encoded[0].prompt) - 1
+    assert shared_tokens([]) == 0
 
 
 def test_labels_know_their_example(model: AdaptedModel) -> None:

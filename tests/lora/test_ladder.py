@@ -1,6 +1,7 @@
 """A LoRA student from the dataset to the answer, through the trainer's own selection."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from tests.support.datasets import intents
 from understudies.datasets.dataset import Dataset
 from understudies.judges.registry import parse_judge
 from understudies.students.base import close_student
+from understudies.students.lora.adapter import LoraAdapter
+from understudies.students.lora.base_model import BaseShape
+from understudies.students.lora.gguf_adapter import to_gguf
 from understudies.students.lora.llama_cpp import LlamaCppEngine
 from understudies.students.lora.settings import LoraServingSettings
 from understudies.students.lora.student import LoraStudent
@@ -36,6 +40,7 @@ def settings(base: Path, **lora: object) -> TrainerSettings:
         "evaluate_every": 10,
         "validation_examples": 12,
         "threads": 1,
+        "precision": "float32",
         **lora,
     }
     return TrainerSettings(kinds=("lora",), lora=LoraTrainingSettings.model_validate(chosen))
@@ -79,6 +84,21 @@ def test_what_cannot_be_trained_is_not_applicable_with_the_reason(base_folder: P
     found = train_lora(data, settings(broken))
     assert isinstance(found, NotApplicable)
     assert "training failed" in found.reason
+
+
+def test_an_adapter_that_is_not_served_as_it_was_trained_is_refused(
+    base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A conversion that loses the updates stands for whatever may be wrong with one."""
+
+    def without_effect(adapter: LoraAdapter, shape: BaseShape) -> bytes:
+        updates = {name: replace(update, scaling=0.0) for name, update in adapter.updates.items()}
+        return to_gguf(replace(adapter, updates=updates), shape)
+
+    monkeypatch.setattr("understudies.trainer.lora.trainer.to_gguf", without_effect)
+    found = train_lora(TrainingData(numerals(), parse_judge("exact"), 1), settings(base_folder))
+    assert isinstance(found, NotApplicable)
+    assert "not served as it was trained: of 12 validation calls the trained model agrees" in found.reason
 
 
 def test_a_folder_for_work_keeps_the_checkpoint_of_a_training_that_did_not_end(

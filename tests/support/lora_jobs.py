@@ -26,12 +26,13 @@ def job(base: Path, **settings: Any) -> TrainingJob:
     chosen: dict[str, Any] = {
         "rank": 8,
         "learning_rate": 1e-2,
-        "epochs": 8,
+        "epochs": 12,
         "batch_tokens": 512,
         "row_tokens": 128,
         "min_examples": 10,
         "evaluate_every": 10,
         "threads": 1,
+        "precision": "float32",
         **settings,
     }
     return TrainingJob(weights=base, base_name="tiny", judge="exact", seed=1, settings=LoraTrainingSettings(**chosen))

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from understudies.dialects.openai_chat.response import decode_usage
 from understudies.events import FunctionCall, Message, ToolCall, Usage
+from understudies.students.endpoint.answer_tokens import AnswerTokens
 from understudies.students.endpoint.schema import ChatCompletion, CompletionChoice, TokenLogprob, ToolCallDelta
 
 _BAD_ENDS: Final = frozenset({"abort", "content_filter", "error"})
@@ -24,8 +25,7 @@ class Generation:
         self._text: list[str] = []
         self._calls: dict[int, _ToolCallBuilder] = {}
         self._message: Message | None = None
-        self._log_sum = 0.0
-        self._counted = 0
+        self._tokens = AnswerTokens()
         self._chunks = 0
         self._usage: Usage | None = None
         self.finish_reason: str | None = None
@@ -35,10 +35,13 @@ class Generation:
         if chunk == STREAM_END:
             return
         completion = _parse(chunk)
-        for choice in completion.choices:
-            if choice.index == 0 and choice.delta is not None:
-                self._append(choice)
-        self._count(completion, [choice for choice in completion.choices if choice.index == 0])
+        choices = [choice for choice in completion.choices if choice.index == 0]
+        deltas = [choice.delta for choice in choices if choice.delta is not None]
+        for choice in choices:
+            self._append(choice)
+        text = "".join(delta.content or "" for delta in deltas)
+        is_text_only = all(bool(delta.content) or not delta.has_content for delta in deltas)
+        self._tokens.add(self._read_tokens(completion, choices), text, is_text_only=is_text_only)
 
     def set_whole(self, body: bytes) -> None:
         """Set the complete answer from the body of a response."""
@@ -48,23 +51,24 @@ class Generation:
             raise ValueError("it has no choice with a message")
         self._message = choice.message
         self.finish_reason = choice.finish_reason or "stop"
-        self._count(completion, [choice])
+        tokens = self._read_tokens(completion, [choice])
+        self._tokens.add_whole(tokens, "" if choice.message.tool_calls else choice.message.text)
 
     @property
     def tokens(self) -> int:
         """The number of tokens so far; of chunks with content, if tokens are not reported individually."""
-        return max(self._counted, self._chunks)
+        return max(self._tokens.count, self._chunks)
 
     @property
     def log_sum(self) -> float:
         """The sum of the log-probabilities so far, at most 0; it never rises."""
-        return self._log_sum
+        return self._tokens.log_sum
 
     @property
     def log_probability(self) -> float | None:
         """The logarithm of the whole answer's probability; None if fewer than half of its tokens have one."""
         expected = max(self._usage.completion_tokens if self._usage else 0, self._chunks)
-        return self._log_sum if self._counted and 2 * self._counted >= expected else None
+        return self._tokens.log_sum if self._tokens.count and 2 * self._tokens.count >= expected else None
 
     @property
     def usage(self) -> Usage:
@@ -97,17 +101,14 @@ class Generation:
         index = delta.index if delta.index is not None else latest + 1 if delta.id else max(latest, 0)
         return self._calls.setdefault(index, _ToolCallBuilder())
 
-    def _count(self, completion: ChatCompletion, choices: Sequence[CompletionChoice]) -> None:
+    def _read_tokens(self, completion: ChatCompletion, choices: Sequence[CompletionChoice]) -> list[TokenLogprob]:
+        """Read the usage, and return the tokens."""
         if completion.usage is not None:
             self._usage = decode_usage(completion.usage).plausible
         tokens: list[TokenLogprob] = []
         for choice in choices:
             tokens += (choice.logprobs.content if choice.logprobs else None) or ()
-        for token in tokens or completion.completion_probabilities or ():
-            log_probability = token.log_probability
-            if log_probability is not None:
-                self._log_sum += log_probability
-                self._counted += 1
+        return tokens or completion.completion_probabilities or []
 
     def _assemble(self) -> Message:
         calls = tuple(self._calls[index].build() for index in sorted(self._calls))

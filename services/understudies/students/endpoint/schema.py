@@ -24,10 +24,16 @@ class TokenAlternative(_ResponseModel):
 class TokenLogprob(_ResponseModel):
     """Token with its log-probability, or with its probability, which llama.cpp may send instead."""
 
+    token: str | None = None
     logprob: float | None = None
     prob: float | None = None
     content: str | None = None
     probs: list[TokenAlternative] | None = None
+
+    @property
+    def text(self) -> str:
+        """What the token spells; nothing if that is not reported."""
+        return self.token or self.content or ""
 
     @property
     def log_probability(self) -> float | None:

@@ -1,6 +1,5 @@
 """Implement the few-shot student: another model, shown examples of the teacher's answers."""
 
-import asyncio
 import copy
 import json
 import math
@@ -16,8 +15,9 @@ from understudies.datasets.system_template import NO_CONTEXT, SystemTemplate
 from understudies.events import Message, Request, Usage
 from understudies.judges.base import Judge
 from understudies.judges.registry import parse_judge
-from understudies.students.base import Answer, ConfidenceTooLow
+from understudies.students.base import Answer
 from understudies.students.calibration import Calibration
+from understudies.students.endpoint.answering import abort_if_hopeless, answer_all
 from understudies.students.endpoint.client import ChatClient
 from understudies.students.endpoint.connection_pool import EndpointPools
 from understudies.students.endpoint.generation import Generation
@@ -93,26 +93,12 @@ class FewShotStudent:
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """Return one answer for each request; raises the first StudentError once all have ended."""
-        results = await asyncio.gather(*(self.answer_until(r, 0.0) for r in requests), return_exceptions=True)
-        answers: list[Answer] = []
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-            answers.append(result)
-        return answers
+        return await answer_all(self, requests)
 
     async def answer_until(self, request: Request, floor: float, max_tokens: int | None = None) -> Answer:
         """Return the answer; raises ConfidenceTooLow once it cannot reach `floor` or exceeds `max_tokens`."""
-        body = self._body(request)
-
-        def abort_if_hopeless(generation: Generation) -> None:
-            bound = self._calibration(generation.log_sum)
-            if bound < floor:
-                raise ConfidenceTooLow(bound, generation.usage)
-            if max_tokens is not None and generation.tokens > max_tokens:
-                raise ConfidenceTooLow(bound, generation.usage, f"generated more than {max_tokens} tokens without end")
-
-        generation = await self._chat.complete(body, abort_if_hopeless)
+        give_up = abort_if_hopeless(self._calibration, floor, max_tokens)
+        generation = await self._chat.complete(self._body(request), give_up)
         reason = "length" if generation.finish_reason == "length" else None
         return Answer(generation.message(), self._confidence(generation, request), generation.usage, reason)
 

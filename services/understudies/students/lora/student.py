@@ -1,6 +1,5 @@
 """Implement the LoRA student: an adapter of an open base model, trained on the teacher's answers."""
 
-import asyncio
 import copy
 import json
 from collections.abc import Mapping, Sequence
@@ -11,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from understudies.datasets.errors import ArtifactError
 from understudies.events import Request, Usage
-from understudies.students.base import Answer, ConfidenceTooLow, StudentError
+from understudies.students.base import Answer, StudentError
 from understudies.students.calibration import Calibration
-from understudies.students.endpoint.generation import Generation
+from understudies.students.endpoint.answering import abort_if_hopeless, answer_all
 from understudies.students.lora.adapter import CONFIG_FILE, WEIGHTS_FILE, read_adapter, refuse_pickles
 from understudies.students.lora.base_model import BaseShape
 from understudies.students.lora.engine import EngineKind, LoraEngine, ServedAdapter
@@ -66,27 +65,14 @@ class LoraStudent:
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """Return one answer for each request; raises the first StudentError once all have ended."""
-        results = await asyncio.gather(*(self.answer_until(r, 0.0) for r in requests), return_exceptions=True)
-        answers: list[Answer] = []
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-            answers.append(result)
-        return answers
+        return await answer_all(self, requests)
 
     async def answer_until(self, request: Request, floor: float, max_tokens: int | None = None) -> Answer:
         """Return the answer; raises ConfidenceTooLow once it cannot reach `floor` or exceeds `max_tokens`."""
         body = self._body(request)
-
-        def abort_if_hopeless(generation: Generation) -> None:
-            bound = self._calibration(generation.log_sum)
-            if bound < floor:
-                raise ConfidenceTooLow(bound, generation.usage)
-            if max_tokens is not None and generation.tokens > max_tokens:
-                raise ConfidenceTooLow(bound, generation.usage, f"generated more than {max_tokens} tokens without end")
-
+        give_up = abort_if_hopeless(self._calibration, floor, max_tokens)
         async with self._engine.route(self._served) as route:
-            generation = await route.chat.complete({**body, **route.fields}, abort_if_hopeless)
+            generation = await route.chat.complete({**body, **route.fields}, give_up)
         is_cut = generation.finish_reason == "length"
         if is_cut and not _limit(request):
             raise StudentError(f"the answer did not end within {self.manifest.answer_tokens} tokens")

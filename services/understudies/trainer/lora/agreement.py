@@ -13,7 +13,7 @@ from understudies.trainer.lora.job import TextExample
 from understudies.trainer.lora.model import AdaptedModel
 from understudies.trainer.lora.packing import plan_batches
 
-_GENERATED_AT_ONCE: Final = 32
+_GENERATED_AT_ONCE: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,15 @@ class Agreement:
 
     share: float
     answers: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RowSize:
+    """Size of packed rows: tokens of each, but for the shared ones at its start, and rows at once."""
+
+    tokens: int
+    rows: int
+    shared: int
 
 
 class AgreementMeter:
@@ -37,15 +46,13 @@ class AgreementMeter:
         texts: Sequence[TextExample],
         encoded: Sequence[EncodedExample],
         judge: Judge,
-        row_tokens: int,
-        rows: int,
+        size: RowSize,
     ) -> None:
         self._model = model
         self._texts = texts
         self._encoded = encoded
         self._judge = judge
-        self._row_tokens = row_tokens
-        self._rows = rows
+        self._size = size
 
     def measure(self) -> Agreement:
         """Return the agreement of the adapter as it is now."""
@@ -66,9 +73,10 @@ class AgreementMeter:
     def _exact(self) -> set[int]:
         """Return the examples whose every answer token is the most likely one."""
         wrong: set[int] = set()
-        lengths = [len(one) for one in self._encoded]
-        for rows in plan_batches(lengths, row_tokens=self._row_tokens, rows=self._rows, epochs=1, seed=0):
-            packed = pack_rows(self._encoded, rows, self._model.pad).to(self._model.device)
+        size = self._size
+        lengths = [len(one) - size.shared for one in self._encoded]
+        for rows in plan_batches(lengths, row_tokens=size.tokens, rows=size.rows, epochs=1, seed=0):
+            packed = pack_rows(self._encoded, rows, self._model.pad, size.shared).to(self._model.device)
             with torch.no_grad():
                 missed = self._model.logits(packed).argmax(dim=-1) != packed.labels
             wrong.update(packed.owners[missed].tolist())

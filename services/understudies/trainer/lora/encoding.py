@@ -27,7 +27,7 @@ class EncodedExample:
 
 @dataclass(frozen=True, slots=True)
 class PackedRows:
-    """Rows of packed examples: each attends to its own tokens alone, and only answers have labels."""
+    """Rows of packed examples: each attends to its own and the shared tokens alone, and only answers have labels."""
 
     ids: torch.Tensor
     positions: torch.Tensor
@@ -63,26 +63,46 @@ def encode_example(tokenizer: Any, example: TextExample) -> EncodedExample:
     return EncodedExample(tokenizer(prompt, add_special_tokens=False)["input_ids"], answer[:end])
 
 
-def pack_rows(examples: Sequence[EncodedExample], rows: Sequence[Row], pad: int) -> PackedRows:
-    """Arrange examples in rows; a padding token attends to itself alone."""
-    length = max(sum(len(examples[index]) for index in row) for row in rows)
+def shared_tokens(examples: Sequence[EncodedExample]) -> int:
+    """Return with how many tokens all prompts begin; at least one token of each prompt is its own."""
+    prompts = [example.prompt for example in examples]
+    if not prompts:
+        return 0
+    # What the first and the last in order have in common, all between them have.
+    least, greatest = min(prompts), max(prompts)
+    pairs = zip(least, greatest, strict=False)
+    common = next((place for place, (one, other) in enumerate(pairs) if one != other), min(len(least), len(greatest)))
+    return min(common, *(len(prompt) - 1 for prompt in prompts))
+
+
+def pack_rows(examples: Sequence[EncodedExample], rows: Sequence[Row], pad: int, shared: int = 0) -> PackedRows:
+    """Arrange examples in rows; a padding token attends to itself and to the shared tokens alone.
+
+    The first `shared` tokens of all examples, such as a system prompt, stand once in a row: what they compute to does
+    not depend on what follows them, and each example attends to them as to its own.
+    """
+    length = shared + max(sum(len(examples[index]) - shared for index in row) for row in rows)
     shape = (len(rows), length)
     ids, positions = torch.full(shape, pad), torch.zeros(shape, dtype=torch.long)
     # Numbers each example of a row; padding has none in common with anything.
     members = torch.arange(length).neg().sub(1).repeat(len(rows), 1)
     labelled, owner = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.long)
     for number, row in enumerate(rows):
-        start = 0
+        ids[number, :shared] = torch.tensor(examples[row[0]].prompt[:shared])
+        positions[number, :shared] = torch.arange(shared)
+        start = shared
         for index in row:
             example = examples[index]
-            end, answer = start + len(example), start + len(example.prompt)
-            ids[number, start:end] = torch.tensor(example.prompt + example.answer)
-            positions[number, start:end] = torch.arange(len(example))
+            end, answer = start + len(example) - shared, start + len(example.prompt) - shared
+            ids[number, start:end] = torch.tensor((example.prompt + example.answer)[shared:])
+            positions[number, start:end] = torch.arange(shared, len(example))
             members[number, start:end] = index
             labelled[number, answer - 1 : end - 1] = True
             owner[number, start:end] = index
             start = end
     causal = torch.ones(length, length, dtype=torch.bool).tril()
-    mask = (members[:, :, None] == members[:, None, :]) & causal
+    is_seen = members[:, :, None] == members[:, None, :]
+    is_seen[:, :, :shared] = True
+    mask = is_seen & causal
     following = ids.roll(-1, dims=1)
     return PackedRows(ids, positions, mask[:, None], labelled, following[labelled], owner[labelled])

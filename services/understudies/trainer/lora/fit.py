@@ -11,9 +11,9 @@ from typing import Final, Literal
 import torch
 
 from understudies.judges.registry import parse_judge
-from understudies.trainer.lora.agreement import Agreement, AgreementMeter
+from understudies.trainer.lora.agreement import Agreement, AgreementMeter, RowSize
 from understudies.trainer.lora.checkpoint import Counters, read_checkpoint, write_checkpoint
-from understudies.trainer.lora.encoding import EncodedExample, encode_example, pack_rows
+from understudies.trainer.lora.encoding import EncodedExample, encode_example, pack_rows, shared_tokens
 from understudies.trainer.lora.job import BEST_FOLDER, CHECKPOINT_FOLDER, Finished, Progress, TextExample, TrainingJob
 from understudies.trainer.lora.model import AdaptedModel
 from understudies.trainer.lora.packing import Batch, one_cycle_rate, plan_batches
@@ -56,10 +56,12 @@ class AdapterFit:
             )
         self._encoded = encoded
         sample = [(text, one) for text in validation if (one := self._encode(text)) is not None]
-        row = max(settings.row_tokens, *(len(one) for one in [*encoded, *(one for _, one in sample)]))
+        everything = [*encoded, *(one for _, one in sample)]
+        self._shared = shared = shared_tokens(everything)
+        row = max(settings.row_tokens, *(len(one) - shared for one in everything))
         rows = max(1, settings.batch_tokens // row)
         batches = plan_batches(
-            [len(one) for one in encoded],
+            [len(one) - shared for one in encoded],
             row_tokens=row,
             rows=rows,
             epochs=settings.epochs,
@@ -67,7 +69,8 @@ class AdapterFit:
             max_steps=settings.max_steps,
         )
         judge = parse_judge(self.job.judge)
-        self._meter = AgreementMeter(model, [text for text, _ in sample], [one for _, one in sample], judge, row, rows)
+        texts, own = [text for text, _ in sample], [one for _, one in sample]
+        self._meter = AgreementMeter(model, texts, own, judge, RowSize(row, rows, shared))
         self._optimizer = torch.optim.AdamW(model.trained.values(), weight_decay=0.0)
         counters = read_checkpoint(self.folder / CHECKPOINT_FOLDER, model, self._optimizer)
         self._rows_at_once = counters.rows_at_once or rows
@@ -144,7 +147,7 @@ class AdapterFit:
         answer_tokens = sum(len(self._encoded[index].answer) for row in batch for index in row)
         total = 0.0
         for start in range(0, len(batch), self._rows_at_once):
-            rows = pack_rows(self._encoded, batch[start : start + self._rows_at_once], self._model.pad)
+            rows = pack_rows(self._encoded, batch[start : start + self._rows_at_once], self._model.pad, self._shared)
             # Divided by the tokens of the whole batch, so that its parts add up to the same gradient.
             loss = self._model.loss(rows.to(self._model.device)) / answer_tokens
             loss.backward()

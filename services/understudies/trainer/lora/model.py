@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
@@ -13,20 +14,21 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from understudies.students.lora.adapter import WEIGHTS_FILE
 from understudies.students.lora.prompt import Turn
 from understudies.trainer.lora.encoding import PackedRows
+from understudies.trainer.lora.fused_linear import fuse_linear_modules
 from understudies.trainer.lora.job import TrainingJob
 
 
 class AdaptedModel:
-    """Frozen base with an adapter that is trained."""
+    """Frozen base with an adapter that is trained; `is_fused` lets fewer passes compute the adapted modules."""
 
-    def __init__(self, job: TrainingJob) -> None:
+    def __init__(self, job: TrainingJob, *, is_fused: bool = True) -> None:
         settings = job.settings
         wanted = settings.device
         self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
         folder, options = _location(job.weights)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, **options)
-        precision = torch.float32 if self.device.type == "cpu" else torch.bfloat16
-        base = AutoModelForCausalLM.from_pretrained(folder, dtype=precision, **options)
+        precision = _precision(settings.precision, self.device)
+        base = AutoModelForCausalLM.from_pretrained(folder, dtype=precision, **options, **_unpacked(job.weights))
         self.weights = base.num_parameters()
         torch.manual_seed(job.seed)
         config = LoraConfig(
@@ -36,6 +38,8 @@ class AdaptedModel:
             task_type="CAUSAL_LM",
         )
         self.peft: Any = get_peft_model(base, config).to(self.device)
+        if is_fused:
+            fuse_linear_modules(self.peft)
         self.peft.peft_config["default"].base_model_name_or_path = job.base_name
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
@@ -91,5 +95,19 @@ class AdaptedModel:
         set_peft_model_state_dict(self.peft, load_file(folder / WEIGHTS_FILE))
 
 
-def _location(weights: Path) -> tuple[Path, dict[str, str]]:
+def _precision(wanted: str, device: torch.device) -> torch.dtype:
+    """Return the precision of the base: bfloat16 where the device has instructions for it, if none is chosen."""
+    # Unknown to older versions of PyTorch.
+    features: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    is_fast = device.type == "cuda" or features.get("avx512_bf16") or features.get("amx_bf16")
+    return torch.bfloat16 if wanted == "bfloat16" or (wanted == "auto" and is_fast) else torch.float32
+
+
+def _location(weights: Path) -> tuple[Path, dict[str, Any]]:
     return (weights.parent, {"gguf_file": weights.name}) if weights.is_file() else (weights, {})
+
+
+def _unpacked(weights: Path) -> dict[str, Any]:
+    """Return the option by which a GGUF file is dequantised at loading: kernels on its blocks cannot be trained."""
+    config = getattr(transformers, "GgufConfig", None)
+    return {"quantization_config": config(dequantize=True)} if weights.is_file() and config else {}

@@ -26,8 +26,14 @@ class LoraTrainingSettings(BaseSettings):
     )
     epochs: float = Field(default=2.0, gt=0, le=50, description="most passes over the training examples")
     max_steps: int | None = Field(default=None, gt=0, description="most optimiser steps")
-    batch_tokens: int = Field(default=1536, ge=64, description="tokens of a step; out of memory, in several parts")
-    row_tokens: int = Field(default=256, ge=32, description="length of a row of packed examples, at least the longest")
+    batch_tokens: int = Field(
+        default=512,
+        ge=64,
+        description="tokens of a step, but for the beginning that all prompts share; out of memory, in several parts",
+    )
+    row_tokens: int = Field(
+        default=256, ge=32, description="length of a row of packed examples, without that beginning; at least one"
+    )
     max_tokens: int = Field(
         default=1024, ge=32, description="longest example, with its answer; longer ones are left out"
     )
@@ -37,6 +43,9 @@ class LoraTrainingSettings(BaseSettings):
     patience: int = Field(default=3, gt=0, description="evaluations without a better agreement before training stops")
     checkpoint_every: int = Field(default=20, gt=0, description="steps between checkpoints")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: CUDA where there is a device")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="of the base while training; auto: bfloat16 where the processor computes it"
+    )
     threads: int | None = Field(default=None, gt=0, description="threads of PyTorch; unset: its own choice")
     max_seconds: float = Field(default=6 * 3600.0, gt=0, description="longest training; then the best so far counts")
     usd_per_hour: Decimal = Field(

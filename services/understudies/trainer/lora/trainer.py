@@ -27,6 +27,7 @@ from understudies.students.lora.settings import LoraServingSettings
 from understudies.students.lora.student import LoraManifest, LoraStudent
 from understudies.trainer.calibration import calibrate
 from understudies.trainer.lora.job import BEST_FOLDER, Finished, Progress, TextExample, TrainingJob
+from understudies.trainer.lora.parity import Parity, compare_answers
 from understudies.trainer.lora.run import TrainingFailed, run_job, write_job
 from understudies.trainer.lora.settings import LoraTrainingSettings
 from understudies.trainer.lora.throughput import Throughput, measure_throughput
@@ -141,11 +142,13 @@ class _Training:
             manifest = manifest.model_copy(update={"usd_per_million_tokens": price})
             student = LoraStudent(manifest, files, self._engine)
         student = student.with_calibration(result.calibration)
-        same = asyncio.run(self._share_answered_alike(student, finished.answers))
+        parity = asyncio.run(self._compare(student, finished.answers))
+        if parity.is_broken:
+            raise TrainingFailed(f"the adapter is not served as it was trained: {parity}")
         metrics: dict[str, JsonValue] = {
             **result.metrics,
             "training": finished.model_dump(mode="json", exclude={"kind", "answers"}),
-            "answered_as_trained": round(same, 6),
+            **parity.summary(),
             **({} if throughput is None else {"serving": throughput.summary()}),
         }
         return TrainedStudent(
@@ -170,11 +173,9 @@ class _Training:
             return None
         return asyncio.run(measure_throughput(student, [one.request for one in self._sample]))
 
-    async def _share_answered_alike(self, student: LoraStudent, expected: Sequence[str]) -> float:
-        """Return the share of the sample that the engine answers with the text that the trained model generated."""
+    async def _compare(self, student: LoraStudent, trained: Sequence[str]) -> Parity:
         try:
-            pairs = zip(self._sample, expected, strict=True)
-            return sum([await _text(student, one) == text for one, text in pairs]) / max(1, len(expected))
+            return await compare_answers(student, self._sample, trained, self._data.judge)
         finally:
             await close_student(student)
 
@@ -188,11 +189,3 @@ class _Training:
             "base_digest": self._base_digest,
             "base_revision": self._base.revision,
         }
-
-
-async def _text(student: LoraStudent, example: Example) -> str | None:
-    try:
-        [answer] = await student.answer([example.request])
-    except StudentError:
-        return None
-    return answer.text

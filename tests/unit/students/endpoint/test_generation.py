@@ -95,6 +95,36 @@ def test_only_the_first_choice_counts() -> None:
     assert (generation.message().text, generation.log_sum) == ("a", -0.1)
 
 
+def spelled(text: str | None, tokens: dict[str, float]) -> bytes:
+    listed = [{"token": token, "logprob": value} for token, value in tokens.items()]
+    choice = {"index": 0, "delta": {"content": text}, "logprobs": {"content": listed}}
+    return json.dumps({"choices": [choice]}).encode()
+
+
+def test_tokens_before_a_text_that_others_spell_do_not_count() -> None:
+    """As llama.cpp streams the Markdown fence that a JSON schema forced upon the model."""
+    fenced = grown(spelled(None, {"`": -9.9}), spelled('{"a', {'{"': -0.5, "a": -0.25}), spelled('"}', {'"}': 0}), END)
+    assert fenced.message().text == '{"a"}'
+    assert fenced.log_probability == -0.75
+
+
+def test_tokens_whose_text_comes_later_count() -> None:
+    """As of a character that several tokens spell together."""
+    late = grown(spelled(None, {"\ufffd": -0.5}), spelled("\U0001f43a", {"": -0.25}), END)
+    assert late.log_probability == -0.75
+    ended = grown(spelled("a", {"a": -0.5}), spelled(None, {"</s>": -0.25}), END)
+    assert ended.log_probability == -0.75
+
+
+def test_of_a_complete_answer_the_tokens_of_its_text_count_and_the_one_that_ends_it() -> None:
+    tokens = [("```", -9.0), ("json\n", -9.0), ('{"a', -0.5), ('"}', -0.25), ("\n", -3.0), ("```", -9.0), ("", -0.25)]
+    listed = [{"token": token, "logprob": value} for token, value in tokens]
+    generation = Generation()
+    choice = {"message": {"role": "assistant", "content": '{"a"}'}, "logprobs": {"content": listed}}
+    generation.set_whole(json.dumps({"choices": [choice]}).encode())
+    assert generation.log_probability == -1.0
+
+
 def test_tool_calls_are_joined_by_index_or_else_by_id() -> None:
     by_index = grown(called(0, "a", "f", '{"x"'), called(1, "b", "g"), called(0, arguments=": 1}"), END)
     by_id = grown(called(None, "a", "f", '{"x"'), called(None, arguments=": 1}"), called(None, "b", "g"), END)

@@ -1,0 +1,98 @@
+"""How well LoRA students do on recorded tasks: trained on the recorded past, measured on the last fifth.
+
+Part of `bench/lora.py --parts quality`. The product's own trainer trains on the training split of the first four fifths
+and calibrates on the validation split; the threshold is then fixed on all calls of that past that were not trained on,
+as the loosest from which they agree 95% by a lower 95% bound. Answers and confidences are those of llama.cpp on the
+quantised base, as served.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from bench.extraction import choose_threshold, read_examples
+from numpy.typing import NDArray
+
+from understudies.datasets.dataset import Dataset, Example
+from understudies.events import split_of
+from understudies.judges.base import Judge
+from understudies.judges.choice import choose_judge
+from understudies.students.base import StudentError
+from understudies.students.lora.llama_cpp import LlamaCppEngine
+from understudies.students.lora.settings import LoraServingSettings
+from understudies.students.lora.student import LoraStudent
+from understudies.trainer.lora.settings import LoraTrainingSettings
+from understudies.trainer.lora.trainer import train_lora
+from understudies.trainer.settings import TrainerSettings
+from understudies.trainer.trainers import NotApplicable, TrainingData
+
+_CALLS: Final = 2000
+_METRICS: Final = "metrics.json"
+
+
+def measure_quality(path: Path, settings: LoraTrainingSettings, folder: Path) -> dict[str, Any]:
+    """Train a student of one task, unless `folder` has it already, and answer the last fifth."""
+    examples = [one.model_copy(update={"split": split_of(one.fingerprint)}) for one in read_examples(path)[:_CALLS]]
+    past, last = examples[: -(len(examples) // 5)], examples[-(len(examples) // 5) :]
+    judge = choose_judge([one.answer for one in past])
+    metrics = _train(path.stem, past, judge, settings, folder)
+    files = {one.name: one.read_bytes() for one in folder.iterdir() if one.name != _METRICS}
+    serving = LoraServingSettings(base=settings.base, slots=8, slot_tokens=512, answer_timeout_s=1800)
+    student = LoraStudent.from_files(files, LlamaCppEngine(serving))
+    held_out = [one for one in past if one.split != "train"]
+    began = time.perf_counter()
+    confidences, agreed = asyncio.run(_ask_and_close(student, [*held_out, *last], judge))
+    seconds = time.perf_counter() - began
+    threshold = choose_threshold(confidences[: len(held_out)], agreed[: len(held_out)])
+    served, right = confidences[len(held_out) :] >= threshold, agreed[len(held_out) :]
+    return {
+        "calls": len(last),
+        "threshold": round(threshold, 4),
+        "served_share": round(float(served.mean()), 4),
+        "agreement_served": round(float(right[served].mean()), 4) if served.any() else None,
+        "agreement_all": round(float(right.mean()), 4),
+        "held_out": {"calls": len(held_out), "agreement": round(float(agreed[: len(held_out)].mean()), 4)},
+        "answers_per_s": round((len(held_out) + len(last)) / seconds, 2),
+        **metrics,
+    }
+
+
+def _train(
+    task: str, past: Sequence[Example], judge: Judge, settings: LoraTrainingSettings, folder: Path
+) -> dict[str, Any]:
+    """Write the student's files and metrics into the folder."""
+    if not (folder / _METRICS).is_file():
+        data = TrainingData(Dataset(task, tuple(past)), judge, seed=0)
+        trained = train_lora(data, TrainerSettings(kinds=("lora",), lora=settings))
+        if isinstance(trained, NotApplicable):
+            raise SystemExit(f"{task}: {trained.reason}")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in trained.files.items():
+            (folder / name).write_bytes(content)
+        (folder / _METRICS).write_text(json.dumps(dict(trained.metrics)))
+    found: dict[str, Any] = json.loads((folder / _METRICS).read_text())
+    return found
+
+
+async def _ask_and_close(
+    student: LoraStudent, examples: Sequence[Example], judge: Judge
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Confidences and agreements; what is not answered is never served."""
+    try:
+        await student.answer([examples[0].request])
+        both = await asyncio.gather(*(_judged(student, one, judge) for one in examples))
+    finally:
+        await student.close()
+    return np.array([confidence for confidence, _ in both]), np.array([agreed for _, agreed in both])
+
+
+async def _judged(student: LoraStudent, example: Example, judge: Judge) -> tuple[float, bool]:
+    try:
+        answer = await student.answer_until(example.request, 0.0)
+    except StudentError:
+        return 0.0, False
+    return answer.confidence, judge.judge(example.answer, answer.message).agreed

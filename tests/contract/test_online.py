@@ -319,12 +319,31 @@ async def test_a_pin_ends_some_time_after_its_last_use(online: OnlineState) -> N
     assert await online.get_or_put("episode", "third", 60) == "third"
 
 
+async def test_of_many_that_want_a_lease_at_once_one_gets_it(online: OnlineState) -> None:
+    found = await asyncio.gather(*(online.acquire_lease("training", str(n), 60) for n in range(50)))
+    assert len(set(found)) == 1
+    assert await online.acquire_lease("another", "other", 60) == "other"
+
+
+async def test_a_lease_ends_some_time_after_its_holder_last_asked_however_often_others_do(online: OnlineState) -> None:
+    assert await online.acquire_lease("training", "one", 60) == "one"
+    assert await online.acquire_lease("training", "one", 0.2) == "one"
+
+    async def is_taken_over() -> bool:
+        return await online.acquire_lease("training", "other", 60) == "other"
+
+    assert not await is_taken_over()
+    await until(is_taken_over)
+    assert await online.acquire_lease("training", "one", 60) == "other"
+
+
 async def test_pins_values_and_purses_do_not_meet(online: OnlineState) -> None:
     await online.get_or_put("same", "pinned", 60)
     await online.put("same", b"value", 60)
     await reserved(online, "call", 5, BudgetCounter("same", 10))
     assert await online.get("same") == b"value"
     assert await online.get_or_put("same", "other", 60) == "pinned"
+    assert await online.acquire_lease("same", "other", 60) == "other"
     assert await standing(online, "same") == CounterState(0, 5)
 
 
@@ -343,6 +362,7 @@ async def test_memory_is_freed_of_what_has_expired() -> None:
     for n in range(1000):
         await online.put(f"value {n}", bytes(1000), 10)
         await online.get_or_put(f"episode {n}", "teacher", 10)
+        await online.acquire_lease(f"lease {n}", "one", 10)
         await online.reserve("here", BudgetHold("call", 5), [BudgetCounter(f"day {n}")], lease_s=10, retention_s=10)
     now = 1000.0
     await online.put("one more", b"", 10)

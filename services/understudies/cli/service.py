@@ -13,7 +13,7 @@ from understudies.runtime.clock import SystemClock
 from understudies.runtime.logs import configure_logging
 from understudies.runtime.process import lock_data_dir
 from understudies.runtime.rules.source import RulesSource
-from understudies.runtime.settings import StoreSettings, settings_from
+from understudies.runtime.settings import OnlineSettings, StoreSettings, settings_from
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
@@ -99,11 +99,22 @@ async def _create_service(
             new_id=new_id,
         )
     if name == "trainer":
+        from understudies.runtime.online.factory import create_online_state
         from understudies.trainer.app import create_app as create_trainer
         from understudies.trainer.settings import TrainerSettings
 
-        settings_ = settings_from(TrainerSettings)
-        return create_trainer(settings_, bus=bus, clock=clock, object_store=files, new_id=new_id, rules=rules)
+        shared = settings_from(OnlineSettings)
+        online = create_online_state(shared.url.get_secret_value(), timeout_s=shared.timeout_s)
+        opened.push_async_callback(online.close)
+        return create_trainer(
+            settings_from(TrainerSettings),
+            bus=bus,
+            clock=clock,
+            object_store=files,
+            new_id=new_id,
+            rules=rules,
+            online=online,
+        )
     from understudies.budget.app import create_app as create_budget
     from understudies.budget.settings import BudgetSettings
 

@@ -5,6 +5,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -22,11 +23,13 @@ from understudies.runtime.bus.messages import Record
 from understudies.runtime.bus.outbox import Outbox
 from understudies.runtime.clock import Clock
 from understudies.runtime.errors import SERVICE_ERRORS, RetryLater
+from understudies.runtime.online.base import OnlineState
 from understudies.runtime.rules.rules import Rules, TaskRulesLookup
 from understudies.runtime.rules.task import TaskRules
 from understudies.runtime.throttle import Throttle
 from understudies.students.artifact import Manifest, write_artifact
 from understudies.students.head_inputs import HeadInputs
+from understudies.trainer.lease import TrainingLease
 from understudies.trainer.selection import StudentCandidate, error_text, select_student
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.trainers import TRAINERS, StudentTrainer, TrainedStudent, TrainingData
@@ -60,6 +63,7 @@ class TrainerApp(SavedState):
         new_id: NewId,
         rules: TaskRulesLookup | None = None,
         trainers: Sequence[StudentTrainer] = TRAINERS,
+        online: OnlineState | None = None,
     ) -> None:
         self._settings = settings
         self._bus = bus
@@ -68,6 +72,7 @@ class TrainerApp(SavedState):
         self._new_id = new_id
         self._rules = rules or Rules(defaults=TaskRules(min_agreement=settings.min_agreement))
         self._trainers = trainers
+        self._lease = TrainingLease(online, new_id(clock.now())) if online is not None else None
         self._log_throttle = Throttle()
         self._done = {}
         self._pending = {}
@@ -123,7 +128,8 @@ class TrainerApp(SavedState):
         try:
             # Training takes seconds to hours of computing, during which the event loop keeps running.
             if promotion.student not in self._finished:
-                self._finished[promotion.student] = await asyncio.to_thread(self._train, promotion)
+                async with self._lease.hold(promotion.student) if self._lease else nullcontext():
+                    self._finished[promotion.student] = await asyncio.to_thread(self._train, promotion)
             return await asyncio.to_thread(self._finish, promotion, self._finished[promotion.student])
         except SERVICE_ERRORS:
             raise
@@ -219,6 +225,9 @@ def create_app(
     object_store: ObjectStore,
     new_id: NewId,
     rules: TaskRulesLookup | None = None,
+    online: OnlineState | None = None,
 ) -> TrainerApp:
-    """Create the trainer service."""
-    return TrainerApp(settings, bus=bus, clock=clock, object_store=object_store, new_id=new_id, rules=rules)
+    """Create the trainer service; trainers with the same `online` state never train a student at the same time."""
+    return TrainerApp(
+        settings, bus=bus, clock=clock, object_store=object_store, new_id=new_id, rules=rules, online=online
+    )

@@ -64,7 +64,7 @@ class CounterSettlement:
 
 
 class OnlineState(Protocol):
-    """Budgets, cached responses and affinity that replicas share.
+    """Budgets, cached responses, affinity and leases that replicas share.
 
     All operations are idempotent and may be repeated. All methods except `check` and `close` may raise
     OnlineUnavailable.
@@ -104,6 +104,10 @@ class OnlineState(Protocol):
 
     async def get_or_put(self, key: str, value: str, ttl_s: float) -> str:
         """Return the stored value, storing `value` if there is none; it expires `ttl_s` seconds after its last use."""
+        ...
+
+    async def acquire_lease(self, key: str, holder: str, ttl_s: float) -> str:
+        """Return who holds a lease: `holder` if it was free; it expires `ttl_s` seconds after its holder last asked."""
         ...
 
     async def close(self) -> None:

@@ -130,4 +130,13 @@ return ARGV[1]
 """
 )
 
-SCRIPTS: Final = (RESERVE, SETTLE, GET_OR_PUT)
+ACQUIRE_LEASE: Final = LuaScript(
+    """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return holder end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return ARGV[1]
+"""
+)
+
+SCRIPTS: Final = (RESERVE, SETTLE, GET_OR_PUT, ACQUIRE_LEASE)

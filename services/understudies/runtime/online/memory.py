@@ -66,12 +66,13 @@ class MemoryOnlineState:
         self._values: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         self._bytes = 0
         self._slots: dict[str, tuple[float, str]] = {}
+        self._leases: dict[str, tuple[float, str]] = {}
         self._sweep_at = timer() + _SWEEP_INTERVAL_S
 
     @property
     def entry_count(self) -> int:
         """The number of counters, values and affinity entries in memory."""
-        return len(self._counters) + len(self._values) + len(self._slots)
+        return len(self._counters) + len(self._values) + len(self._slots) + len(self._leases)
 
     async def check(self) -> None:
         """Return at once: memory is always available."""
@@ -129,6 +130,14 @@ class MemoryOnlineState:
         self._slots[key] = (now + ttl_s, pinned if until > now else value)
         return self._slots[key][1]
 
+    async def acquire_lease(self, key: str, holder: str, ttl_s: float) -> str:
+        now = self._sweep_and_now()
+        until, found = self._leases.get(key, (0.0, holder))
+        if until > now and found != holder:
+            return found
+        self._leases[key] = (now + ttl_s, holder)
+        return holder
+
     async def close(self) -> None:
         """Do nothing: there is no background work and no connection."""
 
@@ -150,6 +159,7 @@ class MemoryOnlineState:
             self._sweep_at = now + _SWEEP_INTERVAL_S
             self._counters = {key: counter for key, counter in self._counters.items() if counter.expires_at > now}
             self._slots = {key: slot for key, slot in self._slots.items() if slot[0] > now}
+            self._leases = {key: lease for key, lease in self._leases.items() if lease[0] > now}
             for key in [key for key, (until, _) in self._values.items() if until <= now]:
                 self._remove(key)
         return now

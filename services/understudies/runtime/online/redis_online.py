@@ -20,13 +20,14 @@ from understudies.runtime.online.base import (
     ReserveResult,
     check_value_size,
 )
-from understudies.runtime.online.lua_scripts import GET_OR_PUT, RESERVE, SCRIPTS, SETTLE, LuaScript
+from understudies.runtime.online.lua_scripts import ACQUIRE_LEASE, GET_OR_PUT, RESERVE, SCRIPTS, SETTLE, LuaScript
 from understudies.runtime.online.redis_pipeline import RedisPipeline, parse_redis_url
 
 _COUNTER_PREFIX = "understudies:{money}:"
 """Prefix that puts all counters in one hash slot, as one script accesses several."""
 _VALUE_PREFIX = "understudies:value:"
 _SLOT_PREFIX = "understudies:pin:"
+_LEASE_PREFIX = "understudies:lease:"
 _WRITE_PROBE = ("DEL", "understudies:nothing")
 """First command on every connection: a server that accepts no writes, such as a replica, counts as unavailable."""
 
@@ -85,6 +86,10 @@ class RedisOnlineState:
         check_value_size(value.encode("utf-8", "surrogatepass"))
         pinned: bytes = await self._run_script(GET_OR_PUT, [_SLOT_PREFIX + key], [value, round(ttl_s * 1000)])
         return pinned.decode("utf-8", "surrogatepass")
+
+    async def acquire_lease(self, key: str, holder: str, ttl_s: float) -> str:
+        found: bytes = await self._run_script(ACQUIRE_LEASE, [_LEASE_PREFIX + key], [holder, round(ttl_s * 1000)])
+        return found.decode("utf-8", "surrogatepass")
 
     async def close(self) -> None:
         await self._pipeline.close()

@@ -10,6 +10,7 @@
 #   make test-lora   the tests of LoRA students with llama.cpp, in a virtual environment of their own (3 GB on disk)
 #   make test-vllm   the same tests with vLLM on the CPU, in another one (3.5 GB); Linux on x86_64
 #   make lock    resolve anew within the bounds of pyproject.toml; lock-lora and lock-vllm for the two above
+#   make fuzz    a million mutated inputs for every reader of what others write; FUZZ="--inputs 10000" for fewer
 #   make clean   remove what the others made
 
 VENV ?= .venv
@@ -29,8 +30,9 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 
 PYTEST ?= -n 2 --dist loadfile
 TRUST ?= --jobs 2
+FUZZ ?=
 
-.PHONY: demo test test-lora test-vllm check lint types imports unit coverage bench trust lock lock-lora lock-vllm clean
+.PHONY: demo test test-lora test-vllm check lint types imports unit coverage bench trust fuzz lock lock-lora lock-vllm clean
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
 
@@ -82,6 +84,9 @@ bench: $(VENV)/.embedded
 
 trust: $(VENV)/.embedded
 	@$(BIN)/python bench/trust.py $(TRUST)
+
+fuzz: $(VENV)/.dev
+	@$(BIN)/python -m bench.fuzz $(FUZZ)
 
 $(VENV)/.python:
 	@'$(PYTHON)' -c '$(NEEDED)' 2>/dev/null || { \

@@ -6,6 +6,7 @@ from understudies.cli.backtest import EPILOG as BACKTEST_EXAMPLES
 from understudies.cli.backtest import backtest
 from understudies.cli.backup import BACKUP_EPILOG, RESTORE_EPILOG, backup, restore
 from understudies.cli.demo import demo
+from understudies.cli.dlq import dlq
 from understudies.cli.import_calls import EPILOG as IMPORT_EXAMPLES
 from understudies.cli.import_calls import import_calls
 from understudies.cli.keys import keys
@@ -37,6 +38,7 @@ for name, purpose in SERVICES.items():
     app.command(name, help=purpose)(service_command(name))
 app.command(epilog=ROUTER_EXAMPLES)(router)
 app.add_typer(steer, name="steer")
+app.add_typer(dlq, name="dlq")
 app.add_typer(rules, name="rules")
 app.add_typer(keys, name="keys")
 

@@ -103,15 +103,15 @@ async def fetch_end_offsets(settings: BusSettings, consumed: Mapping[TopicPartit
         for partition, offset in consumed.items():
             if offset > 0:
                 consumer.seek(partition, offset)
-        while await _is_before_end(consumer, consumed, goals):
+        while await is_before_end(consumer, consumed, goals):
             for partition, records in (await consumer.getmany(timeout_ms=10)).items():
                 ends[partition] = records[-1].offset + 1
         return ends
     finally:
-        await _stop_consumer(consumer)
+        await stop_consumer(consumer)
 
 
-async def _is_before_end(
+async def is_before_end(
     consumer: Any, partitions: Collection[TopicPartition], goals: dict[TopicPartition, int]
 ) -> bool:
     """Return whether a partition has not yet been read up to its end, as it was when first known."""
@@ -125,7 +125,7 @@ async def _is_before_end(
     return False
 
 
-async def _stop_consumer(consumer: Any) -> None:
+async def stop_consumer(consumer: Any) -> None:
     """Disconnect in a task of its own: the client, cancelling a fetch that just failed, also cancels its caller."""
     ending = asyncio.ensure_future(consumer.stop())
     await asyncio.wait({ending})

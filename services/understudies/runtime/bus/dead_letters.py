@@ -43,11 +43,12 @@ def decode_records(records: Sequence[Record]) -> tuple[list[tuple[Record, Event]
         try:
             decoded.append((record, BY_NAME[record.topic].decode(record.value)))
         except ValidationError as error:
-            invalid.append(InvalidRecord(record, _format_reason(error)))
+            invalid.append(InvalidRecord(record, format_reason(error)))
     return decoded, invalid
 
 
-def _format_reason(error: ValidationError) -> str:
+def format_reason(error: ValidationError) -> str:
+    """Return why a value is no event, without quoting it."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     return "; ".join(f"{'.'.join(map(str, p['loc'])) or 'value'}: {p['msg']}" for p in problems)
 

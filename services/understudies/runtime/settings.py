@@ -53,6 +53,13 @@ class BusSettings(BaseSettings):
     ca_file: Path | None = Field(
         default=None, description="PEM file of the broker's certificate authority; unset: the system's authorities"
     )
+    cert_file: Path | None = Field(
+        default=None, description="PEM file of this client's certificate, for brokers that ask for one (mutual TLS)"
+    )
+    key_file: Path | None = Field(
+        default=None, description="PEM file of its private key; unset: in the file of the certificate"
+    )
+    key_password: SecretStr | None = Field(default=None, description="password of the private key, if it has one")
 
     @field_validator("group_prefix")
     @classmethod

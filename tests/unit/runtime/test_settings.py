@@ -55,7 +55,7 @@ def test_sasl_without_a_user_names_the_setting(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_tls_trusts_the_given_authority_alone(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ConfigurationError, match="UNDERSTUDIES_BUS_CA_FILE cannot be read: No such file"):
         build_security(BusSettings(security_protocol="SSL", ca_file=tmp_path / "missing.pem"))
     made = build_security(BusSettings(security_protocol="SSL"))
     assert made is not None

@@ -33,7 +33,7 @@ def build_security(settings: BusSettings) -> BaseSecurity | None:
         return None
     context = None
     if protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=settings.ca_file)
+        context = _create_ssl_context(settings)
     if protocol == "SSL":
         return BaseSecurity(ssl_context=context, use_ssl=True)
     if settings.sasl_user is None or settings.sasl_password is None:
@@ -43,6 +43,26 @@ def build_security(settings: BusSettings) -> BaseSecurity | None:
     kind = _SASL_MECHANISMS[settings.sasl_mechanism]
     password = settings.sasl_password.get_secret_value()
     return kind(settings.sasl_user, password, ssl_context=context, use_ssl=context is not None)
+
+
+def _create_ssl_context(settings: BusSettings) -> ssl.SSLContext:
+    """Return a context that trusts the given authority, and shows the client's certificate if there is one."""
+    password = settings.key_password.get_secret_value() if settings.key_password else ""
+    name = "CA_FILE"
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.cert_file is not None:
+            name = "CERT_FILE and UNDERSTUDIES_BUS_KEY_FILE"
+            # Always a password: without one, OpenSSL would ask for it on the terminal.
+            context.load_cert_chain(settings.cert_file, settings.key_file, password)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"UNDERSTUDIES_BUS_{name} cannot be read: {error.strerror or error}; give PEM files that belong together, "
+            "and UNDERSTUDIES_BUS_KEY_PASSWORD if the key has one"
+        ) from error
+    if settings.key_file is not None and settings.cert_file is None:
+        raise ConfigurationError("UNDERSTUDIES_BUS_KEY_FILE without UNDERSTUDIES_BUS_CERT_FILE: set both, or neither")
+    return context
 
 
 def _required_topics(settings: BusSettings) -> list[NewTopic]:

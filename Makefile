@@ -141,7 +141,7 @@ lock-lora:
 	@build/lock/bin/python -m pip --disable-pip-version-check install -qq -c $(LOCK) -e '.[embedded,lora,dev]'
 	@{ echo "# Made by make lock-lora with $$($(PYTHON) --version): what understudies[lora] needs beyond $(LOCK)"; \
 		build/lock/bin/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude wheel \
-			| grep -vixFf $(LOCK); } > build/lock.txt
+			| grep -vixFf $(LOCK) | grep -v ^torch=; } > build/lock.txt
 	@! grep -n ' @ \|://' build/lock.txt
 	@mv build/lock.txt $(LORA_LOCK) && rm -rf build/lock
 
@@ -159,7 +159,7 @@ lock-vllm:
 		> build/vllm.txt
 	@build/lock/bin/python -m pip --disable-pip-version-check install -qq -r build/vllm.txt
 	@{ echo "# Made by make lock-vllm with $$($(PYTHON) --version): pip install --no-deps -r $(VLLM_LOCK), on Linux, x86_64"; \
-		build/lock/bin/python -m pip freeze --all --exclude pip --exclude wheel; } > build/lock.txt
+		build/lock/bin/python -m pip freeze --all --exclude pip --exclude wheel --exclude torch; } > build/lock.txt
 	@! grep -n ' @ \|://' build/lock.txt
 	@mv build/lock.txt $(VLLM_LOCK) && rm -rf build/lock build/vllm.txt
 

@@ -28,11 +28,12 @@ class EndpointPool:
     """Pool of connections to one endpoint.
 
     It opens at the first call and again after `close`, in the calling event loop, so that closing it while others still
-    use it only costs them a new connection.
+    use it only costs them a new connection. Without `keep_alive`, each call has a connection of its own.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, *, keep_alive: bool = True) -> None:
         self._endpoint = endpoint
+        self._keep_alive = keep_alive
         self._session: _LoopSession | None = None
 
     @asynccontextmanager
@@ -70,7 +71,7 @@ class EndpointPool:
     def _session_for_loop(self) -> "_LoopSession":
         loop = asyncio.get_running_loop()
         if self._session is None or self._session.loop is not loop:
-            self._session = _LoopSession(self._endpoint, loop)
+            self._session = _LoopSession(self._endpoint, loop, self._keep_alive)
         return self._session
 
 
@@ -92,7 +93,7 @@ class EndpointPools:
 class _LoopSession:
     """Session in one event loop, with a permit for each call that may be in progress."""
 
-    def __init__(self, endpoint: Endpoint, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, endpoint: Endpoint, loop: asyncio.AbstractEventLoop, keep_alive: bool) -> None:
         key = endpoint.api_key
         headers = {"content-type": "application/json", "accept-encoding": "identity"}
         if key:
@@ -101,7 +102,9 @@ class _LoopSession:
         self.permits = asyncio.Semaphore(endpoint.concurrency)
         self._concurrency = endpoint.concurrency
         # The permits limit the calls in progress before the time-out begins, so the connector must not limit them.
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S)
+        connector = aiohttp.TCPConnector(
+            limit=0, force_close=not keep_alive, **({"keepalive_timeout": _IDLE_S} if keep_alive else {})
+        )
         self.session = aiohttp.ClientSession(connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar())
 
     async def post(self, endpoint: Endpoint, body: bytes) -> aiohttp.ClientResponse:

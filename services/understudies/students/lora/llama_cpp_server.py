@@ -38,7 +38,9 @@ class LlamaCppServer:
         endpoint = Endpoint(
             base_url=f"{url}/v1", model="lora", timeout_seconds=timeout_s, concurrency=_CONCURRENCY, streamed="always"
         )
-        self._pool = EndpointPool(endpoint)
+        # It closes connections after a stream that it announced to keep, and of two in a row no call survives. On the
+        # loopback interface a new one costs next to nothing.
+        self._pool = EndpointPool(endpoint, keep_alive=False)
         self.chat = ChatClient(endpoint, self._pool)
         self._idle = asyncio.Event()
         self._idle.set()

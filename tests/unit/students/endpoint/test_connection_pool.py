@@ -39,6 +39,15 @@ async def test_calls_come_over_one_connection(server: StudentServer, streamed: s
     assert len(server.callers) == 1
 
 
+async def test_without_keep_alive_each_call_has_a_connection_of_its_own(server: StudentServer) -> None:
+    endpoint = Endpoint(base_url=server.base_url, model="triage@1")
+    client = ChatClient(endpoint, EndpointPool(endpoint, keep_alive=False))
+    for _ in range(3):
+        await text(client)
+    await client.close()
+    assert len(server.callers) == 3
+
+
 async def test_an_endpoint_that_closes_kept_connections_is_asked_over_a_new_one(server: StudentServer) -> None:
     """As llama.cpp does after a stream, without a word."""
     server.behavior = "forget"

@@ -102,8 +102,10 @@ class _LoopSession:
         self.permits = asyncio.Semaphore(endpoint.concurrency)
         self._concurrency = endpoint.concurrency
         # The permits limit the calls in progress before the time-out begins, so the connector must not limit them.
-        connector = aiohttp.TCPConnector(
-            limit=0, force_close=not keep_alive, **({"keepalive_timeout": _IDLE_S} if keep_alive else {})
+        connector = (
+            aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S)
+            if keep_alive
+            else aiohttp.TCPConnector(limit=0, force_close=True)
         )
         self.session = aiohttp.ClientSession(connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar())
 

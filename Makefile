@@ -62,10 +62,10 @@ unit: $(VENV)/.dev
 
 # Apart from `test`, which is not to take gigabytes unasked. One worker for vLLM: each would start a server of its own.
 test-lora: $(LORA_VENV)/.lora
-	@UNDERSTUDIES_TEST_LORA=required $(LORA_VENV)/bin/pytest $(PYTEST) tests/lora
+	@OMP_NUM_THREADS=1 UNDERSTUDIES_TEST_LORA=required $(LORA_VENV)/bin/pytest $(PYTEST) tests/lora
 
 test-vllm: $(LORA_VENV)/.lora $(VLLM_VENV)/.vllm
-	@UNDERSTUDIES_TEST_LORA=required UNDERSTUDIES_TEST_VLLM_PYTHON=$(abspath $(VLLM_VENV)/bin/python) \
+	@OMP_NUM_THREADS=1 UNDERSTUDIES_TEST_LORA=required UNDERSTUDIES_TEST_VLLM_PYTHON=$(abspath $(VLLM_VENV)/bin/python) \
 		$(LORA_VENV)/bin/pytest tests/lora/contract -k vllm
 
 # Apart from `unit`: on Python 3.11 tests of pure code take up to 2.8 times the CPU when branches are measured (22 s and

@@ -1,6 +1,6 @@
 """LoRA students on a real base: training speed, answering speed, hot swaps, and how well they do.
 
-    python -m bench.lora --base FOLDER [--parts training,answers,swap] [--adapter FOLDER] [FILE.jsonl]
+    python -m bench.lora --base FOLDER [--parts training,memory,answers,swap] [--adapter FOLDER] [FILE.jsonl]
     python -m bench.lora --base FOLDER --parts quality [--students FOLDER] [--set epochs=2] FILE.jsonl
 
 Each figure is a ratio against something measured in the same run, in turns with it: packed training against a bare
@@ -15,14 +15,13 @@ import json
 import logging
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from bench.lora_quality import measure_quality
+from bench.lora_training import measure_memory, measure_training
 from safetensors.numpy import load, save
 
 from understudies.events import Request, request_of
@@ -33,14 +32,11 @@ from understudies.students.lora.gguf_adapter import GGUF_FILE, to_gguf
 from understudies.students.lora.llama_cpp import LlamaCppEngine
 from understudies.students.lora.settings import LoraServingSettings
 from understudies.students.lora.student import LoraManifest, LoraStudent
-from understudies.trainer.lora.encoding import EncodedExample, encode_example, pack_rows, shared_tokens
 from understudies.trainer.lora.job import TextExample, TrainingJob
 from understudies.trainer.lora.model import AdaptedModel
-from understudies.trainer.lora.packing import plan_batches
 from understudies.trainer.lora.settings import LoraTrainingSettings
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "rate_book.jsonl"
-_BATCH = 16
 _TOKENS = 16
 _CONCURRENT = 8
 
@@ -50,83 +46,6 @@ def read_texts(path: Path, count: int) -> list[TextExample]:
     with path.open(encoding="utf-8") as lines:
         messages = [json.loads(line)["messages"] for line, _ in zip(lines, range(count), strict=False)]
     return [TextExample(turns=turns[:-1], answer=turns[-1]["content"]) for turns in messages]
-
-
-@dataclass(frozen=True)
-class Way:
-    """A way to compute a step: rows of a batch to one loss."""
-
-    name: str
-    model: AdaptedModel
-    step: Callable[[AdaptedModel, list[EncodedExample]], torch.Tensor]
-
-
-def padded_loss(model: AdaptedModel, batch: list[EncodedExample]) -> torch.Tensor:
-    """The loss as a bare loop computes it: a padded batch, all logits."""
-    length = max(len(one) for one in batch)
-    ids = torch.full((len(batch), length), model.pad)
-    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
-    for row, one in enumerate(batch):
-        ids[row, : len(one)] = torch.tensor(one.prompt + one.answer)
-        mask[row, : len(one)] = 1
-        labels[row, len(one.prompt) : len(one)] = torch.tensor(one.answer)
-    loss: torch.Tensor = model.peft(input_ids=ids, attention_mask=mask, labels=labels).loss
-    return loss
-
-
-def unpacked_loss(model: AdaptedModel, batch: list[EncodedExample]) -> torch.Tensor:
-    """The loss as this trainer computes it with one example in each row."""
-    return model.loss(pack_rows(batch, [[index] for index in range(len(batch))], model.pad))
-
-
-def packed_loss(model: AdaptedModel, batch: list[EncodedExample]) -> torch.Tensor:
-    """The loss as this trainer computes it: packed rows, with their common beginning once."""
-    shared = shared_tokens(batch)
-    lengths = [len(one) - shared for one in batch]
-    row = max(256, *lengths)
-    [rows] = plan_batches(lengths, row_tokens=row, rows=len(batch), epochs=1, seed=0)
-    return model.loss(pack_rows(batch, rows, model.pad, shared))
-
-
-def measure_training(job: TrainingJob, texts: list[TextExample], rounds: int) -> dict[str, Any]:
-    """Tokens per second of CPU, in turns over the same batches, of this trainer and of a bare loop of PyTorch and PEFT.
-
-    The bare loop computes in the same precision as the trainer, and once more in float32, by the modules of PEFT.
-    """
-    trained = AdaptedModel(job)
-    settings = job.settings.model_copy(update={"precision": "float32"})
-    encoded = [encode_example(trained.tokenizer, text) for text in texts]
-    same, plain = (
-        AdaptedModel(job, is_fused=False),
-        AdaptedModel(job.model_copy(update={"settings": settings}), is_fused=False),
-    )
-    ways = [
-        Way("packed", trained, packed_loss),
-        Way("unpacked", trained, unpacked_loss),
-        Way("bare", same, padded_loss),
-        Way("bare_float32", plain, padded_loss),
-    ]
-    optimizers = {way.name: torch.optim.AdamW(way.model.trained.values(), lr=1e-4) for way in ways}
-    speeds: dict[str, list[float]] = {way.name: [] for way in ways}
-    for number in range(rounds + 1):
-        chosen = encoded[number * _BATCH : (number + 1) * _BATCH]
-        for way in ways:
-            began = time.process_time()
-            optimizers[way.name].zero_grad()
-            way.step(way.model, chosen).backward()
-            optimizers[way.name].step()
-            # The first round warms up.
-            if number:
-                speeds[way.name].append(sum(map(len, chosen)) / (time.process_time() - began))
-    medians = {f"{name}_tokens_per_cpu_s": round(statistics.median(values), 1) for name, values in speeds.items()}
-    ratios = {
-        f"{name}_to_{other}": round(
-            statistics.median(a / b for a, b in zip(speeds[name], speeds[other], strict=True)), 2
-        )
-        for name in ("packed", "unpacked")
-        for other in ("bare", "bare_float32")
-    }
-    return {"batch": _BATCH, **medians, **ratios}
 
 
 def student_of(base: LoraBase, files: dict[str, bytes], engine: LlamaCppEngine) -> LoraStudent:
@@ -248,6 +167,9 @@ def measure_speeds(options: argparse.Namespace) -> dict[str, Any]:
     if "training" in options.parts:
         figures["training"] = measure_training(job, texts, options.rounds)
         print(json.dumps(figures), flush=True)
+    if "memory" in options.parts:
+        figures["memory"] = measure_memory(job, texts)
+        print(json.dumps(figures["memory"]), flush=True)
     if {"answers", "swap"} & set(options.parts):
         model = AdaptedModel(job)
         folder = options.adapter
@@ -266,7 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, nargs="?", default=DATA)
     parser.add_argument("--base", required=True)
-    parser.add_argument("--parts", type=lambda text: text.split(","), default=["training", "answers", "swap"])
+    parser.add_argument("--parts", type=lambda text: text.split(","), default=["training", "memory", "answers", "swap"])
     parser.add_argument("--adapter", type=Path, help="folder of a trained adapter; without it, a new one")
     parser.add_argument("--students", type=Path, default=Path("build/bench-lora-students"), help="kept for quality")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="training settings for quality")

@@ -43,20 +43,24 @@ def measure_quality(path: Path, settings: LoraTrainingSettings, folder: Path) ->
     files = {one.name: one.read_bytes() for one in folder.iterdir() if one.name != _METRICS}
     serving = LoraServingSettings(base=settings.base, slots=8, slot_tokens=512, answer_timeout_s=1800)
     student = LoraStudent.from_files(files, LlamaCppEngine(serving))
-    held_out = [one for one in past if one.split != "train"]
+    evidence = [one for one in past if one.split == "evidence"]
     began = time.perf_counter()
-    confidences, agreed = asyncio.run(_ask_and_close(student, [*held_out, *last], judge))
+    confidences, agreed = asyncio.run(_ask_and_close(student, [*evidence, *last], judge))
     seconds = time.perf_counter() - began
-    threshold = choose_threshold(confidences[: len(held_out)], agreed[: len(held_out)])
-    served, right = confidences[len(held_out) :] >= threshold, agreed[len(held_out) :]
+    # The validation calls were answered when the student was calibrated.
+    validated = metrics.pop("validated")
+    known = np.array([confidence for confidence, _ in validated] + confidences[: len(evidence)].tolist())
+    right = np.array([was_right for _, was_right in validated] + agreed[: len(evidence)].tolist())
+    threshold = choose_threshold(known, right)
+    served, last_right = confidences[len(evidence) :] >= threshold, agreed[len(evidence) :]
     return {
         "calls": len(last),
         "threshold": round(threshold, 4),
         "served_share": round(float(served.mean()), 4),
-        "agreement_served": round(float(right[served].mean()), 4) if served.any() else None,
-        "agreement_all": round(float(right.mean()), 4),
-        "held_out": {"calls": len(held_out), "agreement": round(float(agreed[: len(held_out)].mean()), 4)},
-        "answers_per_s": round((len(held_out) + len(last)) / seconds, 2),
+        "agreement_served": round(float(last_right[served].mean()), 4) if served.any() else None,
+        "agreement_all": round(float(last_right.mean()), 4),
+        "held_out": {"calls": len(known), "agreement": round(float(right.mean()), 4)},
+        "answers_per_s": round(len(confidences) / seconds, 2),
         **metrics,
     }
 
@@ -64,7 +68,7 @@ def measure_quality(path: Path, settings: LoraTrainingSettings, folder: Path) ->
 def _train(
     task: str, past: Sequence[Example], judge: Judge, settings: LoraTrainingSettings, folder: Path
 ) -> dict[str, Any]:
-    """Write the student's files and metrics into the folder."""
+    """Write the student's files and metrics into the folder, and return the metrics with the validation calls."""
     if not (folder / _METRICS).is_file():
         data = TrainingData(Dataset(task, tuple(past)), judge, seed=0)
         trained = train_lora(data, TrainerSettings(kinds=("lora",), lora=settings))
@@ -73,7 +77,8 @@ def _train(
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in trained.files.items():
             (folder / name).write_bytes(content)
-        (folder / _METRICS).write_text(json.dumps(dict(trained.metrics)))
+        validated = [(one.confidence, one.agreed) for one in trained.validation_calls]
+        (folder / _METRICS).write_text(json.dumps({**trained.metrics, "validated": validated}))
     found: dict[str, Any] = json.loads((folder / _METRICS).read_text())
     return found
 

@@ -131,6 +131,7 @@ def _describe_service(service: "Service", rules: RulesSource) -> "tuple[tuple[Co
     from understudies.observer.app import ObserverApp
     from understudies.status import part_readers
     from understudies.status.parts import TrainerPart
+    from understudies.trainer.app import TrainerApp
 
     now = SystemClock().now
     if isinstance(service, BudgetApp):
@@ -156,10 +157,12 @@ def _describe_service(service: "Service", rules: RulesSource) -> "tuple[tuple[Co
 
         return (), read_stored
 
-    async def read_nothing(task: str | None) -> "StatusPart":
-        return TrainerPart(at=now())
+    progress = service.progress if isinstance(service, TrainerApp) else {}
 
-    return (), read_nothing
+    async def read_training(task: str | None) -> "StatusPart":
+        return TrainerPart(at=now(), training=dict(progress))
+
+    return (), read_training
 
 
 async def _open_receiver(

@@ -240,6 +240,7 @@ class Platform:
             not_loaded=lambda: self.router.students_not_loaded,
             source=f"running process, data folder {plan.folder}",
             critical_tasks=plan.router.critical_tasks,
+            training=lambda: self.trainer.progress,
         )
         self.router = create_router(
             plan.router,

@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from understudies.status.parts import BudgetPart, EvaluatorPart, ObserverPart, RouterPart, StatusPart, TrialStanding
+from understudies.status.parts import (
+    BudgetPart,
+    EvaluatorPart,
+    ObserverPart,
+    RouterPart,
+    StatusPart,
+    TrainerPart,
+    TrialStanding,
+)
 from understudies.status.standing import CallCounts, Overview, StoryEvent, TaskStanding
 from understudies.status.waiting import describe_trial, describe_unloaded
 
@@ -13,10 +21,14 @@ def join_parts(parts: Sequence[StatusPart], source: str, now: datetime) -> Overv
     standings = {task.task: task for part in parts if isinstance(part, BudgetPart) for task in part.tasks}
     trials = {name: trial for part in parts if isinstance(part, EvaluatorPart) for name, trial in part.trials.items()}
     failures = {name: why for part in parts if isinstance(part, RouterPart) for name, why in part.not_loaded.items()}
+    training = {
+        name: how_far for part in parts if isinstance(part, TrainerPart) for name, how_far in part.training.items()
+    }
     joined = []
     for name in sorted(standings):
         standing = standings[name]
         standing = _with_trial(standing, trials.get(standing.student or ""))
+        standing = _with_training(standing, training.get(standing.student or ""))
         standing = _with_failure(standing, failures.get(standing.student or ""))
         for part in parts:
             if isinstance(part, ObserverPart):
@@ -43,6 +55,13 @@ def _with_trial(standing: TaskStanding, trial: TrialStanding | None) -> TaskStan
         student, stage = standing.student or "", standing.stage or ""
         changes["waits_for"] = describe_trial(student, stage, trial.progress, trial.next_look)
     return standing.model_copy(update=changes)
+
+
+def _with_training(standing: TaskStanding, how_far: str | None) -> TaskStanding:
+    if how_far is None or standing.phase != "trial" or standing.stage != "collected":
+        return standing
+    student = standing.student or ""
+    return standing.model_copy(update={"waits_for": describe_trial(student, standing.stage, None, None, how_far)})
 
 
 def _with_failure(standing: TaskStanding, why: str | None) -> TaskStanding:

@@ -64,9 +64,10 @@ class RouterPart(_Part):
 
 
 class TrainerPart(_Part):
-    """A trainer that runs; what it trained, the others know."""
+    """How far the trainings of one trainer have come, by student; what it trained, the others know."""
 
     service: Literal["trainer"] = "trainer"
+    training: dict[str, str] = {}
 
 
 StatusPart = Annotated[

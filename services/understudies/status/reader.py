@@ -81,6 +81,8 @@ class StatusReader:
     not_loaded: Callable[[], Mapping[str, str]]
     source: str
     critical_tasks: Collection[str] = ()
+    training: Callable[[], Mapping[str, str]] = dict
+    """Returns how far trainings have come, by student."""
 
     async def overview(self, now: datetime) -> Overview:
         """Return the standing of all tasks, by name."""
@@ -130,6 +132,7 @@ class StatusReader:
             next_look=trial.next_look_at if trial else None,
             not_loaded=failures.get(state.serving.name) if state.serving else None,
             awaiting_approval=approvable.name if approvable else None,
+            training=self.training().get(state.candidate.name) if state.candidate else None,
         )
 
     def _trial(self, state: TaskState) -> Trial | None:

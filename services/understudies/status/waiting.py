@@ -60,6 +60,7 @@ def describe_wait(
     next_look: datetime | None = None,
     not_loaded: str | None = None,
     awaiting_approval: str | None = None,
+    training: str | None = None,
 ) -> str:
     """Return what a task waits for in one sentence."""
     if phase == "critical":
@@ -71,7 +72,7 @@ def describe_wait(
     if task.serving is not None:
         return _describe_serving(task, task.serving, appraisal, settings, now, not_loaded)
     if task.candidate is not None:
-        return describe_trial(task.candidate.name, task.candidate.promotion.stage, progress, next_look)
+        return describe_trial(task.candidate.name, task.candidate.promotion.stage, progress, next_look, training)
     if phase == "kept with the teacher":
         return f"a change: {_as_clause(appraisal.reason)}"
     if appraisal.verdict == "authorise":
@@ -127,10 +128,17 @@ def describe_unloaded(student: str, why: str) -> str:
     return f"the files of {student}; the teacher answers until it can be loaded: {why}"
 
 
-def describe_trial(student: str, stage: str, progress: TrialProgress | None, next_look: datetime | None) -> str:
+def describe_trial(
+    student: str,
+    stage: str,
+    progress: TrialProgress | None,
+    next_look: datetime | None,
+    training: str | None = None,
+) -> str:
     """Return what a task waits for while a student is collected for, trained or judged."""
     if stage in _STEPS:
-        return f"{_STEPS[stage]} ({student})"
+        how_far = f": {training}" if training is not None and stage == "collected" else ""
+        return f"{_STEPS[stage]} ({student}){how_far}"
     if progress is None:
         return f"the trial of {student}"
     if next_look is None:

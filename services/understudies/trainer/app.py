@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from understudies.datasets.dataset import Dataset, read_dataset
@@ -77,6 +78,8 @@ class TrainerApp(SavedState):
         self._done = {}
         self._pending = {}
         self._finished: dict[str, FinishedTraining] = {}
+        self.progress: dict[str, str] = {}
+        """How far the trainings have come that take long, by student."""
         self._outbox = Outbox(bus)
 
     async def start(self) -> None:
@@ -136,6 +139,8 @@ class TrainerApp(SavedState):
         except Exception as error:  # noqa: BLE001 - one student must not stop the trainer again and again
             _log.warning("%s cannot be trained", promotion.student, exc_info=True)
             return self._promotion(promotion, "rejected", reason=f"cannot be trained: {error_text(error)}")
+        finally:
+            self.progress.pop(promotion.student, None)
 
     def _train(self, promotion: Promotion) -> FinishedTraining:
         if promotion.dataset is None:
@@ -172,7 +177,8 @@ class TrainerApp(SavedState):
         system = SystemTemplate.learn([example.request for example in dataset.in_split("train")])
         price = promotion.evidence.get("teacher_cost_usd")
         teacher_cost = usd(str(price)) if price is not None else None
-        data = TrainingData(dataset, judge, int.from_bytes(seed[:4], "big"), system, teacher_cost)
+        note = partial(self.progress.__setitem__, promotion.student)
+        data = TrainingData(dataset, judge, int.from_bytes(seed[:4], "big"), system, teacher_cost, note)
         return data, rules.min_agreement
 
     def _allowed_trainers(self, promotion: Promotion) -> list[StudentTrainer]:

@@ -56,6 +56,8 @@ class TrainingData:
     system: SystemTemplate = NO_CONTEXT
     teacher_cost_usd: Decimal | None = None
     """The mean price of a teacher's answer in US dollars; None if unknown."""
+    report: Callable[[str], None] = lambda progress: None
+    """Takes the progress of a long training, for the status; called from the thread that trains."""
 
 
 TrainFunction = Callable[[TrainingData, TrainerSettings], TrainedStudent | NotApplicable]

@@ -22,7 +22,15 @@ from understudies.status.part_readers import (
     read_evaluator_part,
     read_observer_part,
 )
-from understudies.status.parts import STATUS_PART, BudgetPart, EvaluatorPart, RouterPart, StatusPart, TrialStanding
+from understudies.status.parts import (
+    STATUS_PART,
+    BudgetPart,
+    EvaluatorPart,
+    RouterPart,
+    StatusPart,
+    TrainerPart,
+    TrialStanding,
+)
 from understudies.status.reader import StatusReader
 from understudies.status.running import RunningProcess
 from understudies.status.saved_services import open_saved_status
@@ -78,6 +86,17 @@ async def test_the_progress_of_a_trial_comes_from_the_evaluator(tmp_path: Path) 
     assert joined.next_look >= TRAINED + timedelta(days=1)
     assert joined.trial is not None
     assert joined.waits_for.startswith(f"the look at the gates of {name} at ")
+
+
+def test_how_far_a_training_has_come_comes_from_the_trainer() -> None:
+    standing = TaskStanding(
+        task=TASK, phase="trial", waits_for="?", student=f"{TASK}@1", stage="collected", promised=0.95
+    )
+    part = over_the_wire(TrainerPart(at=NOW, training={f"{TASK}@1": "lora, step 40 of 200"}))
+    (joined,) = join_parts([BudgetPart(at=NOW, tasks=(standing,)), part], "", NOW).tasks
+    assert joined.waits_for == f"its training ({TASK}@1): lora, step 40 of 200"
+    trained = standing.model_copy(update={"stage": "trained"})
+    assert join_parts([BudgetPart(at=NOW, tasks=(trained,)), part], "", NOW).tasks == (trained,)
 
 
 def test_a_proven_student_that_waits_for_approval_still_does(tmp_path: Path) -> None:

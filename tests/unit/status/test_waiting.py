@@ -86,6 +86,8 @@ async def test_each_step_of_a_trial_is_told() -> None:
     assert told(house, 1) == ("trial", "its dataset, which is collected from the recorded calls (triage@1)")
     await house.handle(promotion_stage("collected", hour=1.5))
     assert told(house, 1.6) == ("trial", "its training (triage@1)")
+    far = "lora, step 40 of 200"
+    assert told(house, 1.6, training=far) == ("trial", "its training (triage@1): lora, step 40 of 200")
     await house.handle(promotion_stage("trained", hour=2))
     assert told(house, 2.1) == ("trial", "the trial of triage@1")
     progress = TrialProgress(

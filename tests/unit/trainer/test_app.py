@@ -24,6 +24,7 @@ from understudies.students.loader import load_student
 from understudies.trainer import app as trainer_app
 from understudies.trainer.app import TrainerApp, create_app
 from understudies.trainer.settings import TrainerSettings
+from understudies.trainer.trainers import NotApplicable, StudentTrainer, TrainingData
 
 LATER = START + timedelta(days=7)
 
@@ -62,6 +63,27 @@ def only(recorder: CapturingBus) -> Promotion:
 def random_labels() -> Dataset:
     rng = random.Random(7)
     return intents(600, lambda intent, number: assistant_message(f"label {rng.randrange(10)}"))
+
+
+async def test_the_progress_of_a_training_is_told_until_it_ends(files: ObjectStore) -> None:
+    seen: list[dict[str, str]] = []
+
+    def train(data: TrainingData, settings: TrainerSettings) -> NotApplicable:
+        data.report("step 1 of 2")
+        seen.append(dict(app.progress))
+        return NotApplicable("it was only about the progress")
+
+    app = TrainerApp(
+        TrainerSettings(kinds=("slow",)),
+        bus=CapturingBus().bus,
+        clock=VirtualClock(LATER),
+        object_store=files,
+        new_id=SeededIds(1),
+        trainers=[StudentTrainer("slow", train)],
+    )
+    await app.handle(to_records(collected(files, intents(30))))
+    assert seen == [{"triage@1": "step 1 of 2"}]
+    assert app.progress == {}
 
 
 async def test_what_was_collected_is_trained(files: ObjectStore) -> None:

@@ -7,7 +7,7 @@ import torch
 from peft.tuners.lora import Linear
 
 
-class FusedLinear(torch.autograd.Function):
+class FusedLinear(torch.autograd.Function):  # type: ignore[misc]
     """Linear module with a low-rank update: y = x W' + bias + s (x A') B', with gradients for x, A and B alone.
 
     PEFT computes the update in the adapter's precision, scales it and adds it in passes of their own, and keeps what

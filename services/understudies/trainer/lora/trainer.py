@@ -124,6 +124,7 @@ class _Training:
 
     def _log_progress(self, progress: Progress) -> None:
         _log.info("%s, lora: %s", self._data.dataset.task, progress)
+        self._data.report(f"lora, {progress}")
 
     def _validated(self, files: dict[str, bytes], finished: Finished) -> TrainedStudent:
         files[GGUF_FILE] = to_gguf(read_adapter(files), self._base.shape)

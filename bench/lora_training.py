@@ -1,0 +1,122 @@
+"""How fast a step of LoRA training is, and how much memory it takes, beside a bare loop of PyTorch and PEFT.
+
+Parts `training` and `memory` of `bench/lora.py`.
+"""
+
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+
+from understudies.trainer.lora.encoding import EncodedExample, encode_example, pack_rows, shared_tokens
+from understudies.trainer.lora.job import TextExample, TrainingJob
+from understudies.trainer.lora.model import AdaptedModel
+from understudies.trainer.lora.packing import plan_batches
+
+_BATCH: Final = 16
+_STEPS_OF_MEMORY: Final = 2
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to compute a step: rows of a batch to one loss."""
+
+    name: str
+    model: AdaptedModel
+    step: Callable[[AdaptedModel, list[EncodedExample]], torch.Tensor]
+
+
+def padded_loss(model: AdaptedModel, batch: list[EncodedExample]) -> torch.Tensor:
+    """The loss as a bare loop computes it: a padded batch, all logits."""
+    length = max(len(one) for one in batch)
+    ids = torch.full((len(batch), length), model.pad)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+    for row, one in enumerate(batch):
+        ids[row, : len(one)] = torch.tensor(one.prompt + one.answer)
+        mask[row, : len(one)] = 1
+        labels[row, len(one.prompt) : len(one)] = torch.tensor(one.answer)
+    loss: torch.Tensor = model.peft(input_ids=ids, attention_mask=mask, labels=labels).loss
+    return loss
+
+
+def unpacked_loss(model: AdaptedModel, batch: list[EncodedExample]) -> torch.Tensor:
+    """The loss as this trainer computes it with one example in each row."""
+    return model.loss(pack_rows(batch, [[index] for index in range(len(batch))], model.pad))
+
+
+def packed_loss(model: AdaptedModel, batch: list[EncodedExample]) -> torch.Tensor:
+    """The loss as this trainer computes it: packed rows, with their common beginning once."""
+    shared = shared_tokens(batch)
+    lengths = [len(one) - shared for one in batch]
+    row = max(256, *lengths)
+    [rows] = plan_batches(lengths, row_tokens=row, rows=len(batch), epochs=1, seed=0)
+    return model.loss(pack_rows(batch, rows, model.pad, shared))
+
+
+def measure_training(job: TrainingJob, texts: list[TextExample], rounds: int) -> dict[str, Any]:
+    """Tokens per second of CPU, in turns over the same batches, of this trainer and of a bare loop of PyTorch and PEFT.
+
+    The bare loop computes in the same precision as the trainer, and once more in float32, by the modules of PEFT.
+    """
+    trained = AdaptedModel(job)
+    settings = job.settings.model_copy(update={"precision": "float32"})
+    encoded = [encode_example(trained.tokenizer, text) for text in texts]
+    same, plain = (
+        AdaptedModel(job, is_fused=False),
+        AdaptedModel(job.model_copy(update={"settings": settings}), is_fused=False),
+    )
+    ways = [
+        Way("packed", trained, packed_loss),
+        Way("unpacked", trained, unpacked_loss),
+        Way("bare", same, padded_loss),
+        Way("bare_float32", plain, padded_loss),
+    ]
+    optimizers = {way.name: torch.optim.AdamW(way.model.trained.values(), lr=1e-4) for way in ways}
+    speeds: dict[str, list[float]] = {way.name: [] for way in ways}
+    for number in range(rounds + 1):
+        chosen = encoded[number * _BATCH : (number + 1) * _BATCH]
+        for way in ways:
+            began = time.process_time()
+            optimizers[way.name].zero_grad()
+            way.step(way.model, chosen).backward()
+            optimizers[way.name].step()
+            # The first round warms up.
+            if number:
+                speeds[way.name].append(sum(map(len, chosen)) / (time.process_time() - began))
+    medians = {f"{name}_tokens_per_cpu_s": round(statistics.median(values), 1) for name, values in speeds.items()}
+    ratios = {
+        f"{name}_to_{other}": round(
+            statistics.median(a / b for a, b in zip(speeds[name], speeds[other], strict=True)), 2
+        )
+        for name in ("packed", "unpacked")
+        for other in ("bare", "bare_float32")
+    }
+    return {"batch": _BATCH, **medians, **ratios}
+
+
+def measure_memory(job: TrainingJob, texts: list[TextExample]) -> dict[str, Any]:
+    """Peak memory in MB of a process that loads the model, and of one that also takes two steps each way."""
+    peaks = {}
+    for name in ("loaded", "packed", "bare"):
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            peaks[f"{name}_mb"] = pool.apply(_peak_mb, (name, job, texts))
+    return peaks
+
+
+def _peak_mb(name: str, job: TrainingJob, texts: list[TextExample]) -> int:
+    if job.settings.threads:
+        torch.set_num_threads(job.settings.threads)
+    model = AdaptedModel(job, is_fused=name != "bare")
+    encoded = [encode_example(model.tokenizer, text) for text in texts[: _BATCH * _STEPS_OF_MEMORY]]
+    optimizer = torch.optim.AdamW(model.trained.values(), lr=1e-4)
+    for number in range(_STEPS_OF_MEMORY if name != "loaded" else 0):
+        chosen = encoded[number * _BATCH : (number + 1) * _BATCH]
+        optimizer.zero_grad()
+        (packed_loss if name == "packed" else padded_loss)(model, chosen).backward()
+        optimizer.step()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -98,7 +98,7 @@ def test_an_adapter_that_is_not_served_as_it_was_trained_is_refused(
     monkeypatch.setattr("understudies.trainer.lora.trainer.to_gguf", without_effect)
     found = train_lora(TrainingData(numerals(), parse_judge("exact"), 1), settings(base_folder))
     assert isinstance(found, NotApplicable)
-    assert "not served as it was trained: of 12 validation calls the trained model agrees" in found.reason
+    assert found.reason.startswith("the adapter is not served as it was trained: of ")
 
 
 def test_a_folder_for_work_keeps_the_checkpoint_of_a_training_that_did_not_end(

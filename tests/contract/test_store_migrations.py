@@ -1,6 +1,8 @@
 """Tables grow columns as events grow fields; what was stored before stays readable."""
 
 import re
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from tests.support.event_samples import OF_VERSION_1, SAMPLES
@@ -20,7 +22,10 @@ from understudies.events import (
     encode,
 )
 from understudies.observer.replay import replay_since
-from understudies.runtime.store import Store, read_migrations
+from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.settings import StoreSettings
+from understudies.runtime.store import Store
+from understudies.runtime.store_migrations import migrations_table, read_migrations, split_statements
 
 NOT_COLUMNS = {"type"}
 TABLES: dict[type[Event], str] = {
@@ -124,3 +129,54 @@ async def test_every_field_of_an_event_has_a_column(model: type[Event], table: s
         asked = "SELECT name FROM system.columns WHERE table = {table:String} AND database = 'default'"
         rows = await store.query(asked, {"table": table})
     assert set(model.model_fields) - NOT_COLUMNS <= {row["name"] for row in rows}
+
+
+async def test_on_a_cluster_every_table_is_made_on_all_servers_and_replicated() -> None:
+    statements = [migrations_table("main"), *(s for _, sql in read_migrations() for s in split_statements(sql, "main"))]
+    async with open_migrated_store() as store:
+        for statement in statements:
+            ((formatted,),) = [
+                row.values() for row in await store.query("SELECT formatQuery({x:String})", {"x": statement})
+            ]
+            kind = re.match(r"(CREATE TABLE IF NOT EXISTS|ALTER TABLE) \w+ ON CLUSTER", formatted)
+            assert kind is not None, formatted
+            if kind[1] != "ALTER TABLE":
+                assert re.search(r"ENGINE = ReplicatedReplacingMergeTree\s+ORDER BY", formatted), formatted
+        made = [statement for statement in statements if "CREATE" in statement]
+        assert len(made) == 1 + len(TABLES)
+
+
+async def test_a_cluster_that_the_server_does_not_know_is_named() -> None:
+    store = await Store.open("chdb://", StoreSettings(cluster="nowhere"))
+    try:
+        with pytest.raises(ConfigurationError, match=r"no cluster 'nowhere': correct UNDERSTUDIES_STORE_CLUSTER"):
+            await store.migrate()
+    finally:
+        await store.close()
+
+
+async def test_tables_keep_their_rows_as_long_as_is_said(tmp_path: Path) -> None:
+    url = f"chdb://{tmp_path}"
+    old = make_invocation(at=datetime(2020, 1, 1, tzinfo=UTC))
+
+    async def count(settings: StoreSettings) -> int:
+        store = await Store.open(url, settings)
+        try:
+            await store.migrate()
+            await store.insert("invocations", [encode(old)])
+            await store.command("OPTIMIZE TABLE invocations FINAL")
+            (row,) = await store.query("SELECT count() AS n FROM invocations")
+            return int(row["n"])
+        finally:
+            await store.close()
+
+    assert await count(StoreSettings()) == 1
+    assert await count(StoreSettings(keep_days={"invocations": 400})) == 0
+    assert await count(StoreSettings(keep_days={"invocations": 400, "drift": 7})) == 0
+    assert await count(StoreSettings(keep_days={"invocations": 3650})) == 1
+    assert await count(StoreSettings()) == 1
+
+
+def test_what_is_in_force_is_kept_for_ever() -> None:
+    with pytest.raises(ValueError, match="promotions"):
+        StoreSettings(keep_days={"promotions": 10})  # type: ignore[dict-item]

@@ -19,6 +19,7 @@ from tests.support.tcp_proxy import TcpProxy
 from understudies.events import encode
 from understudies.runtime.errors import ConfigurationError, RetryLater
 from understudies.runtime.logs import configure_logging
+from understudies.runtime.settings import StoreSettings
 from understudies.runtime.store import Store
 
 COUNT = "SELECT uniqExact(id) AS n FROM invocations"
@@ -103,7 +104,7 @@ async def test_a_server_that_is_away_is_tried_later_and_found_when_it_is_back(se
 async def test_a_server_that_answers_nothing_is_given_up_in_time(server: ClickHouseServer) -> None:
     async with open_migrated_store(server.url()):
         pass
-    store = await Store.open(server.url(), timeout_s=1)
+    store = await Store.open(server.url(), StoreSettings(timeout_s=1))
     try:
         server.pause()
         with pytest.raises(RetryLater, match="timed out"):

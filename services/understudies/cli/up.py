@@ -20,7 +20,7 @@ from understudies.cli.process import exit_now, print_line, report_errors, run_ev
 from understudies.runtime.logs import configure_logging
 from understudies.runtime.process import lock_data_dir
 from understudies.runtime.rules.source import RulesSource
-from understudies.runtime.settings import BusSettings, StoreSettings, settings_from
+from understudies.runtime.settings import BusSettings, settings_from
 
 if TYPE_CHECKING:
     from understudies.router.settings import RouterSettings
@@ -117,7 +117,6 @@ async def _run(
             router=router,
             bus=bus,
             store_url=store,
-            store_timeout_s=settings_from(StoreSettings).timeout_s,
             pages=lambda reader, publish: create_pages(reader, access, SystemClock(), new_id, publish),
             operations=lambda sink, stage: create_operations(sink, stage, access),
             notices=settings_from(NoticeSettings),

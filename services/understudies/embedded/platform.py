@@ -56,9 +56,9 @@ from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.source import RulesSource
 from understudies.runtime.runner import Runner, keep_ticking
 from understudies.runtime.service import Checkpoint, ReplaySource, Republishing, Service
-from understudies.runtime.settings import BusSettings, OnlineSettings, TelemetrySettings, settings_from
+from understudies.runtime.settings import BusSettings, OnlineSettings, StoreSettings, TelemetrySettings, settings_from
 from understudies.runtime.snapshots import SnapshotStore
-from understudies.runtime.store import DEFAULT_TIMEOUT_S, Store
+from understudies.runtime.store import Store
 from understudies.runtime.telemetry import Telemetry
 from understudies.status.decision import PublishDecision
 from understudies.status.queries import fetch_spending_today
@@ -97,7 +97,7 @@ class PlatformConfig:
     """Without a broker: events stay in this process, and are forgotten once all services have handled them."""
     in_flight: InFlightTracker | None = None
     store_url: str | None = None
-    store_timeout_s: float = DEFAULT_TIMEOUT_S
+    store: StoreSettings = field(default_factory=partial(settings_from, StoreSettings))
     router: RouterSettings = field(default_factory=partial(settings_from, RouterSettings))
     budget: BudgetSettings = field(default_factory=partial(settings_from, BudgetSettings))
     evaluator: EvaluatorSettings = field(default_factory=partial(settings_from, EvaluatorSettings))
@@ -153,7 +153,7 @@ class Platform:
             self.settings = plan.bus or await self._start_embedded_broker()
             await ensure_topics(self.settings)
         url = plan.store_url or f"chdb://{(plan.folder / 'store').resolve()}"
-        store = await Store.open(url, timeout_s=plan.store_timeout_s)
+        store = await Store.open(url, plan.store)
         self._exit_stack.push_async_callback(store.close)
         await store.migrate()
         self._compose(store)

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -67,6 +67,10 @@ class BusSettings(BaseSettings):
         return prefix or None
 
 
+_Expiring = Literal["invocations", "verdicts", "gate_decisions", "drift"]
+"""The tables whose rows may go; what is in force is read from that of promotions."""
+
+
 class StoreSettings(BaseSettings):
     """Settings of the store, ClickHouse."""
 
@@ -78,6 +82,16 @@ class StoreSettings(BaseSettings):
     )
     timeout_s: float = Field(
         default=60.0, ge=1, description="a ClickHouse server that is silent for so long counts as unavailable"
+    )
+    cluster: str | None = Field(
+        default=None,
+        min_length=1,
+        description="name of the ClickHouse cluster on whose servers tables are made and replicated; unset: one server",
+    )
+    # Up to ten years: ClickHouse counts seconds in 32 bits there, and a time that overflows has passed.
+    keep_days: dict[_Expiring, Annotated[int, Field(ge=1, le=3650)]] = Field(
+        default_factory=dict,
+        description='days for which a table keeps its rows, such as {"invocations": 400}; tables not named: for ever',
     )
 
 

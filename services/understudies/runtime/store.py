@@ -5,8 +5,6 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self, TypeVar
@@ -16,8 +14,14 @@ import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from understudies.runtime.errors import ConfigurationError, Reject, RetryLater
+from understudies.runtime.settings import StoreSettings
+from understudies.runtime.store_migrations import migrations_table, read_migrations, split_statements, ttl_statements
 
-DEFAULT_TIMEOUT_S: Final = 60.0
+_DEFAULT_SETTINGS: Final = StoreSettings.model_construct()
+_CLUSTER_QUERY: Final = "SELECT cluster FROM system.clusters WHERE cluster = {name:String} LIMIT 1"
+_TABLES_QUERY: Final = """
+SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() AND name != 'migrations'
+"""
 
 T = TypeVar("T")
 
@@ -26,10 +30,6 @@ _INSERT_SETTINGS: Final = {
     "input_format_skip_unknown_fields": 1,
     "date_time_input_format": "best_effort",
 }
-_CREATE_MIGRATIONS_TABLE: Final = """
-CREATE TABLE IF NOT EXISTS migrations (name String, at DateTime64(3, 'UTC') DEFAULT now64(3))
-ENGINE = ReplacingMergeTree ORDER BY name
-"""
 # ClickHouse's error codes for a value that it cannot accept, as opposed to failures of its own.
 _BAD_VALUE_CODES: Final = frozenset(
     {6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 306, 321, 349, 376, 407, 467, 469}
@@ -100,26 +100,39 @@ class _Engine:
 class Store:
     """Event tables: insert raw JSON lines, query rows."""
 
-    def __init__(self, engine: _Engine) -> None:
+    def __init__(self, engine: _Engine, settings: StoreSettings) -> None:
         self._engine: _Engine | None = engine
+        self._settings = settings
 
     @classmethod
-    async def open(cls, url: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Self:
-        """Connect; raises ConfigurationError for an unusable URL and RetryLater while the server is unavailable.
+    async def open(cls, url: str, settings: StoreSettings = _DEFAULT_SETTINGS) -> Self:
+        """Connect to the store of `url`, whatever URL the settings have.
 
-        A server that is silent for `timeout_s` counts as unavailable; the embedded store has no such limit.
+        Raises ConfigurationError for an unusable URL and RetryLater while the server is unavailable.
         """
-        return cls(await asyncio.to_thread(_Engine.acquire, url, timeout_s))
+        return cls(await asyncio.to_thread(_Engine.acquire, url, settings.timeout_s), settings)
 
     async def migrate(self) -> list[str]:
-        """Apply the numbered SQL files that have not been applied yet; returns their names."""
-        await self._run(lambda client: client.command(_CREATE_MIGRATIONS_TABLE))
+        """Apply the numbered SQL files that have not been applied yet, then how long rows are kept; returns the files.
+
+        Raises ConfigurationError if the tables are to be made on a cluster that the server does not know.
+        """
+        cluster = self._settings.cluster
+        if cluster is not None and not await self.query(_CLUSTER_QUERY, {"name": cluster}):
+            raise ConfigurationError(
+                f"the store knows no cluster {cluster!r}: correct UNDERSTUDIES_STORE_CLUSTER or define it there"
+            )
+        await self.command(migrations_table(cluster))
         done = {row["name"] for row in await self.query("SELECT DISTINCT name FROM migrations")}
         new = [(name, sql) for name, sql in read_migrations() if name not in done]
         for name, sql in new:
-            for statement in filter(str.strip, re.split(r";\s*$", sql, flags=re.MULTILINE)):
+            for statement in split_statements(sql, cluster):
                 await self.command(statement)
             await self.command("INSERT INTO migrations (name) VALUES ({name:String})", {"name": name})
+        tables = {row["name"]: row["create_table_query"] for row in await self.query(_TABLES_QUERY)}
+        keep_days = {str(table): days for table, days in self._settings.keep_days.items()}
+        for statement in ttl_statements(tables, keep_days, cluster):
+            await self.command(statement)
         return [name for name, _ in new]
 
     async def insert(self, table: str, lines: Sequence[bytes]) -> None:
@@ -228,16 +241,3 @@ def _check_links(database: Path) -> None:
             f"the embedded store cannot open {str(database.parents[1])!r}: it was copied without its symbolic links; "
             "copy the folder anew with `cp -a`, `rsync -a` or `tar`"
         )
-
-
-def _migrations_folder() -> Traversable:
-    installed = resources.files("understudies.runtime") / "migrations"
-    return installed if installed.is_dir() else Path(__file__).parents[3] / "deploy" / "clickhouse"
-
-
-def read_migrations() -> list[tuple[str, str]]:
-    """Return the name and text of every SQL file, in order."""
-    files = sorted(
-        (file for file in _migrations_folder().iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
-    )
-    return [(file.name, file.read_text(encoding="utf-8")) for file in files]

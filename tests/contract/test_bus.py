@@ -58,7 +58,7 @@ class Reader:
         self.records: list[Record] = []
         self.errors: list[Exception] = []
         self._grew = asyncio.Condition()
-        self.bus.consume(topics, self.handle, start=start)
+        self.bus.consume(topics, self.handle, start=lambda: start or {})
 
     async def handle(self, records: Sequence[Record]) -> None:
         if self.errors:

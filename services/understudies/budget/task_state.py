@@ -128,9 +128,12 @@ class TaskState(SavedState):
         if promotion.id in student.seen:
             return
         student.seen.append(promotion.id)
-        student.apply_promotion(promotion)
         if promotion.stage in ("trained", "rejected"):
             self.ledger.training += usd(Decimal(str(promotion.evidence.get("cost_usd", "0"))))
+        if promotion.stage in ("collected", "trained") and student.promotion.artifact is not None:
+            # Collected or trained twice, as after a crash in between: what is being judged is the first artifact.
+            return
+        student.apply_promotion(promotion)
         if promotion.stage == "demoted":
             self.valid_since = promotion.at
             self._inputs.clear()

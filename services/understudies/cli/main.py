@@ -17,6 +17,8 @@ from understudies.cli.service import SERVICES, service_command
 from understudies.cli.status import EPILOG as STATUS_EXAMPLES
 from understudies.cli.status import status
 from understudies.cli.steer import steer
+from understudies.cli.topics import EPILOG as TOPICS_EXAMPLES
+from understudies.cli.topics import topics
 from understudies.cli.up import EPILOG as UP_EXAMPLES
 from understudies.cli.up import up
 
@@ -37,6 +39,7 @@ app.command(epilog=RESTORE_EPILOG)(restore)
 for name, purpose in SERVICES.items():
     app.command(name, help=purpose)(service_command(name))
 app.command(epilog=ROUTER_EXAMPLES)(router)
+app.command(epilog=TOPICS_EXAMPLES)(topics)
 app.add_typer(steer, name="steer")
 app.add_typer(dlq, name="dlq")
 app.add_typer(rules, name="rules")

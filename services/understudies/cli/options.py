@@ -26,6 +26,12 @@ RulesOption = Annotated[
     Path | None,
     typer.Option("--rules", help="Rules per task, such as understudies.toml; reloaded when the file changes."),
 ]
+StandbyOption = Annotated[
+    bool,
+    typer.Option(
+        "--standby", help="If another process uses the data folder, wait, and take over its state when it ends."
+    ),
+]
 
 DEFAULT_DATA_DIR = Path("understudies-data")
 

@@ -3,15 +3,23 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from understudies.cli.options import DEFAULT_DATA_DIR, ArtifactsOption, BootstrapOption, DataOption, RulesOption
+from understudies.cli.options import (
+    DEFAULT_DATA_DIR,
+    ArtifactsOption,
+    BootstrapOption,
+    DataOption,
+    RulesOption,
+    StandbyOption,
+)
 from understudies.cli.process import print_line, report_errors
 from understudies.cli.single_service import artifact_root, load_bus_settings, run_single_service
 from understudies.runtime.clock import SystemClock
 from understudies.runtime.logs import configure_logging
-from understudies.runtime.process import lock_data_dir
+from understudies.runtime.process import is_locked, lock_data_dir
 from understudies.runtime.rules.source import RulesSource
 from understudies.runtime.settings import OnlineSettings, StoreSettings, settings_from
 
@@ -41,6 +49,7 @@ def service_command(name: str) -> Callable[..., None]:
         data: DataOption = DEFAULT_DATA_DIR,
         artifacts: ArtifactsOption = None,
         rules: RulesOption = None,
+        standby: StandbyOption = False,
     ) -> None:
         configure_logging()
         with report_errors():
@@ -50,7 +59,9 @@ def service_command(name: str) -> Callable[..., None]:
             async def compose(bus: "Bus", files: "ObjectStore", opened: contextlib.AsyncExitStack) -> "Service":
                 return await _create_service(name, bus, files, folder, source, opened)
 
-            with lock_data_dir(folder, name):
+            if standby and is_locked(folder, name):
+                print_line(f"{name} stands by: it takes over when the process that uses {str(folder)!r} ends")
+            with lock_data_dir(folder, name, patience_s=inf if standby else 0.0):
                 asyncio.run(
                     run_single_service(
                         name,
@@ -79,7 +90,7 @@ async def _create_service(
         from understudies.observer.settings import ObserverSettings
         from understudies.runtime.store import Store
 
-        store = await Store.open(_store_url(data), timeout_s=settings_from(StoreSettings).timeout_s)
+        store = await Store.open(_store_url(data), settings_from(StoreSettings))
         opened.push_async_callback(store.close)
         settings = settings_from(ObserverSettings)
         await _open_receiver(settings, bus, rules, opened)

@@ -57,7 +57,7 @@ async def run_single_service(
     """Run a service until SIGTERM or Ctrl-C, and print its address, broker and artifacts."""
     from understudies.datasets.object_store import ObjectStore
     from understudies.runtime.bus.kafka_bus import KafkaBus
-    from understudies.runtime.process import freeze_startup_objects
+    from understudies.runtime.process import freeze_startup_objects, load_instance_id
     from understudies.runtime.runner import Runner, keep_ticking
     from understudies.runtime.settings import TelemetrySettings
     from understudies.runtime.snapshots import SnapshotStore
@@ -68,7 +68,7 @@ async def run_single_service(
         await opened.enter_async_context(rules.watch())
         telemetry = Telemetry(settings_from(TelemetrySettings), name)
         opened.callback(telemetry.shutdown)
-        bus = KafkaBus(settings, name, tracer=telemetry.tracer)
+        bus = KafkaBus(settings, name, tracer=telemetry.tracer, instance=load_instance_id(data, name))
         app = await create_service(bus, ObjectStore(artifacts), opened)
         generation = settings.generation or settings.bootstrap or ""
         runner = Runner(app, bus, snapshots=SnapshotStore(data / "snapshots"), generation=generation)

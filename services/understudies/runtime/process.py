@@ -1,9 +1,11 @@
 """Prepare a long-running process: lock its data directory, and freeze the objects made at start-up."""
 
+import contextlib
 import fcntl
 import gc
 import os
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +50,23 @@ def is_locked(folder: Path, user: str) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def load_instance_id(folder: Path, user: str) -> str:
+    """Return the name of the one process that runs the command `user` on a folder, the same after each restart."""
+    path = folder / f"{user}.instance"
+    try:
+        return path.read_text().strip() or _write_instance_id(path, user)
+    except FileNotFoundError:
+        return _write_instance_id(path, user)
+
+
+def _write_instance_id(path: Path, user: str) -> str:
+    name = f"{user}-{uuid.uuid4().hex}"
+    with contextlib.suppress(OSError):
+        # A full disk costs a restart after a kill ten seconds, no more.
+        path.write_text(f"{name}\n")
+    return name
 
 
 def _lock_file(descriptor: int, folder: Path, user: str, deadline: float) -> None:

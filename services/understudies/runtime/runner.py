@@ -1,6 +1,7 @@
 """Run one service: feed it events, tick it, save snapshots of its state."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -57,6 +58,8 @@ class Runner:
         self._committed: Offsets = {}
         self._goal: Offsets | None = None
         self._goal_at = 0.0
+        self._current_assignment = 0
+        self._decided: Offsets = {}
         self._timer = timer
         self._since: datetime | None = None
         self._has_unsaved_changes = False
@@ -82,8 +85,15 @@ class Runner:
             self._since = snapshot.since
             if snapshot.generation == self._generation:
                 self._offsets = dict(snapshot.offsets)
-        begin = self._initial_offsets() if snapshot is None else self._offsets
-        self._bus.consume(self.service.topics, self._handle, max_records=self.service.max_records, start=begin or None)
+        # Also where a snapshot has no offsets of them, as that of a process which has only stood by.
+        begin = self._initial_offsets()
+        self._bus.consume(
+            self.service.topics,
+            self._handle,
+            max_records=self.service.max_records,
+            start=lambda: {**begin, **self._offsets} if isinstance(self.service, Stateful) else {},
+            on_revoked=self._finish_batch,
+        )
         if isinstance(self.service, RunsWithoutBus):
             self.service.mark_stale()
         async with self._lock:
@@ -148,8 +158,40 @@ class Runner:
                 self._offsets[record.topic, record.partition] = record.offset + 1
         self._handled.set()
 
+    async def _finish_batch(self) -> None:
+        """Wait briefly for the batch or tick in progress: what it publishes should come before the next owner's."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S), self._lock:
+                return
+
+    async def _may_decide(self) -> bool:
+        """Return whether this process is the owner of its topics, and knows all that was decided before.
+
+        The last owner, such as this service before a kill, may have published decisions that its snapshot lacks: a tick
+        before they are read would decide the same anew.
+        """
+        if self._bus.is_tracked or isinstance(self.service, RunsWithoutBus):
+            return True
+        assignment = self._bus.assignment_count
+        if not assignment or not isinstance(self.service, Stateful):
+            return bool(assignment)
+        decided = [topic for topic in self.service.topics if topic.cleanup == "compact"]
+        if decided and self._current_assignment != assignment:
+            try:
+                async with asyncio.timeout(_END_OFFSETS_TIMEOUT_S):
+                    self._decided = await self._bus.fetch_end_offsets(self._offsets, decided)
+            except (TimeoutError, RetryLater):
+                return False
+            self._current_assignment = assignment
+        done = self._has_handled(self._decided)
+        if done:
+            self._decided = {}
+        return done
+
     async def tick(self, now: datetime, store_checkpoint: Checkpoint | None = None) -> None:
         """Let the service make its time-dependent decisions, and save its state; a large one not at every tick.
+
+        A process that stands by for the owner of its group decides nothing.
 
         `store_checkpoint` names the offsets up to which the store had all events, and when: if the state covers them
         too, the snapshot records that time. The service continues while the snapshot is written.
@@ -157,10 +199,12 @@ class Runner:
         closing = self.service if isinstance(self.service, PeriodClosing) and not self._bus.is_tracked else None
         if closing is not None and self._goal is None and closing.is_period_due(now):
             await self._set_goal()
+        may_decide = await self._may_decide()
         async with self._lock:
             if closing is not None:
                 closing.is_behind = closing.is_period_due(now) and not self._reached_goal()
-            await self.service.tick(now)
+            if may_decide:
+                await self.service.tick(now)
             if store_checkpoint is not None and self._has_handled(store_checkpoint.offsets):
                 self._since = store_checkpoint.at
             if self._snapshot_writer is not None and self._snapshot_writer.is_due:
@@ -248,9 +292,11 @@ class Runner:
             await self.service.stop()
         finally:
             self._lock.release()
+        # A process that has only stood by knows nothing that is worth a snapshot.
+        has_worked = bool(self._bus.assignment_count or self._offsets)
         await self._bus.stop()
         await self._wait_snapshot()
-        self._has_unsaved_changes = True
+        self._has_unsaved_changes = has_worked
         self._start_snapshot()
         await self._wait_snapshot()
         return True

@@ -80,6 +80,16 @@ def test_the_same_story_twice_changes_nothing() -> None:
     assert book.ledger.training == Decimal("0.25")
 
 
+def test_a_student_that_was_trained_twice_stays_the_one_that_is_judged() -> None:
+    first = trained_promotion(cost="0.25").model_copy(update={"artifact": "artifacts/first"})
+    again = first.model_copy(update={"id": "again", "artifact": "artifacts/second"})
+    collected = promotion_stage("collected", hour=1)
+    for later in ([again], [collected], [collected, again]):
+        book = folded(promotion_stage("authorised"), promotion_stage("collected"), first, *later)
+        assert book.students[student_name(1)].promotion == first
+        assert book.ledger.training == Decimal("0.25") * (1 + later.count(again))
+
+
 def test_after_a_drift_examples_are_collected_anew() -> None:
     book = folded(
         *teacher_calls(5), promotion_stage("promoted"), promotion_stage("demoted", hour=3), teacher_call(2, 4)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from understudies.runtime.errors import ConfigurationError
-from understudies.runtime.process import freeze_startup_objects, lock_data_dir
+from understudies.runtime.process import freeze_startup_objects, load_instance_id, lock_data_dir
 
 
 def test_the_folder_is_made(tmp_path: Path) -> None:
@@ -46,6 +46,13 @@ def test_one_who_is_patient_has_it_once_it_is_free(tmp_path: Path) -> None:
         assert not had.is_set()
     waiting.join()
     assert had.is_set()
+
+
+def test_a_process_has_the_name_of_the_one_before_it_on_the_folder(tmp_path: Path) -> None:
+    names = [load_instance_id(tmp_path, user) for user in ("budget", "budget", "trainer")]
+    assert names[0] == names[1] != names[2]
+    (tmp_path / "budget.instance").write_text("")
+    assert load_instance_id(tmp_path, "budget") not in {"", names[0]}
 
 
 def test_different_services_share_a_folder(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -31,7 +31,9 @@ class FakeRunnerBus:
     def __init__(self) -> None:
         self.handler: Any = None
         self.stop_error: Exception | None = None
-        self.start_offsets: Offsets | None = None
+        self.start_offsets: Callable[[], Offsets] = dict
+        self.on_revoked: Any = None
+        self.assignment_count = 1
         self.errors: list[Exception] = []
         self.end_offsets: Offsets = {}
         self.committed_offsets: Offsets = {}
@@ -39,16 +41,16 @@ class FakeRunnerBus:
         self.started = asyncio.Event()
         self.is_tracked = False
 
-    def consume(self, topics: Sequence[Topic], handler: Any, *, start: Offsets | None, **rest: Any) -> None:
+    def consume(self, topics: Sequence[Topic], handler: Any, *, start: Any, on_revoked: Any, **rest: Any) -> None:
         self.handler = handler
-        self.start_offsets = start
+        self.start_offsets, self.on_revoked = start, on_revoked
 
     async def start(self) -> None:
         if self.errors:
             raise self.errors.pop(0)
         self.started.set()
 
-    async def fetch_end_offsets(self, consumed: Offsets) -> Offsets:
+    async def fetch_end_offsets(self, consumed: Offsets, topics: Sequence[Topic] | None = None) -> Offsets:
         self.end_offset_requests += 1
         return self.end_offsets
 
@@ -427,24 +429,24 @@ class ReplayingService(PromotionService):
 @pytest.mark.parametrize(
     ("app", "begins"),
     [
-        (CountingService(), None),
+        (CountingService(), {}),
         (PromotionService(), {("promotions", 0): 0}),
         (ReplayingService(), {("promotions", 0): 0, ("drift", 0): 0, ("drift", 1): 0}),
     ],
 )
 async def test_without_a_snapshot_what_is_kept_for_ever_is_read_from_its_beginning(
-    tmp_path: Path, app: CountingService, begins: Offsets | None
+    tmp_path: Path, app: CountingService, begins: Offsets
 ) -> None:
     bus = FakeRunnerBus()
     await Runner(app, cast(Bus, bus), snapshots=SnapshotStore(tmp_path)).start()
-    assert bus.start_offsets == begins
+    assert bus.start_offsets() == begins
 
 
 async def test_with_a_snapshot_it_goes_on_from_there(tmp_path: Path) -> None:
     bus = FakeRunnerBus()
     SnapshotStore(tmp_path).save("counter", {"handled": 3}, {("promotions", 0): 3}, "")
     await Runner(PromotionService(), cast(Bus, bus), snapshots=SnapshotStore(tmp_path)).start()
-    assert bus.start_offsets == {("promotions", 0): 3}
+    assert bus.start_offsets() == {("promotions", 0): 3}
 
 
 class FittedService(CountingService):
@@ -587,3 +589,106 @@ async def test_a_tick_while_the_broker_is_away_is_left_to_the_next(caplog: pytes
     await asyncio.wait_for(keep_ticking(tick, failed, VirtualClock(NOON), stopping, 0), 5)
     assert ticks == 3
     assert [r.levelname for r in caplog.records if "no broker" in r.getMessage()] == ["WARNING"]
+
+
+class DecidingService(CountingService):
+    """Decides at every tick."""
+
+    topics: Sequence[Topic] = (INVOCATIONS, PROMOTIONS)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decisions = 0
+
+    async def tick(self, now: datetime) -> None:
+        self.decisions += 1
+
+
+def make_deciding_runner(tmp_path: Path) -> tuple[Runner, DecidingService, FakeRunnerBus]:
+    app, bus = DecidingService(), FakeRunnerBus()
+    return Runner(app, cast(Bus, bus), snapshots=SnapshotStore(tmp_path), generation="life-1"), app, bus
+
+
+def make_promotion_record(offset: int) -> Record:
+    return Record(PROMOTIONS.name, 0, offset, None, b"{}")
+
+
+async def test_a_process_that_stands_by_decides_nothing(tmp_path: Path) -> None:
+    runner, app, bus = make_deciding_runner(tmp_path)
+    bus.assignment_count = 0
+    await runner.start()
+    await runner.tick(NOON)
+    assert app.decisions == 0
+    bus.assignment_count = 1
+    await runner.tick(NOON)
+    assert app.decisions == 1
+
+
+async def test_a_process_that_has_only_stood_by_leaves_no_snapshot(tmp_path: Path) -> None:
+    runner, _, bus = make_deciding_runner(tmp_path)
+    bus.assignment_count = 0
+    await runner.start()
+    await runner.tick(NOON)
+    await runner.stop()
+    assert SnapshotStore(tmp_path).load("counter") is None
+
+
+async def test_nothing_is_decided_before_what_was_decided_is_read(tmp_path: Path) -> None:
+    runner, app, bus = make_deciding_runner(tmp_path)
+    bus.end_offsets = {("promotions", 0): 2}
+    await runner.start()
+    await bus.handler([make_promotion_record(0)])
+    await runner.tick(NOON)
+    assert app.decisions == 0
+    await bus.handler([make_promotion_record(1)])
+    await runner.tick(NOON)
+    await runner.tick(NOON)
+    assert (app.decisions, bus.end_offset_requests) == (2, 1)
+
+
+async def test_an_owner_that_was_another_meanwhile_reads_first_what_that_one_decided(tmp_path: Path) -> None:
+    runner, app, bus = make_deciding_runner(tmp_path)
+    await runner.start()
+    await bus.handler([make_promotion_record(0)])
+    await runner.tick(NOON)
+    bus.assignment_count, bus.end_offsets = 2, {("promotions", 0): 2}
+    await runner.tick(NOON)
+    assert app.decisions == 1
+    await bus.handler([make_promotion_record(1)])
+    await runner.tick(NOON)
+    assert app.decisions == 2
+
+
+async def test_nothing_is_decided_while_the_broker_does_not_say_where_its_topics_end(tmp_path: Path) -> None:
+    runner, app, bus = make_deciding_runner(tmp_path)
+
+    async def ends(consumed: Offsets, topics: Sequence[Topic]) -> Offsets:
+        raise RetryLater("no broker")
+
+    bus.fetch_end_offsets = ends  # type: ignore[method-assign, assignment]
+    await runner.start()
+    await runner.tick(NOON)
+    assert app.decisions == 0
+
+
+async def test_an_owner_goes_on_where_its_state_is_whatever_the_group_has_committed(tmp_path: Path) -> None:
+    runner, _, bus = make_deciding_runner(tmp_path)
+    await runner.start()
+    assert bus.start_offsets() == {("promotions", 0): 0}
+    await bus.handler([make_promotion_record(4), make_record(7)])
+    assert bus.start_offsets() == {("promotions", 0): 5, ("invocations", 0): 8}
+
+
+async def test_a_batch_in_progress_is_finished_before_another_process_goes_on(tmp_path: Path) -> None:
+    runner, app, bus = make_deciding_runner(tmp_path)
+    await runner.start()
+    app.resume.clear()
+    batch = asyncio.create_task(bus.handler([make_record(0)]))
+    await app.busy.wait()
+    revoked = asyncio.create_task(bus.on_revoked())
+    await asyncio.sleep(0)
+    assert not revoked.done()
+    app.resume.set()
+    await revoked
+    assert app.handled == 1
+    await batch

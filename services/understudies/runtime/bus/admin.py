@@ -75,8 +75,8 @@ def _required_topics(settings: BusSettings) -> list[NewTopic]:
     return topics
 
 
-async def ensure_topics(settings: BusSettings) -> None:
-    """Create the missing topics.
+async def ensure_topics(settings: BusSettings) -> list[str]:
+    """Create the missing topics; returns their names.
 
     Raises ConfigurationError, which names the missing topics, if the settings do not allow creating them, and
     RetryLater while the broker is unavailable.
@@ -95,6 +95,7 @@ async def ensure_topics(settings: BusSettings) -> None:
                 [topic for topic in _required_topics(settings) if topic.name in missing]
             )
             _raise_for_topic_errors(response.topic_errors)
+        return sorted(missing)
     except KafkaError as error:
         raise RetryLater(f"cannot create topics at {settings.bootstrap!r}: {error!r}") from error
     finally:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
@@ -51,11 +51,19 @@ class Bus(ABC):
 
     @abstractmethod
     def consume(
-        self, topics: Sequence[Topic], handler: BatchHandler, *, max_records: int = 2000, start: Offsets | None = None
+        self,
+        topics: Sequence[Topic],
+        handler: BatchHandler,
+        *,
+        max_records: int = 2000,
+        start: Callable[[], Offsets] = dict,
+        on_revoked: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Call `handler` with batches of the topics' records, once `start()` has connected.
 
-        The handler gets one batch at a time, in order within a partition. `start` overrides the committed offsets.
+        The handler gets one batch at a time, in order within a partition. Whenever the group makes this process its
+        owner, it begins at the offsets that `start` returns then, which override the committed ones. `on_revoked` is
+        awaited before another process may become the owner.
         """
 
     @abstractmethod
@@ -64,7 +72,7 @@ class Bus(ABC):
 
     @abstractmethod
     async def stop(self) -> None:
-        """Let the running handler finish, then disconnect."""
+        """Let the running handler finish, then disconnect, and leave the group at once."""
 
     async def wait_stopped(self) -> None:
         """Wait until the bus is stopped; raises the error that ended consumption."""
@@ -72,9 +80,14 @@ class Bus(ABC):
         if self._failure is not None:
             raise self._failure
 
+    @property
     @abstractmethod
-    async def fetch_end_offsets(self, consumed: Offsets) -> Offsets:
-        """Return the end offsets of the partitions that this service reads, reading on from `consumed`.
+    def assignment_count(self) -> int:
+        """How often partitions were assigned to this process; 0 while it has none: it then stands by for the owner."""
+
+    @abstractmethod
+    async def fetch_end_offsets(self, consumed: Offsets, topics: Collection[Topic] | None = None) -> Offsets:
+        """Return the end offsets of the partitions of `topics` that this service reads, reading on from `consumed`.
 
         Raises RetryLater while the broker is unavailable.
         """

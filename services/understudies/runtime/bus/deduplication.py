@@ -14,12 +14,13 @@ class SeenIds(SavedState):
     """Ids of the most recently folded events; the oldest are dropped first.
 
     A producer that does not know whether an event arrived sends it again with the same id, and a batch whose handler
-    failed is redelivered: both happen soon after the first time, so a bounded memory is enough.
+    failed is redelivered: both happen soon after the first time, so a bounded memory is enough. A router that was cut
+    off for a minute sends again what was on its way then, after what a thousand calls a second left on the topic.
     """
 
     _ids: Annotated[OrderedNames, ROOT]
 
-    def __init__(self, capacity: int = 10_000) -> None:
+    def __init__(self, capacity: int = 100_000) -> None:
         self._capacity = capacity
         self._ids = {}
 

@@ -1,6 +1,7 @@
 """Publish to Kafka and consume from it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final, cast
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord
@@ -17,12 +18,17 @@ from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.in_flight import InFlightTracker
 from understudies.runtime.bus.messages import BatchHandler, BusMessage, Offsets, Record
 from understudies.runtime.bus.publisher import Publisher
+from understudies.runtime.bus.single_owner import SingleOwnerAssignor
 from understudies.runtime.errors import RetryLater
 from understudies.runtime.settings import MAX_MESSAGE_BYTES, BusSettings
 from understudies.runtime.telemetry import batch_span
 
 # After an empty poll FastStream sleeps for the same time again, while records arrive: poll for a year instead.
 _POLL_TIMEOUT_MS: Final = 365 * 86_400_000
+_MAX_POLL_INTERVAL_MS: Final = 12 * 86_400_000
+_REBALANCE_TIMEOUT_MS: Final = 60_000
+
+log = logging.getLogger(__name__)
 
 
 class KafkaBus(Bus):
@@ -35,9 +41,15 @@ class KafkaBus(Bus):
         in_flight: InFlightTracker | None = None,
         *,
         tracer: Tracer | None = None,
+        instance: str | None = None,
     ) -> None:
+        """`instance` names the process over its restarts: the group then need not wait for one that was killed."""
         super().__init__(settings, service, in_flight, tracer=tracer)
-        self._seek_offsets: dict[Position, int] = {}
+        self._instance = instance
+        self._start_offsets: Callable[[], Offsets] = dict
+        self._on_revoked: Callable[[], Awaitable[None]] | None = None
+        self._assignments = 0
+        self._is_assigned = False
         self._subscriber: Any = None
         self._publisher = Publisher(settings, f"understudies-{service}")
         self._broker = KafkaBroker(
@@ -51,15 +63,23 @@ class KafkaBus(Bus):
         )
 
     def consume(
-        self, topics: Sequence[Topic], handler: BatchHandler, *, max_records: int = 2000, start: Offsets | None = None
+        self,
+        topics: Sequence[Topic],
+        handler: BatchHandler,
+        *,
+        max_records: int = 2000,
+        start: Callable[[], Offsets] = dict,
+        on_revoked: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Call `handler` with batches of the topics' records, once `start()` has connected.
 
-        The handler gets one batch at a time, in order within a partition. `start` overrides the committed offsets.
+        The handler gets one batch at a time, in order within a partition. Whenever the group makes this process its
+        owner, it begins at the offsets that `start` returns then, which override the committed ones. `on_revoked` is
+        awaited before another process may become the owner.
         """
         if self._subscriber is not None:
             raise RuntimeError(f"service {self.service!r} already consumes topics; pass all topics in one call")
-        self._seek_offsets = {Position(*where): offset for where, offset in (start or {}).items()}
+        self._start_offsets, self._on_revoked = start, on_revoked
         names, membership = self._membership(topics)
         self._subscriber = self._broker.subscriber(
             *names,
@@ -92,24 +112,39 @@ class KafkaBus(Bus):
             raise
         if self._subscriber is not None and self.settings.group_prefix is None:
             # Consumption begins at offset 0 anyway; seeking there could deliver records a second time.
-            self._seek_to({where: offset for where, offset in self._seek_offsets.items() if offset > 0})
+            self._seek_to({where: offset for where, offset in self._start_offsets().items() if offset > 0})
+            self._mark_assigned(assigned=True)
 
     async def stop(self) -> None:
-        """Let the running handler finish, then disconnect."""
+        """Let the running handler finish, then disconnect, and leave the group at once."""
         self._stopping.set()
+        if self._instance is not None and self._subscriber is not None and self._subscriber.consumer is not None:
+            # As a named member it would stay in the group until its session expires, and keep others waiting.
+            self._subscriber.consumer._coordinator._group_instance_id = None
         await self._broker.stop()
         await self._publisher.stop()
         if self._in_flight is not None:
             self._in_flight.unregister(self.service)
         self._stopped.set()
 
-    async def fetch_end_offsets(self, consumed: Offsets) -> Offsets:
-        """Return the end offsets of the partitions that this service reads, reading on from `consumed`.
+    @property
+    def assignment_count(self) -> int:
+        return self._assignments if self._is_assigned else 0
+
+    def _mark_assigned(self, *, assigned: bool) -> None:
+        self._is_assigned = assigned
+        self._assignments += assigned
+
+    async def fetch_end_offsets(self, consumed: Offsets, topics: Collection[Topic] | None = None) -> Offsets:
+        """Return the end offsets of the partitions of `topics` that this service reads, reading on from `consumed`.
 
         Raises RetryLater while the broker is unavailable.
         """
+        names = None if topics is None else {topic.name for topic in topics}
         below = {
-            where: consumed.get((where.topic, where.partition), 0) for where in self._subscriber.consumer.assignment()
+            where: consumed.get((where.topic, where.partition), 0)
+            for where in self._subscriber.consumer.assignment()
+            if names is None or where.topic in names
         }
         try:
             ends = await fetch_end_offsets(self.settings, below)
@@ -152,16 +187,21 @@ class KafkaBus(Bus):
         return [topic.name for topic in topics], {
             "group_id": f"{prefix}-{self.service}",
             "ack_policy": AckPolicy.NACK_ON_ERROR,
-            "listener": _SeekOnce(self),
+            "listener": _Ownership(self),
+            "partition_assignment_strategy": [SingleOwnerAssignor.for_member()],
+            "group_instance_id": self._instance,
+            # A batch may take hours, such as a training. A process that is gone is noticed by its heartbeats.
+            "max_poll_interval_ms": _MAX_POLL_INTERVAL_MS,
+            "rebalance_timeout_ms": _REBALANCE_TIMEOUT_MS,
         }
 
     async def _parse(self, raw: tuple[Any, ...]) -> KafkaAckableMessage:
         """Build a message without decoding its headers: a header that is not UTF-8 must not fail the batch."""
         return KafkaAckableMessage(raw_message=raw, body=b"", consumer=self._subscriber.consumer)
 
-    def _seek_to(self, offsets: Mapping[Position, int]) -> None:
-        for position, offset in offsets.items():
-            self._subscriber.consumer.seek(position, offset)
+    def _seek_to(self, offsets: Offsets) -> None:
+        for (topic, partition), offset in offsets.items():
+            self._subscriber.consumer.seek(Position(topic, partition), offset)
 
     def _make_deliver(self, handler: BatchHandler) -> Callable[[KafkaAckableMessage], Awaitable[None]]:
         async def deliver(message: KafkaAckableMessage) -> None:
@@ -179,18 +219,25 @@ class KafkaBus(Bus):
         return deliver
 
 
-class _SeekOnce(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
-    """Seek each partition to its starting offset when it is first assigned."""
+class _Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
+    """Begin at the state's own offsets whenever partitions are assigned, and note whether there are any."""
 
     def __init__(self, bus: KafkaBus) -> None:
         self._bus = bus
 
     async def on_partitions_revoked(self, revoked: set[Position]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] # awaited
-        """Do nothing: the group has the committed offsets."""
+        """Let the service finish what it publishes before another process goes on."""
+        self._bus._mark_assigned(assigned=False)
+        if revoked and self._bus._on_revoked is not None:
+            await self._bus._on_revoked()
 
     async def on_partitions_assigned(self, assigned: set[Position]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] # awaited
-        seek = self._bus._seek_offsets
-        self._bus._seek_to({position: seek.pop(position) for position in assigned if position in seek})
+        start = self._bus._start_offsets()
+        self._bus._seek_to({where: offset for where, offset in start.items() if Position(*where) in assigned})
+        if assigned:
+            self._bus._mark_assigned(assigned=True)
+        else:
+            log.info("%s stands by: another process of its group does the work", self._bus.service)
 
 
 def _to_record(raw: "ConsumerRecord[Any, Any]") -> Record:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from opentelemetry.trace import Tracer
 
@@ -110,7 +110,13 @@ class MemoryBus(Bus):
         self._handling = asyncio.Lock()
 
     def consume(
-        self, topics: Sequence[Topic], handler: BatchHandler, *, max_records: int = 2000, start: Offsets | None = None
+        self,
+        topics: Sequence[Topic],
+        handler: BatchHandler,
+        *,
+        max_records: int = 2000,
+        start: Callable[[], Offsets] = dict,
+        on_revoked: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Call `handler` with batches of the topics' records, once `start()` has been called.
 
@@ -119,7 +125,7 @@ class MemoryBus(Bus):
         """
         if self._handler is not None:
             raise RuntimeError(f"service {self.service!r} already consumes topics; pass all topics in one call")
-        if any(start.values()) if start else False:
+        if any(start().values()):
             raise ValueError("a bus in memory cannot start at an offset: its records do not outlive the process")
         self._handler, self._max_records = handler, max_records
         self._consumed_topics = frozenset(topic.name for topic in topics)
@@ -142,8 +148,13 @@ class MemoryBus(Bus):
             self._in_flight.unregister(self.service)
         self._stopped.set()
 
-    async def fetch_end_offsets(self, consumed: Offsets) -> Offsets:
-        return self.known_end_offsets()
+    @property
+    def assignment_count(self) -> int:
+        return int(self._task is not None)
+
+    async def fetch_end_offsets(self, consumed: Offsets, topics: Collection[Topic] | None = None) -> Offsets:
+        names = self._consumed_topics if topics is None else {topic.name for topic in topics}
+        return {where: end for where, end in self.known_end_offsets().items() if where[0] in names}
 
     def known_end_offsets(self) -> Offsets:
         ends = self._topics.ends

@@ -7,6 +7,7 @@
 #   make coverage  branches that the unit and contract tests reach; fails below the threshold of pyproject.toml
 #   make bench   speed of gate, sink and router; with BANKING77=calls.jsonl.gz, agreement and speed of the classifier too
 #   make trust   traffic on which honest guesses fail, 20 logs a scenario: hours; TRUST="--seeds 3 --jobs 2" chooses
+#   make faults  random faults under load, everything compared afterwards: hours; FAULTS="--rounds 20 --seed 7" chooses
 #   make test-lora   the tests of LoRA students with llama.cpp, in a virtual environment of their own (3 GB on disk)
 #   make test-vllm   the same tests with vLLM on the CPU, in another one (3.5 GB); Linux on x86_64
 #   make lock    resolve anew within the bounds of pyproject.toml; lock-lora and lock-vllm for the two above
@@ -31,8 +32,9 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 PYTEST ?= -n 2 --dist loadfile
 TRUST ?= --jobs 2
 FUZZ ?=
+FAULTS ?= --rounds 100 --seed 1
 
-.PHONY: demo test test-lora test-vllm check lint types imports unit coverage bench trust fuzz lock lock-lora lock-vllm clean
+.PHONY: demo test test-lora test-vllm check lint types imports unit coverage bench trust faults fuzz lock lock-lora lock-vllm clean
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
 
@@ -87,6 +89,9 @@ trust: $(VENV)/.embedded
 
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m bench.fuzz $(FUZZ)
+
+faults: $(VENV)/.dev
+	@$(BIN)/python bench/faults.py $(FAULTS)
 
 $(VENV)/.python:
 	@'$(PYTHON)' -c '$(NEEDED)' 2>/dev/null || { \

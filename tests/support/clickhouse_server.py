@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from tests.support import clickhouse_http
 
-_SECONDS: Final = 60
+_SECONDS: Final = 180
 
 
 class ClickHouseServer:
@@ -46,7 +46,11 @@ class ClickHouseServer:
         """Start it, and return once it answers."""
         self._folder = self._folder or Path(tempfile.mkdtemp(prefix="understudies-clickhouse-"))
         words = [str(self.port), str(self._folder), *([self.password] if self.password else [])]
-        self._process = subprocess.Popen([sys.executable, clickhouse_http.__file__, *words], stdin=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [sys.executable, clickhouse_http.__file__, *words],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the tests, which stop it
+        )
         until = time.monotonic() + _SECONDS
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > until:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -18,7 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 LIBS: Final = os.environ.get("UNDERSTUDIES_TEST_KAFKA_LIBS")
 """The folder `libs` of a Kafka 4 distribution."""
 
-_SECONDS: Final = 60
+_SECONDS: Final = 180
 _PROPERTIES: Final = """
 process.roles=broker,controller
 node.id=1
@@ -56,7 +57,25 @@ class KafkaServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Format its storage, start it, and return once it takes connections."""
+        """Format its storage at the first start, start it, and return once it takes connections."""
+        if self._folder is None:
+            self._format()
+        assert self._folder is not None
+        folder, file = self._folder, self._folder / "server.properties"
+        self._process = subprocess.Popen(
+            ["java", "-Xmx256m", "-cp", self._jars, "kafka.Kafka", str(file)],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the tests, which stop it
+        )
+        until = time.monotonic() + _SECONDS
+        while not _is_listening(self._port):
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"Kafka does not come up: {self._process.poll()}")
+            time.sleep(0.1)
+
+    def _format(self) -> None:
         self._folder = folder = Path(tempfile.mkdtemp(prefix="understudies-kafka-"))
         file = folder / "server.properties"
         file.write_text(
@@ -65,26 +84,33 @@ class KafkaServer:
             ).lstrip()
         )
         self._java("kafka.tools.StorageTool", "format", "--cluster-id", "b2dOzKqRRlCk8yJmGQyYfw", "--config", str(file))
-        self._process = subprocess.Popen(
-            ["java", "-Xmx256m", "-cp", self._jars, "kafka.Kafka", str(file)],
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        until = time.monotonic() + _SECONDS
-        while not _is_listening(self._port):
-            if self._process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"Kafka does not come up: {self._process.poll()}")
-            time.sleep(0.1)
 
-    def stop(self) -> None:
-        """Kill it, and forget what it held."""
+    def kill(self) -> None:
+        """Kill it; what it holds is there again at the next start."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
             process.wait(10)
+
+    def pause(self) -> None:
+        """Let it answer nothing; connections stay open."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it answer again, first of all what it was asked meanwhile."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            raise RuntimeError("the broker is not running")
+        self._process.send_signal(number)
+
+    def stop(self) -> None:
+        """Kill it, and forget what it held."""
+        self.kill()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
 
     async def delete_topics(self) -> None:
         """Delete all topics, so that the next test finds none of what the last one left."""

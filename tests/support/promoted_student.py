@@ -23,6 +23,14 @@ async def write_promoted_student(data: Path, *, absolute: bool = False) -> Promo
 
     `absolute`: references name the root as it is now, as earlier versions wrote them.
     """
+    story = await write_student_story(data, absolute=absolute)
+    async with open_migrated_store(f"chdb://{(data / 'store').resolve()}") as store:
+        await store.insert("promotions", [encode(stage) for stage in story])
+    return story[-1]
+
+
+async def write_student_story(data: Path, *, absolute: bool = False) -> list[Promotion]:
+    """Write dataset and artifact below the folder; returns the student's story until it is in force."""
     files = ObjectStore(f"file://{(data / 'artifacts').resolve()}")
     dataset = intents(300)
     uri, _ = write_dataset(files, TASK, dataset.examples)
@@ -45,10 +53,7 @@ async def write_promoted_student(data: Path, *, absolute: bool = False) -> Promo
     authorised = _promotion_event(
         "authorised", began - timedelta(seconds=1), evidence={"examples": len(dataset.examples)}
     )
-    story = [authorised, collected, trained, _promotion_event("qualified", trained.at, **later), promoted]
-    async with open_migrated_store(f"chdb://{(data / 'store').resolve()}") as store:
-        await store.insert("promotions", [encode(stage) for stage in story])
-    return promoted
+    return [authorised, collected, trained, _promotion_event("qualified", trained.at, **later), promoted]
 
 
 def _promotion_event(stage: Stage, at: datetime, **rest: Any) -> Promotion:

@@ -81,7 +81,7 @@ class Stack:
         if not self.bootstrap:
             from understudies.runtime.bus.embedded_broker import EmbeddedBroker
 
-            broker = await self._stack.enter_async_context(EmbeddedBroker("or give Stack a bootstrap address"))
+            broker = await self._stack.enter_async_context(EmbeddedBroker())
             self.bootstrap = broker.bootstrap
             # Joining a group takes the embedded broker five seconds.
             self._env = {"UNDERSTUDIES_BUS_GROUP_PREFIX": "", "UNDERSTUDIES_BUS_FETCH_MAX_WAIT_MS": "10", **self._env}

@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "metrics.md"
 DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
-ROW = re.compile(r"\| `(understudies_\w+)` \| (\w+) \| ([^|]*) \| ([^|]*) \| (.*) \|")
-USED = re.compile(r"\bunderstudies_[a-z0-9_]+")
+ROW = re.compile(r"\| `((?:understudies|gen_ai)_\w+)` \| (\w+) \| ([^|]*) \| ([^|]*) \| (.*) \|")
+USED = re.compile(r"\b(?:understudies|gen_ai)_[a-z0-9_]+")
 HISTOGRAM_SUFFIXES = ("_bucket", "_sum", "_count")
 
 
@@ -46,7 +46,8 @@ def sample_names() -> set[str]:
 def test_the_metrics_of_tasks_trials_and_services_are_documented_as_they_are() -> None:
     metrics = (*names.BUDGET_METRICS, *names.EVALUATOR_METRICS, *names.SERVICE_METRICS)
     defined = {one.on_the_wire: Documented(one.kind, one.unit, one.labels, one.about) for one in metrics}
-    written = {name: known for name, known in documented().items() if not name.startswith("understudies_router_")}
+    of_router = ("understudies_router_", "gen_ai_")
+    written = {name: known for name, known in documented().items() if not name.startswith(of_router)}
     assert written == defined
     assert set(metrics) == {one for one in vars(names).values() if isinstance(one, names.MetricName)}
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from understudies.events.base import Event
 from understudies.events.money import Usd, usd
@@ -108,10 +108,22 @@ class Invocation(Event):
     )
     tags: dict[str, str] = Field(default_factory=dict)
 
+    _traceparent: str | None = PrivateAttr(default=None)
+
     @model_validator(mode="after")
     def _check_answered_or_failed(self) -> "Invocation":
         if self.response is None and self.error is None:
             raise ValueError("an invocation carries a response or an error")
+        return self
+
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C trace context of the call; it travels in the headers of the event's message, not in the event."""
+        return self._traceparent
+
+    def with_traceparent(self, traceparent: str | None) -> "Invocation":
+        """Return this event, with the trace context of its call."""
+        self._traceparent = traceparent
         return self
 
     @property

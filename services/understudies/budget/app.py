@@ -12,14 +12,16 @@ from understudies.budget.settings import BudgetSettings
 from understudies.budget.task_state import TaskState
 from understudies.economics.forecast import forecast
 from understudies.economics.outcome import BudgetOutcome, optimize_for_budget
-from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, VERDICTS, Event, NewId
+from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, VERDICTS, Event, NewId, Promotion
 from understudies.persistence.fields import AsArray
 from understudies.persistence.saved_state import IN_PLACE, Key, SavedState
+from understudies.runtime import span_names
 from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.deduplication import SeenIds
-from understudies.runtime.bus.messages import Record
+from understudies.runtime.bus.messages import TRACEPARENT, Record
 from understudies.runtime.bus.outbox import Outbox
 from understudies.runtime.rules.rules import TaskRulesLookup
+from understudies.runtime.telemetry import continued_span
 
 
 class BudgetApp(SavedState):
@@ -40,6 +42,7 @@ class BudgetApp(SavedState):
         self._outbox = Outbox(bus)
         self._rules = rules
         self._lifecycle = StudentLifecycle(settings, new_id)
+        self._last_traces: dict[str, str] = {}
         self.tasks = {}
 
     async def start(self) -> None:
@@ -47,6 +50,7 @@ class BudgetApp(SavedState):
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Fold new events into the state of their tasks; fold none of a batch that cannot be decoded."""
+        self._last_traces |= _traces_of(records)
         for event in self._seen_ids.filter_new(await self._bus.decode_events(records)):
             self.task_state(event.task).fold(event)
             self._seen_ids.add([event])
@@ -64,7 +68,16 @@ class BudgetApp(SavedState):
             for move in self._lifecycle.transitions(state, self._rules.for_task(task), now):
                 state.fold(move)
                 self._outbox.add([move])
+                await self._publish_traced(move)
         await self._outbox.flush()
+
+    async def _publish_traced(self, move: Promotion) -> None:
+        """Publish a decision in the trace of the last call of its task; without traces, with the others at the end."""
+        traceparent = self._last_traces.get(move.task)
+        if traceparent is not None:
+            attributes = {span_names.TASK: move.task, span_names.STUDENT: move.student, span_names.STAGE: move.stage}
+            with continued_span(self._bus.tracer, f"{span_names.DECIDE} {move.stage}", traceparent, attributes):
+                await self._outbox.flush()
 
     async def stop(self) -> None:
         """Do nothing: there is nothing to close."""
@@ -106,6 +119,17 @@ class BudgetApp(SavedState):
         self.restore_state(state)
         for task in self.tasks.values():
             task.student_cost = self._settings.student_cost_usd
+
+
+def _traces_of(records: Sequence[Record]) -> dict[str, str]:
+    """Return the trace context of the last call of each task that has one; calls have their task as key."""
+    return {
+        (record.key or b"").decode("utf-8", "replace"): value.decode("ascii", "replace")
+        for record in records
+        if record.topic == INVOCATIONS.name
+        for name, value in record.headers
+        if name == TRACEPARENT
+    }
 
 
 def create_app(settings: BudgetSettings, *, bus: Bus, rules: TaskRulesLookup, new_id: NewId) -> BudgetApp:

@@ -148,6 +148,7 @@ def _create_app(
         online=create_online_state(online.url.get_secret_value(), timeout_s=online.timeout_s),
         spool=spool,
         recorder_process=bus.settings if settings.record_apart else None,
+        tracer=bus.tracer,
         pages={STATUS_PATH: PartEndpoint(read_part, access)},
     )
     return app

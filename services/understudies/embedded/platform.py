@@ -254,6 +254,7 @@ class Platform:
             redact=default_redactor if plan.redact else None,
             rules=plan.rules,
             online=self._create_online_state(),
+            tracer=bus["router"].tracer,
             spool=plan.folder / "spool" if plan.keeps_state else None,
             pages={
                 **(plan.pages(self.status, partial(_publish_decision, bus["budget"], store)) if plan.pages else {}),

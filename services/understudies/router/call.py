@@ -17,6 +17,7 @@ ZERO_USD: Final = usd(0)
 class Call:
     """A request to serve.
 
+    `traceparent` is the W3C trace context of the call's span, or of the caller's if this router makes no spans.
     `sample` is a uniform number in [0, 1) that decides whether the call is audited. `raw` is the body as the caller
     sent it, for teachers that take it unchanged, with the teacher's own model name in it; `forwarded_headers` holds the
     caller's headers for the teacher, and `query` the query string. None of these three is logged or recorded. `body` is
@@ -35,6 +36,7 @@ class Call:
     model: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     critical: bool = False
+    traceparent: str | None = None
     stored: bool = False
     api: Api = "chat"
     stream: bool = False

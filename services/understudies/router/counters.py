@@ -18,9 +18,9 @@ class FastCounter(Collector):
         self._metadata = (name.removesuffix("_total"), description, tuple(labels))
         self._counts: dict[tuple[str, ...], int] = {}
 
-    def add(self, *values: str) -> None:
-        """Increment the counter; pass one value for each label, in order."""
-        self._counts[values] = self._counts.get(values, 0) + 1
+    def add(self, *values: str, amount: int = 1) -> None:
+        """Increase the counter; pass one value for each label, in order."""
+        self._counts[values] = self._counts.get(values, 0) + amount
 
     def collect(self) -> Iterator[Metric]:
         """Yield the counts so far."""

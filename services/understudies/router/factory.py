@@ -9,6 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from opentelemetry.trace import Tracer
+
 from understudies.datasets.object_store import ObjectStore
 from understudies.events import Event, NewId, Usage, new_id
 from understudies.redaction.packs import build_redactor
@@ -21,6 +23,7 @@ from understudies.router.budgets.limits import BudgetLimits
 from understudies.router.call import Call, Teacher
 from understudies.router.endpoints.admin import AdminEndpoints, AdminHandler
 from understudies.router.endpoints.admission import Admission
+from understudies.router.endpoints.call_tracing import CallTracer
 from understudies.router.endpoints.dispatch import Dispatcher
 from understudies.router.endpoints.inference import InferenceEndpoint
 from understudies.router.endpoints.model_list import ModelListEndpoint
@@ -86,6 +89,7 @@ def create_app(
     spool: Path | None = None,
     recorder_process: BusSettings | None = None,
     pages: Mapping[str, AdminHandler] | None = None,
+    tracer: Tracer | None = None,
 ) -> RouterApp:
     """Build the router.
 
@@ -163,6 +167,7 @@ def create_app(
             new_id=new_id,
             sample=sample or random.Random().random,
             metrics=metrics,
+            trace=CallTracer(tracer),
         )
         models = ModelListEndpoint(teachers, admission, lambda: call_service.table.tasks)
         dispatcher = Dispatcher(

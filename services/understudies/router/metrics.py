@@ -1,8 +1,9 @@
 """Define every metric of the router; durations are in seconds.
 
-Names begin with `understudies_router_`. Labels have few, bounded values: the first tasks seen and tasks known by other
-means, such as the rules, keep their names; all others become `other`. The same holds for reasons, which may come from a
-teacher's text. Upstreams are those of the settings.
+Names begin with `understudies_router_`, but for the counters of tokens, which are those of OpenTelemetry's conventions
+for generative AI (v0.1.0) as Prometheus writes them. Labels have few, bounded values: the first tasks seen and tasks
+known by other means, such as the rules, keep their names; all others become `other`. The same holds for reasons, which
+may come from a teacher's text. Upstreams are those of the settings.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from understudies.events import Reason
+from understudies.events import Reason, Usage
 from understudies.router.counters import FastCounter, FastHistogram
 from understudies.router.recording.base import EventRecorder, LossReason
 from understudies.router.serving.outcome import CallOutcome, ServingInfo
@@ -26,6 +27,7 @@ _NAME: Final = "understudies_router_"
 _OTHER: Final = "other"
 _MAX_TASKS: Final = 100
 _MAX_REASONS: Final = 50
+_MAX_MODELS: Final = 50
 _KNOWN_REASONS: Final = frozenset(get_args(Reason)) | {"hung_up", "timeout", "stopping", "budget_unknown", "unsure"}
 _LATENCY_BUCKETS: Final = (
     0.001,
@@ -60,6 +62,7 @@ class RouterMetrics:
     def __init__(self, *, tasks: int = _MAX_TASKS, known_task: Callable[[str], bool] = lambda _: False) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._tasks = _BoundedLabel(tasks, known_task)
+        self._models = _BoundedLabel(_MAX_MODELS, lambda _: False)
         self._reasons = _BoundedLabel(_MAX_REASONS, _KNOWN_REASONS.__contains__)
         self._requests = self._counter(
             "requests_total",
@@ -87,12 +90,26 @@ class RouterMetrics:
         self._escalations = self._counter(
             "escalations_total", "Calls escalated from a student to the teacher, by reason.", "task", "reason"
         )
+        self._tokens = {
+            kind: self._token_counter(kind, about)
+            for kind, about in (
+                ("input_tokens", "Tokens of prompts, as the provider counted them."),
+                ("output_tokens", "Tokens of answers, as the provider counted them."),
+                (
+                    "cache_read_input_tokens",
+                    "Tokens of prompts that were read from the provider's cache.",
+                ),
+                ("cache_write_input_tokens", "Tokens of prompts that were written to the provider's cache."),
+            )
+        }
         self._refused = self._counter("budget_refused_total", "Calls refused because the budget is spent.", "task")
 
     def record_outcome(self, outcome: CallOutcome) -> None:
         """Count one call at its end."""
         call, served_by = outcome.call, outcome.served_by
         api, task = call.api, call.task
+        if (usage := outcome.pending.fields.get("usage")) is not None:
+            self.record_usage(usage, outcome.pending.fields.get("model") or "")
         if outcome.first_byte_s is not None:
             self.record_first_byte(api=api, served_by=served_by, seconds=outcome.first_byte_s)
         if outcome.serving is not None:
@@ -125,6 +142,14 @@ class RouterMetrics:
         self._latency.add(seconds, api, served_by)
         if overhead_s is not None:
             self._overhead.add(overhead_s, api)
+
+    def record_usage(self, usage: Usage, model: str) -> None:
+        """Count the tokens of an answer by the model that gave it, as the conventions for generative AI name them."""
+        written = usage.details.cache_write_tokens if usage.details is not None else 0
+        counts = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, written)
+        for counter, count in zip(self._tokens.values(), counts, strict=True):
+            if count:
+                counter.add("chat", self._models(model), amount=count)
 
     def record_first_byte(self, *, api: str, served_by: str, seconds: float) -> None:
         """Record the start of a stream."""
@@ -173,6 +198,12 @@ class RouterMetrics:
 
     def _counter(self, name: str, description: str, *labels: str) -> FastCounter:
         counter = FastCounter(_NAME + name, description, labels)
+        self._registry.register(counter)
+        return counter
+
+    def _token_counter(self, kind: str, about: str) -> FastCounter:
+        labels = ("gen_ai_operation_name", "gen_ai_response_model")
+        counter = FastCounter(f"gen_ai_client_inference_usage_{kind}_total", about, labels)
         self._registry.register(counter)
         return counter
 

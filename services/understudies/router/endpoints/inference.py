@@ -14,6 +14,7 @@ from understudies.dialects.json_fields import with_long_integers
 from understudies.events import NewId, Templates
 from understudies.router.call import Call, TeacherError
 from understudies.router.endpoints.admission import Admission
+from understudies.router.endpoints.call_tracing import CallTracer
 from understudies.router.endpoints.cancel_scope import CancelScope
 from understudies.router.endpoints.content_encoding import decompress_body
 from understudies.router.endpoints.errors import HttpError, request_timeout
@@ -32,7 +33,7 @@ from understudies.router.endpoints.responses import (
 from understudies.router.metrics import RouterMetrics
 from understudies.router.serving.call_lifecycle import cancellation_error
 from understudies.router.serving.call_service import CallService
-from understudies.router.serving.outcome import CallResult, CallStream
+from understudies.router.serving.outcome import CallOutcome, CallResult, CallStream
 from understudies.runtime.clock import Clock
 
 _FINAL_CHUNK_TIMEOUT_S: Final = 1.0
@@ -53,6 +54,7 @@ class InferenceEndpoint:
         metrics: RouterMetrics,
         timer: Callable[[], float] = time.perf_counter,
         templates: Templates | None = None,
+        trace: CallTracer | None = None,
     ) -> None:
         self._call_service = call_service
         self._admission = admission
@@ -61,6 +63,7 @@ class InferenceEndpoint:
         self._new_id = new_id
         self._sample = sample
         self._count = metrics.record_outcome
+        self._trace = trace or CallTracer()
         self._timer = timer
         self._templates = templates or Templates()
 
@@ -109,13 +112,15 @@ class InferenceEndpoint:
             body = _without_router_fields(body, model)
         episode, critical, cache = context.call_directives()
         now = self._clock.now()
+        call_id = self._new_id(now)
         return Call(
-            id=self._new_id(now),
+            id=call_id,
             at=now,
             task=task,
             request=read.request,
             sample=self._sample(),
             episode=episode,
+            traceparent=self._trace.begin(call_id, context.traceparent),
             tenant=context.principal.tenant.name,
             model=model,
             critical=critical,
@@ -134,7 +139,12 @@ class InferenceEndpoint:
     async def _answer(self, dialect: Dialect, context: RequestContext, call: Call, send: Send) -> None:
         about = call_headers(context.principal.tenant.display_name(call.task), call.id)
         service = self._call_service
-        with service.begin(call, received_at=context.received_at, count=self._count) as lifecycle:
+
+        def count(outcome: CallOutcome) -> None:
+            self._count(outcome)
+            self._trace.end(outcome, context.traceparent)
+
+        with service.begin(call, received_at=context.received_at, count=count) as lifecycle:
             try:
                 done = await (service.stream(lifecycle) if call.stream else service.answer(lifecycle))
             except TeacherError as error:

@@ -80,6 +80,11 @@ class RequestContext:
         return self.headers.get("content-length")
 
     @property
+    def traceparent(self) -> str | None:
+        """The W3C trace context of the caller, as it was sent."""
+        return self.headers.get("traceparent")
+
+    @property
     def content_encoding(self) -> str | None:
         """The encodings with which the body is compressed; None if it is not."""
         return self.headers.get("content-encoding")

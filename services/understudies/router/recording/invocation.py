@@ -138,7 +138,7 @@ class InvocationBuilder:
             route=route.to_route(),
             tags=dict(call.tags),
             **fields,
-        )
+        ).with_traceparent(call.traceparent)
         if self._redact is None:
             return event
         if event.served_by == "none":

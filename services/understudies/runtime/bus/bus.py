@@ -114,6 +114,11 @@ class Bus(ABC):
         """
         await self.publish_encoded([self.to_message(event) for event in events])
 
+    @property
+    def tracer(self) -> Tracer:
+        """The tracer of the service, which makes no spans unless traces are exported."""
+        return self._tracer
+
     def to_message(self, event: Event) -> BusMessage:
         """Encode an event of this service as a message."""
         return encode_message(event, self.service)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from understudies.events import Event, encode, topic_of
+from understudies.events import Event, Invocation, encode, topic_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Record:
 BusHeaders = Sequence[tuple[str, bytes]]
 """Names and values, in order."""
 
+TRACEPARENT: Final = "traceparent"
+"""The header of the W3C trace context."""
 _CE_VERSION: Final = ("ce_specversion", b"1.0")
 _CONTENT_TYPE: Final = ("content-type", b"application/json")
 
@@ -44,7 +46,7 @@ class BusMessage(NamedTuple):
 def encode_message(event: Event, source: str) -> BusMessage:
     """Encode an event of the service `source` as a message."""
     topic = topic_of(event)
-    headers = (
+    headers: tuple[tuple[str, bytes], ...] = (
         ("ce_id", event.id.encode("utf-8", "surrogatepass")),
         ("ce_type", _ce_type(getattr(event, "type", topic.name))),
         ("ce_source", _ce_source(source)),
@@ -52,6 +54,8 @@ def encode_message(event: Event, source: str) -> BusMessage:
         _CE_VERSION,
         _CONTENT_TYPE,
     )
+    if isinstance(event, Invocation) and event.traceparent is not None:
+        headers = (*headers, (TRACEPARENT, event.traceparent.encode()))
     return BusMessage(topic.name, encode(event), topic.key(event).encode("utf-8", "surrogatepass"), headers)
 
 

@@ -39,7 +39,17 @@ def serialize(pending: PendingInvocation) -> bytes:
             builder.audit,
             raw,
             call.request.model_dump() if raw is None else None,
-            (call.id, call.at.timestamp(), call.task, call.episode, call.tenant, call.model, call.api, call.stream),
+            (
+                call.id,
+                call.at.timestamp(),
+                call.task,
+                call.episode,
+                call.tenant,
+                call.model,
+                call.api,
+                call.stream,
+                call.traceparent,
+            ),
             dict(call.tags),
             (reason, threshold, share, audit_probability, str(student_cost), drawn, head, spot_check),
             packed,
@@ -59,7 +69,7 @@ def deserialize(data: bytes, redact: Redactor | None) -> PendingInvocation:
 
 
 def _restore_call(raw: bytes | None, request: Any, call: Any, tags: dict[str, str]) -> Call:
-    id_, at, task, episode, tenant, model, api, stream = call
+    id_, at, task, episode, tenant, model, api, stream, traceparent = call
     request_model = (
         Request.model_validate(request) if raw is None else dialect_of(api).decode_request(orjson.loads(raw)).request
     )
@@ -75,6 +85,7 @@ def _restore_call(raw: bytes | None, request: Any, call: Any, tags: dict[str, st
         tags=tags,
         api=api,
         stream=stream,
+        traceparent=traceparent,
         raw=raw,
     )
 

@@ -3,12 +3,13 @@
 import json
 import re
 import tomllib
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped] # without stubs
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "understudies"
@@ -26,13 +27,11 @@ needs_helm = pytest.mark.skipif(
 
 def render(**changes: Any) -> list[dict[str, Any]]:
     """The manifests of a release; raises ValueError with Helm's message if there is none."""
-    import helm_python
-    from helm_python.chart import Chart
-
+    helm = import_module("helm_python")
     try:
-        with Chart.load(CHART) as chart:
+        with import_module("helm_python.chart").Chart.load(CHART) as chart:
             files = chart.render({**VALUES, **changes}, name="demo", namespace="agents")
-    except helm_python.HelmError as error:
+    except helm.HelmError as error:
         raise ValueError(str(error)) from error
     texts = (text for name, text in files.items() if name.endswith(".yaml"))
     return [manifest for text in texts for manifest in yaml.safe_load_all(text) if manifest]
@@ -68,9 +67,7 @@ def test_every_value_is_in_the_schema_and_documented() -> None:
 
 @needs_helm
 def test_helm_finds_nothing_to_complain_about() -> None:
-    from helm_python.chart import lint
-
-    found = lint(CHART, VALUES, strict=True)
+    found = import_module("helm_python.chart").lint(CHART, VALUES, strict=True)
     assert found["errors"] == []
     assert [one["error"] for one in found["messages"] if one["severity"] > 1] == []
 

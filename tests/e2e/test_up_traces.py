@@ -25,12 +25,13 @@ async def test_a_call_that_tips_a_training_is_one_trace(tmp_path: Path) -> None:
         async with FakeTeacher("refund") as teacher, up_command(data, teacher.url, "--learn", log, env=env) as running:
             await running.wait_for_line(f"imported {CALLS} calls")
             async with openai_client(await running.wait_router_url()) as agent:
-                said = [{"role": "user", "content": "my refund, please"}]
                 for task, headers in ((OTHER_TASK, {}), (TASK, {"traceparent": f"00-{TRACE}-{CALLER}-01"})):
                     await agent.chat.completions.create(
-                        model="gpt-4o-mini", messages=said, extra_headers={"x-understudies-task": task, **headers}
-                    )  # fmt: skip
-            await wait_until(lambda: book(data)["students"] != [])
+                        model="gpt-4o-mini",
+                        messages=[{"role": "user", "content": "my refund, please"}],
+                        extra_headers={"x-understudies-task": task, **headers},
+                    )
+            await running.wait_for_line(rf"task {TASK}: trial")
             await wait_until(lambda: book(data)["students"][0]["story"]["stage"] == "trained")
             assert await running.terminate() == 0
         assert "Traceback" not in running.output

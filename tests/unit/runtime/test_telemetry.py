@@ -37,15 +37,18 @@ def test_a_batch_of_one_trace_continues_it() -> None:
     assert span.attributes["messaging.destination.name"] == "invocations"
 
 
-def test_a_batch_of_several_traces_links_them() -> None:
-    (span,) = spans_of([record(n) for n in (1, 2, 3, 2)])
+def test_a_batch_of_several_traces_links_them_and_is_in_each() -> None:
+    span, *of_calls = spans_of([record(n) for n in (1, 2, 3, 2)])
     assert span.parent is None
     assert [link.context.trace_id for link in span.links] == [1, 2, 3]
+    assert [one.parent and (one.parent.trace_id, one.parent.span_id) for one in of_calls] == [(1, 7), (2, 7), (3, 7)]
+    assert {link.context.span_id for one in of_calls for link in one.links} == {span.get_span_context().span_id}
 
 
-def test_a_batch_links_no_more_than_thirty_two_traces() -> None:
-    (span,) = spans_of([record(n) for n in range(1, 100)])
+def test_a_batch_links_no_more_than_thirty_two_traces_and_is_in_no_more_than_256() -> None:
+    span, *of_calls = spans_of([record(n) for n in range(1, 400)])
     assert len(span.links) == 32
+    assert len(of_calls) == 256
 
 
 def test_headers_that_are_no_trace_context_are_ignored() -> None:

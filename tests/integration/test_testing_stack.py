@@ -11,7 +11,7 @@ from understudies.events import INVOCATIONS, Invocation
 from understudies.testing.stack import SERVICES, Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-RULES = "[tasks.bounded]\ndaily_budget_usd = 0\n"
+RULES = "[tasks.bounded]\ndaily_budget_usd = 1000\n"
 
 
 def answer(text: str) -> str:

@@ -197,9 +197,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "router_restarted": router_restarted,
 }
 
-NOT_IN_TESTS: Final = frozenset(
-    {"standby_takes_over", "store_away", "disks_full", "clocks_jump", "poisoned", "router_restarted"}
-)
+NOT_IN_TESTS: Final = frozenset({"store_away", "disks_full", "router_restarted"})
 """Faults of `make faults` alone, until they have passed once: they are newer than the quiet cores to run them on."""
 
 

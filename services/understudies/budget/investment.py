@@ -1,5 +1,6 @@
 """Estimate the return on a student and the rate of its audits."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ from understudies.budget.student_state import StudentState
 from understudies.budget.task_state import TaskState
 from understudies.economics.forecast import forecast
 from understudies.economics.roi import Investment
-from understudies.events import usd_text
+from understudies.events import usd, usd_text
 
 
 def format_investment(investment: Investment) -> dict[str, Any]:
@@ -28,6 +29,23 @@ def format_investment(investment: Investment) -> dict[str, Any]:
         "evidence_cost_usd": usd_text(investment.evidence_cost),
         "net_weekly_saving_usd": usd_text(investment.net_weekly_saving),
     }
+
+
+def read_investment(numbers: Mapping[str, Any]) -> Investment | None:
+    """Return a first student's investment from its numbers, as an authorisation keeps them; None without them."""
+    if "evidence_cost_usd" not in numbers:
+        return None
+    return Investment(
+        teacher_cost=usd(str(numbers["teacher_cost_usd"])),
+        student_cost=usd(str(numbers["student_cost_usd"])),
+        weekly_calls=numbers["weekly_calls"],
+        weekly_calls_lower=numbers["weekly_calls_lower"],
+        expected_share=numbers["expected_share"],
+        audit_rate=numbers["audit_rate"],
+        training_cost=usd(str(numbers["training_cost_usd"])),
+        evidence_cost=usd(str(numbers["evidence_cost_usd"])),
+        horizon_weeks=1.0,
+    )
 
 
 def estimate_investment(

@@ -59,6 +59,7 @@ def _threshold_point(trial: Trial, inputs: ThresholdEvidence, calls: ThresholdEv
         "calls": inputs.calls,
         "agreement": _round(inputs.agreement),
         "e_value": _round_e_value(inputs.max_e),
+        "needed": _evidence_needed(inputs.level, calls.level),
         "forward_n": calls.n,
         "forward_calls": calls.calls,
         "forward_agreement": _round(calls.agreement),
@@ -176,6 +177,12 @@ def _count_text(gate: SelectiveGate) -> str:
 
 def _round(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
+
+
+def _evidence_needed(inputs_level: float, calls_level: float) -> float | None:
+    """Return the e-value from which a threshold passes; None while none of the error budget is left for it."""
+    level = min(inputs_level, calls_level or inputs_level)
+    return _round_e_value(1.0 / level) if level > 0 else None
 
 
 def _round_e_value(value: float) -> float:

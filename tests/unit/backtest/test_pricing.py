@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from tests.support.recorded_calls import recorded_call
 
-from understudies.backtest.pricing import describe_unknown_prices, resolve_price
+from understudies.backtest.pricing import describe_assumption, find_unknown_prices, resolve_price
 from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, call_cost
 from understudies.events import Usage
 
@@ -43,9 +43,17 @@ def test_an_unknown_price_is_told_with_the_price_from_which_the_task_would_pay()
         ("known", recorded_call(model="gpt-4o", usage=USAGE)),
         ("known", recorded_call(cost=Decimal("0.002"))),
     ]
-    assert describe_unknown_prices(calls, {"notes": Decimal("0.00123"), "mail": None}) == [
+    unknown = find_unknown_prices(calls, {"notes": Decimal("0.00123"), "mail": None})
+    assert [one.sentence for one in unknown] == [
         "mail: 1 call without a model and a cost: $0.03 a call is assumed."
         " Name what they cost, as in --teacher-price 0.002",
         "notes: 2 calls of 'our-own' without a known price or usage: $0.03 a call is assumed;"
         " the task would pay from $0.0012 a call. Name what they cost, as in --teacher-price 0.002",
     ]
+    assert describe_assumption(unknown, 5) == (
+        "No price is known for 3 of 5 calls: all figures in dollars assume $0.03 a call for them."
+        " A student pays from a teacher's price a call of: notes $0.0012."
+        " Name what a call costs, as in --teacher-price 0.002."
+    )
+    assert describe_assumption(unknown[:1], 1).startswith("No price is known for any call: ")
+    assert unknown[1].to_dict() == {"task": "notes", "calls": 2, "model": "our-own", "pays_from_usd": 0.00123}

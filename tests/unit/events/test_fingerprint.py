@@ -127,7 +127,7 @@ def test_what_decides_the_answer_counts_and_sampling_does_not() -> None:
 @given(ANY_TEXT, st.dictionaries(ANY_TEXT, ANY_TEXT, max_size=3))
 def test_any_string_of_python_has_a_fingerprint(text: str, tool: dict[str, str]) -> None:
     assert len(fingerprint(asked(text, tools=[tool]))) == 64
-    assert discovered_task(asked(text, "system")).startswith("task-")
+    assert re.fullmatch(r"\S+-[0-9a-f]{8}", discovered_task(asked(text, "system")))
     assert 0 <= position(text, "salt") < 1
 
 

@@ -1,11 +1,11 @@
 """Infer templates from system prompts that share parts."""
 
-import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
+from understudies.events.task_discovery.prompt_names import name_by_words
 from understudies.events.task_discovery.word_trigrams import word_trigrams
 
 _MAX_PERSONA_WORDS: Final = 12
@@ -142,7 +142,7 @@ class TemplateInference:
 def template_task_name(prompt: Prompt, skeleton: frozenset[str]) -> str:
     """Return the name of a template, from the words of a prompt that the template covers."""
     words = " ".join(prompt.words[index] for index in _covered_word_indices(prompt, skeleton))
-    return "task-" + hashlib.sha256(words.encode()).hexdigest()[:10]
+    return name_by_words(words)
 
 
 def _covered_word_indices(prompt: Prompt, skeleton: frozenset[str]) -> list[int]:

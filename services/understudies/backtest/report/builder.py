@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from understudies.backtest.report.outcomes import CallOutcomes
+from understudies.backtest.report.projection import last_fifth_span, project_savings
 from understudies.backtest.report.promise import AgreementPromise
+from understudies.backtest.report.recommendation import recommend
 from understudies.backtest.report.report import (
     BacktestReport,
     ChosenThreshold,
-    CoveragePoint,
     DecisionEntry,
     DecisionEvent,
     JudgeSummary,
@@ -16,13 +17,14 @@ from understudies.backtest.report.report import (
     TaskOutcome,
     TaskReport,
 )
+from understudies.backtest.report.risk_coverage import coverage_curve
+from understudies.backtest.report.shortfall import explain_shortfall
 from understudies.budget.appraisal import Appraisal
 from understudies.budget.student_state import StudentState
 from understudies.budget.task_state import TaskState
 from understudies.economics.outcome import BudgetOutcome
 from understudies.evaluator.gate_decisions import describe_teacher_noise
 from understudies.events import Cause, Drift, GateDecision, Promotion, usd_text
-from understudies.stats.bounds import anytime_lower_bound
 
 _GATE_EVENTS: dict[str, DecisionEvent] = {
     "promote": "gate_promote",
@@ -53,8 +55,10 @@ def build_report(
         for name, task in tasks.items()
         if task.outcome.outcome == "not_worth_it"
     ]
+    overall = outcomes.compute_figures().summarise()
+    projection = project_savings(overall.last_fifth.saved, last_fifth_span([call.at for call in outcomes.calls]))
     return BacktestReport(
-        overall=outcomes.compute_figures().summarise(),
+        overall=overall,
         tasks={task: tasks[task] for task in by_cost},
         # Tasks are in different partitions, which are read in any order; the events of each task are ordered.
         decisions=sorted([*decisions, *refused], key=lambda decision: (decision.at, decision.task)),
@@ -62,6 +66,10 @@ def build_report(
         seed=seed,
         seconds=seconds,
         version=version,
+        projection=projection,
+        recommendation=recommend(
+            {task: tasks[task] for task in by_cost}, projection, prices_assumed=bool(source.unpriced)
+        ),
     )
 
 
@@ -106,13 +114,20 @@ def _build_task_report(outcomes: CallOutcomes, task: str, facts: Mapping[str, An
         },
         judge=JudgeSummary.of(outcomes.judge_for(task, student.name if student else None)),
         series=outcomes.daily_figures(task),
-        risk_coverage=_coverage_curve(
+        risk_coverage=coverage_curve(
             facts["evidence"] or (student.decision.evidence if student and student.decision else {})
         ),
         chosen=_chosen_threshold(student),
         roi_authorised={key: student.investment.get(key) for key in _INVESTMENT_KEYS} if student else None,
         roi_realised=_realised_roi(task_state, outcomes.count_break_even_calls(task)) if student else None,
         promise=AgreementPromise.of(student, facts["evidence"]) if student else None,
+        shortfall=explain_shortfall(
+            facts["promised"],
+            summary.totals.agreement_served,
+            outcomes.served_answers(task),
+            [event for event in outcomes.promotions() if event.task == task],
+            task_state.serving.name if task_state.serving else None,
+        ),
     )
 
 
@@ -120,7 +135,10 @@ def _task_outcome(facts: Mapping[str, Any], student: StudentState | None) -> Tas
     """Return the outcome with its reason: why a task never got a student, or what ended the one it had."""
     appraisal: Appraisal = facts["appraisal"]
     outcome: BudgetOutcome = facts["outcome"]
-    numbers = {**outcome.numbers, **appraisal.investment_numbers}
+    if facts["critical"]:
+        return TaskOutcome("critical", "declared critical: the teacher answers every call", outcome.numbers)
+    # With a student, the appraisal is of a successor, which was never built.
+    numbers = outcome.numbers if student is not None else {**outcome.numbers, **appraisal.investment_numbers}
     if student is None and appraisal.verdict == "refuse":
         return TaskOutcome("not_worth_it", f"not worth it: {appraisal.reason}", numbers)
     if student is not None and outcome.outcome == "fallback_teacher":
@@ -155,27 +173,6 @@ def _describe_verdicts(evidence: Mapping[str, Any]) -> str:
     bets = evidence["verdicts"]
     calls = evidence.get("calls", bets)
     return f"{calls} verdicts" if calls == bets else f"{calls} verdicts in {bets} conversations"
-
-
-def _coverage_curve(evidence: Mapping[str, Any]) -> list[CoveragePoint]:
-    return [
-        CoveragePoint(
-            coverage=point["coverage"],
-            threshold=point["threshold"],
-            agreement=point["agreement"],
-            n=point["n"],
-            lower=_lower_bound(point),
-        )
-        for point in evidence.get("curve", [])
-        if point["agreement"] is not None and point["n"]
-    ]
-
-
-def _lower_bound(point: Mapping[str, Any]) -> float:
-    """Return the lesser bound of distinct inputs and calls; 0 before both have evidence."""
-    n, agreement = point.get("forward_n", point["n"]), point.get("forward_agreement", point["agreement"])
-    by_call = anytime_lower_bound(round(agreement * n), n) if n and agreement is not None else 0.0
-    return min(by_call, anytime_lower_bound(round(point["agreement"] * point["n"]), point["n"]))
 
 
 def _chosen_threshold(student: StudentState | None) -> ChosenThreshold | None:

@@ -1,13 +1,14 @@
 """Render the four charts of a task."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate
 
 from understudies.backtest.report.formatting import format_count, format_percent, format_quantity, format_usd
 from understudies.backtest.report.report import ChosenThreshold, CoveragePoint, DailyFigures, DecisionEntry
 from understudies.backtest.report.svg import WIDTH, Axis, Chart, choose_ticks
+from understudies.status.wording import event_words
 
 _MOST_DAY_LABELS = 7
 _DAY = 86_400.0
@@ -25,9 +26,12 @@ def render_agreement_chart(name: str, days: Sequence[DailyFigures], decisions: S
     measured = [day for day in days if day.agreement is not None]
     if not measured:
         return None
+    falls = _find_falls(days, decisions)
     floor = min(_first(day.lower, day.agreement) for day in measured)
-    low = max(0.0, min(floor, 0.98))
-    chart = Chart(_time_axis(days), _share_axis(low))
+    lowest = min(
+        [floor, *(day.day_agreement for day in days if day.day_agreement is not None), *(share for _, share in falls)]
+    )
+    chart = Chart(_time_axis(days), _share_axis(max(0.0, min(lowest, 0.98))))
     for segment in _contiguous_segments(days):
         lower = [(_noon(day), _first(day.lower, day.agreement)) for day in segment]
         upper = [(_noon(day), _first(day.upper, day.agreement)) for day in segment]
@@ -36,15 +40,46 @@ def render_agreement_chart(name: str, days: Sequence[DailyFigures], decisions: S
         chart.add_line(lower, "student thin")
         chart.add_line(middle, "student")
         for day, point in zip(segment, middle, strict=True):
+            if day.day_agreement is not None:
+                title = f"{_date(day.at)}, this day alone: {format_percent(day.day_agreement)}"
+                chart.add_dot((_noon(day), day.day_agreement), "day", title, 2.2)
             chart.add_dot(
                 point,
                 "student",
                 f"{_date(day.at)}: {format_percent(day.agreement)}, at least {format_percent(day.lower)}",
             )
     _draw_event_rules(chart, decisions)
+    for alarm, share in falls:
+        _draw_fall(chart, days, alarm, share)
     last = measured[-1]
     summary = f"{format_percent(last.agreement)} at the end, proven to be at least {format_percent(last.lower)}."
-    return chart.render(name, "Agreement with the teacher, with its bounds, by day", summary)
+    fell = "".join(
+        f" {alarm.student} fell to {format_percent(share)} by the alarm of {_date(alarm.at)}." for alarm, share in falls
+    )
+    return chart.render(name, "Agreement with the teacher, with its bounds, by day", summary + fell)
+
+
+def _find_falls(days: Sequence[DailyFigures], decisions: Sequence[DecisionEntry]) -> list[tuple[DecisionEntry, float]]:
+    """Return to which agreement each student had fallen when drift took it out of service."""
+    begin, end = days[0].at, days[-1].at + timedelta(days=1)
+    found: list[tuple[DecisionEntry, float]] = []
+    for decision in decisions:
+        after = decision.evidence.get("agreement_after")
+        if decision.event == "drift_contract" and isinstance(after, float) and begin <= decision.at < end:
+            found.append((decision, after))
+    return found
+
+
+def _draw_fall(chart: Chart, days: Sequence[DailyFigures], alarm: DecisionEntry, share: float) -> None:
+    """Draw how agreement fell: from the last day before the alarm to the alarm itself."""
+    at = alarm.at.timestamp()
+    before = [
+        day for day in days if day.agreement is not None and day.student in (None, alarm.student) and _noon(day) < at
+    ]
+    title = f"{_date(alarm.at)}: drift, {alarm.student or 'the student'} agreed on {format_percent(share)} lately"
+    if before:
+        chart.add_line([(_noon(before[-1]), _first(before[-1].agreement)), (at, share)], "fall")
+    chart.add_dot((at, share), "fall", title, 4.5)
 
 
 def render_served_chart(name: str, days: Sequence[DailyFigures], decisions: Sequence[DecisionEntry]) -> str | None:
@@ -111,7 +146,7 @@ def render_coverage_chart(name: str, points: Sequence[CoveragePoint], chosen: Ch
 def _draw_event_rules(chart: Chart, decisions: Sequence[DecisionEntry]) -> None:
     for decision in decisions:
         if decision.event in _EVENT_RULE_STYLES:
-            title = f"{_date(decision.at)}: {decision.event.replace('_', ' ')} {decision.student or ''}".strip()
+            title = f"{_date(decision.at)}: {event_words(decision.event)} {decision.student or ''}".strip()
             chart.add_rule(decision.at.timestamp(), _EVENT_RULE_STYLES[decision.event], title)
 
 
@@ -129,13 +164,13 @@ def _share_axis(low: float) -> Axis:
 
 
 def _contiguous_segments(days: Sequence[DailyFigures]) -> list[list[DailyFigures]]:
-    """Return the runs of days with known agreement."""
+    """Return the runs of days with known agreement of one student."""
     runs: list[list[DailyFigures]] = [[]]
     for day in days:
+        if runs[-1] and (day.agreement is None or day.student != runs[-1][-1].student):
+            runs.append([])
         if day.agreement is not None:
             runs[-1].append(day)
-        elif runs[-1]:
-            runs.append([])
     return [run for run in runs if run]
 
 

@@ -3,9 +3,10 @@
 import math
 from decimal import Decimal
 
+from understudies.status.wording import event_words
+
 MISSING_VALUE = "–"
 _SHARE_KEY_WORDS = ("share", "agreement", "coverage", "rate", "probability", "lower", "upper", "confidence", "accuracy")
-_OUTCOME_WORDS = {"fallback_teacher": "kept with the teacher"}
 _ACRONYMS = {"roi": "ROI", "usd": "", "bep": "break-even", "json": "JSON", "id": "id", "n": "n", "uri": "URI"}
 
 
@@ -59,7 +60,7 @@ def format_outcome(outcome: str) -> str:
     >>> format_outcome("fallback_teacher"), format_outcome("not_worth_it")
     ('kept with the teacher', 'not worth it')
     """
-    return _OUTCOME_WORDS.get(outcome, outcome.replace("_", " "))
+    return event_words(outcome)
 
 
 def format_label(key: str) -> str:

@@ -19,6 +19,7 @@ from understudies.backtest.report.formatting import (
     format_usd,
 )
 from understudies.backtest.report.html_task import render_figure, render_outcome_chip, render_task
+from understudies.backtest.report.projection import SavingsProjection
 from understudies.backtest.report.report import BacktestReport, DailyFigures, LogSummary, TaskReport
 from understudies.backtest.skip_summary import count_reasons
 
@@ -33,8 +34,10 @@ def render_html(report: BacktestReport) -> str:
         style=(pages / "report.css").read_text(encoding="utf-8"),
         title=escape(headline_text(report)),
         headline=_render_headline(report),
+        notice=_render_notice(report.input),
         lead=escape(_lead_text(report)),
-        cards=_render_cards(report.overall),
+        recommendation=escape(report.recommendation),
+        cards=_render_cards(report.overall, report.projection),
         cost=render_figure(
             "Cost of all calls, cumulative",
             render_cost_chart("all-cost", _sum_days(report.tasks.values()), width=1060),
@@ -76,6 +79,10 @@ def _render_headline(report: BacktestReport) -> str:
     return escape(headline_text(report))
 
 
+def _render_notice(source: LogSummary) -> str:
+    return f'<p class="notice">{escape(source.assumption)}</p>' if source.assumption else ""
+
+
 def _lead_text(report: BacktestReport) -> str:
     totals, last = report.overall.totals, report.overall.last_fifth
     played = _replayed_text(report.input)
@@ -95,10 +102,17 @@ def _replayed_text(source: LogSummary) -> str:
     return f"{played} over {days} {'was' if source.calls == 1 else 'were'} played through all five services."
 
 
-def _render_cards(overall: FiguresSummary) -> str:
+def _render_cards(overall: FiguresSummary, projection: SavingsProjection | None) -> str:
     totals, last = overall.totals, overall.last_fifth
+    projected = []
+    if projection is not None and totals.served:
+        pace = f"at the pace of the last {projection.days:.1f} days"
+        projected = [
+            ("Saved in a month", format_usd(projection.month), f"{format_usd(projection.year)} a year, {pace}")
+        ]
     cards = (
         ("Saved", format_usd(totals.saved), f"{format_usd(last.saved)} in the last fifth"),
+        *projected,
         ("Cheaper by", format_factor(totals.cost_reduction), f"{format_factor(last.cost_reduction)} in the last fifth"),
         (
             "Served by students",
@@ -200,6 +214,7 @@ def _render_skipped_lines(source: LogSummary) -> str:
     more = sum(reason.count for reason in reasons[_MAX_REASONS:])
     rest = f"<p>and {format_count(more)} more</p>" if more else ""
     return (
-        f"<details><summary>Lines that hold no recorded call</summary><table class='plain'><thead><tr><th>Lines</th>"
-        f"<th>First</th><th>Why it was skipped</th></tr></thead><tbody>{rows}</tbody></table>{rest}</details>"
+        f"<details><summary>Lines that hold no recorded call</summary><div class='scroll'>"
+        "<table class='plain'><thead><tr><th>Lines</th>"
+        f"<th>First</th><th>Why it was skipped</th></tr></thead><tbody>{rows}</tbody></table></div>{rest}</details>"
     )

@@ -1,6 +1,5 @@
 """Render the section of one task in the HTML report."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 from html import escape
@@ -23,13 +22,15 @@ from understudies.backtest.report.formatting import (
 )
 from understudies.backtest.report.json_values import to_json
 from understudies.backtest.report.report import DecisionEntry, TaskReport
+from understudies.status.wording import event_words
 
 _TONES = {
     "good": ("promoted", "qualified", "gate_promote", "distilled"),
     "bad": ("rejected", "demoted", "drift_contract", "gate_reject", "fallback_teacher"),
-    "warn": ("drift_warn", "inconclusive", "not_worth_it", "retired"),
+    "warn": ("drift_warn", "inconclusive", "not_worth_it", "retired", "critical"),
 }
-_EXPLAINED_OUTCOMES = ("distilled", "no_change", "collecting", "not_worth_it", "training", "fallback_teacher")
+_MAX_ROWS = 60
+"""The most rows or items of a nested figure that are shown."""
 
 
 def render_task(index: int, name: str, task: TaskReport, decisions: Sequence[DecisionEntry]) -> str:
@@ -37,7 +38,7 @@ def render_task(index: int, name: str, task: TaskReport, decisions: Sequence[Dec
     return (
         f'<section class="task" id="task-{index}" aria-labelledby="task-{index}-name">'
         f'<header><h2 id="task-{index}-name">{escape(name)}</h2>{render_outcome_chip(task.outcome.outcome)}</header>'
-        f"{_render_message(task)}{_render_promise(task)}{_render_judge(task)}{_render_key_figures(task)}"
+        f"{_render_message(task)}{_render_promise(task)}{_render_shortfall(task)}{_render_judge(task)}{_render_key_figures(task)}"
         f'<div class="charts">{_render_charts(f"t{index}", task, decisions)}</div>'
         f"{_render_roi(task)}{_render_decisions(decisions)}{_render_details('What the task is like', task.profile)}"
         f"{_render_details('Numbers behind the outcome', task.outcome.numbers)}</section>"
@@ -66,6 +67,10 @@ def _render_promise(task: TaskReport) -> str:
     sentences = "; ".join(escape(sentence) for sentence in task.promise.sentences())
     tone = " bad" if task.promise.contradiction else ""
     return f'<p class="message{tone}"><b>Promised:</b> {sentences}.</p>'
+
+
+def _render_shortfall(task: TaskReport) -> str:
+    return f'<p class="message">{escape(task.shortfall)}</p>' if task.shortfall else ""
 
 
 def _render_judge(task: TaskReport) -> str:
@@ -100,7 +105,12 @@ def _render_charts(name: str, task: TaskReport, decisions: Sequence[DecisionEntr
         render_figure(
             "Agreement with the teacher",
             render_agreement_chart(f"{name}-agreement", task.series, decisions),
-            (("student", "known agreement"), ("student band", "bounds"), *_event_legend(decisions)),
+            (
+                ("student", "agreement so far"),
+                ("student band", "bounds"),
+                ("day", "a day alone"),
+                *event_legend(decisions),
+            ),
             "No student was compared with the teacher.",
         )
         + render_figure(
@@ -124,14 +134,16 @@ def _render_charts(name: str, task: TaskReport, decisions: Sequence[DecisionEntr
     )
 
 
-def _event_legend(decisions: Sequence[DecisionEntry]) -> list[tuple[str, str]]:
+def event_legend(decisions: Sequence[DecisionEntry]) -> list[tuple[str, str]]:
     """Return the legend of the event rules in the charts."""
     events = {decision.event for decision in decisions}
     keys = []
     if "promoted" in events:
         keys.append(("event good", "promoted"))
-    if events & {"demoted", "drift_contract", "rejected"}:
-        keys.append(("event bad", "drift, demoted or rejected"))
+    if events & {"demoted", "rejected"}:
+        keys.append(("event bad", "demoted or rejected"))
+    if "drift_contract" in events:
+        keys.append(("fall", "drift, and how far it fell"))
     return keys
 
 
@@ -148,9 +160,9 @@ def _render_roi(task: TaskReport) -> str:
         for key in keys
     )
     return (
-        '<h3>Return on investment and break-even</h3><table class="plain roi"><thead><tr><td></td>'
+        '<h3>Return on investment and break-even</h3><div class="scroll"><table class="plain roi"><thead><tr><td></td>'
         '<th scope="col">As authorised</th><th scope="col">As realised</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
+        f"<tbody>{rows}</tbody></table></div>"
     )
 
 
@@ -168,7 +180,7 @@ def _render_decision(decision: DecisionEntry) -> str:
     at = decision.at.astimezone(UTC)
     head = (
         f'<time datetime="{at.isoformat()}">{at:%d %b %H:%M}</time>'
-        f'<span class="chip {_event_tone(decision.event)}">{escape(decision.event.replace("_", " "))}</span>'
+        f'<span class="chip {_event_tone(decision.event)}">{escape(event_words(decision.event))}</span>'
         f"<b>{escape(decision.student or '')}</b> <span>{escape(decision.reason)}</span>"
     )
     if not decision.evidence:
@@ -183,19 +195,48 @@ def _render_details(title: str, figures: Mapping[str, object]) -> str:
 
 
 def _render_evidence(figures: Mapping[str, object]) -> str:
+    return f'<div class="scroll">{_render_mapping(figures)}</div>'
+
+
+def _render_mapping(figures: Mapping[str, object]) -> str:
     rows = "".join(
-        f'<tr><th scope="row">{escape(format_label(key))}</th><td>{_render_value(key, item)}</td></tr>'
-        for key, item in figures.items()
+        f'<tr><th scope="row">{escape(format_label(str(key)))}</th><td>{_render_value(str(key), item)}</td></tr>'
+        for key, item in list(figures.items())[:_MAX_ROWS]
     )
-    return f'<table class="plain evidence"><tbody>{rows}</tbody></table>'
+    return f'<table class="plain evidence"><tbody>{rows}{_render_rest(len(figures))}</tbody></table>'
 
 
 def _render_value(key: str, item: object) -> str:
-    if isinstance(item, Mapping | list | tuple | set):
-        return (
-            f"<pre>{escape(json.dumps(to_json(item), indent=1, ensure_ascii=False))}</pre>" if item else MISSING_VALUE
-        )
+    """Render a figure: nested ones as tables, lists of figures as a row each, other lists in a line."""
+    if isinstance(item, Mapping):
+        return _render_mapping(item) if item else MISSING_VALUE
+    if isinstance(item, list | tuple | set | frozenset):
+        items = list(item)
+        if not items:
+            return MISSING_VALUE
+        if all(isinstance(one, Mapping) for one in items):
+            return _render_rows(items)
+        shown = ", ".join(_render_value(key, one) for one in items[:_MAX_ROWS])
+        return shown if len(items) <= _MAX_ROWS else f"{shown} and {len(items) - _MAX_ROWS:,} more"
     return escape(format_value(key, to_json(item)))
+
+
+def _render_rows(items: Sequence[Mapping[str, object]]) -> str:
+    """Render figures of one form as a table with a column each."""
+    keys = list(dict.fromkeys(str(key) for item in items for key in item))
+    head = "".join(f'<th scope="col">{escape(format_label(key))}</th>' for key in keys)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{_render_value(key, item.get(key))}</td>' for key in keys)}</tr>"
+        for item in items[:_MAX_ROWS]
+    )
+    return (
+        f'<table class="plain evidence"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}{_render_rest(len(items))}</tbody></table>"
+    )
+
+
+def _render_rest(count: int) -> str:
+    return f"<tr><td>and {count - _MAX_ROWS:,} more</td></tr>" if count > _MAX_ROWS else ""
 
 
 def _event_tone(event: str) -> str:

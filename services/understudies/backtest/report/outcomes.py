@@ -8,6 +8,7 @@ from decimal import Decimal
 from understudies.backtest.replay.event_collector import EventCollector, ObservedVerdict
 from understudies.backtest.replay.schedule import ScheduledCall
 from understudies.backtest.report.figures import FiguresAccumulator
+from understudies.backtest.report.leading import find_leading
 from understudies.backtest.report.report import DailyFigures
 from understudies.events import Invocation, Promotion, Response, usd
 from understudies.judges.base import Judge
@@ -46,6 +47,15 @@ class CallOutcomes:
         if event.served_by != "student" or event.response is None:
             return None
         return self.judge_for(call.task, event.student).judge(call.call.response.message, event.response.message).agreed
+
+    def served_answers(self, task: str) -> list[tuple[str, bool]]:
+        """Return for each call of the task that a student served the student, and whether the teacher agrees."""
+        played = [(call, self.collector.invocations.get(call.id)) for call in self.calls if call.task == task]
+        return [
+            (event.student or "", self.check_agreement(call, event) is True)
+            for call, event in played
+            if event is not None and event.served_by == "student" and event.response is not None
+        ]
 
     def judge_for(self, task: str, student: str | None) -> Judge:
         """Return the judge that the student was trained and tried with, or the task's if there was none."""
@@ -131,7 +141,10 @@ class CallOutcomes:
         played = [
             (call, self.collector.invocations[call.id]) for call in calls if call.id in self.collector.invocations
         ]
-        agree, n = _count_agreed(self._verdicts_known_by(task, until))
+        student = self._find_leading(task, day, until)
+        known = [] if student is None else self._verdicts_known_by(student, until)
+        agree, n = _count_agreed(known)
+        of_day = [verdict for verdict in known if verdict.at >= day]
         return DailyFigures(
             at=day,
             calls=len(played),
@@ -143,28 +156,28 @@ class CallOutcomes:
             upper=clopper_pearson_upper(agree, n) if n else None,
             cost_before=usd(sum((call.price for call, _ in played), Decimal(0))),
             cost_after=usd(sum((self.total_cost(event) for _, event in played), Decimal(0))),
+            day_agreement=sum(verdict.agreed for verdict in of_day) / len(of_day) if of_day else None,
+            student=student if n else None,
         )
 
-    def _verdicts_known_by(self, task: str, until: datetime) -> list[ObservedVerdict]:
-        """Return the verdicts known then on the student in force, else on trial, at or above its threshold."""
-        leading: Promotion | None = None
-        for event in self.collector.lifecycle_events:
-            if isinstance(event, Promotion) and event.task == task and event.at <= until:
-                if event.stage == "promoted" or (
-                    event.stage == "trained" and (leading is None or leading.stage != "promoted")
-                ):
-                    leading = event
-                elif leading is not None and event.student == leading.student and event.stage not in ("qualified",):
-                    leading = None
-        if leading is None:
-            return []
-        threshold = leading.threshold if leading.threshold is not None else self._eventual_threshold(leading.student)
-        verdicts = self.collector.verdicts[leading.student]
+    def _find_leading(self, task: str, since: datetime, until: datetime) -> str | None:
+        promotions = [event for event in self.promotions() if event.task == task]
+        return find_leading(promotions, since, until)
+
+    def promotions(self) -> list[Promotion]:
+        """Return the stages of all students, in order of arrival."""
+        return [event for event in self.collector.lifecycle_events if isinstance(event, Promotion)]
+
+    def _verdicts_known_by(self, student: str, until: datetime) -> list[ObservedVerdict]:
+        """Return the verdicts on a student known then, at or above the confidence from which it serves."""
+        promoted = [e for e in self.promotions() if e.student == student and e.at <= until and e.stage == "promoted"]
+        threshold = promoted[-1].threshold if promoted else None
+        threshold = self._eventual_threshold(student) if threshold is None else threshold
+        verdicts = self.collector.verdicts[student]
         return [verdict for verdict in verdicts if verdict.at < until and verdict.confidence >= threshold]
 
     def _eventual_threshold(self, student: str) -> float:
-        promotions = [e for e in self.collector.lifecycle_events if isinstance(e, Promotion) and e.student == student]
-        return next((e.threshold for e in promotions if e.threshold is not None), 0.0)
+        return next((e.threshold for e in self.promotions() if e.student == student and e.threshold is not None), 0.0)
 
 
 def _count_agreed(verdicts: Sequence[ObservedVerdict]) -> tuple[int, int]:

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import orjson
 
+from understudies.backtest.pricing import UnknownPrice, describe_assumption
 from understudies.backtest.report.figures import FiguresSummary
 from understudies.backtest.report.json_values import to_iso_utc, to_json, to_json_usd
+from understudies.backtest.report.projection import SavingsProjection
 from understudies.backtest.report.promise import AgreementPromise
 from understudies.backtest.skip_summary import count_reasons
 from understudies.importers.recorded_call import ParsedLog, SkippedLine
@@ -35,6 +37,7 @@ DecisionEvent = Literal[
     "training",
     "fallback_teacher",
     "distilled",
+    "critical",
 ]
 _MAX_SKIPPED_SHOWN = 20
 
@@ -75,6 +78,10 @@ class DailyFigures:
     upper: float | None
     cost_before: Decimal
     cost_after: Decimal
+    day_agreement: float | None = None
+    """The agreement in the day's own verdicts alone."""
+    student: str | None = None
+    """The student that the verdicts are on."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -86,6 +93,8 @@ class DailyFigures:
             "agreement": to_json(self.agreement),
             "lower": to_json(self.lower),
             "upper": to_json(self.upper),
+            "day_agreement": to_json(self.day_agreement),
+            "student": self.student,
             "cost_before": to_json_usd(self.cost_before),
             "cost_after": to_json_usd(self.cost_after),
         }
@@ -158,6 +167,8 @@ class TaskReport:
     roi_realised: Mapping[str, object] | None = None
     judge: JudgeSummary | None = None
     promise: AgreementPromise | None = None
+    shortfall: str | None = None
+    """Why the served calls agreed less than promised on average, if they did."""
 
     def to_dict(self) -> dict[str, Any]:
         chosen = self.chosen and {
@@ -174,6 +185,7 @@ class TaskReport:
             "profile": to_json(self.profile),
             "judge": self.judge and self.judge.to_dict(),
             "promise": self.promise and self.promise.to_dict(),
+            "shortfall": self.shortfall,
             "series": [day.to_dict() for day in self.series],
             "risk_coverage": [point.to_dict() for point in self.risk_coverage],
             "chosen": chosen,
@@ -195,13 +207,26 @@ class LogSummary:
     days: float
     undated: int = 0
     warnings: Sequence[str] = ()
+    unpriced: Sequence[UnknownPrice] = ()
 
     @classmethod
     def of(
-        cls, path: str, parsed: ParsedLog, days: float, undated: int = 0, warnings: Sequence[str] = ()
+        cls,
+        path: str,
+        parsed: ParsedLog,
+        days: float,
+        undated: int = 0,
+        warnings: Sequence[str] = (),
+        unpriced: Sequence[UnknownPrice] = (),
     ) -> "LogSummary":
         """Summarise a parsed log that was played over a number of days."""
-        return cls(path, parsed.format, len(parsed.calls), tuple(parsed.skipped), days, undated, tuple(warnings))
+        skipped = tuple(parsed.skipped)
+        return cls(path, parsed.format, len(parsed.calls), skipped, days, undated, tuple(warnings), tuple(unpriced))
+
+    @property
+    def assumption(self) -> str:
+        """That prices are assumed, in one line; empty if all are known."""
+        return describe_assumption(self.unpriced, self.calls) if self.unpriced else ""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -215,6 +240,7 @@ class LogSummary:
                 for reason in count_reasons(self.skipped)
             ],
             "warnings": list(self.warnings),
+            "unpriced": [one.to_dict() for one in self.unpriced],
             "days": to_json(self.days),
             "undated": self.undated,
         }
@@ -236,6 +262,8 @@ class BacktestReport:
     seed: int
     seconds: float
     version: str
+    projection: SavingsProjection | None = None
+    recommendation: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON types; costs are numbers of US dollars rounded to 1e-6."""
@@ -244,6 +272,8 @@ class BacktestReport:
             "tasks": {name: task.to_dict() for name, task in self.tasks.items()},
             "decisions": [decision.to_dict() for decision in self.decisions],
             "input": self.input.to_dict(),
+            "projection": self.projection and self.projection.to_dict(),
+            "recommendation": self.recommendation,
             "seed": self.seed,
             "seconds": round(self.seconds, 3),
             "version": self.version,

@@ -16,7 +16,7 @@ from understudies.backtest.report.formatting import (
 )
 from understudies.backtest.report.report import BacktestReport
 
-_STYLES = {"distilled": "green", "fallback_teacher": "red", "not_worth_it": "yellow"}
+_STYLES = {"distilled": "green", "fallback_teacher": "red", "not_worth_it": "yellow", "critical": "yellow"}
 _MAX_NAME_CHARACTERS = 48
 """Maximum number of characters of a task's name, which wraps to the width available."""
 _FIGURE_COLUMNS = ("Calls", "Served", "Agreement", "Cost", "Saved", "Cheaper")
@@ -41,6 +41,17 @@ def render_summary_table(report: BacktestReport) -> Table:
     table.add_section()
     table.add_row(Text("All calls"), *_figure_cells(report.overall), style="bold")
     return table
+
+
+def describe_projection(report: BacktestReport) -> str:
+    """Return what is saved in a month and a year at the pace of the end; empty if nothing is served, or too little."""
+    projection = report.projection
+    if projection is None or not report.overall.totals.served:
+        return ""
+    return (
+        f"At the pace of the last {projection.days:.1f} days: {format_usd(projection.month)} saved a month, "
+        f"{format_usd(projection.year)} a year."
+    )
 
 
 def _shorten(name: str) -> str:

@@ -62,6 +62,7 @@ def facts(book: TaskState, *, outcome: str = "no_change", message: str = "", **c
         "task_state": book,
         "evidence": {},
         "critical": False,
+        "promised": 0.95,
     }
     return {**known, **changes}
 

@@ -29,6 +29,8 @@ def test_the_report_is_written_under_its_keys() -> None:
         "agreement",
         "lower",
         "upper",
+        "day_agreement",
+        "student",
         "cost_before",
         "cost_after",
     }

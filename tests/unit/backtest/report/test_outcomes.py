@@ -240,7 +240,7 @@ async def test_before_any_evidence_agreement_is_unknown() -> None:
     assert (day.agreement, day.lower, day.upper) == (None, None, None)
 
 
-async def test_after_a_demotion_the_old_students_evidence_is_gone() -> None:
+async def test_the_day_of_a_demotion_shows_the_student_that_fell_and_later_days_do_not() -> None:
     calls = hourly_calls(72)
     judged = [make_verdict(call) for call in calls]
     stages = [
@@ -249,7 +249,8 @@ async def test_after_a_demotion_the_old_students_evidence_is_gone() -> None:
         make_promotion("demoted", 30),
     ]
     found = await make_outcomes(calls, *told(calls, range(0)), *judged, *stages)
-    assert [day.agreement for day in found.daily_figures(TASK)] == [1.0, None, None]
+    assert [day.agreement for day in found.daily_figures(TASK)] == [1.0, 1.0, None]
+    assert [day.student for day in found.daily_figures(TASK)] == [f"{TASK}@1", f"{TASK}@1", None]
 
 
 async def test_the_student_in_force_is_shown_while_its_successor_is_on_trial() -> None:

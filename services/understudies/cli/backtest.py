@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from understudies.cli.options import DEFAULT_CONSOLE_PORT, ServeOption, ServePortOption
 from understudies.cli.process import report_errors
+from understudies.cli.report_text import print_report
 from understudies.cli.training_progress import training_progress
 from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.rules.parsing import read_rules
@@ -17,6 +20,8 @@ from understudies.runtime.rules.rules import Rules
 from understudies.runtime.settings import settings_from
 
 if TYPE_CHECKING:
+    from understudies.backtest.report.report import BacktestReport
+    from understudies.embedded.platform import Platform
     from understudies.importers.field_map import FieldMap
     from understudies.trainer.settings import TrainerSettings
 
@@ -31,11 +36,11 @@ Examples:
 
   understudies backtest litellm-logs.jsonl --critical refund-approval --rules understudies.toml
 
+  understudies backtest calls.jsonl --serve      and look at it in the console
+
   understudies backtest own.csv --map messages=$.question --map answer=$.reply
 """
 _MAX_PRICE_USD = 1_000_000
-_MAX_REASONS = 10
-"""The most reasons of skipped lines that the terminal lists; the report has all."""
 
 
 def backtest(
@@ -89,6 +94,8 @@ def backtest(
         str | None, typer.Option(help="Where to train LoRA students: cpu, cuda or auto.", show_default="auto")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same file and seed give the same report.")] = 7,
+    serve: ServeOption = False,
+    port: ServePortOption = DEFAULT_CONSOLE_PORT,
 ) -> None:
     """Replay recorded calls through all five services, and report what would have been saved."""
     with report_errors():
@@ -105,6 +112,7 @@ def backtest(
             field_map=field_map or (),
             trainer=_trainer_settings(students, base, device),
             seed=seed,
+            serve=port if serve else None,
         )
 
 
@@ -120,15 +128,12 @@ def run_backtest(
     field_map: Sequence[str] = (),
     trainer: "TrainerSettings | None" = None,
     seed: int = 7,
+    serve: int | None = None,
 ) -> None:
-    """Run a backtest with progress, print its table and write its files."""
+    """Run a backtest with progress, print its table, write its files; serve the console on a port if given."""
     # Imported here so that `--help` responds at once: these modules import numpy, scikit-learn and the engine.
     from understudies.backtest.progress import ProgressDisplay
-    from understudies.backtest.report.formatting import format_quantity
-    from understudies.backtest.report.html_report import render_html
-    from understudies.backtest.report.table import render_summary_table
     from understudies.backtest.run import BacktestOptions, backtest_log
-    from understudies.backtest.skip_summary import count_reasons
     from understudies.budget.settings import BudgetSettings
     from understudies.trainer.settings import TrainerSettings
 
@@ -143,33 +148,20 @@ def run_backtest(
         trainer=trainer or settings_from(TrainerSettings),
     )
     console = Console()
-    with ProgressDisplay(console) as progress, training_progress(console):
-        report = asyncio.run(backtest_log(calls, options, progress))
-    console.print(render_summary_table(report))
-    for task in report.tasks.values():
-        if task.promise is not None:
-            console.print(f"Promised: {'; '.join(task.promise.sentences())}.", markup=False, highlight=False)
-    for warning in report.input.warnings:
-        console.print(f"Warning: {warning}", markup=False, highlight=False)
-    if report.input.skipped:
-        count, first = len(report.input.skipped), report.input.skipped[0]
-        lines = f"{format_quantity(count, 'line')} {'was' if count == 1 else 'were'} skipped"
-        console.print(f"{lines}; {first.place}: {first.reason}", markup=False)
-        reasons = count_reasons(report.input.skipped)
-        for reason in reasons[:_MAX_REASONS] if len(reasons) > 1 else ():
-            console.print(f"  {reason.count:,}: {reason.first.reason} ({reason.first.place})", markup=False)
-    if 0 < (undated := report.input.undated) < report.input.calls:
-        calls_text = f"{format_quantity(undated, 'call')} {'has' if undated == 1 else 'have'} no plausible time"
-        subject = "it" if undated == 1 else "each"
-        console.print(f"{calls_text}; {subject} was replayed with the call before it", markup=False)
-    for name in sorted(
-        name for name, rule in options.rules.tasks.items() if rule.critical and name not in report.tasks
-    ):
-        console.print(f"no recorded call belongs to the critical task {name!r}", markup=False, highlight=False)
-    for path, content in ((json_path, report.to_json), (html_path, lambda: render_html(report).encode())):
-        if path is not None:
-            path.write_bytes(content())
-            console.print(f"wrote {path}", markup=False, highlight=False)
+    shown = ExitStack()
+    progress = shown.enter_context(ProgressDisplay(console))
+    shown.enter_context(training_progress(console))
+
+    async def present(platform: "Platform", report: "BacktestReport") -> None:
+        shown.close()
+        print_report(console, report, options.rules, json_path, html_path)
+        if serve is not None:
+            from understudies.cli.console_pages import serve_result
+
+            await serve_result(platform, options.rules, serve)
+
+    with shown:
+        asyncio.run(backtest_log(calls, options, progress, on_end=present))
 
 
 def _trainer_settings(students: str | None, base: str | None, device: str | None) -> "TrainerSettings":

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from understudies.cli.backtest import run_backtest
+from understudies.cli.options import DEFAULT_CONSOLE_PORT, ServeOption, ServePortOption
 from understudies.cli.process import report_errors
 from understudies.runtime.errors import ConfigurationError
 
@@ -14,6 +15,8 @@ from understudies.runtime.errors import ConfigurationError
 def demo(
     folder: Annotated[Path, typer.Option(help="Folder for the calls and the reports.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Seed of the generated calls.")] = 7,
+    serve: ServeOption = False,
+    port: ServePortOption = DEFAULT_CONSOLE_PORT,
 ) -> None:
     """Generate two weeks of an agent's calls and backtest them: no keys, no network, about a minute."""
     from understudies.backtest.generator.demo_log import generate_demo_log
@@ -23,7 +26,13 @@ def demo(
         calls = folder / "calls.jsonl"
         generate_demo_log(calls, seed=seed)
         Console().print(f"wrote {calls}: two weeks of an agent's calls, five tasks", markup=False, highlight=False)
-        run_backtest(calls, json_path=folder / "report.json", html_path=folder / "report.html", seed=seed)
+        run_backtest(
+            calls,
+            json_path=folder / "report.json",
+            html_path=folder / "report.html",
+            seed=seed,
+            serve=port if serve else None,
+        )
 
 
 def _create_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Define the options that several commands share."""
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from understudies.runtime.settings import StoreSettings
 from understudies.runtime.settings import settings_from as settings_from
 
 if TYPE_CHECKING:
+    from understudies.runtime.rules.rules import Rules
     from understudies.status.access import StatusAccess
     from understudies.status.running import RunningProcess
 
@@ -33,6 +35,12 @@ StandbyOption = Annotated[
     ),
 ]
 
+ServeOption = Annotated[bool, typer.Option("--serve", help="Show the result in the console afterwards, until Ctrl-C.")]
+ServePortOption = Annotated[
+    int, typer.Option("--port", help="Port of that console on 127.0.0.1; 0 takes any free one.", min=0, max=65535)
+]
+
+DEFAULT_CONSOLE_PORT = 8090
 DEFAULT_DATA_DIR = Path("understudies-data")
 
 
@@ -46,18 +54,14 @@ def running_process(url: str) -> "RunningProcess":
     return RunningProcess(url=url.removesuffix("/v1"), token=key.get_secret_value() if key else None)
 
 
-def status_access(host: str, local_token: str | None = None) -> "StatusAccess":
-    """Return who may read the status on an address, and who may change something, by the settings."""
-    from understudies.status.access import StatusAccess
+def status_access(
+    host: str, local_token: str | None = None, rules: "Callable[[], Rules] | None" = None
+) -> "StatusAccess":
+    """Return who may read the status on an address, and who may change something, by the settings and the rules."""
+    from understudies.runtime.rules.rules import Rules as NoRules
     from understudies.status.settings import StatusSettings
 
-    keys = settings_from(StatusSettings)
-    return StatusAccess(
-        host,
-        local_token or secrets.token_urlsafe(32),
-        key=keys.key.get_secret_value() if keys.key else None,
-        steering_key=keys.steering_key.get_secret_value() if keys.steering_key else None,
-    )
+    return settings_from(StatusSettings).create_access(host, local_token or secrets.token_urlsafe(32), rules or NoRules)
 
 
 def external_store_url() -> str | None:

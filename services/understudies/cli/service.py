@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from understudies.observer.settings import ObserverSettings
     from understudies.runtime.bus.bus import Bus
     from understudies.runtime.service import Service
+    from understudies.runtime.store import Store
     from understudies.status.parts import StatusPart
 
 SERVICES = {
@@ -94,6 +95,7 @@ async def _create_service(
         opened.push_async_callback(store.close)
         settings = settings_from(ObserverSettings)
         await _open_receiver(settings, bus, rules, opened)
+        await _open_console(settings, bus, store, files, rules, opened)
         return create_observer(settings, bus=bus, clock=clock, store=store, files=files, new_id=new_id)
     if name == "evaluator":
         from understudies.evaluator.app import create_app as create_evaluator
@@ -142,6 +144,7 @@ def _describe_service(service: "Service", rules: RulesSource) -> "tuple[tuple[Co
     from understudies.observer.app import ObserverApp
     from understudies.status import part_readers
     from understudies.status.parts import TrainerPart
+    from understudies.status.price_sources import PriceSources
     from understudies.trainer.app import TrainerApp
 
     now = SystemClock().now
@@ -161,10 +164,10 @@ def _describe_service(service: "Service", rules: RulesSource) -> "tuple[tuple[Co
 
         return (EvaluatorCollector(evaluation),), read_trials
     if isinstance(service, ObserverApp):
-        store = service.store
+        store, prices = service.store, PriceSources()
 
         async def read_stored(task: str | None) -> "StatusPart":
-            return await part_readers.read_observer_part(store, task, now())
+            return await part_readers.read_observer_part(store, task, now(), prices)
 
         return (), read_stored
 
@@ -190,6 +193,27 @@ async def _open_receiver(
     server = await start_server(endpoint, host, settings.otlp_port)
     opened.push_async_callback(server.stop)
     print_line(f"spans are taken at {server.url}/v1/traces")
+
+
+async def _open_console(
+    settings: "ObserverSettings",
+    bus: "Bus",
+    store: "Store",
+    files: "ObjectStore",
+    rules: RulesSource,
+    opened: contextlib.AsyncExitStack,
+) -> None:
+    """Serve the console on the observer's port, if it has one."""
+    from understudies.cli.console_pages import observer_pages
+    from understudies.console.server import start_console
+
+    if settings.console_port is None:
+        return
+    await store.migrate()
+    pages = observer_pages(settings, bus, store, files, rules)
+    server = await start_console(pages, settings.console_host, settings.console_port)
+    opened.push_async_callback(server.stop)
+    print_line(f"the console is at {server.url}/")
 
 
 def _store_url(data: Path) -> str:

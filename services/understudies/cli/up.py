@@ -96,12 +96,10 @@ def up(
 async def _run(
     router: "RouterSettings", data: Path, rules: RulesSource, tick_seconds: float, learn: Path | None
 ) -> None:
-    from understudies.console.endpoint import create_pages
+    from understudies.cli.console_pages import platform_pages
     from understudies.console.operations import create_operations
     from understudies.embedded.platform import Platform, PlatformConfig
-    from understudies.events import new_id
     from understudies.notices.settings import NoticeSettings
-    from understudies.runtime.clock import SystemClock
     from understudies.runtime.process import freeze_startup_objects
     from understudies.status.phase_log import keep_logging
     from understudies.status.running import RunningProcess, announce
@@ -109,7 +107,7 @@ async def _run(
     stopping = stop_on_signal()
     bus, store = _external_bus(), external_store_url()
     token = secrets.token_urlsafe(32)
-    access = status_access(router.host, token)
+    access = status_access(router.host, token, rules.current)
     platform = Platform(
         PlatformConfig(
             folder=data,
@@ -117,7 +115,7 @@ async def _run(
             router=router,
             bus=bus,
             store_url=store,
-            pages=lambda reader, publish: create_pages(reader, access, SystemClock(), new_id, publish),
+            pages=lambda platform, publish: platform_pages(platform, access, rules.current, publish),
             operations=lambda sink, stage: create_operations(sink, stage, access),
             notices=settings_from(NoticeSettings),
         )

@@ -1,4 +1,4 @@
-"""The frame of a page: head, style, title and footer; and the pieces that pages share."""
+"""The frame of every page: its head, its navigation, and the parts that pages share."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -6,16 +6,22 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from understudies.backtest.report.formatting import MISSING_VALUE
 from understudies.status.standing import Phase
 
 TASK_PATH: Final = "/task"
+STUDENT_PATH: Final = "/student"
+DISAGREEMENTS_PATH: Final = "/disagreements"
+MARKS_PATH: Final = "/marks"
+SETTINGS_PATH: Final = "/settings"
+SERVICES_PATH: Final = "/services"
+STYLE_PATH: Final = "/console.css"
 HEADERS: Final = {
     "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'",
     # With "no-referrer" a browser would not say from which site a form comes.
     "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
@@ -29,35 +35,24 @@ _TONES: Final[dict[Phase, str]] = {
     "critical": "",
     "paused": "warn",
 }
-_OWN_STYLE: Final = """
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: 14px 24px; }
-.grid { margin: 18px 0 4px; }
-.grid dd { font-weight: 600; overflow-wrap: anywhere; }
-.wait { margin-top: 14px; max-width: 92ch; overflow-wrap: anywhere; }
-.alert { margin-top: 10px; color: var(--bad); overflow-wrap: anywhere; }
-.caution { margin-top: 10px; color: var(--warn); overflow-wrap: anywhere; }
-.last { margin-top: 6px; color: var(--soft); overflow-wrap: anywhere; }
-.told { padding: 0; margin-top: 14px; list-style: none; }
-.told li { padding: 9px 0; border-top: 1px solid var(--faint); overflow-wrap: anywhere; }
-.told time { color: var(--soft); font-size: 13px; margin-right: 10px; }
-.told b { margin-right: 8px; }
-.decide { display: grid; gap: 12px; margin-top: 16px; max-width: 48ch; }
-.decide label { display: grid; gap: 4px; font-size: 14px; color: var(--soft); }
-.decide input, .decide select, .decide button { font: inherit; padding: 7px 9px; max-width: 100%; }
-.decide input, .decide select { color: inherit; background: transparent; border: 1px solid var(--soft); }
-.decide option { color: CanvasText; background: Canvas; }
-nav { margin-top: 20px; }
-"""
+_PAGES: Final = (("/", "Tasks"), (SETTINGS_PATH, "Settings"), (SERVICES_PATH, "Services"))
 
 
 @cache
-def _style() -> str:
+def read_style() -> bytes:
     """Return the style of the backtest's report, which the console shares, and what it has beyond that."""
-    return (files("understudies.backtest") / "templates" / "report.css").read_text(encoding="utf-8") + _OWN_STYLE
+    report = (files("understudies.backtest") / "templates" / "report.css").read_bytes()
+    return report + (files("understudies.console") / "static" / "console.css").read_bytes()
 
 
-def render_page(title: str, headline: str, lead: str, body: str, footer: str, *, nav: str = "") -> str:
-    """Return a whole page; `body` and `nav` are HTML, all else is text."""
+def render_page(
+    title: str, headline: str, lead: str, body: str, footer: str, *, here: str = "", trail: str = "", whole: bool = True
+) -> str:
+    """Return a page; `body` and `trail` are HTML, all else is text.
+
+    `here` is the page's address in the navigation; `whole` whether who reads may see the pages of the whole
+    installation.
+    """
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -65,15 +60,15 @@ def render_page(title: str, headline: str, lead: str, body: str, footer: str, *,
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,">
+<link rel="stylesheet" href="{STYLE_PATH}">
 <title>{escape(title)}</title>
-<style>
-{_style()}</style>
 </head>
 <body>
+<header class="bar"><p class="mark">Understudies <span>Console</span></p>
+<nav aria-label="Pages">{_render_pages(here, whole)}</nav></header>
 <main>
 <header class="top">
-<p class="mark">Understudies <span>Console</span></p>
-{nav}
+{trail}
 <h1>{escape(headline)}</h1>
 {_render_lead(lead)}
 </header>
@@ -83,6 +78,42 @@ def render_page(title: str, headline: str, lead: str, body: str, footer: str, *,
 </body>
 </html>
 """
+
+
+def _render_pages(here: str, whole: bool) -> str:
+    current = {here: ' aria-current="page"'}
+    shown = _PAGES if whole else _PAGES[:1]
+    return "".join(f'<a href="{path}"{current.get(path, "")}>{name}</a>' for path, name in shown)
+
+
+def render_trail(*steps: tuple[str, str]) -> str:
+    """Return the way to a page: address and name of each page above it."""
+    links = "".join(f'<li><a href="{escape(path)}">{escape(name)}</a></li>' for path, name in steps)
+    return f'<nav class="trail" aria-label="Way to this page"><ol>{links}</ol></nav>'
+
+
+def render_section(name: str, title: str, body: str, more: str = "") -> str:
+    """Return a section with its title; `body` and `more`, which stands beside the title, are HTML."""
+    return (
+        f'<section class="task" aria-labelledby="{name}"><header><h2 id="{name}">{escape(title)}</h2>{more}</header>'
+        f"{body}</section>"
+    )
+
+
+def render_table(label: str, head: Iterable[str], rows: Iterable[Iterable[str]], style: str = "rows") -> str:
+    """Return a table that scrolls within its place; the cells are HTML, the first of a row names it."""
+    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+    body = "".join(
+        f"<tr>{''.join(_render_cell(place, cell) for place, cell in enumerate(cells))}</tr>" for cells in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}"><table class="{style}">'
+        f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _render_cell(place: int, cell: str) -> str:
+    return f'<th scope="row">{cell}</th>' if place == 0 else f"<td>{cell}</td>"
 
 
 def render_chip(phase: Phase) -> str:
@@ -100,9 +131,20 @@ def render_facts(facts: Iterable[tuple[str, str, str]], style: str = "grid") -> 
     return f'<dl class="{style}">{items}</dl>'
 
 
+def address(path: str, **parameters: str) -> str:
+    """Return the address of a page with its parameters, without those that are empty."""
+    given = {name: value for name, value in parameters.items() if value}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
 def task_link(task: str) -> str:
     """Return the address of a task's page."""
-    return f"{TASK_PATH}?name={quote(task, safe='')}"
+    return address(TASK_PATH, name=task)
+
+
+def student_link(task: str, student: str) -> str:
+    """Return the address of a student's page."""
+    return address(STUDENT_PATH, task=task, name=student)
 
 
 def render_time(moment: datetime) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -50,6 +50,7 @@ from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.bus.memory_bus import MemoryBus, MemoryTopics
 from understudies.runtime.clock import Clock, SystemClock
 from understudies.runtime.errors import RetryLater
+from understudies.runtime.health import ServiceHealth
 from understudies.runtime.online.base import OnlineState
 from understudies.runtime.online.factory import create_online_state
 from understudies.runtime.rules.rules import Rules
@@ -104,7 +105,7 @@ class PlatformConfig:
     trainer: TrainerSettings = field(default_factory=partial(settings_from, TrainerSettings))
     observer: ObserverSettings = field(default_factory=partial(settings_from, ObserverSettings))
     extra_services: Sequence[Service] = ()
-    pages: Callable[[StatusReader, PublishDecision], Mapping[str, AdminHandler]] | None = None
+    pages: Callable[["Platform", PublishDecision], Mapping[str, AdminHandler]] | None = None
     operations: Callable[[CallSink, Callable[[], Awaitable[Path]]], Mapping[str, AdminHandler]] | None = None
     notices: NoticeSettings | None = None
 
@@ -118,6 +119,7 @@ class Platform:
     router: RouterApp
     budget: BudgetApp
     status: StatusReader
+    store: Store
 
     def __init__(self, config: PlatformConfig) -> None:
         self.config = config
@@ -210,6 +212,7 @@ class Platform:
 
     def _compose(self, store: Store) -> None:
         plan, clock, ids = self.config, self.config.clock, self.config.id_factory
+        self.store = store
         files = ObjectStore(f"file://{(plan.folder / 'artifacts').resolve()}")
         students = StudentCache(files, lora=LoraServingSettings(base=plan.trainer.lora.base))
         self._exit_stack.push_async_callback(students.close)
@@ -241,6 +244,7 @@ class Platform:
             source=f"running process, data folder {plan.folder}",
             critical_tasks=plan.router.critical_tasks,
             training=lambda: self.trainer.progress,
+            files=files,
         )
         self.router = create_router(
             plan.router,
@@ -257,7 +261,7 @@ class Platform:
             tracer=bus["router"].tracer,
             spool=plan.folder / "spool" if plan.keeps_state else None,
             pages={
-                **(plan.pages(self.status, partial(_publish_decision, bus["budget"], store)) if plan.pages else {}),
+                **(plan.pages(self, partial(_publish_decision, bus["budget"], store)) if plan.pages else {}),
                 **self._operations(bus["observer"], store),
                 "/metrics": self._serve_metrics,
                 **self._receivers(bus["observer"]),
@@ -330,6 +334,13 @@ class Platform:
             await bus.publish(*events)
         finally:
             await bus.stop()
+
+    async def fetch_health(self) -> list[ServiceHealth]:
+        """Return the health of every service, with the students in force that the router cannot load."""
+        found = [runner.health for runner in self._runners]
+        missing = self.router.students_not_loaded
+        problem = "; ".join(f"{student} cannot be loaded: {why}" for student, why in missing.items())
+        return [replace(one, problem=problem) if one.name == self.router.name else one for one in found]
 
     async def tick(self, now: datetime) -> None:
         """Tick every service in turn; if events in flight are counted, wait for idleness after each tick."""

@@ -20,3 +20,14 @@ class ObserverSettings(BaseSettings):
         "`understudies up` takes them on the router's port",
     )
     otlp_host: str = Field(default="127.0.0.1", description="address for them; beyond loopback senders need a key")
+    console_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="port on which `understudies observer` serves the console; unset: none, and `understudies up` "
+        "serves it on the router's port",
+    )
+    console_host: str = Field(
+        default="127.0.0.1",
+        description="address for it; beyond loopback it needs UNDERSTUDIES_STATUS_KEY, a tenant's key or a proxy",
+    )

@@ -14,6 +14,7 @@ from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.messages import Offsets, Record
 from understudies.runtime.clock import Clock
 from understudies.runtime.errors import RetryLater, StopService, UnderstudiesError
+from understudies.runtime.health import ServiceHealth
 from understudies.runtime.service import (
     Checkpoint,
     Draining,
@@ -252,6 +253,11 @@ class Runner:
         """Return the handled offsets, taken between two batches, and the time."""
         async with self._lock:
             return Checkpoint(clock.now(), dict(self._offsets))
+
+    @property
+    def health(self) -> ServiceHealth:
+        """How far behind its topics the service is."""
+        return ServiceHealth(self.service.name, self.lag, "" if self.is_running else "it is not running")
 
     async def wait_stopped(self) -> None:
         """Wait until the service is stopped; raises the error with which it failed."""

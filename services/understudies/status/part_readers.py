@@ -10,7 +10,8 @@ from understudies.evaluator.trial import Trial
 from understudies.runtime.rules.rules import TaskRulesLookup
 from understudies.runtime.store import Store
 from understudies.status.parts import BudgetPart, EvaluatorPart, ObserverPart, TrialStanding
-from understudies.status.queries import fetch_story
+from understudies.status.price_sources import PriceSources
+from understudies.status.queries import fetch_story, fetch_tasks
 from understudies.status.reader import StatusReader, StoredFacts
 from understudies.status.trial_progress import measure_gate_agreement, measure_progress
 
@@ -55,9 +56,11 @@ def _standing(trial: Trial) -> TrialStanding:
     )
 
 
-async def read_observer_part(store: Store, task: str | None, now: datetime) -> ObserverPart:
-    """Return what the store of an observer knows."""
-    facts = await StoredFacts.fetch(store, now)
+async def read_observer_part(
+    store: Store, task: str | None, now: datetime, prices: PriceSources | None = None
+) -> ObserverPart:
+    """Return what the store of an observer knows; `prices` remembers between two readings where prices are from."""
+    facts = await StoredFacts.fetch(store, prices or PriceSources(), await fetch_tasks(store), now)
     return ObserverPart(
         at=now,
         today=dict(facts.today),

@@ -4,22 +4,25 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from understudies.budget.app import BudgetApp
 from understudies.budget.appraisal import Appraisal
+from understudies.budget.ledger import Ledger
 from understudies.budget.settings import BudgetSettings
 from understudies.budget.student_state import StudentState
 from understudies.budget.task_state import TaskState
+from understudies.datasets.object_store import ObjectStore
+from understudies.evaluator.gate_decisions import decision_evidence
 from understudies.evaluator.trial import Trial
 from understudies.runtime.rules.rules import TaskRulesLookup
 from understudies.runtime.store import Store
 from understudies.stats.bounds import anytime_lower_bound
 from understudies.status.decision_check import awaits_approval, decisions_in_force
+from understudies.status.price_sources import PriceSources
 from understudies.status.queries import (
     fetch_calls_since,
     fetch_last_decisions,
-    fetch_price_sources,
     fetch_story,
     start_of_day,
 )
@@ -48,11 +51,11 @@ class StoredFacts:
     last_decisions: Mapping[str, LastDecision] = field(default_factory=dict)
 
     @classmethod
-    async def fetch(cls, store: Store, now: datetime) -> "StoredFacts":
+    async def fetch(cls, store: Store, prices: PriceSources, tasks: Collection[str], now: datetime) -> "StoredFacts":
         """Query the store."""
         return cls(
             await fetch_calls_since(store, start_of_day(now)),
-            await fetch_price_sources(store),
+            await prices.look(store, tasks, now),
             await fetch_last_decisions(store),
         )
 
@@ -83,10 +86,24 @@ class StatusReader:
     critical_tasks: Collection[str] = ()
     training: Callable[[], Mapping[str, str]] = dict
     """Returns how far trainings have come, by student."""
+    files: ObjectStore | None = None
+    price_sources: PriceSources = field(default_factory=PriceSources)
+
+    def gate_evidence(self, student: str) -> Mapping[str, Any]:
+        """Return what the gates of a student know now; empty if it is neither on trial nor in force."""
+        trial = self.evaluation.trials.get(student)
+        return decision_evidence(trial) if trial else {}
+
+    def ledger(self, task: str) -> Ledger | None:
+        """Return the ledger of a task; None if there is no such task."""
+        state = self.budget.tasks.get(task)
+        return state.ledger if state else None
 
     async def overview(self, now: datetime) -> Overview:
         """Return the standing of all tasks, by name."""
-        stored = StoredFacts() if self.store is None else await StoredFacts.fetch(self.store, now)
+        stored = StoredFacts()
+        if self.store is not None:
+            stored = await StoredFacts.fetch(self.store, self.price_sources, self.budget.tasks, now)
         failures = self.not_loaded()
         standings = []
         for task in sorted(self.budget.tasks):

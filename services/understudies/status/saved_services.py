@@ -69,6 +69,7 @@ async def open_saved_status(
             rules=rules,
             settings=settings,
             not_loaded=lambda: failures,
+            files=files,
             source=f"data folder {folder}, of a process that has stopped",
         )
     finally:

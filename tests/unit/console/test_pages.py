@@ -1,14 +1,16 @@
 """The pages of the console, as a browser gets them."""
 
 import re
-from html.parser import HTMLParser
 from typing import get_args
 
 import pytest
+from tests.support.html_page import HtmlPage
 from tests.support.standings import AT, KEPT, SERVING, TRIAL
 
 from understudies.console.page import task_link
-from understudies.console.pages import render_overview, render_story
+from understudies.console.reads.task_details import TaskDetails
+from understudies.console.views.overview import render_overview
+from understudies.console.views.task_page import render_task_page
 from understudies.events import SteeringAction
 from understudies.status.decision import DecisionInForce
 from understudies.status.standing import Overview, StoryEvent, TaskStory
@@ -21,39 +23,12 @@ STORY = TaskStory(
         StoryEvent(at=AT, what="authorised", student="acme:extract <slots> & more@2", text="pays back"),
     ),
 )
-_VOID = {"meta", "link", "br", "input"}
-
-
-class Page(HTMLParser):
-    """Checks that tags nest; keeps ids, references to ids, links and the text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.text = ""
-        self.feed(html)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.text += data
-
-    def values(self, attribute: str) -> list[str]:
-        return [attributes[attribute] for _, attributes in self.tags if attribute in attributes]
+Page = HtmlPage
 
 
 PAGES = {
     "overview": render_overview(OVERVIEW),
-    "story": render_story(STORY),
+    "story": render_task_page(TaskDetails(STORY)),
     "empty": render_overview(Overview(at=AT, source="a test")),
 }
 
@@ -99,7 +74,7 @@ def test_every_figure_of_a_task_is_shown() -> None:
 
 
 def test_each_task_leads_to_its_page() -> None:
-    assert task_link("acme:extract <slots> & more") == "/task?name=acme%3Aextract%20%3Cslots%3E%20%26%20more"
+    assert task_link("acme:extract <slots> & more") == "/task?name=acme%3Aextract+%3Cslots%3E+%26+more"
     hrefs = Page(PAGES["overview"]).values("href")
     assert {task_link(task.task) for task in OVERVIEW.tasks} <= set(hrefs)
 

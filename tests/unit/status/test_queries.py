@@ -105,7 +105,7 @@ async def test_the_last_answer_of_the_teacher_tells_the_source(store: Store) -> 
         ),
         make_invocation("d", task="other", free=True),
     )
-    assert await fetch_price_sources(store) == {
+    assert await fetch_price_sources(store, START - timedelta(days=1)) == {
         "triage": "assumed, as no price of our-own is known",
         "other": "free",
     }

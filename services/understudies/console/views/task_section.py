@@ -6,6 +6,7 @@ from html import escape
 from understudies.backtest.report.formatting import format_count, format_percent, format_quantity, format_usd
 from understudies.console.page import render_chip, render_facts, render_time, task_link
 from understudies.status.standing import TaskStanding
+from understudies.status.wording import event_words
 
 _MAX_ROI = 99.99
 
@@ -34,7 +35,8 @@ def _render_notes(standing: TaskStanding) -> Iterator[str]:
         yield f'<p class="caution">{escape(f"The price of its teacher is {price.source}.")}</p>'
     last = standing.last_decision
     if last is not None:
-        yield f'<p class="last">{render_time(last.at)} {escape(f"{last.what} {last.student}: {last.reason}")}</p>'
+        text = escape(f"{event_words(last.what)} {last.student}: {last.reason}")
+        yield f'<p class="last">{render_time(last.at)} {text}</p>'
 
 
 def _facts(standing: TaskStanding) -> Iterator[tuple[str, str, str]]:

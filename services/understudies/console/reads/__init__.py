@@ -1,0 +1,1 @@
+"""Read what the console shows from the store: aggregates by day, disagreements, marks, what a student is."""

@@ -1,0 +1,230 @@
+"""Read the disagreements of a task, newest first, with both answers and what people think of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+import orjson
+from pydantic import ValidationError
+
+from understudies.events import Message, Request, Response
+from understudies.judges.answer_text import answer_text
+from understudies.runtime.store import Store
+
+PAGE_SIZE: Final = 10
+MAX_SEARCH_CHARACTERS: Final = 200
+_SEARCHED: Final = 5_000
+"""Disagreements, the newest, whose requests a search reads."""
+
+_PAGE: Final = """
+SELECT id, at, invocation, student, phase, judge, why, confidence, answer_class, student_answer
+FROM verdicts
+WHERE task = {task:String} AND NOT agreed AND phase != 'self_agreement'{more}
+ORDER BY task DESC, at DESC, id DESC
+LIMIT 1 BY id
+LIMIT {most:UInt32}
+"""
+_OF_STUDENT: Final = " AND student = {student:String}"
+_BEFORE: Final = " AND (at, id) < ({before_at:DateTime64(6, 'UTC')}, {before_id:String})"
+_OF_TENANT: Final = (
+    " AND invocation IN (SELECT id FROM invocations WHERE task = {task:String} AND tenant = {tenant:String})"
+)
+_MARKED: Final = " AND id IN (SELECT verdict FROM marks FINAL WHERE task = {task:String} AND mark = {mark:String})"
+_UNMARKED: Final = " AND id NOT IN (SELECT verdict FROM marks FINAL WHERE task = {task:String} AND mark != '')"
+_SEARCH: Final = """
+    AND (positionCaseInsensitiveUTF8(ifNull(student_answer, ''), {text:String}) > 0
+        OR positionCaseInsensitiveUTF8(ifNull(why, ''), {text:String}) > 0
+        OR positionCaseInsensitiveUTF8(ifNull(answer_class, ''), {text:String}) > 0
+        OR invocation IN (
+            SELECT id FROM invocations
+            WHERE task = {task:String} AND id IN (
+                SELECT invocation FROM verdicts
+                WHERE task = {task:String} AND NOT agreed AND phase != 'self_agreement'
+                ORDER BY task DESC, at DESC LIMIT {searched:UInt32}
+            ) AND positionCaseInsensitiveUTF8(request, {text:String}) > 0
+        ))"""
+# An audited call came a moment before its audit, whose time the verdict has: the span keeps what is read short.
+_CALLS: Final = """
+SELECT id, audits, served_by, tenant, request, response
+FROM invocations
+WHERE task = {task:String} AND at BETWEEN {since:DateTime64(6, 'UTC')} AND {until:DateTime64(6, 'UTC')}
+    AND (id IN {ids:Array(String)} OR audits IN {ids:Array(String)})
+LIMIT 2 BY id
+"""
+_MARKS: Final = """
+SELECT verdict, mark, by, note, at FROM marks FINAL WHERE task = {task:String} AND verdict IN {ids:Array(String)}
+"""
+_AUDIT_DELAY: Final = timedelta(hours=1)
+
+Mark = Literal["right", "wrong"]
+"""What a person thinks of the student's answer, whatever the judge said."""
+MarkFilter = Literal["", "right", "wrong", "unmarked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A person's mark: who, when and why."""
+
+    mark: Mark
+    by: str
+    at: datetime
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A verdict that a student's answer is another than the teacher's; None where the call is not stored any more."""
+
+    id: str
+    at: datetime
+    student: str
+    phase: str
+    judge: str
+    why: str | None
+    confidence: float | None
+    conversation: Sequence[Message] | None
+    teacher_answer: str | None
+    student_answer: str | None
+    tenant: str | None = None
+    marked: Marked | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to look for: a text, a student, and a mark; `before` is the time and id of the last one seen."""
+
+    text: str = ""
+    student: str = ""
+    mark: MarkFilter = ""
+    before: tuple[datetime, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DisagreementPage:
+    """One page, newest first; `next_before` leads to the next one, None at the end."""
+
+    rows: Sequence[Disagreement]
+    next_before: tuple[datetime, str] | None
+
+
+async def fetch_disagreements(store: Store, task: str, search: Search, tenant: str | None = None) -> DisagreementPage:
+    """Return a page of a task's disagreements; of one tenant's calls alone if it is named."""
+    more, parameters = _conditions(search, tenant)
+    sql = _PAGE.replace("{more}", more)
+    rows = await store.query(sql, {"task": task, "most": PAGE_SIZE + 1, **parameters})
+    shown = rows[:PAGE_SIZE]
+    calls = await _fetch_calls(store, task, shown, tenant) if shown else {}
+    marks = await _fetch_marks(store, task, shown) if shown else {}
+    last = shown[-1] if len(rows) > PAGE_SIZE else None
+    return DisagreementPage(
+        [_to_disagreement(row, calls, marks) for row in shown], (last["at"], last["id"]) if last else None
+    )
+
+
+async def is_known(store: Store, task: str, verdict: str) -> bool:
+    """Return whether a disagreement of a task is stored."""
+    sql = "SELECT 1 AS one FROM verdicts WHERE task = {task:String} AND id = {id:String} AND NOT agreed LIMIT 1"
+    return bool(await store.query(sql, {"task": task, "id": verdict}))
+
+
+async def store_mark(
+    store: Store, task: str, verdict: str, mark: Mark | Literal[""], *, by: str, note: str, at: datetime
+) -> None:
+    """Keep a person's mark of a disagreement; the latest holds, and an empty one takes it back."""
+    row = {"task": task, "verdict": verdict, "at": at.isoformat(), "mark": mark, "by": by, "note": note}
+    await store.insert("marks", [orjson.dumps(row)])
+
+
+async def count_marks(store: Store, task: str) -> dict[str, int]:
+    """Return how many disagreements of a task people marked right and wrong."""
+    sql = "SELECT mark, count() AS n FROM marks FINAL WHERE task = {task:String} AND mark != '' GROUP BY mark"
+    return {row["mark"]: row["n"] for row in await store.query(sql, {"task": task})}
+
+
+def _conditions(search: Search, tenant: str | None) -> tuple[str, dict[str, Any]]:
+    more, parameters = "", dict[str, Any]()
+    if search.student:
+        more, parameters["student"] = more + _OF_STUDENT, search.student
+    if search.before is not None:
+        more += _BEFORE
+        parameters |= {"before_at": _format_time(search.before[0]), "before_id": search.before[1]}
+    if tenant is not None:
+        more, parameters["tenant"] = more + _OF_TENANT, tenant
+    if search.mark == "unmarked":
+        more += _UNMARKED
+    elif search.mark:
+        more, parameters["mark"] = more + _MARKED, search.mark
+    if search.text:
+        more += _SEARCH
+        parameters |= {"text": search.text[:MAX_SEARCH_CHARACTERS], "searched": _SEARCHED}
+    return more, parameters
+
+
+async def _fetch_calls(
+    store: Store, task: str, rows: Sequence[Mapping[str, Any]], tenant: str | None
+) -> dict[str, list[dict[str, Any]]]:
+    """Return for each verdict's call its row, and that of its audit."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        parameters = {
+            "task": task,
+            "since": _format_time(row["at"] - (_AUDIT_DELAY if row["phase"] == "audit" else timedelta(0))),
+            "until": _format_time(row["at"]),
+            "ids": [row["invocation"]],
+        }
+        calls = await store.query(_CALLS, parameters)
+        found[row["id"]] = [call for call in calls if tenant in (None, call["tenant"])]
+    return found
+
+
+async def _fetch_marks(store: Store, task: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Marked]:
+    found = await store.query(_MARKS, {"task": task, "ids": [row["id"] for row in rows]})
+    return {row["verdict"]: Marked(row["mark"], row["by"], row["at"], row["note"]) for row in found if row["mark"]}
+
+
+def _to_disagreement(
+    row: Mapping[str, Any], calls: Mapping[str, Sequence[Mapping[str, Any]]], marks: Mapping[str, Marked]
+) -> Disagreement:
+    own = calls.get(row["id"], ())
+    call = next((one for one in own if one["id"] == row["invocation"]), None)
+    audit = next((one for one in own if one["audits"] == row["invocation"]), None)
+    by_student = call is not None and call["served_by"] == "student"
+    teacher = audit if by_student else call
+    said = row["student_answer"]
+    if said is None and by_student and row["phase"] == "audit":
+        said = _read_answer(call)
+    return Disagreement(
+        id=row["id"],
+        at=row["at"],
+        student=row["student"],
+        phase=row["phase"],
+        judge=row["judge"],
+        why=row["why"],
+        confidence=row["confidence"],
+        conversation=_read_conversation(call),
+        teacher_answer=_read_answer(teacher) or row["answer_class"],
+        student_answer=said,
+        tenant=None if call is None else call["tenant"],
+        marked=marks.get(row["id"]),
+    )
+
+
+def _read_conversation(call: Mapping[str, Any] | None) -> Sequence[Message] | None:
+    try:
+        return None if call is None else Request.model_validate_json(call["request"]).messages
+    except ValidationError:
+        return None
+
+
+def _read_answer(call: Mapping[str, Any] | None) -> str | None:
+    if call is None or not call["response"]:
+        return None
+    try:
+        return answer_text(Response.model_validate_json(call["response"]).message)
+    except ValidationError:
+        return None
+
+
+def _format_time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -1,0 +1,40 @@
+"""Read what students saved lately, to project it to a month and a year."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from understudies.backtest.report.projection import SavingsProjection, project_savings
+from understudies.events import usd
+from understudies.runtime.store import Store
+
+SPAN: Final = timedelta(days=7)
+
+_RECENT: Final = """
+SELECT task, min(at) AS first_at,
+    countIf(served_by = 'student' AND origin != 'audit') AS served,
+    sumIf(cost_usd, origin = 'audit' OR served_by = 'student')
+        + sumIf(route.student_cost_usd, origin != 'audit' AND served_by = 'teacher') AS cost
+FROM invocations
+WHERE at >= {since:DateTime64(6, 'UTC')} AND at < {until:DateTime64(6, 'UTC')}
+    AND origin NOT IN ('synthetic', 'imported')
+GROUP BY task
+"""
+
+
+async def fetch_projection(store: Store, prices: Mapping[str, Decimal], now: datetime) -> SavingsProjection | None:
+    """Project the savings of the last week, audits paid; None before a day of calls, or without a call served.
+
+    `prices` are the teacher's mean prices by task, in US dollars.
+    """
+    parameters = {"since": _format_time(now - SPAN), "until": _format_time(now)}
+    rows = await store.query(_RECENT, parameters)
+    if not any(row["served"] for row in rows):
+        return None
+    saved = sum((row["served"] * prices.get(row["task"], Decimal(0)) - usd(row["cost"]) for row in rows), Decimal(0))
+    return project_savings(usd(saved), now - min(row["first_at"] for row in rows))
+
+
+def _format_time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")

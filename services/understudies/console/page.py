@@ -64,7 +64,7 @@ def render_page(
 <title>{escape(title)}</title>
 </head>
 <body>
-<header class="bar"><p class="mark">Understudies <span>Console</span></p>
+<header class="masthead"><p class="mark">Understudies <span>Console</span></p>
 <nav aria-label="Pages">{_render_pages(here, whole)}</nav></header>
 <main>
 <header class="top">

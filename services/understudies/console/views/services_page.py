@@ -28,7 +28,7 @@ def render_services(services: Sequence[ServiceHealth], store: StoreHealth) -> st
         ]
         for service in services
     )
-    table = render_table("Services", ("Service", "Lag: events to read", "Problem"), rows)
+    table = render_table("Lag of each service", ("Service", "Lag: events to read", "Problem"), rows)
     facts = [(name, format_count(count), "rows") for name, count in store.rows.items()]
     facts.append(("Query", f"{store.query_ms:,.1f} ms", "counting these rows"))
     body = render_section("services", "Services", table) + render_section("store", "Store", render_facts(facts))

@@ -98,7 +98,9 @@ def _render_manifest(details: StudentDetails) -> str:
         return f'<p class="empty">{escape(details.unreadable)}</p>'
     rows = ([escape(name), escape(text)] for name, text in _manifest_rows(manifest))
     files = ([escape(name), f"<code>{escape(digest)}</code>"] for name, digest in manifest.files.items())
-    return render_table("Manifest", ("Field", "Value"), rows) + render_table("Files", ("File", "SHA-256"), files)
+    return render_table("Fields of the manifest", ("Field", "Value"), rows) + render_table(
+        "Files", ("File", "SHA-256"), files
+    )
 
 
 def _manifest_rows(manifest: Manifest) -> Iterator[tuple[str, str]]:

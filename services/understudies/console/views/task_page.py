@@ -165,7 +165,7 @@ def _render_ledger(ledger: Ledger) -> str:
     )
     cells = ([escape(name), count, escape(amount)] for name, count, amount in rows)
     return render_section(
-        "ledger", "Cost ledger", render_table("Cost ledger", ("To date", "Calls", "US dollars"), cells)
+        "ledger", "Cost ledger", render_table("Ledger to date", ("To date", "Calls", "US dollars"), cells)
     )
 
 

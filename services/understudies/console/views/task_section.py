@@ -35,7 +35,7 @@ def _render_notes(standing: TaskStanding) -> Iterator[str]:
         yield f'<p class="caution">{escape(f"The price of its teacher is {price.source}.")}</p>'
     last = standing.last_decision
     if last is not None:
-        text = escape(f"{event_words(last.what)} {last.student}: {last.reason}")
+        text = escape(f"{event_words(last.what)} {last.student}" + (f": {last.reason}" if last.reason else ""))
         yield f'<p class="last">{render_time(last.at)} {text}</p>'
 
 

@@ -42,7 +42,9 @@ def test_a_batch_of_several_traces_links_them_and_is_in_each() -> None:
     assert span.parent is None
     assert [link.context.trace_id for link in span.links] == [1, 2, 3]
     assert [one.parent and (one.parent.trace_id, one.parent.span_id) for one in of_calls] == [(1, 7), (2, 7), (3, 7)]
-    assert {link.context.span_id for one in of_calls for link in one.links} == {span.get_span_context().span_id}
+    own = span.get_span_context()
+    assert own is not None
+    assert {link.context.span_id for one in of_calls for link in one.links} == {own.span_id}
 
 
 def test_a_batch_links_no_more_than_thirty_two_traces_and_is_in_no_more_than_256() -> None:

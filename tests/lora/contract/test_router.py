@@ -26,6 +26,8 @@ async def house(
     one = LoraStudent(priced, made.to_files(), made._engine)
     async with router_harnesses() as build:
         yield await build(load=StubLoader(one), student_timeout_s=120)
+        # No task may be left over when the router is gone.
+        await harness.close()
 
 
 def asked(text: str) -> dict[str, Any]:

@@ -95,12 +95,16 @@ class VllmServer:
         return generation
 
     async def unload(self, name: str) -> None:
-        """Unload an adapter, if this process loaded it."""
-        if self._adapters.pop(name, None) is not None:
-            try:
-                await self._api.unload(f"{PREFIX}{name}")
-            except StudentError as error:
-                _log.warning("an adapter stays loaded: %s", error)
+        """Unload an adapter, if this process loaded it; with the last one, connections are closed."""
+        if self._adapters.pop(name, None) is None:
+            return
+        try:
+            await self._api.unload(f"{PREFIX}{name}")
+        except StudentError as error:
+            _log.warning("an adapter stays loaded: %s", error)
+        if not self._adapters:
+            # They belong to the event loop, which may end when its students are closed.
+            await self._pool.close()
 
     async def close(self) -> None:
         """Unload what this process loaded, and close the connections once the calls in progress have ended."""

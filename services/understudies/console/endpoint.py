@@ -207,12 +207,11 @@ def _read_page(query: Query, overview: Overview) -> int:
 
 
 def _read_search(query: Query) -> Search:
-    mark = query.get("mark", "")
-    filters: tuple[MarkFilter, ...] = get_args(MarkFilter)
+    filters: dict[str, MarkFilter] = {name: name for name in get_args(MarkFilter)}
     return Search(
         text=query.get("text", "").strip()[:MAX_SEARCH_CHARACTERS],
         student=query.get("student", ""),
-        mark=next((known for known in filters if known == mark), ""),
+        mark=filters.get(query.get("mark", ""), ""),
         before=_read_place(query.get("before", "")),
     )
 

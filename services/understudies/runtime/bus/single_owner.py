@@ -19,7 +19,7 @@ class SingleOwnerAssignor(AbstractPartitionAssignor):  # type: ignore[misc] # ai
     `for_member` makes one for each consumer.
     """
 
-    name: ClassVar[str] = "understudies-single-owner"
+    name: ClassVar[str] = "understudies-single-owner"  # pyright: ignore[reportIncompatibleMethodOverride] # as its own are
     is_owner: ClassVar[bool] = False
 
     @classmethod

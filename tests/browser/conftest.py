@@ -1,4 +1,4 @@
-"""The console on a port, and a browser: both run once for all tests."""
+"""The console on a port, and a browser: both run once for all tests of a module."""
 
 import asyncio
 import threading
@@ -26,8 +26,10 @@ class ServedConsole:
     decided: list[Promotion]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """Closed with the last test of the module: while it is open, Playwright's event loop counts as running in this
+    thread, and every asynchronous test of the process would fail."""
     with open_browser() as opened:
         yield opened
 
@@ -37,7 +39,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     return read_axe(tmp_path_factory.mktemp("axe"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def console(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedConsole]:
     """The console in a thread of its own: the browser is driven from this one."""
     serving = _Serving(tmp_path_factory.mktemp("console"))

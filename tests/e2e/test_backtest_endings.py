@@ -27,7 +27,8 @@ FIGURES = {
 PRICE = Decimal("0.03")
 DISTILLED = ("easy", "fuzzy", "turning")
 KEPT = ("drawn", "skewed", "cheap", "rare", "by-flag", "by-option", "by-rule", "essays")
-NEVER_TRAINED = ("cheap", "rare", "by-flag", "by-option", "by-rule", "essays")
+CRITICAL = ("by-flag", "by-option", "by-rule")
+NEVER_TRAINED = ("cheap", "rare", *CRITICAL, "essays")
 TURNING, FIRST, SECOND = "turning", "turning@1", "turning@2"
 TURN = START + timedelta(days=DAYS * CHANGES_AT)
 
@@ -226,7 +227,7 @@ def test_the_command_shows_a_table_and_writes_both_reports(twins: BacktestTwins)
         assert task in twins.output
         assert task in twins.html
     assert "wrote" in twins.output
-    assert "distilled" in twins.output
+    assert "served by a student" in twins.output
     assert "Traceback" not in twins.output
 
 
@@ -243,9 +244,10 @@ def test_nothing_is_promoted_and_the_teacher_answers_every_call(everything: Back
 @pytest.mark.parametrize("task", NEVER_TRAINED)
 def test_nothing_is_trained_and_nothing_is_spent(everything: BacktestRun, task: str) -> None:
     reported = everything.report.tasks[task]
-    assert [decision.event for decision in everything.decisions_of(task)] == ["not_worth_it"]
+    outcome = "critical" if task in CRITICAL else "not_worth_it"
+    assert [decision.event for decision in everything.decisions_of(task)] == ([] if task in CRITICAL else [outcome])
     assert reported.summary.totals.cost_after == reported.summary.totals.cost_before
-    assert reported.outcome.outcome == "not_worth_it"
+    assert reported.outcome.outcome == outcome
     assert reported.roi_authorised is None
     assert reported.roi_realised is None
 

@@ -34,22 +34,23 @@ async def test_every_metric_is_documented_and_tells_the_figures_of_the_tasks(tmp
     async with FakeTeacher("refund") as teacher, up_command(tmp_path, teacher.url, env=PATIENT) as running:
         url = (await running.wait_router_url()).removesuffix("/v1")
         async with openai_client(f"{url}/v1") as agent:
-            for number in range(3):
+            # Of near copies, the teacher confirms what the student says from the third on.
+            for number in range(2):
                 assert await ask(agent, f"{REFUND} {number}") == "student"
             await ask(agent, "a poem", "poetry")
         async with asyncio.timeout(TIMEOUT_S):
-            while (found := (await asyncio.to_thread(scrape, url))[1]).get(AUDITS, 0) < 3:
+            while (found := (await asyncio.to_thread(scrape, url))[1]).get(AUDITS, 0) < 2:
                 pass
         kinds, _ = scrape(url)
         assert await running.terminate() == 0
     assert kinds == {name: known.kind for name, known in documented().items()}
-    assert found["understudies_task_calls_total", TASK] == found["understudies_task_served_total", TASK] == 3
+    assert found["understudies_task_calls_total", TASK] == found["understudies_task_served_total", TASK] == 2
     assert found["understudies_task_calls_total", "poetry"] == 1
     assert found["understudies_task_phase", TASK, "serving"] == 1
     assert found["understudies_task_phase", "poetry", "recording"] == 1
     assert found["understudies_task_share", TASK] == 1
     assert found["understudies_task_coverage", TASK] == 0.9
-    assert found["understudies_task_audited_total", TASK] == 3
+    assert found["understudies_task_audited_total", TASK] == 2
     assert found["understudies_student_audit_agreement", TASK, STUDENT] == 1
     assert 0 < found["understudies_student_audit_agreement_lower", TASK, STUDENT] < 1
     assert found["understudies_student_agreement_required", TASK, STUDENT] == 0.95

@@ -135,7 +135,7 @@ async def test_the_console_takes_decisions_from_its_own_pages_alone(tmp_path: Pa
         assert send_form(url, url, **{**decided, "why": " "})[0] == 400
         assert send_form(url, url, **{**decided, "task": "nothing"})[0] == 404
         assert send_form(url, url, **{**decided, "action": "resume"})[0] == 409
-        assert send_form(url, url, **decided) == (303, "/task?name=poetry%20%26%20prose")
+        assert send_form(url, url, **decided) == (303, "/task?name=poetry+%26+prose")
         while "paused by ada" not in (page := fetch_page(f"{url}/task?name=poetry%20%26%20prose")[0]):
             await running.wait_router_url()
         assert "&lt;b&gt;wrong&lt;/b&gt;" in page

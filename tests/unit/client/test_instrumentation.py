@@ -263,7 +263,7 @@ def test_tasks_may_be_told_at_the_time_of_the_call(corpus: Path, caplog: pytest.
         lines = recorded(client, corpus)
         assert client.losses == {"unreadable": 1}
     assert [line["task"] for line in lines][::2] == ["billing", "triage"]
-    assert lines[1]["task"].startswith("task-")
+    assert lines[1]["task"].startswith("sort-")
     assert "a task name has" in caplog.text
 
 

@@ -60,8 +60,7 @@ imports: $(VENV)/.dev
 	@$(BIN)/lint-imports --no-logo
 
 unit: $(VENV)/.dev
-	@$(BIN)/pytest tests/browser
-	@$(BIN)/pytest $(PYTEST) --ignore=tests/browser
+	@$(BIN)/pytest $(PYTEST)
 
 # Apart from `test`, which is not to take gigabytes unasked. One worker for vLLM: each would start a server of its own.
 test-lora: $(LORA_VENV)/.lora

@@ -10,8 +10,9 @@ from tests.support.console_data import NOW, ConsoleData, open_console_data
 from understudies.runtime.clock import VirtualClock
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleData]:
+    """Closed with the module: a process has one embedded engine, and other tests open theirs elsewhere."""
     opened = open_console_data(tmp_path_factory.mktemp("console"))
     with asyncio.Runner() as runner:
         yield runner.run(opened.__aenter__())

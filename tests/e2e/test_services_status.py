@@ -9,7 +9,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.e2e.test_up_restart import ask
-from tests.support.commands import TIMEOUT_S, Command, openai_client
+from tests.support.commands import TIMEOUT_S, Command, openai_client, wait_until
 from tests.support.fake_teacher import FakeTeacher
 from tests.support.tansu_broker import TansuBroker
 
@@ -52,6 +52,8 @@ async def test_services_by_url_are_one_status(tmp_path: Path) -> None:
             name: (await commands[name].wait_for_line(TOLD))[1]
             for name in ("budget", "evaluator", "observer", "trainer")
         }
+        # The observer tells nothing right before its tables are migrated.
+        await wait_until(lambda: not any(refused(f"{url}/readyz") for url in urls.values()))
         router = (await commands["router"].wait_for_line(r"listens on (http://\S+)/v1"))[1]
         async with openai_client(f"{router}/v1") as agent:
             assert await ask(agent, "a poem", "poetry & prose") == "teacher"

@@ -159,16 +159,16 @@ async def measure_serving(
 def measure_speeds(options: argparse.Namespace) -> dict[str, Any]:
     """Training, answers and swaps, as asked for."""
     base, texts = find_base(options.base), read_texts(options.file, 400)
-    settings = LoraTrainingSettings(base=options.base, threads=options.threads)
+    settings = LoraTrainingSettings.model_validate({"base": options.base, "threads": options.threads, **options.set})
     if options.threads:
         torch.set_num_threads(options.threads)
     job = TrainingJob(weights=base.weights, base_name=base.source, judge="json", seed=0, settings=settings)
     figures: dict[str, Any] = {}
     if "training" in options.parts:
-        figures["training"] = measure_training(job, texts, options.rounds)
+        figures["training"] = measure_training(job, texts, options.rounds, options.batch)
         print(json.dumps(figures), flush=True)
     if "memory" in options.parts:
-        figures["memory"] = measure_memory(job, texts)
+        figures["memory"] = measure_memory(job, texts, options.batch)
         print(json.dumps(figures["memory"]), flush=True)
     if {"answers", "swap"} & set(options.parts):
         model = AdaptedModel(job)
@@ -191,16 +191,18 @@ def main() -> None:
     parser.add_argument("--parts", type=lambda text: text.split(","), default=["training", "memory", "answers", "swap"])
     parser.add_argument("--adapter", type=Path, help="folder of a trained adapter; without it, a new one")
     parser.add_argument("--students", type=Path, default=Path("build/bench-lora-students"), help="kept for quality")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="training settings for quality")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="training settings")
+    parser.add_argument("--batch", type=int, default=16, help="examples of a step, in training and memory")
     parser.add_argument("--threads", type=int, help="of PyTorch and of llama.cpp")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=1000)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    options.set = dict(pair.split("=", 1) for pair in options.set)
     figures = measure_speeds(options) if set(options.parts) - {"quality"} else {}
     if "quality" in options.parts:
-        chosen = dict(pair.split("=", 1) for pair in options.set)
-        settings = LoraTrainingSettings.model_validate({"base": options.base, "threads": options.threads, **chosen})
+        chosen = {"base": options.base, "threads": options.threads, **options.set}
+        settings = LoraTrainingSettings.model_validate(chosen)
         folder = options.students / options.file.stem
         figures[options.file.stem] = measure_quality(options.file, settings, folder)
     print(json.dumps(figures))

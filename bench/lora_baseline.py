@@ -46,6 +46,8 @@ def is_trained_on(messages: list[dict[str, str]]) -> bool:
 
 def load(base: Path, precision: torch.dtype) -> tuple[Any, Any]:
     """The base without its blocks of quantised weights, and its tokenizer."""
+    if base.is_dir():
+        return AutoModelForCausalLM.from_pretrained(base, dtype=precision), AutoTokenizer.from_pretrained(base)
     tokenizer = AutoTokenizer.from_pretrained(base.parent, gguf_file=base.name)
     model = AutoModelForCausalLM.from_pretrained(
         base.parent, gguf_file=base.name, dtype=precision, quantization_config=GgufConfig(dequantize=True)
@@ -116,7 +118,7 @@ def main() -> None:
     """Train, answer, and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, nargs="?", default=DATA)
-    parser.add_argument("--base", type=Path, required=True, help="GGUF file")
+    parser.add_argument("--base", type=Path, required=True, help="GGUF file, or folder of safetensors")
     parser.add_argument("--calls", type=int, default=2000)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batch", type=int, default=10)

@@ -16,10 +16,12 @@ import statistics
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from understudies.students.endpoint.client import ChatClient
@@ -36,9 +38,9 @@ _MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "dow
 _WORDS = ["order", "card", "refund", "address", "delivery", "account", "change", "cancel", "payment", "invoice"]
 
 
-def random_adapter(shape: BaseShape, rank: int, seed: int) -> dict[str, bytes]:
-    """The files of an adapter that changes little."""
-    draw = np.random.default_rng(seed)
+@cache
+def _noise(shape: BaseShape, rank: int) -> dict[str, NDArray[np.float16]]:
+    draw = np.random.default_rng(0)
     tensors = {}
     for layer in range(shape.num_hidden_layers):
         for name in _MODULES:
@@ -46,8 +48,15 @@ def random_adapter(shape: BaseShape, rank: int, seed: int) -> dict[str, bytes]:
             sizes = shape.linear_size(module)
             assert sizes is not None
             stem = f"base_model.model.model.layers.{layer}.{module}"
-            tensors[f"{stem}.lora_A.weight"] = draw.normal(0, 0.02, (rank, sizes[0])).astype(np.float32)
-            tensors[f"{stem}.lora_B.weight"] = draw.normal(0, 0.001, (sizes[1], rank)).astype(np.float32)
+            tensors[f"{stem}.lora_A.weight"] = draw.normal(0, 0.02, (rank, sizes[0])).astype(np.float16)
+            tensors[f"{stem}.lora_B.weight"] = draw.normal(0, 0.001, (sizes[1], rank)).astype(np.float16)
+    return tensors
+
+
+def random_adapter(shape: BaseShape, rank: int, number: int) -> dict[str, bytes]:
+    """The files of an adapter that changes little: noise, of another size for each number."""
+    scale = np.float16(1 + number / 100)
+    tensors = {name: tensor * scale if "lora_B" in name else tensor for name, tensor in _noise(shape, rank).items()}
     config = {"peft_type": "LORA", "r": rank, "lora_alpha": 2 * rank, "target_modules": list(_MODULES)}
     return {CONFIG_FILE: json.dumps(config).encode(), WEIGHTS_FILE: save(tensors)}
 
@@ -100,8 +109,8 @@ async def measure(options: argparse.Namespace, base: LoraBase) -> dict[str, Any]
         stack.push_async_callback(pool.close)
         stack.push_async_callback(engine.close)
         adapters = [
-            ServedAdapter(random_adapter(base.shape, options.rank, seed), options.base_name or base.source, digest)
-            for seed in range(most)
+            ServedAdapter(random_adapter(base.shape, options.rank, number), options.base_name or base.source, digest)
+            for number in range(most)
         ]
         # Each loaded, one after the other.
         routes = [await stack.enter_async_context(engine.route(adapter)) for adapter in adapters]

@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.chat_messages import assistant_message
+from tests.support.chat_messages import assistant_message, tool_call_message
 from tests.support.datasets import intents
 
 from understudies.datasets.dataset import Dataset
+from understudies.events import Request
 from understudies.judges.registry import parse_judge
-from understudies.students.base import close_student
+from understudies.students.base import Answer, Student, close_student
 from understudies.students.lora.adapter import LoraAdapter
 from understudies.students.lora.base_model import BaseShape
 from understudies.students.lora.gguf_adapter import to_gguf
@@ -63,15 +64,28 @@ def test_a_student_is_trained_converted_validated_and_loads_from_its_files(base_
 
     engine = LlamaCppEngine(LoraServingSettings(base=str(base_folder), slot_tokens=512, engine_threads=1))
     loaded = LoraStudent.from_files(trained.files, engine)
+    [answer] = asyncio.run(ask(loaded, data.dataset.examples[0].request))
+    assert answer.text == "A"
 
-    async def answer() -> str:
-        try:
-            [answer] = await loaded.answer([data.dataset.examples[0].request])
-            return answer.text
-        finally:
-            await close_student(loaded)
 
-    assert asyncio.run(answer()) == "A"
+def test_a_student_that_calls_functions_is_trained_and_answers_with_calls(base_folder: Path) -> None:
+    names = {"refund": "refund", "card arrival": "track", "change pin": "reset"}
+    calls = intents(240, lambda intent, number: tool_call_message((names[intent], f'{{"urgent":{number % 3}}}')))
+    data = TrainingData(calls, parse_judge("tool_calls"), 1)
+    trained = train_lora(data, settings(base_folder))
+    assert isinstance(trained, TrainedStudent)
+    assert trained.metrics["answered_as_trained"] == 1.0
+    [answer] = asyncio.run(ask(trained.student, calls.examples[1].request))
+    [call] = answer.message.tool_calls or ()
+    assert (call.function.name, call.function.arguments) == ("track", '{"urgent": 1}')
+
+
+async def ask(student: Student, request: Request) -> list[Answer]:
+    """Ask, and close the student."""
+    try:
+        return await student.answer([request])
+    finally:
+        await close_student(student)
 
 
 def test_what_cannot_be_trained_is_not_applicable_with_the_reason(base_folder: Path, tmp_path: Path) -> None:
@@ -84,6 +98,10 @@ def test_what_cannot_be_trained_is_not_applicable_with_the_reason(base_folder: P
     found = train_lora(data, settings(broken))
     assert isinstance(found, NotApplicable)
     assert "training failed" in found.reason
+    found = train_lora(data, settings(base_folder, quantization="nf4", device="cpu"))
+    assert isinstance(found, NotApplicable)
+    assert found.reason.startswith("quantization nf4 needs CUDA, bitsandbytes")
+    assert found.reason.endswith("UNDERSTUDIES_LORA_QUANTIZATION=none trains without it")
 
 
 def test_an_adapter_that_is_not_served_as_it_was_trained_is_refused(

@@ -8,6 +8,7 @@ from tests.support.lora_students import question, student
 
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
+from understudies.events import request_of
 from understudies.students.artifact import Manifest, write_artifact
 from understudies.students.base import ConfidenceTooLow, StudentError
 from understudies.students.calibration import Calibration
@@ -71,10 +72,10 @@ async def test_an_answer_follows_the_schema_that_the_request_asks_for(one: LoraS
     assert answer.text.lstrip().startswith("{")
 
 
-async def test_tools_are_left_to_the_teacher(one: LoraStudent) -> None:
-    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
-    with pytest.raises(StudentError, match="text alone"):
-        await one.answer([question("do it", tools=[tool])])
+async def test_images_are_left_to_the_teacher(one: LoraStudent) -> None:
+    image = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}
+    with pytest.raises(StudentError, match="text and calls of functions alone"):
+        await one.answer([request_of({"messages": [image]})])
 
 
 async def test_students_of_a_cache_share_an_engine_and_answer_as_they_were_saved(

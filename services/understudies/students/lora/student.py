@@ -9,15 +9,16 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from understudies.datasets.errors import ArtifactError
-from understudies.events import Request, Usage
+from understudies.events import Message, Request, Usage
 from understudies.students.base import Answer, StudentError
 from understudies.students.calibration import Calibration
 from understudies.students.endpoint.answering import abort_if_hopeless, answer_all
+from understudies.students.endpoint.generation import Generation
 from understudies.students.lora.adapter import CONFIG_FILE, WEIGHTS_FILE, read_adapter, refuse_pickles
 from understudies.students.lora.base_model import BaseShape
 from understudies.students.lora.engine import EngineKind, LoraEngine, ServedAdapter
 from understudies.students.lora.gguf_adapter import GGUF_FILE
-from understudies.students.lora.prompt import to_turns
+from understudies.students.lora.prompt import read_answer, to_turns
 
 MANIFEST_FILE: Final = "lora.json"
 _REMEDIES: Final[Mapping[EngineKind, str]] = {
@@ -79,7 +80,7 @@ class LoraStudent:
         if (log_probability := generation.log_probability) is None:
             raise StudentError("the engine reported no log-probabilities, and so no confidence")
         reason = "length" if is_cut else None
-        return Answer(generation.message(), self._calibration(log_probability), generation.usage, reason)
+        return Answer(_read(generation), self._calibration(log_probability), generation.usage, reason)
 
     def cost(self, usage: Usage) -> Decimal | None:
         """Return the price of a usage in US dollars; None if no price was measured."""
@@ -128,13 +129,22 @@ class LoraStudent:
     def _body(self, request: Request) -> dict[str, Any]:
         turns = to_turns(request)
         if turns is None:
-            raise StudentError("a LoRA student reads text alone, without tools")
+            raise StudentError("a LoRA student reads text and calls of functions alone")
         body: dict[str, Any] = {key: value for key, value in request.parameters.items() if key in _FORWARDED}
         if not _limit(request):
             body["max_tokens"] = self.manifest.answer_tokens
         if request.response_format is not None:
             body["response_format"] = request.response_format
         return {**body, "messages": turns, "temperature": 0}
+
+
+def _read(generation: Generation) -> Message:
+    """Return the answer with its calls of tools; raises StudentError for what is meant as one and is none."""
+    message = generation.message()
+    try:
+        return read_answer(message.text) if not message.tool_calls else message
+    except ValueError as error:
+        raise StudentError(str(error)) from error
 
 
 def _limit(request: Request) -> bool:

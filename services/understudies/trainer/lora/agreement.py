@@ -6,8 +6,8 @@ from typing import Final
 
 import torch
 
-from understudies.events import Message
 from understudies.judges.base import Judge
+from understudies.students.lora.prompt import read_answer
 from understudies.trainer.lora.encoding import EncodedExample, pack_rows
 from understudies.trainer.lora.job import TextExample
 from understudies.trainer.lora.model import AdaptedModel
@@ -83,5 +83,8 @@ class AgreementMeter:
         return set(range(len(self._encoded))) - wrong
 
     def _agrees(self, index: int, answer: str) -> bool:
-        teacher = Message(role="assistant", content=self._texts[index].answer)
-        return self._judge.judge(teacher, Message(role="assistant", content=answer)).agreed
+        try:
+            given = read_answer(answer)
+        except ValueError:
+            return False
+        return self._judge.judge(read_answer(self._texts[index].answer), given).agreed

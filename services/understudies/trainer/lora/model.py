@@ -1,21 +1,29 @@
 """Load the base with a new adapter, and compute what training needs of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 import transformers
 from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from understudies.students.lora.adapter import WEIGHTS_FILE
 from understudies.students.lora.prompt import Turn
 from understudies.trainer.lora.encoding import PackedRows
 from understudies.trainer.lora.fused_linear import fuse_linear_modules
 from understudies.trainer.lora.job import TrainingJob
+from understudies.trainer.lora.settings import LoraTrainingSettings
+
+_QUANTIZED_FROM: Final = 3_000_000_000
+
+
+class NotAvailable(Exception):  # noqa: N818 - a property of the machine
+    """Report settings of training that this machine cannot follow, and the remedy."""
 
 
 class AdaptedModel:
@@ -28,7 +36,12 @@ class AdaptedModel:
         folder, options = _location(job.weights)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, **options)
         precision = _precision(settings.precision, self.device)
-        base = AutoModelForCausalLM.from_pretrained(folder, dtype=precision, **options, **_unpacked(job.weights))
+        quantized = _quantized(
+            settings, self.device, lambda: _count_weights(folder, options), is_gguf=job.weights.is_file()
+        )
+        base = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=precision, **options, **(quantized or _unpacked(job.weights))
+        )
         self.weights = base.num_parameters()
         torch.manual_seed(job.seed)
         config = LoraConfig(
@@ -37,7 +50,10 @@ class AdaptedModel:
             target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
             task_type="CAUSAL_LM",
         )
-        self.peft: Any = get_peft_model(base, config).to(self.device)
+        self.peft: Any = get_peft_model(base, config)
+        # A quantised base is on its device from the start.
+        if not quantized:
+            self.peft.to(self.device)
         if is_fused:
             fuse_linear_modules(self.peft)
         self.peft.peft_config["default"].base_model_name_or_path = job.base_name
@@ -101,6 +117,40 @@ def _precision(wanted: str, device: torch.device) -> torch.dtype:
     features: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     is_fast = device.type == "cuda" or features.get("avx512_bf16") or features.get("amx_bf16")
     return torch.bfloat16 if wanted == "bfloat16" or (wanted == "auto" and is_fast) else torch.float32
+
+
+def _count_weights(folder: Path, options: Mapping[str, Any]) -> int:
+    """Return the number of the base's weights, without loading them."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, **options))
+    return int(model.num_parameters())
+
+
+def _quantized(
+    settings: LoraTrainingSettings, device: torch.device, count_weights: Callable[[], int], *, is_gguf: bool
+) -> dict[str, Any]:
+    """Return the options by which a base is loaded in four bits, if it is to be: Dettmers et al. (2023), "QLoRA".
+
+    Raises NotAvailable if the settings ask for it, and it cannot be done here.
+    """
+    is_available = device.type == "cuda" and find_spec("bitsandbytes") is not None and not is_gguf
+    is_wanted = settings.quantization == "nf4" or (
+        settings.quantization == "auto" and is_available and count_weights() > _QUANTIZED_FROM
+    )
+    if is_wanted and not is_available:
+        raise NotAvailable(
+            "quantization nf4 needs CUDA, bitsandbytes (pip install bitsandbytes) and a base of safetensors; "
+            "UNDERSTUDIES_LORA_QUANTIZATION=none trains without it"
+        )
+    if not is_wanted:
+        return {}
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    return {"quantization_config": config, "device_map": {"": device}}
 
 
 def _location(weights: Path) -> tuple[Path, dict[str, Any]]:

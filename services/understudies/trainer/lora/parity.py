@@ -12,6 +12,7 @@ from understudies.events import Message
 from understudies.judges.base import Judge
 from understudies.stats.bounds import clopper_pearson_lower
 from understudies.students.base import Student, StudentError
+from understudies.students.lora.prompt import read_answer
 
 _TOLERATED_SHARE: Final = 0.02
 _ALPHA: Final = 0.05
@@ -58,27 +59,34 @@ async def compare_answers(
     student: Student, examples: Sequence[Example], trained: Sequence[str], judge: Judge
 ) -> Parity:
     """Ask the engine about the examples that the trained model answered; what it cannot answer is no agreement."""
-    answers = await asyncio.gather(*(_text(student, example) for example in examples))
+    answers = await asyncio.gather(*(_ask(student, example) for example in examples))
     pairs = [
-        (_agrees(judge, example, expected), text is not None and _agrees(judge, example, text))
-        for example, expected, text in zip(examples, trained, answers, strict=True)
+        (_agrees(judge, example, _read(expected)), _agrees(judge, example, answer))
+        for example, expected, answer in zip(examples, trained, answers, strict=True)
     ]
     return Parity(
         calls=len(examples),
-        same=sum(text == expected for text, expected in zip(answers, trained, strict=True)),
+        same=sum(answer == _read(expected) for answer, expected in zip(answers, trained, strict=True)),
         trained_agreed=sum(trained_agrees for trained_agrees, _ in pairs),
         lost=sum(trained_agrees and not agrees for trained_agrees, agrees in pairs),
         gained=sum(agrees and not trained_agrees for trained_agrees, agrees in pairs),
     )
 
 
-def _agrees(judge: Judge, example: Example, text: str) -> bool:
-    return judge.judge(example.answer, Message(role="assistant", content=text)).agreed
+def _agrees(judge: Judge, example: Example, answer: Message | None) -> bool:
+    return answer is not None and judge.judge(example.answer, answer).agreed
 
 
-async def _text(student: Student, example: Example) -> str | None:
+def _read(text: str) -> Message | None:
+    try:
+        return read_answer(text)
+    except ValueError:
+        return None
+
+
+async def _ask(student: Student, example: Example) -> Message | None:
     try:
         [answer] = await student.answer([example.request])
     except StudentError:
         return None
-    return answer.text
+    return answer.message

@@ -41,6 +41,7 @@ def main(folder: Path) -> int:
         # Imported here: these import torch, and that it is missing is to be reported as well.
         from understudies.trainer.lora.encoding import TemplateError
         from understudies.trainer.lora.fit import AdapterFit, NotTrainable, Terminated
+        from understudies.trainer.lora.model import NotAvailable
     except ImportError as error:
         report(Failed(reason=f"the module {error.name!r} is missing; pip install understudies[lora]"))
         return 1
@@ -50,7 +51,7 @@ def main(folder: Path) -> int:
         report(AdapterFit(job, folder, report, terminated.is_set).run(train, validation))
     except Terminated:
         return TERMINATED
-    except (NotTrainable, TemplateError) as error:
+    except (NotAvailable, NotTrainable, TemplateError) as error:
         report(Failed(reason=str(error)))
         return 1
     except OSError as error:

@@ -46,6 +46,11 @@ class LoraTrainingSettings(BaseSettings):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="of the base while training; auto: bfloat16 where the processor computes it"
     )
+    quantization: Literal["auto", "none", "nf4"] = Field(
+        default="auto",
+        description="of the base while training; nf4: QLoRA, by bitsandbytes on CUDA; auto: nf4 where both are there, "
+        "for bases above three billion weights",
+    )
     threads: int | None = Field(default=None, gt=0, description="threads of PyTorch; unset: its own choice")
     max_seconds: float = Field(default=6 * 3600.0, gt=0, description="longest training; then the best so far counts")
     usd_per_hour: Decimal = Field(

@@ -52,7 +52,8 @@ def train_lora(data: TrainingData, settings: TrainerSettings) -> TrainedStudent 
     train = [text for one in data.dataset.in_split("train") if (text := to_text(one)) is not None]
     if len(train) < settings.lora.min_examples:
         return NotApplicable(
-            f"{len(train)} training examples are text without tools, and {settings.lora.min_examples} are needed"
+            f"{len(train)} training examples are text or calls of functions, "
+            f"and {settings.lora.min_examples} are needed"
         )
     held_out = [one for one in held_out_examples(data.dataset.in_split("validation")) if to_text(one) is not None]
     try:

@@ -38,7 +38,7 @@ def test_without_a_base_or_enough_texts_nothing_is_trained(monkeypatch: pytest.M
     ]
     assert [one.reason for one in reasons if isinstance(one, NotApplicable)] == [
         "no base model is named: set UNDERSTUDIES_LORA_BASE, or --base of a backtest",
-        f"{len(DATA.dataset.in_split('train'))} training examples are text without tools, and 50 are needed",
+        f"{len(DATA.dataset.in_split('train'))} training examples are text or calls of functions, and 50 are needed",
     ]
     found = train_lora(DATA, TrainerSettings(lora=LoraTrainingSettings(base="/nowhere/at/all", min_examples=5)))
     assert isinstance(found, NotApplicable)

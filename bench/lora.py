@@ -63,9 +63,12 @@ def to_request(text: TextExample) -> Request:
 async def measure_answers(
     model: AdaptedModel, one: LoraStudent, texts: list[TextExample], rounds: int
 ) -> dict[str, Any]:
-    """Requests/s of llama.cpp, eight at once, and of generate in batches of eight, in turns; same answers counted."""
+    """Requests/s of llama.cpp, eight at once, and of generate, in turns; same answers counted.
+
+    Of generate in batches of eight, as if requests came in batches, and for each request by itself, as they come.
+    """
     await one.answer([to_request(texts[0])])
-    speeds: dict[str, list[float]] = {"llama_cpp": [], "transformers": []}
+    speeds: dict[str, list[float]] = {"llama_cpp": [], "transformers": [], "one_by_one": []}
     same = 0
     for number in range(rounds):
         some = texts[number * _CONCURRENT : (number + 1) * _CONCURRENT]
@@ -75,12 +78,18 @@ async def measure_answers(
         began = time.perf_counter()
         expected = model.generate([text.turns for text in some], _TOKENS)
         speeds["transformers"].append(len(some) / (time.perf_counter() - began))
+        began = time.perf_counter()
+        for text in some:
+            model.generate([text.turns], _TOKENS)
+        speeds["one_by_one"].append(len(some) / (time.perf_counter() - began))
         same += sum(answer.text == text for answer, text in zip(answers, expected, strict=True))
-    fast, slow = (statistics.median(speeds[kind]) for kind in ("llama_cpp", "transformers"))
+    fast = speeds["llama_cpp"]
     return {
-        "llama_cpp_requests_per_s": round(fast, 2),
-        "transformers_requests_per_s": round(slow, 2),
-        "ratio": round(statistics.median(a / b for a, b in zip(*speeds.values(), strict=True)), 2),
+        **{f"{way}_requests_per_s": round(statistics.median(some), 2) for way, some in speeds.items()},
+        **{
+            f"ratio_to_{way}": round(statistics.median(a / b for a, b in zip(fast, speeds[way], strict=True)), 2)
+            for way in ("transformers", "one_by_one")
+        },
         "same_answers": round(same / (rounds * _CONCURRENT), 3),
     }
 

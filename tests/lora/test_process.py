@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from tests.support.lora_jobs import job, texts
 
 from understudies.trainer.lora.job import BEST_FOLDER, CHECKPOINT_FOLDER, Progress
@@ -80,3 +82,39 @@ def test_a_process_that_hangs_is_killed(base_folder: Path, tmp_path: Path, monke
     write_job(tmp_path, job(base_folder), TRAIN, VALIDATION)
     with pytest.raises(TrainingFailed, match="status -9"):
         run_job(tmp_path, 0.01, lambda _: None)
+
+
+def test_processes_that_train_together_take_the_steps_of_one(base_folder: Path, tmp_path: Path) -> None:
+    """On the CPU; on a machine with several GPUs there is one for each."""
+    settings = {"max_steps": 4, "evaluate_every": 4, "batch_tokens": 384, "device": "cpu"}
+    losses = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        write_job(folder, job(base_folder, processes=processes, **settings), TRAIN, VALIDATION)
+        lines: list[Progress] = []
+        finished = run_job(folder, 600.0, lines.append)
+        assert [line.step for line in lines] == [1, 2, 3, 4]
+        assert (finished.step, finished.ended_by) == (4, "steps")
+        losses.append([line.loss for line in lines])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    one, two = (load_file(tmp_path / name / BEST_FOLDER / "adapter_model.safetensors") for name in ("1", "2"))
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, two[name], rtol=1e-2, atol=1e-4)
+
+
+def test_processes_that_train_together_end_with_a_checkpoint_and_the_reason_of_a_failure(
+    base_folder: Path, tmp_path: Path
+) -> None:
+    endless = job(base_folder, epochs=50, patience=50, checkpoint_every=1000, processes=2, device="cpu")
+    write_job(tmp_path / "ended", endless, TRAIN, VALIDATION)
+    with start(tmp_path / "ended") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["step"] == 1
+        process.stdin.close()
+        last = [json.loads(line) for line in process.stdout][-1:]
+        assert process.wait() != 0
+    assert step_of(tmp_path / "ended") >= (last[0]["step"] if last else 1)
+    write_job(tmp_path / "missing", job(tmp_path / "nowhere", processes=2, device="cpu"), TRAIN, VALIDATION)
+    with pytest.raises(TrainingFailed, match="nowhere"):
+        run_job(tmp_path / "missing", 600.0, lambda _: None)

@@ -15,10 +15,12 @@ from understudies.trainer.lora.agreement import Agreement, AgreementMeter, RowSi
 from understudies.trainer.lora.checkpoint import Counters, read_checkpoint, write_checkpoint
 from understudies.trainer.lora.encoding import EncodedExample, encode_example, pack_rows, shared_tokens
 from understudies.trainer.lora.job import BEST_FOLDER, CHECKPOINT_FOLDER, Finished, Progress, TextExample, TrainingJob
-from understudies.trainer.lora.model import AdaptedModel
+from understudies.trainer.lora.model import AdaptedModel, is_cpu
 from understudies.trainer.lora.packing import Batch, one_cycle_rate, plan_batches
+from understudies.trainer.lora.ranks import Ranks
 
 _MAX_NORM: Final = 1.0
+_UNKNOWN: Final = Agreement(0.0, [])
 _OUT_OF_MEMORY: Final = ("out of memory", "not enough memory", "can't allocate memory")
 
 _log = logging.getLogger(__name__)
@@ -47,7 +49,8 @@ class AdapterFit:
         settings = self.job.settings
         if settings.threads:
             torch.set_num_threads(settings.threads)
-        self._model = model = AdaptedModel(self.job)
+        self._ranks = Ranks(is_cpu=is_cpu(settings))
+        self._model = model = AdaptedModel(self.job, device=self._ranks.device)
         encoded = [one for one in (self._encode(text) for text in train) if one is not None]
         if len(encoded) < settings.min_examples:
             raise NotTrainable(
@@ -116,9 +119,11 @@ class AdapterFit:
             if done % settings.evaluate_every == 0 or done == len(batches):
                 counters = self._evaluate(counters)
             counters = counters.model_copy(update={"seconds": counters.seconds + time.monotonic() - began})
-            self.report(self._progress(counters, len(batches)))
-            terminated = self.is_terminated()
-            if done % settings.checkpoint_every == 0 or terminated:
+            if self._ranks.is_first:
+                self.report(self._progress(counters, len(batches)))
+            # Times and signals differ between processes, and all of them are to end at the same step.
+            counters, terminated = self._ranks.as_first((counters, self.is_terminated()))
+            if self._ranks.is_first and (done % settings.checkpoint_every == 0 or terminated):
                 write_checkpoint(self.folder / CHECKPOINT_FOLDER, self._model, self._optimizer, counters)
             if terminated:
                 raise Terminated(f"ended at step {done}, which is kept as a checkpoint")
@@ -129,10 +134,19 @@ class AdapterFit:
         return counters, "steps"
 
     def _step(self, batch: Batch) -> tuple[float, int]:
-        """Update the adapter once; out of memory, halve the rows computed at once and start the step again."""
+        """Update the adapter once."""
+        answer_tokens = sum(len(self._encoded[index].answer) for row in batch for index in row)
+        loss = self._compute(self._ranks.share_of(batch), answer_tokens)
+        loss = self._ranks.add_up(loss, self._model.trained.values())
+        torch.nn.utils.clip_grad_norm_(self._model.trained.values(), _MAX_NORM)
+        self._optimizer.step()
+        return loss, sum(len(self._encoded[index]) for row in batch for index in row)
+
+    def _compute(self, rows: Batch, answer_tokens: int) -> float:
+        """Compute the gradients of some rows; out of memory, halve the rows computed at once and start again."""
         while True:
             try:
-                return self._update(batch)
+                return self._gradients(rows, answer_tokens)
             except (MemoryError, RuntimeError) as error:
                 exhausted = isinstance(error, MemoryError) or any(part in str(error) for part in _OUT_OF_MEMORY)
                 if not exhausted or self._rows_at_once == 1:
@@ -142,29 +156,27 @@ class AdapterFit:
             if self._model.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _update(self, batch: Batch) -> tuple[float, int]:
+    def _gradients(self, rows: Batch, answer_tokens: int) -> float:
         self._optimizer.zero_grad()
-        answer_tokens = sum(len(self._encoded[index].answer) for row in batch for index in row)
         total = 0.0
-        for start in range(0, len(batch), self._rows_at_once):
-            rows = pack_rows(self._encoded, batch[start : start + self._rows_at_once], self._model.pad, self._shared)
+        for start in range(0, len(rows), self._rows_at_once):
+            packed = pack_rows(self._encoded, rows[start : start + self._rows_at_once], self._model.pad, self._shared)
             # Divided by the tokens of the whole batch, so that its parts add up to the same gradient.
-            loss = self._model.loss(rows.to(self._model.device)) / answer_tokens
+            loss = self._model.loss(packed.to(self._model.device)) / answer_tokens
             loss.backward()
             total += loss.item()
-        torch.nn.utils.clip_grad_norm_(self._model.trained.values(), _MAX_NORM)
-        self._optimizer.step()
-        return total, sum(len(self._encoded[index]) for row in batch for index in row)
+        return total
 
     def _evaluate(self, counters: Counters) -> Counters:
-        found = self._meter.measure()
+        found = self._ranks.as_first(self._meter.measure() if self._ranks.is_first else _UNKNOWN)
         # What agrees on everything cannot become better.
         is_better = found.share > counters.best_agreement or found.share == counters.best_agreement < 1.0
         update: dict[str, float] = {"worse_in_a_row": 0 if is_better else counters.worse_in_a_row + 1}
         # Of equals the later one counts: it has seen more examples.
         if found.share >= counters.best_agreement:
             self._best = found
-            self._model.save(self.folder / BEST_FOLDER)
+            if self._ranks.is_first:
+                self._model.save(self.folder / BEST_FOLDER)
             update |= {"best_step": counters.step, "best_agreement": found.share}
         return counters.model_copy(update=update)
 
@@ -172,7 +184,7 @@ class AdapterFit:
         """Return the best evaluation; one from before a resumption is measured again, with its own adapter."""
         if self._best is None:
             self._model.load(self.folder / BEST_FOLDER)
-            self._best = self._meter.measure()
+            self._best = self._ranks.as_first(self._meter.measure() if self._ranks.is_first else _UNKNOWN)
         return self._best
 
     def _progress(self, counters: Counters, steps: int) -> Progress:

@@ -29,10 +29,9 @@ class NotAvailable(Exception):  # noqa: N818 - a property of the machine
 class AdaptedModel:
     """Frozen base with an adapter that is trained; `is_fused` lets fewer passes compute the adapted modules."""
 
-    def __init__(self, job: TrainingJob, *, is_fused: bool = True) -> None:
+    def __init__(self, job: TrainingJob, *, is_fused: bool = True, device: torch.device | None = None) -> None:
         settings = job.settings
-        wanted = settings.device
-        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
+        self.device = device or torch.device("cpu" if is_cpu(settings) else "cuda")
         folder, options = _location(job.weights)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, **options)
         precision = _precision(settings.precision, self.device)
@@ -109,6 +108,11 @@ class AdaptedModel:
     def load(self, folder: Path) -> None:
         """Replace the adapter's weights with those that `save` wrote."""
         set_peft_model_state_dict(self.peft, load_file(folder / WEIGHTS_FILE))
+
+
+def is_cpu(settings: LoraTrainingSettings) -> bool:
+    """Return whether training computes on the CPU: as set, or for want of a GPU."""
+    return settings.device == "cpu" or (settings.device == "auto" and not torch.cuda.is_available())
 
 
 def _precision(wanted: str, device: torch.device) -> torch.dtype:

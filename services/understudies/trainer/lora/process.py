@@ -42,13 +42,19 @@ def main(folder: Path) -> int:
         from understudies.trainer.lora.encoding import TemplateError
         from understudies.trainer.lora.fit import AdapterFit, NotTrainable, Terminated
         from understudies.trainer.lora.model import NotAvailable
+        from understudies.trainer.lora.ranks import is_first_rank, launcher_of_several
     except ImportError as error:
         report(Failed(reason=f"the module {error.name!r} is missing; pip install understudies[lora]"))
         return 1
     job = TrainingJob.model_validate_json((folder / JOB_FILE).read_bytes())
+    if launcher := launcher_of_several(job.settings, "understudies.trainer.lora.process", str(folder)):
+        os.dup2(reports.fileno(), sys.stdout.fileno())
+        os.execv(launcher[0], launcher)
     train, validation = read_examples(folder / TRAIN_FILE), read_examples(folder / VALIDATION_FILE)
     try:
-        report(AdapterFit(job, folder, report, terminated.is_set).run(train, validation))
+        finished = AdapterFit(job, folder, report, terminated.is_set).run(train, validation)
+        if is_first_rank():
+            report(finished)
     except Terminated:
         return TERMINATED
     except (NotAvailable, NotTrainable, TemplateError) as error:

@@ -51,6 +51,9 @@ class LoraTrainingSettings(BaseSettings):
         description="of the base while training; nf4: QLoRA, by bitsandbytes on CUDA; auto: nf4 where both are there, "
         "for bases above three billion weights",
     )
+    processes: int | None = Field(
+        default=None, gt=0, le=64, description="that train together; unset: one for each GPU of the machine"
+    )
     threads: int | None = Field(default=None, gt=0, description="threads of PyTorch; unset: its own choice")
     max_seconds: float = Field(default=6 * 3600.0, gt=0, description="longest training; then the best so far counts")
     usd_per_hour: Decimal = Field(

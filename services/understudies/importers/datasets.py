@@ -8,8 +8,8 @@ from understudies.importers.json_parsing import NotARecordedCall, parse_embedded
 from understudies.importers.native import read_common_fields
 from understudies.importers.partial_call import PartialCall
 
-_CONVERSATIONS: Final = ("conversations", "conversation", "dialog", "dialogue", "turns", "chat")
-_PAIRS: Final = (
+CONVERSATIONS: Final = ("conversations", "conversation", "dialog", "dialogue", "turns", "chat")
+PAIRS: Final = (
     *(("prompt", "completion"), ("prompt", "response"), ("prompt", "answer"), ("prompt", "output")),
     *(("prompt", "chosen"), ("question", "answer"), ("query", "response"), ("input", "output"), ("input", "response")),
     *(("inputs", "targets"), ("instruction", "response"), ("instruction", "completion"), ("user", "assistant")),
@@ -20,16 +20,16 @@ _ALPACA_HEADING: Final = "\n\n"
 
 def is_conversation(record: Mapping[str, Any]) -> bool:
     """Return whether the record is a conversation as ShareGPT has it."""
-    return any(isinstance(parse_embedded_json(record.get(name)), list) for name in _CONVERSATIONS)
+    return any(isinstance(parse_embedded_json(record.get(name)), list) for name in CONVERSATIONS)
 
 
 def read_conversation(record: Mapping[str, Any]) -> PartialCall:
     """Read a conversation, whose last message is the answer."""
     call = read_common_fields(record)
-    messages = first_not_none(*(parse_embedded_json(record.get(name)) for name in _CONVERSATIONS))
+    messages = first_not_none(*(parse_embedded_json(record.get(name)) for name in CONVERSATIONS))
     system = as_text(record.get("system")) or as_text(record.get("system_prompt"))
     call.messages = [{"role": "system", "content": system}, *messages] if system else messages
-    call.request = {name: value for name, value in record.items() if name not in ("system", *_CONVERSATIONS)}
+    call.request = {name: value for name, value in record.items() if name not in ("system", *CONVERSATIONS)}
     call.answer_in_messages = True
     return call
 
@@ -78,7 +78,7 @@ def _find_pair(record: Mapping[str, Any]) -> tuple[str, str] | None:
     return next(
         (
             (asked, answered)
-            for asked, answered in _PAIRS
+            for asked, answered in PAIRS
             if asked in record and answered in record and isinstance(record[asked], str | list) and record[asked]
         ),
         None,

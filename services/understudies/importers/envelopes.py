@@ -1,6 +1,7 @@
 """Unwrap records from what exports and log shippers put around them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
+from functools import lru_cache
 from typing import Any, Final
 
 from understudies.importers.fields import as_mapping, first_not_none
@@ -59,13 +60,32 @@ _TRACES: Final = frozenset({"resourceSpans", "resource_spans", "resourceLogs", "
 _ENVELOPES: Final = _TRACES.union(_PAGES, _SHIPPED, ("info", "observations", "hits", "logEvents"))
 """Fields without which a record is in no envelope."""
 _SHIPPED_TIMES: Final = ("timestamp", "@timestamp", "time")
+_SHIPPED_BY_FEW: Final = frozenset({"message", "body", "event", "attributes", "payload"})
+"""Those of them that many formats have too."""
+_ALWAYS_OPENED: Final = _TRACES | {"observations", "hits", "logEvents"}
 
 
-def iter_enveloped(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the records in an envelope, or the record itself if it is in none."""
-    if record.keys().isdisjoint(_ENVELOPES):
-        yield record
-        return
+def iter_enveloped(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    """Return the records in an envelope, or the record itself if it is in none."""
+    return _open(record) if may_hold_records(tuple(record)) else (record,)
+
+
+@lru_cache(maxsize=1024)
+def may_hold_records(names: tuple[str, ...]) -> bool:
+    """Return whether a record with fields of these names may be an envelope: hardly any is, whatever its values."""
+    fields = frozenset(names)
+    if fields.isdisjoint(_ENVELOPES):
+        return False
+    if not fields.isdisjoint(_ALWAYS_OPENED) or {"info", "data"} <= fields:
+        return True
+    if any(name in fields and fields - {name} <= _PAGE_MARKS for name in _PAGES):
+        return True
+    if fields.isdisjoint(_SHIPPER_MARKS) or "messages" in fields:
+        return False
+    return any(name in fields and (name not in _SHIPPED_BY_FEW or _is_about(fields, name)) for name in _SHIPPED)
+
+
+def _open(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if not record.keys().isdisjoint(_TRACES):
         if "resourceSpans" in record or "resource_spans" in record or _is_tempo(record):
             yield from iter_otlp_spans(record)
@@ -132,7 +152,7 @@ def _unwrap_shipped(record: Mapping[str, Any]) -> dict[str, Any] | None:
         inner = parse_embedded_json(record.get(name))
         if not isinstance(inner, dict) or len(inner) < 2:
             continue
-        if name in ("message", "body", "event", "attributes", "payload") and not _is_shipped(record, name, inner):
+        if name in _SHIPPED_BY_FEW and not _is_shipped(record, name, inner):
             continue
         time = first_not_none(*(record.get(name) for name in _SHIPPED_TIMES))
         return inner if time is None else {"timestamp": time, **inner}
@@ -141,8 +161,12 @@ def _unwrap_shipped(record: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _is_shipped(record: Mapping[str, Any], name: str, inner: Mapping[str, Any]) -> bool:
     """Return whether the other fields are about shipping alone: many formats have fields of these names."""
-    others = record.keys() - {name, "id", "tags", "status", "source", "@logStream", "@log", "name"}
-    return others <= _SHIPPER_MARKS and not ("role" in inner or "content" in inner)
+    return _is_about(record.keys(), name) and not ("role" in inner or "content" in inner)
+
+
+def _is_about(fields: Set[str], shipped: str) -> bool:
+    """Return whether all fields but the shipped one are about the shipping."""
+    return fields - {shipped, "id", "tags", "status", "source", "@logStream", "@log", "name"} <= _SHIPPER_MARKS
 
 
 def _with_defaults(item: dict[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:

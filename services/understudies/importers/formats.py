@@ -1,10 +1,13 @@
 """List the formats in the order in which they are recognised."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from understudies.importers.bedrock import is_bedrock, read_bedrock
 from understudies.importers.datasets import (
+    CONVERSATIONS,
+    PAIRS,
     is_conversation,
     is_instruction,
     is_pair,
@@ -26,40 +29,51 @@ from understudies.importers.openai import (
     read_preference,
     read_stored,
 )
-from understudies.importers.opik import is_opik, read_opik
+from understudies.importers.opik import OPIK_MARKS, is_opik, read_opik
 from understudies.importers.partial_call import PartialCall
 from understudies.importers.portkey import is_portkey, read_portkey
 from understudies.importers.posthog import is_posthog, read_posthog
-from understudies.importers.request_response import is_request_response, read_request_response
+from understudies.importers.request_response import REQUESTS, is_request_response, read_request_response
 from understudies.importers.spans import is_span, read_span
 
 
 class Format(NamedTuple):
-    """A format: what recognises its records by their shape, and what reads them; `is_nested` if they have parents."""
+    """A format: what recognises its records by their shape, and what reads them.
+
+    `marks` are fields of which each of its records has one, and `is_nested` is true if they have parents.
+    """
 
     name: str
     recognises: Callable[[Mapping[str, Any]], bool]
     read: Callable[[Mapping[str, Any]], PartialCall]
+    marks: frozenset[str]
     is_nested: bool = False
 
 
 FORMATS: Final = (
-    Format("invocations", is_invocation, read_invocation),
-    Format("spans", is_span, read_span, is_nested=True),
-    Format("langsmith", is_langsmith, read_langsmith, is_nested=True),
-    Format("bedrock", is_bedrock, read_bedrock),
-    Format("litellm", is_litellm, read_litellm),
-    Format("posthog", is_posthog, read_posthog, is_nested=True),
-    Format("opik", is_opik, read_opik, is_nested=True),
-    Format("openai-evals", is_eval_item, read_eval_item),
-    Format("langfuse", is_langfuse, read_langfuse, is_nested=True),
-    Format("portkey", is_portkey, read_portkey),
-    Format("helicone", is_helicone, read_helicone),
-    Format("openai", is_stored, read_stored),
-    Format("openai-preference", is_preference, read_preference),
-    Format("native", is_native, read_native),
-    Format("conversations", is_conversation, read_conversation),
-    Format("request-response", is_request_response, read_request_response),
-    Format("instructions", is_instruction, read_instruction),
-    Format("prompt-completion", is_pair, read_pair),
+    Format("invocations", is_invocation, read_invocation, frozenset({"request"})),
+    Format("spans", is_span, read_span, frozenset({"attributes", "context.span_id"}), is_nested=True),
+    Format("langsmith", is_langsmith, read_langsmith, frozenset({"run_type"}), is_nested=True),
+    Format("bedrock", is_bedrock, read_bedrock, frozenset({"schemaType", "modelId"})),
+    Format("litellm", is_litellm, read_litellm, frozenset({"call_type"})),
+    Format("posthog", is_posthog, read_posthog, frozenset({"event", "properties"}), is_nested=True),
+    Format("opik", is_opik, read_opik, OPIK_MARKS, is_nested=True),
+    Format("openai-evals", is_eval_item, read_eval_item, frozenset({"object", "datasource_item"})),
+    Format("langfuse", is_langfuse, read_langfuse, frozenset({"type", "input"}), is_nested=True),
+    Format("portkey", is_portkey, read_portkey, frozenset({"request"})),
+    Format("helicone", is_helicone, read_helicone, frozenset({"request", "request_body", "request_created_at"})),
+    Format("openai", is_stored, read_stored, frozenset({"object"})),
+    Format("openai-preference", is_preference, read_preference, frozenset({"preferred_output"})),
+    Format("native", is_native, read_native, frozenset({"messages"})),
+    Format("conversations", is_conversation, read_conversation, frozenset(CONVERSATIONS)),
+    Format("request-response", is_request_response, read_request_response, frozenset(REQUESTS)),
+    Format("instructions", is_instruction, read_instruction, frozenset({"instruction"})),
+    Format("prompt-completion", is_pair, read_pair, frozenset(asked for asked, _ in PAIRS)),
 )
+
+
+@lru_cache(maxsize=1024)
+def possible_formats(names: tuple[str, ...]) -> tuple[Format, ...]:
+    """Return the formats that a record with fields of these names may have: the records of a log share names."""
+    fields = frozenset(names)
+    return tuple(form for form in FORMATS if not form.marks.isdisjoint(fields))

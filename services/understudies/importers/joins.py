@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 from understudies.importers.anthropic_batch import (
@@ -18,6 +18,9 @@ from understudies.importers.partial_call import PartialCall
 from understudies.importers.request_response import read_request_response
 
 _MESSAGE_ID: Final = re.compile(r"(chatcmpl-[\w-]+)-(\d+)")
+_MESSAGE_LIST: Final = frozenset(
+    {"id", "completion_id", "messages", "data", "object", "first_id", "last_id", "has_more"}
+)
 
 
 Place = tuple[str, str]
@@ -58,6 +61,8 @@ class Joins:
 
     def add(self, line: int, record: dict[str, Any]) -> Joined | bool | None:
         """Add a record: returns False if it is not one to join, None if it waits, and an answer that can be read."""
+        if not _may_join(tuple(record)):
+            return False
         if is_batch(record):
             place = "openai-batch", str(record["custom_id"])
             return self._add_half(line, record, place, is_request=is_batch_input(record))
@@ -193,9 +198,16 @@ def _is_message_list(record: Mapping[str, Any]) -> bool:
     messages = record.get("messages") or record.get("data")
     if not isinstance(key, str) or not key.startswith("chatcmpl-") or not isinstance(messages, list):
         return False
-    return bool(
-        record.keys() <= {"id", "completion_id", "messages", "data", "object", "first_id", "last_id", "has_more"}
-    )
+    return bool(record.keys() <= _MESSAGE_LIST)
+
+
+@lru_cache(maxsize=1024)
+def _may_join(names: tuple[str, ...]) -> bool:
+    """Return whether a record with fields of these names may be one to join: hardly any is, whatever its values."""
+    fields = frozenset(names)
+    if not fields.isdisjoint({"custom_id", "key", "object"}) or {"id", "role", "content"} <= fields:
+        return True
+    return fields <= _MESSAGE_LIST and not fields.isdisjoint({"messages", "data"})
 
 
 def _place_of(message: Mapping[str, Any]) -> int:

@@ -1,7 +1,7 @@
 """Read traces and spans of Opik: spans of type `llm` are calls, a whole trace is none."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from understudies.importers.bodies import Body, read_body
 from understudies.importers.fields import (
@@ -20,12 +20,17 @@ from understudies.importers.partial_call import PartialCall
 from understudies.importers.span_attributes import nest_attributes
 from understudies.importers.usage import find_usage, parse_usage
 
+_WHOLE_TRACE: Final = frozenset(
+    {"span_count", "llm_span_count", "total_estimated_cost", "spanCount", "totalEstimatedCost"}
+)
+OPIK_MARKS: Final = _WHOLE_TRACE | {"type"}
+
 
 def is_opik(record: Mapping[str, Any]) -> bool:
     """Return whether the record is a trace or a span."""
     if "input" not in record and "output" not in record:
         return False
-    if record.keys() & {"span_count", "llm_span_count", "total_estimated_cost", "spanCount", "totalEstimatedCost"}:
+    if record.keys() & _WHOLE_TRACE:
         return True
     return record.get("type") in ("llm", "general", "tool", "guardrail") and bool(
         record.keys() & {"trace_id", "traceId", "project_id", "project_name"}

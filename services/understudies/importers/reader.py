@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from understudies.importers.envelopes import iter_enveloped
 from understudies.importers.field_map import FieldMap
-from understudies.importers.formats import FORMATS
+from understudies.importers.formats import possible_formats
 from understudies.importers.joins import Joins
 from understudies.importers.json_parsing import NotARecordedCall
 from understudies.importers.known_fields import describe_unknown
@@ -125,7 +125,7 @@ class LogReader:
             return None
         if not isinstance(joined, bool):
             return self._build(line, joined.format, joined.read) if joined.read else None
-        for form in FORMATS:
+        for form in possible_formats(tuple(record)):
             if form.recognises(record):
                 found = self._build(line, form.name, partial(form.read, record))
                 if form.is_nested and self._spans is not None and isinstance(found, SkippedLine):

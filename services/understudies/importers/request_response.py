@@ -16,7 +16,7 @@ from understudies.importers.fields import (
 from understudies.importers.native import read_common_fields
 from understudies.importers.partial_call import PartialCall
 
-_REQUESTS: Final = ("request", "full_request", "input", "inputs", "request_payload", "requestBody", "req", "modelInput")
+REQUESTS: Final = ("request", "full_request", "input", "inputs", "request_payload", "requestBody", "req", "modelInput")
 _REPLIES: Final = (
     "response",
     "full_response",
@@ -33,7 +33,7 @@ _TIMES: Final = ("processed_time", "logging_time", "request_time", "start_time",
 
 def is_request_response(record: Mapping[str, Any]) -> bool:
     """Return whether the record has a request's body beside something that replies to it."""
-    asked = _find(record, _REQUESTS)
+    asked = _find(record, REQUESTS)
     if not asked.keys() & {"messages", "contents", "prompt", "input", "instances"}:
         return False
     return any(name in record for name in (*_REPLIES, "error", "status"))
@@ -41,7 +41,7 @@ def is_request_response(record: Mapping[str, Any]) -> bool:
 
 def read_request_response(record: Mapping[str, Any]) -> PartialCall:
     """Read a request and its reply; raises NotARecordedCall."""
-    asked = _find(record, _REQUESTS)
+    asked = _find(record, REQUESTS)
     reply = first_not_none(*(record.get(name) for name in _REPLIES))
     status = record.get("status")
     # A batch of Vertex AI tells an error in words.

@@ -1,6 +1,7 @@
 """Recognise the texts that loggers write in place of what they withheld, and where they cut."""
 
 import re
+from string import ascii_letters, digits
 from typing import Final
 
 _WITHHELD: Final = re.compile(
@@ -53,6 +54,13 @@ _WITHHELD_BEGINNINGS: Final = frozenset("[<({_*rR")
 _CUT_WORDS: Final = ("truncat", "omitted", "cut off", "trimmed", "clipped", "more", "char", "bytes")
 """Beginnings and words without one of which the patterns above match nothing: hardly any text has them."""
 
+_ORDINARY: Final = frozenset(character for character in ascii_letters + digits if character not in "rR")
+"""Characters with which no text begins that stands for another."""
+_ORDINARY_IN_ANSWERS: Final = frozenset(character for character in _ORDINARY if character not in "triopcmbvTRIOPCMBV")
+"""The same where prose may stand for an answer."""
+_NOT_CUT: Final = frozenset(character for character in ascii_letters + digits + ".,;:!?" if character not in "derDERsS")
+"""Characters with which no mark of cutting ends."""
+
 _MAX_WHOLE: Final = 300
 _TAIL: Final = 200
 _SHOWN: Final = 80
@@ -60,7 +68,9 @@ _SHOWN: Final = 80
 
 def withheld_mark(text: str, *, answer: bool) -> str | None:
     """Return the mark if the text as a whole stands for one that the log withheld, else None."""
-    if len(text) > _MAX_WHOLE or not (text := text.strip()):
+    if len(text) > _MAX_WHOLE or text[:1] in (_ORDINARY_IN_ANSWERS if answer else _ORDINARY):
+        return None
+    if not (text := text.strip()):
         return None
     is_marked = (text[0] in _WITHHELD_BEGINNINGS and _WITHHELD.fullmatch(text)) or (
         answer and _WITHHELD_PROSE.fullmatch(text)
@@ -72,7 +82,11 @@ def cut_mark(text: str, *, answer: bool) -> str | None:
     """Return the mark of a log that cut the text, else None; `answer` is true for a teacher's text."""
     if ("truncated" in text or "has been" in text) and (found := _CUT.search(text)) is not None:
         return found.group()[:_SHOWN]
-    tail = text[-_TAIL:].lower() if answer else ""
-    if any(word in tail for word in _CUT_WORDS) and (found := _CUT_END.search(text[-_TAIL:])) is not None:
-        return found.group().strip()[:_SHOWN]
+    if not answer or text[-1:] in _NOT_CUT:
+        return None
+    tail = text[-_TAIL:].lower()
+    for word in _CUT_WORDS:
+        if word in tail:
+            found = _CUT_END.search(text[-_TAIL:])
+            return None if found is None else found.group().strip()[:_SHOWN]
     return None

@@ -10,15 +10,40 @@ LEAF = ""
 """The key of a value whose name is also the beginning of others."""
 
 
-def nest_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+class NestedAttributes(dict[str, Any]):
+    """Attributes as nested objects, with what tells that there is nothing at a path without a search for it.
+
+    `names` are those of the attributes and all their beginnings, up to a dot; `opened` are beginnings of paths into
+    attributes that are objects themselves.
+    """
+
+    __slots__ = ("names", "opened")
+
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.names = _beginnings(tuple(attributes))
+        self.opened = tuple([f"{name}." for name, value in attributes.items() if type(value) is dict])
+
+    def may_have(self, path: str) -> bool:
+        """Return whether there may be a value at a path."""
+        return path in self.names or (bool(self.opened) and path.startswith(self.opened))
+
+
+@lru_cache(maxsize=1024)
+def _beginnings(names: tuple[str, ...]) -> frozenset[str]:
+    paths = [name.split(".") for name in names]
+    return frozenset(".".join(path[:end]) for path in paths for end in range(1, len(path) + 1))
+
+
+def nest_attributes(attributes: Mapping[str, Any]) -> NestedAttributes:
     """Return the attributes as nested objects: `a.0.b` becomes `{"a": {"0": {"b": ...}}}`.
 
     Attributes that are nested already, as in some exports, stay as they are.
     """
-    nested: dict[str, Any] = {}
+    nested = NestedAttributes(attributes)
     for name, value in attributes.items():
-        *path, last = name.split(".")
-        node = nested
+        *path, last = _steps(name)
+        node: dict[str, Any] = nested
         for step in path:
             below = node.get(step)
             if not isinstance(below, dict):
@@ -37,25 +62,29 @@ def nest_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 def find(nested: Mapping[str, Any], path: str) -> Any:
     """Return the value at a dotted path, parsed if it is JSON text, or None."""
+    if type(nested) is NestedAttributes and not nested.may_have(path):
+        return None
     value: Any = nested
     for step in _steps(path):
-        if type(value) is not dict or (value := value.get(step)) is None:
+        if not isinstance(value, dict) or (value := value.get(step)) is None:
             return None
     if type(value) is dict and LEAF in value:
         value = value[LEAF]
-    return parse_embedded_json(value)
+    return parse_embedded_json(value) if isinstance(value, str) else value
 
 
-_steps = lru_cache(maxsize=1024)(partial(str.split, sep="."))
-"""Split a path, of which the code has a few hundred."""
+_steps = lru_cache(maxsize=4096)(partial(str.split, sep="."))
+"""Split a path, of which the code has a few hundred and logs as many; nobody changes the list."""
 
 
 def first_found(nested: Mapping[str, Any], paths: Iterable[str]) -> Any:
     """Return the first value that is there at one of the paths, or None."""
+    known = nested.names if type(nested) is NestedAttributes and not nested.opened else None
     for path in paths:
-        value = find(nested, path)
-        if value is not None and value != "":
-            return value
+        if known is None or path in known:
+            value = find(nested, path)
+            if value is not None and value != "":
+                return value
     return None
 
 

@@ -6,6 +6,7 @@ exclude each other. Where a total is given, it tells which convention a row foll
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from understudies.dialects.usage import read_details
@@ -63,6 +64,9 @@ _COUNTED_APART: Final = frozenset(
 )
 """Names of cached tokens that do not count among the `input_tokens` beside them."""
 _PRICED: Final = _PROMPT_DETAILS | _COMPLETION_DETAILS | {"cache_creation", "server_tool_use", "service_tier"}
+_DETAILS: Final = _PROMPT_DETAILS | _COMPLETION_DETAILS
+_PLAIN_KINDS: Final = frozenset({"prompt", "completion", "total"})
+_PLAIN_BUCKETS: Final = frozenset({"input", "output", "total"})
 _REASONING_APART: Final = frozenset({"thoughtsTokenCount", "thoughts_token_count"})
 
 
@@ -98,6 +102,57 @@ def parse_usage(source: Mapping[str, Any], *, buckets: bool = False) -> Usage | 
 
     `buckets` is true for Langfuse, whose counts exclude each other.
     """
+    names = _plain_names(tuple(source), buckets=buckets)
+    if names is not None and (plain := _read_plain(source, names)) is not None:
+        return plain if plain.counted else None
+    return _parse_any(source, buckets=buckets)
+
+
+class _PlainNames(NamedTuple):
+    """The names of the only counts of a usage, or None where it has none, and of the details besides."""
+
+    prompt: str | None
+    completion: str | None
+    total: str | None
+    details: tuple[str, ...]
+
+
+@lru_cache(maxsize=1024)
+def _plain_names(names: tuple[str, ...], *, buckets: bool) -> _PlainNames | None:
+    """Return the names of the counts in a usage with these fields if each has one name and none depends on others."""
+    counted = [(_KINDS[name], name) for name in names if name in _KINDS]
+    kinds = dict(counted)
+    details = tuple(name for name in names if name in _DETAILS)
+    others = _PRICED.difference(_DETAILS) | _REASONING_APART | _COUNTED_APART
+    if len(kinds) < len(counted) or not kinds.keys() <= _PLAIN_KINDS or not others.isdisjoint(names):
+        return None
+    if buckets and not (kinds.keys() and {*names} <= _PLAIN_BUCKETS):
+        return None
+    return _PlainNames(kinds.get("prompt"), kinds.get("completion"), kinds.get("total"), details)
+
+
+def _read_plain(source: Mapping[str, Any], names: _PlainNames) -> Usage | None:
+    """Read plain counts; returns None unless they are integers and the details tell nothing.
+
+    A total tells nothing then: without other counts there is nothing that it may include.
+    """
+    prompt = source[names.prompt] if names.prompt else 0
+    completion = source[names.completion] if names.completion else 0
+    if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
+        return None
+    for name in names.details:
+        if type(details := source[name]) is dict:
+            if any(details.values()):
+                return None
+        elif details is not None:
+            return None
+    usage: Usage = _USAGE.validate_python(
+        {"prompt_tokens": prompt, "completion_tokens": completion, "cached_tokens": 0, "details": None}
+    )
+    return usage
+
+
+def _parse_any(source: Mapping[str, Any], *, buckets: bool) -> Usage | None:
     if not buckets and source.keys().isdisjoint(_COUNTED):
         return None
     counts = _read_counts(source, buckets=buckets)

@@ -64,9 +64,6 @@ _COUNTED_APART: Final = frozenset(
 )
 """Names of cached tokens that do not count among the `input_tokens` beside them."""
 _PRICED: Final = _PROMPT_DETAILS | _COMPLETION_DETAILS | {"cache_creation", "server_tool_use", "service_tier"}
-_DETAILS: Final = _PROMPT_DETAILS | _COMPLETION_DETAILS
-_PLAIN_KINDS: Final = frozenset({"prompt", "completion", "total"})
-_PLAIN_BUCKETS: Final = frozenset({"input", "output", "total"})
 _REASONING_APART: Final = frozenset({"thoughtsTokenCount", "thoughts_token_count"})
 
 
@@ -102,74 +99,13 @@ def parse_usage(source: Mapping[str, Any], *, buckets: bool = False) -> Usage | 
 
     `buckets` is true for Langfuse, whose counts exclude each other.
     """
-    names = _plain_names(tuple(source), buckets=buckets)
-    if names is not None and (plain := _read_plain(source, names)) is not None:
-        return plain if plain.counted else None
-    return _parse_any(source, buckets=buckets)
-
-
-class _PlainNames(NamedTuple):
-    """The names of the only counts of a usage, or None where it has none, and of the details besides."""
-
-    prompt: str | None
-    completion: str | None
-    total: str | None
-    details: tuple[str, ...]
-
-
-@lru_cache(maxsize=1024)
-def _plain_names(names: tuple[str, ...], *, buckets: bool) -> _PlainNames | None:
-    """Return the names of the counts in a usage with these fields if each has one name and none depends on others."""
-    counted = [(_KINDS[name], name) for name in names if name in _KINDS]
-    kinds = dict(counted)
-    details = tuple(name for name in names if name in _DETAILS)
-    others = _PRICED.difference(_DETAILS) | _REASONING_APART | _COUNTED_APART
-    if len(kinds) < len(counted) or not kinds.keys() <= _PLAIN_KINDS or not others.isdisjoint(names):
+    fields = _find_fields(tuple(source))
+    if not buckets and not fields.has_counts:
         return None
-    if buckets and not (kinds.keys() and {*names} <= _PLAIN_BUCKETS):
-        return None
-    return _PlainNames(kinds.get("prompt"), kinds.get("completion"), kinds.get("total"), details)
-
-
-def _read_plain(source: Mapping[str, Any], names: _PlainNames) -> Usage | None:
-    """Read plain counts; returns None unless they are integers and the details tell nothing.
-
-    A total tells nothing then: without other counts there is nothing that it may include.
-    """
-    prompt = source[names.prompt] if names.prompt else 0
-    completion = source[names.completion] if names.completion else 0
-    if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
-        return None
-    for name in names.details:
-        if type(details := source[name]) is dict:
-            if any(details.values()):
-                return None
-        elif details is not None:
-            return None
-    usage: Usage = _USAGE.validate_python(
-        {"prompt_tokens": prompt, "completion_tokens": completion, "cached_tokens": 0, "details": None}
-    )
-    return usage
-
-
-def _parse_any(source: Mapping[str, Any], *, buckets: bool) -> Usage | None:
-    if not buckets and source.keys().isdisjoint(_COUNTED):
-        return None
-    counts = _read_counts(source, buckets=buckets)
+    counts = _read_counts(source, fields, buckets=buckets)
     if not 0 < max(counts.prompt, counts.completion, counts.read) <= MAX_TOKENS:
         return None
-    apart = buckets or (not source.keys().isdisjoint(_PROMPT_MAYBE_UNCACHED) and bool(source.keys() & _COUNTED_APART))
-    reasoning_apart = buckets or bool(source.keys() & _REASONING_APART)
-    more_input = counts.read + counts.write + counts.other_input
-    more_output = counts.reasoning + counts.other_output
-    prompts = [counts.prompt + more_input, counts.prompt, counts.prompt + counts.write, counts.prompt + counts.read]
-    completions = [counts.completion + more_output, counts.completion]
-    prompt = prompts[0] if apart else prompts[1]
-    completion = completions[0] if reasoning_apart else completions[1]
-    if counts.total and prompt + completion != counts.total:
-        prompt, completion = next(
-            ((p, c) for p in prompts for c in completions if p + c == counts.total), (prompt, completion)
-        )
+    prompt, completion = _add_up(counts, buckets or fields.is_apart, buckets or fields.is_reasoning_apart)
     if not 0 < max(prompt, completion) <= MAX_TOKENS:
         return None
     usage: Usage = _USAGE.validate_python(
@@ -177,10 +113,24 @@ def _parse_any(source: Mapping[str, Any], *, buckets: bool) -> Usage | None:
             "prompt_tokens": prompt,
             "completion_tokens": completion,
             "cached_tokens": min(counts.read, prompt),
-            "details": _read_details(source, counts),
+            "details": _read_details(source, counts) if fields.is_priced or counts.write else None,
         }
     )
     return usage
+
+
+def _add_up(counts: _Counts, is_apart: bool, is_reasoning_apart: bool) -> tuple[int, int]:
+    """Return all prompt and all completion tokens, by the total where there is one, else by what the names tell."""
+    more_input = counts.read + counts.write + counts.other_input
+    more_output = counts.reasoning + counts.other_output
+    prompt = counts.prompt + more_input if is_apart else counts.prompt
+    completion = counts.completion + more_output if is_reasoning_apart else counts.completion
+    if not counts.total or prompt + completion == counts.total or not (more_input or more_output):
+        return prompt, completion
+    prompts = (counts.prompt + more_input, counts.prompt, counts.prompt + counts.write, counts.prompt + counts.read)
+    completions = (counts.completion + more_output, counts.completion)
+    sums = ((p, c) for p in prompts for c in completions if p + c == counts.total)
+    return next(sums, (prompt, completion))
 
 
 def _read_details(source: Mapping[str, Any], counts: _Counts) -> UsageDetails | None:
@@ -193,17 +143,21 @@ def _read_details(source: Mapping[str, Any], counts: _Counts) -> UsageDetails | 
     return (details or UsageDetails()).model_copy(update=written)
 
 
-def _read_counts(source: Mapping[str, Any], *, buckets: bool) -> _Counts:
+def _read_counts(source: Mapping[str, Any], fields: "_Fields", *, buckets: bool) -> _Counts:
     found: dict[str, int] = {}
-    _add_counts(found, source, _KINDS)
-    for name in source.keys() & _PROMPT_DETAILS:
+    for name, kind in fields.counts:
+        if (value := source[name]) and kind not in found and (count := _read_count(value)):
+            found[kind] = count
+    for name in fields.prompt_details:
         _add_counts(found, as_mapping(source[name]), _INPUT_KINDS)
-    for name in source.keys() & _COMPLETION_DETAILS:
+    for name in fields.completion_details:
         _add_counts(found, as_mapping(source[name]), _OUTPUT_KINDS)
-    written = as_mapping(source.get("cache_creation")) if "cache_creation" in source else {}
+    written = as_mapping(source.get("cache_creation"))
     if written:
         _add_counts(found, written, _INPUT_KINDS)
-    write = max(found.get("write", 0), sum(_read_count(count) for count in written.values()))
+    write = found.get("write", 0)
+    if written:
+        write = max(write, sum(_read_count(count) for count in written.values()))
     read, reasoning = found.get("read", 0), found.get("reasoning", 0)
     return _Counts(
         prompt=found.get("prompt", 0) + found.get("tool_prompt", 0),
@@ -256,4 +210,33 @@ _KINDS: Final = {
 """The kinds of counts by their names in a usage; the others are those in its details."""
 _TELLS_CACHED: Final = frozenset(_CACHE_READ) | _PROMPT_DETAILS | {"cache_creation"}
 _COUNTED: Final = frozenset(_KINDS) | _PROMPT_DETAILS | {"cache_creation"}
+
+
+class _Fields(NamedTuple):
+    """What the names of the fields of a usage tell, whatever their values."""
+
+    counts: tuple[tuple[str, str], ...]
+    prompt_details: tuple[str, ...]
+    completion_details: tuple[str, ...]
+    has_counts: bool
+    is_apart: bool
+    is_reasoning_apart: bool
+    is_priced: bool
+
+
+@lru_cache(maxsize=1024)
+def _find_fields(names: tuple[str, ...]) -> _Fields:
+    """Return the fields of a usage with these names: the records of a log share them."""
+    fields = frozenset(names)
+    return _Fields(
+        counts=tuple((name, _KINDS[name]) for name in names if name in _KINDS),
+        prompt_details=tuple(name for name in names if name in _PROMPT_DETAILS),
+        completion_details=tuple(name for name in names if name in _COMPLETION_DETAILS),
+        has_counts=not fields.isdisjoint(_COUNTED),
+        is_apart=not fields.isdisjoint(_PROMPT_MAYBE_UNCACHED) and not fields.isdisjoint(_COUNTED_APART),
+        is_reasoning_apart=not fields.isdisjoint(_REASONING_APART),
+        is_priced=not fields.isdisjoint(_PRICED),
+    )
+
+
 _USAGE: Final = Usage.__pydantic_validator__

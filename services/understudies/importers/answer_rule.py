@@ -5,7 +5,8 @@ must never be taken for an answer. Readers of formats only say where things are;
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from understudies.dialects.json_fields import text_or_empty
@@ -24,7 +25,6 @@ _STATUS_FIELDS: Final = frozenset(
 )
 _SUCCESS_FIELDS: Final = frozenset({"success", "is_success", "isSuccess", "ok", "succeeded"})
 _FLAG_FIELDS: Final = frozenset({"$ai_is_error", "is_error", "isError", "failed", "has_error", "hasError"})
-_OUTCOME_FIELDS: Final = _ERROR_FIELDS | _STATUS_FIELDS | _SUCCESS_FIELDS | _FLAG_FIELDS
 _FAILURE_FLAGS: Final = frozenset({"true", "1", "yes"})
 _SUCCESS_DENIED: Final = frozenset({"false", "0", "no"})
 _FAILURES: Final = frozenset(
@@ -53,6 +53,9 @@ _ERROR_BODY: Final = _ENVELOPE | frozenset(
     | {"error_type", "timestamp", "path", "trace", "documentation_url", "success", "retry_after", "__type"}
 )
 _REPLY_FIELDS: Final = frozenset({"choices", "candidates", "generations", "object"})
+_USUAL_REPLY: Final = frozenset(
+    {"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"}
+)
 _PLACEHOLDER_BODIES: Final = frozenset({"helicone_message", "signed_body_url", "truncated", "omitted", "redacted"})
 _OTHER_BODIES: Final = frozenset(
     {"embedding", "embeddings", "b64_json", "flagged", "category_scores", "relevance_score"}
@@ -83,19 +86,15 @@ _HTTP_SUCCESS: Final = range(200, 300)
 def check_outcome(*sources: Mapping[str, Any]) -> None:
     """Raise FailedCall if the fields of a record, or of its parts, say that the call failed."""
     for source in sources:
-        told = [name for name in source if name in _OUTCOME_FIELDS]
-        for name in [name for name in told if name in _ERROR_FIELDS]:
-            if (reason := _error_text(source[name])) is not None:
-                raise FailedCall(f"the call failed: {reason}" if reason else "the call failed")
-        for name in [name for name in told if name in _STATUS_FIELDS]:
-            if (reason := _failed_status(name, source[name])) is not None:
-                raise FailedCall(f"the call failed: {reason}")
-        for name in [name for name in told if name in _SUCCESS_FIELDS]:
-            if str(source[name]).lower() in _SUCCESS_DENIED:
-                raise FailedCall(f"the call failed: {name} is {str(source[name]).lower()}")
-        for name in [name for name in told if name in _FLAG_FIELDS]:
-            if str(source[name]).lower() in _FAILURE_FLAGS:
-                raise FailedCall(f"the call failed: {name}")
+        for name, read_failure in _outcome_fields(tuple(source)):
+            if (failure := read_failure(name, source[name])) is not None:
+                raise FailedCall(failure)
+
+
+@lru_cache(maxsize=1024)
+def _outcome_fields(names: tuple[str, ...]) -> tuple[tuple[str, Callable[[str, object], str | None]], ...]:
+    """Return the fields that tell an outcome, with what reads a failure from each: errors first, as they say most."""
+    return tuple((name, read) for fields, read in _OUTCOMES for name in names if name in fields)
 
 
 def check_kind(kinds: Iterable[object], model: str) -> None:
@@ -113,6 +112,8 @@ def check_body(body: Mapping[str, Any]) -> None:
     A body with fields of its own is left to its reader: a log holds other JSON if the answer itself was JSON.
     """
     names = body.keys()
+    if "choices" in names and names <= _USUAL_REPLY and body.get("object") in (None, "chat.completion"):
+        return  # most replies
     if body.get("type") == "error" or (names & _ERROR_FIELDS and names <= _ERROR_BODY | _ERROR_FIELDS):
         check_outcome({name: body[name] for name in names & _ERROR_FIELDS})
     if body.get("type") == "error":
@@ -162,7 +163,8 @@ def check_request(request: Request) -> None:
     if not any(message.content or message.tool_calls for message in request.messages):
         raise NotARecordedCall("the log kept no text of the request")
     for message in request.messages:
-        for text in _texts(message.content):
+        content = message.content
+        for text in (content,) if isinstance(content, str) else _texts(content):
             if mark := withheld_mark(text, answer=False):
                 raise NotARecordedCall(f"the log withheld the request: {mark!r}")
             if mark := cut_mark(text, answer=False):
@@ -190,16 +192,53 @@ def _error_text(value: object) -> str | None:
     return None if text.lower() in _NO_TEXT else text[:_MAX_SHOWN]
 
 
-def _failed_status(name: str, value: object) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+def _read_error(_: str, value: object) -> str | None:
+    if (reason := _error_text(value)) is None:
         return None
-    text = str(value).strip()
-    try:
-        code = int(float(text.split(" ", 1)[0]))
-    except (ValueError, OverflowError):
-        return f"{name} {text[:_MAX_SHOWN]!r}" if text.lower().replace(" ", "_") in _FAILURES else None
+    return f"the call failed: {reason}" if reason else "the call failed"
+
+
+def _read_status(name: str, value: object) -> str | None:
+    if type(value) is int:
+        text, code = str(value), value
+    elif isinstance(value, bool) or not isinstance(value, float | str):
+        return None
+    else:
+        text = str(value).strip()
+        parsed = _parse_code(text)
+        if parsed is None:
+            is_failed = text.lower().replace(" ", "_") in _FAILURES
+            return f"the call failed: {name} {text[:_MAX_SHOWN]!r}" if is_failed else None
+        code = parsed
     is_failed = code < 0 or (code in _HTTP and code not in _HTTP_SUCCESS)
-    return f"{name} {text[:_MAX_SHOWN]}" if is_failed else None
+    return f"the call failed: {name} {text[:_MAX_SHOWN]}" if is_failed else None
+
+
+def _parse_code(text: str) -> int | None:
+    if text[:1].isalpha():  # most are words, and no number that is finite begins so
+        return None
+    try:
+        return int(float(text.split(" ", 1)[0]))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _read_success(name: str, value: object) -> str | None:
+    told = str(value).lower()
+    return f"the call failed: {name} is {told}" if told in _SUCCESS_DENIED else None
+
+
+def _read_flag(name: str, value: object) -> str | None:
+    return f"the call failed: {name}" if str(value).lower() in _FAILURE_FLAGS else None
+
+
+_OUTCOMES: Final[tuple[tuple[frozenset[str], Callable[[str, object], str | None]], ...]] = (
+    (_ERROR_FIELDS, _read_error),
+    (_STATUS_FIELDS, _read_status),
+    (_SUCCESS_FIELDS, _read_success),
+    (_FLAG_FIELDS, _read_flag),
+)
+"""Fields that tell an outcome, with what reads a failure from a field of each kind."""
 
 
 def _is_other_body(body: Mapping[str, Any]) -> bool:

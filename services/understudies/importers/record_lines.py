@@ -78,6 +78,8 @@ def _iter_lines(numbered: Iterable[NumberedLine], lines: "_LineReader") -> Itera
 
 def _strip_array_syntax(line: bytes) -> bytes:
     """Remove the brackets and commas that an array with one object per line adds to a line."""
+    if line[:1] == b"{" and line[-1:] == b"}":
+        return line
     bare = line.strip().removesuffix(b",")
     if bare[:1] == b"[" and bare[-1:] != b"]":
         bare = bare[1:]
@@ -135,16 +137,18 @@ class _LineReader:
         for chunk in self._content:
             *ended, rest = chunk.split(b"\n")
             for end in ended:
-                parts.append(end)
-                yield self._next(parts)
-            parts.append(rest)
-        if any(parts):
+                if parts:
+                    parts.append(end)
+                    end = b"".join(parts)
+                    parts.clear()
+                yield self._next(end)
+            if rest:
+                parts.append(rest)
+        if parts:
             if self.error:
                 self.truncated_line = self.number + 1
-            yield self._next(parts)
+            yield self._next(b"".join(parts))
 
-    def _next(self, parts: list[bytes]) -> NumberedLine:
-        line = b"".join(parts)
-        parts.clear()
+    def _next(self, line: bytes) -> NumberedLine:
         self.number += 1
         return self.number, line.removeprefix(codecs.BOM_UTF8) if self.number == 1 else line

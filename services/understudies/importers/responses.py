@@ -57,6 +57,10 @@ def decode_answer(inner: object, written: object, *, must_be_reply: bool = False
 def decode_message(message: Mapping[str, Any], finish_reason: object = None) -> Response:
     """Decode a message as a response, regardless of its role."""
     inner = unwrap_message(message)
+    if inner.keys() <= _TEXT_MESSAGE and type(text := inner.get("content")) is str and (
+        finish_reason is None or (type(finish_reason) is str and finish_reason in _USUAL_REASONS)
+    ):
+        return _text_response(text, finish_reason)
     _check_content(find_content(inner))
     reason = _finish_reason(inner if finish_reason is None else {"finish_reason": finish_reason})
     messages = reversed(write_message(inner, "assistant"))
@@ -219,6 +223,8 @@ def _decode_text_with_calls(body: Mapping[str, Any], calls: list[Any]) -> Respon
 
 
 def _finish_reason(source: Mapping[str, Any]) -> str | None:
+    if (usual := source.get("finish_reason")) is not None and type(usual) is str and usual in _USUAL_REASONS:
+        return usual
     for name in _FINISH_NAMES:
         value = source.get(name)
         if isinstance(value, dict):

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import marshal
 import re
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from understudies.events.json_values import replace_lone_surrogates
 from understudies.events.request import Message, Request
@@ -12,6 +13,7 @@ from understudies.events.task_discovery.prompt_names import name_by_words
 
 Split = Literal["train", "validation", "evidence"]
 _JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+_MARSHAL_WITHOUT_REFERENCES: Final = 2
 _json_string = json.encoder.encode_basestring
 # The last tenth was evidence until 0.1.0: no input ever moved from or to validation, or to evidence.
 _SPLITS: tuple[tuple[float, Split], ...] = ((0.70, "train"), (0.80, "validation"), (0.90, "evidence"), (1.0, "train"))
@@ -34,14 +36,36 @@ def fingerprint(request: Request) -> str:
     """
     # The text that `_JSON` writes of an object with these three keys, a third of the time of building that object.
     messages = ",".join([_canonical_message(message) for message in request.messages])
-    wanted = "null" if request.response_format is None else _JSON.encode(request.response_format)
-    tools = "null" if request.tools is None else _JSON.encode(request.tools)
+    wanted = "null" if request.response_format is None else _encode_repeated(request.response_format)
+    tools = "null" if request.tools is None else _encode_repeated(request.tools)
     canonical = f'{{"messages":[{messages}],"response_format":{wanted},"tools":{tools}}}'
     return hashlib.sha256(replace_lone_surrogates(canonical).encode()).hexdigest()
 
 
+def _encode_repeated(value: Any) -> str:
+    """Write what nearly all calls of a task share; equal bytes of `marshal` are equal values of equal types."""
+    try:
+        written = marshal.dumps(value, _MARSHAL_WITHOUT_REFERENCES)
+    except ValueError:  # a type of one's own
+        return _JSON.encode(value)
+    return _encode_marshalled(written)
+
+
+@lru_cache(maxsize=128)
+def _encode_marshalled(written: bytes) -> str:
+    return _JSON.encode(marshal.loads(written))  # noqa: S302 - written by this process a line before
+
+
+@lru_cache(maxsize=128)
+def _canonical_prompt(role: str, text: str) -> str:
+    """Return the canonical form of a system prompt, which nearly all calls of a task share."""
+    return f'{{"content":{_json_string(" ".join(text.split()))},"role":{_json_string(role)},"tool_calls":[]}}'
+
+
 def _canonical_message(message: Message) -> str:
     content = message.content
+    if message.role == "system" and type(content) is str and not message.tool_calls:
+        return _canonical_prompt(message.role, content)
     if isinstance(content, list) and not all(part.get("type") == "text" for part in content):
         said = _JSON.encode(content)
     else:

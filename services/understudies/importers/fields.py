@@ -25,9 +25,9 @@ _COST = ("cost", "cost_usd", "costUSD", "total_cost", "totalCost", "total_cost_u
 
 def as_mapping(value: object) -> Mapping[str, Any]:
     """Return the value if it is an object, the object in it if it is JSON text of one, else an empty mapping."""
-    if type(value) is dict:
+    if isinstance(value, dict):
         return value
-    if not value:
+    if not value or not isinstance(value, str):
         return {}
     inner = parse_embedded_json(value)
     return inner if isinstance(inner, dict) else {}
@@ -118,13 +118,18 @@ def parse_cost(*values: object) -> Decimal | None:
 
 def find_cost(*sources: Mapping[str, Any]) -> Decimal | None:
     """Read the cost of the call in US dollars from the first source that has it."""
-    return parse_cost(*(source[name] for source in sources for name in _COST if name in source))
+    for source in sources:
+        if not source.keys().isdisjoint(_COST):
+            for name in _COST:
+                if name in source and (cost := parse_cost(source[name])) is not None:
+                    return cost
+    return None
 
 
 def find_task(*sources: Mapping[str, Any]) -> str | None:
     """Read the task from the first source that names it."""
     for source in sources:
-        for name in _TASK if source else ():
+        for name in _TASK if source and not source.keys().isdisjoint(_TASK) else ():
             if name in source and (named := as_text(source[name])):
                 return named
     return None

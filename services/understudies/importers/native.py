@@ -82,7 +82,10 @@ def read_common_fields(record: Mapping[str, Any]) -> PartialCall:
 
 
 def _find_time(record: Mapping[str, Any]) -> datetime | None:
-    return next((at for name in _TIMES if name in record and (at := parse_time(record[name])) is not None), None)
+    for name in _TIMES:
+        if name in record and (at := parse_time(record[name])) is not None:
+            return at
+    return None
 
 
 def _find_latency(record: Mapping[str, Any]) -> float | None:

@@ -60,6 +60,8 @@ def read_attributes(value: object) -> dict[str, Any]:
     """Read attributes as OTLP's list of keys and values, or as an object."""
     if isinstance(value, dict):
         return value
+    if not value:
+        return {}
     return {
         item["key"]: _read_value(item.get("value")) for item in list_objects(value) if isinstance(item.get("key"), str)
     }
@@ -68,6 +70,12 @@ def read_attributes(value: object) -> dict[str, Any]:
 def _read_value(value: object) -> Any:
     if not isinstance(value, dict):
         return value
+    if len(value) == 1:
+        (name,) = value  # nearly always
+        if name in _SCALARS:
+            return value[name]
+        if name in _INTEGERS:
+            return _integer(value[name])
     for name in _SCALARS:
         if name in value:
             return value[name]

@@ -27,6 +27,8 @@ _TEXT_PARTS: Final = frozenset({"input_text", "output_text"})
 _CONTENTS: Final = ("content", "parts", "value", "message", "text")
 _PLAIN_ROLES: Final = frozenset({"system", "developer", "user", "assistant"})
 _PLAIN_FIELDS: Final = frozenset({"role", "content", "weight"})
+_PARTS_FIELDS: Final = frozenset({"role", "parts", "finish_reason"})
+_TEXT_PART: Final = frozenset({"type", "content"})
 _SHARED_CALLS: Final = frozenset({"function_call", "tool_call", "function-call", "tool-call"})
 """Who says a tool's call in ShareGPT's conversations, as JSON text."""
 _KNOWN_NAMES: Final = ("name", "tool_call_id", "refusal")
@@ -174,13 +176,8 @@ def _write_item(item: object, place: int, called: dict[str, str]) -> Iterable[di
     if is_responses_item(item):
         return [{**item, "content": None} if "content" not in item else item]
     role = item.get("role")
-    if (
-        isinstance(role, str)
-        and role in _PLAIN_ROLES
-        and item.keys() <= _PLAIN_FIELDS
-        and isinstance(item.get("content"), str)
-    ):
-        return [{"role": role, "content": item["content"]}]  # nearly all messages of most logs
+    if isinstance(role, str) and role in _PLAIN_ROLES and (text := _only_text(item)) is not None:
+        return [{"role": role, "content": text}]  # nearly all messages of most logs
     inner = unwrap_message(item)
     if text_or_empty(inner.get("from")) in _SHARED_CALLS:
         called_tool = write_call(as_mapping(inner.get("value")))
@@ -201,6 +198,17 @@ def _write_item(item: object, place: int, called: dict[str, str]) -> Iterable[di
             if called.get(str(name)):
                 message.setdefault("tool_call_id", called[str(name)])
     return messages
+
+
+def _only_text(item: dict[str, Any]) -> str | None:
+    """Return the text of a message that has nothing else, as content or as one part in OpenTelemetry's form."""
+    if item.keys() <= _PLAIN_FIELDS:
+        return text if isinstance(text := item.get("content"), str) else None
+    if not item.keys() <= _PARTS_FIELDS or type(parts := item.get("parts")) is not list or len(parts) != 1:
+        return None
+    part = parts[0]
+    is_text = type(part) is dict and part.keys() == _TEXT_PART and part["type"] == "text"
+    return text if is_text and isinstance(text := part["content"], str) else None
 
 
 def _write_turn(turn: Mapping[str, Any]) -> Iterable[dict[str, Any]]:

@@ -182,19 +182,22 @@ def _decode(partial: PartialCall, answer: object) -> tuple[Request, Response]:
         raise NotARecordedCall("no request before the answer")
     given = partial.request
     named_input = "input" in given and "messages" not in given and given.get("object", "response") == "response"
-    if not named_input and (is_plain or has_texts_alone(items)) and _is_chat(fields):
+    if not named_input and (is_plain or has_texts_alone(items)) and (chat := _as_chat(fields)) is not None:
         with suppress(ValidationError):  # the dialect tells it below, in its words
-            return request_of({**fields, "messages": items}), response
+            return request_of({**chat, "messages": items}), response
     as_responses = is_responses_input(items, named_input=named_input)
     body = _write_responses_body(items, fields) if as_responses else _write_chat_body(items, fields)
     return detection.decode_request({**body, "model": partial.model or _UNNAMED}).request, response
 
 
-def _is_chat(fields: Mapping[str, Any]) -> bool:
-    """Return whether the fields of a request without blocks are sure to be those of a chat."""
+def _as_chat(fields: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the fields of a request without blocks as those of a chat, or None unless they are sure to be of one."""
     if not fields.keys().isdisjoint(_OTHER_API):
-        return False
-    return all("function" in tool for tool in fields["tools"]) if "tools" in fields else True
+        return None
+    if "tools" not in fields:
+        return fields
+    tools = [_write_chat_tool(tool) for tool in fields["tools"]]
+    return {**fields, "tools": tools} if all("function" in tool for tool in tools) else None
 
 
 def _with_tool_calls(response: Response, tool_calls: object) -> Response:

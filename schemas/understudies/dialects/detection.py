@@ -147,7 +147,7 @@ def as_anthropic(message: dict[str, Any]) -> dict[str, Any]:
         result = {"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": content}
         return {"role": "user", "content": [result]}
     blocks = [_block_as_anthropic(part) for part in content] if isinstance(content, list) else content
-    known = {block.get("id") for block in list_objects(blocks) if block.get("type") == "tool_use"}
+    known = [block.get("id") for block in list_objects(blocks) if block.get("type") == "tool_use"]
     calls = [_call_as_block(call) for call in list_objects(message.get("tool_calls")) if call.get("id") not in known]
     if not calls:
         return {**message, "content": blocks}

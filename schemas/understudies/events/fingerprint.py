@@ -53,7 +53,7 @@ def _encode_repeated(value: Any) -> str:
 
 @lru_cache(maxsize=128)
 def _encode_marshalled(written: bytes) -> str:
-    return _JSON.encode(marshal.loads(written))  # noqa: S302 - written by this process a line before
+    return _JSON.encode(marshal.loads(written))
 
 
 @lru_cache(maxsize=128)

@@ -32,16 +32,14 @@ def _write_output_message(item: dict[str, Any]) -> dict[str, Any]:
     return {**item, "content": parts}
 
 
-def is_output(items: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether the objects are output items of Responses: their types tell, as messages have roles too."""
-    kinds = [text_or_empty(item.get("type")) for item in items if isinstance(item, dict)]
+def is_output(items: Sequence[Any]) -> bool:
+    """Return whether the objects in a list are output items of Responses: their types tell, as messages have roles."""
+    objects = list_objects(items)
+    kinds = [text_or_empty(item.get("type")) for item in objects]
     if not all(kind in _OUTPUT_ITEMS or kind.endswith("_call") for kind in kinds):
-        return (
-            bool(kinds)
-            and all("content" in item and "role" in item for item in items)
-            and any(is_output_message(item) for item in items)
-        )
-    return any(kind != "message" for kind in kinds) or any(is_output_message(item) for item in items)
+        are_messages = all("content" in item and "role" in item for item in objects)
+        return bool(kinds) and are_messages and any(is_output_message(item) for item in objects)
+    return any(kind != "message" for kind in kinds) or any(is_output_message(item) for item in objects)
 
 
 def is_output_message(item: Mapping[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """Decode a teacher's answer from the forms that providers and logs use."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from understudies.dialects import detection
 from understudies.dialects.anthropic_messages.response import FINISH_REASONS
@@ -57,9 +57,7 @@ def decode_answer(inner: object, written: object, *, must_be_reply: bool = False
 def decode_message(message: Mapping[str, Any], finish_reason: object = None) -> Response:
     """Decode a message as a response, regardless of its role."""
     inner = unwrap_message(message)
-    if inner.keys() <= _TEXT_MESSAGE and type(text := inner.get("content")) is str and (
-        finish_reason is None or (type(finish_reason) is str and finish_reason in _USUAL_REASONS)
-    ):
+    if (text := _only_text(inner)) is not None and (finish_reason is None or _is_usual(finish_reason)):
         return _text_response(text, finish_reason)
     _check_content(find_content(inner))
     reason = _finish_reason(inner if finish_reason is None else {"finish_reason": finish_reason})
@@ -70,6 +68,16 @@ def decode_message(message: Mapping[str, Any], finish_reason: object = None) -> 
     if len(written) == len(_TEXT_MESSAGE) and isinstance(written["content"], str) and reason in _USUAL_REASONS:
         return _text_response(written["content"], reason)
     return detection.decode_message(written, reason).response
+
+
+def _only_text(message: Mapping[str, Any]) -> str | None:
+    """Return the text of a message that has nothing else."""
+    text = message.get("content") if message.keys() <= _TEXT_MESSAGE else None
+    return text if isinstance(text, str) else None
+
+
+def _is_usual(reason: object) -> TypeGuard[str]:
+    return isinstance(reason, str) and reason in _USUAL_REASONS
 
 
 def _check_content(content: object) -> None:
@@ -223,7 +231,7 @@ def _decode_text_with_calls(body: Mapping[str, Any], calls: list[Any]) -> Respon
 
 
 def _finish_reason(source: Mapping[str, Any]) -> str | None:
-    if (usual := source.get("finish_reason")) is not None and type(usual) is str and usual in _USUAL_REASONS:
+    if _is_usual(usual := source.get("finish_reason")):
         return usual
     for name in _FINISH_NAMES:
         value = source.get(name)

@@ -1,6 +1,5 @@
 """Whatever a record holds: no reader fails, and nothing that is not an answer becomes one."""
 
-import copy
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,61 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.log_records import RECORDS, VALUES, WORDS, changed_records, found_in
 
-from understudies.importers.envelopes import iter_enveloped
 from understudies.importers.field_map import FieldMap
-from understudies.importers.reader import LogReader, read_calls
-from understudies.importers.record_lines import iter_records
-from understudies.importers.recorded_call import RecordedCall, SkippedLine
-
-LOGS = Path(__file__).parents[2] / "fixtures" / "logs"
-RECORDS = [found[1] for path in sorted(LOGS.iterdir()) for found in iter_records(path) if isinstance(found, tuple)]
-Path_ = tuple[str | int, ...]
-LEAVES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=12)
-WORDS = st.sampled_from(
-    (
-        *("role", "content", "type", "text", "parts", "messages", "output", "choices", "message", "error", "status"),
-        *("tool_calls", "function", "name", "arguments", "kwargs", "data", "input", "id", "model", "response", "usage"),
-        *("candidates", "generations", "toolUse", "functionCall", "lc", "kind", "object"),
-    )
-)
-VALUES = st.recursive(
-    LEAVES,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS | st.text(max_size=6), inner, max_size=4),
-    max_leaves=12,
-)
-
-
-def paths_of(value: Any, path: Path_ = ()) -> Iterator[Path_]:
-    """The paths of all values inside of one."""
-    items: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in items:
-        yield (*path, key)
-        yield from paths_of(inner, (*path, key))
-
-
-def with_value(record: Any, path: Path_, value: Any) -> Any:
-    changed = copy.deepcopy(record)
-    node = changed
-    for step in path[:-1]:
-        node = node[step]
-    node[path[-1]] = value
-    return changed
-
-
-@st.composite
-def changed_records(draw: st.DrawFn) -> dict[str, Any]:
-    """A record of a fixture in which some values are others."""
-    record: dict[str, Any] = draw(st.sampled_from(RECORDS))
-    for _ in range(draw(st.integers(1, 3))):
-        record = with_value(record, draw(st.sampled_from([*paths_of(record)])), draw(VALUES))
-    return record
-
-
-def found_in(record: Any) -> list[RecordedCall | SkippedLine]:
-    reader = LogReader()
-    found = [one for inner in iter_enveloped(record) if (one := reader._read(1, inner)) is not None]
-    return [*found, *(reader._build(j.line, j.format, j.read) for j in reader._joins.finish() if j.read is not None)]
+from understudies.importers.reader import read_calls
+from understudies.importers.recorded_call import RecordedCall
 
 
 def texts_of(value: Any) -> Iterator[str]:
@@ -133,3 +82,24 @@ def test_any_map_is_understood_or_refused(options: list[str]) -> None:
     with suppress(ValueError):
         field_map = FieldMap.parse(options)
         assert (field_map is None) == (not options)
+
+
+TOOL_USE = {"type": "tool_use", "id": {}, "name": "find_order", "input": {}}
+MESSAGE = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "billing"}]}
+
+
+@pytest.mark.parametrize(
+    ("record", "answer"),
+    [
+        (
+            {"type": "GENERATION", "input": "Where is A-17?", "output": {"role": "assistant", "content": [TOOL_USE]}},
+            "find_order",
+        ),
+        ({"input": "Sort it.", "output": [True, MESSAGE], "traceId": "t"}, "billing"),
+        ({"object": "response", "input": "Sort it.", "output": [True, MESSAGE]}, "billing"),
+    ],
+)
+def test_an_element_of_another_type_leaves_the_answer_readable(record: dict[str, Any], answer: str) -> None:
+    (found,) = found_in(record)
+    assert isinstance(found, RecordedCall), found.reason
+    assert answer in found.response.model_dump_json()

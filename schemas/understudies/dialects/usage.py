@@ -7,9 +7,10 @@ from typing import Any, Final
 from understudies.dialects.json_fields import object_or_empty, token_count
 from understudies.events import UsageDetails, usd
 
-_COUNTED: Final = frozenset(
-    {"prompt_tokens_details", "input_tokens_details", "completion_tokens_details", "output_tokens_details", "cost"}
-    | {"cache_creation", "cache_creation_input_tokens", "server_tool_use", "service_tier", "cost_details"}
+_DETAILS: Final = ("prompt_tokens_details", "completion_tokens_details", "input_tokens_details", "output_tokens_details")
+_PRICED_DETAILS: Final = ("audio_tokens", "cache_write_tokens")
+_PRICED: Final = frozenset(
+    {"cost", "cache_creation", "cache_creation_input_tokens", "server_tool_use", "service_tier", "cost_details"}
 )
 _USUAL_TIERS: Final = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand"})
 _MAX_COST_USD: Final = 1_000_000
@@ -20,7 +21,7 @@ def read_details(usage: Mapping[str, Any], tier: Any = None, web_searches: int =
 
     `tier` is the service tier that the answer names, and `web_searches` counts those among its items.
     """
-    if not web_searches and not _read_tier(tier) and usage.keys().isdisjoint(_COUNTED):
+    if not web_searches and usage.keys().isdisjoint(_PRICED) and not _read_tier(tier) and not _has_priced(usage):
         return None
     prompt = object_or_empty(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
     completion = object_or_empty(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
@@ -47,6 +48,16 @@ def read_details(usage: Mapping[str, Any], tier: Any = None, web_searches: int =
         service_tier=served_by,
         stated_cost_usd=stated,
     )
+
+
+def _has_priced(usage: Mapping[str, Any]) -> bool:
+    """Return whether the details of a usage tell something that has a price; nearly all are zeros."""
+    for name in _DETAILS:
+        if isinstance(details := usage.get(name), dict):
+            for priced in _PRICED_DETAILS:
+                if details.get(priced):
+                    return True
+    return False
 
 
 def reasoning_apart(usage: Mapping[str, Any]) -> int:

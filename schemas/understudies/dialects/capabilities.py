@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from understudies.events import Message, Request
+from understudies.events import Request
 
 PROVIDER_STATE: Final = "provider_state"
 """The parameter of a canonical request that lists references in it that only the provider can resolve."""
@@ -28,9 +28,10 @@ def unsupported_feature(request: Request) -> str | None:
     for name, value in request.parameters.items():
         if name not in _IGNORED and _UNSUPPORTED.get(name, is_switched_on)(value):
             return name
-    if any(_has_more_than_text(message) for message in request.messages):
-        return "messages"
-    if not all(map(_is_function, request.tools or ())):
+    for message in request.messages:
+        if isinstance(message.content, list) and _has_more_than_text(message.content):
+            return "messages"
+    if request.tools and not all(map(_is_function, request.tools)):
         return "tools"
     choice = request.tool_choice
     return "tool_choice" if isinstance(choice, dict) and choice.get("type", "function") != "function" else None
@@ -47,9 +48,8 @@ def _is_function(tool: Mapping[str, Any]) -> bool:
     return kind == "function" or (kind is None and ("function" in tool or "name" in tool))
 
 
-def _has_more_than_text(message: Message) -> bool:
-    content = message.content
-    return isinstance(content, list) and any(part.get("type", "text") not in _TEXT_PARTS for part in content)
+def _has_more_than_text(parts: list[dict[str, Any]]) -> bool:
+    return any(part.get("type", "text") not in _TEXT_PARTS for part in parts)
 
 
 def _is_multimodal(value: Any) -> bool:

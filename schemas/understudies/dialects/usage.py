@@ -8,7 +8,6 @@ from understudies.dialects.json_fields import object_or_empty, token_count
 from understudies.events import UsageDetails, usd
 
 _DETAILS: Final = ("prompt_tokens_details", "completion_tokens_details", "input_tokens_details", "output_tokens_details")
-_PRICED_DETAILS: Final = ("audio_tokens", "cache_write_tokens")
 _PRICED: Final = frozenset(
     {"cost", "cache_creation", "cache_creation_input_tokens", "server_tool_use", "service_tier", "cost_details"}
 )
@@ -21,7 +20,8 @@ def read_details(usage: Mapping[str, Any], tier: Any = None, web_searches: int =
 
     `tier` is the service tier that the answer names, and `web_searches` counts those among its items.
     """
-    if not web_searches and usage.keys().isdisjoint(_PRICED) and not _read_tier(tier) and not _has_priced(usage):
+    is_usual = not web_searches and usage.keys().isdisjoint(_PRICED) and (tier is None or not _read_tier(tier))
+    if is_usual and not _has_priced(usage):
         return None
     prompt = object_or_empty(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
     completion = object_or_empty(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
@@ -53,10 +53,9 @@ def read_details(usage: Mapping[str, Any], tier: Any = None, web_searches: int =
 def _has_priced(usage: Mapping[str, Any]) -> bool:
     """Return whether the details of a usage tell something that has a price; nearly all are zeros."""
     for name in _DETAILS:
-        if isinstance(details := usage.get(name), dict):
-            for priced in _PRICED_DETAILS:
-                if details.get(priced):
-                    return True
+        details = usage[name] if name in usage else None
+        if isinstance(details, dict) and (details.get("audio_tokens") or details.get("cache_write_tokens")):
+            return True
     return False
 
 

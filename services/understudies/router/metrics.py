@@ -147,9 +147,12 @@ class RouterMetrics:
         """Count the tokens of an answer by the model that gave it, as the conventions for generative AI name them."""
         written = usage.details.cache_write_tokens if usage.details is not None else 0
         counts = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, written)
+        if not any(counts):
+            return
+        label = self._models(model)
         for counter, count in zip(self._tokens.values(), counts, strict=True):
             if count:
-                counter.add("chat", self._models(model), amount=count)
+                counter.add("chat", label, amount=count)
 
     def record_first_byte(self, *, api: str, served_by: str, seconds: float) -> None:
         """Record the start of a stream."""

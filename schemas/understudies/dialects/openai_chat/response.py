@@ -62,10 +62,12 @@ def decode_usage(usage: Any, tier: Any = None) -> Usage:
     """Decode token counts as chat completions report them; missing counts are zero."""
     if not isinstance(usage, dict):
         return Usage()
+    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    reasons = isinstance(completion, dict) and completion.get("reasoning_tokens")
     counts = {
         "prompt_tokens": token_count(usage.get("prompt_tokens")),
-        "completion_tokens": token_count(usage.get("completion_tokens")) + reasoning_apart(usage),
-        "cached_tokens": token_count(object_or_empty(usage.get("prompt_tokens_details")).get("cached_tokens")),
+        "completion_tokens": token_count(usage.get("completion_tokens")) + (reasoning_apart(usage) if reasons else 0),
+        "cached_tokens": token_count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else 0,
         "details": read_details(usage, tier),
     }
     counted: Usage = _USAGE.validate_python(counts)

@@ -31,7 +31,7 @@ class CallTracer:
 
     def begin(self, call_id: str, traceparent: str | None) -> str | None:
         """Return the trace context for the events of a call, in the caller's trace if its header names one."""
-        parent = parse_traceparent(traceparent)
+        parent = None if traceparent is None else parse_traceparent(traceparent)
         if self._tracer is None:
             return None if parent is None else traceparent
         trace_id = uuid.UUID(call_id).int if parent is None else parent.trace_id
@@ -43,9 +43,10 @@ class CallTracer:
 
     def end(self, outcome: CallOutcome, traceparent: str | None) -> None:
         """Make the span of a call; `traceparent` is the header that the caller sent."""
-        context = parse_traceparent(outcome.call.traceparent)
-        generator = None if self._tracer is None else self._tracer.id_generator
-        if context is None or self._tracer is None or not isinstance(generator, PresetIds):
+        if self._tracer is None:
+            return
+        context, generator = parse_traceparent(outcome.call.traceparent), self._tracer.id_generator
+        if context is None or not isinstance(generator, PresetIds):
             return
         call = outcome.call
         parent = parse_traceparent(traceparent)

@@ -38,6 +38,8 @@ class Rules(BaseModel):
         rules = self.tasks.get(task)
         if rules is not None:
             return rules
+        if not self.tenants or ":" not in task:
+            return self.defaults
         base = self.unqualified_name(task)
         return self.defaults if base is None else self.tasks.get(base, self.defaults)
 

@@ -7,7 +7,9 @@ from typing import Any, Final
 from understudies.dialects.json_fields import object_or_empty, token_count
 from understudies.events import UsageDetails, usd
 
-_DETAILS: Final = ("prompt_tokens_details", "completion_tokens_details", "input_tokens_details", "output_tokens_details")
+_DETAILS: Final = frozenset(
+    {"prompt_tokens_details", "completion_tokens_details", "input_tokens_details", "output_tokens_details"}
+)
 _PRICED: Final = frozenset(
     {"cost", "cache_creation", "cache_creation_input_tokens", "server_tool_use", "service_tier", "cost_details"}
 )
@@ -52,9 +54,9 @@ def read_details(usage: Mapping[str, Any], tier: Any = None, web_searches: int =
 
 def _has_priced(usage: Mapping[str, Any]) -> bool:
     """Return whether the details of a usage tell something that has a price; nearly all are zeros."""
-    for name in _DETAILS:
-        details = usage[name] if name in usage else None
-        if isinstance(details, dict) and (details.get("audio_tokens") or details.get("cache_write_tokens")):
+    for name, details in usage.items():
+        is_told = name in _DETAILS and isinstance(details, dict)
+        if is_told and (details.get("audio_tokens") or details.get("cache_write_tokens")):
             return True
     return False
 

@@ -17,6 +17,8 @@ from aiokafka.errors import (
     InvalidTimestampError,
     KafkaError,
     MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
     RecordListTooLargeError,
     RecordTooLargeError,
 )
@@ -110,6 +112,7 @@ class KafkaSink:
         self._backoff_s = _MIN_BACKOFF_S
         self._next_log_at = 0.0
         self._at_risk = at_risk
+        self._timestamp_ms: int | None = None
 
     async def write(self, batch: Sequence[OutgoingEvent]) -> Rejections:
         """Publish the batch; while the broker is unavailable, wait for it."""
@@ -160,7 +163,9 @@ class KafkaSink:
         for place in places:
             topic, key, value, headers = messages[place]
             try:
-                sent[place] = await producer.send(topic, value, key=key, headers=list(headers))
+                sent[place] = await producer.send(
+                    topic, value, key=key, headers=list(headers), timestamp_ms=self._timestamp_ms
+                )
             except KafkaError as error:
                 sent[place] = error
         outcomes = await asyncio.gather(*map(_await_delivery, sent.values()))
@@ -173,7 +178,15 @@ class KafkaSink:
             else:
                 self._log_unavailable(problem)
                 again.append(place)
+        await self._adapt(outcomes)
         return again
+
+    async def _adapt(self, problems: Sequence[KafkaError | None]) -> None:
+        """Send no timestamps to a broker that finds this clock wrong, and replace a producer that lost its sequence."""
+        if any(isinstance(problem, InvalidTimestampError) for problem in problems):
+            self._timestamp_ms = _NO_TIMESTAMP
+        if any(isinstance(problem, _LOST_SEQUENCE) for problem in problems):
+            await self._discard_producer()
 
     async def _get_producer(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -212,12 +225,14 @@ _MAX_BACKOFF_S = 5.0
 _NON_RETRIABLE = (
     CorruptRecordException,
     IllegalArgumentError,
-    InvalidTimestampError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
     RecordTooLargeError,
 )
 """Errors that another attempt cannot cure; all others are retried."""
+_LOST_SEQUENCE = (OutOfOrderSequenceNumber, ProducerFenced)
+"""Errors after which an idempotent producer delivers nothing more to the partition."""
+_NO_TIMESTAMP = -1
 
 
 async def _await_delivery(sent: Any) -> KafkaError | None:

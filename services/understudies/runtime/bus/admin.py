@@ -66,9 +66,10 @@ def _create_ssl_context(settings: BusSettings) -> ssl.SSLContext:
 
 
 def _required_topics(settings: BusSettings) -> list[NewTopic]:
-    largest = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
-    topics = [NewTopic(t.name, t.partitions, 1, topic_configs={**t.config, **largest}) for t in TOPICS]
-    topics.append(NewTopic(DEAD_LETTERS, 1, 1, topic_configs=largest))
+    # Times are the broker's own: a record whose sender's clock is an hour ahead would be refused with its whole batch.
+    common = {"max.message.bytes": str(MAX_MESSAGE_BYTES), "message.timestamp.type": "LogAppendTime"}
+    topics = [NewTopic(t.name, t.partitions, 1, topic_configs={**t.config, **common}) for t in TOPICS]
+    topics.append(NewTopic(DEAD_LETTERS, 1, 1, topic_configs=common))
     for topic in topics:
         # The constructor rejects -1, which means the broker's default and which brokers accept.
         topic.replication_factor = settings.replication_factor

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 _DECODE_BATCH: Final = 100
 """Records to decode before yielding to the event loop: a few milliseconds of work."""
+_SHORTENED_BYTES: Final = 1024
+"""Bytes kept of a dead letter that is too large for its topic."""
 _MIN_RETRY_DELAY_S: Final = 0.05
 _MAX_RETRY_DELAY_S: Final = 30.0
 
@@ -110,7 +112,7 @@ class Bus(ABC):
         """Send events and wait until the broker has all of them.
 
         Raises RetryLater if it has not: some may have arrived, so publish the same events again, with unchanged ids.
-        Raises Reject for an event above 32 MB.
+        Raises Reject for an event above 32 MB or above what its topic takes.
         """
         await self.publish_encoded([self.to_message(event) for event in events])
 
@@ -150,7 +152,27 @@ class Bus(ABC):
         self._dead_letter_limit.check(records, invalid)
         for one in invalid:
             log.warning("%s: sent %s to the dead letters: %s", self.service, one.headers, one.reason[:200])
-        await self._send([_to_dead_letter(one) for one in invalid])
+        await self._send_dead_letters([_to_dead_letter(one) for one in invalid])
+
+    async def dead_letter_events(self, events: Sequence[Event], reason: str) -> None:
+        """Send events that no broker takes on their own topic to the dead letters, and log that they are lost to it."""
+        letters: list[BusMessage] = []
+        for event in events:
+            message = self.to_message(event)
+            headers = (
+                ("reason", reason.encode("ascii", "backslashreplace")),
+                ("original-topic", message.topic.encode()),
+            )
+            letters.append(message._replace(topic=DEAD_LETTERS, headers=headers))
+            log.error("%s: sent event %s for %r to the dead letters: %s", self.service, event.id, message.topic, reason)
+        await self._send_dead_letters(letters)
+
+    async def _send_dead_letters(self, letters: Sequence[BusMessage]) -> None:
+        """Send dead letters; of those too large for their topic, send the beginning alone."""
+        try:
+            await self._send(letters)
+        except Undeliverable as error:
+            await self._send([_shorten(letters[index]) for index in error.rejected])
 
     @property
     def is_tracked(self) -> bool:
@@ -221,6 +243,13 @@ def _to_dead_letter(invalid: InvalidRecord) -> BusMessage:
     return BusMessage(DEAD_LETTERS, invalid.record.value, invalid.record.key, headers)
 
 
+def _shorten(letter: BusMessage) -> BusMessage:
+    size = str(len(letter.value)).encode()
+    return letter._replace(
+        value=letter.value[:_SHORTENED_BYTES], headers=(*letter.headers, ("shortened-from-bytes", size))
+    )
+
+
 def _publish_error(
     messages: Sequence[BusMessage], problems: Mapping[int, BaseException]
 ) -> Undeliverable | NotDelivered:
@@ -228,7 +257,8 @@ def _publish_error(
     topic = messages[index].topic
     if all(isinstance(problem, MessageSizeTooLargeError) for problem in problems.values()):
         return Undeliverable(
-            f"an event for {topic!r} exceeds the limit of {MAX_MESSAGE_BYTES} bytes; make it smaller", list(problems)
+            f"an event for {topic!r} exceeds {MAX_MESSAGE_BYTES} bytes or its topic's max.message.bytes: shorten it",
+            list(problems),
         )
     return NotDelivered(
         f"{len(problems)} of {len(messages)} events did not reach the broker, the first for {topic!r}: {first!r}",

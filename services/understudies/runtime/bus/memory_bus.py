@@ -10,7 +10,8 @@ from understudies.events import TOPICS, Topic
 from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.in_flight import InFlightTracker
 from understudies.runtime.bus.messages import BatchHandler, BusMessage, Offsets, Record
-from understudies.runtime.bus.publisher import check_size, find_partition
+from understudies.runtime.bus.partition_sender import check_size
+from understudies.runtime.bus.publisher import find_partition
 from understudies.runtime.errors import RetryLater
 from understudies.runtime.settings import BusSettings
 from understudies.runtime.telemetry import batch_span

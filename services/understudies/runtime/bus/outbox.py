@@ -8,6 +8,7 @@ from understudies.events import BY_NAME, Event, Verdict, encode, topic_of
 from understudies.persistence.fields import As
 from understudies.persistence.saved_state import Key, SavedState
 from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.publisher import Undeliverable
 
 _MAX_RECENT: Final = 100
 _EncodedEvent = list[str]
@@ -50,8 +51,16 @@ class Outbox(SavedState):
         self._events += events
 
     async def flush(self) -> None:
-        """Publish all events; if that fails, they stay, to be published again with the same ids."""
-        await self._bus.publish(*self._events)
+        """Publish all events; if that fails, they stay, to be published again with the same ids.
+
+        An event that is too large for its topic goes to the dead letters: it must not hold up the others for ever.
+        """
+        try:
+            await self._bus.publish(*self._events)
+        except Undeliverable as error:
+            rejected = frozenset(error.rejected)
+            await self._bus.dead_letter_events([self._events[index] for index in error.rejected], str(error))
+            self._events = [event for index, event in enumerate(self._events) if index not in rejected]
         self._recent += [_encode_event(event) for event in self._events if not isinstance(event, Verdict)]
         self._events.clear()
 

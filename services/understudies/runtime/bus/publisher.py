@@ -15,23 +15,16 @@ from faststream.kafka.security import parse_security
 
 from understudies.runtime.bus.admin import bootstrap_servers, build_security
 from understudies.runtime.bus.messages import BusMessage
+from understudies.runtime.bus.partition_sender import MAX_BATCH_BYTES, MessageIndex, PartitionSender
 from understudies.runtime.errors import Reject, RetryLater
 from understudies.runtime.settings import MAX_MESSAGE_BYTES, BusSettings
 
 log = logging.getLogger(__name__)
 
-MessageIndex = int
-"""Index of a message among those passed to `send`, from 0."""
-
-_BATCH_BYTES: Final = 1024 * 1024
-_YIELD_EVERY: Final = 200
-"""Messages to append before yielding to the event loop: about a millisecond of work."""
 _RETRY_MS: Final = 250
 _STOP_TIMEOUT_S: Final = 2.0
 _PATIENCE: Final = 3.0
 """Publish time-outs after which a producer that answers nothing is replaced; aiokafka gives up after two."""
-_RECORD_OVERHEAD: Final = 100
-_HEADER_OVERHEAD: Final = 10
 _TopicPartition = tuple[str, int]
 
 
@@ -54,14 +47,16 @@ class Undeliverable(Reject):
 class Publisher:
     """Producer of whole batches: messages are partitioned by key, and no work is done per single message.
 
-    Within a partition messages arrive in the given order; after one that failed, none of the later ones is sent.
+    Within a partition messages arrive in the given order. One that is too large for its topic is left out; after any
+    other that failed, none of the later ones is sent.
     """
 
     def __init__(self, settings: BusSettings, client_id: str) -> None:
         self._settings = settings
         self._client_id = client_id
         self._producer: AIOKafkaProducer | None = None
-        self._silent: AIOKafkaProducer | None = None
+        self._unusable: AIOKafkaProducer | None = None
+        self._max_batch_bytes: dict[str, int] = {}
         self._replacing = asyncio.Lock()
         self._unavailable = False
         # An idempotent producer may wait without limit: what it has sent and another sends again would arrive twice.
@@ -78,7 +73,7 @@ class Publisher:
             client_id=self._client_id,
             acks="all",
             enable_idempotence=self._settings.idempotent,
-            max_batch_size=_BATCH_BYTES,
+            max_batch_size=MAX_BATCH_BYTES,
             max_request_size=MAX_MESSAGE_BYTES,
             request_timeout_ms=int(self._settings.publish_timeout_s * 1000),
             retry_backoff_ms=_RETRY_MS,
@@ -106,7 +101,7 @@ class Publisher:
         """
         outcomes: list[BaseException | None] = [None] * len(messages)
         try:
-            producer = await self._working_producer()
+            producer = await self.working_producer()
         except RetryLater as error:
             self._unavailable = True
             return [error] * len(messages)
@@ -123,23 +118,20 @@ class Publisher:
             else:
                 by_partition[topic, find_partition(key, found)].append(index)
         await asyncio.gather(
-            *(
-                self._send_partition(producer, where, indexes, messages, outcomes)
-                for where, indexes in by_partition.items()
-            )
+            *(self._send_partition(where, indexes, messages, outcomes) for where, indexes in by_partition.items())
         )
         self._unavailable = any(one is not None and not isinstance(one, MessageSizeTooLargeError) for one in outcomes)
         return outcomes
 
-    async def _working_producer(self) -> AIOKafkaProducer:
+    async def working_producer(self) -> AIOKafkaProducer:
         """Return the producer, replaced if it has failed for good; raises RetryLater while it cannot be.
 
         Some errors end aiokafka's sending task: from then on such a producer fails every message, or answers nothing,
-        although the broker is back.
+        although the broker is back. One that is idempotent and had a batch refused has lost its sequence.
         """
         async with self._replacing:
             producer = self._producer
-            if producer is not None and (producer is self._silent or _has_failed(producer)):
+            if producer is not None and (producer is self._unusable or _has_failed(producer)):
                 log.warning("replacing a Kafka producer that has stopped working")
                 new = await self._connect()
                 if self._producer is None:
@@ -155,7 +147,7 @@ class Publisher:
             return self._producer
 
     def _give_up(self, producer: AIOKafkaProducer) -> RetryLater:
-        self._silent = producer
+        self._unusable = producer
         return RetryLater(f"no answer from Kafka in {self._patience_s:g} s")
 
     async def _is_broker_reachable(self, producer: AIOKafkaProducer) -> bool:
@@ -176,41 +168,33 @@ class Publisher:
         except (KafkaError, OSError) as error:
             return error
 
+    async def wait_stored(self, producer: AIOKafkaProducer, sent: "asyncio.Future[Any]") -> None:
+        """Wait until the broker has stored a batch; raises RetryLater if it does not answer in time."""
+        sent.add_done_callback(_consume_exception)
+        await asyncio.wait({sent}, timeout=self._patience_s)
+        if not sent.done():
+            raise self._give_up(producer)
+        sent.result()
+
+    def discard(self, producer: AIOKafkaProducer, error: KafkaError) -> None:
+        """Replace an idempotent producer before the next batch: Kafka takes nothing after a gap in the sequence."""
+        if self._settings.idempotent:
+            log.warning("Kafka refused a batch of an idempotent producer: %r", error)
+            self._unusable = producer
+
     async def _send_partition(
         self,
-        producer: AIOKafkaProducer,
         topic_partition: _TopicPartition,
         indexes: Sequence[MessageIndex],
         messages: Sequence[BusMessage],
         outcomes: list[BaseException | None],
     ) -> None:
-        """Send one partition's messages, batch after batch; after a failed batch, all later ones fail too."""
         topic, partition = topic_partition
-        for index in indexes:
-            outcomes[index] = check_size(messages[index])
-        waiting = [index for index in indexes if outcomes[index] is None]
-        at = 0
-        try:
-            while at < len(waiting):
-                batch = producer.create_batch()
-                end = at
-                while end < len(waiting):
-                    _, value, key, headers = messages[waiting[end]]
-                    if batch.append(timestamp=None, key=key, value=value, headers=list(headers)) is None:
-                        break
-                    end += 1
-                    if (end - at) % _YIELD_EVERY == 0:
-                        await asyncio.sleep(0)
-                sent = await producer.send_batch(batch, topic, partition=partition)
-                sent.add_done_callback(_consume_exception)
-                await asyncio.wait({sent}, timeout=self._patience_s)
-                if not sent.done():
-                    raise self._give_up(producer)
-                sent.result()
-                at = end
-        except (KafkaError, OSError, RetryLater) as error:
-            for index in waiting[at:]:
-                outcomes[index] = error
+        sender = PartitionSender(self, topic, partition, self._max_batch_bytes.get(topic, MAX_BATCH_BYTES))
+        await sender.send(messages, indexes, outcomes)
+        if sender.max_batch_bytes < MAX_BATCH_BYTES:
+            known = self._max_batch_bytes.get(topic, MAX_BATCH_BYTES)
+            self._max_batch_bytes[topic] = min(known, sender.max_batch_bytes)
 
 
 def _has_failed(producer: AIOKafkaProducer) -> bool:
@@ -240,14 +224,6 @@ def _consume_exception(sent: "asyncio.Future[Any]") -> None:
     """Mark the exception as retrieved: if the waiting caller is gone, asyncio would log it as never retrieved."""
     if not sent.cancelled():
         sent.exception()
-
-
-def check_size(message: BusMessage) -> MessageSizeTooLargeError | None:
-    """Return the error of a message that is too large for every broker, None for any other."""
-    size = len(message.value) + _RECORD_OVERHEAD
-    if size > MAX_MESSAGE_BYTES // 2:
-        size = message.size + _RECORD_OVERHEAD + _HEADER_OVERHEAD * len(message.headers)
-    return MessageSizeTooLargeError(f"{size} bytes") if size > MAX_MESSAGE_BYTES else None
 
 
 def find_partition(key: bytes | None, partitions: Sequence[int]) -> int:

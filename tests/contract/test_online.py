@@ -386,3 +386,15 @@ def test_a_url_that_cannot_be_read_is_refused_and_not_repeated(url: str) -> None
     with pytest.raises(ConfigurationError, match="UNDERSTUDIES_ONLINE_URL") as refused:
         create_online_state(url)
     assert "hunter2" not in str(refused.value)
+
+
+async def test_values_are_cleared_and_money_and_pins_are_kept(online: OnlineState) -> None:
+    for number in range(2500):
+        await online.put(f"answer {number}", b"text", 1000.0)
+    await online.get_or_put("episode", "teacher", 1000.0)
+    await settled(online, [BudgetCounter("triage", total=45)])
+    await online.clear_values()
+    await online.clear_values()
+    assert [number for number in range(2500) if await online.get(f"answer {number}") is not None] == []
+    assert await online.get_or_put("episode", "student", 1000.0) == "teacher"
+    assert await standing(online, "triage") == CounterState(45, 0)

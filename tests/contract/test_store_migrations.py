@@ -143,8 +143,8 @@ async def test_on_a_cluster_every_table_is_made_on_all_servers_and_replicated() 
             if kind[1] != "ALTER TABLE":
                 assert re.search(r"ENGINE = ReplicatedReplacingMergeTree(\(at\))?\s+ORDER BY", formatted), formatted
         made = [statement for statement in statements if "CREATE" in statement]
-        # One for every kind of event, one for what was applied, and one for the marks that people set.
-        assert len(made) == len(TABLES) + 2
+        # One for every kind of event, and one each for what was applied, what people marked and what was erased.
+        assert len(made) == len(TABLES) + 3
 
 
 async def test_a_cluster_that_the_server_does_not_know_is_named() -> None:

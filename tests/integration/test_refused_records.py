@@ -115,7 +115,7 @@ async def test_an_agents_wrong_clock_or_large_call_loses_none_of_its_other_calls
 
 async def test_topics_of_our_making_take_records_from_the_future() -> None:
     async with connect() as (_, settings):
-        producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers(settings))
+        producer = AIOKafkaProducer(bootstrap_servers=",".join(bootstrap_servers(settings)))
         await producer.start()
         try:
             ahead_ms = int(time.time() * 1000) + 2 * HOUR_MS

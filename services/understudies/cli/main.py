@@ -7,6 +7,8 @@ from understudies.cli.backtest import backtest
 from understudies.cli.backup import BACKUP_EPILOG, RESTORE_EPILOG, backup, restore
 from understudies.cli.demo import demo
 from understudies.cli.dlq import dlq
+from understudies.cli.erase import EPILOG as ERASE_EXAMPLES
+from understudies.cli.erase import erase
 from understudies.cli.import_calls import EPILOG as IMPORT_EXAMPLES
 from understudies.cli.import_calls import import_calls
 from understudies.cli.keys import keys
@@ -36,6 +38,7 @@ app.command("import", epilog=IMPORT_EXAMPLES)(import_calls)
 app.command(epilog=STATUS_EXAMPLES)(status)
 app.command(epilog=BACKUP_EPILOG)(backup)
 app.command(epilog=RESTORE_EPILOG)(restore)
+app.command(epilog=ERASE_EXAMPLES)(erase)
 for name, purpose in SERVICES.items():
     app.command(name, help=purpose)(service_command(name))
 app.command(epilog=ROUTER_EXAMPLES)(router)

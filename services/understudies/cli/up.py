@@ -116,7 +116,7 @@ async def _run(
             bus=bus,
             store_url=store,
             pages=lambda platform, publish: platform_pages(platform, access, rules.current, publish),
-            operations=lambda sink, stage: create_operations(sink, stage, access),
+            operations=lambda sink, stage, eraser: create_operations(sink, stage, eraser, access),
             notices=settings_from(NoticeSettings),
         )
     )

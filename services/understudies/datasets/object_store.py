@@ -63,6 +63,29 @@ class ObjectStore:
             raise RetryLater(f"cannot read {uri!r} now: {error!r}") from error
         return content
 
+    def exists(self, reference: str) -> bool:
+        """Return whether there is a file or a folder; raises RetryLater if that cannot be told now."""
+        uri = self._resolve(reference)
+        try:
+            filesystem, name = fsspec.core.url_to_fs(uri)
+            return bool(filesystem.exists(name))
+        except Exception as error:
+            raise RetryLater(f"cannot look for {uri!r} now: {error!r}") from error
+
+    def delete(self, reference: str) -> None:
+        """Remove a file, or a folder with all in it; does nothing if there is none.
+
+        Raises RetryLater if it cannot be removed now.
+        """
+        uri = self._resolve(reference)
+        try:
+            filesystem, name = fsspec.core.url_to_fs(uri)
+            filesystem.rm(name, recursive=True)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise RetryLater(f"cannot remove {uri!r} now: {error!r}") from error
+
     def _uri(self, path: str) -> str:
         return f"{self.root.rstrip('/')}/{path}"
 

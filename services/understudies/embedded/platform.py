@@ -19,6 +19,7 @@ from understudies.budget.app import BudgetApp
 from understudies.budget.app import create_app as create_budget
 from understudies.budget.settings import BudgetSettings
 from understudies.datasets.object_store import ObjectStore
+from understudies.erasure.erasure import Eraser
 from understudies.evaluator.app import EvaluatorApp
 from understudies.evaluator.app import create_app as create_evaluator
 from understudies.evaluator.settings import EvaluatorSettings
@@ -106,7 +107,7 @@ class PlatformConfig:
     observer: ObserverSettings = field(default_factory=partial(settings_from, ObserverSettings))
     extra_services: Sequence[Service] = ()
     pages: Callable[["Platform", PublishDecision], Mapping[str, AdminHandler]] | None = None
-    operations: Callable[[CallSink, Callable[[], Awaitable[Path]]], Mapping[str, AdminHandler]] | None = None
+    operations: Callable[[CallSink, Callable[[], Awaitable[Path]], Eraser], Mapping[str, AdminHandler]] | None = None
     notices: NoticeSettings | None = None
 
 
@@ -214,6 +215,7 @@ class Platform:
         plan, clock, ids = self.config, self.config.clock, self.config.id_factory
         self.store = store
         files = ObjectStore(f"file://{(plan.folder / 'artifacts').resolve()}")
+        online = self._create_online_state()
         students = StudentCache(files, lora=LoraServingSettings(base=plan.trainer.lora.base))
         self._exit_stack.push_async_callback(students.close)
         # Every router needs the whole routing table, so each one reads all partitions.
@@ -257,12 +259,12 @@ class Platform:
             sample=plan.draw,
             redact=default_redactor if plan.redact else None,
             rules=plan.rules,
-            online=self._create_online_state(),
+            online=online,
             tracer=bus["router"].tracer,
             spool=plan.folder / "spool" if plan.keeps_state else None,
             pages={
                 **(plan.pages(self, partial(_publish_decision, bus["budget"], store)) if plan.pages else {}),
-                **self._operations(bus["observer"], store),
+                **self._operations(bus, store, files, online),
                 "/metrics": self._serve_metrics,
                 **self._receivers(bus["observer"]),
             },
@@ -297,15 +299,28 @@ class Platform:
         )
         await send_response(send, 200, {}, self.router.exposition() + found, METRICS_TYPE)
 
-    def _operations(self, bus: Bus, store: Store) -> Mapping[str, AdminHandler]:
-        """Return the handlers of imports and backups, by path."""
+    def _operations(
+        self, bus: Mapping[str, Bus], store: Store, files: ObjectStore, online: OnlineState | None
+    ) -> Mapping[str, AdminHandler]:
+        """Return the handlers of imports, backups and erasures, by path."""
         plan = self.config
         if plan.operations is None:
             return {}
         rules = plan.rules if isinstance(plan.rules, RulesSource) else RulesSource(plan.rules)
-        sink = CallSink(settings_from(ImportSettings), store=store, bus=bus, rules=rules, now=plan.clock.now)
+        sink = CallSink(
+            settings_from(ImportSettings), store=store, bus=bus["observer"], rules=rules, now=plan.clock.now
+        )
         own_store = None if plan.store_url else store
-        return plan.operations(sink, lambda: stage_backup(plan.folder, own_store, self._wait_stored))
+        eraser = Eraser(
+            store=store,
+            files=files,
+            online=online,
+            publish=partial(_publish_decision, bus["budget"], store),
+            wait_stored=self._wait_stored,
+            clock=plan.clock,
+            new_id=plan.id_factory("budget"),
+        )
+        return plan.operations(sink, lambda: stage_backup(plan.folder, own_store, self._wait_stored), eraser)
 
     async def _wait_stored(self) -> None:
         """Wait until the observer has stored what was published so far."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from understudies.datasets.object_store import ObjectStore
 from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, VERDICTS, NewId, Promotion
 from understudies.observer.dataset_builder import DatasetBuilder
+from understudies.observer.erasures import RepeatedErasures
 from understudies.observer.queries import fetch_latest_promotions
 from understudies.observer.settings import ObserverSettings
 from understudies.observer.sink import StoreSink
@@ -29,11 +30,13 @@ class ObserverApp:
         self._clock = clock
         self.store = store
         self._sink = StoreSink(store, bus)
+        self._erasures = RepeatedErasures(store)
         self._dataset_builder = DatasetBuilder(settings, bus=bus, store=store, files=files, new_id=new_id)
 
     async def start(self) -> None:
-        """Migrate the tables, then load the authorised students whose datasets are not built yet."""
+        """Migrate the tables, erase again what came again, and load the students whose datasets are not built yet."""
         await self.store.migrate()
+        await self._erasures.repeat()
         await self._dataset_builder.load_pending()
 
     async def handle(self, records: Sequence[Record]) -> None:
@@ -52,7 +55,8 @@ class ObserverApp:
         return await fetch_latest_promotions(self.store)
 
     async def tick(self, now: datetime) -> None:
-        """Retry the datasets that are still due."""
+        """Erase again what came again, and retry the datasets that are still due."""
+        await self._erasures.repeat_due(now)
         self._dataset_builder.retry_due(now)
 
     async def stop(self) -> None:

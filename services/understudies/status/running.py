@@ -13,10 +13,19 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from understudies.erasure.request import ErasureReport, ErasureRequest
 from understudies.runtime.errors import ConfigurationError, RetryLater
 from understudies.status.decision import DecisionRequest
 from understudies.status.parts import STATUS_PART, StatusPart
-from understudies.status.standing import BACKUP_PATH, IMPORT_PATH, STATUS_PATH, STEERING_PATH, Overview, TaskStory
+from understudies.status.standing import (
+    BACKUP_PATH,
+    ERASURE_PATH,
+    IMPORT_PATH,
+    STATUS_PATH,
+    STEERING_PATH,
+    Overview,
+    TaskStory,
+)
 from understudies.warm_start.counts import ImportCounts
 
 _log = logging.getLogger(__name__)
@@ -75,6 +84,10 @@ class RunningProcess(BaseModel):
         """Add imported calls, each as JSON; blocks until they are stored, and raises as `overview` does."""
         return ImportCounts.model_validate_json(self._get(IMPORT_PATH, body=b"\n".join(lines)))
 
+    def erase(self, request: ErasureRequest) -> ErasureReport:
+        """Erase calls, or return what that would remove; blocks, and raises as `overview` does."""
+        return ErasureReport.model_validate_json(self._get(ERASURE_PATH, body=request.model_dump_json().encode()))
+
     def stage_backup(self) -> str:
         """Have the data folder staged; returns the name of the folder below it with what was; blocks, raises alike."""
         return str(json.loads(self._get(BACKUP_PATH, body=b""))["staging"])
@@ -122,7 +135,7 @@ def _key_of(text: str) -> str:
 
 def _read_message(text: str, url: str) -> str:
     """Return the message of a refused change; empty if the text is none."""
-    if not url.endswith((STEERING_PATH, IMPORT_PATH)):
+    if not url.endswith((STEERING_PATH, IMPORT_PATH, ERASURE_PATH)):
         return ""
     try:
         error = json.loads(text)["error"]

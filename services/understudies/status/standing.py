@@ -13,6 +13,8 @@ STEERING_PATH: Final = "/steering"
 """Path at which it takes people's decisions."""
 BACKUP_PATH: Final = "/backup"
 """Path at which it stages a backup."""
+ERASURE_PATH: Final = "/erasure"
+"""Path at which it erases calls."""
 IMPORT_PATH: Final = "/import"
 """Path at which it takes imported calls."""
 

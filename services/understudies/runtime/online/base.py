@@ -102,6 +102,10 @@ class OnlineState(Protocol):
         """Store a value; raises ValueError if it is larger than MAX_VALUE_BYTES."""
         ...
 
+    async def clear_values(self) -> None:
+        """Remove all values that `put` stored."""
+        ...
+
     async def get_or_put(self, key: str, value: str, ttl_s: float) -> str:
         """Return the stored value, storing `value` if there is none; it expires `ttl_s` seconds after its last use."""
         ...

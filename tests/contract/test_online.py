@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.redis_server import RedisServer
+from tests.support.containers import shared_redis_container
+from tests.support.redis_server import RedisServer, flush
 
 from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.online.base import (
@@ -26,10 +27,16 @@ from understudies.runtime.online.memory import MemoryOnlineState
 DAY_S = 86_400.0
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "container"])
 async def online(request: pytest.FixtureRequest) -> AsyncIterator[OnlineState]:
     if request.param == "memory":
         yield MemoryOnlineState()
+        return
+    if request.param == "container":
+        state = create_online_state(shared_redis_container(), timeout_s=5.0)
+        await flush(shared_redis_container())
+        yield state
+        await state.close()
         return
     async with RedisServer() as server:
         state = create_online_state(server.url, timeout_s=5.0)

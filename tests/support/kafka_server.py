@@ -112,18 +112,6 @@ class KafkaServer:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-    async def delete_topics(self) -> None:
-        """Delete all topics, so that the next test finds none of what the last one left."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
-        await admin.start()
-        try:
-            async with asyncio.timeout(_SECONDS):
-                while topics := [name for name in await admin.list_topics() if not name.startswith("__")]:
-                    await admin.delete_topics(topics)
-                    await asyncio.sleep(0.05)
-        finally:
-            await admin.close()
-
     async def __aenter__(self) -> Self:
         try:
             await asyncio.to_thread(self.start)
@@ -139,6 +127,19 @@ class KafkaServer:
 
     def _java(self, *words: str) -> None:
         subprocess.run(["java", "-cp", self._jars, *words], check=True, capture_output=True, cwd=self._folder)
+
+
+async def delete_topics(bootstrap: str) -> None:
+    """Delete all topics of a broker, so that the next test finds none of what the last one left."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        async with asyncio.timeout(_SECONDS):
+            while topics := [name for name in await admin.list_topics() if not name.startswith("__")]:
+                await admin.delete_topics(topics)
+                await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
 
 
 def _free_port() -> int:

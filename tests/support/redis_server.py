@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -25,6 +26,18 @@ def require_redis() -> str:
     if os.environ.get("UNDERSTUDIES_TEST_REDIS") == "required":
         pytest.fail(f"there is no redis-server here: {remedy}")
     pytest.skip(f"needs a real redis-server: {remedy}")
+
+
+async def flush(url: str) -> None:
+    """Let the server of a URL without a password forget everything."""
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    try:
+        writer.write(b"FLUSHALL\r\n")
+        assert await reader.readline() == b"+OK\r\n"
+    finally:
+        writer.close()
+        await writer.wait_closed()
 
 
 class RedisServer:

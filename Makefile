@@ -10,6 +10,7 @@
 #   make faults  random faults under load, everything compared afterwards: hours; FAULTS="--rounds 20 --seed 7" chooses
 #   make test-lora   the tests of LoRA students with llama.cpp, in a virtual environment of their own (3 GB on disk)
 #   make test-vllm   the same tests with vLLM on the CPU, in another one (3.5 GB); Linux on x86_64
+#   make test-compose   docker-compose.yml brought up, and a call through it; needs a Docker engine
 #   make lock    resolve anew within the bounds of pyproject.toml; lock-lora and lock-vllm for the two above
 #   make fuzz    a million mutated inputs for every reader of what others write; FUZZ="--inputs 10000" for fewer
 #   make clean   remove what the others made
@@ -36,7 +37,7 @@ TRUST ?= --jobs 2
 FUZZ ?=
 FAULTS ?= --rounds 100 --seed 1
 
-.PHONY: demo test test-lora test-vllm check lint types imports audit sbom unit coverage bench trust faults fuzz lock lock-lora lock-vllm clean
+.PHONY: demo test test-lora test-vllm test-compose check lint types imports audit sbom unit coverage bench trust faults fuzz lock lock-lora lock-vllm clean
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
 
@@ -81,6 +82,11 @@ test-lora: $(LORA_VENV)/.lora
 test-vllm: $(LORA_VENV)/.lora $(VLLM_VENV)/.vllm
 	@OMP_NUM_THREADS=1 UNDERSTUDIES_TEST_LORA=required UNDERSTUDIES_TEST_VLLM_PYTHON=$(abspath $(VLLM_VENV)/bin/python) \
 		$(LORA_VENV)/bin/pytest tests/lora/contract -k vllm
+
+# Apart from `unit`, as it builds the image. Needs a Docker engine with compose; ClickHouse is its engine, in Python's image.
+test-compose: $(VENV)/.dev
+	@docker compose build --quiet
+	@UNDERSTUDIES_TEST_COMPOSE=required $(BIN)/pytest -n 0 tests/compose
 
 # Apart from `unit`: on Python 3.11 tests of pure code take up to 2.8 times the CPU when branches are measured (22 s and
 # 61 s for those of labels, JSON, routing and dialects), and `make test` is to end within 12 minutes.

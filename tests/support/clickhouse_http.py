@@ -1,4 +1,4 @@
-"""ClickHouse's HTTP interface over its engine in this process: `python clickhouse_http.py PORT FOLDER [PASSWORD]`.
+"""ClickHouse's HTTP interface over its engine here: `python clickhouse_http.py PORT FOLDER [PASSWORD [HOST]]`.
 
 The engine is chDB, so parsing, types, settings, errors and formats are ClickHouse's own. What this file adds is what
 the server does around it: credentials, sessions, compression, parameters of the URL, headers and statuses of answers.
@@ -195,10 +195,10 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def main(port: int, folder: str, password: str = "") -> None:
-    """Serve on loopback until killed."""
+def main(port: int, folder: str, password: str = "", host: str = "127.0.0.1") -> None:
+    """Serve until killed."""
     Handler.engine = Engine(folder, password)
-    _Server(("127.0.0.1", port), Handler).serve_forever()
+    _Server((host, port), Handler).serve_forever()
 
 
 if __name__ == "__main__":

@@ -15,12 +15,21 @@ Answer = Callable[[str], str]
 class FakeTeacher:
     """Answer chat completions with `answer`, a text or a function of the last message's text.
 
-    `asked` counts the calls. Every answer is billed as 1,000 prompt and 100 completion tokens of `model`.
+    It listens on `host` and `port`; 0 takes a free one. `asked` counts the calls. Every answer is billed as 1,000 prompt
+    and 100 completion tokens of `model`.
     """
 
-    def __init__(self, answer: str | Answer = "a teacher's answer", *, model: str = "gpt-4o") -> None:
+    def __init__(
+        self,
+        answer: str | Answer = "a teacher's answer",
+        *,
+        model: str = "gpt-4o",
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         self._answer: Answer = answer if callable(answer) else lambda _: answer
         self._model = model
+        self._address = host, port
         self._numbers = itertools.count(1)
         self._runner: web.AppRunner | None = None
         self.asked = 0
@@ -31,7 +40,7 @@ class FakeTeacher:
         app.router.add_post("/v1/chat/completions", self._complete)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, *self._address).start()
         host, port = self._runner.addresses[0][:2]
         self.url = f"http://{host}:{port}/v1"
         return self

@@ -15,8 +15,8 @@ Answer = Callable[[str], str]
 class FakeTeacher:
     """Answer chat completions with `answer`, a text or a function of the last message's text.
 
-    It listens on `host` and `port`; 0 takes a free one. `asked` counts the calls. Every answer is billed as 1,000 prompt
-    and 100 completion tokens of `model`.
+    It listens on `host` and `port`; 0 takes a free one. `asked` counts the calls. Every answer is billed as 1,000
+    prompt and 100 completion tokens of `model`.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -46,13 +47,19 @@ def require_kafka() -> str:
 
 
 class KafkaServer:
-    """One broker that is its own controller, with a folder of its own; `advertised` is where it sends its clients."""
+    """One broker that is its own controller, with a folder of its own; `advertised` is where it sends its clients.
 
-    def __init__(self, advertised: str | None = None) -> None:
+    `properties` override its own, `{port}` among them; `format_options` are for the formatting of its storage.
+    """
+
+    def __init__(
+        self, advertised: str | None = None, *, properties: str = "", format_options: Sequence[str] = ()
+    ) -> None:
         self._jars = require_kafka()
         self._port, self._controller = _free_port(), _free_port()
         self.bootstrap = f"127.0.0.1:{self._port}"
         self._advertised = advertised or self.bootstrap
+        self._properties, self._format_options = properties, format_options
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -79,11 +86,12 @@ class KafkaServer:
         self._folder = folder = Path(tempfile.mkdtemp(prefix="understudies-kafka-"))
         file = folder / "server.properties"
         file.write_text(
-            _PROPERTIES.format(
-                controller=self._controller, port=self._port, advertised=self._advertised, folder=folder
-            ).lstrip()
+            (_PROPERTIES + self._properties)
+            .format(controller=self._controller, port=self._port, advertised=self._advertised, folder=folder)
+            .lstrip()
         )
-        self._java("kafka.tools.StorageTool", "format", "--cluster-id", "b2dOzKqRRlCk8yJmGQyYfw", "--config", str(file))
+        tool = ("kafka.tools.StorageTool", "format", "--cluster-id", "b2dOzKqRRlCk8yJmGQyYfw", "--config", str(file))
+        self._java(*tool, *self._format_options)
 
     def kill(self) -> None:
         """Kill it; what it holds is there again at the next start."""

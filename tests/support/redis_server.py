@@ -14,6 +14,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import pytest
+from tests.support.certificates import client_context
 
 PROGRAM = shutil.which("redis-server")
 
@@ -43,8 +44,10 @@ async def flush(url: str) -> None:
 class RedisServer:
     """A server on a loopback port that was free; what it holds survives `kill` and `start`, in a folder of its own."""
 
-    def __init__(self, *, password: str | None = None) -> None:
+    def __init__(self, *, password: str | None = None, certificates: Path | None = None) -> None:
+        """With a folder of `certificates`, it speaks TLS alone, and asks clients for theirs."""
         self._program = require_redis()
+        self._certificates = certificates
         self._password = password
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -63,6 +66,9 @@ class RedisServer:
         options = {"port": self.port, "bind": "127.0.0.1", "dir": self._folder, "save": "", "appendonly": "yes"}
         # Every write is on disk before it is answered: what was acknowledged survives a kill.
         options |= {"appendfsync": "always"} | ({} if self._password is None else {"requirepass": self._password})
+        if (pems := self._certificates) is not None:
+            options |= {"port": 0, "tls-port": self.port, "tls-cert-file": pems / "server.pem"}
+            options |= {"tls-key-file": pems / "server.key", "tls-ca-cert-file": pems / "ca.pem"}
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         self._process = subprocess.Popen(  # noqa: ASYNC220 - outlives the event loop that starts it
             [self._program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -95,7 +101,8 @@ class RedisServer:
 
     async def send_command(self, command: bytes) -> bytes:
         """The first line of the answer to a command, on a connection of its own."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        context = None if self._certificates is None else client_context(self._certificates)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=context)
         try:
             writer.write(command)
             return await reader.readline()

@@ -83,6 +83,9 @@ class StoreSettings(BaseSettings):
     timeout_s: float = Field(
         default=60.0, ge=1, description="a ClickHouse server that is silent for so long counts as unavailable"
     )
+    ca_file: Path | None = Field(
+        default=None, description="PEM file of the authority of a server at clickhouses://; unset: the known ones"
+    )
     cluster: str | None = Field(
         default=None,
         min_length=1,

@@ -54,24 +54,24 @@ class _Engine:
     _open: dict[str, "_Engine"] = {}  # noqa: RUF012 - one for the process, by intention
     _lock = threading.Lock()
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(self, url: str, settings: StoreSettings) -> None:
         self.url = url
         self._ref_count = 1
         self._folder = TemporaryDirectory(prefix="understudies-") if _is_temporary(url) else None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="store")
         try:
-            self.client = self._worker.submit(_connect, self._folder.name if self._folder else url, timeout_s).result()
+            self.client = self._worker.submit(_connect, self._folder.name if self._folder else url, settings).result()
         except BaseException:
             self._dispose()
             raise
 
     @classmethod
-    def acquire(cls, url: str, timeout_s: float) -> "_Engine":
+    def acquire(cls, url: str, settings: StoreSettings) -> "_Engine":
         """Return the engine of a URL, opening it for its first user; blocks."""
         with cls._lock:
             shared = cls._open.get(url)
             if shared is None:
-                engine = cls(url, timeout_s)
+                engine = cls(url, settings)
                 if url.startswith("chdb") and not _is_temporary(url):
                     cls._open[url] = engine
                 return engine
@@ -110,7 +110,7 @@ class Store:
 
         Raises ConfigurationError for an unusable URL and RetryLater while the server is unavailable.
         """
-        return cls(await asyncio.to_thread(_Engine.acquire, url, settings.timeout_s), settings)
+        return cls(await asyncio.to_thread(_Engine.acquire, url, settings), settings)
 
     async def migrate(self) -> list[str]:
         """Apply the numbered SQL files that have not been applied yet, then how long rows are kept; returns the files.
@@ -197,7 +197,7 @@ def _is_temporary(url: str) -> bool:
     return url in ("chdb://", "chdb://memory")
 
 
-def _connect(url: str, timeout_s: float) -> Any:
+def _connect(url: str, settings: StoreSettings) -> Any:
     parts = urlsplit(url)
     try:
         if parts.scheme in ("chdb", ""):
@@ -213,7 +213,8 @@ def _connect(url: str, timeout_s: float) -> Any:
                 secure=parts.scheme == "clickhouses",
                 autogenerate_session_id=False,
                 connect_timeout=_CONNECT_TIMEOUT_S,
-                send_receive_timeout=timeout_s,
+                send_receive_timeout=settings.timeout_s,
+                ca_cert=None if settings.ca_file is None else str(settings.ca_file),
                 tz_mode="aware",
             )
     except ImportError as error:

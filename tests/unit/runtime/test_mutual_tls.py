@@ -4,35 +4,23 @@ import asyncio
 import contextlib
 import shutil
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from tests.support.certificates import PASSWORD, write_certificates
 
 from understudies.runtime.bus.admin import build_security
 from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.settings import BusSettings
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make certificates")
-PASSWORD = "open sesame"
 
 
 @pytest.fixture
 def pems(tmp_path: Path) -> Path:
-    """A folder with an authority, and a certificate of it for the server and for a client, whose key has a password."""
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=tmp_path, check=True, capture_output=True)
-
-    (tmp_path / "names.cnf").write_text("subjectAltName=DNS:localhost\n")
-    request = ("req", "-newkey", "rsa:2048", "-nodes", "-subj")
-    openssl(*request, "/CN=authority", "-x509", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem")
-    for name in ("server", "client"):
-        openssl(*request, f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
-        signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names.cnf")
-        openssl("x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.pem")
-    openssl("rsa", "-aes256", "-passout", f"pass:{PASSWORD}", "-in", "client.key", "-out", "locked.key")
+    """A folder with certificates."""
+    write_certificates(tmp_path)
     return tmp_path
 
 

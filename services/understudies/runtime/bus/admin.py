@@ -13,6 +13,7 @@ from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLS
 
 from understudies.events import TOPICS
 from understudies.runtime.bus.dead_letters import DEAD_LETTERS
+from understudies.runtime.bus.refusals import find_refusal
 from understudies.runtime.errors import ConfigurationError, RetryLater
 from understudies.runtime.settings import MAX_MESSAGE_BYTES, BusSettings
 
@@ -79,8 +80,8 @@ def _required_topics(settings: BusSettings) -> list[NewTopic]:
 async def ensure_topics(settings: BusSettings) -> list[str]:
     """Create the missing topics; returns their names.
 
-    Raises ConfigurationError, which names the missing topics, if the settings do not allow creating them, and
-    RetryLater while the broker is unavailable.
+    Raises ConfigurationError, which names the missing topics, if the settings do not allow creating them, or says which
+    setting the broker refuses, and RetryLater while the broker is unavailable.
     """
     options: Mapping[str, Any] = parse_security(build_security(settings))
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers(settings), **options)
@@ -98,6 +99,8 @@ async def ensure_topics(settings: BusSettings) -> list[str]:
             _raise_for_topic_errors(response.topic_errors)
         return sorted(missing)
     except KafkaError as error:
+        if options and (refusal := await find_refusal(settings, bootstrap_servers(settings)[0], options)):
+            raise ConfigurationError(f"the broker at {settings.bootstrap!r} lets nobody in: {refusal}") from error
         raise RetryLater(f"cannot create topics at {settings.bootstrap!r}: {error!r}") from error
     finally:
         await admin.close()

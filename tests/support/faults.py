@@ -122,7 +122,11 @@ async def redis_lost(deployment: Deployment, pace: Pace) -> None:
 
 
 async def disks_full(deployment: Deployment, pace: Pace) -> None:
-    """Fill the disk of the spool while the broker is away, then that of the store."""
+    """Fill the disk of the spool while the broker is away, then that of the store, which is started anew once it has room.
+
+    Without that, ClickHouse may keep a part whose merge met the full disk and whose marks are empty (error 246); as it
+    starts, it takes the parts that were merged instead.
+    """
     spool, store = deployment.disks["spool"], deployment.disks["store"]
     await pace.wait()
     spool.fill()
@@ -132,7 +136,10 @@ async def disks_full(deployment: Deployment, pace: Pace) -> None:
     spool.clear()
     store.fill()
     await pace.wait(2)
+    await asyncio.to_thread(deployment.clickhouse.kill)
     store.clear()
+    await asyncio.to_thread(deployment.clickhouse.start)
+    await pace.wait()
 
 
 async def clocks_jump(deployment: Deployment, pace: Pace) -> None:

@@ -22,35 +22,40 @@ from understudies.console.endpoint import create_pages
 from understudies.console.server import ConsoleApp
 from understudies.console.source import ConsoleSource
 from understudies.events import Promotion, Stage, encode
+from understudies.observer.totals import refresh_totals
 from understudies.runtime.clock import SystemClock
+from understudies.runtime.rules.api_keys import key_hash
 from understudies.runtime.rules.rules import Rules
+from understudies.runtime.rules.tenant import TenantRules
 from understudies.runtime.store import Store
-from understudies.status.access import StatusAccess
+from understudies.status.settings import StatusSettings
 from understudies.status.stored_standings import StoredStandings
 
 CALLS = """
-INSERT INTO invocations (id, at, task, origin, served_by, model, student, request, response, cost_usd, latency_ms,
-    confidence, route, fingerprint)
-SELECT concat('call-', toString(number)), now64(6) - toIntervalMicrosecond(({calls:UInt64} - number) * {pause:UInt64}),
-    task, 'live', if(by_student, 'student', 'teacher'), 'gpt-4o-mini', if(by_student, concat(task, '@1'), NULL),
+INSERT INTO invocations (id, at, task, tenant, origin, served_by, model, student, request, response, cost_usd,
+    latency_ms, confidence, route, fingerprint, stored_at) SETTINGS insert_allow_materialized_columns = 1
+SELECT concat('call-', toString(number)),
+    now64(6) - toIntervalMicrosecond(({calls:UInt64} - number) * {pause:UInt64}) AS at,
+    task, if(number % 997 < 130, 'acme', 'default'), 'live',
+    if(by_student, 'student', 'teacher'), 'gpt-4o-mini', if(by_student, concat(task, '@1'), NULL),
     concat('{"messages":[{"role":"user","content":"', hex(SHA256(toString(number))), repeat(' order status', 60),
         '"}]}'),
     concat('{"message":{"role":"assistant","content":"label ', toString(number % 9), '"}}'), 0.01, 10,
     if(by_student, 0.9, NULL), (if(by_student, 'promoted', 'control'), 0.3, 0.5, 0.05, 0.0002, false, false, false),
-    lower(hex(SHA256(toString(number))))
+    lower(hex(SHA256(toString(number)))), at
 FROM (SELECT number, concat('task-', toString(number % {tasks:UInt32})) AS task,
     intDiv(number, {tasks:UInt32}) % 2 = 0 AS by_student FROM numbers({calls:UInt64}))
 """
 VERDICTS = """
 INSERT INTO verdicts (id, at, task, invocation, student, phase, agreed, score, judge, why, confidence, fingerprint,
-    answer_class, student_answer, student_class, counts)
+    answer_class, student_answer, student_class, counts, stored_at) SETTINGS insert_allow_materialized_columns = 1
 SELECT concat('v-', id), at, task, id, concat(task, '@1'), 'shadow', same, same, 'label',
     if(same, NULL, 'teacher a, student b'), (cityHash64(id) % 100) / 100, fingerprint, concat('label ', toString(kind)),
-    if(same, NULL, concat('label ', toString(8 - kind))), if(same, NULL, concat('label ', toString(8 - kind))), true
+    if(same, NULL, concat('label ', toString(8 - kind))), if(same, NULL, concat('label ', toString(8 - kind))), true, at
 FROM (SELECT id, at, task, fingerprint, cityHash64(id) % 50 != 0 AS same, cityHash64(id) % 9 AS kind
     FROM invocations WHERE cityHash64(id, 1) % {every:UInt32} = 0)
 """
-COUNTS = "SELECT (SELECT count() FROM invocations) AS calls, (SELECT count() FROM verdicts) AS v"
+COUNTS = "SELECT (SELECT count() FROM invocations) AS calls, (SELECT count() FROM verdicts) AS verdicts"
 DAYS = 90
 BATCH = 2_000
 LOOK_S = 5.0
@@ -82,8 +87,9 @@ async def fill(store: Store, calls: int, tasks: int) -> None:
 
 def create_console(store: Store) -> ConsoleApp:
     """Return the console of an observer alone."""
-    source = ConsoleSource(StoredStandings(store, Rules(), "a bench"), store, SystemClock(), Rules, steers=False)
-    return ConsoleApp(create_pages(source, StatusAccess("127.0.0.1", "token")))
+    rules = Rules(tenants={"acme": TenantRules(keys=(key_hash(TENANT_KEY),))})
+    source = ConsoleSource(StoredStandings(store, rules, "a bench"), store, SystemClock(), lambda: rules, steers=False)
+    return ConsoleApp(create_pages(source, StatusSettings().create_access("127.0.0.1", "token", source.rules)))
 
 
 PAGES = {
@@ -95,16 +101,20 @@ PAGES = {
     "search_requests": "/disagreements?task=task-0&text=nothing+of+that+kind",
     "settings": "/settings",
     "services": "/services",
+    "tenant_tasks": "/",
+    "tenant_task": "/task?name=task-0",
 }
+TENANT_KEY = "sk-understudies-0a1B2c3D4e5F6g7H8i9J-acme"
+AS_TENANT = {"authorization": f"Bearer {TENANT_KEY}"}
 
 
-async def load(app: ConsoleApp, page: str) -> float:
-    """Load a page; returns its milliseconds of server time."""
-    began = time.perf_counter()
-    answer = await ask_app(app, PAGES[page])
+async def load(app: ConsoleApp, page: str) -> tuple[float, float]:
+    """Load a page; returns its milliseconds of server time, and of processor time on all threads."""
+    began, cpu = time.perf_counter(), time.process_time()
+    answer = await ask_app(app, PAGES[page], headers=AS_TENANT if page.startswith("tenant") else None)
     if answer.status != 200:
         raise SystemExit(f"{page} answered with {answer.status}: {answer.text[:300]}")
-    return (time.perf_counter() - began) * 1000
+    return (time.perf_counter() - began) * 1000, (time.process_time() - cpu) * 1000
 
 
 async def measure_pages(store: Store, rounds: int) -> dict[str, Any]:
@@ -113,11 +123,12 @@ async def measure_pages(store: Store, rounds: int) -> dict[str, Any]:
     found = {page: [await load(app, page) for _ in range(rounds + 1)] for page in PAGES}
     return {
         page: {
-            "first_ms": round(times[0], 1),
-            "median_ms": round(statistics.median(times[1:]), 1),
-            "fastest_ms": round(min(times[1:]), 1),
+            "first_ms": round(loads[0][0], 1),
+            "median_ms": round(statistics.median(took for took, _ in loads[1:]), 1),
+            "fastest_ms": round(min(took for took, _ in loads[1:]), 1),
+            "median_cpu_ms": round(statistics.median(cpu for _, cpu in loads[1:]), 1),
         }
-        for page, times in found.items()
+        for page, loads in found.items()
     }
 
 
@@ -160,15 +171,15 @@ async def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         await store.migrate()
         if is_new:
             await fill(store, options.calls, options.tasks)
-        counts = await store.query(
-            "SELECT (SELECT count() FROM invocations) AS calls, (SELECT count() FROM verdicts) AS v"
-        )
-        pages = await measure_pages(store, options.rounds)
+        (counts,) = await store.query(COUNTS)
+        began, cpu = time.perf_counter(), time.process_time()
+        await refresh_totals(store)
+        refresh = {"s": round(time.perf_counter() - began, 2), "cpu_s": round(time.process_time() - cpu, 2)}
         return {
-            "calls": counts[0]["calls"],
-            "verdicts": counts[0]["v"],
+            **counts,
             "tasks": options.tasks,
-            "pages": pages,
+            "first_refresh_of_totals": refresh,
+            "pages": await measure_pages(store, options.rounds),
             "sink": await measure_sink(store, options.turns, options.seconds),
         }
     finally:

@@ -30,8 +30,8 @@ class TenantReader:
 
     async def standing(self, task: str, tenant: str) -> TaskStanding:
         """Return the tenant's own figures of a task; raises HttpError (404) if it never called it."""
-        found = next((one for one in await self._fetch(tenant) if one.task == task), None)
-        story = await self._source.standings.story(task, self._source.clock.now()) if found else None
+        story = await self._source.standings.story(task, self._source.clock.now())
+        found = next((one for one in await self._fetch(tenant) if one.task == task), None) if story else None
         if found is None or story is None:
             raise HttpError(404, f"no call of a task {task!r} by {tenant!r} was recorded", code="not_found")
         return _restrict(story.standing, found)

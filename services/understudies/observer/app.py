@@ -10,6 +10,7 @@ from understudies.observer.erasures import RepeatedErasures
 from understudies.observer.queries import fetch_latest_promotions
 from understudies.observer.settings import ObserverSettings
 from understudies.observer.sink import StoreSink
+from understudies.observer.totals.refresher import TotalsRefresher
 from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.dead_letters import decode_records
 from understudies.runtime.bus.messages import Record
@@ -28,10 +29,12 @@ class ObserverApp:
         self, settings: ObserverSettings, *, bus: Bus, clock: Clock, store: Store, files: ObjectStore, new_id: NewId
     ) -> None:
         self._clock = clock
+        self._bus = bus
         self.store = store
         self._sink = StoreSink(store, bus)
         self._erasures = RepeatedErasures(store)
         self._dataset_builder = DatasetBuilder(settings, bus=bus, store=store, files=files, new_id=new_id)
+        self._totals = TotalsRefresher(store)
 
     async def start(self) -> None:
         """Migrate the tables, erase again what came again, and load the students whose datasets are not built yet."""
@@ -55,13 +58,19 @@ class ObserverApp:
         return await fetch_latest_promotions(self.store)
 
     async def tick(self, now: datetime) -> None:
-        """Erase again what came again, and retry the datasets that are still due."""
+        """Erase again what came again, retry the datasets that are still due, and refresh the totals.
+
+        But no totals beside a log that is played.
+        """
         await self._erasures.repeat_due(now)
         self._dataset_builder.retry_due(now)
+        if not self._bus.is_tracked:
+            self._totals.refresh_due(now)
 
     async def stop(self) -> None:
-        """Cancel the dataset being built; whoever opened the store closes it."""
+        """Cancel what runs in the background; whoever opened the store closes it."""
         await self._dataset_builder.stop()
+        await self._totals.stop()
 
 
 def create_app(

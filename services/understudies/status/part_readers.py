@@ -7,6 +7,7 @@ from understudies.budget.app import BudgetApp
 from understudies.budget.settings import BudgetSettings
 from understudies.evaluator.evaluation import Evaluation
 from understudies.evaluator.trial import Trial
+from understudies.observer.totals import refresh_totals
 from understudies.runtime.rules.rules import TaskRulesLookup
 from understudies.runtime.store import Store
 from understudies.status.parts import BudgetPart, EvaluatorPart, ObserverPart, TrialStanding
@@ -60,6 +61,7 @@ async def read_observer_part(
     store: Store, task: str | None, now: datetime, prices: PriceSources | None = None
 ) -> ObserverPart:
     """Return what the store of an observer knows; `prices` remembers between two readings where prices are from."""
+    await refresh_totals(store)
     facts = await StoredFacts.fetch(store, prices or PriceSources(), await fetch_tasks(store), now)
     return ObserverPart(
         at=now,

@@ -53,9 +53,9 @@ FROM drift FINAL WHERE {task:String} IN ('', task)
 _LAST_EVENTS: Final = f"SELECT * FROM ({_EVENTS}) ORDER BY at DESC, id DESC LIMIT 1 BY task"
 _STORY: Final = f"SELECT * FROM ({_EVENTS}) ORDER BY at, id LIMIT {{most:UInt32}}"
 _FIRST_CALL: Final = """
-SELECT min(at) AS at, argMin((model, origin = 'imported'), invocations.at) AS first,
-    countIf(origin = 'imported') AS imported
-FROM invocations WHERE task = {task:String} HAVING count() > 0
+SELECT at, model, origin = 'imported' AS was_imported,
+    (SELECT sum(imported) FROM invocation_hours FINAL WHERE task = {task:String}) AS imported
+FROM invocations WHERE task = {task:String} ORDER BY task, at, id LIMIT 1
 """
 MAX_STORY_EVENTS: Final = 5000
 
@@ -73,8 +73,8 @@ async def fetch_spending_today(store: Store, now: datetime) -> dict[tuple[str, s
 
 
 async def fetch_tasks(store: Store) -> list[str]:
-    """Return the tasks of which a call is stored, by name."""
-    return [row["task"] for row in await store.query("SELECT DISTINCT task FROM invocations ORDER BY task")]
+    """Return the tasks of which a call was stored at the last refresh of the totals, by name."""
+    return [row["task"] for row in await store.query("SELECT DISTINCT task FROM invocation_hours ORDER BY task")]
 
 
 async def fetch_price_sources(store: Store, since: datetime) -> dict[str, str]:
@@ -99,7 +99,10 @@ async def fetch_last_decisions(store: Store) -> dict[str, LastDecision]:
 
 
 async def fetch_story(store: Store, task: str) -> list[StoryEvent]:
-    """Return what happened to a task, oldest first: its first call, then every decision and alarm."""
+    """Return what happened to a task, oldest first: its first call, then every decision and alarm.
+
+    Imported calls are those of the last refresh of the totals.
+    """
     first = await store.query(_FIRST_CALL, {"task": task})
     rows = await store.query(_STORY, {"task": task, "most": MAX_STORY_EVENTS})
     begun = [StoryEvent(at=row["at"], what="first call", text=_describe_first_call(row)) for row in first]
@@ -107,9 +110,8 @@ async def fetch_story(store: Store, task: str) -> list[StoryEvent]:
 
 
 def _describe_first_call(row: Mapping[str, Any]) -> str:
-    model, was_imported = row["first"]
-    of_log = ", of an imported log" if was_imported else ""
-    return f"answered by {model or 'a model without a name'}{of_log}{_describe_imported(row['imported'])}"
+    of_log = ", of an imported log" if row["was_imported"] else ""
+    return f"answered by {row['model'] or 'a model without a name'}{of_log}{_describe_imported(row['imported'])}"
 
 
 def _describe_imported(calls: int) -> str:

@@ -15,6 +15,7 @@ from understudies.budget.task_state import TaskState
 from understudies.datasets.object_store import ObjectStore
 from understudies.evaluator.gate_decisions import decision_evidence
 from understudies.evaluator.trial import Trial
+from understudies.observer.totals import refresh_totals
 from understudies.runtime.rules.rules import TaskRulesLookup
 from understudies.runtime.store import Store
 from understudies.stats.bounds import anytime_lower_bound
@@ -52,7 +53,8 @@ class StoredFacts:
 
     @classmethod
     async def fetch(cls, store: Store, prices: PriceSources, tasks: Collection[str], now: datetime) -> "StoredFacts":
-        """Query the store."""
+        """Query the store, after its totals were refreshed."""
+        await refresh_totals(store)
         return cls(
             await fetch_calls_since(store, start_of_day(now)),
             await prices.look(store, tasks, now),

@@ -8,10 +8,11 @@ from typing import Any, Final
 from understudies.budget.ledger import Ledger
 from understudies.events import Promotion
 from understudies.observer.queries import fetch_latest_promotions
+from understudies.observer.totals import refresh_totals
+from understudies.observer.totals.verdicts import STUDENT_THRESHOLDS
 from understudies.runtime.rules.rules import TaskRulesLookup
 from understudies.runtime.store import Store
 from understudies.stats.bounds import anytime_lower_bound
-from understudies.status.daily_totals import DailyTotals, TaskTotals
 from understudies.status.price_sources import PriceSources
 from understudies.status.queries import fetch_calls_since, fetch_last_decisions, fetch_story, start_of_day
 from understudies.status.standing import (
@@ -24,10 +25,13 @@ from understudies.status.standing import (
     TaskStory,
     TeacherPrice,
 )
+from understudies.status.task_totals import TaskTotals, fetch_task_totals
 
-_AUDITS: Final = """
-SELECT student, countIf(agreed) AS agreed, count() AS compared FROM verdicts
-WHERE phase = 'audit' AND NOT spot_check GROUP BY student
+_AUDITS: Final = f"""
+SELECT student, sum(totals.agreed) AS agreed, sum(totals.counted) AS compared
+FROM verdict_days AS totals FINAL
+WHERE phase = 'audit' AND NOT spot_check AND (task, student, threshold) IN ({STUDENT_THRESHOLDS})
+GROUP BY student
 """
 _ON_TRIAL: Final = ("authorised", "collected", "trained", "qualified")
 _WAITS: Final[Mapping[Phase, str]] = {
@@ -46,7 +50,6 @@ class StoredStandings:
     store: Store
     rules: TaskRulesLookup
     source: str
-    totals: DailyTotals = field(default_factory=DailyTotals)
     price_sources: PriceSources = field(default_factory=PriceSources)
 
     def gate_evidence(self, student: str) -> Mapping[str, Any]:
@@ -59,7 +62,8 @@ class StoredStandings:
 
     async def overview(self, now: datetime) -> Overview:
         """Return the standing of all tasks, by name."""
-        totals = await self.totals.look(self.store, now)
+        await refresh_totals(self.store)
+        totals = await fetch_task_totals(self.store)
         today = await fetch_calls_since(self.store, start_of_day(now))
         last = await fetch_last_decisions(self.store)
         sources = await self.price_sources.look(self.store, totals, now)

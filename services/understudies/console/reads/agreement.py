@@ -11,17 +11,37 @@ from understudies.runtime.store import Store
 from understudies.stats.bounds import anytime_lower_bound, clopper_pearson_upper
 
 _BY_DAY: Final = """
+SELECT toDateTime64(totals.day, 6, 'UTC') AS day, student, sum(totals.sure_agreed) AS agreed,
+    sum(totals.sure) AS compared
+FROM verdict_days AS totals FINAL
+WHERE task = {task:String} AND phase != 'self_agreement'
+    AND threshold = transform(toString(student), {students:Array(String)}, {thresholds:Array(Float64)}, -1.)
+GROUP BY day, student HAVING compared > 0 ORDER BY day
+"""
+# The totals of verdicts do not tell tenants apart.
+_BY_DAY_DAY: Final = """
+SELECT toDateTime64(totals.day, 6, 'UTC') AS day, student, sum(totals.sure_agreed) AS agreed,
+    sum(totals.sure) AS compared
+FROM verdict_days AS totals FINAL
+WHERE task = {task:String} AND phase != 'self_agreement'
+    AND threshold = transform(toString(student), {students:Array(String)}, {thresholds:Array(Float64)}, -1.)
+GROUP BY day, student HAVING compared > 0 ORDER BY day
+"""
+# The totals of verdicts do not tell tenants apart.
+_BY_DAY_OF_TENANT: Final = """
 SELECT toStartOfDay(at) AS day, student, countIf(agreed) AS agreed, count() AS compared
 FROM verdicts
 WHERE task = {task:String} AND phase != 'self_agreement'
     AND confidence >= transform(toString(student), {students:Array(String)}, {thresholds:Array(Float64)}, 0.)
-    AND (counts OR (phase = 'audit' AND NOT spot_check)){more}
+    AND (counts OR (phase = 'audit' AND NOT spot_check))
+    AND invocation IN (SELECT id FROM invocations WHERE task = {task:String} AND tenant = {tenant:String})
 GROUP BY day, student ORDER BY day
 """
 _CONFUSION: Final = """
-SELECT answer_class AS expected, if(agreed, answer_class, ifNull(student_class, '')) AS said, count() AS n
-FROM verdicts
-WHERE task = {task:String} AND student = {student:String} AND answer_class IS NOT NULL AND phase != 'self_agreement'
+SELECT expected, said, sum(counted) AS n
+FROM verdict_days FINAL
+WHERE task = {task:String} AND student = {student:String} AND threshold = {threshold:Float64}
+    AND expected != '' AND phase != 'self_agreement'
 GROUP BY expected, said ORDER BY n DESC, expected, said LIMIT 5000
 """
 _OF_TENANT: Final = """
@@ -90,11 +110,13 @@ async def fetch_agreement(
     Verdicts count from the confidence on from which that student serves.
     """
     thresholds = find_thresholds(promotions)
-    sql = _BY_DAY.replace("{more}", "" if tenant is None else _OF_TENANT)
     if not thresholds:
         return {}
     parameters: dict[str, Any] = {"task": task, "students": [*thresholds], "thresholds": [*thresholds.values()]}
-    rows = await store.query(sql, parameters if tenant is None else {**parameters, "tenant": tenant})
+    if tenant is None:
+        rows = await store.query(_BY_DAY, parameters)
+    else:
+        rows = await store.query(_BY_DAY_OF_TENANT, {**parameters, "tenant": tenant})
     found: dict[datetime, DayAgreement] = {}
     for day in days:
         leading = find_leading(promotions, day, day + _DAY)
@@ -122,7 +144,10 @@ def find_thresholds(promotions: Sequence[Promotion]) -> dict[str, float]:
     return thresholds
 
 
-async def fetch_confusion(store: Store, task: str, student: str) -> Confusion:
-    """Return the confusion of a student's answers; empty where they are not from a closed set."""
-    rows = await store.query(_CONFUSION, {"task": task, "student": student})
+async def fetch_confusion(store: Store, task: str, student: str, threshold: float) -> Confusion:
+    """Return the confusion of a student's answers; empty where they are not from a closed set.
+
+    `threshold` is that from which the student serves: its totals are kept by that.
+    """
+    rows = await store.query(_CONFUSION, {"task": task, "student": student, "threshold": threshold})
     return Confusion({(row["expected"], row["said"]): row["n"] for row in rows})

@@ -10,18 +10,26 @@ from pydantic import ValidationError
 
 from understudies.events import Message, Request, Response
 from understudies.judges.answer_text import answer_text
+from understudies.observer.totals import refresh_totals
 from understudies.runtime.store import Store
 
 PAGE_SIZE: Final = 10
 MAX_SEARCH_CHARACTERS: Final = 200
 _SEARCHED: Final = 5_000
 """Disagreements, the newest, whose requests a search reads."""
+_SEARCHED_CALLS: Final = 100_000
+"""Calls, the newest, among which it looks for their requests, to the hour: each has to be passed over."""
 
+# The inner limit ends reading once enough is found, which LIMIT BY alone would not: ten deliveries of one verdict fit.
 _PAGE: Final = """
-SELECT id, at, invocation, student, phase, judge, why, confidence, answer_class, student_answer
-FROM verdicts
-WHERE task = {task:String} AND NOT agreed AND phase != 'self_agreement'{more}
-ORDER BY task DESC, at DESC, id DESC
+SELECT * FROM (
+    SELECT id, at, invocation, student, phase, judge, why, confidence, answer_class, student_answer
+    FROM verdicts
+    WHERE task = {task:String} AND NOT agreed AND phase != 'self_agreement'{more}
+    ORDER BY task DESC, at DESC, id DESC
+    LIMIT {most:UInt32} * 10
+)
+ORDER BY at DESC, id DESC
 LIMIT 1 BY id
 LIMIT {most:UInt32}
 """
@@ -38,20 +46,29 @@ _SEARCH: Final = """
         OR positionCaseInsensitiveUTF8(ifNull(answer_class, ''), {text:String}) > 0
         OR invocation IN (
             SELECT id FROM invocations
-            WHERE task = {task:String} AND id IN (
+            WHERE task = {task:String} AND at >= {searched_since:DateTime64(6, 'UTC')} AND id IN (
                 SELECT invocation FROM verdicts
                 WHERE task = {task:String} AND NOT agreed AND phase != 'self_agreement'
                 ORDER BY task DESC, at DESC LIMIT {searched:UInt32}
             ) AND positionCaseInsensitiveUTF8(request, {text:String}) > 0
         ))"""
-# An audited call came a moment before its audit, whose time the verdict has: the span keeps what is read short.
+_SEARCHED_SINCE: Final = """
+SELECT toDateTime64(min(hour), 6, 'UTC') AS since FROM (
+    SELECT hour, sum(sum(calls)) OVER (ORDER BY hour DESC) - sum(calls) AS later FROM invocation_hours FINAL
+    WHERE task = {task:String} GROUP BY hour
+)
+WHERE later < {most:UInt32}
+"""
+# A verdict has the time of the call that it compares. An audited call came a moment before its audit, whose time the
+# verdict has: the span keeps what is read short.
 _CALLS: Final = """
 SELECT id, audits, served_by, tenant, request, response
 FROM invocations
-WHERE task = {task:String} AND at BETWEEN {since:DateTime64(6, 'UTC')} AND {until:DateTime64(6, 'UTC')}
+WHERE task = {task:String} AND (at IN {times:Array(DateTime64(6, 'UTC'))}{more})
     AND (id IN {ids:Array(String)} OR audits IN {ids:Array(String)})
 LIMIT 2 BY id
 """
+_IN_SPAN: Final = " OR at BETWEEN {since_N:DateTime64(6, 'UTC')} AND {until_N:DateTime64(6, 'UTC')}"
 _MARKS: Final = """
 SELECT verdict, mark, by, note, at FROM marks FINAL WHERE task = {task:String} AND verdict IN {ids:Array(String)}
 """
@@ -111,6 +128,10 @@ class DisagreementPage:
 async def fetch_disagreements(store: Store, task: str, search: Search, tenant: str | None = None) -> DisagreementPage:
     """Return a page of a task's disagreements; of one tenant's calls alone if it is named."""
     more, parameters = _conditions(search, tenant)
+    if search.text:
+        await refresh_totals(store)
+        (row,) = await store.query(_SEARCHED_SINCE, {"task": task, "most": _SEARCHED_CALLS})
+        parameters["searched_since"] = _format_time(row["since"])
     sql = _PAGE.replace("{more}", more)
     rows = await store.query(sql, {"task": task, "most": PAGE_SIZE + 1, **parameters})
     shown = rows[:PAGE_SIZE]
@@ -165,17 +186,22 @@ async def _fetch_calls(
     store: Store, task: str, rows: Sequence[Mapping[str, Any]], tenant: str | None
 ) -> dict[str, list[dict[str, Any]]]:
     """Return for each verdict's call its row, and that of its audit."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        parameters = {
-            "task": task,
-            "since": _format_time(row["at"] - (_AUDIT_DELAY if row["phase"] == "audit" else timedelta(0))),
-            "until": _format_time(row["at"]),
-            "ids": [row["invocation"]],
-        }
-        calls = await store.query(_CALLS, parameters)
-        found[row["id"]] = [call for call in calls if tenant in (None, call["tenant"])]
-    return found
+    ids, times = [row["invocation"] for row in rows], [_format_time(row["at"]) for row in rows]
+    parameters: dict[str, Any] = {"task": task, "ids": ids, "times": times}
+    more = ""
+    for number, row in enumerate(row for row in rows if row["phase"] == "audit"):
+        more += _IN_SPAN.replace("_N", f"_{number}")
+        parameters[f"since_{number}"] = _format_time(row["at"] - _AUDIT_DELAY)
+        parameters[f"until_{number}"] = _format_time(row["at"])
+    calls = await store.query(_CALLS.replace("{more}", more), parameters)
+    return {
+        row["id"]: [
+            call
+            for call in calls
+            if row["invocation"] in (call["id"], call["audits"]) and tenant in (None, call["tenant"])
+        ]
+        for row in rows
+    }
 
 
 async def _fetch_marks(store: Store, task: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Marked]:

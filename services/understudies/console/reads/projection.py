@@ -12,13 +12,9 @@ from understudies.runtime.store import Store
 SPAN: Final = timedelta(days=7)
 
 _RECENT: Final = """
-SELECT task, min(at) AS first_at,
-    countIf(served_by = 'student' AND origin != 'audit') AS served,
-    sumIf(cost_usd, origin = 'audit' OR served_by = 'student')
-        + sumIf(route.student_cost_usd, origin != 'audit' AND served_by = 'teacher') AS cost
-FROM invocations
-WHERE at >= {since:DateTime64(6, 'UTC')} AND at < {until:DateTime64(6, 'UTC')}
-    AND origin NOT IN ('synthetic', 'imported')
+SELECT task, min(hours.first_at) AS first_at, sum(hours.served) AS served, sum(hours.student_cost_usd) AS cost
+FROM invocation_hours AS hours FINAL
+WHERE hour >= {since:DateTime64(6, 'UTC')} AND hour < {until:DateTime64(6, 'UTC')} AND hours.calls + hours.audited > 0
 GROUP BY task
 """
 
@@ -28,7 +24,10 @@ async def fetch_projection(store: Store, prices: Mapping[str, Decimal], now: dat
 
     `prices` are the teacher's mean prices by task, in US dollars.
     """
-    parameters = {"since": _format_time(now - SPAN), "until": _format_time(now)}
+    parameters = {
+        "since": _format_time((now - SPAN).replace(minute=0, second=0, microsecond=0)),
+        "until": _format_time(now),
+    }
     rows = await store.query(_RECENT, parameters)
     if not any(row["served"] for row in rows):
         return None

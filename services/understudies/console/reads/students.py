@@ -8,10 +8,12 @@ from typing import Any, Final
 
 import orjson
 
+from understudies.console.reads.agreement import find_thresholds
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
 from understudies.events import Promotion
 from understudies.observer.queries import to_promotion
+from understudies.observer.totals import refresh_totals
 from understudies.runtime.errors import RetryLater
 from understudies.runtime.store import Store
 from understudies.students.artifact import Manifest, read_manifest
@@ -21,9 +23,11 @@ _PROMOTIONS: Final = """
 SELECT * FROM promotions FINAL WHERE task = {task:String} ORDER BY at, id LIMIT {most:UInt32}
 """
 _VERDICTS: Final = """
-SELECT phase, count() AS compared, countIf(agreed) AS agreed, min(at) AS first_at, max(at) AS last_at
-FROM verdicts
-WHERE task = {task:String} AND student = {student:String} AND phase != 'self_agreement'
+SELECT phase, sum(totals.counted) AS compared, sum(totals.agreed) AS agreed, min(totals.first_at) AS first_at,
+    max(totals.last_at) AS last_at
+FROM verdict_days AS totals FINAL
+WHERE task = {task:String} AND student = {student:String} AND threshold = {threshold:Float64}
+    AND phase != 'self_agreement'
 GROUP BY phase ORDER BY first_at
 """
 _DECISIONS: Final = """
@@ -115,7 +119,9 @@ async def fetch_student(store: Store, files: ObjectStore | None, task: str, stud
     if not stages:
         return None
     named = {"task": task, "student": student}
-    verdicts = [PhaseVerdicts(**row) for row in await store.query(_VERDICTS, named)]
+    threshold = find_thresholds(stages).get(student, 0.0)
+    await refresh_totals(store)
+    verdicts = [PhaseVerdicts(**row) for row in await store.query(_VERDICTS, {**named, "threshold": threshold})]
     decisions = [GateLook(**row) for row in await store.query(_DECISIONS, {**named, "most": _MAX_DECISIONS})]
     artifact = next((event.artifact for event in reversed(stages) if event.artifact), None)
     manifest, unreadable = await _read_manifest(files, artifact)

@@ -75,7 +75,7 @@ async def read_task(source: ConsoleSource, task: str) -> TaskDetails | None:
         curve=coverage_curve(evidence),
         chosen=_find_chosen(student, promotions, evidence),
         gate=_read_gate(evidence),
-        confusion=await fetch_confusion(store, task, student) if student else None,
+        confusion=await _read_confusion(store, task, student, promotions) if student else None,
         ledger=source.standings.ledger(task),
         students=list(dict.fromkeys(event.student for event in promotions if event.steering is None)),
     )
@@ -88,6 +88,10 @@ async def read_tenant_task(source: ConsoleSource, standing: TaskStanding, tenant
     alarms = await fetch_drift(source.store, standing.task)
     entries = [replace(entry, reason="", evidence={}) for entry in to_entries(standing.task, promotions, alarms)]
     return TaskDetails(TaskStory(standing=standing), days, entries, tenant=tenant)
+
+
+async def _read_confusion(store: Store, task: str, student: str, promotions: Sequence[Promotion]) -> Confusion:
+    return await fetch_confusion(store, task, student, find_thresholds(promotions).get(student, 0.0))
 
 
 async def _read_days(

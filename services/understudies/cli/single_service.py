@@ -100,11 +100,24 @@ async def _open_admin(runner: "Runner", describe: AdminFactory, opened: contextl
     if settings.port is None:
         return
     collectors, read_part = describe(runner.service)
-    status = PartEndpoint(read_part, status_access(settings.host)) if read_part else None
-    app = AdminApp(runner.service.name, lambda: runner.is_running, (ServiceCollector([runner]), *collectors), status)
+    name = runner.service.name
+
+    def starting() -> str:
+        return "" if runner.is_running else _describe_start(name)
+
+    status = PartEndpoint(read_part, status_access(settings.host), starting) if read_part else None
+    app = AdminApp(name, lambda: runner.is_running, (ServiceCollector([runner]), *collectors), status)
     server = await start_admin_server(app, settings)
     opened.push_async_callback(server.stop)
-    print_line(f"{runner.service.name} tells how it stands at {server.url}/status, /metrics, /readyz and /livez")
+    print_line(f"{name} tells how it stands at {server.url}/status, /metrics, /readyz and /livez")
+
+
+def _describe_start(name: str) -> str:
+    """Return what a service does before it runs, and what to do about it."""
+    work = "brings the store's tables up to date" if name == "observer" else "restores its state and joins its topics"
+    return (
+        f"{name} is starting: it {work}; ask again once /readyz answers with 200, and see its log if that takes minutes"
+    )
 
 
 def _describe_address(app: "Service") -> str:

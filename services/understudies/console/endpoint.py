@@ -45,6 +45,7 @@ from understudies.events import NewId
 from understudies.router.endpoints.admin import AdminHandler
 from understudies.router.endpoints.errors import BadRequest, HttpError, to_http_error
 from understudies.router.endpoints.responses import send_response
+from understudies.runtime.errors import RetryLater
 from understudies.status.access import StatusAccess, Viewer
 from understudies.status.decision import PublishDecision
 from understudies.status.endpoint import StatusEndpoint
@@ -180,16 +181,22 @@ def _with_error_page(handler: AdminHandler) -> AdminHandler:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await handler(scope, receive, send)
-        except (HttpError, BadRequest) as error:
+        except (HttpError, BadRequest, RetryLater) as error:
+            problem = _unavailable(error) if isinstance(error, RetryLater) else to_http_error(error)
             if not _accepts_html(scope):
-                raise
-            problem = to_http_error(error)
+                raise problem from error
             body = f'<p class="alert">{escape(problem.message)}</p>'
             footer, is_known = f"Status {problem.status}", problem.status != 401
             page = render_page("Understudies", "This cannot be done", "", body, footer, whole=is_known)
             await send_response(send, problem.status, {**HEADERS, **problem.headers}, page.encode(), _HTML)
 
     return serve
+
+
+def _unavailable(error: RetryLater) -> HttpError:
+    """Return the error for a store that fails, or has no tables yet because its observer is just starting."""
+    hint = "reload the page in a moment; after an upgrade the observer brings the store's tables up to date first"
+    return HttpError(503, f"{error}; {hint}", code="not_available")
 
 
 def _accepts_html(scope: Scope) -> bool:

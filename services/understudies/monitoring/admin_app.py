@@ -38,15 +38,21 @@ def exposition(*collectors: Collector) -> bytes:
 
 
 class PartEndpoint:
-    """ASGI handler of `/status` of a single service; `/status?task=NAME` has the events of a task as well."""
+    """ASGI handler of `/status` of a single service; `/status?task=NAME` has the events of a task as well.
 
-    def __init__(self, read: ReadPart, access: StatusAccess) -> None:
+    While `starting` returns what the service has to do before it runs, that is the answer.
+    """
+
+    def __init__(self, read: ReadPart, access: StatusAccess, starting: Callable[[], str] = str) -> None:
         self._read = read
         self._access = access
+        self._starting = starting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         self._access.check(scope)
+        if todo := self._starting():
+            raise HttpError(503, todo, code="starting", headers={"retry-after": "1"})
         tasks = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("task", [None])
         try:
             part = await self._read(tasks[0])

@@ -7,6 +7,7 @@ from starlette.types import Receive, Scope, Send
 from understudies.router.endpoints.errors import HttpError
 from understudies.router.endpoints.responses import send_response
 from understudies.runtime.clock import Clock
+from understudies.runtime.errors import RetryLater
 from understudies.status.access import StatusAccess
 from understudies.status.reader import StatusReader
 from understudies.status.standing import Overview, TaskStory
@@ -23,7 +24,10 @@ class StatusEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         self._access.check(scope)
-        body = await self._read(scope.get("query_string", b""))
+        try:
+            body = await self._read(scope.get("query_string", b""))
+        except RetryLater as error:
+            raise HttpError(503, f"{error}; ask again in a moment", code="not_available") from error
         await send_response(send, 200, {}, body.model_dump_json().encode())
 
     async def _read(self, query: bytes) -> Overview | TaskStory:

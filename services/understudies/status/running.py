@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -124,6 +124,8 @@ class RunningProcess(BaseModel):
             raise ConfigurationError(
                 f"{url} does not exist: give the base URL of `understudies up`, such as http://127.0.0.1:8080"
             ) from error
+        if error.code == 503 and (message := _read_error(text, ("starting", "not_available"))):
+            raise RetryLater(f"{url}: {message}") from error
         raise RetryLater(f"{url} answered with {error.code}: {text[:300]}") from error
 
 
@@ -135,11 +137,14 @@ def _key_of(text: str) -> str:
 
 def _read_message(text: str, url: str) -> str:
     """Return the message of a refused change; empty if the text is none."""
-    if not url.endswith((STEERING_PATH, IMPORT_PATH, ERASURE_PATH)):
-        return ""
+    return _read_error(text, _REFUSALS) if url.endswith((STEERING_PATH, IMPORT_PATH, ERASURE_PATH)) else ""
+
+
+def _read_error(text: str, codes: Collection[str]) -> str:
+    """Return the message of an error with one of the codes; empty if the text is none."""
     try:
         error = json.loads(text)["error"]
-        return str(error["message"]) if error.get("code") in _REFUSALS else ""
+        return str(error["message"]) if error.get("code") in codes else ""
     except (ValueError, KeyError, TypeError):
         return ""
 

@@ -136,7 +136,7 @@ async def test_what_was_stored_before_there_were_totals_is_counted() -> None:
                     await store.command(statement)
         await insert(store, "invocations", make_invocation())
         await insert(store, "verdicts", make_verdict(1))
-        assert "011_totals.sql" in await store.migrate()
+        assert "012_totals.sql" in await store.migrate()
         await refresh_totals(store)
         assert (await fetch_task_totals(store))["triage"].calls == 1
         assert await count_sure(store, make_promotion("trained")) == (1, 1)

@@ -1,6 +1,7 @@
 """Finding the process that uses a folder, and reading its status."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +56,12 @@ async def test_an_unknown_task_is_none() -> None:
 async def test_what_is_wrong_is_told_with_the_remedy(status: int, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         await answer_of(status, "something", lambda url: RunningProcess(url=url).story("x"))
+
+
+async def test_a_service_that_starts_says_so_itself() -> None:
+    body = json.dumps({"error": {"message": "observer is starting: it brings", "code": "starting"}}).encode()
+    with pytest.raises(RetryLater, match=r"http://\S+/status\S*: observer is starting: it brings$"):
+        await answer_of(503, body, lambda url: RunningProcess(url=url).part())
 
 
 async def test_nobody_there_is_told() -> None:

@@ -40,6 +40,7 @@ Examples:
 """
 _BATCH_CALLS: Final = 500
 _BATCH_BYTES: Final = 4 * 1024 * 1024
+_HAS_TABLES: Final = "SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'invocations'"
 _MAX_REASONS: Final = 10
 _MAX_TASKS: Final = 20
 
@@ -208,6 +209,8 @@ async def _services(bootstrap: str, rules: Path | None) -> AsyncIterator[_Add]:
     bus = KafkaBus(settings_from(BusSettings, bootstrap=bootstrap), "import")
     store = await Store.open(store_url)
     try:
+        if not await store.query(_HAS_TABLES):
+            raise ConfigurationError("the store has no tables yet: start the observer, which makes them, and try again")
         await bus.start()
         try:
             yield _create_sink(store, bus, rules).add

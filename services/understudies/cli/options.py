@@ -67,7 +67,8 @@ def status_access(
 def external_store_url() -> str | None:
     """Return the store URL of the settings; None for the store in the data folder."""
     settings = settings_from(StoreSettings)
-    return settings.url.get_secret_value() if "url" in settings.model_fields_set else None
+    # A variable that is empty says as little as one that is not set.
+    return (settings.url.get_secret_value() if "url" in settings.model_fields_set else "") or None
 
 
 def check_source(path: Path) -> None:

@@ -3,23 +3,18 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
-from understudies.budget.appraisal import (
-    Appraisal,
-    appraise,
-    count_needed_examples,
-    describe_decision,
-    is_cooldown_over,
-)
-from understudies.budget.investment import audit_rate, estimate_investment, format_investment, student_price
-from understudies.budget.ramp import WEEK_DAYS, is_evidence_worthwhile, next_share, trial_audit_rate
+from understudies.budget.appraisal import appraise, count_needed_examples, describe_decision, is_cooldown_over
+from understudies.budget.audit_plan import plan_more_audits
+from understudies.budget.investment import estimate_investment, format_investment, student_price
+from understudies.budget.ramp import next_share
 from understudies.budget.settings import BudgetSettings
-from understudies.budget.student_state import MoreAudits, StudentState
+from understudies.budget.stage_events import StageEvents
+from understudies.budget.student_state import StudentState
 from understudies.budget.task_state import TaskState
-from understudies.economics.forecast import forecast
 from understudies.economics.roi import saving_per_call
-from understudies.events import Cause, GateDecision, NewId, Promotion, Stage, usd_text
+from understudies.events import Cause, GateDecision, NewId, Promotion, Stage
 from understudies.runtime.rules.task import TaskRules
 
 _CHANGE_REASONS: Final[Mapping[Cause, str]] = {
@@ -28,7 +23,6 @@ _CHANGE_REASONS: Final[Mapping[Cause, str]] = {
     "teacher": "another model answers as the teacher",
     "calendar": "it has not been judged on this kind of day yet",
 }
-_DAY: Final = timedelta(days=1)
 _SHARE_TOLERANCE = 0.01
 """Shares served that differ by less count as equal: candidates are five points apart, their coverages estimates."""
 
@@ -38,7 +32,7 @@ class StudentLifecycle:
 
     def __init__(self, settings: BudgetSettings, new_id: NewId) -> None:
         self._settings = settings
-        self._new_id = new_id
+        self._stages = StageEvents(settings, new_id)
 
     def transitions(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
         """Yield the transitions that are due; the caller folds each into the state before it asks for the next."""
@@ -56,7 +50,7 @@ class StudentLifecycle:
             assert drift is not None
             after = "unknown" if drift.agreement_after is None else f"{drift.agreement_after:.1%}"
             reason = f"drift: agreement fell to {after} after {drift.audited} audited verdicts"
-            yield self._promotion(student, "demoted", now, reason, share=0.0, evidence=drift.model_dump(mode="json"))
+            yield self._stages.stage(student, "demoted", now, reason, share=0.0, evidence=drift.model_dump(mode="json"))
             yield from self._retire_trials(task, now, f"learned from answers before the drift of {student.name}")
 
     def _end_by_decision(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
@@ -67,14 +61,14 @@ class StudentLifecycle:
                 continue
             reason = f"by {describe_decision(decision)}"
             if decision.steering.action == "demote" and student.is_serving:
-                yield self._promotion(student, "demoted", now, reason, share=0.0)
+                yield self._stages.stage(student, "demoted", now, reason, share=0.0)
                 yield from self._retire_trials(task, now, f"learned from answers before the end of {student.name}")
             else:
-                yield self._promotion(student, "retired", now, reason, share=0.0)
+                yield self._stages.stage(student, "retired", now, reason, share=0.0)
 
     def _retire_trials(self, task: TaskState, now: datetime, reason: str) -> Iterator[Promotion]:
         for other in [other for other in task.students.values() if other.is_on_trial]:
-            yield self._promotion(other, "retired", now, reason)
+            yield self._stages.stage(other, "retired", now, reason)
 
     def _retire_unprofitable(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
         """Retire or reject students that cost more than they save, by their own price, known since training."""
@@ -92,7 +86,7 @@ class StudentLifecycle:
             if not investment.is_worthwhile:
                 stage: Stage = "retired" if student.is_serving else "rejected"
                 numbers = format_investment(investment)
-                yield self._promotion(student, stage, now, investment.reason, share=0.0, evidence=numbers)
+                yield self._stages.stage(student, stage, now, investment.reason, share=0.0, evidence=numbers)
 
     def _apply_gate_decisions(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
         """Apply the decisions of the gates."""
@@ -102,17 +96,17 @@ class StudentLifecycle:
                 continue
             if decision.decision != "promote":
                 if student.is_on_trial:
-                    yield self._promotion(student, "rejected", now, decision.reason, evidence=decision.evidence)
+                    yield self._stages.stage(student, "rejected", now, decision.reason, evidence=decision.evidence)
                 elif decision.decision == "reject":
                     # Audits monitor its agreement; a rejection by the gate means that it can no longer be loaded.
-                    yield self._promotion(student, "retired", now, decision.reason, share=0.0)
+                    yield self._stages.stage(student, "retired", now, decision.reason, share=0.0)
             elif student.is_on_trial:
                 yield from self._qualify(task, student, decision, rules, now)
             elif (decision.threshold, decision.head_threshold) != (
                 student.promotion.threshold,
                 student.promotion.head_threshold,
             ):
-                yield self._promote(task, student, now, student.promotion.share, decision.reason)
+                yield self._stages.promoted(task, student, now, student.promotion.share, decision.reason)
             elif (decision.levels, decision.withheld) != (student.promotion.levels, student.promotion.withheld):
                 # The levels proven above the contract or the withheld answers changed: ramp and audits continue.
                 coverage = decision.coverage if decision.coverage is not None else student.proven_share
@@ -121,7 +115,7 @@ class StudentLifecycle:
                     "levels": decision.levels,
                     "withheld": decision.withheld,
                 }
-                yield self._promotion(student, "promoted", now, decision.reason, **update)
+                yield self._stages.stage(student, "promoted", now, decision.reason, **update)
 
     def _apply_restrictions(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
         """Keep a student at the canary share after a change that it is not proven on."""
@@ -131,13 +125,13 @@ class StudentLifecycle:
             canary = self._settings.canary[0]
             if student.is_reproven:
                 if student.share_before > student.promotion.share:
-                    yield self._promote(
+                    yield self._stages.promoted(
                         task, student, now, student.share_before, f"proven again: {_decision_reason(student)}"
                     )
                 student.lift_restriction()
             elif student.promotion.share > canary:
                 cause = _CHANGE_REASONS[student.restriction.cause]
-                yield self._promote(task, student, now, canary, f"canary again: {cause}")
+                yield self._stages.promoted(task, student, now, canary, f"canary again: {cause}")
 
     def _qualify(
         self, task: TaskState, student: StudentState, decision: GateDecision, rules: TaskRules, now: datetime
@@ -146,23 +140,25 @@ class StudentLifecycle:
         proven = estimate_investment(task, self._settings, now, share=decision.coverage or 0.0, student=student)
         if task.ledger.teacher_price is not None and proven.saving <= 0:
             evidence = {**decision.evidence, **format_investment(proven)}
-            yield self._promotion(student, "rejected", now, proven.reason, evidence=evidence)
+            yield self._stages.stage(student, "rejected", now, proven.reason, evidence=evidence)
             return
         if student.promotion.stage != "qualified":
-            yield self._promotion(student, "qualified", now, decision.reason, evidence=decision.evidence)
+            yield self._stages.stage(student, "qualified", now, decision.reason, evidence=decision.evidence)
         if is_held(task, student, rules):
             return
         if incumbent is None:
             approval = task.steering.approved(student.name)
             approved = f"; approved by {describe_decision(approval)}" if approval else ""
-            yield self._promote(task, student, now, self._settings.canary[0], f"canary: {decision.reason}{approved}")
+            yield self._stages.promoted(
+                task, student, now, self._settings.canary[0], f"canary: {decision.reason}{approved}"
+            )
         elif self._can_replace(task, student, decision.coverage or 0.0, incumbent):
             # Prefer the successor at equal coverage. The ramp guards the serving path, which is already proven, so the
             # successor takes over the whole share at once.
             better = f"serves {decision.coverage:.0%} where {incumbent.name} serves {incumbent.proven_share:.0%}"
             share = incumbent.promotion.share
-            yield self._promotion(incumbent, "retired", now, f"succeeded by {student.name}: {better}", share=0.0)
-            yield self._promote(task, student, now, share, better)
+            yield self._stages.stage(incumbent, "retired", now, f"succeeded by {student.name}: {better}", share=0.0)
+            yield self._stages.promoted(task, student, now, share, better)
 
     def _can_replace(self, task: TaskState, student: StudentState, coverage: float, incumbent: StudentState) -> bool:
         """Return whether a student serves as many calls as the incumbent and saves as much."""
@@ -180,32 +176,12 @@ class StudentLifecycle:
         share = next_share(student, self._settings, rules.min_agreement, now)
         if share is not None:
             audits = f"{student.step_agreed} of {student.step_audited} audited verdicts agreed"
-            yield self._promote(task, student, now, share, f"ramp to {share:.0%}: {audits} at the step before")
+            yield self._stages.promoted(task, student, now, share, f"ramp to {share:.0%}: {audits} at the step before")
             return
-        more = self._more_audits(task, student, now)
+        more = plan_more_audits(task, student, self._settings, now)
         if more != student.more_audits:
             reason = f"more audits: {more.purpose}" if more else "usual audits: more would not pay"
-            yield self._promote(task, student, now, student.promotion.share, reason)
-
-    def _more_audits(self, task: TaskState, student: StudentState, now: datetime) -> MoreAudits | None:
-        """Return for what more audits than usual of a serving student are worth their cost; None if for nothing.
-
-        They are unbiased evidence on its successor, and on its own looser thresholds. They last whole days, so that
-        each hour of the day has its usual weight in the evidence.
-        """
-        current = student.more_audits
-        if current is not None and now < current.until:
-            return current
-        purpose = self._audit_purpose(task, student, now)
-        return MoreAudits(purpose, (current.until if current else now) + _DAY) if purpose else None
-
-    def _audit_purpose(self, task: TaskState, student: StudentState, now: datetime) -> str:
-        candidate = task.candidate
-        if candidate is not None and candidate is not student and candidate.promotion.stage in ("trained", "qualified"):
-            return f"{candidate.name} is on trial"
-        daily = forecast(task.hourly_counts(now)).calls / WEEK_DAYS
-        is_worthwhile = student.is_serving and is_evidence_worthwhile(student, self._settings, daily)
-        return "looser thresholds may be proven" if is_worthwhile else ""
+            yield self._stages.promoted(task, student, now, student.promotion.share, reason)
 
     def _authorise(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
         ended = self._end_trial(task, rules, now)
@@ -214,7 +190,7 @@ class StudentLifecycle:
         appraisal = appraise(task, rules, self._settings, now)
         if appraisal.verdict == "authorise":
             yield from self._retire_trials(task, now, f"superseded: {appraisal.reason}")
-            yield self._authorisation(task, appraisal, now)
+            yield self._stages.authorised(task, appraisal, now)
 
     def _end_trial(self, task: TaskState, rules: TaskRules, now: datetime) -> Promotion | None:
         """End a trial that more examples would improve, or that has used up its verdicts beside a serving student."""
@@ -224,7 +200,9 @@ class StudentLifecycle:
         if trial.promotion.stage not in ("trained", "qualified"):
             lost = now - trial.promotion.at >= timedelta(hours=self._settings.lost_hours)
             return (
-                self._promotion(trial, "retired", now, f"no progress since {trial.promotion.stage}") if lost else None
+                self._stages.stage(trial, "retired", now, f"no progress since {trial.promotion.stage}")
+                if lost
+                else None
             )
         if trial.promotion.stage == "qualified" and is_held(task, trial, rules):
             return None
@@ -235,77 +213,11 @@ class StudentLifecycle:
         # Sooner, its proof may only lack calls.
         tried = trial.judged >= self._settings.fresh_verdicts
         if room and due and tried:
-            return self._promotion(trial, "retired", now, f"superseded: {task.examples} examples are available")
+            return self._stages.stage(trial, "retired", now, f"superseded: {task.examples} examples are available")
         if task.serving is not None and trial.judged >= self._settings.shadow_verdicts:
             reason = f"proved no more than {task.serving.name} in {trial.judged} verdicts"
-            return self._promotion(trial, "rejected", now, reason)
+            return self._stages.stage(trial, "rejected", now, reason)
         return None
-
-    def _authorisation(self, task: TaskState, appraisal: Appraisal, now: datetime) -> Promotion:
-        evidence: dict[str, Any] = {
-            **appraisal.investment_numbers,
-            "examples": task.examples,
-            "needed": appraisal.needed_examples,
-            "profile": {"kind": task.profile.kind, "reason": task.profile.reason},
-        }
-        if task.valid_since is not None:
-            evidence["since"] = task.valid_since.isoformat()
-        return Promotion(
-            id=self._new_id(now),
-            at=now,
-            task=task.task,
-            student=task.next_student_name,
-            stage="authorised",
-            reason=appraisal.reason,
-            evidence=evidence,
-        )
-
-    def _promote(self, task: TaskState, student: StudentState, now: datetime, share: float, reason: str) -> Promotion:
-        decision = student.decision
-        current = student.promotion
-        served: dict[str, Any] = {
-            "threshold": current.threshold,
-            "head_threshold": current.head_threshold,
-            "levels": current.levels,
-            "withheld": current.withheld,
-            "judge": current.judge,
-        }
-        coverage = student.proven_share
-        if decision is not None:
-            served = {name: getattr(decision, name) for name in served}
-            coverage = decision.coverage or 0.0
-        daily = forecast(task.hourly_counts(now)).calls / WEEK_DAYS
-        more = self._more_audits(task, student, now)
-        least = trial_audit_rate(self._settings, daily) if more else 0.0
-        usual = audit_rate(daily * coverage * share, self._settings, share)
-        return self._promotion(
-            student,
-            "promoted",
-            now,
-            reason,
-            share=share,
-            spot_checks=task.profile.kind == "closed_set",
-            **served,
-            audit_rate=max(least, usual),
-            evidence={
-                "coverage": coverage,
-                "chosen": decision.evidence.get("chosen") if decision else None,
-                **(
-                    {
-                        "more_audits": more.purpose,
-                        "more_audits_until": more.until.isoformat(),
-                        "usual_audit_rate": usual,
-                    }
-                    if more
-                    else {}
-                ),
-                **({} if student.validated_cost is None else {"cost_per_call_usd": usd_text(student.validated_cost)}),
-            },
-        )
-
-    def _promotion(self, student: StudentState, stage: Stage, now: datetime, reason: str, **changes: Any) -> Promotion:
-        fresh = {"id": self._new_id(now), "at": now, "stage": stage, "reason": reason, "evidence": {}}
-        return student.promotion.model_copy(update={**fresh, **changes})
 
 
 def is_held(task: TaskState, student: StudentState, rules: TaskRules) -> bool:

@@ -58,10 +58,11 @@ async def run_single_service(
     from understudies.datasets.object_store import ObjectStore
     from understudies.runtime.bus.kafka_bus import KafkaBus
     from understudies.runtime.process import freeze_startup_objects, load_instance_id
-    from understudies.runtime.runner import Runner, keep_ticking
+    from understudies.runtime.runner import Runner
     from understudies.runtime.settings import TelemetrySettings
     from understudies.runtime.snapshots import SnapshotStore
     from understudies.runtime.telemetry import Telemetry
+    from understudies.runtime.ticking import keep_ticking
 
     stopping = stop_on_signal()
     async with contextlib.AsyncExitStack() as opened:

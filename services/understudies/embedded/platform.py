@@ -56,12 +56,13 @@ from understudies.runtime.online.base import OnlineState
 from understudies.runtime.online.factory import create_online_state
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.source import RulesSource
-from understudies.runtime.runner import Runner, keep_ticking
+from understudies.runtime.runner import Runner
 from understudies.runtime.service import Checkpoint, ReplaySource, Republishing, Service
 from understudies.runtime.settings import BusSettings, OnlineSettings, StoreSettings, TelemetrySettings, settings_from
 from understudies.runtime.snapshots import SnapshotStore
 from understudies.runtime.store import Store
 from understudies.runtime.telemetry import Telemetry
+from understudies.runtime.ticking import keep_ticking
 from understudies.status.decision import PublishDecision
 from understudies.status.queries import fetch_spending_today
 from understudies.status.reader import StatusReader

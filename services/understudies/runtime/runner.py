@@ -4,16 +4,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from itertools import chain, repeat
-from typing import Any, Final
+from typing import Final
 
 from understudies.events import Event, encode, topic_of
+from understudies.runtime.backlog_goal import BacklogGoal
 from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.messages import Offsets, Record
 from understudies.runtime.clock import Clock
-from understudies.runtime.errors import RetryLater, StopService, UnderstudiesError
+from understudies.runtime.errors import RetryLater, UnderstudiesError
 from understudies.runtime.health import ServiceHealth
 from understudies.runtime.service import (
     Checkpoint,
@@ -25,13 +26,12 @@ from understudies.runtime.service import (
     Service,
     Stateful,
 )
-from understudies.runtime.snapshots import Snapshot, SnapshotStore, SnapshotWriter, encode_snapshot
+from understudies.runtime.snapshots import SnapshotStore, SnapshotWriter, encode_snapshot, restore_snapshot
 from understudies.runtime.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 
 _JOIN_RETRY_S: Final = 2.0
-_GOAL_TIMEOUT_S: Final = 600.0
 _END_OFFSETS_TIMEOUT_S: Final = 30.0
 """Longest time for a tick to fetch the topics' end offsets; if a backlog takes longer, the next tick retries."""
 _PATIENCE_S: Final = 3.0
@@ -56,12 +56,9 @@ class Runner:
         self._snapshot_writer = SnapshotWriter(self._snapshots, service.name, timer) if self._snapshots else None
         self._generation = generation
         self._offsets: dict[tuple[str, int], int] = {}
-        self._committed: Offsets = {}
-        self._goal: Offsets | None = None
-        self._goal_at = 0.0
+        self._goal = BacklogGoal(bus, timer)
         self._current_assignment = 0
         self._decided: Offsets = {}
-        self._timer = timer
         self._since: datetime | None = None
         self._has_unsaved_changes = False
         self._log_throttle = Throttle()
@@ -82,7 +79,7 @@ class Runner:
         """
         snapshot = self._snapshots.load(self.service.name) if self._snapshots else None
         if snapshot is not None and isinstance(self.service, Stateful):
-            await _restore(self.service, self.service.name, snapshot)
+            await restore_snapshot(self.service, self.service.name, snapshot)
             self._since = snapshot.since
             if snapshot.generation == self._generation:
                 self._offsets = dict(snapshot.offsets)
@@ -198,12 +195,12 @@ class Runner:
         too, the snapshot records that time. The service continues while the snapshot is written.
         """
         closing = self.service if isinstance(self.service, PeriodClosing) and not self._bus.is_tracked else None
-        if closing is not None and self._goal is None and closing.is_period_due(now):
-            await self._set_goal()
+        if closing is not None and not self._goal.is_set and closing.is_period_due(now):
+            await self._goal.set(self._offsets)
         may_decide = await self._may_decide()
         async with self._lock:
             if closing is not None:
-                closing.is_behind = closing.is_period_due(now) and not self._reached_goal()
+                closing.is_behind = closing.is_period_due(now) and not self._goal.is_reached(self._has_handled)
             if may_decide:
                 await self.service.tick(now)
             if store_checkpoint is not None and self._has_handled(store_checkpoint.offsets):
@@ -212,29 +209,9 @@ class Runner:
                 self._start_snapshot()
         await self._wait_snapshot()
 
-    async def _set_goal(self) -> None:
-        """Record the topics' current end offsets; in a long backlog that takes a while, during which it is handled."""
-        try:
-            async with asyncio.timeout(_END_OFFSETS_TIMEOUT_S):
-                self._committed = await self._bus.fetch_committed_offsets()
-                self._goal = await self._bus.fetch_end_offsets({**self._committed, **self._offsets})
-                self._goal_at = self._timer()
-        except (TimeoutError, RetryLater):
-            self._goal = None
-
-    def _reached_goal(self) -> bool:
-        """Return whether the recorded end offsets are reached; False before a partition is assigned.
-
-        The end offsets are recorded anew after a time-out: another process of the group may own a partition by then.
-        """
-        reached = bool(self._goal) and self._has_handled(self._goal or {})
-        if reached or not self._goal or self._timer() - self._goal_at > _GOAL_TIMEOUT_S:
-            self._goal = None
-        return reached
-
     def _has_handled(self, offsets: Offsets) -> bool:
         consumed = {topic.name for topic in self.service.topics}
-        done = {**self._committed, **self._offsets}
+        done = {**self._goal.committed, **self._offsets}
         return all(done.get(where, 0) >= end for where, end in offsets.items() if where[0] in consumed)
 
     @property
@@ -245,7 +222,7 @@ class Runner:
     @property
     def lag(self) -> int:
         """The number of records that the broker told of and the service has not handled yet."""
-        done = {**self._committed, **self._offsets}
+        done = {**self._goal.committed, **self._offsets}
         ends = self._bus.known_end_offsets()
         return sum(max(0, end - done[where]) for where, end in ends.items() if where in done)
 
@@ -319,54 +296,3 @@ class Runner:
     async def _wait_snapshot(self) -> None:
         if self._snapshot_writer is not None and not await self._snapshot_writer.wait_written():
             self._has_unsaved_changes = True
-
-
-async def _restore(service: Stateful, name: str, snapshot: Snapshot) -> None:
-    try:
-        await service.restore(snapshot.state)
-    except (ValueError, KeyError, TypeError) as error:
-        raise StopService(
-            f"the snapshot of {name} does not fit this version ({error}): put the one of a backup in its place or "
-            "run the version that wrote it; where its state may be lost, remove it to start afresh"
-        ) from error
-
-
-async def keep_ticking(
-    tick: Callable[[datetime], Awaitable[None]],
-    wait_failed: Callable[[], Awaitable[None]],
-    clock: Clock,
-    stopping: asyncio.Event,
-    seconds: float,
-) -> None:
-    """Tick every `seconds` until `stopping` is set; raises the error of a failed service, so that the process ends.
-
-    A tick that raises RetryLater, such as while the broker is unavailable, is left to the next.
-    """
-    log_throttle = Throttle()
-    ends = asyncio.ensure_future(wait_failed())
-    stopped = asyncio.ensure_future(stopping.wait())
-    try:
-        while not stopped.done():
-            try:
-                await _wait_tick(asyncio.ensure_future(tick(clock.now())), {ends, stopped})
-            except RetryLater as error:
-                if log_throttle():
-                    _log.warning("retrying a tick: %s", error)
-            await asyncio.wait({ends, stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if ends.done():
-                ends.result()
-                return
-    finally:
-        ends.cancel()
-        stopped.cancel()
-
-
-async def _wait_tick(tick: "asyncio.Future[None]", over: "set[asyncio.Future[Any]]") -> None:
-    """Wait for a tick; during shutdown only briefly, as it may wait for a service that works for hours."""
-    try:
-        await asyncio.wait({tick, *over}, return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.wait({tick}, timeout=_PATIENCE_S)
-        if tick.done():
-            tick.result()
-    finally:
-        tick.cancel()

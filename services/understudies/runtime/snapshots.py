@@ -14,6 +14,7 @@ import orjson
 
 from understudies.events import CANONICAL_FORM
 from understudies.runtime.errors import StopService
+from understudies.runtime.service import Stateful
 from understudies.runtime.throttle import Throttle
 
 _JSON_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
@@ -199,3 +200,14 @@ class SnapshotWriter:
         now = self._timer()
         self._next_due_at = now + _MIN_INTERVAL_FACTOR * (now - began)
         return True
+
+
+async def restore_snapshot(service: Stateful, name: str, snapshot: Snapshot) -> None:
+    """Restore a service; raises StopService if the snapshot does not fit this version."""
+    try:
+        await service.restore(snapshot.state)
+    except (ValueError, KeyError, TypeError) as error:
+        raise StopService(
+            f"the snapshot of {name} does not fit this version ({error}): put the one of a backup in its place or "
+            "run the version that wrote it; where its state may be lost, remove it to start afresh"
+        ) from error

@@ -143,9 +143,9 @@ async def test_a_snapshot_anywhere_gives_the_same_moves(cut: int, share: int) ->
         await other.handle(*batch)
         assert await one.tick(hour + 1) == await other.tick(hour + 1)
         if step == cut:
-            ids = other.app._lifecycle._new_id
+            ids = other.app._lifecycle._stages._new_id
             await other.restart(json.loads(json.dumps(other.app.state())))
-            other.app._lifecycle._new_id = ids
+            other.app._lifecycle._stages._new_id = ids
     assert one.app.state() == other.app.state()
 
 

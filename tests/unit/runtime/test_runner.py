@@ -18,9 +18,10 @@ from understudies.runtime.bus.deduplication import SeenIds
 from understudies.runtime.bus.messages import Offsets, Record
 from understudies.runtime.clock import VirtualClock
 from understudies.runtime.errors import ConfigurationError, RetryLater, StopService
-from understudies.runtime.runner import Runner, keep_ticking
+from understudies.runtime.runner import Runner
 from understudies.runtime.service import Checkpoint
 from understudies.runtime.snapshots import SnapshotStore
+from understudies.runtime.ticking import keep_ticking
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

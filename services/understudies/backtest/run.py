@@ -29,7 +29,8 @@ from understudies.backtest.tasks import assign_tasks
 from understudies.budget.investment import read_investment
 from understudies.budget.settings import BudgetSettings
 from understudies.budget.task_state import TaskState
-from understudies.embedded.platform import Platform, PlatformConfig
+from understudies.embedded.config import PlatformConfig
+from understudies.embedded.platform import Platform
 from understudies.evaluator.gate_decisions import decision_evidence
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.events import SeededIds

@@ -98,7 +98,8 @@ async def _run(
 ) -> None:
     from understudies.cli.console_pages import platform_pages
     from understudies.console.operations import create_operations
-    from understudies.embedded.platform import Platform, PlatformConfig
+    from understudies.embedded.config import PlatformConfig
+    from understudies.embedded.platform import Platform
     from understudies.notices.settings import NoticeSettings
     from understudies.runtime.process import freeze_startup_objects
     from understudies.status.phase_log import keep_logging

@@ -2,77 +2,53 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from opentelemetry.trace import Tracer
-from starlette.types import Receive, Scope, Send
 
-from understudies.backup.staging import discard_staging, stage_backup
+from understudies.backup.staging import discard_staging
 from understudies.budget.app import BudgetApp
 from understudies.budget.app import create_app as create_budget
-from understudies.budget.settings import BudgetSettings
 from understudies.datasets.object_store import ObjectStore
-from understudies.erasure.erasure import Eraser
+from understudies.embedded.config import PlatformConfig
+from understudies.embedded.handlers import metrics_handler, operation_handlers, publish_decision, receiver_handlers
 from understudies.evaluator.app import EvaluatorApp
 from understudies.evaluator.app import create_app as create_evaluator
-from understudies.evaluator.settings import EvaluatorSettings
-from understudies.events import Event, NewId, Promotion, Topic, encode, new_id
-from understudies.monitoring.admin_app import METRICS_TYPE, exposition
-from understudies.monitoring.budget_metrics import BudgetCollector
-from understudies.monitoring.evaluator_metrics import EvaluatorCollector
-from understudies.monitoring.service_metrics import ServiceCollector
+from understudies.events import Event, Topic
 from understudies.notices.app import create_app as create_notices
-from understudies.notices.settings import NoticeSettings
 from understudies.observer.app import ObserverApp
 from understudies.observer.app import create_app as create_observer
 from understudies.observer.replay import missing_from_store, replay_since
-from understudies.observer.settings import ObserverSettings
-from understudies.otlp.endpoint import PATHS as OTLP_PATHS
-from understudies.otlp.factory import create_endpoint
 from understudies.redaction.patterns import default_redactor
 from understudies.router.app import RouterApp
-from understudies.router.call import Teacher
-from understudies.router.endpoints.admin import AdminHandler
-from understudies.router.endpoints.responses import send_response
 from understudies.router.factory import create_app as create_router
-from understudies.router.settings import RouterSettings
 from understudies.runtime.bus.admin import ensure_topics
 from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.embedded_broker import EmbeddedBroker
-from understudies.runtime.bus.in_flight import InFlightTracker
 from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.bus.memory_bus import MemoryBus, MemoryTopics
-from understudies.runtime.clock import Clock, SystemClock
-from understudies.runtime.errors import RetryLater
 from understudies.runtime.health import ServiceHealth
 from understudies.runtime.online.base import OnlineState
 from understudies.runtime.online.factory import create_online_state
-from understudies.runtime.rules.rules import Rules
-from understudies.runtime.rules.source import RulesSource
 from understudies.runtime.runner import Runner
 from understudies.runtime.service import Checkpoint, ReplaySource, Republishing, Service
-from understudies.runtime.settings import BusSettings, OnlineSettings, StoreSettings, TelemetrySettings, settings_from
+from understudies.runtime.settings import BusSettings, OnlineSettings, TelemetrySettings, settings_from
 from understudies.runtime.snapshots import SnapshotStore
 from understudies.runtime.store import Store
 from understudies.runtime.telemetry import Telemetry
 from understudies.runtime.ticking import keep_ticking
-from understudies.status.decision import PublishDecision
 from understudies.status.queries import fetch_spending_today
 from understudies.status.reader import StatusReader
 from understudies.students.lora.settings import LoraServingSettings
 from understudies.students.student_cache import StudentCache
 from understudies.trainer.app import TrainerApp
 from understudies.trainer.app import create_app as create_trainer
-from understudies.trainer.settings import TrainerSettings
-from understudies.warm_start.call_sink import CallSink
-from understudies.warm_start.settings import ImportSettings
 
 _log = logging.getLogger(__name__)
 
@@ -81,35 +57,6 @@ SERVICES = ("observer", "evaluator", "trainer", "budget", "router")
 _EARLIEST_TIME = datetime(1971, 1, 1, tzinfo=UTC)
 # In case the machine's clock went back a little in the meantime; events that come twice count once.
 _CLOCK_TOLERANCE = timedelta(seconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class PlatformConfig:
-    """Configuration of the platform; the parts that a backtest replaces are fields."""
-
-    folder: Path
-    rules: Rules | RulesSource = field(default_factory=Rules)
-    clock: Clock = field(default_factory=SystemClock)
-    id_factory: Callable[[str], NewId] = lambda service: new_id
-    teacher: Teacher | None = None
-    draw: Callable[[], float] | None = None
-    redact: bool = True
-    keeps_state: bool = True
-    bus: BusSettings | None = None
-    bus_in_memory: bool = False
-    """Without a broker: events stay in this process, and are forgotten once all services have handled them."""
-    in_flight: InFlightTracker | None = None
-    store_url: str | None = None
-    store: StoreSettings = field(default_factory=partial(settings_from, StoreSettings))
-    router: RouterSettings = field(default_factory=partial(settings_from, RouterSettings))
-    budget: BudgetSettings = field(default_factory=partial(settings_from, BudgetSettings))
-    evaluator: EvaluatorSettings = field(default_factory=partial(settings_from, EvaluatorSettings))
-    trainer: TrainerSettings = field(default_factory=partial(settings_from, TrainerSettings))
-    observer: ObserverSettings = field(default_factory=partial(settings_from, ObserverSettings))
-    extra_services: Sequence[Service] = ()
-    pages: Callable[["Platform", PublishDecision], Mapping[str, AdminHandler]] | None = None
-    operations: Callable[[CallSink, Callable[[], Awaitable[Path]], Eraser], Mapping[str, AdminHandler]] | None = None
-    notices: NoticeSettings | None = None
 
 
 class Platform:
@@ -213,8 +160,7 @@ class Platform:
         return create_online_state(settings.url.get_secret_value(), timeout_s=settings.timeout_s)
 
     def _compose(self, store: Store) -> None:
-        plan, clock, ids = self.config, self.config.clock, self.config.id_factory
-        self.store = store
+        plan, clock, ids, self.store = self.config, self.config.clock, self.config.id_factory, store
         files = ObjectStore(f"file://{(plan.folder / 'artifacts').resolve()}")
         online = self._create_online_state()
         students = StudentCache(files, lora=LoraServingSettings(base=plan.trainer.lora.base))
@@ -264,17 +210,16 @@ class Platform:
             tracer=bus["router"].tracer,
             spool=plan.folder / "spool" if plan.keeps_state else None,
             pages={
-                **(plan.pages(self, partial(_publish_decision, bus["budget"], store)) if plan.pages else {}),
-                **self._operations(bus, store, files, online),
-                "/metrics": self._serve_metrics,
-                **self._receivers(bus["observer"]),
+                **(plan.pages(self, partial(publish_decision, bus["budget"], store)) if plan.pages else {}),
+                **operation_handlers(plan, bus, store, files, online, self._wait_stored),
+                "/metrics": metrics_handler(self, self._runners),
+                **receiver_handlers(plan, bus["observer"]),
             },
         )
         notices: list[Service] = []
         if plan.notices is not None:
-            source = plan.rules if isinstance(plan.rules, RulesSource) else RulesSource(plan.rules)
-            spending = partial(fetch_spending_today, store)
-            notices.append(create_notices(plan.notices, clock=clock, rules=source.current, spending=spending))
+            rules, spending = plan.rules_source.current, partial(fetch_spending_today, store)
+            notices.append(create_notices(plan.notices, clock=clock, rules=rules, spending=spending))
         # The router comes last: it accepts no call before all other services run, and is the first to stop.
         apps: list[Service] = [
             *plan.extra_services,
@@ -290,55 +235,11 @@ class Platform:
             app_bus = bus.get(app.name) or self._connect(app.name)
             self._runners.append(Runner(app, app_bus, snapshots=snapshots, generation=self.settings.generation))
 
-    async def _serve_metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the router's metrics and those of all tasks and services."""
-        now = self.config.clock.now
-        found = exposition(
-            ServiceCollector(self._runners),
-            BudgetCollector(self.budget, self.status.phase, now),
-            EvaluatorCollector(self.evaluator.evaluation),
-        )
-        await send_response(send, 200, {}, self.router.exposition() + found, METRICS_TYPE)
-
-    def _operations(
-        self, bus: Mapping[str, Bus], store: Store, files: ObjectStore, online: OnlineState | None
-    ) -> Mapping[str, AdminHandler]:
-        """Return the handlers of imports, backups and erasures, by path."""
-        plan = self.config
-        if plan.operations is None:
-            return {}
-        rules = plan.rules if isinstance(plan.rules, RulesSource) else RulesSource(plan.rules)
-        sink = CallSink(
-            settings_from(ImportSettings), store=store, bus=bus["observer"], rules=rules, now=plan.clock.now
-        )
-        own_store = None if plan.store_url else store
-        eraser = Eraser(
-            store=store,
-            files=files,
-            online=online,
-            publish=partial(_publish_decision, bus["budget"], store),
-            wait_stored=self._wait_stored,
-            clock=plan.clock,
-            new_id=plan.id_factory("budget"),
-        )
-        return plan.operations(sink, lambda: stage_backup(plan.folder, own_store, self._wait_stored), eraser)
-
     async def _wait_stored(self) -> None:
         """Wait until the observer has stored what was published so far."""
         for runner in self._runners:
             if runner.service is self.observer:
                 await runner.wait_caught_up()
-
-    def _receivers(self, bus: Bus) -> Mapping[str, AdminHandler]:
-        """Return the observer's receiver of spans, by its paths on the router's port, if there is one."""
-        plan = self.config
-        if plan.router.port is None:
-            return {}
-        rules = plan.rules if isinstance(plan.rules, RulesSource) else RulesSource(plan.rules)
-        endpoint = create_endpoint(
-            plan.router, host=plan.router.host, rules=rules, bus=bus, clock=plan.clock, redacts=plan.redact
-        )
-        return dict.fromkeys(OTLP_PATHS, endpoint)
 
     async def _republish(self, events: Sequence[Event]) -> None:
         """Publish events again on an embedded broker, which starts empty: those in force, or lost unstored ones."""
@@ -397,12 +298,3 @@ class Platform:
         if runner.service is self.observer:
             self._store_checkpoint = await runner.checkpoint(self.config.clock)
         await runner.tick(now, self._store_checkpoint)
-
-
-async def _publish_decision(bus: Bus, store: Store, event: Promotion) -> None:
-    """Publish a decision and store it at once: of an embedded broker, a kill would lose what is not stored yet."""
-    await bus.publish(event)
-    try:
-        await store.insert("promotions", [encode(event)])
-    except RetryLater as error:
-        _log.warning("a decision is in force, and stored later: %s", error)

@@ -11,12 +11,11 @@ from understudies.runtime.store import Store
 from understudies.status.standing import CallCounts, LastDecision, StoryEvent
 from understudies.status.waiting import CHANGES
 
-# Ids are compared by their hashes: FINAL would take ten times as long.
 _CALLS_SINCE: Final = """
-SELECT task, uniqExact(cityHash64(id)) AS calls, uniqExactIf(cityHash64(id), served_by = 'student') AS served
-FROM invocations
-WHERE at >= {since:DateTime64(6, 'UTC')} AND origin NOT IN ('audit', 'synthetic', 'imported') AND served_by != 'cache'
-GROUP BY task
+SELECT task, sum(hours.calls) AS calls, sum(hours.served) AS served
+FROM invocation_hours AS hours FINAL
+WHERE hour >= {since:DateTime64(6, 'UTC')}
+GROUP BY task HAVING calls > 0
 """
 _SPENDING_SINCE: Final = """
 SELECT task, tenant, sum(cost_usd) AS cost FROM invocations FINAL
@@ -61,7 +60,7 @@ MAX_STORY_EVENTS: Final = 5000
 
 
 async def fetch_calls_since(store: Store, since: datetime) -> dict[str, CallCounts]:
-    """Return the calls of each task since a time."""
+    """Return the calls of each task since the beginning of an hour, as of the last refresh of the totals."""
     rows = await store.query(_CALLS_SINCE, {"since": _format_time(since)})
     return {row["task"]: CallCounts(calls=row["calls"], served=row["served"]) for row in rows}
 

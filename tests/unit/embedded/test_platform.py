@@ -11,7 +11,8 @@ from tests.support.datasets import TASK, intents
 from tests.support.router_fixtures import NOON, FixedTeacher, make_call, make_promotion
 
 from understudies.budget.settings import BudgetSettings
-from understudies.embedded.platform import Platform, PlatformConfig
+from understudies.embedded.config import PlatformConfig
+from understudies.embedded.platform import Platform
 from understudies.events import Event, Promotion, Response, SeededIds, Usage, usd
 from understudies.router.call import Call, TeacherAnswer
 from understudies.router.settings import RouterSettings

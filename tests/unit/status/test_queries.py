@@ -10,6 +10,7 @@ from tests.support.stores import open_migrated_store
 
 from understudies.economics.prices import call_cost
 from understudies.events import Drift, Event, GateDecision, Route, Steering, Usage, encode, steer, usd
+from understudies.observer.totals import refresh_totals
 from understudies.runtime.store import Store
 from understudies.status.queries import (
     describe_price_source,
@@ -52,6 +53,7 @@ async def test_calls_of_a_day_are_those_that_a_student_could_have_served(store: 
     await insert(store, "invocations", yesterday, make_invocation("a", cost_usd=usd("0.01")), served, served, *others)
     since = start_of_day(START)
     assert since == datetime(2025, 3, 3, tzinfo=UTC)
+    await refresh_totals(store)
     assert await fetch_calls_since(store, since) == {"triage": CallCounts(calls=2, served=1)}
 
 

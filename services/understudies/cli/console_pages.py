@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from understudies.cli.options import status_access
 from understudies.cli.process import print_line, stop_on_signal
@@ -84,6 +85,8 @@ async def serve_result(platform: Platform, rules: Rules, port: int) -> None:
     stopping = stop_on_signal()
     access = status_access(_HOST, rules=lambda: rules)
     source = platform_source(platform, lambda: rules, steers=False)
+    ended = replace(platform.status, source="a backtest, at the end of its log")
+    source = replace(source, standings=ended, is_live=False)
     server = await start_console(create_pages(source, access), _HOST, port)
     print_line(f"the console shows this backtest at {server.url}/ until Ctrl-C")
     waiting = asyncio.ensure_future(stopping.wait())

@@ -104,7 +104,10 @@ class Console:
             return render_tenant_overview(await self._tenants.restrict(overview, viewer.tenant), viewer.tenant)
         prices = {task.task: task.teacher_price.usd for task in overview.tasks if task.teacher_price}
         return render_overview(
-            overview, await fetch_projection(self._source.store, prices, now), _read_page(query, overview)
+            overview,
+            await fetch_projection(self._source.store, prices, now),
+            _read_page(query, overview),
+            live=self._source.is_live,
         )
 
     async def _task(self, query: Query, viewer: Viewer) -> str:

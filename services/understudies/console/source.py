@@ -49,3 +49,5 @@ class ConsoleSource:
     settings: Sequence[tuple[str, BaseModel]] = ()
     steers: bool = True
     """Whether people may decide about tasks here: a played log has no future, and the observer alone no budget."""
+    is_live: bool = True
+    """Whether figures change: a log that was played has come to its end."""

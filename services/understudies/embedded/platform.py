@@ -254,7 +254,7 @@ class Platform:
 
     async def fetch_health(self) -> list[ServiceHealth]:
         """Return the health of every service, with the students in force that the router cannot load."""
-        found = [runner.health for runner in self._runners]
+        found = [runner.health for runner in self._runners if runner.service not in self.config.extra_services]
         missing = self.router.students_not_loaded
         problem = "; ".join(f"{student} cannot be loaded: {why}" for student, why in missing.items())
         return [replace(one, problem=problem) if one.name == self.router.name else one for one in found]

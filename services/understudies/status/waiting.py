@@ -24,6 +24,8 @@ CHANGES: Final[Mapping[Cause, str]] = {
 }
 """Why a serving student is held at the canary share, or was taken out of service."""
 _HOUR: Final = timedelta(hours=1)
+_LEAST_GAIN: Final = 0.005
+"""Share of all calls that a successor must be expected to add for its price to be the reason."""
 
 
 def find_phase(task: TaskState, appraisal: Appraisal, *, critical: bool) -> Phase:
@@ -112,6 +114,9 @@ def _describe_serving(
     if task.candidate is not None:
         return f"the trial of its successor {task.candidate.name}, which is {task.candidate.promotion.stage}"
     if appraisal.verdict == "refuse":
+        investment = appraisal.investment
+        if investment is not None and investment.expected_share < _LEAST_GAIN:
+            return f"nothing: a successor is not expected to serve more calls than {student.name} does"
         return f"nothing: a successor would not pay: {_as_clause(appraisal.reason)}"
     return f"a successor: {_as_clause(appraisal.reason)}"
 

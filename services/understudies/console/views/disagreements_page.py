@@ -21,6 +21,7 @@ from understudies.console.reads.disagreements import MAX_SEARCH_CHARACTERS, Disa
 from understudies.events import Message
 from understudies.judges.answer_text import answer_text
 
+_MAX_EXCERPT: Final = 160
 _MAX_TURNS: Final = 20
 _MAX_CHARACTERS: Final = 8000
 _PHASES: Final = {"validation": "held-out example", "shadow": "in shadow", "audit": "audit of a served answer"}
@@ -91,7 +92,7 @@ def _render_one(number: int, task: str, one: Disagreement, search: Search, name:
     return render_section(
         f"d{number}",
         f"{one.at:%Y-%m-%d %H:%M:%S} UTC",
-        f'{about}{answers}<p class="wait">{why}</p>{_render_request(one, number)}{_render_marked(one)}{form}',
+        f'{about}{_render_request(one, number)}{answers}<p class="wait">{why}</p>{_render_marked(one)}{form}',
     )
 
 
@@ -111,7 +112,10 @@ def _render_request(one: Disagreement, number: int) -> str:
     shown = "".join(
         _render_turn(turn, f"{turn.role} {place} of request {number}") for place, turn in enumerate(turns, 1)
     )
-    return f'<details><summary>Request</summary>{head}<div class="turns">{shown}</div></details>'
+    asked = next((turn for turn in reversed(turns) if turn.role == "user"), turns[-1]) if turns else None
+    text = " ".join(answer_text(asked, _MAX_CHARACTERS).split()) if asked else ""
+    excerpt = f": {escape(text[:_MAX_EXCERPT])}{'…' if len(text) > _MAX_EXCERPT else ''}" if text else ""
+    return f'<details><summary><b>Request</b>{excerpt}</summary>{head}<div class="turns">{shown}</div></details>'
 
 
 def _render_turn(turn: Message, label: str) -> str:

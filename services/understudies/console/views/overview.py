@@ -14,39 +14,36 @@ from understudies.status.standing import CallCounts, Overview, TaskStanding
 PAGE_SIZE: Final = 50
 
 
-def render_overview(overview: Overview, projection: SavingsProjection | None = None, page: int = 1) -> str:
-    """Return the page of all tasks, the first ones or those of a later page."""
+def render_overview(
+    overview: Overview, projection: SavingsProjection | None = None, page: int = 1, *, live: bool = True
+) -> str:
+    """Return the page of all tasks, the first ones or those of a later page; `live` whether figures change."""
     tasks = overview.tasks
     if not tasks:
         body = '<p class="lead">Point an agent at the router: each task appears here with its first call.</p>'
-        return _page("No call was recorded yet", body, overview)
+        return _page("No call was recorded yet", body, overview, live=live)
     phases = ", ".join(f"{count} {phase}" for phase, count in Counter(task.phase for task in tasks).most_common())
     first = (page - 1) * PAGE_SIZE
     shown = tasks[first : first + PAGE_SIZE]
     sections = "".join(render_task(number, task) for number, task in enumerate(shown, first + 1))
     body = f"{_render_totals(tasks, projection)}{sections}{_render_pages(page, len(tasks))}"
-    return _page(f"{format_quantity(len(tasks), 'task')}: {phases}", body, overview)
+    return _page(f"{format_quantity(len(tasks), 'task')}: {phases}", body, overview, live=live)
 
 
 def render_tenant_overview(overview: Overview, tenant: str) -> str:
     """Return the page of a tenant's tasks, with the figures of its own calls alone."""
     sections = "".join(render_task(number, task) for number, task in enumerate(overview.tasks, 1))
-    today = _sum(task.today for task in overview.tasks)
-    facts = [
-        ("Calls today", format_count(today.calls), "since midnight, UTC"),
-        ("Served by students today", format_percent(today.served_share), format_quantity(today.served, "call")),
-    ]
+    facts = _call_facts(_sum(task.to_date for task in overview.tasks), _sum(task.today for task in overview.tasks))
     headline = f"{format_quantity(len(overview.tasks), 'task')} of {tenant}"
     return _page(headline, _render_cards(facts) + sections, overview, whole=False)
 
 
 def _render_totals(tasks: Sequence[TaskStanding], projection: SavingsProjection | None) -> str:
-    today = _sum(task.today for task in tasks)
+    today, to_date = _sum(task.today for task in tasks), _sum(task.to_date for task in tasks)
     saved = _total(task.saved_usd for task in tasks if task.student)
     spent = _total(task.spent_usd for task in tasks)
     facts = [
-        ("Calls today", format_count(today.calls), "since midnight, UTC"),
-        ("Served by students today", format_percent(today.served_share), format_quantity(today.served, "call")),
+        *_call_facts(to_date, today),
         ("Saved to date", format_usd(saved), "net of training, trials and audits"),
         ("Spent to date", format_usd(spent), f"{format_usd(spent + saved)} without students"),
     ]
@@ -54,6 +51,14 @@ def _render_totals(tasks: Sequence[TaskStanding], projection: SavingsProjection 
         year = f"{format_usd(projection.year)} a year, at the pace of the last {projection.days:.1f} days"
         facts.append(("Saved in a month", format_usd(projection.month), year))
     return _render_cards(facts)
+
+
+def _call_facts(to_date: CallCounts, today: CallCounts) -> list[tuple[str, str, str]]:
+    since = f"{format_count(today.served)} of {format_quantity(today.calls, 'call')} today"
+    return [
+        ("Calls to date", format_count(to_date.calls), f"{format_count(today.calls)} today, since midnight, UTC"),
+        ("Served by students", format_percent(to_date.served_share), since),
+    ]
 
 
 def _render_cards(facts: Iterable[tuple[str, str, str]]) -> str:
@@ -68,8 +73,9 @@ def _render_pages(page: int, tasks: int) -> str:
     return f'<nav class="pages" aria-label="More tasks">{before}{after}</nav>'
 
 
-def _page(headline: str, body: str, overview: Overview, *, whole: bool = True) -> str:
-    footer = f"{overview.at:%Y-%m-%d %H:%M:%S} UTC · {overview.source} · reload the page for newer figures"
+def _page(headline: str, body: str, overview: Overview, *, whole: bool = True, live: bool = True) -> str:
+    hint = " · reload the page for newer figures" if live else ""
+    footer = f"{overview.at:%Y-%m-%d %H:%M:%S} UTC · {overview.source}{hint}"
     return render_page("Understudies", headline, "", body, footer, here="/", whole=whole)
 
 

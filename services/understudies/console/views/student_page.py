@@ -30,12 +30,16 @@ _PHASES = {
     "audit": "audits of what it served",
 }
 _MAX_CHARACTERS = 400
+_LABELS = {"n": "Validation calls"}
+_CHARTED = ("risk_coverage",)
+"""Fields that the page of the task draws."""
 
 
 def render_student_page(details: StudentDetails) -> str:
     """Return the page of a student."""
     latest = details.stages[-1]
     kind = f"{details.manifest.kind}, " if details.manifest else ""
+    reason = f": {latest.reason}" if latest.reason else ""
     body = "".join(
         (
             render_section("lineage", "Lineage", _render_lineage(details)),
@@ -47,7 +51,7 @@ def render_student_page(details: StudentDetails) -> str:
     return render_page(
         f"{details.student} · Understudies",
         details.student,
-        f"{kind}{event_words(latest.stage)} since {latest.at:%Y-%m-%d %H:%M} UTC. {latest.reason}",
+        f"{kind}{event_words(latest.stage)} since {latest.at:%Y-%m-%d %H:%M} UTC{reason}.",
         body,
         "Figures in UTC and US dollars.",
         trail=render_trail(("/", "All tasks"), (task_link(details.task), details.task)),
@@ -68,7 +72,7 @@ def _render_lineage(details: StudentDetails) -> str:
     dataset = next((stage.dataset for stage in reversed(details.stages) if stage.dataset), None)
     artifact = next((stage.artifact for stage in reversed(details.stages) if stage.artifact), None)
     facts = [("Dataset", dataset or MISSING_VALUE, ""), ("Artifact", artifact or MISSING_VALUE, "")]
-    return render_facts(facts) + table
+    return render_facts(facts, "grid wide") + table
 
 
 def _served(share: float, threshold: float | None) -> str:
@@ -116,8 +120,21 @@ def _manifest_rows(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield "Teacher's terms allow distillation", _consent(manifest.consent.distillation)
     yield "Personal data among the examples", _consent(manifest.consent.personal_data)
     for name, value in {**manifest.hyper_parameters, **manifest.metrics}.items():
-        text = format_value(name, value) if not isinstance(value, dict | list) else str(value)
-        yield format_label(name), text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
+        if name not in _CHARTED:
+            yield _LABELS.get(name) or format_label(name), _shorten(_describe(name, value))
+
+
+def _describe(name: str, value: object) -> str:
+    """Return a field's value in words, also that of a list or of further fields."""
+    if isinstance(value, dict):
+        return ", ".join(f"{format_label(str(key))} {_describe(str(key), item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_describe(name, item) for item in value) or MISSING_VALUE
+    return format_value(name, value)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
 
 
 def _consent(declared: bool | None) -> str:

@@ -41,9 +41,7 @@ def render_task_page(details: TaskDetails, *, steers: bool = True) -> str:
     body = "".join(
         (
             render_task(1, standing, linked=False),
-            render_section(
-                "charts", "Over time", f'<div class="charts">{_render_charts(details)}</div>', disagreements
-            ),
+            render_section("charts", "Over time", _render_charts(details), disagreements),
             _render_confusion(details.confusion) if details.confusion else "",
             _render_ledger(details.ledger) if details.ledger else "",
             _render_students(details) if own and details.students else "",

@@ -45,7 +45,8 @@ def _facts(standing: TaskStanding) -> Iterator[tuple[str, str, str]]:
         yield "Examples", format_count(standing.examples), needed
     if standing.teacher_price is not None:
         yield "Teacher, a call", format_usd(standing.teacher_price.usd), standing.teacher_price.source
-    if standing.roi is not None:
+    # Beside a serving student whose successor would not pay there is nothing to decide.
+    if standing.roi is not None and not (standing.share is not None and standing.break_even_calls is None):
         even = standing.break_even_calls
         text = "never breaks even" if even is None else f"break-even after {format_quantity(even, 'call')}"
         yield "Return on the next student", f"{min(standing.roi, _MAX_ROI) * 100:+,.0f}%", text
@@ -64,7 +65,10 @@ def _facts(standing: TaskStanding) -> Iterator[tuple[str, str, str]]:
     if standing.share is not None:
         proven = "" if standing.coverage is None else f"proven on {format_percent(standing.coverage, 0)} of all calls"
         yield "Share of eligible calls", format_percent(standing.share, 0), proven
-    yield "Calls today", format_count(standing.today.calls), f"{format_count(standing.today.served)} by students"
+    today = f"{format_count(standing.today.calls)} today, {format_count(standing.today.served)} of them by students"
+    yield "Calls to date", format_count(standing.to_date.calls), today
+    if standing.student is not None:
+        yield "Served by students", format_percent(standing.to_date.served_share), "of all calls to date"
     if standing.weekly_calls is not None:
         yield "Forecast", format_count(standing.weekly_calls), "calls a week"
     if standing.student is not None:

@@ -37,6 +37,16 @@ CREATE TABLE IF NOT EXISTS verdict_days (
     last_at DateTime64(6, 'UTC')
 ) ENGINE = ReplacingMergeTree(counted) ORDER BY (task, student, day, phase, spot_check, threshold, expected, said);
 
+CREATE TABLE IF NOT EXISTS tenant_verdict_days (
+    task LowCardinality(String),
+    tenant LowCardinality(String),
+    student LowCardinality(String),
+    day Date,
+    threshold Float64,
+    sure UInt64,
+    sure_agreed UInt64
+) ENGINE = ReplacingMergeTree(sure) ORDER BY (task, tenant, student, day, threshold);
+
 CREATE TABLE IF NOT EXISTS rollup_progress (
     name LowCardinality(String),
     stored_until DateTime64(6, 'UTC'),

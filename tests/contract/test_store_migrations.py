@@ -143,8 +143,8 @@ async def test_on_a_cluster_every_table_is_made_on_all_servers_and_replicated() 
             if kind[1] != "ALTER TABLE":
                 assert re.search(r"ENGINE = ReplicatedReplacingMergeTree(\(\w+\))?\s+ORDER BY", formatted), formatted
         made = [statement for statement in statements if "CREATE" in statement]
-        # One for every kind of event; one each for what was applied, marked and erased; three for totals.
-        assert len(made) == len(TABLES) + 6
+        # One for every kind of event; one each for what was applied, marked and erased; four for totals.
+        assert len(made) == len(TABLES) + 7
 
 
 async def test_a_cluster_that_the_server_does_not_know_is_named() -> None:

@@ -25,6 +25,12 @@ from understudies.status.decision import PublishDecision
 from understudies.status.stored_standings import StoredStandings
 
 _HOST = "127.0.0.1"
+_ELSEWHERE = (
+    "This console reads the store of the observer. Ledger, examples needed, and what a gate waits for are known to the "
+    "budget and the evaluator: `understudies status --url BUDGET --url EVALUATOR --url OBSERVER` shows them, by the "
+    "addresses that UNDERSTUDIES_ADMIN_PORT gives them. Evidence of gates is that of their last decision. People "
+    "decide by `understudies steer ACTION TASK --bootstrap BROKER`."
+)
 
 
 def platform_source(platform: Platform, rules: Callable[[], Rules], *, steers: bool = True) -> ConsoleSource:
@@ -75,6 +81,7 @@ def observer_pages(
         services=fetch_health,
         settings=(("Observer", settings),),
         steers=False,
+        elsewhere=_ELSEWHERE,
     )
     access = status_access(settings.console_host, rules=rules.current)
     return create_pages(source, access)

@@ -108,6 +108,7 @@ class Console:
             await fetch_projection(self._source.store, prices, now),
             _read_page(query, overview),
             live=self._source.is_live,
+            elsewhere=self._source.elsewhere,
         )
 
     async def _task(self, query: Query, viewer: Viewer) -> str:
@@ -118,7 +119,9 @@ class Console:
         details = await read_task(self._source, task)
         if details is None:
             raise _unknown_task(task)
-        return render_task_page(details, steers=self._source.steers and viewer.tenant is None)
+        whole = viewer.tenant is None
+        elsewhere = self._source.elsewhere if whole else ""
+        return render_task_page(details, steers=self._source.steers and whole, elsewhere=elsewhere)
 
     async def _student(self, query: Query, viewer: Viewer) -> str:
         task, student = query.get("task", ""), query.get("name", "")

@@ -131,6 +131,11 @@ def render_facts(facts: Iterable[tuple[str, str, str]], style: str = "grid") -> 
     return f'<dl class="{style}">{items}</dl>'
 
 
+def render_elsewhere(text: str) -> str:
+    """Return a section that says where to see what a page lacks; nothing without a text."""
+    return render_section("elsewhere", "Not on this page", f'<p class="wait">{escape(text)}</p>') if text else ""
+
+
 def address(path: str, **parameters: str) -> str:
     """Return the address of a page with its parameters, without those that are empty."""
     given = {name: value for name, value in parameters.items() if value}

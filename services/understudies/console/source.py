@@ -51,3 +51,5 @@ class ConsoleSource:
     """Whether people may decide about tasks here: a played log has no future, and the observer alone no budget."""
     is_live: bool = True
     """Whether figures change: a log that was played has come to its end."""
+    elsewhere: str = ""
+    """What the pages lack, and where that is to be seen, in a sentence or two; empty where they lack nothing."""

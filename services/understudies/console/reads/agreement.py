@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from understudies.backtest.report.leading import find_leading
 from understudies.events import Promotion
+from understudies.observer.totals import refresh_tenant_totals
 from understudies.runtime.store import Store
 from understudies.stats.bounds import anytime_lower_bound, clopper_pearson_upper
 
@@ -18,23 +19,12 @@ WHERE task = {task:String} AND phase != 'self_agreement'
     AND threshold = transform(toString(student), {students:Array(String)}, {thresholds:Array(Float64)}, -1.)
 GROUP BY day, student HAVING compared > 0 ORDER BY day
 """
-# The totals of verdicts do not tell tenants apart.
-_BY_DAY_DAY: Final = """
+_BY_DAY_OF_TENANT: Final = """
 SELECT toDateTime64(totals.day, 6, 'UTC') AS day, student, sum(totals.sure_agreed) AS agreed,
     sum(totals.sure) AS compared
-FROM verdict_days AS totals FINAL
-WHERE task = {task:String} AND phase != 'self_agreement'
+FROM tenant_verdict_days AS totals FINAL
+WHERE task = {task:String} AND tenant = {tenant:String}
     AND threshold = transform(toString(student), {students:Array(String)}, {thresholds:Array(Float64)}, -1.)
-GROUP BY day, student HAVING compared > 0 ORDER BY day
-"""
-# The totals of verdicts do not tell tenants apart.
-_BY_DAY_OF_TENANT: Final = """
-SELECT toStartOfDay(at) AS day, student, countIf(agreed) AS agreed, count() AS compared
-FROM verdicts
-WHERE task = {task:String} AND phase != 'self_agreement'
-    AND confidence >= transform(toString(student), {students:Array(String)}, {thresholds:Array(Float64)}, 0.)
-    AND (counts OR (phase = 'audit' AND NOT spot_check))
-    AND invocation IN (SELECT id FROM invocations WHERE task = {task:String} AND tenant = {tenant:String})
 GROUP BY day, student ORDER BY day
 """
 _CONFUSION: Final = """
@@ -116,6 +106,7 @@ async def fetch_agreement(
     if tenant is None:
         rows = await store.query(_BY_DAY, parameters)
     else:
+        await refresh_tenant_totals(store)
         rows = await store.query(_BY_DAY_OF_TENANT, {**parameters, "tenant": tenant})
     found: dict[datetime, DayAgreement] = {}
     for day in days:

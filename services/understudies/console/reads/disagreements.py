@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import orjson
@@ -17,8 +17,12 @@ PAGE_SIZE: Final = 10
 MAX_SEARCH_CHARACTERS: Final = 200
 _SEARCHED: Final = 5_000
 """Disagreements, the newest, whose requests a search reads."""
-_SEARCHED_CALLS: Final = 100_000
-"""Calls, the newest, among which it looks for their requests, to the hour: each has to be passed over."""
+_WINDOW_CALLS: Final = 100_000
+"""Calls, the newest, among which it looks for their requests, to the hour: each has to be passed over.
+
+Among so many of its own calls a page of a tenant's disagreements looks for their verdicts.
+"""
+_END: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
 # The inner limit ends reading once enough is found, which LIMIT BY alone would not: ten deliveries of one verdict fit.
 _PAGE: Final = """
@@ -35,9 +39,12 @@ LIMIT {most:UInt32}
 """
 _OF_STUDENT: Final = " AND student = {student:String}"
 _BEFORE: Final = " AND (at, id) < ({before_at:DateTime64(6, 'UTC')}, {before_id:String})"
-_OF_TENANT: Final = (
-    " AND invocation IN (SELECT id FROM invocations WHERE task = {task:String} AND tenant = {tenant:String})"
-)
+_OF_TENANT: Final = """
+    AND at >= {tenant_since:DateTime64(6, 'UTC')} AND invocation IN (
+        SELECT id FROM invocations
+        WHERE task = {task:String} AND tenant = {tenant:String}
+            AND at >= {tenant_since:DateTime64(6, 'UTC')} - toIntervalHour(1)
+    )"""
 _MARKED: Final = " AND id IN (SELECT verdict FROM marks FINAL WHERE task = {task:String} AND mark = {mark:String})"
 _UNMARKED: Final = " AND id NOT IN (SELECT verdict FROM marks FINAL WHERE task = {task:String} AND mark != '')"
 _SEARCH: Final = """
@@ -52,12 +59,12 @@ _SEARCH: Final = """
                 ORDER BY task DESC, at DESC LIMIT {searched:UInt32}
             ) AND positionCaseInsensitiveUTF8(request, {text:String}) > 0
         ))"""
-_SEARCHED_SINCE: Final = """
-SELECT toDateTime64(min(hour), 6, 'UTC') AS since FROM (
+_WINDOW: Final = """
+SELECT toDateTime64(minIf(hour, later < {most:UInt32}), 6, 'UTC') AS since, min(hour) < since AS has_older FROM (
     SELECT hour, sum(sum(calls)) OVER (ORDER BY hour DESC) - sum(calls) AS later FROM invocation_hours FINAL
-    WHERE task = {task:String} GROUP BY hour
+    WHERE task = {task:String} AND hour <= {until:DateTime64(6, 'UTC')} AND {tenant:String} IN ('', tenant)
+    GROUP BY hour
 )
-WHERE later < {most:UInt32}
 """
 # A verdict has the time of the call that it compares. An audited call came a moment before its audit, whose time the
 # verdict has: the span keeps what is read short.
@@ -128,19 +135,40 @@ class DisagreementPage:
 async def fetch_disagreements(store: Store, task: str, search: Search, tenant: str | None = None) -> DisagreementPage:
     """Return a page of a task's disagreements; of one tenant's calls alone if it is named."""
     more, parameters = _conditions(search, tenant)
-    if search.text:
+    window = None
+    if search.text or tenant is not None:
         await refresh_totals(store)
-        (row,) = await store.query(_SEARCHED_SINCE, {"task": task, "most": _SEARCHED_CALLS})
-        parameters["searched_since"] = _format_time(row["since"])
+    if search.text:
+        parameters["searched_since"] = _format_time((await _find_window(store, task))["since"])
+    if tenant is not None:
+        window = await _find_window(store, task, tenant, search.before)
+        parameters["tenant_since"] = _format_time(window["since"])
     sql = _PAGE.replace("{more}", more)
     rows = await store.query(sql, {"task": task, "most": PAGE_SIZE + 1, **parameters})
     shown = rows[:PAGE_SIZE]
     calls = await _fetch_calls(store, task, shown, tenant) if shown else {}
     marks = await _fetch_marks(store, task, shown) if shown else {}
-    last = shown[-1] if len(rows) > PAGE_SIZE else None
     return DisagreementPage(
-        [_to_disagreement(row, calls, marks) for row in shown], (last["at"], last["id"]) if last else None
+        [_to_disagreement(row, calls, marks) for row in shown],
+        _find_next(shown[-1] if len(rows) > PAGE_SIZE else None, window),
     )
+
+
+async def _find_window(
+    store: Store, task: str, tenant: str | None = None, before: tuple[datetime, str] | None = None
+) -> dict[str, Any]:
+    """Return since when the latest calls of a task were made, or those before a place, and whether there are older."""
+    until = before[0] if before else _END
+    parameters = {"task": task, "tenant": tenant or "", "until": _format_time(until), "most": _WINDOW_CALLS}
+    (row,) = await store.query(_WINDOW, parameters)
+    return row
+
+
+def _find_next(last: Mapping[str, Any] | None, window: Mapping[str, Any] | None) -> tuple[datetime, str] | None:
+    """Return where the next page begins: after the last one shown, or at the start of the window that was read."""
+    if last is not None:
+        return last["at"], last["id"]
+    return (window["since"], "0") if window and window["has_older"] else None
 
 
 async def is_known(store: Store, task: str, verdict: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 
 from understudies.backtest.report.formatting import format_count, format_percent, format_quantity, format_usd
 from understudies.backtest.report.projection import SavingsProjection
-from understudies.console.page import address, render_facts, render_page
+from understudies.console.page import address, render_elsewhere, render_facts, render_page
 from understudies.console.views.task_section import render_task
 from understudies.status.standing import CallCounts, Overview, TaskStanding
 
@@ -15,9 +15,17 @@ PAGE_SIZE: Final = 50
 
 
 def render_overview(
-    overview: Overview, projection: SavingsProjection | None = None, page: int = 1, *, live: bool = True
+    overview: Overview,
+    projection: SavingsProjection | None = None,
+    page: int = 1,
+    *,
+    live: bool = True,
+    elsewhere: str = "",
 ) -> str:
-    """Return the page of all tasks, the first ones or those of a later page; `live` whether figures change."""
+    """Return the page of all tasks, the first ones or those of a later page.
+
+    `live` says whether figures change, and `elsewhere` where to see what the page lacks.
+    """
     tasks = overview.tasks
     if not tasks:
         body = '<p class="lead">Point an agent at the router: each task appears here with its first call.</p>'
@@ -26,7 +34,8 @@ def render_overview(
     first = (page - 1) * PAGE_SIZE
     shown = tasks[first : first + PAGE_SIZE]
     sections = "".join(render_task(number, task) for number, task in enumerate(shown, first + 1))
-    body = f"{_render_totals(tasks, projection)}{sections}{_render_pages(page, len(tasks))}"
+    totals = _render_totals(tasks, projection)
+    body = f"{totals}{sections}{_render_pages(page, len(tasks))}{render_elsewhere(elsewhere)}"
     return _page(f"{format_quantity(len(tasks), 'task')}: {phases}", body, overview, live=live)
 
 

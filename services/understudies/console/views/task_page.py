@@ -15,6 +15,7 @@ from understudies.budget.ledger import Ledger
 from understudies.console.page import (
     DISAGREEMENTS_PATH,
     address,
+    render_elsewhere,
     render_page,
     render_section,
     render_table,
@@ -33,8 +34,11 @@ from understudies.status.wording import event_words
 _MAX_CLASSES: Final = 12
 
 
-def render_task_page(details: TaskDetails, *, steers: bool = True) -> str:
-    """Return the page of a task, with the form of decisions if it `steers`; a tenant's has no ledger either."""
+def render_task_page(details: TaskDetails, *, steers: bool = True, elsewhere: str = "") -> str:
+    """Return the page of a task, with the form of decisions if it `steers`; a tenant's has no ledger either.
+
+    `elsewhere` says where to see what the page lacks.
+    """
     standing = details.standing
     own = details.tenant is None
     disagreements = f'<a class="more" href="{escape(_disagreements(standing.task))}">Disagreements</a>'
@@ -44,6 +48,7 @@ def render_task_page(details: TaskDetails, *, steers: bool = True) -> str:
             render_section("charts", "Over time", _render_charts(details), disagreements),
             _render_confusion(details.confusion) if details.confusion else "",
             _render_ledger(details.ledger) if details.ledger else "",
+            render_elsewhere(elsewhere),
             _render_students(details) if own and details.students else "",
             _render_story(details) if own else "",
             render_decision_form(standing) if own and steers else "",

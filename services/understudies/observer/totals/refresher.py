@@ -5,7 +5,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import Final
 
-from understudies.observer.totals import refresh_totals
+from understudies.observer.totals import refresh_tenant_totals, refresh_totals
 from understudies.runtime.errors import UnderstudiesError
 from understudies.runtime.store import Store
 
@@ -36,6 +36,7 @@ class TotalsRefresher:
     async def _refresh(self) -> None:
         try:
             await refresh_totals(self._store)
+            await refresh_tenant_totals(self._store)
         except UnderstudiesError as error:
             _log.warning("the totals of calls and verdicts are refreshed later: %s", error)
 

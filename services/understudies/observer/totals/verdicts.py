@@ -36,18 +36,48 @@ _OF_DAYS: Final = """
     )
 """
 _OF_STUDENT: Final = "v.task = {task:String} AND v.student = {student:String}"
+# A verdict names its call, which was made on the same day, or on the one before an audit.
+_COUNT_BY_TENANT: Final = f"""
+INSERT INTO tenant_verdict_days
+SELECT task, tenant, student, day, threshold, count() AS sure, countIf(is_same) AS sure_agreed
+FROM (
+    SELECT v.task AS task, c.tenant AS tenant, v.student AS student, toDate(v.at) AS day, t.threshold AS threshold,
+        v.agreed AS is_same
+    FROM verdicts AS v FINAL
+    LEFT ANY JOIN ({STUDENT_THRESHOLDS}) AS t ON v.task = t.task AND v.student = t.student
+    INNER ANY JOIN (
+        SELECT task, id, tenant FROM invocations
+        WHERE at >= {{first:DateTime64(6, 'UTC')}} - toIntervalDay(1)
+            AND at < {{last:DateTime64(6, 'UTC')}} + toIntervalDay(1)
+            AND id IN (
+                SELECT invocation FROM verdicts
+                WHERE at >= {{first:DateTime64(6, 'UTC')}} AND at < {{last:DateTime64(6, 'UTC')}} + toIntervalDay(1)
+            )
+    ) AS c ON v.task = c.task AND v.invocation = c.id
+    WHERE v.phase != 'self_agreement' AND v.confidence >= t.threshold
+        AND (v.counts OR (v.phase = 'audit' AND NOT v.spot_check)) AND {{where}}
+)
+GROUP BY task, tenant, student, day, threshold
+"""
 # Totals of another threshold than the present one are left behind, and read by nobody.
 _CHANGED: Final = f"""
-SELECT task, student
-FROM (SELECT DISTINCT task, student, day, threshold FROM verdict_days) AS counted
+SELECT task, student, min(day) AS first, max(day) AS last
+FROM (SELECT DISTINCT task, student, day, threshold FROM {{table:Identifier}}) AS counted
 LEFT ANY JOIN ({STUDENT_THRESHOLDS}) AS t ON counted.task = t.task AND counted.student = t.student
 GROUP BY task, student
 HAVING uniqExact(day) > uniqExactIf(day, counted.threshold = t.threshold)
 """
 VERDICT_TOTALS: Final = Rollup("verdict_days", "verdicts", _COUNT.replace("{where}", _OF_DAYS))
+TENANT_VERDICT_TOTALS: Final = Rollup("tenant_verdict_days", "verdicts", _COUNT_BY_TENANT.replace("{where}", _OF_DAYS))
+_RECOUNTS: Final = {
+    VERDICT_TOTALS.name: _COUNT.replace("{where}", _OF_STUDENT),
+    TENANT_VERDICT_TOTALS.name: _COUNT_BY_TENANT.replace("{where}", _OF_STUDENT),
+}
 
 
-async def recount_changed_thresholds(store: Store) -> None:
+async def recount_changed_thresholds(store: Store, rollup: Rollup) -> None:
     """Count all days of the students that serve from another confidence than before."""
-    for student in await store.query(_CHANGED):
-        await store.command(_COUNT.replace("{where}", _OF_STUDENT), student)
+    for row in await store.query(_CHANGED, {"table": rollup.name}):
+        days = {name: f"{row[name]:%Y-%m-%d} 00:00:00" for name in ("first", "last")}
+        named = {"task": row["task"], "student": row["student"]}
+        await store.command(_RECOUNTS[rollup.name], {**named, **days})

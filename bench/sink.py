@@ -1,7 +1,8 @@
 """How many events a second the observer's sink takes from the embedded broker into the embedded store.
 
-Beside it, in the same run, the rate at which a bare Kafka client fetches the same events. The last line is one
-JSON object. `--profile` writes where the time went to standard error.
+Beside it, in the same run, the rate at which a bare Kafka client fetches the same events. With `--console` every round
+is taken twice, in turns with nobody looking and with somebody who loads a page of the console every few seconds. The
+last line is one JSON object. `--profile` writes where the time went to standard error.
 """
 
 import argparse
@@ -16,8 +17,10 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from bench.console import create_console, load
 
 from understudies.datasets.object_store import ObjectStore
 from understudies.events import INVOCATIONS, Invocation, Message, Request, Response, SeededIds, encode, fingerprint
@@ -30,6 +33,8 @@ from understudies.runtime.clock import SystemClock
 from understudies.runtime.store import Store
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
+LOOK_S = 2.0
+"""Somebody who looks loads a page this often."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class SinkOptions:
     rounds: int
     max_records: int
     profile: bool
+    console: bool = False
 
 
 def make_values(n: int) -> list[bytes]:
@@ -82,8 +88,25 @@ async def measure_fetch(bootstrap: str, n: int) -> float:
     return seconds
 
 
-async def measure_sink(broker: EmbeddedBroker, folder: Path, n: int, max_records: int) -> tuple[float, int]:
-    """Seconds until all events are in the store, and the rows that are there."""
+async def look(store: Store) -> None:
+    """Load the overview and the page of a task in turns."""
+    app = create_console(store)
+    while True:
+        for page in ("overview", "task"):
+            await asyncio.sleep(LOOK_S)
+            await load(app, page)
+
+
+class Sunk(NamedTuple):
+    """The seconds and the seconds of CPU until all events were in the store, and the rows that are there."""
+
+    wall: float
+    cpu: float
+    rows: int
+
+
+async def measure_sink(broker: EmbeddedBroker, folder: Path, n: int, max_records: int, *, looks: bool = False) -> Sunk:
+    """Store all events; with somebody who `looks`, the console's work is part of the CPU."""
     flow = InFlightTracker()
     flow.record_published(INVOCATIONS.name, n)
     store = await Store.open(f"chdb://{folder / 'store'}")
@@ -98,19 +121,24 @@ async def measure_sink(broker: EmbeddedBroker, folder: Path, n: int, max_records
     )
     await app.start()
     bus.consume(app.topics, app.handle, max_records=max_records)
-    began = time.perf_counter()
+    looking = asyncio.ensure_future(look(store)) if looks else None
+    began, cpu = time.perf_counter(), time.process_time()
     await bus.start()
     await flow.wait_until_idle()
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    if looking is not None:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
     await bus.stop()
     (row,) = await store.query("SELECT count() AS n FROM invocations FINAL")
     await store.close()
-    return seconds, row["n"]
+    return Sunk(seconds, cpu, row["n"])
 
 
 async def measure(options: SinkOptions) -> dict[str, object]:
     lines = make_values(options.events)
-    fetched, sunk = [], []
+    fetched, sunk = list[float](), list[float]()
+    ratios, cpu_ratios = list[float](), list[float]()
     async with EmbeddedBroker() as broker:
         bus = KafkaBus(broker.settings, "setup")
         await bus.start()
@@ -118,12 +146,14 @@ async def measure(options: SinkOptions) -> dict[str, object]:
         await publish_events(broker.bootstrap, lines)
         for _ in range(options.rounds):
             fetched.append(options.events / await measure_fetch(broker.bootstrap, options.events))
-            with tempfile.TemporaryDirectory() as folder:
-                seconds, rows = await measure_sink(broker, Path(folder), options.events, options.max_records)
-            if rows != options.events:
-                raise SystemExit(f"{rows} rows of {options.events} events")
-            sunk.append(options.events / seconds)
+            closed = await measure_round(broker, options)
+            sunk.append(options.events / closed.wall)
             print(f"fetch {fetched[-1]:9,.0f}/s   sink {sunk[-1]:9,.0f}/s")
+            if options.console:
+                opened = await measure_round(broker, options, looks=True)
+                ratios.append(closed.wall / opened.wall)
+                cpu_ratios.append(closed.cpu / opened.cpu)
+                print(f"with the console open {options.events / opened.wall:9,.0f}/s")
     return {
         "events": options.events,
         "bytes_per_event": round(statistics.mean(map(len, lines))),
@@ -131,7 +161,21 @@ async def measure(options: SinkOptions) -> dict[str, object]:
         "raw_fetch_per_second": round(statistics.median(fetched)),
         "sink_events_per_second": round(statistics.median(sunk)),
         "rounds": [round(rate) for rate in sunk],
+        **({"open_to_closed": summarise(ratios), "cpu_closed_to_open": summarise(cpu_ratios)} if ratios else {}),
     }
+
+
+async def measure_round(broker: EmbeddedBroker, options: SinkOptions, *, looks: bool = False) -> Sunk:
+    """Store all events in a new store."""
+    with tempfile.TemporaryDirectory() as folder:
+        sunk = await measure_sink(broker, Path(folder), options.events, options.max_records, looks=looks)
+    if sunk.rows != options.events:
+        raise SystemExit(f"{sunk.rows} rows of {options.events} events")
+    return sunk
+
+
+def summarise(ratios: list[float]) -> dict[str, float]:
+    return {name: round(pick(ratios), 3) for name, pick in (("median", statistics.median), ("least", min))}
 
 
 def main() -> None:
@@ -140,6 +184,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--max-records", type=int, default=20_000)
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--console", action="store_true")
     options = SinkOptions(**vars(parser.parse_args()))
     profiler = cProfile.Profile()
     if options.profile:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from understudies.cli.options import DEFAULT_CONSOLE_PORT, ServeOption, ServePortOption
+from understudies.cli.options import DEFAULT_CONSOLE_PORT, ServeOption, ServePortOption, check_port
 from understudies.cli.process import report_errors
 from understudies.cli.report_text import print_report
 from understudies.cli.training_progress import training_progress
@@ -130,13 +130,18 @@ def run_backtest(
     seed: int = 7,
     serve: int | None = None,
 ) -> None:
-    """Run a backtest with progress, print its table, write its files; serve the console on a port if given."""
+    """Run a backtest with progress, print its table, write its files; serve the console on a port if given.
+
+    Raises ConfigurationError at once, rather than after the run, for a port that is in use.
+    """
     # Imported here so that `--help` responds at once: these modules import numpy, scikit-learn and the engine.
     from understudies.backtest.progress import ProgressDisplay
     from understudies.backtest.run import BacktestOptions, backtest_log
     from understudies.budget.settings import BudgetSettings
     from understudies.trainer.settings import TrainerSettings
 
+    if serve:
+        check_port(serve)
     budget = settings_from(BudgetSettings, min_examples=min_examples)
     options = BacktestOptions(
         days=days,

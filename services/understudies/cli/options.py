@@ -1,6 +1,7 @@
 """Define the options that several commands share."""
 
 import secrets
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,6 +43,18 @@ ServePortOption = Annotated[
 
 DEFAULT_CONSOLE_PORT = 8090
 DEFAULT_DATA_DIR = Path("understudies-data")
+
+
+def check_port(port: int) -> None:
+    """Raise ConfigurationError if another process listens on a port of this machine."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot serve the console on 127.0.0.1:{port}: {error.strerror}; choose a free --port, or 0 for any"
+            ) from error
 
 
 def running_process(url: str) -> "RunningProcess":

@@ -73,6 +73,18 @@ def test_every_figure_of_a_task_is_shown() -> None:
         assert figure in text
 
 
+def test_what_a_page_lacks_is_said_with_where_it_is_and_a_played_log_is_not_to_be_reloaded() -> None:
+    for html in (
+        render_overview(OVERVIEW, live=False, elsewhere="ask the <budget>"),
+        render_task_page(TaskDetails(STORY), elsewhere="ask the <budget>"),
+    ):
+        text = " ".join(Page(html).text.split())
+        assert "Not on this page ask the <budget>" in text
+        assert "reload the page" not in text
+    assert "reload the page" in Page(PAGES["overview"]).text
+    assert "Not on this page" not in Page(PAGES["overview"]).text
+
+
 def test_each_task_leads_to_its_page() -> None:
     assert task_link("acme:extract <slots> & more") == "/task?name=acme%3Aextract+%3Cslots%3E+%26+more"
     hrefs = Page(PAGES["overview"]).values("href")

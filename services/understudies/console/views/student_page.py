@@ -68,7 +68,7 @@ def _render_lineage(details: StudentDetails) -> str:
         ]
         for stage in details.stages
     )
-    table = render_table("Stages of the student", ("At", "Stage", "Serves", "Reason"), rows)
+    table = render_table("Stages of the student", ("At", "Stage", "Serves", "Reason"), rows, "rows reasons")
     dataset = next((stage.dataset for stage in reversed(details.stages) if stage.dataset), None)
     artifact = next((stage.artifact for stage in reversed(details.stages) if stage.artifact), None)
     facts = [("Dataset", dataset or MISSING_VALUE, ""), ("Artifact", artifact or MISSING_VALUE, "")]
@@ -154,4 +154,5 @@ def _render_decisions(details: StudentDetails) -> str:
         ]
         for look in details.decisions
     )
-    return render_table("Decisions of its gates", ("At", "Decision", "From confidence", "Coverage", "Reason"), rows)
+    head = ("At", "Decision", "From confidence", "Coverage", "Reason")
+    return render_table("Decisions of its gates", head, rows, "rows reasons")

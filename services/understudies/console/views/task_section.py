@@ -65,10 +65,12 @@ def _facts(standing: TaskStanding) -> Iterator[tuple[str, str, str]]:
     if standing.share is not None:
         proven = "" if standing.coverage is None else f"proven on {format_percent(standing.coverage, 0)} of all calls"
         yield "Share of eligible calls", format_percent(standing.share, 0), proven
-    today = f"{format_count(standing.today.calls)} today, {format_count(standing.today.served)} of them by students"
-    yield "Calls to date", format_count(standing.to_date.calls), today
+    today = standing.today
+    count = f"{format_count(today.calls)} today" if today.calls else "none today"
+    yield "Calls to date", format_count(standing.to_date.calls), count
     if standing.student is not None:
-        yield "Served by students", format_percent(standing.to_date.served_share), "of all calls to date"
+        share = f"{format_percent(today.served_share)} today" if today.calls else "of all calls"
+        yield "Served by students", format_percent(standing.to_date.served_share), share
     if standing.weekly_calls is not None:
         yield "Forecast", format_count(standing.weekly_calls), "calls a week"
     if standing.student is not None:

@@ -13,7 +13,7 @@ from tests.support.stores import STORES
 from understudies.console.reads.activity import fetch_days
 from understudies.console.reads.agreement import fetch_agreement, fetch_confusion
 from understudies.events import Event, Promotion, Verdict, encode, usd
-from understudies.observer.totals import refresh_totals
+from understudies.observer.totals import refresh_tenant_totals, refresh_totals
 from understudies.observer.totals.refresher import TotalsRefresher
 from understudies.runtime.store import Store
 from understudies.runtime.store_migrations import read_migrations, split_statements
@@ -125,6 +125,42 @@ async def test_a_threshold_that_changes_counts_all_days_anew_and_may_come_back(s
     await insert(store, "verdicts", make_verdict(3, confidence=0.41))
     await refresh_totals(store)
     assert await count_sure(store, trained, raised, lowered) == (2, 3)
+
+
+async def test_a_tenants_verdicts_count_once_and_by_the_threshold_in_force(store: Store) -> None:
+    mine, other = make_invocation("a", tenant="acme"), make_invocation("b")
+    await insert(store, "invocations", mine, other)
+    wrong = make_verdict(1, invocation=mine.id, agreed=False, score=0.0, confidence=0.5)
+    right = make_verdict(2, invocation=mine.id, phase="audit")
+    verdicts = [wrong, right, make_verdict(3, invocation=other.id), make_verdict(4, invocation="gone")]
+    await insert(store, "verdicts", *verdicts, *verdicts)
+
+    async def count(*promotions: Promotion) -> tuple[int, int]:
+        day = (await fetch_agreement(store, "triage", promotions, [DAY], "acme"))[DAY]
+        return day.agreed, day.compared
+
+    trained = make_promotion("trained", threshold=0.4)
+    await insert(store, "promotions", trained)
+    await refresh_totals(store)
+    assert await count(trained) == (1, 2)
+    raised = make_promotion("promoted", minutes=5, threshold=0.8)
+    await insert(store, "promotions", raised)
+    await insert(store, "verdicts", right)
+    await refresh_totals(store)
+    assert await count(trained, raised) == (1, 1)
+
+
+async def test_where_one_tenant_calls_its_verdicts_are_counted_once_another_comes(store: Store) -> None:
+    only = make_invocation("a", tenant="acme")
+    await insert(store, "invocations", only)
+    await insert(store, "verdicts", make_verdict(1, invocation=only.id))
+    await refresh_totals(store)
+    await refresh_tenant_totals(store)
+    assert await count_rows(store, "tenant_verdict_days") == 0
+    await insert(store, "invocations", make_invocation("b", at=START + timedelta(days=1)))
+    await refresh_totals(store)
+    await refresh_tenant_totals(store)
+    assert await count_rows(store, "tenant_verdict_days") == 1
 
 
 async def test_what_was_stored_before_there_were_totals_is_counted() -> None:

@@ -45,7 +45,7 @@ FROM (
         v.agreed AS is_same
     FROM verdicts AS v FINAL
     LEFT ANY JOIN ({STUDENT_THRESHOLDS}) AS t ON v.task = t.task AND v.student = t.student
-    INNER ANY JOIN (
+    LEFT SEMI JOIN (
         SELECT task, id, tenant FROM invocations
         WHERE at >= {{first:DateTime64(6, 'UTC')}} - toIntervalDay(1)
             AND at < {{last:DateTime64(6, 'UTC')}} + toIntervalDay(1)

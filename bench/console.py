@@ -175,6 +175,9 @@ async def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         began, cpu = time.perf_counter(), time.process_time()
         await refresh_totals(store)
         refresh = {"s": round(time.perf_counter() - began, 2), "cpu_s": round(time.process_time() - cpu, 2)}
+        # Another handle of the same store, which does not pause after the refresh of everything.
+        store, filled = await Store.open(f"chdb://{folder / 'store'}"), store
+        await filled.close()
         return {
             **counts,
             "tasks": options.tasks,

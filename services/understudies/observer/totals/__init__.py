@@ -1,6 +1,8 @@
 """Keep the totals of calls by hour and of verdicts by day, so that nobody who looks has to read every event."""
 
 import asyncio
+import time
+from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -12,25 +14,50 @@ from understudies.runtime.store import Store
 __all__ = ["refresh_tenant_totals", "refresh_totals"]
 
 _TENANTS: Final = "SELECT uniqExact(tenant) AS n FROM invocation_hours"
+_MANY_EVENTS: Final = 100_000
+_EVENTS_A_SECOND: Final = 20_000
+_LONGEST_PAUSE_S: Final = 30.0
 
-_LOCKS: Final[WeakKeyDictionary[Store, asyncio.Lock]] = WeakKeyDictionary()
+
+@dataclass(slots=True)
+class _Pace:
+    """Whose turn it is to refresh the totals of a store, and from when on it may be done again."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    not_before: float = 0.0
+
+
+_PACES: Final[WeakKeyDictionary[Store, _Pace]] = WeakKeyDictionary()
 
 
 async def refresh_totals(store: Store) -> None:
     """Bring all totals up to what is stored; quick unless much was stored since the last time.
 
-    Whoever looks while another refresh of this process runs waits for it, rather than doing the same.
+    Whoever looks while another refresh of this process runs waits for it, rather than doing the same. Where many events
+    come, some seconds pass between two refreshes, so that storing them is not held up.
     """
-    async with _LOCKS.setdefault(store, asyncio.Lock()):
-        await refresh_rollup(store, CALL_TOTALS)
-        await refresh_rollup(store, VERDICT_TOTALS)
+    pace = _PACES.setdefault(store, _Pace())
+    async with pace.lock:
+        if time.monotonic() < pace.not_before:
+            return
+        stored = await refresh_rollup(store, CALL_TOTALS) + await refresh_rollup(store, VERDICT_TOTALS)
         await recount_changed_thresholds(store, VERDICT_TOTALS)
+        pace.not_before = time.monotonic() + pause_s(stored)
 
 
 async def refresh_tenant_totals(store: Store) -> None:
     """Bring the verdicts by tenant up to what is stored, where several tenants call."""
-    async with _LOCKS.setdefault(store, asyncio.Lock()):
+    async with _PACES.setdefault(store, _Pace()).lock:
         (row,) = await store.query(_TENANTS)
         if row["n"] > 1:
             await refresh_rollup(store, TENANT_VERDICT_TOTALS)
             await recount_changed_thresholds(store, TENANT_VERDICT_TOTALS)
+
+
+def pause_s(stored: int) -> float:
+    """Return the seconds until the next refresh, where so many events were stored in the ten minutes before this one.
+
+    >>> pause_s(99_999), pause_s(200_000), pause_s(10_000_000)
+    (0.0, 10.0, 30.0)
+    """
+    return 0.0 if stored < _MANY_EVENTS else min(_LONGEST_PAUSE_S, stored / _EVENTS_A_SECOND)

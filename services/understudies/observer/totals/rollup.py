@@ -48,8 +48,8 @@ class Rollup:
     count: str
 
 
-async def refresh_rollup(store: Store, rollup: Rollup) -> None:
-    """Count what was stored since the last refresh; the first one counts all."""
+async def refresh_rollup(store: Store, rollup: Rollup) -> int:
+    """Count what was stored since the last refresh, the first time all of it; returns how many events that were."""
     (progress,) = await store.query(_PROGRESS, {"name": rollup.name})
     now, since = format_time(progress["now"]), format_time(progress["since"])
     days = await store.query(_STORED, {"table": rollup.table, "now": now, "since": since})
@@ -59,6 +59,7 @@ async def refresh_rollup(store: Store, rollup: Rollup) -> None:
             await store.command(rollup.count, {"first": format_time(first), "last": format_time(last), "since": since})
     if not checksum == next_checksum == progress["checksum"]:
         await store.command(_SAVE_PROGRESS, {"name": rollup.name, "now": now, "checksum": next_checksum})
+    return sum(row["stored"] for row in days)
 
 
 def _to_spans(days: Sequence[Mapping[str, Any]]) -> Iterator[tuple[datetime, datetime]]:

@@ -33,7 +33,7 @@ from understudies.runtime.clock import SystemClock
 from understudies.runtime.store import Store
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
-LOOK_S = 2.0
+LOOK_S = 5.0
 """Somebody who looks loads a page this often."""
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.support.datasets import TASK, intents
 from tests.support.router_fixtures import NOON, FixedTeacher, make_call, make_promotion
 
+from understudies.backtest.replay.event_collector import EventCollector
 from understudies.budget.settings import BudgetSettings
 from understudies.embedded.config import PlatformConfig
 from understudies.embedded.platform import Platform
@@ -178,3 +179,9 @@ async def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
         stopping.set()
         await asyncio.wait_for(living, 30)
     assert not platform.has_abandoned_work
+
+
+async def test_health_is_told_of_the_five_services_alone(tmp_path: Path) -> None:
+    async with Platform(plan(tmp_path, keeps_state=False, extra_services=(EventCollector(),))) as platform:
+        health = await platform.fetch_health()
+    assert {one.name for one in health} == {"observer", "evaluator", "trainer", "budget", "router"}

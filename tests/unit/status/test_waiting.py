@@ -124,6 +124,14 @@ async def test_a_student_that_serves_everything_leaves_its_successor_to_wait_for
     assert told(successor, hour) == ("serving", "the trial of its successor triage@2, which is trained")
 
 
+async def test_a_student_that_serves_every_call_has_no_successor_to_wait_for() -> None:
+    house = BudgetHarness()
+    await house.promote_first(coverage=1.0)
+    assert told(house, 80) == (
+        "serving", "nothing: a successor is not expected to serve more calls than triage@1 does",
+    )  # fmt: skip
+
+
 async def test_what_holds_a_serving_student_back_is_told_first() -> None:
     house = BudgetHarness()
     await house.promote_first()

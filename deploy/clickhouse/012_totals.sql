@@ -18,7 +18,8 @@ CREATE TABLE IF NOT EXISTS invocation_hours (
     cost_usd Decimal(38, 9),
     teacher_cost_usd Decimal(38, 9),
     student_cost_usd Decimal(38, 9)
-) ENGINE = ReplacingMergeTree(counted) ORDER BY (task, hour, tenant);
+) ENGINE = ReplacingMergeTree(counted) ORDER BY (task, hour, tenant)
+SETTINGS index_granularity = 1024;
 
 CREATE TABLE IF NOT EXISTS verdict_days (
     task LowCardinality(String),
@@ -35,7 +36,8 @@ CREATE TABLE IF NOT EXISTS verdict_days (
     sure_agreed UInt64,
     first_at DateTime64(6, 'UTC'),
     last_at DateTime64(6, 'UTC')
-) ENGINE = ReplacingMergeTree(counted) ORDER BY (task, student, day, phase, spot_check, threshold, expected, said);
+) ENGINE = ReplacingMergeTree(counted) ORDER BY (task, student, day, phase, spot_check, threshold, expected, said)
+SETTINGS index_granularity = 1024;
 
 CREATE TABLE IF NOT EXISTS tenant_verdict_days (
     task LowCardinality(String),

@@ -14,9 +14,10 @@ from understudies.status.waiting import CHANGES
 _CALLS_SINCE: Final = """
 SELECT task, sum(hours.calls) AS calls, sum(hours.served) AS served
 FROM invocation_hours AS hours FINAL
-WHERE hour >= {since:DateTime64(6, 'UTC')}
+WHERE hour >= {since:DateTime64(6, 'UTC')}{of_task}
 GROUP BY task HAVING calls > 0
 """
+_OF_TASK: Final = " AND task = {task:String}"
 _SPENDING_SINCE: Final = """
 SELECT task, tenant, sum(cost_usd) AS cost FROM invocations FINAL
 WHERE at >= {since:DateTime64(6, 'UTC')} AND origin != 'imported' GROUP BY task, tenant
@@ -59,9 +60,13 @@ FROM invocations WHERE task = {task:String} ORDER BY task, at, id LIMIT 1
 MAX_STORY_EVENTS: Final = 5000
 
 
-async def fetch_calls_since(store: Store, since: datetime) -> dict[str, CallCounts]:
-    """Return the calls of each task since the beginning of an hour, as of the last refresh of the totals."""
-    rows = await store.query(_CALLS_SINCE, {"since": _format_time(since)})
+async def fetch_calls_since(store: Store, since: datetime, task: str | None = None) -> dict[str, CallCounts]:
+    """Return the calls of each task since the beginning of an hour, as of the last refresh of the totals.
+
+    Of one task alone if it is named, as in the other queries of all tasks.
+    """
+    sql = _CALLS_SINCE.replace("{of_task}", "" if task is None else _OF_TASK)
+    rows = await store.query(sql, {"since": _format_time(since), "task": task or ""})
     return {row["task"]: CallCounts(calls=row["calls"], served=row["served"]) for row in rows}
 
 
@@ -88,9 +93,9 @@ async def fetch_price_source(store: Store, task: str) -> str | None:
     return describe_price_source(**rows[0]) if rows else None
 
 
-async def fetch_last_decisions(store: Store) -> dict[str, LastDecision]:
+async def fetch_last_decisions(store: Store, task: str | None = None) -> dict[str, LastDecision]:
     """Return the latest decision about each task."""
-    rows = await store.query(_LAST_EVENTS, {"task": ""})
+    rows = await store.query(_LAST_EVENTS, {"task": task or ""})
     return {
         row["task"]: LastDecision(at=row["at"], what=row["what"], student=row["student"], reason=_describe_event(row))
         for row in rows

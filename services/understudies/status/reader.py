@@ -1,7 +1,7 @@
 """Read the standing of every task from the store and from the state of budget and evaluator."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -55,10 +55,11 @@ class StoredFacts:
     async def fetch(cls, store: Store, prices: PriceSources, tasks: Collection[str], now: datetime) -> "StoredFacts":
         """Query the store, after its totals were refreshed."""
         await refresh_totals(store)
+        only = next(iter(tasks)) if len(tasks) == 1 else None
         return cls(
-            await fetch_calls_since(store, start_of_day(now)),
+            await fetch_calls_since(store, start_of_day(now), only),
             await prices.look(store, tasks, now),
-            await fetch_last_decisions(store),
+            await fetch_last_decisions(store, only),
         )
 
 
@@ -103,12 +104,15 @@ class StatusReader:
 
     async def overview(self, now: datetime) -> Overview:
         """Return the standing of all tasks, by name."""
+        return await self._overview(now, sorted(self.budget.tasks))
+
+    async def _overview(self, now: datetime, tasks: Sequence[str]) -> Overview:
         stored = StoredFacts()
         if self.store is not None:
-            stored = await StoredFacts.fetch(self.store, self.price_sources, self.budget.tasks, now)
+            stored = await StoredFacts.fetch(self.store, self.price_sources, tasks, now)
         failures = self.not_loaded()
         standings = []
-        for task in sorted(self.budget.tasks):
+        for task in tasks:
             standings.append(self._standing(self.budget.tasks[task], stored, failures, now))
             # Calls in flight go on between two tasks.
             await asyncio.sleep(0)
@@ -116,9 +120,9 @@ class StatusReader:
 
     async def story(self, task: str, now: datetime) -> TaskStory | None:
         """Return the standing of a task and its story; None if there is no such task."""
-        standing = (await self.overview(now)).of(task)
-        if standing is None:
+        if task not in self.budget.tasks:
             return None
+        (standing,) = (await self._overview(now, [task])).tasks
         events = () if self.store is None else tuple(await fetch_story(self.store, task))
         return TaskStory(standing=standing, events=events)
 

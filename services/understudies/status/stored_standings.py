@@ -30,7 +30,7 @@ from understudies.status.task_totals import TaskTotals, fetch_task_totals
 _AUDITS: Final = f"""
 SELECT student, sum(totals.agreed) AS agreed, sum(totals.counted) AS compared
 FROM verdict_days AS totals FINAL
-WHERE phase = 'audit' AND NOT spot_check AND (task, student, threshold) IN ({STUDENT_THRESHOLDS})
+WHERE phase = 'audit' AND NOT spot_check AND (task, student, threshold) IN ({STUDENT_THRESHOLDS}) {{of_task}}
 GROUP BY student
 """
 _ON_TRIAL: Final = ("authorised", "collected", "trained", "qualified")
@@ -62,15 +62,19 @@ class StoredStandings:
 
     async def overview(self, now: datetime) -> Overview:
         """Return the standing of all tasks, by name."""
+        return await self._overview(now)
+
+    async def _overview(self, now: datetime, task: str | None = None) -> Overview:
         await refresh_totals(self.store)
-        totals = await fetch_task_totals(self.store)
-        today = await fetch_calls_since(self.store, start_of_day(now))
-        last = await fetch_last_decisions(self.store)
+        totals = await fetch_task_totals(self.store, task)
+        today = await fetch_calls_since(self.store, start_of_day(now), task)
+        last = await fetch_last_decisions(self.store, task)
         sources = await self.price_sources.look(self.store, totals, now)
-        audits = {row["student"]: row for row in await self.store.query(_AUDITS)}
+        sql = _AUDITS.replace("{of_task}", "" if task is None else "AND task = {task:String}")
+        audits = {row["student"]: row for row in await self.store.query(sql, {"task": task or ""})}
         students: dict[str, list[Promotion]] = {}
         for event in await fetch_latest_promotions(self.store):
-            if event.steering is None:
+            if event.steering is None and task in (None, event.task):
                 students.setdefault(event.task, []).append(event)
         tasks = [
             self._standing(
@@ -88,7 +92,7 @@ class StoredStandings:
 
     async def story(self, task: str, now: datetime) -> TaskStory | None:
         """Return the standing of a task and its story; None if there is no such task."""
-        standing = (await self.overview(now)).of(task)
+        standing = (await self._overview(now, task)).of(task)
         if standing is None:
             return None
         return TaskStory(standing=standing, events=tuple(await fetch_story(self.store, task)))

@@ -11,7 +11,7 @@ _TOTALS: Final = """
 SELECT task, sum(hours.calls) AS calls, sum(hours.served) AS served, sum(hours.teacher_calls) AS teacher_calls,
     sum(hours.teacher_cost_usd) AS teacher_cost, sum(hours.cost_usd) AS cost, sum(hours.unpriced) AS unpriced
 FROM invocation_hours AS hours FINAL
-WHERE hours.calls + hours.audited > 0
+WHERE hours.calls + hours.audited > 0{of_task}
 GROUP BY task
 """
 
@@ -45,8 +45,9 @@ class TaskTotals:
         return usd(self.teacher_cost + (self.unpriced + self.served) * price - self.spent)
 
 
-async def fetch_task_totals(store: Store) -> dict[str, TaskTotals]:
-    """Return the totals of each task to date, as of their last refresh."""
+async def fetch_task_totals(store: Store, task: str | None = None) -> dict[str, TaskTotals]:
+    """Return the totals of each task to date, as of their last refresh; of one alone if it is named."""
+    sql = _TOTALS.replace("{of_task}", "" if task is None else " AND task = {task:String}")
     return {
         row["task"]: TaskTotals(
             calls=row["calls"],
@@ -56,5 +57,5 @@ async def fetch_task_totals(store: Store) -> dict[str, TaskTotals]:
             cost=usd(row["cost"]),
             unpriced=row["unpriced"],
         )
-        for row in await store.query(_TOTALS)
+        for row in await store.query(sql, {"task": task or ""})
     }

@@ -36,6 +36,15 @@ async def test_the_store_tells_what_the_budget_counts(data: ConsoleData) -> None
     assert await stored.story("nothing", NOW) is None
 
 
+async def test_one_task_stands_as_it_does_among_all(data: ConsoleData) -> None:
+    for standings in (StoredStandings(data.source.store, RULES, "a store"), data.reader):
+        overview = await standings.overview(NOW)
+        for task in (OWN, CRITICAL, TASK):
+            story = await standings.story(task, NOW)
+            assert story is not None
+            assert story.standing == overview.of(task)
+
+
 async def test_calls_that_come_later_are_counted_at_the_next_look(data: ConsoleData) -> None:
     stored = StoredStandings(data.source.store, RULES, "a store")
     before = (await stored.overview(NOW)).of(TASK)

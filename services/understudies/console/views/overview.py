@@ -63,10 +63,10 @@ def _render_totals(tasks: Sequence[TaskStanding], projection: SavingsProjection 
 
 
 def _call_facts(to_date: CallCounts, today: CallCounts) -> list[tuple[str, str, str]]:
-    since = f"{format_quantity(today.calls, 'call')} today" if today.calls else "none today"
+    since = f"{format_count(today.calls)} of them" if today.calls else "none"
     served = f"{format_percent(today.served_share)} today" if today.calls else "of all calls"
     return [
-        ("Calls to date", format_count(to_date.calls), f"{since}, since midnight, UTC"),
+        ("Calls to date", format_count(to_date.calls), f"{since} since midnight, UTC"),
         ("Served by students", format_percent(to_date.served_share), served),
     ]
 

@@ -122,7 +122,7 @@ async def redis_lost(deployment: Deployment, pace: Pace) -> None:
 
 
 async def disks_full(deployment: Deployment, pace: Pace) -> None:
-    """Fill the disk of the spool while the broker is away, then that of the store, which is started anew once it has room.
+    """Fill the disk of the spool while the broker is away, then that of the store, which starts anew once it has room.
 
     Without that, ClickHouse may keep a part whose merge met the full disk and whose marks are empty (error 246); as it
     starts, it takes the parts that were merged instead.

@@ -9,6 +9,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from understudies.events import Utc
+from understudies.observer.totals import forget_totals
 from understudies.runtime.store import Store
 
 _log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class ErasedCalls(BaseModel):
         """Delete the rows from all tables; begun anew, it ends what an earlier attempt began."""
         for table, condition in _CONDITIONS.items():
             await store.command(f"ALTER TABLE {table} DELETE WHERE {condition} {_SETTINGS}", self.parameters)
+        await forget_totals(store)
 
 
 class RepeatedErasures:

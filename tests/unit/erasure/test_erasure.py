@@ -16,6 +16,7 @@ from understudies.erasure.erasure import Eraser
 from understudies.erasure.request import ErasureReport, ErasureRequest
 from understudies.events import Event, Invocation, Promotion, Verdict, encode, topic_of
 from understudies.observer.erasures import RepeatedErasures
+from understudies.observer.totals import refresh_tenant_totals, refresh_totals
 from understudies.runtime.clock import VirtualClock
 from understudies.runtime.online.memory import MemoryOnlineState
 from understudies.runtime.store import Store
@@ -140,6 +141,18 @@ async def test_a_tenants_calls_go_with_all_that_was_made_of_them(installation: I
     assert not installation.files.exists(ENDED)
     assert installation.files.exists(f"{SERVING}/manifest.json")
     assert await installation.online.get("cached") is None
+
+
+async def test_totals_count_what_is_left(installation: Installation) -> None:
+    await refresh_totals(installation.store)
+    await refresh_tenant_totals(installation.store)
+    await installation.erase(tenant="acme", execute=True)
+    await refresh_totals(installation.store)
+    await refresh_tenant_totals(installation.store)
+    hours = await installation.store.query("SELECT tenant, counted FROM invocation_hours FINAL")
+    assert {row["tenant"]: row["counted"] for row in hours} == {"other": 2, "default": 1}
+    days = await installation.store.query("SELECT DISTINCT tenant FROM tenant_verdict_days")
+    assert [row["tenant"] for row in days] == ["other"]
 
 
 async def test_new_students_are_asked_for_by_whom_and_why(installation: Installation) -> None:

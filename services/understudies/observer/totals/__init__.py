@@ -11,9 +11,11 @@ from understudies.observer.totals.rollup import refresh_rollup
 from understudies.observer.totals.verdicts import TENANT_VERDICT_TOTALS, VERDICT_TOTALS, recount_changed_thresholds
 from understudies.runtime.store import Store
 
-__all__ = ["refresh_tenant_totals", "refresh_totals"]
+__all__ = ["forget_totals", "refresh_tenant_totals", "refresh_totals"]
 
 _TENANTS: Final = "SELECT uniqExact(tenant) AS n FROM invocation_hours"
+# The last one says what is counted.
+_TABLES: Final = ("invocation_hours", "verdict_days", "tenant_verdict_days", "rollup_progress")
 _MANY_EVENTS: Final = 100_000
 _EVENTS_A_SECOND: Final = 20_000
 _LONGEST_PAUSE_S: Final = 30.0
@@ -52,6 +54,15 @@ async def refresh_tenant_totals(store: Store) -> None:
         if row["n"] > 1:
             await refresh_rollup(store, TENANT_VERDICT_TOTALS)
             await recount_changed_thresholds(store, TENANT_VERDICT_TOTALS)
+
+
+async def forget_totals(store: Store) -> None:
+    """Remove all totals, as events were deleted: of two counts the larger one holds. The next refresh counts anew."""
+    pace = _PACES.setdefault(store, _Pace())
+    async with pace.lock:
+        for table in _TABLES:
+            await store.command(f"TRUNCATE TABLE {table}")
+        pace.not_before = 0.0
 
 
 def pause_s(stored: int) -> float:

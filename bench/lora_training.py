@@ -124,5 +124,5 @@ def _peak_mb(name: str, job: TrainingJob, texts: list[TextExample], batch: int) 
         (packed_loss if name == "packed" else padded_loss)(model, chosen).backward()
         optimizer.step()
     if model.device.type == "cuda":
-        return torch.cuda.max_memory_allocated() // 2**20
+        return int(torch.cuda.max_memory_allocated()) // 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

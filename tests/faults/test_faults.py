@@ -10,7 +10,7 @@ from random import Random
 import pytest
 import pytest_asyncio
 from tests.support.deployment import Deployment, open_deployment
-from tests.support.faults import FAULTS, NOT_IN_TESTS, run_fault
+from tests.support.faults import FAULTS, run_fault
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,7 +29,7 @@ async def test_without_a_fault_everything_is_recorded_once(deployment: Deploymen
     assert {row["phase"] for row in held.verdicts} >= {"audit"}
 
 
-@pytest.mark.parametrize("name", [name for name in FAULTS if name not in NOT_IN_TESTS])
+@pytest.mark.parametrize("name", list(FAULTS))
 async def test_after_a_fault_nothing_is_lost_or_doubled(deployment: Deployment, name: str) -> None:
     await run_fault(deployment, name, Random(name))
 

@@ -122,7 +122,7 @@ async def redis_lost(deployment: Deployment, pace: Pace) -> None:
 
 
 async def disks_full(deployment: Deployment, pace: Pace) -> None:
-    """Fill the disk of the spool while the broker is away, then that of the store, which starts anew once it has room.
+    """Fill the disk of the spool while the broker is away, then that of the store, which is started anew afterwards.
 
     Without that, ClickHouse may keep a part whose merge met the full disk and whose marks are empty (error 246); as it
     starts, it takes the parts that were merged instead.
@@ -203,9 +203,6 @@ FAULTS: Final[dict[str, Fault]] = {
     "backlog": backlog,
     "router_restarted": router_restarted,
 }
-
-NOT_IN_TESTS: Final = frozenset({"store_away", "disks_full", "router_restarted"})
-"""Faults of `make faults` alone, until they have passed once: they are newer than the quiet cores to run them on."""
 
 
 async def run_fault(deployment: Deployment, name: str, draw: Random, *, least: int = 10, most: int = 20) -> None:

@@ -219,10 +219,14 @@ class Bus(ABC):
         self._attempts += 1
         patient = isinstance(error, RetryLater) and self._in_flight is None
         final = isinstance(error, StopService) or (self._attempts >= self.settings.max_attempts and not patient)
-        log.log(
-            logging.CRITICAL if final else logging.ERROR,
-            "%s: attempt %d of a batch failed", self.service, self._attempts, exc_info=error,
-        )  # fmt: skip
+        if isinstance(error, RetryLater) and not final:
+            # Another service is away, which is no fault of the code: a trace for each attempt would hide one that is.
+            log.error("%s: attempt %d of a batch failed: %s", self.service, self._attempts, error)
+        else:
+            log.log(
+                logging.CRITICAL if final else logging.ERROR,
+                "%s: attempt %d of a batch failed", self.service, self._attempts, exc_info=error,
+            )  # fmt: skip
         if final:
             self._fail(error)
         delay = min(_MAX_RETRY_DELAY_S, _MIN_RETRY_DELAY_S * 2 ** min(self._attempts - 1, 16))

@@ -1,10 +1,8 @@
 """Read recorded calls from files, detecting the format of each record by its shape."""
 
-import gc
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +21,7 @@ from understudies.importers.partial_call import PartialCall, build_recorded_call
 from understudies.importers.record_lines import iter_records
 from understudies.importers.recorded_call import ParsedLog, RecordedCall, SkippedLine
 from understudies.importers.sources import find_files
+from understudies.runtime.garbage import paused_garbage_collection
 
 _TOO_DEEP: Final = re.compile("depth|nested deeper|recursion")
 """Matches the error messages of JSON parsers and writers for values that are nested too deeply."""
@@ -37,7 +36,7 @@ def read_calls(source: str | Path, field_map: FieldMap | None = None) -> ParsedL
     spans = SpanTree()
     reader = LogReader(field_map, spans)
     parsed = ParsedLog()
-    with _paused_garbage_collection():
+    with paused_garbage_collection():
         for found in reader.iter_source(Path(source)):
             if isinstance(found, SkippedLine):
                 parsed.skipped.append(found)
@@ -53,18 +52,6 @@ def read_calls(source: str | Path, field_map: FieldMap | None = None) -> ParsedL
     parsed.skipped.sort(key=lambda skipped: (skipped.file or "", skipped.line))
     parsed.format = "+".join(name for name, _ in reader.formats.most_common()) or "empty"
     return parsed
-
-
-@contextmanager
-def _paused_garbage_collection() -> Iterator[None]:
-    """Pause the search for cycles, of which what is read has none: it takes a third of the time, as all calls stay."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def iter_calls(source: str | Path, field_map: FieldMap | None = None) -> Iterator[RecordedCall | SkippedLine]:

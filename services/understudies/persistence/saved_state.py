@@ -8,6 +8,8 @@ from typing import Annotated, Any, ClassVar, Final, Self, get_args, get_origin, 
 from pydantic import ConfigDict, GetCoreSchemaHandler, PlainSerializer, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
+from understudies.persistence.fields import As, AsArray
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Key:
@@ -65,7 +67,9 @@ class SavedState:
         """Return a JSON-serialisable snapshot: an object, unless an attribute is its `ROOT`."""
         layout = _layout_of(self)
         values = {key: getattr(self, attribute) for key, attribute in layout.attributes.items()}
-        written = layout.adapter.dump_python(layout.schema(**values), mode="json")
+        nested = {key: _write_nested(values[key]) for key in layout.nesting if _is_nested(values[key])}
+        plain = layout.adapter.dump_python(layout.schema(**values), mode="json", exclude=set(nested))
+        written = {key: nested[key] if key in nested else plain[key] for key in values}
         return written[_ROOT_KEY] if _ROOT_KEY in layout.attributes else written
 
     @classmethod
@@ -143,11 +147,25 @@ def _write(value: SavedState) -> Any:
     return value.state()
 
 
+def _is_nested(value: Any) -> bool:
+    """Return whether a value is a state, or a dict of states."""
+    if isinstance(value, dict):
+        return bool(value) and all(isinstance(one, SavedState) for one in value.values())
+    return isinstance(value, SavedState)
+
+
+def _write_nested(value: Any) -> Any:
+    """Return what pydantic would write, which passes through all of it once more for each level of nesting."""
+    return [one.state() for one in value.values()] if isinstance(value, dict) else value.state()
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Layout:
     """The saved attributes of a class by their keys, and the dataclass of the snapshot, which pydantic reads."""
 
     attributes: Mapping[str, str]
+    nesting: tuple[str, ...]
+    """Keys whose values are written as they are if they are states, or arrays of them."""
     in_place: frozenset[str]
     schema: type[Any]
     adapter: TypeAdapter[Any]
@@ -163,6 +181,7 @@ def _layout_of(state: SavedState) -> _Layout:
 def _layout(cls: type[Any]) -> _Layout:
     attributes: dict[str, str] = {}
     in_place: set[str] = set()
+    nesting: list[str] = []
     # Typed as Any, for `dataclasses.field` claims to return the value of the field.
     fields: list[tuple[str, Any, Any]] = []
     own_fields = {field.name: field for field in _fields_of(cls)}
@@ -173,6 +192,8 @@ def _layout(cls: type[Any]) -> _Layout:
         declared = next((mark for mark in marks if isinstance(mark, Key)), Key())
         key = _ROOT_KEY if ROOT in marks else declared.name or attribute.removeprefix("_")
         attributes[key] = attribute
+        if _may_nest(annotation, marks):
+            nesting.append(key)
         if IN_PLACE in marks:
             in_place.add(key)
             # Read by the object that is there, which keeps its state where an older version did not write the key.
@@ -185,7 +206,18 @@ def _layout(cls: type[Any]) -> _Layout:
         kw_only=True,
         namespace={"__pydantic_config__": ConfigDict(arbitrary_types_allowed=True)},
     )
-    return _Layout(attributes, frozenset(in_place), schema, TypeAdapter(schema))
+    return _Layout(attributes, tuple(nesting), frozenset(in_place), schema, TypeAdapter(schema))
+
+
+def _may_nest(annotation: Any, marks: tuple[Any, ...]) -> bool:
+    """Return whether values of an attribute are written as `_write_nested` does, if they are states or dicts of them.
+
+    A dict is, where it is written as the array of its values.
+    """
+    plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    if get_origin(plain) is dict:
+        return any(isinstance(mark, AsArray) for mark in marks)
+    return not any(isinstance(mark, As | AsArray | PlainSerializer) for mark in marks)
 
 
 _IN_PLACE_TYPE = Annotated[Any, PlainSerializer(_write)]

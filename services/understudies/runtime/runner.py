@@ -15,6 +15,7 @@ from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.messages import Offsets, Record
 from understudies.runtime.clock import Clock
 from understudies.runtime.errors import RetryLater, UnderstudiesError
+from understudies.runtime.garbage import paused_garbage_collection
 from understudies.runtime.health import ServiceHealth
 from understudies.runtime.service import (
     Checkpoint,
@@ -77,9 +78,11 @@ class Runner:
         Raises RetryLater while the broker is unavailable, unless the service is RunsWithoutBus: then it starts anyway,
         and retries joining its bus in the background until it succeeds.
         """
-        snapshot = self._snapshots.load(self.service.name) if self._snapshots else None
+        with paused_garbage_collection():
+            snapshot = self._snapshots.load(self.service.name) if self._snapshots else None
+            if snapshot is not None and isinstance(self.service, Stateful):
+                await restore_snapshot(self.service, self.service.name, snapshot)
         if snapshot is not None and isinstance(self.service, Stateful):
-            await restore_snapshot(self.service, self.service.name, snapshot)
             self._since = snapshot.since
             if snapshot.generation == self._generation:
                 self._offsets = dict(snapshot.offsets)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Annotated, Any, Final
 
 from understudies.datasets.conversations import Conversation, Conversations
@@ -51,23 +52,7 @@ class _SavedConversation:
     calls: list[_SavedObservation]
 
 
-def _save(conversations: Conversations[Observation]) -> list[_SavedConversation]:
-    return [
-        _SavedConversation(
-            conversation.earlier,
-            [
-                _SavedObservation(
-                    **_fields(observation),
-                    fingerprint=call_input.fingerprint,
-                    text=call_input.text,
-                    reading=call_input.reading,
-                    episode=call_input.episode,
-                )
-                for call_input, observation in conversation.members
-            ],
-        )
-        for conversation in conversations
-    ]
+_observed: Final = attrgetter(*(field.name for field in fields(Observation)))
 
 
 def _restore(saved: list[_SavedConversation]) -> Conversations[Observation]:
@@ -76,7 +61,7 @@ def _restore(saved: list[_SavedConversation]) -> Conversations[Observation]:
         members = [
             (
                 Input(call.fingerprint, call.text, episode=call.episode, reading=call.reading),
-                Observation(**_fields(call)),
+                Observation(*_observed(call)),
             )
             for call in conversation.calls
         ]
@@ -86,19 +71,45 @@ def _restore(saved: list[_SavedConversation]) -> Conversations[Observation]:
     return conversations
 
 
-def _fields(observation: Observation) -> dict[str, Any]:
-    return {field.name: getattr(observation, field.name) for field in fields(Observation)}
+def _write_call(call_input: Input, observation: Observation) -> dict[str, Any]:
+    """Return a `_SavedObservation` without what is as by default, far quicker than pydantic: a day has many."""
+    written = {
+        "score": observation.score,
+        "confidence": observation.confidence,
+        "at": observation.at.isoformat().replace("+00:00", "Z"),
+        "fingerprint": call_input.fingerprint,
+    }
+    optional = {
+        "answer_class": observation.answer_class,
+        "served_from": observation.served_from,
+        "answer": observation.answer or None,
+        "groups": list(observation.groups) or None,
+        "head": observation.head,
+        "copies": observation.copies,
+        "text": call_input.text,
+        "reading": call_input.reading,
+        "episode": call_input.episode,
+    }
+    for name, value in optional.items():
+        if value is not None:
+            written[name] = value
+    return written
 
 
 class PendingEvidence(SavedState):
     """Verdicts by conversation, until a day's end by which each has lasted the usual duration."""
 
-    _conversations: Annotated[
-        Conversations[Observation], As(list[_SavedConversation], read=_restore, write=_save), ROOT
-    ]
+    _conversations: Annotated[Conversations[Observation], As(list[_SavedConversation], read=_restore, write=list), ROOT]
 
     def __init__(self) -> None:
         self._conversations = Conversations[Observation]()
+
+    def state(self) -> Any:
+        """Return a JSON-serialisable snapshot."""
+        return [
+            {"earlier": sorted(conversation.earlier), "calls": [_write_call(*call) for call in conversation.members]}
+            for conversation in self._conversations
+        ]
 
     def __len__(self) -> int:
         """Return the number of pending conversations."""

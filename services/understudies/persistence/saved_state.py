@@ -214,8 +214,8 @@ def _may_nest(annotation: Any, marks: tuple[Any, ...]) -> bool:
 
     A dict is, where it is written as the array of its values.
     """
-    plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-    if get_origin(plain) is dict:
+    origin = get_origin(get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation)
+    if isinstance(origin, type) and issubclass(origin, dict):
         return any(isinstance(mark, AsArray) for mark in marks)
     return not any(isinstance(mark, As | AsArray | PlainSerializer) for mark in marks)
 

@@ -3,13 +3,14 @@
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Annotated, Any, Final
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
 
 from understudies.datasets.conversations import Conversation, Conversations
 from understudies.datasets.inputs import Input
 from understudies.events import position
-from understudies.persistence.fields import SORTED, As
-from understudies.persistence.saved_state import ROOT, SavedState
+from understudies.persistence.saved_state import SavedState, UnfitSnapshot
 
 NOT_SERVED: Final = 2.0
 """Above every confidence."""
@@ -48,10 +49,11 @@ class _SavedObservation(Observation):
 
 @dataclass(frozen=True, slots=True)
 class _SavedConversation:
-    earlier: Annotated[set[str], SORTED]
+    earlier: set[str]
     calls: list[_SavedObservation]
 
 
+_ADAPTER: Final = TypeAdapter(list[_SavedConversation])
 _observed: Final = attrgetter(*(field.name for field in fields(Observation)))
 
 
@@ -69,6 +71,14 @@ def _restore(saved: list[_SavedConversation]) -> Conversations[Observation]:
         episodes = {call_input.episode for call_input, _ in members if call_input.episode is not None}
         conversations.add_conversation(Conversation(members, names, set(conversation.earlier), episodes))
     return conversations
+
+
+def _read_saved(state: list[Any]) -> list[_SavedConversation]:
+    try:
+        return _ADAPTER.validate_python(state)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        raise UnfitSnapshot(f"pending evidence: {problems[0]['msg']} at {problems[0]['loc'][-1]!r}") from error
 
 
 def _write_call(call_input: Input, observation: Observation) -> dict[str, Any]:
@@ -97,23 +107,41 @@ def _write_call(call_input: Input, observation: Observation) -> dict[str, Any]:
 
 
 class PendingEvidence(SavedState):
-    """Verdicts by conversation, until a day's end by which each has lasted the usual duration."""
+    """Verdicts by conversation, until a day's end by which each has lasted the usual duration.
 
-    _conversations: Annotated[Conversations[Observation], As(list[_SavedConversation], read=_restore, write=list), ROOT]
+    A snapshot's verdicts are read when they are first needed, and written again as they are until then: of many tasks,
+    few get a call in the first seconds after a start.
+    """
 
     def __init__(self) -> None:
-        self._conversations = Conversations[Observation]()
+        self._unread: list[Any] = []
+        self._read: Conversations[Observation] | None = Conversations()
 
     def state(self) -> Any:
         """Return a JSON-serialisable snapshot."""
+        if self._read is None:
+            return self._unread
         return [
             {"earlier": sorted(conversation.earlier), "calls": [_write_call(*call) for call in conversation.members]}
-            for conversation in self._conversations
+            for conversation in self._read
         ]
+
+    def restore_state(self, state: Any) -> None:
+        """Take the verdicts of a snapshot; raise ValueError if the first or the last of them does not fit."""
+        if not isinstance(state, list | tuple):
+            raise UnfitSnapshot("pending evidence should be an array")
+        _read_saved([*state[:1], *state[-1:]])
+        self._unread, self._read = list(state), None
+
+    @property
+    def _conversations(self) -> Conversations[Observation]:
+        if self._read is None:
+            self._read, self._unread = _restore(_read_saved(self._unread)), []
+        return self._read
 
     def __len__(self) -> int:
         """Return the number of pending conversations."""
-        return len(self._conversations)
+        return len(self._unread) if self._read is None else len(self._read)
 
     def contains(self, call_input: Input) -> bool:
         """Return whether a verdict on an equal input is pending."""
@@ -134,7 +162,7 @@ class PendingEvidence(SavedState):
 
     def clear(self) -> None:
         """Discard all pending verdicts."""
-        self._conversations = Conversations()
+        self._unread, self._read = [], Conversations()
 
 
 def shuffle_observations(conversation: Conversation[Observation], student: str) -> list[Observation]:

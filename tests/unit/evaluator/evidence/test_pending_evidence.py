@@ -2,7 +2,9 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
+import pytest
 from tests.support.sample_events import START
 
 from understudies.datasets.inputs import Input
@@ -48,4 +50,22 @@ def test_what_is_as_by_default_is_not_written_and_was_read_where_it_is() -> None
     assert call == {"score": 1.0, "confidence": 0.9, "at": "2025-03-03T09:00:00Z", "fingerprint": "c" * 64}
     spelt = dict.fromkeys(("answer_class", "served_from", "head", "copies", "text", "reading", "episode"))
     older = [{"earlier": [], "calls": [{**call, **spelt, "answer": "", "groups": []}]}]
-    assert PendingEvidence.from_state(older).state() == [alone]
+    restored = PendingEvidence.from_state(older)
+    assert restored.contains(Input("c" * 64))
+    assert restored.state() == [alone]
+
+
+def test_a_snapshot_is_written_again_as_it_was_until_it_is_needed() -> None:
+    state = pending().state()
+    restored = PendingEvidence.from_state(state)
+    assert (restored.state(), len(restored)) == (state, 2)
+    assert restored.state()[0] is state[0]
+    restored.add(Input("d" * 64), BARE)
+    assert (len(restored), len(restored.state())) == (3, 3)
+    assert len(state) == 2
+
+
+@pytest.mark.parametrize("state", [{}, [{"earlier": []}], [{"earlier": [], "calls": [{"score": "high"}]}]])
+def test_what_does_not_fit_is_refused(state: Any) -> None:
+    with pytest.raises(ValueError, match="pending evidence"):
+        PendingEvidence.from_state(state)

@@ -82,10 +82,9 @@ class Runner:
             snapshot = self._snapshots.load(self.service.name) if self._snapshots else None
             if snapshot is not None and isinstance(self.service, Stateful):
                 await restore_snapshot(self.service, self.service.name, snapshot)
-        if snapshot is not None and isinstance(self.service, Stateful):
-            self._since = snapshot.since
-            if snapshot.generation == self._generation:
-                self._offsets = dict(snapshot.offsets)
+                self._since = snapshot.since
+                if snapshot.generation == self._generation:
+                    self._offsets = dict(snapshot.offsets)
         # Also where a snapshot has no offsets of them, as that of a process which has only stood by.
         begin = self._initial_offsets()
         self._bus.consume(
@@ -291,9 +290,10 @@ class Runner:
         """Begin to save the current state, between two batches, with the offsets that it covers."""
         app = self.service
         if self._snapshot_writer is not None and self._has_unsaved_changes and isinstance(app, Stateful):
-            self._snapshot_writer.start_write(
-                lambda: encode_snapshot(app.state(), self._offsets, self._generation, self._since)
-            )
+            with paused_garbage_collection():
+                self._snapshot_writer.start_write(
+                    lambda: encode_snapshot(app.state(), self._offsets, self._generation, self._since)
+                )
             self._has_unsaved_changes = False
 
     async def _wait_snapshot(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 from docker.errors import DockerException, ImageNotFound
 from testcontainers.community.kafka import KafkaContainer
 from testcontainers.community.redis import RedisContainer
+from testcontainers.core.config import testcontainers_config
 
 KAFKA_IMAGE: Final = "confluentinc/cp-kafka:7.6.0"
 REDIS_IMAGE: Final = "redis:7-alpine"
@@ -75,10 +76,16 @@ def require_image(name: str) -> None:
         pytest.skip(f"needs the image {name}: docker pull {name}")
 
 
+def _require_engine() -> None:
+    """Require an engine; leave out testcontainers' own cleaner of containers where its image cannot be had."""
+    require_docker()
+    testcontainers_config.ryuk_disabled |= not has_image(testcontainers_config.ryuk_image)
+
+
 @cache
 def shared_kafka_container() -> str:
     """The bootstrap address of one Kafka in a container for all tests of a run."""
-    require_docker()
+    _require_engine()
     kafka = (
         KafkaContainer(KAFKA_IMAGE)
         .with_kraft()
@@ -96,7 +103,7 @@ def shared_kafka_container() -> str:
 @cache
 def shared_redis_container() -> str:
     """The URL of one Redis in a container for all tests of a run."""
-    require_docker()
+    _require_engine()
     redis = RedisContainer(REDIS_IMAGE)
     atexit.register(redis.stop)
     redis.start()

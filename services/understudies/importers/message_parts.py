@@ -65,8 +65,10 @@ def split_parts(parts: list[Any]) -> SplitParts:
 def split_steps(message: Mapping[str, Any]) -> list[list[Any]]:
     """Split the parts of a turn after each part that tells a tool's result; one step if there is none."""
     content = next((message[name] for name in ("parts", "content") if message.get(name) is not None), None)
-    parts = content if isinstance(content, list) else [] if content is None else [content]
     invocations = message.get("toolInvocations")
+    if isinstance(content, str) and invocations is None:
+        return [[content]]
+    parts = content if isinstance(content, list) else [] if content is None else [content]
     if isinstance(invocations, list) and not isinstance(content, list):
         parts = [*({"type": "tool-invocation", "toolInvocation": one} for one in invocations), *parts]
     if not any(is_foreign(part) for part in parts):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from understudies.importers.json_parsing import parse_embedded_json
 
@@ -41,9 +41,50 @@ def nest_attributes(attributes: Mapping[str, Any]) -> NestedAttributes:
     Attributes that are nested already, as in some exports, stay as they are.
     """
     nested = NestedAttributes(attributes)
+    plan = _plan(tuple(attributes)) if not nested.opened else None
+    if plan is None:
+        _nest_each(nested, attributes)
+        return nested
+    nodes: list[dict[str, Any]] = [nested]
+    for (opened, node, last), value in zip(plan, attributes.values(), strict=True):
+        for parent, step in opened:
+            below: dict[str, Any] = {}
+            nodes[parent][step] = below
+            nodes.append(below)
+        nodes[node][last] = value
+    return nested
+
+
+class _Placed(NamedTuple):
+    """Where an attribute is put: the objects to open before, each in one that is open, and its own with its key."""
+
+    opened: tuple[tuple[int, str], ...]
+    node: int
+    last: str
+
+
+@lru_cache(maxsize=1024)
+def _plan(names: tuple[str, ...]) -> tuple[_Placed, ...] | None:
+    """Return where attributes of these names are put, or None if one's name is the beginning of another's."""
+    known = {(): 0}
+    plan: list[_Placed] = []
+    for name in names:
+        *path, last = name.split(".")
+        opened: list[tuple[int, str]] = []
+        for end in range(1, len(path) + 1):
+            begun = tuple(path[:end])
+            if begun not in known:
+                opened.append((known[begun[:-1]], begun[-1]))
+                known[begun] = len(known)
+        plan.append(_Placed(tuple(opened), known[tuple(path)], last))
+    is_clear = known.keys().isdisjoint(tuple(name.split(".")) for name in names)
+    return tuple(plan) if is_clear else None
+
+
+def _nest_each(nested: dict[str, Any], attributes: Mapping[str, Any]) -> None:
     for name, value in attributes.items():
         *path, last = _steps(name)
-        node: dict[str, Any] = nested
+        node = nested
         for step in path:
             below = node.get(step)
             if not isinstance(below, dict):
@@ -57,7 +98,6 @@ def nest_attributes(attributes: Mapping[str, Any]) -> NestedAttributes:
             known |= value
         else:
             node[last] = value
-    return nested
 
 
 def find(nested: Mapping[str, Any], path: str) -> Any:

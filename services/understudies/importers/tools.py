@@ -15,6 +15,8 @@ def write_tools(value: object) -> list[dict[str, Any]]:
 
     Tools of OpenAI's chats and of Anthropic stay as they are.
     """
+    if not value:
+        return []
     given = parse_embedded_json(value)
     if isinstance(given, dict):
         if isinstance(given.get("tools"), list):  # Bedrock's toolConfig

@@ -66,7 +66,7 @@ class _Placed(NamedTuple):
 @lru_cache(maxsize=1024)
 def _plan(names: tuple[str, ...]) -> tuple[_Placed, ...] | None:
     """Return where attributes of these names are put, or None if one's name is the beginning of another's."""
-    known = {(): 0}
+    known: dict[tuple[str, ...], int] = {(): 0}
     plan: list[_Placed] = []
     for name in names:
         *path, last = name.split(".")

@@ -20,6 +20,8 @@ from understudies.trainer.lora.packing import Batch, one_cycle_rate, plan_batche
 from understudies.trainer.lora.ranks import Ranks
 
 _MAX_NORM: Final = 1.0
+_EVALUATIONS: Final = 10
+_FEWEST_STEPS: Final = 40
 _UNKNOWN: Final = Agreement(0.0, [])
 _OUT_OF_MEMORY: Final = ("out of memory", "not enough memory", "can't allocate memory")
 
@@ -102,6 +104,8 @@ class AdapterFit:
     def _steps(self, batches: list[Batch], counters: Counters) -> tuple[Counters, Literal["steps", "patience", "time"]]:
         settings, peak = self.job.settings, self.job.settings.peak_rate(self._model.weights)
         self._model.peft.train()
+        # Too often, and its patience would end before the learning rate has fallen, when a student learns most.
+        evaluate_every = settings.evaluate_every or max(_FEWEST_STEPS, len(batches) // _EVALUATIONS)
         for step in range(counters.step, len(batches)):
             began = time.monotonic()
             for group in self._optimizer.param_groups:
@@ -116,7 +120,7 @@ class AdapterFit:
                     "rows_at_once": self._rows_at_once,
                 }
             )
-            if done % settings.evaluate_every == 0 or done == len(batches):
+            if done % evaluate_every == 0 or done == len(batches):
                 counters = self._evaluate(counters)
             counters = counters.model_copy(update={"seconds": counters.seconds + time.monotonic() - began})
             if self._ranks.is_first:

@@ -24,7 +24,7 @@ class LoraTrainingSettings(BaseSettings):
     learning_rate: float | None = Field(
         default=None, gt=0, description="peak of the one-cycle rate; unset: 0.002, less for bases above 500M weights"
     )
-    epochs: float = Field(default=2.0, gt=0, le=50, description="most passes over the training examples")
+    epochs: float = Field(default=5.0, gt=0, le=50, description="most passes over the training examples")
     max_steps: int | None = Field(default=None, gt=0, description="most optimiser steps")
     batch_tokens: int = Field(
         default=512,
@@ -38,7 +38,11 @@ class LoraTrainingSettings(BaseSettings):
         default=1024, ge=32, description="longest example, with its answer; longer ones are left out"
     )
     min_examples: int = Field(default=50, ge=1, description="fewest training examples")
-    evaluate_every: int = Field(default=40, gt=0, description="steps between evaluations of the judged agreement")
+    evaluate_every: int | None = Field(
+        default=None,
+        gt=0,
+        description="steps between evaluations of the judged agreement; unset: a tenth of all, but at least 40",
+    )
     validation_examples: int = Field(default=64, gt=0, description="validation examples of each such evaluation")
     patience: int = Field(default=3, gt=0, description="evaluations without a better agreement before training stops")
     checkpoint_every: int = Field(default=20, gt=0, description="steps between checkpoints")

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from understudies.importers.envelopes import iter_enveloped
-from understudies.importers.reader import LogReader
+from understudies.importers.reader import FAULT, LogReader
 from understudies.importers.record_lines import iter_records
 from understudies.importers.recorded_call import RecordedCall, SkippedLine
 
@@ -59,4 +59,6 @@ def changed_records(draw: st.DrawFn) -> dict[str, Any]:
 def found_in(record: Any) -> list[RecordedCall | SkippedLine]:
     reader = LogReader()
     found = [one for inner in iter_enveloped(record) if (one := reader._read(1, inner)) is not None]
-    return [*found, *(reader._build(j.line, j.format, j.read) for j in reader._joins.finish() if j.read is not None)]
+    found += [reader._build(j.line, j.format, j.read) for j in reader._joins.finish() if j.read is not None]
+    assert not [one for one in found if isinstance(one, SkippedLine) and one.reason.startswith(FAULT)]
+    return found

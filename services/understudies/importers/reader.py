@@ -1,5 +1,6 @@
 """Read recorded calls from files, detecting the format of each record by its shape."""
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,9 +24,14 @@ from understudies.importers.recorded_call import ParsedLog, RecordedCall, Skippe
 from understudies.importers.sources import find_files
 from understudies.runtime.garbage import paused_garbage_collection
 
+FAULT: Final = "a fault of the reader, worth a report"
+"""Begins the reason of a record that is skipped for no fault of its own."""
+
+_FAULTS: Final = (ArithmeticError, AttributeError, LookupError, TypeError)
 _TOO_DEEP: Final = re.compile("depth|nested deeper|recursion")
 """Matches the error messages of JSON parsers and writers for values that are nested too deeply."""
 _MAX_REASON: Final = 400
+_log = logging.getLogger(__name__)
 
 
 def read_calls(source: str | Path, field_map: FieldMap | None = None) -> ParsedLog:
@@ -100,6 +106,9 @@ class LogReader:
             except RecursionError:
                 yield SkippedLine(line, "nested too deeply")
                 continue
+            except _FAULTS as error:
+                yield _fault(line, error)
+                continue
             if not found_any:
                 yield SkippedLine(line, describe_unknown(record))
 
@@ -132,10 +141,18 @@ class LogReader:
             return SkippedLine(line, _validation_reason(error))
         except ValueError as error:
             return SkippedLine(line, _decoding_reason(error))
+        except _FAULTS as error:
+            return _fault(line, error)
         self.formats[form] += 1
         if self._spans is not None:
             self._spans.add_call(draft)
         return call
+
+
+def _fault(line: int, error: Exception) -> SkippedLine:
+    """Skip a record on which a reader failed: one record that nobody foresaw is not to end an import of millions."""
+    _log.warning("line %d could not be read", line, exc_info=error)
+    return SkippedLine(line, f"{FAULT}: {type(error).__name__}")
 
 
 def _assign_episodes_from_traces(calls: list[RecordedCall]) -> list[RecordedCall]:

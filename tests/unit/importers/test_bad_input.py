@@ -6,8 +6,10 @@ from pathlib import Path
 import orjson
 import pytest
 
+from understudies.importers import reader
+from understudies.importers.partial_call import PartialCall
 from understudies.importers.reader import read_calls
-from understudies.importers.recorded_call import ParsedLog, SkippedLine
+from understudies.importers.recorded_call import ParsedLog, RecordedCall, SkippedLine
 
 GOOD = b'{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}]}'
 
@@ -209,3 +211,19 @@ def test_a_damaged_gzip_is_named(tmp_path: Path) -> None:
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_calls(tmp_path / "none")
+
+
+@pytest.mark.parametrize("error", [TypeError("no"), KeyError("no"), AttributeError("no"), OverflowError("no")])
+def test_a_fault_of_a_reader_costs_the_record_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """No input is known that causes one."""
+    build = reader.build_recorded_call
+
+    def fail_on_second(draft: PartialCall, line: int) -> RecordedCall:
+        if line == 2:
+            raise error
+        return build(draft, line)
+
+    monkeypatch.setattr(reader, "build_recorded_call", fail_on_second)
+    assert reason(tmp_path, GOOD) == f"{reader.FAULT}: {type(error).__name__}"

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from understudies.importers import reader
-from understudies.importers.partial_call import PartialCall
+from understudies.importers.partial_call import PartialCall, build_recorded_call
 from understudies.importers.reader import read_calls
 from understudies.importers.recorded_call import ParsedLog, RecordedCall, SkippedLine
 
@@ -218,7 +218,7 @@ def test_a_fault_of_a_reader_costs_the_record_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """No input is known that causes one."""
-    build = reader.build_recorded_call
+    build = build_recorded_call
 
     def fail_on_second(draft: PartialCall, line: int) -> RecordedCall:
         if line == 2:

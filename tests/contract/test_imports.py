@@ -64,7 +64,7 @@ def test_the_routers_decisions_bring_no_bus_no_store_and_no_server() -> None:
 
 TRAINING_PROCESS = {
     f"understudies.trainer.lora.{name}"
-    for name in ("agreement", "checkpoint", "encoding", "fit", "fused_linear", "model")
+    for name in ("agreement", "checkpoint", "encoding", "fit", "fused_linear", "model", "ranks")
 }
 """What only the process of a LoRA training imports; it needs torch, which the trainer itself must not bring."""
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import unsloth  # type: ignore[import-not-found] # isort: skip # changes the others when it is imported first
+import unsloth  # isort: skip # changes the others when it is imported first
 import torch
 from bench.lora import DATA, read_texts
 

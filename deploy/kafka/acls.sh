@@ -35,7 +35,8 @@ connection=("$@")
 on invocations
 allow Write "$router $observer $agent $operator" "${named[@]}"
 on verdicts drift
-allow Write "$evaluator" "${named[@]}"
+# The operator, as `understudies dlq replay` publishes again what could not be decoded.
+allow Write "$evaluator $operator" "${named[@]}"
 # What is served is decided here: no router, evaluator or agent may write it.
 on promotions
 allow Write "$budget $observer $trainer $operator" "${named[@]}"
@@ -49,5 +50,5 @@ allow Read "${services[*]}" --group "${GROUPS_PREFIX:-understudies}" --resource-
 on "${topics[@]}" dead-letters
 allow Describe "$agent" "${named[@]}"
 allow Create "$operator" "${named[@]}"
-echo "allowed: invocations by $router, $observer, $agent, $operator; verdicts and drift by $evaluator;" \
+echo "allowed: invocations by $router, $observer, $agent, $operator; verdicts and drift by $evaluator, $operator;" \
   "promotions by $budget, $observer, $trainer, $operator"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from tests.support.kafka_server import KafkaServer, require_kafka
-from tests.support.sample_events import event_ids, make_invocation, make_promotion
+from tests.support.sample_events import make_invocation, make_promotion, make_verdict_on
 
-from understudies.events import TOPICS, Event, Invocation, Verdict, encode
+from understudies.events import TOPICS, Event, encode
 from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.bus.messages import Record
 from understudies.runtime.errors import RetryLater
@@ -57,21 +57,6 @@ async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka
             # Creates the topics.
             pass
         yield server
-
-
-def make_verdict(call: Invocation) -> Verdict:
-    return Verdict(
-        id=event_ids(call.at),
-        at=call.at,
-        task=call.task,
-        invocation=call.id,
-        student=f"{call.task}@1",
-        phase="shadow",
-        agreed=True,
-        score=1.0,
-        judge="exact",
-        fingerprint=call.fingerprint,
-    )
 
 
 def settings_of(user: str, kafka: KafkaServer) -> BusSettings:
@@ -149,7 +134,7 @@ async def test_a_service_reads_all_that_it_folds_in_a_group_of_its_own(kafka: Ka
     try:
         async with bus_of("evaluator", kafka) as evaluator, bus_of("agent", kafka) as agent:
             call = make_invocation("asked once")
-            verdict = make_verdict(call)
+            verdict = make_verdict_on(call)
             await evaluator.publish(verdict)
             await agent.publish(call)
         wanted = {encode(verdict), encode(call)}

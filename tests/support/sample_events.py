@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from understudies.events import Invocation, Message, Promotion, Request, Response, SeededIds, fingerprint
+from understudies.events import Invocation, Message, Promotion, Request, Response, SeededIds, Verdict, fingerprint
 
 START = datetime(2025, 3, 3, 9, 0, tzinfo=UTC)
 event_ids = SeededIds("tests.support.events")
@@ -37,3 +37,19 @@ def make_promotion(
     """A stage of the task's student of a version."""
     at = START + timedelta(minutes=minutes)
     return Promotion(id=event_ids(at), at=at, task=task, student=f"{task}@{version}", stage=stage, **rest)
+
+
+def make_verdict_on(call: Invocation) -> Verdict:
+    """A disagreement about a call, found in shadow."""
+    return Verdict(
+        id=event_ids(call.at),
+        at=call.at,
+        task=call.task,
+        invocation=call.id,
+        student=f"{call.task}@1",
+        phase="shadow",
+        agreed=False,
+        score=0.0,
+        judge="exact",
+        fingerprint=call.fingerprint,
+    )

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.sample_events import START, event_ids, make_invocation, make_promotion
+from tests.support.sample_events import START, event_ids, make_invocation, make_promotion, make_verdict_on
 from tests.support.stores import STORES
 
 from understudies.datasets.dataset import Example, write_dataset
 from understudies.datasets.object_store import ObjectStore
 from understudies.erasure.erasure import Eraser
 from understudies.erasure.request import ErasureReport, ErasureRequest
-from understudies.events import Event, Invocation, Promotion, Verdict, encode, topic_of
+from understudies.events import Event, Invocation, Promotion, encode, topic_of
 from understudies.observer.erasures import RepeatedErasures
 from understudies.observer.totals import refresh_tenant_totals, refresh_totals
 from understudies.runtime.clock import VirtualClock
@@ -23,22 +23,6 @@ from understudies.runtime.store import Store
 
 NOW = START + timedelta(days=2)
 SERVING, ENDED = "artifacts/" + "a" * 64, "artifacts/" + "b" * 64
-
-
-def make_verdict(call: Invocation) -> Verdict:
-    """A verdict that quotes the call's answer."""
-    return Verdict(
-        id=event_ids(call.at),
-        at=call.at,
-        task=call.task,
-        invocation=call.id,
-        student=f"{call.task}@1",
-        phase="shadow",
-        agreed=False,
-        score=0.0,
-        judge="exact",
-        fingerprint=call.fingerprint,
-    )
 
 
 @dataclass
@@ -102,7 +86,7 @@ async def installation(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncI
         secret = make_invocation("secret", tenant="acme")
         shared = [make_invocation("shared", tenant=tenant) for tenant in ("acme", "other")]
         other, letter = make_invocation("open", tenant="other"), make_invocation("a letter", task="letters")
-        verdicts = [make_verdict(call) for call in (secret, *shared, other)]
+        verdicts = [make_verdict_on(call) for call in (secret, *shared, other)]
         await scene.insert(secret, *shared, other, letter, *verdicts)
         mark = b'{"task": "triage", "verdict": "%s", "at": "2025-03-03T09:00:00Z", "mark": "student", "note": "b"}'
         await store.insert("marks", [mark % verdict.id.encode() for verdict in (verdicts[0], verdicts[3])])
@@ -191,7 +175,7 @@ async def test_what_comes_again_is_erased_again_and_what_comes_later_stays(insta
         make_invocation("from a spool", tenant="acme"),
         make_invocation("new", tenant="acme", at=NOW + timedelta(1)),
     )
-    await installation.insert(old, new, make_verdict(old))
+    await installation.insert(old, new, make_verdict_on(old))
     erasures = RepeatedErasures(installation.store)
     await erasures.repeat_due(NOW)
     assert await installation.texts() == {"shared", "open", "a letter", "new"}

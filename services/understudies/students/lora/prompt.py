@@ -83,7 +83,10 @@ def _written(calls: tuple[ToolCall, ...]) -> Iterator[str]:
         if call.type != "function":
             raise ValueError("a custom tool")
         written = {"name": call.function.name, "arguments": json.loads(call.function.arguments or "{}")}
-        yield f"{_CALL_START}\n{json.dumps(written, ensure_ascii=False)}\n{_CALL_END}"
+        text = json.dumps(written, ensure_ascii=False)
+        if _CALL_END in text:
+            raise ValueError("an argument that would end the call")
+        yield f"{_CALL_START}\n{text}\n{_CALL_END}"
 
 
 def _read(block: str) -> ToolCall:

@@ -52,6 +52,7 @@ def test_images_are_no_text() -> None:
             "tool_calls": [{"id": "1", "type": "custom", "custom": {"name": "sql", "input": "select"}}],
         },
         {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{not json"}}]},
+        {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": '{"a": "</tool_call>"}'}}]},
     ],
 )
 def test_what_cannot_be_read_again_is_no_answer_to_learn(answer: dict[str, object]) -> None:

@@ -71,7 +71,7 @@ def erase(
     """
     from pydantic import ValidationError
 
-    from understudies.erasure.request import ErasureRequest
+    from understudies.erasure.request import ErasureRequest, describe_problems
 
     with report_errors():
         try:
@@ -79,8 +79,7 @@ def erase(
                 tenant=tenant, fingerprint=fingerprint, by=by or getpass.getuser(), why=why, execute=yes
             )
         except ValidationError as error:
-            problems = error.errors(include_url=False, include_input=False)
-            raise ConfigurationError("; ".join(str(one["msg"]) for one in problems)) from None
+            raise ConfigurationError(describe_problems(error)) from None
         report = asyncio.run(_run(_open_target(data.resolve(), url, bootstrap, artifacts), request))
         for line in _lines(report):
             print_line(line)

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
 from understudies.erasure.erasure import Eraser
-from understudies.erasure.request import ErasureRequest
+from understudies.erasure.request import ErasureRequest, describe_problems
 from understudies.router.endpoints.errors import BadRequest, HttpError
 from understudies.router.endpoints.request_body import read_body
 from understudies.router.endpoints.responses import send_response
@@ -29,8 +29,7 @@ class ErasureEndpoint:
         try:
             request = ErasureRequest.model_validate_json(await read_body(receive, None, _MAX_BYTES))
         except ValidationError as error:
-            problems = error.errors(include_url=False, include_input=False)
-            raise BadRequest("; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems)) from None
+            raise BadRequest(describe_problems(error)) from None
         try:
             report = await self._eraser.run(request)
         except RetryLater as error:

@@ -1,8 +1,21 @@
 """An erasure: as it is asked for, and as it is told."""
 
-from typing import Self
+import re
+from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+_FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def describe_problems(error: ValidationError) -> str:
+    """Return what is wrong with a request, in words, without what was given."""
+    problems = error.errors(include_url=False, include_input=False)
+    return "; ".join(
+        f"{'.'.join(map(str, one['loc']))}: {text}" if one["loc"] else text
+        for one in problems
+        if (text := one["msg"].removeprefix("Value error, "))
+    )
 
 
 class ErasureRequest(BaseModel):
@@ -11,7 +24,7 @@ class ErasureRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tenant: str = Field(default="", max_length=200)
-    fingerprint: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    fingerprint: str = ""
     by: str = Field(min_length=1, max_length=200)
     why: str = Field(min_length=1, max_length=2000)
     execute: bool = False
@@ -20,6 +33,13 @@ class ErasureRequest(BaseModel):
     @classmethod
     def _strip(cls, value: object) -> object:
         return value.strip() if isinstance(value, str) else value
+
+    @field_validator("fingerprint")
+    @classmethod
+    def _check_fingerprint(cls, value: str) -> str:
+        if value and not _FINGERPRINT.fullmatch(value):
+            raise ValueError("a fingerprint has 64 hexadecimal digits in lower case, as each call is recorded with")
+        return value
 
     @model_validator(mode="after")
     def _name_something(self) -> Self:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from tests.support.sample_events import START, event_ids, make_invocation, make_promotion, make_verdict_on
 from tests.support.stores import STORES
 
 from understudies.datasets.dataset import Example, write_dataset
 from understudies.datasets.object_store import ObjectStore
 from understudies.erasure.erasure import Eraser
-from understudies.erasure.request import ErasureReport, ErasureRequest
+from understudies.erasure.request import ErasureReport, ErasureRequest, describe_problems
 from understudies.events import Event, Invocation, Promotion, encode, topic_of
 from understudies.observer.erasures import RepeatedErasures
 from understudies.observer.totals import refresh_tenant_totals, refresh_totals
@@ -187,7 +188,17 @@ async def test_what_comes_again_is_erased_again_and_what_comes_later_stays(insta
     assert "from a spool" not in await installation.texts()
 
 
-@pytest.mark.parametrize("fingerprint", ["", "abc", "' OR 1 = 1 --"])
-def test_a_request_names_what_goes(fingerprint: str) -> None:
-    with pytest.raises(ValueError, match=r"name a tenant|match pattern"):
-        ErasureRequest(by="ada", why="contract ended", fingerprint=fingerprint)
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "name a tenant, a fingerprint, or both"),
+        ({"fingerprint": "abc"}, "fingerprint: a fingerprint has 64 hexadecimal digits"),
+        ({"fingerprint": "' OR 1 = 1 --"}, "fingerprint: a fingerprint has 64 hexadecimal digits"),
+        ({"tenant": "acme", "by": " "}, "by: String should have at least 1 character"),
+    ],
+)
+def test_a_request_names_what_goes_and_who_asks(given: dict[str, str], told: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        ErasureRequest.model_validate({"by": "ada", "why": "contract ended", **given})
+    assert describe_problems(error.value).startswith(told)
+    assert "OR 1" not in describe_problems(error.value)

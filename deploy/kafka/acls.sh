@@ -33,7 +33,8 @@ connection=("$@")
 ((${#connection[@]})) || { sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 on invocations
-allow Write "$router $observer $agent $operator" "${named[@]}"
+# The trainer, as it has the teacher write examples where rules give that a budget.
+allow Write "$router $observer $trainer $agent $operator" "${named[@]}"
 on verdicts drift
 # The operator, as `understudies dlq replay` publishes again what could not be decoded.
 allow Write "$evaluator $operator" "${named[@]}"
@@ -50,5 +51,5 @@ allow Read "${services[*]}" --group "${GROUPS_PREFIX:-understudies}" --resource-
 on "${topics[@]}" dead-letters
 allow Describe "$agent" "${named[@]}"
 allow Create "$operator" "${named[@]}"
-echo "allowed: invocations by $router, $observer, $agent, $operator; verdicts and drift by $evaluator, $operator;" \
+echo "allowed: invocations by $router, $observer, $trainer, $agent, $operator; verdicts and drift by $evaluator, $operator;" \
   "promotions by $budget, $observer, $trainer, $operator"

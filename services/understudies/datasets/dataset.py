@@ -16,6 +16,7 @@ class Example(BaseModel):
     """Input and the teacher's last answer; `split` follows from the fingerprint of its conversation's first call.
 
     `calls` is the number of calls with this input, and `repeats` are some of the earlier answers to it, at most twenty.
+    `synthetic` if it was written to train on, else absent.
     `training_only` if all its unbiased calls were imported from a log that is too old to be evidence, else absent.
     """
 
@@ -33,6 +34,7 @@ class Example(BaseModel):
     calls: int = 1
     repeats: tuple[Message, ...] = ()
     training_only: bool | None = None
+    synthetic: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,7 @@ def _to_example(row: Mapping[str, Any]) -> Example:
         answer=answer,
         unbiased=bool(row["drawn"]),
         training_only=True if row["drawn"] and not row["fresh"] else None,
+        synthetic=True if row["synthetic"] else None,
         episode=row["last_episode"],
         calls=row["calls"],
         repeats=_earlier_answers(row["answers"], row["answer"]),

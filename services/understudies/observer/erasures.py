@@ -20,8 +20,12 @@ at <= {until:DateTime64(6, 'UTC')} AND ({tenant:String} = '' OR tenant = {tenant
 """
 _VERDICTS: Final = f"invocation IN (SELECT id FROM invocations WHERE {_CALLS})"
 _MARKS: Final = f"verdict IN (SELECT id FROM verdicts WHERE {_VERDICTS})"
-# In an order that can be resumed: each condition reads the tables that come after it.
-_CONDITIONS: Final = {"marks": _MARKS, "verdicts": _VERDICTS, "invocations": _CALLS}
+# What the teacher wrote for a task may resemble any of its calls, and the prompts for it quote some.
+_WRITTEN: Final = f"origin = 'synthetic' AND task IN (SELECT task FROM invocations WHERE {_CALLS})"
+_CALLS_AND_WRITTEN: Final = f"(({_CALLS}) OR ({_WRITTEN}))"
+_CONDITIONS: Final = {"marks": _MARKS, "verdicts": _VERDICTS, "invocations": _CALLS_AND_WRITTEN}
+# In an order that can be resumed: each condition reads the rows that go after it.
+_STEPS: Final = (("marks", _MARKS), ("verdicts", _VERDICTS), ("invocations", _WRITTEN), ("invocations", _CALLS))
 # Wait for all replicas. Their parts differ, and the subqueries read the same rows on each.
 _SETTINGS: Final = "SETTINGS mutations_sync = 2, allow_nondeterministic_mutations = 1"
 _LATER_CALLS: Final = """
@@ -35,7 +39,10 @@ _REPEAT_INTERVAL: Final = timedelta(hours=1)
 
 
 class ErasedCalls(BaseModel):
-    """The calls that are erased: of a tenant, with a request's fingerprint, or both, up to a moment."""
+    """The calls that are erased: of a tenant, with a request's fingerprint, or both, up to a moment.
+
+    Synthetic calls of the same tasks go with them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,12 +77,12 @@ class ErasedCalls(BaseModel):
 
     async def fetch_fingerprints(self, store: Store, task: str) -> frozenset[str]:
         """Return the fingerprints of a task's calls that would go."""
-        sql = f"SELECT DISTINCT fingerprint FROM invocations WHERE task = {{task:String}} AND {_CALLS}"
+        sql = f"SELECT DISTINCT fingerprint FROM invocations WHERE task = {{task:String}} AND {_CALLS_AND_WRITTEN}"
         return frozenset(row["fingerprint"] for row in await store.query(sql, {**self.parameters, "task": task}))
 
     async def delete(self, store: Store) -> None:
         """Delete the rows from all tables; begun anew, it ends what an earlier attempt began."""
-        for table, condition in _CONDITIONS.items():
+        for table, condition in _STEPS:
             await store.command(f"ALTER TABLE {table} DELETE WHERE {condition} {_SETTINGS}", self.parameters)
         await forget_totals(store)
 

@@ -30,6 +30,8 @@ from understudies.runtime.rules.task import TaskRules
 from understudies.runtime.throttle import Throttle
 from understudies.students.artifact import Manifest, write_artifact
 from understudies.students.head_inputs import HeadInputs
+from understudies.trainer.ablation import limit_synthetic, select_by_ablation
+from understudies.trainer.dreamer.dreamer import Dreamer
 from understudies.trainer.lease import TrainingLease
 from understudies.trainer.selection import StudentCandidate, error_text, select_student
 from understudies.trainer.settings import TrainerSettings
@@ -42,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 
 class TrainerApp(SavedState):
-    """Service that consumes `collected` and publishes `trained`, or `rejected` with the reason."""
+    """Service that consumes `collected` and publishes `trained` or `rejected`, with the reason, and synthetic calls."""
 
     name = "trainer"
     topics = (PROMOTIONS,)
@@ -53,6 +55,7 @@ class TrainerApp(SavedState):
     _pending: Annotated[dict[str, Promotion], Key("due", default=dict), AsArray(("student",))]
     """Those still to be trained."""
     _outbox: Annotated[Outbox, Key("outbox", default=lambda: None), IN_PLACE]
+    _dreamer: Annotated[Dreamer, Key("dreamer", default=lambda: None), IN_PLACE]
 
     def __init__(
         self,
@@ -81,6 +84,9 @@ class TrainerApp(SavedState):
         self.progress: dict[str, str] = {}
         """How far the trainings have come that take long, by student."""
         self._outbox = Outbox(bus)
+        self._dreamer = Dreamer(
+            settings, object_store=object_store, new_id=new_id, rules=self._rules, trainers=trainers
+        )
 
     async def start(self) -> None:
         """Do nothing: there is nothing to open."""
@@ -89,12 +95,17 @@ class TrainerApp(SavedState):
         """Train the collected students that have no outcome yet, including outcomes later in this batch."""
         promotions = [event for event in await self._bus.decode_events(records) if isinstance(event, Promotion)]
         self._done |= {event.student: None for event in promotions if event.stage not in _STAGES_BEFORE_TRAINING}
+        for event in promotions:
+            self._dreamer.observe(event)
         self._pending |= {event.student: event for event in promotions if event.stage == "collected"}
         await self._train_pending()
 
     async def tick(self, now: datetime) -> None:
-        """Retry trainings whose files could not be read or written when they were due."""
+        """Retry trainings whose files could not be read or written when they were due; else write examples."""
         await self._train_pending()
+        if not self._pending:
+            self._outbox.add(await self._dreamer.dream(now))
+            await self._outbox.flush()
 
     async def _train_pending(self) -> None:
         for student, promotion in list(self._pending.items()):
@@ -116,7 +127,8 @@ class TrainerApp(SavedState):
             _log.warning("deferred a training: %s", error)
 
     async def stop(self) -> None:
-        """Do nothing: there is nothing to close."""
+        """Close the connections to the teacher's endpoint."""
+        await self._dreamer.close()
 
     def recently_published(self) -> list[Event]:
         """Return the most recently published outcomes."""
@@ -147,24 +159,30 @@ class TrainerApp(SavedState):
             raise ArtifactError(f"student {promotion.student!r} was announced as collected without a dataset")
         began = time.perf_counter()
         dataset = read_dataset(self._object_store, promotion.dataset, promotion.task)
+        dataset = limit_synthetic(dataset, self._settings.dream_share)
         data, p0 = self._training_data(promotion, dataset)
-        selection = select_student(self._allowed_trainers(promotion), data, self._settings, p0)
-        return FinishedTraining(data, selection, round(time.perf_counter() - began, 3))
+        trainers = self._allowed_trainers(promotion)
+        data, selection, ablation = select_by_ablation(
+            data, self._settings, lambda tried: select_student(trainers, tried, self._settings, p0)
+        )
+        return FinishedTraining(data, selection, round(time.perf_counter() - began, 3), ablation)
 
     def _finish(self, promotion: Promotion, training: FinishedTraining) -> Promotion:
         """Save the selected student, and return the outcome of the training as an event."""
         best = training.selection.best(self._settings)
-        evidence = training_evidence(training.selection, best, training.data, training.seconds)
+        evidence = training_evidence(training, best)
         if best is None:
             reason = training.selection.rejection_reason(self._settings)
             if training.data.system.has_context:
                 reason = f"{reason}; {training.data.system.description}"
+            if training.ablation is not None:
+                reason = f"{reason}; {training.ablation.description}"
             return self._promotion(promotion, "rejected", reason=reason, evidence=evidence)
         artifact = self._save(promotion, best, training)
         return self._promotion(
             promotion,
             "trained",
-            reason=acceptance_reason(best, training.selection),
+            reason=acceptance_reason(best, training),
             artifact=artifact,
             evidence=evidence,
         )

@@ -38,6 +38,11 @@ class TrainerSettings(BaseSettings):
     few_shot_nearest: bool = Field(default=False, description="show the examples most similar to the request")
     few_shot_pool: int = Field(default=1000, gt=0, description="examples stored with the student")
     few_shot_validation: int = Field(default=200, gt=0, description="most validation calls to pay for")
+    dream_endpoint: str | None = Field(
+        default=None, description="name of the teacher's endpoint that writes examples, where rules give it a budget"
+    )
+    dream_batch: int = Field(default=8, gt=0, le=50, description="inputs to write in one call")
+    dream_share: float = Field(default=0.25, gt=0, le=0.5, description="largest share of written training examples")
     seed: int = Field(default=0, description="seed of every random choice in training")
     usd_per_1000_examples: dict[str, Decimal] = Field(
         default={

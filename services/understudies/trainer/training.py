@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from understudies.trainer.ablation import SyntheticAblation
 from understudies.trainer.selection import Selection, StudentCandidate
 from understudies.trainer.trainers import TrainingData
 
@@ -15,34 +16,38 @@ class FinishedTraining:
     data: TrainingData
     selection: Selection
     seconds: float
+    ablation: SyntheticAblation | None = None
 
 
-def training_evidence(
-    selection: Selection, best: StudentCandidate | None, data: TrainingData, seconds: float
-) -> dict[str, JsonValue]:
+def training_evidence(training: FinishedTraining, best: StudentCandidate | None) -> dict[str, JsonValue]:
     """Return the evidence on a training for the `trained` and `rejected` events."""
+    selection, data = training.selection, training.data
     evidence: dict[str, JsonValue] = {
         "judge": data.judge.name,
         "min_agreement": selection.p0,
         "cost_usd": format(selection.cost_usd.normalize(), "f"),
-        "seconds": seconds,
+        "seconds": training.seconds,
         "tried": [candidate.summary for candidate in selection.candidates],
         "examples": len(data.dataset.in_split("train")),
     }
     if data.system.has_context:
         evidence["context"] = data.system.summary()
+    if training.ablation is not None:
+        evidence["synthetic"] = training.ablation.evidence
     return evidence if best is None else {"kind": best.kind, "validation": best.metrics, **evidence}
 
 
-def acceptance_reason(best: StudentCandidate, selection: Selection) -> str:
+def acceptance_reason(best: StudentCandidate, training: FinishedTraining) -> str:
     """Return what the best student promises, beside the other variants of its kind."""
+    selection = training.selection
     share, n = best.validation.expected_coverage, len(best.validation.calls)
     others = "".join(
         f"; {other.name}: {other.validation.expected_coverage:.0%}"
         for other in selection.trained
         if other.kind == best.kind and other is not best
     )
+    worth = f"; {training.ablation.description}" if training.ablation else ""
     return (
         f"{best.name} is expected to serve {share:.0%} of the calls at {best.validation.p0:.0%} agreement, "
-        f"by {n} validation calls{others}"
+        f"by {n} validation calls{others}{worth}"
     )

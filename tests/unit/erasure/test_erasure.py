@@ -202,3 +202,15 @@ def test_a_request_names_what_goes_and_who_asks(given: dict[str, str], told: str
         ErasureRequest.model_validate({"by": "ada", "why": "contract ended", **given})
     assert describe_problems(error.value).startswith(told)
     assert "OR 1" not in describe_problems(error.value)
+
+
+async def test_what_was_written_near_an_erased_call_goes_with_it(installation: Installation) -> None:
+    near = make_invocation("like the secret", origin="synthetic")
+    of_others = make_invocation("like a letter", task="letters", origin="synthetic")
+    await installation.insert(near, of_others)
+    report = await installation.erase(tenant="acme")
+    assert report.calls == 3
+    await installation.erase(tenant="acme", execute=True)
+    texts = await installation.texts()
+    assert "like the secret" not in texts
+    assert {"open", "a letter", "like a letter"} <= texts

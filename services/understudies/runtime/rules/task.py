@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from understudies.events import owner_and_base
 from understudies.judges.registry import parse_judge
+from understudies.runtime.hours import parse_hours
 from understudies.runtime.rules.groups import TAG_PREFIX, TENANT_FIELD
 
 OverBudgetRule = Literal["student_only", "refuse"]
@@ -70,6 +71,15 @@ class TaskRules(BaseModel):
     cache_ttl_s: float | None = Field(
         default=None, gt=0, description="how long to cache an answer at temperature 0; absent: no cache"
     )
+    dream_daily_budget_usd: Decimal | None = Field(
+        default=None,
+        gt=0,
+        le=MAX_DAILY_BUDGET_USD,
+        description="most to spend per day (UTC) on examples that the teacher writes to train on; absent: none",
+    )
+    dream_hours: str | None = Field(
+        default=None, description="hours (UTC) in which to write them, such as 22-6; absent: the quietest eight"
+    )
 
     watch: tuple[str, ...] = Field(
         default=("tenant",),
@@ -86,6 +96,8 @@ class TaskRules(BaseModel):
         "episode_target",
         "episode_steps",
         "cache_ttl_s",
+        "dream_daily_budget_usd",
+        "dream_hours",
         mode="before",
     )
     @classmethod
@@ -107,6 +119,13 @@ class TaskRules(BaseModel):
                     f"use one of {', '.join(STUDENT_KINDS)}, or a name such as 'triage@3' or 'triage@*'"
                 )
         return students
+
+    @field_validator("dream_hours")
+    @classmethod
+    def _check_dream_hours(cls, window: str | None) -> str | None:
+        if window is not None:
+            parse_hours(window)
+        return window
 
     @field_validator("watch")
     @classmethod

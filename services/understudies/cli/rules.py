@@ -35,6 +35,8 @@ _UNSET_DESCRIPTIONS: Final[Mapping[str, str]] = {
     "episode_target": "none",
     "episode_steps": "none",
     "cache_ttl_s": "no cache",
+    "dream_daily_budget_usd": "none are written",
+    "dream_hours": "the quietest eight",
     "tasks": "all",
     "when_online_away": "student_only",
 }

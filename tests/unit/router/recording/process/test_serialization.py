@@ -129,3 +129,18 @@ def test_the_time_comes_out_to_the_microsecond(later: timedelta) -> None:
     account = InvocationBuilder(replace(call(user_request("hello")), at=at), default_redactor)
     note = account.from_cache(Decision("cached").to_record(), Response(message=assistant_message("hi")), model="m")
     assert through(note).invocation().at == at
+
+
+class _Name(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(("episode", "first_byte"), [("run-7", b"("), (_Name("run-7"), b"\x80")])
+def test_what_is_not_quite_plain_is_packed_too(episode: str, first_byte: bytes) -> None:
+    body = BODIES["chat"]
+    request = DIALECTS["chat"].decode_request(body).request
+    account = InvocationBuilder(call(request, raw=orjson.dumps(body), episode=episode), default_redactor)
+    note = account.from_failure(Decision("no_student").to_record(), TeacherError(503, "away"))
+    data = serialize(note)
+    assert data[:1] == first_byte
+    assert deserialize(data, default_redactor).invocation() == note.invocation()

@@ -1,10 +1,11 @@
 """How well LoRA students do on recorded tasks: trained on the recorded past, measured on the last fifth.
 
 Part of `bench/lora.py --parts quality`. The product's own trainer trains on the training split of the first four fifths
-and calibrates on the validation split. Two thresholds are then fixed on all calls of that past that were not trained
-on: `calibrated`, the loosest from which 95% of them agree, and `proven`, the loosest from which they agree 95% by a
-lower 95% bound (Clopper and Pearson). Answers and confidences are those of llama.cpp on the quantised base, as served;
-they are kept in the student's folder.
+and calibrates on the validation split. Thresholds are then fixed on all calls of that past that were not trained on:
+`calibrated`, the loosest from which 95% of them agree, `even`, the loosest whose agreement is as likely above 95% as
+below (the median of the same bound), and `proven`, the loosest from which they agree 95% by a lower 95% bound (Clopper
+and Pearson). Answers and confidences are those of llama.cpp on the quantised base, as served; they are kept in the
+student's folder.
 """
 
 import asyncio
@@ -38,6 +39,7 @@ _OUTCOMES: Final = "outcomes.json"
 _P0: Final = 0.95
 _BOUNDS: Final[tuple[tuple[str, Callable[[int, int], float]], ...]] = (
     ("calibrated", lambda agree, n: agree / n),
+    ("even", lambda agree, n: clopper_pearson_lower(agree, n, alpha=0.5)),
     ("proven", clopper_pearson_lower),
 )
 

@@ -64,9 +64,19 @@ def test_the_routers_decisions_bring_no_bus_no_store_and_no_server() -> None:
 
 TRAINING_PROCESS = {
     f"understudies.trainer.lora.{name}"
-    for name in ("agreement", "checkpoint", "encoding", "fit", "fused_linear", "model", "ranks")
+    for name in (
+        "agreement",
+        "base_weights",
+        "checkpoint",
+        "encoding",
+        "fit",
+        "fused_linear",
+        "merged_weights",
+        "model",
+        "ranks",
+    )
 }
-"""What only the process of a LoRA training imports; it needs torch, which the trainer itself must not bring."""
+"""What only a LoRA training, in a process of its own, or a merge imports: it needs torch, the trainer must not."""
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))

@@ -1,4 +1,6 @@
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -105,6 +107,19 @@ def test_the_time_limit_ends_a_training_with_the_best_so_far(base_folder: Path, 
     finished = AdapterFit(job(base_folder, max_seconds=1e-6), tmp_path, lambda _: None).run(TRAIN, VALIDATION)
     assert (finished.ended_by, finished.step) == ("time", 1)
     assert weights(tmp_path)
+
+
+def test_the_rate_has_fallen_when_the_time_limit_ends_a_training(
+    base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each step takes a second.
+    monkeypatch.setattr("understudies.trainer.lora.fit.time", SimpleNamespace(monotonic=map(float, count()).__next__))
+    fit = AdapterFit(job(base_folder, epochs=50, patience=50, max_seconds=10), tmp_path, lambda _: None)
+    finished = fit.run(TRAIN, VALIDATION)
+    assert (finished.ended_by, finished.step) == ("time", 10)
+    assert finished.steps > 20
+    [group] = fit._optimizer.param_groups
+    assert group["lr"] < 0.1 * finished.learning_rate
 
 
 def test_only_answers_that_differ_are_generated(

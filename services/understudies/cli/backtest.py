@@ -110,7 +110,7 @@ def backtest(
             rules=chosen,
             min_examples=min_examples,
             field_map=field_map or (),
-            trainer=_trainer_settings(students, base, device),
+            trainer=trainer_settings(students, base, device),
             seed=seed,
             serve=port if serve else None,
         )
@@ -169,7 +169,7 @@ def run_backtest(
         asyncio.run(backtest_log(calls, options, progress, on_end=present))
 
 
-def _trainer_settings(students: str | None, base: str | None, device: str | None) -> "TrainerSettings":
+def trainer_settings(students: str | None, base: str | None, device: str | None) -> "TrainerSettings":
     """Return the settings of the trainer with the kinds of student and the base model of the options."""
     from understudies.trainer.lora.settings import LoraTrainingSettings
     from understudies.trainer.settings import TrainerSettings

@@ -19,6 +19,7 @@ from understudies.cli.service import SERVICES, service_command
 from understudies.cli.status import EPILOG as STATUS_EXAMPLES
 from understudies.cli.status import status
 from understudies.cli.steer import steer
+from understudies.cli.students import students
 from understudies.cli.topics import EPILOG as TOPICS_EXAMPLES
 from understudies.cli.topics import topics
 from understudies.cli.up import EPILOG as UP_EXAMPLES
@@ -47,6 +48,7 @@ app.add_typer(steer, name="steer")
 app.add_typer(dlq, name="dlq")
 app.add_typer(rules, name="rules")
 app.add_typer(keys, name="keys")
+app.add_typer(students, name="students")
 
 
 @app.callback(invoke_without_command=True)

@@ -72,6 +72,20 @@ class ObjectStore:
         except Exception as error:
             raise RetryLater(f"cannot look for {uri!r} now: {error!r}") from error
 
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the files and folders in a folder, sorted; none if there is no such folder.
+
+        Raises RetryLater if they cannot be told now.
+        """
+        uri = self._resolve(folder)
+        try:
+            filesystem, name = fsspec.core.url_to_fs(uri)
+            return sorted(str(path).rstrip("/").rsplit("/", 1)[-1] for path in filesystem.ls(name, detail=False))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except Exception as error:
+            raise RetryLater(f"cannot list {uri!r} now: {error!r}") from error
+
     def delete(self, reference: str) -> None:
         """Remove a file, or a folder with all in it; does nothing if there is none.
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import PurePosixPath
 
@@ -110,6 +112,43 @@ def read_artifact(object_store: ObjectStore, uri: str) -> tuple[Manifest, dict[s
             raise ArtifactError(f"{name!r} of {uri!r} was changed after it was written; train the student again")
         content[name] = data
     return manifest, content
+
+
+def find_artifact(object_store: ObjectStore, wanted: str, kind: str) -> str:
+    """Return the reference to the one artifact of a kind that `wanted` names.
+
+    `wanted` is a task, a student such as `triage@3`, or the beginning of the artifact's digest, of at least eight
+    digits. Raises ArtifactError, which names those to choose from, if there is none or more than one.
+    """
+    known = dict(_of_kind(object_store, kind))
+    is_digest = re.fullmatch(r"[0-9a-f]{8,64}", wanted) is not None
+    found = [
+        uri
+        for uri, one in known.items()
+        if wanted in (one.task, one.student) or (is_digest and one.address.startswith(wanted))
+    ]
+    if len(found) == 1:
+        return found[0]
+    choices = "; ".join(
+        f"{one.student} {one.address[:12]} of {one.created:%Y-%m-%d %H:%M}"
+        for uri, one in sorted(known.items(), key=lambda item: item[1].created)
+        if not found or uri in found
+    )
+    if found:
+        raise ArtifactError(f"{wanted!r} names several {kind} students, choose one by its digest: {choices}")
+    raise ArtifactError(
+        f"there is no {kind} student {wanted!r} in {object_store.root!r}"
+        + (f"; there are {choices}" if choices else "")
+    )
+
+
+def _of_kind(object_store: ObjectStore, kind: str) -> Iterator[tuple[str, Manifest]]:
+    for name in object_store.names("artifacts"):
+        # A damaged one is nobody's choice, and its own reader says what is wrong.
+        with suppress(ArtifactError):
+            manifest = read_manifest(object_store, f"artifacts/{name}")
+            if manifest.kind == kind:
+                yield f"artifacts/{name}", manifest
 
 
 def _inside(name: str) -> str:

@@ -34,7 +34,9 @@ class TrainerSettings(BaseSettings):
         default=Decimal("0.0001"), ge=0, description="price of encoding 1,000 texts: 4 s of one core"
     )
     few_shot_endpoint: str | None = Field(default=None, description="name of the endpoint; unset: no few_shot")
-    few_shot_examples: int = Field(default=16, gt=0, le=200, description="examples in each prompt")
+    few_shot_examples: int = Field(
+        default=16, ge=0, le=200, description="examples in each prompt; 0 for a model that was trained on the task"
+    )
     few_shot_nearest: bool = Field(default=False, description="show the examples most similar to the request")
     few_shot_pool: int = Field(default=1000, gt=0, description="examples stored with the student")
     few_shot_validation: int = Field(default=200, gt=0, description="most validation calls to pay for")

@@ -20,6 +20,16 @@ def test_what_was_written_is_read_and_never_overwritten(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "datasets").iterdir()] == ["a.jsonl"]
 
 
+def test_the_names_in_a_folder_are_listed_and_those_of_none_are_none(tmp_path: Path) -> None:
+    files = ObjectStore(f"file://{tmp_path}")
+    files.write("artifacts/b/weights.bin", b"")
+    files.write("artifacts/a.jsonl", b"")
+    assert files.names("artifacts") == ["a.jsonl", "b"]
+    assert files.names("datasets") == []
+    with pytest.raises(ArtifactError, match="is not under the artifact root"):
+        files.names("../elsewhere")
+
+
 @pytest.mark.parametrize("uri", ["file:///etc/hostname", "{root}/../other", "{root}x/a"])
 def test_nothing_outside_the_root_is_read(tmp_path: Path, uri: str) -> None:
     root = f"file://{tmp_path}"

@@ -9,7 +9,7 @@ from tests.support.datasets import START
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
 from understudies.events import CANONICAL_FORM
-from understudies.students.artifact import Consent, Manifest, read_artifact, write_artifact
+from understudies.students.artifact import Consent, Manifest, find_artifact, read_artifact, write_artifact
 
 CONTENT = {"weights.bin": b"\x00\x01", "model/terms.json": b"[]"}
 
@@ -121,3 +121,28 @@ def test_a_missing_file_is_named(files: ObjectStore) -> None:
 def test_no_file_leaves_the_folder(files: ObjectStore, name: str) -> None:
     with pytest.raises(ArtifactError, match="is not a valid name"):
         write_artifact(files, {name: b""}, manifest())
+
+
+def test_an_artifact_is_found_by_task_student_and_digest(files: ObjectStore) -> None:
+    first = write_artifact(files, CONTENT, manifest(kind="lora"))
+    second = write_artifact(files, CONTENT, manifest(kind="lora", task="refunds", student="refunds@4"))
+    write_artifact(files, CONTENT, manifest())
+    (folder(files, write_artifact(files, {}, manifest(kind="lora", student="triage@9"))) / "manifest.json").write_text(
+        "{"
+    )
+    assert [find_artifact(files, wanted, "lora") for wanted in ("triage", "triage@1")] == [first, first]
+    for digits in (8, 64):
+        assert find_artifact(files, second.removeprefix("artifacts/")[:digits], "lora") == second
+
+
+def test_a_name_of_several_artifacts_or_of_none_is_refused_with_the_choice(files: ObjectStore) -> None:
+    with pytest.raises(ArtifactError, match=r"there is no lora student 'triage' in 'file:///[^']+'$"):
+        find_artifact(files, "triage", "lora")
+    uris = [write_artifact(files, CONTENT, manifest(kind="lora", student=f"triage@{number}")) for number in (1, 2)]
+    digests = [uri.removeprefix("artifacts/")[:12] for uri in uris]
+    with pytest.raises(ArtifactError, match="names several lora students") as several:
+        find_artifact(files, "triage", "lora")
+    assert all(f"triage@{number} {digest}" in str(several.value) for number, digest in enumerate(digests, start=1))
+    # Fewer digits may be a name.
+    with pytest.raises(ArtifactError, match="there is no lora student"):
+        find_artifact(files, digests[0][:7], "lora")

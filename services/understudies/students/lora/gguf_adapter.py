@@ -24,31 +24,52 @@ def to_gguf(adapter: LoraAdapter, shape: BaseShape) -> bytes:
     """
     import gguf
 
-    name = _ARCHITECTURES.get(shape.model_type)
-    if name is None:
-        known = ", ".join(sorted(_ARCHITECTURES))
-        raise ArtifactError(f"adapters of a {shape.model_type!r} base are not converted for llama.cpp; of {known} only")
-    adapter.check_shape(shape)
-    architecture = next(arch for arch, text in gguf.MODEL_ARCH_NAMES.items() if text == name)
-    names = gguf.get_tensor_name_map(architecture, shape.num_hidden_layers)
+    name = _architecture(shape)
+    updates = gguf_updates(adapter, shape, adapter.config.lora_alpha)
     with tempfile.TemporaryDirectory(prefix="understudies-gguf-") as folder:
         path = Path(folder) / GGUF_FILE
         writer = gguf.GGUFWriter(path, name)
         writer.add_type("adapter")
         writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
         writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, adapter.config.lora_alpha)
-        for (layer, module), update in adapter.updates.items():
-            target = names.get_name(f"model.layers.{layer}.{module}")
-            b = update.b * (update.scaling * update.rank / adapter.config.lora_alpha)
-            if name == "llama" and module in _ROTATED:
-                b = _permute(b, getattr(shape, _ROTATED[module]))
-            writer.add_tensor(f"{target}.weight.lora_a", update.a)
+        for target, (a, b) in updates.items():
+            writer.add_tensor(f"{target}.weight.lora_a", a)
             writer.add_tensor(f"{target}.weight.lora_b", b)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
         return path.read_bytes()
+
+
+def gguf_updates(
+    adapter: LoraAdapter, shape: BaseShape, alpha: float | None = None
+) -> "dict[str, tuple[Matrix, Matrix]]":
+    """Return the matrices A and B of each module, by its name in a GGUF file and with rows in llama.cpp's order.
+
+    B is scaled so that the update is B A; with `alpha`, so that it is B A times alpha over the module's rank. Raises
+    ArtifactError as `to_gguf` does.
+    """
+    import gguf
+
+    name = _architecture(shape)
+    adapter.check_shape(shape)
+    architecture = next(arch for arch, text in gguf.MODEL_ARCH_NAMES.items() if text == name)
+    names = gguf.get_tensor_name_map(architecture, shape.num_hidden_layers)
+    found: dict[str, tuple[Matrix, Matrix]] = {}
+    for (layer, module), update in adapter.updates.items():
+        b = update.b * (update.scaling if alpha is None else update.scaling * update.rank / alpha)
+        if name == "llama" and module in _ROTATED:
+            b = _permute(b, getattr(shape, _ROTATED[module]))
+        found[str(names.get_name(f"model.layers.{layer}.{module}"))] = (update.a, b)
+    return found
+
+
+def _architecture(shape: BaseShape) -> str:
+    if (name := _ARCHITECTURES.get(shape.model_type)) is None:
+        known = ", ".join(sorted(_ARCHITECTURES))
+        raise ArtifactError(f"adapters of a {shape.model_type!r} base are not converted for llama.cpp; of {known} only")
+    return name
 
 
 def _permute(b: "Matrix", heads: int) -> "Matrix":

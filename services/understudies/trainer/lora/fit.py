@@ -108,8 +108,10 @@ class AdapterFit:
         evaluate_every = settings.evaluate_every or max(_FEWEST_STEPS, len(batches) // _EVALUATIONS)
         for step in range(counters.step, len(batches)):
             began = time.monotonic()
+            # By whichever ends first, so that the rate has fallen by then: an adapter is best at the end of its cycle.
+            progress = max(step / max(1, len(batches) - 1), counters.seconds / settings.max_seconds)
             for group in self._optimizer.param_groups:
-                group["lr"] = one_cycle_rate(step, len(batches), peak)
+                group["lr"] = one_cycle_rate(progress, peak)
             loss, tokens = self._step(batches[step])
             done = step + 1
             counters = counters.model_copy(

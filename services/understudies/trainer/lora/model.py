@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-import transformers
 from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
 from understudies.students.lora.adapter import WEIGHTS_FILE
 from understudies.students.lora.prompt import Turn
+from understudies.trainer.lora.base_weights import base_location, generate_answers, load_base
 from understudies.trainer.lora.encoding import PackedRows
 from understudies.trainer.lora.fused_linear import fuse_linear_modules
 from understudies.trainer.lora.job import TrainingJob
@@ -32,15 +32,14 @@ class AdaptedModel:
     def __init__(self, job: TrainingJob, *, is_fused: bool = True, device: torch.device | None = None) -> None:
         settings = job.settings
         self.device = device or torch.device("cpu" if is_cpu(settings) else "cuda")
-        folder, options = _location(job.weights)
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, **options)
+        folder, options = base_location(job.weights)
         precision = _precision(settings.precision, self.device)
         quantized = _quantized(
             settings, self.device, lambda: _count_weights(folder, options), is_gguf=job.weights.is_file()
         )
-        base = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=precision, **options, **(quantized or _unpacked(job.weights))
-        )
+        # The kernel for long texts takes three times as long as plain products on a CPU, with rows of 256 tokens.
+        self._is_eager = self.device.type == "cpu"
+        base, self.tokenizer = load_base(job.weights, precision, is_eager=self._is_eager, **quantized)
         self.weights = base.num_parameters()
         torch.manual_seed(job.seed)
         config = LoraConfig(
@@ -56,8 +55,6 @@ class AdaptedModel:
         if is_fused:
             fuse_linear_modules(self.peft)
         self.peft.peft_config["default"].base_model_name_or_path = job.base_name
-        if self.tokenizer.pad_token_id is None:
-            self.tokenizer.pad_token = self.tokenizer.eos_token
 
     @property
     def pad(self) -> int:
@@ -71,8 +68,9 @@ class AdaptedModel:
     def logits(self, rows: PackedRows) -> torch.Tensor:
         """Return the logits at the labelled positions; the head, a fifth of a small model, computes no others."""
         causal = self.peft.get_base_model()
+        mask = _added(rows.mask, causal.dtype) if self._is_eager else rows.mask
         hidden = causal.get_decoder()(
-            input_ids=rows.ids, attention_mask=rows.mask, position_ids=rows.positions, use_cache=False
+            input_ids=rows.ids, attention_mask=mask, position_ids=rows.positions, use_cache=False
         ).last_hidden_state
         logits: torch.Tensor = causal.get_output_embeddings()(hidden[rows.labelled]).float()
         return logits
@@ -83,22 +81,7 @@ class AdaptedModel:
 
     def generate(self, chats: Sequence[Sequence[Turn]], max_tokens: int) -> list[str]:
         """Return the greedy answers to some chats, in one batch."""
-        self.tokenizer.padding_side = "left"
-        prompts = [
-            self.tokenizer.apply_chat_template(list(chat), add_generation_prompt=True, tokenize=False) for chat in chats
-        ]
-        batch = self.tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False).to(self.device)
-        with torch.no_grad():
-            generated = self.peft.generate(
-                input_ids=batch["input_ids"],
-                attention_mask=batch["attention_mask"],
-                max_new_tokens=max_tokens,
-                do_sample=False,
-                pad_token_id=self.pad,
-                eos_token_id=self.tokenizer.eos_token_id,
-            )
-        answers = generated[:, batch["input_ids"].shape[1] :]
-        return list(self.tokenizer.batch_decode(answers, skip_special_tokens=True))
+        return generate_answers(self.peft, self.tokenizer, chats, max_tokens)
 
     def save(self, folder: Path) -> None:
         """Write the adapter as safetensors, with its configuration."""
@@ -108,6 +91,11 @@ class AdaptedModel:
     def load(self, folder: Path) -> None:
         """Replace the adapter's weights with those that `save` wrote."""
         set_peft_model_state_dict(self.peft, load_file(folder / WEIGHTS_FILE))
+
+
+def _added(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return what is added to the scores of attention: nothing where a token is seen, else the least number."""
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)
 
 
 def is_cpu(settings: LoraTrainingSettings) -> bool:
@@ -155,13 +143,3 @@ def _quantized(
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
     return {"quantization_config": config, "device_map": {"": device}}
-
-
-def _location(weights: Path) -> tuple[Path, dict[str, Any]]:
-    return (weights.parent, {"gguf_file": weights.name}) if weights.is_file() else (weights, {})
-
-
-def _unpacked(weights: Path) -> dict[str, Any]:
-    """Return the option by which a GGUF file is dequantised at loading: kernels on its blocks cannot be trained."""
-    config = getattr(transformers, "GgufConfig", None)
-    return {"quantization_config": config(dequantize=True)} if weights.is_file() and config else {}

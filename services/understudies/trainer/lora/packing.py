@@ -49,18 +49,17 @@ def plan_batches(
     return batches[:max_steps]
 
 
-def one_cycle_rate(step: int, steps: int, peak: float) -> float:
-    """Return the learning rate of a step: a cosine up to the peak in the first fifth, then a cosine down.
+def one_cycle_rate(progress: float, peak: float) -> float:
+    """Return the learning rate at a share of the training: a cosine up to the peak in the first fifth, then one down.
 
     Smith and Topin (2019), "Super-convergence: very fast training of neural networks using large learning rates".
 
-    >>> [round(one_cycle_rate(step, 11, 1.0), 3) for step in (0, 2, 10)]
+    >>> [round(one_cycle_rate(progress, 1.0), 3) for progress in (0.0, 0.2, 1.0)]
     [0.04, 1.0, 0.001]
     """
-    rise = _WARM_UP * (steps - 1)
-    if step < rise:
-        return _between(peak / _START_DIVISOR, peak, step / rise)
-    return _between(peak, peak / _END_DIVISOR, (step - rise) / max(1.0, steps - 1 - rise))
+    if progress < _WARM_UP:
+        return _between(peak / _START_DIVISOR, peak, progress / _WARM_UP)
+    return _between(peak, peak / _END_DIVISOR, (progress - _WARM_UP) / (1 - _WARM_UP))
 
 
 def _between(start: float, end: float, share: float) -> float:

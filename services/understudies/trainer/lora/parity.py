@@ -31,6 +31,11 @@ class Parity:
     gained: int
 
     @property
+    def served_agreed(self) -> int:
+        """Agreements of what serves with the teacher."""
+        return self.trained_agreed - self.lost + self.gained
+
+    @property
     def is_broken(self) -> bool:
         """Return whether the engine agrees less often, by more than rounding explains.
 
@@ -43,10 +48,9 @@ class Parity:
         return clopper_pearson_lower(self.lost, differing, _ALPHA) > 0.5
 
     def __str__(self) -> str:
-        served = self.trained_agreed - self.lost + self.gained
         return (
             f"of {self.calls} validation calls the trained model agrees with the teacher on {self.trained_agreed}, "
-            f"the engine with the converted adapter on {served}"
+            f"the engine with the converted adapter on {self.served_agreed}"
         )
 
     def summary(self) -> dict[str, JsonValue]:
@@ -60,13 +64,20 @@ async def compare_answers(
 ) -> Parity:
     """Ask the engine about the examples that the trained model answered; what it cannot answer is no agreement."""
     answers = await asyncio.gather(*(_ask(student, example) for example in examples))
+    return compare_messages(examples, [read_text(text) for text in trained], answers, judge)
+
+
+def compare_messages(
+    examples: Sequence[Example], trained: Sequence[Message | None], served: Sequence[Message | None], judge: Judge
+) -> Parity:
+    """Compare the answers to some examples by the model as it was trained and as it is served; None is no answer."""
     pairs = [
-        (_agrees(judge, example, _read(expected)), _agrees(judge, example, answer))
-        for example, expected, answer in zip(examples, trained, answers, strict=True)
+        (_agrees(judge, example, expected), _agrees(judge, example, answer))
+        for example, expected, answer in zip(examples, trained, served, strict=True)
     ]
     return Parity(
         calls=len(examples),
-        same=sum(answer == _read(expected) for answer, expected in zip(answers, trained, strict=True)),
+        same=sum(answer == expected for answer, expected in zip(served, trained, strict=True)),
         trained_agreed=sum(trained_agrees for trained_agrees, _ in pairs),
         lost=sum(trained_agrees and not agrees for trained_agrees, agrees in pairs),
         gained=sum(agrees and not trained_agrees for trained_agrees, agrees in pairs),
@@ -77,7 +88,8 @@ def _agrees(judge: Judge, example: Example, answer: Message | None) -> bool:
     return answer is not None and judge.judge(example.answer, answer).agreed
 
 
-def _read(text: str) -> Message | None:
+def read_text(text: str) -> Message | None:
+    """Return a generated text as an answer; None for what begins as a call of a function and is none."""
     try:
         return read_answer(text)
     except ValueError:

@@ -43,6 +43,16 @@ def always(message: dict[str, Any], logprobs: list[float] | None = None) -> Repl
     return lambda body: completion(message, logprobs)
 
 
+@pytest.mark.parametrize("nearest", [False, True])
+async def test_a_model_that_was_trained_on_the_task_is_shown_no_examples(nearest: bool) -> None:
+    async with chat_server(always({"content": "refund"}, [-0.1])) as server:
+        student = fitted(server, intents(60), shots=0, nearest=nearest)
+        [answer] = await student.answer([user_request("pay me back", system="Name the intent.")])
+    [body] = server.bodies
+    assert [message["content"] for message in body["messages"]] == ["Name the intent.", "pay me back"]
+    assert answer.confidence == pytest.approx(math.exp(-0.1))
+
+
 async def test_the_prompt_is_system_then_examples_then_request() -> None:
     async with chat_server(always({"content": "refund"}, [-0.1])) as server:
         student = fitted(server, intents(60), shots=2)

@@ -93,8 +93,9 @@ NESTED_SETTINGS: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
     (
         "Endpoints",
         "UNDERSTUDIES_ENDPOINTS__NAME__",
-        "OpenAI-compatible endpoints for `few_shot` students; `NAME` is any name; use it in lower case in "
-        "`UNDERSTUDIES_TRAINER_FEW_SHOT_ENDPOINT`.",
+        "OpenAI-compatible endpoints for `few_shot` students, and decision APIs for `decision` students; `NAME` is any "
+        "name; use it in lower case in `UNDERSTUDIES_TRAINER_FEW_SHOT_ENDPOINT` or "
+        "`UNDERSTUDIES_TRAINER_DECISION_ENDPOINT`.",
         Endpoint,
     ),
 )

@@ -18,7 +18,7 @@ class TrainerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_TRAINER_", frozen=True)
 
     kinds: tuple[str, ...] = Field(
-        default=("classifier", "extractor", "few_shot"),
+        default=("decision", "classifier", "extractor", "few_shot"),
         description="kinds of student that may be trained; tried cheapest first",
     )
     min_agreement: float = Field(default=0.95, gt=0.5, lt=1, description="p0 if the task's rules set none")
@@ -33,6 +33,10 @@ class TrainerSettings(BaseSettings):
     encoder_usd_per_1000_answers: Decimal = Field(
         default=Decimal("0.0001"), ge=0, description="price of encoding 1,000 texts: 4 s of one core"
     )
+    decision_endpoint: str | None = Field(
+        default=None, description="name of the endpoint of a decision API; unset: no decision"
+    )
+    decision_validation: int = Field(default=200, gt=0, description="most validation calls of a decision to pay for")
     few_shot_endpoint: str | None = Field(default=None, description="name of the endpoint; unset: no few_shot")
     few_shot_examples: int = Field(default=16, gt=0, le=200, description="examples in each prompt")
     few_shot_nearest: bool = Field(default=False, description="show the examples most similar to the request")
@@ -42,12 +46,14 @@ class TrainerSettings(BaseSettings):
     usd_per_1000_examples: dict[str, Decimal] = Field(
         default={
             "cache": Decimal(0),
+            "decision": Decimal(0),
             "classifier": Decimal("0.001"),
             "extractor": Decimal("0.001"),
             "lora": Decimal("0.02"),
             "few_shot": Decimal("0.05"),
         },
-        description="price of training by kind; declared, not measured, so that a replay costs the same",
+        description="price of training by kind, beside what endpoints charged for it; declared, not measured, so that "
+        "a replay costs the same",
     )
     lora: LoraTrainingSettings = Field(
         default_factory=partial(settings_from, LoraTrainingSettings),

@@ -37,13 +37,16 @@ class TrainedStudent:
     """Training examples, each answered by a fit without it: many, by which to compare variants of a kind."""
     answer_cost_usd: Decimal = Decimal(0)
     """Declared cost of an answer in US dollars, where none is charged per token."""
+    charged_usd: Decimal = Decimal(0)
+    """What others charged for the training in US dollars, beside the declared price of the kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotApplicable:
-    """Kind of student that does not suit the task, and the reason."""
+    """Kind of student that does not suit the task, the reason, and what finding it out was charged in US dollars."""
 
     reason: str
+    charged_usd: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ class StudentTrainer:
     kind: str
     train: TrainFunction
     variant: str = ""
+    is_free: bool = False
+    """Whether training and answers cost next to nothing: then it is tried beside one that is charged per answer."""
 
 
 def train_exact_match(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
@@ -91,6 +96,46 @@ def _judge_on_repeats(data: TrainingData, train: Sequence[Example]) -> tuple[Val
         )
         for example, answer in later
     )
+
+
+def train_decision(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
+    """Configure a decision API with the task's answers, and calibrate what it states."""
+    from understudies.students.classifier.student import NotClosedSetError
+    from understudies.students.decision.student import DecisionStudent, not_a_decision_api
+
+    assert settings.decision_endpoint is not None
+    endpoint = EndpointSettings().get(settings.decision_endpoint)
+    if endpoint.api == "chat":
+        return NotApplicable(not_a_decision_api(settings.decision_endpoint))
+    try:
+        student = DecisionStudent.fit(
+            data.dataset.in_split("train"), data.judge, endpoint_name=settings.decision_endpoint, endpoint=endpoint
+        )
+    except NotClosedSetError as error:
+        return NotApplicable(str(error))
+    validation = held_out_examples(data.dataset.in_split("validation"))
+    judged = judge_student(student, _sample(validation, settings.decision_validation), data.judge)
+    result = calibrate(judged)
+    student = student.with_calibration(result.calibration)
+    return TrainedStudent(
+        student,
+        student.to_files(),
+        result.validation_calls,
+        {"choices": student.choice_count, "api": endpoint.api},
+        base_model=endpoint.model,
+        metrics=result.metrics,
+        charged_usd=charged(judged),
+    )
+
+
+def _sample(examples: Sequence[Example], most: int) -> Sequence[Example]:
+    """Return at most so many examples, evenly spread."""
+    return examples[:: max(1, -(-len(examples) // most))]
+
+
+def charged(calls: Sequence[ValidationCall]) -> Decimal:
+    """Return what the answers to validation calls were charged in US dollars, as far as prices are known."""
+    return sum((one.cost_usd for one in calls if one.cost_usd is not None), Decimal(0))
 
 
 def train_classifier(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
@@ -191,6 +236,8 @@ def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStud
     if settings.few_shot_endpoint is None:
         return NotApplicable("no endpoint is configured")
     endpoint = EndpointSettings().get(settings.few_shot_endpoint)
+    if endpoint.api != "chat":
+        return NotApplicable(f"the endpoint {settings.few_shot_endpoint!r} answers decisions, not chat completions")
     student = FewShotStudent.fit(
         data.dataset.in_split("train"),
         data.judge,
@@ -202,8 +249,8 @@ def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStud
         system=data.system,
     )
     validation = held_out_examples(data.dataset.in_split("validation"))
-    sample = validation[:: max(1, -(-len(validation) // settings.few_shot_validation))]
-    result = calibrate(judge_student(student, sample, data.judge))
+    judged = judge_student(student, _sample(validation, settings.few_shot_validation), data.judge)
+    result = calibrate(judged)
     student = student.with_calibration(result.calibration)
     return TrainedStudent(
         student,
@@ -212,21 +259,26 @@ def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStud
         {"shots": settings.few_shot_examples, "nearest": settings.few_shot_nearest},
         base_model=endpoint.model,
         metrics=result.metrics,
+        charged_usd=charged(judged),
     )
 
 
 def allowed_trainers(trainers: Sequence[StudentTrainer], settings: TrainerSettings) -> list[StudentTrainer]:
     """Return the trainers that the settings allow: their kinds, with and without the sentence encoder."""
     unwanted = {"auto": None, True: "without encoder", False: "with encoder"}[settings.encoder]
-    return [trainer for trainer in trainers if trainer.kind in settings.kinds and trainer.variant != unwanted]
+    # Few have a decision API, and no reason of any task needs to say so.
+    kinds = set(settings.kinds) - ({"decision"} if settings.decision_endpoint is None else set())
+    return [trainer for trainer in trainers if trainer.kind in kinds and trainer.variant != unwanted]
 
 
 TRAINERS: tuple[StudentTrainer, ...] = (
-    StudentTrainer("cache", train_exact_match),
-    StudentTrainer("classifier", train_classifier, "without encoder"),
-    StudentTrainer("classifier", train_encoder_classifier, "with encoder"),
-    StudentTrainer("extractor", train_extractor, "without encoder"),
-    StudentTrainer("extractor", train_encoder_extractor, "with encoder"),
+    StudentTrainer("cache", train_exact_match, is_free=True),
+    # Needs no training, and so few examples; those below cost less per answer, and are tried all the same.
+    StudentTrainer("decision", train_decision),
+    StudentTrainer("classifier", train_classifier, "without encoder", is_free=True),
+    StudentTrainer("classifier", train_encoder_classifier, "with encoder", is_free=True),
+    StudentTrainer("extractor", train_extractor, "without encoder", is_free=True),
+    StudentTrainer("extractor", train_encoder_extractor, "with encoder", is_free=True),
     StudentTrainer("lora", train_lora),
     StudentTrainer("few_shot", train_few_shot),
 )

@@ -36,7 +36,7 @@ class TrainerSettings(BaseSettings):
     decision_endpoint: str | None = Field(
         default=None, description="name of the endpoint of a decision API; unset: no decision"
     )
-    decision_validation: int = Field(default=200, gt=0, description="most validation calls of a decision to pay for")
+    decision_validation: int = Field(default=200, gt=0, description="most calls to pay for, to calibrate a decision")
     few_shot_endpoint: str | None = Field(default=None, description="name of the endpoint; unset: no few_shot")
     few_shot_examples: int = Field(default=16, gt=0, le=200, description="examples in each prompt")
     few_shot_nearest: bool = Field(default=False, description="show the examples most similar to the request")

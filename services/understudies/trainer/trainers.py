@@ -1,7 +1,7 @@
 """Define the trainers: one for each kind of student that can be trained here, cheapest first."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -99,22 +99,33 @@ def _judge_on_repeats(data: TrainingData, train: Sequence[Example]) -> tuple[Val
 
 
 def train_decision(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
-    """Configure a decision API with the task's answers, and calibrate what it states."""
+    """Configure a decision API with the task's answers, and calibrate what it states.
+
+    It learns nothing from training examples but the choices, so they are held out as those of validation are, but for
+    the choices that would not be there without them.
+    """
+    from understudies.judges.answer_key import canonical_answer
     from understudies.students.classifier.student import NotClosedSetError
+    from understudies.students.decision.choices import classes_of_two
     from understudies.students.decision.student import DecisionStudent, not_a_decision_api
 
     assert settings.decision_endpoint is not None
     endpoint = EndpointSettings().get(settings.decision_endpoint)
     if endpoint.api == "chat":
         return NotApplicable(not_a_decision_api(settings.decision_endpoint))
+    train = data.dataset.in_split("train")
     try:
-        student = DecisionStudent.fit(
-            data.dataset.in_split("train"), data.judge, endpoint_name=settings.decision_endpoint, endpoint=endpoint
-        )
+        student = DecisionStudent.fit(train, data.judge, endpoint_name=settings.decision_endpoint, endpoint=endpoint)
     except NotClosedSetError as error:
         return NotApplicable(str(error))
-    validation = held_out_examples(data.dataset.in_split("validation"))
-    judged = judge_student(student, _sample(validation, settings.decision_validation), data.judge)
+    fragile = classes_of_two(train, data.judge)
+    held_out = _sample(held_out_examples([*train, *data.dataset.in_split("validation")]), settings.decision_validation)
+    judged = [
+        replace(call, agreed=False)
+        if example.split == "train" and canonical_answer(example.answer, data.judge) in fragile
+        else call
+        for example, call in zip(held_out, judge_student(student, held_out, data.judge), strict=True)
+    ]
     result = calibrate(judged)
     student = student.with_calibration(result.calibration)
     return TrainedStudent(

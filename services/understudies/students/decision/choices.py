@@ -1,6 +1,7 @@
 """Find the choices of a task: the answers that its teacher repeats, and those that its prompt lists beside them."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -17,6 +18,9 @@ from understudies.students.classifier.student import NotClosedSetError, closed_a
 MIN_CHOICES: Final = 2
 MAX_CHOICES: Final = 255
 """Limits of a question in both APIs."""
+
+MIN_REPEATS: Final = 2
+"""How often the teacher gave an answer that is a choice without being listed."""
 
 _FEWEST_LISTED: Final = 3
 _KNOWN_SHARE: Final = 0.5
@@ -47,6 +51,12 @@ def find_choices(train: Sequence[Example], judge: Judge) -> tuple[Choice, ...]:
     values = {key: _value(key, answer, judge) for key, answer in answers.items()}
     is_unique = len(set(values.values())) == len(values)
     return tuple(Choice(value=values[key] if is_unique else key, answer=answer) for key, answer in answers.items())
+
+
+def classes_of_two(train: Sequence[Example], judge: Judge) -> set[str]:
+    """Return the classes that are choices only because of each of their two examples: not so without the one judged."""
+    counts = Counter(canonical_answer(example.answer, judge) for example in train)
+    return {key for key, count in counts.items() if count == MIN_REPEATS} - _listed_answers(train, judge).keys()
 
 
 def without_choices(instructions: str, values: Sequence[str]) -> str:

@@ -178,7 +178,7 @@ def _trainer_settings(students: str | None, base: str | None, device: str | None
     if students is None:
         return settings_from(TrainerSettings, lora=lora)
     kinds = tuple(kind.strip() for kind in students.split(",") if kind.strip())
-    known = ("cache", "decision", "classifier", "extractor", "lora", "few_shot")
+    known = ("cache", "decision", "classifier", "extractor", "lora", "few_shot", "prompt_optimised", "api_fine_tune")
     if not kinds or not set(kinds) <= set(known):
         raise ConfigurationError(f"--students must name some of {', '.join(known)}, got {students!r}")
     if "lora" in kinds and lora.base is None:

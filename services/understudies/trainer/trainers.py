@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from understudies.students.base import Student
 from understudies.students.endpoint.settings import EndpointSettings
 from understudies.students.exact_match import ExactMatchStudent
 from understudies.trainer.calibration import calibrate
+from understudies.trainer.journal import Journal, MemoryJournal
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.validation import ValidationCall, held_out_examples, judge_student
 
@@ -59,6 +61,12 @@ class TrainingData:
     system: SystemTemplate = NO_CONTEXT
     teacher_cost_usd: Decimal | None = None
     """The mean price of a teacher's answer in US dollars; None if unknown."""
+    student: str = ""
+    """The name of the student, for which alone is trained."""
+    at: datetime | None = None
+    """When the training begins; None: now."""
+    journal: Journal = field(default_factory=MemoryJournal)
+    """What the training must not do twice."""
     report: Callable[[str], None] = lambda progress: None
     """Takes the progress of a long training, for the status; called from the thread that trains."""
 
@@ -119,7 +127,9 @@ def train_decision(data: TrainingData, settings: TrainerSettings) -> TrainedStud
     except NotClosedSetError as error:
         return NotApplicable(str(error))
     fragile = classes_of_two(train, data.judge)
-    held_out = _sample(held_out_examples([*train, *data.dataset.in_split("validation")]), settings.decision_validation)
+    held_out = evenly_spread(
+        held_out_examples([*train, *data.dataset.in_split("validation")]), settings.decision_validation
+    )
     judged = [
         replace(call, agreed=False)
         if example.split == "train" and canonical_answer(example.answer, data.judge) in fragile
@@ -139,7 +149,7 @@ def train_decision(data: TrainingData, settings: TrainerSettings) -> TrainedStud
     )
 
 
-def _sample(examples: Sequence[Example], most: int) -> Sequence[Example]:
+def evenly_spread(examples: Sequence[Example], most: int) -> Sequence[Example]:
     """Return at most so many examples, evenly spread."""
     return examples[:: max(1, -(-len(examples) // most))]
 
@@ -260,7 +270,7 @@ def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStud
         system=data.system,
     )
     validation = held_out_examples(data.dataset.in_split("validation"))
-    judged = judge_student(student, _sample(validation, settings.few_shot_validation), data.judge)
+    judged = judge_student(student, evenly_spread(validation, settings.few_shot_validation), data.judge)
     result = calibrate(judged)
     student = student.with_calibration(result.calibration)
     return TrainedStudent(
@@ -274,11 +284,32 @@ def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStud
     )
 
 
+def train_prompt(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
+    """Optimise the task's prompt for another model."""
+    # Imported here, as it imports the types of this module.
+    from understudies.trainer.prompts import trainer
+
+    return trainer.train_prompt(data, settings)
+
+
+def train_api_fine_tune(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
+    """Have a provider train a model by its fine-tuning API."""
+    # Imported here, as it imports the types of this module.
+    from understudies.trainer.fine_tuning import trainer
+
+    return trainer.train_api_fine_tune(data, settings)
+
+
 def allowed_trainers(trainers: Sequence[StudentTrainer], settings: TrainerSettings) -> list[StudentTrainer]:
     """Return the trainers that the settings allow: their kinds, with and without the sentence encoder."""
     unwanted = {"auto": None, True: "without encoder", False: "with encoder"}[settings.encoder]
-    # Few have a decision API, and no reason of any task needs to say so.
-    kinds = set(settings.kinds) - ({"decision"} if settings.decision_endpoint is None else set())
+    # Few have such an endpoint, and no reason of any task needs to say so.
+    endpoints = {
+        "decision": settings.decision_endpoint,
+        "prompt_optimised": settings.prompts.endpoint,
+        "api_fine_tune": settings.fine_tuning.endpoint,
+    }
+    kinds = set(settings.kinds) - {kind for kind, endpoint in endpoints.items() if endpoint is None}
     return [trainer for trainer in trainers if trainer.kind in kinds and trainer.variant != unwanted]
 
 
@@ -292,4 +323,6 @@ TRAINERS: tuple[StudentTrainer, ...] = (
     StudentTrainer("extractor", train_encoder_extractor, "with encoder", is_free=True),
     StudentTrainer("lora", train_lora),
     StudentTrainer("few_shot", train_few_shot),
+    StudentTrainer("prompt_optimised", train_prompt),
+    StudentTrainer("api_fine_tune", train_api_fine_tune),
 )

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 Fault = int | Literal["drop", "lost"]
 ACCOUNT = "/fw/v1/accounts/acme"
@@ -113,6 +113,7 @@ def _operation(
 async def _form(request: web.Request) -> tuple[dict[str, str], str, bytes]:
     fields, name, content = {}, "", b""
     async for part in await request.multipart():
+        assert isinstance(part, BodyPartReader)
         assert part.name is not None
         if part.name == "file":
             name, content = part.filename or "", bytes(await part.read())

@@ -13,7 +13,7 @@ from understudies.datasets.errors import ArtifactError
 from understudies.datasets.export import EXPORT_FORMATS, ExportFormat, export_examples, extension, to_record
 from understudies.events import FunctionCall, Message, Request, ToolCall
 
-TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
+TOOL: dict[str, Any] = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
 TEXT = example("pay me back", assistant_message("refund"))
 
 

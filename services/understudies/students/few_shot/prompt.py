@@ -1,6 +1,7 @@
 """Write a task's prompt for another model: its own instructions, and a schema that the answer is held to."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
@@ -28,7 +29,8 @@ class TaskPrompt(BaseModel):
     @property
     def wraps_label(self) -> bool:
         """Whether the schema is that of a label, which `closed_schema` made."""
-        return self.answer_schema is not None and list(self.answer_schema.get("properties", {})) == [ANSWER]
+        properties = self.answer_schema.get("properties") if self.answer_schema is not None else None
+        return isinstance(properties, dict) and list(properties) == [ANSWER]
 
     def system(self, request: Request, template: SystemTemplate) -> list[Message]:
         """Return the system message: the instructions, and the context of the request's own prompt, if it has one."""
@@ -59,11 +61,11 @@ class TaskPrompt(BaseModel):
         return answer.model_copy(update={"content": found[ANSWER]})
 
 
-def closed_schema(labels: list[str]) -> JsonObject:
+def closed_schema(labels: Sequence[str]) -> JsonObject:
     """Return the schema of an answer that is one of some labels."""
     return {
         "type": "object",
-        "properties": {ANSWER: {"type": "string", "enum": labels}},
+        "properties": {ANSWER: {"type": "string", "enum": [*labels]}},
         "required": [ANSWER],
         "additionalProperties": False,
     }

@@ -15,7 +15,7 @@ from understudies.datasets.system_template import NO_CONTEXT, SystemTemplate
 from understudies.events import Message, Request, Usage
 from understudies.judges.base import Judge
 from understudies.judges.registry import parse_judge
-from understudies.students.base import Answer, StudentError
+from understudies.students.base import Answer, UnusableAnswer
 from understudies.students.calibration import Calibration
 from understudies.students.endpoint.answering import abort_if_hopeless, answer_all
 from understudies.students.endpoint.client import ChatClient
@@ -113,7 +113,8 @@ class FewShotStudent:
         generation = await self._chat.complete(body, give_up)
         reason = "length" if generation.finish_reason == "length" else None
         if reason and not body.keys() & request.parameters.keys() & _LIMITS:
-            raise StudentError(f"{self._chat.endpoint.model!r} did not end its answer within the tokens of its prompt")
+            reason = f"{self._chat.endpoint.model!r} did not end its answer within the tokens of its prompt"
+            raise UnusableAnswer(reason, generation.usage)
         message = self._read(request, generation)
         return Answer(message, self._confidence(generation, message, request), generation.usage, reason)
 
@@ -223,14 +224,14 @@ class FewShotStudent:
         return bool(prompt and prompt.answer_schema) and request.response_format is None and not request.tools
 
     def _read(self, request: Request, generation: Generation) -> Message:
-        """Return the answer as the task has it; raises StudentError if it is not of the form asked for."""
+        """Return the answer as the task has it; raises UnusableAnswer if it is not of the form asked for."""
         message, prompt = generation.message(), self._manifest.prompt
         if prompt is None or not self._is_held_to_schema(request):
             return message
         try:
             return prompt.unwrap(message)
         except ValueError as error:
-            raise StudentError(f"{self._chat.endpoint.model!r}: {error}") from None
+            raise UnusableAnswer(f"{self._chat.endpoint.model!r}: {error}", generation.usage) from None
 
     def _examples(self, request: Request) -> list[Message]:
         pool = self._manifest.pool

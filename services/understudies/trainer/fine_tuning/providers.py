@@ -260,7 +260,7 @@ class TogetherProvider:
             status,
             model=name if isinstance(name, str) and name else None,
             # In billionths of a dollar, as the provider's own command reads it.
-            cost_usd=Decimal(str(price)) / _NANO if _is_number(price) and price > 0 else None,
+            cost_usd=Decimal(str(price)) / _NANO if price and _is_number(price) and price > 0 else None,
             trained_tokens=tokens if isinstance(tokens, int) else None,
         )
 

@@ -64,7 +64,7 @@ class TaskForm:
         """Learn the form from training examples."""
         longest = max((len(one.answer.text) for one in train), default=0)
         labels = _labels(train, judge)
-        schema = closed_schema(list(labels)) if labels else _object_schema([one.answer for one in train])
+        schema = closed_schema(labels) if labels else _object_schema([one.answer for one in train])
         return cls(schema, labels, max(_LEAST_TOKENS, -(-longest // _CHARACTERS_PER_TOKEN) * 2))
 
     def prompt(self, candidate: PromptCandidate) -> TaskPrompt:
@@ -80,7 +80,8 @@ class TaskForm:
             listed = "Answer with exactly one of these, and nothing else:\n" + "\n".join(self.labels)
             found += [listed, f"{without_choices(current, self.labels)}\n\n{listed}".strip()]
         elif self.schema is not None:
-            fields = ", ".join(self.schema.get("properties", {}))
+            properties = self.schema.get("properties")
+            fields = ", ".join(properties) if isinstance(properties, dict) else ""
             found.append(
                 f"{current}\n\nAnswer with a JSON object and nothing else. Its fields, where they apply: {fields}."
             )
@@ -119,11 +120,11 @@ def _object_schema(answers: Sequence[Message]) -> JsonObject | None:
             types.setdefault(name, set()).add(_type(found))
     if not types:
         return None
-    properties: JsonObject = {name: {"type": sorted(of)} for name, of in sorted(types.items())}
+    properties: JsonObject = {name: {"type": [*sorted(of)]} for name, of in sorted(types.items())}
     return {
         "type": "object",
         "properties": properties,
-        "required": sorted(always or ()),
+        "required": [*sorted(always or ())],
         "additionalProperties": False,
     }
 

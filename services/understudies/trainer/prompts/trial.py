@@ -11,7 +11,7 @@ from typing import Any, Final
 from understudies.datasets.dataset import Example
 from understudies.events import Usage
 from understudies.judges.base import Judge
-from understudies.students.base import StudentError
+from understudies.students.base import StudentError, UnusableAnswer
 from understudies.students.endpoint.client import ChatClient
 from understudies.students.few_shot.student import FewShotStudent
 from understudies.trainer.journal import Journal
@@ -120,8 +120,12 @@ class Trials:
     async def _ask_one(self, student: FewShotStudent, example: Example) -> Outcome:
         try:
             answer = await student.answer_until(example.request, 0.0)
+        except UnusableAnswer as error:
+            cost = student.cost(error.usage)
+            self.purse.pay(cost)
+            return Outcome(False, 0.0, cost, _tokens(error.usage), f"({error})")
         except StudentError as error:
-            # What a broken answer was charged is not known; it is counted as the dearest so far by `can_search`.
+            # An endpoint that failed charges nothing, as far as is known.
             self.purse.pay(None)
             return Outcome(False, 0.0, None, 0, f"({error})")
         cost = student.cost(answer.usage)

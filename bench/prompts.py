@@ -15,7 +15,6 @@ import asyncio
 import gzip
 import json
 import os
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,14 +24,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from understudies.datasets.dataset import Dataset, Example
+from understudies.datasets.object_store import ObjectStore
 from understudies.events import Message, Request, fingerprint, split_of
 from understudies.judges.choice import choose_judge
-from understudies.students.base import Student, StudentError, close_student
+from understudies.students.endpoint.connection_pool import EndpointPools
 from understudies.students.endpoint.settings import EndpointSettings
-from understudies.students.few_shot.prompt import TaskPrompt
 from understudies.students.few_shot.student import FewShotStudent
-from understudies.trainer.prompts.candidate import TaskForm
+from understudies.trainer.journal import Journal, MemoryJournal, StoredJournal
+from understudies.trainer.prompts.candidate import PromptCandidate, TaskForm
 from understudies.trainer.prompts.settings import PromptSettings
+from understudies.trainer.prompts.trial import Purse, Trials
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.trainers import TrainedStudent, TrainingData, train_prompt
 
@@ -40,6 +41,7 @@ DATA: Final = Path("../shared/data/banking77.jsonl.gz")
 POOR_PROMPT: Final = "Do the usual thing with this."
 USD_PER_MILLION_TOKENS: Final = Decimal("0.02")
 TEACHER_USD: Final = Decimal("0.001")
+PART: Final = 8
 _NAMED: Final = "UNDERSTUDIES_ENDPOINTS__SMALL__"
 
 
@@ -93,21 +95,18 @@ def local_model(base: Path, slots: int) -> Iterator[None]:
     yield
 
 
-async def agreement(student: Student, examples: Sequence[Example], data: TrainingData) -> dict[str, Any]:
-    """Ask about examples one after the other; what the model does not answer counts as a disagreement."""
-    agreed, tokens = 0, 0
-    for example in examples:
-        try:
-            [answer] = await student.answer([example.request])
-        except StudentError:
-            continue
-        agreed += data.judge.judge(example.answer, answer.message).agreed
-        tokens += answer.usage.prompt_tokens + answer.usage.completion_tokens
-    await close_student(student)
-    return {"agreement": round(agreed / len(examples), 4), "tokens": round(tokens / len(examples), 1)}
+def agreement(candidate: PromptCandidate, examples: Sequence[Example], trials: Trials) -> dict[str, Any]:
+    """Ask about examples; what the model does not answer counts as a disagreement."""
+    parts = (trials.ask(candidate, examples[start : start + PART]) for start in range(0, len(examples), PART))
+    outcomes = [outcome for part in parts for outcome in part or ()]
+    assert len(outcomes) == len(examples)
+    return {
+        "agreement": round(sum(outcome.agreed for outcome in outcomes) / len(outcomes), 4),
+        "tokens": round(sum(outcome.tokens for outcome in outcomes) / len(outcomes), 1),
+    }
 
 
-def measure(intents: int, calls: int, held_out: int, options: dict[str, Any]) -> dict[str, Any]:
+def measure(intents: int, calls: int, held_out: int, journal: Journal, options: dict[str, Any]) -> dict[str, Any]:
     examples = read_examples(calls + held_out, intents)
     known, unseen = examples[:calls], examples[calls:]
     train = [one for one in known if one.split == "train"]
@@ -118,26 +117,38 @@ def measure(intents: int, calls: int, held_out: int, options: dict[str, Any]) ->
         0,
         teacher_cost_usd=TEACHER_USD,
         student="banking@1",
+        journal=journal,
         report=lambda line: print(line, flush=True),
     )
-    began = time.process_time()
     settings = TrainerSettings(prompts=PromptSettings.model_validate({"endpoint": "small", **options}))
     outcome = train_prompt(data, settings)
     assert isinstance(outcome, TrainedStudent), outcome
-    endpoint = EndpointSettings().get("small")
-    plain = FewShotStudent.fit(train, judge, endpoint_name="small", endpoint=endpoint, shots=0, kind="prompt_optimised")
-    limit = TaskForm.learn(train, judge).max_tokens
-    before = plain.with_prompt(TaskPrompt(instructions=POOR_PROMPT, max_tokens=limit), shots=0, nearest=False)
+    form = TaskForm.learn(train, judge)
+    with asyncio.Runner() as runner:
+        pools = EndpointPools()
+        small = FewShotStudent.fit(
+            train, judge, endpoint_name="small", endpoint=EndpointSettings().get("small"), shots=0, pools=pools
+        )
+        trials = Trials(small, form, judge, data.journal, Purse(Decimal(1000), 1_000_000, 0), runner)
+        chosen = outcome.hyper_parameters
+        kept = PromptCandidate(
+            outcome.files["prompt.md"].decode(),
+            int(str(chosen["shots"])),
+            bool(chosen["nearest"]),
+            form.schema if chosen["schema"] else None,
+        )
+        before = agreement(PromptCandidate(POOR_PROMPT), unseen, trials)
+        after = agreement(kept, unseen, trials)
+        runner.run(pools.close())
     return {
         "intents": intents,
-        "before": asyncio.run(agreement(before, unseen, data)),
-        "after": asyncio.run(agreement(outcome.student, unseen, data)),
+        "before": before,
+        "after": after,
         "held_out_calls": len(unseen),
         "kept": dict(outcome.hyper_parameters),
         "search": outcome.metrics["optimisation"],
         "cap_usd": str(settings.prompts.max_usd),
         "charged_usd": str(outcome.charged_usd),
-        "cpu_s": round(time.process_time() - began, 1),
         "prompt": outcome.files["prompt.md"].decode(),
     }
 
@@ -151,20 +162,25 @@ def main() -> None:
     parser.add_argument("--max-calls", type=int, default=150)
     parser.add_argument("--compared", type=int, default=16)
     parser.add_argument("--validation", type=int, default=20)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--shots", type=int, nargs="+", default=[0, 4, 8])
     parser.add_argument("--slots", type=int, default=1)
+    parser.add_argument("--work", type=Path, help="folder in which an interrupted run goes on")
     parser.add_argument("--reflect", action="store_true")
     given = parser.parse_args()
     options = {
         "max_calls": given.max_calls,
         "max_usd": Decimal("0.02"),
         "compared": given.compared,
-        "batch": 4,
-        "shots": (0, 4, 8),
+        "batch": given.batch,
+        "shots": given.shots,
         "validation": given.validation,
         "reflection_endpoint": "small" if given.reflect else None,
     }
+    store = f"file://{given.work.resolve()}" if given.work else ""
+    journal = StoredJournal(ObjectStore(store), "banking@1") if store else MemoryJournal()
     with local_model(given.base, given.slots):
-        print(json.dumps(measure(given.intents, given.calls, given.held_out, options)), flush=True)
+        print(json.dumps(measure(given.intents, given.calls, given.held_out, journal, options)), flush=True)
     # Without waiting for the server's threads.
     os._exit(0)
 
